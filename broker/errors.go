@@ -1,0 +1,57 @@
+package broker
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Kind sorts the broker's refusals by what a caller can do about them. Values
+// that are not valid are *staging.InvalidError instead, which names the fields.
+type Kind string
+
+// The kinds. Their text is the stable `code` of the API's problem documents.
+const (
+	// NotFound: the resource or session does not exist (any more).
+	NotFound Kind = "not_found"
+	// InUse: a zone or image that a staging config names cannot be deleted.
+	InUse Kind = "in_use"
+	// SessionBusy: the session is being assigned this very moment.
+	SessionBusy Kind = "session_busy"
+	// KeyReused: the Idempotency-Key was used for another launch before.
+	KeyReused Kind = "idempotency_key_reused"
+	// KeyInFlight: a launch with this Idempotency-Key is still under way.
+	KeyInFlight Kind = "idempotency_key_in_flight"
+	// NoCapacity: nothing was ready and nothing could be placed.
+	NoCapacity Kind = "no_capacity"
+	// LaunchFailed: a session was made for the launch and could not start.
+	LaunchFailed Kind = "launch_failed"
+	// ConsulUnavailable, NomadUnavailable, RedisUnavailable: that server did not answer.
+	ConsulUnavailable Kind = "consul_unavailable"
+	NomadUnavailable  Kind = "nomad_unavailable"
+	RedisUnavailable  Kind = "redis_unavailable"
+)
+
+// Error is a refusal with a reason and, in Detail, what the caller can do next.
+type Error struct {
+	Kind   Kind
+	Detail string
+	// RetryAfter is a hint for when the same call may go through; 0 for none.
+	RetryAfter time.Duration
+	// Attempts are the steps of a launch that were tried.
+	Attempts []staging.Attempt
+	// Cause is for the log, not for the caller.
+	Cause error
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Kind, e.Detail, e.Cause)
+	}
+	return fmt.Sprintf("%s: %s", e.Kind, e.Detail)
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Cause }

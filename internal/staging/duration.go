@@ -1,0 +1,49 @@
+package staging
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Duration is a time.Duration written as Go writes it ("24h", "90s") in JSON
+// and HCL. Its zero value is written as "" and means "not set".
+type Duration time.Duration
+
+// ParseDuration reads "24h" or "1h30m"; "" is zero. The error says what a
+// duration looks like.
+func ParseDuration(s string) (Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("must be a duration such as 90s, 30m or 24h, is %q", s)
+	}
+	return Duration(d), nil
+}
+
+// Std returns d as the standard library's type.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+// String implements fmt.Stringer.
+func (d Duration) String() string {
+	if d == 0 {
+		return ""
+	}
+	return time.Duration(d).String()
+}
+
+// MarshalJSON implements json.Marshaler.
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *Duration) UnmarshalJSON(b []byte) error {
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return fmt.Errorf("must be a duration in quotes, such as \"24h\"")
+	}
+	v, err := ParseDuration(s)
+	*d = v
+	return err
+}

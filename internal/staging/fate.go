@@ -1,0 +1,37 @@
+package staging
+
+import "time"
+
+// Verdict is what a fate record decided.
+type Verdict string
+
+// The verdicts.
+const (
+	// VerdictAssigned: the session is, for ever, its one user's.
+	VerdictAssigned Verdict = "assigned"
+	// VerdictRetired: the session is, for ever, nobody's.
+	VerdictRetired Verdict = "retired"
+)
+
+// Fate is the record that decides a session: created once in Consul, by
+// compare-and-set on its absence. A claim and a retirement race to create it,
+// so exactly one of them wins, whatever Redis said to either.
+type Fate struct {
+	Session string  `json:"session"`
+	Verdict Verdict `json:"verdict"`
+	// Reason says why a session was retired.
+	Reason string `json:"reason,omitempty"`
+
+	// The rest belongs to VerdictAssigned.
+	User  *User  `json:"user,omitempty"`
+	Claim string `json:"claim,omitempty"`
+	// IdempotencyKey is the launch's, so that a repeat finds its session even
+	// when Redis has been lost.
+	IdempotencyKey string `json:"idempotency_key,omitempty"`
+	// HookPending is true until the assign hook is known to have finished; no
+	// assignment is acknowledged while it is.
+	HookPending bool `json:"hook_pending,omitempty"`
+	// Lease is until when the broker that claimed it may still be at work.
+	Lease     time.Time `json:"lease,omitzero"`
+	DecidedAt time.Time `json:"decided_at"`
+}

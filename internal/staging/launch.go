@@ -1,0 +1,140 @@
+package staging
+
+import (
+	"net/url"
+	"time"
+	"unicode/utf8"
+)
+
+// Launch is a user's wish for a session.
+type Launch struct {
+	Image string `json:"image"`
+	Zone  string `json:"zone"`
+	User  User   `json:"user"`
+	// URL is passed to the hook, for example to open in a browser; "" for none.
+	URL string `json:"url,omitempty"`
+	// Environment is passed to the hook and to an on-demand session's tasks.
+	Environment map[string]string `json:"environment,omitempty"`
+}
+
+// Bounds of a launch, so that everything of it fits in one environment block
+// (Linux bounds one string at 128 KiB) and in one Consul record.
+const (
+	MaxUserIDLength      = 256
+	MaxUserNameLength    = 1024
+	MaxURLLength         = 8192
+	MaxEnvironmentBytes  = 32 << 10
+	MaxIdempotencyLength = 255
+)
+
+// Validate returns an *InvalidError, or nil. A user's name may hold anything
+// but a NUL byte: it travels as data, never as shell.
+func (l Launch) Validate() error {
+	var p problems
+	p.name("image", l.Image)
+	p.name("zone", l.Zone)
+	if l.User.ID == "" {
+		p.add("user.id", "must not be empty")
+	}
+	p.bounded("user.id", l.User.ID, MaxUserIDLength)
+	p.bounded("user.name", l.User.Name, MaxUserNameLength)
+	p.bounded("url", l.URL, MaxURLLength)
+	if l.URL != "" {
+		if u, err := url.Parse(l.URL); err != nil || u.Scheme == "" {
+			p.add("url", "must be an absolute URL such as https://example.org/")
+		}
+	}
+	p.environment("environment", l.Environment)
+	size := 0
+	for k, v := range l.Environment {
+		size += len(k) + len(v)
+	}
+	if size > MaxEnvironmentBytes {
+		p.add("environment", "must be at most %d bytes in all, is %d", MaxEnvironmentBytes, size)
+	}
+	return p.err("launch")
+}
+
+func (p *problems) bounded(field, value string, limit int) {
+	if len(value) > limit {
+		p.add(field, "must be at most %d bytes, is %d", limit, len(value))
+	}
+	if !utf8.ValidString(value) {
+		p.add(field, "must be UTF-8")
+	}
+	p.text(field, value)
+}
+
+// Variables are what every hook, and every task of an on-demand session,
+// finds in its environment: the caller's own and greenroom's, which win.
+func (l Launch) Variables(session string) map[string]string {
+	env := make(map[string]string, len(l.Environment)+6)
+	for k, v := range l.Environment {
+		env[k] = v
+	}
+	env["GREENROOM_SESSION_ID"] = session
+	env["GREENROOM_IMAGE"] = l.Image
+	env["GREENROOM_ZONE"] = l.Zone
+	env["GREENROOM_USER_ID"] = l.User.ID
+	env["GREENROOM_USER_NAME"] = l.User.Name
+	env["GREENROOM_URL"] = l.URL
+	return env
+}
+
+// Step is a way to serve a launch.
+type Step string
+
+// The steps, named after the origin of the session that they give.
+const (
+	StepStaged   Step = Step(Staged)
+	StepOnDemand Step = Step(OnDemand)
+)
+
+// Outcome is how a step went.
+type Outcome string
+
+// The outcomes of an attempt.
+const (
+	// OutcomeServed: this step gave the session.
+	OutcomeServed Outcome = "served"
+	// OutcomeStarting: an on-demand session was made and is not up yet.
+	OutcomeStarting Outcome = "starting"
+	// OutcomeSkipped: the step was not tried, for the reason given.
+	OutcomeSkipped Outcome = "skipped"
+	// OutcomeEmpty: no session of the pool was ready.
+	OutcomeEmpty Outcome = "empty"
+	// OutcomeLost: the session that was popped had its fate decided already.
+	OutcomeLost Outcome = "lost"
+	// OutcomeFailed: something went wrong; the reason says what.
+	OutcomeFailed Outcome = "failed"
+)
+
+// Attempt is one step that was tried, or skipped, and why it did not serve.
+type Attempt struct {
+	Step    Step    `json:"step"`
+	Zone    string  `json:"zone"`
+	Outcome Outcome `json:"outcome"`
+	Reason  string  `json:"reason,omitempty"`
+}
+
+// Timings say where a launch's time went.
+type Timings struct {
+	// Claim is the Redis round trip, Fence the fate record's writes, Hook the assign hook.
+	Claim, Fence, Hook, Total time.Duration
+}
+
+// CheckIdempotencyKey returns an *InvalidError for a key that is too long or
+// not printable ASCII; "" is allowed and means that the launch has none.
+func CheckIdempotencyKey(key string) error {
+	var p problems
+	if len(key) > MaxIdempotencyLength {
+		p.add("Idempotency-Key", "must be at most %d characters, is %d", MaxIdempotencyLength, len(key))
+	}
+	for _, r := range key {
+		if r < 0x20 || r > 0x7e {
+			p.add("Idempotency-Key", "must be printable ASCII")
+			break
+		}
+	}
+	return p.err("launch")
+}

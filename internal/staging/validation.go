@@ -1,0 +1,108 @@
+package staging
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// FieldError says what is wrong with one field and, where it can, what to
+// write instead.
+type FieldError struct {
+	// Field is the path of the field as the API and the HCL files spell it,
+	// for example "desired_sessions" or "exec_config.assign.timeout".
+	Field string `json:"field"`
+	// Message is for a person; it does not repeat the field's name.
+	Message string `json:"message"`
+}
+
+// InvalidError collects every FieldError of one value, so that a caller can
+// mend all of them at once.
+type InvalidError struct {
+	// What names the value that was refused, for example `staging config "demo-east"`.
+	What   string
+	Fields []FieldError
+}
+
+// Error implements error.
+func (e *InvalidError) Error() string {
+	parts := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		parts[i] = f.Field + ": " + f.Message
+	}
+	return fmt.Sprintf("%s is not valid: %s", e.What, strings.Join(parts, "; "))
+}
+
+// Invalid returns an InvalidError about one field.
+func Invalid(what, field, format string, args ...any) *InvalidError {
+	return &InvalidError{What: what, Fields: []FieldError{{Field: field, Message: fmt.Sprintf(format, args...)}}}
+}
+
+// problems gathers field errors while a value is checked.
+type problems []FieldError
+
+func (p *problems) add(field, format string, args ...any) {
+	*p = append(*p, FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+func (p problems) err(what string) error {
+	if len(p) == 0 {
+		return nil
+	}
+	return &InvalidError{What: what, Fields: p}
+}
+
+// MaxNameLength bounds the names of zones, images and staging configs. A
+// Consul service is named after a staging config ("greenroom-pool-NAME") and
+// must itself fit in a DNS label, which RFC 1035 bounds at 63 octets.
+const MaxNameLength = 48
+
+var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+
+// ValidateName checks a resource name: a DNS label (RFC 1123: lower-case
+// letters, digits and inner dashes) of at most MaxNameLength octets.
+func ValidateName(name string) error {
+	var p problems
+	p.name("name", name)
+	return p.err(fmt.Sprintf("name %q", name))
+}
+
+func (p *problems) name(field, name string) {
+	switch {
+	case name == "":
+		p.add(field, "must not be empty")
+	case len(name) > MaxNameLength:
+		p.add(field, "must be at most %d characters, is %d", MaxNameLength, len(name))
+	case !dnsLabel.MatchString(name):
+		p.add(field, "must be a DNS label (lower-case letters, digits and inner dashes), is %q", name)
+	}
+}
+
+var envKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// reservedEnv are the prefixes of the variables that greenroom and Nomad set
+// themselves; a caller's variable of that name would be a lie or be lost.
+var reservedEnv = []string{"GREENROOM_", "NOMAD_"}
+
+func (p *problems) environment(field string, env map[string]string) {
+	for k, v := range env {
+		at := field + "." + k
+		if !envKey.MatchString(k) {
+			p.add(at, "is not a name for an environment variable (letters, digits and underscores, not starting with a digit)")
+			continue
+		}
+		for _, prefix := range reservedEnv {
+			if strings.HasPrefix(k, prefix) {
+				p.add(at, "begins with %s, which greenroom and Nomad keep for their own variables", prefix)
+			}
+		}
+		p.text(at, v)
+	}
+}
+
+// text refuses what no environment variable or argument can carry.
+func (p *problems) text(field, value string) {
+	if strings.ContainsRune(value, 0) {
+		p.add(field, "must not hold a NUL byte: no environment variable or argument can carry one")
+	}
+}
