@@ -1,6 +1,9 @@
 package staging
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"net/url"
 	"time"
 	"unicode/utf8"
@@ -137,4 +140,15 @@ func CheckIdempotencyKey(key string) error {
 		}
 	}
 	return p.err("launch")
+}
+
+// Fingerprint tells launches apart that come with the same Idempotency-Key:
+// the same key with another fingerprint is a caller's mistake.
+func (l Launch) Fingerprint() string {
+	b, err := json.Marshal(l)
+	if err != nil {
+		panic("staging: a launch is strings and always marshals: " + err.Error())
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
 }

@@ -1,0 +1,122 @@
+package redisstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Claim takes the oldest ready session of a pool for a launch and reserves the
+// launch's Idempotency-Key, in one round trip.
+func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (staging.ClaimResult, error) {
+	key := ""
+	if c.Fingerprint != "" {
+		key = s.idempotencyKey(c.IdempotencyKey)
+	}
+	reply, err := claimScript.Run(ctx, s.rdb,
+		[]string{s.readyKey(pool), s.poolKey(pool), s.eventsKey(), key},
+		s.o.Prefix, pool, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds()).StringSlice()
+	if err != nil {
+		return staging.ClaimResult{}, err
+	}
+	if reply[0] != "claimed" {
+		return held(reply)
+	}
+	var x staging.Session
+	if err := json.Unmarshal([]byte(reply[2]), &x); err != nil {
+		return staging.ClaimResult{}, fmt.Errorf("session %s was claimed, and its facts in Redis do not parse: %w", reply[1], err)
+	}
+	x.State, x.Claim, x.User, x.ReadyAt = staging.Claimed, c.ID, &c.User, millis(reply[3])
+	return staging.ClaimResult{Outcome: staging.ClaimTaken, Session: x}, nil
+}
+
+// Begin notes an on-demand session, born with its user and claim, and reserves
+// the launch's Idempotency-Key for it.
+func (s *Store) Begin(ctx context.Context, x staging.Session, c staging.Claim) (staging.ClaimResult, error) {
+	key := ""
+	if c.Fingerprint != "" {
+		key = s.idempotencyKey(c.IdempotencyKey)
+	}
+	reply, err := beginScript.Run(ctx, s.rdb,
+		[]string{s.sessionKey(x.ID), s.indexKey(), s.eventsKey(), key, s.claimKey(x.ID)},
+		x.ID, c.ID, mustJSON(c.User), facts(x), x.CreatedAt.UnixMilli(), c.Fingerprint, s.o.KeyLease.Milliseconds()).StringSlice()
+	if err != nil {
+		return staging.ClaimResult{}, err
+	}
+	if reply[0] == "begun" {
+		x.State, x.Claim, x.User = staging.Pending, c.ID, &c.User
+		return staging.ClaimResult{Outcome: staging.ClaimTaken, Session: x}, nil
+	}
+	return held(reply)
+}
+
+// held reads the answers that claim.lua and begin.lua share.
+func held(reply []string) (staging.ClaimResult, error) {
+	switch reply[0] {
+	case "empty":
+		return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
+	case "reused":
+		return staging.ClaimResult{Outcome: staging.ClaimKeyReused}, nil
+	case "repeat":
+		return staging.ClaimResult{
+			Outcome: staging.ClaimRepeat,
+			Session: staging.Session{ID: reply[1]},
+			Done:    reply[2] != "",
+		}, nil
+	}
+	return staging.ClaimResult{}, fmt.Errorf("redis script answered %q", reply)
+}
+
+// Assign finishes a launch: the session is its user's, and the launch's
+// Idempotency-Key ("" for none) is bound to it for good. It gives the session
+// with its time of assignment. Repeating it is harmless.
+func (s *Store) Assign(ctx context.Context, x staging.Session, idempotencyKey string) (staging.Session, error) {
+	key, keyed := "", ""
+	if idempotencyKey != "" {
+		key, keyed = s.idempotencyKey(idempotencyKey), "keyed"
+	}
+	reply, err := assignScript.Run(ctx, s.rdb,
+		[]string{s.sessionKey(x.ID), s.eventsKey(), key},
+		x.ID, x.Claim, facts(x), keyed, s.o.KeyLife.Milliseconds()).StringSlice()
+	if err != nil {
+		return x, err
+	}
+	if err := expect(x.ID, reply[0], nil, staging.Assigned); err != nil {
+		return x, err
+	}
+	x.State, x.AssignedAt = staging.Assigned, millis(reply[1])
+	return x, nil
+}
+
+// Finish begins the end of a session that is, or was to be, a user's. With a
+// claim given, another claim's session is left alone (*StateError, Fenced).
+func (s *Store) Finish(ctx context.Context, id, claim, reason string) error {
+	state, err := finishScript.Run(ctx, s.rdb,
+		[]string{s.sessionKey(id), s.eventsKey()}, id, claim, reason).Text()
+	return expect(id, state, err, staging.Ending)
+}
+
+// Release frees the Idempotency-Key of a launch that gave no session, so that
+// a repeat may try anew. A key of another claim, or bound for good, stays.
+func (s *Store) Release(ctx context.Context, idempotencyKey, claim string) error {
+	if idempotencyKey == "" {
+		return nil
+	}
+	return releaseScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim).Err()
+}
+
+// KeyHolder tells which launch holds an Idempotency-Key: ClaimRepeat with its
+// session (if it has one yet) and whether it is done, or ClaimEmpty when nobody does.
+func (s *Store) KeyHolder(ctx context.Context, idempotencyKey string) (staging.ClaimResult, error) {
+	v, err := s.rdb.HMGet(ctx, s.idempotencyKey(idempotencyKey), "claim", "session", "done").Result()
+	if err != nil {
+		return staging.ClaimResult{}, err
+	}
+	if v[0] == nil {
+		return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
+	}
+	id, _ := v[1].(string)
+	return staging.ClaimResult{Outcome: staging.ClaimRepeat, Session: staging.Session{ID: id}, Done: v[2] != nil}, nil
+}

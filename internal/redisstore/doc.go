@@ -1,0 +1,26 @@
+// Package redisstore keeps in Redis what must be fast: each pool's ready queue,
+// claims, the index of sessions, idempotency keys, pool conditions and recent
+// events.
+//
+// Every transition of a session is one Lua script in scripts/, so it happens
+// whole or not at all, and one Go method that runs it. The scripts hold to the
+// table of moves in package staging; a test compares the two. A script that
+// changes a claimed session is given the claim's id and does nothing for a
+// claim that is not the session's (the fencing value). Time is Redis's own.
+//
+// Nothing here is the last word: the fate record in Consul decides, and all
+// that is kept here can be rebuilt from Nomad, Consul's health and those
+// records. A lost Redis costs speed for a moment, never a session.
+//
+// The keys of one store share a prefix, and the scripts build session keys from
+// the ids that they pop, so a store needs one Redis primary, not a Redis Cluster.
+//
+//	PREFIX session:ID       hash    state, facts and times of one session
+//	PREFIX claim:ID         string  the claim that took it, set once (NX)
+//	PREFIX ready:POOL       zset    claimable sessions, oldest first
+//	PREFIX pool:POOL        set     the pool's unassigned sessions
+//	PREFIX sessions         zset    every session that has not ended, by creation
+//	PREFIX key:HASH         hash    an Idempotency-Key: its claim, launch and session
+//	PREFIX conditions:POOL  string  the pool's conditions, JSON
+//	PREFIX events           stream  what happened, bounded
+package redisstore

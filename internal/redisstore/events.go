@@ -1,0 +1,46 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// LastEvent gives the position of the newest event, to read on from.
+func (s *Store) LastEvent(ctx context.Context) (string, error) {
+	last, err := s.rdb.XRevRangeN(ctx, s.eventsKey(), "+", "-", 1).Result()
+	if err != nil || len(last) == 0 {
+		return "0-0", err
+	}
+	return last[0].ID, nil
+}
+
+// eventPage bounds one read of Events.
+const eventPage = 1000
+
+// Events gives what happened after a position, waiting up to block for the
+// first of it, and the position to read on from. No event in time is no error.
+func (s *Store) Events(ctx context.Context, after string, block time.Duration) ([]staging.Event, string, error) {
+	streams, err := s.rdb.XRead(ctx, &redis.XReadArgs{
+		Streams: []string{s.eventsKey(), after}, Count: eventPage, Block: block,
+	}).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, after, nil
+	}
+	if err != nil {
+		return nil, after, err
+	}
+	var events []staging.Event
+	for _, m := range streams[0].Messages {
+		text := func(k string) string { v, _ := m.Values[k].(string); return v }
+		events = append(events, staging.Event{
+			Type: staging.EventType(text("type")), Session: text("session"), Pool: text("pool"), Reason: text("reason"),
+		})
+		after = m.ID
+	}
+	return events, after, nil
+}

@@ -1,0 +1,73 @@
+package redisstore
+
+import (
+	"context"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Record notes a staged session that is pending or starting, and gives the
+// state that it now has: a later one than asked for is left as it is.
+func (s *Store) Record(ctx context.Context, x staging.Session) (staging.State, error) {
+	state, err := recordScript.Run(ctx, s.rdb,
+		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.indexKey(), s.eventsKey()},
+		x.ID, string(x.State), facts(x), x.CreatedAt.UnixMilli(), x.Staging).Text()
+	return staging.State(state), err
+}
+
+// Publish makes a staged session claimable. A *StateError says that it is
+// somebody's or on its way out.
+func (s *Store) Publish(ctx context.Context, x staging.Session) error {
+	state, err := publishScript.Run(ctx, s.rdb,
+		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.indexKey(), s.eventsKey(), s.readyKey(x.Staging), s.claimKey(x.ID)},
+		x.ID, facts(x), x.CreatedAt.UnixMilli(), x.Staging).Text()
+	return expect(x.ID, state, err, staging.Ready)
+}
+
+// Withdraw takes a ready session out of its queue, since its checks no longer
+// pass. A *StateError says that it was not ready any more.
+func (s *Store) Withdraw(ctx context.Context, x staging.Session) error {
+	state, err := withdrawScript.Run(ctx, s.rdb,
+		[]string{s.sessionKey(x.ID), s.readyKey(x.Staging), s.eventsKey()},
+		x.ID, x.Staging).Text()
+	return expect(x.ID, state, err, staging.Starting)
+}
+
+// Retire takes an unused session out of its pool for good. A *StateError says
+// that it was claimed first, or is not known.
+func (s *Store) Retire(ctx context.Context, x staging.Session, reason string) error {
+	state, err := retireScript.Run(ctx, s.rdb,
+		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.eventsKey(), s.claimKey(x.ID)},
+		x.ID, x.Staging, reason).Text()
+	return expect(x.ID, state, err, staging.Retiring)
+}
+
+// Ended notes that nothing of a session runs any more. The reason counts only
+// where none was noted before. A session that Redis does not know is no error.
+func (s *Store) Ended(ctx context.Context, x staging.Session, reason string) error {
+	return endedScript.Run(ctx, s.rdb,
+		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID)},
+		x.ID, x.Staging, reason, s.o.EndedLife.Milliseconds()).Err()
+}
+
+// Restore puts back a session that is a user's by its fate record and that
+// Redis has lost or still believes unused. x.State is claimed or assigned.
+func (s *Store) Restore(ctx context.Context, x staging.Session) (staging.State, error) {
+	state, err := restoreScript.Run(ctx, s.rdb,
+		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID)},
+		x.ID, x.Staging, string(x.State), x.Claim, mustJSON(x.User), facts(x), x.CreatedAt.UnixMilli(), x.AssignedAt.UnixMilli()).Text()
+	return staging.State(state), err
+}
+
+// expect turns a script's answer into an error unless it is the state wanted.
+func expect(id, got string, err error, want staging.State) error {
+	switch {
+	case err != nil:
+		return err
+	case got == "fenced":
+		return &StateError{Session: id, Fenced: true}
+	case got != string(want):
+		return &StateError{Session: id, State: staging.State(got)}
+	}
+	return nil
+}

@@ -1,0 +1,32 @@
+-- Finishes a launch: claimed -> assigned, or for an on-demand session pending |
+-- starting -> assigned. The launch's Idempotency-Key, where it has one, is
+-- bound to the session for good.
+--
+-- KEYS  1 session hash  2 events  3 idempotency key (unused when ARGV[4] is "")
+-- ARGV  1 id  2 claim  3 facts  4 "keyed" or ""  5 life of the key (ms)
+--
+-- Gives {"assigned", assigned_at}, or {state} that forbids it, {"fenced"} when
+-- the session is another claim's, {""} when it is not known.
+local held = redis.call('HMGET', KEYS[1], 'state', 'claim', 'pool', 'assigned_at')
+local state = held[1]
+if not state then
+  return { '' }
+end
+if held[2] ~= ARGV[2] then
+  return { 'fenced' }
+end
+local onDemand = held[3] == ''
+local at = held[4]
+if state == 'claimed' or (onDemand and (state == 'pending' or state == 'starting')) then
+  local t = redis.call('TIME')
+  at = t[1] * 1000 + math.floor(t[2] / 1000)
+  redis.call('HSET', KEYS[1], 'state', 'assigned', 'facts', ARGV[3], 'assigned_at', at)
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'type', 'assigned', 'session', ARGV[1], 'pool', held[3])
+elseif state ~= 'assigned' then
+  return { state }
+end
+if ARGV[4] ~= '' and redis.call('HGET', KEYS[3], 'claim') == ARGV[2] then
+  redis.call('HSET', KEYS[3], 'session', ARGV[1], 'done', '1')
+  redis.call('PEXPIRE', KEYS[3], ARGV[5])
+end
+return { 'assigned', tostring(at) }

@@ -1,0 +1,44 @@
+-- Takes the oldest ready session of a pool for a launch: ready -> claimed.
+-- The launch's Idempotency-Key, where it has one, is reserved in the same step.
+--
+-- KEYS  1 ready queue  2 pool set  3 events  4 idempotency key (unused when ARGV[5] is "")
+-- ARGV  1 prefix  2 pool  3 claim  4 user (JSON)  5 launch fingerprint, "" without a key  6 lease of the key (ms)
+--
+-- Gives one of
+--   {"claimed", id, facts, ready_at}
+--   {"empty"}                    nothing is claimable; the key is reserved all the same
+--   {"repeat", session, done}    another claim holds the key ("" where it has no session yet)
+--   {"reused"}                   the key belongs to a different launch
+local keyed = ARGV[5] ~= ''
+if keyed then
+  local held = redis.call('HMGET', KEYS[4], 'claim', 'launch', 'session', 'done')
+  if held[1] and held[1] ~= ARGV[3] then
+    if held[2] ~= ARGV[5] then
+      return { 'reused' }
+    end
+    return { 'repeat', held[3] or '', held[4] or '' }
+  end
+  redis.call('HSET', KEYS[4], 'claim', ARGV[3], 'launch', ARGV[5])
+  redis.call('PEXPIRE', KEYS[4], ARGV[6])
+end
+while true do
+  local popped = redis.call('ZPOPMIN', KEYS[1])
+  local id = popped[1]
+  if not id then
+    return { 'empty' }
+  end
+  local session = ARGV[1] .. 'session:' .. id
+  local held = redis.call('HMGET', session, 'state', 'facts', 'ready_at')
+  -- An id whose session has moved on is no candidate; it is simply dropped from the queue.
+  if held[1] == 'ready' and redis.call('SET', ARGV[1] .. 'claim:' .. id, ARGV[3], 'NX') then
+    local t = redis.call('TIME')
+    local now = t[1] * 1000 + math.floor(t[2] / 1000)
+    redis.call('HSET', session, 'state', 'claimed', 'claim', ARGV[3], 'user', ARGV[4], 'claimed_at', now)
+    redis.call('SREM', KEYS[2], id)
+    if keyed then
+      redis.call('HSET', KEYS[4], 'session', id)
+    end
+    redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'claimed', 'session', id, 'pool', ARGV[2])
+    return { 'claimed', id, held[2], held[3] or '0' }
+  end
+end

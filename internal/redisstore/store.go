@@ -1,0 +1,138 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Options set a store up; zero values are replaced by the defaults named here.
+type Options struct {
+	// Prefix begins every key; "greenroom:".
+	Prefix string
+	// KeyLease is how long an Idempotency-Key is held for a launch that has not
+	// finished; past it, its broker is taken for dead. 5 minutes; it must exceed
+	// the longest launch.
+	KeyLease time.Duration
+	// KeyLife is how long a finished launch answers for its key; 24 hours.
+	KeyLife time.Duration
+	// EndedLife is how long an ended session can still be read; 1 hour.
+	EndedLife time.Duration
+}
+
+// Store is greenroom's state in one Redis primary. It may be used concurrently.
+type Store struct {
+	rdb redis.UniversalClient
+	o   Options
+}
+
+// New returns a store on rdb, which stays the caller's to close.
+func New(rdb redis.UniversalClient, o Options) *Store {
+	if o.Prefix == "" {
+		o.Prefix = "greenroom:"
+	}
+	if o.KeyLease == 0 {
+		o.KeyLease = 5 * time.Minute
+	}
+	if o.KeyLife == 0 {
+		o.KeyLife = 24 * time.Hour
+	}
+	if o.EndedLife == 0 {
+		o.EndedLife = time.Hour
+	}
+	return &Store{rdb: rdb, o: o}
+}
+
+// StateError says that a session is in a state that forbids the move asked for.
+type StateError struct {
+	Session string
+	// State is the one it is in; "" when Redis does not know the session.
+	State staging.State
+	// Fenced: it is held by another claim than the one given.
+	Fenced bool
+}
+
+// Error implements error.
+func (e *StateError) Error() string {
+	switch {
+	case e.Fenced:
+		return fmt.Sprintf("session %s is held by another claim", e.Session)
+	case e.State == "":
+		return fmt.Sprintf("session %s is not known", e.Session)
+	}
+	return fmt.Sprintf("session %s is %s", e.Session, e.State)
+}
+
+// ErrNotFound: no such session.
+var ErrNotFound = errors.New("no such session")
+
+// Ping asks Redis whether it answers.
+func (s *Store) Ping(ctx context.Context) error { return s.rdb.Ping(ctx).Err() }
+
+func (s *Store) sessionKey(id string) string      { return s.o.Prefix + "session:" + id }
+func (s *Store) claimKey(id string) string        { return s.o.Prefix + "claim:" + id }
+func (s *Store) readyKey(pool string) string      { return s.o.Prefix + "ready:" + pool }
+func (s *Store) poolKey(pool string) string       { return s.o.Prefix + "pool:" + pool }
+func (s *Store) conditionsKey(pool string) string { return s.o.Prefix + "conditions:" + pool }
+func (s *Store) indexKey() string                 { return s.o.Prefix + "sessions" }
+func (s *Store) eventsKey() string                { return s.o.Prefix + "events" }
+
+// idempotencyKey hashes the caller's key, which may be long and hold anything.
+func (s *Store) idempotencyKey(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return s.o.Prefix + "key:" + hex.EncodeToString(sum[:16])
+}
+
+// facts is the part of a session that no script reads, as one JSON value.
+func facts(x staging.Session) string {
+	x.State, x.Claim, x.User, x.Reason = "", "", nil, ""
+	x.ReadyAt, x.AssignedAt, x.EndedAt = time.Time{}, time.Time{}, time.Time{}
+	return mustJSON(x)
+}
+
+func mustJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		// Strings, numbers, times and maps of them always marshal.
+		panic("redisstore: " + err.Error())
+	}
+	return string(b)
+}
+
+// decode puts a session together again from its hash.
+func decode(h map[string]string) (staging.Session, error) {
+	var x staging.Session
+	if err := json.Unmarshal([]byte(h["facts"]), &x); err != nil {
+		return x, fmt.Errorf("facts of a session in Redis do not parse: %w", err)
+	}
+	x.State = staging.State(h["state"])
+	x.Claim = h["claim"]
+	x.Reason = h["reason"]
+	if u := h["user"]; u != "" {
+		x.User = new(staging.User)
+		if err := json.Unmarshal([]byte(u), x.User); err != nil {
+			return x, fmt.Errorf("the user of session %s in Redis does not parse: %w", x.ID, err)
+		}
+	}
+	x.ReadyAt = millis(h["ready_at"])
+	x.AssignedAt = millis(h["assigned_at"])
+	x.EndedAt = millis(h["ended_at"])
+	return x, nil
+}
+
+func millis(s string) time.Time {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(n).UTC()
+}

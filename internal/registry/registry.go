@@ -1,0 +1,203 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// ErrNotFound: no such key.
+var ErrNotFound = errors.New("not found in the registry")
+
+// ErrConflict: somebody else wrote the same resource at the same time, again and again.
+var ErrConflict = errors.New("the resource is being changed by somebody else; read it and try again")
+
+// Registry is greenroom's part of one Consul KV store. It may be used concurrently.
+type Registry struct {
+	kv      *api.KV
+	status  *api.Status
+	prefix  string
+	current atomic.Pointer[staging.Resources]
+}
+
+// New returns a registry under prefix, which ends in a slash; "" is "greenroom/".
+func New(client *api.Client, prefix string) *Registry {
+	if prefix == "" {
+		prefix = "greenroom/"
+	}
+	r := &Registry{kv: client.KV(), status: client.Status(), prefix: prefix}
+	r.current.Store(&staging.Resources{})
+	return r
+}
+
+// Ping asks Consul for its leader.
+func (r *Registry) Ping(ctx context.Context) error {
+	leader, err := r.status.LeaderWithQueryOptions(query(ctx))
+	if err == nil && leader == "" {
+		err = errors.New("consul has no leader")
+	}
+	return err
+}
+
+func query(ctx context.Context) *api.QueryOptions {
+	return (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx)
+}
+
+func write(ctx context.Context) *api.WriteOptions { return (&api.WriteOptions{}).WithContext(ctx) }
+
+// The kinds of resources, as their keys spell them.
+const (
+	zones   = "zones"
+	images  = "images"
+	configs = "staging"
+)
+
+func (r *Registry) resourcesPrefix() string { return r.prefix + "resources/" }
+func (r *Registry) key(kind, name string) string {
+	return r.resourcesPrefix() + kind + "/" + name
+}
+
+// PutZone stores a zone and says whether it is new.
+func (r *Registry) PutZone(ctx context.Context, z staging.Zone) (created bool, err error) {
+	return r.put(ctx, zones, z.Name, z)
+}
+
+// PutImage stores an image and says whether it is new.
+func (r *Registry) PutImage(ctx context.Context, i staging.Image) (created bool, err error) {
+	return r.put(ctx, images, i.Name, i)
+}
+
+// PutConfig stores a staging config and says whether it is new.
+func (r *Registry) PutConfig(ctx context.Context, c staging.Config) (created bool, err error) {
+	return r.put(ctx, configs, c.Name, c)
+}
+
+// DeleteZone deletes a zone; ErrNotFound when there is none.
+func (r *Registry) DeleteZone(ctx context.Context, name string) error {
+	return r.delete(ctx, zones, name)
+}
+
+// DeleteImage deletes an image; ErrNotFound when there is none.
+func (r *Registry) DeleteImage(ctx context.Context, name string) error {
+	return r.delete(ctx, images, name)
+}
+
+// DeleteConfig deletes a staging config; ErrNotFound when there is none.
+func (r *Registry) DeleteConfig(ctx context.Context, name string) error {
+	return r.delete(ctx, configs, name)
+}
+
+// casTries bounds how often a write is tried anew against others' writes.
+const casTries = 5
+
+// put writes by compare-and-set, so that "created" is told from "updated"
+// without a race.
+func (r *Registry) put(ctx context.Context, kind, name string, v any) (created bool, err error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return false, err
+	}
+	for range casTries {
+		old, _, err := r.kv.Get(r.key(kind, name), query(ctx))
+		if err != nil {
+			return false, err
+		}
+		pair := &api.KVPair{Key: r.key(kind, name), Value: b}
+		if old != nil {
+			pair.ModifyIndex = old.ModifyIndex
+		}
+		done, _, err := r.kv.CAS(pair, write(ctx))
+		if err != nil {
+			return false, err
+		}
+		if done {
+			// A caller that wrote reads its write: the copy is renewed at once.
+			_, err := r.Refresh(ctx)
+			return old == nil, err
+		}
+	}
+	return false, ErrConflict
+}
+
+func (r *Registry) delete(ctx context.Context, kind, name string) error {
+	old, _, err := r.kv.Get(r.key(kind, name), query(ctx))
+	if err != nil {
+		return err
+	}
+	if old == nil {
+		return fmt.Errorf("%w: %s", ErrNotFound, r.key(kind, name))
+	}
+	if _, err := r.kv.Delete(old.Key, write(ctx)); err != nil {
+		return err
+	}
+	_, err = r.Refresh(ctx)
+	return err
+}
+
+// Resources gives the copy in memory, which Watch and every write renew.
+func (r *Registry) Resources() staging.Resources { return *r.current.Load() }
+
+// Refresh reads all resources anew.
+func (r *Registry) Refresh(ctx context.Context) (staging.Resources, error) {
+	return r.read(query(ctx))
+}
+
+func (r *Registry) read(q *api.QueryOptions) (staging.Resources, error) {
+	pairs, meta, err := r.kv.List(r.resourcesPrefix(), q)
+	if err != nil {
+		return staging.Resources{}, err
+	}
+	res := staging.Resources{
+		Zones:      map[string]staging.Zone{},
+		Images:     map[string]staging.Image{},
+		Configs:    map[string]staging.Config{},
+		Index:      meta.LastIndex,
+		Unreadable: map[string]string{},
+	}
+	for _, p := range pairs {
+		kind, name, _ := strings.Cut(strings.TrimPrefix(p.Key, r.resourcesPrefix()), "/")
+		var err error
+		switch kind {
+		case zones:
+			err = into(res.Zones, name, p.Value)
+		case images:
+			err = into(res.Images, name, p.Value)
+		case configs:
+			err = into(res.Configs, name, p.Value)
+		default:
+			err = errors.New("is of no kind that greenroom knows")
+		}
+		if err != nil {
+			res.Unreadable[p.Key] = err.Error()
+		}
+	}
+	r.keepNewer(&res)
+	return res, nil
+}
+
+// keepNewer renews the copy in memory unless a newer one is there already: a
+// slow read must not undo a fast one.
+func (r *Registry) keepNewer(res *staging.Resources) {
+	for {
+		old := r.current.Load()
+		if old.Index > res.Index || r.current.CompareAndSwap(old, res) {
+			return
+		}
+	}
+}
+
+func into[T any](m map[string]T, name string, b []byte) error {
+	var v T
+	if err := json.Unmarshal(b, &v); err != nil {
+		return err
+	}
+	m[name] = v
+	return nil
+}

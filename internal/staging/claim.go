@@ -1,0 +1,38 @@
+package staging
+
+// Claim is a launch's hold on a session.
+type Claim struct {
+	// ID is fresh for every launch; it fences every later change.
+	ID   string
+	User User
+	// IdempotencyKey is the caller's; "" for none.
+	IdempotencyKey string
+	// Fingerprint is the launch's, see Launch.Fingerprint; "" without a key.
+	Fingerprint string
+}
+
+// ClaimOutcome is what became of an attempt to claim a staged session or to
+// begin an on-demand one.
+type ClaimOutcome string
+
+// The outcomes.
+const (
+	// ClaimTaken: the session is this launch's to go on with.
+	ClaimTaken ClaimOutcome = "taken"
+	// ClaimEmpty: nothing is claimable.
+	ClaimEmpty ClaimOutcome = "empty"
+	// ClaimRepeat: another launch holds the same Idempotency-Key.
+	ClaimRepeat ClaimOutcome = "repeat"
+	// ClaimKeyReused: the Idempotency-Key belongs to a different launch.
+	ClaimKeyReused ClaimOutcome = "key_reused"
+)
+
+// ClaimResult is an outcome with the session that goes with it.
+type ClaimResult struct {
+	Outcome ClaimOutcome
+	// Session is whole for ClaimTaken. For ClaimRepeat it has only the id of
+	// the session that the key's launch holds, "" when it holds none yet.
+	Session Session
+	// Done: the launch that holds the key has finished with that session.
+	Done bool
+}
