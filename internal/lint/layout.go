@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// topLevel is what the top of the checkout may hold, besides dot-files.
+var topLevel = []string{
+	"cmd", "scaler", "broker", "jobspecs", "internal", "deploy",
+	"go.mod", "go.sum", "Makefile", "README.md",
+}
+
+// vagueNames are names of packages that say nothing about what is in them, so
+// that everything ends up there.
+var vagueNames = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared"}
+
+func layout(_ context.Context, t *tree) ([]string, error) {
+	return layoutFindings(t.files), nil
+}
+
+func layoutFindings(files []string) []string {
+	var findings []string
+	seen := map[string]bool{}
+	for _, f := range files {
+		parts := strings.Split(f, "/")
+		top := parts[0]
+		if !seen[top] && !strings.HasPrefix(top, ".") && !slices.Contains(topLevel, top) {
+			findings = append(findings, fmt.Sprintf("%s: the top level holds only %s and dot-files", top, strings.Join(topLevel, ", ")))
+		}
+		seen[top] = true
+		for i, dir := range parts[:len(parts)-1] {
+			at := strings.Join(parts[:i+1], "/")
+			if slices.Contains(vagueNames, dir) && !seen[at] {
+				seen[at] = true
+				findings = append(findings, fmt.Sprintf("%s: name it after what it holds; no %s package here", at, dir))
+			}
+		}
+	}
+	return findings
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// tree is the checkout that is being looked at.
+type tree struct {
+	// dir is its top.
+	dir string
+	// files are the paths, relative to dir with slashes, of every file that git
+	// tracks or would add: not the ignored ones, not those deleted on disk.
+	files []string
+}
+
+// openTree lists the checkout at dir.
+func openTree(ctx context.Context, dir string) (*tree, error) {
+	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
+		return nil, fmt.Errorf("run this from the top of the checkout, where go.mod is: %w", err)
+	}
+	out, err := output(ctx, dir, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	if err != nil {
+		return nil, fmt.Errorf("list the checkout's files: %w", err)
+	}
+	t := &tree{dir: dir}
+	for f := range strings.SplitSeq(out, "\x00") {
+		if f == "" {
+			continue
+		}
+		switch info, err := os.Lstat(filepath.Join(dir, f)); {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, err
+		case info.Mode().IsRegular():
+			t.files = append(t.files, f)
+		}
+	}
+	return t, nil
+}
+
+// path is where a file of the tree is on disk.
+func (t *tree) path(file string) string { return filepath.Join(t.dir, filepath.FromSlash(file)) }
+
+// firstLine returns a file's first line without its end.
+func (t *tree) firstLine(file string) (string, error) {
+	f, err := os.Open(t.path(file))
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	s := bufio.NewScanner(f)
+	if !s.Scan() {
+		// An empty file, or a first line too long to be one of text.
+		return "", nil
+	}
+	return s.Text(), nil
+}
