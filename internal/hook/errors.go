@@ -1,0 +1,67 @@
+package hook
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// NotStartedError: no byte of the hook was handed over. The session has not
+// seen its user and is as it was.
+type NotStartedError struct{ Cause error }
+
+// Error implements error.
+func (e *NotStartedError) Error() string {
+	return fmt.Sprintf("the assign hook was not started: %v", e.Cause)
+}
+
+// Unwrap gives the cause.
+func (e *NotStartedError) Unwrap() error { return e.Cause }
+
+// FailedError: the hook ran to its end and its exit code was not 0.
+type FailedError struct {
+	ExitCode int
+	// LastLine is the last line that it wrote to stderr, or else to stdout; it may be "".
+	LastLine string
+}
+
+// Error implements error.
+func (e *FailedError) Error() string {
+	if e.LastLine == "" {
+		return fmt.Sprintf("the assign hook failed with exit code %d", e.ExitCode)
+	}
+	return fmt.Sprintf("the assign hook failed with exit code %d: %s", e.ExitCode, e.LastLine)
+}
+
+// UnknownError: some of the hook was handed over and its exit code never came
+// back, because its time was up or the connection was lost. It may have run,
+// may still be running, or may never have begun.
+type UnknownError struct{ Cause error }
+
+// Error implements error.
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("the assign hook's outcome is not known: %v", e.Cause)
+}
+
+// Unwrap gives the cause.
+func (e *UnknownError) Unwrap() error { return e.Cause }
+
+var errShellEnded = errors.New("the session's /bin/sh ended before it read anything")
+
+// maxLastLine bounds a line that goes into an error, a log line and an attempt's reason.
+const maxLastLine = 300
+
+func lastLine(r Result) string {
+	for _, out := range []string{r.Stderr, r.Stdout} {
+		out = strings.TrimSpace(out)
+		if out == "" {
+			continue
+		}
+		line := strings.TrimSpace(out[strings.LastIndexByte(out, '\n')+1:])
+		if len(line) > maxLastLine {
+			line = line[:maxLastLine]
+		}
+		return strings.ToValidUTF8(line, "\uFFFD")
+	}
+	return ""
+}

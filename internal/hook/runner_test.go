@@ -1,0 +1,159 @@
+package hook_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/greenroom/greenroom/internal/hook"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// execFunc is an Execer that a test writes down.
+type execFunc func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error)
+
+func (f execFunc) Exec(ctx context.Context, _ staging.Session, _ string, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	return f(ctx, cmd, stdin, stdout, stderr)
+}
+
+// local runs the command on this machine, as raw_exec would.
+func local(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	c := exec.CommandContext(ctx, cmd[0], cmd[1:]...)
+	c.Stdin, c.Stdout, c.Stderr = stdin, stdout, stderr
+	err := c.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() {
+		err = nil
+	}
+	return c.ProcessState.ExitCode(), err
+}
+
+func TestRunSucceeds(t *testing.T) {
+	var argv []string
+	r := hook.Runner{Exec: execFunc(func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+		argv = cmd
+		return local(ctx, cmd, stdin, stdout, stderr)
+	})}
+	secret := "it's $(secret)"
+	h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf %s "$GREENROOM_USER_NAME"; echo warn >&2`}}
+	result, err := r.Run(t.Context(), staging.Session{}, h, map[string]string{"GREENROOM_USER_NAME": secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Stdout != secret || result.Stderr != "warn\n" || result.ExitCode != 0 || result.Duration <= 0 {
+		t.Errorf("got %+v", result)
+	}
+	if strings.Join(argv, " ") != "/bin/sh" {
+		t.Errorf("the command line is %q: Nomad would log it", argv)
+	}
+}
+
+func TestRunTellsHowFarItGot(t *testing.T) {
+	lost := errors.New("connection lost")
+	tests := []struct {
+		name string
+		hook staging.Hook
+		exec execFunc
+		want func(error) bool
+	}{
+		{
+			"failed", staging.Hook{Cmd: []string{"/bin/sh", "-c", "echo one >&2; echo two >&2; exit 3"}}, local,
+			func(err error) bool {
+				var e *hook.FailedError
+				return errors.As(err, &e) && e.ExitCode == 3 && e.LastLine == "two"
+			},
+		},
+		{
+			"not connected", staging.Hook{Cmd: []string{"true"}},
+			func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error) { return -2, lost },
+			func(err error) bool {
+				var e *hook.NotStartedError
+				return errors.As(err, &e) && errors.Is(err, lost)
+			},
+		},
+		{
+			"lost after the first byte", staging.Hook{Cmd: []string{"true"}},
+			func(_ context.Context, _ []string, stdin io.Reader, _, _ io.Writer) (int, error) {
+				_, _ = stdin.Read(make([]byte, 1))
+				return -2, lost
+			},
+			func(err error) bool {
+				var e *hook.UnknownError
+				return errors.As(err, &e) && errors.Is(err, lost)
+			},
+		},
+		{
+			"out of time", staging.Hook{Cmd: []string{"true"}, Timeout: staging.Duration(time.Millisecond)},
+			func(ctx context.Context, _ []string, stdin io.Reader, _, _ io.Writer) (int, error) {
+				_, _ = io.ReadAll(stdin)
+				<-ctx.Done()
+				return -2, ctx.Err()
+			},
+			func(err error) bool {
+				var e *hook.UnknownError
+				return errors.As(err, &e) && errors.Is(err, context.DeadlineExceeded)
+			},
+		},
+		{
+			"a shell that reads nothing", staging.Hook{Cmd: []string{"true"}},
+			func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error) { return 0, nil },
+			func(err error) bool {
+				var e *hook.NotStartedError
+				return errors.As(err, &e)
+			},
+		},
+		{
+			"cannot be written", staging.Hook{Cmd: []string{"\x00"}}, nil,
+			func(err error) bool {
+				var e *staging.InvalidError
+				return errors.As(err, &e)
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := hook.Runner{Exec: tt.exec}.Run(t.Context(), staging.Session{}, tt.hook, nil)
+			if !tt.want(err) {
+				t.Fatalf("got %T: %v", err, err)
+			}
+		})
+	}
+}
+
+// A client library may come back to stdin after the call has returned. It must
+// find it empty: "not started" is a promise.
+func TestNothingIsFedAfterTheVerdict(t *testing.T) {
+	var late io.Reader
+	r := hook.Runner{Exec: execFunc(func(_ context.Context, _ []string, stdin io.Reader, _, _ io.Writer) (int, error) {
+		late = stdin
+		return -2, errors.New("gave up while connecting")
+	})}
+	_, err := r.Run(t.Context(), staging.Session{}, staging.Hook{Cmd: []string{"true"}}, nil)
+	var notStarted *hook.NotStartedError
+	if !errors.As(err, &notStarted) {
+		t.Fatalf("got %v", err)
+	}
+	if b, err := io.ReadAll(late); len(b) != 0 || err != nil {
+		t.Fatalf("read %q, %v", b, err)
+	}
+}
+
+func TestOutputIsBounded(t *testing.T) {
+	h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `i=0; while [ $i -lt 3000 ]; do echo "line $i"; i=$((i+1)); done; exit 1`}}
+	result, err := hook.Runner{Exec: execFunc(local)}.Run(t.Context(), staging.Session{}, h, nil)
+	var failed *hook.FailedError
+	if !errors.As(err, &failed) || failed.LastLine != "line 2999" {
+		t.Fatalf("got %v", err)
+	}
+	if len(result.Stdout) != hook.TailBytes || !strings.HasSuffix(result.Stdout, "line 2998\nline 2999\n") {
+		t.Fatalf("kept %d bytes", len(result.Stdout))
+	}
+}

@@ -1,0 +1,116 @@
+package hook
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// ExitWorkdir is the exit code of a hook whose working directory is not there.
+// 127 is the shell's own code for a program that is not there.
+const ExitWorkdir = 126
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// shellOwned are variables that one shell or another guards: assigning to them
+// is an error there, which would end the script, or is quietly undone.
+var shellOwned = map[string]bool{
+	"OPTIND": true, "PPID": true, "UID": true, "EUID": true, "GROUPS": true,
+	"LINENO": true, "RANDOM": true, "SECONDS": true, "SHELLOPTS": true,
+	"BASHOPTS": true, "BASH_VERSINFO": true, "FUNCNAME": true, "DIRSTACK": true,
+	"EPOCHSECONDS": true, "EPOCHREALTIME": true, "BASHPID": true,
+	"SRANDOM": true, "BASH_ARGV0": true, "BASH_SUBSHELL": true,
+	"BASH_COMMAND": true, "HISTCMD": true, "COMP_WORDBREAKS": true,
+	"PWD": true, "OLDPWD": true, "_": true,
+}
+
+// Script is what /bin/sh is fed to run a hook: the same hook and variables
+// always give the same bytes. The hook's own environment comes first, so that
+// vars, the launch's variables, win.
+//
+// The whole script is one brace group. A shell reads a group to its end before
+// it runs any of it, so a script that is cut short by a broken connection is a
+// syntax error instead of half a command. The command replaces the shell, which
+// makes its exit code the hook's, and reads /dev/null, so that it can never
+// swallow the script.
+//
+// A value that no environment or argument can carry (a NUL byte), or a name
+// that a shell keeps for itself, is a *staging.InvalidError.
+func Script(h staging.Hook, vars map[string]string) ([]byte, error) {
+	if err := check(h, vars); err != nil {
+		return nil, err
+	}
+	env := make(map[string]string, len(h.Environment)+len(vars))
+	maps.Copy(env, h.Environment)
+	maps.Copy(env, vars)
+
+	var b bytes.Buffer
+	b.WriteString("{\n")
+	if h.Workdir != "" {
+		// Before the exports: a CDPATH among them must not divert it.
+		fmt.Fprintf(&b, "cd %s || exit %d\n", quote(directory(h.Workdir)), ExitWorkdir)
+	}
+	for _, k := range slices.Sorted(maps.Keys(env)) {
+		fmt.Fprintf(&b, "export %s=%s\n", k, quote(env[k]))
+	}
+	b.WriteString("exec")
+	for _, arg := range h.Cmd {
+		b.WriteByte(' ')
+		b.WriteString(quote(arg))
+	}
+	b.WriteString(" </dev/null\n}\n")
+	return b.Bytes(), nil
+}
+
+// quote makes one shell word of s, whatever it holds: within single quotes a
+// shell knows no escape at all, so the one character to treat is the quote.
+func quote(s string) string {
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// directory keeps cd from taking a name for an option, or "-" for the last directory.
+func directory(dir string) string {
+	if strings.HasPrefix(dir, "-") {
+		return "./" + dir
+	}
+	return dir
+}
+
+func check(h staging.Hook, vars map[string]string) error {
+	e := &staging.InvalidError{What: "assign hook"}
+	add := func(field, format string, args ...any) {
+		e.Fields = append(e.Fields, staging.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
+	}
+	text := func(field, value string) {
+		if strings.ContainsRune(value, 0) {
+			add(field, "must not hold a NUL byte: no environment variable or argument can carry one")
+		}
+	}
+	if len(h.Cmd) == 0 || h.Cmd[0] == "" {
+		add("cmd", "must name a program")
+	}
+	for i, arg := range h.Cmd {
+		text(fmt.Sprintf("cmd[%d]", i), arg)
+	}
+	text("workdir", h.Workdir)
+	for _, env := range []map[string]string{h.Environment, vars} {
+		for _, k := range slices.Sorted(maps.Keys(env)) {
+			switch {
+			case !variableName.MatchString(k):
+				add("environment."+k, "is not a name for an environment variable")
+			case shellOwned[k]:
+				add("environment."+k, "is a variable that shells keep for themselves")
+			}
+			text("environment."+k, env[k])
+		}
+	}
+	if len(e.Fields) == 0 {
+		return nil
+	}
+	return e
+}

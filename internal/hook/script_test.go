@@ -1,0 +1,226 @@
+package hook_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/greenroom/greenroom/internal/hook"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// hostile is what people and programs have been known to put into a name.
+var hostile = []string{
+	"", " ", "alice", "o'brien", "''", "'\\''", `"`, "`id`", "$(id)", "${HOME}", "$HOME", "$$", "\\", "a\\", "\\n",
+	"a\nb", "\n", "a\r\nb", "\t", ";", "&", "|", "}", "{", "\n}\nexit 3\n{\n", "#", "!", "*", "~", "-n", "--", "=", "a=b",
+	"\U0001F600", "a\u0301", "\x7f", "\x1b[31m", "\xff\xfe", "\x81\x82\x83\x84\x85\x86\x87\x88", "EOF", "${node.datacenter}",
+	strings.Repeat("x'", 3000), strings.Repeat("\U0001F600", 2048),
+}
+
+// shells are the ones that sessions really have: Debian's dash and busybox ash.
+func shells(t testing.TB) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Fatal("this test needs sh")
+	}
+	found["sh"] = []string{sh}
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Fatal("this test needs busybox: install busybox-static (Debian) or busybox")
+	}
+	found["ash"] = []string{busybox, "ash"}
+	return found
+}
+
+// run feeds a script to a shell through a pipe, as Nomad does.
+func run(t testing.TB, shell []string, script []byte, env ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), shell[0], shell[1:]...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
+	// Not a file: os/exec then makes a pipe, and the shell cannot seek in it.
+	cmd.Stdin = struct{ *bytes.Reader }{bytes.NewReader(script)}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// roundTrip checks that a variable and an argument come out as they went in.
+func roundTrip(t interface {
+	testing.TB
+}, shell []string, value string) {
+	t.Helper()
+	h := staging.Hook{
+		Cmd:         []string{"/bin/sh", "-c", `printf '%s|%s|%s.' "$GREENROOM_USER_NAME" "$1" "$(cat)"`, "sh", value},
+		Environment: map[string]string{"GREENROOM_USER_NAME": "the hook's, which loses"},
+	}
+	script, err := hook.Script(h, map[string]string{"GREENROOM_USER_NAME": value})
+	if err != nil {
+		t.Fatalf("Script(%q): %v", value, err)
+	}
+	stdout, stderr, code := run(t, shell, script)
+	if want := value + "|" + value + "|."; stdout != want || code != 0 || stderr != "" {
+		t.Fatalf("%q came out as %q, exit code %d, stderr %q", value, stdout, code, stderr)
+	}
+}
+
+func TestScriptCarriesAnythingAsData(t *testing.T) {
+	for name, shell := range shells(t) {
+		t.Run(name, func(t *testing.T) {
+			for _, value := range hostile {
+				roundTrip(t, shell, value)
+			}
+		})
+	}
+}
+
+func TestScriptCarriesAnythingProperty(t *testing.T) {
+	words := rapid.SampledFrom(append([]string{"'", "\"", "$(", ")", "`", "\n", "\\", "é", "\x83"}, hostile[:len(hostile)-2]...))
+	value := rapid.Custom(func(t *rapid.T) string {
+		return strings.Join(rapid.SliceOfN(words, 0, 8).Draw(t, "words"), "") +
+			strings.ReplaceAll(string(rapid.SliceOfN(rapid.Byte(), 0, 16).Draw(t, "bytes")), "\x00", "")
+	})
+	for name, shell := range shells(t) {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(r *rapid.T) {
+				v := value.Draw(r, "value")
+				h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf '%s|%s.' "$K" "$1"`, "sh", v}}
+				script, err := hook.Script(h, map[string]string{"K": v})
+				if err != nil {
+					r.Fatal(err)
+				}
+				stdout, stderr, code := run(t, shell, script)
+				if stdout != v+"|"+v+"." || code != 0 || stderr != "" {
+					r.Fatalf("%q came out as %q, exit code %d, stderr %q", v, stdout, code, stderr)
+				}
+			})
+		})
+	}
+}
+
+func FuzzScript(f *testing.F) {
+	f.Add("alice")
+	f.Add("o'brien; $(id) `id`\n}")
+	found := shells(f)
+	f.Fuzz(func(t *testing.T, value string) {
+		if strings.ContainsRune(value, 0) || len(value) > 32<<10 {
+			t.Skip("no environment can carry it")
+		}
+		for _, shell := range found {
+			roundTrip(t, shell, value)
+		}
+	})
+}
+
+func TestScriptIsDeterministicAndOrdered(t *testing.T) {
+	h := staging.Hook{
+		Cmd:         []string{"/opt/assign", "it's"},
+		Environment: map[string]string{"B": "hook", "A": "hook"},
+		Workdir:     "/srv/a b",
+	}
+	want := "{\ncd '/srv/a b' || exit 126\nexport A='hook'\nexport B='launch'\nexport C='1'\nexec '/opt/assign' 'it'\\''s' </dev/null\n}\n"
+	for range 20 {
+		script, err := hook.Script(h, map[string]string{"C": "1", "B": "launch"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, string(script)); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+}
+
+func TestScriptExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "-odd"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		hook staging.Hook
+		code int
+	}{
+		{"ok", staging.Hook{Cmd: []string{"true"}}, 0},
+		{"its own code", staging.Hook{Cmd: []string{"/bin/sh", "-c", "exit 42"}}, 42},
+		{"no such program", staging.Hook{Cmd: []string{"/does/not/exist"}}, 127},
+		{"not on PATH", staging.Hook{Cmd: []string{"greenroom-no-such-program"}}, 127},
+		{"no such directory", staging.Hook{Cmd: []string{"true"}, Workdir: "/does/not/exist"}, hook.ExitWorkdir},
+		{"workdir", staging.Hook{Cmd: []string{"test", "-d", "-odd"}, Workdir: dir}, 0},
+		{"a directory like an option", staging.Hook{Cmd: []string{"true"}, Workdir: "-odd"}, hook.ExitWorkdir},
+		{"CDPATH does not divert", staging.Hook{Cmd: []string{"true"}, Workdir: "-odd", Environment: map[string]string{"CDPATH": dir}}, hook.ExitWorkdir},
+		{"a signal", staging.Hook{Cmd: []string{"/bin/sh", "-c", "kill -9 $$"}}, -1},
+	}
+	for name, shell := range shells(t) {
+		for _, tt := range tests {
+			t.Run(name+"/"+tt.name, func(t *testing.T) {
+				script, err := hook.Script(tt.hook, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, stderr, code := run(t, shell, script); code != tt.code {
+					t.Fatalf("exit code %d, want %d; stderr %q", code, tt.code, stderr)
+				}
+			})
+		}
+	}
+}
+
+// A connection can break between any two bytes. The command must then run as
+// a whole or not at all.
+func TestCutScriptRunsNothing(t *testing.T) {
+	h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `echo ran "$@"`, "sh", "one", "two"}, Workdir: "/", Environment: map[string]string{"K": "v"}}
+	script, err := hook.Script(h, map[string]string{"L": "w x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, shell := range shells(t) {
+		t.Run(name, func(t *testing.T) {
+			for n := range len(script) + 1 {
+				stdout, _, code := run(t, shell, script[:n])
+				whole := stdout == "ran one two\n" && code == 0
+				if complete := n >= len(script)-1; complete != whole || (!complete && stdout != "") {
+					t.Fatalf("after %d of %d bytes (%q): stdout %q, exit code %d", n, len(script), script[:n], stdout, code)
+				}
+			}
+		})
+	}
+}
+
+func TestScriptRefuses(t *testing.T) {
+	ok := []string{"true"}
+	tests := []struct {
+		name  string
+		hook  staging.Hook
+		vars  map[string]string
+		field string
+	}{
+		{"no command", staging.Hook{}, nil, "cmd"},
+		{"NUL in an argument", staging.Hook{Cmd: []string{"a", "b\x00"}}, nil, "cmd[1]"},
+		{"NUL in the directory", staging.Hook{Cmd: ok, Workdir: "\x00"}, nil, "workdir"},
+		{"NUL in a variable", staging.Hook{Cmd: ok}, map[string]string{"K": "\x00"}, "environment.K"},
+		{"a name that is shell", staging.Hook{Cmd: ok}, map[string]string{"K;id;X": "v"}, "environment.K;id;X"},
+		{"a name that the shell keeps", staging.Hook{Cmd: ok, Environment: map[string]string{"OPTIND": "x"}}, nil, "environment.OPTIND"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := hook.Script(tt.hook, tt.vars)
+			var invalid *staging.InvalidError
+			if !errors.As(err, &invalid) || len(invalid.Fields) != 1 || invalid.Fields[0].Field != tt.field {
+				t.Fatalf("got %v, want a refusal of %s", err, tt.field)
+			}
+		})
+	}
+}
