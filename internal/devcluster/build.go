@@ -1,0 +1,214 @@
+package devcluster
+
+import (
+	"bufio"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// servers holds the module files that Nomad and Consul are built from. They
+// carry the names of the go command's -modfile, since a directory with a go.mod
+// could not be embedded.
+//
+//go:embed servers/*.mod servers/*.sum
+var servers embed.FS
+
+// serverModule is a server that can be built from its published Go module.
+type serverModule struct {
+	name, version, pkg string
+	// from (included) and below are the versions that are used from PATH.
+	from, below version
+}
+
+var (
+	nomadModule  = serverModule{"nomad", "v1.10.5", "github.com/hashicorp/nomad", version{1, 9}, version{2, 1}}
+	consulModule = serverModule{"consul", "v1.19.2", "github.com/hashicorp/consul", version{1, 18}, version{2, 0}}
+)
+
+// Prepare looks up Nomad and Consul and builds what is missing, so that a later
+// Start does not have to.
+func Prepare(ctx context.Context, progress io.Writer) error {
+	for _, m := range []serverModule{nomadModule, consulModule} {
+		if _, err := m.program(ctx, progress); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// program returns the path of the server's program: from PATH in a supported
+// version, else from the cache, else freshly built.
+func (m serverModule) program(ctx context.Context, progress io.Writer) (string, error) {
+	if path, err := exec.LookPath(m.name); err == nil {
+		v, err := askVersion(ctx, path, "version")
+		if err == nil && !v.less(m.from) && v.less(m.below) {
+			return path, nil
+		}
+		if err != nil {
+			return "", fmt.Errorf("the %s on PATH cannot be used: %w", m.name, err)
+		}
+		say(progress, "%s is version %d.%d, which is not supported: %s is used instead", path, v[0], v[1], m.version)
+	}
+	cache, err := CacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "servers", m.name+"-"+m.version)
+	path := filepath.Join(dir, m.name)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	if err := m.build(ctx, dir, path, progress); err != nil {
+		return "", fmt.Errorf("%s is not on PATH in a supported version, and building it failed: %w", m.name, err)
+	}
+	return path, nil
+}
+
+// CacheDir is where built servers and demo programs are kept: $GREENROOM_CACHE,
+// else greenroom in the user's cache directory.
+func CacheDir() (string, error) {
+	if dir := os.Getenv("GREENROOM_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache directory: %w; set GREENROOM_CACHE", err)
+	}
+	return filepath.Join(base, "greenroom"), nil
+}
+
+// build compiles the server in dir and puts it at path. Of several processes
+// one builds and the others wait for it.
+func (m serverModule) build(ctx context.Context, dir, path string, progress io.Writer) error {
+	goTool, err := exec.LookPath("go")
+	if err != nil {
+		return errors.New("the go command is not on PATH; install Go, or a supported " + m.name)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	lock, err := waitLock(ctx, filepath.Join(dir, lockName), func() {
+		say(progress, "another process is building %s %s: waiting for it", m.name, m.version)
+	})
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	for embedded, file := range map[string]string{m.name + ".mod": "go.mod", m.name + ".sum": "go.sum"} {
+		b, err := servers.ReadFile("servers/" + embedded)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), b, 0o644); err != nil {
+			return err
+		}
+	}
+	say(progress, "building %s %s from its Go module: some minutes the first time, then it is kept in %s", m.name, m.version, dir)
+	fresh := path + ".new"
+	cmd := exec.CommandContext(ctx, goTool, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", fresh, m.pkg)
+	cmd.Dir = dir
+	// Flags and workspaces of the user are for the user's own modules.
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	if err := runWithProgress(cmd, fmt.Sprintf("building %s", m.name), progress); err != nil {
+		return err
+	}
+	return os.Rename(fresh, path)
+}
+
+// progressInterval is how often a long build says how far it is.
+const progressInterval = 15 * time.Second
+
+// runWithProgress runs a verbose go build and reports what it is at. Its error
+// ends with the build's last lines.
+func runWithProgress(cmd *exec.Cmd, what string, progress io.Writer) error {
+	r, w := io.Pipe()
+	cmd.Stdout, cmd.Stderr = w, w
+	var mu sync.Mutex
+	var count int
+	var last []string
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		lines := bufio.NewScanner(r)
+		for lines.Scan() {
+			mu.Lock()
+			count++
+			last = append(last[max(0, len(last)-tailLines+1):], lines.Text())
+			mu.Unlock()
+		}
+		// A line too long for the scanner must not block the build.
+		_, _ = io.Copy(io.Discard, r)
+	})
+	began := time.Now()
+	quit := make(chan struct{})
+	wg.Go(func() {
+		tick := time.NewTicker(progressInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+				mu.Lock()
+				n, at := count, "downloading"
+				if len(last) > 0 {
+					at = last[len(last)-1]
+				}
+				mu.Unlock()
+				say(progress, "%s: %v, %d steps done, at %s", what, time.Since(began).Round(time.Second), n, at)
+			}
+		}
+	})
+	err := cmd.Run()
+	w.Close()
+	close(quit)
+	wg.Wait()
+	if err != nil {
+		return fmt.Errorf("%s: %w\n    %s", strings.Join(cmd.Args, " "), err, strings.Join(slices.Clone(last), "\n    "))
+	}
+	say(progress, "%s: done in %v", what, time.Since(began).Round(time.Second))
+	return nil
+}
+
+// waitLock locks a file as tryLock does and waits while another holds it;
+// waiting is called once when that is so.
+func waitLock(ctx context.Context, path string, waiting func()) (*os.File, error) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for first := true; ; first = false {
+		lock, err := tryLock(path)
+		if !errors.Is(err, errLocked) {
+			return lock, err
+		}
+		if first {
+			waiting()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// say writes a line of progress. That nobody may be able to read it is no
+// reason to stop.
+func say(w io.Writer, format string, args ...any) {
+	if w != nil {
+		fmt.Fprintf(w, format+"\n", args...)
+	}
+}

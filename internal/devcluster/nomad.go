@@ -1,0 +1,228 @@
+package devcluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// What a Nomad client claims to have unless told otherwise: room for 4000
+// pretended sessions (10 MHz, 10 MB, 10 MB of disk each) many times over.
+const (
+	defaultCPU      = 400_000
+	defaultMemoryMB = 400_000
+	diskMB          = 1_000_000
+)
+
+// defineNomad lays out one Nomad server and a client for each datacenter.
+func (c *Cluster) defineNomad(o Options, path string) error {
+	var ports [3]int
+	for i := range ports {
+		p, err := c.ports.port()
+		if err != nil {
+			return err
+		}
+		ports[i] = p
+	}
+	c.NomadAddr = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
+	server, dir, err := c.newProcess("nomad-server", path, c.nomadServerReady)
+	if err != nil {
+		return err
+	}
+	c.NomadServer = server
+	// Ended jobs are let go after an hour, batch evaluations too (their default
+	// is a day), or a day of churn fills the server. The event buffer is large
+	// so that a watcher that reconnects finds what it missed.
+	err = nomadConfig(server, dir, fmt.Sprintf(`
+datacenter = %q
+ports {
+  http = %d
+  rpc  = %d
+  serf = %d
+}
+server {
+  enabled                 = true
+  bootstrap_expect        = 1
+  event_buffer_size       = 20000
+  job_gc_threshold        = "1h"
+  eval_gc_threshold       = "1h"
+  batch_eval_gc_threshold = "1h"
+}
+%s`, o.Datacenters[0], ports[0], ports[1], ports[2], c.nomadConsul()))
+	if err != nil {
+		return err
+	}
+	for i, dc := range o.Datacenters {
+		if err := c.defineNomadClient(o, path, i, dc, ports[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) defineNomadClient(o Options, path string, i int, dc string, serverRPC int) error {
+	port, err := c.ports.port()
+	if err != nil {
+		return err
+	}
+	drivers := []string{"raw_exec", "mock_driver"}
+	if o.Docker {
+		drivers = append(drivers, "docker")
+	}
+	name := "nomad-client-" + dc
+	addr := fmt.Sprintf("http://127.0.0.1:%d", port)
+	ready := func(ctx context.Context) error { return c.nomadClientReady(ctx, addr, drivers) }
+	p, dir, err := c.newProcess(name, path, ready)
+	if err != nil {
+		return err
+	}
+	p.addr = addr
+	c.NomadClients = append(c.NomadClients, p)
+	cpu, memory := o.CPU, o.MemoryMB
+	if cpu == 0 {
+		cpu = defaultCPU
+	}
+	if memory == 0 {
+		memory = defaultMemoryMB
+	}
+	first, last := c.ports.sessions(i, len(o.Datacenters))
+	// Several clients share one docker daemon: none may remove containers that
+	// it does not know, for they are another's. Ended allocations keep their
+	// files for a look at them, within bounds.
+	return nomadConfig(p, dir, fmt.Sprintf(`
+datacenter = %q
+name       = %q
+ports {
+  http = %d
+}
+client {
+  enabled              = true
+  servers              = ["127.0.0.1:%d"]
+  network_interface    = "lo"
+  cpu_total_compute    = %d
+  memory_total_mb      = %d
+  disk_total_mb        = %d
+  disk_free_mb         = %d
+  min_dynamic_port     = %d
+  max_dynamic_port     = %d
+  gc_max_allocs        = 5000
+  gc_disk_usage_threshold  = 99
+  gc_inode_usage_threshold = 99
+  options = {
+    "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean"
+    "driver.allowlist"     = %q
+  }
+}
+plugin "raw_exec" {
+  config { enabled = true }
+}
+plugin "docker" {
+  config {
+    gc {
+      image = false
+      dangling_containers { enabled = false }
+    }
+    allow_caps = ["all"]
+  }
+}
+%s`, dc, name, port, serverRPC, cpu, memory, diskMB, diskMB, first, last, strings.Join(drivers, ","), c.nomadConsul()))
+}
+
+func (c *Cluster) nomadConsul() string {
+	return fmt.Sprintf(`
+consul {
+  address          = %q
+  auto_advertise   = false
+  server_auto_join = false
+  client_auto_join = false
+}
+`, strings.TrimPrefix(c.ConsulAddr, "http://"))
+}
+
+// nomadConfig writes an agent's configuration, with what all agents share in
+// front, and points the process at it.
+func nomadConfig(p *Process, dir, config string) error {
+	shared := fmt.Sprintf(`
+data_dir             = %q
+bind_addr            = "127.0.0.1"
+log_level            = "INFO"
+disable_update_check = true
+advertise {
+  http = "127.0.0.1"
+  rpc  = "127.0.0.1"
+  serf = "127.0.0.1"
+}
+limits {
+  http_max_conns_per_client = 0
+  rpc_max_conns_per_client  = 0
+}
+`, filepath.Join(dir, "data"))
+	file := filepath.Join(dir, "nomad.hcl")
+	p.args = []string{"agent", "-config", file}
+	return os.WriteFile(file, []byte(strings.TrimLeft(shared, "\n")+config), 0o644)
+}
+
+// nomadServerReady: there is a leader and it answers.
+func (c *Cluster) nomadServerReady(ctx context.Context) error {
+	var leader string
+	if err := getJSON(ctx, c.NomadAddr+"/v1/status/leader", &leader); err != nil {
+		return err
+	}
+	if leader == "" {
+		return errors.New("nomad has no leader yet")
+	}
+	var jobs []struct{}
+	return getJSON(ctx, c.NomadAddr+"/v1/jobs", &jobs)
+}
+
+// node is what we read of a Nomad node.
+type node struct {
+	Status, SchedulingEligibility string
+	Drivers                       map[string]struct{ Healthy bool }
+	Attributes                    map[string]string
+}
+
+// agentSelf is what we read of what a Nomad client says of itself.
+type agentSelf struct {
+	Stats struct {
+		Client struct {
+			NodeID       string `json:"node_id"`
+			HeartbeatTTL string `json:"heartbeat_ttl"`
+		} `json:"client"`
+	} `json:"stats"`
+}
+
+// nomadClientReady: it has heard from the server since it started (what the
+// server knows of its node may be from before), its node takes work and has
+// seen Consul (without which no job with a Consul service is placed on it), and
+// every driver is healthy.
+func (c *Cluster) nomadClientReady(ctx context.Context, addr string, drivers []string) error {
+	var self agentSelf
+	if err := getJSON(ctx, addr+"/v1/agent/self", &self); err != nil {
+		return err
+	}
+	client := self.Stats.Client
+	if client.NodeID == "" || client.HeartbeatTTL == "" || client.HeartbeatTTL == "0s" {
+		return errors.New("it has not heard from the server yet")
+	}
+	var n node
+	if err := getJSON(ctx, c.NomadAddr+"/v1/node/"+url.PathEscape(client.NodeID), &n); err != nil {
+		return err
+	}
+	if n.Status != "ready" || n.SchedulingEligibility != "eligible" {
+		return fmt.Errorf("its node is %s and %s, not ready and eligible", n.Status, n.SchedulingEligibility)
+	}
+	if n.Attributes["consul.version"] == "" {
+		return errors.New("its node has not seen Consul yet")
+	}
+	for _, d := range drivers {
+		if !n.Drivers[d].Healthy {
+			return fmt.Errorf("its driver %s is not healthy yet", d)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,168 @@
+package devcluster
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// scrub removes what tasks of the cluster in dir left behind: processes that
+// carry its marker, containers that use its files, and mounts below it. It is
+// for a cluster whose servers are gone; after an orderly stop it finds only
+// the mounts of ended allocations.
+func scrub(ctx context.Context, dir string, docker bool) error {
+	err := killMarked(ctx, dir)
+	if docker {
+		err = errors.Join(err, removeContainers(ctx, dir))
+	}
+	return errors.Join(err, unmountBelow(dir))
+}
+
+// killMarked kills every process that has the cluster's marker in its
+// environment and waits until all are gone. A new one may be born while the
+// first are killed, so it looks again until there is none.
+func killMarked(ctx context.Context, dir string) error {
+	for {
+		pids := marked(dir)
+		if len(pids) == 0 {
+			return nil
+		}
+		for _, pid := range pids {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("kill process %d of the cluster in %s: %w", pid, dir, err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("processes %v of the cluster in %s do not end: %w", pids, dir, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// marked lists the processes that belong to the cluster in dir. A process that
+// has ended and is not waited for has no environment any more, and is not
+// listed.
+func marked(dir string) []int {
+	want := []byte(marker + "=" + dir)
+	var pids []int
+	files, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range files {
+		// Unreadable means that it is another user's or has just ended: not ours.
+		b, err := os.ReadFile(file)
+		if err != nil || !slices.ContainsFunc(bytes.Split(b, []byte{0}), func(kv []byte) bool { return bytes.Equal(kv, want) }) {
+			continue
+		}
+		if pid, err := strconv.Atoi(strings.Split(file, "/")[2]); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// removeContainers removes the containers of Nomad allocations whose files are
+// below dir.
+func removeContainers(ctx context.Context, dir string) error {
+	ids, err := containers(ctx, dir)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	out, err := exec.CommandContext(ctx, "docker", append([]string{"rm", "--force", "--volumes"}, ids...)...).CombinedOutput()
+	if err != nil && !bytes.Contains(out, []byte("No such container")) {
+		return fmt.Errorf("remove containers: %w: %s", err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// containers lists the containers whose files are below dir, running or not.
+func containers(ctx context.Context, dir string) ([]string, error) {
+	out, err := exec.CommandContext(ctx, "docker", "ps", "--all", "--no-trunc", "--filter", "label=com.hashicorp.nomad.alloc_id",
+		"--format", "{{.ID}}\t{{.Mounts}}").Output()
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	var ids []string
+	for line := range strings.Lines(string(out)) {
+		id, mounts, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if slices.ContainsFunc(strings.Split(mounts, ","), func(m string) bool { return strings.HasPrefix(m, dir+"/") }) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// unmountBelow unmounts everything below dir, innermost first.
+func unmountBelow(dir string) error {
+	points, err := mountsBelow(dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, p := range slices.Backward(points) {
+		// Detached, so that a file held open for a moment longer is no obstacle.
+		if err := syscall.Unmount(p, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) {
+			errs = append(errs, fmt.Errorf("unmount %s: %w", p, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// mountsBelow lists the mount points below dir in the order they were mounted.
+func mountsBelow(dir string) ([]string, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	// The kernel writes blanks and backslashes in a path as octal escapes.
+	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+	var points []string
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 5 {
+			continue
+		}
+		if p := unescape.Replace(fields[4]); strings.HasPrefix(p, dir+"/") {
+			points = append(points, p)
+		}
+	}
+	return points, lines.Err()
+}
+
+// sweepStale removes what temporary clusters left whose process was killed
+// outright. One that still lives holds the lock of its directory.
+func sweepStale(ctx context.Context) {
+	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*"))
+	for _, dir := range dirs {
+		dir, err := filepath.EvalSymlinks(dir)
+		if err != nil {
+			continue
+		}
+		// A directory without its lock is being made or unmade by its owner.
+		if _, err := os.Stat(filepath.Join(dir, lockName)); err != nil {
+			continue
+		}
+		lock, err := tryLock(filepath.Join(dir, lockName))
+		if err != nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, scrubTimeout)
+		// What cannot be swept now is tried again by the next start.
+		if scrub(ctx, dir, DockerAvailable(ctx) == nil) == nil {
+			_ = os.RemoveAll(dir)
+		}
+		cancel()
+		lock.Close()
+	}
+}
