@@ -70,16 +70,12 @@ func held(reply []string) (staging.ClaimResult, error) {
 }
 
 // Assign finishes a launch: the session is its user's, and the launch's
-// Idempotency-Key ("" for none) is bound to it for good. It gives the session
+// Idempotency-Key, if it has one, is bound to it for good. It gives the session
 // with its time of assignment. Repeating it is harmless.
-func (s *Store) Assign(ctx context.Context, x staging.Session, idempotencyKey string) (staging.Session, error) {
-	key, keyed := "", ""
-	if idempotencyKey != "" {
-		key, keyed = s.idempotencyKey(idempotencyKey), "keyed"
-	}
+func (s *Store) Assign(ctx context.Context, x staging.Session) (staging.Session, error) {
 	reply, err := assignScript.Run(ctx, s.rdb,
-		[]string{s.sessionKey(x.ID), s.eventsKey(), key},
-		x.ID, x.Claim, facts(x), keyed, s.o.KeyLife.Milliseconds()).StringSlice()
+		[]string{s.sessionKey(x.ID), s.eventsKey()},
+		x.ID, x.Claim, facts(x), s.o.KeyLife.Milliseconds()).StringSlice()
 	if err != nil {
 		return x, err
 	}
@@ -91,7 +87,7 @@ func (s *Store) Assign(ctx context.Context, x staging.Session, idempotencyKey st
 }
 
 // Finish begins the end of a session that is, or was to be, a user's. With a
-// claim given, another claim's session is left alone (*StateError, Fenced).
+// claim given, another claim's session is left alone (*staging.StateError, Fenced).
 func (s *Store) Finish(ctx context.Context, id, claim, reason string) error {
 	state, err := finishScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(id), s.eventsKey()}, id, claim, reason).Text()

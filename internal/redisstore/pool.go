@@ -15,7 +15,7 @@ func (s *Store) Record(ctx context.Context, x staging.Session) (staging.State, e
 	return staging.State(state), err
 }
 
-// Publish makes a staged session claimable. A *StateError says that it is
+// Publish makes a staged session claimable. A *staging.StateError says that it is
 // somebody's or on its way out.
 func (s *Store) Publish(ctx context.Context, x staging.Session) error {
 	state, err := publishScript.Run(ctx, s.rdb,
@@ -25,7 +25,7 @@ func (s *Store) Publish(ctx context.Context, x staging.Session) error {
 }
 
 // Withdraw takes a ready session out of its queue, since its checks no longer
-// pass. A *StateError says that it was not ready any more.
+// pass. A *staging.StateError says that it was not ready any more.
 func (s *Store) Withdraw(ctx context.Context, x staging.Session) error {
 	state, err := withdrawScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(x.ID), s.readyKey(x.Staging), s.eventsKey()},
@@ -33,7 +33,7 @@ func (s *Store) Withdraw(ctx context.Context, x staging.Session) error {
 	return expect(x.ID, state, err, staging.Starting)
 }
 
-// Retire takes an unused session out of its pool for good. A *StateError says
+// Retire takes an unused session out of its pool for good. A *staging.StateError says
 // that it was claimed first, or is not known.
 func (s *Store) Retire(ctx context.Context, x staging.Session, reason string) error {
 	state, err := retireScript.Run(ctx, s.rdb,
@@ -65,9 +65,9 @@ func expect(id, got string, err error, want staging.State) error {
 	case err != nil:
 		return err
 	case got == "fenced":
-		return &StateError{Session: id, Fenced: true}
+		return &staging.StateError{Session: id, Fenced: true}
 	case got != string(want):
-		return &StateError{Session: id, State: staging.State(got)}
+		return &staging.StateError{Session: id, State: staging.State(got)}
 	}
 	return nil
 }

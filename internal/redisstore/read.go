@@ -11,14 +11,14 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Session reads one session; ErrNotFound when Redis does not know it.
+// Session reads one session; staging.ErrNoSession when Redis does not know it.
 func (s *Store) Session(ctx context.Context, id string) (staging.Session, error) {
 	h, err := s.rdb.HGetAll(ctx, s.sessionKey(id)).Result()
 	if err != nil {
 		return staging.Session{}, err
 	}
 	if len(h) == 0 {
-		return staging.Session{}, fmt.Errorf("%w: %s", ErrNotFound, id)
+		return staging.Session{}, fmt.Errorf("%w: %s", staging.ErrNoSession, id)
 	}
 	return decode(h)
 }

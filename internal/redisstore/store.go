@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -51,29 +50,6 @@ func New(rdb redis.UniversalClient, o Options) *Store {
 	}
 	return &Store{rdb: rdb, o: o}
 }
-
-// StateError says that a session is in a state that forbids the move asked for.
-type StateError struct {
-	Session string
-	// State is the one it is in; "" when Redis does not know the session.
-	State staging.State
-	// Fenced: it is held by another claim than the one given.
-	Fenced bool
-}
-
-// Error implements error.
-func (e *StateError) Error() string {
-	switch {
-	case e.Fenced:
-		return fmt.Sprintf("session %s is held by another claim", e.Session)
-	case e.State == "":
-		return fmt.Sprintf("session %s is not known", e.Session)
-	}
-	return fmt.Sprintf("session %s is %s", e.Session, e.State)
-}
-
-// ErrNotFound: no such session.
-var ErrNotFound = errors.New("no such session")
 
 // Ping asks Redis whether it answers.
 func (s *Store) Ping(ctx context.Context) error { return s.rdb.Ping(ctx).Err() }

@@ -15,40 +15,56 @@ func (r *Registry) fatesPrefix() string      { return r.prefix + "fates/" }
 func (r *Registry) fateKey(id string) string { return r.fatesPrefix() + id }
 
 // CreateFate decides a session's fate, once and for all. won is false when it
-// was decided before; existing is then the record that stands. An error means
-// that nothing is known of the outcome.
-func (r *Registry) CreateFate(ctx context.Context, f staging.Fate) (won bool, existing staging.Fate, err error) {
+// was decided before; the fate given is the record that stands, with its index.
+// An error means that nothing is known of the outcome.
+func (r *Registry) CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error) {
+	f.Index = 0 // Consul's "only if there is no such key"
+	won, f, err = r.writeFate(ctx, f)
+	if err != nil || won {
+		return won, f, err
+	}
+	stands, err = r.Fate(ctx, f.Session)
+	if err == nil && f.Claim != "" && stands.Claim == f.Claim {
+		// Our own record: the answer to an earlier try was lost on its way.
+		return true, stands, nil
+	}
+	return false, stands, err
+}
+
+// FinishFate notes that the assign hook of f's claim has finished; f is the
+// record as CreateFate gave it. ErrConflict: it was changed or deleted since,
+// so the session has been settled by somebody else.
+func (r *Registry) FinishFate(ctx context.Context, f staging.Fate) error {
+	f.HookPending = false
+	done, _, err := r.writeFate(ctx, f)
+	if err == nil && !done {
+		return fmt.Errorf("%w: the fate of session %s", ErrConflict, f.Session)
+	}
+	return err
+}
+
+// writeFate is a compare-and-set on f.Index. A transaction of one operation
+// costs the same Raft write as a plain one and, unlike it, answers with the
+// index that the next compare-and-set needs.
+func (r *Registry) writeFate(ctx context.Context, f staging.Fate) (bool, staging.Fate, error) {
 	b, err := json.Marshal(f)
 	if err != nil {
 		return false, f, err
 	}
-	// ModifyIndex 0 is Consul's "only if there is no such key".
-	won, _, err = r.kv.CAS(&api.KVPair{Key: r.fateKey(f.Session), Value: b}, write(ctx))
-	if err != nil || won {
-		return won, f, err
+	done, reply, _, err := r.txn.Txn(api.TxnOps{{KV: &api.KVTxnOp{
+		Verb: api.KVCAS, Key: r.fateKey(f.Session), Value: b, Index: f.Index,
+	}}}, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil || !done {
+		return false, f, err
 	}
-	existing, err = r.Fate(ctx, f.Session)
-	if err == nil && existing.Claim == f.Claim && existing.Verdict == f.Verdict && f.Claim != "" {
-		// Our own record: the answer to an earlier try was lost on its way.
-		return true, existing, nil
+	if len(reply.Results) != 1 || reply.Results[0].KV == nil {
+		return false, f, fmt.Errorf("consul acknowledged the fate of session %s without an index", f.Session)
 	}
-	return false, existing, err
+	f.Index = reply.Results[0].KV.ModifyIndex
+	return true, f, nil
 }
 
-// FinishFate notes that the assign hook of f's claim has finished. Only the
-// claim that the record was created for may do so, and only it ever writes the
-// record again, so a plain write after its own creation is safe.
-func (r *Registry) FinishFate(ctx context.Context, f staging.Fate) error {
-	f.HookPending = false
-	b, err := json.Marshal(f)
-	if err != nil {
-		return err
-	}
-	_, err = r.kv.Put(&api.KVPair{Key: r.fateKey(f.Session), Value: b}, write(ctx))
-	return err
-}
-
-// Fate reads one record; ErrNotFound when the session's fate is open.
+// Fate reads one record; staging.ErrNoResource when the session's fate is open.
 func (r *Registry) Fate(ctx context.Context, session string) (staging.Fate, error) {
 	var f staging.Fate
 	p, _, err := r.kv.Get(r.fateKey(session), query(ctx))
@@ -56,11 +72,12 @@ func (r *Registry) Fate(ctx context.Context, session string) (staging.Fate, erro
 		return f, err
 	}
 	if p == nil {
-		return f, fmt.Errorf("%w: the fate of session %s", ErrNotFound, session)
+		return f, fmt.Errorf("%w: the fate of session %s", staging.ErrNoResource, session)
 	}
 	if err := json.Unmarshal(p.Value, &f); err != nil {
 		return f, fmt.Errorf("the fate of session %s does not parse: %w", session, err)
 	}
+	f.Index = p.ModifyIndex
 	return f, nil
 }
 
@@ -77,6 +94,7 @@ func (r *Registry) Fates(ctx context.Context) (map[string]staging.Fate, error) {
 		if err := json.Unmarshal(p.Value, &f); err != nil {
 			return nil, fmt.Errorf("%s does not parse: %w", p.Key, err)
 		}
+		f.Index = p.ModifyIndex
 		all[strings.TrimPrefix(p.Key, r.fatesPrefix())] = f
 	}
 	return all, nil

@@ -13,15 +13,13 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// ErrNotFound: no such key.
-var ErrNotFound = errors.New("not found in the registry")
-
 // ErrConflict: somebody else wrote the same resource at the same time, again and again.
 var ErrConflict = errors.New("the resource is being changed by somebody else; read it and try again")
 
 // Registry is greenroom's part of one Consul KV store. It may be used concurrently.
 type Registry struct {
 	kv      *api.KV
+	txn     *api.Txn
 	status  *api.Status
 	prefix  string
 	current atomic.Pointer[staging.Resources]
@@ -32,7 +30,7 @@ func New(client *api.Client, prefix string) *Registry {
 	if prefix == "" {
 		prefix = "greenroom/"
 	}
-	r := &Registry{kv: client.KV(), status: client.Status(), prefix: prefix}
+	r := &Registry{kv: client.KV(), txn: client.Txn(), status: client.Status(), prefix: prefix}
 	r.current.Store(&staging.Resources{})
 	return r
 }
@@ -79,17 +77,17 @@ func (r *Registry) PutConfig(ctx context.Context, c staging.Config) (created boo
 	return r.put(ctx, configs, c.Name, c)
 }
 
-// DeleteZone deletes a zone; ErrNotFound when there is none.
+// DeleteZone deletes a zone; staging.ErrNoResource when there is none.
 func (r *Registry) DeleteZone(ctx context.Context, name string) error {
 	return r.delete(ctx, zones, name)
 }
 
-// DeleteImage deletes an image; ErrNotFound when there is none.
+// DeleteImage deletes an image; staging.ErrNoResource when there is none.
 func (r *Registry) DeleteImage(ctx context.Context, name string) error {
 	return r.delete(ctx, images, name)
 }
 
-// DeleteConfig deletes a staging config; ErrNotFound when there is none.
+// DeleteConfig deletes a staging config; staging.ErrNoResource when there is none.
 func (r *Registry) DeleteConfig(ctx context.Context, name string) error {
 	return r.delete(ctx, configs, name)
 }
@@ -132,7 +130,7 @@ func (r *Registry) delete(ctx context.Context, kind, name string) error {
 		return err
 	}
 	if old == nil {
-		return fmt.Errorf("%w: %s", ErrNotFound, r.key(kind, name))
+		return fmt.Errorf("%w: %s", staging.ErrNoResource, r.key(kind, name))
 	}
 	if _, err := r.kv.Delete(old.Key, write(ctx)); err != nil {
 		return err

@@ -29,7 +29,9 @@ func (r *Registry) Watch(ctx context.Context, emit func(staging.Resources)) erro
 			return err
 		}
 		if res.Index < index {
-			// Consul's documentation asks for a reset when the index goes back.
+			// The index goes back when Consul's data was restored from a snapshot;
+			// its documentation asks for a reset. What it holds now is the truth.
+			r.current.Store(&res)
 			index = 0
 			continue
 		}

@@ -34,4 +34,8 @@ type Fate struct {
 	// Lease is until when the broker that claimed it may still be at work.
 	Lease     time.Time `json:"lease,omitzero"`
 	DecidedAt time.Time `json:"decided_at"`
+
+	// Index is the stored record's version in Consul, for the next
+	// compare-and-set; 0 for a record that is not stored.
+	Index uint64 `json:"-"`
 }

@@ -1,13 +1,13 @@
 -- Finishes a launch: claimed -> assigned, or for an on-demand session pending |
 -- starting -> assigned. The launch's Idempotency-Key, where it has one, is
--- bound to the session for good.
+-- bound to the session for good; the session's hash names it.
 --
--- KEYS  1 session hash  2 events  3 idempotency key (unused when ARGV[4] is "")
--- ARGV  1 id  2 claim  3 facts  4 "keyed" or ""  5 life of the key (ms)
+-- KEYS  1 session hash  2 events
+-- ARGV  1 id  2 claim  3 facts  4 life of the key (ms)
 --
 -- Gives {"assigned", assigned_at}, or {state} that forbids it, {"fenced"} when
 -- the session is another claim's, {""} when it is not known.
-local held = redis.call('HMGET', KEYS[1], 'state', 'claim', 'pool', 'assigned_at')
+local held = redis.call('HMGET', KEYS[1], 'state', 'claim', 'pool', 'assigned_at', 'key')
 local state = held[1]
 if not state then
   return { '' }
@@ -25,8 +25,9 @@ if state == 'claimed' or (onDemand and (state == 'pending' or state == 'starting
 elseif state ~= 'assigned' then
   return { state }
 end
-if ARGV[4] ~= '' and redis.call('HGET', KEYS[3], 'claim') == ARGV[2] then
-  redis.call('HSET', KEYS[3], 'session', ARGV[1], 'done', '1')
-  redis.call('PEXPIRE', KEYS[3], ARGV[5])
+local key = held[5]
+if key and redis.call('HGET', key, 'claim') == ARGV[2] then
+  redis.call('HSET', key, 'session', ARGV[1], 'done', '1')
+  redis.call('PEXPIRE', key, ARGV[4])
 end
 return { 'assigned', tostring(at) }

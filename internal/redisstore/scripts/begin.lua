@@ -18,6 +18,9 @@ if ARGV[6] ~= '' then
 end
 redis.call('SET', KEYS[5], ARGV[2])
 redis.call('HSET', KEYS[1], 'state', 'pending', 'claim', ARGV[2], 'user', ARGV[3], 'facts', ARGV[4], 'pool', '')
+if ARGV[6] ~= '' then
+  redis.call('HSET', KEYS[1], 'key', KEYS[4])
+end
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[1])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'pending', 'session', ARGV[1], 'pool', '')
 return { 'begun' }

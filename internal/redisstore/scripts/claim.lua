@@ -37,6 +37,7 @@ while true do
     redis.call('SREM', KEYS[2], id)
     if keyed then
       redis.call('HSET', KEYS[4], 'session', id)
+      redis.call('HSET', session, 'key', KEYS[4])
     end
     redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'claimed', 'session', id, 'pool', ARGV[2])
     return { 'claimed', id, held[2], held[3] or '0' }

@@ -1,7 +1,7 @@
 -- Notes a session that exists but is not claimable yet.
 --
 -- KEYS  1 session hash  2 pool set  3 session index  4 events
--- ARGV  1 id  2 state (pending or starting)  3 facts  4 created (ms)  5 pool
+-- ARGV  1 id  2 state (pending or starting)  3 facts  4 created (ms)  5 pool, "" for an on-demand session
 --
 -- Gives the state that the session now has. A session that is already further
 -- on keeps its state; its facts are renewed only while it is nobody's.
@@ -15,7 +15,9 @@ if state == 'starting' then
 end
 redis.call('HSET', KEYS[1], 'state', to, 'facts', ARGV[3], 'pool', ARGV[5])
 if not state then
-  redis.call('SADD', KEYS[2], ARGV[1])
+  if ARGV[5] ~= '' then
+    redis.call('SADD', KEYS[2], ARGV[1])
+  end
   redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])
 end
 if state ~= to then

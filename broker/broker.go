@@ -1,0 +1,138 @@
+package broker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Registry is what the broker asks of Consul's KV store.
+type Registry interface {
+	Resources() staging.Resources
+	Refresh(ctx context.Context) (staging.Resources, error)
+	PutZone(ctx context.Context, z staging.Zone) (created bool, err error)
+	PutImage(ctx context.Context, i staging.Image) (created bool, err error)
+	PutConfig(ctx context.Context, c staging.Config) (created bool, err error)
+	DeleteZone(ctx context.Context, name string) error
+	DeleteImage(ctx context.Context, name string) error
+	DeleteConfig(ctx context.Context, name string) error
+	// CreateFate decides a session once and for all; won is false when it was
+	// decided before, and the record that stands is given.
+	CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error)
+	FinishFate(ctx context.Context, f staging.Fate) error
+	Ping(ctx context.Context) error
+}
+
+// Store is what the broker asks of Redis.
+type Store interface {
+	Claim(ctx context.Context, pool string, c staging.Claim) (staging.ClaimResult, error)
+	Begin(ctx context.Context, s staging.Session, c staging.Claim) (staging.ClaimResult, error)
+	Assign(ctx context.Context, s staging.Session) (staging.Session, error)
+	Finish(ctx context.Context, id, claim, reason string) error
+	Retire(ctx context.Context, s staging.Session, reason string) error
+	Restore(ctx context.Context, s staging.Session) (staging.State, error)
+	Release(ctx context.Context, idempotencyKey, claim string) error
+	KeyHolder(ctx context.Context, idempotencyKey string) (staging.ClaimResult, error)
+	Session(ctx context.Context, id string) (staging.Session, error)
+	Sessions(ctx context.Context) ([]staging.Session, error)
+	Counts(ctx context.Context, pools ...string) (current, ready map[string]int, err error)
+	Conditions(ctx context.Context, pools ...string) (map[string][]staging.Condition, error)
+	Ping(ctx context.Context) error
+}
+
+// Fleet is what the broker asks of Nomad.
+type Fleet interface {
+	// Check says whether Nomad takes the image's jobspec; an
+	// *staging.InvalidError carries its message.
+	Check(ctx context.Context, i staging.Image) error
+	Register(ctx context.Context, s staging.Session, i staging.Image, z staging.Zone, env map[string]string) (evalID string, err error)
+	Placement(ctx context.Context, s staging.Session, evalID string) (staging.PlacementFacts, error)
+	WaitRunning(ctx context.Context, s staging.Session) (staging.AllocFacts, error)
+	Stop(ctx context.Context, s staging.Session) error
+	Ping(ctx context.Context) error
+}
+
+// Health is what the broker asks of Consul's catalog.
+type Health interface {
+	WaitPassing(ctx context.Context, service, session string) error
+}
+
+// Hooks runs an image's hooks. Any error of Run means that the session may not
+// be given to its user.
+type Hooks interface {
+	Run(ctx context.Context, s staging.Session, h staging.Hook, vars map[string]string) error
+}
+
+// Meter counts what the broker does.
+type Meter interface {
+	// Attempt counts a step of a launch by its outcome.
+	Attempt(step staging.Step, outcome staging.Outcome)
+	// Launched observes a served launch.
+	Launched(origin staging.Origin, t staging.Timings)
+}
+
+// Parts are the adapters that a broker works with.
+type Parts struct {
+	Registry Registry
+	Store    Store
+	Fleet    Fleet
+	Health   Health
+	Hooks    Hooks
+	Meter    Meter
+	Log      *logrus.Entry
+}
+
+// Options bound what a broker does.
+type Options struct {
+	// Limits bound what a staging config may ask for.
+	Limits staging.Limits
+}
+
+// Broker serves launches. It may be used concurrently.
+type Broker struct {
+	Parts
+	o Options
+	// cleanups are the ends of sessions that go on after their launch was answered.
+	cleanups sync.WaitGroup
+}
+
+// New returns a broker on its parts.
+func New(p Parts, o Options) *Broker {
+	if o.Limits == (staging.Limits{}) {
+		o.Limits = staging.DefaultLimits
+	}
+	return &Broker{Parts: p, o: o}
+}
+
+// Close waits until what goes on behind the answers is done; every piece of it
+// has a deadline of its own. Call it after the last launch has been answered.
+func (b *Broker) Close() { b.cleanups.Wait() }
+
+// Deadlines of the calls out of the broker. None is ever reached on a healthy
+// cluster; each is the point from which waiting longer helps nobody.
+const (
+	storeTimeout   = 3 * time.Second
+	consulTimeout  = 5 * time.Second
+	nomadTimeout   = 10 * time.Second
+	cleanupTimeout = 15 * time.Second
+	// MaxWait bounds the caller's wait for an on-demand session.
+	MaxWait = 10 * time.Minute
+	// claimLease is how long a claim may take in all: hooks are bounded by
+	// staging.MaxHookTimeout, the rest by the deadlines above.
+	claimLease = staging.MaxHookTimeout + 30*time.Second
+)
+
+// log fields, the same in every line.
+const (
+	fieldSession = "session"
+	fieldClaim   = "claim"
+	fieldImage   = "image"
+	fieldZone    = "zone"
+	fieldPool    = "staging"
+	fieldUser    = "user_id"
+	fieldReason  = "reason"
+)

@@ -1,0 +1,90 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// repeatError says that another launch holds this one's Idempotency-Key.
+type repeatError struct{}
+
+func (*repeatError) Error() string { return "another launch holds the idempotency key" }
+
+// errKeyFree: the launch that held the key gave no session, so this one may try.
+var errKeyFree = errors.New("the idempotency key is free again")
+
+func keyReused() *Error {
+	return &Error{
+		Kind:   KeyReused,
+		Detail: "this Idempotency-Key was used for a launch with another body; use a fresh key for another launch",
+	}
+}
+
+// Of a repeat that waits for the first launch: how often it looks, and how long
+// beyond an on-demand session's wait.
+const (
+	repeatPoll  = 20 * time.Millisecond
+	repeatGrace = claimLease
+)
+
+// awaitRepeat waits for the launch that holds the key and answers with its
+// session, however that launch came to it.
+func (b *Broker) awaitRepeat(ctx context.Context, l *launch) (LaunchResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.Wait+repeatGrace)
+	defer cancel()
+	patience := time.NewTimer(l.Wait)
+	defer patience.Stop()
+	poll := time.NewTicker(repeatPoll)
+	defer poll.Stop()
+	impatient := false
+	for {
+		r, err := b.Store.KeyHolder(ctx, l.IdempotencyKey)
+		if err != nil {
+			return LaunchResult{}, redisUnavailable(err)
+		}
+		if r.Outcome == staging.ClaimEmpty {
+			return LaunchResult{}, errKeyFree
+		}
+		if r.Session.ID != "" {
+			s, err := b.Session(ctx, r.Session.ID)
+			if err != nil {
+				return LaunchResult{}, err
+			}
+			if !r.Done && s.State.Over() {
+				// That launch failed, or its broker died; its key is free for another try.
+				if err := b.Store.Release(ctx, l.IdempotencyKey, s.Claim); err != nil {
+					return LaunchResult{}, redisUnavailable(err)
+				}
+				return LaunchResult{}, errKeyFree
+			}
+			// A session that is on demand and not up is an answer once the
+			// caller's wait is over; a claimed one is none until it is assigned.
+			if r.Done || s.State == staging.Assigned || (impatient && s.Origin == staging.OnDemand && !s.State.Over()) {
+				return b.repeated(l, s), nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return LaunchResult{}, &Error{
+				Kind: KeyInFlight, RetryAfter: time.Second,
+				Detail: "a launch with this Idempotency-Key is still under way; repeat it to get its session",
+			}
+		case <-patience.C:
+			impatient = true
+		case <-poll.C:
+		}
+	}
+}
+
+func (b *Broker) repeated(l *launch, s staging.Session) LaunchResult {
+	outcome := staging.OutcomeServed
+	if s.State != staging.Assigned {
+		outcome = staging.OutcomeStarting
+	}
+	b.attempt(l, staging.Step(s.Origin), outcome, "the session of an earlier launch with this Idempotency-Key")
+	l.timings.Total = time.Since(l.began)
+	return LaunchResult{Session: s, Attempts: l.attempts, Timings: l.timings}
+}

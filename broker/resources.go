@@ -1,0 +1,239 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// fresh reads the resources anew: what administers them reads its own and
+// others' writes, unlike a launch, which takes the copy in memory.
+func (b *Broker) fresh(ctx context.Context) (staging.Resources, error) {
+	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	res, err := b.Registry.Refresh(ctx)
+	if err != nil {
+		return res, consulUnavailable(err)
+	}
+	return res, nil
+}
+
+// listed gives a map's values by name.
+func listed[T any](m map[string]T) []T {
+	out := make([]T, 0, len(m))
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, m[name])
+	}
+	return out
+}
+
+func one[T any](m map[string]T, what, name string) (T, error) {
+	v, ok := m[name]
+	if !ok {
+		return v, &Error{Kind: NotFound, Detail: fmt.Sprintf("there is no %s %q", what, name)}
+	}
+	return v, nil
+}
+
+// stored turns a write's error into the broker's.
+func stored(what, name string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, staging.ErrNoResource):
+		return &Error{Kind: NotFound, Detail: fmt.Sprintf("there is no %s %q", what, name), Cause: err}
+	}
+	return consulUnavailable(err)
+}
+
+// Zones lists the zones by name.
+func (b *Broker) Zones(ctx context.Context) ([]staging.Zone, error) {
+	res, err := b.fresh(ctx)
+	return listed(res.Zones), err
+}
+
+// Zone reads one zone.
+func (b *Broker) Zone(ctx context.Context, name string) (staging.Zone, error) {
+	res, err := b.fresh(ctx)
+	if err != nil {
+		return staging.Zone{}, err
+	}
+	return one(res.Zones, "zone", name)
+}
+
+// PutZone stores a zone and says whether it is new.
+func (b *Broker) PutZone(ctx context.Context, z staging.Zone) (created bool, err error) {
+	if err := z.Validate(); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	created, err = b.Registry.PutZone(ctx, z)
+	return created, stored("zone", z.Name, err)
+}
+
+// DeleteZone deletes a zone that no staging config names. Its sessions stay.
+func (b *Broker) DeleteZone(ctx context.Context, name string) error {
+	if err := b.unused(ctx, "zone", name, func(c staging.Config) bool { return c.Zone == name }); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	return stored("zone", name, b.Registry.DeleteZone(ctx, name))
+}
+
+// Images lists the images by name.
+func (b *Broker) Images(ctx context.Context) ([]staging.Image, error) {
+	res, err := b.fresh(ctx)
+	return listed(res.Images), err
+}
+
+// Image reads one image.
+func (b *Broker) Image(ctx context.Context, name string) (staging.Image, error) {
+	res, err := b.fresh(ctx)
+	if err != nil {
+		return staging.Image{}, err
+	}
+	return one(res.Images, "image", name)
+}
+
+// PutImage stores an image whose jobspec Nomad accepts, and says whether it is new.
+func (b *Broker) PutImage(ctx context.Context, i staging.Image) (created bool, err error) {
+	if err := i.Validate(); err != nil {
+		return false, err
+	}
+	check, cancel := context.WithTimeout(ctx, nomadTimeout)
+	defer cancel()
+	if err := b.Fleet.Check(check, i); err != nil {
+		var invalid *staging.InvalidError
+		if errors.As(err, &invalid) {
+			return false, err
+		}
+		return false, nomadUnavailable(err)
+	}
+	ctx, cancel = context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	created, err = b.Registry.PutImage(ctx, i)
+	return created, stored("image", i.Name, err)
+}
+
+// DeleteImage deletes an image that no staging config names. Its sessions stay.
+func (b *Broker) DeleteImage(ctx context.Context, name string) error {
+	if err := b.unused(ctx, "image", name, func(c staging.Config) bool { return c.Image == name }); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	return stored("image", name, b.Registry.DeleteImage(ctx, name))
+}
+
+// unused refuses to delete what a staging config names.
+func (b *Broker) unused(ctx context.Context, what, name string, names func(staging.Config) bool) error {
+	res, err := b.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	if users := res.ConfigsOf(names); len(users) > 0 {
+		return &Error{
+			Kind: InUse,
+			Detail: fmt.Sprintf("%s %q is named by staging config %s; delete or change that first",
+				what, name, strings.Join(users, ", ")),
+		}
+	}
+	return nil
+}
+
+// Pools lists the staging configs with how their pools stand, by name.
+func (b *Broker) Pools(ctx context.Context) ([]Pool, error) {
+	res, err := b.fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return b.standing(ctx, listed(res.Configs))
+}
+
+// Pool reads one staging config with how its pool stands.
+func (b *Broker) Pool(ctx context.Context, name string) (Pool, error) {
+	res, err := b.fresh(ctx)
+	if err != nil {
+		return Pool{}, err
+	}
+	c, err := one(res.Configs, "staging config", name)
+	if err != nil {
+		return Pool{}, err
+	}
+	pools, err := b.standing(ctx, []staging.Config{c})
+	if err != nil {
+		return Pool{}, err
+	}
+	return pools[0], nil
+}
+
+// PutPool stores a staging config whose zone and image exist, and says whether
+// it is new. The scaler fills its pool from then on.
+func (b *Broker) PutPool(ctx context.Context, c staging.Config) (Pool, bool, error) {
+	if err := c.Validate(b.o.Limits); err != nil {
+		return Pool{}, false, err
+	}
+	res, err := b.fresh(ctx)
+	if err != nil {
+		return Pool{}, false, err
+	}
+	what := fmt.Sprintf("staging config %q", c.Name)
+	if _, ok := res.Zones[c.Zone]; !ok {
+		return Pool{}, false, staging.Invalid(what, "zone", "there is no zone %q; create it first", c.Zone)
+	}
+	if _, ok := res.Images[c.Image]; !ok {
+		return Pool{}, false, staging.Invalid(what, "image", "there is no image %q; create it first", c.Image)
+	}
+	put, cancel := context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	created, err := b.Registry.PutConfig(put, c)
+	if err != nil {
+		return Pool{}, false, stored("staging config", c.Name, err)
+	}
+	pools, err := b.standing(ctx, []staging.Config{c})
+	if err != nil {
+		return Pool{}, false, err
+	}
+	return pools[0], created, nil
+}
+
+// DeletePool deletes a staging config. The scaler drains its pool; sessions
+// that were assigned from it stay.
+func (b *Broker) DeletePool(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	return stored("staging config", name, b.Registry.DeleteConfig(ctx, name))
+}
+
+// standing adds to configs how their pools stand.
+func (b *Broker) standing(ctx context.Context, configs []staging.Config) ([]Pool, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	names := make([]string, len(configs))
+	for i, c := range configs {
+		names[i] = c.Name
+	}
+	current, ready, err := b.Store.Counts(ctx, names...)
+	if err != nil {
+		return nil, redisUnavailable(err)
+	}
+	conditions, err := b.Store.Conditions(ctx, names...)
+	if err != nil {
+		return nil, redisUnavailable(err)
+	}
+	pools := make([]Pool, len(configs))
+	for i, c := range configs {
+		cs := conditions[c.Name]
+		slices.SortFunc(cs, func(a, b staging.Condition) int { return cmp.Compare(a.Type, b.Type) })
+		pools[i] = Pool{Config: c, Current: current[c.Name], Ready: ready[c.Name], Conditions: cs}
+	}
+	return pools, nil
+}

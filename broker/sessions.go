@@ -1,0 +1,123 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Session reads one session, also one that ended not long ago.
+func (b *Broker) Session(ctx context.Context, id string) (staging.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	s, err := b.Store.Session(ctx, id)
+	if errors.Is(err, staging.ErrNoSession) {
+		return s, &Error{Kind: NotFound, Detail: fmt.Sprintf("there is no session %q, or it ended a while ago", id), Cause: err}
+	}
+	if err != nil {
+		return s, redisUnavailable(err)
+	}
+	return s, nil
+}
+
+// Sessions reads every session that has not ended, oldest first.
+func (b *Broker) Sessions(ctx context.Context) ([]staging.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	all, err := b.Store.Sessions(ctx)
+	if err != nil {
+		return nil, redisUnavailable(err)
+	}
+	return all, nil
+}
+
+// EndedByRequest is the reason of a session that a caller ended.
+const EndedByRequest = "ended by request"
+
+// End ends a session: a user's is stopped, an unused one is retired and will be
+// replaced. Ending one that is on its way out is no error.
+func (b *Broker) End(ctx context.Context, id string) error {
+	s, err := b.Session(ctx, id)
+	if err != nil {
+		return err
+	}
+	log := b.Log.WithFields(logrus.Fields{fieldSession: s.ID, fieldZone: s.Zone, fieldImage: s.Image})
+	switch {
+	case s.State == staging.Ended:
+		return nil
+	case s.State.Over():
+		// Stop it again: whoever began its end may have failed at this step.
+	case s.Origin == staging.Staged && s.State.Unassigned():
+		if err := b.retire(ctx, s); err != nil {
+			return err
+		}
+	default:
+		if s.State == staging.Claimed {
+			return busy(s.ID)
+		}
+		if err := b.beginEnd(ctx, s); err != nil {
+			return err
+		}
+	}
+	stop, cancel := context.WithTimeout(ctx, nomadTimeout)
+	defer cancel()
+	if err := b.Fleet.Stop(stop, s); err != nil {
+		return nomadUnavailable(err)
+	}
+	log.Info("session ended by request")
+	return nil
+}
+
+func busy(id string) *Error {
+	return &Error{
+		Kind: SessionBusy, Detail: fmt.Sprintf("session %s is being assigned this moment; try again", id),
+		RetryAfter: time.Second,
+	}
+}
+
+// beginEnd marks a user's session as ending.
+func (b *Broker) beginEnd(ctx context.Context, s staging.Session) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := b.Store.Finish(ctx, s.ID, s.Claim, EndedByRequest); err != nil {
+		return b.raced(s, err)
+	}
+	return nil
+}
+
+// retire takes an unused session out of its pool: in Redis first, which keeps
+// launches from it, then by its fate record, which decides.
+func (b *Broker) retire(ctx context.Context, s staging.Session) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout+consulTimeout)
+	defer cancel()
+	if err := b.Store.Retire(ctx, s, EndedByRequest); err != nil {
+		return b.raced(s, err)
+	}
+	won, fate, err := b.Registry.CreateFate(ctx, staging.Fate{
+		Session: s.ID, Verdict: staging.VerdictRetired, Reason: EndedByRequest, DecidedAt: time.Now().UTC(),
+	})
+	if err != nil {
+		return consulUnavailable(err)
+	}
+	if !won && fate.Verdict == staging.VerdictAssigned {
+		return busy(s.ID)
+	}
+	return nil
+}
+
+// raced turns a refused move into an answer: the session moved on under us.
+func (b *Broker) raced(s staging.Session, err error) error {
+	var moved *staging.StateError
+	if errors.As(err, &moved) {
+		if moved.State.Over() {
+			return nil
+		}
+		return busy(s.ID)
+	}
+	return redisUnavailable(err)
+}

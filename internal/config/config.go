@@ -1,0 +1,105 @@
+// Package config is the configuration of greenroom's two agents, the broker and
+// the scaler: what they listen on, which servers they speak to, and how they
+// log. It promises that a configuration which passes Validate can be used as it
+// is, and that a secret in it never shows when it is printed.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+
+	"github.com/sirupsen/logrus"
+)
+
+// Secret is a token or password. It prints as "(set)" or "", never as itself.
+type Secret string
+
+// String implements fmt.Stringer.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "(set)"
+}
+
+// GoString implements fmt.GoStringer.
+func (s Secret) GoString() string { return s.String() }
+
+// Agent is the configuration of a broker or a scaler.
+type Agent struct {
+	// Bind is the host:port to listen on: the broker's API, or the scaler's
+	// health and metrics.
+	Bind string
+	// NomadAddress and ConsulAddress are URLs of HTTP APIs, RedisAddress is host:port.
+	NomadAddress, ConsulAddress, RedisAddress string
+	// Tokens and password toward the servers; "" for none.
+	NomadToken, ConsulToken, RedisPassword Secret
+	// Token is what callers of the broker must present as a bearer token; "" for
+	// none, which is allowed on loopback only.
+	Token Secret
+	// MaxDesiredSessions is the largest desired_sessions that a staging config may ask for.
+	MaxDesiredSessions int
+	// LogLevel is one of logrus's levels, LogFormat "text" or "json".
+	LogLevel, LogFormat string
+}
+
+// Validate names every setting that cannot be used, as its flag is spelled.
+func (a Agent) Validate() error {
+	var errs []error
+	bad := func(flag, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, args...)))
+	}
+	for _, hp := range []struct{ flag, value string }{{"bind", a.Bind}, {"redis-address", a.RedisAddress}} {
+		if _, _, err := net.SplitHostPort(hp.value); err != nil {
+			bad(hp.flag, "must be host:port, is %q", hp.value)
+		}
+	}
+	for _, u := range []struct{ flag, value string }{{"nomad-address", a.NomadAddress}, {"consul-address", a.ConsulAddress}} {
+		p, err := url.Parse(u.value)
+		if err != nil || p.Host == "" || (p.Scheme != "http" && p.Scheme != "https") {
+			bad(u.flag, "must be a URL such as http://127.0.0.1:4646, is %q", u.value)
+		}
+	}
+	if a.MaxDesiredSessions < 1 {
+		bad("max-desired-sessions", "must be at least 1, is %d", a.MaxDesiredSessions)
+	}
+	if _, err := logrus.ParseLevel(a.LogLevel); err != nil {
+		bad("log-level", "must be one of trace, debug, info, warn, error, is %q", a.LogLevel)
+	}
+	if a.LogFormat != "text" && a.LogFormat != "json" {
+		bad("log-format", "must be text or json, is %q", a.LogFormat)
+	}
+	return errors.Join(errs...)
+}
+
+// Guarded returns an error when an API without a token would be reachable from
+// another machine.
+func (a Agent) Guarded() error {
+	if a.Token != "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(a.Bind)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); (ip != nil && ip.IsLoopback()) || host == "localhost" {
+		return nil
+	}
+	return fmt.Errorf("--bind %s can be reached from other machines, and no token guards the API: "+
+		"set GREENROOM_TOKEN (or --token), or bind to 127.0.0.1", a.Bind)
+}
+
+// Logger returns a logger as the configuration has it.
+func (a Agent) Logger() *logrus.Logger {
+	log := logrus.New()
+	if level, err := logrus.ParseLevel(a.LogLevel); err == nil {
+		log.SetLevel(level)
+	}
+	log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	if a.LogFormat == "json" {
+		log.SetFormatter(&logrus.JSONFormatter{})
+	}
+	return log
+}

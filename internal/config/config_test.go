@@ -1,0 +1,61 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func good() Agent {
+	return Agent{
+		Bind: "127.0.0.1:7480", NomadAddress: "http://127.0.0.1:4646", ConsulAddress: "http://127.0.0.1:8500",
+		RedisAddress: "127.0.0.1:6379", MaxDesiredSessions: 10, LogLevel: "info", LogFormat: "text",
+	}
+}
+
+func TestValidateNamesTheFlag(t *testing.T) {
+	if err := good().Validate(); err != nil {
+		t.Fatalf("a good configuration is refused: %v", err)
+	}
+	cases := map[string]func(*Agent){
+		"--bind":                 func(a *Agent) { a.Bind = "7480" },
+		"--redis-address":        func(a *Agent) { a.RedisAddress = "redis" },
+		"--nomad-address":        func(a *Agent) { a.NomadAddress = "127.0.0.1:4646" },
+		"--consul-address":       func(a *Agent) { a.ConsulAddress = "ftp://x" },
+		"--max-desired-sessions": func(a *Agent) { a.MaxDesiredSessions = 0 },
+		"--log-level":            func(a *Agent) { a.LogLevel = "loud" },
+		"--log-format":           func(a *Agent) { a.LogFormat = "xml" },
+	}
+	for flag, spoil := range cases {
+		a := good()
+		spoil(&a)
+		if err := a.Validate(); err == nil || !strings.Contains(err.Error(), flag+":") {
+			t.Errorf("%s: got %v", flag, err)
+		}
+	}
+}
+
+func TestAnUnguardedAPIStaysOnLoopback(t *testing.T) {
+	for bind, ok := range map[string]bool{
+		"127.0.0.1:7480": true, "[::1]:7480": true, "localhost:7480": true,
+		"0.0.0.0:7480": false, ":7480": false, "192.0.2.1:7480": false, "[::]:7480": false,
+	} {
+		a := good()
+		a.Bind = bind
+		if err := a.Guarded(); (err == nil) != ok {
+			t.Errorf("%s without a token: got %v", bind, err)
+		}
+		a.Token = "t"
+		if err := a.Guarded(); err != nil {
+			t.Errorf("%s with a token: got %v", bind, err)
+		}
+	}
+}
+
+func TestASecretDoesNotPrint(t *testing.T) {
+	a := good()
+	a.Token, a.NomadToken = "hush-hush", "hush-hush"
+	if s := fmt.Sprintf("%v %+v %#v %s", a, a, a, a.Token); strings.Contains(s, "hush-hush") {
+		t.Errorf("the secret shows: %s", s)
+	}
+}

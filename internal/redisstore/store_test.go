@@ -1,0 +1,395 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+var servers = devtest.Share(devcluster.Options{NoConsul: true})
+
+func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
+
+// newStore gives each test keys of its own on the one Redis.
+func newStore(t *testing.T) *Store {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: servers.Cluster(t).RedisAddr})
+	t.Cleanup(func() { rdb.Close() })
+	return New(rdb, Options{Prefix: t.Name() + ":"})
+}
+
+func session(id string, age time.Duration) staging.Session {
+	return staging.Session{
+		ID: id, State: staging.Pending, Origin: staging.Staged, Zone: "east", Image: "demo", Staging: "demo-east",
+		AllocID: "a-" + id, Address: "127.0.0.1", Ports: map[string]int{"http": 20000},
+		CreatedAt: time.Now().UTC().Add(-age).Truncate(time.Millisecond),
+	}
+}
+
+func claim(id string) staging.Claim {
+	return staging.Claim{ID: id, User: staging.User{ID: "u-" + id, Name: "O'Brien \"$(x)\"\n😀"}}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func stateOf(t *testing.T, s *Store, id string) staging.State {
+	t.Helper()
+	x, err := s.Session(t.Context(), id)
+	must(t, err)
+	return x.State
+}
+
+func TestClaimTakesTheOldestReadySession(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	for id, age := range map[string]time.Duration{"young": time.Second, "old": time.Hour, "middle": time.Minute} {
+		must(t, s.Publish(ctx, session(id, age)))
+	}
+	for _, want := range []string{"old", "middle", "young"} {
+		r, err := s.Claim(ctx, "demo-east", claim("for-"+want))
+		must(t, err)
+		if r.Outcome != staging.ClaimTaken || r.Session.ID != want {
+			t.Fatalf("got %s %q, want %q", r.Outcome, r.Session.ID, want)
+		}
+		read, err := s.Session(ctx, want)
+		must(t, err)
+		if diff := cmp.Diff(r.Session, read); diff != "" {
+			t.Errorf("the claim's answer differs from the record (-claim +record):\n%s", diff)
+		}
+	}
+	r, err := s.Claim(ctx, "demo-east", claim("late"))
+	must(t, err)
+	if r.Outcome != staging.ClaimEmpty {
+		t.Errorf("an empty pool gave %s %q", r.Outcome, r.Session.ID)
+	}
+}
+
+func TestManyClaimsAtOnceTakeEachSessionOnce(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	const sessions, callers = 20, 32
+	for i := range sessions {
+		must(t, s.Publish(ctx, session(fmt.Sprint("s", i), time.Duration(i)*time.Second)))
+	}
+	var mu sync.Mutex
+	taken := map[string]int{}
+	empty := 0
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			r, err := s.Claim(ctx, "demo-east", claim(fmt.Sprint("c", i)))
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				t.Error(err)
+			case r.Outcome == staging.ClaimTaken:
+				taken[r.Session.ID]++
+			default:
+				empty++
+			}
+		})
+	}
+	wg.Wait()
+	if len(taken) != sessions || empty != callers-sessions {
+		t.Errorf("%d distinct sessions taken and %d found none; want %d and %d", len(taken), empty, sessions, callers-sessions)
+	}
+	for id, n := range taken {
+		if n != 1 {
+			t.Errorf("session %s was taken %d times", id, n)
+		}
+	}
+}
+
+// TestScriptsHoldToTheTableOfMoves runs every transition from every state and
+// compares what happened with package staging's table.
+func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	moves := map[string]func(x staging.Session) error{
+		"record":   func(x staging.Session) error { _, err := s.Record(ctx, x); return err },
+		"publish":  func(x staging.Session) error { return s.Publish(ctx, x) },
+		"withdraw": func(x staging.Session) error { return s.Withdraw(ctx, x) },
+		"claim": func(x staging.Session) error {
+			_, err := s.Claim(ctx, x.Staging, claim("c"))
+			return err
+		},
+		"assign": func(x staging.Session) error { x.Claim = "c"; _, err := s.Assign(ctx, x); return err },
+		"retire": func(x staging.Session) error { return s.Retire(ctx, x, "test") },
+		"finish": func(x staging.Session) error { return s.Finish(ctx, x.ID, "", "test") },
+		"ended":  func(x staging.Session) error { return s.Ended(ctx, x, "test") },
+	}
+	// The way from nothing to each state.
+	ways := map[staging.State][]string{
+		staging.Pending: {"record"}, staging.Starting: {"publish", "withdraw"}, staging.Ready: {"publish"},
+		staging.Claimed: {"publish", "claim"}, staging.Assigned: {"publish", "claim", "assign"},
+		staging.Retiring: {"publish", "retire"}, staging.Ending: {"publish", "claim", "finish"},
+		staging.Ended: {"publish", "ended"},
+	}
+	made, forbidden := 0, 0
+	for from, way := range ways {
+		for name, move := range moves {
+			x := session(fmt.Sprintf("%s-%s", from, name), 0)
+			x.Staging = x.ID // a pool of its own
+			for _, step := range way {
+				must(t, moves[step](x))
+			}
+			if got := stateOf(t, s, x.ID); got != from {
+				t.Fatalf("the way to %s led to %s", from, got)
+			}
+			err := move(x)
+			to := stateOf(t, s, x.ID)
+			var refused *staging.StateError
+			switch {
+			case to != from && !staging.CanMove(from, to):
+				t.Errorf("%s moved a session from %s to %s, which the table forbids", name, from, to)
+			case to != from:
+				made++
+			case err != nil && !errors.As(err, &refused):
+				t.Errorf("%s from %s: %v", name, from, err)
+			case errors.As(err, &refused):
+				forbidden++
+				if refused.State != from && !refused.Fenced {
+					t.Errorf("%s from %s says that the session is %q", name, from, refused.State)
+				}
+			}
+		}
+	}
+	if made < 15 || forbidden < 15 {
+		t.Errorf("only %d moves made and %d refused: this test no longer tests", made, forbidden)
+	}
+}
+
+func TestAClaimAndARetirementCannotBothWin(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	for i := range 50 {
+		x := session(fmt.Sprint("s", i), 0)
+		x.Staging = x.ID
+		must(t, s.Publish(ctx, x))
+		var wg sync.WaitGroup
+		var claimed, retired bool
+		wg.Go(func() {
+			r, err := s.Claim(ctx, x.Staging, claim("c"))
+			claimed = err == nil && r.Outcome == staging.ClaimTaken
+		})
+		wg.Go(func() { retired = s.Retire(ctx, x, "expired") == nil })
+		wg.Wait()
+		if claimed == retired {
+			t.Fatalf("claimed %v, retired %v", claimed, retired)
+		}
+	}
+}
+
+func TestOnlyTheClaimThatHoldsASessionMayFinishIt(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	must(t, s.Publish(ctx, session("s", 0)))
+	r, err := s.Claim(ctx, "demo-east", claim("mine"))
+	must(t, err)
+	thief := r.Session
+	thief.Claim = "another"
+	var refused *staging.StateError
+	if _, err := s.Assign(ctx, thief); !errors.As(err, &refused) || !refused.Fenced {
+		t.Errorf("another claim's assignment: %v", err)
+	}
+	if err := s.Finish(ctx, "s", "another", "x"); !errors.As(err, &refused) || !refused.Fenced {
+		t.Errorf("another claim's end: %v", err)
+	}
+	done, err := s.Assign(ctx, r.Session)
+	must(t, err)
+	if done.State != staging.Assigned || done.AssignedAt.IsZero() || done.User.Name != claim("x").User.Name {
+		t.Errorf("assigned: %+v", done)
+	}
+	if again, err := s.Assign(ctx, r.Session); err != nil || !again.AssignedAt.Equal(done.AssignedAt) {
+		t.Errorf("assigning again gave %v at %v, first at %v", err, again.AssignedAt, done.AssignedAt)
+	}
+}
+
+func TestAnIdempotencyKeyHoldsOneLaunch(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	must(t, s.Publish(ctx, session("s1", time.Minute)))
+	must(t, s.Publish(ctx, session("s2", time.Second)))
+	keyed := func(id, fingerprint string) staging.Claim {
+		c := claim(id)
+		c.IdempotencyKey, c.Fingerprint = "key", fingerprint
+		return c
+	}
+	first, err := s.Claim(ctx, "demo-east", keyed("c1", "f"))
+	must(t, err)
+	if first.Session.ID != "s1" {
+		t.Fatalf("first: %+v", first)
+	}
+	repeat, err := s.Claim(ctx, "demo-east", keyed("c2", "f"))
+	must(t, err)
+	if repeat.Outcome != staging.ClaimRepeat || repeat.Session.ID != "s1" || repeat.Done {
+		t.Errorf("a repeat under way: %+v", repeat)
+	}
+	other, err := s.Claim(ctx, "demo-east", keyed("c3", "another"))
+	must(t, err)
+	if other.Outcome != staging.ClaimKeyReused {
+		t.Errorf("the key with another launch: %+v", other)
+	}
+	_, err = s.Assign(ctx, first.Session)
+	must(t, err)
+	must(t, s.Release(ctx, "key", "c1")) // bound for good: nothing is freed
+	repeat, err = s.Begin(ctx, staging.Session{ID: "od"}, keyed("c4", "f"))
+	must(t, err)
+	if repeat.Outcome != staging.ClaimRepeat || repeat.Session.ID != "s1" || !repeat.Done {
+		t.Errorf("a repeat of a finished launch: %+v", repeat)
+	}
+	if got := stateOf(t, s, "s2"); got != staging.Ready {
+		t.Errorf("s2 is %s: a repeat took a second session", got)
+	}
+}
+
+func TestAReleasedKeyMayTryAgain(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	c := claim("c1")
+	c.IdempotencyKey, c.Fingerprint = "key", "f"
+	r, err := s.Claim(ctx, "empty", c)
+	must(t, err)
+	if r.Outcome != staging.ClaimEmpty {
+		t.Fatalf("%+v", r)
+	}
+	must(t, s.Release(ctx, "key", "another"))
+	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Outcome != staging.ClaimRepeat {
+		t.Errorf("another claim freed the key: %+v %v", h, err)
+	}
+	must(t, s.Release(ctx, "key", "c1"))
+	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Outcome != staging.ClaimEmpty {
+		t.Errorf("the key is still held: %+v %v", h, err)
+	}
+}
+
+func TestRestoreGivesALostSessionBackToItsUser(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	x := session("s", 0)
+	must(t, s.Publish(ctx, x)) // an old Redis believes it unused
+	x.State, x.Claim, x.User, x.AssignedAt = staging.Assigned, "c", &staging.User{ID: "u", Name: "n"}, time.Now().UTC().Truncate(time.Millisecond)
+	state, err := s.Restore(ctx, x)
+	must(t, err)
+	read, err := s.Session(ctx, "s")
+	must(t, err)
+	read.ReadyAt = time.Time{}
+	if diff := cmp.Diff(x, read); state != staging.Assigned || diff != "" {
+		t.Errorf("restored as %s (-want +got):\n%s", state, diff)
+	}
+	if r, err := s.Claim(ctx, x.Staging, claim("thief")); err != nil || r.Outcome != staging.ClaimEmpty {
+		t.Errorf("a restored session can still be claimed: %+v %v", r, err)
+	}
+	x.State = staging.Ready
+	var refused *staging.StateError
+	if err := s.Publish(ctx, x); !errors.As(err, &refused) {
+		t.Errorf("a restored session can be published: %v", err)
+	}
+}
+
+func TestEventsTellEveryMoveInOrder(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	at, err := s.LastEvent(ctx)
+	must(t, err)
+	x := session("s", 0)
+	_, err = s.Record(ctx, x)
+	must(t, err)
+	must(t, s.Publish(ctx, x))
+	r, err := s.Claim(ctx, x.Staging, claim("c"))
+	must(t, err)
+	_, err = s.Assign(ctx, r.Session)
+	must(t, err)
+	must(t, s.Finish(ctx, x.ID, "", "bye"))
+	must(t, s.Ended(ctx, x, "other reason"))
+	events, next, err := s.Events(ctx, at, time.Second)
+	must(t, err)
+	var types []staging.EventType
+	for _, e := range events {
+		types = append(types, e.Type)
+		if e.Session != "s" || e.Pool != "demo-east" {
+			t.Errorf("event %+v", e)
+		}
+	}
+	want := []staging.EventType{
+		staging.EventPending, staging.EventReady, staging.EventClaimed, staging.EventAssigned, staging.EventEnding, staging.EventEnded,
+	}
+	if !slices.Equal(types, want) {
+		t.Errorf("events %v, want %v", types, want)
+	}
+	if last := events[len(events)-1]; last.Reason != "bye" {
+		t.Errorf("the reason that was noted first is lost: %+v", last)
+	}
+	if more, _, err := s.Events(ctx, next, 10*time.Millisecond); err != nil || len(more) != 0 {
+		t.Errorf("read on from the end: %v %v", more, err)
+	}
+}
+
+func TestCountsAndLists(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	for i := range 3 {
+		must(t, s.Publish(ctx, session(fmt.Sprint("r", i), time.Duration(10-i)*time.Second)))
+	}
+	_, err := s.Record(ctx, session("p", 0))
+	must(t, err)
+	_, err = s.Claim(ctx, "demo-east", claim("c"))
+	must(t, err)
+	current, ready, err := s.Counts(ctx, "demo-east", "nobody")
+	must(t, err)
+	if current["demo-east"] != 3 || ready["demo-east"] != 2 || current["nobody"] != 0 {
+		t.Errorf("current %v, ready %v", current, ready)
+	}
+	all, err := s.Sessions(ctx)
+	must(t, err)
+	var ids []string
+	for _, x := range all {
+		ids = append(ids, x.ID)
+	}
+	if want := []string{"r0", "r1", "r2", "p"}; !slices.Equal(ids, want) {
+		t.Errorf("sessions %v, want %v, oldest first", ids, want)
+	}
+	must(t, s.Ended(ctx, session("p", 0), "gone"))
+	must(t, s.Ended(ctx, session("unheard-of", 0), "gone"))
+	if all, err = s.Sessions(ctx); err != nil || len(all) != 3 {
+		t.Errorf("after one ended: %d sessions, %v", len(all), err)
+	}
+	if _, err := s.Session(ctx, "unheard-of"); !errors.Is(err, staging.ErrNoSession) {
+		t.Errorf("an unknown session: %v", err)
+	}
+}
+
+func TestConditionsAreKeptPerPool(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	want := []staging.Condition{{Type: staging.CapacityExhausted, Message: "full", Since: time.Now().UTC().Truncate(time.Second)}}
+	must(t, s.SetConditions(ctx, "a", want))
+	must(t, s.SetConditions(ctx, "b", nil))
+	got, err := s.Conditions(ctx, "a", "b")
+	must(t, err)
+	if diff := cmp.Diff(map[string][]staging.Condition{"a": want}, got); diff != "" {
+		t.Error(diff)
+	}
+	must(t, s.SetConditions(ctx, "a", []staging.Condition{}))
+	if got, err = s.Conditions(ctx, "a"); err != nil || len(got["a"]) != 0 {
+		t.Errorf("cleared: %v %v", got, err)
+	}
+}
+
+func TestARedisThatIsAwayIsAnErrorInTime(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+	defer rdb.Close()
+	s := New(rdb, Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := s.Claim(ctx, "demo-east", claim("c")); err == nil {
+		t.Error("a claim without a Redis succeeded")
+	}
+}

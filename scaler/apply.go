@@ -1,0 +1,267 @@
+package scaler
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// log fields, the same in every line.
+const (
+	fieldSession = "session"
+	fieldPool    = "staging"
+	fieldStep    = "step"
+	fieldReason  = "reason"
+)
+
+// task is a step with all that applying it needs, so that a worker never looks
+// at the view; or, with report set, a pool's conditions to be told.
+type task struct {
+	step    Step
+	session staging.Session
+	fate    staging.Fate
+	image   staging.Image
+	zone    staging.Zone
+	pool    string
+	report  []staging.Condition
+}
+
+// stepTimeout bounds the application of one step, which makes at most three
+// calls. retryPause is how long a session is left alone after a failed step.
+const (
+	stepTimeout = 20 * time.Second
+	retryPause  = 2 * time.Second
+)
+
+// task makes an entry busy with a step.
+func (s *Scaler) task(v *view, e *entry, step Step, now time.Time) task {
+	e.busy, e.touchedAt = true, now
+	x := e.s
+	if step.Kind == Record {
+		x.State = staging.Pending
+		if e.running {
+			x.State = staging.Starting
+		}
+	}
+	return task{step: step, session: x, fate: e.stands, pool: e.s.Staging}
+}
+
+// stage gives a new session its entry, so that it counts from this moment on.
+func (s *Scaler) stage(v *view, p *pool, step Step, now time.Time) task {
+	zone, image := v.resources.Zones[p.config.Zone], v.resources.Images[p.config.Image]
+	x := staging.Session{
+		ID: staging.NewSessionID(), State: staging.Pending, Origin: staging.Staged,
+		Zone: zone.Name, Image: image.Name, Staging: p.config.Name, Revision: staging.Revision(image, zone),
+		Namespace: zone.Namespace, Region: zone.Region, CreatedAt: now.UTC(),
+	}
+	if p.config.Expiration > 0 {
+		x.ExpiresAt = x.CreatedAt.Add(p.config.Expiration.Std())
+	}
+	e := v.entry(x.ID, now)
+	e.s, e.hasJob, e.busy, e.touchedAt = x, true, true, now
+	v.enlist(e)
+	step.Session = x.ID
+	return task{step: step, session: x, image: image, zone: zone, pool: p.config.Name}
+}
+
+func (s *Scaler) worker(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case t := <-s.work:
+			// A step that has begun is carried through when the scaler is told
+			// to stop, within its deadline.
+			c, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
+			if t.report != nil || t.step.Kind == "" {
+				s.tell(c, t)
+			} else {
+				result := s.apply(c, t)
+				s.Meter.Step(t.step.Kind, result.err != nil)
+				s.post(ctx, func(v *view) { s.applied(v, t, result) })
+			}
+			cancel()
+		}
+	}
+}
+
+// tell writes a pool's conditions.
+func (s *Scaler) tell(ctx context.Context, t task) {
+	if err := s.Store.SetConditions(ctx, t.pool, t.report); err != nil {
+		s.Log.WithError(err).WithField(fieldPool, t.pool).Warn("could not tell Redis a pool's conditions")
+		s.post(ctx, func(v *view) {
+			if p := v.pools[t.pool]; p != nil {
+				p.reported, p.wake = nil, time.Now().Add(retryPause)
+			}
+		})
+	}
+}
+
+// result is what a step led to.
+type result struct {
+	// state is what the session came to; "" where that is not known.
+	state staging.State
+	// fate is set when the step learnt whose the session is.
+	fate *staging.Fate
+	// gone: nothing of it is left to know.
+	gone bool
+	// failure is a failure to make the session that counts towards its pool's backoff.
+	failure *staging.Failure
+	err     error
+}
+
+// apply carries out one step. It is the only place where the scaler acts.
+func (s *Scaler) apply(ctx context.Context, t task) result {
+	x := t.session
+	switch t.step.Kind {
+	case Stage:
+		return s.applyStage(ctx, t)
+	case Record:
+		state, err := s.Store.Record(ctx, x)
+		return result{state: state, err: err}
+	case Publish:
+		return moved(staging.Ready, s.Store.Publish(ctx, x))
+	case Withdraw:
+		return moved(staging.Starting, s.Store.Withdraw(ctx, x))
+	case Retire:
+		return s.applyRetire(ctx, t)
+	case Admit:
+		_, err := s.Store.Assign(ctx, x)
+		return moved(staging.Assigned, err)
+	case Restore:
+		x.State, x.Claim, x.User, x.AssignedAt = staging.Assigned, t.fate.Claim, t.fate.User, t.fate.DecidedAt
+		if t.fate.HookPending {
+			x.State = staging.Claimed
+		}
+		state, err := s.Store.Restore(ctx, x)
+		return result{state: state, err: err}
+	case End:
+		// A session that Redis does not know is stopped all the same.
+		r := moved(staging.Ending, s.Store.Finish(ctx, x.ID, "", t.step.Reason))
+		if r.err == nil && (r.state == staging.Ending || r.state == "") {
+			r.state, r.err = staging.Ending, s.Fleet.Stop(ctx, x)
+		}
+		return r
+	case Stop:
+		return result{err: s.Fleet.Stop(ctx, x)}
+	case Bury:
+		return result{state: staging.Ended, err: s.Store.Ended(ctx, x, t.step.Reason)}
+	case Purge:
+		// The record of its fate goes last: while anything of it might still be
+		// found, its fate must stand.
+		err := s.Fleet.Purge(ctx, x)
+		if err == nil {
+			err = s.Registry.DeleteFate(ctx, x.ID)
+		}
+		return result{gone: err == nil, err: err}
+	}
+	panic("scaler: no such step: " + string(t.step.Kind))
+}
+
+// moved reads a store's answer to a move: a session that was in another state
+// is no failure, but news.
+func moved(to staging.State, err error) result {
+	var other *staging.StateError
+	if errors.As(err, &other) {
+		return result{state: other.State}
+	}
+	return result{state: to, err: err}
+}
+
+func (s *Scaler) applyStage(ctx context.Context, t task) result {
+	if _, err := s.Store.Record(ctx, t.session); err != nil {
+		return result{gone: true, err: err}
+	}
+	_, err := s.Fleet.Register(ctx, t.session, t.image, t.zone, nil)
+	if err == nil {
+		return result{}
+	}
+	// Whether Nomad has the job is not always known: stop it, so that it cannot
+	// run unseen. Should that fail too, the next full reading finds it.
+	undo := errors.Join(s.Fleet.Stop(ctx, t.session), s.Store.Ended(ctx, t.session, "Nomad did not take its job"))
+	if undo != nil {
+		s.Log.WithError(undo).WithField(fieldSession, t.session.ID).Warn("could not undo a session that could not be made")
+	}
+	failure := &staging.Failure{Type: staging.NomadUnavailable, Message: "Nomad did not take a job: " + err.Error()}
+	var invalid *staging.InvalidError
+	if errors.As(err, &invalid) {
+		failure = &staging.Failure{Type: staging.ImageInvalid, Message: err.Error()}
+	}
+	return result{gone: true, failure: failure, err: err}
+}
+
+// applyRetire asks Redis first, which keeps launches from the session, then
+// has its fate decided, and stops it only when both agreed.
+func (s *Scaler) applyRetire(ctx context.Context, t task) result {
+	x := t.session
+	r := moved(staging.Retiring, s.Store.Retire(ctx, x, t.step.Reason))
+	// A session that Redis does not know cannot be claimed through it; its fate decides.
+	if r.err != nil || (r.state != staging.Retiring && r.state != "") {
+		return r
+	}
+	r.state = staging.Retiring
+	won, stands, err := s.Registry.CreateFate(ctx, staging.Fate{
+		Session: x.ID, Verdict: staging.VerdictRetired, Reason: t.step.Reason, DecidedAt: time.Now().UTC(),
+	})
+	if err != nil {
+		r.err = err
+		return r
+	}
+	r.fate = &stands
+	if !won && stands.Verdict == staging.VerdictAssigned {
+		return r
+	}
+	r.err = s.Fleet.Stop(ctx, x)
+	return r
+}
+
+// applied folds a step's result into the view.
+func (s *Scaler) applied(v *view, t task, r result) {
+	e := v.sessions[t.session.ID]
+	if e == nil {
+		return
+	}
+	now := time.Now()
+	e.busy, e.touchedAt = false, now
+	log := s.Log.WithFields(logrus.Fields{
+		fieldSession: t.session.ID, fieldPool: t.pool, fieldStep: t.step.Kind, fieldReason: t.step.Reason,
+	})
+	switch {
+	case r.err != nil:
+		e.until = now.Add(retryPause)
+		v.timed[e.s.ID] = e.until
+		log.WithError(r.err).Warn("step failed")
+	case t.step.Kind == Publish || t.step.Kind == Record:
+		log.Debug("step done")
+	default:
+		log.Info("step done")
+	}
+	if p := v.pools[t.pool]; p != nil {
+		if r.failure != nil {
+			p.failed(r.failure, now)
+		}
+		if r.err != nil {
+			p.wake = e.until
+		}
+	}
+	// What a launch did meanwhile has been heard of already, or will be: this
+	// result may only be older news than that.
+	if r.state != "" && (e.s.State == "" || e.s.State.Unassigned() || r.state.Over()) && e.s.State != staging.Ended {
+		e.s.State = r.state
+	}
+	if r.state == staging.Ended && e.buriedAt.IsZero() {
+		e.buriedAt = now
+	}
+	if r.fate != nil {
+		e.fate, e.stands = r.fate.Verdict, *r.fate
+	}
+	v.enlist(e)
+	v.touch(e)
+	if r.gone {
+		v.forget(e.s.ID)
+	}
+}

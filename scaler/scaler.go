@@ -1,0 +1,292 @@
+package scaler
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Registry is what the scaler asks of Consul's KV store.
+type Registry interface {
+	// Watch calls emit with the resources now and at every change, until it fails.
+	Watch(ctx context.Context, emit func(staging.Resources)) error
+	Fates(ctx context.Context) (map[string]staging.Fate, error)
+	CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error)
+	DeleteFate(ctx context.Context, session string) error
+}
+
+// Store is what the scaler asks of Redis.
+type Store interface {
+	Record(ctx context.Context, s staging.Session) (staging.State, error)
+	Publish(ctx context.Context, s staging.Session) error
+	Withdraw(ctx context.Context, s staging.Session) error
+	Retire(ctx context.Context, s staging.Session, reason string) error
+	Assign(ctx context.Context, s staging.Session) (staging.Session, error)
+	Restore(ctx context.Context, s staging.Session) (staging.State, error)
+	Finish(ctx context.Context, id, claim, reason string) error
+	Ended(ctx context.Context, s staging.Session, reason string) error
+	Sessions(ctx context.Context) ([]staging.Session, error)
+	SetConditions(ctx context.Context, pool string, cs []staging.Condition) error
+	LastEvent(ctx context.Context) (position string, err error)
+	Events(ctx context.Context, after string, block time.Duration) (events []staging.Event, position string, err error)
+}
+
+// Fleet is what the scaler asks of Nomad.
+type Fleet interface {
+	Register(ctx context.Context, s staging.Session, i staging.Image, z staging.Zone, env map[string]string) (evalID string, err error)
+	Stop(ctx context.Context, s staging.Session) error
+	Purge(ctx context.Context, s staging.Session) error
+	List(ctx context.Context) (all []staging.Observation, index uint64, err error)
+	// Watch emits what happens after index, until it fails or news may be missing.
+	Watch(ctx context.Context, index uint64, emit func(staging.Observation)) error
+}
+
+// Health is what the scaler asks of Consul's catalog.
+type Health interface {
+	// Watch calls emit with a service's instances now and at every change, until it fails.
+	Watch(ctx context.Context, service string, emit func([]staging.Health)) error
+}
+
+// Meter counts what the scaler does.
+type Meter interface {
+	// Step counts a step that was applied, by its kind and whether it failed.
+	Step(k Kind, failed bool)
+	// Pool gives a pool's numbers as the scaler sees them.
+	Pool(name string, desired, current, ready int)
+	// PoolGone forgets a pool that has been drained.
+	PoolGone(name string)
+}
+
+// Parts are the adapters that a scaler works with.
+type Parts struct {
+	Registry Registry
+	Store    Store
+	Fleet    Fleet
+	Health   Health
+	Meter    Meter
+	Log      *logrus.Entry
+}
+
+// Options tune a scaler; zero values are replaced by the defaults named here.
+type Options struct {
+	// Bounds of one pass; DefaultBounds.
+	Bounds Bounds
+	// Workers is how many steps are applied at once; 16.
+	Workers int
+	// Resync is how often everything is read anew though nothing failed; 1 minute.
+	Resync time.Duration
+}
+
+// Scaler keeps pools at their desired size. Run it once.
+type Scaler struct {
+	Parts
+	o     Options
+	inbox chan func(*view)
+	work  chan task
+	// wg counts the goroutines that Run started.
+	wg sync.WaitGroup
+	// inSync is told whether every source is known, for health checks.
+	inSync syncFlag
+}
+
+// New returns a scaler on its parts.
+func New(p Parts, o Options) *Scaler {
+	if o.Bounds == (Bounds{}) {
+		o.Bounds = DefaultBounds
+	}
+	if o.Workers == 0 {
+		o.Workers = 16
+	}
+	if o.Resync == 0 {
+		o.Resync = time.Minute
+	}
+	return &Scaler{Parts: p, o: o, inbox: make(chan func(*view), 1024), work: make(chan task)}
+}
+
+// Run works until ctx is done, and returns when everything that it started has stopped.
+func (s *Scaler) Run(ctx context.Context) {
+	defer s.wg.Wait()
+	for range s.o.Workers {
+		s.wg.Go(func() { s.worker(ctx) })
+	}
+	s.wg.Go(func() { s.watchRegistry(ctx) })
+	s.wg.Go(func() { s.watchFleet(ctx) })
+	s.wg.Go(func() { s.watchStore(ctx) })
+	s.loop(ctx)
+}
+
+// tick is how closely times (expiration, pauses) are kept.
+const tick = 200 * time.Millisecond
+
+// loop owns the view: it takes news, decides, and hands out steps.
+func (s *Scaler) loop(ctx context.Context) {
+	v := newView()
+	var queue []task
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		// Offering nothing to nobody: a nil channel is never ready.
+		var work chan<- task
+		var next task
+		if len(queue) > 0 {
+			work, next = s.work, queue[0]
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case news := <-s.inbox:
+			news(v)
+			s.drain(v)
+		case work <- next:
+			queue = queue[1:]
+			continue
+		case now := <-ticker.C:
+			v.due(now)
+		}
+		s.inSync.set(v.known())
+		if v.known() {
+			queue = append(queue, s.decide(ctx, v, time.Now())...)
+		}
+	}
+}
+
+// drain takes what else has come, so that a burst of news costs one decision.
+func (s *Scaler) drain(v *view) {
+	for range cap(s.inbox) {
+		select {
+		case news := <-s.inbox:
+			news(v)
+		default:
+			return
+		}
+	}
+}
+
+// post hands news to the loop.
+func (s *Scaler) post(ctx context.Context, news func(*view)) {
+	select {
+	case s.inbox <- news:
+	case <-ctx.Done():
+	}
+}
+
+// decide looks at what was touched and gives the steps that it needs.
+func (s *Scaler) decide(ctx context.Context, v *view, now time.Time) []task {
+	var tasks []task
+	s.watchHealth(ctx, v)
+	for name := range v.dirtyPools {
+		if p := v.pools[name]; p != nil {
+			tasks = append(tasks, s.decidePool(v, p, now)...)
+		}
+	}
+	clear(v.dirtyPools)
+	for id := range v.dirtySessions {
+		if e := v.sessions[id]; e != nil && !e.pooled() {
+			tasks = append(tasks, s.settle(v, e, now)...)
+		}
+	}
+	clear(v.dirtySessions)
+	return tasks
+}
+
+func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
+	view := v.viewOf(p, now)
+	plan := Decide(view, s.o.Bounds, now)
+	p.wake = plan.Wake
+	ready := 0
+	for _, m := range view.Members {
+		if m.State == staging.Ready {
+			ready++
+		}
+	}
+	s.Meter.Pool(p.config.Name, view.Desired, len(view.Members), ready)
+	if p.removed && len(p.members) == 0 && len(plan.Steps) == 0 {
+		s.drained(v, p)
+		return []task{{pool: p.config.Name, report: []staging.Condition{}}}
+	}
+	var tasks []task
+	for _, step := range plan.Steps {
+		if step.Kind == Stage {
+			tasks = append(tasks, s.stage(v, p, step, now))
+			continue
+		}
+		if e := p.members[step.Session]; e != nil && !e.busy {
+			tasks = append(tasks, s.task(v, e, step, now))
+		}
+	}
+	return append(tasks, s.report(p, plan.Conditions, now)...)
+}
+
+// drained forgets a pool whose config is gone and whose sessions are.
+func (s *Scaler) drained(v *view, p *pool) {
+	if p.stopWatch != nil {
+		p.stopWatch()
+	}
+	delete(v.pools, p.config.Name)
+	s.Meter.PoolGone(p.config.Name)
+	s.Log.WithField(fieldPool, p.config.Name).Info("pool drained")
+}
+
+// report tells Redis of a pool's conditions when they changed.
+func (s *Scaler) report(p *pool, found []staging.Condition, now time.Time) []task {
+	p.conditions = since(p.conditions, found, now.UTC())
+	if p.reported != nil && sameConditions(*p.reported, p.conditions) {
+		return nil
+	}
+	for _, c := range p.conditions {
+		s.Log.WithFields(logrus.Fields{fieldPool: p.config.Name, "condition": c.Type, fieldReason: c.Message}).Warn("pool is not as its config wants it")
+	}
+	reported := p.conditions
+	p.reported = &reported
+	return []task{{pool: p.config.Name, report: reported}}
+}
+
+func sameConditions(a, b []staging.Condition) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Scaler) settle(v *view, e *entry, now time.Time) []task {
+	if e.busy || now.Before(e.until) {
+		v.timed[e.s.ID] = e.until
+		return nil
+	}
+	step, wake := Settle(e.lonerOf(), now)
+	delete(v.timed, e.s.ID)
+	if !wake.IsZero() {
+		v.timed[e.s.ID] = wake
+	}
+	if step == nil {
+		return nil
+	}
+	step.Session = e.s.ID
+	return []task{s.task(v, e, *step, now)}
+}
+
+// due marks what is to be looked at again by now.
+func (v *view) due(now time.Time) {
+	for name, p := range v.pools {
+		if !p.wake.IsZero() && !p.wake.After(now) {
+			v.dirtyPools[name] = true
+		}
+	}
+	for id, at := range v.timed {
+		if !at.After(now) {
+			if e := v.sessions[id]; e != nil {
+				v.touch(e)
+			}
+			delete(v.timed, id)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package scaler
+
+import (
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Loner is what Settle knows of one session that no pool counts: one that is a
+// user's, was made on demand, is on its way out, or is of uncertain standing.
+type Loner struct {
+	// State is what Redis says; "" when Redis does not know the session.
+	State  staging.State
+	Origin staging.Origin
+	// Fate is the verdict of its fate record; "" while it is open or not known.
+	Fate staging.Verdict
+	// HasJob: Nomad has, or is about to have, its job. Missing: a full reading
+	// of Nomad did not find it. Stopped: the job was deregistered. Over: nothing
+	// of it runs or will.
+	HasJob, Missing, Stopped, Over bool
+	Running, Passing               bool
+	Failure                        *staging.Failure
+	// TouchedAt is when a step last acted on it, or it was first seen.
+	TouchedAt time.Time
+	// BuriedAt is when it was noted as ended.
+	BuriedAt time.Time
+}
+
+// Patience of Settle.
+const (
+	// stopPatience is how long a session whose end has begun may run on before
+	// its job is stopped again: whoever began it should have stopped it.
+	stopPatience = 5 * time.Second
+	// orphanPatience is how long a record may be without its job, or an
+	// on-demand session without its fate, before it is taken for left behind.
+	orphanPatience = time.Minute
+	// purgeDelay is how long an ended session's job stays in Nomad, so that its
+	// logs can be read.
+	purgeDelay = time.Minute
+)
+
+// Settle says what one session outside the pools needs, if anything, and when
+// to look again though nothing happened (zero for never). It is pure.
+func Settle(x Loner, now time.Time) (step *Step, wake time.Time) {
+	do := func(k Kind, reason string) (*Step, time.Time) { return &Step{Kind: k, Reason: reason}, time.Time{} }
+	later := func(d time.Duration) (*Step, time.Time) { return nil, x.TouchedAt.Add(d) }
+	patient := func(d time.Duration) bool { return now.Before(x.TouchedAt.Add(d)) }
+	gone := x.Over || !x.HasJob
+	ended := "its job is gone"
+	if x.Failure != nil {
+		ended = x.Failure.Message
+	}
+
+	switch {
+	case x.State == staging.Ended:
+		if now.Before(x.BuriedAt.Add(purgeDelay)) {
+			return nil, x.BuriedAt.Add(purgeDelay)
+		}
+		return do(Purge, "ended a while ago")
+	case x.State == "" && gone && !patient(orphanPatience):
+		return do(Bury, "nothing of it runs")
+	case x.Fate == staging.VerdictAssigned && x.Origin == staging.Staged && !gone &&
+		(x.State == "" || x.State.Unassigned() || x.State == staging.Retiring):
+		return do(Restore, "its fate record says whose it is")
+	case x.State == staging.Retiring, x.State == staging.Ending:
+		switch {
+		case gone:
+			return do(Bury, "nothing of it runs")
+		case x.Stopped:
+			return nil, time.Time{}
+		case patient(stopPatience):
+			return later(stopPatience)
+		case x.State == staging.Retiring:
+			// Anew from the fate record on: it may not have been decided.
+			return do(Retire, "its retirement has begun and it still runs")
+		}
+		return do(Stop, "its end has begun and it still runs")
+	case x.Missing && (x.State == staging.Ready || (x.State == staging.Starting && x.Origin == staging.Staged)):
+		return do(Retire, "its job is gone from Nomad")
+	case x.Missing && (x.State == staging.Claimed || x.State == staging.Assigned):
+		return do(End, "its job is gone from Nomad")
+	case !x.HasJob:
+		// Its job is being registered, or never was.
+		if patient(orphanPatience) {
+			return later(orphanPatience)
+		}
+		return do(Bury, "it has no job in Nomad")
+	case x.Fate == staging.VerdictAssigned && x.State == "":
+		return do(Restore, "its fate record says whose it is")
+	case x.Fate == staging.VerdictRetired && (x.State == "" || x.State.Unassigned()):
+		return do(Retire, "its fate record says that it is retired")
+	case x.State == "" && x.Origin == staging.Staged:
+		return do(Record, "Redis does not know it")
+	case x.State == "":
+		if patient(orphanPatience) {
+			return later(orphanPatience)
+		}
+		return do(End, "on demand, and nobody's")
+	case gone:
+		return do(End, ended)
+	case x.State.Unassigned() && x.Failure != nil:
+		return do(End, ended)
+	case x.State.Unassigned() && x.Running && x.Passing:
+		return do(Admit, "running and its checks pass")
+	case x.State == staging.Pending && x.Running:
+		return do(Record, "its allocation runs")
+	}
+	return nil, time.Time{}
+}

@@ -1,0 +1,165 @@
+package scaler
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// syncFlag is read by health checks while the loop writes it.
+type syncFlag struct{ v atomic.Bool }
+
+func (f *syncFlag) set(b bool) { f.v.Store(b) }
+
+// InSync reports whether every source is known: whether the scaler acts.
+func (s *Scaler) InSync() bool { return s.inSync.v.Load() }
+
+// Pauses before a source that failed is asked again: doubled up to the longest,
+// and jittered, so that many scalers do not come back at once.
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 5 * time.Second
+	// readTimeout bounds one full reading.
+	readTimeout = 30 * time.Second
+)
+
+// again runs try until ctx is done, pausing after each failure. try returns
+// nil when it is to be run again at once.
+func (s *Scaler) again(ctx context.Context, source string, lost func(*view), try func() error) {
+	pause := firstPause
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := try()
+		if err == nil || ctx.Err() != nil {
+			pause = firstPause
+			continue
+		}
+		if time.Since(began) > longestPause {
+			pause = firstPause
+		}
+		s.Log.WithError(err).WithField("source", source).Warn("source lost; nothing is done until it is back")
+		s.post(ctx, lost)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause/2 + rand.N(pause/2)):
+		}
+		pause = min(2*pause, longestPause)
+	}
+}
+
+// watchRegistry follows the resources.
+func (s *Scaler) watchRegistry(ctx context.Context) {
+	s.again(ctx, "registry", func(v *view) { v.resourcesKnown = false }, func() error {
+		return s.Registry.Watch(ctx, func(r staging.Resources) {
+			for key, why := range r.Unreadable {
+				s.Log.WithField("key", key).WithField(fieldReason, why).Error("a stored resource cannot be read and is taken for absent; store it anew")
+			}
+			s.post(ctx, func(v *view) { v.setResources(r) })
+		})
+	})
+}
+
+// watchFleet reads all of Nomad's sessions and all fates, then follows Nomad's
+// events until they fail or the next full reading is due.
+func (s *Scaler) watchFleet(ctx context.Context) {
+	s.again(ctx, "nomad", func(v *view) { v.fleetKnown = false }, func() error {
+		began := time.Now()
+		read, cancel := context.WithTimeout(ctx, readTimeout)
+		defer cancel()
+		all, index, err := s.Fleet.List(read)
+		if err != nil {
+			return err
+		}
+		fates, err := s.Registry.Fates(read)
+		if err != nil {
+			return err
+		}
+		s.post(ctx, func(v *view) { v.setFleet(all, fates, began, time.Now()) })
+		follow, cancelFollow := context.WithTimeout(ctx, s.o.Resync)
+		defer cancelFollow()
+		err = s.Fleet.Watch(follow, index, func(o staging.Observation) {
+			s.post(ctx, func(v *view) { v.observe(o, time.Now()) })
+		})
+		if follow.Err() != nil {
+			return nil
+		}
+		return err
+	})
+}
+
+// eventBlock is how long one read of Redis's events waits.
+const eventBlock = time.Second
+
+// watchStore notes where Redis's events stand, reads all sessions, and follows
+// the events from there, until they fail or the next full reading is due.
+func (s *Scaler) watchStore(ctx context.Context) {
+	s.again(ctx, "redis", func(v *view) { v.storeKnown = false }, func() error {
+		read, cancel := context.WithTimeout(ctx, readTimeout)
+		defer cancel()
+		position, err := s.Store.LastEvent(read)
+		if err != nil {
+			return err
+		}
+		all, err := s.Store.Sessions(read)
+		if err != nil {
+			return err
+		}
+		s.post(ctx, func(v *view) { v.setStore(all, time.Now()) })
+		for due := time.Now().Add(s.o.Resync); time.Now().Before(due); {
+			var events []staging.Event
+			events, position, err = s.Store.Events(ctx, position, eventBlock)
+			if err != nil {
+				return err
+			}
+			if len(events) > 0 {
+				s.post(ctx, func(v *view) {
+					for _, e := range events {
+						v.event(e, time.Now())
+					}
+				})
+			}
+		}
+		return nil
+	})
+}
+
+// watchHealth sees to it that the service of every pool, and of every zone's
+// on-demand sessions, is watched.
+func (s *Scaler) watchHealth(ctx context.Context, v *view) {
+	for name, p := range v.pools {
+		if p.stopWatch == nil {
+			p.stopWatch = s.followHealth(ctx, staging.PoolService(name), func(v *view) *pool { return v.pools[name] })
+		}
+	}
+	for name := range v.resources.Zones {
+		if v.onDemand[name] == nil {
+			p := &pool{health: map[string]staging.Health{}}
+			v.onDemand[name] = p
+			p.stopWatch = s.followHealth(ctx, staging.OnDemandService(name), func(v *view) *pool { return v.onDemand[name] })
+		}
+	}
+}
+
+func (s *Scaler) followHealth(ctx context.Context, service string, find func(*view) *pool) (stop func()) {
+	ctx, stop = context.WithCancel(ctx)
+	lost := func(v *view) {
+		if p := find(v); p != nil {
+			p.healthKnown = false
+		}
+	}
+	s.wg.Go(func() {
+		s.again(ctx, "consul health of "+service, lost, func() error {
+			return s.Health.Watch(ctx, service, func(found []staging.Health) {
+				s.post(ctx, func(v *view) {
+					if p := find(v); p != nil {
+						v.setHealth(p, found)
+					}
+				})
+			})
+		})
+	})
+	return stop
+}
