@@ -1,0 +1,179 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/consul/api"
+
+	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+var servers = devtest.Share(devcluster.Options{NoRedis: true})
+
+func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
+
+func newRegistry(t *testing.T) (*Registry, *api.Client) {
+	t.Helper()
+	client, err := api.NewClient(&api.Config{Address: servers.Cluster(t).ConsulAddr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(client, t.Name()+"/"), client
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
+	r, _ := newRegistry(t)
+	ctx := t.Context()
+	zone := staging.Zone{Name: "east", Datacenters: []string{"dc1"}, NodePool: "p"}
+	image := staging.Image{
+		Name: "demo", Jobspec: "job {}", Variables: map[string]string{"a": "b"},
+		ExecConfig: staging.ExecConfig{Assign: &staging.Hook{Cmd: []string{"x"}, Timeout: staging.Duration(time.Second)}},
+	}
+	config := staging.Config{Name: "demo-east", Zone: "east", Image: "demo", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour)}
+	for i, want := range []bool{true, false} {
+		for name, put := range map[string]func() (bool, error){
+			"zone":   func() (bool, error) { return r.PutZone(ctx, zone) },
+			"image":  func() (bool, error) { return r.PutImage(ctx, image) },
+			"config": func() (bool, error) { return r.PutConfig(ctx, config) },
+		} {
+			if created, err := put(); err != nil || created != want {
+				t.Errorf("%s, put %d: created %v, %v", name, i+1, created, err)
+			}
+		}
+	}
+	got := r.Resources()
+	want := staging.Resources{
+		Zones: map[string]staging.Zone{"east": zone}, Images: map[string]staging.Image{"demo": image},
+		Configs: map[string]staging.Config{"demo-east": config}, Index: got.Index, Unreadable: map[string]string{},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what was written is not what is read (-want +got):\n%s", diff)
+	}
+	must(t, r.DeleteConfig(ctx, "demo-east"))
+	if err := r.DeleteConfig(ctx, "demo-east"); !errors.Is(err, staging.ErrNoResource) {
+		t.Errorf("deleting what is not there: %v", err)
+	}
+	if n := len(r.Resources().Configs); n != 0 {
+		t.Errorf("%d configs after the only one was deleted", n)
+	}
+}
+
+func TestWatchTellsEveryChangeAndNothingOfFates(t *testing.T) {
+	r, client := newRegistry(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	told := make(chan staging.Resources, 100)
+	ended := make(chan error, 1)
+	go func() { ended <- New(client, t.Name()+"/").Watch(ctx, func(r staging.Resources) { told <- r }) }()
+	next := func() staging.Resources {
+		select {
+		case r := <-told:
+			return r
+		case <-time.After(30 * time.Second):
+			t.Fatal("the watch told nothing")
+			return staging.Resources{}
+		}
+	}
+	if first := next(); len(first.Zones) != 0 {
+		t.Fatalf("first: %+v", first)
+	}
+	_, _, err := r.CreateFate(ctx, staging.Fate{Session: "s", Verdict: staging.VerdictRetired})
+	must(t, err)
+	_, err = r.PutZone(ctx, staging.Zone{Name: "east", Datacenters: []string{"dc1"}})
+	must(t, err)
+	if second := next(); len(second.Zones) != 1 {
+		t.Errorf("the fate woke the watch, or the zone was not told: %+v", second)
+	}
+	_, err = client.KV().Put(&api.KVPair{Key: t.Name() + "/resources/zones/west", Value: []byte("{")}, nil)
+	must(t, err)
+	if third := next(); len(third.Zones) != 1 || len(third.Unreadable) != 1 {
+		t.Errorf("a resource that cannot be read: %+v", third)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the watch ended with %v", err)
+	}
+}
+
+func TestExactlyOneOfManyDecidesAFate(t *testing.T) {
+	r, _ := newRegistry(t)
+	ctx := t.Context()
+	const rivals = 16
+	won := make([]bool, rivals)
+	stands := make([]staging.Fate, rivals)
+	var wg sync.WaitGroup
+	for i := range rivals {
+		f := staging.Fate{Session: "s", Verdict: staging.VerdictAssigned, Claim: fmt.Sprint("c", i), User: &staging.User{ID: fmt.Sprint("u", i)}, HookPending: true}
+		if i%4 == 0 {
+			f = staging.Fate{Session: "s", Verdict: staging.VerdictRetired, Reason: "expired"}
+		}
+		wg.Go(func() {
+			var err error
+			if won[i], stands[i], err = r.CreateFate(ctx, f); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	winners := 0
+	for i := range rivals {
+		if won[i] {
+			winners++
+		}
+		if diff := cmp.Diff(stands[0], stands[i]); diff != "" {
+			t.Errorf("two callers were told two fates:\n%s", diff)
+		}
+	}
+	if winners != 1 {
+		t.Errorf("%d winners", winners)
+	}
+	all, err := r.Fates(ctx)
+	must(t, err)
+	if diff := cmp.Diff(map[string]staging.Fate{"s": stands[0]}, all); diff != "" {
+		t.Errorf("the record is not what they were told:\n%s", diff)
+	}
+}
+
+func TestAFateIsFinishedByItsOwnClaimOnly(t *testing.T) {
+	r, _ := newRegistry(t)
+	ctx := t.Context()
+	won, f, err := r.CreateFate(ctx, staging.Fate{Session: "s", Verdict: staging.VerdictAssigned, Claim: "c", HookPending: true})
+	if err != nil || !won {
+		t.Fatal(won, err)
+	}
+	if again, stands, err := r.CreateFate(ctx, staging.Fate{Session: "s", Verdict: staging.VerdictAssigned, Claim: "c", HookPending: true}); err != nil || !again || stands.Index != f.Index {
+		t.Errorf("a claim that asks again after a lost answer: %v %+v %v", again, stands, err)
+	}
+	must(t, r.FinishFate(ctx, f))
+	got, err := r.Fate(ctx, "s")
+	must(t, err)
+	if got.HookPending || got.Claim != "c" {
+		t.Errorf("finished: %+v", got)
+	}
+	if err := r.FinishFate(ctx, f); !errors.Is(err, ErrConflict) {
+		t.Errorf("finishing from a stale record: %v", err)
+	}
+	must(t, r.DeleteFate(ctx, "s"))
+	if _, err := r.Fate(ctx, "s"); !errors.Is(err, staging.ErrNoResource) {
+		t.Errorf("a deleted fate: %v", err)
+	}
+	if err := r.FinishFate(ctx, f); !errors.Is(err, ErrConflict) {
+		t.Errorf("finishing a deleted fate: %v", err)
+	}
+}
