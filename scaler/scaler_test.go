@@ -1,0 +1,151 @@
+package scaler_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	consulapi "github.com/hashicorp/consul/api"
+	"github.com/redis/go-redis/v9"
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/internal/consulhealth"
+	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
+	"github.com/greenroom/greenroom/internal/nomadfleet"
+	"github.com/greenroom/greenroom/internal/redisstore"
+	"github.com/greenroom/greenroom/internal/registry"
+	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/jobspecs"
+	"github.com/greenroom/greenroom/scaler"
+)
+
+var servers = devtest.Share(devcluster.Options{Datacenters: []string{"dc1"}})
+
+func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
+
+// rig is one scaler on the shared servers, with a zone and a mock image.
+type rig struct {
+	registry *registry.Registry
+	store    *redisstore.Store
+	fleet    *nomadfleet.Fleet
+	stop     func()
+}
+
+type noMeter struct{}
+
+func (noMeter) Step(scaler.Kind, bool)     {}
+func (noMeter) Pool(string, int, int, int) {}
+func (noMeter) PoolGone(string)            {}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	c := servers.Cluster(t)
+	consul, err := consulapi.NewClient(&consulapi.Config{Address: c.ConsulAddr})
+	must(t, err)
+	fleet, err := nomadfleet.Open(nomadfleet.Settings{Address: c.NomadAddr}, nomadfleet.Options{})
+	must(t, err)
+	rdb := redis.NewClient(&redis.Options{Addr: c.RedisAddr})
+	t.Cleanup(func() { rdb.Close() })
+	r := &rig{registry: registry.New(consul, ""), store: redisstore.New(rdb, redisstore.Options{}), fleet: fleet}
+	_, err = r.registry.PutZone(t.Context(), staging.Zone{Name: "east", Datacenters: []string{"dc1"}})
+	must(t, err)
+	_, err = r.registry.PutImage(t.Context(), staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock})
+	must(t, err)
+
+	log := logrus.New()
+	log.SetLevel(logrus.DebugLevel)
+	log.SetOutput(t.Output())
+	s := scaler.New(scaler.Parts{
+		Registry: r.registry, Store: r.store, Fleet: fleet, Health: consulhealth.New(consul),
+		Meter: noMeter{}, Log: logrus.NewEntry(log),
+	}, scaler.Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { s.Run(ctx); close(done) }()
+	r.stop = func() { cancel(); <-done }
+	t.Cleanup(r.stop)
+	return r
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// until waits for a condition and says what it last saw when it does not come.
+func until(t *testing.T, what string, look func() (ok bool, saw string)) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		ok, saw := look()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within a minute; last seen: %s", what, saw)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// running counts the pool's sessions that run and are not being stopped, by Nomad's word.
+func (r *rig) running(t *testing.T, pool string) (ids []string) {
+	t.Helper()
+	all, _, err := r.fleet.List(t.Context())
+	must(t, err)
+	for _, o := range all {
+		if o.Job != nil && o.Job.Session.Staging == pool && !o.Job.Stopped && o.Alloc != nil && o.Alloc.Running {
+			ids = append(ids, o.Session)
+		}
+	}
+	return ids
+}
+
+func (r *rig) untilReady(t *testing.T, pool string, n int) {
+	t.Helper()
+	until(t, fmt.Sprintf("%d ready in %s", n, pool), func() (bool, string) {
+		_, ready, err := r.store.Counts(t.Context(), pool)
+		must(t, err)
+		running := r.running(t, pool)
+		return ready[pool] == n && len(running) >= n, fmt.Sprintf("%d ready in Redis, %d running in Nomad", ready[pool], len(running))
+	})
+}
+
+func TestAPoolIsFilledRefilledShrunkAndDrained(t *testing.T) {
+	r, ctx := newRig(t), t.Context()
+	config := staging.Config{Name: "fill", Zone: "east", Image: "mock", DesiredSessions: 3}
+	_, err := r.registry.PutConfig(ctx, config)
+	must(t, err)
+	r.untilReady(t, "fill", 3)
+
+	claimed, err := r.store.Claim(ctx, "fill", staging.Claim{ID: "c", User: staging.User{ID: "u"}})
+	must(t, err)
+	if claimed.Outcome != staging.ClaimTaken {
+		t.Fatalf("claim: %+v", claimed)
+	}
+	_, _, err = r.registry.CreateFate(ctx, staging.Fate{Session: claimed.Session.ID, Verdict: staging.VerdictAssigned, Claim: "c"})
+	must(t, err)
+	r.untilReady(t, "fill", 3)
+	if n := len(r.running(t, "fill")); n != 4 {
+		t.Errorf("%d sessions run after a claim from 3, want 4", n)
+	}
+
+	config.DesiredSessions = 1
+	_, err = r.registry.PutConfig(ctx, config)
+	must(t, err)
+	until(t, "1 ready and the claimed one left", func() (bool, string) {
+		running := r.running(t, "fill")
+		return len(running) == 2, fmt.Sprint(running)
+	})
+
+	must(t, r.registry.DeleteConfig(ctx, "fill"))
+	until(t, "drained but for the claimed one", func() (bool, string) {
+		running := r.running(t, "fill")
+		return len(running) == 1 && running[0] == claimed.Session.ID, fmt.Sprint(running)
+	})
+}
