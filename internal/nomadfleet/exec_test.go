@@ -1,0 +1,144 @@
+package nomadfleet_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/greenroom/greenroom/internal/hook"
+	"github.com/greenroom/greenroom/internal/nomadfleet"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+func TestExec(t *testing.T) {
+	r := newRig(t)
+	for _, driver := range []string{"raw_exec", "docker"} {
+		t.Run(driver, func(t *testing.T) {
+			s, alloc := r.start(t, r.session(t), app(t, driver), nil)
+			if !alloc.Running {
+				t.Fatalf("got %+v", alloc.Failure)
+			}
+			for _, code := range []int{0, 1, 42, 127} {
+				var out bytes.Buffer
+				got, err := r.Exec(patient(t), s, "", []string{"/bin/sh"}, strings.NewReader(fmt.Sprintf("exit %d\n", code)), &out, &out)
+				if err != nil || got != code {
+					t.Errorf("exit code %d, %v, want %d", got, err, code)
+				}
+			}
+
+			// More than any buffer on the way, and not text.
+			data := make([]byte, 300_000)
+			for i := range data {
+				data[i] = byte(rand.Uint32())
+			}
+			var sum, errs bytes.Buffer
+			code, err := r.Exec(patient(t), s, "app", []string{"/bin/sh", "-c", "cat > $NOMAD_TASK_DIR/got"}, bytes.NewReader(data), io.Discard, &errs)
+			if err != nil || code != 0 {
+				t.Fatalf("exit code %d, %v, %s", code, err, errs.String())
+			}
+			code, err = r.Exec(patient(t), s, "app", []string{"/bin/sh"}, strings.NewReader(busyboxOf(t, driver)+` sha256sum < "$NOMAD_TASK_DIR/got"; sleep 0.2`), &sum, &errs)
+			if err != nil || code != 0 || !strings.HasPrefix(sum.String(), fmt.Sprintf("%x", sha256.Sum256(data))) {
+				t.Fatalf("exit code %d, %v, sum %q, stderr %q", code, err, sum.String(), errs.String())
+			}
+
+			// A session known by its id alone.
+			code, err = r.Exec(patient(t), staging.Session{ID: s.ID}, "", []string{"/bin/sh"}, strings.NewReader("exit 5\n"), io.Discard, io.Discard)
+			if err != nil || code != 5 {
+				t.Errorf("by id alone: exit code %d, %v", code, err)
+			}
+
+			if _, err := r.Exec(patient(t), s, "no-such-task", []string{"/bin/sh"}, strings.NewReader(""), io.Discard, io.Discard); !errors.Is(err, nomadfleet.ErrUnavailable) {
+				t.Errorf("no such task: %v", err)
+			}
+			code, err = r.Exec(patient(t), s, "", []string{"/no/such/program"}, strings.NewReader(""), io.Discard, io.Discard)
+			t.Logf("no such program: exit code %d, %v", code, err)
+			if err == nil && code == 0 {
+				t.Error("a program that is not there succeeded")
+			}
+
+			// A command that does not end does not hold the caller.
+			ctx, cancel := context.WithCancel(patient(t))
+			started := make(chan struct{})
+			go func() { <-started; cancel() }()
+			_, err = r.Exec(ctx, s, "", []string{"/bin/sh"}, strings.NewReader("echo up; exec sleep 5\n"), signalWriter{started}, io.Discard)
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func busyboxOf(t testing.TB, driver string) string {
+	t.Helper()
+	if driver == "docker" {
+		return "/bin/busybox"
+	}
+	return busybox(t)
+}
+
+// signalWriter closes its channel at the first write.
+type signalWriter struct{ c chan struct{} }
+
+func (w signalWriter) Write(p []byte) (int, error) {
+	select {
+	case <-w.c:
+	default:
+		close(w.c)
+	}
+	return len(p), nil
+}
+
+// The assign hook, all the way through Nomad.
+func TestHookThroughNomad(t *testing.T) {
+	r := newRig(t)
+	name := "o'brien \"x\" $(id) `id` ${node.datacenter}\n}\nexit 9\n\U0001F600"
+	for _, driver := range []string{"raw_exec", "docker"} {
+		t.Run(driver, func(t *testing.T) {
+			s, alloc := r.start(t, r.session(t), app(t, driver), nil)
+			if !alloc.Running {
+				t.Fatalf("got %+v", alloc.Failure)
+			}
+			run := func(h staging.Hook, task string) (hook.Result, error) {
+				s := s
+				s.Task = task
+				return hook.Runner{Exec: r}.Run(patient(t), s, h, map[string]string{"GREENROOM_USER_NAME": name})
+			}
+			result, err := run(staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf '%s' "$GREENROOM_USER_NAME" > "$NOMAD_TASK_DIR/greeted"`}}, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("the hook took %s", result.Duration)
+			if got := r.shell(t, s, `cat "$NOMAD_TASK_DIR/greeted"; sleep 0.2`); got != name {
+				t.Errorf("greeted %q, want %q", got, name)
+			}
+
+			_, err = run(staging.Hook{Cmd: []string{"/bin/sh", "-c", "echo not today >&2; sleep 0.2; exit 3"}}, "")
+			var failed *hook.FailedError
+			if !errors.As(err, &failed) || failed.ExitCode != 3 || failed.LastLine != "not today" {
+				t.Errorf("got %v", err)
+			}
+			_, err = run(staging.Hook{Cmd: []string{"/no/such/hook"}}, "")
+			if !errors.As(err, &failed) || failed.ExitCode != 127 {
+				t.Errorf("got %v", err)
+			}
+			_, err = run(staging.Hook{Cmd: []string{"/bin/sleep", "3"}, Timeout: staging.Duration(5e8)}, "")
+			var unknown *hook.UnknownError
+			if !errors.As(err, &unknown) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			gone := s
+			gone.AllocID = "00000000-0000-0000-0000-000000000000"
+			_, err = hook.Runner{Exec: r}.Run(patient(t), gone, staging.Hook{Cmd: []string{"true"}}, nil)
+			t.Logf("an allocation that is gone: %T: %v", err, err)
+			if err == nil {
+				t.Error("a hook ran in an allocation that is not there")
+			}
+		})
+	}
+}

@@ -1,0 +1,136 @@
+package nomadfleet
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// jobDead is Nomad's word for a job that has come to its end.
+const jobDead = "dead"
+
+// jobFacts reads a session from its job's meta; ok is false for a job that is
+// not a session's.
+func jobFacts(id, namespace, region string, meta map[string]string, stopped bool, status string) (staging.JobFacts, bool) {
+	if meta[metaSession] == "" || meta[metaSession] != id {
+		return staging.JobFacts{}, false
+	}
+	// A job without a readable time of creation has the zero time, which is
+	// older than any: it is replaced before others.
+	created, _ := time.Parse(time.RFC3339Nano, meta[metaCreated])
+	return staging.JobFacts{
+		Session: staging.Session{
+			ID: id, Origin: staging.Origin(meta[metaOrigin]),
+			Zone: meta[metaZone], Image: meta[metaImage], Staging: meta[metaStaging],
+			Revision: meta[metaRevision], Claim: meta[metaClaim], Task: meta[metaTask],
+			Namespace: namespace, Region: region, CreatedAt: created,
+		},
+		Stopped: stopped,
+		Dead:    status == jobDead,
+	}, true
+}
+
+// firstAlloc is a job's first created allocation: the session's. Later ones
+// are clones that Nomad made of a lost one.
+func firstAlloc(allocs []*nomadapi.AllocationListStub) *nomadapi.AllocationListStub {
+	var first *nomadapi.AllocationListStub
+	for _, a := range allocs {
+		if first == nil || a.CreateIndex < first.CreateIndex {
+			first = a
+		}
+	}
+	return first
+}
+
+// allocView is what a list stub and a full allocation have in common.
+type allocView struct {
+	id, nodeID      string
+	desired, client string
+	description     string
+	resources       *nomadapi.AllocatedResources
+	tasks           map[string]*nomadapi.TaskState
+	createTime      int64
+}
+
+func stubView(a *nomadapi.AllocationListStub) allocView {
+	return allocView{
+		id: a.ID, nodeID: a.NodeID, desired: a.DesiredStatus, client: a.ClientStatus,
+		description: a.ClientDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
+	}
+}
+
+func fullView(a *nomadapi.Allocation) allocView {
+	return allocView{
+		id: a.ID, nodeID: a.NodeID, desired: a.DesiredStatus, client: a.ClientStatus,
+		description: a.ClientDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
+	}
+}
+
+func allocFacts(a allocView) *staging.AllocFacts {
+	facts := &staging.AllocFacts{ID: a.id, NodeID: a.nodeID, CreatedAt: time.Unix(0, a.createTime).UTC()}
+	facts.Address, facts.Ports = endpoints(a.resources)
+	switch a.client {
+	case nomadapi.AllocClientStatusRunning:
+		facts.Running = a.desired == nomadapi.AllocDesiredStatusRun && started(a.tasks)
+	case nomadapi.AllocClientStatusComplete, nomadapi.AllocClientStatusFailed, nomadapi.AllocClientStatusLost:
+		facts.Over = true
+	}
+	facts.Failure = failure(a, facts.Over)
+	return facts
+}
+
+// started reports whether no task is yet to start. Nomad calls an allocation
+// running as soon as one of its tasks, a prestart task say, is.
+func started(tasks map[string]*nomadapi.TaskState) bool {
+	for _, t := range tasks {
+		if t.State == "pending" {
+			return false
+		}
+	}
+	return true
+}
+
+// endpoints are the address that an allocation's ports are on, and the ports
+// by label.
+func endpoints(r *nomadapi.AllocatedResources) (address string, ports map[string]int) {
+	if r == nil {
+		return "", nil
+	}
+	add := func(label string, port int, host string) {
+		if ports == nil {
+			ports = map[string]int{}
+		}
+		if _, ok := ports[label]; ok || label == "" {
+			return
+		}
+		ports[label] = port
+		if address == "" {
+			address = host
+		}
+	}
+	for _, p := range r.Shared.Ports {
+		add(p.Label, p.Value, p.HostIP)
+	}
+	networks := r.Shared.Networks
+	for _, name := range slices.Sorted(maps.Keys(r.Tasks)) {
+		// Where jobspecs of old have their ports.
+		networks = append(slices.Clip(networks), r.Tasks[name].Networks...)
+	}
+	for _, n := range networks {
+		for _, p := range slices.Concat(n.DynamicPorts, n.ReservedPorts) {
+			add(p.Label, p.Value, n.IP)
+		}
+		if address == "" {
+			address = n.IP
+		}
+	}
+	return address, ports
+}
+
+// sessionID reports whether a job's id is a session's.
+func sessionID(job string) bool { return strings.HasPrefix(job, staging.SessionPrefix) }

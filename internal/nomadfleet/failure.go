@@ -1,0 +1,124 @@
+package nomadfleet
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// failure says why an allocation could not start, or ended by itself. It is
+// nil for one that is well, that was stopped on purpose, or that was lost with
+// its node: none of those is the image's doing.
+func failure(a allocView, over bool) *staging.Failure {
+	names := slices.Sorted(maps.Keys(a.tasks))
+	for _, name := range names {
+		if message := startProblem(a.tasks[name]); message != "" {
+			return &staging.Failure{Type: staging.ImageUnavailable, Message: fmt.Sprintf("task %s: %s", name, message)}
+		}
+	}
+	if !over || a.client == nomadapi.AllocClientStatusLost {
+		return nil
+	}
+	// The task that ended the others: the one that failed, or else, when
+	// nothing was killed, the one that finished last.
+	killed := false
+	var last string
+	for _, name := range names {
+		t := a.tasks[name]
+		if find(t, nomadapi.TaskKilling) != nil {
+			killed = true
+			continue
+		}
+		if find(t, nomadapi.TaskTerminated) == nil {
+			continue
+		}
+		if t.Failed {
+			return crashed(name, t)
+		}
+		if last == "" || t.FinishedAt.After(a.tasks[last].FinishedAt) {
+			last = name
+		}
+	}
+	switch {
+	case last != "" && !killed && a.desired == nomadapi.AllocDesiredStatusRun:
+		return crashed(last, a.tasks[last])
+	case a.client == nomadapi.AllocClientStatusFailed && a.desired == nomadapi.AllocDesiredStatusRun:
+		return &staging.Failure{Type: staging.CrashLooping, Message: strings.ToLower(or(a.description, "failed without a reason given"))}
+	}
+	return nil
+}
+
+// startProblem is what kept a task from starting; "" when nothing did.
+func startProblem(t *nomadapi.TaskState) string {
+	for _, e := range slices.Backward(t.Events) {
+		switch e.Type {
+		case nomadapi.TaskDriverFailure, nomadapi.TaskSetupFailure, nomadapi.TaskArtifactDownloadFailed, nomadapi.TaskFailedValidation:
+			return display(e)
+		}
+	}
+	return ""
+}
+
+// display is an event's text. Nomad puts it into DisplayMessage; the details
+// serve should it ever not.
+func display(e *nomadapi.TaskEvent) string {
+	for _, m := range []string{
+		e.DisplayMessage, e.Details["driver_error"], e.Details["setup_error"],
+		e.Details["download_error"], e.Details["validation_error"], e.Details["message"],
+	} {
+		if m != "" {
+			return m
+		}
+	}
+	return e.Type
+}
+
+func crashed(name string, t *nomadapi.TaskState) *staging.Failure {
+	e := find(t, nomadapi.TaskTerminated)
+	how := "exit code " + or(e.Details["exit_code"], strconv.Itoa(e.ExitCode))
+	if signal := e.Details["signal"]; signal != "" && signal != "0" {
+		how = "signal " + signal
+	}
+	if e.Details["oom_killed"] == "true" {
+		how += " (out of memory)"
+	}
+	if !t.StartedAt.IsZero() && t.FinishedAt.After(t.StartedAt) {
+		how += " after " + roughly(t.FinishedAt.Sub(t.StartedAt))
+	}
+	return &staging.Failure{Type: staging.CrashLooping, Message: fmt.Sprintf("task %s: %s", name, how)}
+}
+
+// roughly rounds a duration to what a reader of a message cares for.
+func roughly(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+// find is the last event of a kind, or nil.
+func find(t *nomadapi.TaskState, kind string) *nomadapi.TaskEvent {
+	for _, e := range slices.Backward(t.Events) {
+		if e.Type == kind {
+			return e
+		}
+	}
+	return nil
+}
+
+func or(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}

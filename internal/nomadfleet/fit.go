@@ -1,0 +1,149 @@
+package nomadfleet
+
+import (
+	"maps"
+	"strings"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Keys of a session's job meta. Underscores: Nomad also makes environment
+// variables of them.
+const (
+	metaPrefix   = "greenroom_"
+	metaSession  = "greenroom_session"
+	metaOrigin   = "greenroom_origin"
+	metaZone     = "greenroom_zone"
+	metaImage    = "greenroom_image"
+	metaStaging  = "greenroom_staging"
+	metaRevision = "greenroom_revision"
+	metaClaim    = "greenroom_claim"
+	metaTask     = "greenroom_task"
+	metaCreated  = "greenroom_created"
+	// metaDollar holds a dollar sign, for literal to name.
+	metaDollar = "greenroom_dollar"
+)
+
+const providerConsul = "consul"
+
+// Fit makes a session's job of its image's template, which it takes over and
+// changes: give it a copy. It is pure. The template must have passed Check;
+// env is added to every main task, its values kept from Nomad's interpolation.
+func Fit(job *nomadapi.Job, s staging.Session, z staging.Zone, env map[string]string) *nomadapi.Job {
+	g := job.TaskGroups[0]
+	if s.Task == "" {
+		s.Task = mainTasks(g)[0].Name
+	}
+	job.ID, job.Name = &s.ID, &s.ID
+	job.Type = ptr(nomadapi.JobTypeBatch)
+	job.Region, job.Namespace, job.NodePool = orNil(z.Region), orNil(z.Namespace), orNil(z.NodePool)
+	job.Datacenters = z.Datacenters
+	job.Meta = ownMeta(job.Meta, jobMeta(s))
+
+	// A session is one allocation that Nomad neither restarts nor moves: what
+	// comes after it is for the scaler to decide. Batch jobs allow no update
+	// or migrate block, and the parser has put in a service's.
+	job.Update, job.Migrate, job.Reschedule = nil, nil, nil
+	g.Update, g.Migrate, g.Scaling = nil, nil, nil
+	g.Count = ptr(1)
+	g.RestartPolicy = noRestart()
+	g.ReschedulePolicy = noReschedule()
+	if g.Disconnect == nil {
+		g.Disconnect = &nomadapi.DisconnectStrategy{}
+	}
+	g.Disconnect.Replace = ptr(false)
+	g.MaxClientDisconnect, g.StopAfterClientDisconnect, g.PreventRescheduleOnLost = nil, nil, nil
+	g.Meta = ownMeta(g.Meta, nil)
+	for _, t := range g.Tasks {
+		t.RestartPolicy = noRestart()
+		t.ScalingPolicies = nil
+		t.Meta = ownMeta(t.Meta, nil)
+	}
+	for _, t := range mainTasks(g) {
+		t.Env = taskEnv(t.Env, s, env)
+	}
+	fitService(g, s)
+	return job
+}
+
+// taskEnv is a main task's environment: the template's, which Nomad may
+// interpolate, then greenroom's, which it must not.
+func taskEnv(template map[string]string, s staging.Session, extra map[string]string) map[string]string {
+	out := make(map[string]string, len(template)+len(extra)+3)
+	maps.Copy(out, template)
+	for k, v := range extra {
+		out[k] = literal(v)
+	}
+	out["GREENROOM_SESSION_ID"] = s.ID
+	out["GREENROOM_IMAGE"] = s.Image
+	out["GREENROOM_ZONE"] = s.Zone
+	return out
+}
+
+// literal writes a value so that it is itself again after Nomad has
+// interpolated it. Nomad replaces ${name} where it knows the name, once, from
+// the left, and has no escape; so the dollar sign of every "${" is replaced by
+// a reference to a meta value that holds one.
+func literal(v string) string {
+	return strings.ReplaceAll(v, "${", "${NOMAD_META_"+metaDollar+"}{")
+}
+
+func jobMeta(s staging.Session) map[string]string {
+	m := map[string]string{
+		metaSession:  s.ID,
+		metaOrigin:   string(s.Origin),
+		metaZone:     s.Zone,
+		metaImage:    s.Image,
+		metaStaging:  s.Staging,
+		metaRevision: s.Revision,
+		metaClaim:    s.Claim,
+		metaTask:     s.Task,
+		metaDollar:   "$",
+	}
+	if !s.CreatedAt.IsZero() {
+		m[metaCreated] = s.CreatedAt.UTC().Format(time.RFC3339Nano)
+	}
+	maps.DeleteFunc(m, func(_, v string) bool { return v == "" })
+	return m
+}
+
+// ownMeta is a template's meta without anything that could pass for
+// greenroom's, and with what is greenroom's.
+func ownMeta(template, ours map[string]string) map[string]string {
+	out := make(map[string]string, len(template)+len(ours))
+	for k, v := range template {
+		if !strings.HasPrefix(strings.ToLower(k), metaPrefix) {
+			out[k] = v
+		}
+	}
+	maps.Copy(out, ours)
+	return out
+}
+
+func noRestart() *nomadapi.RestartPolicy {
+	return &nomadapi.RestartPolicy{
+		Attempts: ptr(0), Mode: ptr(nomadapi.RestartPolicyModeFail),
+		// Not used, but Nomad wants them to be sound.
+		Interval: ptr(24 * time.Hour), Delay: ptr(15 * time.Second), RenderTemplates: ptr(false),
+	}
+}
+
+func noReschedule() *nomadapi.ReschedulePolicy {
+	return &nomadapi.ReschedulePolicy{
+		Attempts: ptr(0), Unlimited: ptr(false),
+		Interval: ptr(24 * time.Hour), Delay: ptr(5 * time.Second),
+		DelayFunction: ptr("constant"), MaxDelay: ptr(time.Duration(0)),
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func orNil(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,124 @@
+package nomadfleet
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// place is where a session was to run, for the words of a refusal, which the
+// scheduler's numbers leave out. All of it may be unknown.
+type place struct {
+	zone        string
+	datacenters []string
+}
+
+// refusal puts into words, for an administrator, why the scheduler found no
+// node; nil when it found one.
+func refusal(at place, failed map[string]*nomadapi.AllocationMetric) *staging.Failure {
+	if len(failed) == 0 {
+		return nil
+	}
+	zone := at.zone
+	// A session's job has one group.
+	m := failed[slices.Sorted(maps.Keys(failed))[0]]
+	if m == nil {
+		return &staging.Failure{Type: staging.NoNodesInZone, Message: "no node would do" + inZone(zone)}
+	}
+	if len(m.QuotaExhausted) > 0 {
+		return &staging.Failure{
+			Type:    staging.CapacityExhausted,
+			Message: fmt.Sprintf("quota exhausted%s: %s", inZone(zone), strings.Join(m.QuotaExhausted, ", ")),
+		}
+	}
+	if m.NodesExhausted > 0 {
+		return &staging.Failure{Type: staging.CapacityExhausted, Message: exhausted(zone, m)}
+	}
+	return &staging.Failure{Type: staging.NoNodesInZone, Message: noNodes(at, m)}
+}
+
+// exhausted: "not enough memory in zone eu (2 of 2 nodes)".
+func exhausted(zone string, m *nomadapi.AllocationMetric) string {
+	total := max(m.NodesEvaluated, m.NodesExhausted)
+	var b strings.Builder
+	// The dimension that stopped most nodes comes first.
+	dimensions := slices.SortedFunc(maps.Keys(m.DimensionExhausted), func(a, b string) int {
+		if d := m.DimensionExhausted[b] - m.DimensionExhausted[a]; d != 0 {
+			return d
+		}
+		return strings.Compare(a, b)
+	})
+	if len(dimensions) == 0 {
+		fmt.Fprintf(&b, "no room%s (%s)", inZone(zone), ofNodes(m.NodesExhausted, total))
+	}
+	for i, d := range dimensions {
+		where := ""
+		if i > 0 {
+			b.WriteString(", ")
+		} else {
+			where = inZone(zone)
+		}
+		fmt.Fprintf(&b, "not enough %s%s (%s)", d, where, ofNodes(m.DimensionExhausted[d], total))
+	}
+	if len(m.ConstraintFiltered) > 0 {
+		b.WriteString("; " + filtered(m))
+	}
+	return b.String()
+}
+
+// noNodes: "no node in datacenter dc9", or what the nodes that there are lack.
+func noNodes(at place, m *nomadapi.AllocationMetric) string {
+	zone := at.zone
+	switch {
+	case len(m.ConstraintFiltered) > 0 || len(m.ClassFiltered) > 0:
+		return fmt.Sprintf("no node fits%s: %s", inZone(zone), filtered(m))
+	case m.NodesInPool > 0 || m.NodesEvaluated > 0:
+		return fmt.Sprintf("no node fits%s (%s looked at)", inZone(zone), nodes(max(m.NodesInPool, m.NodesEvaluated)))
+	}
+	// NodesInPool counts those that are in the datacenters as well.
+	where := "its datacenters"
+	if n := len(at.datacenters); n > 0 {
+		where = fmt.Sprintf("%s %s", plural(n, "datacenter"), strings.Join(at.datacenters, ", "))
+	}
+	if m.NodePool != "" && m.NodePool != nomadapi.NodePoolDefault {
+		where += " and node pool " + m.NodePool
+	}
+	return fmt.Sprintf("no node in %s%s", where, inZone(zone))
+}
+
+// filtered: "missing drivers on 2 nodes, ${attr.kernel.name} = windows on 1 node".
+func filtered(m *nomadapi.AllocationMetric) string {
+	var parts []string
+	for _, c := range slices.Sorted(maps.Keys(m.ConstraintFiltered)) {
+		parts = append(parts, fmt.Sprintf("%s on %s", c, nodes(m.ConstraintFiltered[c])))
+	}
+	if len(parts) == 0 {
+		for _, c := range slices.Sorted(maps.Keys(m.ClassFiltered)) {
+			parts = append(parts, fmt.Sprintf("node class %q on %s", c, nodes(m.ClassFiltered[c])))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func inZone(zone string) string {
+	if zone == "" {
+		return ""
+	}
+	return " in zone " + zone
+}
+
+func ofNodes(n, total int) string { return fmt.Sprintf("%d of %s", n, nodes(total)) }
+
+func nodes(n int) string { return fmt.Sprintf("%d %s", n, plural(n, "node")) }
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}

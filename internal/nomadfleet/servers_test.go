@@ -1,0 +1,217 @@
+package nomadfleet_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+	"go.uber.org/goleak"
+
+	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
+	"github.com/greenroom/greenroom/internal/nomadfleet"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+var shared = devtest.Share(devcluster.Options{Datacenters: []string{"dc1", "dc2"}, Docker: true})
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(shared.Around(m), goleak.IgnoreCurrent()) }
+
+// patience bounds what a test waits for; it is not an expectation.
+const patience = 90 * time.Second
+
+func patient(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// rig is a Fleet on the shared Nomad, and Nomad itself for a second opinion.
+type rig struct {
+	*nomadfleet.Fleet
+	nomad *nomadapi.Client
+	addr  string
+}
+
+func newRig(t testing.TB) rig {
+	t.Helper()
+	addr := shared.Cluster(t).NomadAddr
+	settings := nomadfleet.Settings{Address: addr}
+	client, err := nomadfleet.NewClient(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	execs, err := nomadfleet.NewExecClient(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close(); execs.Close() })
+	return rig{nomadfleet.New(client, nomadfleet.Options{Exec: execs}), client, addr}
+}
+
+var east = staging.Zone{Name: "east", Datacenters: []string{"dc1"}}
+
+// session gives a fresh staged session, purged when the test ends.
+func (r rig) session(t testing.TB) staging.Session {
+	t.Helper()
+	s := staging.Session{
+		ID: staging.NewSessionID(), Origin: staging.Staged, Zone: "east", Image: "app",
+		Staging: "app-east", Revision: "abc", CreatedAt: time.Now().UTC(),
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := r.Purge(ctx, s); err != nil {
+			t.Errorf("purge: %v", err)
+		}
+	})
+	return s
+}
+
+// start registers a session and waits until it runs, or is over.
+func (r rig) start(t testing.TB, s staging.Session, image staging.Image, env map[string]string) (staging.Session, staging.AllocFacts) {
+	t.Helper()
+	ctx := patient(t)
+	evalID, err := r.Register(ctx, s, image, east, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	placement, err := r.Placement(ctx, s, evalID)
+	if err != nil || placement.Refused != nil {
+		t.Fatalf("placement: %+v, %v", placement.Refused, err)
+	}
+	alloc, err := r.WaitRunning(ctx, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.AllocID, s.NodeID, s.Address, s.Ports = alloc.ID, alloc.NodeID, alloc.Address, alloc.Ports
+	return s, alloc
+}
+
+// shell runs a script in the session's main task and gives its stdout.
+func (r rig) shell(t testing.TB, s staging.Session, script string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code, err := r.Exec(patient(t), s, "", []string{"/bin/sh"}, strings.NewReader(script), &stdout, &stderr)
+	if err != nil || code != 0 {
+		t.Fatalf("exit code %d, %v, stderr %q", code, err, stderr.String())
+	}
+	return stdout.String()
+}
+
+func busybox(t testing.TB) string {
+	t.Helper()
+	path, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Fatal("this test needs busybox: install busybox-static (Debian)")
+	}
+	return path
+}
+
+// app is a session that keeps its environment in a file and serves a port.
+func app(t testing.TB, driver string) staging.Image {
+	t.Helper()
+	image := staging.Image{Name: "app", Variables: map[string]string{"busybox": busybox(t)}}
+	config := `command = "/bin/sh"`
+	if driver == "docker" {
+		image.Variables["busybox"] = "/bin/busybox"
+		config = fmt.Sprintf("image = %q\nforce_pull = false\nports = [\"http\"]\ncommand = \"/bin/sh\"", dockerImage(t))
+	}
+	image.Jobspec = `
+variable "busybox" {
+  type = string
+}
+job "template" {
+  type = "batch"
+  group "main" {
+    network {
+      port "http" {}
+    }
+    service {
+      name = "app"
+      port = "http"
+      check {
+        type     = "tcp"
+        interval = "1s"
+        timeout  = "1s"
+      }
+    }
+    task "app" {
+      driver = "` + driver + `"
+      config {
+        ` + config + `
+        args = ["-c", "cat /proc/self/environ > $NOMAD_TASK_DIR/environ; exec ${var.busybox} httpd -f -p $NOMAD_PORT_http"]
+      }
+      resources {
+        cpu    = 20
+        memory = 16
+      }
+    }
+  }
+}
+`
+	return image
+}
+
+const testImage = "greenroom-nomadfleet-test:1"
+
+var importOnce sync.Once
+
+// dockerImage makes an image of busybox alone, so that no registry is needed.
+func dockerImage(t testing.TB) string {
+	t.Helper()
+	importOnce.Do(func() {
+		program, err := os.ReadFile(busybox(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		entry := func(h tar.Header, content []byte) {
+			h.Size = int64(len(content))
+			if err := w.WriteHeader(&h); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Write(content); err != nil {
+				t.Fatal(err)
+			}
+		}
+		entry(tar.Header{Name: "bin/busybox", Mode: 0o755, Typeflag: tar.TypeReg}, program)
+		for _, applet := range []string{"sh", "cat", "sleep", "printf"} {
+			entry(tar.Header{Name: "bin/" + applet, Linkname: "busybox", Typeflag: tar.TypeSymlink}, nil)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), "docker", "import", "-", testImage)
+		cmd.Stdin = &b
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("docker import: %v\n%s", err, out)
+		}
+	})
+	return testImage
+}
+
+// eventually waits for a condition, which it asks for again and again.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	ctx := patient(t)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain: %s", what)
+		case <-tick.C:
+		}
+	}
+}

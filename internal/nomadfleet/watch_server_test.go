@@ -1,0 +1,199 @@
+package nomadfleet_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/greenroom/greenroom/internal/nomadfleet"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// listed is what List says of one session.
+func (r rig) listed(t testing.TB, id string) staging.Observation {
+	t.Helper()
+	observations, _, err := r.List(patient(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range observations {
+		if o.Session == id {
+			return o
+		}
+	}
+	return staging.Observation{}
+}
+
+// view folds observations as their type says: part by part, by index.
+type view struct {
+	mu    sync.Mutex
+	parts map[string]map[string]uint64
+	known map[string]staging.Observation
+	// regressed is set when an older part came after a newer one.
+	regressed []staging.Observation
+}
+
+func newView() *view {
+	return &view{parts: map[string]map[string]uint64{}, known: map[string]staging.Observation{}}
+}
+
+func (v *view) emit(o staging.Observation) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	k := v.known[o.Session]
+	k.Session = o.Session
+	if v.parts[o.Session] == nil {
+		v.parts[o.Session] = map[string]uint64{}
+	}
+	newer := func(part string) bool {
+		if o.Index < v.parts[o.Session][part] {
+			v.regressed = append(v.regressed, o)
+			return false
+		}
+		v.parts[o.Session][part] = o.Index
+		return true
+	}
+	if o.Job != nil && newer("job") {
+		k.Job = o.Job
+	}
+	if o.Alloc != nil && newer("alloc") {
+		k.Alloc = o.Alloc
+	}
+	if o.Placement != nil {
+		k.Placement = o.Placement
+	}
+	v.known[o.Session] = k
+}
+
+func (v *view) of(id string) staging.Observation {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.known[id]
+}
+
+// watch runs Watch until the test ends.
+func (r rig) watch(t testing.TB) *view {
+	t.Helper()
+	v := newView()
+	_, index, err := r.List(patient(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Watch(ctx, index, v.emit) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the watch ended with %v", err)
+		}
+	})
+	return v
+}
+
+func TestListAndWatchAgree(t *testing.T) {
+	r := newRig(t)
+	before, _ := r.start(t, r.session(t), app(t, "raw_exec"), nil)
+	v := r.watch(t)
+	after, alloc := r.start(t, r.session(t), app(t, "raw_exec"), nil)
+
+	for _, s := range []staging.Session{before, after} {
+		eventually(t, "the watch says that it runs", func() bool {
+			o := v.of(s.ID)
+			return o.Job != nil && o.Alloc != nil && o.Alloc.Running && o.Placement != nil
+		})
+		list := r.listed(t, s.ID)
+		want := staging.JobFacts{Session: staging.Session{
+			ID: s.ID, Origin: s.Origin, Zone: s.Zone, Image: s.Image, Staging: s.Staging,
+			Revision: s.Revision, CreatedAt: s.CreatedAt, Task: "app", Namespace: "default",
+		}}
+		if diff := cmp.Diff(&want, list.Job); diff != "" {
+			t.Errorf("listed (-want +got):\n%s", diff)
+		}
+		seen := v.of(s.ID)
+		seen.Index = list.Index
+		if diff := cmp.Diff(list, seen); diff != "" {
+			t.Errorf("list against watch:\n%s", diff)
+		}
+	}
+	if alloc.Ports["http"] == 0 || !cmp.Equal(v.of(after.ID).Alloc.Ports, alloc.Ports) || v.of(after.ID).Alloc.Address != alloc.Address {
+		t.Errorf("address and ports: watch %+v, wait %+v", v.of(after.ID).Alloc, alloc)
+	}
+
+	if err := r.Stop(patient(t), after); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the watch says that it was stopped, and ended", func() bool {
+		o := v.of(after.ID)
+		return o.Job.Stopped && o.Job.Dead && o.Alloc.Over && o.Alloc.Failure == nil
+	})
+	list := r.listed(t, after.ID)
+	if !list.Job.Stopped || !list.Job.Dead || !list.Alloc.Over {
+		t.Errorf("listed %+v %+v", list.Job, list.Alloc)
+	}
+	if err := r.Purge(patient(t), after); err != nil {
+		t.Fatal(err)
+	}
+	if o := r.listed(t, after.ID); o.Session != "" {
+		t.Errorf("listed after its purge: %+v", o)
+	}
+	if len(v.regressed) > 0 {
+		t.Errorf("%d observations came out of order: %+v", len(v.regressed), v.regressed[0])
+	}
+}
+
+func TestWatchTellsOfRefusedPlacement(t *testing.T) {
+	r := newRig(t)
+	v := r.watch(t)
+	s := r.session(t)
+	if _, err := r.Register(patient(t), s, app(t, "raw_exec"), staging.Zone{Name: "east", Datacenters: []string{"dc9"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the watch says that no node would do", func() bool {
+		p := v.of(s.ID).Placement
+		return p != nil && p.Refused != nil && p.Refused.Message == "no node in datacenter dc9 in zone east"
+	})
+}
+
+// A clone that Nomad makes of a stopped allocation is never the session.
+func TestClonesAreNotTheSession(t *testing.T) {
+	r := newRig(t)
+	v := r.watch(t)
+	s, alloc := r.start(t, r.session(t), app(t, "raw_exec"), nil)
+	stop, err := r.nomad.Allocations().Stop(&nomadapi.Allocation{ID: alloc.ID}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = stop
+	eventually(t, "Nomad makes a clone", func() bool {
+		allocs, _, err := r.nomad.Jobs().Allocations(s.ID, true, nil)
+		return err == nil && len(allocs) == 2
+	})
+	eventually(t, "the session is over for the watch", func() bool {
+		o := v.of(s.ID)
+		return o.Alloc != nil && o.Alloc.Over
+	})
+	list := r.listed(t, s.ID)
+	if list.Alloc.ID != alloc.ID || v.of(s.ID).Alloc.ID != alloc.ID || !list.Alloc.Over {
+		t.Fatalf("took the clone for the session: list %+v, watch %+v", list.Alloc, v.of(s.ID).Alloc)
+	}
+	waited, err := r.WaitRunning(patient(t), s)
+	if err != nil || waited.ID != alloc.ID || !waited.Over {
+		t.Fatalf("took the clone for the session: %+v, %v", waited, err)
+	}
+}
+
+func TestWatchEndsWithTheServer(t *testing.T) {
+	client, err := nomadfleet.NewClient(nomadfleet.Settings{Address: "http://127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = nomadfleet.New(client, nomadfleet.Options{}).Watch(patient(t), 1, func(staging.Observation) {})
+	if !errors.Is(err, nomadfleet.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+}
