@@ -1,0 +1,76 @@
+package deploy_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+var jobFiles = []string{"nomad/greenroom-broker.nomad.hcl", "nomad/greenroom-scaler.nomad.hcl"}
+
+// nomadCLI runs Nomad's own command line against a server without access control.
+func nomadCLI(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	c := shared.Cluster(t)
+	cmd := exec.CommandContext(patient(t), program(t, c.NomadServer), args...)
+	cmd.Env = append(plainEnvironment(), "NOMAD_ADDR="+c.NomadAddr)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func TestNomadTakesTheJobFiles(t *testing.T) {
+	const checksum = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+	for _, file := range jobFiles {
+		for name, vars := range map[string][]string{
+			"docker":              {"driver=docker", "image=registry.example.org/greenroom:1"},
+			"a binary on nodes":   {"driver=raw_exec", "binary=/opt/greenroom/greenroom"},
+			"an artifact":         {"driver=exec", "artifact=https://example.org/greenroom"},
+			"a checked artifact":  {"driver=exec", "artifact=https://example.org/greenroom", "artifact_checksum=" + checksum},
+			"all about the place": {`datacenters=["dc1","dc2"]`, "port=8080", "node_pool=default", "nomad_address=https://nomad.example.org:4646", "consul_address=consul.example.org:8500"},
+		} {
+			t.Run(file+" with "+name, func(t *testing.T) {
+				args := []string{"job", "validate", "-var", "redis_address=redis.example.org:6379"}
+				for _, v := range vars {
+					args = append(args, "-var", v)
+				}
+				if out, err := nomadCLI(t, append(args, file)...); err != nil || !strings.Contains(out, "Job validation successful") || strings.Contains(out, "Warning") {
+					t.Errorf("%v\n%s", err, out)
+				}
+			})
+		}
+	}
+}
+
+func TestTheJobFilesRefuse(t *testing.T) {
+	for _, file := range jobFiles {
+		for want, vars := range map[string][]string{
+			"The driver must be docker, exec or raw_exec": {"-var", "redis_address=r:1", "-var", "driver=podman"},
+			"redis_address": nil,
+		} {
+			if out, err := nomadCLI(t, append(append([]string{"job", "validate"}, vars...), file)...); err == nil || !strings.Contains(out, want) {
+				t.Errorf("%s: want a refusal with %q, got %v\n%s", file, want, err, out)
+			}
+		}
+	}
+}
+
+func TestTheJobFilesAreFormatted(t *testing.T) {
+	if out, err := nomadCLI(t, "fmt", "-check", "-recursive", "."); err != nil {
+		t.Errorf("run nomad fmt: %v\n%s", err, out)
+	}
+}
+
+// Whoever may read the job may read its environment and variables: no secret may be one.
+func TestSecretsAreNoVariables(t *testing.T) {
+	for _, file := range jobFiles {
+		out, err := nomadCLI(t, "job", "run", "-output", "-var", "redis_address=r:1", file)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		for _, secret := range []string{`"NOMAD_TOKEN"`, `"CONSUL_HTTP_TOKEN"`, `"GREENROOM_REDIS_PASSWORD"`, `"GREENROOM_TOKEN"`} {
+			if strings.Contains(out, secret) {
+				t.Errorf("%s: %s is in the job itself", file, secret)
+			}
+		}
+	}
+}

@@ -1,0 +1,247 @@
+# The broker: the HTTP API that hands sessions to users. Any number may run.
+#
+#   nomad job run -var-file=greenroom.vars greenroom-broker.nomad.hcl
+#
+# Secrets are no variables of this file: everyone who may read the job can read
+# those. They come from the Nomad variable nomad/jobs/greenroom-broker, which
+# of all jobs only this one may read; see ../README.md.
+
+variable "count" {
+  type        = number
+  default     = 2
+  description = "How many brokers. They share a port number, so each needs a node of its own."
+}
+
+variable "driver" {
+  type        = string
+  default     = "docker"
+  description = "What runs greenroom: docker (see image), exec or raw_exec (see binary and artifact)."
+
+  validation {
+    condition     = contains(["docker", "exec", "raw_exec"], var.driver)
+    error_message = "The driver must be docker, exec or raw_exec."
+  }
+}
+
+variable "image" {
+  type        = string
+  default     = "greenroom:local"
+  description = "With docker: the container image, whose entry point is greenroom."
+}
+
+variable "binary" {
+  type        = string
+  default     = "/usr/local/bin/greenroom"
+  description = "With exec or raw_exec: where greenroom is on the nodes."
+}
+
+variable "artifact" {
+  type        = string
+  default     = ""
+  description = "With exec or raw_exec: a URL to fetch greenroom from, instead of having it on the nodes."
+}
+
+variable "artifact_checksum" {
+  type        = string
+  default     = ""
+  description = "The artifact's checksum, as sha256:HEX; empty for no check."
+}
+
+variable "nomad_address" {
+  type        = string
+  default     = "http://127.0.0.1:4646"
+  description = "Nomad's HTTP address, as reached from the node."
+}
+
+variable "consul_address" {
+  type        = string
+  default     = "127.0.0.1:8500"
+  description = "Consul's HTTP address, as reached from the node."
+}
+
+variable "redis_address" {
+  type        = string
+  description = "Redis' address, HOST:PORT; the same for all brokers and the scaler."
+}
+
+variable "region" {
+  type        = string
+  default     = "global"
+  description = "Nomad's region to run in."
+}
+
+variable "datacenters" {
+  type        = list(string)
+  default     = ["*"]
+  description = "Nomad's datacenters to run in."
+}
+
+variable "namespace" {
+  type        = string
+  default     = "default"
+  description = "Nomad's namespace to run in. A zone names the one of its sessions itself."
+}
+
+variable "node_pool" {
+  type        = string
+  default     = "default"
+  description = "Nomad's node pool to run in."
+}
+
+variable "port" {
+  type        = number
+  default     = 7480
+  description = "The API's port on the node's address."
+}
+
+job "greenroom-broker" {
+  type        = "service"
+  region      = var.region
+  datacenters = var.datacenters
+  namespace   = var.namespace
+  node_pool   = var.node_pool
+
+  # One at a time, and back to the last good version when a new one does not get ready.
+  update {
+    max_parallel      = 1
+    health_check      = "checks"
+    min_healthy_time  = "10s"
+    healthy_deadline  = "2m"
+    progress_deadline = "10m"
+    auto_revert       = true
+  }
+
+  reschedule {
+    delay          = "10s"
+    delay_function = "exponential"
+    max_delay      = "2m"
+    unlimited      = true
+  }
+
+  group "broker" {
+    count = var.count
+
+    # Out of Consul's catalog first; callers then have this long to notice.
+    shutdown_delay = "5s"
+
+    network {
+      port "http" {
+        static = var.port
+      }
+    }
+
+    service {
+      name = "greenroom-broker"
+      port = "http"
+
+      # Ready: it reaches Nomad, Consul and Redis. While it does not, callers go elsewhere.
+      check {
+        name     = "ready"
+        type     = "http"
+        path     = "/v1/health/ready"
+        interval = "5s"
+        timeout  = "3s"
+      }
+
+      # Live: it answers at all. Only when it does not does a restart help.
+      check {
+        name     = "live"
+        type     = "http"
+        path     = "/v1/health/live"
+        interval = "5s"
+        timeout  = "3s"
+
+        check_restart {
+          limit = 3
+          grace = "30s"
+        }
+      }
+    }
+
+    task "broker" {
+      driver      = var.driver
+      kill_signal = "SIGTERM"
+
+      # Launches under way are carried to their end within this time. A node's
+      # max_kill_timeout (30s unless set) bounds it.
+      kill_timeout = "30s"
+
+      dynamic "config" {
+        for_each = var.driver == "docker" ? [1] : []
+        content {
+          image        = var.image
+          args         = ["broker"]
+          network_mode = "host"
+        }
+      }
+
+      dynamic "config" {
+        for_each = var.driver == "docker" ? [] : [1]
+        content {
+          command = var.artifact == "" ? var.binary : "local/greenroom"
+          args    = ["broker"]
+        }
+      }
+
+      dynamic "artifact" {
+        for_each = var.driver == "docker" || var.artifact == "" ? [] : [var.artifact]
+        content {
+          source      = artifact.value
+          mode        = "file"
+          destination = "local/greenroom"
+
+          dynamic "options" {
+            for_each = var.artifact_checksum == "" ? [] : [var.artifact_checksum]
+            content {
+              checksum = options.value
+            }
+          }
+        }
+      }
+
+      env {
+        GREENROOM_BIND       = "${NOMAD_ADDR_http}"
+        GREENROOM_REDIS_ADDR = var.redis_address
+        NOMAD_ADDR           = var.nomad_address
+        CONSUL_HTTP_ADDR     = var.consul_address
+      }
+
+      # NOMAD_TOKEN is the job's own identity: no token for Nomad is kept anywhere.
+      # Nomad grants it what the policies attached to this job allow.
+      identity {
+        env = true
+      }
+
+      # What else is secret, each item only where the variable has it. nomad_token
+      # is for zones in other regions, where this region's identity means nothing.
+      template {
+        destination = "${NOMAD_SECRETS_DIR}/greenroom.env"
+        env         = true
+        change_mode = "restart"
+        data        = <<-EOT
+          {{- if nomadVarExists "nomad/jobs/greenroom-broker" }}
+          {{- with nomadVar "nomad/jobs/greenroom-broker" }}
+          {{- with .nomad_token.Value }}
+          NOMAD_TOKEN={{ . | toJSON }}
+          {{- end }}
+          {{- with .consul_token.Value }}
+          CONSUL_HTTP_TOKEN={{ . | toJSON }}
+          {{- end }}
+          {{- with .redis_password.Value }}
+          GREENROOM_REDIS_PASSWORD={{ . | toJSON }}
+          {{- end }}
+          {{- with .broker_token.Value }}
+          GREENROOM_TOKEN={{ . | toJSON }}
+          {{- end }}
+          {{- end }}
+          {{- end }}
+        EOT
+      }
+
+      resources {
+        cpu    = 500
+        memory = 256
+      }
+    }
+  }
+}

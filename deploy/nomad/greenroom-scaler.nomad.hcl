@@ -1,0 +1,243 @@
+# The scaler: it keeps the pools of sessions at their desired numbers. One runs.
+#
+#   nomad job run -var-file=greenroom.vars greenroom-scaler.nomad.hcl
+#
+# Secrets are no variables of this file: everyone who may read the job can read
+# those. They come from the Nomad variable nomad/jobs/greenroom-scaler, which
+# of all jobs only this one may read; see ../README.md.
+
+variable "driver" {
+  type        = string
+  default     = "docker"
+  description = "What runs greenroom: docker (see image), exec or raw_exec (see binary and artifact)."
+
+  validation {
+    condition     = contains(["docker", "exec", "raw_exec"], var.driver)
+    error_message = "The driver must be docker, exec or raw_exec."
+  }
+}
+
+variable "image" {
+  type        = string
+  default     = "greenroom:local"
+  description = "With docker: the container image, whose entry point is greenroom."
+}
+
+variable "binary" {
+  type        = string
+  default     = "/usr/local/bin/greenroom"
+  description = "With exec or raw_exec: where greenroom is on the nodes."
+}
+
+variable "artifact" {
+  type        = string
+  default     = ""
+  description = "With exec or raw_exec: a URL to fetch greenroom from, instead of having it on the nodes."
+}
+
+variable "artifact_checksum" {
+  type        = string
+  default     = ""
+  description = "The artifact's checksum, as sha256:HEX; empty for no check."
+}
+
+variable "nomad_address" {
+  type        = string
+  default     = "http://127.0.0.1:4646"
+  description = "Nomad's HTTP address, as reached from the node."
+}
+
+variable "consul_address" {
+  type        = string
+  default     = "127.0.0.1:8500"
+  description = "Consul's HTTP address, as reached from the node."
+}
+
+variable "redis_address" {
+  type        = string
+  description = "Redis' address, HOST:PORT; the same for all brokers and the scaler."
+}
+
+variable "region" {
+  type        = string
+  default     = "global"
+  description = "Nomad's region to run in."
+}
+
+variable "datacenters" {
+  type        = list(string)
+  default     = ["*"]
+  description = "Nomad's datacenters to run in."
+}
+
+variable "namespace" {
+  type        = string
+  default     = "default"
+  description = "Nomad's namespace to run in. A zone names the one of its sessions itself."
+}
+
+variable "node_pool" {
+  type        = string
+  default     = "default"
+  description = "Nomad's node pool to run in."
+}
+
+variable "port" {
+  type        = number
+  default     = 7481
+  description = "The port of health and metrics on the node's address."
+}
+
+job "greenroom-scaler" {
+  type        = "service"
+  region      = var.region
+  datacenters = var.datacenters
+  namespace   = var.namespace
+  node_pool   = var.node_pool
+
+  # Back to the last good version when a new one does not get ready.
+  update {
+    max_parallel      = 1
+    health_check      = "checks"
+    min_healthy_time  = "10s"
+    healthy_deadline  = "2m"
+    progress_deadline = "10m"
+    auto_revert       = true
+  }
+
+  reschedule {
+    delay          = "10s"
+    delay_function = "exponential"
+    max_delay      = "2m"
+    unlimited      = true
+  }
+
+  group "scaler" {
+    # One: scalers do not take turns by a lock yet, and two of them would each
+    # fill the same pools. That wastes sessions; no session is ever given twice
+    # for it. Without a scaler nothing refills; the brokers go on.
+    count = 1
+
+    # A scaler whose node has lost the servers is replaced elsewhere, so it has to
+    # stop by itself.
+    disconnect {
+      stop_on_client_after = "1m"
+    }
+
+    network {
+      port "http" {
+        static = var.port
+      }
+    }
+
+    service {
+      name = "greenroom-scaler"
+      port = "http"
+
+      # Ready: it reaches Nomad, Consul and Redis and has seen what there is.
+      check {
+        name     = "ready"
+        type     = "http"
+        path     = "/v1/health/ready"
+        interval = "5s"
+        timeout  = "3s"
+      }
+
+      # Live: it answers at all. Only when it does not does a restart help.
+      check {
+        name     = "live"
+        type     = "http"
+        path     = "/v1/health/live"
+        interval = "5s"
+        timeout  = "3s"
+
+        check_restart {
+          limit = 3
+          grace = "30s"
+        }
+      }
+    }
+
+    task "scaler" {
+      driver      = var.driver
+      kill_signal = "SIGTERM"
+
+      # A pass under way is carried to its end within this time.
+      kill_timeout = "30s"
+
+      dynamic "config" {
+        for_each = var.driver == "docker" ? [1] : []
+        content {
+          image        = var.image
+          args         = ["scaler"]
+          network_mode = "host"
+        }
+      }
+
+      dynamic "config" {
+        for_each = var.driver == "docker" ? [] : [1]
+        content {
+          command = var.artifact == "" ? var.binary : "local/greenroom"
+          args    = ["scaler"]
+        }
+      }
+
+      dynamic "artifact" {
+        for_each = var.driver == "docker" || var.artifact == "" ? [] : [var.artifact]
+        content {
+          source      = artifact.value
+          mode        = "file"
+          destination = "local/greenroom"
+
+          dynamic "options" {
+            for_each = var.artifact_checksum == "" ? [] : [var.artifact_checksum]
+            content {
+              checksum = options.value
+            }
+          }
+        }
+      }
+
+      env {
+        GREENROOM_BIND       = "${NOMAD_ADDR_http}"
+        GREENROOM_REDIS_ADDR = var.redis_address
+        NOMAD_ADDR           = var.nomad_address
+        CONSUL_HTTP_ADDR     = var.consul_address
+      }
+
+      # NOMAD_TOKEN is the job's own identity: no token for Nomad is kept anywhere.
+      # Nomad grants it what the policies attached to this job allow.
+      identity {
+        env = true
+      }
+
+      # What else is secret, each item only where the variable has it. nomad_token
+      # is for zones in other regions, where this region's identity means nothing.
+      template {
+        destination = "${NOMAD_SECRETS_DIR}/greenroom.env"
+        env         = true
+        change_mode = "restart"
+        data        = <<-EOT
+          {{- if nomadVarExists "nomad/jobs/greenroom-scaler" }}
+          {{- with nomadVar "nomad/jobs/greenroom-scaler" }}
+          {{- with .nomad_token.Value }}
+          NOMAD_TOKEN={{ . | toJSON }}
+          {{- end }}
+          {{- with .consul_token.Value }}
+          CONSUL_HTTP_TOKEN={{ . | toJSON }}
+          {{- end }}
+          {{- with .redis_password.Value }}
+          GREENROOM_REDIS_PASSWORD={{ . | toJSON }}
+          {{- end }}
+          {{- end }}
+          {{- end }}
+        EOT
+      }
+
+      resources {
+        cpu    = 500
+        memory = 256
+      }
+    }
+  }
+}

@@ -1,0 +1,301 @@
+package deploy_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	consulapi "github.com/hashicorp/consul/api"
+	nomadapi "github.com/hashicorp/nomad/api"
+	"go.uber.org/goleak"
+
+	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
+)
+
+// shared has no access control: it is there to validate the job files, for its
+// Redis, and to tell where the servers' programs are.
+var shared = devtest.Share(devcluster.Options{Datacenters: []string{"dc1"}})
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(shared.Around(m), goleak.IgnoreCurrent()) }
+
+// patience bounds what a test waits for; it is not an expectation.
+const patience = 2 * time.Minute
+
+func patient(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// eventually polls until f returns nil.
+func eventually(t testing.TB, f func(context.Context) error) {
+	t.Helper()
+	ctx := patient(t)
+	for {
+		err := f(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain: %v", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// program is the path of a running server's program: the one that devcluster
+// found or built.
+func program(t testing.TB, p *devcluster.Process) string {
+	t.Helper()
+	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// guarded is a Nomad and a Consul with access control, and their management tokens.
+type guarded struct {
+	nomadAddr, consulAddr   string
+	nomadToken, consulToken string
+	nomad                   *nomadapi.Client
+	consul                  *consulapi.Client
+}
+
+const (
+	consulManagement = "c0000000-0000-4000-8000-000000000001"
+	nomadManagement  = "d0000000-0000-4000-8000-000000000001"
+)
+
+// startGuarded starts them for this test.
+func startGuarded(t *testing.T) *guarded {
+	t.Helper()
+	c := shared.Cluster(t)
+	dir := t.TempDir()
+	ports := freePorts(t, 6)
+	g := &guarded{
+		consulAddr: fmt.Sprintf("127.0.0.1:%d", ports[0]), consulToken: consulManagement,
+		nomadAddr: fmt.Sprintf("http://127.0.0.1:%d", ports[3]), nomadToken: nomadManagement,
+	}
+	agent(t, program(t, c.Consul), filepath.Join(dir, "consul"), "-config-file", fmt.Sprintf(`
+server           = true
+bootstrap_expect = 1
+node_name        = "consul"
+data_dir         = %q
+bind_addr        = "127.0.0.1"
+client_addr      = "127.0.0.1"
+ports {
+  http     = %d
+  server   = %d
+  serf_lan = %d
+  serf_wan = -1
+  dns      = -1
+  grpc     = -1
+  grpc_tls = -1
+}
+performance { raft_multiplier = 1 }
+disable_update_check = true
+acl {
+  enabled        = true
+  default_policy = "deny"
+  tokens {
+    initial_management = %q
+    agent              = %q
+  }
+}
+`, filepath.Join(dir, "consul"), ports[0], ports[1], ports[2], consulManagement, consulManagement))
+	g.consul = g.consulClient(t, consulManagement)
+	eventually(t, func(ctx context.Context) error {
+		_, err := g.consul.KV().Put(&consulapi.KVPair{Key: "elsewhere/key", Value: []byte("not greenroom's")}, (&consulapi.WriteOptions{}).WithContext(ctx))
+		return err
+	})
+
+	agent(t, program(t, c.NomadServer), filepath.Join(dir, "nomad"), "-config", fmt.Sprintf(`
+data_dir             = %q
+bind_addr            = "127.0.0.1"
+disable_update_check = true
+ports {
+  http = %d
+  rpc  = %d
+  serf = %d
+}
+advertise {
+  http = "127.0.0.1"
+  rpc  = "127.0.0.1"
+  serf = "127.0.0.1"
+}
+acl { enabled = true }
+server {
+  enabled          = true
+  bootstrap_expect = 1
+}
+client {
+  enabled           = true
+  network_interface = "lo"
+  cpu_total_compute = 8000
+  memory_total_mb   = 8000
+  options = {
+    "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean"
+    "driver.allowlist"     = "raw_exec,mock_driver"
+  }
+}
+plugin "raw_exec" {
+  config { enabled = true }
+}
+# Isolated, as docker is: an exec in such a task is none on the node.
+plugin "mock_driver" {
+  config { fs_isolation = "image" }
+}
+consul {
+  address = %q
+  token   = %q
+}
+`, filepath.Join(dir, "nomad"), ports[3], ports[4], ports[5], g.consulAddr, consulManagement))
+	g.nomad = g.nomadClient(t, nomadManagement)
+	eventually(t, func(ctx context.Context) error {
+		_, _, err := g.nomad.ACLTokens().BootstrapOpts(nomadManagement, (&nomadapi.WriteOptions{}).WithContext(ctx))
+		if err != nil && strings.Contains(err.Error(), "already") {
+			return nil
+		}
+		return err
+	})
+	eventually(t, func(ctx context.Context) error {
+		nodes, _, err := g.nomad.Nodes().List((&nomadapi.QueryOptions{Params: map[string]string{"os": "true"}}).WithContext(ctx))
+		if err != nil || len(nodes) != 1 || nodes[0].Status != "ready" || !nodes[0].Drivers["mock_driver"].Healthy || !nodes[0].Drivers["raw_exec"].Healthy {
+			return fmt.Errorf("nodes %v, %v", nodes, err)
+		}
+		node, _, err := g.nomad.Nodes().Info(nodes[0].ID, (&nomadapi.QueryOptions{}).WithContext(ctx))
+		if err != nil || node.Attributes["consul.version"] == "" {
+			return fmt.Errorf("the node has not seen Consul: %w", err)
+		}
+		return nil
+	})
+	return g
+}
+
+// agent writes a configuration and runs an agent on it until the test ends.
+func agent(t *testing.T, path, dir, flag, config string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file := dir + ".hcl"
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(dir + ".log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "agent", flag, file)
+	cmd.Env, cmd.Stdout, cmd.Stderr = plainEnvironment(), log, log
+	// The kernel ends the agent should this process die before its clean-up.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started, done := make(chan error), make(chan struct{})
+	go func() {
+		// That signal is sent when the thread ends that started the agent: this
+		// one, which therefore stays to wait.
+		runtime.LockOSThread()
+		defer close(done)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// Only fails when it has ended already.
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		kill := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
+		<-done
+		kill.Stop()
+		log.Close()
+		unmountBelow(t, dir)
+		if t.Failed() {
+			b, _ := os.ReadFile(dir + ".log")
+			t.Logf("the end of %s:\n%s", filepath.Base(dir)+".log", b[max(0, len(b)-6000):])
+		}
+	})
+}
+
+// unmountBelow takes away the secrets directories that a Nomad agent mounts for
+// its tasks, and keeps mounted when it ends.
+func unmountBelow(t *testing.T, dir string) {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if at := strings.Fields(line)[1]; strings.HasPrefix(at, dir+"/") {
+			if err := syscall.Unmount(at, 0); err != nil {
+				t.Errorf("unmount %s: %v", at, err)
+			}
+		}
+	}
+}
+
+// plainEnvironment is ours without what changes how the servers and their
+// command lines behave: an AWS_CA_BUNDLE alone keeps a Nomad client from starting.
+func plainEnvironment() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		switch prefix, _, _ := strings.Cut(kv, "_"); prefix {
+		case "AWS", "NOMAD", "CONSUL", "VAULT", "GREENROOM":
+		default:
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
+// freePorts gives ports that nothing listens on.
+func freePorts(t *testing.T, n int) []int {
+	t.Helper()
+	ports := make([]int, n)
+	for i := range ports {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+	}
+	return ports
+}
+
+func (g *guarded) nomadClient(t testing.TB, token string) *nomadapi.Client {
+	t.Helper()
+	client, err := nomadapi.NewClient(&nomadapi.Config{Address: g.nomadAddr, SecretID: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+func (g *guarded) consulClient(t testing.TB, token string) *consulapi.Client {
+	t.Helper()
+	c := consulapi.DefaultConfig()
+	c.Address, c.Token = g.consulAddr, token
+	client, err := consulapi.NewClient(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Transport.CloseIdleConnections)
+	return client
+}
