@@ -52,6 +52,7 @@ type Fleet interface {
 	Register(ctx context.Context, s staging.Session, i staging.Image, z staging.Zone, env map[string]string) (evalID string, err error)
 	Placement(ctx context.Context, s staging.Session, evalID string) (staging.PlacementFacts, error)
 	WaitRunning(ctx context.Context, s staging.Session) (staging.AllocFacts, error)
+	WaitOver(ctx context.Context, s staging.Session) (staging.AllocFacts, error)
 	Stop(ctx context.Context, s staging.Session) error
 	Ping(ctx context.Context) error
 }

@@ -103,15 +103,8 @@ func (b *Broker) awaitUp(ctx context.Context, l *launch, s staging.Session, eval
 	if err != nil {
 		return s, nomadUnavailable(err)
 	}
-	if f := alloc.Failure; f != nil || alloc.Over {
-		why := "its allocation ended"
-		if f != nil {
-			why = f.Message
-		}
-		return s, &Error{
-			Kind: LaunchFailed, Detail: fmt.Sprintf("the session was placed and could not start: %s", why),
-			Cause: errors.New(why),
-		}
+	if alloc.Failure != nil || alloc.Over {
+		return s, couldNotStart(alloc)
 	}
 	s.AllocID, s.NodeID, s.Address, s.Ports = alloc.ID, alloc.NodeID, alloc.Address, alloc.Ports
 	if err := b.awaitHealthy(ctx, s); err != nil {
@@ -121,12 +114,42 @@ func (b *Broker) awaitUp(ctx context.Context, l *launch, s staging.Session, eval
 	return s, nil
 }
 
-// awaitHealthy waits for the session's checks, and for its end, whichever comes first.
+// awaitHealthy waits for the session's checks to pass or for its end, whichever
+// comes first: a program that exits before it is healthy must not be waited for.
 func (b *Broker) awaitHealthy(ctx context.Context, s staging.Session) error {
-	if err := b.Health.WaitPassing(ctx, s.Service(), s.ID); err != nil {
-		return consulUnavailable(err)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		alloc, err := b.Fleet.WaitOver(ctx, s)
+		if err == nil {
+			err = couldNotStart(alloc)
+		} else {
+			err = nomadUnavailable(err)
+		}
+		ended <- err
+		cancel()
+	}()
+	err := b.Health.WaitPassing(ctx, s.Service(), s.ID)
+	if err == nil {
+		return nil
 	}
-	return nil
+	cancel()
+	if end := <-ended; !errors.Is(end, context.Canceled) {
+		return end
+	}
+	return consulUnavailable(err)
+}
+
+// couldNotStart says why a session that was placed is over before it was up.
+func couldNotStart(alloc staging.AllocFacts) *Error {
+	why := "its allocation ended"
+	if alloc.Failure != nil {
+		why = alloc.Failure.Message
+	}
+	return &Error{
+		Kind: LaunchFailed, Detail: "the session was placed and could not start: " + why, Cause: errors.New(why),
+	}
 }
 
 // reasonOf is what of an error may be shown in attempts.

@@ -102,7 +102,22 @@ func advance(next uint64) uint64 { return max(next, 1) }
 // ports, or is over, with its failure. When ctx is done first its error is
 // returned as it is, with what was known until then.
 func (f *Fleet) WaitRunning(ctx context.Context, s staging.Session) (staging.AllocFacts, error) {
-	op := "start " + s.ID
+	facts, err := f.await(ctx, s, func(a staging.AllocFacts) bool { return a.Running || a.Over })
+	if err != nil {
+		return facts, err
+	}
+	return f.withEndpoints(ctx, s, facts)
+}
+
+// WaitOver waits until the session's allocation is over, with its failure.
+// When ctx is done first its error is returned as it is.
+func (f *Fleet) WaitOver(ctx context.Context, s staging.Session) (staging.AllocFacts, error) {
+	return f.await(ctx, s, func(a staging.AllocFacts) bool { return a.Over })
+}
+
+// await waits until the session's first allocation is as wanted.
+func (f *Fleet) await(ctx context.Context, s staging.Session, wanted func(staging.AllocFacts) bool) (staging.AllocFacts, error) {
+	op := "wait for " + s.ID
 	var index uint64
 	var facts staging.AllocFacts
 	for {
@@ -115,8 +130,8 @@ func (f *Fleet) WaitRunning(ctx context.Context, s staging.Session) (staging.All
 		}
 		if first := firstAlloc(allocs); first != nil {
 			facts = *allocFacts(stubView(first))
-			if facts.Running || facts.Over {
-				return f.withEndpoints(ctx, s, facts)
+			if wanted(facts) {
+				return facts, nil
 			}
 		}
 		index = advance(meta.LastIndex)
