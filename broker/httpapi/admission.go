@@ -1,0 +1,108 @@
+package httpapi
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// maxBodyBytes bounds a request's body. The largest thing sent is a jobspec of
+// staging.MaxJobspecBytes, which JSON's escapes may make longer.
+const maxBodyBytes = 1 << 20
+
+// authenticate demands the token where one is set.
+func (e *edge) authenticate(c *gin.Context) {
+	path := c.Request.URL.Path
+	if e.token == "" || !strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/v1/health/") {
+		return
+	}
+	scheme, given, _ := strings.Cut(c.GetHeader("Authorization"), " ")
+	// Hashes are of one length, so that the comparison's time tells nothing, not even that.
+	want, got := sha256.Sum256([]byte(e.token)), sha256.Sum256([]byte(strings.TrimSpace(given)))
+	if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(want[:], got[:]) == 1 {
+		return
+	}
+	c.Header("WWW-Authenticate", `Bearer realm="greenroom"`)
+	refuseWith(c, refuse(CodeUnauthorized, "this broker demands its token: send Authorization: Bearer TOKEN"))
+}
+
+// admit holds a request to the contract before anything decodes it.
+func (e *edge) admit(c *gin.Context) {
+	op, ok := e.contract[operationKey(c.Request.Method, c.FullPath())]
+	if !ok {
+		return
+	}
+	if err := parametersFit(c.Request, op); err != nil {
+		refuseWith(c, err)
+		return
+	}
+	if op.body == nil {
+		return
+	}
+	if err := bodyFits(c, op); err != nil {
+		refuseWith(c, err)
+	}
+}
+
+// parametersFit refuses parameters that the operation does not know, and those
+// that are there twice: the caller meant something that would not happen.
+func parametersFit(r *http.Request, op operation) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return refuse(CodeInvalidParameter, "the query string cannot be read: %v", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		switch {
+		case !op.query[name]:
+			return refuseParameter(CodeUnknownParameter, name, "is not a query parameter here")
+		case len(query[name]) > 1:
+			return refuseParameter(CodeInvalidParameter, name, "is there more than once")
+		}
+	}
+	for name := range op.header {
+		if len(r.Header[name]) > 1 {
+			return refuseParameter(CodeInvalidParameter, name, "is there more than once")
+		}
+	}
+	return nil
+}
+
+func refuseParameter(code Code, name, message string) *refusal {
+	return &refusal{
+		code: code, detail: name + " " + message,
+		fields: []staging.FieldError{{Field: name, Message: message}},
+	}
+}
+
+// bodyFits reads the body, checks it and puts it back for the generated code,
+// whose decoding then cannot be too forgiving.
+func bodyFits(c *gin.Context, op operation) error {
+	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != mediaJSON {
+		return refuse(CodeUnsupportedMediaType, "send a JSON body with Content-Type: %s", mediaJSON)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBodyBytes))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return refuse(CodeBodyTooLarge, "a body must be at most %d bytes", maxBodyBytes)
+		}
+		return &refusal{code: CodeMalformedBody, detail: "the body ended before its end", cause: err}
+	}
+	if faults := faultsOf(body, op.body); len(faults) > 0 {
+		return refusalOfFaults(faults)
+	}
+	c.Request.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}

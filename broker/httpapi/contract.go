@@ -1,0 +1,61 @@
+package httpapi
+
+import (
+	"context"
+	_ "embed" // the contract is served and enforced as it is written
+	"fmt"
+	"net/http"
+	"regexp"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+//go:embed openapi.yaml
+var openapiYAML []byte
+
+// contract is what requests are held to, by method and route.
+type contract map[string]operation
+
+// operation is the part of the contract that concerns one operation's requests.
+type operation struct {
+	// body is nil where none is expected.
+	body *openapi3.Schema
+	// query and header hold the names of the parameters.
+	query, header map[string]bool
+}
+
+func operationKey(method, route string) string { return method + " " + route }
+
+var pathVariable = regexp.MustCompile(`\{([^}]+)\}`)
+
+// loadContract reads the embedded document. It cannot fail in a binary whose
+// tests pass, so that it panics rather than have every caller carry an error.
+func loadContract() contract {
+	doc, err := openapi3.NewLoader().LoadFromData(openapiYAML)
+	if err == nil {
+		err = doc.Validate(context.Background())
+	}
+	if err != nil {
+		panic(fmt.Sprintf("httpapi: the embedded openapi.yaml is broken: %v", err))
+	}
+	c := contract{}
+	for path, item := range doc.Paths.Map() {
+		route := pathVariable.ReplaceAllString(path, ":$1")
+		for method, op := range item.Operations() {
+			o := operation{query: map[string]bool{}, header: map[string]bool{}}
+			for _, p := range op.Parameters {
+				switch p.Value.In {
+				case openapi3.ParameterInQuery:
+					o.query[p.Value.Name] = true
+				case openapi3.ParameterInHeader:
+					o.header[http.CanonicalHeaderKey(p.Value.Name)] = true
+				}
+			}
+			if op.RequestBody != nil {
+				o.body = op.RequestBody.Value.Content.Get(mediaJSON).Schema.Value
+			}
+			c[operationKey(method, route)] = o
+		}
+	}
+	return c
+}

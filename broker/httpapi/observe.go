@@ -1,0 +1,145 @@
+package httpapi
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
+)
+
+// edge is what every request goes through before its handler.
+type edge struct {
+	log      *logrus.Entry
+	metrics  metrics
+	token    string
+	contract contract
+}
+
+// Keys of a request's context.
+const (
+	keyRequestID = "request_id"
+	keyRefusal   = "refusal"
+)
+
+// Fields of the access log, the same in every line. Bodies, queries and
+// headers are not among them: they hold users' data and tokens.
+const (
+	fieldRequestID  = "request_id"
+	fieldMethod     = "method"
+	fieldPath       = "path"
+	fieldRoute      = "route"
+	fieldStatus     = "status"
+	fieldCode       = "code"
+	fieldDurationMS = "duration_ms"
+	fieldBytes      = "bytes"
+	fieldRemote     = "remote"
+	fieldStack      = "stack"
+)
+
+const headerRequestID = "X-Request-Id"
+
+// saneRequestID is what a caller's id may look like: it ends up in logs.
+var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
+
+// identify gives the request its id: the caller's, or a fresh one.
+func (e *edge) identify(c *gin.Context) {
+	id := c.GetHeader(headerRequestID)
+	if !saneRequestID.MatchString(id) {
+		id = strings.ToLower(rand.Text())
+	}
+	c.Set(keyRequestID, id)
+	c.Header(headerRequestID, id)
+}
+
+// observe counts, times and logs the request: one line each.
+func (e *edge) observe(c *gin.Context) {
+	start := time.Now()
+	c.Next()
+	took := time.Since(start)
+	route := c.FullPath()
+	if route == "" {
+		route = "unmatched"
+	}
+	method := boundedMethod(c.Request.Method)
+	status := c.Writer.Status()
+	e.metrics.requests.WithLabelValues(route, method, strconv.Itoa(status)).Inc()
+	e.metrics.seconds.WithLabelValues(route, method).Observe(took.Seconds())
+
+	log := e.log.WithFields(logrus.Fields{
+		fieldRequestID: c.GetString(keyRequestID), fieldMethod: c.Request.Method, fieldPath: c.Request.URL.Path,
+		fieldRoute: route, fieldStatus: status, fieldBytes: max(c.Writer.Size(), 0), fieldRemote: c.RemoteIP(),
+		fieldDurationMS: float64(took.Microseconds()) / 1000,
+	})
+	level := logrus.InfoLevel
+	if strings.HasPrefix(route, "/v1/health/") || route == "/metrics" {
+		level = logrus.DebugLevel
+	}
+	if v, ok := c.Get(keyRefusal); ok {
+		r := v.(*refusal)
+		log = log.WithField(fieldCode, r.code)
+		if status >= http.StatusInternalServerError {
+			log, level = log.WithError(r), logrus.WarnLevel
+		}
+		if r.code == CodeInternal {
+			level = logrus.ErrorLevel
+		}
+	}
+	log.Log(level, "request")
+}
+
+// recover answers a panic as an internal error. Its value and stack are for the log alone.
+func (e *edge) recover(c *gin.Context) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v == http.ErrAbortHandler {
+			panic(v)
+		}
+		e.log.WithFields(logrus.Fields{
+			fieldRequestID: c.GetString(keyRequestID), fieldRoute: c.FullPath(), fieldStack: string(debug.Stack()),
+		}).Errorf("panic: %v", v)
+		refuseWith(c, fmt.Errorf("%w: %v", errNotAnswered, v))
+	}()
+	c.Next()
+}
+
+// boundedMethod keeps a caller from making up labels.
+func boundedMethod(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
+}
+
+type metrics struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+}
+
+func newMetrics(r *prometheus.Registry) metrics {
+	m := metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "greenroom_http_requests_total",
+			Help: "Requests that were answered, by route, method and status.",
+		}, []string{"route", "method", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "greenroom_http_request_duration_seconds",
+			Help: "Time to the answer, by route and method.",
+			// From a claim without a hook to the longest wait for a session on demand.
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 600},
+		}, []string{"route", "method"}),
+	}
+	r.MustRegister(m.requests, m.seconds)
+	return m
+}

@@ -1,0 +1,140 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+const (
+	mediaJSON    = "application/json"
+	mediaProblem = "application/problem+json"
+)
+
+// defaultRetryAfter is said where a repeat is worth it and nobody knows when.
+const defaultRetryAfter = 2 * time.Second
+
+// refusal is an error that becomes a problem document.
+type refusal struct {
+	code   Code
+	detail string
+	fields []staging.FieldError
+	// attempts are the steps of a failed launch.
+	attempts   []staging.Attempt
+	retryAfter time.Duration
+	// cause is for the log.
+	cause error
+}
+
+// Error implements error.
+func (r *refusal) Error() string {
+	if r.cause != nil {
+		return r.cause.Error()
+	}
+	return r.detail
+}
+
+func refuse(code Code, format string, args ...any) *refusal {
+	return &refusal{code: code, detail: fmt.Sprintf(format, args...)}
+}
+
+// refusalOf sorts an error. What it does not know is internal: its text stays
+// in the log.
+func refusalOf(err error) *refusal {
+	var (
+		already *refusal
+		invalid *staging.InvalidError
+		refused *broker.Error
+	)
+	switch {
+	case errors.As(err, &already):
+		return already
+	case errors.As(err, &invalid):
+		return &refusal{code: CodeInvalidField, detail: inWords(invalid.What+" is not valid", invalid.Fields), fields: invalid.Fields}
+	case errors.As(err, &refused):
+		r := &refusal{
+			code: Code(refused.Kind), detail: refused.Detail, attempts: refused.Attempts,
+			retryAfter: refused.RetryAfter, cause: err,
+		}
+		if r.retryAfter == 0 && retryable[r.code] {
+			r.retryAfter = defaultRetryAfter
+		}
+		return r
+	}
+	return &refusal{
+		code:   CodeInternal,
+		detail: "the broker failed at this; its log has the cause, by the request id",
+		cause:  err,
+	}
+}
+
+// refusalOfFaults sums up what is wrong with a body: what is wrong with its
+// form comes before what is wrong with its values.
+func refusalOfFaults(faults []fault) *refusal {
+	r := &refusal{code: CodeInvalidField}
+	for _, f := range faults {
+		if f.code != CodeInvalidField && r.code == CodeInvalidField {
+			r.code = f.code
+		}
+		if f.Field == "" {
+			return refuse(f.code, "%s", f.Message)
+		}
+		r.fields = append(r.fields, f.FieldError)
+	}
+	r.detail = inWords("the body is not valid", r.fields)
+	return r
+}
+
+func inWords(what string, fields []staging.FieldError) string {
+	parts := make([]string, len(fields))
+	for i, f := range fields {
+		parts[i] = f.Field + " " + f.Message
+	}
+	return what + ": " + strings.Join(parts, "; ")
+}
+
+// refuseWith answers with err's problem document and ends the request there.
+// The access log takes it from the context.
+func refuseWith(c *gin.Context, err error) {
+	r := refusalOf(err)
+	c.Set(keyRefusal, r)
+	c.Abort()
+	if c.Writer.Written() {
+		// Too late for another answer: the log is all that is left.
+		return
+	}
+	status, ok := statuses[r.code]
+	if !ok {
+		status = http.StatusInternalServerError
+	}
+	body, err := json.Marshal(Problem{
+		Type:      "urn:greenroom:problem:" + string(r.code),
+		Title:     http.StatusText(status),
+		Status:    status,
+		Detail:    r.detail,
+		Code:      string(r.code),
+		Errors:    r.fields,
+		Attempts:  r.attempts,
+		RequestID: c.GetString(keyRequestID),
+	})
+	if err != nil {
+		panic("httpapi: a problem document always marshals: " + err.Error())
+	}
+	if r.retryAfter > 0 {
+		c.Header("Retry-After", strconv.Itoa(seconds(r.retryAfter)))
+	}
+	c.Data(status, mediaProblem, body)
+}
+
+// seconds rounds up: a caller that comes back too early comes back twice.
+func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }

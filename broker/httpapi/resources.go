@@ -1,0 +1,152 @@
+package httpapi
+
+import (
+	"context"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// named checks a body's name, which may be left out, against its path's.
+func named(what, path, body string) error {
+	if body != "" && body != path {
+		return staging.Invalid(what, "name", "must be %q as in the path, or left out; is %q", path, body)
+	}
+	return nil
+}
+
+// ListZones implements StrictServerInterface.
+func (h *handlers) ListZones(ctx context.Context, _ ListZonesRequestObject) (ListZonesResponseObject, error) {
+	all, err := h.broker.Zones(requestContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return ListZones200JSONResponse{Items: each(all, itself[Zone])}, nil
+}
+
+// GetZone implements StrictServerInterface.
+func (h *handlers) GetZone(ctx context.Context, r GetZoneRequestObject) (GetZoneResponseObject, error) {
+	z, err := h.broker.Zone(requestContext(ctx), r.Name)
+	if err != nil {
+		return nil, err
+	}
+	return GetZone200JSONResponse(z), nil
+}
+
+// PutZone implements StrictServerInterface.
+func (h *handlers) PutZone(ctx context.Context, r PutZoneRequestObject) (PutZoneResponseObject, error) {
+	z := *r.Body
+	if err := named("zone", r.Name, z.Name); err != nil {
+		return nil, err
+	}
+	z.Name = r.Name
+	created, err := h.broker.PutZone(requestContext(ctx), z)
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		return PutZone201JSONResponse{Body: z, Headers: PutZone201ResponseHeaders{Location: "/v1/zones/" + z.Name}}, nil
+	}
+	return PutZone200JSONResponse(z), nil
+}
+
+// DeleteZone implements StrictServerInterface.
+func (h *handlers) DeleteZone(ctx context.Context, r DeleteZoneRequestObject) (DeleteZoneResponseObject, error) {
+	if err := h.broker.DeleteZone(requestContext(ctx), r.Name); err != nil {
+		return nil, err
+	}
+	return DeleteZone204Response{}, nil
+}
+
+// ListImages implements StrictServerInterface.
+func (h *handlers) ListImages(ctx context.Context, _ ListImagesRequestObject) (ListImagesResponseObject, error) {
+	all, err := h.broker.Images(requestContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return ListImages200JSONResponse{Items: each(all, itself[Image])}, nil
+}
+
+// GetImage implements StrictServerInterface.
+func (h *handlers) GetImage(ctx context.Context, r GetImageRequestObject) (GetImageResponseObject, error) {
+	i, err := h.broker.Image(requestContext(ctx), r.Name)
+	if err != nil {
+		return nil, err
+	}
+	return GetImage200JSONResponse(i), nil
+}
+
+// PutImage implements StrictServerInterface.
+func (h *handlers) PutImage(ctx context.Context, r PutImageRequestObject) (PutImageResponseObject, error) {
+	i := *r.Body
+	if err := named("image", r.Name, i.Name); err != nil {
+		return nil, err
+	}
+	i.Name = r.Name
+	created, err := h.broker.PutImage(requestContext(ctx), i)
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		return PutImage201JSONResponse{Body: i, Headers: PutImage201ResponseHeaders{Location: "/v1/images/" + i.Name}}, nil
+	}
+	return PutImage200JSONResponse(i), nil
+}
+
+// DeleteImage implements StrictServerInterface.
+func (h *handlers) DeleteImage(ctx context.Context, r DeleteImageRequestObject) (DeleteImageResponseObject, error) {
+	if err := h.broker.DeleteImage(requestContext(ctx), r.Name); err != nil {
+		return nil, err
+	}
+	return DeleteImage204Response{}, nil
+}
+
+// ListStaging implements StrictServerInterface.
+func (h *handlers) ListStaging(ctx context.Context, _ ListStagingRequestObject) (ListStagingResponseObject, error) {
+	all, err := h.broker.Pools(requestContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return ListStaging200JSONResponse{Items: each(all, pool)}, nil
+}
+
+// GetStaging implements StrictServerInterface.
+func (h *handlers) GetStaging(ctx context.Context, r GetStagingRequestObject) (GetStagingResponseObject, error) {
+	p, err := h.broker.Pool(requestContext(ctx), r.Name)
+	if err != nil {
+		return nil, err
+	}
+	return GetStaging200JSONResponse(pool(p)), nil
+}
+
+// PutStaging implements StrictServerInterface.
+func (h *handlers) PutStaging(ctx context.Context, r PutStagingRequestObject) (PutStagingResponseObject, error) {
+	c := *r.Body
+	if err := named("staging config", r.Name, c.Name); err != nil {
+		return nil, err
+	}
+	c.Name = r.Name
+	p, created, err := h.broker.PutPool(requestContext(ctx), c)
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		return PutStaging201JSONResponse{Body: pool(p), Headers: PutStaging201ResponseHeaders{Location: "/v1/staging/" + c.Name}}, nil
+	}
+	return PutStaging200JSONResponse(pool(p)), nil
+}
+
+// DeleteStaging implements StrictServerInterface.
+func (h *handlers) DeleteStaging(ctx context.Context, r DeleteStagingRequestObject) (DeleteStagingResponseObject, error) {
+	if err := h.broker.DeletePool(requestContext(ctx), r.Name); err != nil {
+		return nil, err
+	}
+	return DeleteStaging204Response{}, nil
+}
+
+func pool(p broker.Pool) StagingPool {
+	return StagingPool{
+		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
+		CurrentSessions: p.Current, ReadySessions: p.Ready, Conditions: each(p.Conditions, itself[Condition]),
+	}
+}

@@ -1,0 +1,135 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Broker is what the edge asks of the broker. Its errors are *broker.Error or
+// *staging.InvalidError; anything else is answered as an internal error.
+type Broker interface {
+	Launch(ctx context.Context, req broker.LaunchRequest) (broker.LaunchResult, error)
+	Session(ctx context.Context, id string) (staging.Session, error)
+	Sessions(ctx context.Context) ([]staging.Session, error)
+	End(ctx context.Context, id string) error
+
+	Zones(ctx context.Context) ([]staging.Zone, error)
+	Zone(ctx context.Context, name string) (staging.Zone, error)
+	PutZone(ctx context.Context, z staging.Zone) (created bool, err error)
+	DeleteZone(ctx context.Context, name string) error
+
+	Images(ctx context.Context) ([]staging.Image, error)
+	Image(ctx context.Context, name string) (staging.Image, error)
+	PutImage(ctx context.Context, i staging.Image) (created bool, err error)
+	DeleteImage(ctx context.Context, name string) error
+
+	Pools(ctx context.Context) ([]broker.Pool, error)
+	Pool(ctx context.Context, name string) (broker.Pool, error)
+	PutPool(ctx context.Context, c staging.Config) (p broker.Pool, created bool, err error)
+	DeletePool(ctx context.Context, name string) error
+
+	Dependencies(ctx context.Context) []broker.Dependency
+}
+
+// Options say how the edge is run.
+type Options struct {
+	// Token is demanded on /v1, its health paths excepted; "" demands none.
+	Token string
+	// Log takes the access log, and what went wrong inside.
+	Log *logrus.Entry
+	// Registry takes the edge's metrics, and is served as /metrics. Nil: one of its own.
+	Registry *prometheus.Registry
+	// Draining, when it is true, makes the broker say that it is not ready, so
+	// that callers go elsewhere before it stops. Nil: never.
+	Draining func() bool
+}
+
+// New returns the handler of the whole API. It panics where Registry already
+// holds its metrics: one registry, one handler.
+func New(b Broker, o Options) http.Handler {
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	if o.Draining == nil {
+		o.Draining = func() bool { return false }
+	}
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	// A redirect would lose a body or a token; a wrong path is told as such.
+	engine.RedirectTrailingSlash = false
+	engine.RedirectFixedPath = false
+	// The peer's address goes to the log as it is: nobody is believed about another one.
+	engine.ForwardedByClientIP = false
+
+	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), token: o.Token, contract: loadContract()}
+	engine.Use(e.identify, e.observe, e.recover, e.authenticate, e.admit)
+	engine.NoRoute(func(c *gin.Context) {
+		refuseWith(c, refuse(CodeRouteNotFound, "there is no %s here; GET /v1/openapi.yaml lists the paths", c.Request.URL.Path))
+	})
+	engine.NoMethod(func(c *gin.Context) {
+		refuseWith(c, refuse(CodeMethodNotAllowed, "%s is not for this path; use one of: %s",
+			c.Request.Method, c.Writer.Header().Get("Allow")))
+	})
+
+	strict := NewStrictHandlerWithOptions(&handlers{broker: b, draining: o.Draining}, nil, StrictGinServerOptions{
+		// admit has held the body to its schema; what still does not fit is named without its cause.
+		RequestErrorHandlerFunc: func(c *gin.Context, err error) {
+			refuseWith(c, &refusal{code: CodeMalformedBody, detail: "the body does not fit this operation", cause: err})
+		},
+		HandlerErrorFunc:         refuseWith,
+		ResponseErrorHandlerFunc: func(c *gin.Context, err error) { refuseWith(c, fmt.Errorf("write the answer: %w", err)) },
+	})
+	RegisterHandlersWithOptions(engine, strict, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { refuseWith(c, refuse(CodeInvalidParameter, "%v", err)) },
+	})
+	engine.GET("/v1/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapiYAML) })
+	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{})))
+	return engine
+}
+
+// Timeouts of the server. A launch may wait for broker.MaxWait, then run its
+// hook and write to its servers: an answer has longer than all of that.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = broker.MaxWait + 2*staging.MaxHookTimeout + time.Minute
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+)
+
+// NewServer returns a server for the handler with every bound set.
+func NewServer(addr string, handler http.Handler) *http.Server {
+	return &http.Server{
+		Addr:              addr,
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+	}
+}
+
+// requestContext is the request's own context: the generated code passes
+// gin's, which is used again for another request when this one is answered.
+func requestContext(ctx context.Context) context.Context {
+	if c, ok := ctx.(*gin.Context); ok {
+		return c.Request.Context()
+	}
+	return ctx
+}
+
+// errNotAnswered is what a panic is told as; its value and stack go to the log.
+var errNotAnswered = errors.New("panic")

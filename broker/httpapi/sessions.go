@@ -1,0 +1,133 @@
+package httpapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// handlers implement the generated interface: decode, one call, typed reply.
+type handlers struct {
+	broker   Broker
+	draining func() bool
+}
+
+// Of a launch's wait for a session on demand.
+const (
+	defaultWait = time.Minute
+	// followAfter is when to look again at a session that is not up yet.
+	followAfter = 1
+)
+
+// CreateSession implements StrictServerInterface.
+func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObject) (CreateSessionResponseObject, error) {
+	wait, err := parseWait(r.Params.Wait)
+	if err != nil {
+		return nil, err
+	}
+	// Once it has begun, a launch is carried to its end under the broker's own
+	// deadlines: a client that hangs up must not leave a claim half done.
+	result, err := h.broker.Launch(context.WithoutCancel(requestContext(ctx)), broker.LaunchRequest{
+		Launch: *r.Body, IdempotencyKey: r.Params.IdempotencyKey, Wait: wait,
+	})
+	if err != nil {
+		return nil, err
+	}
+	body := launched(result)
+	location := "/v1/sessions/" + body.ID
+	if body.State == staging.Pending || body.State == staging.Starting {
+		return CreateSession202JSONResponse{
+			Body:    body,
+			Headers: CreateSession202ResponseHeaders{Location: location, RetryAfter: followAfter},
+		}, nil
+	}
+	return CreateSession201JSONResponse{Body: body, Headers: CreateSession201ResponseHeaders{Location: location}}, nil
+}
+
+func parseWait(s string) (time.Duration, error) {
+	if s == "" {
+		return defaultWait, nil
+	}
+	d, err := staging.ParseDuration(s)
+	if err != nil {
+		return 0, refuseParameter(CodeInvalidParameter, "wait", err.Error())
+	}
+	if d < 0 || d.Std() > broker.MaxWait {
+		return 0, refuseParameter(CodeInvalidParameter, "wait", "must be between 0s and "+broker.MaxWait.String()+", is "+s)
+	}
+	return d.Std(), nil
+}
+
+// ListSessions implements StrictServerInterface.
+func (h *handlers) ListSessions(ctx context.Context, _ ListSessionsRequestObject) (ListSessionsResponseObject, error) {
+	all, err := h.broker.Sessions(requestContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return ListSessions200JSONResponse{Items: each(all, session)}, nil
+}
+
+// GetSession implements StrictServerInterface.
+func (h *handlers) GetSession(ctx context.Context, r GetSessionRequestObject) (GetSessionResponseObject, error) {
+	s, err := h.broker.Session(requestContext(ctx), r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return GetSession200JSONResponse(session(s)), nil
+}
+
+// EndSession implements StrictServerInterface.
+func (h *handlers) EndSession(ctx context.Context, r EndSessionRequestObject) (EndSessionResponseObject, error) {
+	// As a launch's, the end of a session has several steps that belong together.
+	if err := h.broker.End(context.WithoutCancel(requestContext(ctx)), r.ID); err != nil {
+		return nil, err
+	}
+	return EndSession204Response{}, nil
+}
+
+// session is what callers see of a session: its claim, which fences changes to
+// it, is not for them.
+func session(s staging.Session) Session {
+	return Session{
+		ID: s.ID, State: s.State, Origin: s.Origin, Zone: s.Zone, Image: s.Image, Staging: s.Staging,
+		Revision: s.Revision, User: s.User, Address: s.Address, Ports: s.Ports, AllocID: s.AllocID, NodeID: s.NodeID,
+		CreatedAt: s.CreatedAt, ReadyAt: s.ReadyAt, AssignedAt: s.AssignedAt, EndedAt: s.EndedAt, ExpiresAt: s.ExpiresAt,
+		Reason: s.Reason,
+	}
+}
+
+// Launched is a session with how its launch went.
+type Launched struct {
+	Session
+	// Attempts are every step that was tried, in order.
+	Attempts []Attempt `json:"attempts"`
+	// TimingsMs say where the time went, in milliseconds.
+	TimingsMs Timings `json:"timings_ms"`
+}
+
+func launched(r broker.LaunchResult) Launched {
+	return Launched{
+		Session:  session(r.Session),
+		Attempts: each(r.Attempts, itself[Attempt]),
+		TimingsMs: Timings{
+			Claim: milliseconds(r.Timings.Claim), Fence: milliseconds(r.Timings.Fence),
+			Hook: milliseconds(r.Timings.Hook), Total: milliseconds(r.Timings.Total),
+		},
+	}
+}
+
+// milliseconds keeps microseconds as a fraction: a claim takes less than one millisecond.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// each maps a list, and gives an empty one for nil: JSON has a null for that.
+func each[A, B any](list []A, f func(A) B) []B {
+	out := make([]B, len(list))
+	for i, v := range list {
+		out[i] = f(v)
+	}
+	return out
+}
+
+func itself[A any](v A) A { return v }
