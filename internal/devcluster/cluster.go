@@ -46,12 +46,17 @@ type Cluster struct {
 	// Options.Datacenters) are the processes; nil for those not asked for.
 	Consul, Redis, NomadServer *Process
 	NomadClients               []*Process
+	// ConsulAgents are those of the second datacenter and on; the first one's
+	// Nomad client uses the Consul server.
+	ConsulAgents []*Process
 
 	temporary bool
 	docker    bool
-	dirLock   *os.File
-	ports     *lease
-	spawn     *spawner
+	// consulJoin is where Consul's agents meet its server.
+	consulJoin string
+	dirLock    *os.File
+	ports      *lease
+	spawn      *spawner
 
 	stopOnce sync.Once
 	stopErr  error
@@ -91,7 +96,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 }
 
 // tempPrefix begins the name of every temporary cluster's directory.
-const tempPrefix = "greenroom-cluster-"
+const tempPrefix = "greenroom-run-"
 
 // prepare takes the directory and the ports.
 func (c *Cluster) prepare(o Options) error {
@@ -143,8 +148,8 @@ func (c *Cluster) prepare(o Options) error {
 
 const lockName = "lock"
 
-// startAll brings the servers up: Consul, Redis and the Nomad server side by
-// side, then the Nomad clients, which look for Consul once as they start and
+// startAll brings the servers up: Consul and its agents, Redis and the Nomad
+// server side by side, then the Nomad clients, which look for Consul once as they start and
 // then only every quarter of a minute.
 func (c *Cluster) startAll(ctx context.Context, o Options, bins binaries) error {
 	if err := c.define(o, bins); err != nil {
@@ -172,7 +177,7 @@ func (c *Cluster) define(o Options, bins binaries) error {
 	if len(o.Datacenters) == 0 {
 		return nil
 	}
-	return c.defineNomad(o, bins.nomad)
+	return c.defineNomad(o, bins)
 }
 
 // heads are the servers that nothing else must wait for.
@@ -183,7 +188,7 @@ func (c *Cluster) heads() []*Process {
 			ps = append(ps, p)
 		}
 	}
-	return ps
+	return append(ps, c.ConsulAgents...)
 }
 
 // Processes lists every server of the cluster.

@@ -19,17 +19,13 @@ const (
 )
 
 // defineNomad lays out one Nomad server and a client for each datacenter.
-func (c *Cluster) defineNomad(o Options, path string) error {
-	var ports [3]int
-	for i := range ports {
-		p, err := c.ports.port()
-		if err != nil {
-			return err
-		}
-		ports[i] = p
+func (c *Cluster) defineNomad(o Options, bins binaries) error {
+	ports, err := c.ports.take(3)
+	if err != nil {
+		return err
 	}
 	c.NomadAddr = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
-	server, dir, err := c.newProcess("nomad-server", path, c.nomadServerReady)
+	server, dir, err := c.newProcess("nomad-server", bins.nomad, c.nomadServerReady)
 	if err != nil {
 		return err
 	}
@@ -52,31 +48,40 @@ server {
   eval_gc_threshold       = "1h"
   batch_eval_gc_threshold = "1h"
 }
-%s`, o.Datacenters[0], ports[0], ports[1], ports[2], c.nomadConsul()))
+%s`, o.Datacenters[0], ports[0], ports[1], ports[2], nomadConsul(c.ConsulAddr)))
 	if err != nil {
 		return err
 	}
-	for i, dc := range o.Datacenters {
-		if err := c.defineNomadClient(o, path, i, dc, ports[1]); err != nil {
+	for i := range o.Datacenters {
+		if err := c.defineNomadClient(o, bins, i, ports[1]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Cluster) defineNomadClient(o Options, path string, i int, dc string, serverRPC int) error {
-	port, err := c.ports.port()
+// defineNomadClient lays out the client of the i-th datacenter and, for all but
+// the first, which has the Consul server, a Consul agent.
+func (c *Cluster) defineNomadClient(o Options, bins binaries, i, serverRPC int) error {
+	dc := o.Datacenters[i]
+	ports, err := c.ports.take(1)
 	if err != nil {
 		return err
+	}
+	consul := c.ConsulAddr
+	if i > 0 {
+		if consul, err = c.defineConsulAgent(bins.consul, dc); err != nil {
+			return err
+		}
 	}
 	drivers := []string{"raw_exec", "mock_driver"}
 	if o.Docker {
 		drivers = append(drivers, "docker")
 	}
 	name := "nomad-client-" + dc
-	addr := fmt.Sprintf("http://127.0.0.1:%d", port)
+	addr := fmt.Sprintf("http://127.0.0.1:%d", ports[0])
 	ready := func(ctx context.Context) error { return c.nomadClientReady(ctx, addr, drivers) }
-	p, dir, err := c.newProcess(name, path, ready)
+	p, dir, err := c.newProcess(name, bins.nomad, ready)
 	if err != nil {
 		return err
 	}
@@ -89,6 +94,9 @@ func (c *Cluster) defineNomadClient(o Options, path string, i int, dc string, se
 	if memory == 0 {
 		memory = defaultMemoryMB
 	}
+	// Nomad puts a socket deep below the allocations' directory, and a socket's
+	// path must be shorter than 108 bytes.
+	allocs := filepath.Join(c.Dir, "alloc", dc)
 	first, last := c.ports.sessions(i, len(o.Datacenters))
 	// Several clients share one docker daemon: none may remove containers that
 	// it does not know, for they are another's. Ended allocations keep their
@@ -101,6 +109,7 @@ ports {
 }
 client {
   enabled              = true
+  alloc_dir            = %q
   servers              = ["127.0.0.1:%d"]
   network_interface    = "lo"
   cpu_total_compute    = %d
@@ -129,10 +138,12 @@ plugin "docker" {
     allow_caps = ["all"]
   }
 }
-%s`, dc, name, port, serverRPC, cpu, memory, diskMB, diskMB, first, last, strings.Join(drivers, ","), c.nomadConsul()))
+%s`, dc, name, ports[0], allocs, serverRPC, cpu, memory, diskMB, diskMB, first, last, strings.Join(drivers, ","), nomadConsul(consul)))
 }
 
-func (c *Cluster) nomadConsul() string {
+// nomadConsul points a Nomad agent at its Consul agent. Nomad's own agents are
+// found by their addresses, so they need not be in the catalog.
+func nomadConsul(addr string) string {
 	return fmt.Sprintf(`
 consul {
   address          = %q
@@ -140,7 +151,7 @@ consul {
   server_auto_join = false
   client_auto_join = false
 }
-`, strings.TrimPrefix(c.ConsulAddr, "http://"))
+`, strings.TrimPrefix(addr, "http://"))
 }
 
 // nomadConfig writes an agent's configuration, with what all agents share in

@@ -20,7 +20,7 @@ type block struct{ first, size int }
 
 // serverPorts is the part at the head of a large block that is for servers;
 // the rest is for Nomad's sessions.
-const serverPorts = 50
+const serverPorts = 100
 
 // largeBlocks are for clusters with Nomad, smallBlocks for those without.
 var (
@@ -68,18 +68,20 @@ func leasePorts(blocks []block, prefer int) (*lease, error) {
 	return nil, fmt.Errorf("all %d blocks of ports are in use by other clusters (locks in %s)", len(blocks), dir)
 }
 
-// port returns the next port of the block that nothing listens on, from the
+// take returns the next n ports of the block that nothing listens on, from the
 // part that is for servers.
-func (l *lease) port() (int, error) {
+func (l *lease) take(n int) ([]int, error) {
 	limit := l.first + min(l.size, serverPorts)
-	for l.next < limit {
-		p := l.next
-		l.next++
-		if portFree(p) {
-			return p, nil
+	var ports []int
+	for ; l.next < limit && len(ports) < n; l.next++ {
+		if portFree(l.next) {
+			ports = append(ports, l.next)
 		}
 	}
-	return 0, fmt.Errorf("no free port is left between %d and %d on 127.0.0.1", l.first, limit-1)
+	if len(ports) < n {
+		return nil, fmt.Errorf("no free port is left between %d and %d on 127.0.0.1", l.first, limit-1)
+	}
+	return ports, nil
 }
 
 // sessions splits what is left of the block in n ranges and returns the i-th,

@@ -13,56 +13,85 @@ import (
 
 // defineConsul lays out a single Consul server that keeps its data.
 func (c *Cluster) defineConsul(path string) error {
-	var ports [3]int
-	for i := range ports {
-		p, err := c.ports.port()
-		if err != nil {
-			return err
-		}
-		ports[i] = p
-	}
-	c.ConsulAddr = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
-	p, dir, err := c.newProcess("consul", path, c.consulReady)
+	ports, err := c.ports.take(3)
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(dir, "consul.hcl")
-	// Leaving gracefully would take the only server out of its own quorum.
-	config := fmt.Sprintf(`
+	c.ConsulAddr = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
+	ready := func(ctx context.Context) error { return c.consulReady(ctx, "consul") }
+	c.Consul, err = c.newConsul("consul", path, ready, fmt.Sprintf(`
 server           = true
 bootstrap_expect = 1
-node_name        = "consul"
-data_dir         = %q
-bind_addr        = "127.0.0.1"
-client_addr      = "127.0.0.1"
-log_level        = "INFO"
-
 ports {
   http     = %d
   server   = %d
   serf_lan = %d
-  serf_wan = -1
-  dns      = -1
-  grpc     = -1
-  grpc_tls = -1
+  %s
+}
+ui_config { enabled = true }
+performance { raft_multiplier = 1 }
+`, ports[0], ports[1], ports[2], unusedConsulPorts))
+	c.consulJoin = fmt.Sprintf("127.0.0.1:%d", ports[2])
+	return err
 }
 
-ui_config { enabled = true }
-limits { http_max_conns_per_client = 2000 }
-performance { raft_multiplier = 1 }
+// defineConsulAgent lays out a Consul client agent for a datacenter's Nomad
+// client, and returns its address. Every Nomad client removes the services of
+// Nomad that it does not know from its Consul agent, so no two may share one.
+func (c *Cluster) defineConsulAgent(path, dc string) (string, error) {
+	ports, err := c.ports.take(2)
+	if err != nil {
+		return "", err
+	}
+	name := "consul-agent-" + dc
+	ready := func(ctx context.Context) error { return c.consulReady(ctx, name) }
+	p, err := c.newConsul(name, path, ready, fmt.Sprintf(`
+retry_join     = [%q]
+retry_interval = "1s"
+ports {
+  http     = %d
+  serf_lan = %d
+  %s
+}
+`, c.consulJoin, ports[0], ports[1], unusedConsulPorts))
+	if err != nil {
+		return "", err
+	}
+	c.ConsulAgents = append(c.ConsulAgents, p)
+	return fmt.Sprintf("http://127.0.0.1:%d", ports[0]), nil
+}
+
+// unusedConsulPorts keeps Consul from taking ports that nobody asks.
+const unusedConsulPorts = "serf_wan = -1\n  dns = -1\n  grpc = -1\n  grpc_tls = -1"
+
+// newConsul makes the process of a Consul agent and writes its configuration:
+// what all agents share, and what is its own.
+func (c *Cluster) newConsul(name, path string, ready func(context.Context) error, own string) (*Process, error) {
+	p, dir, err := c.newProcess(name, path, ready)
+	if err != nil {
+		return nil, err
+	}
+	// Leaving gracefully would take the only server out of its own quorum.
+	shared := fmt.Sprintf(`
+node_name   = %q
+data_dir    = %q
+bind_addr   = "127.0.0.1"
+client_addr = "127.0.0.1"
+log_level   = "INFO"
 
 disable_update_check    = true
 leave_on_terminate      = false
 skip_leave_on_interrupt = true
-`, filepath.Join(dir, "data"), ports[0], ports[1], ports[2])
+
+limits { http_max_conns_per_client = 2000 }
+`, name, filepath.Join(dir, "data"))
+	file := filepath.Join(dir, "consul.hcl")
 	p.args = []string{"agent", "-config-file", file}
-	c.Consul = p
-	return os.WriteFile(file, []byte(strings.TrimLeft(config, "\n")), 0o644)
+	return p, os.WriteFile(file, []byte(strings.TrimLeft(shared, "\n")+own), 0o644)
 }
 
-// consulReady: there is a leader, and it has taken the server itself into the
-// catalog, which it does once it can write.
-func (c *Cluster) consulReady(ctx context.Context) error {
+// consulReady: there is a leader, and it lists the agent's node as healthy.
+func (c *Cluster) consulReady(ctx context.Context, node string) error {
 	var leader string
 	if err := getJSON(ctx, c.ConsulAddr+"/v1/status/leader", &leader); err != nil {
 		return err
@@ -70,31 +99,31 @@ func (c *Cluster) consulReady(ctx context.Context) error {
 	if leader == "" {
 		return errors.New("consul has no leader yet")
 	}
-	var checks []struct{ Status string }
-	if err := getJSON(ctx, c.ConsulAddr+"/v1/health/node/consul", &checks); err != nil {
+	var checks []struct{ CheckID, Status string }
+	if err := getJSON(ctx, c.ConsulAddr+"/v1/health/node/"+node, &checks); err != nil {
 		return err
 	}
 	for _, check := range checks {
-		if check.Status == "passing" {
+		if check.CheckID == "serfHealth" && check.Status == "passing" {
 			return nil
 		}
 	}
-	return errors.New("consul does not list itself as healthy yet")
+	return fmt.Errorf("consul does not list %s as healthy yet", node)
 }
 
 // defineRedis lays out a Redis that appends every write to a file.
 func (c *Cluster) defineRedis(path string) error {
-	port, err := c.ports.port()
+	ports, err := c.ports.take(1)
 	if err != nil {
 		return err
 	}
-	c.RedisAddr = fmt.Sprintf("127.0.0.1:%d", port)
+	c.RedisAddr = fmt.Sprintf("127.0.0.1:%d", ports[0])
 	p, dir, err := c.newProcess("redis", path, c.redisReady)
 	if err != nil {
 		return err
 	}
 	p.args = []string{
-		"--bind", "127.0.0.1", "--port", fmt.Sprint(port), "--protected-mode", "yes",
+		"--bind", "127.0.0.1", "--port", fmt.Sprint(ports[0]), "--protected-mode", "yes",
 		"--dir", dir, "--appendonly", "yes", "--save", "", "--daemonize", "no",
 	}
 	c.Redis = p

@@ -1,0 +1,62 @@
+# A pretended session: Nomad's mock_driver runs nothing, so that thousands of
+# them fit on one machine. It has no check: its service passes once it is
+# registered. By itself it runs with: nomad job run demo-mock.nomad.hcl
+
+variable "run_for" {
+  type        = string
+  default     = "24h"
+  description = "How long a session pretends to run."
+}
+
+variable "cpu" {
+  type    = number
+  default = 10
+}
+
+variable "memory" {
+  type    = number
+  default = 10
+}
+
+job "demo" {
+  type = "batch"
+
+  group "session" {
+    count = 1
+
+    network {
+      port "http" {}
+    }
+
+    service {
+      name     = "demo"
+      provider = "consul"
+      port     = "http"
+    }
+
+    ephemeral_disk {
+      size = 10
+    }
+
+    task "session" {
+      driver = "mock_driver"
+
+      config {
+        run_for = var.run_for
+      }
+
+      logs {
+        disabled      = true
+        max_files     = 1
+        max_file_size = 1
+      }
+
+      kill_timeout = "1s"
+
+      resources {
+        cpu    = var.cpu
+        memory = var.memory
+      }
+    }
+  }
+}
