@@ -56,8 +56,9 @@ func (e *edge) admit(c *gin.Context) {
 	}
 }
 
-// parametersFit refuses parameters that the operation does not know, and those
-// that are there twice: the caller meant something that would not happen.
+// parametersFit refuses parameters that the operation does not know, those that
+// are there twice and headers without a value: the caller meant something that
+// would not happen.
 func parametersFit(r *http.Request, op operation) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -72,8 +73,11 @@ func parametersFit(r *http.Request, op operation) error {
 		}
 	}
 	for name := range op.header {
-		if len(r.Header[name]) > 1 {
+		switch values := r.Header[name]; {
+		case len(values) > 1:
 			return refuseParameter(CodeInvalidParameter, name, "is there more than once")
+		case len(values) == 1 && values[0] == "":
+			return refuseParameter(CodeInvalidParameter, name, "is empty; send a value, or leave it out")
 		}
 	}
 	return nil

@@ -1,0 +1,173 @@
+package httpapi_test
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// fake is a broker in memory: this package's tests are about the edge, and the
+// broker's own run on the real servers. What is not set behaves as a broker
+// that knows nothing.
+type fake struct {
+	mu       sync.Mutex
+	zones    map[string]staging.Zone
+	images   map[string]staging.Image
+	pools    map[string]broker.Pool
+	sessions map[string]staging.Session
+	// fail is what every call fails with.
+	fail error
+	// launch answers launches; last is the latest.
+	launch func(ctx context.Context, r broker.LaunchRequest) (broker.LaunchResult, error)
+	last   broker.LaunchRequest
+	down   map[string]string
+}
+
+func newFake() *fake {
+	return &fake{
+		zones: map[string]staging.Zone{}, images: map[string]staging.Image{},
+		pools: map[string]broker.Pool{}, sessions: map[string]staging.Session{},
+	}
+}
+
+func (f *fake) Launch(ctx context.Context, r broker.LaunchRequest) (broker.LaunchResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = r
+	if f.fail != nil {
+		return broker.LaunchResult{}, f.fail
+	}
+	if err := r.Validate(); err != nil {
+		return broker.LaunchResult{}, err
+	}
+	if f.launch != nil {
+		return f.launch(ctx, r)
+	}
+	return broker.LaunchResult{
+		Session:  assignedSession(),
+		Attempts: []staging.Attempt{{Step: staging.StepStaged, Zone: "east", Outcome: staging.OutcomeServed}},
+		Timings:  staging.Timings{Claim: 412 * time.Microsecond, Fence: 2 * time.Millisecond, Total: 3 * time.Millisecond},
+	}, nil
+}
+
+// fields of an assigned session, all set, so that a test sees each in its answer.
+func assignedSession() staging.Session {
+	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
+	return staging.Session{
+		ID: "gr-1", State: staging.Assigned, Origin: staging.Staged, Zone: "east", Image: "demo", Staging: "demo-east",
+		Revision: "6f1d0a9c2b7e", Claim: "secret-claim", User: &staging.User{ID: "u-1", Name: "alice"},
+		Namespace: "default", Region: "global", AllocID: "a", NodeID: "n", Task: "main",
+		Address: "127.0.0.1", Ports: map[string]int{"http": 23817},
+		CreatedAt: at, ReadyAt: at.Add(time.Second), AssignedAt: at.Add(time.Minute),
+	}
+}
+
+func read[T any](f *fake, m map[string]T, what, name string) (T, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v, ok := m[name]
+	switch {
+	case f.fail != nil:
+		return v, f.fail
+	case !ok:
+		return v, &broker.Error{Kind: broker.NotFound, Detail: "there is no " + what + " \"" + name + "\""}
+	}
+	return v, nil
+}
+
+func list[T any](f *fake, m map[string]T) ([]T, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []T
+	for _, name := range slices.SortedFunc(maps.Keys(m), cmp.Compare) {
+		all = append(all, m[name])
+	}
+	return all, f.fail
+}
+
+func put[T any](f *fake, m map[string]T, name string, v T, err error) (created bool, _ error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err = cmp.Or(f.fail, err); err != nil {
+		return false, err
+	}
+	_, had := m[name]
+	m[name] = v
+	return !had, nil
+}
+
+func remove[T any](f *fake, m map[string]T, what, name string) error {
+	if _, err := read(f, m, what, name); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(m, name)
+	return nil
+}
+
+func (f *fake) Session(_ context.Context, id string) (staging.Session, error) {
+	return read(f, f.sessions, "session", id)
+}
+
+func (f *fake) Sessions(context.Context) ([]staging.Session, error) { return list(f, f.sessions) }
+
+func (f *fake) End(_ context.Context, id string) error { return remove(f, f.sessions, "session", id) }
+
+func (f *fake) Zones(context.Context) ([]staging.Zone, error) { return list(f, f.zones) }
+
+func (f *fake) Zone(_ context.Context, name string) (staging.Zone, error) {
+	return read(f, f.zones, "zone", name)
+}
+
+func (f *fake) PutZone(_ context.Context, z staging.Zone) (bool, error) {
+	return put(f, f.zones, z.Name, z, z.Validate())
+}
+
+func (f *fake) DeleteZone(_ context.Context, name string) error {
+	return remove(f, f.zones, "zone", name)
+}
+
+func (f *fake) Images(context.Context) ([]staging.Image, error) { return list(f, f.images) }
+
+func (f *fake) Image(_ context.Context, name string) (staging.Image, error) {
+	return read(f, f.images, "image", name)
+}
+
+func (f *fake) PutImage(_ context.Context, i staging.Image) (bool, error) {
+	return put(f, f.images, i.Name, i, i.Validate())
+}
+
+func (f *fake) DeleteImage(_ context.Context, name string) error {
+	return remove(f, f.images, "image", name)
+}
+
+func (f *fake) Pools(context.Context) ([]broker.Pool, error) { return list(f, f.pools) }
+
+func (f *fake) Pool(_ context.Context, name string) (broker.Pool, error) {
+	return read(f, f.pools, "staging config", name)
+}
+
+func (f *fake) PutPool(_ context.Context, c staging.Config) (broker.Pool, bool, error) {
+	p := broker.Pool{Config: c}
+	created, err := put(f, f.pools, c.Name, p, c.Validate(staging.DefaultLimits))
+	return p, created, err
+}
+
+func (f *fake) DeletePool(_ context.Context, name string) error {
+	return remove(f, f.pools, "staging config", name)
+}
+
+func (f *fake) Dependencies(context.Context) []broker.Dependency {
+	return []broker.Dependency{
+		{Name: "consul", Problem: f.down["consul"]},
+		{Name: "nomad", Problem: f.down["nomad"]},
+		{Name: "redis", Problem: f.down["redis"]},
+	}
+}

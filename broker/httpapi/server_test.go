@@ -1,0 +1,386 @@
+package httpapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+const launchBody = `{"image":"demo","zone":"east","user":{"id":"u-1","name":"alice"},"url":"https://example.org","environment":{"K":"V"}}`
+
+func TestLaunch(t *testing.T) {
+	f := newFake()
+	e := newEdge(t, f)
+	got := e.do("POST", "/v1/sessions?wait=30s", launchBody, header("Idempotency-Key", "a key, 100%20"))
+	if got.status != http.StatusCreated || got.header.Get("Location") != "/v1/sessions/gr-1" {
+		t.Fatalf("status %d, Location %q: %s", got.status, got.header.Get("Location"), got.body)
+	}
+	want := broker.LaunchRequest{
+		Launch: staging.Launch{
+			Image: "demo", Zone: "east", User: staging.User{ID: "u-1", Name: "alice"},
+			URL: "https://example.org", Environment: map[string]string{"K": "V"},
+		},
+		IdempotencyKey: "a key, 100%20", Wait: 30 * time.Second,
+	}
+	if diff := cmp.Diff(want, f.last); diff != "" {
+		t.Errorf("the broker was asked for (-want +got):\n%s", diff)
+	}
+	const reply = `{
+		"id":"gr-1","state":"assigned","origin":"staged","zone":"east","image":"demo","staging":"demo-east",
+		"revision":"6f1d0a9c2b7e","user":{"id":"u-1","name":"alice"},"address":"127.0.0.1","ports":{"http":23817},
+		"alloc_id":"a","node_id":"n",
+		"created_at":"2026-11-24T06:20:00Z","ready_at":"2026-11-24T06:20:01Z","assigned_at":"2026-11-24T06:21:00Z",
+		"attempts":[{"step":"staged","zone":"east","outcome":"served"}],
+		"timings_ms":{"claim":0.412,"fence":2,"hook":0,"total":3}}`
+	if diff := cmp.Diff(decoded(t, []byte(reply)), decoded(t, got.body)); diff != "" {
+		t.Errorf("reply (-want +got):\n%s", diff)
+	}
+
+	e.do("POST", "/v1/sessions", launchBody)
+	if f.last.Wait != time.Minute || f.last.IdempotencyKey != "" {
+		t.Errorf("without parameters the broker is asked to wait %s with the key %q", f.last.Wait, f.last.IdempotencyKey)
+	}
+	for _, line := range []string{"alice", "example.org", "secret-claim"} {
+		if strings.Contains(e.log.String(), line) {
+			t.Errorf("the log holds %q of the body", line)
+		}
+	}
+}
+
+func TestLaunchThatIsNotUpYet(t *testing.T) {
+	for _, state := range []staging.State{staging.Pending, staging.Starting} {
+		f := newFake()
+		f.launch = func(context.Context, broker.LaunchRequest) (broker.LaunchResult, error) {
+			s := staging.Session{ID: "gr-2", State: state, Origin: staging.OnDemand, Zone: "east", Image: "demo", CreatedAt: time.Now()}
+			return broker.LaunchResult{Session: s}, nil
+		}
+		got := newEdge(t, f).do("POST", "/v1/sessions?wait=0s", launchBody)
+		if got.status != http.StatusAccepted || got.header.Get("Location") != "/v1/sessions/gr-2" || got.header.Get("Retry-After") != "1" {
+			t.Errorf("%s: status %d, headers %v", state, got.status, got.header)
+		}
+	}
+}
+
+// A client that hangs up must not end a launch that has begun.
+func TestLaunchOutlivesItsClient(t *testing.T) {
+	f := newFake()
+	ctx, hangUp := context.WithCancel(t.Context())
+	f.launch = func(ctx context.Context, _ broker.LaunchRequest) (broker.LaunchResult, error) {
+		hangUp()
+		return broker.LaunchResult{Session: assignedSession()}, ctx.Err()
+	}
+	got := newEdge(t, f).do("POST", "/v1/sessions", launchBody, func(r *http.Request) { *r = *r.WithContext(ctx) })
+	if got.status != http.StatusCreated {
+		t.Errorf("status %d: the launch saw its client hang up", got.status)
+	}
+}
+
+func TestErrorsBecomeProblems(t *testing.T) {
+	attempts := []staging.Attempt{{Step: staging.StepOnDemand, Zone: "east", Outcome: staging.OutcomeFailed, Reason: "no room"}}
+	secret := errors.New("dial tcp 10.1.2.3:8500: secret")
+	tests := []struct {
+		err        error
+		status     int
+		code       string
+		retryAfter string
+		fields     []string
+	}{
+		{&broker.Error{Kind: broker.NotFound}, 404, "not_found", "", nil},
+		{&broker.Error{Kind: broker.InUse}, 409, "in_use", "", nil},
+		{&broker.Error{Kind: broker.SessionBusy, RetryAfter: 1500 * time.Millisecond}, 409, "session_busy", "2", nil},
+		{&broker.Error{Kind: broker.KeyReused}, 422, "idempotency_key_reused", "", nil},
+		{&broker.Error{Kind: broker.KeyInFlight}, 409, "idempotency_key_in_flight", "2", nil},
+		{&broker.Error{Kind: broker.NoCapacity, RetryAfter: time.Minute}, 503, "no_capacity", "60", nil},
+		{&broker.Error{Kind: broker.LaunchFailed}, 503, "launch_failed", "", nil},
+		{&broker.Error{Kind: broker.ConsulUnavailable}, 503, "consul_unavailable", "2", nil},
+		{&broker.Error{Kind: broker.NomadUnavailable}, 503, "nomad_unavailable", "2", nil},
+		{&broker.Error{Kind: broker.RedisUnavailable}, 503, "redis_unavailable", "2", nil},
+		{&broker.Error{Kind: "new_kind"}, 500, "new_kind", "", nil},
+		{fmt.Errorf("launch: %w", staging.Invalid("launch", "zone", "there is no zone %q", "x")), 422, "invalid_field", "", []string{"zone"}},
+		{secret, 500, "internal", "", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.code, func(t *testing.T) {
+			f := newFake()
+			if e, ok := tt.err.(*broker.Error); ok {
+				e.Detail, e.Cause, e.Attempts = "what to do", secret, attempts
+			}
+			f.fail = tt.err
+			e := newEdge(t, f)
+			got := e.do("POST", "/v1/sessions", launchBody, header("X-Request-Id", "req-1"))
+			p := got.expect(t, tt.status, tt.code, tt.fields...)
+			if got.header.Get("Retry-After") != tt.retryAfter {
+				t.Errorf("Retry-After %q, want %q", got.header.Get("Retry-After"), tt.retryAfter)
+			}
+			if _, ok := tt.err.(*broker.Error); ok && (p.Detail != "what to do" || !cmp.Equal(p.Attempts, attempts)) {
+				t.Errorf("detail %q, attempts %v", p.Detail, p.Attempts)
+			}
+			if strings.Contains(string(got.body), "secret") {
+				t.Errorf("the cause reached the caller: %s", got.body)
+			}
+			if p.RequestID != "req-1" || !strings.Contains(e.log.String(), `"request_id":"req-1"`) {
+				t.Errorf("request id %q; log: %s", p.RequestID, e.log)
+			}
+			if tt.status >= 500 && !strings.Contains(e.log.String(), "secret") {
+				t.Errorf("the cause is not in the log: %s", e.log)
+			}
+		})
+	}
+}
+
+func TestPanicIsAnInternalProblem(t *testing.T) {
+	f := newFake()
+	f.launch = func(context.Context, broker.LaunchRequest) (broker.LaunchResult, error) { panic("secret state") }
+	e := newEdge(t, f)
+	got := e.do("POST", "/v1/sessions", launchBody)
+	got.expect(t, 500, "internal")
+	if strings.Contains(string(got.body), "secret") {
+		t.Errorf("the panic reached the caller: %s", got.body)
+	}
+	if log := e.log.String(); !strings.Contains(log, "secret state") || !strings.Contains(log, "server_test.go") {
+		t.Errorf("the log lacks the panic or its stack: %s", log)
+	}
+}
+
+func TestSessions(t *testing.T) {
+	f := newFake()
+	e := newEdge(t, f)
+	if got := e.do("GET", "/v1/sessions", ""); string(got.body) != `{"items":[]}`+"\n" {
+		t.Errorf("none: %s", got.body)
+	}
+	f.sessions["gr-1"] = assignedSession()
+	f.sessions["gr-2"] = staging.Session{ID: "gr-2", State: staging.Pending, Origin: staging.Staged, Zone: "east", Image: "demo", CreatedAt: time.Now()}
+	for _, path := range []string{"/v1/sessions", "/v1/sessions/gr-1"} {
+		got := e.do("GET", path, "")
+		if got.status != 200 || !strings.Contains(string(got.body), `"http":23817`) || strings.Contains(string(got.body), "secret-claim") {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+	if got := e.do("DELETE", "/v1/sessions/gr-1", ""); got.status != 204 || len(got.body) != 0 {
+		t.Errorf("delete: %d %s", got.status, got.body)
+	}
+	e.do("DELETE", "/v1/sessions/gr-1", "").expect(t, 404, "not_found")
+}
+
+func TestResources(t *testing.T) {
+	tests := []struct{ path, body, item string }{
+		{
+			"/v1/zones/east", `{"name":"east","region":"eu","datacenters":["dc1"],"node_pool":"gpu","namespace":"n"}`,
+			`{"name":"east","region":"eu","datacenters":["dc1"],"node_pool":"gpu","namespace":"n"}`,
+		},
+		{
+			"/v1/images/demo", `{"jobspec":"job","variables":{"a":"b"},"exec_config":{"assign":{"task":"t","cmd":["/bin/x"],"environment":{"K":"V"},"workdir":"/","timeout":"5s"}}}`,
+			`{"name":"demo","jobspec":"job","variables":{"a":"b"},"exec_config":{"assign":{"task":"t","cmd":["/bin/x"],"environment":{"K":"V"},"workdir":"/","timeout":"5s"}}}`,
+		},
+		{"/v1/images/bare", `{"jobspec":"job"}`, `{"name":"bare","jobspec":"job"}`},
+		{
+			"/v1/staging/p", `{"zone":"east","image":"demo","desired_sessions":3,"expiration":"24h"}`,
+			`{"name":"p","zone":"east","image":"demo","desired_sessions":3,"expiration":"24h0m0s","current_sessions":0,"ready_sessions":0,"conditions":[]}`,
+		},
+		{
+			"/v1/staging/q", `{"zone":"east","image":"demo","desired_sessions":0}`,
+			`{"name":"q","zone":"east","image":"demo","desired_sessions":0,"current_sessions":0,"ready_sessions":0,"conditions":[]}`,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.path, func(t *testing.T) {
+			e := newEdge(t, newFake())
+			e.do("GET", tt.path, "").expect(t, 404, "not_found")
+			list := tt.path[:strings.LastIndex(tt.path, "/")]
+			if got := e.do("GET", list, ""); string(got.body) != `{"items":[]}`+"\n" {
+				t.Errorf("none: %s", got.body)
+			}
+			if got := e.do("PUT", tt.path, tt.body); got.status != 201 || got.header.Get("Location") != tt.path {
+				t.Errorf("create: %d, Location %q: %s", got.status, got.header.Get("Location"), got.body)
+			}
+			want := decoded(t, []byte(tt.item))
+			again := e.do("PUT", tt.path, tt.body)
+			if diff := cmp.Diff(want, decoded(t, again.body)); again.status != 200 || diff != "" {
+				t.Errorf("replace: %d (-want +got):\n%s", again.status, diff)
+			}
+			if diff := cmp.Diff(want, decoded(t, e.do("GET", tt.path, "").body)); diff != "" {
+				t.Errorf("read (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(map[string]any{"items": []any{want}}, decoded(t, e.do("GET", list, "").body)); diff != "" {
+				t.Errorf("list (-want +got):\n%s", diff)
+			}
+			if got := e.do("DELETE", tt.path, ""); got.status != 204 {
+				t.Errorf("delete: %d %s", got.status, got.body)
+			}
+			e.do("GET", tt.path, "").expect(t, 404, "not_found")
+		})
+	}
+}
+
+func TestPoolWithConditions(t *testing.T) {
+	f := newFake()
+	f.pools["p"] = broker.Pool{
+		Config:  staging.Config{Name: "p", Zone: "east", Image: "demo", DesiredSessions: 3},
+		Current: 2, Ready: 1,
+		Conditions: []staging.Condition{{Type: staging.CapacityExhausted, Message: "no memory", Since: time.Now()}},
+	}
+	var p httpapi.StagingPool
+	got := newEdge(t, f).do("GET", "/v1/staging/p", "")
+	if err := json.Unmarshal(got.body, &p); err != nil {
+		t.Fatal(err)
+	}
+	if p.CurrentSessions != 2 || p.ReadySessions != 1 || p.Conditions[0].Type != staging.CapacityExhausted {
+		t.Errorf("got %s", got.body)
+	}
+}
+
+func TestToken(t *testing.T) {
+	e := newEdge(t, newFake(), func(o *httpapi.Options) { o.Token = "open sesame" })
+	for _, tt := range []struct {
+		path, given string
+		status      int
+	}{
+		{"/v1/sessions", "", 401},
+		{"/v1/sessions", "Bearer wrong", 401},
+		{"/v1/sessions", "Basic open sesame", 401},
+		{"/v1/sessions", "Bearer", 401},
+		{"/v1/nothing", "", 401},
+		{"/v1/openapi.yaml", "", 401},
+		{"/v1/sessions", "Bearer open sesame", 200},
+		{"/v1/sessions", "bearer open sesame", 200},
+		{"/v1/health/live", "", 200},
+		{"/v1/health/ready", "", 200},
+		{"/metrics", "", 200},
+	} {
+		var adjust []func(*http.Request)
+		if tt.given != "" {
+			adjust = append(adjust, header("Authorization", tt.given))
+		}
+		got := e.do("GET", tt.path, "", adjust...)
+		if got.status != tt.status {
+			t.Errorf("%s with %q: %d, want %d", tt.path, tt.given, got.status, tt.status)
+		}
+		if got.status == 401 {
+			got.expect(t, 401, "unauthorized")
+			if got.header.Get("WWW-Authenticate") == "" {
+				t.Errorf("%s: no WWW-Authenticate", tt.path)
+			}
+		}
+	}
+	if strings.Contains(e.log.String(), "sesame") {
+		t.Errorf("the log holds the token: %s", e.log)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	f := newFake()
+	draining := false
+	e := newEdge(t, f, func(o *httpapi.Options) { o.Draining = func() bool { return draining } })
+	if got := e.do("GET", "/v1/health/ready", ""); got.status != 200 || strings.Contains(string(got.body), "unavailable") {
+		t.Errorf("all well: %d %s", got.status, got.body)
+	}
+	f.down = map[string]string{"nomad": "does not answer"}
+	got := e.do("GET", "/v1/health/ready", "")
+	if got.status != 503 || !strings.Contains(string(got.body), `{"name":"nomad","problem":"does not answer","status":"unavailable"}`) {
+		t.Errorf("nomad down: %d %s", got.status, got.body)
+	}
+	if got := e.do("GET", "/v1/health/live", ""); got.status != 200 || string(got.body) != `{"status":"ok"}`+"\n" {
+		t.Errorf("live: %d %s", got.status, got.body)
+	}
+	f.down, draining = nil, true
+	if got := e.do("GET", "/v1/health/ready", ""); got.status != 503 {
+		t.Errorf("draining: %d %s", got.status, got.body)
+	}
+}
+
+func TestRequestID(t *testing.T) {
+	e := newEdge(t, newFake())
+	if got := e.do("GET", "/v1/zones", "", header("X-Request-Id", "mine:1.2-3_4")); got.header.Get("X-Request-Id") != "mine:1.2-3_4" {
+		t.Errorf("a sane id became %q", got.header.Get("X-Request-Id"))
+	}
+	for _, id := range []string{"a b", "ü", "\"x\"", strings.Repeat("x", 129)} {
+		if got := e.do("GET", "/v1/zones", "", header("X-Request-Id", id)); got.header.Get("X-Request-Id") == id {
+			t.Errorf("%q was taken over", id)
+		}
+	}
+	if n := strings.Count(e.log.String(), "\n"); n != 5 {
+		t.Errorf("%d lines of log for 5 requests", n)
+	}
+}
+
+func TestMetricsAndContractAreServed(t *testing.T) {
+	e := newEdge(t, newFake())
+	e.do("GET", "/v1/zones/none", "")
+	e.do("GET", "/no/such/path", "")
+	e.do("BREW", "/v1/zones", "")
+	got := e.do("GET", "/metrics", "")
+	for _, line := range []string{
+		`greenroom_http_requests_total{code="404",method="GET",route="/v1/zones/:name"} 1`,
+		`greenroom_http_requests_total{code="404",method="GET",route="unmatched"} 1`,
+		`greenroom_http_requests_total{code="405",method="other",route="unmatched"} 1`,
+		`greenroom_http_request_duration_seconds_count{method="GET",route="/v1/zones/:name"} 1`,
+	} {
+		if !strings.Contains(string(got.body), line) {
+			t.Errorf("/metrics lacks %s in:\n%s", line, got.body)
+		}
+	}
+	want, err := os.ReadFile("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := e.do("GET", "/v1/openapi.yaml", ""); got.status != 200 || string(got.body) != string(want) {
+		t.Errorf("the contract is not served as it is written: %d, %d bytes", got.status, len(got.body))
+	}
+}
+
+func TestServerIsBounded(t *testing.T) {
+	s := httpapi.NewServer("127.0.0.1:0", http.NotFoundHandler())
+	if s.ReadHeaderTimeout == 0 || s.ReadTimeout == 0 || s.IdleTimeout == 0 || s.MaxHeaderBytes == 0 {
+		t.Errorf("a bound is missing: %+v", s)
+	}
+	if s.WriteTimeout <= broker.MaxWait+staging.MaxHookTimeout {
+		t.Errorf("an answer may take %s, which a launch may need", s.WriteTimeout)
+	}
+}
+
+// Over a real connection: a request whose handler takes longer than the read
+// timeout is answered all the same.
+func TestReadTimeoutDoesNotEndALongLaunch(t *testing.T) {
+	f := newFake()
+	release := make(chan struct{})
+	f.launch = func(context.Context, broker.LaunchRequest) (broker.LaunchResult, error) {
+		<-release
+		return broker.LaunchResult{Session: assignedSession()}, nil
+	}
+	e := newEdge(t, f)
+	s := httptest.NewUnstartedServer(e.handler)
+	s.Config.ReadTimeout = 50 * time.Millisecond
+	s.Start()
+	defer s.Close()
+	time.AfterFunc(4*s.Config.ReadTimeout, func() { close(release) })
+	resp, err := http.Post(s.URL+"/v1/sessions", "application/json", strings.NewReader(launchBody))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+}
+
+func decoded(t *testing.T, b []byte) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(b, &v); err != nil {
+		t.Fatalf("%v: %s", err, b)
+	}
+	return v
+}
