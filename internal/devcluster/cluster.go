@@ -67,7 +67,7 @@ type Cluster struct {
 const startTimeout = 90 * time.Second
 
 // stopGrace is how long a server gets to end by itself.
-const stopGrace = 3 * time.Second
+const stopGrace = 2 * time.Second
 
 var errStartTimeout = fmt.Errorf("no answer within %v", startTimeout)
 
@@ -86,6 +86,9 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	sweepStale(ctx)
 	c := &Cluster{docker: o.Docker}
 	if err := c.prepare(o); err != nil {
+		if c.temporary {
+			err = errors.Join(err, os.RemoveAll(c.Dir))
+		}
 		c.closeFiles()
 		return nil, err
 	}
@@ -122,11 +125,7 @@ func (c *Cluster) prepare(o Options) error {
 		return err
 	}
 	c.Dir = dir
-	c.dirLock, err = tryLock(filepath.Join(dir, lockName))
-	if errors.Is(err, errLocked) {
-		return fmt.Errorf("the directory %s is in use by another running cluster", dir)
-	}
-	if err != nil {
+	if err := c.lockDir(); err != nil {
 		return err
 	}
 	blocks := smallBlocks
@@ -147,6 +146,26 @@ func (c *Cluster) prepare(o Options) error {
 }
 
 const lockName = "lock"
+
+// lockDir makes the directory ours until closeFiles. In a temporary one the
+// lock appears under its name only once it is held: a sweep takes one that is
+// there and not held for a dead cluster's.
+func (c *Cluster) lockDir() error {
+	path := filepath.Join(c.Dir, lockName)
+	if c.temporary {
+		var err error
+		if c.dirLock, err = tryLock(path + ".new"); err != nil {
+			return err
+		}
+		return os.Rename(path+".new", path)
+	}
+	var err error
+	c.dirLock, err = tryLock(path)
+	if errors.Is(err, errLocked) {
+		return fmt.Errorf("the directory %s is in use by another running cluster", c.Dir)
+	}
+	return err
+}
 
 // startAll brings the servers up: Consul and its agents, Redis and the Nomad
 // server side by side, then the Nomad clients, which look for Consul once as they start and

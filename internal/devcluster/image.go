@@ -169,6 +169,13 @@ func staticBusybox() ([]byte, error) {
 	return content, nil
 }
 
+// CheckBusybox returns nil when the demo image's shell can be made, else an
+// error that says what to install.
+func CheckBusybox() error {
+	_, err := staticBusybox()
+	return err
+}
+
 func shortHash(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:6])

@@ -1,11 +1,13 @@
 package devcluster_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -142,4 +144,49 @@ func execute(t *testing.T, client *api.Client, alloc *api.Allocation, stdin stri
 		t.Fatalf("exec %v: %v: %s", argv, err, out.String())
 	}
 	return code, out.String()
+}
+
+// put stores a value in Consul.
+func put(t *testing.T, url, value string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, strings.NewReader(value))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("PUT %s: %s", url, resp.Status)
+	}
+}
+
+// redisCommand sends one inline command and returns the first line of the answer.
+func redisCommand(t *testing.T, c *devcluster.Cluster, command string) string {
+	t.Helper()
+	line, err := redisAsk(c, command, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return line
+}
+
+func redisAsk(c *devcluster.Cluster, command string, timeout time.Duration) (string, error) {
+	conn, err := net.DialTimeout("tcp", c.RedisAddr, timeout)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return "", err
+	}
+	if _, err := fmt.Fprintf(conn, "%s\r\n", command); err != nil {
+		return "", err
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	return strings.TrimSpace(line), err
 }

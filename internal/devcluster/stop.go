@@ -2,7 +2,6 @@ package devcluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,12 +10,13 @@ import (
 	"time"
 )
 
-// Bounds of a stop's parts; together they stay below the 15 s within which a
-// cluster promises to be gone.
+// Bounds of a stop's parts; with stopGrace in between they stay below the 15 s
+// within which a cluster promises to be gone. Docker ends about three
+// containers a second on a small machine; the scrub is for those that remain.
 const (
-	endSessionsTimeout = 6 * time.Second
-	scrubTimeout       = 4 * time.Second
-	// registerers bounds how many jobs are deregistered at a time.
+	endSessionsTimeout = 7 * time.Second
+	scrubTimeout       = 5 * time.Second
+	// deregisterers bounds how many jobs are deregistered at a time.
 	deregisterers = 16
 )
 
@@ -38,14 +38,14 @@ func (c *Cluster) stop() error {
 		}
 		c.endSessions(ctx)
 	}
-	stop := func(p *Process) error { p.stop(stopGrace); return nil }
-	_ = together(c.NomadClients, stop)
-	_ = together(c.heads(), stop)
+	_ = together(c.Processes(), func(p *Process) error { p.stop(stopGrace); return nil })
 	ctx, cancel := context.WithTimeout(ctx, scrubTimeout)
 	defer cancel()
 	err := scrub(ctx, c.Dir, c.docker)
-	if c.temporary {
-		err = errors.Join(err, os.RemoveAll(c.Dir))
+	// Where something could not be removed, the directory stays for the next
+	// Start to try again.
+	if err == nil && c.temporary {
+		err = os.RemoveAll(c.Dir)
 	}
 	c.closeFiles()
 	return err

@@ -1,6 +1,12 @@
-// Command setup is what `make setup` runs: it looks up Nomad and Consul, and
-// builds and caches them where no supported version is on PATH. It prints only
-// what takes long or fails.
+// Command setup is what `make setup` runs: it makes the machine ready for
+// `make dev` and `make test`. As root on Debian it installs what is missing and
+// starts a Docker daemon where none answers; everywhere it looks up Nomad and
+// Consul, and builds and caches them where no supported version is on PATH.
+//
+// It promises to leave alone what is there already, to stop nothing, to be
+// quiet when there is nothing to do, and to say what to install where it may
+// not. Docker is worth having and not needed: without it sessions are plain
+// processes. Under CI=true a missing Docker is an error.
 package main
 
 import (
@@ -15,10 +21,23 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := devcluster.Prepare(ctx, os.Stderr); err != nil {
+	err := setup(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "setup:", err)
-		stop()
 		os.Exit(1)
 	}
+}
+
+func setup(ctx context.Context) error {
+	if err := install(ctx, missing(ctx)); err != nil {
+		return err
+	}
+	if err := docker(ctx); err != nil {
+		if os.Getenv("CI") == "true" {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "setup: going on without Docker: %v\n", err)
+	}
+	return devcluster.Prepare(ctx, os.Stderr)
 }

@@ -1,0 +1,33 @@
+# greenroom: `make dev` runs it all on this machine, `make test` tests it all.
+
+# Arguments for `make dev`, for example: make dev ARGS="--driver mock --desired 20"
+ARGS ?=
+# Packages for `make test`.
+PACKAGES ?= ./...
+
+.PHONY: help setup dev test lint build generate clean
+
+help: ## Show this help
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## Install and build what dev and test need (as root on Debian; else says what is missing)
+	@go run -buildvcs=false ./internal/devcluster/setup
+
+dev: setup build ## Run Nomad, Consul, Redis, a scaler and a broker here, with two zones of demo sessions
+	@bin/greenroom dev $(ARGS)
+
+test: setup build ## Run every test, against real servers
+	go test -count=1 -p 2 -timeout 40m $(PACKAGES)
+
+lint: ## Check formatting, vet, static analysis, the packages' arrows and generated code
+	@go run -buildvcs=false ./internal/lint
+
+# Static programs: the demo session's image holds no library.
+build: ## Build bin/greenroom and bin/demo-session
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -o bin/ ./cmd/...
+
+generate: ## Write the generated code anew
+	go generate ./...
+
+clean: ## Remove what build made
+	rm -rf bin

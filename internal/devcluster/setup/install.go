@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/devcluster"
+)
+
+// installTimeout bounds one call of apt-get.
+const installTimeout = 10 * time.Minute
+
+// missing lists the Debian packages of what is not there.
+func missing(ctx context.Context) []string {
+	var packages []string
+	if !onPath("redis-server") {
+		packages = append(packages, "redis-server")
+	}
+	if devcluster.DockerAvailable(ctx) != nil {
+		if !onPath("docker") || !onPath("dockerd") {
+			packages = append(packages, "docker.io")
+		}
+		if !onPath("iptables") {
+			packages = append(packages, "iptables")
+		}
+	}
+	if devcluster.CheckBusybox() != nil {
+		packages = append(packages, "busybox-static")
+	}
+	return packages
+}
+
+func onPath(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
+}
+
+// install installs the packages where we may, and else only tells which ones:
+// whoever needs one that is not there says so.
+func install(ctx context.Context, packages []string) error {
+	if len(packages) == 0 {
+		return nil
+	}
+	if os.Getuid() != 0 || !onPath("apt-get") {
+		fmt.Fprintf(os.Stderr, "setup: not installed, and not ours to install: %s\n", strings.Join(packages, " "))
+		return nil
+	}
+	fmt.Fprintf(os.Stderr, "setup: installing %s\n", strings.Join(packages, " "))
+	allow, err := denyServices()
+	if err != nil {
+		return err
+	}
+	err = aptGet(ctx, "update")
+	if err == nil {
+		err = aptGet(ctx, append([]string{"install", "--yes", "--no-install-recommends"}, packages...)...)
+	}
+	return errors.Join(err, allow())
+}
+
+func aptGet(ctx context.Context, args ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, installTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-qq"}, args...)...)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// policy is Debian's way to ask whether a package may start its service.
+const policy = "/usr/sbin/policy-rc.d"
+
+// denyServices keeps the packages from starting services of their own, a Redis
+// on its usual port above all, until the returned function is called. A policy
+// that is there already stays as it is.
+func denyServices() (allow func() error, err error) {
+	f, err := os.OpenFile(policy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if errors.Is(err, os.ErrExist) {
+		return func() error { return nil }, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	allow = func() error { return os.Remove(policy) }
+	_, err = f.WriteString("#!/bin/sh\nexit 101\n")
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, errors.Join(err, allow())
+	}
+	return allow, nil
+}
