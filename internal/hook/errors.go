@@ -46,7 +46,8 @@ func (e *UnknownError) Error() string {
 // Unwrap gives the cause.
 func (e *UnknownError) Unwrap() error { return e.Cause }
 
-var errShellEnded = errors.New("the session's /bin/sh ended before it read anything")
+// errNoProof: see ExitSuccess.
+var errNoProof = errors.New("exit code 0 was reported, which the hook's script never gives")
 
 // maxLastLine bounds a line that goes into an error, a log line and an attempt's reason.
 const maxLastLine = 300

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -9,8 +10,8 @@ import (
 )
 
 // Execer runs a command in a session, as Nomad's alloc exec does. Its error
-// says that the exit code is not known. It must return soon after ctx is done,
-// and may still be reading stdin then, but not for ever.
+// says that the exit code is not known. It must return soon after ctx is done.
+// It may still be reading stdin then: the Runner sees to it that the read ends.
 type Execer interface {
 	Exec(ctx context.Context, session staging.Session, task string, cmd []string,
 		stdin io.Reader, stdout, stderr io.Writer) (exitCode int, err error)
@@ -24,18 +25,30 @@ type Runner struct {
 
 // Result is what is known of a hook that was handed over, also of one that failed.
 type Result struct {
+	// ExitCode is the command's, where it is known.
 	ExitCode int
 	// Stdout and Stderr are the ends of what it wrote, TailBytes at most.
 	Stdout, Stderr string
 	// Duration is from the call to the exit code, or to the error.
 	Duration time.Duration
+	// Armings is how many shells were asked for; more than 1 is a sign of a
+	// Docker that is slow to start them.
+	Armings int
 }
 
 // shell is the whole argument vector that Nomad sees. Nothing of the user's
 // may ever join it: Nomad writes exec command lines to its log.
 var shell = []string{"/bin/sh"}
 
+// maxArming bounds how often a shell is asked for that Nomad says has ended
+// before it said a word; see ExitSuccess.
+const maxArming = 10
+
 // Run runs a hook in the session, bounded by the hook's own deadline and ctx.
+//
+// It first has the shell say that it is there, and only then hands the script
+// over. A shell that never says so has been given nothing of the user's, and
+// another one is asked for.
 //
 // The error is nil, or a *staging.InvalidError (it cannot be written as a
 // script) or *NotStartedError, after both of which the session is unused; or a
@@ -47,25 +60,57 @@ func (r Runner) Run(ctx context.Context, session staging.Session, h staging.Hook
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.Deadline())
 	defer cancel()
-
 	start := time.Now()
-	in := &feed{rest: script}
-	var stdout, stderr tail
-	code, err := r.Exec.Exec(ctx, session, h.Task, shell, in, &stdout, &stderr)
-	// From here on nothing more is handed over, whoever still holds the reader.
-	fed := in.close()
+	for arming := 1; ; arming++ {
+		result, fed, err := r.once(ctx, session, h.Task, script)
+		result.Duration, result.Armings = time.Since(start), arming
+		if !fed && err == nil && result.ExitCode == 0 && arming < maxArming && pause(ctx) {
+			continue
+		}
+		if err = verdict(result, fed, err); err == nil {
+			result.ExitCode = 0
+		}
+		return result, err
+	}
+}
 
-	result := Result{ExitCode: code, Stdout: stdout.String(), Stderr: stderr.String(), Duration: time.Since(start)}
+// once asks for one shell and hands it the script when it is there; fed is
+// whether any of the script was taken.
+func (r Runner) once(ctx context.Context, session staging.Session, task string, script []byte) (result Result, fed bool, err error) {
+	in := newFeed(script)
+	// The library may be blocked in a read when the call has returned: the feed
+	// must be closed whatever happens, and from then on hands over nothing.
+	defer in.close()
+	stdout := &greeted{onGreeting: in.release}
+	var stderr tail
+	code, err := r.Exec.Exec(ctx, session, task, shell, in, stdout, &stderr)
+	fed = in.close()
+	return Result{ExitCode: code, Stdout: stdout.String(), Stderr: stderr.String()}, fed, err
+}
+
+func verdict(r Result, fed bool, err error) error {
 	switch {
 	case err != nil && !fed:
-		return result, &NotStartedError{Cause: err}
-	case err != nil:
-		return result, &UnknownError{Cause: err}
+		return &NotStartedError{Cause: err}
 	case !fed:
-		// A shell that ended without having been given anything ran nothing.
-		return result, &NotStartedError{Cause: errShellEnded}
-	case code != 0:
-		return result, &FailedError{ExitCode: code, LastLine: lastLine(result)}
+		return &NotStartedError{Cause: fmt.Errorf("the session's /bin/sh ended with exit code %d before it said a word: %s", r.ExitCode, lastLine(r))}
+	case err != nil:
+		return &UnknownError{Cause: err}
+	case r.ExitCode == ExitSuccess:
+		return nil
+	case r.ExitCode == 0:
+		return &UnknownError{Cause: errNoProof}
 	}
-	return result, nil
+	return &FailedError{ExitCode: r.ExitCode, LastLine: lastLine(r)}
+}
+
+// pause waits a moment before the next shell, and reports whether there is
+// time for one.
+func pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(20 * time.Millisecond):
+		return true
+	}
 }

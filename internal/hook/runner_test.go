@@ -48,7 +48,7 @@ func TestRunSucceeds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if result.Stdout != secret || result.Stderr != "warn\n" || result.ExitCode != 0 || result.Duration <= 0 {
+	if result.Stdout != secret || result.Stderr != "warn\n" || result.ExitCode != 0 || result.Armings != 1 || result.Duration <= 0 {
 		t.Errorf("got %+v", result)
 	}
 	if strings.Join(argv, " ") != "/bin/sh" {
@@ -65,14 +65,17 @@ func TestRunTellsHowFarItGot(t *testing.T) {
 		want func(error) bool
 	}{
 		{
-			"failed", staging.Hook{Cmd: []string{"/bin/sh", "-c", "echo one >&2; echo two >&2; exit 3"}}, local,
+			"failed",
+			staging.Hook{Cmd: []string{"/bin/sh", "-c", "echo one >&2; echo two >&2; exit 3"}},
+			local,
 			func(err error) bool {
 				var e *hook.FailedError
 				return errors.As(err, &e) && e.ExitCode == 3 && e.LastLine == "two"
 			},
 		},
 		{
-			"not connected", staging.Hook{Cmd: []string{"true"}},
+			"not connected",
+			staging.Hook{Cmd: []string{"true"}},
 			func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error) { return -2, lost },
 			func(err error) bool {
 				var e *hook.NotStartedError
@@ -80,8 +83,22 @@ func TestRunTellsHowFarItGot(t *testing.T) {
 			},
 		},
 		{
-			"lost after the first byte", staging.Hook{Cmd: []string{"true"}},
+			"lost before the shell was up",
+			staging.Hook{Cmd: []string{"true"}},
 			func(_ context.Context, _ []string, stdin io.Reader, _, _ io.Writer) (int, error) {
+				_, _ = stdin.Read(make([]byte, 100))
+				return -2, lost
+			},
+			func(err error) bool {
+				var e *hook.NotStartedError
+				return errors.As(err, &e) && errors.Is(err, lost)
+			},
+		},
+		{
+			"lost after the first byte",
+			staging.Hook{Cmd: []string{"true"}},
+			func(_ context.Context, _ []string, stdin io.Reader, stdout, _ io.Writer) (int, error) {
+				greet(stdin, stdout)
 				_, _ = stdin.Read(make([]byte, 1))
 				return -2, lost
 			},
@@ -91,8 +108,23 @@ func TestRunTellsHowFarItGot(t *testing.T) {
 			},
 		},
 		{
-			"out of time", staging.Hook{Cmd: []string{"true"}, Timeout: staging.Duration(time.Millisecond)},
-			func(ctx context.Context, _ []string, stdin io.Reader, _, _ io.Writer) (int, error) {
+			"a success that nothing proves",
+			staging.Hook{Cmd: []string{"true"}},
+			func(_ context.Context, _ []string, stdin io.Reader, stdout, _ io.Writer) (int, error) {
+				greet(stdin, stdout)
+				_, _ = stdin.Read(make([]byte, 1))
+				return 0, nil
+			},
+			func(err error) bool {
+				var e *hook.UnknownError
+				return errors.As(err, &e)
+			},
+		},
+		{
+			"out of time",
+			staging.Hook{Cmd: []string{"true"}, Timeout: staging.Duration(time.Millisecond)},
+			func(ctx context.Context, _ []string, stdin io.Reader, stdout, _ io.Writer) (int, error) {
+				greet(stdin, stdout)
 				_, _ = io.ReadAll(stdin)
 				<-ctx.Done()
 				return -2, ctx.Err()
@@ -103,7 +135,17 @@ func TestRunTellsHowFarItGot(t *testing.T) {
 			},
 		},
 		{
-			"a shell that reads nothing", staging.Hook{Cmd: []string{"true"}},
+			"no shell",
+			staging.Hook{Cmd: []string{"true"}},
+			func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error) { return 127, nil },
+			func(err error) bool {
+				var e *hook.NotStartedError
+				return errors.As(err, &e) && strings.Contains(err.Error(), "127")
+			},
+		},
+		{
+			"shells that never come up",
+			staging.Hook{Cmd: []string{"true"}},
 			func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error) { return 0, nil },
 			func(err error) bool {
 				var e *hook.NotStartedError
@@ -111,7 +153,9 @@ func TestRunTellsHowFarItGot(t *testing.T) {
 			},
 		},
 		{
-			"cannot be written", staging.Hook{Cmd: []string{"\x00"}}, nil,
+			"cannot be written",
+			staging.Hook{Cmd: []string{"\x00"}},
+			nil,
 			func(err error) bool {
 				var e *staging.InvalidError
 				return errors.As(err, &e)
@@ -125,6 +169,30 @@ func TestRunTellsHowFarItGot(t *testing.T) {
 				t.Fatalf("got %T: %v", err, err)
 			}
 		})
+	}
+}
+
+// greet reads what the shell is asked first and answers it, in two pieces.
+func greet(stdin io.Reader, stdout io.Writer) {
+	b := make([]byte, 100)
+	n, _ := stdin.Read(b)
+	_, _ = stdout.Write(b[len("echo "):8])
+	_, _ = stdout.Write(b[8:n])
+}
+
+// Nomad's docker driver may say that a shell has ended, with exit code 0, when
+// it has not begun. Nothing was handed over, so another is asked for.
+func TestAnotherShellIsAskedFor(t *testing.T) {
+	asked := 0
+	r := hook.Runner{Exec: execFunc(func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+		if asked++; asked < 3 {
+			return 0, nil
+		}
+		return local(ctx, cmd, stdin, stdout, stderr)
+	})}
+	result, err := r.Run(t.Context(), staging.Session{}, staging.Hook{Cmd: []string{"/bin/sh", "-c", "echo done"}}, nil)
+	if err != nil || asked != 3 || result.Armings != 3 || result.Stdout != "done\n" {
+		t.Fatalf("%+v, %v", result, err)
 	}
 }
 

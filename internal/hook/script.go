@@ -11,9 +11,20 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// ExitWorkdir is the exit code of a hook whose working directory is not there.
-// 127 is the shell's own code for a program that is not there.
-const ExitWorkdir = 126
+// Exit codes of the script.
+const (
+	// ExitSuccess says that the command ran and its exit code was 0. It is not
+	// 0 itself, because 0 proves nothing: Nomad's docker driver (1.10.5) asks
+	// Docker for the exit code right after it has asked for the start, and when
+	// Docker has not started the shell yet it is told "not running, 0" and
+	// passes that on. A success has to be something that only the script says.
+	ExitSuccess = 86
+	// exitOther stands for a command's own 86.
+	exitOther = 87
+	// ExitWorkdir says that the working directory is not there. 127 is the
+	// shell's own code for a program that is not there.
+	ExitWorkdir = 126
+)
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
@@ -26,7 +37,7 @@ var shellOwned = map[string]bool{
 	"EPOCHSECONDS": true, "EPOCHREALTIME": true, "BASHPID": true,
 	"SRANDOM": true, "BASH_ARGV0": true, "BASH_SUBSHELL": true,
 	"BASH_COMMAND": true, "HISTCMD": true, "COMP_WORDBREAKS": true,
-	"PWD": true, "OLDPWD": true, "_": true,
+	"PWD": true, "OLDPWD": true, "_": true, "greenroom_status": true,
 }
 
 // Script is what /bin/sh is fed to run a hook: the same hook and variables
@@ -35,9 +46,9 @@ var shellOwned = map[string]bool{
 //
 // The whole script is one brace group. A shell reads a group to its end before
 // it runs any of it, so a script that is cut short by a broken connection is a
-// syntax error instead of half a command. The command replaces the shell, which
-// makes its exit code the hook's, and reads /dev/null, so that it can never
-// swallow the script.
+// syntax error instead of half a command. The command reads /dev/null, so that
+// it can never swallow the script. The script's exit code is the command's, but
+// ExitSuccess for 0.
 //
 // A value that no environment or argument can carry (a NUL byte), or a name
 // that a shell keeps for itself, is a *staging.InvalidError.
@@ -58,12 +69,14 @@ func Script(h staging.Hook, vars map[string]string) ([]byte, error) {
 	for _, k := range slices.Sorted(maps.Keys(env)) {
 		fmt.Fprintf(&b, "export %s=%s\n", k, quote(env[k]))
 	}
-	b.WriteString("exec")
+	b.WriteString("( exec")
 	for _, arg := range h.Cmd {
 		b.WriteByte(' ')
 		b.WriteString(quote(arg))
 	}
-	b.WriteString(" </dev/null\n}\n")
+	b.WriteString(" ) </dev/null\n")
+	fmt.Fprintf(&b, "greenroom_status=$?\ncase $greenroom_status in\n0) exit %d ;;\n%d) exit %d ;;\nesac\nexit $greenroom_status\n}\n",
+		ExitSuccess, ExitSuccess, exitOther)
 	return b.Bytes(), nil
 }
 

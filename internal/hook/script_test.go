@@ -61,7 +61,8 @@ func run(t testing.TB, shell []string, script []byte, env ...string) (stdout, st
 // roundTrip checks that a variable and an argument come out as they went in.
 func roundTrip(t interface {
 	testing.TB
-}, shell []string, value string) {
+}, shell []string, value string,
+) {
 	t.Helper()
 	h := staging.Hook{
 		Cmd:         []string{"/bin/sh", "-c", `printf '%s|%s|%s.' "$GREENROOM_USER_NAME" "$1" "$(cat)"`, "sh", value},
@@ -72,7 +73,7 @@ func roundTrip(t interface {
 		t.Fatalf("Script(%q): %v", value, err)
 	}
 	stdout, stderr, code := run(t, shell, script)
-	if want := value + "|" + value + "|."; stdout != want || code != 0 || stderr != "" {
+	if want := value + "|" + value + "|."; stdout != want || code != hook.ExitSuccess || stderr != "" {
 		t.Fatalf("%q came out as %q, exit code %d, stderr %q", value, stdout, code, stderr)
 	}
 }
@@ -103,7 +104,7 @@ func TestScriptCarriesAnythingProperty(t *testing.T) {
 					r.Fatal(err)
 				}
 				stdout, stderr, code := run(t, shell, script)
-				if stdout != v+"|"+v+"." || code != 0 || stderr != "" {
+				if stdout != v+"|"+v+"." || code != hook.ExitSuccess || stderr != "" {
 					r.Fatalf("%q came out as %q, exit code %d, stderr %q", v, stdout, code, stderr)
 				}
 			})
@@ -131,7 +132,8 @@ func TestScriptIsDeterministicAndOrdered(t *testing.T) {
 		Environment: map[string]string{"B": "hook", "A": "hook"},
 		Workdir:     "/srv/a b",
 	}
-	want := "{\ncd '/srv/a b' || exit 126\nexport A='hook'\nexport B='launch'\nexport C='1'\nexec '/opt/assign' 'it'\\''s' </dev/null\n}\n"
+	want := "{\ncd '/srv/a b' || exit 126\nexport A='hook'\nexport B='launch'\nexport C='1'\n( exec '/opt/assign' 'it'\\''s' ) </dev/null\n" +
+		"greenroom_status=$?\ncase $greenroom_status in\n0) exit 86 ;;\n86) exit 87 ;;\nesac\nexit $greenroom_status\n}\n"
 	for range 20 {
 		script, err := hook.Script(h, map[string]string{"C": "1", "B": "launch"})
 		if err != nil {
@@ -153,15 +155,17 @@ func TestScriptExitCodes(t *testing.T) {
 		hook staging.Hook
 		code int
 	}{
-		{"ok", staging.Hook{Cmd: []string{"true"}}, 0},
+		{"ok", staging.Hook{Cmd: []string{"true"}}, hook.ExitSuccess},
 		{"its own code", staging.Hook{Cmd: []string{"/bin/sh", "-c", "exit 42"}}, 42},
 		{"no such program", staging.Hook{Cmd: []string{"/does/not/exist"}}, 127},
 		{"not on PATH", staging.Hook{Cmd: []string{"greenroom-no-such-program"}}, 127},
 		{"no such directory", staging.Hook{Cmd: []string{"true"}, Workdir: "/does/not/exist"}, hook.ExitWorkdir},
-		{"workdir", staging.Hook{Cmd: []string{"test", "-d", "-odd"}, Workdir: dir}, 0},
+		{"workdir", staging.Hook{Cmd: []string{"test", "-d", "-odd"}, Workdir: dir}, hook.ExitSuccess},
 		{"a directory like an option", staging.Hook{Cmd: []string{"true"}, Workdir: "-odd"}, hook.ExitWorkdir},
 		{"CDPATH does not divert", staging.Hook{Cmd: []string{"true"}, Workdir: "-odd", Environment: map[string]string{"CDPATH": dir}}, hook.ExitWorkdir},
-		{"a signal", staging.Hook{Cmd: []string{"/bin/sh", "-c", "kill -9 $$"}}, -1},
+		{"a signal", staging.Hook{Cmd: []string{"/bin/sh", "-c", "kill -9 $$"}}, 128 + 9},
+		{"the code that means success", staging.Hook{Cmd: []string{"/bin/sh", "-c", "exit 86"}}, 87},
+		{"a builtin's name is a program", staging.Hook{Cmd: []string{"exit", "0"}}, 127},
 	}
 	for name, shell := range shells(t) {
 		for _, tt := range tests {
@@ -190,8 +194,8 @@ func TestCutScriptRunsNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for n := range len(script) + 1 {
 				stdout, _, code := run(t, shell, script[:n])
-				whole := stdout == "ran one two\n" && code == 0
-				if complete := n >= len(script)-1; complete != whole || (!complete && stdout != "") {
+				whole := stdout == "ran one two\n" && code == hook.ExitSuccess
+				if complete := n >= len(script)-1; complete != whole || (!complete && (stdout != "" || code == hook.ExitSuccess)) {
 					t.Fatalf("after %d of %d bytes (%q): stdout %q, exit code %d", n, len(script), script[:n], stdout, code)
 				}
 			}

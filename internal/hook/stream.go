@@ -1,41 +1,100 @@
 package hook
 
 import (
+	"bytes"
 	"io"
 	"sync"
 )
 
-// feed hands the script to whoever reads it, and knows whether any of it was
-// taken. The Nomad client reads stdin on a goroutine of its own that may
-// outlive the call, so the question "was it read?" has a firm answer only once
-// the feed has been closed.
+// greeting is what the shell is asked to say first, on a line of its own.
+const greeting = "greenroom-hook-shell-is-up"
+
+// feed is the shell's stdin: it asks for the greeting, waits to be released,
+// and hands over the script. It knows whether any of the script was taken. The
+// Nomad client reads stdin on a goroutine of its own that may outlive the call,
+// so that question has a firm answer only once the feed has been closed.
 type feed struct {
-	mu     sync.Mutex
-	rest   []byte
-	taken  bool
-	closed bool
+	mu       sync.Mutex
+	changed  *sync.Cond
+	hello    []byte
+	script   []byte
+	released bool
+	taken    bool
+	closed   bool
 }
 
-// Read implements io.Reader. The Nomad client reads only once its connection
-// to the session stands, so a read means that bytes are on their way.
+func newFeed(script []byte) *feed {
+	f := &feed{hello: []byte("echo " + greeting + "\n"), script: script}
+	f.changed = sync.NewCond(&f.mu)
+	return f
+}
+
+// Read implements io.Reader.
 func (f *feed) Read(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed || len(f.rest) == 0 {
+	if !f.closed && len(f.hello) > 0 {
+		n := copy(p, f.hello)
+		f.hello = f.hello[n:]
+		return n, nil
+	}
+	for !f.closed && !f.released {
+		f.changed.Wait()
+	}
+	if f.closed || len(f.script) == 0 {
 		return 0, io.EOF
 	}
-	n := copy(p, f.rest)
-	f.rest = f.rest[n:]
+	n := copy(p, f.script)
+	f.script = f.script[n:]
 	f.taken = f.taken || n > 0
 	return n, nil
 }
 
-// close ends the feed and reports whether any of it was ever taken.
+// release lets the script go.
+func (f *feed) release() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.released = true
+	f.changed.Broadcast()
+}
+
+// close ends the feed, any read under way included, and reports whether any
+// of the script was ever taken.
 func (f *feed) close() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
+	f.changed.Broadcast()
 	return f.taken
+}
+
+// greeted is the shell's stdout: it waits for the greeting, takes it out, and
+// keeps the end of all that follows.
+type greeted struct {
+	tail
+	once       sync.Mutex
+	before     []byte
+	greeted    bool
+	onGreeting func()
+}
+
+// Write implements io.Writer and never fails.
+func (g *greeted) Write(p []byte) (int, error) {
+	g.once.Lock()
+	defer g.once.Unlock()
+	if g.greeted {
+		return g.tail.Write(p)
+	}
+	g.before = append(g.before, p...)
+	_, after, found := bytes.Cut(g.before, []byte(greeting+"\n"))
+	if found {
+		g.greeted, g.before = true, nil
+		_, _ = g.tail.Write(after)
+		g.onGreeting()
+	} else if over := len(g.before) - TailBytes; over > 0 {
+		g.before = g.before[over:]
+	}
+	return len(p), nil
 }
 
 // TailBytes is how much of each output stream is kept.

@@ -61,7 +61,7 @@ func newClient(s Settings, timeout time.Duration) (*nomadapi.Client, error) {
 	}
 	client := &http.Client{Transport: transport, Timeout: timeout}
 	if err := nomadapi.ConfigureTLS(client, s.TLS); err != nil {
-		return nil, fmt.Errorf("Nomad client's TLS: %w", err)
+		return nil, fmt.Errorf("nomad client's TLS: %w", err)
 	}
 	c := nomadapi.DefaultConfig()
 	if s.Address != "" {
@@ -79,7 +79,7 @@ func newClient(s Settings, timeout time.Duration) (*nomadapi.Client, error) {
 	c.HttpClient = client
 	n, err := nomadapi.NewClient(c)
 	if err != nil {
-		return nil, fmt.Errorf("Nomad client: %w", err)
+		return nil, fmt.Errorf("nomad client: %w", err)
 	}
 	return n, nil
 }
@@ -105,6 +105,9 @@ type Fleet struct {
 	execs     *nomadapi.Client
 	opts      Options
 	templates templateCache
+	// pageSize and silence are constants but for the tests.
+	pageSize int32
+	silence  time.Duration
 }
 
 // New returns a Fleet on a client, preferably one from NewClient.
@@ -118,7 +121,7 @@ func New(client *nomadapi.Client, opts Options) *Fleet {
 	if opts.CallTimeout == 0 {
 		opts.CallTimeout = 15 * time.Second
 	}
-	return &Fleet{nomad: client, execs: opts.Exec, opts: opts}
+	return &Fleet{nomad: client, execs: opts.Exec, opts: opts, pageSize: defaultPageSize, silence: maxSilence}
 }
 
 // Open is NewClient, NewExecClient and New in one.

@@ -12,7 +12,7 @@ import (
 // ErrUnavailable is what every error of this package is, by errors.Is, that
 // means: Nomad did not answer, or would not do this now. The same call may go
 // through later.
-var ErrUnavailable = errors.New("Nomad is unavailable")
+var ErrUnavailable = errors.New("nomad is unavailable")
 
 var (
 	errNotPlaced = errors.New("it has none yet")

@@ -20,6 +20,12 @@ import (
 // stands, on a goroutine that ends at the next return of Read. Nothing is
 // written to stdout and stderr after Exec has returned.
 //
+// An exit code of 0 is not to be believed on its own: Nomad's docker driver
+// (1.10.5) gives it for a command that Docker has not begun yet, and that may
+// still run; the busier the machine, the more often. Have the command prove its
+// success, as package hook does, by another exit code. The docker driver may
+// also cut the end of stdout off.
+//
 // Nomad writes cmd to its log: nothing secret belongs there.
 func (f *Fleet) Exec(ctx context.Context, s staging.Session, task string, cmd []string,
 	stdin io.Reader, stdout, stderr io.Writer,

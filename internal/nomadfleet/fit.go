@@ -55,7 +55,6 @@ func Fit(job *nomadapi.Job, s staging.Session, z staging.Zone, env map[string]st
 		g.Disconnect = &nomadapi.DisconnectStrategy{}
 	}
 	g.Disconnect.Replace = ptr(false)
-	g.MaxClientDisconnect, g.StopAfterClientDisconnect, g.PreventRescheduleOnLost = nil, nil, nil
 	g.Meta = ownMeta(g.Meta, nil)
 	for _, t := range g.Tasks {
 		t.RestartPolicy = noRestart()

@@ -10,8 +10,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// pageSize bounds one reply of a list.
-const pageSize = 500
+// defaultPageSize bounds one reply of a list.
+const defaultPageSize = 500
 
 // onlySessions is a filter of Nomad's lists.
 const onlySessions = `JobID matches "^` + staging.SessionPrefix + `"`
@@ -106,7 +106,7 @@ func pages(ctx context.Context, f *Fleet, page func(*nomadapi.QueryOptions) (*no
 	for {
 		call, cancel := f.bounded(ctx)
 		q := f.query(call, f.opts.Namespace, f.opts.Region)
-		q.PerPage, q.NextToken = pageSize, token
+		q.PerPage, q.NextToken = f.pageSize, token
 		meta, err := page(q)
 		cancel()
 		if err != nil {

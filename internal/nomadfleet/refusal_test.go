@@ -33,7 +33,8 @@ func TestRefusal(t *testing.T) {
 			staging.Failure{Type: staging.CapacityExhausted, Message: "not enough memory in zone eu (1 of 2 nodes); missing drivers on 1 node"},
 		},
 		{
-			"full of nothing named", place{},
+			"full of nothing named",
+			place{},
 			&nomadapi.AllocationMetric{NodesExhausted: 1},
 			staging.Failure{Type: staging.CapacityExhausted, Message: "no room (1 of 1 node)"},
 		},
@@ -48,12 +49,14 @@ func TestRefusal(t *testing.T) {
 			staging.Failure{Type: staging.NoNodesInZone, Message: "no node in datacenter dc9 in zone eu"},
 		},
 		{
-			"nor node pool", place{zone: "eu", datacenters: []string{"dc1", "dc2"}},
+			"nor node pool",
+			place{zone: "eu", datacenters: []string{"dc1", "dc2"}},
 			&nomadapi.AllocationMetric{NodePool: "gpu"},
 			staging.Failure{Type: staging.NoNodesInZone, Message: "no node in datacenters dc1, dc2 and node pool gpu in zone eu"},
 		},
 		{
-			"nothing known", place{},
+			"nothing known",
+			place{},
 			&nomadapi.AllocationMetric{},
 			staging.Failure{Type: staging.NoNodesInZone, Message: "no node in its datacenters"},
 		},

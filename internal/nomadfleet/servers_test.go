@@ -97,15 +97,24 @@ func (r rig) start(t testing.TB, s staging.Session, image staging.Image, env map
 	return s, alloc
 }
 
-// shell runs a script in the session's main task and gives its stdout.
+// shell runs a script that may run twice in the session's main task and gives
+// its stdout. It asks again until the output is whole: see Exec for the docker
+// driver's ways.
 func (r rig) shell(t testing.TB, s staging.Session, script string) string {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	code, err := r.Exec(patient(t), s, "", []string{"/bin/sh"}, strings.NewReader(script), &stdout, &stderr)
-	if err != nil || code != 0 {
-		t.Fatalf("exit code %d, %v, stderr %q", code, err, stderr.String())
-	}
-	return stdout.String()
+	const end = "\n-- end --\n"
+	var out string
+	eventually(t, "the output is whole", func() bool {
+		var stdout, stderr bytes.Buffer
+		_, err := r.Exec(patient(t), s, "", []string{"/bin/sh"}, strings.NewReader(script+"\nprintf '"+strings.ReplaceAll(end, "\n", "\\n")+"'\n"), &stdout, &stderr)
+		if err != nil {
+			t.Fatalf("%v, stderr %q", err, stderr.String())
+		}
+		whole := false
+		out, whole = strings.CutSuffix(stdout.String(), end)
+		return whole
+	})
+	return out
 }
 
 func busybox(t testing.TB) string {

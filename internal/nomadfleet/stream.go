@@ -11,9 +11,9 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 )
 
-// silence is how long the event stream may say nothing at all. Nomad sends a
+// maxSilence is how long the event stream may say nothing at all. Nomad sends a
 // heartbeat when a stream opens and every 30 s from then on (1.10).
-const silence = 75 * time.Second
+const maxSilence = 75 * time.Second
 
 // streamPath asks for the topics that sessions appear in. The library's own
 // EventStream hides the heartbeats, without which a dead connection looks like
@@ -46,7 +46,7 @@ type event struct {
 func (f *Fleet) stream(ctx context.Context, index uint64, opened func() error, each func(batch) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watchdog := time.AfterFunc(silence, func() { cancel(errStalled) })
+	watchdog := time.AfterFunc(f.silence, func() { cancel(errStalled) })
 	defer watchdog.Stop()
 
 	q := f.query(ctx, f.opts.Namespace, f.opts.Region)
@@ -67,7 +67,7 @@ func (f *Fleet) stream(ctx context.Context, index uint64, opened func() error, e
 			}
 			return because(ctx, err)
 		}
-		watchdog.Reset(silence)
+		watchdog.Reset(f.silence)
 		if b.Error != nil {
 			return errors.New(b.Error.Message)
 		}
@@ -76,7 +76,7 @@ func (f *Fleet) stream(ctx context.Context, index uint64, opened func() error, e
 			if err := opened(); err != nil {
 				return err
 			}
-			watchdog.Reset(silence)
+			watchdog.Reset(f.silence)
 		}
 		if err := each(b); err != nil {
 			return err

@@ -1,14 +1,21 @@
 package nomadfleet_test
 
 import (
+	gocmp "cmp"
 	"context"
 	"errors"
+	"io"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	nomadapi "github.com/hashicorp/nomad/api"
 
+	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -164,11 +171,9 @@ func TestClonesAreNotTheSession(t *testing.T) {
 	r := newRig(t)
 	v := r.watch(t)
 	s, alloc := r.start(t, r.session(t), app(t, "raw_exec"), nil)
-	stop, err := r.nomad.Allocations().Stop(&nomadapi.Allocation{ID: alloc.ID}, nil)
-	if err != nil {
+	if _, err := r.nomad.Allocations().Stop(&nomadapi.Allocation{ID: alloc.ID}, nil); err != nil {
 		t.Fatal(err)
 	}
-	_ = stop
 	eventually(t, "Nomad makes a clone", func() bool {
 		allocs, _, err := r.nomad.Jobs().Allocations(s.ID, true, nil)
 		return err == nil && len(allocs) == 2
@@ -187,13 +192,98 @@ func TestClonesAreNotTheSession(t *testing.T) {
 	}
 }
 
+func TestListAcrossPagesAndNamespaces(t *testing.T) {
+	r := newRig(t)
+	r.SetPageSize(1)
+	ctx := patient(t)
+	if _, err := r.nomad.Namespaces().Register(&nomadapi.Namespace{Name: "team"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, namespace := range []string{"", "team", "team"} {
+		s := r.session(t)
+		s.Namespace = namespace
+		zone := east
+		zone.Namespace = namespace
+		evalID, err := r.Register(ctx, s, app(t, "raw_exec"), zone, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := r.Register(ctx, s, app(t, "raw_exec"), zone, nil); err != nil || again != "" {
+			t.Fatalf("a repeat: %q, %v", again, err)
+		}
+		if _, err := r.Placement(ctx, s, evalID); err != nil {
+			t.Fatal(err)
+		}
+		alloc, err := r.WaitRunning(ctx, s)
+		if err != nil || !alloc.Running {
+			t.Fatalf("%+v, %v", alloc, err)
+		}
+		if code, err := r.Exec(ctx, s, "", []string{"/bin/sh"}, strings.NewReader("exit 6\n"), io.Discard, io.Discard); err != nil || code != 6 {
+			t.Fatalf("exit code %d, %v", code, err)
+		}
+		o := r.listed(t, s.ID)
+		if o.Alloc == nil || !o.Alloc.Running || o.Job.Session.Namespace != gocmp.Or(namespace, "default") {
+			t.Fatalf("listed %+v", o)
+		}
+		want = append(want, s.ID)
+		t.Cleanup(func() {
+			if err := r.Purge(context.WithoutCancel(ctx), s); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	observations, index, err := r.List(ctx)
+	if err != nil || index == 0 {
+		t.Fatalf("index %d, %v", index, err)
+	}
+	var got []string
+	for _, o := range observations {
+		if slices.Contains(want, o.Session) {
+			got = append(got, o.Session)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestWatchEndsWithTheServer(t *testing.T) {
-	client, err := nomadfleet.NewClient(nomadfleet.Settings{Address: "http://127.0.0.1:1"})
+	c := devtest.Cluster(t, devcluster.Options{Datacenters: []string{"dc1"}})
+	fleet, err := nomadfleet.Open(nomadfleet.Settings{Address: c.NomadAddr}, nomadfleet.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = nomadfleet.New(client, nomadfleet.Options{}).Watch(patient(t), 1, func(staging.Observation) {})
-	if !errors.Is(err, nomadfleet.ErrUnavailable) {
+	s := staging.Session{ID: staging.NewSessionID(), Origin: staging.OnDemand, Zone: "east", Image: "app"}
+	if _, err := fleet.Register(patient(t), s, app(t, "raw_exec"), staging.Zone{Name: "east", Datacenters: []string{"dc9"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan staging.Observation, 100)
+	ended := make(chan error, 1)
+	go func() { ended <- fleet.Watch(patient(t), 1, func(o staging.Observation) { seen <- o }) }()
+	if o := <-seen; o.Session != s.ID {
+		t.Fatalf("got %+v", o)
+	}
+	if err := c.NomadServer.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, nomadfleet.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	if _, _, err := fleet.List(patient(t)); !errors.Is(err, nomadfleet.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	if err := fleet.Watch(patient(t), 1, nil); !errors.Is(err, nomadfleet.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestWatchEndsWhenTheStreamIsSilent(t *testing.T) {
+	r := newRig(t)
+	// Nomad's own heartbeats are half a minute apart.
+	r.SetSilence(300 * time.Millisecond)
+	err := r.Watch(patient(t), 1, func(staging.Observation) {})
+	if !errors.Is(err, nomadfleet.ErrUnavailable) || !strings.Contains(err.Error(), "silent") {
 		t.Fatalf("got %v", err)
 	}
 }

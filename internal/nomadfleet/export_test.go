@@ -1,0 +1,9 @@
+package nomadfleet
+
+import "time"
+
+// SetPageSize makes lists come in small pages.
+func (f *Fleet) SetPageSize(n int32) { f.pageSize = n }
+
+// SetSilence makes a watch impatient.
+func (f *Fleet) SetSilence(d time.Duration) { f.silence = d }
