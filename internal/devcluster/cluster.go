@@ -174,10 +174,10 @@ func (c *Cluster) startAll(ctx context.Context, o Options, bins binaries) error 
 	if err := c.define(o, bins); err != nil {
 		return err
 	}
-	if err := together(c.heads(), func(p *Process) error { return p.Restart(ctx) }); err != nil {
+	if err := startTogether(ctx, c.heads()); err != nil {
 		return err
 	}
-	return together(c.NomadClients, func(p *Process) error { return p.Restart(ctx) })
+	return startTogether(ctx, c.NomadClients)
 }
 
 // define lays out every server's ports, directory and configuration, always in
@@ -248,13 +248,19 @@ func environment(dir string) []string {
 	return env
 }
 
-// together calls f for all of them at once and joins the errors.
-func together(ps []*Process, f func(*Process) error) error {
-	errs := make([]error, len(ps))
+// startTogether starts the servers side by side and returns the first failure,
+// without waiting for those that lean on the one that failed.
+func startTogether(ctx context.Context, ps []*Process) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var wg sync.WaitGroup
-	for i, p := range ps {
-		wg.Go(func() { errs[i] = f(p) })
+	for _, p := range ps {
+		wg.Go(func() {
+			if err := p.Restart(ctx); err != nil {
+				cancel(err) // only the first counts
+			}
+		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return context.Cause(ctx)
 }

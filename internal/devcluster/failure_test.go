@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/devcluster/devtest"
@@ -30,12 +31,13 @@ func TestStartErrorShowsTheLog(t *testing.T) {
 	bin := t.TempDir()
 	stub(t, bin, "consul", `
 if [ "$1" = version ]; then echo "Consul v1.19.9"; exit 0; fi
+case "$3" in */consul-agent-dc2/*) exec sleep 600 ;; esac
 echo "==> the moon is in the wrong house"
 exit 3
 `)
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	dir := t.TempDir()
-	c, err := devcluster.Start(context.Background(), devcluster.Options{Dir: dir})
+	c, err := devcluster.Start(context.Background(), devcluster.Options{Dir: dir, Datacenters: []string{"dc1", "dc2"}})
 	if err == nil {
 		t.Fatalf("it started: %v", c.Stop())
 	}
@@ -47,6 +49,39 @@ exit 3
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not say %q:\n%v", want, err)
 		}
+	}
+	if strings.Contains(err.Error(), "consul-agent") {
+		t.Errorf("the error blames a server that only leans on the one that failed:\n%v", err)
+	}
+	if pids := devcluster.Marked(dir); len(pids) > 0 {
+		t.Errorf("processes are left: %v", pids)
+	}
+}
+
+// A start that its caller gives up says so, and blames no server.
+func TestStartCutShort(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	bin, dir := t.TempDir(), t.TempDir()
+	up := filepath.Join(bin, "up")
+	stub(t, bin, "consul", `
+if [ "$1" = version ]; then echo "Consul v1.19.9"; exit 0; fi
+touch `+up+`
+exec sleep 600
+`)
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	go func() {
+		defer cancel()
+		for range 600 {
+			if _, err := os.Stat(up); err == nil {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}()
+	_, err := devcluster.Start(ctx, devcluster.Options{Dir: dir, NoRedis: true})
+	var start *devcluster.StartError
+	if !errors.Is(err, context.Canceled) || errors.As(err, &start) {
+		t.Errorf("got %T: %v, want the context's error", err, err)
 	}
 	if pids := devcluster.Marked(dir); len(pids) > 0 {
 		t.Errorf("processes are left: %v", pids)

@@ -165,18 +165,24 @@ func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
 func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }
 
 // Restart starts the server again on the same ports and data, ending it first
-// when it still runs, and returns once it is ready. Its error is a *StartError.
+// when it still runs, and returns once it is ready. Its error is a *StartError,
+// or the reason for which the caller's ctx ended.
 func (p *Process) Restart(ctx context.Context) error {
 	p.stop(stopGrace)
 	if err := p.start(); err != nil {
 		return p.startError(err)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, errStartTimeout)
+	limited, cancel := context.WithTimeoutCause(ctx, startTimeout, errStartTimeout)
 	defer cancel()
-	if err := p.waitReady(ctx); err != nil {
+	err := p.waitReady(limited)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("starting %s was cut short: %w", p.Name, context.Cause(ctx))
+	default:
 		return p.startError(err)
 	}
-	return nil
 }
 
 // stop asks the server to end, paused or not, and kills it after grace. It

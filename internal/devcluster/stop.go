@@ -14,7 +14,7 @@ import (
 // within which a cluster promises to be gone. Docker ends about three
 // containers a second on a small machine; the scrub is for those that remain.
 const (
-	endSessionsTimeout = 7 * time.Second
+	endSessionsTimeout = 5 * time.Second
 	scrubTimeout       = 5 * time.Second
 	// deregisterers bounds how many jobs are deregistered at a time.
 	deregisterers = 16
@@ -38,7 +38,11 @@ func (c *Cluster) stop() error {
 		}
 		c.endSessions(ctx)
 	}
-	_ = together(c.Processes(), func(p *Process) error { p.stop(stopGrace); return nil })
+	var wg sync.WaitGroup
+	for _, p := range c.Processes() {
+		wg.Go(func() { p.stop(stopGrace) })
+	}
+	wg.Wait()
 	ctx, cancel := context.WithTimeout(ctx, scrubTimeout)
 	defer cancel()
 	err := scrub(ctx, c.Dir, c.docker)
