@@ -2,6 +2,7 @@ package hook
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"time"
@@ -77,14 +78,23 @@ func (r Runner) Run(ctx context.Context, session staging.Session, h staging.Hook
 // once asks for one shell and hands it the script when it is there; fed is
 // whether any of the script was taken.
 func (r Runner) once(ctx context.Context, session staging.Session, task string, script []byte) (result Result, fed bool, err error) {
-	in := newFeed(script)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// Nobody but this shell may be able to say it, the command least of all.
+	farewell := rand.Text()
+	in := newFeed(script, farewell)
 	// The library may be blocked in a read when the call has returned: the feed
 	// must be closed whatever happens, and from then on hands over nothing.
 	defer in.close()
-	stdout := &greeted{onGreeting: in.release}
+	// The farewell comes a good while before Nomad's docker driver, which polls,
+	// has found out that the shell has ended: nobody waits for it to.
+	stdout := &output{onGreeting: in.release, farewell: farewell, onFarewell: cancel}
 	var stderr tail
 	code, err := r.Exec.Exec(ctx, session, task, shell, in, stdout, &stderr)
 	fed = in.close()
+	if stdout.succeeded() {
+		code, err = ExitSuccess, nil
+	}
 	return Result{ExitCode: code, Stdout: stdout.String(), Stderr: stderr.String()}, fed, err
 }
 

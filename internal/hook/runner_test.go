@@ -1,6 +1,7 @@
 package hook_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -176,8 +177,9 @@ func TestRunTellsHowFarItGot(t *testing.T) {
 func greet(stdin io.Reader, stdout io.Writer) {
 	b := make([]byte, 100)
 	n, _ := stdin.Read(b)
-	_, _ = stdout.Write(b[len("echo "):8])
-	_, _ = stdout.Write(b[8:n])
+	_, greeting, _ := bytes.Cut(b[:n], []byte("echo "))
+	_, _ = stdout.Write(greeting[:8])
+	_, _ = stdout.Write(greeting[8:])
 }
 
 // Nomad's docker driver may say that a shell has ended, with exit code 0, when
@@ -192,6 +194,25 @@ func TestAnotherShellIsAskedFor(t *testing.T) {
 	})}
 	result, err := r.Run(t.Context(), staging.Session{}, staging.Hook{Cmd: []string{"/bin/sh", "-c", "echo done"}}, nil)
 	if err != nil || asked != 3 || result.Armings != 3 || result.Stdout != "done\n" {
+		t.Fatalf("%+v, %v", result, err)
+	}
+}
+
+// A hook that has succeeded is not waited for any longer, whatever becomes of
+// the connection; one that failed is, for its last words.
+func TestFarewellEndsTheWait(t *testing.T) {
+	r := hook.Runner{Exec: execFunc(func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+		_, err := local(context.WithoutCancel(ctx), cmd, stdin, stdout, stderr)
+		if err != nil {
+			return -2, err
+		}
+		// As Nomad's docker driver, which learns of the end late.
+		<-ctx.Done()
+		return -2, ctx.Err()
+	})}
+	h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf 'no newline'; env | grep -i farewell; true`}}
+	result, err := r.Run(t.Context(), staging.Session{}, h, nil)
+	if err != nil || result.Stdout != "no newline" || result.ExitCode != 0 {
 		t.Fatalf("%+v, %v", result, err)
 	}
 }

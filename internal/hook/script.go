@@ -26,6 +26,9 @@ const (
 	ExitWorkdir = 126
 )
 
+// farewellVariable is a variable of the shell's own, never exported.
+const farewellVariable = "greenroom_farewell"
+
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // shellOwned are variables that one shell or another guards: assigning to them
@@ -37,7 +40,7 @@ var shellOwned = map[string]bool{
 	"EPOCHSECONDS": true, "EPOCHREALTIME": true, "BASHPID": true,
 	"SRANDOM": true, "BASH_ARGV0": true, "BASH_SUBSHELL": true,
 	"BASH_COMMAND": true, "HISTCMD": true, "COMP_WORDBREAKS": true,
-	"PWD": true, "OLDPWD": true, "_": true, "greenroom_status": true,
+	"PWD": true, "OLDPWD": true, "_": true, "greenroom_status": true, farewellVariable: true,
 }
 
 // Script is what /bin/sh is fed to run a hook: the same hook and variables
@@ -48,7 +51,8 @@ var shellOwned = map[string]bool{
 // it runs any of it, so a script that is cut short by a broken connection is a
 // syntax error instead of half a command. The command reads /dev/null, so that
 // it can never swallow the script. The script's exit code is the command's, but
-// ExitSuccess for 0.
+// ExitSuccess for 0; and if the shell has a farewell in a variable, it says
+// that too when the command has succeeded.
 //
 // A value that no environment or argument can carry (a NUL byte), or a name
 // that a shell keeps for itself, is a *staging.InvalidError.
@@ -75,8 +79,14 @@ func Script(h staging.Hook, vars map[string]string) ([]byte, error) {
 		b.WriteString(quote(arg))
 	}
 	b.WriteString(" ) </dev/null\n")
-	fmt.Fprintf(&b, "greenroom_status=$?\ncase $greenroom_status in\n0) exit %d ;;\n%d) exit %d ;;\nesac\nexit $greenroom_status\n}\n",
-		ExitSuccess, ExitSuccess, exitOther)
+	fmt.Fprintf(&b, `greenroom_status=$?
+case $greenroom_status in
+0) [ -z "$%[1]s" ] || echo "$%[1]s"; exit %[2]d ;;
+%[2]d) exit %[3]d ;;
+esac
+exit $greenroom_status
+}
+`, farewellVariable, ExitSuccess, exitOther)
 	return b.Bytes(), nil
 }
 

@@ -133,7 +133,7 @@ func TestScriptIsDeterministicAndOrdered(t *testing.T) {
 		Workdir:     "/srv/a b",
 	}
 	want := "{\ncd '/srv/a b' || exit 126\nexport A='hook'\nexport B='launch'\nexport C='1'\n( exec '/opt/assign' 'it'\\''s' ) </dev/null\n" +
-		"greenroom_status=$?\ncase $greenroom_status in\n0) exit 86 ;;\n86) exit 87 ;;\nesac\nexit $greenroom_status\n}\n"
+		"greenroom_status=$?\ncase $greenroom_status in\n0) [ -z \"$greenroom_farewell\" ] || echo \"$greenroom_farewell\"; exit 86 ;;\n86) exit 87 ;;\nesac\nexit $greenroom_status\n}\n"
 	for range 20 {
 		script, err := hook.Script(h, map[string]string{"C": "1", "B": "launch"})
 		if err != nil {

@@ -3,6 +3,7 @@ package hook
 import (
 	"bytes"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -23,8 +24,8 @@ type feed struct {
 	closed   bool
 }
 
-func newFeed(script []byte) *feed {
-	f := &feed{hello: []byte("echo " + greeting + "\n"), script: script}
+func newFeed(script []byte, farewell string) *feed {
+	f := &feed{hello: []byte(farewellVariable + "=" + farewell + "; echo " + greeting + "\n"), script: script}
 	f.changed = sync.NewCond(&f.mu)
 	return f
 }
@@ -68,33 +69,49 @@ func (f *feed) close() bool {
 	return f.taken
 }
 
-// greeted is the shell's stdout: it waits for the greeting, takes it out, and
-// keeps the end of all that follows.
-type greeted struct {
+// output is the shell's stdout: it waits for the greeting, keeps the end of
+// what follows, and waits for the farewell; both it takes out.
+type output struct {
 	tail
-	once       sync.Mutex
+	mu         sync.Mutex
 	before     []byte
 	greeted    bool
 	onGreeting func()
+	// farewell is what the script says after a success and nobody else can know.
+	farewell   string
+	farewelled bool
+	onFarewell func()
 }
 
 // Write implements io.Writer and never fails.
-func (g *greeted) Write(p []byte) (int, error) {
-	g.once.Lock()
-	defer g.once.Unlock()
-	if g.greeted {
-		return g.tail.Write(p)
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := len(p)
+	if !o.greeted {
+		o.before = append(o.before, p...)
+		_, after, found := bytes.Cut(o.before, []byte(greeting+"\n"))
+		if !found {
+			o.before = o.before[max(0, len(o.before)-TailBytes):]
+			return n, nil
+		}
+		o.greeted, o.before = true, nil
+		o.onGreeting()
+		p = after
 	}
-	g.before = append(g.before, p...)
-	_, after, found := bytes.Cut(g.before, []byte(greeting+"\n"))
-	if found {
-		g.greeted, g.before = true, nil
-		_, _ = g.tail.Write(after)
-		g.onGreeting()
-	} else if over := len(g.before) - TailBytes; over > 0 {
-		g.before = g.before[over:]
+	_, _ = o.tail.Write(p)
+	if !o.farewelled && o.cut(o.farewell+"\n") {
+		o.farewelled = true
+		o.onFarewell()
 	}
-	return len(p), nil
+	return n, nil
+}
+
+// succeeded reports whether the farewell has been said.
+func (o *output) succeeded() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.farewelled
 }
 
 // TailBytes is how much of each output stream is kept.
@@ -120,6 +137,17 @@ func (t *tail) Write(p []byte) (int, error) {
 	}
 	t.buf = append(t.buf, p...)
 	return n, nil
+}
+
+// cut takes out the first s of what is kept, and reports whether there was one.
+func (t *tail) cut(s string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before, after, found := bytes.Cut(t.buf, []byte(s))
+	if found {
+		t.buf = slices.Concat(before, after)
+	}
+	return found
 }
 
 // String is what has been kept so far.
