@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 	"github.com/greenroom/greenroom/jobspecs"
@@ -19,7 +21,8 @@ import (
 // start their own.
 var shared = devtest.Share(devcluster.Options{Datacenters: []string{"dc1", "dc2"}, Docker: true})
 
-func TestMain(m *testing.M) { os.Exit(shared.Around(m).Run()) }
+// A stopped cluster leaves no goroutine either.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(shared.Around(m)) }
 
 // ports lists the ports of a cluster's servers that we know of.
 func ports(t *testing.T, c *devcluster.Cluster) []int {

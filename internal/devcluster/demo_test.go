@@ -57,7 +57,7 @@ func TestDemoSession(t *testing.T) {
 			alloc := running(t, client, id)
 			// While it warms up it serves, and says that it is not healthy.
 			eventually(t, "the page", func() error { _, err := get(address(alloc)); return err })
-			resp, err := http.Get(address(alloc) + "/health")
+			resp, err := web.Get(address(alloc) + "/health")
 			if err != nil {
 				t.Fatal(err)
 			}
