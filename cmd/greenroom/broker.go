@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/config"
+	"github.com/greenroom/greenroom/internal/hook"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+func newBrokerCommand() *cobra.Command {
+	var a config.Agent
+	cmd := &cobra.Command{
+		Use:   "broker",
+		Short: "Serve the API that hands sessions to users",
+		Long: `Serve the API that hands sessions to users.
+
+A broker holds no state of its own: run as many as you like behind any load
+balancer. It is ready (GET /v1/health/ready) while Nomad, Consul and Redis answer.
+
+Tokens and passwords come from the environment: NOMAD_TOKEN, CONSUL_HTTP_TOKEN,
+GREENROOM_REDIS_PASSWORD, and GREENROOM_TOKEN, which callers then must present as
+a bearer token. Without that one the API may be bound to loopback only.`,
+		Example: `  greenroom broker
+  GREENROOM_TOKEN=... greenroom broker --bind 0.0.0.0:7480 --redis-address redis.service.consul:6379`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.Token = config.Secret(tokenOf(cmd))
+			if err := a.Validate(); err != nil {
+				return usageError{err}
+			}
+			listener, err := net.Listen("tcp", a.Bind)
+			if err != nil {
+				return fmt.Errorf("broker cannot listen: %w", err)
+			}
+			log := a.Logger()
+			log.SetOutput(cmd.ErrOrStderr())
+			return runBroker(cmd.Context(), a, listener, logrus.NewEntry(log))
+		},
+	}
+	agentFlags(cmd, &a, "127.0.0.1:7480")
+	cmd.Flags().IntVar(&a.MaxDesiredSessions, "max-desired-sessions", a.MaxDesiredSessions,
+		"the most that one staging config may ask for")
+	return cmd
+}
+
+// runBroker serves until ctx is done: it stops taking requests, lets those
+// under way finish, then closes its clients.
+func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *logrus.Entry) error {
+	defer listener.Close()
+	if err := a.Guarded(); err != nil {
+		return usageError{err}
+	}
+	parts, err := connect(a)
+	if err != nil {
+		return err
+	}
+	defer parts.close()
+	metrics := newMetrics()
+	b := broker.New(broker.Parts{
+		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health,
+		Hooks: hooks{hook.Runner{Exec: parts.fleet}}, Meter: newBrokerMeter(metrics), Log: log,
+	}, broker.Options{Limits: staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions}})
+	defer b.Close()
+
+	// The copy of the resources is kept fresh for as long as requests are served.
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() { followResources(watching, parts, log) })
+
+	if a.Token == "" {
+		log.Warn("no token is set: the API is open to everybody on this machine, and bound to loopback only")
+	}
+	log.WithField("address", listener.Addr().String()).Info("broker serves")
+	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(b, httpapi.Options{
+		Token: string(a.Token), Log: log, Registry: metrics,
+	}))
+	return serve(ctx, listener, srv)
+}
+
+// followResources renews the registry's copy in memory at every change.
+func followResources(ctx context.Context, parts *adapters, log *logrus.Entry) {
+	const pause = time.Second
+	for ctx.Err() == nil {
+		err := parts.registry.Watch(ctx, func(staging.Resources) {})
+		if ctx.Err() == nil {
+			log.WithError(err).Warn("cannot follow the resources in Consul; launches go on with those last read")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+// hooks fits the hook runner to what the broker asks.
+type hooks struct{ runner hook.Runner }
+
+// Run implements broker.Hooks.
+func (h hooks) Run(ctx context.Context, s staging.Session, x staging.Hook, vars map[string]string) error {
+	if x.Task == "" {
+		x.Task = s.Task
+	}
+	_, err := h.runner.Run(ctx, s, x, vars)
+	return err
+}
+
+// tokenOf is the bearer token from --token or GREENROOM_TOKEN.
+func tokenOf(cmd *cobra.Command) string {
+	if f := cmd.Flags().Lookup("token"); f != nil && f.Value.String() != "" {
+		return f.Value.String()
+	}
+	return os.Getenv("GREENROOM_TOKEN")
+}

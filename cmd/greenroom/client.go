@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// callTimeout bounds a call that waits for no session.
+const callTimeout = 30 * time.Second
+
+// client speaks to a broker.
+type client struct {
+	*httpapi.ClientWithResponses
+	address string
+}
+
+// clientOf makes the client that a command's flags and environment ask for.
+func clientOf(cmd *cobra.Command) (*client, error) {
+	address := flagOf(cmd, flagAddress)
+	if address == "" {
+		address = os.Getenv(envAddress)
+	}
+	if address == "" {
+		address = defaultAddress
+	}
+	c, err := newClient(address, tokenOf(cmd))
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--%s (or %s): %w", flagAddress, envAddress, err)}
+	}
+	return c, nil
+}
+
+// newClient makes a client of the broker at an address such as
+// http://127.0.0.1:7480; without a scheme it is http. Token may be "".
+func newClient(address, token string) (*client, error) {
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fmt.Errorf("must be the broker's URL, such as %s, is %q", defaultAddress, address)
+	}
+	authorize := func(_ context.Context, r *http.Request) error {
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		return nil
+	}
+	api, err := httpapi.NewClientWithResponses(address, httpapi.WithRequestEditorFn(authorize))
+	if err != nil {
+		return nil, err
+	}
+	return &client{ClientWithResponses: api, address: address}, nil
+}
+
+// unreachableError says that no broker answered.
+type unreachableError struct {
+	address string
+	cause   error
+}
+
+// Error implements error.
+func (e *unreachableError) Error() string {
+	return fmt.Sprintf("the broker at %s does not answer: %v; is it running? Name another with --%s or %s",
+		e.address, e.cause, flagAddress, envAddress)
+}
+
+// Unwrap gives the cause.
+func (e *unreachableError) Unwrap() error { return e.cause }
+
+// problemError is the problem document that a broker answered.
+type problemError struct{ httpapi.Problem }
+
+// Error implements error. The detail names the fields that are wrong.
+func (e *problemError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (%s)", printable(e.Detail), e.Code)
+	for _, a := range e.Attempts {
+		fmt.Fprintf(&b, "\n  tried %s", attemptLine(a))
+	}
+	if e.Status == http.StatusUnauthorized {
+		fmt.Fprintf(&b, "\n  give it with --%s or GREENROOM_TOKEN", flagToken)
+	}
+	if e.RequestID != "" && e.Status >= http.StatusInternalServerError {
+		fmt.Fprintf(&b, "\n  request id: %s", e.RequestID)
+	}
+	return b.String()
+}
+
+func attemptLine(a staging.Attempt) string {
+	line := fmt.Sprintf("%s in %s: %s", a.Step, a.Zone, a.Outcome)
+	if a.Reason != "" {
+		line += ", " + a.Reason
+	}
+	return printable(line)
+}
+
+// response is what every answer of the generated client has.
+type response interface {
+	StatusCode() int
+	Status() string
+	GetBody() []byte
+	GetApplicationProblemJSONDefault() *httpapi.Problem
+}
+
+// answered turns a call's outcome into an error: nil when the broker did what
+// it was asked to.
+func (c *client) answered(r response, err error) error {
+	var transport *url.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted")
+	case errors.As(err, &transport):
+		// Its text names the method and the URL again, which says less than the cause.
+		return &unreachableError{c.address, transport.Err}
+	case err != nil:
+		return fmt.Errorf("what answers at %s is not a greenroom broker: %w", c.address, err)
+	case r.StatusCode() < http.StatusMultipleChoices:
+		return nil
+	}
+	if p := r.GetApplicationProblemJSONDefault(); p != nil && p.Code != "" {
+		return &problemError{*p}
+	}
+	err = fmt.Errorf("it answered %s, which is no answer of a greenroom broker", r.Status())
+	if r.StatusCode() >= http.StatusBadGateway {
+		// A proxy in front of it, most likely.
+		return &unreachableError{c.address, err}
+	}
+	return fmt.Errorf("the broker at %s: %w", c.address, err)
+}
+
+// brief bounds a call that waits for no session.
+func brief(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, callTimeout)
+}
+
+// pools lists the staging configs with how their pools stand.
+func (c *client) pools(ctx context.Context) ([]httpapi.StagingPool, error) {
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	r, err := c.ListStagingWithResponse(ctx)
+	if err := c.answered(r, err); err != nil {
+		return nil, err
+	}
+	return r.JSON200.Items, nil
+}

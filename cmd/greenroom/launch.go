@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// launchFlags are the flags of greenroom launch.
+type launchFlags struct {
+	zone, user, userID, url string
+	environment             []string
+	wait                    time.Duration
+	key                     string
+}
+
+// launchGrace is how long beyond its wait a launch may take: the claim, and a
+// hook's longest time, for a few sessions one after the other.
+const launchGrace = 2*staging.MaxHookTimeout + 30*time.Second
+
+func newLaunchCommand() *cobra.Command {
+	var f launchFlags
+	cmd := &cobra.Command{
+		Use:   "launch IMAGE --zone ZONE --user NAME",
+		Short: "Give a user a session of an image",
+		Long: `Give a user a session of an image: a staged one of the zone if one is ready, else
+one that is made on demand and waited for.
+
+A session that is not up when --wait is over is printed all the same, with the
+state pending or starting; follow it with greenroom sessions show. A launch that
+was begun goes on when this command is interrupted: repeat it with the same
+--idempotency-key to get the same session.`,
+		Example: `  greenroom launch demo --zone east --user alice
+  greenroom launch demo --zone east --user alice --url https://example.org --env LANG=de_DE.UTF-8
+  greenroom launch demo --zone west --user "Bob B." --user-id u-2 --wait 5m -o json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runLaunch(cmd, args[0], f) },
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.zone, "zone", "", "the zone to run in (required)")
+	fl.StringVar(&f.user, "user", "", "what to call the user (required)")
+	fl.StringVar(&f.userID, "user-id", "", "what identifies the user (default: the name)")
+	fl.StringVar(&f.url, "url", "", "passed to the session, for example to open it")
+	fl.StringArrayVar(&f.environment, "env", nil, "a variable for the session, as KEY=VALUE; may be repeated")
+	fl.DurationVar(&f.wait, "wait", time.Minute, "how long to wait for a session made on demand")
+	fl.StringVar(&f.key, "idempotency-key", "", "repeats with the same key get the same session (default: a fresh one)")
+	for _, name := range []string{"zone", "user"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic("greenroom: " + err.Error())
+		}
+	}
+	return cmd
+}
+
+// request checks what the broker could not name as the flags that they are.
+func (f launchFlags) request(image string) (staging.Launch, error) {
+	l := staging.Launch{Image: image, Zone: f.zone, User: staging.User{ID: f.userID, Name: f.user}, URL: f.url}
+	if l.User.ID == "" {
+		l.User.ID = f.user
+	}
+	if l.User.ID == "" {
+		return l, errors.New("--user: must not be empty")
+	}
+	if f.wait < 0 || f.wait > broker.MaxWait {
+		return l, fmt.Errorf("--wait: must be between 0s and %s, is %s", broker.MaxWait, f.wait)
+	}
+	for _, pair := range f.environment {
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok || key == "" {
+			return l, fmt.Errorf("--env: must be KEY=VALUE, is %q", pair)
+		}
+		if _, twice := l.Environment[key]; twice {
+			return l, fmt.Errorf("--env: %s is there twice", key)
+		}
+		if l.Environment == nil {
+			l.Environment = map[string]string{}
+		}
+		l.Environment[key] = value
+	}
+	return l, nil
+}
+
+func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
+	request, err := f.request(image)
+	if err != nil {
+		return usageError{err}
+	}
+	c, err := clientOf(cmd)
+	if err != nil {
+		return err
+	}
+	if f.key == "" {
+		f.key = strings.ToLower(ulid.Make().String())
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), f.wait+launchGrace)
+	defer cancel()
+	r, err := c.CreateSessionWithResponse(ctx, &httpapi.CreateSessionParams{Wait: f.wait.String(), IdempotencyKey: f.key}, request)
+	if err := c.answered(r, err); err != nil {
+		var dial *net.OpError
+		if r == nil && (!errors.As(err, &dial) || dial.Op != "dial") {
+			// It was sent, and nobody knows what became of it.
+			return fmt.Errorf("%w\n  it may have been begun: repeat it with --idempotency-key %s", err, f.key)
+		}
+		return err
+	}
+	if wantsJSON(cmd) {
+		return printBody(cmd, r.Body)
+	}
+	s := r.JSON201
+	if s == nil {
+		s = r.JSON202
+	}
+	if s == nil {
+		return fmt.Errorf("the broker at %s answered %s, which is no answer to a launch", c.address, r.Status())
+	}
+	return printLaunched(cmd, *s)
+}
+
+func printLaunched(cmd *cobra.Command, s httpapi.Launched) error {
+	facts := sessionFacts(s.Session)
+	for _, a := range s.Attempts {
+		facts = append(facts, fact{"tried", attemptLine(a)})
+	}
+	t := s.TimingsMs
+	facts = append(facts, fact{"took", fmt.Sprintf("%.1f ms (claim %.1f, fence %.1f, hook %.1f)", t.Total, t.Claim, t.Fence, t.Hook)})
+	if err := printFacts(cmd.OutOrStdout(), facts); err != nil {
+		return err
+	}
+	if s.State != staging.Assigned {
+		fmt.Fprintf(cmd.ErrOrStderr(), "It is not up yet; follow it with: greenroom sessions show %s\n", s.ID)
+	}
+	return nil
+}

@@ -1,0 +1,35 @@
+// Command greenroom is the whole of greenroom in one program: the broker and
+// the scaler that a cluster runs, the command line that drives a broker, and
+// dev, which starts everything on one machine.
+//
+// It promises exit codes that scripts can rely on (see exit.go and --help),
+// results on standard output and everything else on standard error. It holds no
+// logic of its own: agents join the packages that have it, and the other
+// commands speak to a broker over its API.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main with everything that it touches given: it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	return report(cmd, err, stderr)
+}

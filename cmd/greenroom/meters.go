@@ -1,0 +1,103 @@
+package main
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/scaler"
+)
+
+// newMetrics returns a registry with the process's own metrics.
+func newMetrics() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// brokerMeter counts launches.
+type brokerMeter struct {
+	attempts *prometheus.CounterVec
+	launches *prometheus.HistogramVec
+}
+
+func newBrokerMeter(r *prometheus.Registry) *brokerMeter {
+	m := &brokerMeter{
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "greenroom_launch_attempts_total",
+			Help: "Steps of launches that were tried, by step (staged, on_demand) and outcome.",
+		}, []string{"step", "outcome"}),
+		launches: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "greenroom_launch_duration_seconds",
+			Help:    "Time from a launch's arrival to its assigned session, by the session's origin.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 17),
+		}, []string{"origin"}),
+	}
+	r.MustRegister(m.attempts, m.launches)
+	return m
+}
+
+// Attempt implements broker.Meter.
+func (m *brokerMeter) Attempt(step staging.Step, outcome staging.Outcome) {
+	m.attempts.WithLabelValues(string(step), string(outcome)).Inc()
+}
+
+// Launched implements broker.Meter.
+func (m *brokerMeter) Launched(origin staging.Origin, t staging.Timings) {
+	m.launches.WithLabelValues(string(origin)).Observe(t.Total.Seconds())
+}
+
+// scalerMeter shows pools and counts steps.
+type scalerMeter struct {
+	steps *prometheus.CounterVec
+	pools *prometheus.GaugeVec
+}
+
+func newScalerMeter(r *prometheus.Registry, s func() bool) *scalerMeter {
+	m := &scalerMeter{
+		steps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "greenroom_scaler_steps_total",
+			Help: "Steps that the scaler applied, by kind and result (ok, failed).",
+		}, []string{"kind", "result"}),
+		pools: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "greenroom_pool_sessions",
+			Help: "Unassigned sessions of a pool, by staging config and count (desired, current, ready).",
+		}, []string{"staging", "count"}),
+	}
+	r.MustRegister(m.steps, m.pools, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "greenroom_scaler_in_sync",
+		Help: "1 while the scaler knows Nomad, Consul and Redis whole and acts, else 0.",
+	}, func() float64 {
+		if s() {
+			return 1
+		}
+		return 0
+	}))
+	return m
+}
+
+// Step implements scaler.Meter.
+func (m *scalerMeter) Step(k scaler.Kind, failed bool) {
+	result := "ok"
+	if failed {
+		result = "failed"
+	}
+	m.steps.WithLabelValues(string(k), result).Inc()
+}
+
+// Pool implements scaler.Meter.
+func (m *scalerMeter) Pool(name string, desired, current, ready int) {
+	m.pools.WithLabelValues(name, "desired").Set(float64(desired))
+	m.pools.WithLabelValues(name, "current").Set(float64(current))
+	m.pools.WithLabelValues(name, "ready").Set(float64(ready))
+}
+
+// PoolGone implements scaler.Meter.
+func (m *scalerMeter) PoolGone(name string) {
+	m.pools.DeletePartialMatch(prometheus.Labels{"staging": name})
+}
+
+// readyPoll is how often something that must come true is looked at.
+const readyPoll = 100 * time.Millisecond

@@ -1,0 +1,311 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/gohcl"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// filesError says what is wrong with resource files, everything at once.
+type filesError struct{ findings []string }
+
+// Error implements error: a line for each finding, as file:line: what.
+func (e *filesError) Error() string {
+	return "nothing was applied, these files are not valid:\n  " + strings.Join(e.findings, "\n  ")
+}
+
+// The blocks of a resource file.
+const (
+	blockZone    = "zone"
+	blockImage   = "image"
+	blockStaging = "staging"
+)
+
+var fileSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
+	{Type: blockZone, LabelNames: []string{"name"}},
+	{Type: blockImage, LabelNames: []string{"name"}},
+	{Type: blockStaging, LabelNames: []string{"name"}},
+}}
+
+// What is inside the blocks.
+type (
+	zoneBlock struct {
+		Region      string   `hcl:"region,optional"`
+		Datacenters []string `hcl:"datacenters"`
+		NodePool    string   `hcl:"node_pool,optional"`
+		Namespace   string   `hcl:"namespace,optional"`
+	}
+	imageBlock struct {
+		Jobspec    string            `hcl:"jobspec"`
+		Variables  map[string]string `hcl:"variables,optional"`
+		ExecConfig *execConfigBlock  `hcl:"exec_config,block"`
+	}
+	execConfigBlock struct {
+		Assign *hookBlock `hcl:"assign,block"`
+	}
+	hookBlock struct {
+		Task        string            `hcl:"task,optional"`
+		Cmd         []string          `hcl:"cmd"`
+		Environment map[string]string `hcl:"environment,optional"`
+		Workdir     string            `hcl:"workdir,optional"`
+		Timeout     string            `hcl:"timeout,optional"`
+	}
+	stagingBlock struct {
+		Zone            string `hcl:"zone"`
+		Image           string `hcl:"image"`
+		DesiredSessions int    `hcl:"desired_sessions"`
+		Expiration      string `hcl:"expiration,optional"`
+	}
+)
+
+// resourceFiles gathers what a set of files declares.
+type resourceFiles struct {
+	set resourceSet
+	// declared is where each resource was, by kind and name.
+	declared map[string]hcl.Range
+	blocks   map[string]*hcl.Block
+	findings []string
+}
+
+// loadResources decodes and validates every file before anything is done with
+// any of them. Errors are a *filesError, or about reading the files.
+func loadResources(paths []string, stdin io.Reader) (*resourceFiles, error) {
+	f := &resourceFiles{declared: map[string]hcl.Range{}, blocks: map[string]*hcl.Block{}}
+	for _, path := range paths {
+		files, err := filesAt(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			if err := f.load(file, stdin); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return f, f.err()
+}
+
+func (f *resourceFiles) err() error {
+	if len(f.findings) == 0 {
+		return nil
+	}
+	return &filesError{f.findings}
+}
+
+// Endings of names: a directory holds resources beside the jobspecs that they read.
+const (
+	resourceSuffix = ".hcl"
+	jobspecSuffix  = ".nomad.hcl"
+)
+
+// standardInput is the name that stands for it.
+const standardInput = "-"
+
+// filesAt gives the file itself, or a directory's resource files by name.
+func filesAt(path string) ([]string, error) {
+	if path == standardInput {
+		return []string{path}, nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), resourceSuffix) && !strings.HasSuffix(e.Name(), jobspecSuffix) && !e.IsDir() {
+			files = append(files, filepath.Join(path, e.Name()))
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s: holds no resource files: they end in %s, and not in %s", path, resourceSuffix, jobspecSuffix)
+	}
+	return files, nil
+}
+
+func (f *resourceFiles) load(path string, stdin io.Reader) error {
+	source, dir, err := read(path, stdin)
+	if err != nil {
+		return err
+	}
+	parsed, diags := hclsyntax.ParseConfig(source, path, hcl.InitialPos)
+	if diags.HasErrors() {
+		f.report(diags)
+		return nil
+	}
+	content, diags := parsed.Body.Content(fileSchema)
+	f.report(diags)
+	eval := &hcl.EvalContext{Functions: map[string]function.Function{"file": fileFunction(dir)}}
+	for _, block := range content.Blocks {
+		f.add(block, eval)
+	}
+	return nil
+}
+
+func read(path string, stdin io.Reader) (source []byte, dir string, err error) {
+	if path == standardInput {
+		source, err = io.ReadAll(stdin)
+		return source, ".", err
+	}
+	source, err = os.ReadFile(path)
+	return source, filepath.Dir(path), err
+}
+
+// fileFunction reads a file beside the resource file. What is in it is not
+// evaluated: a jobspec's ${...} stays for Nomad.
+func fileFunction(dir string) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "path", Type: cty.String}},
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			path := args[0].AsString()
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(dir, path)
+			}
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return cty.NilVal, function.NewArgError(0, err)
+			}
+			if !utf8.Valid(b) {
+				return cty.NilVal, function.NewArgErrorf(0, "%s is not UTF-8 text", path)
+			}
+			return cty.StringVal(string(b)), nil
+		},
+	})
+}
+
+// add decodes a block and checks what it says as far as that can be done here.
+func (f *resourceFiles) add(block *hcl.Block, eval *hcl.EvalContext) {
+	name := block.Labels[0]
+	id := block.Type + " " + name
+	if first, twice := f.declared[id]; twice {
+		f.find(block.DefRange, "%s %q is already declared at %s", block.Type, name, place(first))
+		return
+	}
+	f.declared[id], f.blocks[id] = block.DefRange, block
+	var err error
+	switch block.Type {
+	case blockZone:
+		var b zoneBlock
+		if f.decode(block, eval, &b) {
+			z := staging.Zone{Name: name, Region: b.Region, Datacenters: b.Datacenters, NodePool: b.NodePool, Namespace: b.Namespace}
+			f.set.zones = append(f.set.zones, z)
+			err = z.Validate()
+		}
+	case blockImage:
+		var b imageBlock
+		if f.decode(block, eval, &b) {
+			i := staging.Image{Name: name, Jobspec: b.Jobspec, Variables: b.Variables}
+			if b.ExecConfig != nil && b.ExecConfig.Assign != nil {
+				h := b.ExecConfig.Assign
+				i.ExecConfig.Assign = &staging.Hook{
+					Task: h.Task, Cmd: h.Cmd, Environment: h.Environment, Workdir: h.Workdir,
+					Timeout: f.duration(block, "exec_config.assign.timeout", h.Timeout),
+				}
+			}
+			f.set.images = append(f.set.images, i)
+			err = i.Validate()
+		}
+	case blockStaging:
+		var b stagingBlock
+		if f.decode(block, eval, &b) {
+			c := staging.Config{
+				Name: name, Zone: b.Zone, Image: b.Image, DesiredSessions: b.DesiredSessions,
+				Expiration: f.duration(block, "expiration", b.Expiration),
+			}
+			f.set.configs = append(f.set.configs, c)
+			// How many sessions are too many is for the broker to say.
+			err = c.Validate(staging.Limits{MaxDesiredSessions: math.MaxInt32})
+		}
+	}
+	f.invalid(block, err)
+}
+
+func (f *resourceFiles) decode(block *hcl.Block, eval *hcl.EvalContext, into any) bool {
+	diags := gohcl.DecodeBody(block.Body, eval, into)
+	f.report(diags)
+	return !diags.HasErrors()
+}
+
+func (f *resourceFiles) duration(block *hcl.Block, field, text string) staging.Duration {
+	d, err := staging.ParseDuration(text)
+	if err != nil {
+		f.find(rangeOf(block, field), "%s: %v", field, err)
+	}
+	return d
+}
+
+// invalid notes what validation found, each at its own line.
+func (f *resourceFiles) invalid(block *hcl.Block, err error) {
+	var invalid *staging.InvalidError
+	if !errors.As(err, &invalid) {
+		return
+	}
+	for _, field := range invalid.Fields {
+		f.find(rangeOf(block, field.Field), "%s %q: %s %s", block.Type, block.Labels[0], field.Field, field.Message)
+	}
+}
+
+func (f *resourceFiles) report(diags hcl.Diagnostics) {
+	for _, d := range diags {
+		if d.Severity != hcl.DiagError {
+			continue
+		}
+		text := d.Summary
+		if d.Detail != "" {
+			text += ": " + strings.ReplaceAll(d.Detail, "\n", " ")
+		}
+		f.find(*d.Subject, "%s", text)
+	}
+}
+
+func (f *resourceFiles) find(at hcl.Range, format string, args ...any) {
+	f.findings = append(f.findings, place(at)+": "+fmt.Sprintf(format, args...))
+}
+
+func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
+
+// rangeOf finds a field, such as exec_config.assign.cmd[1], in a block: the
+// attribute, or the innermost block on the way to it that is there.
+func rangeOf(block *hcl.Block, field string) hcl.Range {
+	if field == "name" {
+		return block.LabelRanges[0]
+	}
+	at := block.DefRange
+	body, ok := block.Body.(*hclsyntax.Body)
+	for _, part := range strings.Split(field, ".") {
+		if !ok {
+			return at
+		}
+		part, _, _ = strings.Cut(part, "[")
+		if a, found := body.Attributes[part]; found {
+			return a.SrcRange
+		}
+		i := slices.IndexFunc(body.Blocks, func(b *hclsyntax.Block) bool { return b.Type == part })
+		if i < 0 {
+			return at
+		}
+		at, body = body.Blocks[i].DefRange(), body.Blocks[i].Body
+	}
+	return at
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// subcommands make greenroom's commands, in the order of its help.
+var subcommands = []func() *cobra.Command{
+	newDevCommand,
+	newBrokerCommand,
+	newScalerCommand,
+	newApplyCommand,
+	newLaunchCommand,
+	newSessionsCommand,
+	newStagingCommand,
+}
+
+const (
+	defaultAddress = "http://127.0.0.1:7480"
+	envAddress     = "GREENROOM_ADDR"
+)
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "greenroom",
+		Short: "Keep sessions warm, and hand one to a user in milliseconds",
+		Long: `greenroom keeps sessions (desktops, browsers, notebooks, game servers: anything
+that Nomad can run) running and healthy before anyone asks, and hands one to a
+user in milliseconds.
+
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage
+  3  not found
+  4  refused as not valid
+  5  no capacity
+  6  the broker, or a server that it needs, does not answer`,
+		Example: `  greenroom dev
+  greenroom apply -f resources/
+  greenroom launch demo --zone east --user alice
+  greenroom sessions -o json`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			switch o := flagOf(cmd, flagOutput); o {
+			case outputTable, outputJSON:
+				return nil
+			default:
+				return usageError{fmt.Errorf("--output: must be %s or %s, is %q", outputTable, outputJSON, o)}
+			}
+		},
+	}
+	f := root.PersistentFlags()
+	// The defaults from the environment are read when they are needed: help must not show a token.
+	f.String(flagAddress, "", "the broker's address (env "+envAddress+"; default "+defaultAddress+")")
+	f.String(flagToken, "", "the broker's bearer token (env GREENROOM_TOKEN)")
+	f.StringP(flagOutput, "o", outputTable, "table for people, json for programs")
+	for _, make := range subcommands {
+		root.AddCommand(make())
+	}
+	markRuns(root)
+	return root
+}
+
+// Names of the flags that every command has.
+const (
+	flagAddress = "address"
+	flagToken   = "token"
+	flagOutput  = "output"
+)
+
+func flagOf(cmd *cobra.Command, name string) string {
+	if f := cmd.Flags().Lookup(name); f != nil {
+		return f.Value.String()
+	}
+	return ""
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+
+	"github.com/greenroom/greenroom/internal/config"
+	"github.com/greenroom/greenroom/scaler"
+)
+
+func newScalerCommand() *cobra.Command {
+	var a config.Agent
+	cmd := &cobra.Command{
+		Use:   "scaler",
+		Short: "Keep every pool at its desired number of ready sessions",
+		Long: `Keep every pool at its desired number of ready sessions.
+
+Run one scaler. It listens for health checks and metrics only:
+/v1/health/live, /v1/health/ready (ready while it knows Nomad, Consul and Redis
+whole, and so acts) and /metrics.
+
+Tokens and passwords come from the environment: NOMAD_TOKEN, CONSUL_HTTP_TOKEN
+and GREENROOM_REDIS_PASSWORD.`,
+		Example: `  greenroom scaler
+  greenroom scaler --bind 0.0.0.0:7481 --redis-address redis.service.consul:6379`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.Validate(); err != nil {
+				return usageError{err}
+			}
+			listener, err := net.Listen("tcp", a.Bind)
+			if err != nil {
+				return fmt.Errorf("scaler cannot listen: %w", err)
+			}
+			log := a.Logger()
+			log.SetOutput(cmd.ErrOrStderr())
+			return runScaler(cmd.Context(), a, listener, logrus.NewEntry(log))
+		},
+	}
+	agentFlags(cmd, &a, "127.0.0.1:7481")
+	return cmd
+}
+
+// runScaler works until ctx is done.
+func runScaler(ctx context.Context, a config.Agent, listener net.Listener, log *logrus.Entry) error {
+	parts, err := connect(a)
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	defer parts.close()
+	metrics := newMetrics()
+	var s *scaler.Scaler
+	meter := newScalerMeter(metrics, func() bool { return s.InSync() })
+	s = scaler.New(scaler.Parts{
+		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health, Meter: meter, Log: log,
+	}, scaler.Options{})
+
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /v1/health/live", func(w http.ResponseWriter, _ *http.Request) { health(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /v1/health/ready", func(w http.ResponseWriter, _ *http.Request) {
+		if s.InSync() {
+			health(w, http.StatusOK, "ok")
+			return
+		}
+		health(w, http.StatusServiceUnavailable, "not in sync with Nomad, Consul and Redis; see the log")
+	})
+	srv := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	log.WithField("address", listener.Addr().String()).Info("scaler works")
+	ctx, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() { s.Run(ctx) })
+	return serve(ctx, listener, srv)
+}
+
+func health(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, fmt.Sprintf("{\"status\":%q}\n", text))
+}
