@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,13 +111,14 @@ func attemptLine(a staging.Attempt) string {
 type response interface {
 	StatusCode() int
 	Status() string
-	GetBody() []byte
+	ContentType() string
 	GetApplicationProblemJSONDefault() *httpapi.Problem
 }
 
 // answered turns a call's outcome into an error: nil when the broker did what
-// it was asked to.
-func (c *client) answered(r response, err error) error {
+// it was asked to, which it says with one of the statuses and, except for 204,
+// JSON. The generated code has then decoded that.
+func (c *client) answered(r response, err error, statuses ...int) error {
 	var transport *url.Error
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -126,7 +128,8 @@ func (c *client) answered(r response, err error) error {
 		return &unreachableError{c.address, transport.Err}
 	case err != nil:
 		return fmt.Errorf("what answers at %s is not a greenroom broker: %w", c.address, err)
-	case r.StatusCode() < http.StatusMultipleChoices:
+	case slices.Contains(statuses, r.StatusCode()) &&
+		(r.StatusCode() == http.StatusNoContent || strings.Contains(r.ContentType(), "json")):
 		return nil
 	}
 	if p := r.GetApplicationProblemJSONDefault(); p != nil && p.Code != "" {
@@ -150,7 +153,7 @@ func (c *client) pools(ctx context.Context) ([]httpapi.StagingPool, error) {
 	ctx, cancel := brief(ctx)
 	defer cancel()
 	r, err := c.ListStagingWithResponse(ctx)
-	if err := c.answered(r, err); err != nil {
+	if err := c.answered(r, err, http.StatusOK); err != nil {
 		return nil, err
 	}
 	return r.JSON200.Items, nil

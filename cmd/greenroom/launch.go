@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ was begun goes on when this command is interrupted: repeat it with the same
 		Example: `  greenroom launch demo --zone east --user alice
   greenroom launch demo --zone east --user alice --url https://example.org --env LANG=de_DE.UTF-8
   greenroom launch demo --zone west --user "Bob B." --user-id u-2 --wait 5m -o json`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArgument("IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runLaunch(cmd, args[0], f) },
 	}
 	fl := cmd.Flags()
@@ -105,7 +106,7 @@ func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), f.wait+launchGrace)
 	defer cancel()
 	r, err := c.CreateSessionWithResponse(ctx, &httpapi.CreateSessionParams{Wait: f.wait.String(), IdempotencyKey: f.key}, request)
-	if err := c.answered(r, err); err != nil {
+	if err := c.answered(r, err, http.StatusCreated, http.StatusAccepted); err != nil {
 		var dial *net.OpError
 		if r == nil && (!errors.As(err, &dial) || dial.Op != "dial") {
 			// It was sent, and nobody knows what became of it.
@@ -119,9 +120,6 @@ func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 	s := r.JSON201
 	if s == nil {
 		s = r.JSON202
-	}
-	if s == nil {
-		return fmt.Errorf("the broker at %s answered %s, which is no answer to a launch", c.address, r.Status())
 	}
 	return printLaunched(cmd, *s)
 }

@@ -26,14 +26,14 @@ func (c *client) stored(ctx context.Context) (stored, error) {
 	ctx, cancel := brief(ctx)
 	defer cancel()
 	zones, err := c.ListZonesWithResponse(ctx)
-	if err := c.answered(zones, err); err != nil {
+	if err := c.answered(zones, err, http.StatusOK); err != nil {
 		return s, err
 	}
 	for _, z := range zones.JSON200.Items {
 		s.zones[z.Name] = asText(z)
 	}
 	images, err := c.ListImagesWithResponse(ctx)
-	if err := c.answered(images, err); err != nil {
+	if err := c.answered(images, err, http.StatusOK); err != nil {
 		return s, err
 	}
 	for _, i := range images.JSON200.Items {
@@ -120,7 +120,7 @@ func (s resourceSet) apply(ctx context.Context, c *client, there stored, report 
 
 // status is a call's status, once it is known to have done what it was to do.
 func (c *client) status(r response, err error) (int, error) {
-	if err := c.answered(r, err); err != nil {
+	if err := c.answered(r, err, http.StatusOK, http.StatusCreated); err != nil {
 		return 0, err
 	}
 	return r.StatusCode(), nil

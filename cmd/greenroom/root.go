@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// subcommands make greenroom's commands, in the order of its help.
+// subcommands make greenroom's commands.
 var subcommands = []func() *cobra.Command{
 	newDevCommand,
 	newBrokerCommand,
@@ -77,4 +77,14 @@ func flagOf(cmd *cobra.Command, name string) string {
 		return f.Value.String()
 	}
 	return ""
+}
+
+// oneArgument is cobra.ExactArgs(1) that says what the argument is.
+func oneArgument(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("give one %s, not %d arguments", what, len(args))
+		}
+		return nil
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,12 +30,12 @@ func newSessionsCommand() *cobra.Command {
 		&cobra.Command{
 			Use: "show ID", Short: "Show one session, also one that ended not long ago",
 			Example: "  greenroom sessions show gr-01jd0c8m4q2v5n7x9z3b6f8h1k -o json",
-			Args:    cobra.ExactArgs(1), RunE: showSession,
+			Args:    oneArgument("ID"), RunE: showSession,
 		},
 		&cobra.Command{
 			Use: "end ID", Short: "End a session: stop a user's, or replace an unused one",
 			Example: "  greenroom sessions end gr-01jd0c8m4q2v5n7x9z3b6f8h1k",
-			Args:    cobra.ExactArgs(1), RunE: endSession,
+			Args:    oneArgument("ID"), RunE: endSession,
 		},
 	)
 	return cmd
@@ -48,7 +49,7 @@ func listSessions(cmd *cobra.Command, _ []string) error {
 	ctx, cancel := brief(cmd.Context())
 	defer cancel()
 	r, err := c.ListSessionsWithResponse(ctx)
-	if err := c.answered(r, err); err != nil {
+	if err := c.answered(r, err, http.StatusOK); err != nil {
 		return err
 	}
 	if wantsJSON(cmd) {
@@ -76,7 +77,7 @@ func showSession(cmd *cobra.Command, args []string) error {
 	ctx, cancel := brief(cmd.Context())
 	defer cancel()
 	r, err := c.GetSessionWithResponse(ctx, id)
-	if err := c.answered(r, err); err != nil {
+	if err := c.answered(r, err, http.StatusOK); err != nil {
 		return err
 	}
 	if wantsJSON(cmd) {
@@ -97,7 +98,7 @@ func endSession(cmd *cobra.Command, args []string) error {
 	ctx, cancel := brief(cmd.Context())
 	defer cancel()
 	r, err := c.EndSessionWithResponse(ctx, id)
-	if err := c.answered(r, err); err != nil {
+	if err := c.answered(r, err, http.StatusNoContent); err != nil {
 		return err
 	}
 	if !wantsJSON(cmd) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ Staging configs are created and changed with greenroom apply.`,
 		},
 		&cobra.Command{
 			Use: "show NAME", Short: "Show one staging config and its conditions",
-			Example: "  greenroom staging show demo-east", Args: cobra.ExactArgs(1), RunE: showStaging,
+			Example: "  greenroom staging show demo-east", Args: oneArgument("NAME"), RunE: showStaging,
 		},
 	)
 	return cmd
@@ -47,7 +48,7 @@ func listStaging(cmd *cobra.Command, _ []string) error {
 	ctx, cancel := brief(cmd.Context())
 	defer cancel()
 	r, err := c.ListStagingWithResponse(ctx)
-	if err := c.answered(r, err); err != nil {
+	if err := c.answered(r, err, http.StatusOK); err != nil {
 		return err
 	}
 	if wantsJSON(cmd) {
@@ -76,7 +77,7 @@ func showStaging(cmd *cobra.Command, args []string) error {
 	ctx, cancel := brief(cmd.Context())
 	defer cancel()
 	r, err := c.GetStagingWithResponse(ctx, name)
-	if err := c.answered(r, err); err != nil {
+	if err := c.answered(r, err, http.StatusOK); err != nil {
 		return err
 	}
 	if wantsJSON(cmd) {

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+const goodResources = `
+staging "demo-east" {
+  zone             = "east"
+  image            = "demo"
+  desired_sessions = 3
+  expiration       = "24h"
+}
+
+image "demo" {
+  jobspec   = file("demo.nomad.hcl")
+  variables = { warmup = "5s", cpu = 50 }
+
+  exec_config {
+    assign {
+      task        = "main"
+      cmd         = ["/bin/sh", "-c", "echo \"$GREENROOM_USER_NAME\""]
+      environment = { LANG = "C.UTF-8" }
+      workdir     = "/tmp"
+      timeout     = "10s"
+    }
+  }
+}
+
+image "inline" {
+  jobspec = <<-EOT
+    job "x" { port = $${NOMAD_PORT_http} }
+  EOT
+}
+`
+
+const goodZone = `
+zone "east" {
+  datacenters = ["dc1"]
+  namespace   = "sessions"
+}
+`
+
+// The jobspec is no resource file: it is neither read as one nor evaluated.
+const goodJobspec = `job "demo" { args = ["${NOMAD_PORT_http}"] }`
+
+func TestApply(t *testing.T) {
+	c := newCLI(t, "")
+	dir := dirOf(t, map[string]string{"a.hcl": goodResources, "b.hcl": goodZone, "demo.nomad.hcl": goodJobspec, "notes.txt": "not HCL {"})
+	c.want(exitOK, []string{"apply", "-f", dir}, `zone "east" created`, `image "demo" created`, `staging "demo-east" created`)
+	if want := []string{"zone east", "image demo", "image inline", "staging demo-east"}; !slices.Equal(c.broker.puts, want) {
+		t.Errorf("stored %q, want %q", c.broker.puts, want)
+	}
+	wantImage := staging.Image{
+		Name: "demo", Jobspec: goodJobspec, Variables: map[string]string{"warmup": "5s", "cpu": "50"},
+		ExecConfig: staging.ExecConfig{Assign: &staging.Hook{
+			Task: "main", Cmd: []string{"/bin/sh", "-c", `echo "$GREENROOM_USER_NAME"`},
+			Environment: map[string]string{"LANG": "C.UTF-8"}, Workdir: "/tmp", Timeout: staging.Duration(10 * time.Second),
+		}},
+	}
+	if diff := cmp.Diff(wantImage, c.broker.images["demo"]); diff != "" {
+		t.Errorf("image (-want +got):\n%s", diff)
+	}
+	if got := c.broker.images["inline"].Jobspec; got != "job \"x\" { port = ${NOMAD_PORT_http} }\n" {
+		t.Errorf("inline jobspec %q", got)
+	}
+	if diff := cmp.Diff(staging.Zone{Name: "east", Datacenters: []string{"dc1"}, Namespace: "sessions"}, c.broker.zones["east"]); diff != "" {
+		t.Errorf("zone (-want +got):\n%s", diff)
+	}
+	wantConfig := staging.Config{Name: "demo-east", Zone: "east", Image: "demo", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour)}
+	if diff := cmp.Diff(wantConfig, c.broker.configs["demo-east"]); diff != "" {
+		t.Errorf("staging config (-want +got):\n%s", diff)
+	}
+
+	c.broker.puts = nil
+	c.want(exitOK, []string{"apply", "-f", dir}, `zone "east" unchanged`, `image "demo" unchanged`, `staging "demo-east" unchanged`)
+	if len(c.broker.puts) != 0 {
+		t.Errorf("what is unchanged was stored again: %q", c.broker.puts)
+	}
+
+	c.stdin = `staging "demo-east" {
+		zone = "east"
+		image = "demo"
+		desired_sessions = 0
+	}`
+	out := c.want(exitOK, []string{"apply", "-f", "-", "-f", filepath.Join(dir, "b.hcl"), "-o", "json"})
+	var items struct{ Items []applied }
+	if err := json.Unmarshal([]byte(out), &items); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if want := []applied{{"zone", "east", "unchanged"}, {"staging", "demo-east", "updated"}}; !slices.Equal(items.Items, want) {
+		t.Errorf("got %+v, want %+v", items.Items, want)
+	}
+	if c.broker.configs["demo-east"].DesiredSessions != 0 {
+		t.Error("the pool is not drained")
+	}
+}
+
+func TestApplyNamesTheLine(t *testing.T) {
+	tests := []struct {
+		name, hcl string
+		finding   []string
+	}{
+		{"no HCL", "zone {{\n", []string{"r.hcl:1: "}},
+		{"unknown block", "\nplace \"east\" {}\n", []string{"r.hcl:2: ", "place"}},
+		{"unknown attribute at the top", "a = 1\n", []string{"r.hcl:1: ", `"a"`}},
+		{"no label", "zone {\n}\n", []string{"r.hcl:1: ", "name"}},
+		{"two labels", "zone \"a\" \"b\" {\n}\n", []string{"r.hcl:1: "}},
+		{"unknown attribute", "zone \"east\" {\n  datacenters = [\"dc1\"]\n  colour = 1\n}\n", []string{"r.hcl:3: ", "colour"}},
+		{"missing attribute", "zone \"east\" {\n}\n", []string{"r.hcl:1: ", "datacenters"}},
+		{"wrong type", "zone \"east\" {\n  datacenters = { a = 1 }\n}\n", []string{"r.hcl:2: ", "list of string"}},
+		{"a fraction", "staging \"p\" {\n  zone = \"z\"\n  image = \"i\"\n  desired_sessions = 1.5\n}\n", []string{"r.hcl:4: "}},
+		{"below 0", "staging \"p\" {\n  zone = \"z\"\n  image = \"i\"\n  desired_sessions = -1\n}\n", []string{"r.hcl:4: ", "desired_sessions"}},
+		{"no duration", "staging \"p\" {\n  zone = \"z\"\n  image = \"i\"\n  desired_sessions = 1\n  expiration = \"a day\"\n}\n", []string{"r.hcl:5: ", "expiration"}},
+		{"no name", "\nzone \"Ea_st\" {\n  datacenters = [\"dc1\"]\n}\n", []string{"r.hcl:2: ", "DNS label"}},
+		{"an empty list", "zone \"east\" {\n  datacenters = []\n}\n", []string{"r.hcl:2: ", "datacenters"}},
+		{"no such file", "image \"i\" {\n  jobspec = file(\"none.nomad.hcl\")\n}\n", []string{"r.hcl:2: ", "none.nomad.hcl"}},
+		{"a file that is no text", "image \"i\" {\n  jobspec = file(\"binary\")\n}\n", []string{"r.hcl:2: ", "UTF-8"}},
+		{"unknown function", "image \"i\" {\n  jobspec = env(\"HOME\")\n}\n", []string{"r.hcl:2: ", "env"}},
+		{"jobspec's own variable", "image \"i\" {\n  jobspec = \"${NOMAD_PORT_http}\"\n}\n", []string{"r.hcl:2: "}},
+		{"a hook's timeout", "image \"i\" {\n  jobspec = \"job\"\n  exec_config {\n    assign {\n      cmd = [\"a\"]\n      timeout = \"1h\"\n    }\n  }\n}\n", []string{"r.hcl:6: ", "exec_config.assign.timeout"}},
+		{"a hook's environment", "image \"i\" {\n  jobspec = \"job\"\n  exec_config {\n    assign {\n      cmd = [\"a\"]\n      environment = { NOMAD_X = \"1\" }\n    }\n  }\n}\n", []string{"r.hcl:6: ", "NOMAD_"}},
+		{"two hooks", "image \"i\" {\n  jobspec = \"job\"\n  exec_config {\n    assign {\n      cmd = [\"a\"]\n    }\n    assign {\n      cmd = [\"b\"]\n    }\n  }\n}\n", []string{"r.hcl:7: ", "assign"}},
+		{"declared twice", "zone \"east\" {\n  datacenters = [\"dc1\"]\n}\nzone \"east\" {\n  datacenters = [\"dc2\"]\n}\n", []string{"r.hcl:4: ", "r.hcl:1"}},
+		{"declared in another file", "\nzone \"elsewhere\" {\n  datacenters = [\"dc1\"]\n}\n", []string{"r.hcl:2: ", "a.hcl:1"}},
+		{"unknown zone", "image \"i\" {\n  jobspec = \"job\"\n}\nstaging \"p\" {\n  zone = \"nowhere\"\n  image = \"i\"\n  desired_sessions = 1\n}\n", []string{"r.hcl:5: ", "nowhere"}},
+		{"everything at once", "zone \"A\" {\n  datacenters = []\n}\nimage \"B\" {\n  jobspec = \"\"\n}\n", []string{"r.hcl:1: ", "r.hcl:2: ", "r.hcl:4: ", "r.hcl:5: "}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCLI(t, "")
+			dir := dirOf(t, map[string]string{
+				"a.hcl": "zone \"elsewhere\" {\n  datacenters = [\"dc1\"]\n}\n", "r.hcl": tt.hcl, "binary": "\xff\xfe",
+			})
+			c.want(exitInvalid, []string{"apply", "-f", dir}, tt.finding...)
+			if len(c.broker.puts) != 0 {
+				t.Errorf("stored %q of files that are not valid", c.broker.puts)
+			}
+		})
+	}
+}
+
+func TestApplyWhatCannotBeRead(t *testing.T) {
+	c := newCLI(t, "")
+	c.want(exitFailed, []string{"apply", "-f", filepath.Join(t.TempDir(), "none.hcl")}, "none.hcl")
+	c.want(exitFailed, []string{"apply", "-f", t.TempDir()}, "no resource files")
+	c.want(exitUsage, []string{"apply"}, "file")
+}
+
+func TestApplyStopsAtARefusal(t *testing.T) {
+	c := newCLI(t, "")
+	dir := dirOf(t, map[string]string{"a.hcl": goodResources, "b.hcl": goodZone, "demo.nomad.hcl": goodJobspec})
+	c.broker.err = staging.Invalid(`image "demo"`, "jobspec", "demo.nomad.hcl:1: no job")
+	c.want(exitInvalid, []string{"apply", "-f", dir}, `zone "east": `, "jobspec demo.nomad.hcl:1: no job")
+	if len(c.broker.puts) != 1 {
+		t.Errorf("went on after a refusal: %q", c.broker.puts)
+	}
+	c.broker.err = &broker.Error{Kind: broker.ConsulUnavailable, Detail: "Consul does not answer"}
+	_, out, _ := c.run("apply", "-f", dir, "-o", "json")
+	if !strings.Contains(out, `"items"`) {
+		t.Errorf("-o json without a document: %s", out)
+	}
+}

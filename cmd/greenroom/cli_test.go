@@ -1,0 +1,318 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// These tests run the command line in this process against the real HTTP edge.
+// What is behind the edge is canned: the tests beside this one have the servers.
+
+// cannedBroker answers with what it holds. A call that it does not have is a
+// nil interface's, which the edge answers as an internal error.
+type cannedBroker struct {
+	httpapi.Broker
+	mu       sync.Mutex
+	puts     []string
+	zones    map[string]staging.Zone
+	images   map[string]staging.Image
+	configs  map[string]staging.Config
+	sessions []staging.Session
+	result   broker.LaunchResult
+	err      error
+	asked    broker.LaunchRequest
+}
+
+func values[T any](m map[string]T) []T {
+	var all []T
+	for _, v := range m {
+		all = append(all, v)
+	}
+	return all
+}
+
+func store[T any](b *cannedBroker, m map[string]T, what, name string, v T) (bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.puts = append(b.puts, what+" "+name)
+	_, had := m[name]
+	m[name] = v
+	return !had, b.err
+}
+
+func (b *cannedBroker) Zones(context.Context) ([]staging.Zone, error) { return values(b.zones), nil }
+
+func (b *cannedBroker) Images(context.Context) ([]staging.Image, error) { return values(b.images), nil }
+
+func (b *cannedBroker) Pools(context.Context) ([]broker.Pool, error) {
+	var pools []broker.Pool
+	for _, c := range b.configs {
+		pools = append(pools, cannedPool(c))
+	}
+	return pools, nil
+}
+
+func cannedPool(c staging.Config) broker.Pool {
+	return broker.Pool{Config: c, Current: 2, Ready: 1, Conditions: []staging.Condition{
+		{Type: staging.CapacityExhausted, Message: "not enough memory", Since: time.Now()},
+	}}
+}
+
+func (b *cannedBroker) Pool(_ context.Context, name string) (broker.Pool, error) {
+	c, ok := b.configs[name]
+	if !ok {
+		return broker.Pool{}, &broker.Error{Kind: broker.NotFound, Detail: "there is no staging config " + name}
+	}
+	return cannedPool(c), nil
+}
+
+func (b *cannedBroker) PutZone(_ context.Context, z staging.Zone) (bool, error) {
+	return store(b, b.zones, "zone", z.Name, z)
+}
+
+func (b *cannedBroker) PutImage(_ context.Context, i staging.Image) (bool, error) {
+	return store(b, b.images, "image", i.Name, i)
+}
+
+func (b *cannedBroker) PutPool(_ context.Context, c staging.Config) (broker.Pool, bool, error) {
+	created, err := store(b, b.configs, "staging", c.Name, c)
+	return cannedPool(c), created, err
+}
+
+func (b *cannedBroker) Sessions(context.Context) ([]staging.Session, error) { return b.sessions, b.err }
+
+func (b *cannedBroker) Session(_ context.Context, id string) (staging.Session, error) {
+	for _, s := range b.sessions {
+		if s.ID == id {
+			return s, b.err
+		}
+	}
+	return staging.Session{}, &broker.Error{Kind: broker.NotFound, Detail: "there is no session " + id}
+}
+
+func (b *cannedBroker) End(ctx context.Context, id string) error {
+	_, err := b.Session(ctx, id)
+	return err
+}
+
+func (b *cannedBroker) Launch(_ context.Context, r broker.LaunchRequest) (broker.LaunchResult, error) {
+	b.asked = r
+	return b.result, b.err
+}
+
+// cli is a command line with a broker that it speaks to.
+type cli struct {
+	t       *testing.T
+	broker  *cannedBroker
+	address string
+	stdin   string
+}
+
+func newCLI(t *testing.T, token string) *cli {
+	b := &cannedBroker{
+		zones: map[string]staging.Zone{}, images: map[string]staging.Image{}, configs: map[string]staging.Config{},
+	}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	s := httptest.NewServer(httpapi.New(b, httpapi.Options{Log: logrus.NewEntry(log), Token: token}))
+	t.Cleanup(s.Close)
+	t.Setenv("GREENROOM_ADDR", s.URL)
+	t.Setenv("GREENROOM_TOKEN", "")
+	return &cli{t: t, broker: b, address: s.URL}
+}
+
+// run gives the exit code and what was printed.
+func (c *cli) run(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(c.t.Context(), args, strings.NewReader(c.stdin), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// want runs a command that must exit with code, having printed all of these.
+func (c *cli) want(code int, args []string, printed ...string) (stdout string) {
+	c.t.Helper()
+	got, out, errs := c.run(args...)
+	if got != code {
+		c.t.Errorf("greenroom %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, out, errs)
+	}
+	for _, p := range printed {
+		if !strings.Contains(out+errs, p) {
+			c.t.Errorf("greenroom %s does not print %q:\n%s%s", strings.Join(args, " "), p, out, errs)
+		}
+	}
+	if code != exitOK && errs == "" {
+		c.t.Errorf("greenroom %s failed without a word", strings.Join(args, " "))
+	}
+	return out
+}
+
+func userSession() staging.Session {
+	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
+	return staging.Session{
+		ID: "gr-1", State: staging.Assigned, Origin: staging.Staged, Zone: "east", Image: "demo", Staging: "demo-east",
+		User: &staging.User{ID: "u-1", Name: "alice"}, Address: "127.0.0.1", Ports: map[string]int{"http": 23817, "admin": 1},
+		CreatedAt: at, AssignedAt: at,
+	}
+}
+
+func TestLaunchCommand(t *testing.T) {
+	c := newCLI(t, "")
+	c.broker.result = broker.LaunchResult{
+		Session:  userSession(),
+		Attempts: []staging.Attempt{{Step: staging.StepStaged, Zone: "east", Outcome: staging.OutcomeServed}},
+		Timings:  staging.Timings{Claim: time.Millisecond, Total: 12 * time.Millisecond},
+	}
+	c.want(exitOK, []string{"launch", "demo", "--zone", "east", "--user", "alice"},
+		"gr-1", "assigned", "alice", "admin=127.0.0.1:1 http=127.0.0.1:23817", "staged in east: served", "12.0 ms")
+	if asked := c.broker.asked; asked.User != (staging.User{ID: "alice", Name: "alice"}) || asked.Wait != time.Minute || asked.IdempotencyKey == "" {
+		t.Errorf("asked for %+v", asked)
+	}
+	out := c.want(exitOK, []string{
+		"launch", "demo", "--zone", "east", "--user", "Bob, \"B\"\n$(id)", "--user-id", "u-2", "--url", "https://example.org",
+		"--env", "A=1,2", "--env", "B=x=y", "--wait", "5m", "--idempotency-key", "k 1", "-o", "json",
+	})
+	want := broker.LaunchRequest{
+		Launch: staging.Launch{
+			Image: "demo", Zone: "east", User: staging.User{ID: "u-2", Name: "Bob, \"B\"\n$(id)"}, URL: "https://example.org",
+			Environment: map[string]string{"A": "1,2", "B": "x=y"},
+		},
+		IdempotencyKey: "k 1", Wait: 5 * time.Minute,
+	}
+	if diff := cmp.Diff(want, c.broker.asked); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+	var reply httpapi.Launched
+	if err := json.Unmarshal([]byte(out), &reply); err != nil || reply.ID != "gr-1" || len(reply.Attempts) != 1 || reply.TimingsMs.Total != 12 {
+		t.Errorf("-o json: %v\n%s", err, out)
+	}
+	c.broker.result.Session.State = staging.Starting
+	c.want(exitOK, []string{"launch", "demo", "--zone", "east", "--user", "alice"}, "starting", "sessions show gr-1")
+}
+
+func TestExitCodes(t *testing.T) {
+	launch := []string{"launch", "demo", "--zone", "east", "--user", "alice"}
+	attempts := []staging.Attempt{{Step: staging.StepOnDemand, Zone: "east", Outcome: staging.OutcomeFailed, Reason: "no memory"}}
+	for _, tt := range []struct {
+		name    string
+		err     error
+		args    []string
+		code    int
+		printed []string
+	}{
+		{"not found", nil, []string{"sessions", "show", "gr-x"}, exitNotFound, []string{"gr-x", "not_found"}},
+		{"not valid", staging.Invalid("launch", "zone", "there is no zone %q", "east"), launch, exitInvalid, []string{"zone there is no zone"}},
+		{"key reused", &broker.Error{Kind: broker.KeyReused, Detail: "use a fresh key"}, launch, exitInvalid, []string{"use a fresh key"}},
+		{"no capacity", &broker.Error{Kind: broker.NoCapacity, Detail: "full", Attempts: attempts}, launch, exitNoCapacity, []string{"full", "on_demand in east: failed, no memory"}},
+		{"launch failed", &broker.Error{Kind: broker.LaunchFailed, Detail: "broke"}, launch, exitFailed, []string{"broke"}},
+		{"busy", &broker.Error{Kind: broker.SessionBusy, Detail: "busy"}, launch, exitFailed, []string{"busy"}},
+		{"redis away", &broker.Error{Kind: broker.RedisUnavailable, Detail: "Redis does not answer"}, launch, exitUnavailable, []string{"Redis does not answer", "request id"}},
+		{"internal", io.ErrUnexpectedEOF, launch, exitFailed, []string{"internal", "request id"}},
+		{"no argument", nil, []string{"launch"}, exitUsage, []string{"IMAGE", "greenroom launch --help"}},
+		{"no zone", nil, []string{"launch", "demo", "--user", "x"}, exitUsage, []string{`"zone"`}},
+		{"no user", nil, []string{"launch", "demo", "--zone", "x", "--user", ""}, exitUsage, []string{"--user"}},
+		{"bad variable", nil, append(launch, "--env", "novalue"), exitUsage, []string{"--env", "novalue"}},
+		{"variable twice", nil, append(launch, "--env", "A=1", "--env", "A=2"), exitUsage, []string{"A is there twice"}},
+		{"wait too long", nil, append(launch, "--wait", "1h"), exitUsage, []string{"--wait"}},
+		{"wait is no duration", nil, append(launch, "--wait", "soon"), exitUsage, []string{"wait"}},
+		{"unknown command", nil, []string{"lunch"}, exitUsage, []string{"lunch"}},
+		{"unknown subcommand", nil, []string{"sessions", "lst"}, exitUsage, []string{"lst"}},
+		{"unknown flag", nil, []string{"sessions", "--colour"}, exitUsage, []string{"--colour"}},
+		{"unknown output", nil, []string{"sessions", "-o", "xml"}, exitUsage, []string{"xml"}},
+		{"no address", nil, []string{"sessions", "--address", "ftp://x"}, exitUsage, []string{"--address", "ftp://x"}},
+		{"no session named", nil, []string{"sessions", "end", ".."}, exitUsage, []string{"ID"}},
+		{"nobody there", nil, []string{"sessions", "--address", "127.0.0.1:1"}, exitUnavailable, []string{"127.0.0.1:1", "is it running"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCLI(t, "")
+			c.broker.err = tt.err
+			c.want(tt.code, tt.args, tt.printed...)
+		})
+	}
+}
+
+func TestWhatIsNoBroker(t *testing.T) {
+	for status, code := range map[int]int{http.StatusOK: exitFailed, http.StatusNotFound: exitFailed, http.StatusBadGateway: exitUnavailable} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "<html>hello</html>")
+		}))
+		c := newCLI(t, "")
+		for _, args := range [][]string{{"sessions"}, {"staging", "show", "x"}, {"launch", "x", "--zone", "y", "--user", "z"}} {
+			c.want(code, append(args, "--address", s.URL), "no")
+		}
+		s.Close()
+	}
+}
+
+func TestTokenOfTheCommandLine(t *testing.T) {
+	c := newCLI(t, "sesame")
+	c.want(exitFailed, []string{"sessions"}, "unauthorized", "--token")
+	c.want(exitOK, []string{"sessions", "--token", "sesame"})
+	t.Setenv("GREENROOM_TOKEN", "sesame")
+	c.want(exitOK, []string{"sessions"})
+	if out := c.want(exitOK, []string{"sessions", "--help"}); strings.Contains(out, "sesame") {
+		t.Errorf("help shows the token:\n%s", out)
+	}
+}
+
+func TestSessionsCommand(t *testing.T) {
+	c := newCLI(t, "")
+	s := userSession()
+	s.User.Name = "\x1b[2Jmallory"
+	c.broker.sessions = []staging.Session{s, {ID: "gr-2", State: staging.Pending, Origin: staging.Staged, Zone: "west", Image: "demo", CreatedAt: time.Now()}}
+	out := c.want(exitOK, []string{"sessions"}, "ID", "STATE", "gr-1", "gr-2", "http=127.0.0.1:23817", `"\x1b[2Jmallory"`)
+	if strings.Contains(out, "\x1b") {
+		t.Error("a user's name reaches the terminal as a command to it")
+	}
+	if list := c.want(exitOK, []string{"sessions", "list"}); strings.Count(list, "\n") != 3 {
+		t.Errorf("list:\n%s", list)
+	}
+	var items struct{ Items []httpapi.Session }
+	if err := json.Unmarshal([]byte(c.want(exitOK, []string{"sessions", "-o", "json"})), &items); err != nil || len(items.Items) != 2 {
+		t.Errorf("-o json: %v %+v", err, items)
+	}
+	c.want(exitOK, []string{"sessions", "show", "gr-1"}, "user id", "u-1", "demo-east", "2026-11-24T06:20:00Z")
+	c.want(exitOK, []string{"sessions", "end", "gr-1"}, "gr-1 is being ended")
+	c.want(exitNotFound, []string{"sessions", "end", "gr-3"}, "gr-3")
+}
+
+func TestStagingCommand(t *testing.T) {
+	c := newCLI(t, "")
+	c.broker.configs["demo-east"] = staging.Config{Name: "demo-east", Zone: "east", Image: "demo", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour)}
+	c.want(exitOK, []string{"staging"}, "DESIRED", "CURRENT", "READY", "demo-east", "CapacityExhausted")
+	c.want(exitOK, []string{"staging", "show", "demo-east"}, "24h0m0s", "not enough memory")
+	c.want(exitNotFound, []string{"staging", "show", "none"}, "none")
+	var items struct{ Items []httpapi.StagingPool }
+	if err := json.Unmarshal([]byte(c.want(exitOK, []string{"staging", "-o", "json"})), &items); err != nil || items.Items[0].ReadySessions != 1 {
+		t.Errorf("-o json: %v %+v", err, items)
+	}
+}
+
+// dirOf writes files into a fresh directory.
+func dirOf(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
