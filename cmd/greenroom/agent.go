@@ -72,7 +72,7 @@ func connect(a config.Agent) (*adapters, error) {
 	consulConfig.Transport.MaxIdleConnsPerHost = 64
 	consul, err := consulapi.NewClient(consulConfig)
 	if err != nil {
-		return nil, fmt.Errorf("Consul client: %w", err)
+		return nil, fmt.Errorf("consul client: %w", err)
 	}
 	fleet, err := nomadfleet.Open(nomadfleet.Settings{Address: a.NomadAddress, Token: string(a.NomadToken)}, nomadfleet.Options{})
 	if err != nil {

@@ -273,9 +273,14 @@ func (d *dev) printTable() {
 	fmt.Fprintln(d.out)
 	w := tabwriter.NewWriter(d.out, 0, 8, 2, ' ', 0)
 	for _, row := range [][2]string{
-		{"broker", d.broker}, {"consul", d.cluster.ConsulAddr}, {"nomad", d.cluster.NomadAddr}, {"redis", d.cluster.RedisAddr},
-		{"driver", d.driver}, {"zones", strings.Join(zoneNames(d.zones), ", ")},
-		{"pools", fmt.Sprintf("%d sessions of image demo in each zone", d.desired)}, {"logs", d.cluster.Dir},
+		{"broker", d.broker},
+		{"consul", d.cluster.ConsulAddr},
+		{"nomad", d.cluster.NomadAddr},
+		{"redis", d.cluster.RedisAddr},
+		{"driver", d.driver},
+		{"zones", strings.Join(zoneNames(d.zones), ", ")},
+		{"pools", fmt.Sprintf("%d sessions of image demo in each zone", d.desired)},
+		{"logs", d.cluster.Dir},
 	} {
 		fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
 	}
