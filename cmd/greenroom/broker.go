@@ -86,6 +86,8 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	log.WithField("address", listener.Addr().String()).Info("broker serves")
 	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(b, httpapi.Options{
 		Token: string(a.Token), Log: log, Registry: metrics,
+		// A load balancer hears of the end before connections are refused.
+		Draining: func() bool { return ctx.Err() != nil },
 	}))
 	return serve(ctx, listener, srv)
 }

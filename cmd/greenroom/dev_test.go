@@ -124,11 +124,13 @@ func TestDevWithMockDriverScales(t *testing.T) {
 
 // TestDevNamesTheServerThatCannotStart: exit 1, the server's name and its log.
 func TestDevNamesTheServerThatCannotStart(t *testing.T) {
-	for _, server := range []string{"consul", "redis-server"} {
+	for server, version := range map[string]string{
+		"consul": "Consul v1.19.2", "nomad": "Nomad v1.10.5", "redis-server": "Redis server v=7.0.15",
+	} {
 		t.Run(server, func(t *testing.T) {
 			// A program of that name that says a supported version and then fails.
 			path := t.TempDir()
-			script := "#!/bin/sh\ncase \"$*\" in *version*|*-v*) echo 'Consul v1.19.2'; echo 'Redis server v=7.0.15'; exit 0;; esac\necho 'cannot bind: this is the log' ; exit 3\n"
+			script := "#!/bin/sh\ncase \"$*\" in *version*) echo '" + version + "'; exit 0;; esac\necho 'cannot bind: this is the log'; exit 3\n"
 			must(t, os.WriteFile(filepath.Join(path, server), []byte(script), 0o755))
 			cmd := command("dev", "--driver", "mock", "--zones", "1")
 			cmd.Env = append(os.Environ(), "PATH="+path+":"+os.Getenv("PATH"))

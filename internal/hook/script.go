@@ -31,17 +31,8 @@ const farewellVariable = "greenroom_farewell"
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// shellOwned are variables that one shell or another guards: assigning to them
-// is an error there, which would end the script, or is quietly undone.
-var shellOwned = map[string]bool{
-	"OPTIND": true, "PPID": true, "UID": true, "EUID": true, "GROUPS": true,
-	"LINENO": true, "RANDOM": true, "SECONDS": true, "SHELLOPTS": true,
-	"BASHOPTS": true, "BASH_VERSINFO": true, "FUNCNAME": true, "DIRSTACK": true,
-	"EPOCHSECONDS": true, "EPOCHREALTIME": true, "BASHPID": true,
-	"SRANDOM": true, "BASH_ARGV0": true, "BASH_SUBSHELL": true,
-	"BASH_COMMAND": true, "HISTCMD": true, "COMP_WORDBREAKS": true,
-	"PWD": true, "OLDPWD": true, "_": true, "greenroom_status": true, farewellVariable: true,
-}
+// ownVariables are the script's own; no hook may change them.
+var ownVariables = map[string]bool{"greenroom_status": true, farewellVariable: true}
 
 // Script is what /bin/sh is fed to run a hook: the same hook and variables
 // always give the same bytes. The hook's own environment comes first, so that
@@ -126,7 +117,7 @@ func check(h staging.Hook, vars map[string]string) error {
 			switch {
 			case !variableName.MatchString(k):
 				add("environment."+k, "is not a name for an environment variable")
-			case shellOwned[k]:
+			case (staging.ShellOwned(k) || ownVariables[k]):
 				add("environment."+k, "is a variable that shells keep for themselves")
 			}
 			text("environment."+k, env[k])

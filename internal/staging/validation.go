@@ -78,28 +78,6 @@ func (p *problems) name(field, name string) {
 	}
 }
 
-var envKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// reservedEnv are the prefixes of the variables that greenroom and Nomad set
-// themselves; a caller's variable of that name would be a lie or be lost.
-var reservedEnv = []string{"GREENROOM_", "NOMAD_"}
-
-func (p *problems) environment(field string, env map[string]string) {
-	for k, v := range env {
-		at := field + "." + k
-		if !envKey.MatchString(k) {
-			p.add(at, "is not a name for an environment variable (letters, digits and underscores, not starting with a digit)")
-			continue
-		}
-		for _, prefix := range reservedEnv {
-			if strings.HasPrefix(k, prefix) {
-				p.add(at, "begins with %s, which greenroom and Nomad keep for their own variables", prefix)
-			}
-		}
-		p.text(at, v)
-	}
-}
-
 // text refuses what no environment variable or argument can carry.
 func (p *problems) text(field, value string) {
 	if strings.ContainsRune(value, 0) {
