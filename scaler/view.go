@@ -51,10 +51,12 @@ type pool struct {
 	members map[string]*entry
 	// healthKnown: the watch on its service has spoken and not failed since.
 	healthKnown bool
-	health      map[string]staging.Health
-	stopWatch   func()
-	backoff     Backoff
-	conditions  []staging.Condition
+	// health is what Consul says of each allocation: a clone that Nomad made of a
+	// lost one has its own, and is not the session.
+	health     map[string]staging.Health
+	stopWatch  func()
+	backoff    Backoff
+	conditions []staging.Condition
 	// reported is what Redis was last told; nil when it must be told anew.
 	reported *[]staging.Condition
 	wake     time.Time
@@ -147,9 +149,7 @@ func (v *view) enlist(e *entry) {
 	}
 	if e.pooled() {
 		p.members[e.s.ID] = e
-		if h, ok := p.health[e.s.ID]; ok {
-			e.passing = h.Passing && (e.s.AllocID == "" || h.AllocID == e.s.AllocID)
-		}
+		e.passing = v.healthy(e)
 	} else {
 		delete(p.members, e.s.ID)
 	}
@@ -209,9 +209,7 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 			e.refused = nil
 		}
 	}
-	if h, ok := v.healthOf(e); ok {
-		e.passing = h.Passing && h.AllocID == e.s.AllocID
-	}
+	e.passing = v.healthy(e)
 	v.enlist(e)
 	v.count(e, now)
 	v.touch(e)
@@ -250,46 +248,42 @@ func (v *view) identify(e *entry, j staging.Session) {
 	}
 }
 
-func (v *view) healthOf(e *entry) (staging.Health, bool) {
+// healthy: Consul says that the session's own allocation passes its checks.
+func (v *view) healthy(e *entry) bool {
 	watched := v.pools[e.s.Staging]
 	if e.s.Origin == staging.OnDemand {
 		watched = v.onDemand[e.s.Zone]
 	}
-	if watched == nil {
-		return staging.Health{}, false
-	}
-	h, ok := watched.health[e.s.ID]
-	return h, ok
+	return watched != nil && e.s.AllocID != "" && watched.health[e.s.AllocID].Passing
 }
 
 // setHealth takes what Consul says of one service now.
 func (v *view) setHealth(p *pool, found []staging.Health) {
-	now := make(map[string]staging.Health, len(found))
+	before := p.health
+	p.health = make(map[string]staging.Health, len(found))
 	for _, h := range found {
-		now[h.Session] = h
+		p.health[h.AllocID] = h
 	}
-	changed := func(id string) {
-		if e := v.sessions[id]; e != nil {
-			h, ok := now[id]
-			e.passing = ok && h.Passing && h.AllocID == e.s.AllocID
+	look := func(h staging.Health) {
+		if e := v.sessions[h.Session]; e != nil {
+			e.passing = v.healthy(e)
 			v.touch(e)
 		}
 	}
-	for id, h := range now {
-		if p.health[id] != h {
-			changed(id)
+	for id, h := range p.health {
+		if before[id] != h {
+			look(h)
 		}
 	}
-	for id := range p.health {
-		if _, ok := now[id]; !ok {
-			changed(id)
+	for id, h := range before {
+		if _, still := p.health[id]; !still {
+			look(h)
 		}
 	}
 	if !p.healthKnown {
 		p.healthKnown = true
 		v.dirtyPools[p.config.Name] = true
 	}
-	p.health = now
 }
 
 // event folds in what happened in Redis.

@@ -1,0 +1,310 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// world is every server that a broker leans on, in memory: it notes each call
+// in order and fails where a test wants it to. The real servers are in the tests
+// of cmd/greenroom; here it is about the order of things when they fail.
+type world struct {
+	mu    sync.Mutex
+	calls []string
+	// ready are the pool's session ids, oldest first.
+	ready []string
+	// decided are sessions whose fate somebody else has decided already.
+	decided map[string]staging.Verdict
+	// fail makes the call of that name fail.
+	fail map[string]error
+	// refused is the scheduler's no.
+	refused *staging.Failure
+}
+
+func (w *world) note(format string, args ...any) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	call := fmt.Sprintf(format, args...)
+	w.calls = append(w.calls, call)
+	name, _, _ := strings.Cut(call, " ")
+	return w.fail[name]
+}
+
+func (w *world) Resources() staging.Resources {
+	return staging.Resources{
+		Zones: map[string]staging.Zone{"east": {Name: "east", Datacenters: []string{"dc1"}}},
+		Images: map[string]staging.Image{
+			"hooked": {Name: "hooked", ExecConfig: staging.ExecConfig{Assign: &staging.Hook{Cmd: []string{"x"}}}},
+			"plain":  {Name: "plain"},
+		},
+		Configs: map[string]staging.Config{
+			"h": {Name: "h", Zone: "east", Image: "hooked"}, "p": {Name: "p", Zone: "east", Image: "plain"},
+		},
+	}
+}
+func (w *world) Refresh(context.Context) (staging.Resources, error)      { return w.Resources(), nil }
+func (w *world) PutZone(context.Context, staging.Zone) (bool, error)     { return true, nil }
+func (w *world) PutImage(context.Context, staging.Image) (bool, error)   { return true, nil }
+func (w *world) PutConfig(context.Context, staging.Config) (bool, error) { return true, nil }
+func (w *world) DeleteZone(context.Context, string) error                { return nil }
+func (w *world) DeleteImage(context.Context, string) error               { return nil }
+func (w *world) DeleteConfig(context.Context, string) error              { return nil }
+func (w *world) Ping(context.Context) error                              { return nil }
+
+func (w *world) CreateFate(_ context.Context, f staging.Fate) (bool, staging.Fate, error) {
+	if err := w.note("decide %s", short(f.Session)); err != nil {
+		return false, f, err
+	}
+	if v, ok := w.decided[f.Session]; ok {
+		return false, staging.Fate{Session: f.Session, Verdict: v, Claim: "another", User: &staging.User{ID: "other"}}, nil
+	}
+	f.Index = 1
+	return true, f, nil
+}
+
+func (w *world) FinishFate(_ context.Context, f staging.Fate) error {
+	return w.note("finished %s", f.Session)
+}
+
+func (w *world) Claim(_ context.Context, _ string, c staging.Claim) (staging.ClaimResult, error) {
+	if err := w.note("claim"); err != nil {
+		return staging.ClaimResult{}, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.ready) == 0 {
+		return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
+	}
+	id := w.ready[0]
+	w.ready = w.ready[1:]
+	return staging.ClaimResult{Outcome: staging.ClaimTaken, Session: staging.Session{
+		ID: id, State: staging.Claimed, Origin: staging.Staged, Claim: c.ID, User: &c.User, ExpiresAt: time.Now(),
+	}}, nil
+}
+
+func (w *world) Begin(_ context.Context, s staging.Session, c staging.Claim) (staging.ClaimResult, error) {
+	err := w.note("begin")
+	s.Claim, s.User = c.ID, &c.User
+	return staging.ClaimResult{Outcome: staging.ClaimTaken, Session: s}, err
+}
+
+func (w *world) Assign(_ context.Context, s staging.Session) (staging.Session, error) {
+	err := w.note("assign %s", short(s.ID))
+	s.State = staging.Assigned
+	return s, err
+}
+
+func (w *world) Finish(_ context.Context, id, _, _ string) error { return w.note("end %s", short(id)) }
+
+func (w *world) Retire(context.Context, staging.Session, string) error {
+	return errors.New("not of a launch")
+}
+
+func (w *world) Restore(_ context.Context, s staging.Session) (staging.State, error) {
+	return s.State, w.note("restore %s to %s", s.ID, s.User.ID)
+}
+func (w *world) Release(context.Context, string, string) error { return w.note("release") }
+func (w *world) KeyHolder(context.Context, string) (staging.ClaimResult, error) {
+	return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
+}
+
+func (w *world) Session(context.Context, string) (staging.Session, error) {
+	return staging.Session{}, staging.ErrNoSession
+}
+func (w *world) Sessions(context.Context) ([]staging.Session, error) { return nil, nil }
+func (w *world) Counts(context.Context, ...string) (map[string]int, map[string]int, error) {
+	return nil, nil, nil
+}
+
+func (w *world) Conditions(context.Context, ...string) (map[string][]staging.Condition, error) {
+	return nil, nil
+}
+
+func (w *world) Check(context.Context, staging.Image) error { return nil }
+func (w *world) Register(_ context.Context, s staging.Session, _ staging.Image, _ staging.Zone, _ map[string]string) (string, error) {
+	return "eval", w.note("register %s", short(s.ID))
+}
+
+func (w *world) Placement(context.Context, staging.Session, string) (staging.PlacementFacts, error) {
+	return staging.PlacementFacts{Refused: w.refused}, w.note("placement")
+}
+
+func (w *world) WaitRunning(context.Context, staging.Session) (staging.AllocFacts, error) {
+	return staging.AllocFacts{ID: "a", Running: true}, w.note("running")
+}
+
+func (w *world) WaitOver(ctx context.Context, _ staging.Session) (staging.AllocFacts, error) {
+	<-ctx.Done()
+	return staging.AllocFacts{}, ctx.Err()
+}
+
+func (w *world) Stop(_ context.Context, s staging.Session) error {
+	return w.note("stop %s", short(s.ID))
+}
+func (w *world) WaitPassing(context.Context, string, string) error { return w.note("passing") }
+func (w *world) Run(_ context.Context, s staging.Session, _ staging.Hook, _ map[string]string) error {
+	if err := w.note("hook %s", s.ID); err != nil {
+		return err
+	}
+	return w.fail["hook-of-"+s.ID]
+}
+func (w *world) Attempt(staging.Step, staging.Outcome)    {}
+func (w *world) Launched(staging.Origin, staging.Timings) {}
+
+// short hides the fresh id of an on-demand session.
+func short(id string) string {
+	if strings.HasPrefix(id, staging.SessionPrefix) {
+		return "new"
+	}
+	return id
+}
+
+func launchIn(t *testing.T, w *world, image string) (broker.LaunchResult, error) {
+	t.Helper()
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	b := broker.New(broker.Parts{
+		Registry: w, Store: w, Fleet: w, Health: w, Hooks: w, Meter: w, Log: logrus.NewEntry(log),
+	}, broker.Options{})
+	r, err := b.Launch(t.Context(), broker.LaunchRequest{
+		Launch: staging.Launch{Image: image, Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute,
+	})
+	b.Close()
+	return r, err
+}
+
+var errAway = errors.New("away")
+
+func TestTheOrderOfALaunch(t *testing.T) {
+	onDemand := []string{"begin", "decide new", "register new", "placement", "running", "passing", "assign new"}
+	cases := []struct {
+		name  string
+		image string
+		world world
+		want  []string // the calls, in order
+		also  []string // calls that come whenever they come
+		kind  broker.Kind
+		gets  string // the session
+	}{
+		{
+			name: "the fate is decided before the hook and finished before the answer", image: "hooked", world: world{ready: []string{"s1"}},
+			want: []string{"claim", "decide s1", "hook s1", "finished s1", "assign s1"}, gets: "s1",
+		},
+		{name: "without a hook one write decides", image: "plain", world: world{ready: []string{"s1"}}, want: []string{"claim", "decide s1", "assign s1"}, gets: "s1"},
+		{
+			name: "a session that is another's is left to him, the next is tried", image: "plain",
+			world: world{ready: []string{"s1", "s2"}, decided: map[string]staging.Verdict{"s1": staging.VerdictAssigned}},
+			want:  []string{"claim", "decide s1", "claim", "decide s2", "assign s2"}, also: []string{"restore s1 to other"}, gets: "s2",
+		},
+		{
+			name: "a session that was retired is not given away", image: "plain",
+			world: world{ready: []string{"s1"}, decided: map[string]staging.Verdict{"s1": staging.VerdictRetired}},
+			want:  slices.Concat([]string{"claim", "decide s1", "claim"}, onDemand), also: []string{"end s1"}, gets: "new",
+		},
+		{
+			name: "a hook that fails destroys its session, the next is tried", image: "hooked",
+			world: world{ready: []string{"s1", "s2"}, fail: map[string]error{"hook-of-s1": errAway}},
+			want:  []string{"claim", "decide s1", "hook s1", "claim", "decide s2", "hook s2", "finished s2", "assign s2"},
+			also:  []string{"end s1", "stop s1"}, gets: "s2",
+		},
+		{
+			name: "Consul's answer is lost: no hook, no reuse, an honest error", image: "hooked",
+			world: world{ready: []string{"s1", "s2"}, fail: map[string]error{"decide": errAway}},
+			want:  []string{"claim", "decide s1", "release"}, also: []string{"end s1", "stop s1"}, kind: broker.ConsulUnavailable,
+		},
+		{
+			name: "Consul fails after the hook: destroyed, since nobody can know", image: "hooked",
+			world: world{ready: []string{"s1"}, fail: map[string]error{"finished": errAway}},
+			want:  []string{"claim", "decide s1", "hook s1", "finished s1", "release"}, also: []string{"end s1", "stop s1"}, kind: broker.ConsulUnavailable,
+		},
+		{
+			name: "Redis fails after Consul has it: the assignment stands", image: "plain",
+			world: world{ready: []string{"s1"}, fail: map[string]error{"assign": errAway}},
+			want:  []string{"claim", "decide s1", "assign s1"}, gets: "s1",
+		},
+		{
+			name: "Redis is away", image: "plain", world: world{fail: map[string]error{"claim": errAway}},
+			want: []string{"claim", "release"}, kind: broker.RedisUnavailable,
+		},
+		{name: "nothing ready: on demand, born with its fate", image: "plain", want: append([]string{"claim"}, onDemand...), gets: "new"},
+		{
+			name: "no room: refused at once, nothing left", image: "plain", world: world{refused: &staging.Failure{Message: "not enough memory"}},
+			want: []string{"claim", "begin", "decide new", "register new", "placement", "release"}, also: []string{"end new", "stop new"}, kind: broker.NoCapacity,
+		},
+		{
+			name: "Nomad does not take the job: stopped, in case it did", image: "plain", world: world{fail: map[string]error{"register": errAway}},
+			want: []string{"claim", "begin", "decide new", "register new", "release"}, also: []string{"end new", "stop new"}, kind: broker.NomadUnavailable,
+		},
+	}
+	for i := range cases {
+		c := &cases[i]
+		t.Run(c.name, func(t *testing.T) {
+			r, err := launchIn(t, &c.world, c.image)
+			var got, also []string
+			for _, call := range c.world.calls {
+				// What goes on behind the answer has no place in the order.
+				if slices.Contains(c.also, call) {
+					also = append(also, call)
+				} else {
+					got = append(got, call)
+				}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			slices.Sort(also)
+			if diff := cmp.Diff(c.also, also); diff != "" {
+				t.Errorf("calls behind the answer (-want +got):\n%s", diff)
+			}
+			var refused *broker.Error
+			if c.kind != "" && (!errors.As(err, &refused) || refused.Kind != c.kind || len(refused.Attempts) == 0 && c.kind != broker.RedisUnavailable) {
+				t.Errorf("error %v, want kind %s with its attempts", err, c.kind)
+			}
+			if c.kind == "" && (err != nil || short(r.Session.ID) != c.gets || r.Session.State != staging.Assigned || !r.Session.ExpiresAt.IsZero()) {
+				t.Errorf("session %+v, error %v; want %s, assigned, without an expiration", r.Session, err, c.gets)
+			}
+		})
+	}
+}
+
+func TestALaunchThatMakesNoSenseTouchesNothing(t *testing.T) {
+	w := &world{ready: []string{"s1"}}
+	for _, image := range []string{"none", "Not A Name", ""} {
+		_, err := launchIn(t, w, image)
+		var invalid *staging.InvalidError
+		if !errors.As(err, &invalid) || invalid.Fields[0].Field != "image" {
+			t.Errorf("image %q: %v", image, err)
+		}
+	}
+	if len(w.calls) != 0 {
+		t.Errorf("it called %v", w.calls)
+	}
+}
+
+// TestAHookThatAlwaysFailsDoesNotUseUpThePool: past a few, something is wrong with all.
+func TestAHookThatAlwaysFailsDoesNotUseUpThePool(t *testing.T) {
+	w := &world{fail: map[string]error{"hook": errAway}}
+	for i := range 50 {
+		w.ready = append(w.ready, fmt.Sprint("s", i))
+	}
+	r, err := launchIn(t, w, "hooked")
+	if err != nil || r.Session.Origin != staging.OnDemand {
+		t.Errorf("%+v %v", r.Session, err)
+	}
+	if used := 50 - len(w.ready); used > 5 {
+		t.Errorf("one launch used up %d sessions", used)
+	}
+}
