@@ -194,6 +194,32 @@ func TestAClaimAndARetirementCannotBothWin(t *testing.T) {
 	}
 }
 
+// TestAStaleQueueEntryIsNoCandidate: a queue that an old copy of Redis brought
+// back names sessions that have moved on.
+func TestAStaleQueueEntryIsNoCandidate(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	for i, move := range []func(staging.Session) error{
+		func(x staging.Session) error { return s.Retire(ctx, x, "test") },
+		func(x staging.Session) error { return s.Withdraw(ctx, x) },
+		func(x staging.Session) error { return s.Ended(ctx, x, "test") },
+		func(staging.Session) error { return nil }, // never heard of
+	} {
+		x := session(fmt.Sprint("s", i), 0)
+		x.Staging = x.ID
+		if i < 3 {
+			must(t, s.Publish(ctx, x))
+		}
+		must(t, move(x))
+		if _, ready, err := s.Counts(ctx, x.Staging); err != nil || ready[x.Staging] != 0 {
+			t.Errorf("case %d: it is still queued: %v %v", i, ready, err)
+		}
+		must(t, s.rdb.ZAdd(ctx, s.readyKey(x.Staging), redis.Z{Member: x.ID}).Err())
+		if r, err := s.Claim(ctx, x.Staging, claim("c")); err != nil || r.Outcome != staging.ClaimEmpty {
+			t.Errorf("case %d: claimed %+v %v", i, r, err)
+		}
+	}
+}
+
 func TestOnlyTheClaimThatHoldsASessionMayFinishIt(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	must(t, s.Publish(ctx, session("s", 0)))
