@@ -3,13 +3,8 @@ package deploy_test
 import (
 	"context"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -54,20 +49,11 @@ func eventually(t testing.TB, f func(context.Context) error) {
 	}
 }
 
-// program is the path of a running server's program: the one that devcluster
-// found or built.
-func program(t testing.TB, p *devcluster.Process) string {
-	t.Helper()
-	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.PID()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // guarded is a Nomad and a Consul with access control, and their management tokens.
 type guarded struct {
-	nomadAddr, consulAddr   string
+	nomadAddr, consulAddr string
+	// nodeAddr is the Nomad client agent's own HTTP address.
+	nodeAddr                string
 	nomadToken, consulToken string
 	nomad                   *nomadapi.Client
 	consul                  *consulapi.Client
@@ -83,10 +69,11 @@ func startGuarded(t *testing.T) *guarded {
 	t.Helper()
 	c := shared.Cluster(t)
 	dir := t.TempDir()
-	ports := freePorts(t, 6)
+	ports := freePorts(t, 7)
 	g := &guarded{
 		consulAddr: fmt.Sprintf("127.0.0.1:%d", ports[0]), consulToken: consulManagement,
 		nomadAddr: fmt.Sprintf("http://127.0.0.1:%d", ports[3]), nomadToken: nomadManagement,
+		nodeAddr: fmt.Sprintf("http://127.0.0.1:%d", ports[6]),
 	}
 	agent(t, program(t, c.Consul), filepath.Join(dir, "consul"), "-config-file", fmt.Sprintf(`
 server           = true
@@ -121,27 +108,40 @@ acl {
 		return err
 	})
 
-	agent(t, program(t, c.NomadServer), filepath.Join(dir, "nomad"), "-config", fmt.Sprintf(`
-data_dir             = %q
+	// A server and a client, as on a real cluster: they do not take the same tokens
+	// for everything.
+	common := fmt.Sprintf(`
 bind_addr            = "127.0.0.1"
 disable_update_check = true
-ports {
-  http = %d
-  rpc  = %d
-  serf = %d
-}
 advertise {
   http = "127.0.0.1"
   rpc  = "127.0.0.1"
   serf = "127.0.0.1"
 }
 acl { enabled = true }
+consul {
+  address = %q
+  token   = %q
+}
+`, g.consulAddr, consulManagement)
+	agent(t, program(t, c.NomadServer), filepath.Join(dir, "nomad-server"), "-config", common+fmt.Sprintf(`
+data_dir = %q
+ports {
+  http = %d
+  rpc  = %d
+  serf = %d
+}
 server {
   enabled          = true
   bootstrap_expect = 1
 }
+`, filepath.Join(dir, "nomad-server"), ports[3], ports[4], ports[5]))
+	agent(t, program(t, c.NomadServer), filepath.Join(dir, "nomad-client"), "-config", common+fmt.Sprintf(`
+data_dir = %q
+ports { http = %d }
 client {
   enabled           = true
+  servers           = ["127.0.0.1:%d"]
   network_interface = "lo"
   cpu_total_compute = 8000
   memory_total_mb   = 8000
@@ -157,11 +157,7 @@ plugin "raw_exec" {
 plugin "mock_driver" {
   config { fs_isolation = "image" }
 }
-consul {
-  address = %q
-  token   = %q
-}
-`, filepath.Join(dir, "nomad"), ports[3], ports[4], ports[5], g.consulAddr, consulManagement))
+`, filepath.Join(dir, "nomad-client"), ports[6], ports[4]))
 	g.nomad = g.nomadClient(t, nomadManagement)
 	eventually(t, func(ctx context.Context) error {
 		_, _, err := g.nomad.ACLTokens().BootstrapOpts(nomadManagement, (&nomadapi.WriteOptions{}).WithContext(ctx))
@@ -182,100 +178,6 @@ consul {
 		return nil
 	})
 	return g
-}
-
-// agent writes a configuration and runs an agent on it until the test ends.
-func agent(t *testing.T, path, dir, flag, config string) {
-	t.Helper()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	file := dir + ".hcl"
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	log, err := os.Create(dir + ".log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "agent", flag, file)
-	cmd.Env, cmd.Stdout, cmd.Stderr = plainEnvironment(), log, log
-	// The kernel ends the agent should this process die before its clean-up.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started, done := make(chan error), make(chan struct{})
-	go func() {
-		// That signal is sent when the thread ends that started the agent: this
-		// one, which therefore stays to wait.
-		runtime.LockOSThread()
-		defer close(done)
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		// Only fails when it has ended already.
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		kill := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
-		<-done
-		kill.Stop()
-		log.Close()
-		unmountBelow(t, dir)
-		if t.Failed() {
-			b, _ := os.ReadFile(dir + ".log")
-			t.Logf("the end of %s:\n%s", filepath.Base(dir)+".log", b[max(0, len(b)-6000):])
-		}
-	})
-}
-
-// unmountBelow takes away the secrets directories that a Nomad agent mounts for
-// its tasks, and keeps mounted when it ends.
-func unmountBelow(t *testing.T, dir string) {
-	t.Helper()
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(mounts)) {
-		if at := strings.Fields(line)[1]; strings.HasPrefix(at, dir+"/") {
-			if err := syscall.Unmount(at, 0); err != nil {
-				t.Errorf("unmount %s: %v", at, err)
-			}
-		}
-	}
-}
-
-// plainEnvironment is ours without what changes how the servers and their
-// command lines behave: an AWS_CA_BUNDLE alone keeps a Nomad client from starting.
-func plainEnvironment() []string {
-	var env []string
-	for _, kv := range os.Environ() {
-		switch prefix, _, _ := strings.Cut(kv, "_"); prefix {
-		case "AWS", "NOMAD", "CONSUL", "VAULT", "GREENROOM":
-		default:
-			env = append(env, kv)
-		}
-	}
-	return env
-}
-
-// freePorts gives ports that nothing listens on.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-	}
-	return ports
 }
 
 func (g *guarded) nomadClient(t testing.TB, token string) *nomadapi.Client {

@@ -1,11 +1,11 @@
-# What a broker does in Nomad, per namespace that a zone puts its sessions in.
-# Add a block like this for each further namespace; a zone without one uses
-# "default", which keeps its parse-job in any case: jobspecs are parsed there.
+# What a broker does in Nomad, in each namespace that a zone puts its sessions in.
+# Add a block like this for each further one. A zone that names none uses
+# "default"; when no zone does, its block still needs "parse-job" and "read-job",
+# for images' jobspecs are checked there.
 namespace "default" {
   capabilities = [
-    "parse-job",  # the images' jobspecs
-    "submit-job", # register an on-demand session, stop any session
-    "read-job",   # jobs, evaluations and allocations of sessions
+    "submit-job", # parse jobspecs, register an on-demand session, stop any session
+    "read-job",   # validate jobspecs; follow a session's evaluation and allocation
     "alloc-exec", # run the assign hook inside a session
 
     # Sessions of the raw_exec driver run as the node's own processes, so an exec

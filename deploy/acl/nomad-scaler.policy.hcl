@@ -1,10 +1,10 @@
-# What a scaler does in Nomad, per namespace that a zone puts its sessions in.
-# Add a block like this for each further namespace; a zone without one uses
-# "default", which keeps its parse-job in any case: jobspecs are parsed there.
+# What a scaler does in Nomad, in each namespace that a zone puts its sessions in.
+# Add a block like this for each further one. A zone that names none uses
+# "default"; when no zone does, its block still needs "parse-job", for jobspecs
+# are parsed there.
 namespace "default" {
   capabilities = [
-    "parse-job",  # the images' jobspecs
-    "submit-job", # register sessions, stop and purge them
+    "submit-job", # parse jobspecs; register sessions, stop and purge them
     "list-jobs",  # the full list, at start and after a gap in the events
     "read-job",   # jobs, evaluations, allocations and their event stream
   ]

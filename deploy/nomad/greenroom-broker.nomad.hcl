@@ -1,6 +1,6 @@
 # The broker: the HTTP API that hands sessions to users. Any number may run.
 #
-#   nomad job run -var-file=greenroom.vars greenroom-broker.nomad.hcl
+#   nomad job run -var-file=greenroom.vars nomad/greenroom-broker.nomad.hcl
 #
 # Secrets are no variables of this file: everyone who may read the job can read
 # those. They come from the Nomad variable nomad/jobs/greenroom-broker, which
@@ -50,7 +50,7 @@ variable "artifact_checksum" {
 variable "nomad_address" {
   type        = string
   default     = "http://127.0.0.1:4646"
-  description = "Nomad's HTTP address, as reached from the node."
+  description = "A Nomad client agent's HTTP address, as reached from the node: its own."
 }
 
 variable "consul_address" {
@@ -101,13 +101,15 @@ job "greenroom-broker" {
   namespace   = var.namespace
   node_pool   = var.node_pool
 
-  # One at a time, and back to the last good version when a new one does not get ready.
+  # One at a time, and back to the last good version when a new one does not get ready,
+  # at its first failure: with a progress_deadline Nomad would try it on other
+  # nodes until that has passed.
   update {
     max_parallel      = 1
     health_check      = "checks"
     min_healthy_time  = "10s"
     healthy_deadline  = "2m"
-    progress_deadline = "10m"
+    progress_deadline = "0s"
     auto_revert       = true
   }
 
@@ -207,13 +209,15 @@ job "greenroom-broker" {
       }
 
       # NOMAD_TOKEN is the job's own identity: no token for Nomad is kept anywhere.
-      # Nomad grants it what the policies attached to this job allow.
+      # Nomad grants it what the policies attached to this job allow. To parse a
+      # jobspec it is good with client agents alone: see nomad_address.
       identity {
         env = true
       }
 
       # What else is secret, each item only where the variable has it. nomad_token
-      # is for zones in other regions, where this region's identity means nothing.
+      # is for where the identity is no good: a server's nomad_address, or zones in
+      # another region.
       template {
         destination = "${NOMAD_SECRETS_DIR}/greenroom.env"
         env         = true

@@ -1,0 +1,112 @@
+package deploy_test
+
+import (
+	"testing"
+
+	consulapi "github.com/hashicorp/consul/api"
+
+	"github.com/greenroom/greenroom/internal/consulhealth"
+	"github.com/greenroom/greenroom/internal/registry"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+func testConsulBroker(t *testing.T, g *guarded) {
+	c := g.consulClient(t, g.consulTokenFor(t, "greenroom-broker", read(t, "acl/consul-broker.policy.hcl")))
+	r := registry.New(c, "")
+	if _, err := r.PutZone(patient(t), zone); err != nil {
+		t.Errorf("store a zone: %v", err)
+	}
+	if _, err := r.PutImage(patient(t), image(mockSession)); err != nil {
+		t.Errorf("store an image: %v", err)
+	}
+	if err := r.DeleteImage(patient(t), "app"); err != nil {
+		t.Errorf("delete an image: %v", err)
+	}
+	won, fate, err := r.CreateFate(patient(t), staging.Fate{Session: "gr-1", Verdict: staging.VerdictAssigned, HookPending: true})
+	if err != nil || !won {
+		t.Fatalf("decide a fate: %v, %v", won, err)
+	}
+	if err := r.FinishFate(patient(t), fate); err != nil {
+		t.Errorf("finish a fate: %v", err)
+	}
+	g.seesHealth(t, c)
+	deniedInConsul(t, c)
+}
+
+func testConsulScaler(t *testing.T, g *guarded) {
+	c := g.consulClient(t, g.consulTokenFor(t, "greenroom-scaler", read(t, "acl/consul-scaler.policy.hcl")))
+	if _, err := registry.New(g.consul, "").PutZone(patient(t), zone); err != nil {
+		t.Fatal(err)
+	}
+	r := registry.New(c, "")
+	if resources, err := r.Refresh(patient(t)); err != nil || resources.Zones["east"].Name != "east" {
+		t.Errorf("read the resources: %+v, %v", resources, err)
+	}
+	if won, _, err := r.CreateFate(patient(t), staging.Fate{Session: "gr-2", Verdict: staging.VerdictRetired}); err != nil || !won {
+		t.Errorf("decide a fate: %v, %v", won, err)
+	}
+	if fates, err := r.Fates(patient(t)); err != nil || fates["gr-2"].Verdict != staging.VerdictRetired {
+		t.Errorf("read the fates: %+v, %v", fates, err)
+	}
+	if err := r.DeleteFate(patient(t), "gr-2"); err != nil {
+		t.Errorf("delete a fate: %v", err)
+	}
+	g.seesHealth(t, c)
+	_, err := r.PutZone(patient(t), zone)
+	denied(t, "changing a zone", err)
+	denied(t, "deleting a zone", r.DeleteZone(patient(t), "east"))
+	deniedInConsul(t, c)
+}
+
+// seesHealth registers a session's service, as a Nomad agent does, and looks
+// for it through c.
+func (g *guarded) seesHealth(t *testing.T, c *consulapi.Client) {
+	t.Helper()
+	service := staging.PoolService("app-east")
+	err := g.consul.Agent().ServiceRegister(&consulapi.AgentServiceRegistration{
+		ID: "_nomad-task-x", Name: service, Meta: map[string]string{consulhealth.SessionMeta: "gr-1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := consulhealth.New(c).WaitPassing(patient(t), service, "gr-1"); err != nil {
+		t.Errorf("see a session's health: %v", err)
+	}
+}
+
+// deniedInConsul are what neither component may do in Consul.
+func deniedInConsul(t *testing.T, c *consulapi.Client) {
+	t.Helper()
+	_, err := c.KV().Put(&consulapi.KVPair{Key: "elsewhere/key", Value: []byte("x")}, nil)
+	denied(t, "writing a key elsewhere", err)
+	_, err = c.KV().Put(&consulapi.KVPair{Key: "greenroom-not/key", Value: []byte("x")}, nil)
+	denied(t, "writing a key that only begins alike", err)
+	_, _, err = c.KV().Get("elsewhere/key", nil)
+	denied(t, "reading a key elsewhere", err)
+	_, err = c.KV().DeleteTree("", nil)
+	denied(t, "deleting all keys", err)
+	denied(t, "registering a service", c.Agent().ServiceRegister(&consulapi.AgentServiceRegistration{Name: "greenroom-pool-fake"}))
+	_, err = c.Catalog().Register(&consulapi.CatalogRegistration{Node: "fake", Address: "192.0.2.1"}, nil)
+	denied(t, "registering a node", err)
+	_, _, err = c.ACL().TokenList(nil)
+	denied(t, "the list of ACL tokens", err)
+	_, err = c.Operator().RaftGetConfiguration(nil)
+	denied(t, "the operator's Raft configuration", err)
+	if services, _, err := c.Catalog().Service("consul", "", nil); err != nil || len(services) > 0 {
+		t.Errorf("a service of others: want none to be seen, got %d, %v", len(services), err)
+	}
+}
+
+// consulTokenFor does the same in Consul.
+func (g *guarded) consulTokenFor(t *testing.T, name, rules string) string {
+	t.Helper()
+	policy, _, err := g.consul.ACL().PolicyCreate(&consulapi.ACLPolicy{Name: name, Rules: rules}, nil)
+	if err != nil {
+		t.Fatalf("upload %s: %v", name, err)
+	}
+	token, _, err := g.consul.ACL().TokenCreate(&consulapi.ACLToken{Policies: []*consulapi.ACLLink{{ID: policy.ID}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token.SecretID
+}

@@ -1,0 +1,157 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+func testNomadBroker(t *testing.T, g *guarded, foreign, raw staging.Session) {
+	policy := read(t, "acl/nomad-broker.policy.hcl")
+	token := g.nomadTokenFor(t, "greenroom-broker", policy)
+	broker := g.fleet(t, token)
+
+	if err := broker.Check(patient(t), image(mockSession)); err != nil {
+		t.Errorf("check a jobspec: %v", err)
+	}
+	s := start(t, broker, newSession(zone), mockSession, zone)
+	var out strings.Builder
+	if code, err := broker.Exec(patient(t), s, "", []string{"/bin/sh"}, strings.NewReader(""), &out, &out); err != nil || code != 7 {
+		t.Errorf("run a hook in a session: exit code %d, %v, %q", code, err, out.String())
+	}
+	if err := broker.Stop(patient(t), s); err != nil {
+		t.Errorf("stop a session: %v", err)
+	}
+	if err := broker.Purge(patient(t), s); err != nil {
+		t.Errorf("purge a session: %v", err)
+	}
+
+	denied(t, "an exec in a raw_exec session", execIn(t, broker, raw))
+	denied(t, "an exec in another namespace", execIn(t, broker, foreign))
+	g.deniedToAll(t, token, foreign)
+
+	// Another namespace is added as the file says, and "default" need not be a zone's.
+	const first, more = `namespace "default" {`, "namespace \"default\" {\n  capabilities = [\"parse-job\", \"read-job\"]\n}\nnamespace \"elsewhere\" {"
+	moved := g.fleet(t, g.nomadTokenFor(t, "greenroom-broker-elsewhere", strings.Replace(policy, first, more, 1)))
+	if err := moved.Check(patient(t), image(mockSession)); err != nil {
+		t.Errorf("with another namespace, check a jobspec: %v", err)
+	}
+	s = start(t, moved, newSession(elsewhere), mockSession, elsewhere)
+	if err := execIn(t, moved, s); err != nil {
+		t.Errorf("with another namespace, run a hook: %v", err)
+	}
+	if err := moved.Purge(patient(t), s); err != nil {
+		t.Errorf("with another namespace, purge a session: %v", err)
+	}
+
+	// The opt-in is the commented line, as it stands in the file.
+	const off, on = `# "alloc-node-exec",`, `"alloc-node-exec",`
+	if strings.Count(policy, off) != 1 {
+		t.Fatalf("the policy has no line %s", off)
+	}
+	opted := g.fleet(t, g.nomadTokenFor(t, "greenroom-broker-raw-exec", strings.Replace(policy, off, on, 1)))
+	if err := execIn(t, opted, raw); err != nil {
+		t.Errorf("with alloc-node-exec, an exec in a raw_exec session: %v", err)
+	}
+}
+
+func testNomadScaler(t *testing.T, g *guarded, foreign, raw staging.Session) {
+	token := g.nomadTokenFor(t, "greenroom-scaler", read(t, "acl/nomad-scaler.policy.hcl"))
+	scaler := g.fleet(t, token)
+
+	_, index, err := scaler.List(patient(t))
+	if err != nil {
+		t.Fatalf("list sessions: %v", err)
+	}
+	// Watch while a session comes and goes.
+	s := newSession(zone)
+	ctx, stop := context.WithCancel(patient(t))
+	defer stop()
+	watched, running := make(chan error, 1), make(chan struct{}, 1)
+	go func() {
+		watched <- scaler.Watch(ctx, index, func(o staging.Observation) {
+			if o.Session == s.ID && o.Alloc != nil && o.Alloc.Running {
+				select {
+				case running <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}()
+	start(t, scaler, s, mockSession, zone)
+	select {
+	case <-running:
+	case err := <-watched:
+		t.Fatalf("watch sessions: %v", err)
+	case <-ctx.Done():
+		t.Fatal("the watch never told of the session")
+	}
+	listed, _, err := scaler.List(patient(t))
+	if err != nil || !slices.ContainsFunc(listed, func(o staging.Observation) bool { return o.Session == s.ID && o.Job != nil && o.Alloc != nil }) {
+		t.Errorf("list sessions: the one that runs is not there whole: %+v, %v", listed, err)
+	}
+	stop()
+	if err := <-watched; !errors.Is(err, context.Canceled) {
+		t.Errorf("watch sessions: %v", err)
+	}
+	if err := scaler.Purge(patient(t), s); err != nil {
+		t.Errorf("purge a session: %v", err)
+	}
+
+	denied(t, "an exec in a session", execIn(t, scaler, raw))
+	_, err = scaler.Register(patient(t), newSession(elsewhere), image(mockSession), elsewhere, nil)
+	denied(t, "a session in another namespace", err)
+	denied(t, "a stop in another namespace", scaler.Stop(patient(t), foreign))
+	g.deniedToAll(t, token, staging.Session{})
+}
+
+// deniedToAll are what neither component may do in Nomad. The scaler may read
+// other namespaces, and is given no foreign session.
+func (g *guarded) deniedToAll(t *testing.T, token string, foreign staging.Session) {
+	t.Helper()
+	c := g.nomadClient(t, token)
+	_, err := c.Operator().RaftGetConfiguration((&nomadapi.QueryOptions{}).WithContext(patient(t)))
+	denied(t, "the operator's Raft configuration", err)
+	_, _, err = c.ACLTokens().List(nil)
+	denied(t, "the list of ACL tokens", err)
+	_, err = c.ACLPolicies().Upsert(&nomadapi.ACLPolicy{Name: "mine", Rules: `operator { policy = "write" }`}, nil)
+	denied(t, "a policy of its own", err)
+	_, _, err = c.Variables().Create(&nomadapi.Variable{Path: "nomad/jobs/greenroom-broker", Items: nomadapi.VariableItems{"a": "b"}}, nil)
+	denied(t, "writing the job's secrets", err)
+	_, _, err = c.Variables().Read("nomad/jobs/greenroom-broker", nil)
+	denied(t, "reading the job's secrets", err)
+	denied(t, "a forced garbage collection", c.System().GarbageCollect())
+	_, err = c.Namespaces().Register(&nomadapi.Namespace{Name: "mine"}, nil)
+	denied(t, "a namespace of its own", err)
+	node := g.node(t)
+	_, err = c.Nodes().ToggleEligibility(node, false, nil)
+	denied(t, "closing a node", err)
+	if foreign.ID == "" {
+		return
+	}
+	_, _, err = c.Jobs().Info(foreign.ID, &nomadapi.QueryOptions{Namespace: elsewhere.Namespace})
+	denied(t, "a job of another namespace", err)
+	_, _, err = c.Jobs().Deregister(foreign.ID, true, &nomadapi.WriteOptions{Namespace: elsewhere.Namespace})
+	denied(t, "stopping a job of another namespace", err)
+	_, err = g.fleet(t, token).Register(patient(t), newSession(elsewhere), image(mockSession), elsewhere, nil)
+	denied(t, "a session in another namespace", err)
+}
+
+// nomadTokenFor uploads a policy and makes a token with it alone.
+func (g *guarded) nomadTokenFor(t *testing.T, name, rules string) string {
+	t.Helper()
+	if _, err := g.nomad.ACLPolicies().Upsert(&nomadapi.ACLPolicy{Name: name, Rules: rules}, nil); err != nil {
+		t.Fatalf("upload %s: %v", name, err)
+	}
+	token, _, err := g.nomad.ACLTokens().Create(&nomadapi.ACLToken{Name: name, Type: "client", Policies: []string{name}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token.SecretID
+}

@@ -1,0 +1,238 @@
+package deploy_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+	"github.com/redis/go-redis/v9"
+)
+
+// What README.md has people keep in Nomad variables, full of what a template
+// or a shell could trip over.
+const (
+	redisPassword = `p<&"q $x\y é`
+	brokerToken   = `t0ken-for-callers`
+)
+
+// TestTheJobsServe follows README.md on servers with access control: policies,
+// secrets, both jobs; then it launches a staged session through the broker.
+func TestTheJobsServe(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "greenroom")
+	build(t, binary)
+	g := startGuarded(t)
+	nomad, consul := program(t, shared.Cluster(t).NomadServer), program(t, shared.Cluster(t).Consul)
+	ports := freePorts(t, 2)
+	redisAddr := guardRedis(t)
+
+	// The demo's sessions run by raw_exec.
+	policy := filepath.Join(t.TempDir(), "nomad-broker.policy.hcl")
+	g.run(t, "sh", "-c", `sed 's/# "alloc-node-exec"/"alloc-node-exec"/' acl/nomad-broker.policy.hcl > "$1"`, "sh", policy)
+	g.run(t, nomad, "acl", "policy", "apply", "-namespace", "default", "-job", "greenroom-broker", "greenroom-broker", policy)
+	g.run(t, nomad, "acl", "policy", "apply", "-namespace", "default", "-job", "greenroom-scaler", "greenroom-scaler", "acl/nomad-scaler.policy.hcl")
+	secrets := map[string]string{}
+	for _, component := range []string{"broker", "scaler"} {
+		name := "greenroom-" + component
+		g.run(t, consul, "acl", "policy", "create", "-name", name, "-rules", "@acl/consul-"+component+".policy.hcl")
+		var token struct{ SecretID string }
+		if err := json.Unmarshal([]byte(g.run(t, consul, "acl", "token", "create", "-policy-name", name, "-format", "json")), &token); err != nil {
+			t.Fatal(err)
+		}
+		secrets[component] = token.SecretID
+	}
+	g.run(t, nomad, "var", "put", "nomad/jobs/greenroom-broker", "consul_token="+secrets["broker"], "redis_password="+redisPassword, "broker_token="+brokerToken)
+	g.run(t, nomad, "var", "put", "nomad/jobs/greenroom-scaler", "consul_token="+secrets["scaler"], "redis_password="+redisPassword)
+
+	vars := []string{"-detach", "-var", "driver=raw_exec", "-var", "binary=" + binary, "-var", "nomad_address=" + g.nodeAddr, "-var", "consul_address=" + g.consulAddr, "-var", "redis_address=" + redisAddr}
+	for i, component := range []string{"broker", "scaler"} {
+		args := append([]string{"job", "run", "-var", fmt.Sprintf("port=%d", ports[i])}, vars...)
+		if component == "broker" {
+			args = append(args, "-var", "count=1")
+		}
+		g.run(t, nomad, append(args, "nomad/greenroom-"+component+".nomad.hcl")...)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			g.lastWords(t, "broker")
+			g.lastWords(t, "scaler")
+		}
+		g.endAll(t)
+	})
+	for _, service := range []string{"greenroom-broker", "greenroom-scaler"} {
+		eventually(t, func(ctx context.Context) error {
+			entries, _, err := g.consul.Health().Service(service, "", true, nil)
+			if err != nil || len(entries) != 1 {
+				return fmt.Errorf("%s is not passing in Consul: %d, %v", service, len(entries), err)
+			}
+			return nil
+		})
+	}
+
+	api := caller{t, fmt.Sprintf("http://127.0.0.1:%d", ports[0])}
+	if status, _ := api.as("", "GET", "/v1/zones", nil); status != http.StatusUnauthorized {
+		t.Errorf("without a token: status %d, want 401", status)
+	}
+	api.must("PUT", "/v1/zones/east", map[string]any{"name": "east", "datacenters": []string{"dc1"}})
+	api.must("PUT", "/v1/images/app", map[string]any{
+		"name": "app", "jobspec": rawSession,
+		"exec_config": map[string]any{"assign": map[string]any{"cmd": []string{"/bin/true"}}},
+	})
+	api.must("PUT", "/v1/staging/app-east", map[string]any{"name": "app-east", "zone": "east", "image": "app", "desired_sessions": 1})
+	eventually(t, func(context.Context) error {
+		var pool struct {
+			Ready int `json:"ready_sessions"`
+		}
+		body := api.must("GET", "/v1/staging/app-east", nil)
+		if err := json.Unmarshal(body, &pool); err != nil || pool.Ready != 1 {
+			return fmt.Errorf("the pool is not ready: %s, %v", body, err)
+		}
+		return nil
+	})
+	var session struct{ ID, State, Origin string }
+	body := api.must("POST", "/v1/sessions", map[string]any{"image": "app", "zone": "east", "user": map[string]any{"id": "u-1", "name": "alice"}})
+	if err := json.Unmarshal(body, &session); err != nil || session.State != "assigned" || session.Origin != "staged" {
+		t.Errorf("a launch: want an assigned staged session, got %s", body)
+	}
+	api.must("DELETE", "/v1/sessions/"+session.ID, nil)
+}
+
+// build builds greenroom as its own tests do, so that it is compiled once for all.
+func build(t *testing.T, binary string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "../cmd/greenroom").CombinedOutput(); err != nil {
+		t.Fatalf("build greenroom: %v\n%s", err, out)
+	}
+}
+
+// run runs one of README.md's commands with management rights and gives what it prints.
+func (g *guarded) run(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(patient(t), program, args...)
+	cmd.Env = append(plainEnvironment(), "NOMAD_ADDR="+g.nomadAddr, "NOMAD_TOKEN="+g.nomadToken,
+		"CONSUL_HTTP_ADDR="+g.consulAddr, "CONSUL_HTTP_TOKEN="+g.consulToken)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", filepath.Base(program), strings.Join(args, " "), err, out, stderr.String())
+	}
+	return string(out)
+}
+
+// guardRedis has the shared Redis demand the password until the test ends.
+func guardRedis(t *testing.T) string {
+	t.Helper()
+	addr := shared.Cluster(t).RedisAddr
+	set := func(old, password string) error {
+		client := redis.NewClient(&redis.Options{Addr: addr, Password: old})
+		defer client.Close()
+		return client.ConfigSet(context.Background(), "requirepass", password).Err()
+	}
+	if err := set("", redisPassword); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := set(redisPassword, ""); err != nil {
+			t.Error(err)
+		}
+	})
+	return addr
+}
+
+// endAll stops every job, the scaler first: it would replace its sessions. A
+// purge would take the allocations out of sight while they still end.
+func (g *guarded) endAll(t *testing.T) {
+	t.Helper()
+	for _, prefix := range []string{"greenroom-scaler", ""} {
+		jobs, _, err := g.nomad.Jobs().List(&nomadapi.QueryOptions{Prefix: prefix})
+		if err != nil {
+			t.Error(err)
+		}
+		for _, job := range jobs {
+			if _, _, err := g.nomad.Jobs().Deregister(job.ID, false, nil); err != nil {
+				t.Error(err)
+			}
+		}
+		g.drained(t, prefix)
+	}
+}
+
+// lastWords logs what became of a component's newest allocation and the end of
+// what it printed. It is for a test that has failed, and fails no more.
+func (g *guarded) lastWords(t *testing.T, component string) {
+	t.Helper()
+	allocs, _, err := g.nomad.Jobs().Allocations("greenroom-"+component, false, nil)
+	if err != nil || len(allocs) == 0 {
+		t.Logf("the %s has no allocation (%v)", component, err)
+		return
+	}
+	if state := allocs[0].TaskStates[component]; state != nil {
+		for _, e := range state.Events {
+			t.Logf("the %s: %s: %s", component, e.Type, e.DisplayMessage)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	logs := exec.CommandContext(ctx, program(t, shared.Cluster(t).NomadServer), "alloc", "logs", "-stderr", "-tail", "-n", "30", allocs[0].ID)
+	logs.Env = append(plainEnvironment(), "NOMAD_ADDR="+g.nomadAddr, "NOMAD_TOKEN="+g.nomadToken)
+	words, err := logs.CombinedOutput()
+	t.Logf("the end of the %s's log (%v):\n%s", component, err, words)
+}
+
+// caller calls a broker's API.
+type caller struct {
+	t    *testing.T
+	addr string
+}
+
+// must calls with the token and fails the test on any status but 2xx.
+func (c caller) must(method, path string, body any) []byte {
+	c.t.Helper()
+	status, reply := c.as(brokerToken, method, path, body)
+	if status/100 != 2 {
+		c.t.Fatalf("%s %s: status %d: %s", method, path, status, reply)
+	}
+	return reply
+}
+
+func (c caller) as(token, method, path string, body any) (int, []byte) {
+	c.t.Helper()
+	var sent io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		sent = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(patient(c.t), method, c.addr+path, sent)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	reply, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return resp.StatusCode, reply
+}
