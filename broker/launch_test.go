@@ -55,6 +55,7 @@ func (w *world) Resources() staging.Resources {
 		},
 	}
 }
+
 func (w *world) Refresh(context.Context) (staging.Resources, error)      { return w.Resources(), nil }
 func (w *world) PutZone(context.Context, staging.Zone) (bool, error)     { return true, nil }
 func (w *world) PutImage(context.Context, staging.Image) (bool, error)   { return true, nil }
