@@ -122,9 +122,6 @@ const (
 	cleanupTimeout = 15 * time.Second
 	// MaxWait bounds the caller's wait for an on-demand session.
 	MaxWait = 10 * time.Minute
-	// claimLease is how long a claim may take in all: hooks are bounded by
-	// staging.MaxHookTimeout, the rest by the deadlines above.
-	claimLease = staging.MaxHookTimeout + 30*time.Second
 )
 
 // log fields, the same in every line.

@@ -38,7 +38,7 @@ func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, e
 	}
 	req.Wait = min(req.Wait, MaxWait)
 	l := &launch{LaunchRequest: req, began: time.Now()}
-	l.claim = staging.Claim{ID: staging.NewClaimID(), User: req.User, IdempotencyKey: req.IdempotencyKey}
+	l.claim = staging.Claim{ID: staging.NewClaimID(), User: req.User, Image: req.Image, Zone: req.Zone, IdempotencyKey: req.IdempotencyKey}
 	if req.IdempotencyKey != "" {
 		l.claim.Fingerprint = req.Fingerprint()
 	}
@@ -93,9 +93,9 @@ func (b *Broker) resolve(ctx context.Context, l *launch) ([]staging.Config, erro
 		}
 		if !find() {
 			if l.image.Name == "" {
-				return nil, staging.Invalid("launch", "image", "there is no image %q; GET /v1/images lists them", l.Image)
+				return nil, staging.Invalid("launch", "image", "is unknown: there is no image %q; GET /v1/images lists them", l.Image)
 			}
-			return nil, staging.Invalid("launch", "zone", "there is no zone %q; GET /v1/zones lists them", l.Zone)
+			return nil, staging.Invalid("launch", "zone", "is unknown: there is no zone %q; GET /v1/zones lists them", l.Zone)
 		}
 	}
 	return res.Pools(l.Zone, l.Image), nil

@@ -34,8 +34,12 @@ func (b *Broker) onDemand(ctx context.Context, l *launch) (staging.Session, erro
 	switch {
 	case err == nil:
 		b.attempt(l, staging.StepOnDemand, staging.OutcomeServed, "")
-		return b.assigned(ctx, l, up), nil
+		return b.assigned(ctx, l, up)
 	case wait.Err() != nil:
+		if now, err := b.Session(ctx, s.ID); err == nil && now.State.Over() {
+			b.attempt(l, staging.StepOnDemand, staging.OutcomeFailed, "the session was ended")
+			return staging.Session{}, endedMeanwhile()
+		}
 		b.attempt(l, staging.StepOnDemand, staging.OutcomeStarting, fmt.Sprintf("not up within %s", l.Wait))
 		return up, nil
 	}

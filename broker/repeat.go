@@ -27,7 +27,7 @@ func keyReused() *Error {
 // beyond an on-demand session's wait.
 const (
 	repeatPoll  = 20 * time.Millisecond
-	repeatGrace = claimLease
+	repeatGrace = 10 * time.Second
 )
 
 // awaitRepeat waits for the launch that holds the key and answers with its
@@ -63,6 +63,11 @@ func (b *Broker) awaitRepeat(ctx context.Context, l *launch) (LaunchResult, erro
 			// A session that is on demand and not up is an answer once the
 			// caller's wait is over; a claimed one is none until it is assigned.
 			if r.Done || s.State == staging.Assigned || (impatient && s.Origin == staging.OnDemand && !s.State.Over()) {
+				if s.State.Over() {
+					return LaunchResult{}, &Error{
+						Kind: KeyReused, Detail: "the session of this Idempotency-Key has ended; launch anew with a fresh key",
+					}
+				}
 				return b.repeated(l, s), nil
 			}
 		}

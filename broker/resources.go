@@ -187,10 +187,10 @@ func (b *Broker) PutPool(ctx context.Context, c staging.Config) (Pool, bool, err
 	}
 	what := fmt.Sprintf("staging config %q", c.Name)
 	if _, ok := res.Zones[c.Zone]; !ok {
-		return Pool{}, false, staging.Invalid(what, "zone", "there is no zone %q; create it first", c.Zone)
+		return Pool{}, false, staging.Invalid(what, "zone", "is unknown: there is no zone %q; create it first", c.Zone)
 	}
 	if _, ok := res.Images[c.Image]; !ok {
-		return Pool{}, false, staging.Invalid(what, "image", "there is no image %q; create it first", c.Image)
+		return Pool{}, false, staging.Invalid(what, "image", "is unknown: there is no image %q; create it first", c.Image)
 	}
 	put, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,8 +40,8 @@ func (b *Broker) take(ctx context.Context, l *launch, pool string) (staging.Sess
 	r, err := b.Store.Claim(ctx, pool, l.claim)
 	l.timings.Claim += time.Since(start)
 	if err != nil {
-		// Whether the claim happened is not known. If it did, the session stays
-		// claimed and is nobody's; its lease sees to its end.
+		// Whether the claim happened is not known. If it did, the session is
+		// nobody's, and the scaler ends it when the lease of a claim is over.
 		return staging.Session{}, redisUnavailable(err)
 	}
 	switch r.Outcome {
@@ -88,7 +89,7 @@ func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (stag
 	b.attempt(l, staging.StepStaged, staging.OutcomeServed, "")
 	// An assigned session does not expire: expiration is for those that wait.
 	s.ExpiresAt = time.Time{}
-	return b.assigned(ctx, l, s), nil
+	return b.assigned(ctx, l, s)
 }
 
 // decide creates the fate record: from then on the session is this user's, or
@@ -101,7 +102,7 @@ func (b *Broker) decide(ctx context.Context, l *launch, s staging.Session, hookP
 	won, fate, err := b.Registry.CreateFate(ctx, staging.Fate{
 		Session: s.ID, Verdict: staging.VerdictAssigned, User: &l.User, Claim: l.claim.ID,
 		IdempotencyKey: l.IdempotencyKey, HookPending: hookPending,
-		Lease: start.Add(claimLease).UTC(), DecidedAt: start.UTC(),
+		Lease: start.Add(staging.ClaimLease).UTC(), DecidedAt: start.UTC(),
 	})
 	return fate, won, err
 }
@@ -116,18 +117,28 @@ func (b *Broker) finish(ctx context.Context, l *launch, fate staging.Fate) error
 
 // assigned notes the assignment in Redis. Consul holds it as finished already,
 // so that a Redis that fails now loses nothing: the scaler puts it back.
-func (b *Broker) assigned(ctx context.Context, l *launch, s staging.Session) staging.Session {
+//
+// A session that was ended in this very moment is an error.
+func (b *Broker) assigned(ctx context.Context, l *launch, s staging.Session) (staging.Session, error) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	done, err := b.Store.Assign(ctx, s)
 	l.timings.Claim += time.Since(start)
-	if err != nil {
+	var moved *staging.StateError
+	switch {
+	case errors.As(err, &moved) && moved.State.Over():
+		return staging.Session{}, endedMeanwhile()
+	case err != nil:
 		l.log.WithError(err).WithField(fieldSession, s.ID).Warn("the assignment stands in Consul but could not be noted in Redis")
 		s.State, s.AssignedAt = staging.Assigned, time.Now().UTC()
-		return s
+		return s, nil
 	}
-	return done
+	return done, nil
+}
+
+func endedMeanwhile() *Error {
+	return &Error{Kind: LaunchFailed, Detail: "the session was ended while it was being made"}
 }
 
 // discard destroys a session that was claimed and cannot be given to its user.

@@ -23,11 +23,13 @@ const (
 type task struct {
 	step    Step
 	session staging.Session
-	fate    staging.Fate
-	image   staging.Image
-	zone    staging.Zone
-	pool    string
-	report  []staging.Condition
+	// from is the session's state when the step was decided.
+	from   staging.State
+	fate   staging.Fate
+	image  staging.Image
+	zone   staging.Zone
+	pool   string
+	report []staging.Condition
 }
 
 // stepTimeout bounds the application of one step, which makes at most three
@@ -47,7 +49,7 @@ func (s *Scaler) task(v *view, e *entry, step Step, now time.Time) task {
 			x.State = staging.Starting
 		}
 	}
-	return task{step: step, session: x, fate: e.stands, pool: e.s.Staging}
+	return task{step: step, session: x, from: e.s.State, fate: e.stands, pool: e.s.Staging}
 }
 
 // stage gives a new session its entry, so that it counts from this moment on.
@@ -105,6 +107,8 @@ func (s *Scaler) tell(ctx context.Context, t task) {
 type result struct {
 	// state is what the session came to; "" where that is not known.
 	state staging.State
+	// lost: Redis does not know the session.
+	lost bool
 	// fate is set when the step learnt whose the session is.
 	fate *staging.Fate
 	// gone: nothing of it is left to know.
@@ -122,7 +126,7 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		return s.applyStage(ctx, t)
 	case Record:
 		state, err := s.Store.Record(ctx, x)
-		return result{state: state, err: err}
+		return result{state: state, lost: err == nil && state == "", err: err}
 	case Publish:
 		return moved(staging.Ready, s.Store.Publish(ctx, x))
 	case Withdraw:
@@ -130,22 +134,24 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 	case Retire:
 		return s.applyRetire(ctx, t)
 	case Admit:
+		if t.fate.Claim != "" {
+			x.Claim = t.fate.Claim
+		}
+		x.ExpiresAt = time.Time{} // expiration is for those that wait
 		_, err := s.Store.Assign(ctx, x)
 		return moved(staging.Assigned, err)
 	case Restore:
 		x.State, x.Claim, x.User, x.AssignedAt = staging.Assigned, t.fate.Claim, t.fate.User, t.fate.DecidedAt
-		if t.fate.HookPending {
+		switch {
+		case t.fate.HookPending:
 			x.State = staging.Claimed
+		case x.Origin == staging.OnDemand:
+			x.State, x.AssignedAt = staging.Starting, time.Time{} // until it is up, and admitted
 		}
 		state, err := s.Store.Restore(ctx, x)
 		return result{state: state, err: err}
 	case End:
-		// A session that Redis does not know is stopped all the same.
-		r := moved(staging.Ending, s.Store.Finish(ctx, x.ID, "", t.step.Reason))
-		if r.err == nil && (r.state == staging.Ending || r.state == "") {
-			r.state, r.err = staging.Ending, s.Fleet.Stop(ctx, x)
-		}
-		return r
+		return s.applyEnd(ctx, t)
 	case Stop:
 		return result{err: s.Fleet.Stop(ctx, x)}
 	case Bury:
@@ -166,15 +172,57 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 // is no failure, but news.
 func moved(to staging.State, err error) result {
 	var other *staging.StateError
-	if errors.As(err, &other) {
-		return result{state: other.State}
+	if errors.As(err, &other) && !other.Fenced {
+		return result{state: other.State, lost: other.State == ""}
 	}
-	return result{state: to, err: err}
+	if err != nil {
+		return result{err: err}
+	}
+	return result{state: to}
+}
+
+// applyEnd ends a session that is, or was to be, a user's. One whose standing
+// is not certain is first taken, in its fate record, from whoever may still be
+// at work on it.
+func (s *Scaler) applyEnd(ctx context.Context, t task) result {
+	x := t.session
+	if t.from == staging.Claimed || t.from == "" {
+		if r, settled := s.fence(ctx, t); !settled {
+			return r
+		}
+	}
+	// A session that Redis does not know is stopped all the same.
+	r := moved(staging.Ending, s.Store.Finish(ctx, x.ID, "", t.step.Reason))
+	if r.err == nil && (r.state == staging.Ending || r.lost) {
+		r.state, r.lost, r.err = staging.Ending, false, s.Fleet.Stop(ctx, x)
+	}
+	return r
+}
+
+// fence makes a session's fate final before it is ended. settled is false when
+// it turned out to be otherwise, or could not be known.
+func (s *Scaler) fence(ctx context.Context, t task) (r result, settled bool) {
+	if t.fate.Verdict == staging.VerdictAssigned {
+		if !t.fate.HookPending {
+			return result{}, true
+		}
+		err := s.Registry.AbandonFate(ctx, t.fate, t.step.Reason)
+		return result{err: err}, err == nil
+	}
+	_, stands, err := s.Registry.CreateFate(ctx, staging.Fate{
+		Session: t.session.ID, Verdict: staging.VerdictRetired, Reason: t.step.Reason, DecidedAt: time.Now().UTC(),
+	})
+	if err != nil {
+		return result{err: err}, false
+	}
+	return result{fate: &stands}, stands.Verdict == staging.VerdictRetired
 }
 
 func (s *Scaler) applyStage(ctx context.Context, t task) result {
 	if _, err := s.Store.Record(ctx, t.session); err != nil {
-		return result{gone: true, err: err}
+		return result{gone: true, err: err, failure: &staging.Failure{
+			Type: staging.RedisUnavailable, Message: "Redis did not take a session's record: " + err.Error(),
+		}}
 	}
 	_, err := s.Fleet.Register(ctx, t.session, t.image, t.zone, nil)
 	if err == nil {
@@ -200,10 +248,10 @@ func (s *Scaler) applyRetire(ctx context.Context, t task) result {
 	x := t.session
 	r := moved(staging.Retiring, s.Store.Retire(ctx, x, t.step.Reason))
 	// A session that Redis does not know cannot be claimed through it; its fate decides.
-	if r.err != nil || (r.state != staging.Retiring && r.state != "") {
+	if r.err != nil || (r.state != staging.Retiring && !r.lost) {
 		return r
 	}
-	r.state = staging.Retiring
+	r.state, r.lost = staging.Retiring, false
 	won, stands, err := s.Registry.CreateFate(ctx, staging.Fate{
 		Session: x.ID, Verdict: staging.VerdictRetired, Reason: t.step.Reason, DecidedAt: time.Now().UTC(),
 	})
@@ -252,6 +300,14 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	// result may only be older news than that.
 	if r.state != "" && (e.s.State == "" || e.s.State.Unassigned() || r.state.Over()) && e.s.State != staging.Ended {
 		e.s.State = r.state
+	}
+	if r.lost {
+		e.s.State = ""
+	}
+	if e.s.State == t.from && r.err == nil && t.step.Kind != Stage {
+		// It came to nothing, for a reason that only others can change: look again later.
+		e.until = now.Add(retryPause)
+		v.timed[e.s.ID] = e.until
 	}
 	if r.state == staging.Ended && e.buriedAt.IsZero() {
 		e.buriedAt = now

@@ -57,6 +57,9 @@ type Member struct {
 	Over bool
 	// Failure: why it is over or cannot start. Refused: why no node would take it.
 	Failure, Refused *staging.Failure
+	// Misplaced: it is of another zone or image than the config now names.
+	// Stale: it was made from an older revision of its image or zone.
+	Misplaced, Stale bool
 	// Busy: a step for it is under way, or it is to be left alone for a moment.
 	Busy bool
 }
@@ -128,6 +131,7 @@ func Decide(v View, b Bounds, now time.Time) Plan {
 	d := decision{View: v, now: now}
 	d.sort()
 	d.failed()
+	d.misplaced()
 	d.shrink()
 	d.replaceExpired()
 	d.publishAndWithdraw()
@@ -193,6 +197,19 @@ func (d *decision) failed() {
 	})
 }
 
+// misplaced retires at once what its config no longer asks for: it may serve nobody.
+func (d *decision) misplaced() {
+	if d.Removed {
+		return
+	}
+	d.drop(func(m Member) bool {
+		if m.Misplaced && !m.Busy {
+			d.step(Retire, m.ID, "its staging config now names another zone or image")
+		}
+		return m.Misplaced
+	})
+}
+
 // publishAndWithdraw follows the checks.
 func (d *decision) publishAndWithdraw() {
 	if !d.HealthKnown {
@@ -237,7 +254,10 @@ func (d *decision) shrink() {
 	})
 }
 
-func (d *decision) due(m Member) bool { return !m.ExpiresAt.IsZero() && !m.ExpiresAt.After(d.now) }
+// due: it is to be replaced, its replacement first.
+func (d *decision) due(m Member) bool {
+	return m.Stale || (!m.ExpiresAt.IsZero() && !m.ExpiresAt.After(d.now))
+}
 
 func (d *decision) expired() []Member {
 	var due []Member
@@ -249,7 +269,7 @@ func (d *decision) expired() []Member {
 	return due
 }
 
-// replaceExpired retires sessions past their expiration, each once a
+// replaceExpired retires sessions that are due for replacement, each once a
 // replacement is ready, so that ready does not dip. Where the zone has no room
 // for a replacement beside it, the old session goes first, one at a time.
 func (d *decision) replaceExpired() {
@@ -279,10 +299,17 @@ func (d *decision) replaceExpired() {
 		}
 		gone[due[i].ID] = true
 		if !due[i].Busy {
-			d.step(Retire, due[i].ID, "expired after %s", d.Config.Expiration)
+			d.step(Retire, due[i].ID, "%s", d.whyDue(due[i]))
 		}
 	}
 	d.drop(func(m Member) bool { return gone[m.ID] })
+}
+
+func (d *decision) whyDue(m Member) string {
+	if m.Stale {
+		return "made from an older revision of its image or zone"
+	}
+	return fmt.Sprintf("expired after %s", d.Config.Expiration)
 }
 
 // grow stages what is missing. Sessions due for replacement do not count, but a

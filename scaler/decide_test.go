@@ -29,6 +29,8 @@ func member(id string, state staging.State, minutes int, change ...func(*Member)
 func expiring(in time.Duration) func(*Member) { return func(m *Member) { m.ExpiresAt = noon.Add(in) } }
 func busy(m *Member)                          { m.Busy = true }
 func passing(m *Member)                       { m.Passing = true }
+func misplaced(m *Member)                     { m.Misplaced = true }
+func stale(m *Member)                         { m.Stale = true }
 func failing(m *Member)                       { m.Passing = false }
 
 func refused(m *Member) {
@@ -127,6 +129,21 @@ func TestDecide(t *testing.T) {
 				member("a", ready, 60, expiring(-time.Minute)), member("b", ready, 59, expiring(-time.Minute)), member("c", pending, 1, refused, expiring(time.Hour)),
 			},
 			want: []string{"retire a"}, wake: time.Hour,
+		},
+		{
+			name: "what the config no longer names goes at once", desired: 2,
+			members: []Member{member("a", ready, 9, misplaced), member("b", ready, 1)},
+			want:    []string{"retire a", "stage"},
+		},
+		{
+			name: "an older revision is replaced, its replacement first", desired: 2,
+			members: []Member{member("a", ready, 9, stale), member("b", ready, 1)},
+			want:    []string{"stage"},
+		},
+		{
+			name: "an older revision goes once its replacement is ready", desired: 1,
+			members: []Member{member("a", ready, 9, stale), member("b", ready, 1)},
+			want:    []string{"retire a"},
 		},
 		{
 			name: "all expired and desired lowered: only what is wanted is kept", desired: 1,
@@ -369,6 +386,19 @@ func TestSettle(t *testing.T) {
 		{"Redis retires what Consul has assigned", with(func(x *Loner) { x.State, x.Fate, x.Origin = staging.Retiring, staging.VerdictAssigned, staging.Staged }), Restore, 0},
 		{"Redis lost it, nobody has it", with(func(x *Loner) { x.Origin = staging.Staged }), Record, 0},
 		{"Redis lost its retirement", with(func(x *Loner) { x.State, x.Fate, x.Origin = staging.Ready, staging.VerdictRetired, staging.Staged }), Retire, 0},
+		{"a claim under way is left in peace", with(func(x *Loner) { x.State, x.Origin = staging.Claimed, staging.Staged }), "", staging.ClaimLease},
+		{"a claim that its fate says is finished is admitted", with(func(x *Loner) { x.State, x.Fate = staging.Claimed, staging.VerdictAssigned }), Admit, 0},
+		{
+			"a claim whose hook is unfinished keeps its lease", with(func(x *Loner) {
+				x.State, x.Fate, x.HookPending, x.Lease = staging.Claimed, staging.VerdictAssigned, true, noon.Add(time.Second)
+			}), "", time.Second,
+		},
+		{
+			"and is ended after it", with(func(x *Loner) {
+				x.State, x.Fate, x.HookPending, x.Lease = staging.Claimed, staging.VerdictAssigned, true, noon.Add(-time.Second)
+			}), End, 0,
+		},
+		{"a claim without a fate is ended after its lease", with(func(x *Loner) { x.State, x.TouchedAt = staging.Claimed, old }), End, 0},
 		{"a record whose job was never made is buried after a while", with(func(x *Loner) { x.State, x.HasJob, x.TouchedAt = staging.Pending, false, old }), Bury, 0},
 		{"a record whose job is being made is not", with(func(x *Loner) { x.State, x.HasJob = staging.Pending, false }), "", orphanPatience},
 		{"on demand, without record and fate: ended after a while", with(func(x *Loner) { x.Origin, x.TouchedAt = staging.OnDemand, old }), End, 0},

@@ -16,6 +16,7 @@ type Registry interface {
 	Watch(ctx context.Context, emit func(staging.Resources)) error
 	Fates(ctx context.Context) (map[string]staging.Fate, error)
 	CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error)
+	AbandonFate(ctx context.Context, f staging.Fate, reason string) error
 	DeleteFate(ctx context.Context, session string) error
 }
 
@@ -31,6 +32,8 @@ type Store interface {
 	Ended(ctx context.Context, s staging.Session, reason string) error
 	Sessions(ctx context.Context) ([]staging.Session, error)
 	SetConditions(ctx context.Context, pool string, cs []staging.Condition) error
+	// Epoch changes when Redis's data was wiped.
+	Epoch(ctx context.Context) (string, error)
 	LastEvent(ctx context.Context) (position string, err error)
 	Events(ctx context.Context, after string, block time.Duration) (events []staging.Event, position string, err error)
 }
@@ -87,6 +90,8 @@ type Scaler struct {
 	o     Options
 	inbox chan func(*view)
 	work  chan task
+	// reread asks for Nomad's sessions and the fates to be read anew, now.
+	reread chan struct{}
 	// wg counts the goroutines that Run started.
 	wg sync.WaitGroup
 	// inSync is told whether every source is known, for health checks.
@@ -104,7 +109,7 @@ func New(p Parts, o Options) *Scaler {
 	if o.Resync == 0 {
 		o.Resync = time.Minute
 	}
-	return &Scaler{Parts: p, o: o, inbox: make(chan func(*view), 1024), work: make(chan task)}
+	return &Scaler{Parts: p, o: o, inbox: make(chan func(*view), 1024), work: make(chan task), reread: make(chan struct{}, 1)}
 }
 
 // Run works until ctx is done, and returns when everything that it started has stopped.

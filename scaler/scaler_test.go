@@ -123,7 +123,7 @@ func TestAPoolIsFilledRefilledShrunkAndDrained(t *testing.T) {
 	must(t, err)
 	r.untilReady(t, "fill", 3)
 
-	claimed, err := r.store.Claim(ctx, "fill", staging.Claim{ID: "c", User: staging.User{ID: "u"}})
+	claimed, err := r.store.Claim(ctx, "fill", staging.Claim{ID: "c", Image: "mock", Zone: "east", User: staging.User{ID: "u"}})
 	must(t, err)
 	if claimed.Outcome != staging.ClaimTaken {
 		t.Fatalf("claim: %+v", claimed)

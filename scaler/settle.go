@@ -14,6 +14,10 @@ type Loner struct {
 	Origin staging.Origin
 	// Fate is the verdict of its fate record; "" while it is open or not known.
 	Fate staging.Verdict
+	// HookPending, Lease: of an assigned fate, whether its claim is unfinished
+	// and until when a broker may be at work on it.
+	HookPending bool
+	Lease       time.Time
 	// HasJob: Nomad has, or is about to have, its job. Missing: a full reading
 	// of Nomad did not find it. Stopped: the job was deregistered. Over: nothing
 	// of it runs or will.
@@ -98,6 +102,8 @@ func Settle(x Loner, now time.Time) (step *Step, wake time.Time) {
 		return do(End, "on demand, and nobody's")
 	case gone:
 		return do(End, ended)
+	case x.State == staging.Claimed:
+		return settleClaimed(x, now)
 	case x.State.Unassigned() && x.Failure != nil:
 		return do(End, ended)
 	case x.State.Unassigned() && x.Running && x.Passing:
@@ -106,4 +112,21 @@ func Settle(x Loner, now time.Time) (step *Step, wake time.Time) {
 		return do(Record, "its allocation runs")
 	}
 	return nil, time.Time{}
+}
+
+// settleClaimed sees a claim to its end whose broker may be gone. Its fate
+// record says how far it came: finished, it is its user's; unfinished or absent
+// when the lease is over, its outcome cannot be known, and it is ended.
+func settleClaimed(x Loner, now time.Time) (*Step, time.Time) {
+	if x.Fate == staging.VerdictAssigned && !x.HookPending {
+		return &Step{Kind: Admit, Reason: "its fate record says that its claim is finished"}, time.Time{}
+	}
+	over := x.TouchedAt.Add(staging.ClaimLease)
+	if x.Fate == staging.VerdictAssigned {
+		over = x.Lease
+	}
+	if now.Before(over) {
+		return nil, over
+	}
+	return &Step{Kind: End, Reason: "the launch that claimed it never finished"}, time.Time{}
 }

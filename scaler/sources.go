@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -63,7 +64,7 @@ func (s *Scaler) watchRegistry(ctx context.Context) {
 }
 
 // watchFleet reads all of Nomad's sessions and all fates, then follows Nomad's
-// events until they fail or the next full reading is due.
+// events until they fail, the next full reading is due, or Redis was wiped.
 func (s *Scaler) watchFleet(ctx context.Context) {
 	s.again(ctx, "nomad", func(v *view) { v.fleetKnown = false }, func() error {
 		began := time.Now()
@@ -80,6 +81,13 @@ func (s *Scaler) watchFleet(ctx context.Context) {
 		s.post(ctx, func(v *view) { v.setFleet(all, fates, began, time.Now()) })
 		follow, cancelFollow := context.WithTimeout(ctx, s.o.Resync)
 		defer cancelFollow()
+		s.wg.Go(func() {
+			select {
+			case <-s.reread:
+				cancelFollow()
+			case <-follow.Done():
+			}
+		})
 		err = s.Fleet.Watch(follow, index, func(o staging.Observation) {
 			s.post(ctx, func(v *view) { v.observe(o, time.Now()) })
 		})
@@ -90,6 +98,9 @@ func (s *Scaler) watchFleet(ctx context.Context) {
 	})
 }
 
+// errWiped: what Redis knew is gone, or it cannot say.
+var errWiped = errors.New("redis has been wiped or does not answer")
+
 // eventBlock is how long one read of Redis's events waits.
 const eventBlock = time.Second
 
@@ -99,6 +110,10 @@ func (s *Scaler) watchStore(ctx context.Context) {
 	s.again(ctx, "redis", func(v *view) { v.storeKnown = false }, func() error {
 		read, cancel := context.WithTimeout(ctx, readTimeout)
 		defer cancel()
+		epoch, err := s.Store.Epoch(read)
+		if err != nil {
+			return err
+		}
 		position, err := s.Store.LastEvent(read)
 		if err != nil {
 			return err
@@ -108,11 +123,23 @@ func (s *Scaler) watchStore(ctx context.Context) {
 			return err
 		}
 		s.post(ctx, func(v *view) { v.setStore(all, time.Now()) })
+		looked := time.Now()
 		for due := time.Now().Add(s.o.Resync); time.Now().Before(due); {
 			var events []staging.Event
 			events, position, err = s.Store.Events(ctx, position, eventBlock)
 			if err != nil {
 				return err
+			}
+			if time.Since(looked) >= eventBlock {
+				looked = time.Now()
+				if now, err := s.Store.Epoch(ctx); err != nil || now != epoch {
+					// What Redis has lost, the fates tell: read those anew, too.
+					select {
+					case s.reread <- struct{}{}:
+					default:
+					}
+					return errors.Join(errWiped, err)
+				}
 			}
 			if len(events) > 0 {
 				s.post(ctx, func(v *view) {
@@ -126,6 +153,27 @@ func (s *Scaler) watchStore(ctx context.Context) {
 	})
 }
 
+// unwatch ends the watches of zones that are gone and have no sessions left.
+func unwatch(v *view) {
+	for name, p := range v.onDemand {
+		if _, ok := v.resources.Zones[name]; ok || v.inhabited(name) {
+			continue
+		}
+		p.stopWatch()
+		delete(v.onDemand, name)
+	}
+}
+
+// inhabited reports whether an on-demand session is in a zone.
+func (v *view) inhabited(zone string) bool {
+	for _, e := range v.sessions {
+		if e.s.Origin == staging.OnDemand && e.s.Zone == zone {
+			return true
+		}
+	}
+	return false
+}
+
 // watchHealth sees to it that the service of every pool, and of every zone's
 // on-demand sessions, is watched.
 func (s *Scaler) watchHealth(ctx context.Context, v *view) {
@@ -134,6 +182,7 @@ func (s *Scaler) watchHealth(ctx context.Context, v *view) {
 			p.stopWatch = s.followHealth(ctx, staging.PoolService(name), func(v *view) *pool { return v.pools[name] })
 		}
 	}
+	unwatch(v)
 	for name := range v.resources.Zones {
 		if v.onDemand[name] == nil {
 			p := &pool{health: map[string]staging.Health{}}

@@ -33,9 +33,10 @@ type entry struct {
 	touchedAt, buriedAt time.Time
 }
 
-// over: nothing of it runs or will.
+// over: nothing of it runs or will. A stopped job of which no allocation was
+// heard may still have one, unless it was never placed.
 func (e *entry) over() bool {
-	return e.dead || e.allocOver || (e.stopped && e.s.AllocID == "")
+	return e.dead || e.allocOver || (e.stopped && e.s.AllocID == "" && e.refused != nil)
 }
 
 // pooled: it is an unassigned session of a pool, which Decide sees to. The
@@ -292,8 +293,6 @@ func (v *view) event(ev staging.Event, now time.Time) {
 	switch ev.Type {
 	case staging.EventWithdrawn:
 		e.s.State = staging.Starting
-	case staging.EventRestored:
-		e.s.State = staging.Assigned
 	case staging.EventEnded:
 		if e.buriedAt.IsZero() {
 			e.buriedAt = now
@@ -368,18 +367,21 @@ func (v *view) setFleet(all []staging.Observation, fates map[string]staging.Fate
 
 // viewOf is what Decide is told of a pool.
 func (v *view) viewOf(p *pool, now time.Time) View {
-	_, zone := v.resources.Zones[p.config.Zone]
-	_, image := v.resources.Images[p.config.Image]
+	theZone, zone := v.resources.Zones[p.config.Zone]
+	theImage, image := v.resources.Images[p.config.Image]
 	w := View{
 		Config: p.config, Removed: p.removed, NoZone: !zone, NoImage: !image,
 		Desired: sizing.Desired(p.config, now), HealthKnown: p.healthKnown, Backoff: p.backoff,
 		Members: make([]Member, 0, len(p.members)),
 	}
+	revision := staging.Revision(theImage, theZone)
 	for _, e := range p.members {
 		w.Members = append(w.Members, Member{
 			ID: e.s.ID, State: e.s.State, CreatedAt: e.s.CreatedAt, ExpiresAt: e.s.ExpiresAt,
 			Running: e.running, Passing: e.passing, Over: e.over(), Failure: e.failure, Refused: e.refused,
-			Busy: e.busy || now.Before(e.until),
+			Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image,
+			Stale:     zone && image && e.s.Revision != revision,
+			Busy:      e.busy || now.Before(e.until),
 		})
 	}
 	return w
@@ -390,6 +392,6 @@ func (e *entry) lonerOf() Loner {
 	return Loner{
 		State: e.s.State, Origin: e.s.Origin, Fate: e.fate, HasJob: e.hasJob, Missing: e.missing, Stopped: e.stopped,
 		Over: e.over(), Running: e.running, Passing: e.passing, Failure: e.failure,
-		TouchedAt: e.touchedAt, BuriedAt: e.buriedAt,
+		HookPending: e.stands.HookPending, Lease: e.stands.Lease, TouchedAt: e.touchedAt, BuriedAt: e.buriedAt,
 	}
 }

@@ -205,6 +205,9 @@ func (d *dev) run(ctx context.Context, image staging.Image) error {
 		}
 	}
 	<-ctx.Done()
+	if d.readyFile != "" {
+		os.Remove(d.readyFile) // it would name what no longer answers
+	}
 	return unasked(context.Cause(ctx), nil)
 }
 

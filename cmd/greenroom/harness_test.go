@@ -431,3 +431,19 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// scalerMetric reads one metric of the scaler, 0 when it has none of that name.
+func (d *devProcess) scalerMetric(t *testing.T, name string) (value float64) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(d.dir(t), "greenroom", "scaler.log"))
+	must(t, err)
+	_, rest, _ := strings.Cut(string(b), "address=\"")
+	address, _, _ := strings.Cut(rest, "\"")
+	for line := range strings.Lines(get(t, "http://"+address+"/metrics")) {
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			_, err := fmt.Sscan(rest, &value)
+			must(t, err)
+		}
+	}
+	return value
+}

@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"syscall"
 )
 
-// Ports are handed out in blocks, each guarded by a lock on a file, so that
-// clusters of several processes (tests of two packages, a `greenroom dev`
-// beside them) never reach for the same port. The blocks lie outside Linux's
+// Ports are handed out in blocks, each guarded by its first port, on which its
+// owner listens, so that clusters of several processes (tests of two packages, a
+// `greenroom dev` beside them, whoever runs them) never reach for the same port. The blocks lie outside Linux's
 // default range for outgoing connections (32768 to 60999), which would take
 // ports at random.
 
@@ -37,17 +36,13 @@ var (
 // lease is a block of ports that is ours until it is released.
 type lease struct {
 	block
-	lock *os.File
-	next int
+	guard net.Listener
+	next  int
 }
 
 // leasePorts takes the first free block, or the one that begins at prefer when
 // that is free.
 func leasePorts(blocks []block, prefer int) (*lease, error) {
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("greenroom-ports-%d", os.Getuid()))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
 	ordered := make([]block, 0, len(blocks)+1)
 	for _, b := range blocks {
 		if b.first == prefer {
@@ -56,16 +51,16 @@ func leasePorts(blocks []block, prefer int) (*lease, error) {
 	}
 	ordered = append(ordered, blocks...)
 	for _, b := range ordered {
-		lock, err := tryLock(filepath.Join(dir, fmt.Sprintf("%d.lock", b.first)))
-		if errors.Is(err, errLocked) {
+		guard, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", b.first))
+		if errors.Is(err, syscall.EADDRINUSE) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		return &lease{block: b, lock: lock, next: b.first}, nil
+		return &lease{block: b, guard: guard, next: b.first + 1}, nil
 	}
-	return nil, fmt.Errorf("all %d blocks of ports are in use by other clusters (locks in %s)", len(blocks), dir)
+	return nil, fmt.Errorf("all %d blocks of ports on 127.0.0.1 are in use by other clusters", len(blocks))
 }
 
 // take returns the next n ports of the block that nothing listens on, from the
@@ -92,7 +87,7 @@ func (l *lease) sessions(i, n int) (first, last int) {
 	return first, first + each - 1
 }
 
-func (l *lease) release() { l.lock.Close() }
+func (l *lease) release() { l.guard.Close() }
 
 // portFree reports whether a server could listen on the port.
 func portFree(port int) bool {

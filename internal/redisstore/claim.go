@@ -8,7 +8,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Claim takes the oldest ready session of a pool for a launch and reserves the
+// Claim takes the oldest ready session of the launch's image and zone from a pool and reserves the
 // launch's Idempotency-Key, in one round trip.
 func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (staging.ClaimResult, error) {
 	key := ""
@@ -17,7 +17,7 @@ func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (stagin
 	}
 	reply, err := claimScript.Run(ctx, s.rdb,
 		[]string{s.readyKey(pool), s.poolKey(pool), s.eventsKey(), key},
-		s.o.Prefix, pool, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds()).StringSlice()
+		s.o.Prefix, pool, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(), c.Image, c.Zone).StringSlice()
 	if err != nil {
 		return staging.ClaimResult{}, err
 	}

@@ -22,5 +22,6 @@
 //	PREFIX sessions         zset    every session that has not ended, by creation
 //	PREFIX key:HASH         hash    an Idempotency-Key: its claim, launch and session
 //	PREFIX conditions:POOL  string  the pool's conditions, JSON
+//	PREFIX epoch            string  changes when the data was wiped
 //	PREFIX events           stream  what happened, bounded
 package redisstore

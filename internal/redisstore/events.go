@@ -44,3 +44,19 @@ func (s *Store) Events(ctx context.Context, after string, block time.Duration) (
 	}
 	return events, after, nil
 }
+
+// Epoch names this life of Redis's data: it changes when the data was wiped,
+// which nothing else would tell a reader of events.
+func (s *Store) Epoch(ctx context.Context) (string, error) {
+	// Read first: a Redis that takes no writes can still say that it was not wiped.
+	epoch, err := s.rdb.Get(ctx, s.epochKey()).Result()
+	if !errors.Is(err, redis.Nil) {
+		return epoch, err
+	}
+	fresh := staging.NewClaimID()
+	set, err := s.rdb.SetNX(ctx, s.epochKey(), fresh, 0).Result()
+	if err != nil || set {
+		return fresh, err
+	}
+	return s.rdb.Get(ctx, s.epochKey()).Result()
+}

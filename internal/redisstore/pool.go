@@ -6,8 +6,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Record notes a staged session that is pending or starting, and gives the
-// state that it now has: a later one than asked for is left as it is.
+// Record notes a session that is pending or starting, and gives the state that
+// it now has: a later one than asked for is left as it is. An on-demand session
+// that Redis does not know is not made up ("" is given): its user is not here.
 func (s *Store) Record(ctx context.Context, x staging.Session) (staging.State, error) {
 	state, err := recordScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.indexKey(), s.eventsKey()},
@@ -20,7 +21,7 @@ func (s *Store) Record(ctx context.Context, x staging.Session) (staging.State, e
 func (s *Store) Publish(ctx context.Context, x staging.Session) error {
 	state, err := publishScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.indexKey(), s.eventsKey(), s.readyKey(x.Staging), s.claimKey(x.ID)},
-		x.ID, facts(x), x.CreatedAt.UnixMilli(), x.Staging).Text()
+		x.ID, facts(x), x.CreatedAt.UnixMilli(), x.Staging, x.Image, x.Zone).Text()
 	return expect(x.ID, state, err, staging.Ready)
 }
 
@@ -51,7 +52,8 @@ func (s *Store) Ended(ctx context.Context, x staging.Session, reason string) err
 }
 
 // Restore puts back a session that is a user's by its fate record and that
-// Redis has lost or still believes unused. x.State is claimed or assigned.
+// Redis has lost or still believes unused. x.State is claimed or assigned, or
+// starting for an on-demand session that is not up.
 func (s *Store) Restore(ctx context.Context, x staging.Session) (staging.State, error) {
 	state, err := restoreScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID)},

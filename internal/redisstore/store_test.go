@@ -39,7 +39,7 @@ func session(id string, age time.Duration) staging.Session {
 }
 
 func claim(id string) staging.Claim {
-	return staging.Claim{ID: id, User: staging.User{ID: "u-" + id, Name: "O'Brien \"$(x)\"\n😀"}}
+	return staging.Claim{ID: id, Image: "demo", Zone: "east", User: staging.User{ID: "u-" + id, Name: "O'Brien \"$(x)\"\n😀"}}
 }
 
 func must(t *testing.T, err error) {
@@ -217,6 +217,46 @@ func TestAStaleQueueEntryIsNoCandidate(t *testing.T) {
 		if r, err := s.Claim(ctx, x.Staging, claim("c")); err != nil || r.Outcome != staging.ClaimEmpty {
 			t.Errorf("case %d: claimed %+v %v", i, r, err)
 		}
+	}
+}
+
+// TestAPoolGivesNoSessionOfAnotherImage: a config that was changed may still
+// have sessions of what it named before.
+func TestAPoolGivesNoSessionOfAnotherImage(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	old := session("old", time.Minute)
+	old.Image = "before"
+	must(t, s.Publish(ctx, old))
+	must(t, s.Publish(ctx, session("new", 0)))
+	r, err := s.Claim(ctx, "demo-east", claim("c"))
+	must(t, err)
+	if r.Session.ID != "new" {
+		t.Errorf("claimed %+v", r)
+	}
+	if got := stateOf(t, s, "old"); got != staging.Starting {
+		t.Errorf("the other is %s, want it withdrawn", got)
+	}
+}
+
+func TestAnOnDemandSessionIsNotMadeUp(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	state, err := s.Record(ctx, staging.Session{ID: "od", State: staging.Starting, Origin: staging.OnDemand})
+	must(t, err)
+	if _, err := s.Session(ctx, "od"); state != "" || !errors.Is(err, staging.ErrNoSession) {
+		t.Errorf("recorded as %q: %v", state, err)
+	}
+}
+
+func TestTheEpochChangesOnlyWhenTheDataIsWiped(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	first, err := s.Epoch(ctx)
+	must(t, err)
+	if again, err := s.Epoch(ctx); err != nil || again != first {
+		t.Errorf("%q, then %q %v", first, again, err)
+	}
+	must(t, s.rdb.Del(ctx, s.epochKey()).Err())
+	if after, err := s.Epoch(ctx); err != nil || after == first {
+		t.Errorf("after a wipe it is still %q %v", after, err)
 	}
 }
 

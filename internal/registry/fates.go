@@ -43,6 +43,18 @@ func (r *Registry) FinishFate(ctx context.Context, f staging.Fate) error {
 	return err
 }
 
+// AbandonFate takes the record from a claim whose lease is over, so that a
+// broker that comes back late can no longer finish it. ErrConflict: it was
+// finished or settled meanwhile.
+func (r *Registry) AbandonFate(ctx context.Context, f staging.Fate, reason string) error {
+	f.Reason = reason
+	done, _, err := r.writeFate(ctx, f)
+	if err == nil && !done {
+		return fmt.Errorf("%w: the fate of session %s", ErrConflict, f.Session)
+	}
+	return err
+}
+
 // writeFate is a compare-and-set on f.Index. A transaction of one operation
 // costs the same Raft write as a plain one and, unlike it, answers with the
 // index that the next compare-and-set needs.

@@ -169,6 +169,12 @@ func TestAFateIsFinishedByItsOwnClaimOnly(t *testing.T) {
 	if err := r.FinishFate(ctx, f); !errors.Is(err, ErrConflict) {
 		t.Errorf("finishing from a stale record: %v", err)
 	}
+	_, other, err := r.CreateFate(ctx, staging.Fate{Session: "t", Verdict: staging.VerdictAssigned, Claim: "d", HookPending: true})
+	must(t, err)
+	must(t, r.AbandonFate(ctx, other, "its lease is over"))
+	if err := r.FinishFate(ctx, other); !errors.Is(err, ErrConflict) {
+		t.Errorf("a late broker finished an abandoned fate: %v", err)
+	}
 	must(t, r.DeleteFate(ctx, "s"))
 	if _, err := r.Fate(ctx, "s"); !errors.Is(err, staging.ErrNoResource) {
 		t.Errorf("a deleted fate: %v", err)

@@ -5,6 +5,9 @@ type Claim struct {
 	// ID is fresh for every launch; it fences every later change.
 	ID   string
 	User User
+	// Image and Zone are the launch's: a session of any other, which a pool may
+	// still hold after its config was changed, is not taken.
+	Image, Zone string
 	// IdempotencyKey is the caller's; "" for none.
 	IdempotencyKey string
 	// Fingerprint is the launch's, see Launch.Fingerprint; "" without a key.

@@ -21,6 +21,8 @@ const (
 	ImageUnavailable ConditionType = "ImageUnavailable"
 	// CrashLooping: sessions start and exit.
 	CrashLooping ConditionType = "CrashLooping"
+	// RedisUnavailable: Redis refuses to be written to, or does not answer.
+	RedisUnavailable ConditionType = "RedisUnavailable"
 	// NomadUnavailable: Nomad refuses or does not answer.
 	NomadUnavailable ConditionType = "NomadUnavailable"
 )

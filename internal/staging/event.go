@@ -5,17 +5,16 @@ type EventType string
 
 // The events.
 const (
-	EventPending   = EventType(Pending)
-	EventStarting  = EventType(Starting)
-	EventReady     = EventType(Ready)
-	EventClaimed   = EventType(Claimed)
-	EventAssigned  = EventType(Assigned)
-	EventRetiring  = EventType(Retiring)
-	EventEnding    = EventType(Ending)
-	EventEnded     = EventType(Ended)
+	EventPending  = EventType(Pending)
+	EventStarting = EventType(Starting)
+	EventReady    = EventType(Ready)
+	EventClaimed  = EventType(Claimed)
+	EventAssigned = EventType(Assigned)
+	EventRetiring = EventType(Retiring)
+	EventEnding   = EventType(Ending)
+	EventEnded    = EventType(Ended)
+	// EventWithdrawn: its checks fail, or its pool's config now asks for another image or zone.
 	EventWithdrawn = EventType("withdrawn")
-	// EventRestored: Redis had lost whose it is, and the fate record told.
-	EventRestored = EventType("restored")
 )
 
 // Event is one thing that happened to one session.

@@ -13,13 +13,18 @@ const (
 	VerdictRetired Verdict = "retired"
 )
 
+// ClaimLease is how long a claim may take in all: hooks are bounded by
+// MaxHookTimeout, everything else that a broker does by some seconds each.
+// Past it, a claim that is not finished has lost its broker.
+const ClaimLease = MaxHookTimeout + 30*time.Second
+
 // Fate is the record that decides a session: created once in Consul, by
 // compare-and-set on its absence. A claim and a retirement race to create it,
 // so exactly one of them wins, whatever Redis said to either.
 type Fate struct {
 	Session string  `json:"session"`
 	Verdict Verdict `json:"verdict"`
-	// Reason says why a session was retired.
+	// Reason says why a session was retired, or its claim abandoned.
 	Reason string `json:"reason,omitempty"`
 
 	// The rest belongs to VerdictAssigned.

@@ -3,6 +3,7 @@
 --
 -- KEYS  1 ready queue  2 pool set  3 events  4 idempotency key (unused when ARGV[5] is "")
 -- ARGV  1 prefix  2 pool  3 claim  4 user (JSON)  5 launch fingerprint, "" without a key  6 lease of the key (ms)
+--       7 image  8 zone
 --
 -- Gives one of
 --   {"claimed", id, facts, ready_at}
@@ -28,9 +29,13 @@ while true do
     return { 'empty' }
   end
   local session = ARGV[1] .. 'session:' .. id
-  local held = redis.call('HMGET', session, 'state', 'facts', 'ready_at')
+  local held = redis.call('HMGET', session, 'state', 'facts', 'ready_at', 'image', 'zone')
   -- An id whose session has moved on is no candidate; it is simply dropped from the queue.
-  if held[1] == 'ready' and redis.call('SET', ARGV[1] .. 'claim:' .. id, ARGV[3], 'NX') then
+  -- One made for what the pool's config said before is withdrawn: the scaler sees to it.
+  if held[1] == 'ready' and (held[4] ~= ARGV[7] or held[5] ~= ARGV[8]) then
+    redis.call('HSET', session, 'state', 'starting')
+    redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'withdrawn', 'session', id, 'pool', ARGV[2])
+  elseif held[1] == 'ready' and redis.call('SET', ARGV[1] .. 'claim:' .. id, ARGV[3], 'NX') then
     local t = redis.call('TIME')
     local now = t[1] * 1000 + math.floor(t[2] / 1000)
     redis.call('HSET', session, 'state', 'claimed', 'claim', ARGV[3], 'user', ARGV[4], 'claimed_at', now)

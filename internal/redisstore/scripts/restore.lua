@@ -2,7 +2,7 @@
 -- lost, or still believes unused.
 --
 -- KEYS  1 session hash  2 pool set  3 ready queue  4 session index  5 events  6 claim
--- ARGV  1 id  2 pool  3 state (claimed or assigned)  4 claim  5 user (JSON)  6 facts  7 created (ms)  8 assigned (ms)
+-- ARGV  1 id  2 pool  3 state (claimed, assigned; starting for an on-demand session that is not up)  4 claim  5 user (JSON)  6 facts  7 created (ms)  8 assigned (ms)
 --
 -- Gives the state that the session now has.
 local held = redis.call('HMGET', KEYS[1], 'state', 'claim')
@@ -19,5 +19,5 @@ redis.call('ZADD', KEYS[4], ARGV[7], ARGV[1])
 redis.call('SET', KEYS[6], ARGV[4])
 redis.call('HDEL', KEYS[1], 'reason')
 redis.call('HSET', KEYS[1], 'state', ARGV[3], 'claim', ARGV[4], 'user', ARGV[5], 'facts', ARGV[6], 'pool', ARGV[2], 'assigned_at', ARGV[8])
-redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'type', 'restored', 'session', ARGV[1], 'pool', ARGV[2])
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'type', ARGV[3], 'session', ARGV[1], 'pool', ARGV[2])
 return ARGV[3]
