@@ -16,8 +16,11 @@ setup: ## Install and build what dev and test need (as root on Debian; else says
 dev: setup build ## Run Nomad, Consul, Redis, a scaler and a broker here, with two zones of demo sessions
 	@bin/greenroom dev $(ARGS)
 
-test: setup build ## Run every test, against real servers
-	go test -count=1 -p 2 -timeout 40m $(PACKAGES)
+# What the tests measured is printed at the end: go test hides what passing tests print.
+test: setup build ## Run every test, against real servers, and print what was measured
+	@rm -f bin/measured
+	GREENROOM_MEASURED=$(CURDIR)/bin/measured go test -count=1 -p 2 -timeout 40m $(PACKAGES)
+	@if [ -f bin/measured ]; then echo "measured:"; cat bin/measured; fi
 
 lint: ## Check formatting, vet, static analysis, the packages' arrows and generated code
 	@go run -buildvcs=false ./internal/lint

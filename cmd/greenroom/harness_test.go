@@ -150,7 +150,7 @@ func (d *devProcess) stop(sig syscall.Signal) error {
 		_ = d.cmd.Process.Kill()
 		return fmt.Errorf("greenroom dev did not end within a minute of %s:\n%s", sig, d.out)
 	}
-	fmt.Printf("greenroom dev ended %.1f s after %s\n", time.Since(began).Seconds(), sig)
+	measured("greenroom dev ended %.1f s after %s\n", time.Since(began).Seconds(), sig)
 	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
 		return fmt.Errorf("greenroom dev ended with exit code %d:\n%s", code, d.out)
 	}
@@ -446,4 +446,21 @@ func (d *devProcess) scalerMetric(t *testing.T, name string) (value float64) {
 		}
 	}
 	return value
+}
+
+// measured notes a figure for make test to print at its end.
+func measured(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	fmt.Print(line)
+	path := os.Getenv("GREENROOM_MEASURED")
+	if path == "" {
+		return
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cannot note what was measured:", err)
+		return
+	}
+	defer f.Close()
+	fmt.Fprint(f, "  ", line)
 }
