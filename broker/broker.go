@@ -17,13 +17,17 @@ type Registry interface {
 	PutZone(ctx context.Context, z staging.Zone) (created bool, err error)
 	PutImage(ctx context.Context, i staging.Image) (created bool, err error)
 	PutConfig(ctx context.Context, c staging.Config) (created bool, err error)
+	PutGroup(ctx context.Context, g staging.Group) (created bool, err error)
 	DeleteZone(ctx context.Context, name string) error
 	DeleteImage(ctx context.Context, name string) error
 	DeleteConfig(ctx context.Context, name string) error
+	DeleteGroup(ctx context.Context, name string) error
 	// CreateFate decides a session once and for all; won is false when it was
 	// decided before, and the record that stands is given.
 	CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error)
 	FinishFate(ctx context.Context, f staging.Fate) error
+	// Secret gives a secret that all brokers share; the first to ask makes it.
+	Secret(ctx context.Context, name string) ([]byte, error)
 	Ping(ctx context.Context) error
 }
 
@@ -37,6 +41,15 @@ type Store interface {
 	Restore(ctx context.Context, s staging.Session) (staging.State, error)
 	Release(ctx context.Context, idempotencyKey, claim string) error
 	KeyHolder(ctx context.Context, idempotencyKey string) (staging.ClaimResult, error)
+	// Unhold lets the key go on without a session, for a launch that tries another.
+	Unhold(ctx context.Context, idempotencyKey, claim string) error
+	// Adopt reserves the key for a session that the user has already, Bind binds it for good.
+	Adopt(ctx context.Context, idempotencyKey string, c staging.Claim, session string) (staging.ClaimResult, error)
+	Bind(ctx context.Context, idempotencyKey, claim string) error
+	UserSessions(ctx context.Context, userID string) ([]staging.Session, error)
+	Keepalive(ctx context.Context, id string) (staging.Session, error)
+	// Note keeps an event that is no move of a session.
+	Note(ctx context.Context, e staging.Event) error
 	Session(ctx context.Context, id string) (staging.Session, error)
 	Sessions(ctx context.Context) ([]staging.Session, error)
 	Counts(ctx context.Context, pools ...string) (current, ready map[string]int, err error)
@@ -49,7 +62,7 @@ type Fleet interface {
 	// Check says whether Nomad takes the image's jobspec; an
 	// *staging.InvalidError carries its message.
 	Check(ctx context.Context, i staging.Image) error
-	Register(ctx context.Context, s staging.Session, i staging.Image, z staging.Zone, env map[string]string) (evalID string, err error)
+	Register(ctx context.Context, spec staging.Spec) (evalID string, err error)
 	Placement(ctx context.Context, s staging.Session, evalID string) (staging.PlacementFacts, error)
 	WaitRunning(ctx context.Context, s staging.Session) (staging.AllocFacts, error)
 	WaitOver(ctx context.Context, s staging.Session) (staging.AllocFacts, error)
@@ -62,16 +75,20 @@ type Health interface {
 	WaitPassing(ctx context.Context, service, session string) error
 }
 
-// Hooks runs an image's hooks. Any error of Run means that the session may not
-// be given to its user.
+// Hooks runs an image's hooks. Any error of Run, a *staging.HookError or
+// another, means that the hook is not known to have done its work.
 type Hooks interface {
-	Run(ctx context.Context, s staging.Session, h staging.Hook, vars map[string]string) error
+	// Run runs a hook for a launch; first_launch, whoever asks for it, at most
+	// once a session.
+	Run(ctx context.Context, s staging.Session, name staging.HookName, h staging.Hook, l staging.Launch) error
 }
 
 // Meter counts what the broker does.
 type Meter interface {
 	// Attempt counts a step of a launch by its outcome.
 	Attempt(step staging.Step, outcome staging.Outcome)
+	// Violation counts a launch that had a setting that no staged session can honour.
+	Violation(v staging.Violation)
 	// Launched observes a served launch.
 	Launched(origin staging.Origin, t staging.Timings)
 }
@@ -133,4 +150,6 @@ const (
 	fieldPool    = "staging"
 	fieldUser    = "user_id"
 	fieldReason  = "reason"
+	fieldSetting = "setting"
+	fieldWhere   = "where"
 )

@@ -1,6 +1,11 @@
 // Package broker hands sessions to users: it claims a staged session, has its
-// fate decided in Consul, runs the assign hook in it, and falls back to an
-// on-demand session.
+// fate decided in Consul, runs the assign hook in it, and falls back to other
+// zones and to sessions made on demand.
+//
+// It promises that a launch goes down one list (staged in the zone, staged in its
+// alternate zones, on demand in the zone, on demand there) and says of each step why
+// it did not serve; and that a setting which a staged session cannot honour is
+// never left out: the session is made on demand with it.
 //
 // It promises that a session it answers with is, for ever, that one user's:
 // the fate record existed before the first byte of the hook was sent, and was

@@ -23,6 +23,16 @@ const (
 	KeyReused Kind = "idempotency_key_reused"
 	// KeyInFlight: a launch with this Idempotency-Key is still under way.
 	KeyInFlight Kind = "idempotency_key_in_flight"
+	// ImageDisabled: the image is switched off.
+	ImageDisabled Kind = "image_disabled"
+	// SessionLimit: the user has as many sessions as the user's groups allow.
+	SessionLimit Kind = "session_limit"
+	// NotAssigned: the session is not, or no longer, a user's.
+	NotAssigned Kind = "session_not_assigned"
+	// Unauthorized: there is no such session, or this is not its access token.
+	Unauthorized Kind = "unauthorized"
+	// Forbidden: the token is right, and the origin is not one of the zone's.
+	Forbidden Kind = "forbidden"
 	// NoCapacity: nothing was ready and nothing could be placed.
 	NoCapacity Kind = "no_capacity"
 	// LaunchFailed: a session was made for the launch and could not start.
@@ -41,6 +51,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Attempts are the steps of a launch that were tried.
 	Attempts []staging.Attempt
+	// Sessions are the ids of those that count, for SessionLimit.
+	Sessions []string
 	// Cause is for the log, not for the caller.
 	Cause error
 }

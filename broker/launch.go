@@ -14,18 +14,31 @@ import (
 // launch is one launch under way.
 type launch struct {
 	LaunchRequest
-	claim    staging.Claim
-	image    staging.Image
-	zone     staging.Zone
+	claim     staging.Claim
+	image     staging.Image
+	resources staging.Resources
+	// settings are what the user's groups come to.
+	settings staging.Settings
+	// secret makes the session's access token.
+	secret   []byte
 	attempts []staging.Attempt
 	timings  staging.Timings
 	began    time.Time
 	log      *logrus.Entry
 }
 
-// Launch gives a user a session: a staged one of the zone, or else one made on
-// demand. The same Idempotency-Key gives the same session. An error is an
-// *Error or a *staging.InvalidError.
+// in is the launch as it is served from a zone.
+func (l *launch) in(zone string) staging.Launch {
+	at := l.Launch
+	at.Zone = zone
+	return at
+}
+
+// Launch gives a user a session. It tries, in this order, a staged session of
+// the zone, staged ones of its alternate zones, one made on demand in the zone,
+// and on demand in the alternate zones; who has a session of an image with a go
+// hook and comes with a URL is given that one. The same Idempotency-Key gives
+// the same session. An error is an *Error or a *staging.InvalidError.
 //
 // Whoever calls must not cancel ctx once a claim has begun because a client
 // hung up: the launch is bounded by its own deadlines.
@@ -38,19 +51,13 @@ func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, e
 	}
 	req.Wait = min(req.Wait, MaxWait)
 	l := &launch{LaunchRequest: req, began: time.Now()}
-	l.claim = staging.Claim{ID: staging.NewClaimID(), User: req.User, Image: req.Image, Zone: req.Zone, IdempotencyKey: req.IdempotencyKey}
-	if req.IdempotencyKey != "" {
-		l.claim.Fingerprint = req.Fingerprint()
-	}
-	l.log = b.Log.WithFields(logrus.Fields{
-		fieldClaim: l.claim.ID, fieldImage: req.Image, fieldZone: req.Zone, fieldUser: req.User.ID,
-	})
-	pools, err := b.resolve(ctx, l)
-	if err != nil {
+	l.log = b.Log.WithFields(logrus.Fields{fieldImage: req.Image, fieldZone: req.Zone, fieldUser: req.User.ID})
+	if err := b.resolve(ctx, l); err != nil {
 		return LaunchResult{}, err
 	}
 	for {
-		s, err := b.serve(ctx, l, pools)
+		l.attempts = nil
+		s, err := b.serve(ctx, l)
 		var repeat *repeatError
 		if errors.As(err, &repeat) {
 			// Another launch holds the key: its session is the answer.
@@ -63,65 +70,114 @@ func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, e
 		if err != nil {
 			return LaunchResult{}, b.refuse(ctx, l, err)
 		}
-		l.timings.Total = time.Since(l.began)
-		if s.State == staging.Assigned {
+		result := l.result(s)
+		if s.State == staging.Assigned && !result.Existing {
 			b.Meter.Launched(s.Origin, l.timings)
 		}
 		l.log.WithFields(logrus.Fields{
 			fieldSession: s.ID, "origin": s.Origin, "state": s.State, "total_ms": l.timings.Total.Milliseconds(),
 		}).Info("launch served")
-		return LaunchResult{Session: s, Attempts: l.attempts, Timings: l.timings}, nil
+		return result, nil
 	}
 }
 
-// resolve finds the launch's resources, and the pools that may serve it.
-func (b *Broker) resolve(ctx context.Context, l *launch) ([]staging.Config, error) {
-	res := b.Registry.Resources()
-	find := func() (ok bool) {
-		var haveImage, haveZone bool
-		l.image, haveImage = res.Images[l.Image]
-		l.zone, haveZone = res.Zones[l.Zone]
-		return haveImage && haveZone
+// result is the launch's answer with a session.
+func (l *launch) result(s staging.Session) LaunchResult {
+	l.timings.Total = time.Since(l.began)
+	token := staging.AccessToken(l.secret, s.ID, s.Claim)
+	last := l.attempts[len(l.attempts)-1]
+	return LaunchResult{
+		Session: s, Attempts: l.attempts, Timings: l.timings, Token: token, ConnectURL: l.image.ConnectTo(s, token),
+		Existing: last.Step == staging.StepExisting,
 	}
-	if !find() {
+}
+
+// accessSecret names the secret that access tokens are made with.
+const accessSecret = "access"
+
+// resolve finds what the launch needs, and makes its claim. Nothing has been
+// taken when it fails.
+func (b *Broker) resolve(ctx context.Context, l *launch) error {
+	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	l.resources = b.Registry.Resources()
+	groups, unknown := l.find()
+	if unknown != nil {
 		// Perhaps it was stored by another broker a moment ago.
-		ctx, cancel := context.WithTimeout(ctx, consulTimeout)
-		defer cancel()
 		var err error
-		if res, err = b.Registry.Refresh(ctx); err != nil {
-			return nil, consulUnavailable(err)
+		if l.resources, err = b.Registry.Refresh(ctx); err != nil {
+			return consulUnavailable(err)
 		}
-		if !find() {
-			if l.image.Name == "" {
-				return nil, staging.Invalid("launch", "image", "is unknown: there is no image %q; GET /v1/images lists them", l.Image)
-			}
-			return nil, staging.Invalid("launch", "zone", "is unknown: there is no zone %q; GET /v1/zones lists them", l.Zone)
+		if groups, unknown = l.find(); unknown != nil {
+			return unknown
 		}
 	}
-	return res.Pools(l.Zone, l.Image), nil
+	if !l.image.IsEnabled() {
+		return &Error{Kind: ImageDisabled, Detail: fmt.Sprintf("image %s is disabled; an administrator can enable it", l.Image)}
+	}
+	l.settings = staging.Resolve(groups)
+	l.claim = staging.Claim{
+		ID: staging.NewClaimID(), User: l.User, Image: l.Image, Zone: l.Zone, IdempotencyKey: l.IdempotencyKey,
+		Terms: l.settings.TermsFor(l.image), MaxSessionsPerUser: l.settings.MaxSessionsPerUser,
+	}
+	if l.IdempotencyKey != "" {
+		l.claim.Fingerprint = l.Fingerprint()
+	}
+	l.log = l.log.WithField(fieldClaim, l.claim.ID)
+	var err error
+	if l.secret, err = b.Registry.Secret(ctx, accessSecret); err != nil {
+		return consulUnavailable(err)
+	}
+	return nil
 }
 
-// serve goes down the list: staged in the zone, then on demand in the zone.
-func (b *Broker) serve(ctx context.Context, l *launch, pools []staging.Config) (staging.Session, error) {
-	if len(pools) == 0 {
-		b.attempt(l, staging.StepStaged, staging.OutcomeSkipped,
-			fmt.Sprintf("no staging config for image %s in zone %s", l.Image, l.Zone))
+// find looks up what the launch names. The error names the field of what is
+// not there.
+func (l *launch) find() (groups []staging.Group, err error) {
+	var ok bool
+	if l.image, ok = l.resources.Images[l.Image]; !ok {
+		return nil, staging.Invalid("launch", "image", "is unknown: there is no image %q; GET /v1/images lists them", l.Image)
 	}
-	for _, pool := range pools {
-		s, err := b.staged(ctx, l, pool)
-		if err != nil || s.ID != "" {
-			return s, err
+	if _, ok = l.resources.Zones[l.Zone]; !ok {
+		return nil, staging.Invalid("launch", "zone", "is unknown: there is no zone %q; GET /v1/zones lists them", l.Zone)
+	}
+	for i, name := range l.Groups {
+		g, ok := l.resources.Groups[name]
+		if !ok {
+			return nil, staging.Invalid("launch", fmt.Sprintf("groups[%d]", i), "is unknown: there is no group %q; GET /v1/groups lists them", name)
+		}
+		groups = append(groups, g)
+	}
+	return groups, nil
+}
+
+// serve goes down the list.
+func (b *Broker) serve(ctx context.Context, l *launch) (staging.Session, error) {
+	if s, err := b.existing(ctx, l); err != nil || s.ID != "" {
+		return s, err
+	}
+	here, elsewhere := l.places()
+	if b.stageable(l) {
+		for _, p := range here {
+			if s, err := b.stagedIn(ctx, l, p); err != nil || s.ID != "" {
+				return s, err
+			}
+		}
+		for _, p := range elsewhere {
+			if s, err := b.stagedIn(ctx, l, p); err != nil || s.ID != "" {
+				return s, err
+			}
 		}
 	}
-	return b.onDemand(ctx, l)
+	return b.onDemand(ctx, l, append(here, elsewhere...))
 }
 
 // attempt notes a step that was tried.
-func (b *Broker) attempt(l *launch, step staging.Step, outcome staging.Outcome, reason string) {
-	l.attempts = append(l.attempts, staging.Attempt{Step: step, Zone: l.Zone, Outcome: outcome, Reason: reason})
+func (b *Broker) attempt(l *launch, step staging.Step, zone string, outcome staging.Outcome, reason string) {
+	l.attempts = append(l.attempts, staging.Attempt{Step: step, Zone: zone, Outcome: outcome, Reason: reason})
 	b.Meter.Attempt(step, outcome)
 	if outcome != staging.OutcomeServed && outcome != staging.OutcomeStarting {
-		l.log.WithFields(logrus.Fields{"step": step, "outcome": outcome, fieldReason: reason}).Info("step did not serve")
+		l.log.WithFields(logrus.Fields{"step": step, "at": zone, "outcome": outcome, fieldReason: reason}).Info("step did not serve")
 	}
 }
 
@@ -143,23 +199,11 @@ func (b *Broker) refuse(ctx context.Context, l *launch, err error) error {
 	return err
 }
 
-func redisUnavailable(err error) *Error {
+// sessionLimit tells a user which sessions are too many.
+func sessionLimit(l *launch, held []string) *Error {
 	return &Error{
-		Kind: RedisUnavailable, Detail: "Redis does not answer, so no session can be claimed; try again shortly",
-		RetryAfter: 2 * time.Second, Cause: err,
-	}
-}
-
-func consulUnavailable(err error) *Error {
-	return &Error{
-		Kind: ConsulUnavailable, Detail: "Consul does not answer, and no session is given away without it; try again shortly",
-		RetryAfter: 2 * time.Second, Cause: err,
-	}
-}
-
-func nomadUnavailable(err error) *Error {
-	return &Error{
-		Kind: NomadUnavailable, Detail: "Nomad does not answer; try again shortly",
-		RetryAfter: 2 * time.Second, Cause: err,
+		Kind: SessionLimit, Sessions: held,
+		Detail: fmt.Sprintf("the user's groups allow %d at once, and these count: %s; end one of them first",
+			l.settings.MaxSessionsPerUser, joined(held)),
 	}
 }

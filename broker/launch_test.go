@@ -30,8 +30,18 @@ type world struct {
 	decided map[string]staging.Verdict
 	// fail makes the call of that name fail.
 	fail map[string]error
-	// refused is the scheduler's no.
-	refused *staging.Failure
+	// refused is the scheduler's no; refusedIn is its no in some zones alone.
+	refused   *staging.Failure
+	refusedIn map[string]bool
+	// pools are ready sessions by pool; what ready holds is any pool's.
+	pools map[string][]string
+	// resources are the default ones unless set.
+	resources *staging.Resources
+	// limited are the sessions that are too many; owned those of the user.
+	limited []string
+	owned   []staging.Session
+	events  []staging.Event
+	specs   []staging.Spec
 }
 
 func (w *world) note(format string, args ...any) error {
@@ -44,8 +54,11 @@ func (w *world) note(format string, args ...any) error {
 }
 
 func (w *world) Resources() staging.Resources {
+	if w.resources != nil {
+		return *w.resources
+	}
 	return staging.Resources{
-		Zones: map[string]staging.Zone{"east": {Name: "east", Datacenters: []string{"dc1"}}},
+		Zones: map[string]staging.Zone{"east": zone("east")},
 		Images: map[string]staging.Image{
 			"hooked": {Name: "hooked", ExecConfig: staging.ExecConfig{Assign: &staging.Hook{Cmd: []string{"x"}}}},
 			"plain":  {Name: "plain"},
@@ -56,10 +69,17 @@ func (w *world) Resources() staging.Resources {
 	}
 }
 
+func zone(name string) staging.Zone {
+	return staging.Zone{Name: name, Datacenters: []string{"dc1"}, AllowOriginDomain: "example.org", UpstreamAuthAddress: "broker:7480"}
+}
+
 func (w *world) Refresh(context.Context) (staging.Resources, error)      { return w.Resources(), nil }
 func (w *world) PutZone(context.Context, staging.Zone) (bool, error)     { return true, nil }
 func (w *world) PutImage(context.Context, staging.Image) (bool, error)   { return true, nil }
 func (w *world) PutConfig(context.Context, staging.Config) (bool, error) { return true, nil }
+func (w *world) PutGroup(context.Context, staging.Group) (bool, error)   { return true, nil }
+func (w *world) DeleteGroup(context.Context, string) error               { return nil }
+func (w *world) Secret(context.Context, string) ([]byte, error)          { return []byte("secret"), nil }
 func (w *world) DeleteZone(context.Context, string) error                { return nil }
 func (w *world) DeleteImage(context.Context, string) error               { return nil }
 func (w *world) DeleteConfig(context.Context, string) error              { return nil }
@@ -80,19 +100,26 @@ func (w *world) FinishFate(_ context.Context, f staging.Fate) error {
 	return w.note("finished %s", f.Session)
 }
 
-func (w *world) Claim(_ context.Context, _ string, c staging.Claim) (staging.ClaimResult, error) {
+func (w *world) Claim(_ context.Context, pool string, c staging.Claim) (staging.ClaimResult, error) {
 	if err := w.note("claim"); err != nil {
 		return staging.ClaimResult{}, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.ready) == 0 {
+	if w.limited != nil {
+		return staging.ClaimResult{Outcome: staging.ClaimLimit, Held: w.limited}, nil
+	}
+	var id string
+	switch {
+	case len(w.pools[pool]) > 0:
+		id, w.pools[pool] = w.pools[pool][0], w.pools[pool][1:]
+	case len(w.ready) > 0:
+		id, w.ready = w.ready[0], w.ready[1:]
+	default:
 		return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
 	}
-	id := w.ready[0]
-	w.ready = w.ready[1:]
 	return staging.ClaimResult{Outcome: staging.ClaimTaken, Session: staging.Session{
-		ID: id, State: staging.Claimed, Origin: staging.Staged, Claim: c.ID, User: &c.User, ExpiresAt: time.Now(),
+		ID: id, State: staging.Claimed, Origin: staging.Staged, Zone: c.Zone, Image: c.Image, Claim: c.ID, User: &c.User, ExpiresAt: time.Now(),
 	}}, nil
 }
 
@@ -135,12 +162,17 @@ func (w *world) Conditions(context.Context, ...string) (map[string][]staging.Con
 }
 
 func (w *world) Check(context.Context, staging.Image) error { return nil }
-func (w *world) Register(_ context.Context, s staging.Session, _ staging.Image, _ staging.Zone, _ map[string]string) (string, error) {
-	return "eval", w.note("register %s", short(s.ID))
+func (w *world) Register(_ context.Context, spec staging.Spec) (string, error) {
+	w.specs = append(w.specs, spec)
+	return "eval", w.note("register %s", short(spec.Session.ID))
 }
 
-func (w *world) Placement(context.Context, staging.Session, string) (staging.PlacementFacts, error) {
-	return staging.PlacementFacts{Refused: w.refused}, w.note("placement")
+func (w *world) Placement(_ context.Context, s staging.Session, _ string) (staging.PlacementFacts, error) {
+	refused := w.refused
+	if w.refusedIn[s.Zone] {
+		refused = &staging.Failure{Message: "no room in " + s.Zone}
+	}
+	return staging.PlacementFacts{Refused: refused}, w.note("placement")
 }
 
 func (w *world) WaitRunning(context.Context, staging.Session) (staging.AllocFacts, error) {
@@ -156,13 +188,36 @@ func (w *world) Stop(_ context.Context, s staging.Session) error {
 	return w.note("stop %s", short(s.ID))
 }
 func (w *world) WaitPassing(context.Context, string, string) error { return w.note("passing") }
-func (w *world) Run(_ context.Context, s staging.Session, _ staging.Hook, _ map[string]string) error {
+func (w *world) Run(_ context.Context, s staging.Session, name staging.HookName, _ staging.Hook, _ staging.Launch) error {
+	if name != staging.HookAssign {
+		return w.note("%s %s", name, short(s.ID))
+	}
 	if err := w.note("hook %s", s.ID); err != nil {
 		return err
 	}
 	return w.fail["hook-of-"+s.ID]
 }
-func (w *world) Attempt(staging.Step, staging.Outcome)    {}
+func (w *world) Attempt(staging.Step, staging.Outcome)        {}
+func (w *world) Violation(staging.Violation)                  {}
+func (w *world) Unhold(context.Context, string, string) error { return w.note("unhold") }
+func (w *world) Adopt(_ context.Context, _ string, _ staging.Claim, session string) (staging.ClaimResult, error) {
+	return staging.ClaimResult{Outcome: staging.ClaimTaken}, w.note("adopt %s", session)
+}
+func (w *world) Bind(context.Context, string, string) error { return w.note("bind") }
+func (w *world) UserSessions(context.Context, string) ([]staging.Session, error) {
+	return w.owned, nil
+}
+
+func (w *world) Keepalive(_ context.Context, id string) (staging.Session, error) {
+	return staging.Session{}, &staging.StateError{Session: id, State: staging.Ending}
+}
+
+func (w *world) Note(_ context.Context, e staging.Event) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events = append(w.events, e)
+	return nil
+}
 func (w *world) Launched(staging.Origin, staging.Timings) {}
 
 // short hides the fresh id of an on-demand session.
@@ -173,16 +228,24 @@ func short(id string) string {
 	return id
 }
 
-func launchIn(t *testing.T, w *world, image string) (broker.LaunchResult, error) {
-	t.Helper()
+func on(w *world) *broker.Broker {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	b := broker.New(broker.Parts{
+	return broker.New(broker.Parts{
 		Registry: w, Store: w, Fleet: w, Health: w, Hooks: w, Meter: w, Log: logrus.NewEntry(log),
 	}, broker.Options{})
-	r, err := b.Launch(t.Context(), broker.LaunchRequest{
+}
+
+func launchIn(t *testing.T, w *world, image string, change ...func(*broker.LaunchRequest)) (broker.LaunchResult, error) {
+	t.Helper()
+	req := broker.LaunchRequest{
 		Launch: staging.Launch{Image: image, Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute,
-	})
+	}
+	for _, f := range change {
+		f(&req)
+	}
+	b := on(w)
+	r, err := b.Launch(t.Context(), req)
 	b.Close()
 	return r, err
 }

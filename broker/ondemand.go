@@ -4,86 +4,179 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// onDemand makes a session for the launch's user and waits for it to be up. A
-// session that is not up in time is given as it is; the scaler sees it home.
-func (b *Broker) onDemand(ctx context.Context, l *launch) (staging.Session, error) {
-	s, err := b.begin(ctx, l)
-	if err != nil {
-		return s, err
+// onDemand makes a session for the launch's user in the first of the places
+// that can take it. Where none can, the error says why of each.
+func (b *Broker) onDemand(ctx context.Context, l *launch, places []place) (staging.Session, error) {
+	wait, cancel := context.WithDeadline(ctx, l.began.Add(l.Wait))
+	defer cancel()
+	var refusals []refusal
+	for _, p := range places {
+		if p.skip != "" {
+			b.attempt(l, staging.StepOnDemand, p.zone.Name, staging.OutcomeSkipped, p.skip)
+			refusals = append(refusals, refusal{zone: p.zone.Name, skipped: p.skip})
+			continue
+		}
+		s, err := b.onDemandIn(ctx, wait, l, p.zone)
+		var e *Error
+		if err == nil || !errors.As(err, &e) || !e.elsewhere() {
+			return s, err
+		}
+		refusals = append(refusals, refusal{zone: p.zone.Name, err: e})
 	}
+	return staging.Session{}, refused(l, refusals)
+}
+
+// elsewhere reports whether another zone may do better.
+func (e *Error) elsewhere() bool {
+	return e.Kind == NoCapacity || e.Kind == LaunchFailed && !errors.Is(e, errEnded)
+}
+
+// refusal is why a zone did not take a launch.
+type refusal struct {
+	zone    string
+	skipped string
+	err     *Error
+}
+
+// refused puts the refusals of all zones into one error.
+func refused(l *launch, all []refusal) error {
+	var reasons []string
+	var last, full *Error
+	for _, r := range all {
+		if r.err == nil {
+			reasons = append(reasons, r.skipped)
+			continue
+		}
+		reasons = append(reasons, fmt.Sprintf("zone %s: %s", r.zone, r.err.Detail))
+		last = r.err
+		if r.err.Kind == NoCapacity {
+			full = r.err
+		}
+	}
+	switch {
+	case last == nil:
+		return staging.Invalid("launch", "zone", "cannot run this: %s", strings.Join(reasons, "; "))
+	case full != nil:
+		// Room may come; what is broken stays so.
+		last = full
+	}
+	detail := "no session is ready and none can be made: " + strings.Join(reasons, "; ")
+	return &Error{Kind: last.Kind, Detail: detail, RetryAfter: last.RetryAfter, Cause: last.Cause}
+}
+
+// onDemandIn makes a session in a zone and waits for it to be up. A session
+// that is not up when wait is over is given as it is; the scaler sees it home.
+func (b *Broker) onDemandIn(ctx, wait context.Context, l *launch, zone staging.Zone) (staging.Session, error) {
+	failed := func(reason string) {
+		b.attempt(l, staging.StepOnDemand, zone.Name, staging.OutcomeFailed, reason)
+	}
+	spec, err := l.spec(zone)
+	if err != nil {
+		failed(err.Error())
+		return staging.Session{}, err
+	}
+	if spec.Session, err = b.begin(ctx, l, spec.Session); err != nil {
+		return staging.Session{}, err
+	}
+	s := spec.Session
 	if _, won, err := b.decide(ctx, l, s, false); err != nil || !won {
 		if err == nil {
 			err = errors.New("a fresh session's fate was decided before it began")
 		}
-		b.attempt(l, staging.StepOnDemand, staging.OutcomeFailed, "Consul did not record the assignment")
-		b.discard(l, s, "its assignment could not be recorded in Consul")
+		failed("Consul did not record the assignment")
+		b.abandon(ctx, l, s, "its assignment could not be recorded in Consul")
 		return staging.Session{}, consulUnavailable(err)
 	}
-	evalID, err := b.register(ctx, l, s)
-	if err != nil {
-		return staging.Session{}, err
-	}
-	wait, cancel := context.WithTimeout(ctx, l.Wait)
-	defer cancel()
-	up, err := b.awaitUp(wait, l, s, evalID)
+	up, err := b.make(ctx, wait, l, spec)
 	switch {
 	case err == nil:
-		b.attempt(l, staging.StepOnDemand, staging.OutcomeServed, "")
+		b.attempt(l, staging.StepOnDemand, zone.Name, staging.OutcomeServed, "")
 		return b.assigned(ctx, l, up)
 	case wait.Err() != nil:
 		if now, err := b.Session(ctx, s.ID); err == nil && now.State.Over() {
-			b.attempt(l, staging.StepOnDemand, staging.OutcomeFailed, "the session was ended")
+			failed("the session was ended")
 			return staging.Session{}, endedMeanwhile()
 		}
-		b.attempt(l, staging.StepOnDemand, staging.OutcomeStarting, fmt.Sprintf("not up within %s", l.Wait))
+		b.attempt(l, staging.StepOnDemand, zone.Name, staging.OutcomeStarting, fmt.Sprintf("not up within %s", l.Wait))
 		return up, nil
 	}
-	b.attempt(l, staging.StepOnDemand, staging.OutcomeFailed, reasonOf(err))
-	b.discard(l, s, reasonOf(err))
+	failed(reasonOf(err))
+	b.abandon(ctx, l, s, reasonOf(err))
 	return staging.Session{}, err
 }
 
-// begin notes the session in Redis, under the launch's key.
-func (b *Broker) begin(ctx context.Context, l *launch) (staging.Session, error) {
+// spec is what the session is made of in a zone.
+func (l *launch) spec(zone staging.Zone) (staging.Spec, error) {
+	hooks := l.image.ExecConfig
 	s := staging.Session{
 		ID: staging.NewSessionID(), State: staging.Pending, Origin: staging.OnDemand,
-		Zone: l.Zone, Image: l.Image, Revision: staging.Revision(l.image, l.zone),
-		Namespace: l.zone.Namespace, Region: l.zone.Region, CreatedAt: time.Now().UTC(),
+		Zone: zone.Name, Image: l.Image, Revision: staging.Revision(l.image, zone, l.settings.Permissions),
+		Namespace: zone.Namespace, Region: zone.Region, CreatedAt: time.Now().UTC(),
+		User: &l.User, Claim: l.claim.ID, Terms: l.claim.Terms, Hooks: &hooks,
 	}
+	return staging.OnDemandSpec(s, l.in(zone.Name), l.image, zone, l.settings, l.RequestHost)
+}
+
+// begin notes the session in Redis, under the launch's key.
+func (b *Broker) begin(ctx context.Context, l *launch, s staging.Session) (staging.Session, error) {
+	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	r, err := b.Store.Begin(ctx, s, l.claim)
+	l.timings.Claim += time.Since(start)
 	if err != nil {
 		return s, redisUnavailable(err)
 	}
-	switch r.Outcome {
-	case staging.ClaimRepeat:
-		return s, &repeatError{}
-	case staging.ClaimKeyReused:
-		return s, keyReused()
+	if err := l.held(r); err != nil {
+		return s, err
 	}
 	return r.Session, nil
 }
 
-func (b *Broker) register(ctx context.Context, l *launch, s staging.Session) (evalID string, err error) {
+// make registers the session's job, waits until it is up, and runs its
+// first_launch hook. The session is given with what is known of it, also beside
+// an error.
+func (b *Broker) make(ctx, wait context.Context, l *launch, spec staging.Spec) (staging.Session, error) {
+	s := spec.Session
+	evalID, err := b.register(ctx, l, spec)
+	if err != nil {
+		return s, err
+	}
+	s, err = b.awaitUp(wait, s, evalID)
+	hook := l.image.ExecConfig.FirstLaunch
+	if err != nil || hook == nil {
+		return s, err
+	}
+	// Should the wait end first, the scaler asks for the hook, too, which then
+	// waits for this run of it.
+	start := time.Now()
+	err = b.Hooks.Run(wait, s, staging.HookFirstLaunch, *hook, staging.Launch{})
+	l.timings.Hook += time.Since(start)
+	if err != nil && wait.Err() == nil {
+		b.hookFailed(l, s, staging.HookFirstLaunch, err)
+		err = &Error{Kind: LaunchFailed, Detail: "the session is up, and " + err.Error(), Cause: err}
+	}
+	return s, err
+}
+
+func (b *Broker) register(ctx context.Context, l *launch, spec staging.Spec) (evalID string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, nomadTimeout)
 	defer cancel()
-	evalID, err = b.Fleet.Register(ctx, s, l.image, l.zone, l.Variables(s.ID))
+	evalID, err = b.Fleet.Register(ctx, spec)
 	if err == nil {
 		return evalID, nil
 	}
-	b.attempt(l, staging.StepOnDemand, staging.OutcomeFailed, err.Error())
-	b.discard(l, s, "Nomad did not take its job: "+err.Error())
 	var invalid *staging.InvalidError
 	if errors.As(err, &invalid) {
 		return "", &Error{
 			Kind: LaunchFailed, Cause: err,
-			Detail: fmt.Sprintf("Nomad refuses the jobspec of image %s: %s", l.Image, invalid),
+			Detail: fmt.Sprintf("no job can be made of image %s for this user: %s", l.Image, invalid),
 		}
 	}
 	return "", nomadUnavailable(err)
@@ -91,14 +184,14 @@ func (b *Broker) register(ctx context.Context, l *launch, s staging.Session) (ev
 
 // awaitUp waits until the session runs and its checks pass. The session is
 // given with what is known of it, also beside an error.
-func (b *Broker) awaitUp(ctx context.Context, l *launch, s staging.Session, evalID string) (staging.Session, error) {
+func (b *Broker) awaitUp(ctx context.Context, s staging.Session, evalID string) (staging.Session, error) {
 	placement, err := b.Fleet.Placement(ctx, s, evalID)
 	if err != nil {
 		return s, nomadUnavailable(err)
 	}
 	if r := placement.Refused; r != nil {
 		return s, &Error{
-			Kind: NoCapacity, Detail: fmt.Sprintf("no session is ready and none can be placed: %s", r.Message),
+			Kind: NoCapacity, Detail: "it cannot be placed: " + r.Message,
 			RetryAfter: 10 * time.Second, Cause: errors.New(r.Message),
 		}
 	}

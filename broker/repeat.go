@@ -55,7 +55,7 @@ func (b *Broker) awaitRepeat(ctx context.Context, l *launch) (LaunchResult, erro
 			}
 			if !r.Done && s.State.Over() {
 				// That launch failed, or its broker died; its key is free for another try.
-				if err := b.Store.Release(ctx, l.IdempotencyKey, s.Claim); err != nil {
+				if err := b.Store.Release(ctx, l.IdempotencyKey, r.Session.Claim); err != nil {
 					return LaunchResult{}, redisUnavailable(err)
 				}
 				return LaunchResult{}, errKeyFree
@@ -89,7 +89,6 @@ func (b *Broker) repeated(l *launch, s staging.Session) LaunchResult {
 	if s.State != staging.Assigned {
 		outcome = staging.OutcomeStarting
 	}
-	b.attempt(l, staging.Step(s.Origin), outcome, "the session of an earlier launch with this Idempotency-Key")
-	l.timings.Total = time.Since(l.began)
-	return LaunchResult{Session: s, Attempts: l.attempts, Timings: l.timings}
+	b.attempt(l, staging.Step(s.Origin), s.Zone, outcome, "the session of an earlier launch with this Idempotency-Key")
+	return l.result(s)
 }

@@ -74,7 +74,7 @@ func (b *Broker) PutZone(ctx context.Context, z staging.Zone) (created bool, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
-	created, err = b.Registry.PutZone(ctx, z)
+	created, err = b.Registry.PutZone(ctx, z.WithDefaults())
 	return created, stored("zone", z.Name, err)
 }
 
@@ -108,6 +108,9 @@ func (b *Broker) PutImage(ctx context.Context, i staging.Image) (created bool, e
 	if err := i.Validate(); err != nil {
 		return false, err
 	}
+	if err := b.zonesExist(ctx, i); err != nil {
+		return false, err
+	}
 	check, cancel := context.WithTimeout(ctx, nomadTimeout)
 	defer cancel()
 	if err := b.Fleet.Check(check, i); err != nil {
@@ -121,6 +124,25 @@ func (b *Broker) PutImage(ctx context.Context, i staging.Image) (created bool, e
 	defer cancel()
 	created, err = b.Registry.PutImage(ctx, i)
 	return created, stored("image", i.Name, err)
+}
+
+// zonesExist refuses an image that is restricted to a zone that is not there:
+// most likely a typing error, which would keep the image from ever running.
+func (b *Broker) zonesExist(ctx context.Context, i staging.Image) error {
+	if len(i.RestrictToZones) == 0 {
+		return nil
+	}
+	res, err := b.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	for n, name := range i.RestrictToZones {
+		if _, ok := res.Zones[name]; !ok {
+			return staging.Invalid(fmt.Sprintf("image %q", i.Name), fmt.Sprintf("restrict_to_zones[%d]", n),
+				"is unknown: there is no zone %q; create it first", name)
+		}
+	}
+	return nil
 }
 
 // DeleteImage deletes an image that no staging config names. Its sessions stay.
@@ -175,8 +197,8 @@ func (b *Broker) Pool(ctx context.Context, name string) (Pool, error) {
 	return pools[0], nil
 }
 
-// PutPool stores a staging config whose zone and image exist, and says whether
-// it is new. The scaler fills its pool from then on.
+// PutPool stores a staging config whose zone and image exist and can be staged
+// together, and says whether it is new. The scaler fills its pool from then on.
 func (b *Broker) PutPool(ctx context.Context, c staging.Config) (Pool, bool, error) {
 	if err := c.Validate(b.o.Limits); err != nil {
 		return Pool{}, false, err
@@ -186,11 +208,19 @@ func (b *Broker) PutPool(ctx context.Context, c staging.Config) (Pool, bool, err
 		return Pool{}, false, err
 	}
 	what := fmt.Sprintf("staging config %q", c.Name)
-	if _, ok := res.Zones[c.Zone]; !ok {
+	zone, ok := res.Zones[c.Zone]
+	if !ok {
 		return Pool{}, false, staging.Invalid(what, "zone", "is unknown: there is no zone %q; create it first", c.Zone)
 	}
-	if _, ok := res.Images[c.Image]; !ok {
+	if why := zone.WhyNotStageable(); why != "" {
+		return Pool{}, false, staging.Invalid(what, "zone", "cannot stage: %s", why)
+	}
+	image, ok := res.Images[c.Image]
+	if !ok {
 		return Pool{}, false, staging.Invalid(what, "image", "is unknown: there is no image %q; create it first", c.Image)
+	}
+	if !image.AllowedIn(c.Zone) {
+		return Pool{}, false, staging.Invalid(what, "zone", "is not one that image %s is restricted to: %s", c.Image, joined(image.RestrictToZones))
 	}
 	put, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()

@@ -17,12 +17,16 @@ func (b *Broker) Session(ctx context.Context, id string) (staging.Session, error
 	defer cancel()
 	s, err := b.Store.Session(ctx, id)
 	if errors.Is(err, staging.ErrNoSession) {
-		return s, &Error{Kind: NotFound, Detail: fmt.Sprintf("there is no session %q, or it ended a while ago", id), Cause: err}
+		return s, noSession(id, err)
 	}
 	if err != nil {
 		return s, redisUnavailable(err)
 	}
 	return s, nil
+}
+
+func noSession(id string, err error) *Error {
+	return &Error{Kind: NotFound, Detail: fmt.Sprintf("there is no session %q, or it ended a while ago", id), Cause: err}
 }
 
 // Sessions reads every session that has not ended, oldest first.

@@ -11,16 +11,80 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
+// stageable reports whether a staged session can honour the launch's settings.
+// What it cannot is noted, and the steps that it rules out.
+func (b *Broker) stageable(l *launch) bool {
+	found := staging.Violations(l.image, l.settings)
+	for _, v := range found {
+		b.violated(l, v)
+		b.attempt(l, staging.StepStaged, l.Zone, staging.OutcomeSkipped, fmt.Sprintf("no staged session can honour %s", v))
+	}
+	return len(found) == 0
+}
+
+// violated notes a setting that no staged session can honour: in the log, the
+// metrics and the events.
+func (b *Broker) violated(l *launch, v staging.Violation) {
+	b.Meter.Violation(v)
+	l.log.WithFields(logrus.Fields{fieldSetting: v.Setting, fieldWhere: v.Where}).
+		Warn("violation: a staged session cannot honour this setting; the session is made on demand")
+	b.note(l, staging.Event{
+		Type: staging.EventViolation, Zone: l.Zone, Image: l.Image, User: l.User.ID, Setting: v.Setting, Where: v.Where,
+	})
+}
+
+// note keeps an event, behind the answer.
+func (b *Broker) note(l *launch, e staging.Event) {
+	b.cleanups.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		defer cancel()
+		if err := b.Store.Note(ctx, e); err != nil {
+			l.log.WithError(err).WithField("event", e.Type).Warn("could not keep an event; the log has it")
+		}
+	})
+}
+
+// stagedIn tries to serve the launch from the zone's pools. A session without
+// an id means that none could, and that the next step is to be tried.
+func (b *Broker) stagedIn(ctx context.Context, l *launch, p place) (staging.Session, error) {
+	skip := p.skip
+	pools := l.resources.Pools(p.zone.Name, l.Image)
+	if skip == "" && len(pools) == 0 {
+		skip = fmt.Sprintf("no staging config for image %s in zone %s", l.Image, p.zone.Name)
+	}
+	if skip == "" {
+		// What may still be there was made for access settings that no longer hold.
+		skip = p.zone.WhyNotStageable()
+	}
+	if skip != "" {
+		b.attempt(l, staging.StepStaged, p.zone.Name, staging.OutcomeSkipped, skip)
+		return staging.Session{}, nil
+	}
+	for _, pool := range pools {
+		if differ := staging.PoolViolations(pool, l.settings); len(differ) > 0 {
+			for _, v := range differ {
+				b.violated(l, v)
+				b.attempt(l, staging.StepStaged, p.zone.Name, staging.OutcomeSkipped, fmt.Sprintf("the sessions of %s cannot honour %s", pool.Name, v))
+			}
+			continue
+		}
+		s, err := b.staged(ctx, l, pool)
+		if err != nil || s.ID != "" {
+			return s, err
+		}
+	}
+	return staging.Session{}, nil
+}
+
 // maxClaims bounds how many sessions of one pool one launch may use up when
 // they turn out to be lost or their hook fails: past it something is wrong with
 // all of them, and going on would only destroy more.
 const maxClaims = 5
 
-// staged tries to serve the launch from a pool. A session without an id means
-// that the pool could not, and that the next step is to be tried.
+// staged tries to serve the launch from a pool.
 func (b *Broker) staged(ctx context.Context, l *launch, pool staging.Config) (staging.Session, error) {
 	for range maxClaims {
-		s, err := b.take(ctx, l, pool.Name)
+		s, err := b.take(ctx, l, pool)
 		if err != nil || s.ID == "" {
 			return s, err
 		}
@@ -33,63 +97,101 @@ func (b *Broker) staged(ctx context.Context, l *launch, pool staging.Config) (st
 }
 
 // take pops the pool's oldest ready session: one round trip to Redis.
-func (b *Broker) take(ctx context.Context, l *launch, pool string) (staging.Session, error) {
+func (b *Broker) take(ctx context.Context, l *launch, pool staging.Config) (staging.Session, error) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	r, err := b.Store.Claim(ctx, pool, l.claim)
+	claim := l.claim
+	claim.Zone = pool.Zone
+	r, err := b.Store.Claim(ctx, pool.Name, claim)
 	l.timings.Claim += time.Since(start)
 	if err != nil {
 		// Whether the claim happened is not known. If it did, the session is
 		// nobody's, and the scaler ends it when the lease of a claim is over.
 		return staging.Session{}, redisUnavailable(err)
 	}
-	switch r.Outcome {
-	case staging.ClaimRepeat:
-		return staging.Session{}, &repeatError{}
-	case staging.ClaimKeyReused:
-		return staging.Session{}, keyReused()
-	case staging.ClaimEmpty:
-		b.attempt(l, staging.StepStaged, staging.OutcomeEmpty, fmt.Sprintf("no session of %s is ready", pool))
+	if err := l.held(r); err != nil {
+		return staging.Session{}, err
+	}
+	if r.Outcome == staging.ClaimEmpty {
+		b.attempt(l, staging.StepStaged, pool.Zone, staging.OutcomeEmpty, fmt.Sprintf("no session of %s is ready", pool.Name))
 	}
 	return r.Session, nil
+}
+
+// held turns the outcomes that end a launch into errors.
+func (l *launch) held(r staging.ClaimResult) error {
+	switch r.Outcome {
+	case staging.ClaimRepeat:
+		return &repeatError{}
+	case staging.ClaimKeyReused:
+		return keyReused()
+	case staging.ClaimLimit:
+		return sessionLimit(l, r.Held)
+	}
+	return nil
 }
 
 // settle has the fate of a claimed session decided, runs the assign hook and
 // finishes the assignment. A session without an id means that this one did not
 // work out, and that another may be tried.
 func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (staging.Session, error) {
-	hook := l.image.ExecConfig.Assign
+	s.Terms = l.claim.Terms
+	hook := hooksOf(s, l.image).Assign
+	failed := func(reason string) { b.attempt(l, staging.StepStaged, s.Zone, staging.OutcomeFailed, reason) }
 	fate, won, err := b.decide(ctx, l, s, hook != nil)
 	if err != nil {
-		b.attempt(l, staging.StepStaged, staging.OutcomeFailed, "Consul did not record the assignment")
-		b.discard(l, s, "its assignment could not be recorded in Consul")
+		failed("Consul did not record the assignment")
+		b.abandon(ctx, l, s, "its assignment could not be recorded in Consul")
 		return staging.Session{}, consulUnavailable(err)
 	}
 	if !won {
-		b.attempt(l, staging.StepStaged, staging.OutcomeLost, fmt.Sprintf("session %s was already %s", s.ID, fate.Verdict))
+		b.attempt(l, staging.StepStaged, s.Zone, staging.OutcomeLost, fmt.Sprintf("session %s was already %s", s.ID, fate.Verdict))
+		b.unhold(ctx, l)
 		b.yieldTo(l, s, fate)
 		return staging.Session{}, nil
 	}
 	if hook != nil {
 		start := time.Now()
-		err := b.Hooks.Run(ctx, s, *hook, l.Variables(s.ID))
+		err := b.Hooks.Run(ctx, s, staging.HookAssign, *hook, l.in(s.Zone))
 		l.timings.Hook += time.Since(start)
 		if err != nil {
-			b.attempt(l, staging.StepStaged, staging.OutcomeFailed, "assign hook: "+err.Error())
-			b.discard(l, s, "assign hook failed: "+err.Error())
+			failed(err.Error())
+			b.hookFailed(l, s, staging.HookAssign, err)
+			b.abandon(ctx, l, s, err.Error())
 			return staging.Session{}, nil
 		}
 		if err := b.finish(ctx, l, fate); err != nil {
-			b.attempt(l, staging.StepStaged, staging.OutcomeFailed, "Consul did not record the end of the assign hook")
-			b.discard(l, s, "the end of its assign hook could not be recorded in Consul")
+			failed("Consul did not record the end of the assign hook")
+			b.abandon(ctx, l, s, "the end of its assign hook could not be recorded in Consul")
 			return staging.Session{}, consulUnavailable(err)
 		}
 	}
-	b.attempt(l, staging.StepStaged, staging.OutcomeServed, "")
+	b.attempt(l, staging.StepStaged, s.Zone, staging.OutcomeServed, "")
 	// An assigned session does not expire: expiration is for those that wait.
 	s.ExpiresAt = time.Time{}
 	return b.assigned(ctx, l, s)
+}
+
+// hooksOf are the hooks that a session was made with.
+func hooksOf(s staging.Session, now staging.Image) staging.ExecConfig {
+	if s.Hooks != nil {
+		return *s.Hooks
+	}
+	return now.ExecConfig
+}
+
+// hookFailed keeps what a failed hook wrote.
+func (b *Broker) hookFailed(l *launch, s staging.Session, name staging.HookName, err error) {
+	e := staging.Event{
+		Type: staging.EventHookFailed, Session: s.ID, Pool: s.Staging, Zone: s.Zone, Image: s.Image, User: l.User.ID,
+		Hook: name, Reason: err.Error(),
+	}
+	var failure *staging.HookError
+	if errors.As(err, &failure) {
+		e.Stdout, e.Stderr = failure.Stdout, failure.Stderr
+	}
+	b.note(l, e)
 }
 
 // decide creates the fate record: from then on the session is this user's, or
@@ -100,7 +202,7 @@ func (b *Broker) decide(ctx context.Context, l *launch, s staging.Session, hookP
 	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
 	won, fate, err := b.Registry.CreateFate(ctx, staging.Fate{
-		Session: s.ID, Verdict: staging.VerdictAssigned, User: &l.User, Claim: l.claim.ID,
+		Session: s.ID, Verdict: staging.VerdictAssigned, User: &l.User, Claim: l.claim.ID, Terms: l.claim.Terms,
 		IdempotencyKey: l.IdempotencyKey, HookPending: hookPending,
 		Lease: start.Add(staging.ClaimLease).UTC(), DecidedAt: start.UTC(),
 	})
@@ -135,48 +237,4 @@ func (b *Broker) assigned(ctx context.Context, l *launch, s staging.Session) (st
 		return s, nil
 	}
 	return done, nil
-}
-
-func endedMeanwhile() *Error {
-	return &Error{Kind: LaunchFailed, Detail: "the session was ended while it was being made"}
-}
-
-// discard destroys a session that was claimed and cannot be given to its user.
-// It is never reused. The launch does not wait for it.
-func (b *Broker) discard(l *launch, s staging.Session, reason string) {
-	log := l.log.WithFields(logrus.Fields{fieldSession: s.ID, fieldReason: reason})
-	b.cleanups.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
-		defer cancel()
-		if err := b.Store.Finish(ctx, s.ID, s.Claim, reason); err != nil {
-			log.WithError(err).Warn("could not note in Redis that a claimed session is being destroyed")
-		}
-		if err := b.Fleet.Stop(ctx, s); err != nil {
-			log.WithError(err).Warn("could not stop a claimed session; the scaler will")
-			return
-		}
-		log.Info("claimed session destroyed")
-	})
-}
-
-// yieldTo brings Redis into line with a fate that was decided before.
-func (b *Broker) yieldTo(l *launch, s staging.Session, fate staging.Fate) {
-	log := l.log.WithField(fieldSession, s.ID)
-	b.cleanups.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
-		defer cancel()
-		var err error
-		if fate.Verdict == staging.VerdictAssigned {
-			s.State, s.Claim, s.User, s.AssignedAt = staging.Assigned, fate.Claim, fate.User, fate.DecidedAt
-			if fate.HookPending {
-				s.State = staging.Claimed
-			}
-			_, err = b.Store.Restore(ctx, s)
-		} else {
-			err = b.Store.Finish(ctx, s.ID, s.Claim, fate.Reason)
-		}
-		if err != nil {
-			log.WithError(err).Warn("could not bring Redis into line with a session's fate; the scaler will")
-		}
-	})
 }

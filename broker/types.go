@@ -13,6 +13,10 @@ type LaunchRequest struct {
 	IdempotencyKey string
 	// Wait bounds how long an on-demand session is waited for.
 	Wait time.Duration
+	// RequestHost is the host that the launch was sent to, without port; it
+	// stands in for staging.RequestHost in the access settings of a session
+	// made on demand.
+	RequestHost string
 }
 
 // LaunchResult is a launch that gave a session. Its state is assigned, or, for
@@ -21,6 +25,23 @@ type LaunchResult struct {
 	Session  staging.Session
 	Attempts []staging.Attempt
 	Timings  staging.Timings
+	// Token opens the session to its user, and is told to nobody else. ConnectURL,
+	// with the token in it, is where to send the user; "" where the image has none
+	// or the session has no address yet.
+	Token, ConnectURL string
+	// Existing: the user had this session before; its go hook was run.
+	Existing bool
+}
+
+// Access is a request for a session that a reverse proxy asks about.
+type Access struct {
+	Session string
+	// Token is the session's access token, as the request carries it.
+	Token string
+	// Origin is the request's header of that name; "" where it has none.
+	Origin string
+	// RequestHost is the host that the request was sent to, without port.
+	RequestHost string
 }
 
 // Pool is a staging config with how its pool stands.

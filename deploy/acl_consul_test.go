@@ -55,6 +55,11 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	_, err := r.PutZone(patient(t), zone)
 	denied(t, "changing a zone", err)
 	denied(t, "deleting a zone", r.DeleteZone(patient(t), "east"))
+	if _, err := g.consul.KV().Put(&consulapi.KVPair{Key: "greenroom/secrets/access", Value: []byte("x")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = c.KV().Get("greenroom/secrets/access", nil)
+	denied(t, "reading the brokers' secret", err)
 	deniedInConsul(t, c)
 }
 

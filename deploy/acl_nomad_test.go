@@ -100,12 +100,15 @@ func testNomadScaler(t *testing.T, g *guarded, foreign, raw staging.Session) {
 	if err := <-watched; !errors.Is(err, context.Canceled) {
 		t.Errorf("watch sessions: %v", err)
 	}
+	if err := execIn(t, scaler, s); err != nil {
+		t.Errorf("run a first_launch hook in a session: %v", err)
+	}
 	if err := scaler.Purge(patient(t), s); err != nil {
 		t.Errorf("purge a session: %v", err)
 	}
 
-	denied(t, "an exec in a session", execIn(t, scaler, raw))
-	_, err = scaler.Register(patient(t), newSession(elsewhere), image(mockSession), elsewhere, nil)
+	denied(t, "an exec in a raw_exec session", execIn(t, scaler, raw))
+	_, err = scaler.Register(patient(t), staging.Spec{Session: newSession(elsewhere), Image: image(mockSession), Zone: elsewhere})
 	denied(t, "a session in another namespace", err)
 	denied(t, "a stop in another namespace", scaler.Stop(patient(t), foreign))
 	g.deniedToAll(t, token, staging.Session{})
@@ -139,7 +142,7 @@ func (g *guarded) deniedToAll(t *testing.T, token string, foreign staging.Sessio
 	denied(t, "a job of another namespace", err)
 	_, _, err = c.Jobs().Deregister(foreign.ID, true, &nomadapi.WriteOptions{Namespace: elsewhere.Namespace})
 	denied(t, "stopping a job of another namespace", err)
-	_, err = g.fleet(t, token).Register(patient(t), newSession(elsewhere), image(mockSession), elsewhere, nil)
+	_, err = g.fleet(t, token).Register(patient(t), staging.Spec{Session: newSession(elsewhere), Image: image(mockSession), Zone: elsewhere})
 	denied(t, "a session in another namespace", err)
 }
 

@@ -81,7 +81,9 @@ func TestTheJobsServe(t *testing.T) {
 	if status, _ := api.as("", "GET", "/v1/zones", nil); status != http.StatusUnauthorized {
 		t.Errorf("without a token: status %d, want 401", status)
 	}
-	api.must("PUT", "/v1/zones/east", map[string]any{"name": "east", "datacenters": []string{"dc1"}})
+	api.must("PUT", "/v1/zones/east", map[string]any{
+		"name": "east", "datacenters": []string{"dc1"}, "allow_origin_domain": "127.0.0.1", "upstream_auth_address": "127.0.0.1",
+	})
 	api.must("PUT", "/v1/images/app", map[string]any{
 		"name": "app", "jobspec": rawSession,
 		"exec_config": map[string]any{"assign": map[string]any{"cmd": []string{"/bin/true"}}},

@@ -84,7 +84,7 @@ func newSession(z staging.Zone) staging.Session {
 // start registers a session and waits until it runs.
 func start(t *testing.T, f *nomadfleet.Fleet, s staging.Session, jobspec string, z staging.Zone) staging.Session {
 	t.Helper()
-	evalID, err := f.Register(patient(t), s, image(jobspec), z, nil)
+	evalID, err := f.Register(patient(t), staging.Spec{Session: s, Image: image(jobspec), Zone: z})
 	if err != nil {
 		t.Fatalf("register a session: %v", err)
 	}

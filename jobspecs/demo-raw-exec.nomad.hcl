@@ -18,6 +18,12 @@ variable "record" {
   description = "Names of the launch's variables that the session records, with commas between."
 }
 
+variable "version" {
+  type        = string
+  default     = ""
+  description = "What the page and /version call the version."
+}
+
 variable "cpu" {
   type    = number
   default = 50
@@ -64,8 +70,9 @@ job "demo" {
       }
 
       env {
-        DEMO_WARMUP = var.warmup
-        DEMO_RECORD = var.record
+        DEMO_WARMUP  = var.warmup
+        DEMO_RECORD  = var.record
+        DEMO_VERSION = var.version
       }
 
       # Collecting them costs another process a session.

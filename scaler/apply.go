@@ -24,10 +24,11 @@ type task struct {
 	step    Step
 	session staging.Session
 	// from is the session's state when the step was decided.
-	from   staging.State
-	fate   staging.Fate
-	image  staging.Image
-	zone   staging.Zone
+	from staging.State
+	fate staging.Fate
+	// spec is what Stage makes, hook what FirstLaunch runs.
+	spec   staging.Spec
+	hook   staging.Hook
 	pool   string
 	report []staging.Condition
 }
@@ -39,6 +40,13 @@ const (
 	retryPause  = 2 * time.Second
 )
 
+func (t task) timeout() time.Duration {
+	if t.step.Kind == FirstLaunch {
+		return stepTimeout + t.hook.Deadline()
+	}
+	return stepTimeout
+}
+
 // task makes an entry busy with a step.
 func (s *Scaler) task(v *view, e *entry, step Step, now time.Time) task {
 	e.busy, e.touchedAt = true, now
@@ -49,36 +57,39 @@ func (s *Scaler) task(v *view, e *entry, step Step, now time.Time) task {
 			x.State = staging.Starting
 		}
 	}
-	return task{step: step, session: x, from: e.s.State, fate: e.stands, pool: e.s.Staging}
+	t := task{step: step, session: x, from: e.s.State, fate: e.stands, pool: e.s.Staging}
+	if h := v.firstLaunch(e); h != nil {
+		t.hook = *h
+	}
+	return t
 }
 
 // stage gives a new session its entry, so that it counts from this moment on.
 func (s *Scaler) stage(v *view, p *pool, step Step, now time.Time) task {
 	zone, image := v.resources.Zones[p.config.Zone], v.resources.Images[p.config.Image]
+	hooks := image.ExecConfig
 	x := staging.Session{
 		ID: staging.NewSessionID(), State: staging.Pending, Origin: staging.Staged,
-		Zone: zone.Name, Image: image.Name, Staging: p.config.Name, Revision: staging.Revision(image, zone),
-		Namespace: zone.Namespace, Region: zone.Region, CreatedAt: now.UTC(),
+		Zone: zone.Name, Image: image.Name, Staging: p.config.Name, Revision: staging.Revision(image, zone, p.config.Permissions),
+		Namespace: zone.Namespace, Region: zone.Region, CreatedAt: now.UTC(), Hooks: &hooks,
 	}
-	if p.config.Expiration > 0 {
-		x.ExpiresAt = x.CreatedAt.Add(p.config.Expiration.Std())
-	}
+	x.ExpiresAt = p.config.ExpiresAt(x.ID, x.CreatedAt)
 	e := v.entry(x.ID, now)
 	e.s, e.hasJob, e.busy, e.touchedAt = x, true, true, now
 	v.enlist(e)
 	step.Session = x.ID
-	return task{step: step, session: x, image: image, zone: zone, pool: p.config.Name}
+	return task{step: step, session: x, spec: staging.StagedSpec(x, image, zone, p.config), pool: p.config.Name}
 }
 
-func (s *Scaler) worker(ctx context.Context) {
+func (s *Scaler) worker(ctx context.Context, work <-chan task) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case t := <-s.work:
+		case t := <-work:
 			// A step that has begun is carried through when the scaler is told
 			// to stop, within its deadline.
-			c, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
+			c, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout())
 			if t.report != nil || t.step.Kind == "" {
 				s.tell(c, t)
 			} else {
@@ -113,6 +124,8 @@ type result struct {
 	fate *staging.Fate
 	// gone: nothing of it is left to know.
 	gone bool
+	// learnt is the session as Redis has it, where the step read it.
+	learnt *staging.Session
 	// failure is a failure to make the session that counts towards its pool's backoff.
 	failure *staging.Failure
 	err     error
@@ -141,7 +154,7 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		_, err := s.Store.Assign(ctx, x)
 		return moved(staging.Assigned, err)
 	case Restore:
-		x.State, x.Claim, x.User, x.AssignedAt = staging.Assigned, t.fate.Claim, t.fate.User, t.fate.DecidedAt
+		x.State, x.Claim, x.User, x.AssignedAt, x.Terms = staging.Assigned, t.fate.Claim, t.fate.User, t.fate.DecidedAt, t.fate.Terms
 		switch {
 		case t.fate.HookPending:
 			x.State = staging.Claimed
@@ -150,6 +163,12 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		}
 		state, err := s.Store.Restore(ctx, x)
 		return result{state: state, err: err}
+	case FirstLaunch:
+		return s.applyFirstLaunch(ctx, t)
+	case Tag:
+		return s.applyTag(ctx, t)
+	case Lapse:
+		return s.applyLapse(ctx, t)
 	case End:
 		return s.applyEnd(ctx, t)
 	case Stop:
@@ -224,7 +243,7 @@ func (s *Scaler) applyStage(ctx context.Context, t task) result {
 			Type: staging.RedisUnavailable, Message: "Redis did not take a session's record: " + err.Error(),
 		}}
 	}
-	_, err := s.Fleet.Register(ctx, t.session, t.image, t.zone, nil)
+	_, err := s.Fleet.Register(ctx, t.spec)
 	if err == nil {
 		return result{}
 	}
@@ -289,7 +308,7 @@ func (s *Scaler) applied(v *view, t task, r result) {
 		log.Info("step done")
 	}
 	if p := v.pools[t.pool]; p != nil {
-		if r.failure != nil {
+		if r.failure != nil && t.step.Kind == Stage {
 			p.failed(r.failure, now)
 		}
 		if r.err != nil {
@@ -304,7 +323,18 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	if r.lost {
 		e.s.State = ""
 	}
-	if e.s.State == t.from && r.err == nil && t.step.Kind != Stage {
+	switch {
+	case t.step.Kind == FirstLaunch:
+		v.launched(e, r, now)
+	case r.learnt != nil:
+		v.learn(e, *r.learnt)
+		e.tagged = e.tagged || t.step.Kind == Tag && r.err == nil
+		if t.step.Kind == Lapse && e.s.State == staging.Assigned && !e.s.KeepaliveUntil().After(now) {
+			// Redis's clock, which decides, is behind ours.
+			e.until = now.Add(retryPause)
+			v.timed[e.s.ID] = e.until
+		}
+	case e.s.State == t.from && r.err == nil && t.step.Kind != Stage:
 		// It came to nothing, for a reason that only others can change: look again later.
 		e.until = now.Add(retryPause)
 		v.timed[e.s.ID] = e.until

@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -28,6 +29,12 @@ func conditions(v View) []staging.Condition {
 	if v.NoImage {
 		add(staging.ImageMissing, "image %q does not exist", v.Config.Image)
 	}
+	if v.Blocked != nil {
+		add(v.Blocked.Type, "%s", v.Blocked.Message)
+	}
+	if h := v.AssignHook; h.Failures >= hookPatience {
+		add(staging.HookFailing, "%s (%d in a row)", h.Last.Message, h.Failures)
+	}
 	for _, m := range v.Members {
 		if m.Refused != nil && m.State == staging.Pending {
 			add(m.Refused.Type, "%s", m.Refused.Message)
@@ -37,6 +44,33 @@ func conditions(v View) []staging.Condition {
 		add(f.Type, "%s (%d in a row)", f.Message, v.Backoff.Failures)
 	}
 	return cs
+}
+
+// hookPatience is how often an assign hook must fail in a row to be a condition:
+// once may be the launch's doing.
+const hookPatience = 3
+
+// blocked says why a pool of this image and zone stages nothing and is drained;
+// nil when it may stage.
+func blocked(i staging.Image, z staging.Zone) *staging.Failure {
+	if !i.IsEnabled() {
+		return &staging.Failure{
+			Type: staging.ImageDisabled, Message: fmt.Sprintf("image %s is disabled; set enabled to true to stage it again", i.Name),
+		}
+	}
+	if !i.AllowedIn(z.Name) {
+		return &staging.Failure{
+			Type:    staging.ImageRestricted,
+			Message: fmt.Sprintf("image %s is restricted to %s, and this pool is in zone %s", i.Name, strings.Join(i.RestrictToZones, ", "), z.Name),
+		}
+	}
+	if why := i.WhyNotStageable(); why != "" {
+		return &staging.Failure{Type: staging.ImageNotStageable, Message: why}
+	}
+	if why := z.WhyNotStageable(); why != "" {
+		return &staging.Failure{Type: staging.ZoneNotStageable, Message: why}
+	}
+	return nil
 }
 
 // since gives each condition the time since when it holds: that of the same

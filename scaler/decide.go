@@ -9,131 +9,19 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Kind is what a step does.
-type Kind string
-
-// The steps. Each acts on one session.
-const (
-	// Stage makes a new session.
-	Stage Kind = "stage"
-	// Record notes in Redis a session that it does not know, or that has been placed.
-	Record Kind = "record"
-	// Publish makes a session claimable.
-	Publish Kind = "publish"
-	// Withdraw takes a session whose checks fail out of the ready queue.
-	Withdraw Kind = "withdraw"
-	// Retire ends a session that is nobody's.
-	Retire Kind = "retire"
-	// Admit gives an on-demand session that is up to its user.
-	Admit Kind = "admit"
-	// Restore notes in Redis whose a session is, from its fate record.
-	Restore Kind = "restore"
-	// End ends a session that is, or was to be, a user's.
-	End Kind = "end"
-	// Stop stops the job of a session whose end has begun.
-	Stop Kind = "stop"
-	// Bury notes that nothing of a session runs any more.
-	Bury Kind = "bury"
-	// Purge removes what is left of an ended session from Nomad and Consul.
-	Purge Kind = "purge"
-)
-
-// Step is one thing to do, and why.
-type Step struct {
-	Kind    Kind
-	Session string // "" for Stage
-	Reason  string
-}
-
-// Member is what Decide knows of one unassigned session of a pool.
-type Member struct {
-	ID string
-	// State is pending, starting or ready.
-	State                staging.State
-	CreatedAt, ExpiresAt time.Time
-	// Running, Passing: its allocation runs; its checks pass.
-	Running, Passing bool
-	// Over: its allocation has come to its end.
-	Over bool
-	// Failure: why it is over or cannot start. Refused: why no node would take it.
-	Failure, Refused *staging.Failure
-	// Misplaced: it is of another zone or image than the config now names.
-	// Stale: it was made from an older revision of its image or zone.
-	Misplaced, Stale bool
-	// Busy: a step for it is under way, or it is to be left alone for a moment.
-	Busy bool
-}
-
-// Backoff is how a pool's sessions have failed lately.
-type Backoff struct {
-	// Failures counts the sessions that failed since one became ready.
-	Failures int
-	// Last is the latest failure.
-	Last *staging.Failure
-	// At is when it happened.
-	At time.Time
-}
-
-// Longest pause between two tries of an image that keeps failing.
-const maxBackoff = 5 * time.Minute
-
-// until is the end of the pause: it doubles with every failure, from a second.
-func (b Backoff) until() time.Time {
-	if b.Failures == 0 {
-		return time.Time{}
-	}
-	pause := maxBackoff
-	if n := b.Failures - 1; n < 9 {
-		pause = min(pause, time.Second<<n)
-	}
-	return b.At.Add(pause)
-}
-
-// View is all that Decide knows of one pool.
-type View struct {
-	Config staging.Config
-	// Removed: the config was deleted; the pool is to be drained.
-	Removed bool
-	// NoZone, NoImage: the config names a resource that is not there.
-	NoZone, NoImage bool
-	// Desired is the number of ready sessions wanted now.
-	Desired int
-	// HealthKnown: Consul's word on the pool's checks is current. Without it
-	// nothing is published or withdrawn.
-	HealthKnown bool
-	Members     []Member
-	Backoff     Backoff
-}
-
-// Bounds keep one pass from flooding Nomad.
-type Bounds struct {
-	// StagePerPass bounds the sessions that one pass makes for one pool.
-	StagePerPass int
-	// NotReady bounds a pool's sessions that are on their way to ready.
-	NotReady int
-}
-
-// DefaultBounds suit a cluster of a few dozen nodes.
-var DefaultBounds = Bounds{StagePerPass: 20, NotReady: 100}
-
-// Plan is what Decide wants done.
-type Plan struct {
-	Steps      []Step
-	Conditions []staging.Condition
-	// Wake is when the pool should be looked at again though nothing happened;
-	// zero for never.
-	Wake time.Time
-}
-
 // Decide says what one pool needs. It is pure: the same view and time give the
 // same plan. A member that is Busy gets no step. Conditions have no Since.
 func Decide(v View, b Bounds, now time.Time) Plan {
 	d := decision{View: v, now: now}
+	if !v.DesiredUntil.IsZero() {
+		d.wake(v.DesiredUntil)
+	}
 	d.sort()
 	d.failed()
 	d.misplaced()
+	d.ailing(b)
 	d.shrink()
-	d.replaceExpired()
+	d.replaceDue()
 	d.publishAndWithdraw()
 	d.grow(b)
 	d.plan.Conditions = conditions(v)
@@ -159,18 +47,26 @@ func (d *decision) wake(at time.Time) {
 	}
 }
 
-// sort puts first who is the smallest loss: what is not ready, the newest
-// first, since it has the furthest to go; then the ready, the oldest first,
-// since they would expire first.
+// sort puts first who is the smallest loss: what can serve nobody, the newest
+// first, since it has the furthest to go; then those that serve, the oldest
+// first, since they would expire first.
 func (d *decision) sort() {
 	d.live = slices.Clone(d.Members)
-	rank := map[staging.State]int{staging.Pending: 0, staging.Starting: 1, staging.Ready: 2}
+	rank := func(m Member) int {
+		switch {
+		case d.serves(m):
+			return 2
+		case m.State == staging.Pending:
+			return 0
+		}
+		return 1
+	}
 	slices.SortFunc(d.live, func(a, b Member) int {
-		if c := cmp.Compare(rank[a.State], rank[b.State]); c != 0 {
+		if c := cmp.Compare(rank(a), rank(b)); c != 0 {
 			return c
 		}
 		byAge := cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-		if a.State != staging.Ready {
+		if !d.serves(a) {
 			byAge = -byAge
 		}
 		return byAge
@@ -210,6 +106,35 @@ func (d *decision) misplaced() {
 	})
 }
 
+// ailing retires what has been waited for long enough: sessions whose checks no
+// longer pass, and those whose checks never did.
+func (d *decision) ailing(b Bounds) {
+	if !d.HealthKnown {
+		return
+	}
+	late := func(m Member, since time.Time, patience time.Duration, format string) bool {
+		if since.IsZero() || patience == 0 || m.Passing || !m.Running {
+			return false
+		}
+		if at := since.Add(patience); at.After(d.now) {
+			d.wake(at)
+			return false
+		}
+		if !m.Busy {
+			why := fmt.Sprintf(format, patience)
+			d.step(Retire, m.ID, "unhealthy: %s", why)
+			d.plan.Steps[len(d.plan.Steps)-1].Failure = &staging.Failure{Type: staging.Unhealthy, Message: why}
+		}
+		return true
+	}
+	d.drop(func(m Member) bool {
+		if !m.UnhealthySince.IsZero() {
+			return late(m, m.UnhealthySince, b.Grace, "its checks have not passed again for %s")
+		}
+		return m.State != staging.Ready && late(m, m.RunningSince, b.StartPatience, "it runs, and its checks have not passed for %s")
+	})
+}
+
 // publishAndWithdraw follows the checks.
 func (d *decision) publishAndWithdraw() {
 	if !d.HealthKnown {
@@ -221,6 +146,8 @@ func (d *decision) publishAndWithdraw() {
 		case m.Busy:
 		case m.State == staging.Pending && m.Running && !healthy:
 			d.step(Record, m.ID, "its allocation runs")
+		case m.State != staging.Ready && healthy && m.FirstLaunch:
+			d.step(FirstLaunch, m.ID, "running and its checks pass for the first time")
 		case m.State != staging.Ready && healthy:
 			d.step(Publish, m.ID, "running and its checks pass")
 		case m.State == staging.Ready && !healthy:
@@ -232,18 +159,21 @@ func (d *decision) publishAndWithdraw() {
 // shrink retires the excess over desired.
 func (d *decision) shrink() {
 	excess, why := len(d.live)-d.Desired, fmt.Sprintf("excess: %d wanted", d.Desired)
+	drain := d.Removed || d.Blocked != nil
 	if d.Removed {
 		excess, why = len(d.live), "its staging config was deleted"
+	} else if drain {
+		excess, why = len(d.live), d.Blocked.Message
 	} else if due := d.expired(); len(due) > 0 {
 		// Sessions due for replacement stand beside their replacements for a
-		// while; replaceExpired sees to those.
+		// while; replaceDue sees to those.
 		excess -= len(due)
 	}
 	if excess <= 0 {
 		return
 	}
 	d.drop(func(m Member) bool {
-		if excess <= 0 || (!d.Removed && d.due(m)) {
+		if excess <= 0 || (!drain && d.due(m)) {
 			return false
 		}
 		excess--
@@ -252,6 +182,11 @@ func (d *decision) shrink() {
 		}
 		return true
 	})
+}
+
+// serves: a launch can be given it. One whose checks fail is about to be withdrawn.
+func (d *decision) serves(m Member) bool {
+	return m.State == staging.Ready && (!d.HealthKnown || m.Running && m.Passing)
 }
 
 // due: it is to be replaced, its replacement first.
@@ -269,10 +204,11 @@ func (d *decision) expired() []Member {
 	return due
 }
 
-// replaceExpired retires sessions that are due for replacement, each once a
+// replaceDue retires sessions that are due for replacement, each once a
 // replacement is ready, so that ready does not dip. Where the zone has no room
-// for a replacement beside it, the old session goes first, one at a time.
-func (d *decision) replaceExpired() {
+// for replacements beside them, as many old ones go first as the config lets be
+// unavailable.
+func (d *decision) replaceDue() {
 	fresh, refused := 0, false
 	for _, m := range d.live {
 		if d.due(m) {
@@ -281,25 +217,34 @@ func (d *decision) replaceExpired() {
 		if !m.ExpiresAt.IsZero() {
 			d.wake(m.ExpiresAt)
 		}
-		if m.State == staging.Ready {
+		if d.serves(m) {
 			fresh++
 		}
 		refused = refused || m.Refused != nil
 	}
 	due := d.expired()
-	// Oldest ready come first in live among the ready; those not ready go at once.
 	keep := max(0, d.Desired-fresh)
 	if refused {
-		keep = min(keep, max(0, len(due)-1))
+		keep = max(0, d.Desired-d.Config.Unavailable(d.Desired)-fresh)
+	}
+	// Those that serve nobody go at once, then the oldest of the others.
+	serving := 0
+	for _, m := range due {
+		if d.serves(m) {
+			serving++
+		}
 	}
 	gone := map[string]bool{}
-	for i := 0; i < len(due); i++ {
-		if due[i].State == staging.Ready && len(due)-len(gone) <= keep {
-			break
+	for _, m := range due {
+		if d.serves(m) {
+			if serving <= keep {
+				continue
+			}
+			serving--
 		}
-		gone[due[i].ID] = true
-		if !due[i].Busy {
-			d.step(Retire, due[i].ID, "%s", d.whyDue(due[i]))
+		gone[m.ID] = true
+		if !m.Busy {
+			d.step(Retire, m.ID, "%s", d.whyDue(m))
 		}
 	}
 	d.drop(func(m Member) bool { return gone[m.ID] })
@@ -307,15 +252,16 @@ func (d *decision) replaceExpired() {
 
 func (d *decision) whyDue(m Member) string {
 	if m.Stale {
-		return "made from an older revision of its image or zone"
+		return "made from an older revision of its image, zone or permissions"
 	}
 	return fmt.Sprintf("expired after %s", d.Config.Expiration)
 }
 
 // grow stages what is missing. Sessions due for replacement do not count, but a
-// pool is never more than a quarter over its desired number.
+// pool is never further over its desired number than as many as may be
+// unavailable.
 func (d *decision) grow(b Bounds) {
-	if d.Removed || d.NoZone || d.NoImage {
+	if d.Removed || d.NoZone || d.NoImage || d.Blocked != nil {
 		return
 	}
 	fresh, notReady := 0, 0
@@ -332,8 +278,8 @@ func (d *decision) grow(b Bounds) {
 			return
 		}
 	}
-	surge := max(1, d.Desired/4)
-	want := min(d.Desired-fresh, d.Desired+surge-len(d.live))
+	surge := d.Config.Unavailable(d.Desired)
+	want := min(d.Desired-fresh, d.Desired+surge-len(d.live)) - d.Unsettled
 	if want <= 0 {
 		return
 	}

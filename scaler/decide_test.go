@@ -37,6 +37,12 @@ func refused(m *Member) {
 	m.Refused = &staging.Failure{Type: staging.CapacityExhausted, Message: "not enough memory"}
 }
 
+func toLaunch(m *Member) { m.FirstLaunch = true }
+
+func ailingFor(d time.Duration) func(*Member) {
+	return func(m *Member) { m.Passing, m.UnhealthySince = false, noon.Add(-d) }
+}
+
 func over(m *Member) {
 	m.Over, m.Running, m.Passing = true, false, false
 	m.Failure = &staging.Failure{Type: staging.CrashLooping, Message: "exit code 1"}
@@ -146,6 +152,73 @@ func TestDecide(t *testing.T) {
 			want:    []string{"retire a"},
 		},
 		{
+			name: "a roll: as many beside the old as may be unavailable", desired: 8, members: slices.Repeat([]Member{member("a", ready, 9, stale)}, 8),
+			want: []string{"stage", "stage"}, wake: passPause,
+		},
+		{
+			name: "a roll where the config says how many", desired: 8, members: slices.Repeat([]Member{member("a", ready, 9, stale)}, 8),
+			change: func(v *View) { v.Config.MaxUnavailable = "3" }, want: []string{"stage", "stage", "stage"}, wake: passPause,
+		},
+		{
+			name: "a roll in a full zone: no more go first than may be unavailable", desired: 4,
+			members: []Member{
+				member("a", ready, 9, stale), member("b", ready, 8, stale), member("c", ready, 7, stale), member("d", ready, 6, stale), member("e", pending, 0, refused),
+			},
+			want: []string{"retire a"},
+		},
+		{
+			name: "and no more while that one is missing", desired: 4,
+			members: []Member{member("b", ready, 8, stale), member("c", ready, 7, stale), member("d", ready, 6, stale), member("e", pending, 0, refused)},
+			want:    []string{},
+		},
+		{
+			name: "a new revision that fails takes no old one down", desired: 2,
+			members: []Member{member("a", ready, 9, stale), member("b", ready, 8, stale), member("c", starting, 1, over)},
+			change: func(v *View) {
+				v.Backoff = Backoff{Failures: 1, At: noon, Last: &staging.Failure{}}
+			},
+			want: []string{"retire c"}, wake: time.Second,
+		},
+		{
+			name: "a replacement whose checks fail replaces nothing", desired: 1,
+			members: []Member{member("a", ready, 9, stale), member("b", ready, 1, failing)}, want: []string{"withdraw b"},
+		},
+		{
+			name: "a disabled image drains and stages nothing", desired: 3, members: []Member{member("a", ready, 1), member("b", ready, 1, stale)},
+			change: func(v *View) {
+				v.Blocked = &staging.Failure{Type: staging.ImageDisabled, Message: "image x is disabled"}
+			},
+			want: []string{"retire a", "retire b"},
+		},
+		{
+			name: "first_launch comes before anybody can have it", desired: 2,
+			members: []Member{member("a", starting, 2, passing, toLaunch), member("b", starting, 1, toLaunch)}, want: []string{"first_launch a"},
+		},
+		{
+			name: "unhealthy: withdrawn, and given its grace", desired: 1,
+			members: []Member{member("a", starting, 9, ailingFor(10*time.Second))}, want: []string{}, wake: 20 * time.Second,
+		},
+		{
+			name: "unhealthy beyond its grace: replaced", desired: 1,
+			members: []Member{member("a", starting, 9, ailingFor(30*time.Second))}, want: []string{"retire a", "stage"},
+		},
+		{
+			name: "healthy again within its grace: published", desired: 1,
+			members: []Member{member("a", starting, 9, passing)}, want: []string{"publish a"},
+		},
+		{
+			name: "never healthy: not waited for without end", desired: 1,
+			members: []Member{member("a", starting, 11, func(m *Member) { m.RunningSince = noon.Add(-10 * time.Minute) })}, want: []string{"retire a", "stage"},
+		},
+		{
+			name: "what Redis has lost and will know again is not made twice", desired: 3, members: []Member{member("a", ready, 1)},
+			change: func(v *View) { v.Unsettled = 2 }, want: []string{},
+		},
+		{
+			name: "a schedule's change wakes the pool", desired: 0, change: func(v *View) { v.DesiredUntil = noon.Add(time.Hour) },
+			want: []string{}, wake: time.Hour,
+		},
+		{
 			name: "all expired and desired lowered: only what is wanted is kept", desired: 1,
 			members: []Member{member("a", ready, 62, expiring(-time.Minute)), member("b", ready, 61, expiring(-time.Minute)), member("c", ready, 60, expiring(-time.Minute))},
 			want:    []string{"retire a", "retire b", "stage"},
@@ -191,9 +264,11 @@ func TestConditionsSayWhyAndSinceWhen(t *testing.T) {
 		Members: []Member{member("a", staging.Pending, 1, refused), member("b", staging.Pending, 1, refused)},
 		Backoff: Backoff{Failures: 2, At: noon, Last: &staging.Failure{Type: staging.CrashLooping, Message: "exit code 1"}},
 	}
+	v.AssignHook = Backoff{Failures: 3, Last: &staging.Failure{Type: staging.HookFailing, Message: "exit code 7: no desktop"}}
 	before := []staging.Condition{{Type: staging.CapacityExhausted, Message: "old words", Since: noon.Add(-time.Hour)}}
 	want := []staging.Condition{
 		{Type: staging.ImageMissing, Message: `image "gone" does not exist`, Since: noon},
+		{Type: staging.HookFailing, Message: "exit code 7: no desktop (3 in a row)", Since: noon},
 		{Type: staging.CapacityExhausted, Message: "not enough memory", Since: noon.Add(-time.Hour)},
 		{Type: staging.CrashLooping, Message: "exit code 1 (2 in a row)", Since: noon},
 	}
@@ -209,6 +284,7 @@ func genView(t *rapid.T) View {
 		HealthKnown: rapid.Bool().Draw(t, "healthKnown"),
 		Removed:     rapid.IntRange(0, 9).Draw(t, "removed") == 0,
 		NoImage:     rapid.IntRange(0, 9).Draw(t, "noImage") == 0,
+		Config:      staging.Config{MaxUnavailable: rapid.SampledFrom([]string{"", "1", "50%"}).Draw(t, "maxUnavailable")},
 		Backoff:     Backoff{Failures: rapid.IntRange(0, 3).Draw(t, "failures"), At: noon, Last: &staging.Failure{Type: staging.CrashLooping}},
 	}
 	for i := range rapid.IntRange(0, 15).Draw(t, "members") {
@@ -216,6 +292,11 @@ func genView(t *rapid.T) View {
 			rapid.IntRange(0, 100).Draw(t, "age"))
 		m.Running, m.Passing, m.Busy = rapid.Bool().Draw(t, "running"), rapid.Bool().Draw(t, "passing"), rapid.Bool().Draw(t, "busy")
 		m.ExpiresAt = noon.Add(time.Duration(rapid.IntRange(-50, 50).Draw(t, "expires")) * time.Minute)
+		m.Stale = rapid.IntRange(0, 2).Draw(t, "stale") == 0
+		m.FirstLaunch = m.State != staging.Ready && rapid.IntRange(0, 4).Draw(t, "firstLaunch") == 0
+		if !m.Passing && rapid.Bool().Draw(t, "ailing") {
+			m.UnhealthySince = noon.Add(-time.Duration(rapid.IntRange(0, 60).Draw(t, "unhealthy")) * time.Second)
+		}
 		if rapid.IntRange(0, 4).Draw(t, "over") == 0 {
 			over(&m)
 		} else if m.State == staging.Pending && rapid.Bool().Draw(t, "refused") {
@@ -230,6 +311,9 @@ func genView(t *rapid.T) View {
 func TestDecideIsSafe(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := genView(t)
+		if rapid.IntRange(0, 9).Draw(t, "blocked") == 0 {
+			v.Blocked = &staging.Failure{Type: staging.ImageDisabled, Message: "disabled"}
+		}
 		plan := Decide(v, DefaultBounds, noon)
 		byID := map[string]Member{}
 		for _, m := range v.Members {
@@ -242,6 +326,7 @@ func TestDecideIsSafe(t *testing.T) {
 				readyLeft++
 			}
 		}
+		readyBefore := readyLeft
 		for _, s := range plan.Steps {
 			if s.Kind == Stage {
 				staged++
@@ -256,7 +341,7 @@ func TestDecideIsSafe(t *testing.T) {
 			}
 			switch s.Kind {
 			case Publish:
-				if !m.Running || !m.Passing || m.Over || !v.HealthKnown {
+				if !m.Running || !m.Passing || m.Over || !v.HealthKnown || m.FirstLaunch {
 					t.Fatalf("published %+v", m)
 				}
 			case Withdraw:
@@ -269,10 +354,17 @@ func TestDecideIsSafe(t *testing.T) {
 				}
 			}
 		}
-		if staged > 0 && len(v.Members)+staged > v.Desired+max(1, v.Desired/4)+overOrRetired(v, plan) {
+		floor := min(readyBefore, v.Desired-v.Config.Unavailable(v.Desired))
+		if v.Removed || v.Blocked != nil {
+			floor = 0
+		}
+		if v.HealthKnown && readyLeft < floor {
+			t.Fatalf("%d were ready, %d are left, %d desired with %q unavailable: %v", readyBefore, readyLeft, v.Desired, v.Config.MaxUnavailable, plan.Steps)
+		}
+		if staged > 0 && len(v.Members)+staged > v.Desired+v.Config.Unavailable(v.Desired)+overOrRetired(v, plan) {
 			t.Fatalf("%d members, %d staged, %d desired", len(v.Members), staged, v.Desired)
 		}
-		if (v.Removed || v.NoImage) && staged > 0 {
+		if (v.Removed || v.NoImage || v.Blocked != nil) && staged > 0 {
 			t.Fatal("staged without an image or a config")
 		}
 	})
@@ -324,6 +416,8 @@ func TestDecideConverges(t *testing.T) {
 					v.Members = slices.Delete(v.Members, i, i+1)
 				case Publish:
 					v.Members[i].State, v.Backoff = staging.Ready, Backoff{}
+				case FirstLaunch:
+					v.Members[i].FirstLaunch = false
 				case Withdraw, Record:
 					v.Members[i].State = staging.Starting
 				}
@@ -331,7 +425,7 @@ func TestDecideConverges(t *testing.T) {
 			// The cluster catches up: whatever was placed runs and is healthy.
 			for i := range v.Members {
 				if !v.Members[i].Over {
-					v.Members[i].Running, v.Members[i].Passing = true, true
+					v.Members[i].Running, v.Members[i].Passing, v.Members[i].UnhealthySince = true, true, time.Time{}
 				}
 			}
 			now = now.Add(10 * time.Second)
@@ -362,7 +456,20 @@ func TestSettle(t *testing.T) {
 		want Kind // "" for nothing
 		wake time.Duration
 	}{
-		{"an assigned session is left in peace", with(func(x *Loner) { x.State, x.Fate = staging.Assigned, staging.VerdictAssigned }), "", 0},
+		{"an assigned session is shown in Consul", with(func(x *Loner) { x.State, x.Fate = staging.Assigned, staging.VerdictAssigned }), Tag, 0},
+		{"and then left in peace", with(func(x *Loner) { x.State, x.Fate, x.Tagged = staging.Assigned, staging.VerdictAssigned, true }), "", 0},
+		{
+			"an assigned session is looked at again when the first of its terms is over",
+			with(func(x *Loner) {
+				x.State, x.Tagged, x.EndsAt, x.KeepaliveUntil = staging.Assigned, true, noon.Add(time.Hour), noon.Add(time.Minute)
+			}), "", time.Minute,
+		},
+		{"a time limit that is over ends it, shown or not", with(func(x *Loner) { x.State, x.EndsAt = staging.Assigned, noon }), End, 0},
+		{"a keepalive that did not come is for Redis to judge", with(func(x *Loner) { x.State, x.KeepaliveUntil = staging.Assigned, noon }), Lapse, 0},
+		{
+			"on demand, the first_launch hook comes before its user",
+			with(func(x *Loner) { x.State, x.Origin, x.FirstLaunch = staging.Starting, staging.OnDemand, true }), FirstLaunch, 0,
+		},
 		{"an assigned session that ended by itself is ended", with(func(x *Loner) { x.State, x.Over = staging.Assigned, true }), End, 0},
 		{"an assigned session whose job is gone is ended", with(func(x *Loner) { x.State, x.HasJob, x.Missing = staging.Assigned, false, true }), End, 0},
 		{"an assigned session whose job was not heard of yet is left in peace", with(func(x *Loner) { x.State, x.HasJob = staging.Assigned, false }), "", orphanPatience},

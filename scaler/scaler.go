@@ -30,6 +30,12 @@ type Store interface {
 	Restore(ctx context.Context, s staging.Session) (staging.State, error)
 	Finish(ctx context.Context, id, claim, reason string) error
 	Ended(ctx context.Context, s staging.Session, reason string) error
+	// Lapse ends a session whose keepalive is over, unless one came in time, and
+	// gives the session as it then is.
+	Lapse(ctx context.Context, s staging.Session) (staging.Session, error)
+	// Note keeps an event that is no move of a session.
+	Note(ctx context.Context, e staging.Event) error
+	Session(ctx context.Context, id string) (staging.Session, error)
 	Sessions(ctx context.Context) ([]staging.Session, error)
 	SetConditions(ctx context.Context, pool string, cs []staging.Condition) error
 	// Epoch changes when Redis's data was wiped.
@@ -40,7 +46,9 @@ type Store interface {
 
 // Fleet is what the scaler asks of Nomad.
 type Fleet interface {
-	Register(ctx context.Context, s staging.Session, i staging.Image, z staging.Zone, env map[string]string) (evalID string, err error)
+	Register(ctx context.Context, spec staging.Spec) (evalID string, err error)
+	// Tag shows in Consul whose an assigned session is. It may be repeated.
+	Tag(ctx context.Context, s staging.Session) error
 	Stop(ctx context.Context, s staging.Session) error
 	Purge(ctx context.Context, s staging.Session) error
 	List(ctx context.Context) (all []staging.Observation, index uint64, err error)
@@ -52,6 +60,13 @@ type Fleet interface {
 type Health interface {
 	// Watch calls emit with a service's instances now and at every change, until it fails.
 	Watch(ctx context.Context, service string, emit func([]staging.Health)) error
+}
+
+// Hooks runs hooks in sessions that nobody has yet.
+type Hooks interface {
+	// FirstLaunch runs a session's first_launch hook, at most once however often
+	// it is asked for, and whoever asks. The error may be a *staging.HookError.
+	FirstLaunch(ctx context.Context, s staging.Session, h staging.Hook) error
 }
 
 // Meter counts what the scaler does.
@@ -70,6 +85,7 @@ type Parts struct {
 	Store    Store
 	Fleet    Fleet
 	Health   Health
+	Hooks    Hooks
 	Meter    Meter
 	Log      *logrus.Entry
 }
@@ -78,8 +94,10 @@ type Parts struct {
 type Options struct {
 	// Bounds of one pass; DefaultBounds.
 	Bounds Bounds
-	// Workers is how many steps are applied at once; 16.
-	Workers int
+	// Workers is how many steps are applied at once; 16. HookWorkers and
+	// TagWorkers are those of the steps that may take long, and of those that can
+	// wait; 8 and 4.
+	Workers, HookWorkers, TagWorkers int
 	// Resync is how often everything is read anew though nothing failed; 1 minute.
 	Resync time.Duration
 }
@@ -89,7 +107,7 @@ type Scaler struct {
 	Parts
 	o     Options
 	inbox chan func(*view)
-	work  chan task
+	lanes [lanes]chan task
 	// reread asks for Nomad's sessions and the fates to be read anew, now.
 	reread chan struct{}
 	// wg counts the goroutines that Run started.
@@ -106,17 +124,29 @@ func New(p Parts, o Options) *Scaler {
 	if o.Workers == 0 {
 		o.Workers = 16
 	}
+	if o.HookWorkers == 0 {
+		o.HookWorkers = 8
+	}
+	if o.TagWorkers == 0 {
+		o.TagWorkers = 4
+	}
 	if o.Resync == 0 {
 		o.Resync = time.Minute
 	}
-	return &Scaler{Parts: p, o: o, inbox: make(chan func(*view), 1024), work: make(chan task), reread: make(chan struct{}, 1)}
+	s := &Scaler{Parts: p, o: o, inbox: make(chan func(*view), 1024), reread: make(chan struct{}, 1)}
+	for i := range s.lanes {
+		s.lanes[i] = make(chan task)
+	}
+	return s
 }
 
 // Run works until ctx is done, and returns when everything that it started has stopped.
 func (s *Scaler) Run(ctx context.Context) {
 	defer s.wg.Wait()
-	for range s.o.Workers {
-		s.wg.Go(func() { s.worker(ctx) })
+	for lane, n := range [lanes]int{laneWork: s.o.Workers, laneHooks: s.o.HookWorkers, laneTags: s.o.TagWorkers} {
+		for range n {
+			s.wg.Go(func() { s.worker(ctx, s.lanes[lane]) })
+		}
 	}
 	s.wg.Go(func() { s.watchRegistry(ctx) })
 	s.wg.Go(func() { s.watchFleet(ctx) })
@@ -130,31 +160,32 @@ const tick = 200 * time.Millisecond
 // loop owns the view: it takes news, decides, and hands out steps.
 func (s *Scaler) loop(ctx context.Context) {
 	v := newView()
-	var queue []task
+	var queues queues
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
-		// Offering nothing to nobody: a nil channel is never ready.
-		var work chan<- task
-		var next task
-		if len(queue) > 0 {
-			work, next = s.work, queue[0]
-		}
+		work, next := queues.offer(s.lanes)
 		select {
 		case <-ctx.Done():
 			return
 		case news := <-s.inbox:
 			news(v)
 			s.drain(v)
-		case work <- next:
-			queue = queue[1:]
+		case work[laneWork] <- next[laneWork]:
+			queues.taken(laneWork)
+			continue
+		case work[laneHooks] <- next[laneHooks]:
+			queues.taken(laneHooks)
+			continue
+		case work[laneTags] <- next[laneTags]:
+			queues.taken(laneTags)
 			continue
 		case now := <-ticker.C:
 			v.due(now)
 		}
 		s.inSync.set(v.known())
 		if v.known() {
-			queue = append(queue, s.decide(ctx, v, time.Now())...)
+			queues.add(s.decide(ctx, v, time.Now()))
 		}
 	}
 }
@@ -219,6 +250,9 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 			tasks = append(tasks, s.stage(v, p, step, now))
 			continue
 		}
+		if step.Failure != nil {
+			p.failed(step.Failure, now)
+		}
 		if e := p.members[step.Session]; e != nil && !e.busy {
 			tasks = append(tasks, s.task(v, e, step, now))
 		}
@@ -267,7 +301,7 @@ func (s *Scaler) settle(v *view, e *entry, now time.Time) []task {
 		v.timed[e.s.ID] = e.until
 		return nil
 	}
-	step, wake := Settle(e.lonerOf(), now)
+	step, wake := Settle(v.lonerOf(e), now)
 	delete(v.timed, e.s.ID)
 	if !wake.IsZero() {
 		v.timed[e.s.ID] = wake

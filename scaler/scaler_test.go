@@ -50,7 +50,9 @@ func newRig(t *testing.T) *rig {
 	rdb := redis.NewClient(&redis.Options{Addr: c.RedisAddr})
 	t.Cleanup(func() { rdb.Close() })
 	r := &rig{registry: registry.New(consul, ""), store: redisstore.New(rdb, redisstore.Options{}), fleet: fleet}
-	_, err = r.registry.PutZone(t.Context(), staging.Zone{Name: "east", Datacenters: []string{"dc1"}})
+	_, err = r.registry.PutZone(t.Context(), staging.Zone{
+		Name: "east", Datacenters: []string{"dc1"}, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1",
+	})
 	must(t, err)
 	_, err = r.registry.PutImage(t.Context(), staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock})
 	must(t, err)

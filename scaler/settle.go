@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -23,7 +24,18 @@ type Loner struct {
 	// of it runs or will.
 	HasJob, Missing, Stopped, Over bool
 	Running, Passing               bool
-	Failure                        *staging.Failure
+	// FirstLaunch: its first_launch hook is not known to have run.
+	FirstLaunch bool
+	Failure     *staging.Failure
+	// Reason is what Nomad says of the end of its allocation, where the image
+	// did not fail.
+	Reason string
+	// Terms are those of its user; EndsAt and KeepaliveUntil follow from them,
+	// zero for never, as far as they are known.
+	Terms                  staging.Terms
+	EndsAt, KeepaliveUntil time.Time
+	// Tagged: Consul shows whose it is, and its terms are known.
+	Tagged bool
 	// TouchedAt is when a step last acted on it, or it was first seen.
 	TouchedAt time.Time
 	// BuriedAt is when it was noted as ended.
@@ -51,8 +63,11 @@ func Settle(x Loner, now time.Time) (step *Step, wake time.Time) {
 	patient := func(d time.Duration) bool { return now.Before(x.TouchedAt.Add(d)) }
 	gone := x.Over || !x.HasJob
 	ended := "its job is gone"
-	if x.Failure != nil {
+	switch {
+	case x.Failure != nil:
 		ended = x.Failure.Message
+	case x.Reason != "":
+		ended = x.Reason
 	}
 
 	switch {
@@ -106,12 +121,42 @@ func Settle(x Loner, now time.Time) (step *Step, wake time.Time) {
 		return settleClaimed(x, now)
 	case x.State.Unassigned() && x.Failure != nil:
 		return do(End, ended)
+	case x.State.Unassigned() && x.Running && x.Passing && x.FirstLaunch:
+		return do(FirstLaunch, "running and its checks pass for the first time")
 	case x.State.Unassigned() && x.Running && x.Passing:
 		return do(Admit, "running and its checks pass")
 	case x.State == staging.Pending && x.Running:
 		return do(Record, "its allocation runs")
+	case x.State == staging.Assigned:
+		return settleAssigned(x, now)
 	}
 	return nil, time.Time{}
+}
+
+// settleAssigned keeps a user's session to its terms.
+func settleAssigned(x Loner, now time.Time) (*Step, time.Time) {
+	var wake time.Time
+	over := func(at time.Time) bool {
+		if at.IsZero() {
+			return false
+		}
+		if at.After(now) {
+			if wake.IsZero() || at.Before(wake) {
+				wake = at
+			}
+			return false
+		}
+		return true
+	}
+	switch {
+	case over(x.EndsAt):
+		return &Step{Kind: End, Reason: fmt.Sprintf("its time limit of %s is over", x.Terms.TimeLimit)}, time.Time{}
+	case over(x.KeepaliveUntil):
+		return &Step{Kind: Lapse, Reason: fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive)}, time.Time{}
+	case !x.Tagged:
+		return &Step{Kind: Tag, Reason: "it became its user's"}, time.Time{}
+	}
+	return nil, wake
 }
 
 // settleClaimed sees a claim to its end whose broker may be gone. Its fate

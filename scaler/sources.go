@@ -161,6 +161,7 @@ func unwatch(v *view) {
 		}
 		p.stopWatch()
 		delete(v.onDemand, name)
+		delete(v.settled, name)
 	}
 }
 
@@ -184,12 +185,21 @@ func (s *Scaler) watchHealth(ctx context.Context, v *view) {
 	}
 	unwatch(v)
 	for name := range v.resources.Zones {
-		if v.onDemand[name] == nil {
-			p := &pool{health: map[string]staging.Health{}}
-			v.onDemand[name] = p
-			p.stopWatch = s.followHealth(ctx, staging.OnDemandService(name), func(v *view) *pool { return v.onDemand[name] })
-		}
+		s.watchZone(ctx, v, name)
 	}
+	for name := range v.settled {
+		s.watchZone(ctx, v, name)
+	}
+}
+
+// watchZone sees to it that the service of a zone's on-demand sessions is watched.
+func (s *Scaler) watchZone(ctx context.Context, v *view, name string) {
+	if v.onDemand[name] != nil {
+		return
+	}
+	p := &pool{health: map[string]staging.Health{}}
+	v.onDemand[name] = p
+	p.stopWatch = s.followHealth(ctx, staging.OnDemandService(name), func(v *view) *pool { return v.onDemand[name] })
 }
 
 func (s *Scaler) followHealth(ctx context.Context, service string, find func(*view) *pool) (stop func()) {
@@ -204,7 +214,7 @@ func (s *Scaler) followHealth(ctx context.Context, service string, find func(*vi
 			return s.Health.Watch(ctx, service, func(found []staging.Health) {
 				s.post(ctx, func(v *view) {
 					if p := find(v); p != nil {
-						v.setHealth(p, found)
+						v.setHealth(p, found, time.Now())
 					}
 				})
 			})

@@ -5,63 +5,7 @@ import (
 	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
-	"github.com/greenroom/greenroom/scaler/sizing"
 )
-
-// entry is what the scaler knows of one session. Only the loop touches it.
-type entry struct {
-	// s is the session as last known; its state is what Redis was last heard to say.
-	s    staging.Session
-	fate staging.Verdict
-	// stands is its fate record, for Restore.
-	stands staging.Fate
-
-	// hasJob: Nomad has its job, or is being given it. missing: a full reading
-	// did not find it.
-	hasJob, missing               bool
-	stopped, dead                 bool
-	running, allocOver            bool
-	passing                       bool
-	failure, refused              *staging.Failure
-	jobIndex, allocIndex, plIndex uint64
-
-	// busy: a step for it is under way. until: it is left alone till then.
-	busy  bool
-	until time.Time
-	// counted: its failure has been counted towards its pool's backoff.
-	counted             bool
-	touchedAt, buriedAt time.Time
-}
-
-// over: nothing of it runs or will. A stopped job of which no allocation was
-// heard may still have one, unless it was never placed.
-func (e *entry) over() bool {
-	return e.dead || e.allocOver || (e.stopped && e.s.AllocID == "" && e.refused != nil)
-}
-
-// pooled: it is an unassigned session of a pool, which Decide sees to. The
-// others are Settle's.
-func (e *entry) pooled() bool {
-	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.fate == "" && e.hasJob
-}
-
-// pool is what the scaler knows of one staging config's pool.
-type pool struct {
-	config  staging.Config
-	removed bool
-	members map[string]*entry
-	// healthKnown: the watch on its service has spoken and not failed since.
-	healthKnown bool
-	// health is what Consul says of each allocation: a clone that Nomad made of a
-	// lost one has its own, and is not the session.
-	health     map[string]staging.Health
-	stopWatch  func()
-	backoff    Backoff
-	conditions []staging.Condition
-	// reported is what Redis was last told; nil when it must be told anew.
-	reported *[]staging.Condition
-	wake     time.Time
-}
 
 // view is everything the scaler believes. It belongs to the loop.
 type view struct {
@@ -69,8 +13,10 @@ type view struct {
 	resourcesKnown, fleetKnown, storeKnown bool
 	sessions                               map[string]*entry
 	pools                                  map[string]*pool
-	// onDemand is the health of each zone's on-demand sessions.
+	// onDemand is the health of each zone's on-demand sessions. settled are the
+	// zones in which one was seen: they are watched though the zone be gone.
 	onDemand map[string]*pool
+	settled  map[string]bool
 
 	dirtyPools    map[string]bool
 	dirtySessions map[string]bool
@@ -80,7 +26,7 @@ type view struct {
 
 func newView() *view {
 	return &view{
-		sessions: map[string]*entry{}, pools: map[string]*pool{}, onDemand: map[string]*pool{},
+		sessions: map[string]*entry{}, pools: map[string]*pool{}, onDemand: map[string]*pool{}, settled: map[string]bool{},
 		dirtyPools: map[string]bool{}, dirtySessions: map[string]bool{}, timed: map[string]time.Time{},
 	}
 }
@@ -129,6 +75,7 @@ func (v *view) forget(id string) {
 func (v *view) leave(e *entry) {
 	if p := v.pools[e.s.Staging]; p != nil {
 		delete(p.members, e.s.ID)
+		delete(p.unsettled, e.s.ID)
 		v.dirtyPools[e.s.Staging] = true
 	}
 }
@@ -150,14 +97,18 @@ func (v *view) enlist(e *entry) {
 	}
 	if e.pooled() {
 		p.members[e.s.ID] = e
-		e.passing = v.healthy(e)
 	} else {
 		delete(p.members, e.s.ID)
+	}
+	if e.unsettled() {
+		p.unsettled[e.s.ID] = true
+	} else {
+		delete(p.unsettled, e.s.ID)
 	}
 }
 
 func (v *view) addPool(c staging.Config) *pool {
-	p := &pool{config: c, members: map[string]*entry{}, health: map[string]staging.Health{}}
+	p := &pool{config: c, members: map[string]*entry{}, unsettled: map[string]bool{}, health: map[string]staging.Health{}}
 	v.pools[c.Name] = p
 	v.dirtyPools[c.Name] = true
 	return p
@@ -173,8 +124,9 @@ func (v *view) setResources(r staging.Resources) {
 			p = v.addPool(c)
 		}
 		// What was changed may have been mended: try at once.
-		if p.config.Image != c.Image || !reflect.DeepEqual(r.Images[c.Image], before.Images[c.Image]) {
-			p.backoff = Backoff{}
+		if p.config.Image != c.Image || p.config.Zone != c.Zone ||
+			!reflect.DeepEqual(r.Images[c.Image], before.Images[c.Image]) || !reflect.DeepEqual(r.Zones[c.Zone], before.Zones[c.Zone]) {
+			p.backoff, p.assignHook = Backoff{}, Backoff{}
 		}
 		p.config, p.removed = c, false
 		v.dirtyPools[name] = true
@@ -200,8 +152,11 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 	if a := o.Alloc; a != nil && o.Index >= e.allocIndex && (e.s.AllocID == "" || e.s.AllocID == a.ID) {
 		e.allocIndex = o.Index
 		e.s.AllocID, e.s.NodeID, e.s.Address, e.s.Ports = a.ID, a.NodeID, a.Address, a.Ports
-		e.running, e.allocOver, e.failure = a.Running, a.Over, a.Failure
+		e.running, e.allocOver, e.failure, e.reason = a.Running, a.Over, a.Failure, a.Reason
 		e.refused = nil
+		if e.running && e.runningSince.IsZero() {
+			e.runningSince = now
+		}
 	}
 	if p := o.Placement; p != nil && o.Index >= e.plIndex {
 		e.plIndex = o.Index
@@ -210,20 +165,31 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 			e.refused = nil
 		}
 	}
-	e.passing = v.healthy(e)
 	v.enlist(e)
+	v.examine(e, now)
 	v.count(e, now)
 	v.touch(e)
+}
+
+// examine takes what Consul says of a session's checks.
+func (v *view) examine(e *entry, now time.Time) {
+	e.passing = v.healthy(e)
+	switch {
+	case e.passing:
+		e.healthyOnce, e.unhealthySince = true, time.Time{}
+	case (e.healthyOnce || e.s.State == staging.Ready) && e.unhealthySince.IsZero() && v.watched(e) != nil && v.watched(e).healthKnown:
+		e.unhealthySince = now
+	}
 }
 
 // count counts a pool's session that failed towards the pool's backoff, once.
 func (v *view) count(e *entry, now time.Time) {
 	p := v.pools[e.s.Staging]
-	if p == nil || e.counted || !e.pooled() || (e.failure == nil && !e.allocOver) || e.stopped {
+	if p == nil || e.counted || !e.pooled() || (e.failed() == nil && !e.allocOver) || e.stopped {
 		return
 	}
 	e.counted = true
-	last := e.failure
+	last := e.failed()
 	if last == nil {
 		last = &staging.Failure{Type: staging.CrashLooping, Message: "the session ended by itself"}
 	}
@@ -244,22 +210,30 @@ func (v *view) identify(e *entry, j staging.Session) {
 	if e.s.Claim == "" {
 		e.s.Claim = j.Claim
 	}
-	if p := v.pools[e.s.Staging]; p != nil && e.s.ExpiresAt.IsZero() && p.config.Expiration > 0 && e.s.Origin == staging.Staged {
-		e.s.ExpiresAt = e.s.CreatedAt.Add(p.config.Expiration.Std())
+	if p := v.pools[e.s.Staging]; p != nil && e.s.ExpiresAt.IsZero() && e.s.Origin == staging.Staged {
+		e.s.ExpiresAt = p.config.ExpiresAt(e.s.ID, e.s.CreatedAt)
 	}
+	if e.s.Origin == staging.OnDemand {
+		v.settled[e.s.Zone] = true
+	}
+}
+
+// watched is whose health watch tells of the session; nil when there is none yet.
+func (v *view) watched(e *entry) *pool {
+	if e.s.Origin == staging.OnDemand {
+		return v.onDemand[e.s.Zone]
+	}
+	return v.pools[e.s.Staging]
 }
 
 // healthy: Consul says that the session's own allocation passes its checks.
 func (v *view) healthy(e *entry) bool {
-	watched := v.pools[e.s.Staging]
-	if e.s.Origin == staging.OnDemand {
-		watched = v.onDemand[e.s.Zone]
-	}
+	watched := v.watched(e)
 	return watched != nil && e.s.AllocID != "" && watched.health[e.s.AllocID].Passing
 }
 
 // setHealth takes what Consul says of one service now.
-func (v *view) setHealth(p *pool, found []staging.Health) {
+func (v *view) setHealth(p *pool, found []staging.Health, now time.Time) {
 	before := p.health
 	p.health = make(map[string]staging.Health, len(found))
 	for _, h := range found {
@@ -267,7 +241,7 @@ func (v *view) setHealth(p *pool, found []staging.Health) {
 	}
 	look := func(h staging.Health) {
 		if e := v.sessions[h.Session]; e != nil {
-			e.passing = v.healthy(e)
+			v.examine(e, now)
 			v.touch(e)
 		}
 	}
@@ -283,30 +257,35 @@ func (v *view) setHealth(p *pool, found []staging.Health) {
 	}
 	if !p.healthKnown {
 		p.healthKnown = true
+		for _, e := range p.members {
+			v.examine(e, now)
+		}
 		v.dirtyPools[p.config.Name] = true
 	}
 }
 
 // event folds in what happened in Redis.
 func (v *view) event(ev staging.Event, now time.Time) {
+	state, move := ev.Type.State()
+	if !move {
+		v.hookFailed(ev, now)
+		return
+	}
 	e := v.entry(ev.Session, now)
-	switch ev.Type {
-	case staging.EventWithdrawn:
-		e.s.State = staging.Starting
-	case staging.EventEnded:
-		if e.buriedAt.IsZero() {
-			e.buriedAt = now
-		}
-		e.s.State = staging.Ended
-	default:
-		e.s.State = staging.State(ev.Type)
+	e.s.State = state
+	if state == staging.Ended && e.buriedAt.IsZero() {
+		e.buriedAt = now
 	}
 	if ev.Pool != "" {
 		e.s.Staging, e.s.Origin = ev.Pool, staging.Staged
 	}
-	if ev.Type == staging.EventReady {
-		if p := v.pools[ev.Pool]; p != nil {
+	if p := v.pools[ev.Pool]; p != nil {
+		switch ev.Type {
+		case staging.EventReady:
 			p.backoff = Backoff{}
+		case staging.EventAssigned:
+			p.assignHook = Backoff{}
+			v.dirtyPools[ev.Pool] = true
 		}
 	}
 	if ev.Type == staging.EventClaimed || ev.Type == staging.EventEnding || ev.Type == staging.EventRetiring {
@@ -314,6 +293,19 @@ func (v *view) event(ev staging.Event, now time.Time) {
 	}
 	v.enlist(e)
 	v.touch(e)
+}
+
+// hookFailed counts an assign hook that failed. How first_launch fails is known
+// from the step that ran it.
+func (v *view) hookFailed(ev staging.Event, now time.Time) {
+	p := v.pools[ev.Pool]
+	if p == nil || ev.Type != staging.EventHookFailed || ev.Hook != staging.HookAssign {
+		return
+	}
+	p.assignHook = Backoff{
+		Failures: p.assignHook.Failures + 1, At: now, Last: &staging.Failure{Type: staging.HookFailing, Message: ev.Reason},
+	}
+	v.dirtyPools[ev.Pool] = true
 }
 
 // setStore takes every session that Redis knows.
@@ -324,7 +316,8 @@ func (v *view) setStore(all []staging.Session, now time.Time) {
 		known[s.ID] = true
 		e := v.entry(s.ID, now)
 		e.s.State, e.s.Claim, e.s.User = s.State, s.Claim, s.User
-		e.s.ReadyAt, e.s.AssignedAt, e.s.Reason = s.ReadyAt, s.AssignedAt, s.Reason
+		e.s.ReadyAt, e.s.Reason = s.ReadyAt, s.Reason
+		v.learn(e, s)
 		if !e.hasJob {
 			s.AllocID = ""
 			e.s = s
@@ -363,35 +356,4 @@ func (v *view) setFleet(all []staging.Observation, fates map[string]staging.Fate
 		v.enlist(e)
 	}
 	v.touchAll()
-}
-
-// viewOf is what Decide is told of a pool.
-func (v *view) viewOf(p *pool, now time.Time) View {
-	theZone, zone := v.resources.Zones[p.config.Zone]
-	theImage, image := v.resources.Images[p.config.Image]
-	w := View{
-		Config: p.config, Removed: p.removed, NoZone: !zone, NoImage: !image,
-		Desired: sizing.Desired(p.config, now), HealthKnown: p.healthKnown, Backoff: p.backoff,
-		Members: make([]Member, 0, len(p.members)),
-	}
-	revision := staging.Revision(theImage, theZone)
-	for _, e := range p.members {
-		w.Members = append(w.Members, Member{
-			ID: e.s.ID, State: e.s.State, CreatedAt: e.s.CreatedAt, ExpiresAt: e.s.ExpiresAt,
-			Running: e.running, Passing: e.passing, Over: e.over(), Failure: e.failure, Refused: e.refused,
-			Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image,
-			Stale:     zone && image && e.s.Revision != revision,
-			Busy:      e.busy || now.Before(e.until),
-		})
-	}
-	return w
-}
-
-// lonerOf is what Settle is told of a session.
-func (e *entry) lonerOf() Loner {
-	return Loner{
-		State: e.s.State, Origin: e.s.Origin, Fate: e.fate, HasJob: e.hasJob, Missing: e.missing, Stopped: e.stopped,
-		Over: e.over(), Running: e.running, Passing: e.passing, Failure: e.failure,
-		HookPending: e.stands.HookPending, Lease: e.stands.Lease, TouchedAt: e.touchedAt, BuriedAt: e.buriedAt,
-	}
 }

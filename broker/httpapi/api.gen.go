@@ -54,12 +54,18 @@ type DependencyHealth struct {
 // DependencyStatus defines model for DependencyStatus.
 type DependencyStatus string
 
+// Duration A duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `24h` or `1h30m`.
+// Empty means that it is not set.
+//
+// Example: 24h
+type Duration = staging.Duration
+
 // Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken.
 //
 // Example: {"LANG":"de_DE.UTF-8"}
 type Environment map[string]string
 
-// ExecConfig Commands to run inside a session.
+// ExecConfig Commands to run inside a session. A session is run by the hooks that it was made with.
 type ExecConfig = staging.ExecConfig
 
 // Expiration How long a session may wait unassigned before a fresh one replaces it, as a Go duration of at least `10s`.
@@ -71,8 +77,28 @@ type Expiration = staging.Duration
 // FieldError defines model for FieldError.
 type FieldError = staging.FieldError
 
-// Hook Runs in a staged session when it is given to a user, before the launch is answered. One that fails or takes
-// too long costs the session, and the next one is tried.
+// Group Settings of users. A launch names its user's groups; where two set the same, the one with the lowest priority
+// number wins, and volume mappings combine. `expose_user_environment_vars`, `inject_ssh_keys`, `run_config`,
+// `volume_mapping` and `web_filter_policy` must be there when a container is created: their users are given
+// sessions on demand.
+//
+// Example: {"max_sessions_per_user":2,"name":"students","priority":10,"session_time_limit":"4h"}
+type Group = staging.Group
+
+// GroupList defines model for GroupList.
+type GroupList struct {
+	Items []Group `json:"items"`
+}
+
+// Hook `first_launch` runs once, when the session is first healthy and before anybody has it, staged or on demand; one
+// that fails costs the session. `assign` runs in a staged session when it is given to a user, before the launch
+// is answered; one that fails or takes too long costs the session, and the next one is tried. `go` runs when a
+// user who has a session of the image launches it again with a URL.
+//
+// In the elements of `cmd` and the values of `environment`, the tokens `{username}`, `{user_id}`,
+// `{session_id}`, `{image}`, `{zone}` and `{url}` stand for the launch's values (`first_launch` knows no user).
+// They are data: in the text of a shell they are refused. The same values are in the environment, as
+// `GREENROOM_USER_NAME` and so on, with the launch's own variables.
 type Hook = staging.Hook
 
 // Image What a session runs, and what to do in it.
@@ -88,7 +114,7 @@ type Launch = staging.Launch
 
 // LaunchedSession The session, and how the launch went.
 //
-// Example: {"address":"127.0.0.1","alloc_id":"0b7a5f0e-6c1f-7a52-9d20-5b1b0f9f3c11","assigned_at":"2026-11-24T06:31:40Z","attempts":[{"outcome":"served","step":"staged","zone":"east"}],"created_at":"2026-11-24T06:20:00Z","id":"gr-01jd0c8m4q2v5n7x9z3b6f8h1k","image":"demo","node_id":"5d1e6f0c-1f9d-3a0b-8a55-0d5c7c9b2c10","origin":"staged","ports":{"http":23817},"ready_at":"2026-11-24T06:20:07Z","revision":"6f1d0a9c2b7e","staging":"demo-east","state":"assigned","timings_ms":{"claim":0.4,"fence":2.1,"hook":71.2,"total":74.3},"user":{"id":"u-1","name":"alice"},"zone":"east"}
+// Example: {"address":"127.0.0.1","alloc_id":"0b7a5f0e-6c1f-7a52-9d20-5b1b0f9f3c11","assigned_at":"2026-11-24T06:31:40Z","attempts":[{"outcome":"served","step":"staged","zone":"east"}],"created_at":"2026-11-24T06:20:00Z","id":"gr-01jd0c8m4q2v5n7x9z3b6f8h1k","image":"demo","node_id":"5d1e6f0c-1f9d-3a0b-8a55-0d5c7c9b2c10","origin":"staged","ports":{"http":23817},"ready_at":"2026-11-24T06:20:07Z","revision":"6f1d0a9c2b7e","staging":"demo-east","state":"assigned","timings_ms":{"claim":0.4,"fence":2.1,"hook":71.2,"total":74.3},"token":"3q2-7wZr0m1nQ9cO5b8yJ4kT6uXaLhVfEpIdGsYtRvM","user":{"id":"u-1","name":"alice"},"zone":"east"}
 type LaunchedSession = Launched
 
 // Liveness defines model for Liveness.
@@ -99,10 +125,23 @@ type Liveness struct {
 // LivenessStatus defines model for Liveness.Status.
 type LivenessStatus string
 
+// MaxUnavailable How many of the desired sessions a new revision of the image or zone may replace at a time: a number from 1,
+// or a share such as `25%`, which is the default. Ready never falls further below desired because of it.
+//
+// Example: 25%
+type MaxUnavailable = string
+
 // Origin Whether it was made ahead of time for a pool, or for the user who has it.
 //
 // Example: staged
 type Origin = staging.Origin
+
+// Permissions What sessions let their users do. They are fixed when a container is created: a launch whose groups come to
+// others than a pool has is not given one of its sessions. A session's programs find them as
+// `GREENROOM_ALLOW_AUDIO` and so on, `true` or `false`.
+//
+// Example: {"allow_audio":false}
+type Permissions = staging.Permissions
 
 // Problem What went wrong, after RFC 9457.
 type Problem struct {
@@ -124,6 +163,9 @@ type Problem struct {
 
 	// RequestID The answer's `X-Request-Id`; the broker's log has it.
 	RequestID string `json:"request_id,omitempty,omitzero"`
+
+	// Sessions For `session_limit`: the ids of the user's sessions that count.
+	Sessions []string `json:"sessions,omitempty,omitzero"`
 
 	// Status Example: 422
 	Status int `json:"status"`
@@ -148,6 +190,18 @@ type Readiness struct {
 // Example: demo-east
 type ResourceName = string
 
+// RunConfig Merged into the main task's driver config, key by key. A key that the driver does not know is refused by its
+// name.
+//
+// Example: {"hostname":"desk","shm_size":268435456}
+type RunConfig map[string]interface{}
+
+// Schedule defines model for Schedule.
+type Schedule = staging.Schedule
+
+// ScheduleList Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
+type ScheduleList = []Schedule
+
 // Session defines model for Session.
 type Session struct {
 	// Address The host to connect to. Absent until it is placed.
@@ -165,6 +219,9 @@ type Session struct {
 	CreatedAt time.Time `json:"created_at"`
 	EndedAt   time.Time `json:"ended_at,omitempty,omitzero"`
 
+	// EndsAt When it ends whatever comes.
+	EndsAt time.Time `json:"ends_at,omitempty,omitzero"`
+
 	// ExpiresAt When it is due for replacement if nobody has it by then.
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
 
@@ -177,6 +234,12 @@ type Session struct {
 	//
 	// Example: demo-east
 	Image ResourceName `json:"image"`
+
+	// KeepaliveAt When its user's last keepalive came.
+	KeepaliveAt time.Time `json:"keepalive_at,omitempty,omitzero"`
+
+	// KeepaliveUntil When it ends unless a keepalive comes.
+	KeepaliveUntil time.Time `json:"keepalive_until,omitempty,omitzero"`
 
 	// NodeID The Nomad node that it runs on. Absent until it is placed.
 	NodeID string `json:"node_id,omitempty,omitzero"`
@@ -217,7 +280,10 @@ type Session struct {
 	//
 	//
 	// Example: assigned
-	State SessionState  `json:"state"`
+	State SessionState `json:"state"`
+
+	// Terms How long its user may keep it, from the user's groups and the image. Absent is without limit.
+	Terms Terms         `json:"terms,omitempty,omitzero"`
 	User  *staging.User `json:"user,omitempty,omitzero"`
 
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48.
@@ -272,15 +338,33 @@ type StagingPool struct {
 	// Example: demo-east
 	Image ResourceName `json:"image"`
 
+	// MaxUnavailable How many of the desired sessions a new revision of the image or zone may replace at a time: a number from 1,
+	// or a share such as `25%`, which is the default. Ready never falls further below desired because of it.
+	//
+	//
+	// Example: 25%
+	MaxUnavailable MaxUnavailable `json:"max_unavailable,omitempty,omitzero"`
+
 	// Name A DNS label: lower-case letters, digits and inner dashes, at most 48.
 	//
 	// Example: demo-east
 	Name ResourceName `json:"name"`
 
+	// Permissions What sessions let their users do. They are fixed when a container is created: a launch whose groups come to
+	// others than a pool has is not given one of its sessions. A session's programs find them as
+	// `GREENROOM_ALLOW_AUDIO` and so on, `true` or `false`.
+	//
+	//
+	// Example: {"allow_audio":false}
+	Permissions Permissions `json:"permissions,omitempty,omitzero"`
+
 	// ReadySessions How many of those can be claimed now.
 	//
 	// Example: 2
 	ReadySessions int `json:"ready_sessions"`
+
+	// Schedule Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
+	Schedule ScheduleList `json:"schedule,omitempty,omitzero"`
 
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48.
 	//
@@ -292,6 +376,9 @@ type StagingPool struct {
 type StagingPoolList struct {
 	Items []StagingPool `json:"items"`
 }
+
+// Terms How long its user may keep it, from the user's groups and the image. Absent is without limit.
+type Terms = staging.Terms
 
 // Timings Where the launch's time went, in milliseconds.
 type Timings struct {
@@ -311,9 +398,12 @@ type Timings struct {
 // User Who a session is for.
 type User = staging.User
 
+// VolumeMapping defines model for VolumeMapping.
+type VolumeMapping = staging.VolumeMapping
+
 // Zone A place to run sessions.
 //
-// Example: {"datacenters":["dc1"],"name":"east"}
+// Example: {"allow_origin_domain":"example.org","datacenters":["dc1"],"name":"east","upstream_auth_address":"broker.example.org:7480"}
 type Zone = staging.Zone
 
 // ZoneList defines model for ZoneList.
@@ -334,6 +424,9 @@ type CreateSessionParams struct {
 	// launch with the same key gets the same session.
 	IdempotencyKey string `json:"Idempotency-Key,omitempty,omitzero"`
 }
+
+// PutGroupJSONRequestBody defines body for PutGroup for application/json ContentType.
+type PutGroupJSONRequestBody = Group
 
 // PutImageJSONRequestBody defines body for PutImage for application/json ContentType.
 type PutImageJSONRequestBody = Image
@@ -421,6 +514,41 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// ListGroups List the groups, by name
+	//
+	// Corresponds with GET /v1/groups (the `ListGroups` operationId).
+	ListGroups(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteGroup Delete a group
+	//
+	// Launches that name it are refused from then on.
+	//
+	// Corresponds with DELETE /v1/groups/{name} (the `DeleteGroup` operationId).
+	DeleteGroup(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetGroup Read a group
+	//
+	// Corresponds with GET /v1/groups/{name} (the `GetGroup` operationId).
+	GetGroup(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutGroupWithBody Create or replace a group
+	//
+	// It counts from the next launch on. Sessions that users have keep their terms.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/groups/{name} (the `PutGroup` operationId).
+	PutGroupWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutGroup Create or replace a group
+	//
+	// It counts from the next launch on. Sessions that users have keep their terms.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/groups/{name} (the `PutGroup` operationId).
+	PutGroup(ctx context.Context, name Name, body PutGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetLive Does the broker answer at all?
 	//
 	// Corresponds with GET /v1/health/live (the `GetLive` operationId).
@@ -475,8 +603,15 @@ type ClientInterface interface {
 
 	// CreateSessionWithBody Launch a session for a user
 	//
-	// Gives the user a staged session of the image in the zone if one is ready, and otherwise makes one on demand
-	// and waits for it. A session has at most one user, ever.
+	// Tries, in this order: a staged session of the image in the zone; staged ones in its alternate zones, if it
+	// searches them; one made on demand in the zone; on demand in the alternate zones, likewise. `attempts` tells
+	// each step, its zone, its outcome and why. A session has at most one user, ever.
+	//
+	// A launch with a setting that must be there when the container is created takes no staged session: the
+	// violation is told in `attempts`, and the session is made on demand with the setting applied.
+	//
+	// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
+	// session (200), and the hook shows it the URL.
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -488,8 +623,15 @@ type ClientInterface interface {
 
 	// CreateSession Launch a session for a user
 	//
-	// Gives the user a staged session of the image in the zone if one is ready, and otherwise makes one on demand
-	// and waits for it. A session has at most one user, ever.
+	// Tries, in this order: a staged session of the image in the zone; staged ones in its alternate zones, if it
+	// searches them; one made on demand in the zone; on demand in the alternate zones, likewise. `attempts` tells
+	// each step, its zone, its outcome and why. A session has at most one user, ever.
+	//
+	// A launch with a setting that must be there when the container is created takes no staged session: the
+	// violation is told in `attempts`, and the session is made on demand with the setting applied.
+	//
+	// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
+	// session (200), and the hook shows it the URL.
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -511,6 +653,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/sessions/{id} (the `GetSession` operationId).
 	GetSession(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KeepSessionAlive Say that a session's user is still there
+	//
+	// A session whose terms have a `keepalive_expiration` ends when no keepalive comes for so long. Send one every
+	// third of it. It does not move `ends_at`.
+	//
+	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
+	KeepSessionAlive(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListStaging List the staging configs and how their pools stand, by name
 	//
@@ -581,6 +731,91 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/zones/{name} (the `PutZone` operationId).
 	PutZone(ctx context.Context, name Name, body PutZoneJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// ListGroups List the groups, by name
+//
+// Corresponds with GET /v1/groups (the `ListGroups` operationId).
+func (c *Client) ListGroups(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListGroupsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteGroup Delete a group
+//
+// Launches that name it are refused from then on.
+//
+// Corresponds with DELETE /v1/groups/{name} (the `DeleteGroup` operationId).
+func (c *Client) DeleteGroup(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteGroupRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetGroup Read a group
+//
+// Corresponds with GET /v1/groups/{name} (the `GetGroup` operationId).
+func (c *Client) GetGroup(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetGroupRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutGroupWithBody Create or replace a group
+//
+// It counts from the next launch on. Sessions that users have keep their terms.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/groups/{name} (the `PutGroup` operationId).
+func (c *Client) PutGroupWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutGroupRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutGroup Create or replace a group
+//
+// It counts from the next launch on. Sessions that users have keep their terms.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/groups/{name} (the `PutGroup` operationId).
+func (c *Client) PutGroup(ctx context.Context, name Name, body PutGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutGroupRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // GetLive Does the broker answer at all?
@@ -717,8 +952,15 @@ func (c *Client) ListSessions(ctx context.Context, reqEditors ...RequestEditorFn
 
 // CreateSessionWithBody Launch a session for a user
 //
-// Gives the user a staged session of the image in the zone if one is ready, and otherwise makes one on demand
-// and waits for it. A session has at most one user, ever.
+// Tries, in this order: a staged session of the image in the zone; staged ones in its alternate zones, if it
+// searches them; one made on demand in the zone; on demand in the alternate zones, likewise. `attempts` tells
+// each step, its zone, its outcome and why. A session has at most one user, ever.
+//
+// A launch with a setting that must be there when the container is created takes no staged session: the
+// violation is told in `attempts`, and the session is made on demand with the setting applied.
+//
+// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
+// session (200), and the hook shows it the URL.
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -740,8 +982,15 @@ func (c *Client) CreateSessionWithBody(ctx context.Context, params *CreateSessio
 
 // CreateSession Launch a session for a user
 //
-// Gives the user a staged session of the image in the zone if one is ready, and otherwise makes one on demand
-// and waits for it. A session has at most one user, ever.
+// Tries, in this order: a staged session of the image in the zone; staged ones in its alternate zones, if it
+// searches them; one made on demand in the zone; on demand in the alternate zones, likewise. `attempts` tells
+// each step, its zone, its outcome and why. A session has at most one user, ever.
+//
+// A launch with a setting that must be there when the container is created takes no staged session: the
+// violation is told in `attempts`, and the session is made on demand with the setting applied.
+//
+// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
+// session (200), and the hook shows it the URL.
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -784,6 +1033,24 @@ func (c *Client) EndSession(ctx context.Context, id string, reqEditors ...Reques
 // Corresponds with GET /v1/sessions/{id} (the `GetSession` operationId).
 func (c *Client) GetSession(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetSessionRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// KeepSessionAlive Say that a session's user is still there
+//
+// A session whose terms have a `keepalive_expiration` ends when no keepalive comes for so long. Send one every
+// third of it. It does not move `ends_at`.
+//
+// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
+func (c *Client) KeepSessionAlive(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeepSessionAliveRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -962,6 +1229,148 @@ func (c *Client) PutZone(ctx context.Context, name Name, body PutZoneJSONRequest
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewListGroupsRequest constructs an http.Request for the ListGroups method
+func NewListGroupsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/groups")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteGroupRequest constructs an http.Request for the DeleteGroup method
+func NewDeleteGroupRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/groups/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetGroupRequest constructs an http.Request for the GetGroup method
+func NewGetGroupRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/groups/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutGroupRequest calls the generic PutGroup builder with application/json body
+func NewPutGroupRequest(server string, name Name, body PutGroupJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutGroupRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewPutGroupRequestWithBody constructs an http.Request for the PutGroup method, with any body, and a specified content type
+func NewPutGroupRequestWithBody(server string, name Name, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/groups/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
 }
 
 // NewGetLiveRequest constructs an http.Request for the GetLive method
@@ -1331,6 +1740,40 @@ func NewGetSessionRequest(server string, id string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewKeepSessionAliveRequest constructs an http.Request for the KeepSessionAlive method
+func NewKeepSessionAliveRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/keepalive", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListStagingRequest constructs an http.Request for the ListStaging method
 func NewListStagingRequest(server string) (*http.Request, error) {
 	var err error
@@ -1659,6 +2102,47 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// ListGroupsWithResponse List the groups, by name
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/groups (the `ListGroups` operationId).
+	ListGroupsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListGroupsResponse, error)
+
+	// DeleteGroupWithResponse Delete a group
+	//
+	// Launches that name it are refused from then on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/groups/{name} (the `DeleteGroup` operationId).
+	DeleteGroupWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*DeleteGroupResponse, error)
+
+	// GetGroupWithResponse Read a group
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/groups/{name} (the `GetGroup` operationId).
+	GetGroupWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetGroupResponse, error)
+
+	// PutGroupWithBodyWithResponse Create or replace a group
+	//
+	// It counts from the next launch on. Sessions that users have keep their terms.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/groups/{name} (the `PutGroup` operationId).
+	PutGroupWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutGroupResponse, error)
+
+	// PutGroupWithResponse Create or replace a group
+	//
+	// It counts from the next launch on. Sessions that users have keep their terms.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/groups/{name} (the `PutGroup` operationId).
+	PutGroupWithResponse(ctx context.Context, name Name, body PutGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*PutGroupResponse, error)
+
 	// GetLiveWithResponse Does the broker answer at all?
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -1725,8 +2209,15 @@ type ClientWithResponsesInterface interface {
 
 	// CreateSessionWithBodyWithResponse Launch a session for a user
 	//
-	// Gives the user a staged session of the image in the zone if one is ready, and otherwise makes one on demand
-	// and waits for it. A session has at most one user, ever.
+	// Tries, in this order: a staged session of the image in the zone; staged ones in its alternate zones, if it
+	// searches them; one made on demand in the zone; on demand in the alternate zones, likewise. `attempts` tells
+	// each step, its zone, its outcome and why. A session has at most one user, ever.
+	//
+	// A launch with a setting that must be there when the container is created takes no staged session: the
+	// violation is told in `attempts`, and the session is made on demand with the setting applied.
+	//
+	// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
+	// session (200), and the hook shows it the URL.
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -1738,8 +2229,15 @@ type ClientWithResponsesInterface interface {
 
 	// CreateSessionWithResponse Launch a session for a user
 	//
-	// Gives the user a staged session of the image in the zone if one is ready, and otherwise makes one on demand
-	// and waits for it. A session has at most one user, ever.
+	// Tries, in this order: a staged session of the image in the zone; staged ones in its alternate zones, if it
+	// searches them; one made on demand in the zone; on demand in the alternate zones, likewise. `attempts` tells
+	// each step, its zone, its outcome and why. A session has at most one user, ever.
+	//
+	// A launch with a setting that must be there when the container is created takes no staged session: the
+	// violation is told in `attempts`, and the session is made on demand with the setting applied.
+	//
+	// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
+	// session (200), and the hook shows it the URL.
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -1765,6 +2263,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/sessions/{id} (the `GetSession` operationId).
 	GetSessionWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetSessionResponse, error)
+
+	// KeepSessionAliveWithResponse Say that a session's user is still there
+	//
+	// A session whose terms have a `keepalive_expiration` ends when no keepalive comes for so long. Send one every
+	// third of it. It does not move `ends_at`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
+	KeepSessionAliveWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*KeepSessionAliveResponse, error)
 
 	// ListStagingWithResponse List the staging configs and how their pools stand, by name
 	//
@@ -1847,6 +2355,205 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /v1/zones/{name} (the `PutZone` operationId).
 	PutZoneWithResponse(ctx context.Context, name Name, body PutZoneJSONRequestBody, reqEditors ...RequestEditorFn) (*PutZoneResponse, error)
+}
+
+type ListGroupsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *GroupList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListGroupsResponse) GetJSON200() *GroupList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListGroupsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListGroupsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListGroupsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListGroupsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListGroupsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteGroupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteGroupResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteGroupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteGroupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteGroupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteGroupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetGroupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Group
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetGroupResponse) GetJSON200() *Group {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetGroupResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetGroupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetGroupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetGroupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetGroupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutGroupResponse201Headers the declared response headers of an HTTP 201 response for PutGroup
+type PutGroupResponse201Headers struct {
+	Location string
+}
+
+type PutGroupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Group
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Group
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *PutGroupResponse201Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutGroupResponse) GetJSON200() *Group {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PutGroupResponse) GetJSON201() *Group {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutGroupResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutGroupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutGroupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutGroupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutGroupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type GetLiveResponse struct {
@@ -2199,6 +2906,11 @@ func (r ListSessionsResponse) ContentType() string {
 	return ""
 }
 
+// CreateSessionResponse200Headers the declared response headers of an HTTP 200 response for CreateSession
+type CreateSessionResponse200Headers struct {
+	Location string
+}
+
 // CreateSessionResponse201Headers the declared response headers of an HTTP 201 response for CreateSession
 type CreateSessionResponse201Headers struct {
 	Location string
@@ -2213,16 +2925,25 @@ type CreateSessionResponse202Headers struct {
 type CreateSessionResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LaunchedSession
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *LaunchedSession
 	// JSON202 the response for an HTTP 202 `application/json` response
 	JSON202 *LaunchedSession
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CreateSessionResponse200Headers
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *CreateSessionResponse201Headers
 	// Headers202 the parsed response headers for an HTTP 202 response
 	Headers202 *CreateSessionResponse202Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateSessionResponse) GetJSON200() *LaunchedSession {
+	return r.JSON200
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
@@ -2352,6 +3073,54 @@ func (r GetSessionResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type KeepSessionAliveResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Session
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r KeepSessionAliveResponse) GetJSON200() *Session {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r KeepSessionAliveResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r KeepSessionAliveResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r KeepSessionAliveResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r KeepSessionAliveResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r KeepSessionAliveResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2756,6 +3525,77 @@ func (r PutZoneResponse) ContentType() string {
 	return ""
 }
 
+// ListGroupsWithResponse List the groups, by name
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/groups (the `ListGroups` operationId).
+func (c *ClientWithResponses) ListGroupsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListGroupsResponse, error) {
+	rsp, err := c.ListGroups(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListGroupsResponse(rsp)
+}
+
+// DeleteGroupWithResponse Delete a group
+//
+// Launches that name it are refused from then on.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/groups/{name} (the `DeleteGroup` operationId).
+func (c *ClientWithResponses) DeleteGroupWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*DeleteGroupResponse, error) {
+	rsp, err := c.DeleteGroup(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteGroupResponse(rsp)
+}
+
+// GetGroupWithResponse Read a group
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/groups/{name} (the `GetGroup` operationId).
+func (c *ClientWithResponses) GetGroupWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetGroupResponse, error) {
+	rsp, err := c.GetGroup(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetGroupResponse(rsp)
+}
+
+// PutGroupWithBodyWithResponse Create or replace a group
+//
+// It counts from the next launch on. Sessions that users have keep their terms.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/groups/{name} (the `PutGroup` operationId).
+func (c *ClientWithResponses) PutGroupWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutGroupResponse, error) {
+	rsp, err := c.PutGroupWithBody(ctx, name, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutGroupResponse(rsp)
+}
+
+// PutGroupWithResponse Create or replace a group
+//
+// It counts from the next launch on. Sessions that users have keep their terms.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/groups/{name} (the `PutGroup` operationId).
+func (c *ClientWithResponses) PutGroupWithResponse(ctx context.Context, name Name, body PutGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*PutGroupResponse, error) {
+	rsp, err := c.PutGroup(ctx, name, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutGroupResponse(rsp)
+}
+
 // GetLiveWithResponse Does the broker answer at all?
 //
 // Returns a wrapper object for the known response body format(s).
@@ -2870,8 +3710,15 @@ func (c *ClientWithResponses) ListSessionsWithResponse(ctx context.Context, reqE
 
 // CreateSessionWithBodyWithResponse Launch a session for a user
 //
-// Gives the user a staged session of the image in the zone if one is ready, and otherwise makes one on demand
-// and waits for it. A session has at most one user, ever.
+// Tries, in this order: a staged session of the image in the zone; staged ones in its alternate zones, if it
+// searches them; one made on demand in the zone; on demand in the alternate zones, likewise. `attempts` tells
+// each step, its zone, its outcome and why. A session has at most one user, ever.
+//
+// A launch with a setting that must be there when the container is created takes no staged session: the
+// violation is told in `attempts`, and the session is made on demand with the setting applied.
+//
+// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
+// session (200), and the hook shows it the URL.
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -2889,8 +3736,15 @@ func (c *ClientWithResponses) CreateSessionWithBodyWithResponse(ctx context.Cont
 
 // CreateSessionWithResponse Launch a session for a user
 //
-// Gives the user a staged session of the image in the zone if one is ready, and otherwise makes one on demand
-// and waits for it. A session has at most one user, ever.
+// Tries, in this order: a staged session of the image in the zone; staged ones in its alternate zones, if it
+// searches them; one made on demand in the zone; on demand in the alternate zones, likewise. `attempts` tells
+// each step, its zone, its outcome and why. A session has at most one user, ever.
+//
+// A launch with a setting that must be there when the container is created takes no staged session: the
+// violation is told in `attempts`, and the session is made on demand with the setting applied.
+//
+// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
+// session (200), and the hook shows it the URL.
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -2933,6 +3787,22 @@ func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, id str
 		return nil, err
 	}
 	return ParseGetSessionResponse(rsp)
+}
+
+// KeepSessionAliveWithResponse Say that a session's user is still there
+//
+// A session whose terms have a `keepalive_expiration` ends when no keepalive comes for so long. Send one every
+// third of it. It does not move `ends_at`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
+func (c *ClientWithResponses) KeepSessionAliveWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*KeepSessionAliveResponse, error) {
+	rsp, err := c.KeepSessionAlive(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseKeepSessionAliveResponse(rsp)
 }
 
 // ListStagingWithResponse List the staging configs and how their pools stand, by name
@@ -3075,6 +3945,154 @@ func (c *ClientWithResponses) PutZoneWithResponse(ctx context.Context, name Name
 		return nil, err
 	}
 	return ParsePutZoneResponse(rsp)
+}
+
+// ParseListGroupsResponse parses an HTTP response from a ListGroupsWithResponse call
+func ParseListGroupsResponse(rsp *http.Response) (*ListGroupsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListGroupsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest GroupList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteGroupResponse parses an HTTP response from a DeleteGroupWithResponse call
+func ParseDeleteGroupResponse(rsp *http.Response) (*DeleteGroupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteGroupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetGroupResponse parses an HTTP response from a GetGroupWithResponse call
+func ParseGetGroupResponse(rsp *http.Response) (*GetGroupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetGroupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Group
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutGroupResponse parses an HTTP response from a PutGroupWithResponse call
+func ParsePutGroupResponse(rsp *http.Response) (*PutGroupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutGroupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Group
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Group
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers PutGroupResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
 }
 
 // ParseGetLiveResponse parses an HTTP response from a GetLiveWithResponse call
@@ -3345,6 +4363,13 @@ func ParseCreateSessionResponse(rsp *http.Response) (*CreateSessionResponse, err
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LaunchedSession
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
 		var dest LaunchedSession
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3369,6 +4394,16 @@ func ParseCreateSessionResponse(rsp *http.Response) (*CreateSessionResponse, err
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers CreateSessionResponse200Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 201:
 		var headers CreateSessionResponse201Headers
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
@@ -3439,6 +4474,39 @@ func ParseGetSessionResponse(rsp *http.Response) (*GetSessionResponse, error) {
 	}
 
 	response := &GetSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Session
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseKeepSessionAliveResponse parses an HTTP response from a KeepSessionAliveWithResponse call
+func ParseKeepSessionAliveResponse(rsp *http.Response) (*KeepSessionAliveResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &KeepSessionAliveResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}
@@ -3761,6 +4829,18 @@ func ParsePutZoneResponse(rsp *http.Response) (*PutZoneResponse, error) {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListGroups List the groups, by name
+	// (GET /v1/groups)
+	ListGroups(c *gin.Context)
+	// DeleteGroup Delete a group
+	// (DELETE /v1/groups/{name})
+	DeleteGroup(c *gin.Context, name Name)
+	// GetGroup Read a group
+	// (GET /v1/groups/{name})
+	GetGroup(c *gin.Context, name Name)
+	// PutGroup Create or replace a group
+	// (PUT /v1/groups/{name})
+	PutGroup(c *gin.Context, name Name)
 	// GetLive Does the broker answer at all?
 	// (GET /v1/health/live)
 	GetLive(c *gin.Context)
@@ -3791,6 +4871,9 @@ type ServerInterface interface {
 	// GetSession Read a session, also one that ended not long ago
 	// (GET /v1/sessions/{id})
 	GetSession(c *gin.Context, id string)
+	// KeepSessionAlive Say that a session's user is still there
+	// (POST /v1/sessions/{id}/keepalive)
+	KeepSessionAlive(c *gin.Context, id string)
 	// ListStaging List the staging configs and how their pools stand, by name
 	// (GET /v1/staging)
 	ListStaging(c *gin.Context)
@@ -3825,6 +4908,94 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(c *gin.Context)
+
+// ListGroups operation middleware
+func (siw *ServerInterfaceWrapper) ListGroups(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListGroups(c)
+}
+
+// DeleteGroup operation middleware
+func (siw *ServerInterfaceWrapper) DeleteGroup(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DeleteGroup(c, name)
+}
+
+// GetGroup operation middleware
+func (siw *ServerInterfaceWrapper) GetGroup(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetGroup(c, name)
+}
+
+// PutGroup operation middleware
+func (siw *ServerInterfaceWrapper) PutGroup(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutGroup(c, name)
+}
 
 // GetLive operation middleware
 func (siw *ServerInterfaceWrapper) GetLive(c *gin.Context) {
@@ -4051,6 +5222,31 @@ func (siw *ServerInterfaceWrapper) GetSession(c *gin.Context) {
 	siw.Handler.GetSession(c, id)
 }
 
+// KeepSessionAlive operation middleware
+func (siw *ServerInterfaceWrapper) KeepSessionAlive(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.KeepSessionAlive(c, id)
+}
+
 // ListStaging operation middleware
 func (siw *ServerInterfaceWrapper) ListStaging(c *gin.Context) {
 
@@ -4254,6 +5450,10 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 		ErrorHandler:       errorHandler,
 	}
 
+	router.GET(options.BaseURL+"/v1/groups", wrapper.ListGroups)
+	router.DELETE(options.BaseURL+"/v1/groups/:name", wrapper.DeleteGroup)
+	router.GET(options.BaseURL+"/v1/groups/:name", wrapper.GetGroup)
+	router.PUT(options.BaseURL+"/v1/groups/:name", wrapper.PutGroup)
 	router.GET(options.BaseURL+"/v1/health/live", wrapper.GetLive)
 	router.GET(options.BaseURL+"/v1/health/ready", wrapper.GetReady)
 	router.GET(options.BaseURL+"/v1/images", wrapper.ListImages)
@@ -4264,6 +5464,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/v1/sessions", wrapper.CreateSession)
 	router.DELETE(options.BaseURL+"/v1/sessions/:id", wrapper.EndSession)
 	router.GET(options.BaseURL+"/v1/sessions/:id", wrapper.GetSession)
+	router.POST(options.BaseURL+"/v1/sessions/:id/keepalive", wrapper.KeepSessionAlive)
 	router.GET(options.BaseURL+"/v1/staging", wrapper.ListStaging)
 	router.DELETE(options.BaseURL+"/v1/staging/:name", wrapper.DeleteStaging)
 	router.GET(options.BaseURL+"/v1/staging/:name", wrapper.GetStaging)
@@ -4275,6 +5476,178 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 }
 
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type ListGroupsRequestObject struct {
+}
+
+type ListGroupsResponseObject interface {
+	VisitListGroupsResponse(w http.ResponseWriter) error
+}
+
+type ListGroups200JSONResponse GroupList
+
+func (response ListGroups200JSONResponse) VisitListGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListGroupsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListGroupsdefaultApplicationProblemPlusJSONResponse) VisitListGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteGroupRequestObject struct {
+	Name Name `json:"name"`
+}
+
+type DeleteGroupResponseObject interface {
+	VisitDeleteGroupResponse(w http.ResponseWriter) error
+}
+
+type DeleteGroup204Response struct {
+}
+
+func (response DeleteGroup204Response) VisitDeleteGroupResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteGroupdefaultApplicationProblemPlusJSONResponse) VisitDeleteGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGroupRequestObject struct {
+	Name Name `json:"name"`
+}
+
+type GetGroupResponseObject interface {
+	VisitGetGroupResponse(w http.ResponseWriter) error
+}
+
+type GetGroup200JSONResponse Group
+
+func (response GetGroup200JSONResponse) VisitGetGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetGroupdefaultApplicationProblemPlusJSONResponse) VisitGetGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutGroupRequestObject struct {
+	Name Name `json:"name"`
+	Body *PutGroupJSONRequestBody
+}
+
+type PutGroupResponseObject interface {
+	VisitPutGroupResponse(w http.ResponseWriter) error
+}
+
+type PutGroup200JSONResponse Group
+
+func (response PutGroup200JSONResponse) VisitPutGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutGroup201ResponseHeaders struct {
+	Location string
+}
+
+type PutGroup201JSONResponse struct {
+	Body    Group
+	Headers PutGroup201ResponseHeaders
+}
+
+func (response PutGroup201JSONResponse) VisitPutGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutGroupdefaultApplicationProblemPlusJSONResponse) VisitPutGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type GetLiveRequestObject struct {
 }
@@ -4585,6 +5958,28 @@ type CreateSessionResponseObject interface {
 	VisitCreateSessionResponse(w http.ResponseWriter) error
 }
 
+type CreateSession200ResponseHeaders struct {
+	Location string
+}
+
+type CreateSession200JSONResponse struct {
+	Body    LaunchedSession
+	Headers CreateSession200ResponseHeaders
+}
+
+func (response CreateSession200JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateSession201ResponseHeaders struct {
 	Location string
 }
@@ -4709,6 +6104,45 @@ type GetSessiondefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetSessiondefaultApplicationProblemPlusJSONResponse) VisitGetSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type KeepSessionAliveRequestObject struct {
+	ID string `json:"id"`
+}
+
+type KeepSessionAliveResponseObject interface {
+	VisitKeepSessionAliveResponse(w http.ResponseWriter) error
+}
+
+type KeepSessionAlive200JSONResponse Session
+
+func (response KeepSessionAlive200JSONResponse) VisitKeepSessionAliveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type KeepSessionAlivedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response KeepSessionAlivedefaultApplicationProblemPlusJSONResponse) VisitKeepSessionAliveResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5066,6 +6500,18 @@ func (response PutZonedefaultApplicationProblemPlusJSONResponse) VisitPutZoneRes
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListGroups List the groups, by name
+	// (GET /v1/groups)
+	ListGroups(ctx context.Context, request ListGroupsRequestObject) (ListGroupsResponseObject, error)
+	// DeleteGroup Delete a group
+	// (DELETE /v1/groups/{name})
+	DeleteGroup(ctx context.Context, request DeleteGroupRequestObject) (DeleteGroupResponseObject, error)
+	// GetGroup Read a group
+	// (GET /v1/groups/{name})
+	GetGroup(ctx context.Context, request GetGroupRequestObject) (GetGroupResponseObject, error)
+	// PutGroup Create or replace a group
+	// (PUT /v1/groups/{name})
+	PutGroup(ctx context.Context, request PutGroupRequestObject) (PutGroupResponseObject, error)
 	// GetLive Does the broker answer at all?
 	// (GET /v1/health/live)
 	GetLive(ctx context.Context, request GetLiveRequestObject) (GetLiveResponseObject, error)
@@ -5096,6 +6542,9 @@ type StrictServerInterface interface {
 	// GetSession Read a session, also one that ended not long ago
 	// (GET /v1/sessions/{id})
 	GetSession(ctx context.Context, request GetSessionRequestObject) (GetSessionResponseObject, error)
+	// KeepSessionAlive Say that a session's user is still there
+	// (POST /v1/sessions/{id}/keepalive)
+	KeepSessionAlive(ctx context.Context, request KeepSessionAliveRequestObject) (KeepSessionAliveResponseObject, error)
 	// ListStaging List the staging configs and how their pools stand, by name
 	// (GET /v1/staging)
 	ListStaging(ctx context.Context, request ListStagingRequestObject) (ListStagingResponseObject, error)
@@ -5177,6 +6626,126 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictGinServerOptions
+}
+
+// ListGroups operation middleware
+func (sh *strictHandler) ListGroups(ctx *gin.Context) {
+	var request ListGroupsRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListGroups(ctx, request.(ListGroupsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListGroups")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListGroupsResponseObject); ok {
+		if err := validResponse.VisitListGroupsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteGroup operation middleware
+func (sh *strictHandler) DeleteGroup(ctx *gin.Context, name Name) {
+	var request DeleteGroupRequestObject
+
+	request.Name = name
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteGroup(ctx, request.(DeleteGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteGroup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DeleteGroupResponseObject); ok {
+		if err := validResponse.VisitDeleteGroupResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetGroup operation middleware
+func (sh *strictHandler) GetGroup(ctx *gin.Context, name Name) {
+	var request GetGroupRequestObject
+
+	request.Name = name
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetGroup(ctx, request.(GetGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetGroup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetGroupResponseObject); ok {
+		if err := validResponse.VisitGetGroupResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutGroup operation middleware
+func (sh *strictHandler) PutGroup(ctx *gin.Context, name Name) {
+	var request PutGroupRequestObject
+
+	request.Name = name
+
+	var body PutGroupJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutGroup(ctx, request.(PutGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutGroup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutGroupResponseObject); ok {
+		if err := validResponse.VisitPutGroupResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // GetLive operation middleware
@@ -5460,6 +7029,32 @@ func (sh *strictHandler) GetSession(ctx *gin.Context, id string) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetSessionResponseObject); ok {
 		if err := validResponse.VisitGetSessionResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// KeepSessionAlive operation middleware
+func (sh *strictHandler) KeepSessionAlive(ctx *gin.Context, id string) {
+	var request KeepSessionAliveRequestObject
+
+	request.ID = id
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.KeepSessionAlive(ctx, request.(KeepSessionAliveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "KeepSessionAlive")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(KeepSessionAliveResponseObject); ok {
+		if err := validResponse.VisitKeepSessionAliveResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -19,6 +19,7 @@ type fake struct {
 	mu       sync.Mutex
 	zones    map[string]staging.Zone
 	images   map[string]staging.Image
+	groups   map[string]staging.Group
 	pools    map[string]broker.Pool
 	sessions map[string]staging.Session
 	// fail is what every call fails with.
@@ -26,12 +27,13 @@ type fake struct {
 	// launch answers launches; last is the latest.
 	launch func(ctx context.Context, r broker.LaunchRequest) (broker.LaunchResult, error)
 	last   broker.LaunchRequest
+	access broker.Access
 	down   map[string]string
 }
 
 func newFake() *fake {
 	return &fake{
-		zones: map[string]staging.Zone{}, images: map[string]staging.Image{},
+		zones: map[string]staging.Zone{}, images: map[string]staging.Image{}, groups: map[string]staging.Group{},
 		pools: map[string]broker.Pool{}, sessions: map[string]staging.Session{},
 	}
 }
@@ -50,7 +52,7 @@ func (f *fake) Launch(ctx context.Context, r broker.LaunchRequest) (broker.Launc
 		return f.launch(ctx, r)
 	}
 	return broker.LaunchResult{
-		Session:  assignedSession(),
+		Session: assignedSession(), Token: "tok", ConnectURL: "https://x/?token=tok",
 		Attempts: []staging.Attempt{{Step: staging.StepStaged, Zone: "east", Outcome: staging.OutcomeServed}},
 		Timings:  staging.Timings{Claim: 412 * time.Microsecond, Fence: 2 * time.Millisecond, Total: 3 * time.Millisecond},
 	}, nil
@@ -65,6 +67,8 @@ func assignedSession() staging.Session {
 		Namespace: "default", Region: "global", AllocID: "a", NodeID: "n", Task: "main",
 		Address: "127.0.0.1", Ports: map[string]int{"http": 23817},
 		CreatedAt: at, ReadyAt: at.Add(time.Second), AssignedAt: at.Add(time.Minute),
+		KeepaliveAt: at.Add(2 * time.Minute),
+		Terms:       staging.Terms{Keepalive: staging.Duration(5 * time.Minute), TimeLimit: staging.Duration(time.Hour)},
 	}
 }
 
@@ -114,6 +118,41 @@ func remove[T any](f *fake, m map[string]T, what, name string) error {
 
 func (f *fake) Session(_ context.Context, id string) (staging.Session, error) {
 	return read(f, f.sessions, "session", id)
+}
+
+func (f *fake) Keepalive(_ context.Context, id string) (staging.Session, error) {
+	return read(f, f.sessions, "session", id)
+}
+
+// Authorize knows one token.
+func (f *fake) Authorize(_ context.Context, a broker.Access) (staging.Session, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.access = a
+	switch {
+	case f.fail != nil:
+		return staging.Session{}, f.fail
+	case a.Token != "right":
+		return staging.Session{}, &broker.Error{Kind: broker.Unauthorized, Detail: "send the session's access token"}
+	case a.Origin == "https://foreign.example":
+		return staging.Session{}, &broker.Error{Kind: broker.Forbidden, Detail: "foreign"}
+	}
+	s := assignedSession()
+	s.User.Name = "Zoë\n"
+	return s, nil
+}
+
+func (f *fake) Groups(context.Context) ([]staging.Group, error) { return list(f, f.groups) }
+func (f *fake) Group(_ context.Context, name string) (staging.Group, error) {
+	return read(f, f.groups, "group", name)
+}
+
+func (f *fake) PutGroup(_ context.Context, g staging.Group) (bool, error) {
+	return put(f, f.groups, g.Name, g, g.Validate())
+}
+
+func (f *fake) DeleteGroup(_ context.Context, name string) error {
+	return remove(f, f.groups, "group", name)
 }
 
 func (f *fake) Sessions(context.Context) ([]staging.Session, error) { return list(f, f.sessions) }

@@ -30,7 +30,9 @@ type refusal struct {
 	detail string
 	fields []staging.FieldError
 	// attempts are the steps of a failed launch.
-	attempts   []staging.Attempt
+	attempts []staging.Attempt
+	// sessions are those that are too many for a user.
+	sessions   []string
 	retryAfter time.Duration
 	// cause is for the log.
 	cause error
@@ -59,17 +61,18 @@ func refusalOf(err error) *refusal {
 	switch {
 	case errors.As(err, &already):
 		return already
-	case errors.As(err, &invalid):
-		return &refusal{code: CodeInvalidField, detail: inWords(invalid.What+" is not valid", invalid.Fields), fields: invalid.Fields}
+	// Before the values that are not valid: one may be the cause of a refusal.
 	case errors.As(err, &refused):
 		r := &refusal{
-			code: Code(refused.Kind), detail: refused.Detail, attempts: refused.Attempts,
+			code: Code(refused.Kind), detail: refused.Detail, attempts: refused.Attempts, sessions: refused.Sessions,
 			retryAfter: refused.RetryAfter, cause: err,
 		}
 		if r.retryAfter == 0 && retryable[r.code] {
 			r.retryAfter = defaultRetryAfter
 		}
 		return r
+	case errors.As(err, &invalid):
+		return &refusal{code: CodeInvalidField, detail: inWords(invalid.What+" is not valid", invalid.Fields), fields: invalid.Fields}
 	}
 	return &refusal{
 		code:   CodeInternal,
@@ -125,6 +128,7 @@ func refuseWith(c *gin.Context, err error) {
 		Code:      string(r.code),
 		Errors:    r.fields,
 		Attempts:  r.attempts,
+		Sessions:  r.sessions,
 		RequestID: c.GetString(keyRequestID),
 	})
 	if err != nil {

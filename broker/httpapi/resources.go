@@ -40,6 +40,7 @@ func (h *handlers) PutZone(ctx context.Context, r PutZoneRequestObject) (PutZone
 		return nil, err
 	}
 	z.Name = r.Name
+	z = z.WithDefaults()
 	created, err := h.broker.PutZone(requestContext(ctx), z)
 	if err != nil {
 		return nil, err
@@ -101,6 +102,49 @@ func (h *handlers) DeleteImage(ctx context.Context, r DeleteImageRequestObject) 
 	return DeleteImage204Response{}, nil
 }
 
+// ListGroups implements StrictServerInterface.
+func (h *handlers) ListGroups(ctx context.Context, _ ListGroupsRequestObject) (ListGroupsResponseObject, error) {
+	all, err := h.broker.Groups(requestContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return ListGroups200JSONResponse{Items: each(all, itself[Group])}, nil
+}
+
+// GetGroup implements StrictServerInterface.
+func (h *handlers) GetGroup(ctx context.Context, r GetGroupRequestObject) (GetGroupResponseObject, error) {
+	g, err := h.broker.Group(requestContext(ctx), r.Name)
+	if err != nil {
+		return nil, err
+	}
+	return GetGroup200JSONResponse(g), nil
+}
+
+// PutGroup implements StrictServerInterface.
+func (h *handlers) PutGroup(ctx context.Context, r PutGroupRequestObject) (PutGroupResponseObject, error) {
+	g := *r.Body
+	if err := named("group", r.Name, g.Name); err != nil {
+		return nil, err
+	}
+	g.Name = r.Name
+	created, err := h.broker.PutGroup(requestContext(ctx), g)
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		return PutGroup201JSONResponse{Body: g, Headers: PutGroup201ResponseHeaders{Location: "/v1/groups/" + g.Name}}, nil
+	}
+	return PutGroup200JSONResponse(g), nil
+}
+
+// DeleteGroup implements StrictServerInterface.
+func (h *handlers) DeleteGroup(ctx context.Context, r DeleteGroupRequestObject) (DeleteGroupResponseObject, error) {
+	if err := h.broker.DeleteGroup(requestContext(ctx), r.Name); err != nil {
+		return nil, err
+	}
+	return DeleteGroup204Response{}, nil
+}
+
 // ListStaging implements StrictServerInterface.
 func (h *handlers) ListStaging(ctx context.Context, _ ListStagingRequestObject) (ListStagingResponseObject, error) {
 	all, err := h.broker.Pools(requestContext(ctx))
@@ -147,6 +191,7 @@ func (h *handlers) DeleteStaging(ctx context.Context, r DeleteStagingRequestObje
 func pool(p broker.Pool) StagingPool {
 	return StagingPool{
 		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
+		Permissions: p.Permissions, MaxUnavailable: p.MaxUnavailable, Schedule: p.Schedule,
 		CurrentSessions: p.Current, ReadySessions: p.Ready, Conditions: each(p.Conditions, itself[Condition]),
 	}
 }

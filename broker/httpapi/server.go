@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -23,6 +25,8 @@ type Broker interface {
 	Session(ctx context.Context, id string) (staging.Session, error)
 	Sessions(ctx context.Context) ([]staging.Session, error)
 	End(ctx context.Context, id string) error
+	Keepalive(ctx context.Context, id string) (staging.Session, error)
+	Authorize(ctx context.Context, a broker.Access) (staging.Session, error)
 
 	Zones(ctx context.Context) ([]staging.Zone, error)
 	Zone(ctx context.Context, name string) (staging.Zone, error)
@@ -33,6 +37,11 @@ type Broker interface {
 	Image(ctx context.Context, name string) (staging.Image, error)
 	PutImage(ctx context.Context, i staging.Image) (created bool, err error)
 	DeleteImage(ctx context.Context, name string) error
+
+	Groups(ctx context.Context) ([]staging.Group, error)
+	Group(ctx context.Context, name string) (staging.Group, error)
+	PutGroup(ctx context.Context, g staging.Group) (created bool, err error)
+	DeleteGroup(ctx context.Context, name string) error
 
 	Pools(ctx context.Context) ([]broker.Pool, error)
 	Pool(ctx context.Context, name string) (broker.Pool, error)
@@ -94,6 +103,7 @@ func New(b Broker, o Options) http.Handler {
 	RegisterHandlersWithOptions(engine, strict, GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { refuseWith(c, refuse(CodeInvalidParameter, "%v", err)) },
 	})
+	engine.GET(routeAuthorize, func(c *gin.Context) { authorize(c, b) })
 	engine.GET("/v1/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapiYAML) })
 	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{})))
 	return engine
@@ -129,6 +139,21 @@ func requestContext(ctx context.Context) context.Context {
 		return c.Request.Context()
 	}
 	return ctx
+}
+
+// requestHost is the host that the request was sent to, without port.
+func requestHost(ctx context.Context) string {
+	if c, ok := ctx.(*gin.Context); ok {
+		return hostOf(c.Request.Host)
+	}
+	return ""
+}
+
+func hostOf(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return strings.Trim(hostport, "[]")
 }
 
 // errNotAnswered is what a panic is told as; its value and stack go to the log.

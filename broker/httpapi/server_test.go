@@ -33,7 +33,7 @@ func TestLaunch(t *testing.T) {
 			Image: "demo", Zone: "east", User: staging.User{ID: "u-1", Name: "alice"},
 			URL: "https://example.org", Environment: map[string]string{"K": "V"},
 		},
-		IdempotencyKey: "a key, 100%20", Wait: 30 * time.Second,
+		IdempotencyKey: "a key, 100%20", Wait: 30 * time.Second, RequestHost: "example.com",
 	}
 	if diff := cmp.Diff(want, f.last); diff != "" {
 		t.Errorf("the broker was asked for (-want +got):\n%s", diff)
@@ -43,6 +43,9 @@ func TestLaunch(t *testing.T) {
 		"revision":"6f1d0a9c2b7e","user":{"id":"u-1","name":"alice"},"address":"127.0.0.1","ports":{"http":23817},
 		"alloc_id":"a","node_id":"n",
 		"created_at":"2026-11-24T06:20:00Z","ready_at":"2026-11-24T06:20:01Z","assigned_at":"2026-11-24T06:21:00Z",
+		"terms":{"keepalive_expiration":"5m0s","session_time_limit":"1h0m0s"},"keepalive_at":"2026-11-24T06:22:00Z",
+		"keepalive_until":"2026-11-24T06:27:00Z","ends_at":"2026-11-24T07:21:00Z",
+		"token":"tok","connect_url":"https://x/?token=tok",
 		"attempts":[{"step":"staged","zone":"east","outcome":"served"}],
 		"timings_ms":{"claim":0.412,"fence":2,"hook":0,"total":3}}`
 	if diff := cmp.Diff(decoded(t, []byte(reply)), decoded(t, got.body)); diff != "" {
@@ -103,6 +106,10 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		{&broker.Error{Kind: broker.SessionBusy, RetryAfter: 1500 * time.Millisecond}, 409, "session_busy", "2", nil},
 		{&broker.Error{Kind: broker.KeyReused}, 422, "idempotency_key_reused", "", nil},
 		{&broker.Error{Kind: broker.KeyInFlight}, 409, "idempotency_key_in_flight", "2", nil},
+		{&broker.Error{Kind: broker.ImageDisabled}, 409, "image_disabled", "", nil},
+		{&broker.Error{Kind: broker.SessionLimit, Sessions: []string{"gr-1", "gr-2"}}, 409, "session_limit", "", nil},
+		{&broker.Error{Kind: broker.NotAssigned}, 409, "session_not_assigned", "", nil},
+		{&broker.Error{Kind: broker.Forbidden}, 403, "forbidden", "", nil},
 		{&broker.Error{Kind: broker.NoCapacity, RetryAfter: time.Minute}, 503, "no_capacity", "60", nil},
 		{&broker.Error{Kind: broker.LaunchFailed}, 503, "launch_failed", "", nil},
 		{&broker.Error{Kind: broker.ConsulUnavailable}, 503, "consul_unavailable", "2", nil},
@@ -127,6 +134,9 @@ func TestErrorsBecomeProblems(t *testing.T) {
 			}
 			if _, ok := tt.err.(*broker.Error); ok && (p.Detail != "what to do" || !cmp.Equal(p.Attempts, attempts)) {
 				t.Errorf("detail %q, attempts %v", p.Detail, p.Attempts)
+			}
+			if tt.code == "session_limit" && !cmp.Equal(p.Sessions, []string{"gr-1", "gr-2"}) {
+				t.Errorf("sessions %v", p.Sessions)
 			}
 			if strings.Contains(string(got.body), "secret") {
 				t.Errorf("the cause reached the caller: %s", got.body)
@@ -178,8 +188,23 @@ func TestSessions(t *testing.T) {
 func TestResources(t *testing.T) {
 	tests := []struct{ path, body, item string }{
 		{
-			"/v1/zones/east", `{"name":"east","region":"eu","datacenters":["dc1"],"node_pool":"gpu","namespace":"n"}`,
-			`{"name":"east","region":"eu","datacenters":["dc1"],"node_pool":"gpu","namespace":"n"}`,
+			"/v1/zones/east", `{"name":"east","region":"eu","datacenters":["dc1"],"node_pool":"gpu","namespace":"n","search_alternate_zones":true,"alternate_zones":["west"],"allow_origin_domain":"example.org"}`,
+			`{"name":"east","region":"eu","datacenters":["dc1"],"node_pool":"gpu","namespace":"n","search_alternate_zones":true,"alternate_zones":["west"],"allow_origin_domain":"example.org","upstream_auth_address":"$request_host$"}`,
+		},
+		{
+			"/v1/groups/students",
+			`{"priority":3,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m","session_time_limit":"8h","expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
+			`{"name":"students","priority":3,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m0s","session_time_limit":"8h0m0s","expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
+		},
+		{
+			"/v1/images/whole",
+			`{"enabled":false,"jobspec":"job","restrict_to_zones":["east"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h","connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
+			`{"name":"whole","enabled":false,"jobspec":"job","restrict_to_zones":["east"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h0m0s","connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
+		},
+		{
+			"/v1/staging/whole",
+			`{"zone":"east","image":"demo","desired_sessions":3,"permissions":{"allow_webcam":true},"max_unavailable":"50%","schedule":[{"cron":"0 13 * * *","time_zone":"Europe/Berlin","duration":"2h","desired_sessions":30}]}`,
+			`{"name":"whole","zone":"east","image":"demo","desired_sessions":3,"permissions":{"allow_webcam":true},"max_unavailable":"50%","schedule":[{"cron":"0 13 * * *","time_zone":"Europe/Berlin","duration":"2h0m0s","desired_sessions":30}],"current_sessions":0,"ready_sessions":0,"conditions":[]}`,
 		},
 		{
 			"/v1/images/demo", `{"jobspec":"job","variables":{"a":"b"},"exec_config":{"assign":{"task":"t","cmd":["/bin/x"],"environment":{"K":"V"},"workdir":"/","timeout":"5s"}}}`,
@@ -383,4 +408,63 @@ func decoded(t *testing.T, b []byte) any {
 		t.Fatalf("%v: %s", err, b)
 	}
 	return v
+}
+
+func TestAUsersOwnSessionIsAnOK(t *testing.T) {
+	f := newFake()
+	f.launch = func(context.Context, broker.LaunchRequest) (broker.LaunchResult, error) {
+		return broker.LaunchResult{Session: assignedSession(), Existing: true}, nil
+	}
+	if got := newEdge(t, f).do("POST", "/v1/sessions", launchBody); got.status != http.StatusOK || got.header.Get("Location") != "/v1/sessions/gr-1" {
+		t.Errorf("status %d, Location %q", got.status, got.header.Get("Location"))
+	}
+}
+
+func TestKeepalive(t *testing.T) {
+	f := newFake()
+	e := newEdge(t, f)
+	e.do("POST", "/v1/sessions/gr-1/keepalive", "").expect(t, 404, "not_found")
+	f.sessions["gr-1"] = assignedSession()
+	got := e.do("POST", "/v1/sessions/gr-1/keepalive", "")
+	if got.status != 200 || !strings.Contains(string(got.body), `"keepalive_until":"2026-11-24T06:27:00Z"`) || strings.Contains(string(got.body), "token") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// TestAuthorizeFindsTheTokenWhereverAProxyPutsIt, whatever token the broker demands.
+func TestAuthorizeFindsTheTokenWhereverAProxyPutsIt(t *testing.T) {
+	f := newFake()
+	e := newEdge(t, f, func(o *httpapi.Options) { o.Token = "the broker's" })
+	for _, tt := range []struct {
+		name   string
+		header []string
+		status int
+	}{
+		{"bearer", []string{"Authorization", "bearer right"}, 200},
+		{"header", []string{"X-Greenroom-Token", "right"}, 200},
+		{"cookie", []string{"Cookie", "other=1; greenroom_token=right"}, 200},
+		{"nginx", []string{"X-Original-URI", "/s/gr-1/?a=b&token=right"}, 200},
+		{"traefik", []string{"X-Forwarded-Uri", "/s/gr-1/?token=right"}, 200},
+		{"none", nil, 401},
+		{"the broker's own", []string{"Authorization", "Bearer the broker's"}, 401},
+		{"a wrong one goes before a right one", []string{"Authorization", "Bearer wrong", "X-Greenroom-Token", "right"}, 401},
+		{"foreign", []string{"X-Greenroom-Token", "right", "Origin", "https://foreign.example"}, 403},
+		{"odd headers", []string{"X-Greenroom-Token", "right", "Idempotency-Key", "", "X-Original-URI", "::"}, 200},
+	} {
+		var adjust []func(*http.Request)
+		for i := 0; i+1 < len(tt.header); i += 2 {
+			adjust = append(adjust, header(tt.header[i], tt.header[i+1]))
+		}
+		adjust = append(adjust, header("X-Forwarded-Host", "desk.example:8443"))
+		got := e.do("GET", "/v1/sessions/gr-1/authorize?odd=1", "", adjust...)
+		if got.status != tt.status || f.access.RequestHost != "desk.example" || f.access.Session != "gr-1" {
+			t.Errorf("%s: status %d, want %d; the broker was asked %+v", tt.name, got.status, tt.status, f.access)
+		}
+		if got.status == 200 && (got.header.Get("X-Greenroom-User-Id") != "u-1" || got.header.Get("X-Greenroom-User-Name") != "Zo%C3%AB%0A" || got.header.Get("X-Greenroom-Session-Id") != "gr-1") {
+			t.Errorf("%s: headers %v", tt.name, got.header)
+		}
+	}
+	if strings.Contains(e.log.String(), "right") {
+		t.Errorf("the log holds a session's token: %s", e.log)
+	}
 }

@@ -30,13 +30,16 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 	// Once it has begun, a launch is carried to its end under the broker's own
 	// deadlines: a client that hangs up must not leave a claim half done.
 	result, err := h.broker.Launch(context.WithoutCancel(requestContext(ctx)), broker.LaunchRequest{
-		Launch: *r.Body, IdempotencyKey: r.Params.IdempotencyKey, Wait: wait,
+		Launch: *r.Body, IdempotencyKey: r.Params.IdempotencyKey, Wait: wait, RequestHost: requestHost(ctx),
 	})
 	if err != nil {
 		return nil, err
 	}
 	body := launched(result)
 	location := "/v1/sessions/" + body.ID
+	if result.Existing {
+		return CreateSession200JSONResponse{Body: body, Headers: CreateSession200ResponseHeaders{Location: location}}, nil
+	}
 	if body.State == staging.Pending || body.State == staging.Starting {
 		return CreateSession202JSONResponse{
 			Body:    body,
@@ -87,6 +90,15 @@ func (h *handlers) EndSession(ctx context.Context, r EndSessionRequestObject) (E
 	return EndSession204Response{}, nil
 }
 
+// KeepSessionAlive implements StrictServerInterface.
+func (h *handlers) KeepSessionAlive(ctx context.Context, r KeepSessionAliveRequestObject) (KeepSessionAliveResponseObject, error) {
+	s, err := h.broker.Keepalive(requestContext(ctx), r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return KeepSessionAlive200JSONResponse(session(s)), nil
+}
+
 // session is what callers see of a session: its claim, which fences changes to
 // it, is not for them.
 func session(s staging.Session) Session {
@@ -94,13 +106,16 @@ func session(s staging.Session) Session {
 		ID: s.ID, State: s.State, Origin: s.Origin, Zone: s.Zone, Image: s.Image, Staging: s.Staging,
 		Revision: s.Revision, User: s.User, Address: s.Address, Ports: s.Ports, AllocID: s.AllocID, NodeID: s.NodeID,
 		CreatedAt: s.CreatedAt, ReadyAt: s.ReadyAt, AssignedAt: s.AssignedAt, EndedAt: s.EndedAt, ExpiresAt: s.ExpiresAt,
-		Reason: s.Reason,
+		Terms: s.Terms, KeepaliveAt: s.KeepaliveAt, KeepaliveUntil: s.KeepaliveUntil(), EndsAt: s.EndsAt(), Reason: s.Reason,
 	}
 }
 
 // Launched is a session with how its launch went.
 type Launched struct {
 	Session
+	// Token opens the session to its user; ConnectURL is where to send the user.
+	Token      string `json:"token"`
+	ConnectURL string `json:"connect_url,omitempty"`
 	// Attempts are every step that was tried, in order.
 	Attempts []Attempt `json:"attempts"`
 	// TimingsMs say where the time went, in milliseconds.
@@ -109,7 +124,7 @@ type Launched struct {
 
 func launched(r broker.LaunchResult) Launched {
 	return Launched{
-		Session:  session(r.Session),
+		Session: session(r.Session), Token: r.Token, ConnectURL: r.ConnectURL,
 		Attempts: each(r.Attempts, itself[Attempt]),
 		TimingsMs: Timings{
 			Claim: milliseconds(r.Timings.Claim), Fence: milliseconds(r.Timings.Fence),

@@ -27,7 +27,7 @@ type fault struct {
 // for anything, and does not name the field whose value it cannot take.
 //
 // It knows the parts of a schema that our request bodies use: objects, maps,
-// arrays, strings, integers and the format of durations.
+// free objects, arrays, strings, integers, booleans and the format of durations.
 func faultsOf(body []byte, schema *openapi3.Schema) []fault {
 	if why := notJSON(body); why != "" {
 		return []fault{{CodeMalformedBody, staging.FieldError{Message: why}}}
@@ -109,6 +109,7 @@ func (w *walk) value(path string, s *openapi3.Schema) {
 	case s.Type.Is(openapi3.TypeString) && isString(t):
 		w.text(path, t.(string), s)
 	case s.Type.Is(openapi3.TypeInteger) && isInteger(t):
+	case s.Type.Is(openapi3.TypeBoolean) && isBoolean(t):
 	default:
 		w.skip(t)
 		if path == "" {
@@ -120,6 +121,11 @@ func (w *walk) value(path string, s *openapi3.Schema) {
 }
 
 func (w *walk) object(path string, s *openapi3.Schema) {
+	if free := s.AdditionalProperties.Has; free != nil && *free {
+		// Whatever is in it is not ours to know.
+		w.free(path)
+		return
+	}
 	seen := map[string]bool{}
 	for w.dec.More() {
 		name := w.token().(string)
@@ -152,6 +158,20 @@ func (w *walk) object(path string, s *openapi3.Schema) {
 	}
 }
 
+// free goes through an object of which any content will do, but no name twice.
+func (w *walk) free(path string) {
+	seen := map[string]bool{}
+	for w.dec.More() {
+		name := w.token().(string)
+		if seen[name] {
+			w.fault(CodeDuplicateField, path+"."+name, "is there twice; send it once")
+		}
+		seen[name] = true
+		w.skip(w.token())
+	}
+	w.token()
+}
+
 // formatDuration is the contract's name for a duration as Go writes it.
 const formatDuration = "go-duration"
 
@@ -165,6 +185,8 @@ func (w *walk) text(path, value string, s *openapi3.Schema) {
 }
 
 func isString(t json.Token) bool { _, ok := t.(string); return ok }
+
+func isBoolean(t json.Token) bool { _, ok := t.(bool); return ok }
 
 func isInteger(t json.Token) bool {
 	n, ok := t.(json.Number)
@@ -183,6 +205,8 @@ func wanted(s *openapi3.Schema) string {
 		return "a list"
 	case s.Type.Is(openapi3.TypeInteger):
 		return "a whole number"
+	case s.Type.Is(openapi3.TypeBoolean):
+		return "true or false"
 	case s.Format == formatDuration:
 		return `a duration in quotes, such as "24h"`
 	}

@@ -51,6 +51,17 @@ func TestBodiesAreHeldToTheContract(t *testing.T) {
 		{"another name than the path's", "PUT /v1/staging/p", `{"name":"q","zone":"east","image":"demo","desired_sessions":1}`, 422, "invalid_field", []string{"name"}},
 		{"a path that is no name", "PUT /v1/staging/P_", `{"zone":"east","image":"demo","desired_sessions":1}`, 422, "invalid_field", []string{"name"}},
 
+		{"a permission that is none", "PUT /v1/groups/g", `{"priority":1,"permissions":{"allow_everything":true}}`, 400, "unknown_field", []string{"permissions.allow_everything"}},
+		{"a permission in quotes", "PUT /v1/groups/g", `{"priority":1,"permissions":{"allow_audio":"yes"}}`, 400, "invalid_type", []string{"permissions.allow_audio"}},
+		{"a list for a run config", "PUT /v1/groups/g", `{"priority":1,"run_config":[]}`, 400, "invalid_type", []string{"run_config"}},
+		{"a run config's key twice", "PUT /v1/groups/g", `{"priority":1,"run_config":{"a":{"b":[1]},"a":2}}`, 400, "duplicate_field", []string{"run_config.a"}},
+		{"a volume without a target", "PUT /v1/groups/g", `{"priority":1,"volume_mapping":[{"source":"/a"}]}`, 422, "invalid_field", []string{"volume_mapping[0].target"}},
+		{"no priority", "PUT /v1/groups/g", `{}`, 422, "invalid_field", []string{"priority"}},
+		{"a hook that is none", "PUT /v1/images/demo", `{"jobspec":"job","exec_config":{"restart":{"cmd":["a"]}}}`, 400, "unknown_field", []string{"exec_config.restart"}},
+		{"privileged", "PUT /v1/images/demo", `{"jobspec":"job","exec_config":{"go":{"cmd":["a"],"privileged":true}}}`, 400, "unknown_field", []string{"exec_config.go.privileged"}},
+		{"an unknown token", "PUT /v1/images/demo", `{"jobspec":"job","exec_config":{"go":{"cmd":["a","{nobody}"]}}}`, 422, "invalid_field", []string{"exec_config.go.cmd[1]"}},
+		{"a schedule without a duration", "PUT /v1/staging/p", `{"zone":"east","image":"demo","desired_sessions":1,"schedule":[{"cron":"0 1 * * *","desired_sessions":1}]}`, 422, "invalid_field", []string{"schedule[0].duration"}},
+
 		{"another zone name", "PUT /v1/zones/east", `{"name":"west","datacenters":["dc1"]}`, 422, "invalid_field", []string{"name"}},
 		{"a list with a hole", "PUT /v1/zones/east", `{"datacenters":["dc1",2]}`, 400, "invalid_type", []string{"datacenters[1]"}},
 		{"a string for a list", "PUT /v1/zones/east", `{"datacenters":"dc1"}`, 400, "invalid_type", []string{"datacenters"}},
@@ -67,7 +78,7 @@ func TestBodiesAreHeldToTheContract(t *testing.T) {
 			f := newFake()
 			method, path, _ := strings.Cut(tt.to, " ")
 			newEdge(t, f).do(method, path, tt.body).expect(t, tt.status, tt.code, tt.fields...)
-			if n := len(f.zones) + len(f.images) + len(f.pools); n != 0 || f.last.Image == "demo" {
+			if n := len(f.zones) + len(f.images) + len(f.groups) + len(f.pools); n != 0 || f.last.Image == "demo" {
 				t.Errorf("%d resources were stored, or a launch made, for a body that was refused", n)
 			}
 		})

@@ -5,8 +5,10 @@
 // staging hides), and greets its user by name once it knows who that is.
 // `demo-session assign` is its assign hook: it writes the user that it finds in
 // its environment into a file of the task, which the server reads at each
-// request. GET /served gives that record as JSON: the session's own word about
-// whom it was given to, which tests hold against the broker's.
+// request. `demo-session first-launch` and `demo-session go` are its other hooks,
+// and write into the same file. GET /served gives the records of users as JSON:
+// the session's own word about whom it was given to, which tests hold against the
+// broker's; GET /hooks gives those of all hooks that ran.
 //
 // It promises that a user's name is data wherever it goes, and that a record
 // that was acknowledged is on disk. It is one static binary on the standard
@@ -32,13 +34,15 @@ func main() {
 }
 
 const usage = `usage: demo-session [-listen ADDRESS] [-warmup D] [-exit-after D] [-unhealthy-after D]
-       demo-session assign
+       demo-session first-launch | assign | go
 `
 
 // run returns the exit status.
 func run(ctx context.Context, args []string) int {
-	if len(args) > 0 && args[0] == "assign" {
-		return assign(os.Stdout, os.Stderr)
+	if len(args) > 0 {
+		if h, ok := hooks[args[0]]; ok {
+			return h.run(os.Stdout, os.Stderr)
+		}
 	}
 	s, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {

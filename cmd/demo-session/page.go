@@ -15,9 +15,10 @@ var pageTemplate = template.Must(template.New("page").Parse(pageText))
 // view is what the page shows.
 type view struct {
 	// User is nil while the session is nobody's.
-	User    *record
-	Session string
-	Up      time.Duration
+	User *record
+	// URL is the one last asked for; Version is what the image calls its own.
+	URL, Session, Version string
+	Up                    time.Duration
 }
 
 // Name is what to call the user: the name, or the id where there is none.

@@ -22,10 +22,22 @@ type record struct {
 	// Environment holds the variables named by DEMO_RECORD, as far as they are
 	// set. It is not all of them: raw_exec shares the machine's own.
 	Environment map[string]string `json:"environment,omitempty"`
-	// Via is "hook", or "environment" for an on-demand session.
+	// Via says how the session learnt of it.
 	Via string    `json:"via"`
 	At  time.Time `json:"at"`
 }
+
+// The values of Via.
+const (
+	viaFirstLaunch = "first_launch"
+	viaAssign      = "hook"
+	viaGo          = "go"
+	// viaEnvironment: an on-demand session is born with its user.
+	viaEnvironment = "environment"
+)
+
+// ofUser reports whether the record says to whom the session was given.
+func (r record) ofUser() bool { return r.Via == viaAssign || r.Via == viaEnvironment }
 
 // fromEnvironment makes a record of what greenroom has put into the
 // environment; ok is false when no user is in there.

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -21,15 +23,15 @@ type server struct {
 	warmup, exitAfter, unhealthyAfter time.Duration
 
 	records recordFile
-	// session is its greenroom id, for the page.
-	session string
-	started time.Time
+	// session is its greenroom id, version what the image calls its version.
+	session, version string
+	started          time.Time
 }
 
 // parse reads the flags; each falls back to a variable, for jobspecs that
 // rather set an environment.
 func parse(args []string) (*server, error) {
-	s := &server{session: os.Getenv("NOMAD_JOB_ID")}
+	s := &server{session: os.Getenv("NOMAD_JOB_ID"), version: os.Getenv("DEMO_VERSION")}
 	var err error
 	if s.records, err = openRecords(); err != nil {
 		return nil, err
@@ -75,7 +77,7 @@ func defaultListen() string {
 func (s *server) serve(ctx context.Context) int {
 	s.started = time.Now()
 	// An on-demand session is born with its user.
-	if r, ok := fromEnvironment("environment"); ok {
+	if r, ok := fromEnvironment(viaEnvironment); ok {
 		if err := s.records.append(r); err != nil {
 			log.Print(err)
 			return 1
@@ -88,7 +90,9 @@ func (s *server) serve(ctx context.Context) int {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", s.health)
-	mux.HandleFunc("GET /served", s.served)
+	mux.HandleFunc("GET /served", s.list(record.ofUser))
+	mux.HandleFunc("GET /hooks", s.list(func(r record) bool { return r.Via != viaEnvironment }))
+	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, s.version) })
 	mux.HandleFunc("GET /{$}", s.page)
 	srv := &http.Server{
 		Handler:           mux,
@@ -126,21 +130,32 @@ func (s *server) health(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, fmt.Sprintf("warming up: %v to go", (s.warmup-up).Round(time.Millisecond)), http.StatusServiceUnavailable)
 	case s.unhealthyAfter > 0 && up >= s.unhealthyAfter:
 		http.Error(w, "unhealthy, as told", http.StatusServiceUnavailable)
+	case s.ailing():
+		http.Error(w, "unhealthy, as the file says", http.StatusServiceUnavailable)
 	default:
 		fmt.Fprintln(w, "ok")
 	}
 }
 
-// served lists whom the session was given to: a JSON array, in order.
-func (s *server) served(w http.ResponseWriter, _ *http.Request) {
-	records, err := s.records.read()
-	if err != nil {
-		serverError(w, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(records); err != nil {
-		log.Print(err)
+// ailing: a file beside the records makes the session unhealthy for as long as it is there.
+func (s *server) ailing() bool {
+	_, err := os.Stat(filepath.Join(filepath.Dir(string(s.records)), "unhealthy"))
+	return err == nil
+}
+
+// list serves the records that are wanted: a JSON array, in order.
+func (s *server) list(wanted func(record) bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		all, err := s.records.read()
+		if err != nil {
+			serverError(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		found := slices.DeleteFunc(all, func(r record) bool { return !wanted(r) })
+		if err := json.NewEncoder(w).Encode(found); err != nil {
+			log.Print(err)
+		}
 	}
 }
 
@@ -151,9 +166,14 @@ func (s *server) page(w http.ResponseWriter, _ *http.Request) {
 		serverError(w, err)
 		return
 	}
-	view := view{Session: s.session, Up: time.Since(s.started).Round(time.Second)}
-	if len(records) > 0 {
-		view.User = &records[0]
+	view := view{Session: s.session, Version: s.version, Up: time.Since(s.started).Round(time.Second)}
+	for i, r := range records {
+		if r.ofUser() && view.User == nil {
+			view.User = &records[i]
+		}
+		if r.URL != "" {
+			view.URL = r.URL // the newest
+		}
 	}
 	body, err := view.render()
 	if err != nil {

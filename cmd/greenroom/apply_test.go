@@ -20,6 +20,14 @@ staging "demo-east" {
   image            = "demo"
   desired_sessions = 3
   expiration       = "24h"
+  permissions     = { allow_printing = true }
+  max_unavailable = "50%"
+  schedule {
+    cron             = "0 13 * * MON-FRI"
+    time_zone        = "Europe/Berlin"
+    duration         = "2h"
+    desired_sessions = 30
+  }
 }
 
 image "demo" {
@@ -33,6 +41,42 @@ image "demo" {
       environment = { LANG = "C.UTF-8" }
       workdir     = "/tmp"
       timeout     = "10s"
+    }
+  }
+}
+
+group "students" {
+  priority              = 10
+  permissions           = { allow_audio = false, allow_webcam = true }
+  max_sessions_per_user = 2
+  keepalive_expiration  = "5m"
+  inject_ssh_keys       = true
+  run_config            = { hostname = "desk", shm_size = 1024, ulimit = { nofile = "1:2" } }
+  volume_mapping {
+    source = "/srv/homes/{user_id}"
+    target = "/home/user"
+  }
+}
+
+image "whole" {
+  enabled           = false
+  jobspec           = "job"
+  restrict_to_zones = ["east"]
+  run_config        = { hostname = "h" }
+  volume_mapping {
+    source    = "/srv/shared"
+    target    = "/shared"
+    read_only = true
+  }
+  session_time_limit = "8h"
+  connect_url        = "https://{address}:{port_http}/?token={token}"
+  exec_config {
+    first_launch {
+      cmd = ["/prepare"]
+    }
+    go {
+      cmd  = ["/open", "{url}"]
+      user = "desktop"
     }
   }
 }
@@ -58,7 +102,7 @@ func TestApply(t *testing.T) {
 	c := newCLI(t, "")
 	dir := dirOf(t, map[string]string{"a.hcl": goodResources, "b.hcl": goodZone, "demo.nomad.hcl": goodJobspec, "notes.txt": "not HCL {"})
 	c.want(exitOK, []string{"apply", "-f", dir}, `zone "east" created`, `image "demo" created`, `staging "demo-east" created`)
-	if want := []string{"zone east", "image demo", "image inline", "staging demo-east"}; !slices.Equal(c.broker.puts, want) {
+	if want := []string{"zone east", "image demo", "image whole", "image inline", "group students", "staging demo-east"}; !slices.Equal(c.broker.puts, want) {
 		t.Errorf("stored %q, want %q", c.broker.puts, want)
 	}
 	wantImage := staging.Image{
@@ -71,13 +115,39 @@ func TestApply(t *testing.T) {
 	if diff := cmp.Diff(wantImage, c.broker.images["demo"]); diff != "" {
 		t.Errorf("image (-want +got):\n%s", diff)
 	}
+	no, yes, two := false, true, 2
+	wantWhole := staging.Image{
+		Name: "whole", Enabled: &no, Jobspec: "job", RestrictToZones: []string{"east"}, RunConfig: map[string]any{"hostname": "h"},
+		VolumeMappings:   []staging.VolumeMapping{{Source: "/srv/shared", Target: "/shared", ReadOnly: true}},
+		SessionTimeLimit: staging.Duration(8 * time.Hour), ConnectURL: "https://{address}:{port_http}/?token={token}",
+		ExecConfig: staging.ExecConfig{
+			FirstLaunch: &staging.Hook{Cmd: []string{"/prepare"}}, Go: &staging.Hook{Cmd: []string{"/open", "{url}"}, User: "desktop"},
+		},
+	}
+	if diff := cmp.Diff(wantWhole, c.broker.images["whole"]); diff != "" {
+		t.Errorf("image (-want +got):\n%s", diff)
+	}
+	wantGroup := staging.Group{
+		Name: "students", Priority: 10, Permissions: staging.Permissions{staging.AllowAudio: false, staging.AllowWebcam: true},
+		MaxSessionsPerUser: &two, KeepaliveExpiration: staging.Duration(5 * time.Minute), InjectSSHKeys: &yes,
+		RunConfig:     map[string]any{"hostname": "desk", "shm_size": 1024.0, "ulimit": map[string]any{"nofile": "1:2"}},
+		VolumeMapping: []staging.VolumeMapping{{Source: "/srv/homes/{user_id}", Target: "/home/user"}},
+	}
+	if diff := cmp.Diff(wantGroup, c.broker.groups["students"]); diff != "" {
+		t.Errorf("group (-want +got):\n%s", diff)
+	}
+	c.want(exitOK, []string{"groups"}, "students", "10", "allow_audio=false allow_webcam=true max_sessions_per_user=2 keepalive_expiration=5m0s inject_ssh_keys=true run_config volume_mapping")
 	if got := c.broker.images["inline"].Jobspec; got != "job \"x\" { port = ${NOMAD_PORT_http} }\n" {
 		t.Errorf("inline jobspec %q", got)
 	}
-	if diff := cmp.Diff(staging.Zone{Name: "east", Datacenters: []string{"dc1"}, Namespace: "sessions"}, c.broker.zones["east"]); diff != "" {
+	if diff := cmp.Diff(staging.Zone{Name: "east", Datacenters: []string{"dc1"}, Namespace: "sessions"}.WithDefaults(), c.broker.zones["east"]); diff != "" {
 		t.Errorf("zone (-want +got):\n%s", diff)
 	}
-	wantConfig := staging.Config{Name: "demo-east", Zone: "east", Image: "demo", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour)}
+	wantConfig := staging.Config{
+		Name: "demo-east", Zone: "east", Image: "demo", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour),
+		Permissions: staging.Permissions{staging.AllowPrinting: true}, MaxUnavailable: "50%",
+		Schedule: []staging.Schedule{{Cron: "0 13 * * MON-FRI", TimeZone: "Europe/Berlin", Duration: staging.Duration(2 * time.Hour), DesiredSessions: 30}},
+	}
 	if diff := cmp.Diff(wantConfig, c.broker.configs["demo-east"]); diff != "" {
 		t.Errorf("staging config (-want +got):\n%s", diff)
 	}
@@ -122,6 +192,10 @@ func TestApplyNamesTheLine(t *testing.T) {
 		{"a fraction", "staging \"p\" {\n  zone = \"z\"\n  image = \"i\"\n  desired_sessions = 1.5\n}\n", []string{"r.hcl:4: "}},
 		{"below 0", "staging \"p\" {\n  zone = \"z\"\n  image = \"i\"\n  desired_sessions = -1\n}\n", []string{"r.hcl:4: ", "desired_sessions"}},
 		{"no duration", "staging \"p\" {\n  zone = \"z\"\n  image = \"i\"\n  desired_sessions = 1\n  expiration = \"a day\"\n}\n", []string{"r.hcl:5: ", "expiration"}},
+		{"a token in a shell's text", "image \"x\" {\n  jobspec = \"job\"\n  exec_config {\n    go {\n      cmd = [\"sh\", \"-c\", \"open {url}\"]\n    }\n  }\n}\n", []string{"r.hcl:5: ", "exec_config.go.cmd[2]"}},
+		{"an unknown permission", "group \"g\" {\n  priority = 1\n  permissions = { fly = true }\n}\n", []string{"r.hcl:3: ", "permissions.fly"}},
+		{"a run config that is no object", "group \"g\" {\n  priority = 1\n  run_config = [1]\n}\n", []string{"r.hcl:3: ", "run_config must be an object"}},
+		{"a schedule that is none", "staging \"s\" {\n  zone = \"z\"\n  image = \"i\"\n  desired_sessions = 1\n  schedule {\n    cron = \"soon\"\n    duration = \"2h\"\n    desired_sessions = 2\n  }\n}\n", []string{"r.hcl:6: ", "schedule[0].cron"}},
 		{"no name", "\nzone \"Ea_st\" {\n  datacenters = [\"dc1\"]\n}\n", []string{"r.hcl:2: ", "DNS label"}},
 		{"an empty list", "zone \"east\" {\n  datacenters = []\n}\n", []string{"r.hcl:2: ", "datacenters"}},
 		{"no such file", "image \"i\" {\n  jobspec = file(\"none.nomad.hcl\")\n}\n", []string{"r.hcl:2: ", "none.nomad.hcl"}},

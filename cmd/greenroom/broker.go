@@ -14,7 +14,6 @@ import (
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/internal/config"
-	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -69,7 +68,7 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	metrics := newMetrics()
 	b := broker.New(broker.Parts{
 		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health,
-		Hooks: hooks{hook.Runner{Exec: parts.fleet}}, Meter: newBrokerMeter(metrics), Log: log,
+		Hooks: hooks{parts}, Meter: newBrokerMeter(metrics), Log: log,
 	}, broker.Options{Limits: staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions}})
 	defer b.Close()
 
@@ -105,18 +104,6 @@ func followResources(ctx context.Context, parts *adapters, log *logrus.Entry) {
 		case <-time.After(pause):
 		}
 	}
-}
-
-// hooks fits the hook runner to what the broker asks.
-type hooks struct{ runner hook.Runner }
-
-// Run implements broker.Hooks.
-func (h hooks) Run(ctx context.Context, s staging.Session, x staging.Hook, vars map[string]string) error {
-	if x.Task == "" {
-		x.Task = s.Task
-	}
-	_, err := h.runner.Run(ctx, s, x, vars)
-	return err
 }
 
 // tokenOf is the bearer token from --token or GREENROOM_TOKEN.

@@ -33,6 +33,7 @@ type cannedBroker struct {
 	puts     []string
 	zones    map[string]staging.Zone
 	images   map[string]staging.Image
+	groups   map[string]staging.Group
 	configs  map[string]staging.Config
 	sessions []staging.Session
 	result   broker.LaunchResult
@@ -91,6 +92,12 @@ func (b *cannedBroker) PutImage(_ context.Context, i staging.Image) (bool, error
 	return store(b, b.images, "image", i.Name, i)
 }
 
+func (b *cannedBroker) Groups(context.Context) ([]staging.Group, error) { return values(b.groups), nil }
+
+func (b *cannedBroker) PutGroup(_ context.Context, g staging.Group) (bool, error) {
+	return store(b, b.groups, "group", g.Name, g)
+}
+
 func (b *cannedBroker) PutPool(_ context.Context, c staging.Config) (broker.Pool, bool, error) {
 	created, err := store(b, b.configs, "staging", c.Name, c)
 	return cannedPool(c), created, err
@@ -127,7 +134,7 @@ type cli struct {
 
 func newCLI(t *testing.T, token string) *cli {
 	b := &cannedBroker{
-		zones: map[string]staging.Zone{}, images: map[string]staging.Image{}, configs: map[string]staging.Config{},
+		zones: map[string]staging.Zone{}, images: map[string]staging.Image{}, groups: map[string]staging.Group{}, configs: map[string]staging.Config{},
 	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
@@ -193,7 +200,7 @@ func TestLaunchCommand(t *testing.T) {
 			Image: "demo", Zone: "east", User: staging.User{ID: "u-2", Name: "Bob, \"B\"\n$(id)"}, URL: "https://example.org",
 			Environment: map[string]string{"A": "1,2", "B": "x=y"},
 		},
-		IdempotencyKey: "k 1", Wait: 5 * time.Minute,
+		IdempotencyKey: "k 1", Wait: 5 * time.Minute, RequestHost: "127.0.0.1",
 	}
 	if diff := cmp.Diff(want, c.broker.asked); diff != "" {
 		t.Errorf("asked for (-want +got):\n%s", diff)

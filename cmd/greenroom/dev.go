@@ -150,9 +150,12 @@ func (d *dev) chooseDriver(ctx context.Context) error {
 
 // demoImage is the image "demo" for the driver.
 func (d *dev) demoImage(ctx context.Context) (staging.Image, error) {
-	image := staging.Image{Name: "demo", Variables: map[string]string{}}
-	assign := func(program string) *staging.Hook {
-		return &staging.Hook{Cmd: []string{program, "assign"}}
+	image := staging.Image{Name: "demo", Variables: map[string]string{}, ConnectURL: "http://{address}:{port_http}/"}
+	hooks := func(program string) staging.ExecConfig {
+		return staging.ExecConfig{
+			Assign: &staging.Hook{Cmd: []string{program, "assign"}},
+			Go:     &staging.Hook{Cmd: []string{program, "go"}},
+		}
 	}
 	switch d.driver {
 	case "docker":
@@ -161,14 +164,14 @@ func (d *dev) demoImage(ctx context.Context) (staging.Image, error) {
 			return image, err
 		}
 		image.Jobspec, image.Variables["image"] = jobspecs.DemoDocker, tag
-		image.ExecConfig.Assign = assign("/demo-session")
+		image.ExecConfig = hooks("/demo-session")
 	case "raw_exec":
 		binary, err := devcluster.DemoBinary(ctx)
 		if err != nil {
 			return image, err
 		}
 		image.Jobspec, image.Variables["command"] = jobspecs.DemoRawExec, binary
-		image.ExecConfig.Assign = assign(binary)
+		image.ExecConfig = hooks(binary)
 	default:
 		image.Jobspec = jobspecs.DemoMock
 	}
@@ -258,7 +261,11 @@ func (d *dev) pool(zone string) string { return "demo-" + zone }
 func (d *dev) setUp(ctx context.Context, image staging.Image) error {
 	var set resourceSet
 	for i, name := range zoneNames(d.zones) {
-		set.zones = append(set.zones, staging.Zone{Name: name, Datacenters: []string{fmt.Sprintf("dc%d", i+1)}})
+		set.zones = append(set.zones, staging.Zone{
+			Name: name, Datacenters: []string{fmt.Sprintf("dc%d", i+1)},
+			// Staged sessions are made before there is a request to take these from.
+			AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: strings.TrimPrefix(d.broker, "http://"),
+		})
 		set.configs = append(set.configs, staging.Config{
 			Name: d.pool(name), Zone: name, Image: image.Name, DesiredSessions: d.desired,
 			Expiration: staging.Duration(24 * time.Hour),

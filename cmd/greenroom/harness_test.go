@@ -20,6 +20,7 @@ import (
 
 	consulapi "github.com/hashicorp/consul/api"
 	nomadapi "github.com/hashicorp/nomad/api"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -253,6 +254,9 @@ func (d *devProcess) ask(t *testing.T, method, path string, body any, status int
 // launched is a launch's reply, as the issue that asked for the API has it.
 type launched struct {
 	ID, State, Origin, Zone, Image string
+	Staging, Revision, Reason      string
+	Token                          string
+	ConnectURL                     string `json:"connect_url"`
 	User                           staging.User
 	Address                        string
 	Ports                          map[string]int
@@ -322,6 +326,130 @@ func (d *devProcess) stage(t *testing.T, image staging.Image, desired int, chang
 		d.endAll(t, image.Name)
 	})
 	return c
+}
+
+// zone stores a zone on a datacenter that can stage, and deletes it when the
+// test ends.
+func (d *devProcess) zone(t *testing.T, name, datacenter string, change ...func(*staging.Zone)) staging.Zone {
+	t.Helper()
+	z := staging.Zone{Name: name, Datacenters: []string{datacenter}, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1"}
+	for _, f := range change {
+		f(&z)
+	}
+	d.ask(t, "PUT", "/v1/zones/"+name, z, 201, nil)
+	t.Cleanup(func() { d.ask(t, "DELETE", "/v1/zones/"+name, nil, 204, nil) })
+	return z
+}
+
+// group stores a group, and deletes it when the test ends.
+func (d *devProcess) group(t *testing.T, g staging.Group) {
+	t.Helper()
+	d.ask(t, "PUT", "/v1/groups/"+g.Name, g, 201, nil)
+	t.Cleanup(func() { d.ask(t, "DELETE", "/v1/groups/"+g.Name, nil, 204, nil) })
+}
+
+// store stores an image, and deletes it and its sessions when the test ends.
+func (d *devProcess) store(t *testing.T, image staging.Image) {
+	t.Helper()
+	d.ask(t, "PUT", "/v1/images/"+image.Name, image, 201, nil)
+	t.Cleanup(func() {
+		d.ask(t, "DELETE", "/v1/images/"+image.Name, nil, 204, nil)
+		d.endAll(t, image.Name)
+	})
+}
+
+// dockerImage is the demo in Docker under another name, healthy at once.
+func (d *devProcess) dockerImage(t *testing.T, name string) staging.Image {
+	t.Helper()
+	var image staging.Image
+	d.ask(t, "GET", "/v1/images/demo", nil, 200, &image)
+	if !strings.Contains(image.Jobspec, `"docker"`) {
+		t.Skip("no Docker daemon answers: what happens inside a container is not looked at")
+	}
+	image.Name = name
+	image.Variables["warmup"] = "0s"
+	return image
+}
+
+// inside runs a shell command in a session, as an administrator would, and
+// gives what it wrote.
+func (d *devProcess) inside(t *testing.T, session, command string) string {
+	t.Helper()
+	n := d.nomad(t)
+	allocs, _, err := n.Jobs().Allocations(session, true, nil)
+	must(t, err)
+	if len(allocs) == 0 {
+		t.Fatalf("session %s has no allocation", session)
+	}
+	alloc, _, err := n.Allocations().Info(allocs[0].ID, nil)
+	must(t, err)
+	var text string
+	// The Docker driver may cut the end off, so the end must be seen.
+	until(t, "a command ran inside "+session, func() (bool, string) {
+		var out buffer
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		// Its input stays open while it runs: an end of it would end the exec.
+		in, hold := io.Pipe()
+		defer hold.Close()
+		_, err := n.Allocations().Exec(ctx, alloc, "session", false,
+			[]string{"/bin/sh", "-c", command + "\necho the-end-of-it"}, in, &out, &out, nil, nil)
+		var whole bool
+		text, whole = strings.CutSuffix(strings.TrimSpace(out.String()), "the-end-of-it")
+		return whole, fmt.Sprint(err, " ", out.String())
+	})
+	return strings.TrimSpace(text)
+}
+
+// noted are the events of a type that Redis keeps, newest last.
+func (d *devProcess) noted(t *testing.T, kind staging.EventType) []map[string]any {
+	t.Helper()
+	address := strings.TrimPrefix(d.Redis, "redis://")
+	rdb := redis.NewClient(&redis.Options{Addr: address})
+	defer rdb.Close()
+	all, err := rdb.XRange(t.Context(), "greenroom:events", "-", "+").Result()
+	must(t, err)
+	var found []map[string]any
+	for _, m := range all {
+		if m.Values["type"] == string(kind) {
+			found = append(found, m.Values)
+		}
+	}
+	return found
+}
+
+// untilCondition waits until a pool carries a condition whose message holds a text.
+func (d *devProcess) untilCondition(t *testing.T, pool string, kind staging.ConditionType, text string) {
+	t.Helper()
+	until(t, fmt.Sprintf("%s says %s: %s", pool, kind, text), func() (bool, string) {
+		var s standing
+		d.ask(t, "GET", "/v1/staging/"+pool, nil, 200, &s)
+		for _, c := range s.Conditions {
+			if c.Type == kind && strings.Contains(c.Message, text) && !c.Since.IsZero() {
+				return true, ""
+			}
+		}
+		return false, fmt.Sprintf("%+v", s)
+	})
+}
+
+// session reads a session.
+func (d *devProcess) session(t *testing.T, id string) launched {
+	t.Helper()
+	var s launched
+	d.ask(t, "GET", "/v1/sessions/"+id, nil, 200, &s)
+	return s
+}
+
+// untilEnded waits until a session has ended, and gives why.
+func (d *devProcess) untilEnded(t *testing.T, id string) (reason string) {
+	t.Helper()
+	until(t, "session "+id+" ends", func() (bool, string) {
+		s := d.session(t, id)
+		reason = s.Reason
+		return s.State == "ended", s.State
+	})
+	return reason
 }
 
 // endAll ends an image's sessions and waits until Nomad runs none of them.

@@ -20,7 +20,7 @@ import (
 // launchFlags are the flags of greenroom launch.
 type launchFlags struct {
 	zone, user, userID, url string
-	environment             []string
+	environment, groups     []string
 	wait                    time.Duration
 	key                     string
 }
@@ -34,8 +34,8 @@ func newLaunchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "launch IMAGE --zone ZONE --user NAME",
 		Short: "Give a user a session of an image",
-		Long: `Give a user a session of an image: a staged one of the zone if one is ready, else
-one that is made on demand and waited for.
+		Long: `Give a user a session of an image: a staged one of the zone if one is ready, or of
+its alternate zones, else one that is made on demand and waited for.
 
 A session that is not up when --wait is over is printed all the same, with the
 state pending or starting; follow it with greenroom sessions show. A launch that
@@ -53,6 +53,7 @@ was begun goes on when this command is interrupted: repeat it with the same
 	fl.StringVar(&f.userID, "user-id", "", "what identifies the user (default: the name)")
 	fl.StringVar(&f.url, "url", "", "passed to the session, for example to open it")
 	fl.StringArrayVar(&f.environment, "env", nil, "a variable for the session, as KEY=VALUE; may be repeated")
+	fl.StringSliceVar(&f.groups, "group", nil, "a group of the user's; may be repeated")
 	fl.DurationVar(&f.wait, "wait", time.Minute, "how long to wait for a session made on demand")
 	fl.StringVar(&f.key, "idempotency-key", "", "repeats with the same key get the same session (default: a fresh one)")
 	for _, name := range []string{"zone", "user"} {
@@ -65,7 +66,7 @@ was begun goes on when this command is interrupted: repeat it with the same
 
 // request checks what the broker could not name as the flags that they are.
 func (f launchFlags) request(image string) (staging.Launch, error) {
-	l := staging.Launch{Image: image, Zone: f.zone, User: staging.User{ID: f.userID, Name: f.user}, URL: f.url}
+	l := staging.Launch{Image: image, Zone: f.zone, User: staging.User{ID: f.userID, Name: f.user}, URL: f.url, Groups: f.groups}
 	if l.User.ID == "" {
 		l.User.ID = f.user
 	}
@@ -106,7 +107,7 @@ func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), f.wait+launchGrace)
 	defer cancel()
 	r, err := c.CreateSessionWithResponse(ctx, &httpapi.CreateSessionParams{Wait: f.wait.String(), IdempotencyKey: f.key}, request)
-	if err := c.answered(r, err, http.StatusCreated, http.StatusAccepted); err != nil {
+	if err := c.answered(r, err, http.StatusOK, http.StatusCreated, http.StatusAccepted); err != nil {
 		var dial *net.OpError
 		if r == nil && (!errors.As(err, &dial) || dial.Op != "dial") {
 			// It was sent, and nobody knows what became of it.
@@ -117,17 +118,21 @@ func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 	if wantsJSON(cmd) {
 		return printBody(cmd, r.Body)
 	}
-	s := r.JSON201
-	if s == nil {
-		s = r.JSON202
+	for _, s := range []*httpapi.Launched{r.JSON200, r.JSON201, r.JSON202} {
+		if s != nil {
+			return printLaunched(cmd, *s)
+		}
 	}
-	return printLaunched(cmd, *s)
+	return errors.New("the broker's answer has no session in it")
 }
 
 func printLaunched(cmd *cobra.Command, s httpapi.Launched) error {
 	facts := sessionFacts(s.Session)
 	for _, a := range s.Attempts {
 		facts = append(facts, fact{"tried", attemptLine(a)})
+	}
+	if s.ConnectURL != "" {
+		facts = append(facts, fact{"connect", s.ConnectURL})
 	}
 	t := s.TimingsMs
 	facts = append(facts, fact{"took", fmt.Sprintf("%.1f ms (claim %.1f, fence %.1f, hook %.1f)", t.Total, t.Claim, t.Fence, t.Hook)})

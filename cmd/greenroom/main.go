@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	// A container image may have no time zones of its own; schedules need them.
+	_ "time/tzdata"
 )
 
 func main() {

@@ -19,29 +19,39 @@ func newMetrics() *prometheus.Registry {
 
 // brokerMeter counts launches.
 type brokerMeter struct {
-	attempts *prometheus.CounterVec
-	launches *prometheus.HistogramVec
+	attempts   *prometheus.CounterVec
+	violations *prometheus.CounterVec
+	launches   *prometheus.HistogramVec
 }
 
 func newBrokerMeter(r *prometheus.Registry) *brokerMeter {
 	m := &brokerMeter{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "greenroom_launch_attempts_total",
-			Help: "Steps of launches that were tried, by step (staged, on_demand) and outcome.",
+			Help: "Steps of launches that were tried, by step (existing, staged, on_demand) and outcome.",
 		}, []string{"step", "outcome"}),
+		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "greenroom_violations_total",
+			Help: "Launches with a setting that no staged session can honour, by setting and kind (image, group, permission).",
+		}, []string{"setting", "kind"}),
 		launches: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "greenroom_launch_duration_seconds",
 			Help:    "Time from a launch's arrival to its assigned session, by the session's origin.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 17),
 		}, []string{"origin"}),
 	}
-	r.MustRegister(m.attempts, m.launches)
+	r.MustRegister(m.attempts, m.violations, m.launches)
 	return m
 }
 
 // Attempt implements broker.Meter.
 func (m *brokerMeter) Attempt(step staging.Step, outcome staging.Outcome) {
 	m.attempts.WithLabelValues(string(step), string(outcome)).Inc()
+}
+
+// Violation implements broker.Meter.
+func (m *brokerMeter) Violation(v staging.Violation) {
+	m.violations.WithLabelValues(v.Setting, v.Kind).Inc()
 }
 
 // Launched implements broker.Meter.

@@ -14,15 +14,16 @@ import (
 type resourceSet struct {
 	zones   []staging.Zone
 	images  []staging.Image
+	groups  []staging.Group
 	configs []staging.Config
 }
 
 // stored is what the broker has, each resource as its JSON by its name.
-type stored struct{ zones, images, configs map[string]string }
+type stored struct{ zones, images, groups, configs map[string]string }
 
 // stored reads what the broker has.
 func (c *client) stored(ctx context.Context) (stored, error) {
-	s := stored{zones: map[string]string{}, images: map[string]string{}, configs: map[string]string{}}
+	s := stored{zones: map[string]string{}, images: map[string]string{}, groups: map[string]string{}, configs: map[string]string{}}
 	ctx, cancel := brief(ctx)
 	defer cancel()
 	zones, err := c.ListZonesWithResponse(ctx)
@@ -39,6 +40,13 @@ func (c *client) stored(ctx context.Context) (stored, error) {
 	for _, i := range images.JSON200.Items {
 		s.images[i.Name] = asText(i)
 	}
+	groups, err := c.ListGroupsWithResponse(ctx)
+	if err := c.answered(groups, err, http.StatusOK); err != nil {
+		return s, err
+	}
+	for _, g := range groups.JSON200.Items {
+		s.groups[g.Name] = asText(g)
+	}
 	pools, err := c.pools(ctx)
 	if err != nil {
 		return s, err
@@ -46,6 +54,7 @@ func (c *client) stored(ctx context.Context) (stored, error) {
 	for _, p := range pools {
 		s.configs[p.Name] = asText(staging.Config{
 			Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
+			Permissions: p.Permissions, MaxUnavailable: p.MaxUnavailable, Schedule: p.Schedule,
 		})
 	}
 	return s, nil
@@ -55,7 +64,7 @@ func (c *client) stored(ctx context.Context) (stored, error) {
 func asText(resource any) string {
 	b, err := json.Marshal(resource)
 	if err != nil {
-		panic("greenroom: resources are strings and numbers and always marshal: " + err.Error())
+		panic("greenroom: what came from JSON or HCL always marshals: " + err.Error())
 	}
 	return string(b)
 }
@@ -102,6 +111,14 @@ func (s resourceSet) apply(ctx context.Context, c *client, there stored, report 
 	for _, i := range s.images {
 		if err := one(ctx, blockImage, i.Name, there.images[i.Name], i, report, func(ctx context.Context) (int, error) {
 			r, err := c.PutImageWithResponse(ctx, i.Name, i)
+			return c.status(r, err)
+		}); err != nil {
+			return err
+		}
+	}
+	for _, g := range s.groups {
+		if err := one(ctx, blockGroup, g.Name, there.groups[g.Name], g, report, func(ctx context.Context) (int, error) {
+			r, err := c.PutGroupWithResponse(ctx, g.Name, g)
 			return c.status(r, err)
 		}); err != nil {
 			return err

@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
-	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -27,50 +26,6 @@ type filesError struct{ findings []string }
 func (e *filesError) Error() string {
 	return "nothing was applied, these files are not valid:\n  " + strings.Join(e.findings, "\n  ")
 }
-
-// The blocks of a resource file.
-const (
-	blockZone    = "zone"
-	blockImage   = "image"
-	blockStaging = "staging"
-)
-
-var fileSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
-	{Type: blockZone, LabelNames: []string{"name"}},
-	{Type: blockImage, LabelNames: []string{"name"}},
-	{Type: blockStaging, LabelNames: []string{"name"}},
-}}
-
-// What is inside the blocks.
-type (
-	zoneBlock struct {
-		Region      string   `hcl:"region,optional"`
-		Datacenters []string `hcl:"datacenters"`
-		NodePool    string   `hcl:"node_pool,optional"`
-		Namespace   string   `hcl:"namespace,optional"`
-	}
-	imageBlock struct {
-		Jobspec    string            `hcl:"jobspec"`
-		Variables  map[string]string `hcl:"variables,optional"`
-		ExecConfig *execConfigBlock  `hcl:"exec_config,block"`
-	}
-	execConfigBlock struct {
-		Assign *hookBlock `hcl:"assign,block"`
-	}
-	hookBlock struct {
-		Task        string            `hcl:"task,optional"`
-		Cmd         []string          `hcl:"cmd"`
-		Environment map[string]string `hcl:"environment,optional"`
-		Workdir     string            `hcl:"workdir,optional"`
-		Timeout     string            `hcl:"timeout,optional"`
-	}
-	stagingBlock struct {
-		Zone            string `hcl:"zone"`
-		Image           string `hcl:"image"`
-		DesiredSessions int    `hcl:"desired_sessions"`
-		Expiration      string `hcl:"expiration,optional"`
-	}
-)
 
 // resourceFiles gathers what a set of files declares.
 type resourceFiles struct {
@@ -203,42 +158,7 @@ func (f *resourceFiles) add(block *hcl.Block, eval *hcl.EvalContext) {
 		return
 	}
 	f.declared[id], f.blocks[id] = block.DefRange, block
-	var err error
-	switch block.Type {
-	case blockZone:
-		var b zoneBlock
-		if f.decode(block, eval, &b) {
-			z := staging.Zone{Name: name, Region: b.Region, Datacenters: b.Datacenters, NodePool: b.NodePool, Namespace: b.Namespace}
-			f.set.zones = append(f.set.zones, z)
-			err = z.Validate()
-		}
-	case blockImage:
-		var b imageBlock
-		if f.decode(block, eval, &b) {
-			i := staging.Image{Name: name, Jobspec: b.Jobspec, Variables: b.Variables}
-			if b.ExecConfig != nil && b.ExecConfig.Assign != nil {
-				h := b.ExecConfig.Assign
-				i.ExecConfig.Assign = &staging.Hook{
-					Task: h.Task, Cmd: h.Cmd, Environment: h.Environment, Workdir: h.Workdir,
-					Timeout: f.duration(block, "exec_config.assign.timeout", h.Timeout),
-				}
-			}
-			f.set.images = append(f.set.images, i)
-			err = i.Validate()
-		}
-	case blockStaging:
-		var b stagingBlock
-		if f.decode(block, eval, &b) {
-			c := staging.Config{
-				Name: name, Zone: b.Zone, Image: b.Image, DesiredSessions: b.DesiredSessions,
-				Expiration: f.duration(block, "expiration", b.Expiration),
-			}
-			f.set.configs = append(f.set.configs, c)
-			// How many sessions are too many is for the broker to say.
-			err = c.Validate(staging.Limits{MaxDesiredSessions: math.MaxInt32})
-		}
-	}
-	f.invalid(block, err)
+	f.invalid(block, f.resource(block, name, eval))
 }
 
 func (f *resourceFiles) decode(block *hcl.Block, eval *hcl.EvalContext, into any) bool {
@@ -297,15 +217,22 @@ func rangeOf(block *hcl.Block, field string) hcl.Range {
 		if !ok {
 			return at
 		}
-		part, _, _ = strings.Cut(part, "[")
+		part, index, _ := strings.Cut(part, "[")
+		nth, _ := strconv.Atoi(strings.TrimSuffix(index, "]"))
 		if a, found := body.Attributes[part]; found {
 			return a.SrcRange
 		}
-		i := slices.IndexFunc(body.Blocks, func(b *hclsyntax.Block) bool { return b.Type == part })
-		if i < 0 {
+		var inner []*hclsyntax.Block
+		for _, b := range body.Blocks {
+			// The API's list of volume_mappings is a block volume_mapping for each.
+			if b.Type == part || b.Type+"s" == part {
+				inner = append(inner, b)
+			}
+		}
+		if nth >= len(inner) {
 			return at
 		}
-		at, body = body.Blocks[i].DefRange(), body.Blocks[i].Body
+		at, body = inner[nth].DefRange(), inner[nth].Body
 	}
 	return at
 }

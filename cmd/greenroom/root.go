@@ -15,6 +15,7 @@ var subcommands = []func() *cobra.Command{
 	newLaunchCommand,
 	newSessionsCommand,
 	newStagingCommand,
+	newGroupsCommand,
 }
 
 const (

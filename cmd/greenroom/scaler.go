@@ -62,7 +62,7 @@ func runScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	var s *scaler.Scaler
 	meter := newScalerMeter(metrics, func() bool { return s.InSync() })
 	s = scaler.New(scaler.Parts{
-		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health, Meter: meter, Log: log,
+		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{parts}, Meter: meter, Log: log,
 	}, scaler.Options{})
 
 	mux := http.NewServeMux()

@@ -1,6 +1,7 @@
 # What a scaler does in Consul: it reads zones, images and staging configs, and
-# decides the fate of each session that it retires.
-key_prefix "greenroom/" {
+# decides the fate of each session that it retires. The brokers' secrets, which
+# are under greenroom/secrets/, are not for it.
+key_prefix "greenroom/resources/" {
   policy = "read"
 }
 key_prefix "greenroom/fates/" {

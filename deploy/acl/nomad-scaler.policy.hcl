@@ -7,7 +7,18 @@ namespace "default" {
     "submit-job", # parse jobspecs; register sessions, stop and purge them
     "list-jobs",  # the full list, at start and after a gap in the events
     "read-job",   # jobs, evaluations, allocations and their event stream
+    "alloc-exec", # run the first_launch hook inside a session
+
+    # Sessions of the raw_exec driver run as the node's own processes, so an exec
+    # in one is an exec on the node. Only for those who have such images with a
+    # first_launch hook:
+    # "alloc-node-exec",
   ]
+}
+
+# A session's node: the hook is sent to it directly, not through a server.
+node {
+  policy = "read"
 }
 
 # The scaler listens to one event stream for all namespaces, which Nomad refuses

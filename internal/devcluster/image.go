@@ -126,8 +126,15 @@ func demoLayer(binary string) ([]byte, error) {
 	for _, file := range []struct {
 		name    string
 		content []byte
-	}{{DemoBinaryName, session}, {"bin/busybox", shell}} {
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: file.name, Mode: 0o755, Size: int64(len(file.content))}); err != nil {
+		mode    int64
+	}{
+		{DemoBinaryName, session, 0o755},
+		{"bin/busybox", shell, 0o755},
+		// A user for hooks that are not to run as root.
+		{"etc/passwd", []byte("root:x:0:0:root:/tmp:/bin/sh\ndemo:x:1000:1000:demo:/tmp:/bin/sh\n"), 0o644},
+		{"etc/group", []byte("root:x:0:\ndemo:x:1000:\n"), 0o644},
+	} {
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: file.name, Mode: file.mode, Size: int64(len(file.content))}); err != nil {
 			return nil, err
 		}
 		if _, err := w.Write(file.content); err != nil {
@@ -135,7 +142,9 @@ func demoLayer(binary string) ([]byte, error) {
 		}
 	}
 	// Enough to look around in: busybox is whatever it is called.
-	for _, applet := range []string{"sh", "cat", "echo", "env", "kill", "ls", "ps", "sleep", "touch", "wget"} {
+	for _, applet := range []string{
+		"sh", "cat", "echo", "env", "grep", "hostname", "id", "kill", "ls", "mkdir", "mv", "ps", "rm", "sleep", "su", "tail", "touch", "tr", "wget",
+	} {
 		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + applet, Linkname: "busybox", Mode: 0o777}); err != nil {
 			return nil, err
 		}

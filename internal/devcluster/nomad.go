@@ -135,6 +135,7 @@ plugin "docker" {
       image = false
       dangling_containers { enabled = false }
     }
+    volumes { enabled = true }
     allow_caps = ["all"]
   }
 }

@@ -4,15 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // NotStartedError: no byte of the hook was handed over. The session has not
 // seen its user and is as it was.
-type NotStartedError struct{ Cause error }
+type NotStartedError struct {
+	Hook  staging.HookName
+	Cause error
+}
 
 // Error implements error.
 func (e *NotStartedError) Error() string {
-	return fmt.Sprintf("the assign hook was not started: %v", e.Cause)
+	return fmt.Sprintf("the %s hook was not started: %v", e.Hook, e.Cause)
 }
 
 // Unwrap gives the cause.
@@ -20,6 +25,7 @@ func (e *NotStartedError) Unwrap() error { return e.Cause }
 
 // FailedError: the hook ran to its end and its exit code was not 0.
 type FailedError struct {
+	Hook     staging.HookName
 	ExitCode int
 	// LastLine is the last line that it wrote to stderr, or else to stdout; it may be "".
 	LastLine string
@@ -28,23 +34,45 @@ type FailedError struct {
 // Error implements error.
 func (e *FailedError) Error() string {
 	if e.LastLine == "" {
-		return fmt.Sprintf("the assign hook failed with exit code %d", e.ExitCode)
+		return fmt.Sprintf("the %s hook failed with exit code %d", e.Hook, e.ExitCode)
 	}
-	return fmt.Sprintf("the assign hook failed with exit code %d: %s", e.ExitCode, e.LastLine)
+	return fmt.Sprintf("the %s hook failed with exit code %d: %s", e.Hook, e.ExitCode, e.LastLine)
 }
 
 // UnknownError: some of the hook was handed over and its exit code never came
 // back, because its time was up or the connection was lost. It may have run,
 // may still be running, or may never have begun.
-type UnknownError struct{ Cause error }
+type UnknownError struct {
+	Hook  staging.HookName
+	Cause error
+}
 
 // Error implements error.
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("the assign hook's outcome is not known: %v", e.Cause)
+	return fmt.Sprintf("the %s hook's outcome is not known: %v", e.Hook, e.Cause)
 }
 
 // Unwrap gives the cause.
 func (e *UnknownError) Unwrap() error { return e.Cause }
+
+// Report puts a run that failed into one *staging.HookError, for events and
+// conditions; nil for one that did not.
+func Report(name staging.HookName, r Result, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := &staging.HookError{Hook: name, ExitCode: -1, Stdout: r.Stdout, Stderr: r.Stderr, Cause: err}
+	var notStarted *NotStartedError
+	var invalid *staging.InvalidError
+	var failed *FailedError
+	switch {
+	case errors.As(err, &notStarted), errors.As(err, &invalid):
+		e.Untouched = true
+	case errors.As(err, &failed):
+		e.ExitCode = failed.ExitCode
+	}
+	return e
+}
 
 // errNoProof: see ExitSuccess.
 var errNoProof = errors.New("exit code 0 was reported, which the hook's script never gives")

@@ -18,7 +18,7 @@ type Execer interface {
 		stdin io.Reader, stdout, stderr io.Writer) (exitCode int, err error)
 }
 
-// Runner runs assign hooks. The zero value of all but Exec is ready for use,
+// Runner runs hooks. The zero value of all but Exec is ready for use,
 // and one Runner serves any number of hooks at once.
 type Runner struct {
 	Exec Execer
@@ -54,8 +54,8 @@ const maxArming = 10
 // The error is nil, or a *staging.InvalidError (it cannot be written as a
 // script) or *NotStartedError, after both of which the session is unused; or a
 // *FailedError or *UnknownError, after which it is not.
-func (r Runner) Run(ctx context.Context, session staging.Session, h staging.Hook, vars map[string]string) (Result, error) {
-	script, err := Script(h, vars)
+func (r Runner) Run(ctx context.Context, session staging.Session, name staging.HookName, h staging.Hook, in Input) (Result, error) {
+	script, err := Script(name, h, in)
 	if err != nil {
 		return Result{}, err
 	}
@@ -63,21 +63,21 @@ func (r Runner) Run(ctx context.Context, session staging.Session, h staging.Hook
 	defer cancel()
 	start := time.Now()
 	for arming := 1; ; arming++ {
-		result, fed, err := r.once(ctx, session, h.Task, script)
+		result, fed, err := r.try(ctx, session, h.Task, script)
 		result.Duration, result.Armings = time.Since(start), arming
 		if !fed && err == nil && result.ExitCode == 0 && arming < maxArming && pause(ctx) {
 			continue
 		}
-		if err = verdict(result, fed, err); err == nil {
+		if err = verdict(name, result, fed, err); err == nil {
 			result.ExitCode = 0
 		}
 		return result, err
 	}
 }
 
-// once asks for one shell and hands it the script when it is there; fed is
+// try asks for one shell and hands it the script when it is there; fed is
 // whether any of the script was taken.
-func (r Runner) once(ctx context.Context, session staging.Session, task string, script []byte) (result Result, fed bool, err error) {
+func (r Runner) try(ctx context.Context, session staging.Session, task string, script []byte) (result Result, fed bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// Nobody but this shell may be able to say it, the command least of all.
@@ -98,20 +98,20 @@ func (r Runner) once(ctx context.Context, session staging.Session, task string, 
 	return Result{ExitCode: code, Stdout: stdout.String(), Stderr: stderr.String()}, fed, err
 }
 
-func verdict(r Result, fed bool, err error) error {
+func verdict(name staging.HookName, r Result, fed bool, err error) error {
 	switch {
 	case err != nil && !fed:
-		return &NotStartedError{Cause: err}
+		return &NotStartedError{Hook: name, Cause: err}
 	case !fed:
-		return &NotStartedError{Cause: fmt.Errorf("the session's /bin/sh ended with exit code %d before it said a word: %s", r.ExitCode, lastLine(r))}
+		return &NotStartedError{Hook: name, Cause: fmt.Errorf("the session's /bin/sh ended with exit code %d before it said a word: %s", r.ExitCode, lastLine(r))}
 	case err != nil:
-		return &UnknownError{Cause: err}
+		return &UnknownError{Hook: name, Cause: err}
 	case r.ExitCode == ExitSuccess:
 		return nil
 	case r.ExitCode == 0:
-		return &UnknownError{Cause: errNoProof}
+		return &UnknownError{Hook: name, Cause: errNoProof}
 	}
-	return &FailedError{ExitCode: r.ExitCode, LastLine: lastLine(r)}
+	return &FailedError{Hook: name, ExitCode: r.ExitCode, LastLine: lastLine(r)}
 }
 
 // pause waits a moment before the next shell, and reports whether there is

@@ -45,7 +45,7 @@ func TestRunSucceeds(t *testing.T) {
 	})}
 	secret := "it's $(secret)"
 	h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf %s "$GREENROOM_USER_NAME"; echo warn >&2`}}
-	result, err := r.Run(t.Context(), staging.Session{}, h, map[string]string{"GREENROOM_USER_NAME": secret})
+	result, err := r.Run(t.Context(), staging.Session{}, staging.HookAssign, h, hook.Input{Variables: map[string]string{"GREENROOM_USER_NAME": secret}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestRunTellsHowFarItGot(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := hook.Runner{Exec: tt.exec}.Run(t.Context(), staging.Session{}, tt.hook, nil)
+			_, err := hook.Runner{Exec: tt.exec}.Run(t.Context(), staging.Session{}, staging.HookAssign, tt.hook, hook.Input{})
 			if !tt.want(err) {
 				t.Fatalf("got %T: %v", err, err)
 			}
@@ -192,7 +192,7 @@ func TestAnotherShellIsAskedFor(t *testing.T) {
 		}
 		return local(ctx, cmd, stdin, stdout, stderr)
 	})}
-	result, err := r.Run(t.Context(), staging.Session{}, staging.Hook{Cmd: []string{"/bin/sh", "-c", "echo done"}}, nil)
+	result, err := r.Run(t.Context(), staging.Session{}, staging.HookAssign, staging.Hook{Cmd: []string{"/bin/sh", "-c", "echo done"}}, hook.Input{})
 	if err != nil || asked != 3 || result.Armings != 3 || result.Stdout != "done\n" {
 		t.Fatalf("%+v, %v", result, err)
 	}
@@ -211,7 +211,7 @@ func TestFarewellEndsTheWait(t *testing.T) {
 		return -2, ctx.Err()
 	})}
 	h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf 'no newline'; env | grep -i farewell; true`}}
-	result, err := r.Run(t.Context(), staging.Session{}, h, nil)
+	result, err := r.Run(t.Context(), staging.Session{}, staging.HookAssign, h, hook.Input{})
 	if err != nil || result.Stdout != "no newline" || result.ExitCode != 0 {
 		t.Fatalf("%+v, %v", result, err)
 	}
@@ -225,7 +225,7 @@ func TestNothingIsFedAfterTheVerdict(t *testing.T) {
 		late = stdin
 		return -2, errors.New("gave up while connecting")
 	})}
-	_, err := r.Run(t.Context(), staging.Session{}, staging.Hook{Cmd: []string{"true"}}, nil)
+	_, err := r.Run(t.Context(), staging.Session{}, staging.HookAssign, staging.Hook{Cmd: []string{"true"}}, hook.Input{})
 	var notStarted *hook.NotStartedError
 	if !errors.As(err, &notStarted) {
 		t.Fatalf("got %v", err)
@@ -237,7 +237,7 @@ func TestNothingIsFedAfterTheVerdict(t *testing.T) {
 
 func TestOutputIsBounded(t *testing.T) {
 	h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `i=0; while [ $i -lt 3000 ]; do echo "line $i"; i=$((i+1)); done; exit 1`}}
-	result, err := hook.Runner{Exec: execFunc(local)}.Run(t.Context(), staging.Session{}, h, nil)
+	result, err := hook.Runner{Exec: execFunc(local)}.Run(t.Context(), staging.Session{}, staging.HookAssign, h, hook.Input{})
 	var failed *hook.FailedError
 	if !errors.As(err, &failed) || failed.LastLine != "line 2999" {
 		t.Fatalf("got %v", err)

@@ -65,15 +65,17 @@ func roundTrip(t interface {
 ) {
 	t.Helper()
 	h := staging.Hook{
-		Cmd:         []string{"/bin/sh", "-c", `printf '%s|%s|%s.' "$GREENROOM_USER_NAME" "$1" "$(cat)"`, "sh", value},
-		Environment: map[string]string{"GREENROOM_USER_NAME": "the hook's, which loses"},
+		Cmd:         []string{"/bin/sh", "-c", `printf '%s|%s|%s|%s.' "$GREENROOM_USER_NAME" "$1" "$TOKEN" "$(cat)"`, "sh", "{username}"},
+		Environment: map[string]string{"GREENROOM_USER_NAME": "the hook's, which loses", "TOKEN": "{username}"},
 	}
-	script, err := hook.Script(h, map[string]string{"GREENROOM_USER_NAME": value})
+	script, err := hook.Script(staging.HookAssign, h, hook.Input{
+		Variables: map[string]string{"GREENROOM_USER_NAME": value}, Tokens: map[staging.Token]string{staging.TokenUsername: value},
+	})
 	if err != nil {
 		t.Fatalf("Script(%q): %v", value, err)
 	}
 	stdout, stderr, code := run(t, shell, script)
-	if want := value + "|" + value + "|."; stdout != want || code != hook.ExitSuccess || stderr != "" {
+	if want := value + "|" + value + "|" + value + "|."; stdout != want || code != hook.ExitSuccess || stderr != "" {
 		t.Fatalf("%q came out as %q, exit code %d, stderr %q", value, stdout, code, stderr)
 	}
 }
@@ -99,7 +101,7 @@ func TestScriptCarriesAnythingProperty(t *testing.T) {
 			rapid.Check(t, func(r *rapid.T) {
 				v := value.Draw(r, "value")
 				h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf '%s|%s.' "$K" "$1"`, "sh", v}}
-				script, err := hook.Script(h, map[string]string{"K": v})
+				script, err := hook.Script(staging.HookAssign, h, hook.Input{Variables: map[string]string{"K": v}})
 				if err != nil {
 					r.Fatal(err)
 				}
@@ -135,7 +137,7 @@ func TestScriptIsDeterministicAndOrdered(t *testing.T) {
 	want := "{\ncd '/srv/a b' || exit 126\nexport A='hook'\nexport B='launch'\nexport C='1'\n( exec '/opt/assign' 'it'\\''s' ) </dev/null\n" +
 		"greenroom_status=$?\ncase $greenroom_status in\n0) [ -z \"$greenroom_farewell\" ] || echo \"$greenroom_farewell\"; exit 86 ;;\n86) exit 87 ;;\nesac\nexit $greenroom_status\n}\n"
 	for range 20 {
-		script, err := hook.Script(h, map[string]string{"C": "1", "B": "launch"})
+		script, err := hook.Script(staging.HookAssign, h, hook.Input{Variables: map[string]string{"C": "1", "B": "launch"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +172,7 @@ func TestScriptExitCodes(t *testing.T) {
 	for name, shell := range shells(t) {
 		for _, tt := range tests {
 			t.Run(name+"/"+tt.name, func(t *testing.T) {
-				script, err := hook.Script(tt.hook, nil)
+				script, err := hook.Script(staging.HookAssign, tt.hook, hook.Input{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -186,7 +188,7 @@ func TestScriptExitCodes(t *testing.T) {
 // a whole or not at all.
 func TestCutScriptRunsNothing(t *testing.T) {
 	h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `echo ran "$@"`, "sh", "one", "two"}, Workdir: "/", Environment: map[string]string{"K": "v"}}
-	script, err := hook.Script(h, map[string]string{"L": "w x"})
+	script, err := hook.Script(staging.HookAssign, h, hook.Input{Variables: map[string]string{"L": "w x"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +222,7 @@ func TestScriptRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := hook.Script(tt.hook, tt.vars)
+			_, err := hook.Script(staging.HookAssign, tt.hook, hook.Input{Variables: tt.vars})
 			var invalid *staging.InvalidError
 			if !errors.As(err, &invalid) || len(invalid.Fields) != 1 || invalid.Fields[0].Field != tt.field {
 				t.Fatalf("got %v, want a refusal of %s", err, tt.field)

@@ -121,7 +121,7 @@ func TestHookThroughNomad(t *testing.T) {
 			run := func(h staging.Hook, task string) (hook.Result, error) {
 				s := s
 				s.Task = task
-				return hook.Runner{Exec: r}.Run(patient(t), s, h, map[string]string{"GREENROOM_USER_NAME": name})
+				return hook.Runner{Exec: r}.Run(patient(t), s, staging.HookAssign, h, hook.Input{Variables: map[string]string{"GREENROOM_USER_NAME": name}})
 			}
 			result, err := run(staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf '%s' "$GREENROOM_USER_NAME" > "$NOMAD_TASK_DIR/greeted"`}}, "")
 			if err != nil {
@@ -149,7 +149,7 @@ func TestHookThroughNomad(t *testing.T) {
 			gone := s
 			gone.Task = "app"
 			gone.AllocID = "00000000-0000-0000-0000-000000000000"
-			_, err = hook.Runner{Exec: r}.Run(patient(t), gone, staging.Hook{Cmd: []string{"true"}}, nil)
+			_, err = hook.Runner{Exec: r}.Run(patient(t), gone, staging.HookAssign, staging.Hook{Cmd: []string{"true"}}, hook.Input{})
 			// Nomad accepts the connection before it looks for the allocation. So
 			// some of the script may be on its way by then, or not: both are told.
 			var notStarted *hook.NotStartedError

@@ -52,6 +52,7 @@ type allocView struct {
 	id, nodeID      string
 	desired, client string
 	description     string
+	stopped         string // why Nomad wanted it stopped
 	resources       *nomadapi.AllocatedResources
 	tasks           map[string]*nomadapi.TaskState
 	createTime      int64
@@ -60,14 +61,14 @@ type allocView struct {
 func stubView(a *nomadapi.AllocationListStub) allocView {
 	return allocView{
 		id: a.ID, nodeID: a.NodeID, desired: a.DesiredStatus, client: a.ClientStatus,
-		description: a.ClientDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
+		description: a.ClientDescription, stopped: a.DesiredDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
 	}
 }
 
 func fullView(a *nomadapi.Allocation) allocView {
 	return allocView{
 		id: a.ID, nodeID: a.NodeID, desired: a.DesiredStatus, client: a.ClientStatus,
-		description: a.ClientDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
+		description: a.ClientDescription, stopped: a.DesiredDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
 	}
 }
 
@@ -81,6 +82,9 @@ func allocFacts(a allocView) *staging.AllocFacts {
 		facts.Over = true
 	}
 	facts.Failure = failure(a, facts.Over)
+	if facts.Over && facts.Failure == nil {
+		facts.Reason = or(a.stopped, a.description)
+	}
 	return facts
 }
 

@@ -30,12 +30,14 @@ const (
 const providerConsul = "consul"
 
 // Fit makes a session's job of its image's template, which it takes over and
-// changes: give it a copy. It is pure. The template must have passed Check;
-// env is added to every main task, its values kept from Nomad's interpolation.
-func Fit(job *nomadapi.Job, s staging.Session, z staging.Zone, env map[string]string) *nomadapi.Job {
+// changes: give it a copy. It is pure. The template must have passed Check, and
+// the spec misfits.
+func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
+	s, z := spec.Session, spec.Zone
 	g := job.TaskGroups[0]
+	main := mainTasks(g)[0]
 	if s.Task == "" {
-		s.Task = mainTasks(g)[0].Name
+		s.Task = main.Name
 	}
 	job.ID, job.Name = &s.ID, &s.ID
 	job.Type = ptr(nomadapi.JobTypeBatch)
@@ -62,8 +64,9 @@ func Fit(job *nomadapi.Job, s staging.Session, z staging.Zone, env map[string]st
 		t.Meta = ownMeta(t.Meta, nil)
 	}
 	for _, t := range mainTasks(g) {
-		t.Env = taskEnv(t.Env, s, env)
+		t.Env = taskEnv(t.Env, s, spec.Environment)
 	}
+	fitConfig(main, spec)
 	fitService(g, s)
 	return job
 }

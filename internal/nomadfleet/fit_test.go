@@ -2,6 +2,8 @@ package nomadfleet
 
 import (
 	"encoding/json"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +42,12 @@ func TestFit(t *testing.T) {
 	created := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	s := staging.Session{ID: "gr-1", Origin: staging.Staged, Zone: "eu", Image: "app", Staging: "app-eu", Revision: "r1", CreatedAt: created}
 	z := staging.Zone{Name: "eu", Region: "europe", Datacenters: []string{"dc1", "dc2"}, NodePool: "gpu", Namespace: "prod"}
-	job := Fit(template(), s, z, map[string]string{"K": "launch ${node.datacenter}"})
+	job := Fit(template(), staging.Spec{
+		Session: s, Zone: z, Environment: map[string]string{"K": "launch ${node.datacenter}"},
+		RunConfig: map[string]any{"hostname": "h", "volumes": []any{"/o:/o"}},
+		Volumes:   []staging.VolumeMapping{{Source: "/srv/${x}", Target: "/data", ReadOnly: true}, {Source: "/a", Target: "/b"}},
+		SSHKeys:   []string{"ssh-rsa AAAA me", "ssh-rsa BBBB"},
+	})
 
 	g := job.TaskGroups[0]
 	equal := func(what string, want, got any) {
@@ -69,13 +76,18 @@ func TestFit(t *testing.T) {
 	}
 	own := map[string]string{"GREENROOM_SESSION_ID": "gr-1", "GREENROOM_IMAGE": "app", "GREENROOM_ZONE": "eu", "K": "launch ${NOMAD_META_greenroom_dollar}{node.datacenter}"}
 	equal("env of a second main task", own, g.Tasks[2].Env)
-	own["PORT"] = "${NOMAD_PORT_http}"
+	own["PORT"], own["GREENROOM_SSH_AUTHORIZED_KEYS"] = "${NOMAD_PORT_http}", "${NOMAD_SECRETS_DIR}/ssh/authorized_keys"
 	equal("env of the main task", own, g.Tasks[1].Env)
 	equal("env of the init task", 0, len(g.Tasks[0].Env))
+	equal("config of the main task", map[string]any{
+		"hostname": "h", "volumes": []any{"/o:/o", "/srv/${NOMAD_META_greenroom_dollar}{x}:/data:ro", "/a:/b"},
+	}, g.Tasks[1].Config)
+	equal("config of another", 0, len(g.Tasks[2].Config))
+	equal("keys", "secrets/ssh/authorized_keys ssh-rsa AAAA me\nssh-rsa BBBB\n", *g.Tasks[1].Templates[0].DestPath+" "+*g.Tasks[1].Templates[0].EmbeddedTmpl)
 	equal("service", &nomadapi.Service{
 		Name: "greenroom-pool-app-eu", Provider: "consul", PortLabel: "http",
-		Tags:   []string{"own", "greenroom", "zone=eu", "image=app", "origin=staged"},
-		Meta:   map[string]string{"k": "v", metaSession: "gr-1", metaZone: "eu", metaImage: "app", metaStaging: "app-eu", metaOrigin: "staged"},
+		Tags:   []string{"own", "greenroom", "zone=eu", "image=app", "origin=staged", "state=unassigned"},
+		Meta:   map[string]string{"k": "v", metaSession: "gr-1", metaZone: "eu", metaImage: "app", metaStaging: "app-eu", metaOrigin: "staged", metaState: "unassigned"},
 		Checks: []nomadapi.ServiceCheck{{Type: "http", Path: "/health"}},
 	}, g.Services[0])
 }
@@ -87,10 +99,18 @@ func TestFitOnDemandAndWithoutService(t *testing.T) {
 		t.Fatal(p)
 	}
 	s := staging.Session{ID: "gr-1", Origin: staging.OnDemand, Zone: "eu", Image: "app", Claim: "c1"}
-	job = Fit(job, s, staging.Zone{Name: "eu", Datacenters: []string{"dc1"}}, nil)
+	s.User = &staging.User{ID: "u\n1", Name: "n ${x}"}
+	job = Fit(job, staging.Spec{Session: s, Zone: staging.Zone{Name: "eu", Datacenters: []string{"dc1"}}})
 	service := job.TaskGroups[0].Services[0]
 	if service.Name != "greenroom-on-demand-eu" || service.PortLabel != "http" || len(service.Checks) != 1 || service.Checks[0].Type != "tcp" {
 		t.Errorf("got %+v", service)
+	}
+	if !slices.Contains(service.Tags, "user=u 1") || !slices.Contains(service.Tags, "state=assigned") || slices.Contains(service.Tags, "state=unassigned") ||
+		service.Meta[metaUserName] != "n ${NOMAD_META_greenroom_dollar}{x}" || service.Meta[metaState] != "assigned" {
+		t.Errorf("it does not show whose it is: %v %v", service.Tags, service.Meta)
+	}
+	if show(service, *s.User) {
+		t.Error("showing it again changes it")
 	}
 	if job.Region != nil || job.Namespace != nil || job.NodePool != nil {
 		t.Error("what the zone leaves open is for Nomad to choose")
@@ -199,4 +219,31 @@ func jsonOf(t *testing.T, v any) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+func TestWhatTheDriverDoesNotKnowIsNamed(t *testing.T) {
+	profile := staging.Image{Name: "i", PersistentProfilePath: "/srv"}
+	mapped := []staging.VolumeMapping{{Source: "/a", Target: "/b"}}
+	for name, c := range map[string]struct {
+		driver string
+		spec   staging.Spec
+		want   string
+	}{
+		"docker's own":           {"docker", staging.Spec{RunConfig: map[string]any{"hostname": "h", "shm_size": 1}, Volumes: mapped}, ""},
+		"a key of docker's":      {"raw_exec", staging.Spec{RunConfig: map[string]any{"hostname": "h"}}, "run_config.hostname"},
+		"volumes":                {"exec", staging.Spec{Volumes: mapped}, "volume_mappings"},
+		"a profile":              {"raw_exec", staging.Spec{Image: profile, Volumes: mapped}, "persistent_profile_path"},
+		"a driver of somebody's": {"podman", staging.Spec{RunConfig: map[string]any{"anything": 1}, Volumes: mapped}, ""},
+	} {
+		job := template()
+		job.TaskGroups[0].Tasks[1].Driver = c.driver
+		got := ""
+		var invalid *staging.InvalidError
+		if errors.As(misfits(job, c.spec), &invalid) {
+			got = invalid.Fields[0].Field
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
 }

@@ -25,14 +25,18 @@ func fitService(g *nomadapi.TaskGroup, s staging.Session) {
 	service.Name = s.Service()
 	service.Provider = providerConsul
 	service.Tags = append(service.Tags,
-		"greenroom", "zone="+s.Zone, "image="+s.Image, "origin="+string(s.Origin))
+		"greenroom", "zone="+s.Zone, "image="+s.Image, "origin="+string(s.Origin), tagUnassigned)
 	// Canaries belong to deployments, which batch jobs do not have.
 	service.CanaryTags, service.CanaryMeta = nil, nil
 	meta := map[string]string{
-		metaSession: s.ID, metaZone: s.Zone, metaImage: s.Image, metaOrigin: string(s.Origin),
+		metaSession: s.ID, metaZone: s.Zone, metaImage: s.Image, metaOrigin: string(s.Origin), metaState: unassigned,
 	}
 	if s.Staging != "" {
 		meta[metaStaging] = s.Staging
 	}
 	service.Meta = ownMeta(service.Meta, meta)
+	if s.User != nil {
+		// An on-demand session is born with its user.
+		show(service, *s.User)
+	}
 }

@@ -12,16 +12,20 @@ import (
 // Register creates the session's job and gives its first evaluation. It is
 // create-only and may be repeated: a job that is there already and is this
 // session's is success, with an evalID of "" (Placement then finds the
-// evaluation itself). env is added to the environment of the main tasks.
+// evaluation itself).
 //
-// A job that Nomad refuses is a *staging.InvalidError about the jobspec;
-// everything else is ErrUnavailable, after which the job may or may not exist.
-func (f *Fleet) Register(ctx context.Context, s staging.Session, image staging.Image, z staging.Zone, env map[string]string) (evalID string, err error) {
+// A job that Nomad refuses is a *staging.InvalidError about the jobspec, and so
+// is, about its own field, what the task's driver does not know; everything else is ErrUnavailable, after which the job may or may not exist.
+func (f *Fleet) Register(ctx context.Context, spec staging.Spec) (evalID string, err error) {
+	s, image, z := spec.Session, spec.Image, spec.Zone
 	template, err := f.template(ctx, image)
 	if err != nil {
 		return "", err
 	}
-	job := Fit(template, s, z, env)
+	if err := misfits(template, spec); err != nil {
+		return "", err
+	}
+	job := Fit(template, spec)
 
 	call, cancel := f.bounded(ctx)
 	defer cancel()

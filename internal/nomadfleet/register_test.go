@@ -103,7 +103,7 @@ func TestRegisterIsCreateOnly(t *testing.T) {
 	image := app(t, "raw_exec")
 	s, first := r.start(t, r.session(t), image, nil)
 
-	evalID, err := r.Register(patient(t), s, image, east, map[string]string{"OTHER": "1"})
+	evalID, err := r.Register(patient(t), staging.Spec{Session: s, Image: image, Zone: east, Environment: map[string]string{"OTHER": "1"}})
 	if err != nil || evalID != "" {
 		t.Fatalf("a repeat: %q, %v", evalID, err)
 	}
@@ -126,7 +126,7 @@ func TestRegisterIsCreateOnly(t *testing.T) {
 	if _, _, err := r.nomad.Jobs().Register(job, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Register(patient(t), foreign, image, east, nil); !errors.Is(err, nomadfleet.ErrUnavailable) {
+	if _, err := r.Register(patient(t), staging.Spec{Session: foreign, Image: image, Zone: east}); !errors.Is(err, nomadfleet.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -135,7 +135,7 @@ func TestRegisterPassesOnARefusal(t *testing.T) {
 	r := newRig(t)
 	image := app(t, "raw_exec")
 	image.Jobspec = strings.Replace(image.Jobspec, `interval = "1s"`, `interval = "1ns"`, 1)
-	_, err := r.Register(patient(t), r.session(t), image, east, nil)
+	_, err := r.Register(patient(t), staging.Spec{Session: r.session(t), Image: image, Zone: east})
 	var invalid *staging.InvalidError
 	if !errors.As(err, &invalid) || invalid.Fields[0].Field != "jobspec" {
 		t.Fatalf("got %v", err)
@@ -144,7 +144,7 @@ func TestRegisterPassesOnARefusal(t *testing.T) {
 
 	zone := east
 	zone.Namespace = "no-such-namespace"
-	_, err = r.Register(patient(t), r.session(t), app(t, "raw_exec"), zone, nil)
+	_, err = r.Register(patient(t), staging.Spec{Session: r.session(t), Image: app(t, "raw_exec"), Zone: zone})
 	if !errors.As(err, &invalid) || !strings.Contains(err.Error(), `nonexistent namespace "no-such-namespace"`) {
 		t.Fatalf("got %v", err)
 	}
@@ -246,7 +246,7 @@ func TestNotPlaceable(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := r.session(t)
 			ctx := patient(t)
-			evalID, err := r.Register(ctx, s, tt.image, tt.zone, nil)
+			evalID, err := r.Register(ctx, staging.Spec{Session: s, Image: tt.image, Zone: tt.zone})
 			if err != nil {
 				t.Fatal(err)
 			}

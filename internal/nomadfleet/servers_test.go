@@ -81,7 +81,7 @@ func (r rig) session(t testing.TB) staging.Session {
 func (r rig) start(t testing.TB, s staging.Session, image staging.Image, env map[string]string) (staging.Session, staging.AllocFacts) {
 	t.Helper()
 	ctx := patient(t)
-	evalID, err := r.Register(ctx, s, image, east, env)
+	evalID, err := r.Register(ctx, staging.Spec{Session: s, Image: image, Zone: east, Environment: env})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,8 @@ const fieldJobspec = "jobspec"
 
 // Check asks Nomad whether it takes the image's jobspec, fitted as for a
 // session. A refusal is a *staging.InvalidError about the field "jobspec" with
-// Nomad's own words, line included; a Nomad that does not answer is
+// Nomad's own words, line included, or about a run config or volume mapping that
+// the driver does not know; a Nomad that does not answer is
 // ErrUnavailable.
 func (f *Fleet) Check(ctx context.Context, image staging.Image) error {
 	template, err := f.template(ctx, image)
@@ -32,7 +33,15 @@ func (f *Fleet) Check(ctx context.Context, image staging.Image) error {
 		ID: staging.SessionPrefix + "check", Origin: staging.Staged,
 		Zone: "check", Image: image.Name, Staging: "check",
 	}
-	job := Fit(template, probe, staging.Zone{Name: "check", Datacenters: []string{"*"}}, nil)
+	zone := staging.Zone{Name: "check", Datacenters: []string{"*"}}
+	spec := staging.Spec{Session: probe, Image: image, Zone: zone, RunConfig: image.RunConfig, Volumes: image.VolumeMappings}
+	if image.PersistentProfilePath != "" {
+		spec.Volumes = append(spec.Volumes, staging.VolumeMapping{Source: image.PersistentProfilePath, Target: staging.ProfileTarget})
+	}
+	if err := misfits(template, spec); err != nil {
+		return err
+	}
+	job := Fit(template, spec)
 	problems, err := f.validate(ctx, job, "", "")
 	if err != nil {
 		return unavailable("check a jobspec", err)

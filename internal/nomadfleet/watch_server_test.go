@@ -157,7 +157,7 @@ func TestWatchTellsOfRefusedPlacement(t *testing.T) {
 	r := newRig(t)
 	v := r.watch(t)
 	s := r.session(t)
-	if _, err := r.Register(patient(t), s, app(t, "raw_exec"), staging.Zone{Name: "east", Datacenters: []string{"dc9"}}, nil); err != nil {
+	if _, err := r.Register(patient(t), staging.Spec{Session: s, Image: app(t, "raw_exec"), Zone: staging.Zone{Name: "east", Datacenters: []string{"dc9"}}}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the watch says that no node would do", func() bool {
@@ -205,11 +205,11 @@ func TestListAcrossPagesAndNamespaces(t *testing.T) {
 		s.Namespace = namespace
 		zone := east
 		zone.Namespace = namespace
-		evalID, err := r.Register(ctx, s, app(t, "raw_exec"), zone, nil)
+		evalID, err := r.Register(ctx, staging.Spec{Session: s, Image: app(t, "raw_exec"), Zone: zone})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err := r.Register(ctx, s, app(t, "raw_exec"), zone, nil); err != nil || again != "" {
+		if again, err := r.Register(ctx, staging.Spec{Session: s, Image: app(t, "raw_exec"), Zone: zone}); err != nil || again != "" {
 			t.Fatalf("a repeat: %q, %v", again, err)
 		}
 		if _, err := r.Placement(ctx, s, evalID); err != nil {
@@ -255,7 +255,7 @@ func TestWatchEndsWithTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := staging.Session{ID: staging.NewSessionID(), Origin: staging.OnDemand, Zone: "east", Image: "app"}
-	if _, err := fleet.Register(patient(t), s, app(t, "raw_exec"), staging.Zone{Name: "east", Datacenters: []string{"dc9"}}, nil); err != nil {
+	if _, err := fleet.Register(patient(t), staging.Spec{Session: s, Image: app(t, "raw_exec"), Zone: staging.Zone{Name: "east", Datacenters: []string{"dc9"}}}); err != nil {
 		t.Fatal(err)
 	}
 	seen := make(chan staging.Observation, 100)

@@ -16,8 +16,9 @@ func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (stagin
 		key = s.idempotencyKey(c.IdempotencyKey)
 	}
 	reply, err := claimScript.Run(ctx, s.rdb,
-		[]string{s.readyKey(pool), s.poolKey(pool), s.eventsKey(), key},
-		s.o.Prefix, pool, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(), c.Image, c.Zone).StringSlice()
+		[]string{s.readyKey(pool), s.poolKey(pool), s.eventsKey(), key, s.userKey(c.User.ID)},
+		s.o.Prefix, pool, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(), c.Image, c.Zone,
+		mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser).StringSlice()
 	if err != nil {
 		return staging.ClaimResult{}, err
 	}
@@ -28,7 +29,7 @@ func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (stagin
 	if err := json.Unmarshal([]byte(reply[2]), &x); err != nil {
 		return staging.ClaimResult{}, fmt.Errorf("session %s was claimed, and its facts in Redis do not parse: %w", reply[1], err)
 	}
-	x.State, x.Claim, x.User, x.ReadyAt = staging.Claimed, c.ID, &c.User, millis(reply[3])
+	x.State, x.Claim, x.User, x.Terms, x.ReadyAt = staging.Claimed, c.ID, &c.User, c.Terms, millis(reply[3])
 	return staging.ClaimResult{Outcome: staging.ClaimTaken, Session: x}, nil
 }
 
@@ -40,19 +41,20 @@ func (s *Store) Begin(ctx context.Context, x staging.Session, c staging.Claim) (
 		key = s.idempotencyKey(c.IdempotencyKey)
 	}
 	reply, err := beginScript.Run(ctx, s.rdb,
-		[]string{s.sessionKey(x.ID), s.indexKey(), s.eventsKey(), key, s.claimKey(x.ID)},
-		x.ID, c.ID, mustJSON(c.User), facts(x), x.CreatedAt.UnixMilli(), c.Fingerprint, s.o.KeyLease.Milliseconds()).StringSlice()
+		[]string{s.sessionKey(x.ID), s.indexKey(), s.eventsKey(), key, s.claimKey(x.ID), s.userKey(c.User.ID)},
+		x.ID, c.ID, mustJSON(c.User), facts(x), x.CreatedAt.UnixMilli(), c.Fingerprint, s.o.KeyLease.Milliseconds(),
+		s.o.Prefix, mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser).StringSlice()
 	if err != nil {
 		return staging.ClaimResult{}, err
 	}
 	if reply[0] == "begun" {
-		x.State, x.Claim, x.User = staging.Pending, c.ID, &c.User
+		x.State, x.Claim, x.User, x.Terms = staging.Pending, c.ID, &c.User, c.Terms
 		return staging.ClaimResult{Outcome: staging.ClaimTaken, Session: x}, nil
 	}
 	return held(reply)
 }
 
-// held reads the answers that claim.lua and begin.lua share.
+// held reads the answers that the scripts that begin a launch share.
 func held(reply []string) (staging.ClaimResult, error) {
 	switch reply[0] {
 	case "empty":
@@ -65,6 +67,8 @@ func held(reply []string) (staging.ClaimResult, error) {
 			Session: staging.Session{ID: reply[1]},
 			Done:    reply[2] != "",
 		}, nil
+	case "limit":
+		return staging.ClaimResult{Outcome: staging.ClaimLimit, Held: reply[1:]}, nil
 	}
 	return staging.ClaimResult{}, fmt.Errorf("redis script answered %q", reply)
 }
@@ -92,27 +96,4 @@ func (s *Store) Finish(ctx context.Context, id, claim, reason string) error {
 	state, err := finishScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(id), s.eventsKey()}, id, claim, reason).Text()
 	return expect(id, state, err, staging.Ending)
-}
-
-// Release frees the Idempotency-Key of a launch that gave no session, so that
-// a repeat may try anew. A key of another claim, or bound for good, stays.
-func (s *Store) Release(ctx context.Context, idempotencyKey, claim string) error {
-	if idempotencyKey == "" {
-		return nil
-	}
-	return releaseScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim).Err()
-}
-
-// KeyHolder tells which launch holds an Idempotency-Key: ClaimRepeat with its
-// session (if it has one yet) and whether it is done, or ClaimEmpty when nobody does.
-func (s *Store) KeyHolder(ctx context.Context, idempotencyKey string) (staging.ClaimResult, error) {
-	v, err := s.rdb.HMGet(ctx, s.idempotencyKey(idempotencyKey), "claim", "session", "done").Result()
-	if err != nil {
-		return staging.ClaimResult{}, err
-	}
-	if v[0] == nil {
-		return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
-	}
-	id, _ := v[1].(string)
-	return staging.ClaimResult{Outcome: staging.ClaimRepeat, Session: staging.Session{ID: id}, Done: v[2] != nil}, nil
 }

@@ -21,6 +21,7 @@
 //	PREFIX pool:POOL        set     the pool's unassigned sessions
 //	PREFIX sessions         zset    every session that has not ended, by creation
 //	PREFIX key:HASH         hash    an Idempotency-Key: its claim, launch and session
+//	PREFIX user:HASH        zset    the sessions of one user, by when they became so
 //	PREFIX conditions:POOL  string  the pool's conditions, JSON
 //	PREFIX epoch            string  changes when the data was wiped
 //	PREFIX events           stream  what happened, bounded

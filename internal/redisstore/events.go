@@ -39,10 +39,45 @@ func (s *Store) Events(ctx context.Context, after string, block time.Duration) (
 		text := func(k string) string { v, _ := m.Values[k].(string); return v }
 		events = append(events, staging.Event{
 			Type: staging.EventType(text("type")), Session: text("session"), Pool: text("pool"), Reason: text("reason"),
+			Zone: text("zone"), Image: text("image"), User: text("user_id"), Setting: text("setting"), Where: text("where"),
+			Hook: staging.HookName(text("hook")), Stdout: text("stdout"), Stderr: text("stderr"),
 		})
 		after = m.ID
 	}
 	return events, after, nil
+}
+
+// Bounds of the event stream, which the scripts have too, and of what a hook
+// wrote in one event.
+const (
+	maxEvents = 10000
+	maxOutput = 4096
+)
+
+// Note keeps an event that is no move of a session: a violation, a failed hook.
+func (s *Store) Note(ctx context.Context, e staging.Event) error {
+	values := []string{"type", string(e.Type), "session", e.Session, "pool", e.Pool}
+	for _, f := range [][2]string{
+		{"reason", e.Reason},
+		{"zone", e.Zone},
+		{"image", e.Image},
+		{"user_id", e.User},
+		{"setting", e.Setting},
+		{"where", e.Where},
+		{"hook", string(e.Hook)},
+		{"stdout", tail(e.Stdout)},
+		{"stderr", tail(e.Stderr)},
+	} {
+		if f[1] != "" {
+			values = append(values, f[0], f[1])
+		}
+	}
+	return s.rdb.XAdd(ctx, &redis.XAddArgs{Stream: s.eventsKey(), MaxLen: maxEvents, Approx: true, Values: values}).Err()
+}
+
+// tail is the end of a hook's output.
+func tail(s string) string {
+	return s[max(0, len(s)-maxOutput):]
 }
 
 // Epoch names this life of Redis's data: it changes when the data was wiped,

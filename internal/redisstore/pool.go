@@ -56,9 +56,19 @@ func (s *Store) Ended(ctx context.Context, x staging.Session, reason string) err
 // starting for an on-demand session that is not up.
 func (s *Store) Restore(ctx context.Context, x staging.Session) (staging.State, error) {
 	state, err := restoreScript.Run(ctx, s.rdb,
-		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID)},
-		x.ID, x.Staging, string(x.State), x.Claim, mustJSON(x.User), facts(x), x.CreatedAt.UnixMilli(), x.AssignedAt.UnixMilli()).Text()
+		[]string{
+			s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID), s.userKey(userID(x)),
+		},
+		x.ID, x.Staging, string(x.State), x.Claim, mustJSON(x.User), facts(x), x.CreatedAt.UnixMilli(), x.AssignedAt.UnixMilli(),
+		mustJSON(x.Terms), x.Terms.Keepalive.Std().Milliseconds()).Text()
 	return staging.State(state), err
+}
+
+func userID(x staging.Session) string {
+	if x.User == nil {
+		return ""
+	}
+	return x.User.ID
 }
 
 // expect turns a script's answer into an error unless it is the state wanted.

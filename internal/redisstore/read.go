@@ -33,6 +33,11 @@ func (s *Store) Sessions(ctx context.Context) ([]staging.Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.read(ctx, ids)
+}
+
+// read reads sessions by their ids; those that have gone are left out.
+func (s *Store) read(ctx context.Context, ids []string) ([]staging.Session, error) {
 	all := make([]staging.Session, 0, len(ids))
 	for len(ids) > 0 {
 		page := ids[:min(readPage, len(ids))]

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"embed"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -9,25 +10,35 @@ import (
 //go:embed scripts/*.lua
 var sources embed.FS
 
-func script(name string) *redis.Script {
-	src, err := sources.ReadFile("scripts/" + name + ".lua")
-	if err != nil {
-		panic("redisstore: " + err.Error())
+// script makes one script of the files named, in order.
+func script(names ...string) *redis.Script {
+	var text strings.Builder
+	for _, name := range names {
+		src, err := sources.ReadFile("scripts/" + name + ".lua")
+		if err != nil {
+			panic("redisstore: " + err.Error())
+		}
+		text.Write(src)
 	}
-	return redis.NewScript(string(src))
+	return redis.NewScript(text.String())
 }
 
 // One script per transition; each file's header gives its keys, arguments and outcomes.
 var (
-	recordScript   = script("record")
-	publishScript  = script("publish")
-	withdrawScript = script("withdraw")
-	claimScript    = script("claim")
-	beginScript    = script("begin")
-	assignScript   = script("assign")
-	retireScript   = script("retire")
-	finishScript   = script("finish")
-	endedScript    = script("ended")
-	restoreScript  = script("restore")
-	releaseScript  = script("release")
+	recordScript    = script("record")
+	publishScript   = script("publish")
+	withdrawScript  = script("withdraw")
+	claimScript     = script("launch", "claim")
+	beginScript     = script("launch", "begin")
+	adoptScript     = script("launch", "adopt")
+	bindScript      = script("bind")
+	unholdScript    = script("unhold")
+	releaseScript   = script("release")
+	assignScript    = script("assign")
+	keepaliveScript = script("keepalive")
+	lapseScript     = script("lapse")
+	retireScript    = script("retire")
+	finishScript    = script("finish")
+	endedScript     = script("ended")
+	restoreScript   = script("restore")
 )

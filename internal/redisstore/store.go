@@ -59,20 +59,27 @@ func (s *Store) claimKey(id string) string        { return s.o.Prefix + "claim:"
 func (s *Store) readyKey(pool string) string      { return s.o.Prefix + "ready:" + pool }
 func (s *Store) poolKey(pool string) string       { return s.o.Prefix + "pool:" + pool }
 func (s *Store) conditionsKey(pool string) string { return s.o.Prefix + "conditions:" + pool }
+func (s *Store) userKey(id string) string         { return s.o.Prefix + "user:" + hashed(id) }
 func (s *Store) indexKey() string                 { return s.o.Prefix + "sessions" }
 func (s *Store) epochKey() string                 { return s.o.Prefix + "epoch" }
 func (s *Store) eventsKey() string                { return s.o.Prefix + "events" }
 
 // idempotencyKey hashes the caller's key, which may be long and hold anything.
 func (s *Store) idempotencyKey(key string) string {
-	sum := sha256.Sum256([]byte(key))
-	return s.o.Prefix + "key:" + hex.EncodeToString(sum[:16])
+	return s.o.Prefix + "key:" + hashed(key)
+}
+
+// hashed makes a short name of what a caller gave.
+func hashed(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:16])
 }
 
 // facts is the part of a session that no script reads, as one JSON value.
 func facts(x staging.Session) string {
 	x.State, x.Claim, x.User, x.Reason = "", "", nil, ""
-	x.ReadyAt, x.AssignedAt, x.EndedAt = time.Time{}, time.Time{}, time.Time{}
+	x.Terms = staging.Terms{}
+	x.ReadyAt, x.AssignedAt, x.EndedAt, x.KeepaliveAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	return mustJSON(x)
 }
 
@@ -100,6 +107,12 @@ func decode(h map[string]string) (staging.Session, error) {
 			return x, fmt.Errorf("the user of session %s in Redis does not parse: %w", x.ID, err)
 		}
 	}
+	if terms := h["terms"]; terms != "" {
+		if err := json.Unmarshal([]byte(terms), &x.Terms); err != nil {
+			return x, fmt.Errorf("the terms of session %s in Redis do not parse: %w", x.ID, err)
+		}
+	}
+	x.KeepaliveAt = millis(h["keepalive_at"])
 	x.ReadyAt = millis(h["ready_at"])
 	x.AssignedAt = millis(h["assigned_at"])
 	x.EndedAt = millis(h["ended_at"])

@@ -128,10 +128,12 @@ func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
 			_, err := s.Claim(ctx, x.Staging, claim("c"))
 			return err
 		},
-		"assign": func(x staging.Session) error { x.Claim = "c"; _, err := s.Assign(ctx, x); return err },
-		"retire": func(x staging.Session) error { return s.Retire(ctx, x, "test") },
-		"finish": func(x staging.Session) error { return s.Finish(ctx, x.ID, "", "test") },
-		"ended":  func(x staging.Session) error { return s.Ended(ctx, x, "test") },
+		"assign":    func(x staging.Session) error { x.Claim = "c"; _, err := s.Assign(ctx, x); return err },
+		"retire":    func(x staging.Session) error { return s.Retire(ctx, x, "test") },
+		"finish":    func(x staging.Session) error { return s.Finish(ctx, x.ID, "", "test") },
+		"ended":     func(x staging.Session) error { return s.Ended(ctx, x, "test") },
+		"lapse":     func(x staging.Session) error { _, err := s.Lapse(ctx, x); return err },
+		"keepalive": func(x staging.Session) error { _, err := s.Keepalive(ctx, x.ID); return err },
 	}
 	// The way from nothing to each state.
 	ways := map[staging.State][]string{
@@ -349,7 +351,7 @@ func TestRestoreGivesALostSessionBackToItsUser(t *testing.T) {
 	must(t, err)
 	read, err := s.Session(ctx, "s")
 	must(t, err)
-	read.ReadyAt = time.Time{}
+	read.ReadyAt, read.KeepaliveAt = time.Time{}, time.Time{}
 	if diff := cmp.Diff(x, read); state != staging.Assigned || diff != "" {
 		t.Errorf("restored as %s (-want +got):\n%s", state, diff)
 	}

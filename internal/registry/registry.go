@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/consul/api"
@@ -23,6 +24,7 @@ type Registry struct {
 	status  *api.Status
 	prefix  string
 	current atomic.Pointer[staging.Resources]
+	secrets sync.Map
 }
 
 // New returns a registry under prefix, which ends in a slash; "" is "greenroom/".
@@ -54,6 +56,7 @@ func write(ctx context.Context) *api.WriteOptions { return (&api.WriteOptions{})
 const (
 	zones   = "zones"
 	images  = "images"
+	groups  = "groups"
 	configs = "staging"
 )
 
@@ -77,6 +80,11 @@ func (r *Registry) PutConfig(ctx context.Context, c staging.Config) (created boo
 	return r.put(ctx, configs, c.Name, c)
 }
 
+// PutGroup stores a group and says whether it is new.
+func (r *Registry) PutGroup(ctx context.Context, g staging.Group) (created bool, err error) {
+	return r.put(ctx, groups, g.Name, g)
+}
+
 // DeleteZone deletes a zone; staging.ErrNoResource when there is none.
 func (r *Registry) DeleteZone(ctx context.Context, name string) error {
 	return r.delete(ctx, zones, name)
@@ -90,6 +98,11 @@ func (r *Registry) DeleteImage(ctx context.Context, name string) error {
 // DeleteConfig deletes a staging config; staging.ErrNoResource when there is none.
 func (r *Registry) DeleteConfig(ctx context.Context, name string) error {
 	return r.delete(ctx, configs, name)
+}
+
+// DeleteGroup deletes a group; staging.ErrNoResource when there is none.
+func (r *Registry) DeleteGroup(ctx context.Context, name string) error {
+	return r.delete(ctx, groups, name)
 }
 
 // casTries bounds how often a write is tried anew against others' writes.
@@ -155,6 +168,7 @@ func (r *Registry) read(q *api.QueryOptions) (staging.Resources, error) {
 	res := staging.Resources{
 		Zones:      map[string]staging.Zone{},
 		Images:     map[string]staging.Image{},
+		Groups:     map[string]staging.Group{},
 		Configs:    map[string]staging.Config{},
 		Index:      meta.LastIndex,
 		Unreadable: map[string]string{},
@@ -167,6 +181,8 @@ func (r *Registry) read(q *api.QueryOptions) (staging.Resources, error) {
 			err = into(res.Zones, name, p.Value)
 		case images:
 			err = into(res.Images, name, p.Value)
+		case groups:
+			err = into(res.Groups, name, p.Value)
 		case configs:
 			err = into(res.Configs, name, p.Value)
 		default:

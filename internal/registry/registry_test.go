@@ -45,11 +45,17 @@ func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
 		Name: "demo", Jobspec: "job {}", Variables: map[string]string{"a": "b"},
 		ExecConfig: staging.ExecConfig{Assign: &staging.Hook{Cmd: []string{"x"}, Timeout: staging.Duration(time.Second)}},
 	}
+	three := 3
+	group := staging.Group{
+		Name: "students", Priority: 5, MaxSessionsPerUser: &three, Permissions: staging.Permissions{staging.AllowAudio: false},
+		RunConfig: map[string]any{"hostname": "h"}, VolumeMapping: []staging.VolumeMapping{{Source: "/srv/{user_id}", Target: "/data"}},
+	}
 	config := staging.Config{Name: "demo-east", Zone: "east", Image: "demo", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour)}
 	for i, want := range []bool{true, false} {
 		for name, put := range map[string]func() (bool, error){
 			"zone":   func() (bool, error) { return r.PutZone(ctx, zone) },
 			"image":  func() (bool, error) { return r.PutImage(ctx, image) },
+			"group":  func() (bool, error) { return r.PutGroup(ctx, group) },
 			"config": func() (bool, error) { return r.PutConfig(ctx, config) },
 		} {
 			if created, err := put(); err != nil || created != want {
@@ -60,17 +66,51 @@ func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
 	got := r.Resources()
 	want := staging.Resources{
 		Zones: map[string]staging.Zone{"east": zone}, Images: map[string]staging.Image{"demo": image},
+		Groups:  map[string]staging.Group{"students": group},
 		Configs: map[string]staging.Config{"demo-east": config}, Index: got.Index, Unreadable: map[string]string{},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what was written is not what is read (-want +got):\n%s", diff)
 	}
+	must(t, r.DeleteGroup(ctx, "students"))
 	must(t, r.DeleteConfig(ctx, "demo-east"))
 	if err := r.DeleteConfig(ctx, "demo-east"); !errors.Is(err, staging.ErrNoResource) {
 		t.Errorf("deleting what is not there: %v", err)
 	}
 	if n := len(r.Resources().Configs); n != 0 {
 		t.Errorf("%d configs after the only one was deleted", n)
+	}
+}
+
+// TestEverybodyGetsTheSameSecret, however many ask for it first.
+func TestEverybodyGetsTheSameSecret(t *testing.T) {
+	const brokers = 16
+	_, client := newRegistry(t)
+	got := make([]string, brokers)
+	var wg sync.WaitGroup
+	for i := range brokers {
+		r := New(client, t.Name()+"/")
+		wg.Go(func() {
+			s, err := r.Secret(t.Context(), "access")
+			if err != nil {
+				t.Error(err)
+			}
+			again, err := r.Secret(t.Context(), "access")
+			if err != nil || string(again) != string(s) {
+				t.Errorf("asked twice, got two: %v", err)
+			}
+			got[i] = string(s)
+		})
+	}
+	wg.Wait()
+	for _, s := range got {
+		if len(s) != secretBytes || s != got[0] {
+			t.Fatal("two brokers hold different secrets")
+		}
+	}
+	r := New(client, t.Name()+"/")
+	if other, err := r.Secret(t.Context(), "other"); err != nil || string(other) == got[0] {
+		t.Errorf("another name gives the same secret: %v", err)
 	}
 }
 

@@ -8,6 +8,10 @@ type Claim struct {
 	// Image and Zone are the launch's: a session of any other, which a pool may
 	// still hold after its config was changed, is not taken.
 	Image, Zone string
+	// Terms are those that the user is given the session on.
+	Terms Terms
+	// MaxSessionsPerUser bounds the user's sessions, this one included; 0 is no bound.
+	MaxSessionsPerUser int
 	// IdempotencyKey is the caller's; "" for none.
 	IdempotencyKey string
 	// Fingerprint is the launch's, see Launch.Fingerprint; "" without a key.
@@ -28,6 +32,8 @@ const (
 	ClaimRepeat ClaimOutcome = "repeat"
 	// ClaimKeyReused: the Idempotency-Key belongs to a different launch.
 	ClaimKeyReused ClaimOutcome = "key_reused"
+	// ClaimLimit: the user has as many sessions as allowed.
+	ClaimLimit ClaimOutcome = "limit"
 )
 
 // ClaimResult is an outcome with the session that goes with it.
@@ -38,4 +44,6 @@ type ClaimResult struct {
 	Session Session
 	// Done: the launch that holds the key has finished with that session.
 	Done bool
+	// Held are the ids of the sessions that count, for ClaimLimit.
+	Held []string
 }

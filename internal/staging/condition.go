@@ -11,6 +11,18 @@ const (
 	// ZoneMissing, ImageMissing: the config names a resource that is not there.
 	ZoneMissing  ConditionType = "ZoneMissing"
 	ImageMissing ConditionType = "ImageMissing"
+	// ImageDisabled: the image is switched off.
+	ImageDisabled ConditionType = "ImageDisabled"
+	// ImageRestricted: the image may not run in the config's zone.
+	ImageRestricted ConditionType = "ImageRestricted"
+	// ImageNotStageable: something of the image must be there when a user's container is created.
+	ImageNotStageable ConditionType = "ImageNotStageable"
+	// ZoneNotStageable: the zone's access settings need a request, which a staged session has none of.
+	ZoneNotStageable ConditionType = "ZoneNotStageable"
+	// HookFailing: the image's first_launch or assign hook fails again and again.
+	HookFailing ConditionType = "HookFailing"
+	// Unhealthy: sessions run and their checks do not pass.
+	Unhealthy ConditionType = "Unhealthy"
 	// ImageInvalid: Nomad does not accept the image's jobspec.
 	ImageInvalid ConditionType = "ImageInvalid"
 	// CapacityExhausted: nodes exist but none has room.

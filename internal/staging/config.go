@@ -2,6 +2,9 @@ package staging
 
 import (
 	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,6 +20,58 @@ type Config struct {
 	// Expiration is how long a session may wait unassigned before it is
 	// replaced by a fresh one; 0 means that it never is.
 	Expiration Duration `json:"expiration,omitempty"`
+	// Permissions are those that the sessions are created with; who has others
+	// is not given one.
+	Permissions Permissions `json:"permissions,omitempty"`
+	// MaxUnavailable is how many of the desired sessions a new revision may
+	// replace at a time: a number ("2") or a share of the desired ("25%"); "" is
+	// DefaultMaxUnavailable.
+	MaxUnavailable string `json:"max_unavailable,omitempty"`
+	// Schedule are times at which another number of sessions is wanted. The
+	// highest of those that apply wins over DesiredSessions.
+	Schedule []Schedule `json:"schedule,omitempty"`
+}
+
+// DefaultMaxUnavailable lets a new revision replace a quarter of a pool at a time.
+const DefaultMaxUnavailable = "25%"
+
+// Unavailable is how many of desired sessions may be replaced at a time: of a
+// share, its whole part, but at least one, or nothing would ever be replaced.
+func (c Config) Unavailable(desired int) int {
+	n, percent, err := parseMaxUnavailable(c.MaxUnavailable)
+	if err != nil {
+		n, percent, _ = parseMaxUnavailable(DefaultMaxUnavailable)
+	}
+	if percent {
+		n = desired * n / 100
+	}
+	return max(1, n)
+}
+
+func parseMaxUnavailable(s string) (n int, percent bool, err error) {
+	if s == "" {
+		s = DefaultMaxUnavailable
+	}
+	s, percent = strings.CutSuffix(s, "%")
+	n, err = strconv.Atoi(s)
+	if err == nil && (n < 1 || percent && n > 100) {
+		err = strconv.ErrRange
+	}
+	return n, percent, err
+}
+
+// ExpiresAt is when an unassigned session is due for replacement: after its
+// config's expiration, less up to a tenth of it, so that a pool that was filled
+// at once does not expire at once. The share is the session's own, taken from
+// its id, so that whoever works it out comes to the same. Zero means never.
+func (c Config) ExpiresAt(session string, created time.Time) time.Time {
+	if c.Expiration <= 0 {
+		return time.Time{}
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(session))
+	share := float64(h.Sum32()) / (1 << 32)
+	return created.Add(c.Expiration.Std() - time.Duration(share*0.1*float64(c.Expiration)))
 }
 
 // MinExpiration keeps a typing error ("24s" for "24h") from turning a pool
@@ -45,5 +100,10 @@ func (c Config) Validate(l Limits) error {
 	if c.Expiration != 0 && c.Expiration < MinExpiration {
 		p.add("expiration", "must be at least %s, or absent for none, is %s", MinExpiration, c.Expiration)
 	}
+	p.permissions("permissions", c.Permissions)
+	if _, _, err := parseMaxUnavailable(c.MaxUnavailable); err != nil {
+		p.add("max_unavailable", "must be a number from 1, or a share from 1%% to 100%%, is %q", c.MaxUnavailable)
+	}
+	p.schedules("schedule", c.Schedule, l)
 	return p.err(fmt.Sprintf("staging config %q", c.Name))
 }

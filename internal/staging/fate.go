@@ -30,6 +30,8 @@ type Fate struct {
 	// The rest belongs to VerdictAssigned.
 	User  *User  `json:"user,omitempty"`
 	Claim string `json:"claim,omitempty"`
+	// Terms are how long the user may keep it.
+	Terms Terms `json:"terms,omitzero"`
 	// IdempotencyKey is the launch's, so that a repeat finds its session even
 	// when Redis has been lost.
 	IdempotencyKey string `json:"idempotency_key,omitempty"`

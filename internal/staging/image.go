@@ -2,66 +2,73 @@ package staging
 
 import (
 	"fmt"
-	"time"
+	"path"
+	"slices"
+	"strings"
 )
 
 // Image is what a session runs: a Nomad jobspec template and what to do in it.
 type Image struct {
 	Name string `json:"name"`
+	// Enabled false drains the image's pools and refuses its launches; nil is true.
+	Enabled *bool `json:"enabled,omitempty"`
 	// Jobspec is a Nomad job in HCL with one group of count 1; see jobspecs/.
 	Jobspec string `json:"jobspec"`
 	// Variables are given to the jobspec's HCL variables, as strings.
 	Variables map[string]string `json:"variables,omitempty"`
+	// RestrictToZones are the only zones that may run it; empty is all.
+	RestrictToZones []string `json:"restrict_to_zones,omitempty"`
+	// RunConfig is merged into the main task's driver config.
+	RunConfig map[string]any `json:"run_config,omitempty"`
+	// VolumeMappings are directories of the node that its sessions see.
+	VolumeMappings []VolumeMapping `json:"volume_mappings,omitempty"`
+	// PersistentProfilePath is a directory of the node, usually with {user_id}
+	// in it, that a session sees at ProfileTarget; "" for none.
+	PersistentProfilePath string `json:"persistent_profile_path,omitempty"`
+	// WebFilterPolicy names the policy that a session's programs are to follow;
+	// they find it in GREENROOM_WEB_FILTER_POLICY.
+	WebFilterPolicy string `json:"web_filter_policy,omitempty"`
+	// SessionTimeLimit ends an assigned session, whatever comes; 0 is none. A
+	// group's may be shorter.
+	SessionTimeLimit Duration `json:"session_time_limit,omitempty"`
+	// ConnectURL is where a launch's user is sent, with tokens such as
+	// {address}, {port_http}, {session_id} and {token}; "" for none.
+	ConnectURL string `json:"connect_url,omitempty"`
 	// ExecConfig holds the commands to run in a session.
 	ExecConfig ExecConfig `json:"exec_config,omitzero"`
 }
 
-// ExecConfig holds an image's hooks: commands run inside a session by Nomad's exec.
-type ExecConfig struct {
-	// Assign runs when a staged session is given to a user, before the launch
-	// is answered. Nil: nothing runs.
-	Assign *Hook `json:"assign,omitempty"`
+// ProfileTarget is where a session sees its user's persistent profile.
+const ProfileTarget = "/profile"
+
+// IsEnabled reports whether the image may be launched and staged.
+func (i Image) IsEnabled() bool { return i.Enabled == nil || *i.Enabled }
+
+// AllowedIn reports whether the image may run in a zone.
+func (i Image) AllowedIn(zone string) bool {
+	return len(i.RestrictToZones) == 0 || slices.Contains(i.RestrictToZones, zone)
 }
 
-// Hook is one command and its surroundings.
-type Hook struct {
-	// Task is the Nomad task to run in; "" is the group's main task.
-	Task string `json:"task,omitempty"`
-	// Cmd is the argument vector. It is not a shell line; where a shell is
-	// wanted, name it: ["/bin/sh", "-c", "..."].
-	Cmd []string `json:"cmd"`
-	// Environment is added to the task's own. The launch's variables and
-	// greenroom's (GREENROOM_USER_NAME and so on) are added after it.
-	Environment map[string]string `json:"environment,omitempty"`
-	// Workdir is where the command starts; "" is where the task's exec does.
-	Workdir string `json:"workdir,omitempty"`
-	// Timeout bounds the command; 0 is DefaultHookTimeout. A hook that runs
-	// past it has failed, and its session is destroyed.
-	Timeout Duration `json:"timeout,omitempty"`
-}
-
-// Bounds of a hook's timeout. The default is generous for a script that tells
-// a desktop its user; the maximum keeps a launch shorter than a proxy's usual
-// patience.
-const (
-	DefaultHookTimeout = 10 * time.Second
-	MaxHookTimeout     = 2 * time.Minute
-)
-
-// Deadline is the hook's timeout with the default applied.
-func (h Hook) Deadline() time.Duration {
-	if h.Timeout == 0 {
-		return DefaultHookTimeout
+// WhyNotStageable says what about the image keeps every launch from a staged
+// session, so that staging it would be a waste; "" when nothing does.
+func (i Image) WhyNotStageable() string {
+	var found []string
+	for _, v := range imageViolations(i) {
+		found = append(found, v.Setting)
 	}
-	return h.Timeout.Std()
+	if len(found) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("image %s has %s, which must be there when a user's container is created: no launch can take a staged session of it",
+		i.Name, strings.Join(found, " and "))
 }
 
 // MaxJobspecBytes bounds a stored jobspec: Consul refuses a KV value over
 // 512 KiB, and the rest of the image must fit beside it.
 const MaxJobspecBytes = 256 << 10
 
-// Validate returns an *InvalidError, or nil. Whether the jobspec parses is
-// for Nomad to say, and is checked where Nomad can be asked.
+// Validate returns an *InvalidError, or nil. Whether the jobspec parses, and
+// whether its driver knows the run config, is for where Nomad can be asked.
 func (i Image) Validate() error {
 	var p problems
 	p.name("name", i.Name)
@@ -76,22 +83,31 @@ func (i Image) Validate() error {
 			p.add("variables."+k, "is not a name for an HCL variable")
 		}
 	}
-	if i.ExecConfig.Assign != nil {
-		p.hook("exec_config.assign", *i.ExecConfig.Assign)
+	for n, zone := range i.RestrictToZones {
+		p.name(fmt.Sprintf("restrict_to_zones[%d]", n), zone)
 	}
+	p.volumes("volume_mappings", i.VolumeMappings)
+	if i.PersistentProfilePath != "" {
+		p.hostPath("persistent_profile_path", i.PersistentProfilePath)
+		for n, v := range i.VolumeMappings {
+			if path.Clean(v.Target) == ProfileTarget {
+				p.add(fmt.Sprintf("volume_mappings[%d].target", n), "is where the persistent profile goes")
+			}
+		}
+	}
+	p.policy("web_filter_policy", i.WebFilterPolicy)
+	p.notNegative("session_time_limit", i.SessionTimeLimit)
+	p.connectURL(i.ConnectURL)
+	p.execConfig("exec_config", i.ExecConfig)
 	return p.err(fmt.Sprintf("image %q", i.Name))
 }
 
-func (p *problems) hook(field string, h Hook) {
-	if len(h.Cmd) == 0 || h.Cmd[0] == "" {
-		p.add(field+".cmd", "must name a program, as a list: [\"/usr/bin/program\", \"argument\"]")
-	}
-	for i, a := range h.Cmd {
-		p.text(fmt.Sprintf("%s.cmd[%d]", field, i), a)
-	}
-	p.environment(field+".environment", h.Environment)
-	p.text(field+".workdir", h.Workdir)
-	if h.Timeout < 0 || h.Timeout.Std() > MaxHookTimeout {
-		p.add(field+".timeout", "must be between 0s and %s, is %s", MaxHookTimeout, h.Timeout)
+const maxPolicyLength = 256
+
+func (p *problems) policy(field, value string) { p.bounded(field, value, maxPolicyLength) }
+
+func (p *problems) notNegative(field string, d Duration) {
+	if d < 0 {
+		p.add(field, "must not be negative, is %s", d)
 	}
 }

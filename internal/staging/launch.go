@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"time"
 	"unicode/utf8"
@@ -14,6 +15,14 @@ type Launch struct {
 	Image string `json:"image"`
 	Zone  string `json:"zone"`
 	User  User   `json:"user"`
+	// Groups are the user's, by name.
+	Groups []string `json:"groups,omitempty"`
+	// UserEnvironment is the user's own; sessions see it where a group of the
+	// user's has expose_user_environment_vars.
+	UserEnvironment map[string]string `json:"user_environment,omitempty"`
+	// SSHKeys are the user's public keys, as lines of an authorized_keys file;
+	// sessions see them where a group of the user's has inject_ssh_keys.
+	SSHKeys []string `json:"ssh_keys,omitempty"`
 	// URL is passed to the hook, for example to open in a browser; "" for none.
 	URL string `json:"url,omitempty"`
 	// Environment is passed to the hook and to an on-demand session's tasks.
@@ -28,6 +37,9 @@ const (
 	MaxURLLength         = 8192
 	MaxEnvironmentBytes  = 32 << 10
 	MaxIdempotencyLength = 255
+	MaxGroups            = 64
+	MaxSSHKeys           = 32
+	MaxSSHKeyLength      = 8192
 )
 
 // Validate returns an *InvalidError, or nil. A user's name may hold anything
@@ -47,15 +59,36 @@ func (l Launch) Validate() error {
 			p.add("url", "must be an absolute URL such as https://example.org/")
 		}
 	}
-	p.environment("environment", l.Environment)
+	p.launchEnvironment("environment", l.Environment)
+	p.launchEnvironment("user_environment", l.UserEnvironment)
+	if len(l.Groups) > MaxGroups {
+		p.add("groups", "must be at most %d, are %d", MaxGroups, len(l.Groups))
+	}
+	for i, g := range l.Groups {
+		p.name(fmt.Sprintf("groups[%d]", i), g)
+	}
+	if len(l.SSHKeys) > MaxSSHKeys {
+		p.add("ssh_keys", "must be at most %d, are %d", MaxSSHKeys, len(l.SSHKeys))
+	}
+	for i, k := range l.SSHKeys {
+		at := fmt.Sprintf("ssh_keys[%d]", i)
+		p.bounded(at, k, MaxSSHKeyLength)
+		if !sshKey.MatchString(k) {
+			p.add(at, "must be one public key as in an authorized_keys file, without options: type, key and comment")
+		}
+	}
+	return p.err("launch")
+}
+
+func (p *problems) launchEnvironment(field string, env map[string]string) {
+	p.environment(field, env)
 	size := 0
-	for k, v := range l.Environment {
+	for k, v := range env {
 		size += len(k) + len(v)
 	}
 	if size > MaxEnvironmentBytes {
-		p.add("environment", "must be at most %d bytes in all, is %d", MaxEnvironmentBytes, size)
+		p.add(field, "must be at most %d bytes in all, is %d", MaxEnvironmentBytes, size)
 	}
-	return p.err("launch")
 }
 
 func (p *problems) bounded(field, value string, limit int) {
@@ -91,6 +124,8 @@ type Step string
 const (
 	StepStaged   Step = Step(Staged)
 	StepOnDemand Step = Step(OnDemand)
+	// StepExisting gives a user the session of the image that the user has.
+	StepExisting Step = "existing"
 )
 
 // Outcome is how a step went.

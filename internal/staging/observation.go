@@ -37,7 +37,10 @@ type AllocFacts struct {
 	// Over: its tasks have stopped for good (complete, failed or lost).
 	Over bool
 	// Failure says why, when it is over or cannot start by itself; nil otherwise.
-	Failure   *Failure
+	Failure *Failure
+	// Reason is what Nomad says of the end of an allocation that is not the
+	// image's doing: it was lost with its node, moved or stopped. "" otherwise.
+	Reason    string
 	CreatedAt time.Time
 }
 

@@ -10,6 +10,7 @@ import (
 type Resources struct {
 	Zones   map[string]Zone
 	Images  map[string]Image
+	Groups  map[string]Group
 	Configs map[string]Config
 	// Index is the registry's; a later one is newer.
 	Index uint64

@@ -34,6 +34,11 @@ type Session struct {
 	Claim string `json:"claim,omitempty"`
 	// User is nil while the session is nobody's.
 	User *User `json:"user,omitempty"`
+	// Terms are how long its user may keep it.
+	Terms Terms `json:"terms,omitzero"`
+	// Hooks are those of the revision that it was made from; nil when they are
+	// not known any more, and the image's own serve.
+	Hooks *ExecConfig `json:"hooks,omitempty"`
 
 	// Namespace and Region are where Nomad has the job.
 	Namespace string `json:"namespace,omitempty"`
@@ -51,11 +56,33 @@ type Session struct {
 	CreatedAt  time.Time `json:"created_at"`
 	ReadyAt    time.Time `json:"ready_at,omitzero"`
 	AssignedAt time.Time `json:"assigned_at,omitzero"`
-	EndedAt    time.Time `json:"ended_at,omitzero"`
+	// KeepaliveAt is when its user's last keepalive came.
+	KeepaliveAt time.Time `json:"keepalive_at,omitzero"`
+	EndedAt     time.Time `json:"ended_at,omitzero"`
 	// ExpiresAt is when an unassigned session is due for replacement; zero means never.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	// Reason says why it is retiring, ending or ended.
 	Reason string `json:"reason,omitempty"`
+}
+
+// KeepaliveUntil is when an assigned session ends unless a keepalive comes; zero is never.
+func (s Session) KeepaliveUntil() time.Time {
+	if s.Terms.Keepalive == 0 || s.AssignedAt.IsZero() {
+		return time.Time{}
+	}
+	last := s.AssignedAt
+	if s.KeepaliveAt.After(last) {
+		last = s.KeepaliveAt
+	}
+	return last.Add(s.Terms.Keepalive.Std())
+}
+
+// EndsAt is when an assigned session ends whatever comes; zero is never.
+func (s Session) EndsAt() time.Time {
+	if s.Terms.TimeLimit == 0 || s.AssignedAt.IsZero() {
+		return time.Time{}
+	}
+	return s.AssignedAt.Add(s.Terms.TimeLimit.Std())
 }
 
 // Service names of the sessions in Consul: one per pool, so that a health

@@ -114,17 +114,20 @@ func TestGreenroomsVariablesWinOverTheCallers(t *testing.T) {
 func TestARevisionChangesWithWhatAJobIsMadeFrom(t *testing.T) {
 	i := Image{Name: "i", Jobspec: "job", Variables: map[string]string{"a": "1", "b": "2"}}
 	z := Zone{Name: "z", Datacenters: []string{"dc1"}}
-	base := Revision(i, z)
+	base := Revision(i, z, nil)
 	same := i
 	same.ExecConfig.Assign = &Hook{Cmd: []string{"x"}}
-	if Revision(same, z) != base {
-		t.Error("a changed hook makes a new revision")
+	if Revision(same, z, nil) == base {
+		t.Error("a changed hook makes no new revision")
+	}
+	if Revision(i, z, Permissions{AllowAudio: true}) != base || Revision(i, z, Permissions{AllowAudio: false}) == base {
+		t.Error("a permission's default makes a new revision, or another value makes none")
 	}
 	other := i
 	other.Variables = map[string]string{"a": "1", "b": "3"}
 	elsewhere := z
 	elsewhere.Datacenters = []string{"dc2"}
-	if Revision(other, z) == base || Revision(i, elsewhere) == base {
+	if Revision(other, z, nil) == base || Revision(i, elsewhere, nil) == base {
 		t.Error("a changed variable or datacenter makes no new revision")
 	}
 }

@@ -32,6 +32,10 @@ func missing(ctx context.Context) []string {
 	if devcluster.CheckBusybox() != nil {
 		packages = append(packages, "busybox-static")
 	}
+	// For the tests of what stands before a session.
+	if !onPath("nginx") {
+		packages = append(packages, "nginx-light")
+	}
 	return packages
 }
 

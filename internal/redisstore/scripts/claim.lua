@@ -1,26 +1,24 @@
 -- Takes the oldest ready session of a pool for a launch: ready -> claimed.
--- The launch's Idempotency-Key, where it has one, is reserved in the same step.
+-- The launch's Idempotency-Key, where it has one, is reserved in the same step,
+-- and the user's sessions are counted against the limit that the launch has.
 --
--- KEYS  1 ready queue  2 pool set  3 events  4 idempotency key (unused when ARGV[5] is "")
+-- KEYS  1 ready queue  2 pool set  3 events  4 idempotency key (unused when ARGV[5] is "")  5 the user's sessions
 -- ARGV  1 prefix  2 pool  3 claim  4 user (JSON)  5 launch fingerprint, "" without a key  6 lease of the key (ms)
---       7 image  8 zone
+--       7 image  8 zone  9 terms (JSON)  10 keepalive (ms), 0 for none  11 most sessions of the user, 0 for no limit
 --
 -- Gives one of
 --   {"claimed", id, facts, ready_at}
 --   {"empty"}                    nothing is claimable; the key is reserved all the same
 --   {"repeat", session, done}    another claim holds the key ("" where it has no session yet)
 --   {"reused"}                   the key belongs to a different launch
+--   {"limit", id, ...}           the user has as many sessions as allowed: these
 local keyed = ARGV[5] ~= ''
+local refusal = (keyed and heldKey(KEYS[4], ARGV[3], ARGV[5])) or overLimit(ARGV[1], KEYS[5], ARGV[3], ARGV[11])
+if refusal then
+  return refusal
+end
 if keyed then
-  local held = redis.call('HMGET', KEYS[4], 'claim', 'launch', 'session', 'done')
-  if held[1] and held[1] ~= ARGV[3] then
-    if held[2] ~= ARGV[5] then
-      return { 'reused' }
-    end
-    return { 'repeat', held[3] or '', held[4] or '' }
-  end
-  redis.call('HSET', KEYS[4], 'claim', ARGV[3], 'launch', ARGV[5])
-  redis.call('PEXPIRE', KEYS[4], ARGV[6])
+  reserveKey(KEYS[4], ARGV[3], ARGV[5], ARGV[6])
 end
 while true do
   local popped = redis.call('ZPOPMIN', KEYS[1])
@@ -38,8 +36,10 @@ while true do
   elseif held[1] == 'ready' and redis.call('SET', ARGV[1] .. 'claim:' .. id, ARGV[3], 'NX') then
     local t = redis.call('TIME')
     local now = t[1] * 1000 + math.floor(t[2] / 1000)
-    redis.call('HSET', session, 'state', 'claimed', 'claim', ARGV[3], 'user', ARGV[4], 'claimed_at', now)
+    redis.call('HSET', session, 'state', 'claimed', 'claim', ARGV[3], 'user', ARGV[4], 'claimed_at', now,
+      'terms', ARGV[9], 'keepalive_ms', ARGV[10], 'user_key', KEYS[5])
     redis.call('SREM', KEYS[2], id)
+    redis.call('ZADD', KEYS[5], now, id)
     if keyed then
       redis.call('HSET', KEYS[4], 'session', id)
       redis.call('HSET', session, 'key', KEYS[4])

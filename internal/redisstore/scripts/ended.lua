@@ -5,12 +5,15 @@
 -- ARGV  1 id  2 pool  3 reason, used where none was noted before  4 life of the record (ms)
 --
 -- Gives "ended"; "" when the session is not known.
-local held = redis.call('HMGET', KEYS[1], 'state', 'reason')
+local held = redis.call('HMGET', KEYS[1], 'state', 'reason', 'user_key')
 redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('SREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
 if not held[1] then
   return ''
+end
+if held[3] then
+  redis.call('ZREM', held[3], ARGV[1])
 end
 if held[1] ~= 'ended' then
   local t = redis.call('TIME')

@@ -1,8 +1,9 @@
 -- Puts back a session that is a user's by its fate record and that Redis has
 -- lost, or still believes unused.
 --
--- KEYS  1 session hash  2 pool set  3 ready queue  4 session index  5 events  6 claim
+-- KEYS  1 session hash  2 pool set  3 ready queue  4 session index  5 events  6 claim  7 the user's sessions
 -- ARGV  1 id  2 pool  3 state (claimed, assigned; starting for an on-demand session that is not up)  4 claim  5 user (JSON)  6 facts  7 created (ms)  8 assigned (ms)
+--       9 terms (JSON)  10 keepalive (ms), 0 for none
 --
 -- Gives the state that the session now has.
 local held = redis.call('HMGET', KEYS[1], 'state', 'claim')
@@ -17,7 +18,12 @@ redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('SREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[4], ARGV[7], ARGV[1])
 redis.call('SET', KEYS[6], ARGV[4])
+redis.call('ZADD', KEYS[7], ARGV[7], ARGV[1])
 redis.call('HDEL', KEYS[1], 'reason')
+-- Keepalives that came while Redis was lost are not known: the time begins anew.
+local t = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'terms', ARGV[9], 'keepalive_ms', ARGV[10], 'user_key', KEYS[7],
+  'keepalive_at', t[1] * 1000 + math.floor(t[2] / 1000))
 redis.call('HSET', KEYS[1], 'state', ARGV[3], 'claim', ARGV[4], 'user', ARGV[5], 'facts', ARGV[6], 'pool', ARGV[2], 'assigned_at', ARGV[8])
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'type', ARGV[3], 'session', ARGV[1], 'pool', ARGV[2])
 return ARGV[3]

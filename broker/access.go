@@ -1,0 +1,59 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Authorize says whether a request may pass to a session: it must carry the
+// session's own access token, and come from a page of the zone's
+// allow_origin_domain. A request without an Origin, as a browser sends for a page that
+// its user opens, has the token alone to show. The session given has its user.
+//
+// Errors are Unauthorized, Forbidden, or about a server that does not answer.
+func (b *Broker) Authorize(ctx context.Context, a Access) (staging.Session, error) {
+	if a.Token == "" {
+		return staging.Session{}, unauthorized()
+	}
+	read, cancel := context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	secret, err := b.Registry.Secret(read, accessSecret)
+	if err != nil {
+		return staging.Session{}, consulUnavailable(err)
+	}
+	s, err := b.Session(ctx, a.Session)
+	var e *Error
+	if errors.As(err, &e) && e.Kind == NotFound {
+		// Whoever asks without the token learns nothing, not even this.
+		return staging.Session{}, unauthorized()
+	}
+	if err != nil {
+		return staging.Session{}, err
+	}
+	if !staging.ValidAccessToken(secret, s.ID, s.Claim, a.Token) {
+		return staging.Session{}, unauthorized()
+	}
+	if s.State != staging.Assigned || s.User == nil {
+		return s, forbidden("session %s is %s", s.ID, s.State)
+	}
+	zone, ok := b.Registry.Resources().Zones[s.Zone]
+	switch {
+	case a.Origin == "":
+	case !ok:
+		return s, forbidden("zone %s of the session is gone, so no origin is allowed", s.Zone)
+	case !zone.AllowsOrigin(a.Origin, a.RequestHost):
+		return s, forbidden("origin %s is not within the allow_origin_domain of zone %s", a.Origin, s.Zone)
+	}
+	return s, nil
+}
+
+func unauthorized() *Error {
+	return &Error{Kind: Unauthorized, Detail: "send the session's access token, which the launch's reply has"}
+}
+
+func forbidden(format string, args ...any) *Error {
+	return &Error{Kind: Forbidden, Detail: fmt.Sprintf(format, args...)}
+}

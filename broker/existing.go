@@ -1,0 +1,97 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// existing serves a launch that comes with a URL from the session of the image
+// that its user has: its go hook is shown the URL. A session without an id means
+// that there is none, or that the image has no such hook.
+//
+// The key is reserved for the session before the hook runs, so that a repeat is
+// answered with the session and does not run the hook again.
+func (b *Broker) existing(ctx context.Context, l *launch) (staging.Session, error) {
+	if l.image.ExecConfig.Go == nil || l.URL == "" {
+		return staging.Session{}, nil
+	}
+	s, err := b.ownSession(ctx, l)
+	if err != nil || s.ID == "" {
+		return s, err
+	}
+	store, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	r, err := b.Store.Adopt(store, l.IdempotencyKey, l.claim, s.ID)
+	if err != nil {
+		return staging.Session{}, redisUnavailable(err)
+	}
+	if err := l.held(r); err != nil {
+		return staging.Session{}, err
+	}
+	hook := hooksOf(s, l.image).Go
+	if hook == nil {
+		hook = l.image.ExecConfig.Go
+	}
+	start := time.Now()
+	err = b.Hooks.Run(ctx, s, staging.HookGo, *hook, l.in(s.Zone))
+	l.timings.Hook += time.Since(start)
+	if err != nil {
+		b.attempt(l, staging.StepExisting, s.Zone, staging.OutcomeFailed, err.Error())
+		b.hookFailed(l, s, staging.HookGo, err)
+		return staging.Session{}, &Error{
+			Kind: LaunchFailed, Cause: err,
+			Detail: fmt.Sprintf("the user has session %s, which stays, and it could not be shown the URL: %s", s.ID, err),
+		}
+	}
+	bind, cancelBind := context.WithTimeout(ctx, storeTimeout)
+	defer cancelBind()
+	if err := b.Store.Bind(bind, l.IdempotencyKey, l.claim.ID); err != nil {
+		l.log.WithError(err).Warn("could not bind the idempotency key for good; a repeat after its lease runs the go hook again")
+	}
+	b.attempt(l, staging.StepExisting, s.Zone, staging.OutcomeServed, "the user has this session already; its go hook was run")
+	return s, nil
+}
+
+// ownSession is the user's newest assigned session of the launch's image.
+func (b *Broker) ownSession(ctx context.Context, l *launch) (staging.Session, error) {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	all, err := b.Store.UserSessions(ctx, l.User.ID)
+	l.timings.Claim += time.Since(start)
+	if err != nil {
+		return staging.Session{}, redisUnavailable(err)
+	}
+	var own staging.Session
+	for _, s := range all {
+		if s.Image == l.Image && s.State == staging.Assigned {
+			own = s
+		}
+	}
+	return own, nil
+}
+
+// Keepalive says that a session's user is still there. Its zone's clock is
+// Redis's. A session that is not assigned is NotAssigned.
+func (b *Broker) Keepalive(ctx context.Context, id string) (staging.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	s, err := b.Store.Keepalive(ctx, id)
+	var moved *staging.StateError
+	switch {
+	case err == nil:
+		return s, nil
+	case errors.Is(err, staging.ErrNoSession):
+		return s, noSession(id, err)
+	case errors.As(err, &moved):
+		return s, &Error{
+			Kind: NotAssigned, Cause: err,
+			Detail: fmt.Sprintf("session %s is %s, and only an assigned one is kept alive; launch anew", id, moved.State),
+		}
+	}
+	return s, redisUnavailable(err)
+}

@@ -1,0 +1,66 @@
+package httpapi
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/greenroom/greenroom/broker"
+)
+
+// routeAuthorize is what a reverse proxy asks about every request to a session.
+const routeAuthorize = "/v1/sessions/:id/authorize"
+
+// Where a proxy says what it was asked for: nginx by convention, Traefik by itself.
+const (
+	headerOriginalURI   = "X-Original-URI"
+	headerForwardedURI  = "X-Forwarded-Uri"
+	headerForwardedHost = "X-Forwarded-Host"
+	headerAccessToken   = "X-Greenroom-Token"
+	cookieAccessToken   = "greenroom_token"
+	queryAccessToken    = "token"
+)
+
+// authorize answers a proxy: 200 with whose session it is, or a problem that is
+// 401, 403 or 5xx. It is not held to the contract's parameters, since the
+// headers are those of the proxy's user.
+func authorize(c *gin.Context, b Broker) {
+	r := c.Request
+	s, err := b.Authorize(r.Context(), broker.Access{
+		Session: c.Param("id"), Token: accessToken(r), Origin: r.Header.Get("Origin"),
+		RequestHost: hostOf(cmp.Or(r.Header.Get(headerForwardedHost), r.Host)),
+	})
+	if err != nil {
+		refuseWith(c, err)
+		return
+	}
+	c.Header("X-Greenroom-Session-Id", s.ID)
+	c.Header("X-Greenroom-User-Id", url.PathEscape(s.User.ID))
+	c.Header("X-Greenroom-User-Name", url.PathEscape(s.User.Name))
+	c.Header("Cache-Control", "no-store")
+	c.Status(http.StatusOK)
+}
+
+// accessToken finds the session's token in what the proxy passes on. It is never logged.
+func accessToken(r *http.Request) string {
+	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	if token := r.Header.Get(headerAccessToken); token != "" {
+		return token
+	}
+	if cookie, err := r.Cookie(cookieAccessToken); err == nil && cookie.Value != "" {
+		return cookie.Value
+	}
+	for _, header := range []string{headerOriginalURI, headerForwardedURI} {
+		if u, err := url.ParseRequestURI(r.Header.Get(header)); err == nil {
+			if token := u.Query().Get(queryAccessToken); token != "" {
+				return token
+			}
+		}
+	}
+	return ""
+}

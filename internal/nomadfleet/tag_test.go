@@ -1,0 +1,107 @@
+package nomadfleet_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	consulapi "github.com/hashicorp/consul/api"
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// TestTagShowsTheUserAndTouchesNothingElse: the allocation runs on, Consul shows
+// whose it is, and a session that was stopped stays so.
+func TestTagShowsTheUserAndTouchesNothingElse(t *testing.T) {
+	r := newRig(t)
+	s, before := r.start(t, r.session(t), app(t, "raw_exec"), nil)
+	s.User = &staging.User{ID: "u ${node.datacenter}", Name: "O'Brien \"$x\" ${attr.kernel.name}\n😀" + strings.Repeat("é", 400)}
+	for range 2 {
+		if err := r.Tag(patient(t), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	job, _, err := r.nomad.Jobs().Info(s.ID, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *job.Version != 1 {
+		t.Errorf("tagged twice, the job is of version %d, want one change", *job.Version)
+	}
+	consul, err := consulapi.NewClient(&consulapi.Config{Address: shared.Cluster(t).ConsulAddr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "Consul shows the user", func() bool {
+		entries, _, err := consul.Health().Service(staging.PoolService("app-east"), "", true, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			m := e.Service.Meta
+			if m["greenroom_session"] == s.ID && m["greenroom_state"] == "assigned" {
+				if m["greenroom_user_id"] != s.User.ID || !strings.HasPrefix(s.User.Name, strings.ReplaceAll(m["greenroom_user_name"], " 😀", "\n😀")) ||
+					len(m["greenroom_user_name"]) < 500 || !slices.Contains(e.Service.Tags, "user="+s.User.ID) || slices.Contains(e.Service.Tags, "state=unassigned") {
+					t.Fatalf("tags %q, meta %q", e.Service.Tags, m)
+				}
+				return true
+			}
+		}
+		return false
+	})
+	allocs, _, err := r.nomad.Jobs().Allocations(s.ID, true, nil)
+	if err != nil || len(allocs) != 1 || allocs[0].ID != before.ID || allocs[0].ClientStatus != nomadapi.AllocClientStatusRunning {
+		t.Errorf("allocations %v %v, want %s alone, running", allocs, err, before.ID)
+	}
+	if out := r.shell(t, s, "echo still here"); out != "still here\n" {
+		t.Errorf("the session says %q", out)
+	}
+
+	if err := r.Stop(patient(t), s); err != nil {
+		t.Fatal(err)
+	}
+	s.User = &staging.User{ID: "late"}
+	if err := r.Tag(patient(t), s); err != nil {
+		t.Fatal(err)
+	}
+	if job, _, err = r.nomad.Jobs().Info(s.ID, nil); err != nil || !*job.Stop {
+		t.Errorf("tagging brought a stopped session back: %v", err)
+	}
+	if err := r.Tag(patient(t), staging.Session{ID: "gr-nobody", User: s.User}); err != nil {
+		t.Errorf("a session that is not there: %v", err)
+	}
+}
+
+// TestACloneIsNotTheSession: Nomad starts another allocation for one that was
+// stopped under it; lists and watches tell of the first alone, and why it ended.
+func TestACloneIsNotTheSession(t *testing.T) {
+	r := newRig(t)
+	s, first := r.start(t, r.session(t), app(t, "raw_exec"), nil)
+	alloc, _, err := r.nomad.Allocations().Info(first.ID, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.nomad.Allocations().Stop(alloc, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "Nomad made a clone", func() bool {
+		all, _, err := r.nomad.Jobs().Allocations(s.ID, true, nil)
+		return err == nil && len(all) == 2
+	})
+	eventually(t, "the list tells that the first is over, and why", func() bool {
+		all, _, err := r.List(patient(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range all {
+			if o.Session == s.ID && o.Alloc != nil {
+				if o.Alloc.ID != first.ID {
+					t.Fatalf("the list tells of %s, which is a clone", o.Alloc.ID)
+				}
+				return o.Alloc.Over && o.Alloc.Failure == nil && o.Alloc.Reason != ""
+			}
+		}
+		return false
+	})
+}

@@ -1,0 +1,205 @@
+package redisstore
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// of is a claim of one user.
+func of(user, id string) staging.Claim {
+	c := claim(id)
+	c.User.ID = user
+	return c
+}
+
+func TestAUsersLimitHoldsHoweverManyLaunchAtOnce(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	for i := range 20 {
+		must(t, s.Publish(ctx, session(fmt.Sprint("s", i), time.Duration(i)*time.Second)))
+	}
+	var mu sync.Mutex
+	outcomes := map[staging.ClaimOutcome]int{}
+	var wg sync.WaitGroup
+	for i := range 12 {
+		wg.Go(func() {
+			c := of("u", fmt.Sprint("c", i))
+			c.MaxSessionsPerUser = 3
+			var r staging.ClaimResult
+			var err error
+			if i%2 == 0 {
+				r, err = s.Claim(ctx, "demo-east", c)
+			} else {
+				r, err = s.Begin(ctx, staging.Session{ID: fmt.Sprint("od", i), Origin: staging.OnDemand, CreatedAt: time.Now()}, c)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			outcomes[r.Outcome]++
+		})
+	}
+	wg.Wait()
+	if outcomes[staging.ClaimTaken] != 3 || outcomes[staging.ClaimLimit] != 9 {
+		t.Errorf("%v", outcomes)
+	}
+	own, err := s.UserSessions(ctx, "u")
+	must(t, err)
+	var ids []string
+	for _, x := range own {
+		ids = append(ids, x.ID)
+	}
+	c := of("u", "late")
+	c.MaxSessionsPerUser, c.IdempotencyKey, c.Fingerprint = 3, "key", "f"
+	r, err := s.Claim(ctx, "demo-east", c)
+	must(t, err)
+	slices.Sort(ids)
+	slices.Sort(r.Held)
+	if r.Outcome != staging.ClaimLimit || !slices.Equal(r.Held, ids) {
+		t.Errorf("%+v; the user's are %v", r, ids)
+	}
+	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Outcome != staging.ClaimEmpty {
+		t.Errorf("a launch over the limit keeps its key: %+v %v", h, err)
+	}
+	// Another user's do not count, nor do those that are over, nor those of the same claim.
+	other := of("other", "c")
+	other.MaxSessionsPerUser = 1
+	if r, err = s.Claim(ctx, "demo-east", other); err != nil || r.Outcome != staging.ClaimTaken {
+		t.Errorf("another user: %+v %v", r, err)
+	}
+	if r, err = s.Claim(ctx, "demo-east", other); err != nil || r.Outcome != staging.ClaimTaken {
+		t.Errorf("the same claim's next try: %+v %v", r, err)
+	}
+	must(t, s.Finish(ctx, ids[0], "", "bye"))
+	if r, err = s.Claim(ctx, "demo-east", c); err != nil || r.Outcome != staging.ClaimTaken {
+		t.Errorf("after one ended: %+v %v", r, err)
+	}
+}
+
+func TestAKeepaliveAndALapseCannotBothWin(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	must(t, s.Publish(ctx, session("s", 0)))
+	c := claim("c")
+	c.Terms = staging.Terms{Keepalive: staging.Duration(time.Hour), TimeLimit: staging.Duration(2 * time.Hour)}
+	r, err := s.Claim(ctx, "demo-east", c)
+	must(t, err)
+	var refused *staging.StateError
+	if _, err := s.Keepalive(ctx, "s"); !errors.As(err, &refused) || refused.State != staging.Claimed {
+		t.Errorf("a keepalive before the assignment: %v", err)
+	}
+	x, err := s.Assign(ctx, r.Session)
+	must(t, err)
+	if x.Terms != c.Terms {
+		t.Errorf("terms %+v", x.Terms)
+	}
+	// In time.
+	if x, err = s.Lapse(ctx, x); err != nil || x.State != staging.Assigned {
+		t.Errorf("it lapsed at once: %+v %v", x, err)
+	}
+	// Its last sign of life was two hours ago.
+	long := time.Now().Add(-2 * time.Hour).UnixMilli()
+	must(t, s.rdb.HSet(ctx, s.sessionKey("s"), "assigned_at", long).Err())
+	if x, err = s.Keepalive(ctx, "s"); err != nil || x.KeepaliveAt.IsZero() || x.KeepaliveUntil().Before(time.Now().Add(50*time.Minute)) {
+		t.Errorf("kept alive: %+v %v", x, err)
+	}
+	if x, err = s.Lapse(ctx, x); err != nil || x.State != staging.Assigned {
+		t.Errorf("it lapsed in spite of a keepalive: %+v %v", x, err)
+	}
+	must(t, s.rdb.HSet(ctx, s.sessionKey("s"), "keepalive_at", long).Err())
+	if x, err = s.Lapse(ctx, x); err != nil || x.State != staging.Ending || !strings.Contains(x.Reason, "no keepalive came for 1h") {
+		t.Errorf("it did not lapse: %+v %v", x, err)
+	}
+	if _, err = s.Keepalive(ctx, "s"); !errors.As(err, &refused) || refused.State != staging.Ending {
+		t.Errorf("a keepalive too late: %v", err)
+	}
+	for _, f := range []func() error{
+		func() error { _, err := s.Keepalive(ctx, "nobody"); return err },
+		func() error { _, err := s.Lapse(ctx, staging.Session{ID: "nobody"}); return err },
+	} {
+		if err := f(); !errors.Is(err, staging.ErrNoSession) {
+			t.Errorf("an unknown session: %v", err)
+		}
+	}
+}
+
+func TestRestoreBringsTheTermsAndTheUsersIndexBack(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	x := session("s", 0)
+	x.State, x.Claim, x.User, x.AssignedAt = staging.Assigned, "c", &staging.User{ID: "u"}, time.Now().Add(-time.Hour)
+	x.Terms = staging.Terms{Keepalive: staging.Duration(time.Minute)}
+	_, err := s.Restore(ctx, x)
+	must(t, err)
+	own, err := s.UserSessions(ctx, "u")
+	must(t, err)
+	if len(own) != 1 || own[0].Terms != x.Terms || own[0].KeepaliveUntil().Before(time.Now()) {
+		t.Errorf("%+v", own)
+	}
+}
+
+func TestAKeyGoesOnWithoutASessionAndIsBoundForAnExistingOne(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	must(t, s.Publish(ctx, session("s", 0)))
+	c := claim("c")
+	c.IdempotencyKey, c.Fingerprint = "key", "f"
+	_, err := s.Claim(ctx, "demo-east", c)
+	must(t, err)
+	must(t, s.Unhold(ctx, "key", "another"))
+	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Session.ID != "s" || h.Session.Claim != "c" {
+		t.Errorf("another claim took the session from the key: %+v %v", h, err)
+	}
+	must(t, s.Unhold(ctx, "key", "c"))
+	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Outcome != staging.ClaimRepeat || h.Session.ID != "" || h.Done {
+		t.Errorf("%+v %v", h, err)
+	}
+
+	d := claim("d")
+	d.IdempotencyKey, d.Fingerprint = "own", "f"
+	if r, err := s.Adopt(ctx, "own", d, "mine"); err != nil || r.Outcome != staging.ClaimTaken {
+		t.Errorf("adopt: %+v %v", r, err)
+	}
+	e := d
+	e.ID = "e"
+	if r, err := s.Adopt(ctx, "own", e, "mine"); err != nil || r.Outcome != staging.ClaimRepeat || r.Session.ID != "mine" || r.Done {
+		t.Errorf("a repeat: %+v %v", r, err)
+	}
+	must(t, s.Bind(ctx, "own", "e"))
+	must(t, s.Bind(ctx, "own", "d"))
+	must(t, s.Release(ctx, "own", "d"))
+	if r, err := s.Adopt(ctx, "own", e, "mine"); err != nil || r.Outcome != staging.ClaimRepeat || !r.Done {
+		t.Errorf("a repeat of what is done: %+v %v", r, err)
+	}
+	e.Fingerprint = "another"
+	if r, err := s.Adopt(ctx, "own", e, "mine"); err != nil || r.Outcome != staging.ClaimKeyReused {
+		t.Errorf("another launch: %+v %v", r, err)
+	}
+	if r, err := s.Adopt(ctx, "", staging.Claim{ID: "x"}, "mine"); err != nil || r.Outcome != staging.ClaimTaken {
+		t.Errorf("without a key: %+v %v", r, err)
+	}
+}
+
+func TestEventsThatAreNoMovesAreKeptWhole(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	at, err := s.LastEvent(ctx)
+	must(t, err)
+	want := staging.Event{
+		Type: staging.EventHookFailed, Session: "s", Pool: "p", Reason: "exit code 7", Zone: "east", Image: "demo", User: "u",
+		Setting: "x", Where: "y", Hook: staging.HookAssign, Stdout: "out\n", Stderr: strings.Repeat("e", 4096),
+	}
+	noted := want
+	noted.Stderr = "cut off" + want.Stderr
+	must(t, s.Note(ctx, noted))
+	events, _, err := s.Events(ctx, at, time.Second)
+	must(t, err)
+	if diff := cmp.Diff([]staging.Event{want}, events); diff != "" {
+		t.Error(diff)
+	}
+}

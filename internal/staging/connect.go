@@ -1,0 +1,94 @@
+package staging
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// connectTokens may stand in an image's connect_url, beside {port_LABEL}.
+var connectTokens = []Token{TokenAddress, TokenSessionID, TokenAccess, TokenImage, TokenZone, TokenUsername, TokenUserID}
+
+const portTokenPrefix = "port_"
+
+func (p *problems) connectURL(value string) {
+	if value == "" {
+		return
+	}
+	const field = "connect_url"
+	p.bounded(field, value, MaxURLLength)
+	for _, t := range tokensIn(value) {
+		if !strings.HasPrefix(t, portTokenPrefix) && !slices.Contains(connectTokens, Token(t)) {
+			p.add(field, "holds the unknown token {%s}; known here are {%s}, {%sLABEL}", t, joinedBraces(connectTokens), portTokenPrefix)
+		}
+	}
+	// With plain values in the tokens' places it must be a URL.
+	plain := tokenPattern.ReplaceAllString(value, "1")
+	if u, err := url.Parse(plain); err != nil || u.Scheme == "" || u.Host == "" {
+		p.add(field, "must be an absolute URL such as http://{address}:{port_http}/?token={token}")
+	}
+}
+
+// ConnectTo gives the URL that opens an assigned session; "" when the image
+// has none, or the session lacks a port that it names. The values are escaped.
+func (i Image) ConnectTo(s Session, token string) string {
+	values := map[Token]string{
+		TokenSessionID: s.ID, TokenAccess: url.QueryEscape(token), TokenImage: s.Image, TokenZone: s.Zone,
+		TokenAddress: s.Address,
+	}
+	if strings.Contains(s.Address, ":") {
+		values[TokenAddress] = "[" + s.Address + "]"
+	}
+	if s.User != nil {
+		values[TokenUsername], values[TokenUserID] = url.PathEscape(s.User.Name), url.PathEscape(s.User.ID)
+	}
+	for label, port := range s.Ports {
+		values[Token(portTokenPrefix+label)] = strconv.Itoa(port)
+	}
+	for _, t := range tokensIn(i.ConnectURL) {
+		if values[Token(t)] == "" {
+			return ""
+		}
+	}
+	return Substitute(i.ConnectURL, values)
+}
+
+// AccessToken is the token that opens one session to the user whose claim took
+// it. It is a message authentication code (HMAC-SHA256, RFC 2104) over both, so
+// that it needs no storing and the same launch always gives the same one.
+func AccessToken(secret []byte, session, claim string) string {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(session + "\x00" + claim))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// ValidAccessToken compares in constant time.
+func ValidAccessToken(secret []byte, session, claim, token string) bool {
+	return claim != "" && hmac.Equal([]byte(AccessToken(secret, session, claim)), []byte(token))
+}
+
+// AllowsOrigin reports whether a page of this origin (a request's Origin
+// header) may open the zone's sessions: its host is the zone's domain or below
+// it. requestHost stands in for RequestHost.
+func (z Zone) AllowsOrigin(origin, requestHost string) bool {
+	u, err := url.Parse(origin)
+	if err != nil || u.Hostname() == "" {
+		return false
+	}
+	domain := strings.ReplaceAll(z.WithDefaults().AllowOriginDomain, RequestHost, requestHost)
+	// A domain may be written with a scheme or a port, which do not count.
+	if _, rest, ok := strings.Cut(domain, "://"); ok {
+		domain = rest
+	}
+	if host, _, err := net.SplitHostPort(domain); err == nil {
+		domain = host
+	}
+	domain = strings.ToLower(strings.Trim(strings.TrimPrefix(domain, "*."), "./[]"))
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	return domain != "" && (host == domain || strings.HasSuffix(host, "."+domain))
+}

@@ -1,0 +1,90 @@
+package staging
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Permission names something that a session lets its user do. It is fixed when
+// the session's container is created, so that it is the same for all of a pool.
+type Permission string
+
+// The permissions.
+const (
+	AllowAudio         Permission = "allow_audio"
+	AllowClipboardDown Permission = "allow_clipboard_down"
+	AllowClipboardUp   Permission = "allow_clipboard_up"
+	AllowDownloads     Permission = "allow_downloads"
+	AllowUploads       Permission = "allow_uploads"
+	AllowMicrophone    Permission = "allow_microphone"
+	AllowWebcam        Permission = "allow_webcam"
+	AllowGamepad       Permission = "allow_gamepad"
+	AllowPrinting      Permission = "allow_printing"
+)
+
+// permissionDefaults are what holds where nobody says otherwise.
+var permissionDefaults = map[Permission]bool{
+	AllowAudio: true, AllowClipboardDown: true, AllowClipboardUp: true, AllowDownloads: true, AllowUploads: true,
+	AllowMicrophone: false, AllowWebcam: false, AllowGamepad: false, AllowPrinting: false,
+}
+
+// AllPermissions lists them by name.
+var AllPermissions = slices.Sorted(maps.Keys(permissionDefaults))
+
+// Permissions are those that somebody set; the others have their defaults.
+type Permissions map[Permission]bool
+
+// Allows gives a permission, its default where it is not set.
+func (p Permissions) Allows(x Permission) bool {
+	if v, set := p[x]; set {
+		return v
+	}
+	return permissionDefaults[x]
+}
+
+// Differences names the permissions in which p and other differ, by name.
+func (p Permissions) Differences(other Permissions) []Permission {
+	var found []Permission
+	for _, x := range AllPermissions {
+		if p.Allows(x) != other.Allows(x) {
+			found = append(found, x)
+		}
+	}
+	return found
+}
+
+// environment is how a session's programs learn of them: GREENROOM_ALLOW_AUDIO
+// and so on, each true or false.
+func (p Permissions) environment(env map[string]string) {
+	for _, x := range AllPermissions {
+		value := "false"
+		if p.Allows(x) {
+			value = "true"
+		}
+		env["GREENROOM_"+strings.ToUpper(string(x))] = value
+	}
+}
+
+// canonical is p with every permission set, so that equal ones hash equally.
+func (p Permissions) canonical() map[Permission]bool {
+	all := maps.Clone(permissionDefaults)
+	maps.Copy(all, p)
+	return all
+}
+
+func (p *problems) permissions(field string, given Permissions) {
+	for x := range given {
+		if _, known := permissionDefaults[x]; !known {
+			p.add(field+"."+string(x), "is not a permission; they are %s", joined(AllPermissions))
+		}
+	}
+}
+
+func joined[S ~string](list []S) string {
+	parts := make([]string, len(list))
+	for i, s := range list {
+		parts[i] = string(s)
+	}
+	return strings.Join(parts, ", ")
+}

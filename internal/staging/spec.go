@@ -1,0 +1,95 @@
+package staging
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Spec is all that a session's job is made of.
+type Spec struct {
+	Session Session
+	Image   Image
+	Zone    Zone
+	// Environment is put into the main tasks as it is, out of reach of Nomad's
+	// interpolation, over what the jobspec has.
+	Environment map[string]string
+	// RunConfig is merged into the main task's driver config, key by key, over
+	// what the jobspec has.
+	RunConfig map[string]any
+	// Volumes are directories of the node, without tokens, for the main task.
+	Volumes []VolumeMapping
+	// SSHKeys are lines for a file of the main task, which finds its path in
+	// GREENROOM_SSH_AUTHORIZED_KEYS.
+	SSHKeys []string
+}
+
+// StagedSpec is what a pool's session is made of: nothing of any user's.
+func StagedSpec(s Session, i Image, z Zone, c Config) Spec {
+	spec := Spec{Session: s, Image: i, Zone: z, RunConfig: i.RunConfig, Environment: map[string]string{}}
+	c.Permissions.environment(spec.Environment)
+	z.access(spec.Environment, "")
+	webFilter(spec.Environment, i.WebFilterPolicy)
+	for _, v := range i.VolumeMappings {
+		if !v.OfUser() {
+			spec.Volumes = append(spec.Volumes, v)
+		}
+	}
+	return spec
+}
+
+// OnDemandSpec is what a session made for one launch is made of, with every
+// setting of its user and groups applied. requestHost is the host that the
+// launch was sent to. A user's name that cannot become part of a volume
+// mapping is an *InvalidError.
+func OnDemandSpec(s Session, l Launch, i Image, z Zone, st Settings, requestHost string) (Spec, error) {
+	spec := Spec{Session: s, Image: i, Zone: z, RunConfig: maps.Clone(i.RunConfig), Environment: map[string]string{}}
+	if st.ExposeUserEnvironmentVars {
+		maps.Copy(spec.Environment, l.UserEnvironment)
+	}
+	maps.Copy(spec.Environment, l.Variables(s.ID))
+	st.Permissions.environment(spec.Environment)
+	z.access(spec.Environment, requestHost)
+	webFilter(spec.Environment, or(st.WebFilterPolicy, i.WebFilterPolicy))
+	if len(st.RunConfig) > 0 {
+		if spec.RunConfig == nil {
+			spec.RunConfig = map[string]any{}
+		}
+		maps.Copy(spec.RunConfig, st.RunConfig)
+	}
+	if st.InjectSSHKeys {
+		spec.SSHKeys = l.SSHKeys
+	}
+	// A group's mapping goes before the image's at the same target.
+	all := slices.Clone(st.VolumeMapping)
+	for _, v := range i.VolumeMappings {
+		if !slices.ContainsFunc(all, func(o VolumeMapping) bool { return path.Clean(o.Target) == path.Clean(v.Target) }) {
+			all = append(all, v)
+		}
+	}
+	if i.PersistentProfilePath != "" {
+		all = append(all, VolumeMapping{Source: i.PersistentProfilePath, Target: ProfileTarget})
+	}
+	for _, v := range all {
+		v, err := v.of(l.User)
+		if err != nil {
+			return spec, err
+		}
+		spec.Volumes = append(spec.Volumes, v)
+	}
+	return spec, nil
+}
+
+func webFilter(env map[string]string, policy string) {
+	if policy != "" {
+		env["GREENROOM_WEB_FILTER_POLICY"] = policy
+	}
+}
+
+func or(a, b string) string {
+	if strings.TrimSpace(a) != "" {
+		return a
+	}
+	return b
+}

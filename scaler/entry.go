@@ -1,0 +1,93 @@
+package scaler
+
+import (
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// entry is what the scaler knows of one session. Only the loop touches it.
+type entry struct {
+	// s is the session as last known; its state is what Redis was last heard to say.
+	s    staging.Session
+	fate staging.Verdict
+	// stands is its fate record, for Restore.
+	stands staging.Fate
+
+	// hasJob: Nomad has its job, or is being given it. missing: a full reading
+	// did not find it.
+	hasJob, missing    bool
+	stopped, dead      bool
+	running, allocOver bool
+	passing            bool
+	failure, refused   *staging.Failure
+	// reason is what Nomad says of the end of an allocation that did not fail.
+	reason                        string
+	jobIndex, allocIndex, plIndex uint64
+
+	// launched: its first_launch hook has run. launchTries counts the tries that
+	// never began, hookFailure is how it failed.
+	launched    bool
+	launchTries int
+	hookFailure *staging.Failure
+	// runningSince, unhealthySince: as Member has them. healthyOnce: its checks
+	// have passed before.
+	runningSince, unhealthySince time.Time
+	healthyOnce                  bool
+	// tagged: Consul shows whose it is.
+	tagged bool
+
+	// busy: a step for it is under way. until: it is left alone till then.
+	busy  bool
+	until time.Time
+	// counted: its failure has been counted towards its pool's backoff.
+	counted             bool
+	touchedAt, buriedAt time.Time
+}
+
+// over: nothing of it runs or will. A stopped job of which no allocation was
+// heard may still have one, unless it was never placed.
+func (e *entry) over() bool {
+	return e.dead || e.allocOver || (e.stopped && e.s.AllocID == "" && e.refused != nil)
+}
+
+// pooled: it is an unassigned session of a pool, which Decide sees to. The
+// others are Settle's.
+func (e *entry) pooled() bool {
+	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.fate == "" && e.hasJob
+}
+
+// unsettled: it runs for a pool, nobody has it, and Redis does not know it.
+func (e *entry) unsettled() bool {
+	return e.s.Origin == staging.Staged && e.s.State == "" && e.fate == "" && e.hasJob && !e.stopped && !e.over()
+}
+
+// pool is what the scaler knows of one staging config's pool.
+type pool struct {
+	config  staging.Config
+	removed bool
+	members map[string]*entry
+	// unsettled are sessions that run and that Redis does not know.
+	unsettled map[string]bool
+	// healthKnown: the watch on its service has spoken and not failed since.
+	healthKnown bool
+	// health is what Consul says of each allocation: a clone that Nomad made of a
+	// lost one has its own, and is not the session.
+	health    map[string]staging.Health
+	stopWatch func()
+	backoff   Backoff
+	// assignHook counts the assign hook's failures since one succeeded.
+	assignHook Backoff
+	conditions []staging.Condition
+	// reported is what Redis was last told; nil when it must be told anew.
+	reported *[]staging.Condition
+	wake     time.Time
+}
+
+// failed says why a session is no good; nil when it is not known to be.
+func (e *entry) failed() *staging.Failure {
+	if e.hookFailure != nil {
+		return e.hookFailure
+	}
+	return e.failure
+}

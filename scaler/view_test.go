@@ -1,0 +1,109 @@
+package scaler
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// poolView is a view with one pool of one image, all of it known.
+func poolView(image staging.Image) *view {
+	v := newView()
+	image.Name = "i"
+	v.setResources(staging.Resources{
+		Zones:   map[string]staging.Zone{"z": {Name: "z", Datacenters: []string{"dc1"}, AllowOriginDomain: "a", UpstreamAuthAddress: "b"}},
+		Images:  map[string]staging.Image{"i": image},
+		Configs: map[string]staging.Config{"p": {Name: "p", Zone: "z", Image: "i", DesiredSessions: 1}},
+	})
+	return v
+}
+
+// runs makes a session of the pool known to run.
+func runs(v *view, id string) *entry {
+	v.observe(staging.Observation{
+		Session: id, Index: 1, Job: &staging.JobFacts{Session: staging.Session{ID: id, Origin: staging.Staged, Zone: "z", Image: "i", Staging: "p"}},
+		Alloc: &staging.AllocFacts{ID: "a-" + id, Running: true},
+	}, noon)
+	e := v.sessions[id]
+	e.s.State = staging.Starting
+	v.enlist(e)
+	return e
+}
+
+func TestASessionThatFailsItsChecksHasItsTimeNoted(t *testing.T) {
+	v := poolView(staging.Image{})
+	e, p := runs(v, "gr-1"), v.pools["p"]
+	passes := func(yes bool, at time.Time) {
+		v.setHealth(p, []staging.Health{{Session: "gr-1", AllocID: "a-gr-1", Passing: yes}}, at)
+	}
+	passes(false, noon)
+	if !e.unhealthySince.IsZero() {
+		t.Error("one that was never healthy is taken for one that no longer is")
+	}
+	passes(true, noon)
+	passes(false, noon.Add(time.Second))
+	passes(false, noon.Add(time.Minute))
+	if !e.unhealthySince.Equal(noon.Add(time.Second)) {
+		t.Errorf("unhealthy since %s", e.unhealthySince)
+	}
+	passes(true, noon.Add(2*time.Minute))
+	if !e.unhealthySince.IsZero() {
+		t.Error("healthy again, and still counted as unhealthy")
+	}
+}
+
+func TestAssignHooksThatFailInARowAreCounted(t *testing.T) {
+	v := poolView(staging.Image{})
+	failed := staging.Event{Type: staging.EventHookFailed, Pool: "p", Session: "gr-1", Hook: staging.HookAssign, Reason: "exit code 7"}
+	for range 3 {
+		v.event(failed, noon)
+	}
+	v.event(staging.Event{Type: staging.EventViolation, Session: "gr-9"}, noon)
+	if p := v.pools["p"]; p.assignHook.Failures != 3 || p.assignHook.Last.Message != "exit code 7" {
+		t.Errorf("%+v", p.assignHook)
+	}
+	if len(v.sessions) != 0 {
+		t.Error("an event that is no move made a session up")
+	}
+	v.event(staging.Event{Type: staging.EventAssigned, Pool: "p", Session: "gr-2"}, noon)
+	if n := v.pools["p"].assignHook.Failures; n != 0 {
+		t.Errorf("%d after one succeeded", n)
+	}
+}
+
+func TestAFirstLaunchIsTriedAgainOnlyIfItNeverBegan(t *testing.T) {
+	v := poolView(staging.Image{ExecConfig: staging.ExecConfig{FirstLaunch: &staging.Hook{Cmd: []string{"x"}}}})
+	e := runs(v, "gr-1")
+	if v.firstLaunch(e) == nil {
+		t.Fatal("it has no hook to run")
+	}
+	away := result{err: errors.New("nomad is away")}
+	for range maxLaunchTries {
+		v.launched(e, away, noon)
+		if e.failed() != nil {
+			t.Fatal("a hook that never began failed its session")
+		}
+	}
+	v.launched(e, away, noon)
+	if e.failed() == nil {
+		t.Error("a session in which no hook can begin is waited for without end")
+	}
+	e = runs(v, "gr-2")
+	v.launched(e, result{err: errors.New("exit code 9"), failure: &staging.Failure{Type: staging.HookFailing, Message: "exit code 9"}}, noon)
+	if f := e.failed(); f == nil || f.Type != staging.HookFailing || v.pools["p"].backoff.Failures != 2 {
+		t.Errorf("%+v, backoff %+v", f, v.pools["p"].backoff)
+	}
+	e = runs(v, "gr-3")
+	v.launched(e, result{}, noon)
+	if e.failed() != nil || v.firstLaunch(e) != nil {
+		t.Error("it is to run a hook that has run")
+	}
+	// The hooks of its own revision count, not the image's now.
+	e = runs(v, "gr-4")
+	e.s.Hooks = &staging.ExecConfig{}
+	if v.firstLaunch(e) != nil {
+		t.Error("it is to run a hook that its revision does not have")
+	}
+}
