@@ -26,6 +26,11 @@ type Registry interface {
 	// decided before, and the record that stands is given.
 	CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error)
 	FinishFate(ctx context.Context, f staging.Fate) error
+	// Fates reads every fate; only asked while Redis is away.
+	Fates(ctx context.Context) (map[string]staging.Fate, error)
+	// HoldKey reserves a claim's Idempotency-Key while Redis is away, LetKeyGo frees it.
+	HoldKey(ctx context.Context, c staging.Claim) (won bool, holder staging.Claim, err error)
+	LetKeyGo(ctx context.Context, idempotencyKey, claim string) error
 	// Secret gives a secret that all brokers share; the first to ask makes it.
 	Secret(ctx context.Context, name string) ([]byte, error)
 	Ping(ctx context.Context) error
@@ -38,7 +43,7 @@ type Store interface {
 	Assign(ctx context.Context, s staging.Session) (staging.Session, error)
 	Finish(ctx context.Context, id, claim, reason string) error
 	Retire(ctx context.Context, s staging.Session, reason string) error
-	Restore(ctx context.Context, s staging.Session) (staging.State, error)
+	Restore(ctx context.Context, s staging.Session, f staging.Fate) (staging.State, error)
 	Release(ctx context.Context, idempotencyKey, claim string) error
 	KeyHolder(ctx context.Context, idempotencyKey string) (staging.ClaimResult, error)
 	// Unhold lets the key go on without a session, for a launch that tries another.
@@ -67,12 +72,17 @@ type Fleet interface {
 	WaitRunning(ctx context.Context, s staging.Session) (staging.AllocFacts, error)
 	WaitOver(ctx context.Context, s staging.Session) (staging.AllocFacts, error)
 	Stop(ctx context.Context, s staging.Session) error
+	// Find reads a session from its job and allocation; staging.ErrNoSession when
+	// its job is not there or stopped.
+	Find(ctx context.Context, s staging.Session) (staging.Session, error)
 	Ping(ctx context.Context) error
 }
 
 // Health is what the broker asks of Consul's catalog.
 type Health interface {
 	WaitPassing(ctx context.Context, service, session string) error
+	// Passing reads a service's instances as they are now.
+	Passing(ctx context.Context, service string) ([]staging.Health, error)
 }
 
 // Hooks runs an image's hooks. Any error of Run, a *staging.HookError or
@@ -89,6 +99,8 @@ type Meter interface {
 	Attempt(step staging.Step, outcome staging.Outcome)
 	// Violation counts a launch that had a setting that no staged session can honour.
 	Violation(v staging.Violation)
+	// WithoutRedis counts a launch that was served while Redis was away.
+	WithoutRedis()
 	// Launched observes a served launch.
 	Launched(origin staging.Origin, t staging.Timings)
 }
@@ -116,6 +128,9 @@ type Broker struct {
 	o Options
 	// cleanups are the ends of sessions that go on after their launch was answered.
 	cleanups sync.WaitGroup
+	// closing is done when no more is to be waited for.
+	closing context.Context
+	close   context.CancelFunc
 }
 
 // New returns a broker on its parts.
@@ -123,12 +138,17 @@ func New(p Parts, o Options) *Broker {
 	if o.Limits == (staging.Limits{}) {
 		o.Limits = staging.DefaultLimits
 	}
-	return &Broker{Parts: p, o: o}
+	b := &Broker{Parts: p, o: o}
+	b.closing, b.close = context.WithCancel(context.Background())
+	return b
 }
 
 // Close waits until what goes on behind the answers is done; every piece of it
 // has a deadline of its own. Call it after the last launch has been answered.
-func (b *Broker) Close() { b.cleanups.Wait() }
+func (b *Broker) Close() {
+	b.close()
+	b.cleanups.Wait()
+}
 
 // Deadlines of the calls out of the broker. None is ever reached on a healthy
 // cluster; each is the point from which waiting longer helps nobody.

@@ -67,7 +67,7 @@ func (b *Broker) yieldTo(l *launch, s staging.Session, fate staging.Fate) {
 			if fate.HookPending {
 				s.State = staging.Claimed
 			}
-			_, err = b.Store.Restore(ctx, s)
+			_, err = b.Store.Restore(ctx, s, fate)
 		} else {
 			err = b.Store.Finish(ctx, s.ID, s.Claim, fate.Reason)
 		}

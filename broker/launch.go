@@ -20,11 +20,15 @@ type launch struct {
 	// settings are what the user's groups come to.
 	settings staging.Settings
 	// secret makes the session's access token.
-	secret   []byte
-	attempts []staging.Attempt
-	timings  staging.Timings
-	began    time.Time
-	log      *logrus.Entry
+	secret []byte
+	// keyHeld: the key is held in Consul, since Redis is away.
+	keyHeld bool
+	// redisAway: Redis did not answer this launch.
+	redisAway bool
+	attempts  []staging.Attempt
+	timings   staging.Timings
+	began     time.Time
+	log       *logrus.Entry
 }
 
 // in is the launch as it is served from a zone.
@@ -67,8 +71,15 @@ func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, e
 			}
 			return result, err
 		}
+		var served *servedError
+		if errors.As(err, &served) {
+			return b.repeated(l, served.session), nil
+		}
 		if err != nil {
 			return LaunchResult{}, b.refuse(ctx, l, err)
+		}
+		if l.redisAway {
+			b.tellRedis(l, s)
 		}
 		result := l.result(s)
 		if s.State == staging.Assigned && !result.Existing {
@@ -186,6 +197,7 @@ func (b *Broker) attempt(l *launch, step staging.Step, zone string, outcome stag
 func (b *Broker) refuse(ctx context.Context, l *launch, err error) error {
 	var e *Error
 	if !errors.As(err, &e) || e.Kind != KeyReused {
+		b.letKeyGo(l)
 		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
 		if err := b.Store.Release(ctx, l.IdempotencyKey, l.claim.ID); err != nil {

@@ -35,6 +35,11 @@ type world struct {
 	refusedIn map[string]bool
 	// pools are ready sessions by pool; what ready holds is any pool's.
 	pools map[string][]string
+	// inConsul are sessions that pass their checks.
+	inConsul []string
+	// fates are those that were decided before, keyHolder who holds the key in Consul.
+	fates     map[string]staging.Fate
+	keyHolder staging.Claim
 	// resources are the default ones unless set.
 	resources *staging.Resources
 	// limited are the sessions that are too many; owned those of the user.
@@ -141,8 +146,8 @@ func (w *world) Retire(context.Context, staging.Session, string) error {
 	return errors.New("not of a launch")
 }
 
-func (w *world) Restore(_ context.Context, s staging.Session) (staging.State, error) {
-	return s.State, w.note("restore %s to %s", s.ID, s.User.ID)
+func (w *world) Restore(_ context.Context, s staging.Session, _ staging.Fate) (staging.State, error) {
+	return s.State, w.note("restore %s to %s", short(s.ID), s.User.ID)
 }
 func (w *world) Release(context.Context, string, string) error { return w.note("release") }
 func (w *world) KeyHolder(context.Context, string) (staging.ClaimResult, error) {
@@ -186,6 +191,27 @@ func (w *world) WaitOver(ctx context.Context, _ staging.Session) (staging.AllocF
 
 func (w *world) Stop(_ context.Context, s staging.Session) error {
 	return w.note("stop %s", short(s.ID))
+}
+func (w *world) WithoutRedis() {}
+func (w *world) Fates(context.Context) (map[string]staging.Fate, error) {
+	return w.fates, w.note("fates")
+}
+
+func (w *world) HoldKey(_ context.Context, c staging.Claim) (bool, staging.Claim, error) {
+	return w.keyHolder.ID == "", w.keyHolder, w.note("hold")
+}
+func (w *world) LetKeyGo(context.Context, string, string) error { return w.note("let go") }
+func (w *world) Passing(context.Context, string) ([]staging.Health, error) {
+	var all []staging.Health
+	for _, id := range w.inConsul {
+		all = append(all, staging.Health{Session: id, AllocID: "a-" + id, Passing: true})
+	}
+	return all, w.note("look")
+}
+
+func (w *world) Find(_ context.Context, s staging.Session) (staging.Session, error) {
+	s.Origin, s.Image, s.Staging = staging.Staged, "hooked", "h"
+	return s, w.note("find %s", s.ID)
 }
 func (w *world) WaitPassing(context.Context, string, string) error { return w.note("passing") }
 func (w *world) Run(_ context.Context, s staging.Session, name staging.HookName, _ staging.Hook, _ staging.Launch) error {
@@ -300,8 +326,18 @@ func TestTheOrderOfALaunch(t *testing.T) {
 			want:  []string{"claim", "decide s1", "assign s1"}, gets: "s1",
 		},
 		{
-			name: "Redis is away", image: "plain", world: world{fail: map[string]error{"claim": errAway}},
-			want: []string{"claim", "release"}, kind: broker.RedisUnavailable,
+			name: "Redis is away and nothing passes: on demand, its fate says all", image: "plain",
+			world: world{fail: map[string]error{"claim": errAway, "begin": errAway, "assign": errAway}},
+			want:  append([]string{"claim", "look"}, onDemand...), also: []string{"restore new to u"}, gets: "new",
+		},
+		{
+			name: "Redis is away: the oldest that Consul says passes and that is nobody's", image: "hooked",
+			world: world{
+				inConsul: []string{"s2", "s1"}, fail: map[string]error{"claim": errAway, "assign": errAway},
+				decided: map[string]staging.Verdict{"s1": staging.VerdictAssigned},
+			},
+			want: []string{"claim", "look", "find s1", "decide s1", "find s2", "decide s2", "hook s2", "finished s2", "assign s2"},
+			also: []string{"restore s1 to other", "restore s2 to u"}, gets: "s2",
 		},
 		{name: "nothing ready: on demand, born with its fate", image: "plain", want: append([]string{"claim"}, onDemand...), gets: "new"},
 		{

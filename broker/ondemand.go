@@ -131,7 +131,9 @@ func (b *Broker) begin(ctx context.Context, l *launch, s staging.Session) (stagi
 	r, err := b.Store.Begin(ctx, s, l.claim)
 	l.timings.Claim += time.Since(start)
 	if err != nil {
-		return s, redisUnavailable(err)
+		// Its fate record says all that Redis would have; the scaler notes it there
+		// when it is back.
+		return s, b.admitWithoutRedis(ctx, l)
 	}
 	if err := l.held(r); err != nil {
 		return s, err

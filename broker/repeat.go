@@ -23,6 +23,17 @@ func keyReused() *Error {
 	}
 }
 
+func keyInFlight() *Error {
+	return &Error{
+		Kind: KeyInFlight, RetryAfter: time.Second,
+		Detail: "a launch with this Idempotency-Key is still under way; repeat it to get its session",
+	}
+}
+
+func keyEnded() *Error {
+	return &Error{Kind: KeyReused, Detail: "the session of this Idempotency-Key has ended; launch anew with a fresh key"}
+}
+
 // Of a repeat that waits for the first launch: how often it looks, and how long
 // beyond an on-demand session's wait.
 const (
@@ -64,19 +75,14 @@ func (b *Broker) awaitRepeat(ctx context.Context, l *launch) (LaunchResult, erro
 			// caller's wait is over; a claimed one is none until it is assigned.
 			if r.Done || s.State == staging.Assigned || (impatient && s.Origin == staging.OnDemand && !s.State.Over()) {
 				if s.State.Over() {
-					return LaunchResult{}, &Error{
-						Kind: KeyReused, Detail: "the session of this Idempotency-Key has ended; launch anew with a fresh key",
-					}
+					return LaunchResult{}, keyEnded()
 				}
 				return b.repeated(l, s), nil
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return LaunchResult{}, &Error{
-				Kind: KeyInFlight, RetryAfter: time.Second,
-				Detail: "a launch with this Idempotency-Key is still under way; repeat it to get its session",
-			}
+			return LaunchResult{}, keyInFlight()
 		case <-patience.C:
 			impatient = true
 		case <-poll.C:

@@ -85,6 +85,10 @@ const maxClaims = 5
 func (b *Broker) staged(ctx context.Context, l *launch, pool staging.Config) (staging.Session, error) {
 	for range maxClaims {
 		s, err := b.take(ctx, l, pool)
+		var away *Error
+		if errors.As(err, &away) && away.Kind == RedisUnavailable {
+			return b.withoutRedis(ctx, l, pool)
+		}
 		if err != nil || s.ID == "" {
 			return s, err
 		}
@@ -202,8 +206,8 @@ func (b *Broker) decide(ctx context.Context, l *launch, s staging.Session, hookP
 	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
 	won, fate, err := b.Registry.CreateFate(ctx, staging.Fate{
-		Session: s.ID, Verdict: staging.VerdictAssigned, User: &l.User, Claim: l.claim.ID, Terms: l.claim.Terms,
-		IdempotencyKey: l.IdempotencyKey, HookPending: hookPending,
+		Session: s.ID, Verdict: staging.VerdictAssigned, User: &l.User, Claim: l.claim.ID, Terms: l.claim.Terms, Zone: s.Zone,
+		IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint, HookPending: hookPending,
 		Lease: start.Add(staging.ClaimLease).UTC(), DecidedAt: start.UTC(),
 	})
 	return fate, won, err

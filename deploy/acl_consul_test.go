@@ -1,7 +1,9 @@
 package deploy_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	consulapi "github.com/hashicorp/consul/api"
 
@@ -51,6 +53,22 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	if err := r.DeleteFate(patient(t), "gr-2"); err != nil {
 		t.Errorf("delete a fate: %v", err)
 	}
+	ctx, stop := context.WithCancel(patient(t))
+	locks := r.NewLocks(c, "policy-test")
+	locks.Want([]string{"east"})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		locks.Run(ctx, func(err error) { t.Errorf("hold a zone's lock: %v", err) })
+	}()
+	for !locks.Held("east") && ctx.Err() == nil {
+		<-time.After(20 * time.Millisecond)
+	}
+	if !locks.Held("east") {
+		t.Error("a zone's lock cannot be held")
+	}
+	stop()
+	<-done
 	g.seesHealth(t, c)
 	_, err := r.PutZone(patient(t), zone)
 	denied(t, "changing a zone", err)

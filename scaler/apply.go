@@ -14,6 +14,7 @@ import (
 const (
 	fieldSession = "session"
 	fieldPool    = "staging"
+	fieldZone    = "zone"
 	fieldStep    = "step"
 	fieldReason  = "reason"
 )
@@ -27,9 +28,11 @@ type task struct {
 	from staging.State
 	fate staging.Fate
 	// spec is what Stage makes, hook what FirstLaunch runs.
-	spec   staging.Spec
-	hook   staging.Hook
-	pool   string
+	spec staging.Spec
+	hook staging.Hook
+	pool string
+	// zone is the one whose lock must still be held when the step is applied.
+	zone   string
 	report []staging.Condition
 }
 
@@ -57,7 +60,7 @@ func (s *Scaler) task(v *view, e *entry, step Step, now time.Time) task {
 			x.State = staging.Starting
 		}
 	}
-	t := task{step: step, session: x, from: e.s.State, fate: e.stands, pool: e.s.Staging}
+	t := task{step: step, session: x, from: e.s.State, fate: e.stands, pool: e.s.Staging, zone: zoneOf(e.s)}
 	if h := v.firstLaunch(e); h != nil {
 		t.hook = *h
 	}
@@ -78,7 +81,7 @@ func (s *Scaler) stage(v *view, p *pool, step Step, now time.Time) task {
 	e.s, e.hasJob, e.busy, e.touchedAt = x, true, true, now
 	v.enlist(e)
 	step.Session = x.ID
-	return task{step: step, session: x, spec: staging.StagedSpec(x, image, zone, p.config), pool: p.config.Name}
+	return task{step: step, session: x, spec: staging.StagedSpec(x, image, zone, p.config), pool: p.config.Name, zone: p.config.Zone}
 }
 
 func (s *Scaler) worker(ctx context.Context, work <-chan task) {
@@ -90,10 +93,16 @@ func (s *Scaler) worker(ctx context.Context, work <-chan task) {
 			// A step that has begun is carried through when the scaler is told
 			// to stop, within its deadline.
 			c, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout())
-			if t.report != nil || t.step.Kind == "" {
+			switch {
+			case t.step.Kind == "" && !s.Locks.Held(t.zone):
+				// The zone's holder tells of it.
+			case t.step.Kind == "":
 				s.tell(c, t)
-			} else {
-				result := s.apply(c, t)
+			default:
+				result := result{err: errNotHeld, gone: t.step.Kind == Stage}
+				if s.Locks.Held(t.zone) {
+					result = s.apply(c, t)
+				}
 				s.Meter.Step(t.step.Kind, result.err != nil)
 				s.post(ctx, func(v *view) { s.applied(v, t, result) })
 			}
@@ -161,7 +170,7 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		case x.Origin == staging.OnDemand:
 			x.State, x.AssignedAt = staging.Starting, time.Time{} // until it is up, and admitted
 		}
-		state, err := s.Store.Restore(ctx, x)
+		state, err := s.Store.Restore(ctx, x, t.fate)
 		return result{state: state, err: err}
 	case FirstLaunch:
 		return s.applyFirstLaunch(ctx, t)

@@ -6,6 +6,15 @@
 // the watchers only send it news, and the workers that apply steps only send it
 // results, so nothing in the view is locked.
 //
+// Any number of scalers may run. They share the zones by one lock for each: a
+// scaler acts in a zone only while it surely holds the zone's lock, from a
+// moment after it took it, and stops at once when the lock is lost or Consul
+// cannot be asked. It trusts a lock until the last sign of life that Consul took
+// from it is too old, whatever the clock on the wall says. A step that had begun by then
+// is carried through: that two scalers act in a zone for a moment costs sessions
+// that are made and taken down again, and nothing else, since what must not
+// happen twice is decided by fate records.
+//
 // It promises never to act on what it could not observe: until each source has
 // been read whole, and again from the moment one fails until it has been read
 // anew, there are no plans. It never stops a claimed or assigned session to

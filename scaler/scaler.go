@@ -27,7 +27,7 @@ type Store interface {
 	Withdraw(ctx context.Context, s staging.Session) error
 	Retire(ctx context.Context, s staging.Session, reason string) error
 	Assign(ctx context.Context, s staging.Session) (staging.Session, error)
-	Restore(ctx context.Context, s staging.Session) (staging.State, error)
+	Restore(ctx context.Context, s staging.Session, f staging.Fate) (staging.State, error)
 	Finish(ctx context.Context, id, claim, reason string) error
 	Ended(ctx context.Context, s staging.Session, reason string) error
 	// Lapse ends a session whose keepalive is over, unless one came in time, and
@@ -75,8 +75,10 @@ type Meter interface {
 	Step(k Kind, failed bool)
 	// Pool gives a pool's numbers as the scaler sees them.
 	Pool(name string, desired, current, ready int)
-	// PoolGone forgets a pool that has been drained.
+	// PoolGone forgets a pool that has been drained, or is another scaler's.
 	PoolGone(name string)
+	// Zones gives the number of locks by which this scaler acts.
+	Zones(n int)
 }
 
 // Parts are the adapters that a scaler works with.
@@ -86,6 +88,7 @@ type Parts struct {
 	Fleet    Fleet
 	Health   Health
 	Hooks    Hooks
+	Locks    Locks
 	Meter    Meter
 	Log      *logrus.Entry
 }
@@ -182,6 +185,7 @@ func (s *Scaler) loop(ctx context.Context) {
 			continue
 		case now := <-ticker.C:
 			v.due(now)
+			s.shareZones(v, now)
 		}
 		s.inSync.set(v.known())
 		if v.known() {
@@ -215,13 +219,13 @@ func (s *Scaler) decide(ctx context.Context, v *view, now time.Time) []task {
 	var tasks []task
 	s.watchHealth(ctx, v)
 	for name := range v.dirtyPools {
-		if p := v.pools[name]; p != nil {
+		if p := v.pools[name]; p != nil && v.acts(p.config.Zone) {
 			tasks = append(tasks, s.decidePool(v, p, now)...)
 		}
 	}
 	clear(v.dirtyPools)
 	for id := range v.dirtySessions {
-		if e := v.sessions[id]; e != nil && !e.pooled() {
+		if e := v.sessions[id]; e != nil && !e.pooled() && v.acts(zoneOf(e.s)) {
 			tasks = append(tasks, s.settle(v, e, now)...)
 		}
 	}
@@ -242,7 +246,7 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 	s.Meter.Pool(p.config.Name, view.Desired, len(view.Members), ready)
 	if p.removed && len(p.members) == 0 && len(plan.Steps) == 0 {
 		s.drained(v, p)
-		return []task{{pool: p.config.Name, report: []staging.Condition{}}}
+		return []task{{pool: p.config.Name, zone: p.config.Zone, report: []staging.Condition{}}}
 	}
 	var tasks []task
 	for _, step := range plan.Steps {
@@ -254,7 +258,9 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 			p.failed(step.Failure, now)
 		}
 		if e := p.members[step.Session]; e != nil && !e.busy {
-			tasks = append(tasks, s.task(v, e, step, now))
+			t := s.task(v, e, step, now)
+			t.zone = p.config.Zone
+			tasks = append(tasks, t)
 		}
 	}
 	return append(tasks, s.report(p, plan.Conditions, now)...)
@@ -281,7 +287,7 @@ func (s *Scaler) report(p *pool, found []staging.Condition, now time.Time) []tas
 	}
 	reported := p.conditions
 	p.reported = &reported
-	return []task{{pool: p.config.Name, report: reported}}
+	return []task{{pool: p.config.Name, zone: p.config.Zone, report: reported}}
 }
 
 func sameConditions(a, b []staging.Condition) bool {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,6 +41,7 @@ type noMeter struct{}
 func (noMeter) Step(scaler.Kind, bool)     {}
 func (noMeter) Pool(string, int, int, int) {}
 func (noMeter) PoolGone(string)            {}
+func (noMeter) Zones(int)                  {}
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
@@ -60,13 +63,20 @@ func newRig(t *testing.T) *rig {
 	log := logrus.New()
 	log.SetLevel(logrus.DebugLevel)
 	log.SetOutput(t.Output())
+	locks := r.registry.NewLocks(consul, strings.ReplaceAll(t.Name(), "/", "-"))
 	s := scaler.New(scaler.Parts{
-		Registry: r.registry, Store: r.store, Fleet: fleet, Health: consulhealth.New(consul),
+		Registry: r.registry, Store: r.store, Fleet: fleet, Health: consulhealth.New(consul), Locks: locks,
 		Meter: noMeter{}, Log: logrus.NewEntry(log),
 	}, scaler.Options{})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { s.Run(ctx); close(done) }()
+	go func() {
+		var wg sync.WaitGroup
+		wg.Go(func() { locks.Run(ctx, func(err error) { t.Log(err) }) })
+		s.Run(ctx)
+		wg.Wait()
+		close(done)
+	}()
 	r.stop = func() { cancel(); <-done }
 	t.Cleanup(r.stop)
 	return r

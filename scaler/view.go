@@ -18,6 +18,12 @@ type view struct {
 	onDemand map[string]*pool
 	settled  map[string]bool
 
+	// zones are those in which a session was seen. wanted are the locks asked
+	// for, mine since when each is held, acting where this scaler acts.
+	zones, wanted map[string]bool
+	mine          map[string]time.Time
+	acting        map[string]bool
+
 	dirtyPools    map[string]bool
 	dirtySessions map[string]bool
 	// timed are the sessions that Settle wants to see again, and when.
@@ -27,6 +33,7 @@ type view struct {
 func newView() *view {
 	return &view{
 		sessions: map[string]*entry{}, pools: map[string]*pool{}, onDemand: map[string]*pool{}, settled: map[string]bool{},
+		zones: map[string]bool{}, mine: map[string]time.Time{}, acting: map[string]bool{},
 		dirtyPools: map[string]bool{}, dirtySessions: map[string]bool{}, timed: map[string]time.Time{},
 	}
 }
@@ -213,6 +220,7 @@ func (v *view) identify(e *entry, j staging.Session) {
 	if p := v.pools[e.s.Staging]; p != nil && e.s.ExpiresAt.IsZero() && e.s.Origin == staging.Staged {
 		e.s.ExpiresAt = p.config.ExpiresAt(e.s.ID, e.s.CreatedAt)
 	}
+	v.zones[e.s.Zone] = true
 	if e.s.Origin == staging.OnDemand {
 		v.settled[e.s.Zone] = true
 	}

@@ -31,6 +31,13 @@ const (
 	LivenessStatusOk LivenessStatus = "ok"
 )
 
+// Defines values for ReadinessStatus.
+const (
+	ReadinessStatusDegraded    ReadinessStatus = "degraded"
+	ReadinessStatusOk          ReadinessStatus = "ok"
+	ReadinessStatusUnavailable ReadinessStatus = "unavailable"
+)
+
 // Attempt One step of a launch.
 type Attempt = staging.Attempt
 
@@ -182,8 +189,11 @@ type Problem struct {
 // Readiness defines model for Readiness.
 type Readiness struct {
 	Dependencies []DependencyHealth `json:"dependencies"`
-	Status       DependencyStatus   `json:"status"`
+	Status       ReadinessStatus    `json:"status"`
 }
+
+// ReadinessStatus defines model for Readiness.Status.
+type ReadinessStatus string
 
 // ResourceName A DNS label: lower-case letters, digits and inner dashes, at most 48.
 //

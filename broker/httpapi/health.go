@@ -12,20 +12,29 @@ func (h *handlers) GetLive(context.Context, GetLiveRequestObject) (GetLiveRespon
 	return GetLive200JSONResponse{Status: LivenessStatusOk}, nil
 }
 
+// dependencyRedis is the one without which the broker still serves.
+const dependencyRedis = "redis"
+
 // GetReady implements StrictServerInterface.
 func (h *handlers) GetReady(ctx context.Context, _ GetReadyRequestObject) (GetReadyResponseObject, error) {
-	body := Readiness{Status: DependencyStatusOk}
+	body := Readiness{Status: ReadinessStatusOk}
 	body.Dependencies = each(h.broker.Dependencies(requestContext(ctx)), func(d broker.Dependency) DependencyHealth {
 		if d.Problem == "" {
 			return DependencyHealth{Name: d.Name, Status: DependencyStatusOk}
 		}
-		body.Status = DependencyStatusUnavailable
+		switch {
+		case d.Name != dependencyRedis:
+			body.Status = ReadinessStatusUnavailable
+		case body.Status == ReadinessStatusOk:
+			// Consul's passing instances serve, and the fate records decide as ever.
+			body.Status = ReadinessStatusDegraded
+		}
 		return DependencyHealth{Name: d.Name, Status: DependencyStatusUnavailable, Problem: d.Problem}
 	})
 	if h.draining() {
-		body.Status = DependencyStatusUnavailable
+		body.Status = ReadinessStatusUnavailable
 	}
-	if body.Status != DependencyStatusOk {
+	if body.Status == ReadinessStatusUnavailable {
 		return GetReady503JSONResponse(body), nil
 	}
 	return GetReady200JSONResponse(body), nil

@@ -320,6 +320,14 @@ func TestHealth(t *testing.T) {
 	if got := e.do("GET", "/v1/health/live", ""); got.status != 200 || string(got.body) != `{"status":"ok"}`+"\n" {
 		t.Errorf("live: %d %s", got.status, got.body)
 	}
+	f.down = map[string]string{"redis": "does not answer"}
+	if got := e.do("GET", "/v1/health/ready", ""); got.status != 200 || !strings.Contains(string(got.body), `"status":"degraded"`) {
+		t.Errorf("redis down: %d %s", got.status, got.body)
+	}
+	f.down = map[string]string{"redis": "does not answer", "consul": "does not answer"}
+	if got := e.do("GET", "/v1/health/ready", ""); got.status != 503 {
+		t.Errorf("redis and consul down: %d %s", got.status, got.body)
+	}
 	f.down, draining = nil, true
 	if got := e.do("GET", "/v1/health/ready", ""); got.status != 503 {
 		t.Errorf("draining: %d %s", got.status, got.body)

@@ -59,6 +59,7 @@ type adapters struct {
 	fleet    *nomadfleet.Fleet
 	store    *redisstore.Store
 	redis    *redis.Client
+	client   *consulapi.Client
 	consul   *http.Transport
 }
 
@@ -87,7 +88,7 @@ func connect(a config.Agent) (*adapters, error) {
 	})
 	return &adapters{
 		registry: registry.New(consul, ""), health: consulhealth.New(consul), fleet: fleet,
-		store: redisstore.New(rdb, redisstore.Options{}), redis: rdb, consul: consulConfig.Transport,
+		store: redisstore.New(rdb, redisstore.Options{}), redis: rdb, client: consul, consul: consulConfig.Transport,
 	}, nil
 }
 

@@ -22,6 +22,8 @@ type brokerMeter struct {
 	attempts   *prometheus.CounterVec
 	violations *prometheus.CounterVec
 	launches   *prometheus.HistogramVec
+	// withoutRedis counts what was served while Redis was away.
+	withoutRedis prometheus.Counter
 }
 
 func newBrokerMeter(r *prometheus.Registry) *brokerMeter {
@@ -40,7 +42,11 @@ func newBrokerMeter(r *prometheus.Registry) *brokerMeter {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 17),
 		}, []string{"origin"}),
 	}
-	r.MustRegister(m.attempts, m.violations, m.launches)
+	m.withoutRedis = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "greenroom_launches_without_redis_total",
+		Help: "Launches that were served a staged session while Redis did not answer.",
+	})
+	r.MustRegister(m.attempts, m.violations, m.launches, m.withoutRedis)
 	return m
 }
 
@@ -48,6 +54,9 @@ func newBrokerMeter(r *prometheus.Registry) *brokerMeter {
 func (m *brokerMeter) Attempt(step staging.Step, outcome staging.Outcome) {
 	m.attempts.WithLabelValues(string(step), string(outcome)).Inc()
 }
+
+// WithoutRedis implements broker.Meter.
+func (m *brokerMeter) WithoutRedis() { m.withoutRedis.Inc() }
 
 // Violation implements broker.Meter.
 func (m *brokerMeter) Violation(v staging.Violation) {
@@ -63,6 +72,7 @@ func (m *brokerMeter) Launched(origin staging.Origin, t staging.Timings) {
 type scalerMeter struct {
 	steps *prometheus.CounterVec
 	pools *prometheus.GaugeVec
+	zones prometheus.Gauge
 }
 
 func newScalerMeter(r *prometheus.Registry, s func() bool) *scalerMeter {
@@ -76,7 +86,11 @@ func newScalerMeter(r *prometheus.Registry, s func() bool) *scalerMeter {
 			Help: "Unassigned sessions of a pool, by staging config and count (desired, current, ready).",
 		}, []string{"staging", "count"}),
 	}
-	r.MustRegister(m.steps, m.pools, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	m.zones = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "greenroom_scaler_locks_held",
+		Help: "Locks by which this scaler acts: one a zone, and one for sessions whose zone is not known.",
+	})
+	r.MustRegister(m.steps, m.pools, m.zones, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "greenroom_scaler_in_sync",
 		Help: "1 while the scaler knows Nomad, Consul and Redis whole and acts, else 0.",
 	}, func() float64 {
@@ -103,6 +117,9 @@ func (m *scalerMeter) Pool(name string, desired, current, ready int) {
 	m.pools.WithLabelValues(name, "current").Set(float64(current))
 	m.pools.WithLabelValues(name, "ready").Set(float64(ready))
 }
+
+// Zones implements scaler.Meter.
+func (m *scalerMeter) Zones(n int) { m.zones.Set(float64(n)) }
 
 // PoolGone implements scaler.Meter.
 func (m *scalerMeter) PoolGone(name string) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/greenroom/greenroom/internal/config"
+	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/scaler"
 )
 
@@ -24,7 +26,8 @@ func newScalerCommand() *cobra.Command {
 		Short: "Keep every pool at its desired number of ready sessions",
 		Long: `Keep every pool at its desired number of ready sessions.
 
-Run one scaler. It listens for health checks and metrics only:
+Run as many as you like: they share the zones, one lock in Consul for each, and
+take over from each other. A scaler listens for health checks and metrics only:
 /v1/health/live, /v1/health/ready (ready while it knows Nomad, Consul and Redis
 whole, and so acts) and /metrics.
 
@@ -61,8 +64,10 @@ func runScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	metrics := newMetrics()
 	var s *scaler.Scaler
 	meter := newScalerMeter(metrics, func() bool { return s.InSync() })
+	locks := parts.registry.NewLocks(parts.client, strings.ReplaceAll(listener.Addr().String(), ":", "-")+"-"+staging.NewClaimID())
 	s = scaler.New(scaler.Parts{
-		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{parts}, Meter: meter, Log: log,
+		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{parts}, Locks: locks,
+		Meter: meter, Log: log,
 	}, scaler.Options{})
 
 	mux := http.NewServeMux()
@@ -84,7 +89,17 @@ func runScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
-	wg.Go(func() { s.Run(ctx) })
+	// The locks are let go only when no step is under way any more.
+	holding, letGo := context.WithCancel(context.WithoutCancel(ctx))
+	wg.Go(func() {
+		defer letGo()
+		s.Run(ctx)
+	})
+	wg.Go(func() {
+		locks.Run(holding, func(err error) {
+			log.WithError(err).Warn("cannot see to the zones' locks; nothing is done in a zone whose lock is not sure")
+		})
+	})
 	return serve(ctx, listener, srv)
 }
 

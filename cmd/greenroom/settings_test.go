@@ -89,6 +89,9 @@ func TestEachGroupSettingIsAppliedOnDemand(t *testing.T) {
 			t.Errorf("the violation's line lacks %s: %s", want, line)
 		}
 	}
+	if counted := `greenroom_violations_total{kind="group",setting="inject_ssh_keys"}`; !strings.Contains(get(t, d.Broker+"/metrics"), counted) {
+		t.Errorf("the violation was not counted: no %s", counted)
+	}
 	if strings.Contains(string(log), "AAAAC3NzaC1lZDI1NTE5AAAA") {
 		t.Error("the user's key is in the log")
 	}

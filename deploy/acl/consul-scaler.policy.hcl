@@ -8,6 +8,18 @@ key_prefix "greenroom/fates/" {
   policy = "write"
 }
 
+# Several scalers share the zones by locks, which a Consul session holds for as
+# long as a check of the scaler's own passes.
+key_prefix "greenroom/locks/" {
+  policy = "write"
+}
+service "greenroom-scaler-locks" {
+  policy = "write"
+}
+session_prefix "" {
+  policy = "write"
+}
+
 # The health of the sessions.
 service_prefix "greenroom-" {
   policy = "read"

@@ -61,7 +61,7 @@ variable "consul_address" {
 
 variable "redis_address" {
   type        = string
-  description = "Redis' address, HOST:PORT; the same for all brokers and the scaler."
+  description = "Redis' address, HOST:PORT; the same for all brokers and scalers."
 }
 
 variable "region" {

@@ -55,7 +55,13 @@ variable "consul_address" {
 
 variable "redis_address" {
   type        = string
-  description = "Redis' address, HOST:PORT; the same for all brokers and the scaler."
+  description = "Redis' address, HOST:PORT; the same for all brokers and scalers."
+}
+
+variable "count" {
+  type        = number
+  default     = 1
+  description = "How many scalers, each on a node of its own; with two, one takes over from the other."
 }
 
 variable "region" {
@@ -115,10 +121,9 @@ job "greenroom-scaler" {
   }
 
   group "scaler" {
-    # One: scalers do not take turns by a lock yet, and two of them would each
-    # fill the same pools. That wastes sessions; no session is ever given twice
-    # for it. Without a scaler nothing refills; the brokers go on.
-    count = 1
+    # Scalers share the zones, one lock in Consul for each, and take over from one
+    # that dies within seconds. Without any nothing refills; the brokers go on.
+    count = var.count
 
     # A scaler whose node has lost the servers is replaced elsewhere, so it has to
     # stop by itself.

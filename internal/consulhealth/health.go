@@ -14,6 +14,12 @@ import (
 // SessionMeta is the key in a service instance's metadata that names its session.
 const SessionMeta = "greenroom_session"
 
+// What package nomadfleet writes into an assigned session's metadata.
+const (
+	stateMeta     = "greenroom_state"
+	stateAssigned = "assigned"
+)
+
 // Bounds of a watch: how long one blocking query stays open, and the pause
 // between two.
 const (
@@ -52,6 +58,15 @@ func (h *Health) WaitPassing(ctx context.Context, service, session string) error
 	})
 }
 
+// Passing reads a service's instances that pass their checks, as they are now.
+func (h *Health) Passing(ctx context.Context, service string) ([]staging.Health, error) {
+	entries, _, err := h.health.Service(service, "", true, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return instances(entries), nil
+}
+
 // watch runs blocking queries while more wants them.
 func (h *Health) watch(ctx context.Context, service, filter string, more func([]staging.Health) bool) error {
 	var index uint64
@@ -82,7 +97,7 @@ func instances(entries []*api.ServiceEntry) []staging.Health {
 	for _, e := range entries {
 		found = append(found, staging.Health{
 			Session: e.Service.Meta[SessionMeta],
-			AllocID: allocID(e.Service.ID),
+			AllocID: allocID(e.Service.ID), Assigned: e.Service.Meta[stateMeta] == stateAssigned,
 			Passing: e.Checks.AggregatedStatus() == api.HealthPassing,
 		})
 	}

@@ -53,14 +53,22 @@ func (s *Store) Ended(ctx context.Context, x staging.Session, reason string) err
 
 // Restore puts back a session that is a user's by its fate record and that
 // Redis has lost or still believes unused. x.State is claimed or assigned, or
-// starting for an on-demand session that is not up.
-func (s *Store) Restore(ctx context.Context, x staging.Session) (staging.State, error) {
+// starting for an on-demand session that is not up. f is the record: a finished
+// launch answers for its Idempotency-Key again.
+func (s *Store) Restore(ctx context.Context, x staging.Session, f staging.Fate) (staging.State, error) {
+	key, done := "", ""
+	if f.Fingerprint != "" {
+		key = s.idempotencyKey(f.IdempotencyKey)
+	}
+	if x.State == staging.Assigned {
+		done = "1"
+	}
 	state, err := restoreScript.Run(ctx, s.rdb,
 		[]string{
-			s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID), s.userKey(userID(x)),
+			s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID), s.userKey(userID(x)), key,
 		},
 		x.ID, x.Staging, string(x.State), x.Claim, mustJSON(x.User), facts(x), x.CreatedAt.UnixMilli(), x.AssignedAt.UnixMilli(),
-		mustJSON(x.Terms), x.Terms.Keepalive.Std().Milliseconds()).Text()
+		mustJSON(x.Terms), x.Terms.Keepalive.Std().Milliseconds(), f.Fingerprint, done, s.o.KeyLife.Milliseconds()).Text()
 	return staging.State(state), err
 }
 

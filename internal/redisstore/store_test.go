@@ -347,7 +347,7 @@ func TestRestoreGivesALostSessionBackToItsUser(t *testing.T) {
 	x := session("s", 0)
 	must(t, s.Publish(ctx, x)) // an old Redis believes it unused
 	x.State, x.Claim, x.User, x.AssignedAt = staging.Assigned, "c", &staging.User{ID: "u", Name: "n"}, time.Now().UTC().Truncate(time.Millisecond)
-	state, err := s.Restore(ctx, x)
+	state, err := s.Restore(ctx, x, staging.Fate{IdempotencyKey: "restored", Fingerprint: "f"})
 	must(t, err)
 	read, err := s.Session(ctx, "s")
 	must(t, err)

@@ -136,8 +136,11 @@ func TestRestoreBringsTheTermsAndTheUsersIndexBack(t *testing.T) {
 	x := session("s", 0)
 	x.State, x.Claim, x.User, x.AssignedAt = staging.Assigned, "c", &staging.User{ID: "u"}, time.Now().Add(-time.Hour)
 	x.Terms = staging.Terms{Keepalive: staging.Duration(time.Minute)}
-	_, err := s.Restore(ctx, x)
+	_, err := s.Restore(ctx, x, staging.Fate{IdempotencyKey: "restored", Fingerprint: "f"})
 	must(t, err)
+	if h, err := s.KeyHolder(ctx, "restored"); err != nil || h.Session.ID != "s" || h.Session.Claim != "c" || !h.Done {
+		t.Errorf("the launch does not answer for its key: %+v %v", h, err)
+	}
 	own, err := s.UserSessions(ctx, "u")
 	must(t, err)
 	if len(own) != 1 || own[0].Terms != x.Terms || own[0].KeepaliveUntil().Before(time.Now()) {

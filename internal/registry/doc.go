@@ -9,7 +9,11 @@
 //
 //	PREFIX resources/zones/NAME     staging.Zone, JSON
 //	PREFIX resources/images/NAME    staging.Image
+//	PREFIX resources/groups/NAME    staging.Group
 //	PREFIX resources/staging/NAME   staging.Config
+//	PREFIX secrets/NAME             random bytes that all brokers share
+//	PREFIX keys/HASH                an Idempotency-Key that was used while Redis was away
+//	PREFIX locks/ZONE               who keeps the zone's pools, held by a Consul session
 //	PREFIX fates/SESSION            staging.Fate; listed at start and resync, never watched
 //
 // Resources and fates have prefixes of their own, so that no claim wakes a

@@ -28,6 +28,9 @@ type Fate struct {
 	Reason string `json:"reason,omitempty"`
 
 	// The rest belongs to VerdictAssigned.
+
+	// Zone is the session's, by which Nomad can be asked for it.
+	Zone  string `json:"zone,omitempty"`
 	User  *User  `json:"user,omitempty"`
 	Claim string `json:"claim,omitempty"`
 	// Terms are how long the user may keep it.
@@ -35,6 +38,8 @@ type Fate struct {
 	// IdempotencyKey is the launch's, so that a repeat finds its session even
 	// when Redis has been lost.
 	IdempotencyKey string `json:"idempotency_key,omitempty"`
+	// Fingerprint is the launch's, see Launch.Fingerprint; "" without a key.
+	Fingerprint string `json:"fingerprint,omitempty"`
 	// HookPending is true until the assign hook is known to have finished; no
 	// assignment is acknowledged while it is.
 	HookPending bool `json:"hook_pending,omitempty"`

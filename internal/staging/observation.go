@@ -60,6 +60,9 @@ type Failure struct {
 type Health struct {
 	Session string
 	AllocID string
+	// Assigned: its service says that it is a user's. One that does not say so may
+	// be one all the same.
+	Assigned bool
 	// Passing: every check of the instance and of its node passes.
 	Passing bool
 }

@@ -1,0 +1,223 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// searchTries bounds how many sessions one launch tries while Redis is away:
+// others may be at the same ones, and only one can have each.
+const searchTries = 16
+
+// withoutRedis serves a launch from a pool while Redis is away: of the sessions
+// whose checks Consul says pass, the oldest whose fate is open. It is slower than
+// Redis, since many launches may try the same session; the fate record decides
+// between them, as always.
+func (b *Broker) withoutRedis(ctx context.Context, l *launch, pool staging.Config) (staging.Session, error) {
+	if err := b.admitWithoutRedis(ctx, l); err != nil {
+		return staging.Session{}, err
+	}
+	candidates, err := b.passing(ctx, l, pool)
+	if err != nil {
+		return staging.Session{}, consulUnavailable(err)
+	}
+	for _, s := range candidates[:min(len(candidates), searchTries)] {
+		found, err := b.locate(ctx, s)
+		if err != nil {
+			return staging.Session{}, nomadUnavailable(err)
+		}
+		if found.AllocID == "" || found.Staging != pool.Name || found.Image != l.Image {
+			continue
+		}
+		found.State, found.Claim, found.User = staging.Claimed, l.claim.ID, &l.User
+		if err := b.prepare(ctx, l, found); err != nil {
+			continue
+		}
+		served, err := b.settle(ctx, l, found)
+		if err != nil || served.ID != "" {
+			if err == nil {
+				b.Meter.WithoutRedis()
+				l.log.WithField(fieldSession, served.ID).Warn("served without Redis, from Consul's passing instances")
+			}
+			return served, err
+		}
+	}
+	b.attempt(l, staging.StepStaged, pool.Zone, staging.OutcomeEmpty,
+		fmt.Sprintf("Redis does not answer, and of %s Consul has no session that passes its checks and is nobody's", pool.Name))
+	return staging.Session{}, nil
+}
+
+// passing are the pool's sessions that pass their checks and that Consul does not
+// show as somebody's, oldest first.
+func (b *Broker) passing(ctx context.Context, l *launch, pool staging.Config) ([]staging.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	found, err := b.Health.Passing(ctx, staging.PoolService(pool.Name))
+	if err != nil {
+		return nil, err
+	}
+	zone := l.resources.Zones[pool.Zone]
+	var all []staging.Session
+	for _, h := range found {
+		if h.Passing && !h.Assigned {
+			all = append(all, staging.Session{ID: h.Session, AllocID: h.AllocID, Zone: zone.Name, Namespace: zone.Namespace, Region: zone.Region})
+		}
+	}
+	// Ids are sorted by time of creation.
+	slices.SortFunc(all, func(a, b staging.Session) int { return strings.Compare(a.ID, b.ID) })
+	return all, nil
+}
+
+// locate asks Nomad for what Redis would have told of a session. One that is
+// not there any more, or is a clone, comes back without an allocation.
+func (b *Broker) locate(ctx context.Context, s staging.Session) (staging.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, nomadTimeout)
+	defer cancel()
+	found, err := b.Fleet.Find(ctx, s)
+	if errors.Is(err, staging.ErrNoSession) || err == nil && found.AllocID != s.AllocID {
+		return staging.Session{}, nil
+	}
+	return found, err
+}
+
+// prepare sees to it that a session's first_launch hook has run: passing its
+// checks does not say so.
+func (b *Broker) prepare(ctx context.Context, l *launch, s staging.Session) error {
+	hook := hooksOf(s, l.image).FirstLaunch
+	if hook == nil {
+		return nil
+	}
+	start := time.Now()
+	defer func() { l.timings.Hook += time.Since(start) }()
+	return b.Hooks.Run(ctx, s, staging.HookFirstLaunch, *hook, staging.Launch{})
+}
+
+// admitWithoutRedis asks Consul what Redis would have known: whether the launch
+// is a repeat, and how many sessions its user has. Two launches of one user at
+// the same moment may both be let in here; of one key they cannot.
+func (b *Broker) admitWithoutRedis(ctx context.Context, l *launch) error {
+	l.redisAway = true
+	limit := l.settings.MaxSessionsPerUser
+	if l.keyHeld || l.IdempotencyKey == "" && limit == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	fates, err := b.Registry.Fates(ctx)
+	if err != nil {
+		return consulUnavailable(err)
+	}
+	var held []string
+	for id, f := range fates {
+		if f.Verdict != staging.VerdictAssigned || f.Reason != "" || f.Claim == l.claim.ID {
+			continue
+		}
+		if l.IdempotencyKey != "" && f.IdempotencyKey == l.IdempotencyKey {
+			return b.repeatWithoutRedis(ctx, l, f)
+		}
+		if limit > 0 && f.User != nil && f.User.ID == l.User.ID {
+			if _, err := b.Fleet.Find(ctx, l.placed(id, f)); err == nil {
+				held = append(held, id)
+			}
+		}
+	}
+	if limit > 0 && len(held) >= limit {
+		slices.Sort(held)
+		return sessionLimit(l, held)
+	}
+	if l.IdempotencyKey == "" {
+		return nil
+	}
+	won, holder, err := b.Registry.HoldKey(ctx, l.claim)
+	switch {
+	case err != nil:
+		return consulUnavailable(err)
+	case !won && holder.Fingerprint != l.claim.Fingerprint:
+		return keyReused()
+	case !won:
+		return keyInFlight()
+	}
+	l.keyHeld = true
+	return nil
+}
+
+// placed is what is needed to ask Nomad for a session by its fate.
+func (l *launch) placed(id string, f staging.Fate) staging.Session {
+	zone := l.resources.Zones[f.Zone]
+	return staging.Session{ID: id, Zone: f.Zone, Namespace: zone.Namespace, Region: zone.Region}
+}
+
+// servedError carries the session that an earlier launch with the key gave.
+type servedError struct{ session staging.Session }
+
+func (*servedError) Error() string { return "an earlier launch with the idempotency key was served" }
+
+// repeatWithoutRedis answers a launch whose key's session is known by its fate.
+func (b *Broker) repeatWithoutRedis(ctx context.Context, l *launch, f staging.Fate) error {
+	if f.Fingerprint != l.claim.Fingerprint {
+		return keyReused()
+	}
+	if f.HookPending {
+		return keyInFlight()
+	}
+	s, err := b.Fleet.Find(ctx, l.placed(f.Session, f))
+	switch {
+	case errors.Is(err, staging.ErrNoSession):
+		return keyEnded()
+	case err != nil:
+		return nomadUnavailable(err)
+	}
+	s.State, s.Claim, s.User, s.Terms, s.AssignedAt = staging.Assigned, f.Claim, f.User, f.Terms, f.DecidedAt
+	return &servedError{session: s}
+}
+
+// Of telling Redis what was done without it: how often it is tried, and for how long.
+const (
+	tellPause   = 250 * time.Millisecond
+	tellTimeout = 2 * time.Minute
+)
+
+// tellRedis notes an assignment in Redis as soon as it is back, behind the answer,
+// so that a repeat finds its session there. Should this broker end before, the
+// scaler does it, from the fate record.
+func (b *Broker) tellRedis(l *launch, s staging.Session) {
+	f := staging.Fate{IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint}
+	b.cleanups.Go(func() {
+		ctx, cancel := context.WithTimeout(b.closing, tellTimeout)
+		defer cancel()
+		pause := time.NewTicker(tellPause)
+		defer pause.Stop()
+		for {
+			call, done := context.WithTimeout(ctx, storeTimeout)
+			_, err := b.Store.Restore(call, s, f)
+			done()
+			if err == nil {
+				b.letKeyGo(l)
+				return
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-pause.C:
+			}
+		}
+	})
+}
+
+// letKeyGo frees the key that a launch holds in Consul.
+func (b *Broker) letKeyGo(l *launch) {
+	if !l.keyHeld {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), consulTimeout)
+	defer cancel()
+	if err := b.Registry.LetKeyGo(ctx, l.IdempotencyKey, l.claim.ID); err != nil {
+		l.log.WithError(err).Warn("could not let an idempotency key go in Consul; it counts only while Redis is away")
+	}
+}

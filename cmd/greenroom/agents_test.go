@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/jobspecs"
+)
+
+// agent is a broker or a scaler as a process of its own.
+type agent struct {
+	cmd     *exec.Cmd
+	out     *buffer
+	address string
+	done    chan struct{}
+}
+
+// startAgent starts one on a free port and returns when it listens. It is
+// killed when the test ends, if it still runs.
+func startAgent(t *testing.T, c *devcluster.Cluster, kind string) *agent {
+	t.Helper()
+	a := &agent{out: new(buffer), done: make(chan struct{})}
+	a.cmd = command(kind, "--bind", "127.0.0.1:0", "--nomad-address", c.NomadAddr, "--consul-address", c.ConsulAddr, "--redis-address", c.RedisAddr)
+	a.cmd.Stdout, a.cmd.Stderr = a.out, a.out
+	must(t, a.cmd.Start())
+	go func() { _ = a.cmd.Wait(); close(a.done) }()
+	t.Cleanup(func() {
+		a.end(t, syscall.SIGKILL)
+		if t.Failed() {
+			lines := strings.Split(a.out.String(), "\n")
+			t.Logf("the end of the log of the %s at %s:\n%s", kind, a.address, strings.Join(lines[max(0, len(lines)-25):], "\n"))
+		}
+	})
+	until(t, "the "+kind+" listens", func() (bool, string) {
+		_, rest, _ := strings.Cut(a.out.String(), "address=\"")
+		a.address, _, _ = strings.Cut(rest, "\"")
+		return a.address != "", a.out.String()
+	})
+	return a
+}
+
+// end sends a signal and waits for the end.
+func (a *agent) end(t *testing.T, sig os.Signal) {
+	t.Helper()
+	select {
+	case <-a.done:
+		return
+	default:
+	}
+	if err := a.cmd.Process.Signal(sig); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-a.done:
+	case <-time.After(time.Minute):
+		t.Errorf("an agent did not end within a minute of %s", sig)
+	}
+}
+
+// name is how a scaler is called in its locks.
+func (a *agent) name() string { return strings.ReplaceAll(a.address, ":", "-") }
+
+// startCluster starts servers of a test's own, on which it may do as it likes,
+// and a broker, and stores a zone and a mock image with a pool.
+func startCluster(t *testing.T, desired int) (*devcluster.Cluster, *devProcess) {
+	t.Helper()
+	c, err := devcluster.Start(context.Background(), devcluster.Options{Datacenters: []string{"dc1"}})
+	must(t, err)
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	b := startAgent(t, c, "broker")
+	d := &devProcess{readyFile: readyFile{Broker: "http://" + b.address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
+	d.ask(t, "PUT", "/v1/zones/east", staging.Zone{
+		Name: "east", Datacenters: []string{"dc1"}, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1",
+	}, 201, nil)
+	d.ask(t, "PUT", "/v1/images/mock", staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock}, 201, nil)
+	d.want(t, desired)
+	return c, d
+}
+
+// want sets the pool's size.
+func (d *devProcess) want(t *testing.T, desired int) {
+	t.Helper()
+	r, err := d.call("PUT", "/v1/staging/mock", fmt.Sprintf(`{"zone":"east","image":"mock","desired_sessions":%d}`, desired))
+	must(t, err)
+	if r.status != 200 && r.status != 201 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+}
+
+// wipeRedis empties Redis, whatever it still knew.
+func (d *devProcess) wipeRedis(t *testing.T) error {
+	rdb := redis.NewClient(&redis.Options{Addr: d.Redis})
+	defer rdb.Close()
+	return rdb.FlushAll(t.Context()).Err()
+}
+
+// holder is the scaler that holds a zone's lock, by Consul's own word.
+func (d *devProcess) holder(t *testing.T, zone string, scalers ...*agent) *agent {
+	t.Helper()
+	var found *agent
+	until(t, "one of the scalers holds zone "+zone, func() (bool, string) {
+		pair, _, err := d.consul(t).KV().Get("greenroom/locks/"+zone, nil)
+		must(t, err)
+		if pair == nil || pair.Session == "" {
+			return false, "nobody"
+		}
+		i := slices.IndexFunc(scalers, func(a *agent) bool { return strings.HasPrefix(string(pair.Value), a.name()) })
+		if i < 0 {
+			return false, string(pair.Value)
+		}
+		found = scalers[i]
+		return true, ""
+	})
+	return found
+}
+
+// TestScalersTakeOverFromEachOther: from one that is killed, and from one that is
+// told to stop.
+func TestScalersTakeOverFromEachOther(t *testing.T) {
+	c, d := startCluster(t, 2)
+	first, second := startAgent(t, c, "scaler"), startAgent(t, c, "scaler")
+	d.untilReady(t, "mock", 2)
+	holder := d.holder(t, "east", first, second)
+	other := map[*agent]*agent{first: second, second: first}[holder]
+
+	holder.end(t, syscall.SIGKILL)
+	began := time.Now()
+	d.want(t, 4)
+	d.untilReady(t, "mock", 4)
+	measured("a killed scaler's zone was taken over, and its pool filled, %.1f s later\n", time.Since(began).Seconds())
+	if now := d.holder(t, "east", other); now != other {
+		t.Errorf("the lock is held by %s", now.address)
+	}
+
+	third := startAgent(t, c, "scaler")
+	until(t, "the third is in sync", func() (bool, string) {
+		r, err := (&devProcess{readyFile: readyFile{Broker: "http://" + third.address}}).call("GET", "/v1/health/ready", "")
+		must(t, err)
+		return r.status == 200, string(r.body)
+	})
+	other.end(t, syscall.SIGTERM)
+	began = time.Now()
+	d.want(t, 6)
+	d.untilReady(t, "mock", 6)
+	measured("a stopped scaler's zone was taken over, and its pool filled, %.1f s later\n", time.Since(began).Seconds())
+	if jobs := d.jobs(t, "mock"); len(jobs) != 6 {
+		t.Errorf("Nomad runs %d jobs for 6 desired: two scalers acted in one zone", len(jobs))
+	}
+}
+
+// TestAScalerThatCannotTellActsNoMore: with Consul paused its locks are not
+// sure, so it replaces nothing, until it can ask again.
+func TestAScalerThatCannotTellActsNoMore(t *testing.T) {
+	c, d := startCluster(t, 2)
+	s := startAgent(t, c, "scaler")
+	d.untilReady(t, "mock", 2)
+	locks := func() string {
+		for line := range strings.Lines(get(t, "http://"+s.address+"/metrics")) {
+			if n, ok := strings.CutPrefix(line, "greenroom_scaler_locks_held "); ok {
+				return strings.TrimSpace(n)
+			}
+		}
+		return ""
+	}
+	must(t, c.Consul.Pause())
+	resumed := false
+	defer func() {
+		if !resumed {
+			must(t, c.Consul.Resume())
+		}
+	}()
+	until(t, "its locks are not sure", func() (bool, string) { return locks() == "0", locks() })
+	before := d.jobs(t, "mock")
+	_, _, err := d.nomad(t).Jobs().Deregister(before[0].id, false, nil)
+	must(t, err)
+	until(t, "Nomad has stopped it", func() (bool, string) { return len(d.jobs(t, "mock")) < 2, "" })
+	// Several rounds of its loop, in each of which it would replace the session.
+	watch := time.NewTicker(100 * time.Millisecond)
+	for range 20 {
+		<-watch.C
+		if now := d.jobs(t, "mock"); len(now) != 1 || now[0].id != before[1].id {
+			t.Fatalf("it acted: %v, before %v", now, before)
+		}
+	}
+	watch.Stop()
+	must(t, c.Consul.Resume())
+	resumed = true
+	d.untilReady(t, "mock", 2)
+}

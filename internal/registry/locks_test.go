@@ -1,0 +1,89 @@
+package registry
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// holder runs a program's locks; kill ends it without a word, stop as it should.
+type holder struct {
+	*Locks
+	kill, stop func()
+}
+
+func newHolder(t *testing.T, name string, want ...string) *holder {
+	t.Helper()
+	r, client := newRegistry(t)
+	l := r.NewLocks(client, t.Name()+"-"+name)
+	l.Want(want)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	quiet := func(error) {}
+	go func() { l.loop(ctx, quiet); close(done) }()
+	h := &holder{Locks: l, kill: func() { cancel(); <-done }}
+	h.stop = func() { h.kill(); l.release(quiet) }
+	t.Cleanup(h.stop)
+	return h
+}
+
+func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(within)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("not within %s: %s", within, what)
+		}
+	}
+}
+
+func TestALockIsOnesAtATimeAndTakenOverFromTheDead(t *testing.T) {
+	first := newHolder(t, "first", "east", "west")
+	eventually(t, 30*time.Second, "the first holds both", func() bool { return first.Held("east") && first.Held("west") })
+	second := newHolder(t, "second", "east", "west")
+	// For longer than a session's life nobody else has them.
+	for end := time.Now().Add(lockTTL + 2*time.Second); time.Now().Before(end); {
+		if second.Held("east") || second.Held("west") || !first.Held("east") {
+			t.Fatal("two hold one lock, or the holder lost it")
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	first.kill()
+	began := time.Now()
+	eventually(t, 30*time.Second, "the second takes over from the dead", func() bool {
+		if first.Held("east") && second.Held("east") {
+			t.Fatal("two hold one lock")
+		}
+		return second.Held("east") && second.Held("west")
+	})
+	t.Logf("taken over from the dead after %s", time.Since(began))
+	if first.Held("east") {
+		t.Error("a holder that Consul has not heard of believes that it holds")
+	}
+	third := newHolder(t, "third", "east")
+	second.stop()
+	began = time.Now()
+	eventually(t, 30*time.Second, "the third takes over from one that stopped", func() bool { return third.Held("east") })
+	t.Logf("taken over from one that stopped after %s", time.Since(began))
+	if third.Held("west") {
+		t.Error("it holds what it does not want")
+	}
+	third.Want([]string{"west"})
+	eventually(t, 30*time.Second, "it lets go of what it no longer wants", func() bool { return third.Held("west") && !third.Held("east") })
+}
+
+// TestAHolderThatCannotAskStopsHolding, and comes back when it can.
+func TestAHolderThatCannotAskStopsHolding(t *testing.T) {
+	h := newHolder(t, "only", "east")
+	eventually(t, 30*time.Second, "it holds", func() bool { return h.Held("east") })
+	consul := servers.Cluster(t).Consul
+	must(t, consul.Pause())
+	defer func() { must(t, consul.Resume()) }()
+	eventually(t, lockTTL+5*time.Second, "a paused Consul makes it stop holding", func() bool { return !h.Held("east") })
+	must(t, consul.Resume())
+	eventually(t, 30*time.Second, "it holds again", func() bool { return h.Held("east") })
+}
