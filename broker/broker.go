@@ -128,6 +128,8 @@ type Broker struct {
 	o Options
 	// cleanups are the ends of sessions that go on after their launch was answered.
 	cleanups sync.WaitGroup
+	// consul and nomad are suspected when they did not answer a launch.
+	consul, nomad suspicion
 	// closing is done when no more is to be waited for.
 	closing context.Context
 	close   context.CancelFunc

@@ -88,7 +88,7 @@ func (w *world) Secret(context.Context, string) ([]byte, error)          { retur
 func (w *world) DeleteZone(context.Context, string) error                { return nil }
 func (w *world) DeleteImage(context.Context, string) error               { return nil }
 func (w *world) DeleteConfig(context.Context, string) error              { return nil }
-func (w *world) Ping(context.Context) error                              { return nil }
+func (w *world) Ping(context.Context) error                              { return w.fail["ping"] }
 
 func (w *world) CreateFate(_ context.Context, f staging.Fate) (bool, staging.Fate, error) {
 	if err := w.note("decide %s", short(f.Session)); err != nil {
@@ -406,5 +406,38 @@ func TestAHookThatAlwaysFailsDoesNotUseUpThePool(t *testing.T) {
 	}
 	if used := 50 - len(w.ready); used > 5 {
 		t.Errorf("one launch used up %d sessions", used)
+	}
+}
+
+// TestAServerThatDidNotAnswerIsAskedBeforeAnythingIsClaimed: an outage costs the
+// sessions that were being claimed as it began, and no more.
+func TestAServerThatDidNotAnswerIsAskedBeforeAnythingIsClaimed(t *testing.T) {
+	for what, c := range map[string]struct {
+		fail map[string]error
+		kind broker.Kind
+	}{
+		"consul": {map[string]error{"decide": errAway, "ping": errAway}, broker.ConsulUnavailable},
+		"nomad":  {map[string]error{"hook": &staging.HookError{Untouched: true, Cause: errAway}, "ping": errAway}, broker.NomadUnavailable},
+	} {
+		w := &world{ready: []string{"s1", "s2", "s3", "s4"}, fail: c.fail}
+		b := on(w)
+		req := broker.LaunchRequest{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
+		for range 5 {
+			_, err := b.Launch(t.Context(), req)
+			var refused *broker.Error
+			if !errors.As(err, &refused) || refused.Kind != c.kind || refused.RetryAfter == 0 {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if len(w.ready) != 3 {
+			t.Errorf("%s: %d of 4 sessions are left, want all but the one that was being claimed", what, len(w.ready))
+		}
+		w.mu.Lock()
+		w.fail = nil
+		w.mu.Unlock()
+		if r, err := b.Launch(t.Context(), req); err != nil || r.Session.ID != "s2" {
+			t.Errorf("%s is back: %+v %v", what, r.Session, err)
+		}
+		b.Close()
 	}
 }

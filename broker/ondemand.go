@@ -15,6 +15,9 @@ import (
 func (b *Broker) onDemand(ctx context.Context, l *launch, places []place) (staging.Session, error) {
 	wait, cancel := context.WithDeadline(ctx, l.began.Add(l.Wait))
 	defer cancel()
+	if err := b.answers(ctx, false); err != nil {
+		return staging.Session{}, err
+	}
 	var refusals []refusal
 	for _, p := range places {
 		if p.skip != "" {
@@ -89,6 +92,7 @@ func (b *Broker) onDemandIn(ctx, wait context.Context, l *launch, zone staging.Z
 		if err == nil {
 			err = errors.New("a fresh session's fate was decided before it began")
 		}
+		b.consul.raise()
 		failed("Consul did not record the assignment")
 		b.abandon(ctx, l, s, "its assignment could not be recorded in Consul")
 		return staging.Session{}, consulUnavailable(err)

@@ -84,6 +84,9 @@ const maxClaims = 5
 // staged tries to serve the launch from a pool.
 func (b *Broker) staged(ctx context.Context, l *launch, pool staging.Config) (staging.Session, error) {
 	for range maxClaims {
+		if err := b.answers(ctx, hooksOf(staging.Session{}, l.image).Assign != nil); err != nil {
+			return staging.Session{}, err
+		}
 		s, err := b.take(ctx, l, pool)
 		var away *Error
 		if errors.As(err, &away) && away.Kind == RedisUnavailable {
@@ -98,6 +101,21 @@ func (b *Broker) staged(ctx context.Context, l *launch, pool staging.Config) (st
 		}
 	}
 	return staging.Session{}, nil
+}
+
+// answers reports, as an error, that a server which a claim needs is known not to
+// answer: Consul, and Nomad where a hook is to run. Nothing has been claimed then.
+func (b *Broker) answers(ctx context.Context, hook bool) error {
+	if err := b.consul.away(ctx, b.Registry.Ping); err != nil {
+		return consulUnavailable(err)
+	}
+	if !hook {
+		return nil
+	}
+	if err := b.nomad.away(ctx, b.Fleet.Ping); err != nil {
+		return nomadUnavailable(err)
+	}
+	return nil
 }
 
 // take pops the pool's oldest ready session: one round trip to Redis.
@@ -145,6 +163,7 @@ func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (stag
 	failed := func(reason string) { b.attempt(l, staging.StepStaged, s.Zone, staging.OutcomeFailed, reason) }
 	fate, won, err := b.decide(ctx, l, s, hook != nil)
 	if err != nil {
+		b.consul.raise()
 		failed("Consul did not record the assignment")
 		b.abandon(ctx, l, s, "its assignment could not be recorded in Consul")
 		return staging.Session{}, consulUnavailable(err)
@@ -162,10 +181,14 @@ func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (stag
 		if err != nil {
 			failed(err.Error())
 			b.hookFailed(l, s, staging.HookAssign, err)
+			if untouched(err) {
+				b.nomad.raise()
+			}
 			b.abandon(ctx, l, s, err.Error())
 			return staging.Session{}, nil
 		}
 		if err := b.finish(ctx, l, fate); err != nil {
+			b.consul.raise()
 			failed("Consul did not record the end of the assign hook")
 			b.abandon(ctx, l, s, "the end of its assign hook could not be recorded in Consul")
 			return staging.Session{}, consulUnavailable(err)
@@ -183,6 +206,12 @@ func hooksOf(s staging.Session, now staging.Image) staging.ExecConfig {
 		return *s.Hooks
 	}
 	return now.ExecConfig
+}
+
+// untouched: the hook never began, so it is not the image that failed.
+func untouched(err error) bool {
+	var failure *staging.HookError
+	return errors.As(err, &failure) && failure.Untouched
 }
 
 // hookFailed keeps what a failed hook wrote.

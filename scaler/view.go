@@ -354,6 +354,13 @@ func (v *view) setFleet(all []staging.Observation, fates map[string]staging.Fate
 		seen[o.Session] = true
 		v.observe(o, now)
 	}
+	for id, f := range fates {
+		// A fate of which nothing else is left: its job vanished while no scaler
+		// looked. Nomad was asked for one region alone.
+		if zone := v.resources.Zones[f.Zone]; v.sessions[id] == nil && !seen[id] && zone.Region == "" {
+			v.entry(id, now).s.Zone = f.Zone
+		}
+	}
 	for id, e := range v.sessions {
 		if f, ok := fates[id]; ok {
 			e.fate, e.stands = f.Verdict, f

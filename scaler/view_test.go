@@ -107,3 +107,27 @@ func TestAFirstLaunchIsTriedAgainOnlyIfItNeverBegan(t *testing.T) {
 		t.Error("it is to run a hook that its revision does not have")
 	}
 }
+
+// TestAFateOfWhichNothingIsLeftIsForgotten, after a while: its job may only be
+// on its way.
+func TestAFateOfWhichNothingIsLeftIsForgotten(t *testing.T) {
+	v := poolView(staging.Image{})
+	fates := map[string]staging.Fate{"gr-9": {Session: "gr-9", Verdict: staging.VerdictAssigned, Zone: "z"}}
+	v.setFleet(nil, fates, noon, noon)
+	e := v.sessions["gr-9"]
+	if e == nil || zoneOf(e.s) != "z" {
+		t.Fatalf("%+v", e)
+	}
+	v.setFleet(nil, fates, noon.Add(time.Minute), noon.Add(time.Minute))
+	if step, _ := Settle(v.lonerOf(e), noon.Add(time.Second)); step != nil {
+		t.Errorf("at once: %+v", step)
+	}
+	step, _ := Settle(v.lonerOf(e), noon.Add(2*time.Minute))
+	if step == nil || step.Kind != Bury {
+		t.Fatalf("after a while: %+v", step)
+	}
+	e.s.State, e.buriedAt = staging.Ended, noon
+	if step, _ := Settle(v.lonerOf(e), noon.Add(5*time.Minute)); step == nil || step.Kind != Purge {
+		t.Errorf("in the end: %+v", step)
+	}
+}

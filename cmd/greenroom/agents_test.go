@@ -109,6 +109,32 @@ func (d *devProcess) wipeRedis(t *testing.T) error {
 	return rdb.FlushAll(t.Context()).Err()
 }
 
+// copyRedis keeps what Redis knows now; the function given puts it all back, and
+// nothing else.
+func (d *devProcess) copyRedis(t *testing.T) (back func()) {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: d.Redis})
+	t.Cleanup(func() { rdb.Close() })
+	keys, err := rdb.Keys(t.Context(), "*").Result()
+	must(t, err)
+	dumps := map[string]string{}
+	for _, k := range keys {
+		dumps[k], err = rdb.Dump(t.Context(), k).Result()
+		must(t, err)
+	}
+	return func() {
+		t.Helper()
+		_, err := rdb.TxPipelined(t.Context(), func(p redis.Pipeliner) error {
+			p.FlushAll(t.Context())
+			for k, v := range dumps {
+				p.Restore(t.Context(), k, 0, v)
+			}
+			return nil
+		})
+		must(t, err)
+	}
+}
+
 // holder is the scaler that holds a zone's lock, by Consul's own word.
 func (d *devProcess) holder(t *testing.T, zone string, scalers ...*agent) *agent {
 	t.Helper()
