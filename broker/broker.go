@@ -120,6 +120,10 @@ type Parts struct {
 type Options struct {
 	// Limits bound what a staging config may ask for.
 	Limits staging.Limits
+	// Unfenced lets Redis decide alone: no fate is recorded of staged sessions.
+	// Faster, for those who accept that a Redis that lost its newest writes gives
+	// a session to a second user.
+	Unfenced bool
 }
 
 // Broker serves launches. It may be used concurrently.

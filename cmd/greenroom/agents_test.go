@@ -28,10 +28,12 @@ type agent struct {
 
 // startAgent starts one on a free port and returns when it listens. It is
 // killed when the test ends, if it still runs.
-func startAgent(t *testing.T, c *devcluster.Cluster, kind string) *agent {
+func startAgent(t *testing.T, c *devcluster.Cluster, kind string, flags ...string) *agent {
 	t.Helper()
 	a := &agent{out: new(buffer), done: make(chan struct{})}
-	a.cmd = command(kind, "--bind", "127.0.0.1:0", "--nomad-address", c.NomadAddr, "--consul-address", c.ConsulAddr, "--redis-address", c.RedisAddr)
+	a.cmd = command(append([]string{
+		kind, "--bind", "127.0.0.1:0", "--nomad-address", c.NomadAddr, "--consul-address", c.ConsulAddr, "--redis-address", c.RedisAddr,
+	}, flags...)...)
 	a.cmd.Stdout, a.cmd.Stderr = a.out, a.out
 	must(t, a.cmd.Start())
 	go func() { _ = a.cmd.Wait(); close(a.done) }()
@@ -73,7 +75,7 @@ func (a *agent) name() string { return strings.ReplaceAll(a.address, ":", "-") }
 
 // startCluster starts servers of a test's own, on which it may do as it likes,
 // and a broker, and stores a zone and a mock image with a pool.
-func startCluster(t *testing.T, desired int) (*devcluster.Cluster, *devProcess) {
+func startCluster(t *testing.T, desired int, brokerFlags ...string) (*devcluster.Cluster, *devProcess) {
 	t.Helper()
 	c, err := devcluster.Start(context.Background(), devcluster.Options{Datacenters: []string{"dc1"}})
 	must(t, err)
@@ -82,7 +84,7 @@ func startCluster(t *testing.T, desired int) (*devcluster.Cluster, *devProcess) 
 			t.Error(err)
 		}
 	})
-	b := startAgent(t, c, "broker")
+	b := startAgent(t, c, "broker", brokerFlags...)
 	d := &devProcess{readyFile: readyFile{Broker: "http://" + b.address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
 	d.ask(t, "PUT", "/v1/zones/east", staging.Zone{
 		Name: "east", Datacenters: []string{"dc1"}, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1",

@@ -50,6 +50,8 @@ a bearer token. Without that one the API may be bound to loopback only.`,
 	agentFlags(cmd, &a, "127.0.0.1:7480")
 	cmd.Flags().IntVar(&a.MaxDesiredSessions, "max-desired-sessions", a.MaxDesiredSessions,
 		"the most that one staging config may ask for")
+	cmd.Flags().StringVar(&a.ClaimFence, "claim-fence", config.FenceConsul,
+		"what decides a claim: consul, or none, by which a Redis that loses writes gives a session to a second user")
 	return cmd
 }
 
@@ -69,7 +71,10 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	b := broker.New(broker.Parts{
 		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health,
 		Hooks: hooks{parts}, Meter: newBrokerMeter(metrics), Log: log,
-	}, broker.Options{Limits: staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions}})
+	}, broker.Options{
+		Limits:   staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions},
+		Unfenced: a.ClaimFence == config.FenceNone,
+	})
 	defer b.Close()
 
 	// The copy of the resources is kept fresh for as long as requests are served.
@@ -79,6 +84,9 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	defer stop()
 	wg.Go(func() { followResources(watching, parts, log) })
 
+	if a.ClaimFence == config.FenceNone {
+		log.Warn("the claim fence is off: Redis decides alone, and one that loses its newest writes gives a session to a second user")
+	}
 	if a.Token == "" {
 		log.Warn("no token is set: the API is open to everybody on this machine, and bound to loopback only")
 	}

@@ -107,39 +107,71 @@ func TestAPausedNomadStopsOnlyWhatNeedsIt(t *testing.T) {
 // TestARedisFromBeforeTheClaimsGivesNobodyAnothersSession: an old copy of its
 // data names sessions as ready that are somebody's; the fate records stop it.
 func TestARedisFromBeforeTheClaimsGivesNobodyAnothersSession(t *testing.T) {
-	const ready = 3
-	c, d := startCluster(t, 0)
+	d, all := launchesOverARollback(t)
+	for _, problem := range servedTwice(t, all) {
+		t.Error(problem)
+	}
+	for _, l := range all {
+		until(t, "Redis knows whose "+l.ID+" is", func() (bool, string) {
+			s := d.session(t, l.ID)
+			return s.State == "assigned" && s.User.Name == l.User.Name, s.State + " " + s.User.Name
+		})
+	}
+	d.untilReady(t, "rolled", rolledReady)
+}
+
+// TestWithoutTheFenceTheSameIsCaught: the check of the test before can fail. With
+// Redis deciding alone, its old data gives sessions to second users.
+func TestWithoutTheFenceTheSameIsCaught(t *testing.T) {
+	_, all := launchesOverARollback(t, "--claim-fence", "none")
+	problems := servedTwice(t, all)
+	if len(problems) == 0 {
+		t.Error("without a fence, over a Redis that was rolled back, no session served two users: the check sees nothing")
+	}
+	t.Log(problems)
+}
+
+const rolledReady = 3
+
+// launchesOverARollback launches as many as are ready, puts Redis back to before
+// that, and launches as many again.
+func launchesOverARollback(t *testing.T, brokerFlags ...string) (*devProcess, []launched) {
+	t.Helper()
+	c, d := startCluster(t, 0, brokerFlags...)
 	startAgent(t, c, "scaler")
 	d.ask(t, "PUT", "/v1/images/rolled", quickImage("rolled"), 201, nil)
-	d.ask(t, "PUT", "/v1/staging/rolled", staging.Config{Zone: "east", Image: "rolled", DesiredSessions: ready}, 201, nil)
-	d.untilReady(t, "rolled", ready)
+	d.ask(t, "PUT", "/v1/staging/rolled", staging.Config{Zone: "east", Image: "rolled", DesiredSessions: rolledReady}, 201, nil)
+	d.untilReady(t, "rolled", rolledReady)
 	back := d.copyRedis(t)
-	owners := map[string]string{}
 	var all []launched
 	serve := func(user string) {
 		var l launched
 		d.ask(t, "POST", "/v1/sessions", launch("rolled", "east", user), 201, &l)
-		if owner, taken := owners[l.ID]; taken {
-			t.Errorf("session %s was given to %s and to %s", l.ID, owner, user)
-		}
-		owners[l.ID] = user
 		all = append(all, l)
 	}
-	for i := range ready {
+	for i := range rolledReady {
 		serve(fmt.Sprint("before-", i))
 	}
 	back()
-	for i := range ready {
+	for i := range rolledReady {
 		serve(fmt.Sprint("after-", i))
 	}
+	return d, all
+}
+
+// servedTwice says which sessions served two users, by the launches' answers and by
+// the sessions' own word.
+func servedTwice(t *testing.T, all []launched) (problems []string) {
+	t.Helper()
+	owners := map[string]string{}
 	for _, l := range all {
-		if got := record(t, l); len(got) != 1 || got[0].UserName != owners[l.ID] {
-			t.Errorf("session %s of %s says that it served %+v", l.ID, owners[l.ID], got)
+		if owner, taken := owners[l.ID]; taken {
+			problems = append(problems, fmt.Sprintf("session %s was given to %s and to %s", l.ID, owner, l.User.Name))
 		}
-		until(t, "Redis knows whose "+l.ID+" is", func() (bool, string) {
-			s := d.session(t, l.ID)
-			return s.State == "assigned" && s.User.Name == owners[l.ID], s.State + " " + s.User.Name
-		})
+		owners[l.ID] = l.User.Name
+		if got := record(t, l); len(got) != 1 || got[0].UserName != l.User.Name {
+			problems = append(problems, fmt.Sprintf("session %s of %s says that it served %+v", l.ID, l.User.Name, got))
+		}
 	}
-	d.untilReady(t, "rolled", ready)
+	return problems
 }

@@ -41,9 +41,20 @@ type Agent struct {
 	Token Secret
 	// MaxDesiredSessions is the largest desired_sessions that a staging config may ask for.
 	MaxDesiredSessions int
+	// ClaimFence says what decides a claim: FenceConsul or FenceNone.
+	ClaimFence string
 	// LogLevel is one of logrus's levels, LogFormat "text" or "json".
 	LogLevel, LogFormat string
 }
+
+// The values of Agent.ClaimFence.
+const (
+	// FenceConsul: a compare-and-set in Consul decides every claim.
+	FenceConsul = "consul"
+	// FenceNone: Redis decides alone; when it loses its newest writes, a session
+	// may be given to a second user.
+	FenceNone = "none"
+)
 
 // Validate names every setting that cannot be used, as its flag is spelled.
 func (a Agent) Validate() error {
@@ -61,6 +72,9 @@ func (a Agent) Validate() error {
 		if err != nil || p.Host == "" || (p.Scheme != "http" && p.Scheme != "https") {
 			bad(u.flag, "must be a URL such as http://127.0.0.1:4646, is %q", u.value)
 		}
+	}
+	if a.ClaimFence != "" && a.ClaimFence != FenceConsul && a.ClaimFence != FenceNone {
+		bad("claim-fence", "must be %s or %s, is %q", FenceConsul, FenceNone, a.ClaimFence)
 	}
 	if a.MaxDesiredSessions < 1 {
 		bad("max-desired-sessions", "must be at least 1, is %d", a.MaxDesiredSessions)
