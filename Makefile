@@ -4,8 +4,11 @@
 ARGS ?=
 # Packages for `make test`.
 PACKAGES ?= ./...
+# How long `make torture` goes on, and the seed of an earlier run to replay its faults.
+TIME ?= 10m
+SEED ?=
 
-.PHONY: help setup dev test lint build generate clean
+.PHONY: help setup dev test torture lint build generate clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,6 +24,9 @@ test: setup build ## Run every test, against real servers, and print what was me
 	@rm -f bin/measured
 	GREENROOM_MEASURED=$(CURDIR)/bin/measured go test -count=1 -p 2 -timeout 40m $(PACKAGES)
 	@if [ -f bin/measured ]; then echo "measured:"; cat bin/measured; fi
+
+torture: setup build ## Break everything at random for 10 minutes (TIME=, SEED= to replay) and check that nobody got another's session
+	GREENROOM_TORTURE=$(TIME) GREENROOM_SEED=$(SEED) go test -count=1 -v -timeout 60m -run '^TestTorture$$' ./cmd/greenroom
 
 lint: ## Check formatting, vet, static analysis, the packages' arrows and generated code
 	@go run -buildvcs=false ./internal/lint

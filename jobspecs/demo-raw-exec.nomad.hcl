@@ -24,6 +24,12 @@ variable "version" {
   description = "What the page and /version call the version."
 }
 
+variable "log" {
+  type        = string
+  default     = ""
+  description = "A file of the node to which every session also writes whom it served."
+}
+
 variable "cpu" {
   type    = number
   default = 50
@@ -73,6 +79,7 @@ job "demo" {
         DEMO_WARMUP  = var.warmup
         DEMO_RECORD  = var.record
         DEMO_VERSION = var.version
+        DEMO_LOG     = var.log
       }
 
       # Collecting them costs another process a session.

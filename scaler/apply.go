@@ -332,6 +332,11 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	if r.lost {
 		e.s.State = ""
 	}
+	if r.state.Unassigned() && (t.step.Kind == End || t.step.Kind == Lapse || t.step.Kind == Tag) {
+		// Redis takes for unused what was a user's: it has been rolled back.
+		e.s.State = r.state
+		s.rereadFates()
+	}
 	switch {
 	case t.step.Kind == FirstLaunch:
 		v.launched(e, r, now)

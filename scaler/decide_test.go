@@ -491,6 +491,12 @@ func TestSettle(t *testing.T) {
 		{"Redis lost it, its fate says whose it is", with(func(x *Loner) { x.Fate, x.Origin = staging.VerdictAssigned, staging.Staged }), Restore, 0},
 		{"Redis was rolled back to before the claim", with(func(x *Loner) { x.State, x.Fate, x.Origin = staging.Ready, staging.VerdictAssigned, staging.Staged }), Restore, 0},
 		{"Redis retires what Consul has assigned", with(func(x *Loner) { x.State, x.Fate, x.Origin = staging.Retiring, staging.VerdictAssigned, staging.Staged }), Restore, 0},
+		{
+			"Redis was rolled back to before the claim of one that is over",
+			with(func(x *Loner) {
+				x.State, x.Fate, x.Origin, x.Over = staging.Ready, staging.VerdictAssigned, staging.Staged, true
+			}), Bury, 0,
+		},
 		{"Redis lost it, nobody has it", with(func(x *Loner) { x.Origin = staging.Staged }), Record, 0},
 		{"Redis lost its retirement", with(func(x *Loner) { x.State, x.Fate, x.Origin = staging.Ready, staging.VerdictRetired, staging.Staged }), Retire, 0},
 		{"a claim under way is left in peace", with(func(x *Loner) { x.State, x.Origin = staging.Claimed, staging.Staged }), "", staging.ClaimLease},

@@ -115,6 +115,9 @@ func Settle(x Loner, now time.Time) (step *Step, wake time.Time) {
 			return later(orphanPatience)
 		}
 		return do(End, "on demand, and nobody's")
+	case gone && x.Origin == staging.Staged && x.State.Unassigned():
+		// A Redis that was rolled back takes for unused what is somebody's and over.
+		return do(Bury, ended)
 	case gone:
 		return do(End, ended)
 	case x.State == staging.Claimed:

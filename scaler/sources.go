@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -99,7 +101,7 @@ func (s *Scaler) watchFleet(ctx context.Context) {
 }
 
 // errWiped: what Redis knew is gone, or it cannot say.
-var errWiped = errors.New("redis has been wiped or does not answer")
+var errWiped = errors.New("redis has been wiped or rolled back, or does not answer")
 
 // eventBlock is how long one read of Redis's events waits.
 const eventBlock = time.Second
@@ -132,12 +134,14 @@ func (s *Scaler) watchStore(ctx context.Context) {
 			}
 			if time.Since(looked) >= eventBlock {
 				looked = time.Now()
-				if now, err := s.Store.Epoch(ctx); err != nil || now != epoch {
+				now, err := s.Store.Epoch(ctx)
+				var last string
+				if err == nil {
+					last, err = s.Store.LastEvent(ctx)
+				}
+				if err != nil || now != epoch || earlier(last, position) {
 					// What Redis has lost, the fates tell: read those anew, too.
-					select {
-					case s.reread <- struct{}{}:
-					default:
-					}
+					s.rereadFates()
 					return errors.Join(errWiped, err)
 				}
 			}
@@ -151,6 +155,29 @@ func (s *Scaler) watchStore(ctx context.Context) {
 		}
 		return nil
 	})
+}
+
+// rereadFates asks for Nomad's sessions and the fates to be read anew, now.
+func (s *Scaler) rereadFates() {
+	select {
+	case s.reread <- struct{}{}:
+	default:
+	}
+}
+
+// earlier compares positions in Redis's events, which are milliseconds and a
+// number: the newest one goes back when Redis was put back to an older state.
+func earlier(a, b string) bool {
+	ams, aseq, _ := strings.Cut(a, "-")
+	bms, bseq, _ := strings.Cut(b, "-")
+	number := func(s string) uint64 {
+		n, _ := strconv.ParseUint(s, 10, 64)
+		return n
+	}
+	if number(ams) != number(bms) {
+		return number(ams) < number(bms)
+	}
+	return number(aseq) < number(bseq)
 }
 
 // unwatch ends the watches of zones that are gone and have no sessions left.

@@ -73,10 +73,7 @@ func (s *Scaler) shareZones(v *view, now time.Time) {
 		case since.IsZero():
 			v.mine[zone] = now
 			// The fates of the last minute are not known yet.
-			select {
-			case s.reread <- struct{}{}:
-			default:
-			}
+			s.rereadFates()
 		case !v.acting[zone] && now.Sub(since) >= settling:
 			v.acting[zone] = true
 			s.Log.WithField(fieldZone, zone).Info("zone taken: this scaler acts in it")

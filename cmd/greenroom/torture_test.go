@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// The torture: real servers, two scalers and three brokers as processes, callers
+// that launch, repeat, keep alive and end, and a nemesis that kills, pauses,
+// wipes and rolls back at random. What came of it is read from the callers' own
+// histories and from the sessions' own log of whom they served.
+
+// tortureCallers launch at once; each rests between its launches, so that a
+// small machine has something to refill with.
+const tortureCallers = 32
+
+func TestTorture(t *testing.T) {
+	text := os.Getenv("GREENROOM_TORTURE")
+	if text == "" {
+		t.Skip("make torture runs it")
+	}
+	duration, err := time.ParseDuration(text)
+	must(t, err)
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("GREENROOM_SEED"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		must(t, err)
+		seed = n
+	}
+	fmt.Printf("torture: %s with seed %d\n", duration, seed)
+	a := newArena(t)
+	deadline := time.Now().Add(duration)
+	h := &history{}
+	var callers sync.WaitGroup
+	for i := range tortureCallers {
+		c := &caller{arena: a, history: h, name: fmt.Sprint("caller-", i), rng: rand.New(rand.NewPCG(seed, uint64(i)+1))}
+		callers.Go(func() { c.run(deadline) })
+	}
+	n := newNemesis(a, rand.New(rand.NewPCG(seed, 0)))
+	n.run(deadline)
+	callers.Wait()
+
+	healed := time.Now()
+	a.d.untilReady(t, "torture", n.desired)
+	n.recovered("all pools back at desired", time.Since(healed))
+	problems := h.check(t, a.log)
+	for _, p := range problems {
+		t.Error("violation: " + p)
+	}
+	a.noOrphans(t)
+	h.print(n, len(problems))
+}
+
+// arena is what is tortured.
+type arena struct {
+	*testing.T
+	d       *devProcess
+	brokers []*restartable
+	scalers []*restartable
+	servers servers
+	log     string
+	image   staging.Image
+}
+
+func newArena(t *testing.T) *arena {
+	t.Helper()
+	a := &arena{T: t, log: filepath.Join(t.TempDir(), "served.jsonl")}
+	// Other users' sessions write to it, too.
+	must(t, os.WriteFile(a.log, nil, 0o666))
+	c, d := startCluster(t, 0)
+	a.d, a.servers = d, servers{c}
+	for range 3 {
+		a.brokers = append(a.brokers, newRestartable(t, c, "broker"))
+	}
+	for range 2 {
+		a.scalers = append(a.scalers, newRestartable(t, c, "scaler"))
+	}
+	// The first broker, which stored the resources, stays out of it and answers questions.
+	a.image = quickImage("torture")
+	a.image.Variables["log"] = a.log
+	d.ask(t, "PUT", "/v1/images/torture", a.image, 201, nil)
+	d.ask(t, "PUT", "/v1/groups/torture", staging.Group{
+		Name: "torture", KeepaliveExpiration: staging.Duration(20 * time.Second), SessionTimeLimit: staging.Duration(40 * time.Second),
+	}, 201, nil)
+	a.resize(tortureDesired)
+	d.untilReady(t, "torture", tortureDesired)
+	return a
+}
+
+const tortureDesired = 10
+
+// resize sets the pool's size, as soon as Consul lets it.
+func (a *arena) resize(desired int) {
+	a.put("/v1/staging/torture", staging.Config{Zone: "east", Image: "torture", DesiredSessions: desired})
+}
+
+// put stores a resource, trying again while servers are away.
+func (a *arena) put(path string, body any) {
+	a.Helper()
+	text := asText(body)
+	until(a.T, "PUT "+path, func() (bool, string) {
+		r, err := a.d.call("PUT", path, text)
+		return err == nil && (r.status == 200 || r.status == 201), fmt.Sprint(r.status, " ", string(r.body), err)
+	})
+}
