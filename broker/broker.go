@@ -28,8 +28,10 @@ type Registry interface {
 	FinishFate(ctx context.Context, f staging.Fate) error
 	// Fates reads every fate; only asked while Redis is away.
 	Fates(ctx context.Context) (map[string]staging.Fate, error)
-	// HoldKey reserves a claim's Idempotency-Key while Redis is away, LetKeyGo frees it.
-	HoldKey(ctx context.Context, c staging.Claim) (won bool, holder staging.Claim, err error)
+	// Key reads who holds an Idempotency-Key; staging.ErrNoResource for nobody.
+	Key(ctx context.Context, idempotencyKey string) (staging.KeyHold, error)
+	Fate(ctx context.Context, session string) (staging.Fate, error)
+	// LetKeyGo frees the key of a launch that gave no session.
 	LetKeyGo(ctx context.Context, idempotencyKey, claim string) error
 	// Secret gives a secret that all brokers share; the first to ask makes it.
 	Secret(ctx context.Context, name string) ([]byte, error)

@@ -21,8 +21,9 @@ type launch struct {
 	settings staging.Settings
 	// secret makes the session's access token.
 	secret []byte
-	// keyHeld: the key is held in Consul, since Redis is away.
-	keyHeld bool
+	// keyIndex is the version of the key's record in Consul, once it is this
+	// launch's.
+	keyIndex uint64
 	// redisAway: Redis did not answer this launch.
 	redisAway bool
 	attempts  []staging.Attempt

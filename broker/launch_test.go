@@ -39,7 +39,7 @@ type world struct {
 	inConsul []string
 	// fates are those that were decided before, keyHolder who holds the key in Consul.
 	fates     map[string]staging.Fate
-	keyHolder staging.Claim
+	keyHolder staging.KeyHold
 	// resources are the default ones unless set.
 	resources *staging.Resources
 	// limited are the sessions that are too many; owned those of the user.
@@ -97,7 +97,12 @@ func (w *world) CreateFate(_ context.Context, f staging.Fate) (bool, staging.Fat
 	if v, ok := w.decided[f.Session]; ok {
 		return false, staging.Fate{Session: f.Session, Verdict: v, Claim: "another", User: &staging.User{ID: "other"}}, nil
 	}
-	f.Index = 1
+	if f.Fingerprint != "" && w.keyHolder.Claim != "" {
+		return false, f, &staging.KeyHeldError{KeyHold: w.keyHolder}
+	}
+	if f.Index = 1; f.Fingerprint != "" {
+		f.KeyIndex = 1
+	}
 	return true, f, nil
 }
 
@@ -197,8 +202,19 @@ func (w *world) Fates(context.Context) (map[string]staging.Fate, error) {
 	return w.fates, w.note("fates")
 }
 
-func (w *world) HoldKey(_ context.Context, c staging.Claim) (bool, staging.Claim, error) {
-	return w.keyHolder.ID == "", w.keyHolder, w.note("hold")
+func (w *world) Key(context.Context, string) (staging.KeyHold, error) {
+	if w.keyHolder.Claim == "" {
+		return staging.KeyHold{}, staging.ErrNoResource
+	}
+	return w.keyHolder, w.note("key")
+}
+
+func (w *world) Fate(_ context.Context, session string) (staging.Fate, error) {
+	f, ok := w.fates[session]
+	if !ok {
+		return f, staging.ErrNoResource
+	}
+	return f, nil
 }
 func (w *world) LetKeyGo(context.Context, string, string) error { return w.note("let go") }
 func (w *world) Passing(context.Context, string) ([]staging.Health, error) {
@@ -210,7 +226,7 @@ func (w *world) Passing(context.Context, string) ([]staging.Health, error) {
 }
 
 func (w *world) Find(_ context.Context, s staging.Session) (staging.Session, error) {
-	s.Origin, s.Image, s.Staging = staging.Staged, "hooked", "h"
+	s.Origin, s.Image, s.Staging, s.AllocID = staging.Staged, "hooked", "h", "a-"+s.ID
 	return s, w.note("find %s", s.ID)
 }
 func (w *world) WaitPassing(context.Context, string, string) error { return w.note("passing") }

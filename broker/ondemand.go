@@ -88,7 +88,13 @@ func (b *Broker) onDemandIn(ctx, wait context.Context, l *launch, zone staging.Z
 		return staging.Session{}, err
 	}
 	s := spec.Session
-	if _, won, err := b.decide(ctx, l, s, false); err != nil || !won {
+	_, won, err := b.decide(ctx, l, s, false)
+	var held *staging.KeyHeldError
+	if errors.As(err, &held) {
+		b.abandon(ctx, l, s, "its launch was a repeat")
+		return staging.Session{}, b.repeatOf(ctx, l, held.KeyHold)
+	}
+	if err != nil || !won {
 		if err == nil {
 			err = errors.New("a fresh session's fate was decided before it began")
 		}

@@ -162,6 +162,13 @@ func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (stag
 	hook := hooksOf(s, l.image).Assign
 	failed := func(reason string) { b.attempt(l, staging.StepStaged, s.Zone, staging.OutcomeFailed, reason) }
 	fate, won, err := b.decide(ctx, l, s, hook != nil)
+	var held *staging.KeyHeldError
+	if errors.As(err, &held) {
+		// Redis did not know of the launch that has the key.
+		b.attempt(l, staging.StepStaged, s.Zone, staging.OutcomeLost, "another launch holds the idempotency key")
+		b.abandon(ctx, l, s, "its launch was a repeat")
+		return staging.Session{}, b.repeatOf(ctx, l, held.KeyHold)
+	}
 	if err != nil {
 		b.consul.raise()
 		failed("Consul did not record the assignment")
@@ -239,9 +246,12 @@ func (b *Broker) decide(ctx context.Context, l *launch, s staging.Session, hookP
 	defer cancel()
 	won, fate, err := b.Registry.CreateFate(ctx, staging.Fate{
 		Session: s.ID, Verdict: staging.VerdictAssigned, User: &l.User, Claim: l.claim.ID, Terms: l.claim.Terms, Zone: s.Zone,
-		IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint, HookPending: hookPending,
+		IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint, KeyIndex: l.keyIndex, HookPending: hookPending,
 		Lease: start.Add(staging.ClaimLease).UTC(), DecidedAt: start.UTC(),
 	})
+	if won {
+		l.keyIndex = fate.KeyIndex
+	}
 	return fate, won, err
 }
 

@@ -100,51 +100,43 @@ func (b *Broker) prepare(ctx context.Context, l *launch, s staging.Session) erro
 
 // admitWithoutRedis asks Consul what Redis would have known: whether the launch
 // is a repeat, and how many sessions its user has. Two launches of one user at
-// the same moment may both be let in here; of one key they cannot.
+// the same moment may both be let in here; of one key they cannot, since the
+// key's record is written with the fate.
 func (b *Broker) admitWithoutRedis(ctx context.Context, l *launch) error {
 	l.redisAway = true
-	limit := l.settings.MaxSessionsPerUser
-	if l.keyHeld || l.IdempotencyKey == "" && limit == 0 {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
+	if l.IdempotencyKey != "" {
+		hold, err := b.Registry.Key(ctx, l.IdempotencyKey)
+		switch {
+		case errors.Is(err, staging.ErrNoResource):
+		case err != nil:
+			return consulUnavailable(err)
+		case hold.Claim != l.claim.ID:
+			return b.repeatOf(ctx, l, hold)
+		}
+	}
+	limit := l.settings.MaxSessionsPerUser
+	if limit == 0 {
+		return nil
+	}
 	fates, err := b.Registry.Fates(ctx)
 	if err != nil {
 		return consulUnavailable(err)
 	}
 	var held []string
 	for id, f := range fates {
-		if f.Verdict != staging.VerdictAssigned || f.Reason != "" || f.Claim == l.claim.ID {
-			continue
-		}
-		if l.IdempotencyKey != "" && f.IdempotencyKey == l.IdempotencyKey {
-			return b.repeatWithoutRedis(ctx, l, f)
-		}
-		if limit > 0 && f.User != nil && f.User.ID == l.User.ID {
+		if f.Verdict == staging.VerdictAssigned && f.Reason == "" && f.Claim != l.claim.ID && f.User != nil && f.User.ID == l.User.ID {
 			if _, err := b.Fleet.Find(ctx, l.placed(id, f)); err == nil {
 				held = append(held, id)
 			}
 		}
 	}
-	if limit > 0 && len(held) >= limit {
-		slices.Sort(held)
-		return sessionLimit(l, held)
-	}
-	if l.IdempotencyKey == "" {
+	if len(held) < limit {
 		return nil
 	}
-	won, holder, err := b.Registry.HoldKey(ctx, l.claim)
-	switch {
-	case err != nil:
-		return consulUnavailable(err)
-	case !won && holder.Fingerprint != l.claim.Fingerprint:
-		return keyReused()
-	case !won:
-		return keyInFlight()
-	}
-	l.keyHeld = true
-	return nil
+	slices.Sort(held)
+	return sessionLimit(l, held)
 }
 
 // placed is what is needed to ask Nomad for a session by its fate.
@@ -158,12 +150,26 @@ type servedError struct{ session staging.Session }
 
 func (*servedError) Error() string { return "an earlier launch with the idempotency key was served" }
 
-// repeatWithoutRedis answers a launch whose key's session is known by its fate.
-func (b *Broker) repeatWithoutRedis(ctx context.Context, l *launch, f staging.Fate) error {
-	if f.Fingerprint != l.claim.Fingerprint {
+// repeatOf answers a launch whose key Consul says is another's: with that one's
+// session, when its fate says that it was given.
+func (b *Broker) repeatOf(ctx context.Context, l *launch, hold staging.KeyHold) error {
+	if hold.Fingerprint != l.claim.Fingerprint {
 		return keyReused()
 	}
-	if f.HookPending {
+	f, err := b.Registry.Fate(ctx, hold.Session)
+	switch {
+	case errors.Is(err, staging.ErrNoResource):
+		return keyEnded()
+	case err != nil:
+		return consulUnavailable(err)
+	case f.Reason != "":
+		// That launch never finished, and its session was taken from it: the key is
+		// free for the next try.
+		if err := b.Registry.LetKeyGo(ctx, l.IdempotencyKey, hold.Claim); err != nil {
+			return consulUnavailable(err)
+		}
+		return keyInFlight()
+	case f.Claim != hold.Claim || f.HookPending:
 		return keyInFlight()
 	}
 	s, err := b.Fleet.Find(ctx, l.placed(f.Session, f))
@@ -172,6 +178,8 @@ func (b *Broker) repeatWithoutRedis(ctx context.Context, l *launch, f staging.Fa
 		return keyEnded()
 	case err != nil:
 		return nomadUnavailable(err)
+	case s.AllocID == "":
+		return keyInFlight()
 	}
 	s.State, s.Claim, s.User, s.Terms, s.AssignedAt = staging.Assigned, f.Claim, f.User, f.Terms, f.DecidedAt
 	return &servedError{session: s}
@@ -198,7 +206,6 @@ func (b *Broker) tellRedis(l *launch, s staging.Session) {
 			_, err := b.Store.Restore(call, s, f)
 			done()
 			if err == nil {
-				b.letKeyGo(l)
 				return
 			}
 			select {
@@ -210,14 +217,14 @@ func (b *Broker) tellRedis(l *launch, s staging.Session) {
 	})
 }
 
-// letKeyGo frees the key that a launch holds in Consul.
+// letKeyGo frees the key of a launch that gave no session.
 func (b *Broker) letKeyGo(l *launch) {
-	if !l.keyHeld {
+	if l.keyIndex == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), consulTimeout)
 	defer cancel()
 	if err := b.Registry.LetKeyGo(ctx, l.IdempotencyKey, l.claim.ID); err != nil {
-		l.log.WithError(err).Warn("could not let an idempotency key go in Consul; it counts only while Redis is away")
+		l.log.WithError(err).Warn("could not let the idempotency key go in Consul; it goes with the session that it names")
 	}
 }

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,39 +21,47 @@ func TestAKeyIsOneSessionsAlsoWithoutRedis(t *testing.T) {
 		w.inConsul = []string{"s1"}
 		return w
 	}
-	before := func(change func(*staging.Fate)) map[string]staging.Fate {
+	before := func(change func(*staging.Fate)) *world {
 		f := staging.Fate{
 			Session: "old", Verdict: staging.VerdictAssigned, Claim: "c0", IdempotencyKey: "k", Fingerprint: fingerprint,
 			User: &staging.User{ID: "u"}, DecidedAt: time.Now(), Zone: "east",
 		}
 		change(&f)
-		return map[string]staging.Fate{"old": f}
+		return &world{
+			fates: map[string]staging.Fate{"old": f}, keyHolder: staging.KeyHold{Claim: "c0", Fingerprint: f.Fingerprint, Session: "old"},
+		}
 	}
 
 	w := away(&world{})
 	r, err := launchIn(t, w, "hooked", keyed)
-	if err != nil || r.Session.ID != "s1" || !slices.Contains(w.calls, "hold") || !slices.Contains(w.calls, "let go") {
+	if err != nil || r.Session.ID != "s1" {
 		t.Errorf("%+v %v: %v", r.Session, err, w.calls)
-	}
-	w = away(&world{fates: before(func(*staging.Fate) {})})
-	r, err = launchIn(t, w, "hooked", keyed)
-	if err != nil || r.Session.ID != "old" || r.Session.Claim != "c0" || slices.Contains(w.calls, "decide s1") {
-		t.Errorf("a repeat: %+v %v: %v", r.Session, err, w.calls)
 	}
 	for what, c := range map[string]struct {
 		world *world
-		kind  broker.Kind
+		kind  broker.Kind // "" for the old session
 	}{
-		"a repeat whose hook is under way": {&world{fates: before(func(f *staging.Fate) { f.HookPending = true })}, broker.KeyInFlight},
-		"the key of another launch":        {&world{fates: before(func(f *staging.Fate) { f.Fingerprint = "x" })}, broker.KeyReused},
-		"a launch under way":               {&world{keyHolder: staging.Claim{ID: "c0", Fingerprint: fingerprint}}, broker.KeyInFlight},
-		"another launch under way":         {&world{keyHolder: staging.Claim{ID: "c0", Fingerprint: "x"}}, broker.KeyReused},
+		"a repeat, Redis away":              {away(before(func(*staging.Fate) {})), ""},
+		"a repeat, Redis has lost it":       {before(func(*staging.Fate) {}), ""},
+		"a repeat whose hook is under way":  {away(before(func(f *staging.Fate) { f.HookPending = true })), broker.KeyInFlight},
+		"the key of another launch":         {away(before(func(f *staging.Fate) { f.Fingerprint = "x" })), broker.KeyReused},
+		"the key of a session that is gone": {away(&world{keyHolder: staging.KeyHold{Claim: "c0", Fingerprint: fingerprint, Session: "gone"}}), broker.KeyReused},
+		"lost by Redis, its hook under way": {before(func(f *staging.Fate) { f.HookPending = true }), broker.KeyInFlight},
+		"lost by Redis, of another launch":  {before(func(f *staging.Fate) { f.Fingerprint = "x" }), broker.KeyReused},
 	} {
-		w := away(c.world)
-		_, err := launchIn(t, w, "hooked", keyed)
+		c.world.ready = []string{"s9"}
+		r, err := launchIn(t, c.world, "hooked", keyed)
 		var refused *broker.Error
-		if !errors.As(err, &refused) || refused.Kind != c.kind || slices.Contains(w.calls, "decide s1") {
-			t.Errorf("%s: %v: %v", what, err, w.calls)
+		switch {
+		case c.kind == "" && (err != nil || r.Session.ID != "old" || r.Session.Claim != "c0"):
+			t.Errorf("%s: %+v %v: %v", what, r.Session, err, c.world.calls)
+		case c.kind != "" && (!errors.As(err, &refused) || refused.Kind != c.kind):
+			t.Errorf("%s: %v: %v", what, err, c.world.calls)
+		}
+		for _, call := range c.world.calls {
+			if strings.HasPrefix(call, "hook") {
+				t.Errorf("%s: a hook ran: %v", what, c.world.calls)
+			}
 		}
 	}
 }

@@ -8,6 +8,11 @@ key_prefix "greenroom/fates/" {
   policy = "write"
 }
 
+# With a session that is gone goes the launch's Idempotency-Key.
+key_prefix "greenroom/keys/" {
+  policy = "write"
+}
+
 # Several scalers share the zones by locks, which a Consul session holds for as
 # long as a check of the scaler's own passes.
 key_prefix "greenroom/locks/" {

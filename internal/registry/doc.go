@@ -12,7 +12,7 @@
 //	PREFIX resources/groups/NAME    staging.Group
 //	PREFIX resources/staging/NAME   staging.Config
 //	PREFIX secrets/NAME             random bytes that all brokers share
-//	PREFIX keys/HASH                an Idempotency-Key that was used while Redis was away
+//	PREFIX keys/HASH                an Idempotency-Key with its claim and session, written with the fate
 //	PREFIX locks/ZONE               who keeps the zone's pools, held by a Consul session
 //	PREFIX fates/SESSION            staging.Fate; listed at start and resync, never watched
 //

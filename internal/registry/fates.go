@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -16,12 +17,24 @@ func (r *Registry) fateKey(id string) string { return r.fatesPrefix() + id }
 
 // CreateFate decides a session's fate, once and for all. won is false when it
 // was decided before; the fate given is the record that stands, with its index.
-// An error means that nothing is known of the outcome.
+// A fate with an Idempotency-Key binds the key to its session in the same write;
+// a *staging.KeyHeldError says that the key is another launch's, and that nothing
+// was written. Any other error means that nothing is known of the outcome.
 func (r *Registry) CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error) {
 	f.Index = 0 // Consul's "only if there is no such key"
 	won, f, err = r.writeFate(ctx, f)
 	if err != nil || won {
 		return won, f, err
+	}
+	if f.Fingerprint != "" {
+		hold, err := r.Key(ctx, f.IdempotencyKey)
+		switch {
+		case errors.Is(err, staging.ErrNoResource):
+		case err != nil:
+			return false, f, err
+		case hold.Claim != f.Claim:
+			return false, f, &staging.KeyHeldError{KeyHold: hold}
+		}
 	}
 	stands, err = r.Fate(ctx, f.Session)
 	if err == nil && f.Claim != "" && stands.Claim == f.Claim {
@@ -63,16 +76,25 @@ func (r *Registry) writeFate(ctx context.Context, f staging.Fate) (bool, staging
 	if err != nil {
 		return false, f, err
 	}
-	done, reply, _, err := r.txn.Txn(api.TxnOps{{KV: &api.KVTxnOp{
-		Verb: api.KVCAS, Key: r.fateKey(f.Session), Value: b, Index: f.Index,
-	}}}, (&api.QueryOptions{}).WithContext(ctx))
+	ops := api.TxnOps{{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: r.fateKey(f.Session), Value: b, Index: f.Index}}}
+	if f.Index == 0 && f.Fingerprint != "" {
+		op, err := r.keyOp(f)
+		if err != nil {
+			return false, f, err
+		}
+		ops = append(ops, op)
+	}
+	done, reply, _, err := r.txn.Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil || !done {
 		return false, f, err
 	}
-	if len(reply.Results) != 1 || reply.Results[0].KV == nil {
+	if len(reply.Results) != len(ops) || reply.Results[0].KV == nil {
 		return false, f, fmt.Errorf("consul acknowledged the fate of session %s without an index", f.Session)
 	}
 	f.Index = reply.Results[0].KV.ModifyIndex
+	if len(ops) > 1 && reply.Results[1].KV != nil {
+		f.KeyIndex = reply.Results[1].KV.ModifyIndex
+	}
 	return true, f, nil
 }
 
@@ -112,8 +134,19 @@ func (r *Registry) Fates(ctx context.Context) (map[string]staging.Fate, error) {
 	return all, nil
 }
 
-// DeleteFate forgets a session that has ended and of which nothing is left.
+// DeleteFate forgets a session that has ended and of which nothing is left, and
+// the Idempotency-Key that was bound to it.
 func (r *Registry) DeleteFate(ctx context.Context, session string) error {
-	_, err := r.kv.Delete(r.fateKey(session), write(ctx))
+	f, err := r.Fate(ctx, session)
+	if errors.Is(err, staging.ErrNoResource) {
+		return nil
+	}
+	if err == nil && f.Fingerprint != "" {
+		err = r.dropKey(ctx, f.IdempotencyKey, func(k staging.KeyHold) bool { return k.Session == session })
+	}
+	if err != nil {
+		return err
+	}
+	_, err = r.kv.Delete(r.fateKey(session), write(ctx))
 	return err
 }

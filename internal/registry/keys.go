@@ -12,51 +12,55 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// keyRecord is a launch's hold on an Idempotency-Key, kept here for as long as
-// Redis, which has them otherwise, does not answer.
-type keyRecord struct {
-	Claim       string `json:"claim"`
-	Fingerprint string `json:"fingerprint"`
-}
-
 func (r *Registry) keyKey(idempotencyKey string) string {
 	sum := sha256.Sum256([]byte(idempotencyKey))
 	return r.prefix + "keys/" + hex.EncodeToString(sum[:16])
 }
 
-// HoldKey reserves the Idempotency-Key of a claim, once: won is false when
-// another claim holds it, of which the id and the fingerprint are given.
-func (r *Registry) HoldKey(ctx context.Context, c staging.Claim) (won bool, holder staging.Claim, err error) {
-	b, err := json.Marshal(keyRecord{Claim: c.ID, Fingerprint: c.Fingerprint})
+// Key reads which launch holds an Idempotency-Key; staging.ErrNoResource when
+// none does.
+func (r *Registry) Key(ctx context.Context, idempotencyKey string) (staging.KeyHold, error) {
+	var k staging.KeyHold
+	p, _, err := r.kv.Get(r.keyKey(idempotencyKey), query(ctx))
 	if err != nil {
-		return false, holder, err
+		return k, err
 	}
-	won, _, err = r.kv.CAS(&api.KVPair{Key: r.keyKey(c.IdempotencyKey), Value: b}, write(ctx))
-	if err != nil || won {
-		return won, c, err
+	if p == nil {
+		return k, fmt.Errorf("%w: %s", staging.ErrNoResource, r.keyKey(idempotencyKey))
 	}
-	p, _, err := r.kv.Get(r.keyKey(c.IdempotencyKey), query(ctx))
-	if err != nil || p == nil { // p is nil when it was let go this moment
-		return false, c, err
-	}
-	var k keyRecord
 	if err := json.Unmarshal(p.Value, &k); err != nil {
-		return false, holder, fmt.Errorf("%s does not parse: %w", p.Key, err)
+		return k, fmt.Errorf("%s does not parse: %w", p.Key, err)
 	}
-	return k.Claim == c.ID, staging.Claim{ID: k.Claim, Fingerprint: k.Fingerprint}, nil
+	k.Index = p.ModifyIndex
+	return k, nil
 }
 
-// LetKeyGo frees a key that a claim holds: its launch gave no session, or Redis
-// answers for it again.
+// LetKeyGo frees a key that a claim holds, since its launch gave no session. A
+// key of another claim stays.
 func (r *Registry) LetKeyGo(ctx context.Context, idempotencyKey, claim string) error {
+	return r.dropKey(ctx, idempotencyKey, func(k staging.KeyHold) bool { return k.Claim == claim })
+}
+
+// dropKey deletes a key's record if it is the one that is meant.
+func (r *Registry) dropKey(ctx context.Context, idempotencyKey string, meant func(staging.KeyHold) bool) error {
 	p, _, err := r.kv.Get(r.keyKey(idempotencyKey), query(ctx))
 	if err != nil || p == nil {
 		return err
 	}
-	var k keyRecord
-	if json.Unmarshal(p.Value, &k) == nil && k.Claim != claim {
+	var k staging.KeyHold
+	if json.Unmarshal(p.Value, &k) == nil && !meant(k) {
 		return nil
 	}
 	_, _, err = r.kv.DeleteCAS(p, write(ctx))
 	return err
+}
+
+// keyOp is the part of a fate's transaction that binds the launch's key to the
+// session: both are written, or neither.
+func (r *Registry) keyOp(f staging.Fate) (*api.TxnOp, error) {
+	b, err := json.Marshal(staging.KeyHold{Claim: f.Claim, Fingerprint: f.Fingerprint, Session: f.Session})
+	if err != nil {
+		return nil, err
+	}
+	return &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: r.keyKey(f.IdempotencyKey), Value: b, Index: f.KeyIndex}}, nil
 }

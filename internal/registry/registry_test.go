@@ -223,3 +223,60 @@ func TestAFateIsFinishedByItsOwnClaimOnly(t *testing.T) {
 		t.Errorf("finishing a deleted fate: %v", err)
 	}
 }
+
+// TestAKeyIsBoundWithTheFateOrNotAtAll: many launches with one key, each with a
+// session of its own, and one of them wins.
+func TestAKeyIsBoundWithTheFateOrNotAtAll(t *testing.T) {
+	r, _ := newRegistry(t)
+	ctx := t.Context()
+	fate := func(i int) staging.Fate {
+		return staging.Fate{
+			Session: fmt.Sprint("s", i), Verdict: staging.VerdictAssigned, Claim: fmt.Sprint("c", i), IdempotencyKey: "k", Fingerprint: "f",
+		}
+	}
+	var mu sync.Mutex
+	var winner staging.Fate
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			won, f, err := r.CreateFate(ctx, fate(i))
+			var held *staging.KeyHeldError
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case won && winner.Session == "":
+				winner = f
+			case won:
+				t.Errorf("%s and %s both have the key", winner.Session, f.Session)
+			case !errors.As(err, &held) || held.Fingerprint != "f":
+				t.Errorf("a launch that lost the key: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	fates, err := r.Fates(ctx)
+	must(t, err)
+	if len(fates) != 1 || fates[winner.Session].Claim != winner.Claim {
+		t.Errorf("fates %v, want only that of %s", fates, winner.Session)
+	}
+	// The same launch goes on with another session, and binds the key to that.
+	next := winner
+	next.Session, next.Index = "next", 0
+	won, next, err := r.CreateFate(ctx, next)
+	if hold, keyErr := r.Key(ctx, "k"); !won || err != nil || keyErr != nil || hold.Session != "next" {
+		t.Errorf("its next session: %v %v; the key: %+v %v", won, err, hold, keyErr)
+	}
+	must(t, r.LetKeyGo(ctx, "k", "another"))
+	if _, err := r.Key(ctx, "k"); err != nil {
+		t.Errorf("another claim let the key go: %v", err)
+	}
+	// It goes with the session that it names, and with no other.
+	must(t, r.DeleteFate(ctx, winner.Session))
+	if _, err := r.Key(ctx, "k"); err != nil {
+		t.Errorf("the key went with a session that it does not name: %v", err)
+	}
+	must(t, r.DeleteFate(ctx, "next"))
+	if _, err := r.Key(ctx, "k"); !errors.Is(err, staging.ErrNoResource) {
+		t.Errorf("the key is left: %v", err)
+	}
+}

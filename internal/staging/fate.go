@@ -47,7 +47,27 @@ type Fate struct {
 	Lease     time.Time `json:"lease,omitzero"`
 	DecidedAt time.Time `json:"decided_at"`
 
+	// KeyIndex is the version of the key's record in Consul, as Index is the fate's.
+	KeyIndex uint64 `json:"-"`
 	// Index is the stored record's version in Consul, for the next
 	// compare-and-set; 0 for a record that is not stored.
 	Index uint64 `json:"-"`
+}
+
+// KeyHold is a launch's hold on an Idempotency-Key: a record in Consul, written
+// together with the fate of the session that the launch is given.
+type KeyHold struct {
+	Claim       string `json:"claim"`
+	Fingerprint string `json:"fingerprint"`
+	Session     string `json:"session"`
+	// Index is the record's version in Consul.
+	Index uint64 `json:"-"`
+}
+
+// KeyHeldError says that another launch holds the key: no fate was created.
+type KeyHeldError struct{ KeyHold }
+
+// Error implements error.
+func (e *KeyHeldError) Error() string {
+	return "the idempotency key is held by claim " + e.Claim + " for session " + e.Session
 }
