@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -15,7 +16,7 @@ import (
 //
 // Errors are Unauthorized, Forbidden, or about a server that does not answer.
 func (b *Broker) Authorize(ctx context.Context, a Access) (staging.Session, error) {
-	if a.Token == "" {
+	if len(a.Tokens) == 0 {
 		return staging.Session{}, unauthorized()
 	}
 	read, cancel := context.WithTimeout(ctx, consulTimeout)
@@ -33,7 +34,9 @@ func (b *Broker) Authorize(ctx context.Context, a Access) (staging.Session, erro
 	if err != nil {
 		return staging.Session{}, err
 	}
-	if !staging.ValidAccessToken(secret, s.ID, s.Claim, a.Token) {
+	// A session's program may have a bearer token of its own, and a browser a
+	// cookie of another session: any right one will do.
+	if !slices.ContainsFunc(a.Tokens, func(t string) bool { return staging.ValidAccessToken(secret, s.ID, s.Claim, t) }) {
 		return staging.Session{}, unauthorized()
 	}
 	if s.State != staging.Assigned || s.User == nil {

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -23,6 +24,28 @@ func endedMeanwhile() *Error {
 func (b *Broker) abandon(ctx context.Context, l *launch, s staging.Session, reason string) {
 	b.unhold(ctx, l)
 	b.discard(l, s, reason)
+}
+
+// giveBack gives up a claimed session of which no fate was written. It is ended
+// only if its fate can be made that of nobody: while Redis is away another broker
+// may have taken it meanwhile.
+func (b *Broker) giveBack(ctx context.Context, l *launch, s staging.Session, reason string) {
+	b.unhold(ctx, l)
+	if l.redisAway {
+		return // it was only looked at
+	}
+	b.cleanups.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), consulTimeout)
+		defer cancel()
+		_, stands, err := b.Registry.CreateFate(ctx, staging.Fate{
+			Session: s.ID, Verdict: staging.VerdictRetired, Reason: reason, DecidedAt: time.Now().UTC(),
+		})
+		if err != nil || stands.Verdict != staging.VerdictRetired {
+			l.log.WithError(err).WithField(fieldSession, s.ID).Warn("a claimed session is left to the scaler, which ends it with its lease")
+			return
+		}
+		b.discard(l, s, reason)
+	})
 }
 
 // unhold lets the launch's key go on without a session.

@@ -33,9 +33,6 @@ func (b *Broker) existing(ctx context.Context, l *launch) (staging.Session, erro
 		return staging.Session{}, err
 	}
 	hook := hooksOf(s, l.image).Go
-	if hook == nil {
-		hook = l.image.ExecConfig.Go
-	}
 	start := time.Now()
 	err = b.Hooks.Run(ctx, s, staging.HookGo, *hook, l.in(s.Zone))
 	l.timings.Hook += time.Since(start)
@@ -68,7 +65,8 @@ func (b *Broker) ownSession(ctx context.Context, l *launch) (staging.Session, er
 	}
 	var own staging.Session
 	for _, s := range all {
-		if s.Image == l.Image && s.State == staging.Assigned {
+		// It is run by the hooks that it was made with.
+		if s.Image == l.Image && s.State == staging.Assigned && hooksOf(s, l.image).Go != nil {
 			own = s
 		}
 	}

@@ -74,7 +74,7 @@ func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, e
 		}
 		var served *servedError
 		if errors.As(err, &served) {
-			return b.repeated(l, served.session), nil
+			return b.repeated(l, served.session, false), nil
 		}
 		if err != nil {
 			return LaunchResult{}, b.refuse(ctx, l, err)

@@ -227,6 +227,7 @@ func (w *world) Passing(context.Context, string) ([]staging.Health, error) {
 
 func (w *world) Find(_ context.Context, s staging.Session) (staging.Session, error) {
 	s.Origin, s.Image, s.Staging, s.AllocID = staging.Staged, "hooked", "h", "a-"+s.ID
+	s.Permits = staging.Permissions{}.Permits()
 	return s, w.note("find %s", s.ID)
 }
 func (w *world) WaitPassing(context.Context, string, string) error { return w.note("passing") }

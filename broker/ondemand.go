@@ -37,7 +37,7 @@ func (b *Broker) onDemand(ctx context.Context, l *launch, places []place) (stagi
 
 // elsewhere reports whether another zone may do better.
 func (e *Error) elsewhere() bool {
-	return e.Kind == NoCapacity || e.Kind == LaunchFailed && !errors.Is(e, errEnded)
+	return e.Kind == NoCapacity || e.Kind == NomadUnavailable || e.Kind == LaunchFailed && !errors.Is(e, errEnded)
 }
 
 // refusal is why a zone did not take a launch.
@@ -108,7 +108,7 @@ func (b *Broker) onDemandIn(ctx, wait context.Context, l *launch, zone staging.Z
 	case err == nil:
 		b.attempt(l, staging.StepOnDemand, zone.Name, staging.OutcomeServed, "")
 		return b.assigned(ctx, l, up)
-	case wait.Err() != nil:
+	case wait.Err() != nil && !refusedToPlace(err):
 		if now, err := b.Session(ctx, s.ID); err == nil && now.State.Over() {
 			failed("the session was ended")
 			return staging.Session{}, endedMeanwhile()
@@ -121,6 +121,12 @@ func (b *Broker) onDemandIn(ctx, wait context.Context, l *launch, zone staging.Z
 	return staging.Session{}, err
 }
 
+// refusedToPlace: the scheduler has said no, which more waiting does not change.
+func refusedToPlace(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Kind == NoCapacity
+}
+
 // spec is what the session is made of in a zone.
 func (l *launch) spec(zone staging.Zone) (staging.Spec, error) {
 	hooks := l.image.ExecConfig
@@ -129,6 +135,7 @@ func (l *launch) spec(zone staging.Zone) (staging.Spec, error) {
 		Zone: zone.Name, Image: l.Image, Revision: staging.Revision(l.image, zone, l.settings.Permissions),
 		Namespace: zone.Namespace, Region: zone.Region, CreatedAt: time.Now().UTC(),
 		User: &l.User, Claim: l.claim.ID, Terms: l.claim.Terms, Hooks: &hooks,
+		Permits: l.settings.Permissions.Permits(),
 	}
 	return staging.OnDemandSpec(s, l.in(zone.Name), l.image, zone, l.settings, l.RequestHost)
 }
@@ -160,7 +167,7 @@ func (b *Broker) make(ctx, wait context.Context, l *launch, spec staging.Spec) (
 	if err != nil {
 		return s, err
 	}
-	s, err = b.awaitUp(wait, s, evalID)
+	s, err = b.awaitUp(ctx, wait, s, evalID)
 	hook := l.image.ExecConfig.FirstLaunch
 	if err != nil || hook == nil {
 		return s, err
@@ -196,8 +203,13 @@ func (b *Broker) register(ctx context.Context, l *launch, spec staging.Spec) (ev
 
 // awaitUp waits until the session runs and its checks pass. The session is
 // given with what is known of it, also beside an error.
-func (b *Broker) awaitUp(ctx context.Context, s staging.Session, evalID string) (staging.Session, error) {
-	placement, err := b.Fleet.Placement(ctx, s, evalID)
+//
+// Whether it can be placed is waited for however short the caller's wait is:
+// what cannot must go on to the next zone, and not be left.
+func (b *Broker) awaitUp(launch, ctx context.Context, s staging.Session, evalID string) (staging.Session, error) {
+	place, cancel := context.WithTimeout(launch, nomadTimeout)
+	defer cancel()
+	placement, err := b.Fleet.Placement(place, s, evalID)
 	if err != nil {
 		return s, nomadUnavailable(err)
 	}

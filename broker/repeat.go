@@ -73,11 +73,13 @@ func (b *Broker) awaitRepeat(ctx context.Context, l *launch) (LaunchResult, erro
 			}
 			// A session that is on demand and not up is an answer once the
 			// caller's wait is over; a claimed one is none until it is assigned.
-			if r.Done || s.State == staging.Assigned || (impatient && s.Origin == staging.OnDemand && !s.State.Over()) {
+			// A session that the user had is an answer only when its go hook has run.
+			existing := r.Session.Claim != "" && r.Session.Claim != s.Claim
+			if r.Done || s.State == staging.Assigned && !existing || (impatient && s.Origin == staging.OnDemand && !s.State.Over()) {
 				if s.State.Over() {
 					return LaunchResult{}, keyEnded()
 				}
-				return b.repeated(l, s), nil
+				return b.repeated(l, s, existing), nil
 			}
 		}
 		select {
@@ -90,11 +92,15 @@ func (b *Broker) awaitRepeat(ctx context.Context, l *launch) (LaunchResult, erro
 	}
 }
 
-func (b *Broker) repeated(l *launch, s staging.Session) LaunchResult {
+func (b *Broker) repeated(l *launch, s staging.Session, existing bool) LaunchResult {
 	outcome := staging.OutcomeServed
 	if s.State != staging.Assigned {
 		outcome = staging.OutcomeStarting
 	}
-	b.attempt(l, staging.Step(s.Origin), s.Zone, outcome, "the session of an earlier launch with this Idempotency-Key")
+	step := staging.Step(s.Origin)
+	if existing {
+		step = staging.StepExisting
+	}
+	b.attempt(l, step, s.Zone, outcome, "the session of an earlier launch with this Idempotency-Key")
 	return l.result(s)
 }

@@ -124,7 +124,7 @@ func (b *Broker) take(ctx context.Context, l *launch, pool staging.Config) (stag
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	claim := l.claim
-	claim.Zone = pool.Zone
+	claim.Zone, claim.Permits = pool.Zone, l.settings.Permissions.Permits()
 	r, err := b.Store.Claim(ctx, pool.Name, claim)
 	l.timings.Claim += time.Since(start)
 	if err != nil {
@@ -166,7 +166,7 @@ func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (stag
 	if errors.As(err, &held) {
 		// Redis did not know of the launch that has the key.
 		b.attempt(l, staging.StepStaged, s.Zone, staging.OutcomeLost, "another launch holds the idempotency key")
-		b.abandon(ctx, l, s, "its launch was a repeat")
+		b.giveBack(ctx, l, s, "its launch was a repeat")
 		return staging.Session{}, b.repeatOf(ctx, l, held.KeyHold)
 	}
 	if err != nil {

@@ -36,8 +36,9 @@ type LaunchResult struct {
 // Access is a request for a session that a reverse proxy asks about.
 type Access struct {
 	Session string
-	// Token is the session's access token, as the request carries it.
-	Token string
+	// Tokens are those that the request carries, wherever a token may be: one of
+	// them must be the session's.
+	Tokens []string
 	// Origin is the request's header of that name; "" where it has none.
 	Origin string
 	// RequestHost is the host that the request was sent to, without port.

@@ -32,7 +32,7 @@ func (b *Broker) withoutRedis(ctx context.Context, l *launch, pool staging.Confi
 		if err != nil {
 			return staging.Session{}, nomadUnavailable(err)
 		}
-		if found.AllocID == "" || found.Staging != pool.Name || found.Image != l.Image {
+		if found.AllocID == "" || found.Staging != pool.Name || found.Image != l.Image || found.Permits != l.settings.Permissions.Permits() {
 			continue
 		}
 		found.State, found.Claim, found.User = staging.Claimed, l.claim.ID, &l.User
@@ -174,15 +174,23 @@ func (b *Broker) repeatOf(ctx context.Context, l *launch, hold staging.KeyHold) 
 	}
 	s, err := b.Fleet.Find(ctx, l.placed(f.Session, f))
 	switch {
+	case errors.Is(err, staging.ErrNoSession) && time.Now().Before(f.Lease):
+		return keyInFlight() // its job may not be registered yet
 	case errors.Is(err, staging.ErrNoSession):
 		return keyEnded()
 	case err != nil:
 		return nomadUnavailable(err)
-	case s.AllocID == "":
+	case s.AllocID == "" || s.Origin == staging.OnDemand && !b.up(ctx, s):
 		return keyInFlight()
 	}
 	s.State, s.Claim, s.User, s.Terms, s.AssignedAt = staging.Assigned, f.Claim, f.User, f.Terms, f.DecidedAt
 	return &servedError{session: s}
+}
+
+// up reports whether a session made on demand is up, by Consul's word.
+func (b *Broker) up(ctx context.Context, s staging.Session) bool {
+	found, err := b.Health.Passing(ctx, s.Service())
+	return err == nil && slices.ContainsFunc(found, func(h staging.Health) bool { return h.AllocID == s.AllocID && h.Passing })
 }
 
 // Of telling Redis what was done without it: how often it is tried, and for how long.

@@ -75,6 +75,7 @@ func (s *Scaler) stage(v *view, p *pool, step Step, now time.Time) task {
 		ID: staging.NewSessionID(), State: staging.Pending, Origin: staging.Staged,
 		Zone: zone.Name, Image: image.Name, Staging: p.config.Name, Revision: staging.Revision(image, zone, p.config.Permissions),
 		Namespace: zone.Namespace, Region: zone.Region, CreatedAt: now.UTC(), Hooks: &hooks,
+		Permits: p.config.Permissions.Permits(),
 	}
 	x.ExpiresAt = p.config.ExpiresAt(x.ID, x.CreatedAt)
 	e := v.entry(x.ID, now)

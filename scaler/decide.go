@@ -100,7 +100,7 @@ func (d *decision) misplaced() {
 	}
 	d.drop(func(m Member) bool {
 		if m.Misplaced && !m.Busy {
-			d.step(Retire, m.ID, "its staging config now names another zone or image")
+			d.step(Retire, m.ID, "its staging config now names another zone, image or permissions")
 		}
 		return m.Misplaced
 	})

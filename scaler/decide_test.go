@@ -481,6 +481,25 @@ func TestSettle(t *testing.T) {
 				x.State, x.Origin, x.Running, x.Failure = staging.Pending, staging.OnDemand, false, &staging.Failure{Message: "no image"}
 			}), End, 0,
 		},
+		{
+			"on demand and no node takes it: ended after a while",
+			with(func(x *Loner) {
+				x.State, x.Origin, x.Running, x.TouchedAt = staging.Pending, staging.OnDemand, false, old
+				x.Refused = &staging.Failure{Message: "no room"}
+			}), End, 0,
+		},
+		{
+			"on demand and its checks never pass: ended after a while",
+			with(func(x *Loner) {
+				x.State, x.Origin, x.Passing, x.RunningSince = staging.Starting, staging.OnDemand, false, old
+			}), End, 0,
+		},
+		{
+			"on demand and still starting: looked at again",
+			with(func(x *Loner) {
+				x.State, x.Origin, x.Passing, x.RunningSince = staging.Starting, staging.OnDemand, false, noon
+			}), "", DefaultBounds.StartPatience,
+		},
 		{"a retiring session gets time to stop", with(func(x *Loner) { x.State = staging.Retiring }), "", stopPatience},
 		{"a retirement that hangs begins anew, its fate first", with(func(x *Loner) { x.State, x.TouchedAt = staging.Retiring, old }), Retire, 0},
 		{"an ending session that runs on is stopped", with(func(x *Loner) { x.State, x.TouchedAt = staging.Ending, old }), Stop, 0},

@@ -67,7 +67,8 @@ type Member struct {
 	// RunningSince is when it began to run. UnhealthySince is when its checks
 	// stopped passing, having passed before; zero while they pass.
 	RunningSince, UnhealthySince time.Time
-	// Misplaced: it is of another zone or image than the config now names.
+	// Misplaced: it is of another zone, image or permissions than the config now
+	// names: no launch may be given it.
 	// Stale: it was made from an older revision of its image, zone or permissions.
 	Misplaced, Stale bool
 	// Busy: a step for it is under way, or it is to be left alone for a moment.

@@ -135,7 +135,9 @@ func TestAPoolIsFilledRefilledShrunkAndDrained(t *testing.T) {
 	must(t, err)
 	r.untilReady(t, "fill", 3)
 
-	claimed, err := r.store.Claim(ctx, "fill", staging.Claim{ID: "c", Image: "mock", Zone: "east", User: staging.User{ID: "u"}})
+	claimed, err := r.store.Claim(ctx, "fill", staging.Claim{
+		ID: "c", Image: "mock", Zone: "east", Permits: staging.Permissions{}.Permits(), User: staging.User{ID: "u"},
+	})
 	must(t, err)
 	if claimed.Outcome != staging.ClaimTaken {
 		t.Fatalf("claim: %+v", claimed)

@@ -27,6 +27,10 @@ type Loner struct {
 	// FirstLaunch: its first_launch hook is not known to have run.
 	FirstLaunch bool
 	Failure     *staging.Failure
+	// Refused: why no node would take it.
+	Refused *staging.Failure
+	// RunningSince is when it began to run.
+	RunningSince time.Time
 	// Reason is what Nomad says of the end of its allocation, where the image
 	// did not fail.
 	Reason string
@@ -130,10 +134,32 @@ func Settle(x Loner, now time.Time) (step *Step, wake time.Time) {
 		return do(Admit, "running and its checks pass")
 	case x.State == staging.Pending && x.Running:
 		return do(Record, "its allocation runs")
+	case x.State.Unassigned() && x.Origin == staging.OnDemand:
+		return settleStarting(x, now)
 	case x.State == staging.Assigned:
 		return settleAssigned(x, now)
 	}
 	return nil, time.Time{}
+}
+
+// settleStarting ends a session on demand that does not come up: one that no node
+// takes, whose broker did not see to it, and one whose checks never pass. Either
+// would hold its user's place for good.
+func settleStarting(x Loner, now time.Time) (*Step, time.Time) {
+	since, patience, why := x.TouchedAt, orphanPatience, ""
+	switch {
+	case x.Refused != nil:
+		why = "it cannot be placed: " + x.Refused.Message
+	case x.Running:
+		since, patience = x.RunningSince, DefaultBounds.StartPatience
+		why = fmt.Sprintf("it runs, and its checks have not passed for %s", patience)
+	default:
+		return nil, time.Time{}
+	}
+	if at := since.Add(patience); at.After(now) {
+		return nil, at
+	}
+	return &Step{Kind: End, Reason: why}, time.Time{}
 }
 
 // settleAssigned keeps a user's session to its terms.

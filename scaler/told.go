@@ -20,13 +20,14 @@ func (v *view) viewOf(p *pool, now time.Time) View {
 	if zone && image {
 		w.Blocked = blocked(theImage, theZone)
 	}
+	permits := p.config.Permissions.Permits()
 	revision := staging.Revision(theImage, theZone, p.config.Permissions)
 	for _, e := range p.members {
 		w.Members = append(w.Members, Member{
 			ID: e.s.ID, State: e.s.State, CreatedAt: e.s.CreatedAt, ExpiresAt: p.config.ExpiresAt(e.s.ID, e.s.CreatedAt),
 			Running: e.running, Passing: e.passing, Over: e.over(), Failure: e.failed(), Refused: e.refused,
 			FirstLaunch: v.firstLaunch(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
-			Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image,
+			Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != permits,
 			Stale:     zone && image && e.s.Revision != revision,
 			Busy:      e.busy || now.Before(e.until),
 		})
@@ -39,6 +40,7 @@ func (v *view) lonerOf(e *entry) Loner {
 	return Loner{
 		State: e.s.State, Origin: e.s.Origin, Fate: e.fate, HasJob: e.hasJob, Missing: e.missing, Stopped: e.stopped,
 		Over: e.over(), Running: e.running, Passing: e.passing, Failure: e.failed(), Reason: e.reason,
+		Refused: e.refused, RunningSince: e.runningSince,
 		FirstLaunch: v.firstLaunch(e) != nil, Tagged: e.tagged,
 		Terms: e.s.Terms, EndsAt: e.s.EndsAt(), KeepaliveUntil: e.s.KeepaliveUntil(),
 		HookPending: e.stands.HookPending, Lease: e.stands.Lease, TouchedAt: e.touchedAt, BuriedAt: e.buriedAt,

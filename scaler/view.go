@@ -210,6 +210,7 @@ func (p *pool) failed(why *staging.Failure, now time.Time) {
 // identify fills what only the job knows of its session.
 func (v *view) identify(e *entry, j staging.Session) {
 	e.s.Origin, e.s.Zone, e.s.Image, e.s.Staging = j.Origin, j.Zone, j.Image, j.Staging
+	e.s.Permits = j.Permits
 	e.s.Revision, e.s.Namespace, e.s.Region, e.s.Task = j.Revision, j.Namespace, j.Region, j.Task
 	if !j.CreatedAt.IsZero() {
 		e.s.CreatedAt = j.CreatedAt

@@ -30,7 +30,7 @@ const (
 func authorize(c *gin.Context, b Broker) {
 	r := c.Request
 	s, err := b.Authorize(r.Context(), broker.Access{
-		Session: c.Param("id"), Token: accessToken(r), Origin: r.Header.Get("Origin"),
+		Session: c.Param("id"), Tokens: accessTokens(r), Origin: r.Header.Get("Origin"),
 		RequestHost: hostOf(cmp.Or(r.Header.Get(headerForwardedHost), r.Host)),
 	})
 	if err != nil {
@@ -44,23 +44,29 @@ func authorize(c *gin.Context, b Broker) {
 	c.Status(http.StatusOK)
 }
 
-// accessToken finds the session's token in what the proxy passes on. It is never logged.
-func accessToken(r *http.Request) string {
-	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
-		return strings.TrimSpace(token)
-	}
-	if token := r.Header.Get(headerAccessToken); token != "" {
-		return token
-	}
-	if cookie, err := r.Cookie(cookieAccessToken); err == nil && cookie.Value != "" {
-		return cookie.Value
-	}
-	for _, header := range []string{headerOriginalURI, headerForwardedURI} {
-		if u, err := url.ParseRequestURI(r.Header.Get(header)); err == nil {
-			if token := u.Query().Get(queryAccessToken); token != "" {
-				return token
-			}
+// maxTokens bounds how many are tried.
+const maxTokens = 8
+
+// accessTokens finds what may be the session's token in what the proxy passes on.
+// None is ever logged.
+func accessTokens(r *http.Request) []string {
+	var found []string
+	add := func(token string) {
+		if token != "" && len(found) < maxTokens {
+			found = append(found, token)
 		}
 	}
-	return ""
+	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		add(strings.TrimSpace(token))
+	}
+	add(r.Header.Get(headerAccessToken))
+	for _, header := range []string{headerOriginalURI, headerForwardedURI} {
+		if u, err := url.ParseRequestURI(r.Header.Get(header)); err == nil {
+			add(u.Query().Get(queryAccessToken))
+		}
+	}
+	for _, cookie := range r.CookiesNamed(cookieAccessToken) {
+		add(cookie.Value)
+	}
+	return found
 }

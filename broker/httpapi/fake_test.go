@@ -132,7 +132,7 @@ func (f *fake) Authorize(_ context.Context, a broker.Access) (staging.Session, e
 	switch {
 	case f.fail != nil:
 		return staging.Session{}, f.fail
-	case a.Token != "right":
+	case !slices.Contains(a.Tokens, "right"):
 		return staging.Session{}, &broker.Error{Kind: broker.Unauthorized, Detail: "send the session's access token"}
 	case a.Origin == "https://foreign.example":
 		return staging.Session{}, &broker.Error{Kind: broker.Forbidden, Detail: "foreign"}

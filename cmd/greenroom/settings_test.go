@@ -197,3 +197,27 @@ func TestMaxSessionsPerUserTellsWhichCount(t *testing.T) {
 	d.ask(t, "DELETE", "/v1/sessions/"+first.ID, nil, 204, nil)
 	d.ask(t, "POST", "/v1/sessions", body, 201, nil)
 }
+
+// TestAChangedPermissionIsNeverServedFromBefore: a session has those that it was
+// made with, whatever its config says by now.
+func TestAChangedPermissionIsNeverServedFromBefore(t *testing.T) {
+	d := sharedDev(t)
+	c := d.stage(t, quickImage("permitted"), 2)
+	d.untilReady(t, "permitted", 2)
+	before := d.passing(t, "permitted")
+	d.group(t, staging.Group{Name: "no-downloads", Permissions: staging.Permissions{staging.AllowDownloads: false}})
+	c.Permissions = staging.Permissions{staging.AllowDownloads: false}
+	d.ask(t, "PUT", "/v1/staging/permitted", c, 200, nil)
+	var l launched
+	d.ask(t, "POST", "/v1/sessions", launchWith("permitted", "east", "strict", map[string]any{"groups": []string{"no-downloads"}}), 201, &l)
+	if slices.Contains(before, l.ID) {
+		t.Errorf("session %s, made with downloads, was given to one who may not", l.ID)
+	}
+	if got := d.inside(t, l.ID, `echo "$GREENROOM_ALLOW_DOWNLOADS"`); got != "false" {
+		t.Errorf("inside: GREENROOM_ALLOW_DOWNLOADS is %q", got)
+	}
+	until(t, "none of the sessions of before is left", func() (bool, string) {
+		now := d.passing(t, "permitted")
+		return !slices.ContainsFunc(now, func(id string) bool { return slices.Contains(before, id) }), fmt.Sprint(now)
+	})
+}

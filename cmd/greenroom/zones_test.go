@@ -162,3 +162,15 @@ func TestAZoneWithRequestHostStagesNothing(t *testing.T) {
 	d.ask(t, "PUT", "/v1/zones/access", z, 200, nil)
 	d.untilReady(t, "access", 2)
 }
+
+// TestAShortWaitDoesNotLeaveWhatCannotBePlaced: it goes on to the next zone, too.
+func TestAShortWaitDoesNotLeaveWhatCannotBePlaced(t *testing.T) {
+	d := sharedDev(t)
+	d.zone(t, "hasty", "dc9", func(z *staging.Zone) { z.SearchAlternateZones, z.AlternateZones = true, []string{"west"} })
+	d.store(t, quickImage("hasty"))
+	var l launched
+	d.ask(t, "POST", "/v1/sessions?wait=0s", launch("hasty", "hasty", "u"), 202, &l)
+	if got := strings.Join(steps(l), ", "); l.Zone != "west" || !strings.Contains(got, "on_demand hasty failed, on_demand west starting") {
+		t.Errorf("in %s by %s", l.Zone, got)
+	}
+}

@@ -3,16 +3,23 @@ package devcluster_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
+	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/nomad/api"
 
 	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/devcluster/devtest"
+	"github.com/greenroom/greenroom/internal/hook"
+	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/jobspecs"
 )
 
@@ -28,8 +35,28 @@ type served struct {
 
 const hostile = "O'Brien \"$(touch /tmp/owned)\" `id` <script>alert(1)</script>\n\\ ${node.datacenter} & 🎭"
 
-// quote is a shell word for any text.
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+// inside runs commands in the demo session's task.
+type inside struct {
+	client *api.Client
+	alloc  *api.Allocation
+}
+
+// Exec implements hook.Execer.
+func (i inside) Exec(ctx context.Context, _ staging.Session, _ string, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	return i.client.Allocations().Exec(ctx, i.alloc, "session", false, cmd, stdin, stdout, stderr, nil, nil)
+}
+
+// hook runs one of the demo session's hooks as greenroom does, and gives its exit status.
+func (i inside) hook(t *testing.T, program, name string, variables map[string]string) int {
+	t.Helper()
+	h := staging.Hook{Cmd: []string{program, name}, Timeout: staging.Duration(time.Minute)}
+	result, err := hook.Runner{Exec: i}.Run(t.Context(), staging.Session{}, staging.HookName(name), h, hook.Input{Variables: variables})
+	var failed *hook.FailedError
+	if err != nil && !errors.As(err, &failed) {
+		t.Fatal(err)
+	}
+	return result.ExitCode
+}
 
 func TestDemoSession(t *testing.T) {
 	c := shared.Cluster(t)
@@ -53,7 +80,7 @@ func TestDemoSession(t *testing.T) {
 			}
 			id := "demo-" + driver.name
 			spec := strings.Replace(driver.spec, `"demo"`, fmt.Sprintf("%q", "service-"+driver.dc), -1)
-			runJob(t, client, spec, id, driver.dc, map[string]string{driver.variable: driver.value, "warmup": "2s", "record": "K,THEME"})
+			runJob(t, client, spec, id, driver.dc, map[string]string{driver.variable: driver.value, "warmup": "2s", "record": "K,THEME", "version": "v7"})
 			alloc := running(t, client, id)
 			// While it warms up it serves, and says that it is not healthy.
 			eventually(t, "the page", func() error { _, err := get(address(alloc)); return err })
@@ -84,10 +111,12 @@ func TestDemoSession(t *testing.T) {
 				UserID: "u-1", UserName: hostile, URL: "https://example.org/?a=1&b='2'", Session: id,
 				Environment: map[string]string{"K": "V'\n"}, Via: "hook",
 			}
-			script := fmt.Sprintf("export GREENROOM_USER_ID=%s GREENROOM_USER_NAME=%s GREENROOM_URL=%s GREENROOM_SESSION_ID=%s K=%s\nexec %s assign </dev/null\n",
-				quote(want.UserID), quote(want.UserName), quote(want.URL), quote(want.Session), quote("V'\n"), quote(driver.program))
-			if code, out := execute(t, client, alloc, script, "/bin/sh"); code != 0 {
-				t.Fatalf("assign: exit status %d: %s", code, out)
+			session := inside{client, alloc}
+			if code := session.hook(t, driver.program, "assign", map[string]string{
+				"GREENROOM_USER_ID": want.UserID, "GREENROOM_USER_NAME": want.UserName, "GREENROOM_URL": want.URL,
+				"GREENROOM_SESSION_ID": want.Session, "K": "V'\n",
+			}); code != 0 {
+				t.Fatalf("assign: exit status %d", code)
 			}
 			var got []served
 			body, err := get(address(alloc) + "/served")
@@ -108,9 +137,88 @@ func TestDemoSession(t *testing.T) {
 				t.Errorf("the page does not greet its user by the name as it is:\n%s", page)
 			}
 
-			if code, out := execute(t, client, alloc, "export DEMO_FAIL_ASSIGN=7 GREENROOM_USER_ID=u-2\nexec "+quote(driver.program)+" assign </dev/null\n", "/bin/sh"); code != 7 {
-				t.Errorf("an assign that is to fail with 7: exit status %d: %s", code, out)
+			hookRuns(t, session, driver.program, want)
+			atWill(t, client, alloc)
+		})
+	}
+}
+
+// hookRuns checks the demo session's other hooks: they have a list of their own,
+// the last URL is on the page, and the session's user stays who it was.
+func hookRuns(t *testing.T, session inside, program string, user served) {
+	t.Helper()
+	const next = "https://example.org/next?a=<b>"
+	for _, run := range []struct {
+		hook, fail string
+		code       int
+	}{
+		{"first-launch", "", 0},
+		{"go", "", 0},
+		{"first-launch", "DEMO_FAIL_FIRST_LAUNCH", 5},
+		{"assign", "DEMO_FAIL_ASSIGN", 7},
+		{"go", "DEMO_FAIL_GO", 9},
+	} {
+		variables := map[string]string{
+			"GREENROOM_USER_ID": user.UserID, "GREENROOM_USER_NAME": user.UserName, "GREENROOM_SESSION_ID": user.Session, "GREENROOM_URL": next,
+		}
+		if run.fail != "" {
+			variables[run.fail] = strconv.Itoa(run.code)
+		}
+		if code := session.hook(t, program, run.hook, variables); code != run.code {
+			t.Errorf("%s, told to end with %d: exit status %d", run.hook, run.code, code)
+		}
+	}
+	list := func(path string) []served {
+		body, err := get(address(session.alloc) + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []served
+		if err := json.Unmarshal([]byte(body), &all); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	want := []served{
+		user,
+		{Session: user.Session, Via: "first_launch"},
+		{UserID: user.UserID, UserName: user.UserName, URL: next, Session: user.Session, Via: "go"},
+	}
+	if diff := cmp.Diff(want, list("/hooks")); diff != "" {
+		t.Errorf("the hooks that ran (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]served{user}, list("/served")); diff != "" {
+		t.Errorf("whom it was given to, after other hooks (-want +got):\n%s", diff)
+	}
+	page, err := get(address(session.alloc))
+	if err != nil || !strings.Contains(html.UnescapeString(page), "<dd>"+next+"</dd>") || strings.Contains(page, next) || !strings.Contains(page, "<dd>v7</dd>") {
+		t.Errorf("the page shows neither the last URL nor the version, or not as text: %v\n%s", err, page)
+	}
+	if body, err := get(address(session.alloc) + "/version"); err != nil || body != "v7\n" {
+		t.Errorf("the version: %q, %v", body, err)
+	}
+}
+
+// atWill checks that a file makes the session ill, and well again when it goes.
+func atWill(t *testing.T, client *api.Client, alloc *api.Allocation) {
+	t.Helper()
+	for _, step := range []struct {
+		script string
+		status int
+	}{{`: > "$NOMAD_TASK_DIR/unhealthy"`, http.StatusServiceUnavailable}, {`rm "$NOMAD_TASK_DIR/unhealthy"`, http.StatusOK}} {
+		eventually(t, step.script, func() error {
+			if _, out := execute(t, client, alloc, step.script+"\n", "/bin/sh"); out != "" {
+				t.Log(out)
 			}
+			resp, err := web.Get(address(alloc) + "/health")
+			if err != nil {
+				return err
+			}
+			resp.Body.Close()
+			if resp.StatusCode != step.status {
+				return fmt.Errorf("health: %s, want %d", resp.Status, step.status)
+			}
+			return nil
 		})
 	}
 }

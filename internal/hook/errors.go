@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -61,18 +62,31 @@ func Report(name staging.HookName, r Result, err error) error {
 	if err == nil {
 		return nil
 	}
-	e := &staging.HookError{Hook: name, ExitCode: -1, Stdout: r.Stdout, Stderr: r.Stderr, Cause: err}
+	e := &staging.HookError{Hook: name, ExitCode: exitCode(err), Stdout: r.Stdout, Stderr: r.Stderr, Cause: err}
 	var notStarted *NotStartedError
 	var invalid *staging.InvalidError
-	var failed *FailedError
-	switch {
-	case errors.As(err, &notStarted), errors.As(err, &invalid):
-		e.Untouched = true
-	case errors.As(err, &failed):
-		e.ExitCode = failed.ExitCode
-	}
+	e.Untouched = errors.As(err, &notStarted) || errors.As(err, &invalid)
 	return e
 }
+
+// timeoutError: the hook was still running when its time was up.
+type timeoutError struct {
+	after    time.Duration
+	lastLine string
+	cause    error
+}
+
+// Error implements error.
+func (e *timeoutError) Error() string {
+	text := fmt.Sprintf("it did not end within %s", e.after)
+	if e.lastLine != "" {
+		text += "; its last line: " + e.lastLine
+	}
+	return text
+}
+
+// Unwrap gives the cause.
+func (e *timeoutError) Unwrap() error { return e.cause }
 
 // errNoProof: see ExitSuccess.
 var errNoProof = errors.New("exit code 0 was reported, which the hook's script never gives")

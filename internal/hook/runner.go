@@ -3,6 +3,7 @@ package hook
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -26,7 +27,7 @@ type Runner struct {
 
 // Result is what is known of a hook that was handed over, also of one that failed.
 type Result struct {
-	// ExitCode is the command's, where it is known.
+	// ExitCode is the command's, -1 where it is not known.
 	ExitCode int
 	// Stdout and Stderr are the ends of what it wrote, TailBytes at most.
 	Stdout, Stderr string
@@ -45,7 +46,8 @@ var shell = []string{"/bin/sh"}
 // before it said a word; see ExitSuccess.
 const maxArming = 10
 
-// Run runs a hook in the session, bounded by the hook's own deadline and ctx.
+// Run runs a hook in the session, bounded by ctx and the hook's own deadline, a
+// once-only hook by an eighth and a second more, for its last words.
 //
 // It first has the shell say that it is there, and only then hands the script
 // over. A shell that never says so has been given nothing of the user's, and
@@ -59,7 +61,11 @@ func (r Runner) Run(ctx context.Context, session staging.Session, name staging.H
 	if err != nil {
 		return Result{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.Deadline())
+	timeout := h.Deadline()
+	if in.Once {
+		timeout += onceGrace(timeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	start := time.Now()
 	for arming := 1; ; arming++ {
@@ -68,9 +74,16 @@ func (r Runner) Run(ctx context.Context, session staging.Session, name staging.H
 		if !fed && err == nil && result.ExitCode == 0 && arming < maxArming && pause(ctx) {
 			continue
 		}
-		if err = verdict(name, result, fed, err); err == nil {
-			result.ExitCode = 0
+		// A once-only hook's script keeps the time, too.
+		unfinished := err == nil && fed && result.ExitCode == ExitUnfinished
+		if unfinished {
+			err = context.DeadlineExceeded
 		}
+		if unfinished || err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = &timeoutError{after: h.Deadline(), lastLine: lastLine(result), cause: err}
+		}
+		err = verdict(name, result, fed, err)
+		result.ExitCode = exitCode(err)
 		return result, err
 	}
 }
@@ -112,6 +125,18 @@ func verdict(name staging.HookName, r Result, fed bool, err error) error {
 		return &UnknownError{Hook: name, Cause: errNoProof}
 	}
 	return &FailedError{Hook: name, ExitCode: r.ExitCode, LastLine: lastLine(r)}
+}
+
+// exitCode is the command's, as far as a verdict tells it.
+func exitCode(err error) int {
+	var failed *FailedError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &failed):
+		return failed.ExitCode
+	}
+	return -1
 }
 
 // pause waits a moment before the next shell, and reports whether there is

@@ -29,6 +29,7 @@ func (f execFunc) Exec(ctx context.Context, _ staging.Session, _ string, cmd []s
 func local(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	c := exec.CommandContext(ctx, cmd[0], cmd[1:]...)
 	c.Stdin, c.Stdout, c.Stderr = stdin, stdout, stderr
+	c.WaitDelay = time.Second // what a hook leaves running is not waited for
 	err := c.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Exited() {

@@ -30,11 +30,11 @@ const (
 	// Docker has not started the shell yet it is told "not running, 0" and
 	// passes that on. A success has to be something that only the script says.
 	ExitSuccess = 86
-	// exitOther stands for a command's own 86.
+	// ExitUnfinished says that a once-only hook has begun, now or before, and
+	// has not ended in the time that it has.
+	ExitUnfinished = 88
+	// exitOther stands for a command's own 86 or 88.
 	exitOther = 87
-	// ExitUnfinished says that a run of a once-only hook that began before has
-	// not ended in the time that the hook has.
-	ExitUnfinished = 124
 	// ExitUser says that the command cannot be run as the hook's user.
 	ExitUser = 125
 	// ExitWorkdir says that the working directory is not there, or that what
@@ -50,43 +50,6 @@ var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // ownVariables begin with this; no hook may change them.
 const ownVariables = "greenroom_"
-
-// asUser defines what runs a command as another user, by the first program
-// there that can: none of them is everywhere. Arguments stay arguments. util-linux's su and
-// busybox's both take those after "--" for the user and the shell's arguments.
-const asUser = `greenroom_as() {
-if ! greenroom_uid=$(id -u "$1" 2>/dev/null); then echo "the hook's user $1 is not a user of the container" >&2; exit %[1]d; fi
-if [ "$(id -u)" = "$greenroom_uid" ]; then shift; exec "$@"; fi
-if [ "$(id -u)" != 0 ]; then echo "the hook's user $1: the task does not run as root, so it cannot switch to another user" >&2; exit %[1]d; fi
-if command -v runuser >/dev/null; then greenroom_user=$1; shift; exec runuser -u "$greenroom_user" -- "$@"; fi
-for greenroom_with in su-exec gosu; do
-if command -v $greenroom_with >/dev/null; then exec $greenroom_with "$@"; fi
-done
-if command -v su >/dev/null; then greenroom_user=$1; shift; exec su -s /bin/sh -c 'exec "$0" "$@"' -- "$greenroom_user" "$@"; fi
-echo "the hook's user $1: the container has no program to switch with; install runuser, su-exec, gosu or su" >&2; exit %[1]d
-}
-`
-
-// once runs the command for the first who asks, and has the others wait for how
-// it ended. mkdir is atomic, and the task's directory lives as long as the session:
-// nothing else need be kept anywhere.
-const once = `greenroom_once="$NOMAD_TASK_DIR/.greenroom-%[1]s"
-if [ -n "$NOMAD_TASK_DIR" ] && mkdir "$greenroom_once" 2>/dev/null; then
-%[2]s </dev/null 2>"$greenroom_once/stderr"
-greenroom_status=$?
-echo $greenroom_status >"$greenroom_once/status.new" && mv "$greenroom_once/status.new" "$greenroom_once/status"
-elif [ -n "$NOMAD_TASK_DIR" ] && [ -d "$greenroom_once" ]; then
-greenroom_tries=%[3]d
-while [ ! -f "$greenroom_once/status" ]; do
-if [ $greenroom_tries -le 0 ]; then echo "the run of this hook that began before has not ended" >&2; exit %[4]d; fi
-if sleep 0.1 2>/dev/null; then greenroom_tries=$((greenroom_tries-1)); else sleep 1; greenroom_tries=$((greenroom_tries-10)); fi
-done
-read greenroom_status <"$greenroom_once/status"
-else
-echo "the task's directory (NOMAD_TASK_DIR) is not there or not writable, so the hook could not be kept from running twice" >&2; exit %[5]d
-fi
-tail -c %[6]d "$greenroom_once/stderr" >&2
-`
 
 // Script is what /bin/sh is fed to run a hook: the same hook and input always
 // give the same bytes. The hook's own environment comes first, so that the
@@ -112,43 +75,41 @@ func Script(name staging.HookName, h staging.Hook, in Input) ([]byte, error) {
 
 	var b bytes.Buffer
 	b.WriteString("{\n")
-	if h.User != "" {
-		fmt.Fprintf(&b, asUser, ExitUser)
-	}
 	if h.Workdir != "" {
-		// Before the exports: a CDPATH among them must not divert it.
 		fmt.Fprintf(&b, "cd %s || exit %d\n", quote(directory(h.Workdir)), ExitWorkdir)
 	}
-	for _, k := range slices.Sorted(maps.Keys(env)) {
-		fmt.Fprintf(&b, "export %s=%s\n", k, quote(env[k]))
+	run := command(h.Cmd, env)
+	if h.User != "" {
+		run = commandAs(h.User, h.Cmd, env)
 	}
 	if in.Once {
-		fmt.Fprintf(&b, once, name, command(h), int(h.Deadline().Seconds()*10), ExitUnfinished, ExitWorkdir, TailBytes)
+		b.WriteString(onlyOnce(name, run, h.Deadline()))
 	} else {
-		fmt.Fprintf(&b, "%s </dev/null\ngreenroom_status=$?\n", command(h))
+		b.WriteString(run + " </dev/null\ngreenroom_status=$?\n")
 	}
 	fmt.Fprintf(&b, `case $greenroom_status in
 0) [ -z "$%[1]s" ] || echo "$%[1]s"; exit %[2]d ;;
-%[2]d) exit %[3]d ;;
+%[2]d|%[3]d) exit %[4]d ;;
 esac
 exit $greenroom_status
 }
-`, farewellVariable, ExitSuccess, exitOther)
+`, farewellVariable, ExitSuccess, ExitUnfinished, exitOther)
 	return b.Bytes(), nil
 }
 
-// command is the hook's command in a shell of its own.
-func command(h staging.Hook) string {
+// command is the command and its environment in a shell of their own: the
+// script's own steps never see that environment.
+func command(cmd []string, env map[string]string) string {
 	var b strings.Builder
-	b.WriteString("( exec")
-	if h.User != "" {
-		b.Reset()
-		b.WriteString("( greenroom_as " + quote(h.User))
+	b.WriteString("(\n")
+	for _, k := range slices.Sorted(maps.Keys(env)) {
+		fmt.Fprintf(&b, "export %s=%s\n", k, quote(env[k]))
 	}
-	for _, arg := range h.Cmd {
+	b.WriteString("exec")
+	for _, arg := range cmd {
 		b.WriteString(" " + quote(arg))
 	}
-	b.WriteString(" )")
+	b.WriteString("\n)")
 	return b.String()
 }
 

@@ -21,7 +21,15 @@ var hostile = []string{
 	"", " ", "alice", "o'brien", "''", "'\\''", `"`, "`id`", "$(id)", "${HOME}", "$HOME", "$$", "\\", "a\\", "\\n",
 	"a\nb", "\n", "a\r\nb", "\t", ";", "&", "|", "}", "{", "\n}\nexit 3\n{\n", "#", "!", "*", "~", "-n", "--", "=", "a=b",
 	"\U0001F600", "a\u0301", "\x7f", "\x1b[31m", "\xff\xfe", "\x81\x82\x83\x84\x85\x86\x87\x88", "EOF", "${node.datacenter}",
-	strings.Repeat("x'", 3000), strings.Repeat("\U0001F600", 2048),
+	everyByte(), strings.Repeat("x'", 3000), strings.Repeat("\U0001F600", 2048),
+}
+
+func everyByte() string {
+	var all []byte
+	for b := 1; b < 256; b++ {
+		all = append(all, byte(b))
+	}
+	return string(all)
 }
 
 // shells are the ones that sessions really have: Debian's dash and busybox ash.
@@ -41,6 +49,14 @@ func shells(t testing.TB) map[string][]string {
 	return found
 }
 
+// needsRoot: it takes root to run anything as another user.
+func needsRoot(t testing.TB) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Fatal("this test switches users: run it as root")
+	}
+}
+
 // run feeds a script to a shell through a pipe, as Nomad does.
 func run(t testing.TB, shell []string, script []byte, env ...string) (stdout, stderr string, code int) {
 	t.Helper()
@@ -58,29 +74,34 @@ func run(t testing.TB, shell []string, script []byte, env ...string) (stdout, st
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// roundTrip checks that a variable and an argument come out as they went in.
+// roundTrip checks that a variable, an argument and a token come out as they
+// went in, as the task's own user and as another.
 func roundTrip(t interface {
 	testing.TB
 }, shell []string, value string,
 ) {
 	t.Helper()
-	h := staging.Hook{
-		Cmd:         []string{"/bin/sh", "-c", `printf '%s|%s|%s|%s.' "$GREENROOM_USER_NAME" "$1" "$TOKEN" "$(cat)"`, "sh", "{username}"},
-		Environment: map[string]string{"GREENROOM_USER_NAME": "the hook's, which loses", "TOKEN": "{username}"},
-	}
-	script, err := hook.Script(staging.HookAssign, h, hook.Input{
-		Variables: map[string]string{"GREENROOM_USER_NAME": value}, Tokens: map[staging.Token]string{staging.TokenUsername: value},
-	})
-	if err != nil {
-		t.Fatalf("Script(%q): %v", value, err)
-	}
-	stdout, stderr, code := run(t, shell, script)
-	if want := value + "|" + value + "|" + value + "|."; stdout != want || code != hook.ExitSuccess || stderr != "" {
-		t.Fatalf("%q came out as %q, exit code %d, stderr %q", value, stdout, code, stderr)
+	for _, user := range []string{"", "nobody"} {
+		h := staging.Hook{
+			Cmd:         []string{"/bin/sh", "-c", `printf '%s|%s|%s|%s.' "$GREENROOM_USER_NAME" "$1" "$TOKEN" "$(cat)"`, "sh", "{username}"},
+			Environment: map[string]string{"GREENROOM_USER_NAME": "the hook's, which loses", "TOKEN": "{username}"},
+			User:        user,
+		}
+		script, err := hook.Script(staging.HookAssign, h, hook.Input{
+			Variables: map[string]string{"GREENROOM_USER_NAME": value}, Tokens: map[staging.Token]string{staging.TokenUsername: value},
+		})
+		if err != nil {
+			t.Fatalf("Script(%q): %v", value, err)
+		}
+		stdout, stderr, code := run(t, shell, script)
+		if want := value + "|" + value + "|" + value + "|."; stdout != want || code != hook.ExitSuccess || stderr != "" {
+			t.Fatalf("as user %q, %q came out as %q, exit code %d, stderr %q", user, value, stdout, code, stderr)
+		}
 	}
 }
 
 func TestScriptCarriesAnythingAsData(t *testing.T) {
+	needsRoot(t)
 	for name, shell := range shells(t) {
 		t.Run(name, func(t *testing.T) {
 			for _, value := range hostile {
@@ -91,7 +112,8 @@ func TestScriptCarriesAnythingAsData(t *testing.T) {
 }
 
 func TestScriptCarriesAnythingProperty(t *testing.T) {
-	words := rapid.SampledFrom(append([]string{"'", "\"", "$(", ")", "`", "\n", "\\", "é", "\x83"}, hostile[:len(hostile)-2]...))
+	needsRoot(t)
+	words := rapid.SampledFrom(append([]string{"'", "\"", "$(", ")", "`", "\n", "\\", "é", "\x83"}, hostile[:len(hostile)-3]...))
 	value := rapid.Custom(func(t *rapid.T) string {
 		return strings.Join(rapid.SliceOfN(words, 0, 8).Draw(t, "words"), "") +
 			strings.ReplaceAll(string(rapid.SliceOfN(rapid.Byte(), 0, 16).Draw(t, "bytes")), "\x00", "")
@@ -100,7 +122,10 @@ func TestScriptCarriesAnythingProperty(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(r *rapid.T) {
 				v := value.Draw(r, "value")
-				h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf '%s|%s.' "$K" "$1"`, "sh", v}}
+				h := staging.Hook{
+					Cmd:  []string{"/bin/sh", "-c", `printf '%s|%s.' "$K" "$1"`, "sh", v},
+					User: rapid.SampledFrom([]string{"", "nobody"}).Draw(r, "user"),
+				}
 				script, err := hook.Script(staging.HookAssign, h, hook.Input{Variables: map[string]string{"K": v}})
 				if err != nil {
 					r.Fatal(err)
@@ -115,6 +140,7 @@ func TestScriptCarriesAnythingProperty(t *testing.T) {
 }
 
 func FuzzScript(f *testing.F) {
+	needsRoot(f)
 	f.Add("alice")
 	f.Add("o'brien; $(id) `id`\n}")
 	found := shells(f)
@@ -134,8 +160,8 @@ func TestScriptIsDeterministicAndOrdered(t *testing.T) {
 		Environment: map[string]string{"B": "hook", "A": "hook"},
 		Workdir:     "/srv/a b",
 	}
-	want := "{\ncd '/srv/a b' || exit 126\nexport A='hook'\nexport B='launch'\nexport C='1'\n( exec '/opt/assign' 'it'\\''s' ) </dev/null\n" +
-		"greenroom_status=$?\ncase $greenroom_status in\n0) [ -z \"$greenroom_farewell\" ] || echo \"$greenroom_farewell\"; exit 86 ;;\n86) exit 87 ;;\nesac\nexit $greenroom_status\n}\n"
+	want := "{\ncd '/srv/a b' || exit 126\n(\nexport A='hook'\nexport B='launch'\nexport C='1'\nexec '/opt/assign' 'it'\\''s'\n) </dev/null\n" +
+		"greenroom_status=$?\ncase $greenroom_status in\n0) [ -z \"$greenroom_farewell\" ] || echo \"$greenroom_farewell\"; exit 86 ;;\n86|88) exit 87 ;;\nesac\nexit $greenroom_status\n}\n"
 	for range 20 {
 		script, err := hook.Script(staging.HookAssign, h, hook.Input{Variables: map[string]string{"C": "1", "B": "launch"}})
 		if err != nil {
@@ -167,6 +193,8 @@ func TestScriptExitCodes(t *testing.T) {
 		{"CDPATH does not divert", staging.Hook{Cmd: []string{"true"}, Workdir: "-odd", Environment: map[string]string{"CDPATH": dir}}, hook.ExitWorkdir},
 		{"a signal", staging.Hook{Cmd: []string{"/bin/sh", "-c", "kill -9 $$"}}, 128 + 9},
 		{"the code that means success", staging.Hook{Cmd: []string{"/bin/sh", "-c", "exit 86"}}, 87},
+		{"the code that means unfinished", staging.Hook{Cmd: []string{"/bin/sh", "-c", "exit 88"}}, 87},
+		{"PATH is the command's, not the script's", staging.Hook{Cmd: []string{"/bin/sh", "-c", "[ $PATH = /does/not/exist ]"}, Environment: map[string]string{"PATH": "/does/not/exist"}}, hook.ExitSuccess},
 		{"a builtin's name is a program", staging.Hook{Cmd: []string{"exit", "0"}}, 127},
 	}
 	for name, shell := range shells(t) {

@@ -27,7 +27,7 @@ func jobFacts(id, namespace, region string, meta map[string]string, stopped bool
 		Session: staging.Session{
 			ID: id, Origin: staging.Origin(meta[metaOrigin]),
 			Zone: meta[metaZone], Image: meta[metaImage], Staging: meta[metaStaging],
-			Revision: meta[metaRevision], Claim: meta[metaClaim], Task: meta[metaTask],
+			Revision: meta[metaRevision], Permits: meta[metaPermits], Claim: meta[metaClaim], Task: meta[metaTask],
 			Namespace: namespace, Region: region, CreatedAt: created,
 		},
 		Stopped: stopped,

@@ -23,6 +23,7 @@ const (
 	metaClaim    = "greenroom_claim"
 	metaTask     = "greenroom_task"
 	metaCreated  = "greenroom_created"
+	metaPermits  = "greenroom_permits"
 	// metaDollar holds a dollar sign, for literal to name.
 	metaDollar = "greenroom_dollar"
 )
@@ -103,6 +104,7 @@ func jobMeta(s staging.Session) map[string]string {
 		metaRevision: s.Revision,
 		metaClaim:    s.Claim,
 		metaTask:     s.Task,
+		metaPermits:  s.Permits,
 		metaDollar:   "$",
 	}
 	if !s.CreatedAt.IsZero() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -41,6 +42,9 @@ func (f *Fleet) Check(ctx context.Context, image staging.Image) error {
 	if err := misfits(template, spec); err != nil {
 		return err
 	}
+	if err := strayHooks(template, image); err != nil {
+		return err
+	}
 	job := Fit(template, spec)
 	problems, err := f.validate(ctx, job, "", "")
 	if err != nil {
@@ -50,6 +54,35 @@ func (f *Fleet) Check(ctx context.Context, image staging.Image) error {
 		return refused(image, oneLine(problems))
 	}
 	return nil
+}
+
+// strayHooks refuses hooks that name a task which the jobspec does not have.
+func strayHooks(job *nomadapi.Job, image staging.Image) error {
+	e := &staging.InvalidError{What: fmt.Sprintf("image %q", image.Name)}
+	for _, h := range []struct {
+		name staging.HookName
+		hook *staging.Hook
+	}{
+		{staging.HookFirstLaunch, image.ExecConfig.FirstLaunch}, {staging.HookAssign, image.ExecConfig.Assign}, {staging.HookGo, image.ExecConfig.Go},
+	} {
+		if h.hook == nil || h.hook.Task == "" {
+			continue
+		}
+		var names []string
+		for _, t := range job.TaskGroups[0].Tasks {
+			names = append(names, t.Name)
+		}
+		if !slices.Contains(names, h.hook.Task) {
+			e.Fields = append(e.Fields, staging.FieldError{
+				Field:   fmt.Sprintf("exec_config.%s.task", h.name),
+				Message: fmt.Sprintf("is not a task of the jobspec; its tasks are %s", strings.Join(names, ", ")),
+			})
+		}
+	}
+	if len(e.Fields) == 0 {
+		return nil
+	}
+	return e
 }
 
 // validate gives Nomad's objections to a job. The errors of a Nomad that does

@@ -18,7 +18,7 @@ func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (stagin
 	reply, err := claimScript.Run(ctx, s.rdb,
 		[]string{s.readyKey(pool), s.poolKey(pool), s.eventsKey(), key, s.userKey(c.User.ID)},
 		s.o.Prefix, pool, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(), c.Image, c.Zone,
-		mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser).StringSlice()
+		mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits).StringSlice()
 	if err != nil {
 		return staging.ClaimResult{}, err
 	}

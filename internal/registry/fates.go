@@ -26,17 +26,14 @@ func (r *Registry) CreateFate(ctx context.Context, f staging.Fate) (won bool, st
 	if err != nil || won {
 		return won, f, err
 	}
-	if f.Fingerprint != "" {
-		hold, err := r.Key(ctx, f.IdempotencyKey)
-		switch {
-		case errors.Is(err, staging.ErrNoResource):
-		case err != nil:
-			return false, f, err
-		case hold.Claim != f.Claim:
+	stands, err = r.Fate(ctx, f.Session)
+	if errors.Is(err, staging.ErrNoResource) && f.Fingerprint != "" {
+		// Not the session but the key is another's.
+		hold, keyErr := r.Key(ctx, f.IdempotencyKey)
+		if keyErr == nil && hold.Claim != f.Claim {
 			return false, f, &staging.KeyHeldError{KeyHold: hold}
 		}
 	}
-	stands, err = r.Fate(ctx, f.Session)
 	if err == nil && f.Claim != "" && stands.Claim == f.Claim {
 		// Our own record: the answer to an earlier try was lost on its way.
 		return true, stands, nil

@@ -8,6 +8,9 @@ type Claim struct {
 	// Image and Zone are the launch's: a session of any other, which a pool may
 	// still hold after its config was changed, is not taken.
 	Image, Zone string
+	// Permits are the permissions that the launch's user has: a session that was
+	// made with others is not taken.
+	Permits string
 	// Terms are those that the user is given the session on.
 	Terms Terms
 	// MaxSessionsPerUser bounds the user's sessions, this one included; 0 is no bound.

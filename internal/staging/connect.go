@@ -77,7 +77,7 @@ func ValidAccessToken(secret []byte, session, claim, token string) bool {
 // it. requestHost stands in for RequestHost.
 func (z Zone) AllowsOrigin(origin, requestHost string) bool {
 	u, err := url.Parse(origin)
-	if err != nil || u.Hostname() == "" {
+	if err != nil || u.Hostname() == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") {
 		return false
 	}
 	domain := strings.ReplaceAll(z.WithDefaults().AllowOriginDomain, RequestHost, requestHost)

@@ -49,12 +49,8 @@ func (g Group) Validate() error {
 	if g.MaxSessionsPerUser != nil && *g.MaxSessionsPerUser < 1 {
 		p.add("max_sessions_per_user", "must be at least 1, or absent for no limit, is %d", *g.MaxSessionsPerUser)
 	}
-	if g.KeepaliveExpiration != 0 && g.KeepaliveExpiration < MinTerm {
-		p.add("keepalive_expiration", "must be at least %s, or absent, is %s", MinTerm, g.KeepaliveExpiration)
-	}
-	if g.SessionTimeLimit != 0 && g.SessionTimeLimit < MinTerm {
-		p.add("session_time_limit", "must be at least %s, or absent, is %s", MinTerm, g.SessionTimeLimit)
-	}
+	p.term("keepalive_expiration", g.KeepaliveExpiration)
+	p.term("session_time_limit", g.SessionTimeLimit)
 	p.volumes("volume_mapping", g.VolumeMapping)
 	p.policy("web_filter_policy", g.WebFilterPolicy)
 	return p.err(fmt.Sprintf("group %q", g.Name))

@@ -3,7 +3,6 @@ package staging
 import (
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 	"time"
 )
@@ -91,12 +90,13 @@ func (p *problems) hook(field string, h Hook, known []Token) {
 	if len(h.Cmd) == 0 || h.Cmd[0] == "" {
 		p.add(field+".cmd", "must name a program, as a list: [\"/usr/bin/program\", \"argument\"]")
 	}
+	texts := shellTexts(h.Cmd)
 	for i, a := range h.Cmd {
 		at := fmt.Sprintf("%s.cmd[%d]", field, i)
 		p.text(at, a)
 		p.tokens(at, a, known)
-		if len(tokensIn(a)) > 0 && isShellText(h.Cmd, i) {
-			p.add(at, "is shell text, where a token would turn a user's name into commands; use the variable (\"$GREENROOM_USER_NAME\"), or pass the token as a further element and use \"$1\"")
+		if len(tokensIn(a)) > 0 && texts[i] {
+			p.add(at, "names or is what is run, where a token would turn a user's name into commands; use the variable (\"$GREENROOM_USER_NAME\"), or pass the token as a further element and use \"$1\"")
 		}
 	}
 	p.environment(field+".environment", h.Environment)
@@ -113,24 +113,38 @@ func (p *problems) hook(field string, h Hook, known []Token) {
 	}
 }
 
-// shells are programs whose argument after -c is a program text.
-var shells = []string{"sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "busybox", "python", "python3", "perl", "ruby", "node"}
+// interpreters run what an argument says: the first that is no option, whether
+// it is a text (after -c, -e or the like) or the name of a file. Those that are
+// false do so only after such an option.
+var interpreters = map[string]bool{
+	"sh": true, "bash": true, "dash": true, "ash": true, "zsh": true, "ksh": true, "mksh": true, "fish": true, "csh": true, "tcsh": true,
+	"python": true, "perl": true, "ruby": true, "node": true, "nodejs": true, "php": true, "lua": true, "tclsh": true, "pwsh": true,
+	"awk": true, "gawk": true, "mawk": true, "sed": true, "eval": true,
+	"su": false, "runuser": false, "env": false, "script": false,
+}
 
-// isShellText reports whether an element of an argument vector is the text
-// that an interpreter runs: the one after an option that ends in c (sh -c, bash
-// -lc) or e (perl -e).
-func isShellText(cmd []string, i int) bool {
-	if i == 0 {
-		return false
-	}
-	for _, program := range cmd[:i] {
-		if slices.Contains(shells, path.Base(program)) {
-			option := cmd[i-1]
-			return strings.HasPrefix(option, "-") && !strings.HasPrefix(option, "--") &&
-				(strings.HasSuffix(option, "c") || strings.HasSuffix(option, "e"))
+// shellTexts are the elements of an argument vector that some program in it
+// would run. A program may be run by another one (busybox sh, env sh), so each
+// element is looked at.
+func shellTexts(cmd []string) map[int]bool {
+	texts := map[int]bool{0: true}
+	for p, program := range cmd {
+		always, known := interpreters[strings.TrimRight(path.Base(program), "0123456789.")]
+		if !known {
+			continue
+		}
+		seen := always
+		for i := p + 1; i < len(cmd); i++ {
+			if option := cmd[i]; strings.HasPrefix(option, "-") && option != "-" {
+				seen = seen || strings.ContainsAny(option, "ceS")
+				texts[i] = texts[i] || seen
+				continue
+			}
+			texts[i] = texts[i] || seen
+			break
 		}
 	}
-	return false
+	return texts
 }
 
 // HookTokens are the values of a hook's tokens for a launch and its session. A

@@ -96,7 +96,7 @@ func (i Image) Validate() error {
 		}
 	}
 	p.policy("web_filter_policy", i.WebFilterPolicy)
-	p.notNegative("session_time_limit", i.SessionTimeLimit)
+	p.term("session_time_limit", i.SessionTimeLimit)
 	p.connectURL(i.ConnectURL)
 	p.execConfig("exec_config", i.ExecConfig)
 	return p.err(fmt.Sprintf("image %q", i.Name))
@@ -106,8 +106,8 @@ const maxPolicyLength = 256
 
 func (p *problems) policy(field, value string) { p.bounded(field, value, maxPolicyLength) }
 
-func (p *problems) notNegative(field string, d Duration) {
-	if d < 0 {
-		p.add(field, "must not be negative, is %s", d)
+func (p *problems) term(field string, d Duration) {
+	if d != 0 && d < MinTerm {
+		p.add(field, "must be at least %s, or absent, is %s", MinTerm, d)
 	}
 }

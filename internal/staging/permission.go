@@ -66,6 +66,19 @@ func (p Permissions) environment(env map[string]string) {
 	}
 }
 
+// Permits writes what the permissions allow as one short text, the same for
+// permissions that are alike.
+func (p Permissions) Permits() string {
+	b := make([]byte, len(AllPermissions))
+	for i, x := range AllPermissions {
+		b[i] = '-'
+		if p.Allows(x) {
+			b[i] = 'y'
+		}
+	}
+	return string(b)
+}
+
 // canonical is p with every permission set, so that equal ones hash equally.
 func (p Permissions) canonical() map[Permission]bool {
 	all := maps.Clone(permissionDefaults)

@@ -30,6 +30,8 @@ type Session struct {
 	Staging string `json:"staging,omitempty"`
 	// Revision is what it was made from, see Revision.
 	Revision string `json:"revision,omitempty"`
+	// Permits are the permissions that it was made with, see Permissions.Permits.
+	Permits string `json:"permits,omitempty"`
 	// Claim is the id of the launch that took it; "" while it is nobody's.
 	Claim string `json:"claim,omitempty"`
 	// User is nil while the session is nobody's.

@@ -87,6 +87,34 @@ func TestWhatCannotBeHonouredIsRefusedWhenItIsStored(t *testing.T) {
 			image(func(i *Image) { i.ExecConfig.Go = &Hook{Cmd: []string{"/bin/bash", "-lc", "open {url}"}} }).Validate(),
 			[]string{"exec_config.go.cmd[2]"},
 		},
+		"a token in what some shell runs, however it is written": {
+			func() error {
+				var all []FieldError
+				for _, cmd := range [][]string{
+					{"/bin/sh", "-cx", "echo {username}"},
+					{"sh", "-c", "--", "{username}"},
+					{"sh", "-c", "-x", "{username}"},
+					{"su", "-c", "{username}", "root"},
+					{"env", "-S", "sh -c '{username}'"},
+					{"python3.11", "-c", "{username}"},
+					{"busybox", "ash", "-c", "{username}"},
+					{"{username}"},
+					{"bash", "{url}"},
+					{"awk", "{username}"},
+					{"perl", "-ne", "{username}"},
+					{"sh", "-c{username}"},
+				} {
+					var invalid *InvalidError
+					if !errors.As(image(func(i *Image) { i.ExecConfig.Go = &Hook{Cmd: cmd} }).Validate(), &invalid) {
+						all = append(all, FieldError{Field: strings.Join(cmd, " "), Message: "passed"})
+					}
+				}
+				if all == nil {
+					return nil
+				}
+				return &InvalidError{Fields: all}
+			}(), nil,
+		},
 		"a token beside a shell's text": {
 			image(func(i *Image) { i.ExecConfig.Go = &Hook{Cmd: []string{"sh", "-c", `open "$1"`, "open", "{url}"}} }).Validate(), nil,
 		},
@@ -154,6 +182,9 @@ func TestOriginsWithinADomain(t *testing.T) {
 		{"example.org", "https://EXAMPLE.org", "", true},
 		{"*.example.org", "https://a.example.org", "", true},
 		{"https://example.org:443", "https://example.org", "", true},
+		{"127.0.0.1", "//127.0.0.1", "", false},
+		{"127.0.0.1", "javascript://127.0.0.1", "", false},
+		{"127.0.0.1", "http://evil.net:80@127.0.0.1", "", false},
 		{"example.org", "https://evilexample.org", "", false},
 		{"example.org", "https://example.org.evil.net", "", false},
 		{"example.org", "null", "", false},

@@ -131,7 +131,7 @@ func (z Zone) Validate() error {
 
 func (p *problems) accessSetting(field, value string) {
 	rest := strings.ReplaceAll(value, RequestHost, "")
-	if strings.ContainsAny(rest, " \t\r\n\"'\\") {
+	if strings.ContainsAny(rest, " \t\r\n\"'\\,") || strings.Contains(strings.TrimPrefix(rest, "*."), "*") {
 		p.add(field, "must be a host or address, is %q", value)
 	}
 	if strings.Contains(rest, "$") {

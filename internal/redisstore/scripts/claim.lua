@@ -5,6 +5,7 @@
 -- KEYS  1 ready queue  2 pool set  3 events  4 idempotency key (unused when ARGV[5] is "")  5 the user's sessions
 -- ARGV  1 prefix  2 pool  3 claim  4 user (JSON)  5 launch fingerprint, "" without a key  6 lease of the key (ms)
 --       7 image  8 zone  9 terms (JSON)  10 keepalive (ms), 0 for none  11 most sessions of the user, 0 for no limit
+--       12 permissions
 --
 -- Gives one of
 --   {"claimed", id, facts, ready_at}
@@ -27,10 +28,10 @@ while true do
     return { 'empty' }
   end
   local session = ARGV[1] .. 'session:' .. id
-  local held = redis.call('HMGET', session, 'state', 'facts', 'ready_at', 'image', 'zone')
+  local held = redis.call('HMGET', session, 'state', 'facts', 'ready_at', 'image', 'zone', 'permits')
   -- An id whose session has moved on is no candidate; it is simply dropped from the queue.
   -- One made for what the pool's config said before is withdrawn: the scaler sees to it.
-  if held[1] == 'ready' and (held[4] ~= ARGV[7] or held[5] ~= ARGV[8]) then
+  if held[1] == 'ready' and (held[4] ~= ARGV[7] or held[5] ~= ARGV[8] or (held[6] or '') ~= ARGV[12]) then
     redis.call('HSET', session, 'state', 'starting')
     redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'withdrawn', 'session', id, 'pool', ARGV[2])
   elseif held[1] == 'ready' and redis.call('SET', ARGV[1] .. 'claim:' .. id, ARGV[3], 'NX') then

@@ -1,7 +1,7 @@
 -- Makes a session claimable: pending | starting -> ready, or anew after Redis was lost.
 --
 -- KEYS  1 session hash  2 pool set  3 session index  4 events  5 ready queue  6 claim
--- ARGV  1 id  2 facts  3 created (ms)  4 pool  5 image  6 zone
+-- ARGV  1 id  2 facts  3 created (ms)  4 pool  5 image  6 zone  7 permissions
 --
 -- Gives "ready", or the state that forbids it ("claimed" where only the claim is left).
 local state = redis.call('HGET', KEYS[1], 'state')
@@ -11,7 +11,7 @@ end
 if redis.call('EXISTS', KEYS[6]) == 1 then
   return 'claimed'
 end
-redis.call('HSET', KEYS[1], 'state', 'ready', 'facts', ARGV[2], 'pool', ARGV[4], 'image', ARGV[5], 'zone', ARGV[6])
+redis.call('HSET', KEYS[1], 'state', 'ready', 'facts', ARGV[2], 'pool', ARGV[4], 'image', ARGV[5], 'zone', ARGV[6], 'permits', ARGV[7])
 redis.call('SADD', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
 redis.call('ZADD', KEYS[5], ARGV[3], ARGV[1])
