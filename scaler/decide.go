@@ -82,12 +82,12 @@ func (d *decision) failed() {
 		if !m.Over && m.Failure == nil {
 			return false
 		}
-		if !m.Busy {
-			why := "its allocation ended"
-			if m.Failure != nil {
-				why = m.Failure.Message
-			}
-			d.step(Retire, m.ID, "failed: %s", why)
+		switch {
+		case m.Busy:
+		case m.Failure != nil:
+			d.step(Retire, m.ID, "failed: %s", m.Failure.Message)
+		default:
+			d.step(Retire, m.ID, "its allocation ended: %s", cmp.Or(m.EndReason, "Nomad gives no reason"))
 		}
 		return true
 	})
@@ -107,20 +107,25 @@ func (d *decision) misplaced() {
 }
 
 // ailing retires what has been waited for long enough: sessions whose checks no
-// longer pass, and those whose checks never did.
+// longer pass, those whose checks never did, and those whose nodes are cut off,
+// which is not the image's failure.
 func (d *decision) ailing(b Bounds) {
 	if !d.HealthKnown {
 		return
 	}
 	late := func(m Member, since time.Time, patience time.Duration, format string) bool {
-		if since.IsZero() || patience == 0 || m.Passing || !m.Running {
+		if since.IsZero() || patience == 0 || m.healthy() {
 			return false
 		}
 		if at := since.Add(patience); at.After(d.now) {
 			d.wake(at)
 			return false
 		}
-		if !m.Busy {
+		switch {
+		case m.Busy:
+		case !m.Running:
+			d.step(Retire, m.ID, "lost: Nomad has not called it running for %s; its node may be cut off", patience)
+		default:
 			why := fmt.Sprintf(format, patience)
 			d.step(Retire, m.ID, "unhealthy: %s", why)
 			d.plan.Steps[len(d.plan.Steps)-1].Failure = &staging.Failure{Type: staging.Unhealthy, Message: why}
@@ -141,16 +146,17 @@ func (d *decision) publishAndWithdraw() {
 		return
 	}
 	for _, m := range d.live {
-		healthy := m.Running && m.Passing
 		switch {
 		case m.Busy:
-		case m.State == staging.Pending && m.Running && !healthy:
+		case m.State == staging.Pending && m.Running && !m.healthy():
 			d.step(Record, m.ID, "its allocation runs")
-		case m.State != staging.Ready && healthy && m.FirstLaunch:
+		case m.State != staging.Ready && m.healthy() && m.FirstLaunch:
 			d.step(FirstLaunch, m.ID, "running and its checks pass for the first time")
-		case m.State != staging.Ready && healthy:
+		case m.State != staging.Ready && m.healthy():
 			d.step(Publish, m.ID, "running and its checks pass")
-		case m.State == staging.Ready && !healthy:
+		case m.State == staging.Ready && !m.Running:
+			d.step(Withdraw, m.ID, "Nomad no longer calls it running")
+		case m.State == staging.Ready && !m.Passing:
 			d.step(Withdraw, m.ID, "its checks no longer pass")
 		}
 	}
@@ -186,12 +192,12 @@ func (d *decision) shrink() {
 
 // serves: a launch can be given it. One whose checks fail is about to be withdrawn.
 func (d *decision) serves(m Member) bool {
-	return m.State == staging.Ready && (!d.HealthKnown || m.Running && m.Passing)
+	return m.State == staging.Ready && (!d.HealthKnown || m.healthy())
 }
 
 // due: it is to be replaced, its replacement first.
 func (d *decision) due(m Member) bool {
-	return m.Stale || (!m.ExpiresAt.IsZero() && !m.ExpiresAt.After(d.now))
+	return m.Stale || m.Draining || (!m.ExpiresAt.IsZero() && !m.ExpiresAt.After(d.now))
 }
 
 func (d *decision) expired() []Member {
@@ -251,8 +257,11 @@ func (d *decision) replaceDue() {
 }
 
 func (d *decision) whyDue(m Member) string {
-	if m.Stale {
+	switch {
+	case m.Stale:
 		return "made from an older revision of its image, zone or permissions"
+	case m.Draining:
+		return "its node is being drained"
 	}
 	return fmt.Sprintf("expired after %s", d.Config.Expiration)
 }

@@ -43,6 +43,17 @@ func ailingFor(d time.Duration) func(*Member) {
 	return func(m *Member) { m.Passing, m.UnhealthySince = false, noon.Add(-d) }
 }
 
+func draining(m *Member) { m.Draining = true }
+
+// unseen is one whose node has been cut off for so long.
+func unseen(d time.Duration) func(*Member) {
+	return func(m *Member) { m.Running, m.UnhealthySince = false, noon.Add(-d) }
+}
+
+func lost(m *Member) {
+	m.Over, m.Running, m.EndReason = true, false, "alloc is lost since its node is down"
+}
+
 func over(m *Member) {
 	m.Over, m.Running, m.Passing = true, false, false
 	m.Failure = &staging.Failure{Type: staging.CrashLooping, Message: "exit code 1"}
@@ -135,6 +146,23 @@ func TestDecide(t *testing.T) {
 				member("a", ready, 60, expiring(-time.Minute)), member("b", ready, 59, expiring(-time.Minute)), member("c", pending, 1, refused, expiring(time.Hour)),
 			},
 			want: []string{"retire a"}, wake: time.Hour,
+		},
+		{name: "what is lost with its node is retired and replaced", desired: 1, members: []Member{member("a", ready, 1, lost)}, want: []string{"retire a", "stage"}},
+		{
+			name: "out of sight: withdrawn, and waited for, though its checks pass", desired: 1,
+			members: []Member{member("a", ready, 1, unseen(0))}, want: []string{"withdraw a"}, wake: DefaultBounds.Grace,
+		},
+		{
+			name: "out of sight for too long: replaced", desired: 1,
+			members: []Member{member("a", starting, 1, passing, unseen(time.Minute))}, want: []string{"retire a", "stage"},
+		},
+		{
+			name: "a draining node: the replacement comes first", desired: 2,
+			members: []Member{member("a", ready, 2, draining), member("b", ready, 1)}, want: []string{"stage"},
+		},
+		{
+			name: "a draining node: gone once the replacement is ready", desired: 2,
+			members: []Member{member("a", ready, 3, draining), member("b", ready, 2), member("c", ready, 1)}, want: []string{"retire a"},
 		},
 		{
 			name: "what the config no longer names goes at once", desired: 2,
@@ -294,7 +322,8 @@ func genView(t *rapid.T) View {
 		m.ExpiresAt = noon.Add(time.Duration(rapid.IntRange(-50, 50).Draw(t, "expires")) * time.Minute)
 		m.Stale = rapid.IntRange(0, 2).Draw(t, "stale") == 0
 		m.FirstLaunch = m.State != staging.Ready && rapid.IntRange(0, 4).Draw(t, "firstLaunch") == 0
-		if !m.Passing && rapid.Bool().Draw(t, "ailing") {
+		m.Draining = rapid.IntRange(0, 5).Draw(t, "draining") == 0
+		if !m.healthy() && rapid.Bool().Draw(t, "ailing") {
 			m.UnhealthySince = noon.Add(-time.Duration(rapid.IntRange(0, 60).Draw(t, "unhealthy")) * time.Second)
 		}
 		if rapid.IntRange(0, 4).Draw(t, "over") == 0 {

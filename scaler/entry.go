@@ -19,9 +19,12 @@ type entry struct {
 	hasJob, missing    bool
 	stopped, dead      bool
 	running, allocOver bool
-	passing            bool
-	failure, refused   *staging.Failure
-	// reason is what Nomad says of the end of an allocation that did not fail.
+	// replaced: Nomad has made another allocation in its place.
+	replaced         bool
+	passing          bool
+	failure, refused *staging.Failure
+	// reason is what Nomad says of the end of an allocation that did not fail, or
+	// of why it may come.
 	reason                        string
 	jobIndex, allocIndex, plIndex uint64
 
@@ -45,10 +48,16 @@ type entry struct {
 	touchedAt, buriedAt time.Time
 }
 
-// over: nothing of it runs or will. A stopped job of which no allocation was
+// node is what the scaler knows of one of Nomad's nodes.
+type node struct {
+	index    uint64
+	draining bool
+}
+
+// over: nothing of it runs or will, or Nomad has given it up. A stopped job of which no allocation was
 // heard may still have one, unless it was never placed.
 func (e *entry) over() bool {
-	return e.dead || e.allocOver || (e.stopped && e.s.AllocID == "" && e.refused != nil)
+	return e.dead || e.allocOver || e.replaced || (e.stopped && e.s.AllocID == "" && e.refused != nil)
 }
 
 // pooled: it is an unassigned session of a pool, which Decide sees to. The

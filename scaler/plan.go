@@ -62,10 +62,15 @@ type Member struct {
 	Over bool
 	// Failure: why it is over or cannot start. Refused: why no node would take it.
 	Failure, Refused *staging.Failure
+	// EndReason is what Nomad says of the end of one that did not fail.
+	EndReason string
+	// Draining: its node is being drained.
+	Draining bool
 	// FirstLaunch: its first_launch hook is not known to have run.
 	FirstLaunch bool
 	// RunningSince is when it began to run. UnhealthySince is when its checks
-	// stopped passing, having passed before; zero while they pass.
+	// stopped passing, having passed before, or its node to tell of it; zero while
+	// it runs and they pass.
 	RunningSince, UnhealthySince time.Time
 	// Misplaced: it is of another zone, image or permissions than the config now
 	// names: no launch may be given it.
@@ -75,9 +80,12 @@ type Member struct {
 	Busy bool
 }
 
+// healthy: it runs and its checks pass.
+func (m Member) healthy() bool { return m.Running && m.Passing }
+
 // Backoff is how a pool's sessions have failed lately.
 type Backoff struct {
-	// Failures counts the sessions that failed since one became ready.
+	// Failures counts the tries that failed since a session became ready.
 	Failures int
 	// Last is the latest failure.
 	Last *staging.Failure

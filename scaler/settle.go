@@ -31,8 +31,8 @@ type Loner struct {
 	Refused *staging.Failure
 	// RunningSince is when it began to run.
 	RunningSince time.Time
-	// Reason is what Nomad says of the end of its allocation, where the image
-	// did not fail.
+	// Reason is what Nomad says of the end of its allocation, where the image did
+	// not fail, or of why it may come.
 	Reason string
 	// Terms are those of its user; EndsAt and KeepaliveUntil follow from them,
 	// zero for never, as far as they are known.

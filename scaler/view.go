@@ -1,6 +1,8 @@
 package scaler
 
 import (
+	"cmp"
+	"maps"
 	"reflect"
 	"time"
 
@@ -17,6 +19,8 @@ type view struct {
 	// zones in which one was seen: they are watched though the zone be gone.
 	onDemand map[string]*pool
 	settled  map[string]bool
+	// nodes are those that Nomad tells of.
+	nodes map[string]node
 
 	// zones are those in which a session was seen. wanted are the locks asked
 	// for, mine since when each is held, acting where this scaler acts.
@@ -33,7 +37,7 @@ type view struct {
 func newView() *view {
 	return &view{
 		sessions: map[string]*entry{}, pools: map[string]*pool{}, onDemand: map[string]*pool{}, settled: map[string]bool{},
-		zones: map[string]bool{}, mine: map[string]time.Time{}, acting: map[string]bool{},
+		nodes: map[string]node{}, zones: map[string]bool{}, mine: map[string]time.Time{}, acting: map[string]bool{},
 		dirtyPools: map[string]bool{}, dirtySessions: map[string]bool{}, timed: map[string]time.Time{},
 	}
 }
@@ -146,10 +150,15 @@ func (v *view) setResources(r staging.Resources) {
 	}
 }
 
-// observe folds in a piece of news from Nomad. News older than what is known
-// is dropped, and so is news of another allocation than the session's first:
-// a clone that Nomad made for a lost one is not the session.
+// observe folds in a piece of news from Nomad. News older than what is known is
+// dropped. Another allocation than the session's first is not the session, but a
+// clone that Nomad made when it gave the first one up, which may yet run on a node
+// that is cut off.
 func (v *view) observe(o staging.Observation, now time.Time) {
+	if o.Node != nil {
+		v.observeNode(*o.Node, o.Index)
+		return
+	}
 	e := v.entry(o.Session, now)
 	if j := o.Job; j != nil && o.Index >= e.jobIndex {
 		e.jobIndex = o.Index
@@ -165,6 +174,10 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 			e.runningSince = now
 		}
 	}
+	if o.Replaced || o.Alloc != nil && o.Alloc.ID != e.s.AllocID {
+		e.replaced, e.running = true, false
+		e.reason = cmp.Or(e.reason, "Nomad replaced its allocation")
+	}
 	if p := o.Placement; p != nil && o.Index >= e.plIndex {
 		e.plIndex = o.Index
 		e.refused = p.Refused
@@ -178,11 +191,30 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 	v.touch(e)
 }
 
-// examine takes what Consul says of a session's checks.
+// observeNode marks a node's sessions to be decided anew when its drain begins or ends.
+func (v *view) observeNode(n staging.NodeFacts, index uint64) {
+	before, known := v.nodes[n.ID]
+	if known && index < before.index {
+		return
+	}
+	v.nodes[n.ID] = node{index: index, draining: n.Draining}
+	if before.draining == n.Draining {
+		return
+	}
+	for _, e := range v.sessions {
+		if e.s.NodeID == n.ID {
+			v.touch(e)
+		}
+	}
+}
+
+// examine takes what Consul says of a session's checks, and whether Nomad still
+// calls it running: it does not while the session's node is cut off, though the
+// checks there may go on passing.
 func (v *view) examine(e *entry, now time.Time) {
 	e.passing = v.healthy(e)
 	switch {
-	case e.passing:
+	case e.passing && e.running:
 		e.healthyOnce, e.unhealthySince = true, time.Time{}
 	case (e.healthyOnce || e.s.State == staging.Ready) && e.unhealthySince.IsZero() && v.watched(e) != nil && v.watched(e).healthKnown:
 		e.unhealthySince = now
@@ -190,20 +222,23 @@ func (v *view) examine(e *entry, now time.Time) {
 }
 
 // count counts a pool's session that failed towards the pool's backoff, once.
+// One that ended without having failed was lost with its node, moved or stopped.
 func (v *view) count(e *entry, now time.Time) {
 	p := v.pools[e.s.Staging]
-	if p == nil || e.counted || !e.pooled() || (e.failed() == nil && !e.allocOver) || e.stopped {
+	if p == nil || e.counted || !e.pooled() || e.failed() == nil || e.stopped {
 		return
 	}
 	e.counted = true
-	last := e.failed()
-	if last == nil {
-		last = &staging.Failure{Type: staging.CrashLooping, Message: "the session ended by itself"}
-	}
-	p.failed(last, now)
+	p.failed(e.failed(), now)
 }
 
+// failed counts a failure. Sessions that fail while the pool pauses after one
+// were made beside it: together they are one try.
 func (p *pool) failed(why *staging.Failure, now time.Time) {
+	if now.Before(p.backoff.until()) {
+		p.backoff.Last = why
+		return
+	}
 	p.backoff = Backoff{Failures: p.backoff.Failures + 1, Last: why, At: now}
 }
 
@@ -351,10 +386,16 @@ func (v *view) setStore(all []staging.Session, now time.Time) {
 func (v *view) setFleet(all []staging.Observation, fates map[string]staging.Fate, began, now time.Time) {
 	v.fleetKnown = true
 	seen := make(map[string]bool, len(all))
+	nodes := map[string]bool{}
 	for _, o := range all {
-		seen[o.Session] = true
+		if o.Node != nil {
+			nodes[o.Node.ID] = true
+		} else {
+			seen[o.Session] = true
+		}
 		v.observe(o, now)
 	}
+	maps.DeleteFunc(v.nodes, func(id string, _ node) bool { return !nodes[id] })
 	for id, f := range fates {
 		// A fate of which nothing else is left: its job vanished while no scaler
 		// looked. Nomad was asked for one region alone.

@@ -54,6 +54,97 @@ func TestASessionThatFailsItsChecksHasItsTimeNoted(t *testing.T) {
 	}
 }
 
+// TestASessionThatNomadLosesSightOfHasItsTimeNoted, though its checks go on passing:
+// its node is cut off.
+func TestASessionThatNomadLosesSightOfHasItsTimeNoted(t *testing.T) {
+	v := poolView(staging.Image{})
+	e, p := runs(v, "gr-1"), v.pools["p"]
+	v.setHealth(p, []staging.Health{{Session: "gr-1", AllocID: "a-gr-1", Passing: true}}, noon)
+	sees := func(running bool, index uint64, at time.Time) {
+		v.observe(staging.Observation{Session: "gr-1", Index: index, Alloc: &staging.AllocFacts{ID: "a-gr-1", Running: running}}, at)
+	}
+	sees(false, 2, noon.Add(time.Second))
+	if !e.unhealthySince.Equal(noon.Add(time.Second)) || e.failed() != nil || p.backoff.Failures != 0 {
+		t.Errorf("out of sight since %s, failed %v, %+v", e.unhealthySince, e.failed(), p.backoff)
+	}
+	sees(true, 3, noon.Add(2*time.Second))
+	if !e.unhealthySince.IsZero() {
+		t.Error("seen again, and still counted as lost")
+	}
+}
+
+// TestSessionsLostWithTheirNodeAreNoFailuresOfTheImage, nor do many that fail at
+// once count as many tries.
+func TestSessionsLostWithTheirNodeAreNoFailuresOfTheImage(t *testing.T) {
+	v := poolView(staging.Image{})
+	p := v.pools["p"]
+	for _, id := range []string{"gr-1", "gr-2"} {
+		runs(v, id)
+		v.observe(staging.Observation{Session: id, Index: 2, Alloc: &staging.AllocFacts{ID: "a-" + id, Over: true, Reason: "alloc is lost"}}, noon)
+	}
+	if p.backoff.Failures != 0 {
+		t.Errorf("lost with their node: %+v", p.backoff)
+	}
+	for _, m := range v.viewOf(p, noon).Members {
+		if !m.Over || m.EndReason != "alloc is lost" {
+			t.Errorf("%+v", m)
+		}
+	}
+	for _, id := range []string{"gr-3", "gr-4", "gr-5"} {
+		runs(v, id)
+		v.observe(staging.Observation{
+			Session: id, Index: 2, Alloc: &staging.AllocFacts{ID: "a-" + id, Over: true, Failure: &staging.Failure{Type: staging.CrashLooping, Message: id}},
+		}, noon)
+	}
+	if p.backoff.Failures != 1 || p.backoff.Last.Message != "gr-5" {
+		t.Errorf("three that failed at once: %+v", p.backoff)
+	}
+}
+
+// TestAClonedSessionIsOver, though the first allocation may yet run on a node that
+// is cut off: Nomad has given it up.
+func TestAClonedSessionIsOver(t *testing.T) {
+	for name, news := range map[string]staging.Observation{
+		"another allocation's event": {Alloc: &staging.AllocFacts{ID: "clone", Running: true, Address: "10.0.0.9"}},
+		"a list":                     {Alloc: &staging.AllocFacts{ID: "a-gr-1", Running: true}, Replaced: true},
+	} {
+		v := poolView(staging.Image{})
+		e := runs(v, "gr-1")
+		v.observe(staging.Observation{Session: "gr-1", Index: 2, Alloc: &staging.AllocFacts{ID: "a-gr-1", Running: true, Reason: "alloc is unknown"}}, noon)
+		news.Session, news.Index = "gr-1", 3
+		v.observe(news, noon)
+		if !e.over() || e.s.AllocID != "a-gr-1" || e.s.Address != "" {
+			t.Errorf("%s: over %t, %+v", name, e.over(), e.s)
+		}
+		e.s.State = staging.Assigned
+		if step, _ := Settle(v.lonerOf(e), noon); step == nil || step.Kind != End {
+			t.Errorf("%s: %+v", name, step)
+		}
+	}
+}
+
+func TestADrainedNodesSessionsAreToBeReplaced(t *testing.T) {
+	v := poolView(staging.Image{})
+	runs(v, "gr-1").s.NodeID = "n"
+	drains := func(yes bool, index uint64) bool {
+		clear(v.dirtyPools)
+		v.observe(staging.Observation{Index: index, Node: &staging.NodeFacts{ID: "n", Draining: yes}}, noon)
+		return v.dirtyPools["p"]
+	}
+	if drains(false, 1) {
+		t.Error("a node that is as it was touches its pools")
+	}
+	if !drains(true, 3) || !v.viewOf(v.pools["p"], noon).Members[0].Draining {
+		t.Error("its node drains, and nothing is to be decided")
+	}
+	if drains(false, 2) {
+		t.Error("older news was believed")
+	}
+	if !drains(false, 4) || v.viewOf(v.pools["p"], noon).Members[0].Draining {
+		t.Error("the drain was called off, and it is still to be replaced")
+	}
+}
+
 func TestAssignHooksThatFailInARowAreCounted(t *testing.T) {
 	v := poolView(staging.Image{})
 	failed := staging.Event{Type: staging.EventHookFailed, Pool: "p", Session: "gr-1", Hook: staging.HookAssign, Reason: "exit code 7"}
@@ -91,7 +182,7 @@ func TestAFirstLaunchIsTriedAgainOnlyIfItNeverBegan(t *testing.T) {
 		t.Error("a session in which no hook can begin is waited for without end")
 	}
 	e = runs(v, "gr-2")
-	v.launched(e, result{err: errors.New("exit code 9"), failure: &staging.Failure{Type: staging.HookFailing, Message: "exit code 9"}}, noon)
+	v.launched(e, result{err: errors.New("exit code 9"), failure: &staging.Failure{Type: staging.HookFailing, Message: "exit code 9"}}, noon.Add(time.Minute))
 	if f := e.failed(); f == nil || f.Type != staging.HookFailing || v.pools["p"].backoff.Failures != 2 {
 		t.Errorf("%+v, backoff %+v", f, v.pools["p"].backoff)
 	}

@@ -77,7 +77,17 @@ func (a *agent) name() string { return strings.ReplaceAll(a.address, ":", "-") }
 // and a broker, and stores a zone and a mock image with a pool.
 func startCluster(t *testing.T, desired int, brokerFlags ...string) (*devcluster.Cluster, *devProcess) {
 	t.Helper()
-	c, err := devcluster.Start(context.Background(), devcluster.Options{Datacenters: []string{"dc1"}})
+	c, d := startServers(t, []string{"dc1"}, brokerFlags...)
+	d.ask(t, "PUT", "/v1/images/mock", staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock}, 201, nil)
+	d.want(t, desired)
+	return c, d
+}
+
+// startServers starts servers of a test's own, with a Nomad node in each of the
+// datacenters, and a broker, and stores the zone east, which has them all.
+func startServers(t *testing.T, datacenters []string, brokerFlags ...string) (*devcluster.Cluster, *devProcess) {
+	t.Helper()
+	c, err := devcluster.Start(context.Background(), devcluster.Options{Datacenters: datacenters})
 	must(t, err)
 	t.Cleanup(func() {
 		if err := c.Stop(); err != nil {
@@ -87,10 +97,8 @@ func startCluster(t *testing.T, desired int, brokerFlags ...string) (*devcluster
 	b := startAgent(t, c, "broker", brokerFlags...)
 	d := &devProcess{readyFile: readyFile{Broker: "http://" + b.address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
 	d.ask(t, "PUT", "/v1/zones/east", staging.Zone{
-		Name: "east", Datacenters: []string{"dc1"}, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1",
+		Name: "east", Datacenters: datacenters, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1",
 	}, 201, nil)
-	d.ask(t, "PUT", "/v1/images/mock", staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock}, 201, nil)
-	d.want(t, desired)
 	return c, d
 }
 
@@ -121,8 +129,12 @@ func (d *devProcess) copyRedis(t *testing.T) (back func()) {
 	must(t, err)
 	dumps := map[string]string{}
 	for _, k := range keys {
-		dumps[k], err = rdb.Dump(t.Context(), k).Result()
+		dump, err := rdb.Dump(t.Context(), k).Result()
+		if err == redis.Nil {
+			continue // its time was over meanwhile
+		}
 		must(t, err)
+		dumps[k] = dump
 	}
 	return func() {
 		t.Helper()

@@ -9,6 +9,7 @@
 // as soon as it cannot be sure that it saw everything.
 //
 // It trusts Nomad's indexes to order the news of one region, and Nomad's first
-// allocation of a job to be the session: a later one of the same job is a
-// clone that Nomad made of a lost allocation, and is never reported.
+// allocation of a job to be the session. A later one of the same job is a clone
+// that Nomad made of a lost allocation: it is reported as the end of the session,
+// and never as the session.
 package nomadfleet

@@ -82,7 +82,7 @@ func allocFacts(a allocView) *staging.AllocFacts {
 		facts.Over = true
 	}
 	facts.Failure = failure(a, facts.Over)
-	if facts.Over && facts.Failure == nil {
+	if facts.Failure == nil && (facts.Over || a.desired != nomadapi.AllocDesiredStatusRun || a.client == nomadapi.AllocClientStatusUnknown) {
 		facts.Reason = or(a.stopped, a.description)
 	}
 	return facts

@@ -54,10 +54,12 @@ func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 	g.Count = ptr(1)
 	g.RestartPolicy = noRestart()
 	g.ReschedulePolicy = noReschedule()
-	if g.Disconnect == nil {
-		g.Disconnect = &nomadapi.DisconnectStrategy{}
+	if g.Disconnect != nil {
+		// Its node may be cut off for a while. A group without the block must not be
+		// given one: Nomad would call a dead node disconnected, not down, and the
+		// session unknown, and make a clone all the same (1.10.5).
+		g.Disconnect.Replace = ptr(false)
 	}
-	g.Disconnect.Replace = ptr(false)
 	g.Meta = ownMeta(g.Meta, nil)
 	for _, t := range g.Tasks {
 		t.RestartPolicy = noRestart()

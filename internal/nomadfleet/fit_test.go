@@ -71,8 +71,16 @@ func TestFit(t *testing.T) {
 	for _, task := range g.Tasks {
 		equal("restart of "+task.Name, 0, *task.RestartPolicy.Attempts)
 	}
-	if *g.ReschedulePolicy.Attempts != 0 || *g.ReschedulePolicy.Unlimited || *g.Disconnect.Replace {
+	if *g.ReschedulePolicy.Attempts != 0 || *g.ReschedulePolicy.Unlimited {
 		t.Error("Nomad would move it")
+	}
+	if g.Disconnect != nil {
+		t.Error("Nomad would call its node disconnected when it is down")
+	}
+	patient := template()
+	patient.TaskGroups[0].Disconnect = &nomadapi.DisconnectStrategy{LostAfter: ptr(time.Hour)}
+	if d := Fit(patient, staging.Spec{Session: s, Zone: z}).TaskGroups[0].Disconnect; *d.Replace || *d.LostAfter != time.Hour {
+		t.Errorf("Nomad would make another in its place: %+v", d)
 	}
 	own := map[string]string{"GREENROOM_SESSION_ID": "gr-1", "GREENROOM_IMAGE": "app", "GREENROOM_ZONE": "eu", "K": "launch ${NOMAD_META_greenroom_dollar}{node.datacenter}"}
 	equal("env of a second main task", own, g.Tasks[2].Env)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
@@ -16,8 +17,8 @@ const defaultPageSize = 500
 // onlySessions is a filter of Nomad's lists.
 const onlySessions = `JobID matches "^` + staging.SessionPrefix + `"`
 
-// List gives everything that Nomad says of every session, ordered by id, and
-// the index to Watch from. Each observation carries its session's job; one
+// List gives what Nomad says of every node, then everything that it says of
+// every session, ordered by id, and the index to Watch from. Each one of a session carries its job; one
 // with an allocation carries that too, and Placement says how the scheduler
 // decided, once it has. A session that is not in the list is not in Nomad.
 //
@@ -37,19 +38,31 @@ type listing struct {
 	// jobs and allocs are by session.
 	jobs   map[string]*nomadapi.JobListStub
 	allocs map[string]*nomadapi.AllocationListStub
-	evals  map[string]*nomadapi.Evaluation
+	// replaced are the sessions whose jobs have more than one allocation.
+	replaced map[string]bool
+	evals    map[string]*nomadapi.Evaluation
+	nodes    []*nomadapi.NodeListStub
 	// The indexes up to which each is known.
-	jobsIndex, allocsIndex uint64
+	jobsIndex, allocsIndex, nodesIndex uint64
 }
 
 func (f *Fleet) list(ctx context.Context) (listing, error) {
 	l := listing{
-		region: f.opts.Region,
-		jobs:   map[string]*nomadapi.JobListStub{},
-		allocs: map[string]*nomadapi.AllocationListStub{},
-		evals:  map[string]*nomadapi.Evaluation{},
+		region:   f.opts.Region,
+		jobs:     map[string]*nomadapi.JobListStub{},
+		allocs:   map[string]*nomadapi.AllocationListStub{},
+		evals:    map[string]*nomadapi.Evaluation{},
+		replaced: map[string]bool{},
 	}
 	var err error
+	l.nodesIndex, err = pages(ctx, f, func(q *nomadapi.QueryOptions) (*nomadapi.QueryMeta, error) {
+		nodes, meta, err := f.nomad.Nodes().List(q)
+		l.nodes = append(l.nodes, nodes...)
+		return meta, err
+	})
+	if err != nil {
+		return l, fmt.Errorf("nodes: %w", err)
+	}
 	l.jobsIndex, err = pages(ctx, f, func(q *nomadapi.QueryOptions) (*nomadapi.QueryMeta, error) {
 		q.Prefix = staging.SessionPrefix
 		jobs, meta, err := f.nomad.Jobs().ListOptions(&nomadapi.JobListOptions{Fields: &nomadapi.JobListFields{Meta: true}}, q)
@@ -66,7 +79,9 @@ func (f *Fleet) list(ctx context.Context) (listing, error) {
 		q.Params = map[string]string{"resources": "true", "task_states": "true"}
 		allocs, meta, err := f.nomad.Allocations().List(q)
 		for _, a := range allocs {
-			if first := l.allocs[a.JobID]; first == nil || a.CreateIndex < first.CreateIndex {
+			first := l.allocs[a.JobID]
+			l.replaced[a.JobID] = first != nil
+			if first == nil || a.CreateIndex < first.CreateIndex {
 				l.allocs[a.JobID] = a
 			}
 		}
@@ -163,10 +178,13 @@ func (l listing) unplaced() bool {
 }
 
 // index is the one after which Watch must begin to miss nothing.
-func (l listing) index() uint64 { return min(l.jobsIndex, l.allocsIndex) }
+func (l listing) index() uint64 { return min(l.jobsIndex, l.allocsIndex, l.nodesIndex) }
 
 func (l listing) observations() []staging.Observation {
-	out := make([]staging.Observation, 0, len(l.jobs))
+	out := make([]staging.Observation, 0, len(l.nodes)+len(l.jobs))
+	for _, n := range l.nodes {
+		out = append(out, staging.Observation{Index: n.ModifyIndex, Node: &staging.NodeFacts{ID: n.ID, Draining: n.Drain}})
+	}
 	for id, job := range l.jobs {
 		facts, ok := jobFacts(id, job.Namespace, l.region, job.Meta, job.Stop, job.Status)
 		if !ok {
@@ -174,7 +192,7 @@ func (l listing) observations() []staging.Observation {
 		}
 		o := staging.Observation{Session: id, Index: job.ModifyIndex, Job: &facts}
 		if alloc := l.allocs[id]; alloc != nil {
-			o.Alloc = allocFacts(stubView(alloc))
+			o.Alloc, o.Replaced = allocFacts(stubView(alloc)), l.replaced[id]
 			o.Placement = &staging.PlacementFacts{}
 			// The job was read again if the allocation is news to it, so this
 			// index is that of the newest thing told here, and no newer.
@@ -184,11 +202,6 @@ func (l listing) observations() []staging.Observation {
 		}
 		out = append(out, o)
 	}
-	slices.SortFunc(out, func(a, b staging.Observation) int {
-		if a.Session < b.Session {
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(out, func(a, b staging.Observation) int { return strings.Compare(a.Session, b.Session) })
 	return out
 }

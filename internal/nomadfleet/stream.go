@@ -15,10 +15,10 @@ import (
 // heartbeat when a stream opens and every 30 s from then on (1.10).
 const maxSilence = 75 * time.Second
 
-// streamPath asks for the topics that sessions appear in. The library's own
+// streamPath asks for the topics that sessions and their nodes appear in. The library's own
 // EventStream hides the heartbeats, without which a dead connection looks like
 // a quiet cluster.
-const streamPath = "/v1/event/stream?topic=Job:*&topic=Allocation:*&topic=Evaluation:*"
+const streamPath = "/v1/event/stream?topic=Job:*&topic=Allocation:*&topic=Evaluation:*&topic=Node:*"
 
 // batch is one line of the stream: the events of one transaction, or none of
 // them for a heartbeat.
@@ -98,4 +98,5 @@ type payload struct {
 	Job        *nomadapi.Job
 	Allocation *nomadapi.Allocation
 	Evaluation *nomadapi.Evaluation
+	Node       *nomadapi.Node
 }

@@ -74,7 +74,8 @@ func TestTagShowsTheUserAndTouchesNothingElse(t *testing.T) {
 }
 
 // TestACloneIsNotTheSession: Nomad starts another allocation for one that was
-// stopped under it; lists and watches tell of the first alone, and why it ended.
+// stopped under it; lists and watches tell of the first alone, that it was
+// replaced, and why it ended.
 func TestACloneIsNotTheSession(t *testing.T) {
 	r := newRig(t)
 	s, first := r.start(t, r.session(t), app(t, "raw_exec"), nil)
@@ -99,7 +100,7 @@ func TestACloneIsNotTheSession(t *testing.T) {
 				if o.Alloc.ID != first.ID {
 					t.Fatalf("the list tells of %s, which is a clone", o.Alloc.ID)
 				}
-				return o.Alloc.Over && o.Alloc.Failure == nil && o.Alloc.Reason != ""
+				return o.Replaced && o.Alloc.Over && o.Alloc.Failure == nil && o.Alloc.Reason != ""
 			}
 		}
 		return false

@@ -38,9 +38,11 @@ func (f *Fleet) catchUp(ctx context.Context, w *watcher) error {
 	if err != nil {
 		return err
 	}
-	w.seenJobs, w.seenAllocs = l.jobsIndex, l.allocsIndex
+	w.seenJobs, w.seenAllocs, w.seenNodes = l.jobsIndex, l.allocsIndex, l.nodesIndex
 	for _, o := range l.observations() {
-		w.places[o.Session] = l.place(o.Session)
+		if o.Session != "" {
+			w.places[o.Session] = l.place(o.Session)
+		}
 		w.emit(o)
 	}
 	return nil
@@ -50,62 +52,75 @@ func (f *Fleet) catchUp(ctx context.Context, w *watcher) error {
 type watcher struct {
 	region string
 	emit   func(staging.Observation)
-	// seenJobs and seenAllocs are the indexes up to which all is emitted.
-	seenJobs, seenAllocs uint64
+	// The indexes up to which all is emitted.
+	seenJobs, seenAllocs, seenNodes uint64
 	// places are those of the sessions that there are, for the messages of
 	// evaluations, which do not know them.
 	places map[string]place
 }
 
+// batch emits one transaction's observations. Those of clones come last: the
+// transaction may also say why the session was replaced.
 func (w *watcher) batch(b batch) error {
+	var clones []staging.Observation
 	for _, e := range b.Events {
-		if err := w.event(e); err != nil {
+		o, err := w.event(e)
+		switch {
+		case err != nil:
 			return fmt.Errorf("%s event %s at index %d: %w", e.Topic, e.Type, e.Index, err)
+		case o.Replaced:
+			clones = append(clones, o)
+		case o != (staging.Observation{}):
+			w.emit(o)
 		}
+	}
+	for _, o := range clones {
+		w.emit(o)
 	}
 	return nil
 }
 
-// event emits one event's observation, if it is a session's and news. An
-// event that cannot be read is an error: what it said would be missed.
-func (w *watcher) event(e event) error {
+// event is one event's observation; the zero one when it is neither a session's
+// nor a node's, or no news. An event that cannot be read is an error: what it said
+// would be missed.
+func (w *watcher) event(e event) (o staging.Observation, err error) {
 	switch nomadapi.Topic(e.Topic) {
 	case nomadapi.TopicJob:
 		if !sessionID(e.Key) || e.Index <= w.seenJobs {
-			return nil
+			return o, nil
 		}
-	case nomadapi.TopicAllocation:
+	case nomadapi.TopicAllocation, nomadapi.TopicEvaluation:
 		if len(e.FilterKeys) == 0 || !sessionID(e.FilterKeys[0]) || e.Index <= w.seenAllocs {
-			return nil
+			return o, nil
 		}
-	case nomadapi.TopicEvaluation:
-		if len(e.FilterKeys) == 0 || !sessionID(e.FilterKeys[0]) || e.Index <= w.seenAllocs {
-			return nil
+	case nomadapi.TopicNode:
+		if e.Index <= w.seenNodes {
+			return o, nil
 		}
 	default:
-		return nil
+		return o, nil
 	}
 	var p payload
 	if err := json.Unmarshal(e.Payload, &p); err != nil {
-		return err
+		return o, err
 	}
-	o := staging.Observation{Index: e.Index}
 	switch {
 	case p.Job != nil:
-		o.Session, o.Job = e.Key, w.job(e, p.Job)
-	case p.Allocation != nil:
-		if p.Allocation.PreviousAllocation != "" {
-			// A clone that Nomad made of a lost or stopped allocation.
-			return nil
+		if facts := w.job(e, p.Job); facts != nil {
+			o = staging.Observation{Session: e.Key, Index: e.Index, Job: facts}
 		}
-		o.Session, o.Alloc = p.Allocation.JobID, allocFacts(fullView(p.Allocation))
+	case p.Allocation != nil && p.Allocation.PreviousAllocation != "":
+		o = staging.Observation{Session: p.Allocation.JobID, Index: e.Index, Replaced: true}
+	case p.Allocation != nil:
+		o = staging.Observation{Session: p.Allocation.JobID, Index: e.Index, Alloc: allocFacts(fullView(p.Allocation))}
 	case p.Evaluation != nil:
-		o.Session, o.Placement = p.Evaluation.JobID, w.placement(p.Evaluation)
+		if facts := w.placement(p.Evaluation); facts != nil {
+			o = staging.Observation{Session: p.Evaluation.JobID, Index: e.Index, Placement: facts}
+		}
+	case p.Node != nil:
+		o = staging.Observation{Index: e.Index, Node: &staging.NodeFacts{ID: e.Key, Draining: p.Node.DrainStrategy != nil}}
 	}
-	if o.Job != nil || o.Alloc != nil || o.Placement != nil {
-		w.emit(o)
-	}
-	return nil
+	return o, nil
 }
 
 func (w *watcher) job(e event, job *nomadapi.Job) *staging.JobFacts {

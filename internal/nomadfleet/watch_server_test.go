@@ -261,6 +261,9 @@ func TestWatchEndsWithTheServer(t *testing.T) {
 	seen := make(chan staging.Observation, 100)
 	ended := make(chan error, 1)
 	go func() { ended <- fleet.Watch(patient(t), 1, func(o staging.Observation) { seen <- o }) }()
+	if o := <-seen; o.Node == nil || o.Node.ID == "" || o.Node.Draining {
+		t.Fatalf("got %+v, want the node first", o)
+	}
 	if o := <-seen; o.Session != s.ID {
 		t.Fatalf("got %+v", o)
 	}

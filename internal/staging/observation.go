@@ -2,10 +2,11 @@ package staging
 
 import "time"
 
-// Observation is a piece of what Nomad says about one session. A full list
-// fills every part; an event fills the part that changed and leaves the others
-// nil, which means "nothing new", never "gone".
+// Observation is a piece of what Nomad says about one session, or about a node
+// on which sessions run. A full list fills every part; an event fills the part
+// that changed and leaves the others nil, which means "nothing new", never "gone".
 type Observation struct {
+	// Session is "" where the news is of a node.
 	Session string
 	// Index is Nomad's Raft index of the news. A part with an older index than
 	// one already seen is stale.
@@ -13,6 +14,20 @@ type Observation struct {
 	Job       *JobFacts
 	Alloc     *AllocFacts
 	Placement *PlacementFacts
+	// Replaced: Nomad has made another allocation in place of the session's, as it
+	// does when a node is drained or cut off. The session is over, whatever still
+	// runs of it, and the other allocation is a clone that is nobody's. An event may
+	// leave it to the reader to see that Alloc is another than before.
+	Replaced bool
+	Node     *NodeFacts
+}
+
+// NodeFacts is what Nomad says of a node.
+type NodeFacts struct {
+	ID string
+	// Draining: an operator wants what runs there to go elsewhere. Batch jobs,
+	// which sessions are, run on until the drain's deadline.
+	Draining bool
 }
 
 // JobFacts is what a session's job says.
@@ -32,14 +47,15 @@ type AllocFacts struct {
 	ID, NodeID string
 	Address    string
 	Ports      map[string]int
-	// Running: its tasks run. Whether it is healthy, Consul knows.
+	// Running: its tasks run, and its node tells so. Whether it is healthy, Consul knows.
 	Running bool
 	// Over: its tasks have stopped for good (complete, failed or lost).
 	Over bool
 	// Failure says why, when it is over or cannot start by itself; nil otherwise.
 	Failure *Failure
-	// Reason is what Nomad says of the end of an allocation that is not the
-	// image's doing: it was lost with its node, moved or stopped. "" otherwise.
+	// Reason is what Nomad says of the end of an allocation that is not the image's
+	// doing, or of why it may come: it was lost with its node or is out of sight,
+	// moved or stopped. "" otherwise.
 	Reason    string
 	CreatedAt time.Time
 }
