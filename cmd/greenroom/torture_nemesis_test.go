@@ -97,6 +97,7 @@ func (n *nemesis) run(deadline time.Time) {
 		{"nomad client killed", n.clientKilled},
 		{"desired changed", func(time.Duration) { n.resize() }},
 		{"image changed", func(time.Duration) { n.roll() }},
+		{"zone changed", func(time.Duration) { n.moveAuth() }},
 	}
 	// Every kind comes before any comes again.
 	var order []int
@@ -159,6 +160,15 @@ func (n *nemesis) roll() {
 	i.Variables = maps.Clone(i.Variables)
 	i.Variables["version"] = fmt.Sprint(n.version)
 	n.a.put("/v1/images/torture", i)
+}
+
+// moveAuth changes what the zone's sessions are told on their way: those that wait
+// are made anew.
+func (n *nemesis) moveAuth() {
+	n.version++
+	z := n.a.zone
+	z.UpstreamAuthAddress = fmt.Sprintf("127.0.0.%d", 1+n.version%250)
+	n.a.put("/v1/zones/"+z.Name, z)
 }
 
 // slowest says how long after the end of each kind of fault the first launch

@@ -68,6 +68,7 @@ type arena struct {
 	servers servers
 	log     string
 	image   staging.Image
+	zone    staging.Zone
 }
 
 func newArena(t *testing.T) *arena {
@@ -86,6 +87,7 @@ func newArena(t *testing.T) *arena {
 	// The first broker, which stored the resources, stays out of it and answers questions.
 	a.image = quickImage("torture")
 	a.image.Variables["log"] = a.log
+	d.ask(t, "GET", "/v1/zones/east", nil, 200, &a.zone)
 	d.ask(t, "PUT", "/v1/images/torture", a.image, 201, nil)
 	d.ask(t, "PUT", "/v1/groups/torture", staging.Group{
 		Name: "torture", KeepaliveExpiration: staging.Duration(20 * time.Second), SessionTimeLimit: staging.Duration(40 * time.Second),
