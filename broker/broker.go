@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -122,6 +123,8 @@ type Parts struct {
 type Options struct {
 	// Limits bound what a staging config may ask for.
 	Limits staging.Limits
+	// Bounds are how much is done at once; each that is 0 is DefaultBounds'.
+	Bounds Bounds
 	// Unfenced lets Redis decide alone: no fate is recorded of staged sessions.
 	// Faster, for those who accept that a Redis that lost its newest writes gives
 	// a session to a second user.
@@ -134,6 +137,8 @@ type Broker struct {
 	o Options
 	// cleanups are the ends of sessions that go on after their launch was answered.
 	cleanups sync.WaitGroup
+	// The places of Bounds.
+	onDemands, hooks, behinds slots
 	// consul and nomad are suspected when they did not answer a launch.
 	consul, nomad suspicion
 	// closing is done when no more is to be waited for.
@@ -146,7 +151,13 @@ func New(p Parts, o Options) *Broker {
 	if o.Limits == (staging.Limits{}) {
 		o.Limits = staging.DefaultLimits
 	}
-	b := &Broker{Parts: p, o: o}
+	o.Bounds.OnDemand = cmp.Or(o.Bounds.OnDemand, DefaultBounds.OnDemand)
+	o.Bounds.Hooks = cmp.Or(o.Bounds.Hooks, DefaultBounds.Hooks)
+	o.Bounds.Behind = cmp.Or(o.Bounds.Behind, DefaultBounds.Behind)
+	b := &Broker{
+		Parts: p, o: o,
+		onDemands: newSlots(o.Bounds.OnDemand), hooks: newSlots(o.Bounds.Hooks), behinds: newSlots(o.Bounds.Behind),
+	}
 	b.closing, b.close = context.WithCancel(context.Background())
 	return b
 }

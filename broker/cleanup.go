@@ -34,7 +34,7 @@ func (b *Broker) giveBack(ctx context.Context, l *launch, s staging.Session, rea
 	if l.redisAway {
 		return // it was only looked at
 	}
-	b.cleanups.Go(func() {
+	b.behind(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), consulTimeout)
 		defer cancel()
 		_, stands, err := b.Registry.CreateFate(ctx, staging.Fate{
@@ -64,7 +64,7 @@ func (b *Broker) unhold(ctx context.Context, l *launch) {
 // It is never reused. The launch does not wait for it.
 func (b *Broker) discard(l *launch, s staging.Session, reason string) {
 	log := l.log.WithFields(logrus.Fields{fieldSession: s.ID, fieldReason: reason})
-	b.cleanups.Go(func() {
+	b.behind(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 		defer cancel()
 		if err := b.Store.Finish(ctx, s.ID, s.Claim, reason); err != nil {
@@ -81,7 +81,7 @@ func (b *Broker) discard(l *launch, s staging.Session, reason string) {
 // yieldTo brings Redis into line with a fate that was decided before.
 func (b *Broker) yieldTo(l *launch, s staging.Session, fate staging.Fate) {
 	log := l.log.WithField(fieldSession, s.ID)
-	b.cleanups.Go(func() {
+	b.behind(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 		defer cancel()
 		var err error

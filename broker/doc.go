@@ -15,5 +15,8 @@
 // is carried to its end under its own deadline. When a hook's outcome cannot be
 // known, or Consul's answer is lost, the session is destroyed, not reused.
 //
+// What it does at once is bounded; past a bound a launch is refused at once, with
+// nothing claimed.
+//
 // It holds no state that another broker would miss: any number may run.
 package broker

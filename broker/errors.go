@@ -35,6 +35,8 @@ const (
 	Forbidden Kind = "forbidden"
 	// NoCapacity: nothing was ready and nothing could be placed.
 	NoCapacity Kind = "no_capacity"
+	// Overloaded: as much is under way as the broker does at once.
+	Overloaded Kind = "overloaded"
 	// LaunchFailed: a session was made for the launch and could not start.
 	LaunchFailed Kind = "launch_failed"
 	// ConsulUnavailable, NomadUnavailable, RedisUnavailable: that server did not answer.

@@ -33,6 +33,10 @@ func (b *Broker) existing(ctx context.Context, l *launch) (staging.Session, erro
 		return staging.Session{}, err
 	}
 	hook := hooksOf(s, l.image).Go
+	if !b.hooks.take(ctx, hookWait) {
+		return staging.Session{}, overloaded(b.o.Bounds.Hooks, "hooks at once")
+	}
+	defer b.hooks.free()
 	start := time.Now()
 	err = b.Hooks.Run(ctx, s, staging.HookGo, *hook, l.in(s.Zone))
 	l.timings.Hook += time.Since(start)

@@ -18,6 +18,11 @@ func (b *Broker) onDemand(ctx context.Context, l *launch, places []place) (stagi
 	if err := b.answers(ctx, false); err != nil {
 		return staging.Session{}, err
 	}
+	if !b.onDemands.try() {
+		b.attempt(l, staging.StepOnDemand, l.Zone, staging.OutcomeSkipped, "too many sessions are being made at once")
+		return staging.Session{}, overloaded(b.o.Bounds.OnDemand, "sessions that are made on demand at once")
+	}
+	defer b.onDemands.free()
 	var refusals []refusal
 	for _, p := range places {
 		if p.skip != "" {

@@ -35,7 +35,7 @@ func (b *Broker) violated(l *launch, v staging.Violation) {
 
 // note keeps an event, behind the answer.
 func (b *Broker) note(l *launch, e staging.Event) {
-	b.cleanups.Go(func() {
+	b.behind(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		defer cancel()
 		if err := b.Store.Note(ctx, e); err != nil {
@@ -83,8 +83,16 @@ const maxClaims = 5
 
 // staged tries to serve the launch from a pool.
 func (b *Broker) staged(ctx context.Context, l *launch, pool staging.Config) (staging.Session, error) {
+	hook := l.image.ExecConfig.Assign != nil
+	if hook {
+		if !b.hooks.take(ctx, hookWait) {
+			b.attempt(l, staging.StepStaged, pool.Zone, staging.OutcomeSkipped, "too many hooks run at once")
+			return staging.Session{}, overloaded(b.o.Bounds.Hooks, "hooks at once")
+		}
+		defer b.hooks.free()
+	}
 	for range maxClaims {
-		if err := b.answers(ctx, hooksOf(staging.Session{}, l.image).Assign != nil); err != nil {
+		if err := b.answers(ctx, hook); err != nil {
 			return staging.Session{}, err
 		}
 		s, err := b.take(ctx, l, pool)

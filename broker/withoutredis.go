@@ -204,7 +204,7 @@ const (
 // scaler does it, from the fate record.
 func (b *Broker) tellRedis(l *launch, s staging.Session) {
 	f := staging.Fate{IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint}
-	b.cleanups.Go(func() {
+	b.behind(func() {
 		ctx, cancel := context.WithTimeout(b.closing, tellTimeout)
 		defer cancel()
 		pause := time.NewTicker(tellPause)

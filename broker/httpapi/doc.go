@@ -9,6 +9,10 @@
 // It trusts the broker to check values and to bound its own calls, and passes
 // it contexts that a client's hanging up cannot cancel where work has begun.
 //
+// Requests under way and connections are bounded: what is past the bound is refused
+// at once, and of idle connections the oldest are closed. Health and metrics are
+// answered whatever else goes on.
+//
 // Of gin nothing leaves this package.
 package httpapi
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,8 @@ type Options struct {
 	Log *logrus.Entry
 	// Registry takes the edge's metrics, and is served as /metrics. Nil: one of its own.
 	Registry *prometheus.Registry
+	// Bounds are how much is done at once; each that is 0 is DefaultBounds'.
+	Bounds Bounds
 	// Draining, when it is true, makes the broker say that it is not ready, so
 	// that callers go elsewhere before it stops. Nil: never.
 	Draining func() bool
@@ -83,7 +86,10 @@ func New(b Broker, o Options) http.Handler {
 	engine.ForwardedByClientIP = false
 
 	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), token: o.Token, contract: loadContract()}
-	engine.Use(e.identify, e.observe, e.recover, e.authenticate, e.admit)
+	o.Bounds.Launches = cmp.Or(o.Bounds.Launches, DefaultBounds.Launches)
+	o.Bounds.Others = cmp.Or(o.Bounds.Others, DefaultBounds.Others)
+	// A request is bounded once its body is there: a slow client holds no place.
+	engine.Use(e.identify, e.observe, e.recover, e.authenticate, e.admit, o.Bounds.middleware())
 	engine.NoRoute(func(c *gin.Context) {
 		refuseWith(c, refuse(CodeRouteNotFound, "there is no %s here; GET /v1/openapi.yaml lists the paths", c.Request.URL.Path))
 	})
@@ -119,9 +125,12 @@ const (
 	maxHeaderBytes    = 32 << 10
 )
 
-// NewServer returns a server for the handler with every bound set.
-func NewServer(addr string, handler http.Handler) *http.Server {
+// NewServer returns a server for the handler with every bound set. Past so many
+// connections, or half of the files that the process may open, it closes those that
+// have been idle for longest.
+func NewServer(addr string, handler http.Handler, connections int) *http.Server {
 	return &http.Server{
+		ConnState:         newConnections(connections).follow,
 		Addr:              addr,
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,

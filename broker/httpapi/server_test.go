@@ -111,6 +111,7 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		{&broker.Error{Kind: broker.NotAssigned}, 409, "session_not_assigned", "", nil},
 		{&broker.Error{Kind: broker.Forbidden}, 403, "forbidden", "", nil},
 		{&broker.Error{Kind: broker.NoCapacity, RetryAfter: time.Minute}, 503, "no_capacity", "60", nil},
+		{&broker.Error{Kind: broker.Overloaded}, 503, "overloaded", "2", nil},
 		{&broker.Error{Kind: broker.LaunchFailed}, 503, "launch_failed", "", nil},
 		{&broker.Error{Kind: broker.ConsulUnavailable}, 503, "consul_unavailable", "2", nil},
 		{&broker.Error{Kind: broker.NomadUnavailable}, 503, "nomad_unavailable", "2", nil},
@@ -375,7 +376,7 @@ func TestMetricsAndContractAreServed(t *testing.T) {
 }
 
 func TestServerIsBounded(t *testing.T) {
-	s := httpapi.NewServer("127.0.0.1:0", http.NotFoundHandler())
+	s := httpapi.NewServer("127.0.0.1:0", http.NotFoundHandler(), 10)
 	if s.ReadHeaderTimeout == 0 || s.ReadTimeout == 0 || s.IdleTimeout == 0 || s.MaxHeaderBytes == 0 {
 		t.Errorf("a bound is missing: %+v", s)
 	}

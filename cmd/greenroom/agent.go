@@ -13,6 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/consulhealth"
 	"github.com/greenroom/greenroom/internal/nomadfleet"
@@ -42,6 +44,7 @@ func agentFlags(cmd *cobra.Command, a *config.Agent, bind string) {
 	a.ConsulToken = config.Secret(os.Getenv("CONSUL_HTTP_TOKEN"))
 	a.RedisPassword = config.Secret(os.Getenv("GREENROOM_REDIS_PASSWORD"))
 	a.MaxDesiredSessions = staging.DefaultLimits.MaxDesiredSessions
+	a.MaxLaunches, a.MaxOnDemand, a.MaxHooks = httpapi.DefaultBounds.Launches, broker.DefaultBounds.OnDemand, broker.DefaultBounds.Hooks
 }
 
 // consulURL gives Consul's address a scheme: CONSUL_HTTP_ADDR often has none.

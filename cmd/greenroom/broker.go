@@ -50,6 +50,10 @@ a bearer token. Without that one the API may be bound to loopback only.`,
 	agentFlags(cmd, &a, "127.0.0.1:7480")
 	cmd.Flags().IntVar(&a.MaxDesiredSessions, "max-desired-sessions", a.MaxDesiredSessions,
 		"the most that one staging config may ask for")
+	cmd.Flags().IntVar(&a.MaxLaunches, "max-launches", a.MaxLaunches, "launches under way at once; more are refused with 503 and Retry-After")
+	cmd.Flags().IntVar(&a.MaxOnDemand, "max-on-demand", a.MaxOnDemand,
+		"sessions that are being made on demand at once: each waits on a connection to Nomad, which takes 100 from one address")
+	cmd.Flags().IntVar(&a.MaxHooks, "max-hooks", a.MaxHooks, "assign and go hooks that run at once, each on a connection to Nomad")
 	cmd.Flags().StringVar(&a.ClaimFence, "claim-fence", config.FenceConsul,
 		"what decides a claim: consul, or none, by which a Redis that loses writes gives a session to a second user")
 	return cmd
@@ -73,6 +77,7 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		Hooks: hooks{parts}, Meter: newBrokerMeter(metrics), Log: log,
 	}, broker.Options{
 		Limits:   staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions},
+		Bounds:   broker.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks},
 		Unfenced: a.ClaimFence == config.FenceNone,
 	})
 	defer b.Close()
@@ -92,10 +97,10 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	}
 	log.WithField("address", listener.Addr().String()).Info("broker serves")
 	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(b, httpapi.Options{
-		Token: string(a.Token), Log: log, Registry: metrics,
+		Token: string(a.Token), Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches},
 		// A load balancer hears of the end before connections are refused.
 		Draining: func() bool { return ctx.Err() != nil },
-	}))
+	}), httpapi.DefaultConnections)
 	return serve(ctx, listener, srv)
 }
 

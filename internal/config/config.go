@@ -41,6 +41,9 @@ type Agent struct {
 	Token Secret
 	// MaxDesiredSessions is the largest desired_sessions that a staging config may ask for.
 	MaxDesiredSessions int
+	// MaxLaunches, MaxOnDemand and MaxHooks are how many of each a broker has under
+	// way at once.
+	MaxLaunches, MaxOnDemand, MaxHooks int
 	// ClaimFence says what decides a claim: FenceConsul or FenceNone.
 	ClaimFence string
 	// LogLevel is one of logrus's levels, LogFormat "text" or "json".
@@ -78,6 +81,14 @@ func (a Agent) Validate() error {
 	}
 	if a.MaxDesiredSessions < 1 {
 		bad("max-desired-sessions", "must be at least 1, is %d", a.MaxDesiredSessions)
+	}
+	for _, n := range []struct {
+		flag  string
+		value int
+	}{{"max-launches", a.MaxLaunches}, {"max-on-demand", a.MaxOnDemand}, {"max-hooks", a.MaxHooks}} {
+		if n.value < 1 {
+			bad(n.flag, "must be at least 1, is %d", n.value)
+		}
 	}
 	if _, err := logrus.ParseLevel(a.LogLevel); err != nil {
 		bad("log-level", "must be one of trace, debug, info, warn, error, is %q", a.LogLevel)

@@ -9,7 +9,7 @@ import (
 func good() Agent {
 	return Agent{
 		Bind: "127.0.0.1:7480", NomadAddress: "http://127.0.0.1:4646", ConsulAddress: "http://127.0.0.1:8500",
-		RedisAddress: "127.0.0.1:6379", MaxDesiredSessions: 10, LogLevel: "info", LogFormat: "text",
+		RedisAddress: "127.0.0.1:6379", MaxDesiredSessions: 10, MaxLaunches: 1, MaxOnDemand: 1, MaxHooks: 1, LogLevel: "info", LogFormat: "text",
 	}
 }
 
@@ -23,6 +23,9 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"--nomad-address":        func(a *Agent) { a.NomadAddress = "127.0.0.1:4646" },
 		"--consul-address":       func(a *Agent) { a.ConsulAddress = "ftp://x" },
 		"--max-desired-sessions": func(a *Agent) { a.MaxDesiredSessions = 0 },
+		"--max-launches":         func(a *Agent) { a.MaxLaunches = 0 },
+		"--max-on-demand":        func(a *Agent) { a.MaxOnDemand = -1 },
+		"--max-hooks":            func(a *Agent) { a.MaxHooks = 0 },
 		"--log-level":            func(a *Agent) { a.LogLevel = "loud" },
 		"--log-format":           func(a *Agent) { a.LogFormat = "xml" },
 	}

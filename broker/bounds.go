@@ -1,0 +1,82 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Bounds are how much a broker does at once. What is past one is refused, or, for
+// hooks, waits for a moment before anything is claimed: a queue that grows would
+// only serve everybody late.
+type Bounds struct {
+	// OnDemand bounds the launches for which a session is being made. Each holds a
+	// connection to Nomad while it waits, and Nomad takes 100 from one address.
+	OnDemand int
+	// Hooks bounds the launches that run an assign or go hook. Each holds a
+	// connection to Nomad as well.
+	Hooks int
+	// Behind bounds what goes on behind the answers: past it, a launch does its own
+	// part before it is answered.
+	Behind int
+}
+
+// DefaultBounds suit Nomad's own limits, with a scaler beside the broker.
+var DefaultBounds = Bounds{OnDemand: 48, Hooks: 32, Behind: 1024}
+
+// hookWait is how long a launch waits for its turn to run a hook: many at once
+// are served in a few rounds, and are not refused for it.
+const hookWait = 5 * time.Second
+
+// slots are places for so many at once.
+type slots chan struct{}
+
+func newSlots(n int) slots { return make(slots, n) }
+
+// try takes a place if there is one.
+func (s slots) try() bool {
+	select {
+	case s <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// take waits for a place, for a while.
+func (s slots) take(ctx context.Context, patience time.Duration) bool {
+	if s.try() {
+		return true
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case s <- struct{}{}:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (s slots) free() { <-s }
+
+// behind does something that the launch's answer does not wait for, unless too
+// much goes on behind the answers already.
+func (b *Broker) behind(do func()) {
+	if !b.behinds.try() {
+		do()
+		return
+	}
+	b.cleanups.Go(func() {
+		defer b.behinds.free()
+		do()
+	})
+}
+
+func overloaded(n int, of string) *Error {
+	return &Error{
+		Kind: Overloaded, RetryAfter: 2 * time.Second,
+		Detail: fmt.Sprintf("this broker is at its bound of %d %s; nothing was claimed: repeat shortly, here or at another broker", n, of),
+	}
+}

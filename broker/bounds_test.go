@@ -1,0 +1,142 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// held is a world in which placements and hooks wait to be released.
+type held struct {
+	*world
+	begun   chan struct{}
+	release chan struct{}
+}
+
+func (h held) wait(ctx context.Context) {
+	h.begun <- struct{}{}
+	select {
+	case <-h.release:
+	case <-ctx.Done():
+	}
+}
+
+func (h held) Placement(ctx context.Context, s staging.Session, eval string) (staging.PlacementFacts, error) {
+	h.wait(ctx)
+	return h.world.Placement(ctx, s, eval)
+}
+
+func (h held) Run(ctx context.Context, s staging.Session, name staging.HookName, x staging.Hook, l staging.Launch) error {
+	h.wait(ctx)
+	return h.world.Run(ctx, s, name, x, l)
+}
+
+// TestPastABoundNothingIsClaimed: a launch that would be one too many is refused
+// before it touches anything, and what is under way is not disturbed.
+func TestPastABoundNothingIsClaimed(t *testing.T) {
+	for name, c := range map[string]struct {
+		image string
+		ready []string
+		// touched are the calls of a refused launch.
+		touched []string
+	}{
+		"hooks":     {"hooked", []string{"s1", "s2", "s3", "s4"}, nil},
+		"on demand": {"plain", nil, []string{"claim"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const bound = 2
+			h := held{world: &world{ready: c.ready}, begun: make(chan struct{}, 10), release: make(chan struct{})}
+			log := logrus.New()
+			log.SetOutput(io.Discard)
+			b := broker.New(broker.Parts{
+				Registry: h, Store: h, Fleet: h, Health: h, Hooks: h, Meter: h, Log: logrus.NewEntry(log),
+			}, broker.Options{Bounds: broker.Bounds{OnDemand: bound, Hooks: bound}})
+			defer b.Close()
+			req := broker.LaunchRequest{Launch: staging.Launch{Image: c.image, Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
+			var wg sync.WaitGroup
+			for range bound {
+				wg.Go(func() {
+					if r, err := b.Launch(t.Context(), req); err != nil || r.Session.State != staging.Assigned {
+						t.Errorf("within the bound: %+v %v", r, err)
+					}
+				})
+			}
+			for range bound {
+				<-h.begun
+			}
+			h.mu.Lock()
+			before := len(h.calls)
+			h.mu.Unlock()
+			// A caller that does not wait is not made to.
+			hurried, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			_, err := b.Launch(hurried, req)
+			var refused *broker.Error
+			if !errors.As(err, &refused) || refused.Kind != broker.Overloaded || refused.RetryAfter == 0 || len(refused.Attempts) == 0 {
+				t.Errorf("past the bound: %v", err)
+			}
+			h.mu.Lock()
+			touched := slices.DeleteFunc(slices.Clone(h.calls[before:]), func(call string) bool { return call == "release" })
+			h.mu.Unlock()
+			if !slices.Equal(touched, c.touched) {
+				t.Errorf("the refused launch did %v, want %v", touched, c.touched)
+			}
+			close(h.release)
+			wg.Wait()
+			if r, err := b.Launch(t.Context(), req); err != nil || r.Session.State != staging.Assigned {
+				t.Errorf("when there is room again: %+v %v", r, err)
+			}
+		})
+	}
+}
+
+// TestWhatGoesOnBehindTheAnswersIsBounded: past it a launch does its own part.
+func TestWhatGoesOnBehindTheAnswersIsBounded(t *testing.T) {
+	h := held{world: &world{fail: map[string]error{"hook": errAway}}, begun: make(chan struct{}, 100), release: make(chan struct{})}
+	close(h.release)
+	for i := range 20 {
+		h.ready = append(h.ready, string(rune('a'+i)))
+	}
+	stops := &stopper{held: h, gate: make(chan struct{})}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	b := broker.New(broker.Parts{
+		Registry: stops, Store: stops, Fleet: stops, Health: stops, Hooks: stops, Meter: stops, Log: logrus.NewEntry(log),
+	}, broker.Options{Bounds: broker.Bounds{Behind: 1}})
+	req := broker.LaunchRequest{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Launch(t.Context(), req)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		t.Errorf("five sessions were given up, one place was there to stop them in, and the launch did not wait: %v", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	close(stops.gate)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	b.Close()
+}
+
+// stopper is a world in which stopping a session waits.
+type stopper struct {
+	held
+	gate chan struct{}
+}
+
+func (s *stopper) Stop(ctx context.Context, x staging.Session) error {
+	<-s.gate
+	return s.held.Stop(ctx, x)
+}

@@ -1,0 +1,51 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/greenroom/greenroom/broker"
+)
+
+// Bounds are how many requests are served at once. What is past them is refused
+// at once: it would otherwise wait, and make others wait.
+type Bounds struct {
+	// Launches are those of sessions, which may wait for minutes.
+	Launches int
+	// Others are all other requests but health and metrics, which have no bound:
+	// they must be answered when nothing else is.
+	Others int
+}
+
+// DefaultBounds hold some megabytes at most.
+var DefaultBounds = Bounds{Launches: 512, Others: 1024}
+
+// routeLaunch is the only path that waits.
+const routeLaunch = "/v1/sessions"
+
+// unbounded are the paths that are answered whatever else goes on.
+var unbounded = map[string]bool{"/v1/health/live": true, "/v1/health/ready": true, "/metrics": true}
+
+func (b Bounds) middleware() gin.HandlerFunc {
+	launches, others := make(chan struct{}, b.Launches), make(chan struct{}, b.Others)
+	return func(c *gin.Context) {
+		places, of := others, "requests"
+		switch {
+		case unbounded[c.FullPath()]:
+			return
+		case c.Request.Method == http.MethodPost && c.FullPath() == routeLaunch:
+			places, of = launches, "launches"
+		}
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			c.Next()
+		default:
+			refuseWith(c, &refusal{
+				code: Code(broker.Overloaded), retryAfter: defaultRetryAfter,
+				detail: "this broker is at its bound of " + of + " at once; nothing was done: repeat shortly, here or at another broker",
+			})
+		}
+	}
+}
