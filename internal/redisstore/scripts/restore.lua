@@ -8,7 +8,7 @@
 --       13 life of the key (ms)
 --
 -- Gives the state that the session now has.
-local held = redis.call('HMGET', KEYS[1], 'state', 'claim')
+local held = redis.call('HMGET', KEYS[1], 'state', 'claim', 'user_key')
 local state = held[1]
 if state and held[2] == ARGV[4] then
   return state
@@ -17,6 +17,9 @@ if state == 'ended' or state == 'ending' then
   return state
 end
 redis.call('ZREM', KEYS[3], ARGV[1])
+if held[3] and held[3] ~= KEYS[7] then
+  redis.call('ZREM', held[3], ARGV[1]) -- it is not, and never was, that user's
+end
 redis.call('SREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[4], ARGV[7], ARGV[1])
 redis.call('SET', KEYS[6], ARGV[4])
