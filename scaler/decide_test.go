@@ -420,6 +420,61 @@ func overOrRetired(v View, p Plan) int {
 	return n
 }
 
+// naively is what a pool needs when nothing is the matter with it: what is missing is
+// made, what is too much goes: of those that wait for a node the newest first, then of
+// those that start, then the oldest that are ready.
+func naively(v View) (stage int, retire []string) {
+	if missing := v.Desired - len(v.Members); missing > 0 {
+		return min(missing, DefaultBounds.StagePerPass), nil
+	}
+	order := slices.Clone(v.Members)
+	slices.SortFunc(order, func(a, b Member) int {
+		switch aReady, bReady := a.State == staging.Ready, b.State == staging.Ready; {
+		case aReady && bReady:
+			return a.CreatedAt.Compare(b.CreatedAt)
+		case aReady:
+			return 1
+		case bReady:
+			return -1
+		}
+		if aPending, bPending := a.State == staging.Pending, b.State == staging.Pending; aPending != bPending {
+			return map[bool]int{true: -1, false: 1}[aPending]
+		}
+		return b.CreatedAt.Compare(a.CreatedAt)
+	})
+	for _, m := range order[:len(order)-v.Desired] {
+		retire = append(retire, m.ID)
+	}
+	return 0, retire
+}
+
+// TestDecideAgreesWithANaiveVersion on pools with which nothing is the matter.
+func TestDecideAgreesWithANaiveVersion(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := View{Desired: rapid.IntRange(0, 30).Draw(t, "desired"), HealthKnown: true}
+		for i := range rapid.IntRange(0, 30).Draw(t, "members") {
+			state := rapid.SampledFrom([]staging.State{staging.Pending, staging.Starting, staging.Ready}).Draw(t, "state")
+			v.Members = append(v.Members, member(fmt.Sprint("m", i), state, i))
+		}
+		var retired []string
+		staged := 0
+		for _, s := range Decide(v, DefaultBounds, noon).Steps {
+			switch s.Kind {
+			case Stage:
+				staged++
+			case Retire:
+				retired = append(retired, s.Session)
+			default:
+				t.Fatalf("%s of %s, with which nothing is the matter", s.Kind, s.Session)
+			}
+		}
+		stage, retire := naively(v)
+		if staged != stage || !slices.Equal(retired, retire) {
+			t.Fatalf("staged %d, retired %v; naively %d and %v", staged, retired, stage, retire)
+		}
+	})
+}
+
 // TestDecideConverges plays plans against a pool in which every step works,
 // from any standing, and wants exactly the desired number ready in the end.
 func TestDecideConverges(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -119,29 +120,31 @@ func (d *devProcess) wipeRedis(t *testing.T) error {
 	return rdb.FlushAll(t.Context()).Err()
 }
 
-// copyRedis keeps what Redis knows now; the function given puts it all back, and
-// nothing else.
+// copyRedis keeps what Redis knows at one moment; the function given puts it all
+// back, and nothing else: as if its server had lost what it wrote since.
 func (d *devProcess) copyRedis(t *testing.T) (back func()) {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: d.Redis})
 	t.Cleanup(func() { rdb.Close() })
-	keys, err := rdb.Keys(t.Context(), "*").Result()
+	all, err := redis.NewScript(`
+local all = {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  all[#all + 1] = key
+  all[#all + 1] = redis.call('DUMP', key)
+  all[#all + 1] = tostring(math.max(0, redis.call('PTTL', key)))
+end
+return all`).Run(t.Context(), rdb, nil).StringSlice()
 	must(t, err)
-	dumps := map[string]string{}
-	for _, k := range keys {
-		dump, err := rdb.Dump(t.Context(), k).Result()
-		if err == redis.Nil {
-			continue // its time was over meanwhile
-		}
-		must(t, err)
-		dumps[k] = dump
-	}
 	return func() {
 		t.Helper()
 		_, err := rdb.TxPipelined(t.Context(), func(p redis.Pipeliner) error {
 			p.FlushAll(t.Context())
-			for k, v := range dumps {
-				p.Restore(t.Context(), k, 0, v)
+			for i := 0; i < len(all); i += 3 {
+				life, err := strconv.Atoi(all[i+2])
+				if err != nil {
+					return err
+				}
+				p.Restore(t.Context(), all[i], time.Duration(life)*time.Millisecond, all[i+1])
 			}
 			return nil
 		})
