@@ -16,13 +16,16 @@ type Bounds struct {
 	// Hooks bounds the launches that run an assign or go hook. Each holds a
 	// connection to Nomad as well.
 	Hooks int
+	// Armed bounds the shells that wait in sessions for an assign hook, in all, and
+	// ArmedPerPool those of one pool. Each holds a connection to Nomad.
+	Armed, ArmedPerPool int
 	// Behind bounds what goes on behind the answers: past it, a launch does its own
 	// part before it is answered.
 	Behind int
 }
 
 // DefaultBounds suit Nomad's own limits, with a scaler beside the broker.
-var DefaultBounds = Bounds{OnDemand: 48, Hooks: 32, Behind: 1024}
+var DefaultBounds = Bounds{OnDemand: 32, Hooks: 32, Armed: 24, ArmedPerPool: 8, Behind: 1024}
 
 // hookWait is how long a launch waits for its turn to run a hook: many at once
 // are served in a few rounds, and are not refused for it.

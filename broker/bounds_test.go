@@ -40,6 +40,10 @@ func (h held) Run(ctx context.Context, s staging.Session, name staging.HookName,
 	return h.world.Run(ctx, s, name, x, l)
 }
 
+func (h held) Ready(_ context.Context, s staging.Session, x staging.Hook) broker.Assignment {
+	return worldAssignment{h.Run, s, x}
+}
+
 // TestPastABoundNothingIsClaimed: a launch that would be one too many is refused
 // before it touches anything, and what is under way is not disturbed.
 func TestPastABoundNothingIsClaimed(t *testing.T) {

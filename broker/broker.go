@@ -42,6 +42,9 @@ type Registry interface {
 // Store is what the broker asks of Redis.
 type Store interface {
 	Claim(ctx context.Context, pool string, c staging.Claim) (staging.ClaimResult, error)
+	// Arm leases the oldest ready sessions of each pool to a broker, at most so many
+	// of each, and gives their ids.
+	Arm(ctx context.Context, broker string, pools []string, most int, lease time.Duration) (map[string][]string, error)
 	Begin(ctx context.Context, s staging.Session, c staging.Claim) (staging.ClaimResult, error)
 	Assign(ctx context.Context, s staging.Session) (staging.Session, error)
 	Finish(ctx context.Context, id, claim, reason string) error
@@ -88,12 +91,33 @@ type Health interface {
 	Passing(ctx context.Context, service string) ([]staging.Health, error)
 }
 
-// Hooks runs an image's hooks. Any error of Run, a *staging.HookError or
+// Hooks runs an image's hooks. Any error of a run, a *staging.HookError or
 // another, means that the hook is not known to have done its work.
 type Hooks interface {
+	// Ready gets ready to run the assign hook in a session, so that it may begin the
+	// sooner; nothing of a user's is sent. What it gives must be run or dropped.
+	Ready(ctx context.Context, s staging.Session, h staging.Hook) Assignment
 	// Run runs a hook for a launch; first_launch, whoever asks for it, at most
 	// once a session.
 	Run(ctx context.Context, s staging.Session, name staging.HookName, h staging.Hook, l staging.Launch) error
+}
+
+// Assignment is an assign hook that is ready to run.
+type Assignment interface {
+	Run(ctx context.Context, l staging.Launch) error
+	// Drop gives it up; after a run it does nothing.
+	Drop()
+}
+
+// Shells keeps shells in sessions ahead of time, for the hooks that may come. Each
+// holds a connection to Nomad.
+type Shells interface {
+	// Arm opens one in a task of the session ("" is its main task), unless there is one.
+	Arm(ctx context.Context, s staging.Session, task string) error
+	// Armed names the sessions of a pool in which one waits.
+	Armed(pool string) []string
+	// Keep closes those in all other sessions.
+	Keep(ctx context.Context, sessions map[string]bool)
 }
 
 // Meter counts what the broker does.
@@ -115,8 +139,10 @@ type Parts struct {
 	Fleet    Fleet
 	Health   Health
 	Hooks    Hooks
-	Meter    Meter
-	Log      *logrus.Entry
+	// Shells is nil where none is kept ahead of time.
+	Shells Shells
+	Meter  Meter
+	Log    *logrus.Entry
 }
 
 // Options bound what a broker does.
@@ -135,6 +161,8 @@ type Options struct {
 type Broker struct {
 	Parts
 	o Options
+	// rearm is told that a session was claimed in which a shell may have waited.
+	rearm chan struct{}
 	// cleanups are the ends of sessions that go on after their launch was answered.
 	cleanups sync.WaitGroup
 	// The places of Bounds.
@@ -153,9 +181,11 @@ func New(p Parts, o Options) *Broker {
 	}
 	o.Bounds.OnDemand = cmp.Or(o.Bounds.OnDemand, DefaultBounds.OnDemand)
 	o.Bounds.Hooks = cmp.Or(o.Bounds.Hooks, DefaultBounds.Hooks)
+	o.Bounds.Armed = cmp.Or(o.Bounds.Armed, DefaultBounds.Armed)
+	o.Bounds.ArmedPerPool = cmp.Or(o.Bounds.ArmedPerPool, DefaultBounds.ArmedPerPool)
 	o.Bounds.Behind = cmp.Or(o.Bounds.Behind, DefaultBounds.Behind)
 	b := &Broker{
-		Parts: p, o: o,
+		Parts: p, o: o, rearm: make(chan struct{}, 1),
 		onDemands: newSlots(o.Bounds.OnDemand), hooks: newSlots(o.Bounds.Hooks), behinds: newSlots(o.Bounds.Behind),
 	}
 	b.closing, b.close = context.WithCancel(context.Background())

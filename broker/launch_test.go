@@ -240,6 +240,26 @@ func (w *world) Run(_ context.Context, s staging.Session, name staging.HookName,
 	}
 	return w.fail["hook-of-"+s.ID]
 }
+
+// Ready implements broker.Hooks.
+func (w *world) Ready(_ context.Context, s staging.Session, h staging.Hook) broker.Assignment {
+	return worldAssignment{w.Run, s, h}
+}
+
+type worldAssignment struct {
+	run func(context.Context, staging.Session, staging.HookName, staging.Hook, staging.Launch) error
+	s   staging.Session
+	h   staging.Hook
+}
+
+func (a worldAssignment) Run(ctx context.Context, l staging.Launch) error {
+	return a.run(ctx, a.s, staging.HookAssign, a.h, l)
+}
+func (a worldAssignment) Drop() {}
+
+func (w *world) Arm(context.Context, string, []string, int, time.Duration) (map[string][]string, error) {
+	return nil, nil
+}
 func (w *world) Attempt(staging.Step, staging.Outcome)        {}
 func (w *world) Violation(staging.Violation)                  {}
 func (w *world) Unhold(context.Context, string, string) error { return w.note("unhold") }

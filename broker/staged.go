@@ -133,6 +133,10 @@ func (b *Broker) take(ctx context.Context, l *launch, pool staging.Config) (stag
 	defer cancel()
 	claim := l.claim
 	claim.Zone, claim.Permits = pool.Zone, l.settings.Permissions.Permits()
+	if b.Shells != nil && l.image.ExecConfig.Assign != nil {
+		claim.Prefer = b.Shells.Armed(pool.Name)
+		defer b.wantArmed()
+	}
 	r, err := b.Store.Claim(ctx, pool.Name, claim)
 	l.timings.Claim += time.Since(start)
 	if err != nil {
@@ -169,6 +173,12 @@ func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (stag
 	s.Terms = l.claim.Terms
 	hook := hooksOf(s, l.image).Assign
 	failed := func(reason string) { b.attempt(l, staging.StepStaged, s.Zone, staging.OutcomeFailed, reason) }
+	var assignment Assignment
+	if hook != nil {
+		// While Consul decides, a shell that waits there is asked whether it lives.
+		assignment = b.Hooks.Ready(ctx, s, *hook)
+		defer assignment.Drop()
+	}
 	fate, won, err := b.decide(ctx, l, s, hook != nil)
 	var held *staging.KeyHeldError
 	if errors.As(err, &held) {
@@ -191,7 +201,7 @@ func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (stag
 	}
 	if hook != nil {
 		start := time.Now()
-		err := b.Hooks.Run(ctx, s, staging.HookAssign, *hook, l.in(s.Zone))
+		err := assignment.Run(ctx, l.in(s.Zone))
 		l.timings.Hook += time.Since(start)
 		if err != nil {
 			failed(err.Error())

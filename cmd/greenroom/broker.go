@@ -14,6 +14,7 @@ import (
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/internal/config"
+	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -72,9 +73,14 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	}
 	defer parts.close()
 	metrics := newMetrics()
+	meter := newBrokerMeter(metrics)
+	runner := hook.Runner{Exec: parts.fleet}
+	armory := &hook.Armory{Runner: runner}
+	defer armory.Close()
+	meter.shells(armory.Count)
 	b := broker.New(broker.Parts{
 		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health,
-		Hooks: hooks{parts}, Meter: newBrokerMeter(metrics), Log: log,
+		Hooks: hooks{runner: runner, armory: armory, ran: meter.hook}, Shells: armory, Meter: meter, Log: log,
 	}, broker.Options{
 		Limits:   staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions},
 		Bounds:   broker.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks},
@@ -88,6 +94,7 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	defer wg.Wait()
 	defer stop()
 	wg.Go(func() { followResources(watching, parts, log) })
+	wg.Go(func() { b.KeepArmed(watching, listener.Addr().String()+"-"+staging.NewClaimID()) })
 
 	if a.ClaimFence == config.FenceNone {
 		log.Warn("the claim fence is off: Redis decides alone, and one that loses its newest writes gives a session to a second user")

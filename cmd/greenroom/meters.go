@@ -24,6 +24,8 @@ type brokerMeter struct {
 	launches   *prometheus.HistogramVec
 	// withoutRedis counts what was served while Redis was away.
 	withoutRedis prometheus.Counter
+	hooks        *prometheus.CounterVec
+	registry     *prometheus.Registry
 }
 
 func newBrokerMeter(r *prometheus.Registry) *brokerMeter {
@@ -46,8 +48,26 @@ func newBrokerMeter(r *prometheus.Registry) *brokerMeter {
 		Name: "greenroom_launches_without_redis_total",
 		Help: "Launches that were served a staged session while Redis did not answer.",
 	})
-	r.MustRegister(m.attempts, m.violations, m.launches, m.withoutRedis)
+	m.hooks = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "greenroom_assign_hooks_total",
+		Help: "Assign hooks that were run, by whether a shell waited in the session (armed) or had to be opened (opened).",
+	}, []string{"shell"})
+	m.registry = r
+	r.MustRegister(m.attempts, m.violations, m.launches, m.withoutRedis, m.hooks)
 	return m
+}
+
+// shells has the shells that wait in sessions counted.
+func (m *brokerMeter) shells(count func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "greenroom_armed_shells",
+		Help: "Shells that wait in ready sessions for an assign hook. Each holds a connection to Nomad.",
+	}, func() float64 { return float64(count()) }))
+}
+
+// hook counts an assign hook.
+func (m *brokerMeter) hook(armed bool) {
+	m.hooks.WithLabelValues(map[bool]string{true: "armed", false: "opened"}[armed]).Inc()
 }
 
 // Attempt implements broker.Meter.

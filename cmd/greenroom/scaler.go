@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/greenroom/greenroom/internal/config"
+	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/scaler"
 )
@@ -66,7 +67,7 @@ func runScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	meter := newScalerMeter(metrics, func() bool { return s.InSync() })
 	locks := parts.registry.NewLocks(parts.client, strings.ReplaceAll(listener.Addr().String(), ":", "-")+"-"+staging.NewClaimID())
 	s = scaler.New(scaler.Parts{
-		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{parts}, Locks: locks,
+		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{runner: hook.Runner{Exec: parts.fleet}}, Locks: locks,
 		Meter: meter, Log: log,
 	}, scaler.Options{})
 

@@ -2,7 +2,6 @@ package hook
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -33,8 +32,8 @@ type Result struct {
 	Stdout, Stderr string
 	// Duration is from the call to the exit code, or to the error.
 	Duration time.Duration
-	// Armings is how many shells were asked for; more than 1 is a sign of a
-	// Docker that is slow to start them.
+	// Armings is how many shells were asked for: none where one was armed ahead of
+	// time; more than 1 is a sign of a Docker that is slow to start them.
 	Armings int
 }
 
@@ -57,8 +56,18 @@ const maxArming = 10
 // script) or *NotStartedError, after both of which the session is unused; or a
 // *FailedError or *UnknownError, after which it is not.
 func (r Runner) Run(ctx context.Context, session staging.Session, name staging.HookName, h staging.Hook, in Input) (Result, error) {
+	return r.RunIn(ctx, nil, session, name, h, in)
+}
+
+// RunIn is Run in a shell that was armed in the session, which it uses up. Where
+// there is none (nil), or it has ended without taking any of the script, it asks for
+// another as Run does.
+func (r Runner) RunIn(ctx context.Context, armed *Shell, session staging.Session, name staging.HookName, h staging.Hook, in Input) (Result, error) {
 	script, err := Script(name, h, in)
 	if err != nil {
+		if armed != nil {
+			armed.Close()
+		}
 		return Result{}, err
 	}
 	timeout := h.Deadline()
@@ -68,10 +77,18 @@ func (r Runner) Run(ctx context.Context, session staging.Session, name staging.H
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	start := time.Now()
-	for arming := 1; ; arming++ {
-		result, fed, err := r.try(ctx, session, h.Task, script)
-		result.Duration, result.Armings = time.Since(start), arming
-		if !fed && err == nil && result.ExitCode == 0 && arming < maxArming && pause(ctx) {
+	for armings := 0; ; {
+		shell, waited := armed, armed != nil
+		if armed = nil; !waited {
+			shell = r.open(ctx, session, h.Task)
+			armings++
+		}
+		result, fed, err := shell.run(ctx, script)
+		result.Duration, result.Armings = time.Since(start), armings
+		switch {
+		case !fed && waited && ctx.Err() == nil:
+			continue
+		case !fed && err == nil && result.ExitCode == 0 && armings < maxArming && pause(ctx):
 			continue
 		}
 		// A once-only hook's script keeps the time, too.
@@ -86,29 +103,6 @@ func (r Runner) Run(ctx context.Context, session staging.Session, name staging.H
 		result.ExitCode = exitCode(err)
 		return result, err
 	}
-}
-
-// try asks for one shell and hands it the script when it is there; fed is
-// whether any of the script was taken.
-func (r Runner) try(ctx context.Context, session staging.Session, task string, script []byte) (result Result, fed bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	// Nobody but this shell may be able to say it, the command least of all.
-	farewell := rand.Text()
-	in := newFeed(script, farewell)
-	// The library may be blocked in a read when the call has returned: the feed
-	// must be closed whatever happens, and from then on hands over nothing.
-	defer in.close()
-	// The farewell comes a good while before Nomad's docker driver, which polls,
-	// has found out that the shell has ended: nobody waits for it to.
-	stdout := &output{onGreeting: in.release, farewell: farewell, onFarewell: cancel}
-	var stderr tail
-	code, err := r.Exec.Exec(ctx, session, task, shell, in, stdout, &stderr)
-	fed = in.close()
-	if stdout.succeeded() {
-		code, err = ExitSuccess, nil
-	}
-	return Result{ExitCode: code, Stdout: stdout.String(), Stderr: stderr.String()}, fed, err
 }
 
 func verdict(name staging.HookName, r Result, fed bool, err error) error {

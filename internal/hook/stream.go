@@ -10,22 +10,22 @@ import (
 // greeting is what the shell is asked to say first, on a line of its own.
 const greeting = "greenroom-hook-shell-is-up"
 
-// feed is the shell's stdin: it asks for the greeting, waits to be released,
-// and hands over the script. It knows whether any of the script was taken. The
-// Nomad client reads stdin on a goroutine of its own that may outlive the call,
-// so that question has a firm answer only once the feed has been closed.
+// feed is the shell's stdin: it asks the shell for words, is given a script when
+// the shell is to have it, and hands that over. It knows whether any of the script was
+// taken. The Nomad client reads stdin on a goroutine of its own that may outlive the
+// call, so that question has a firm answer only once the feed has been closed.
 type feed struct {
-	mu       sync.Mutex
-	changed  *sync.Cond
-	hello    []byte
-	script   []byte
-	released bool
-	taken    bool
-	closed   bool
+	mu      sync.Mutex
+	changed *sync.Cond
+	asks    []byte
+	script  []byte
+	given   bool
+	taken   bool
+	closed  bool
 }
 
-func newFeed(script []byte, farewell string) *feed {
-	f := &feed{hello: []byte(farewellVariable + "=" + farewell + "; echo " + greeting + "\n"), script: script}
+func newFeed(farewell string) *feed {
+	f := &feed{asks: []byte(farewellVariable + "=" + farewell + "; echo " + greeting + "\n")}
 	f.changed = sync.NewCond(&f.mu)
 	return f
 }
@@ -34,15 +34,17 @@ func newFeed(script []byte, farewell string) *feed {
 func (f *feed) Read(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.closed && len(f.hello) > 0 {
-		n := copy(p, f.hello)
-		f.hello = f.hello[n:]
-		return n, nil
-	}
-	for !f.closed && !f.released {
+	for !f.closed && !f.given && len(f.asks) == 0 {
 		f.changed.Wait()
 	}
-	if f.closed || len(f.script) == 0 {
+	switch {
+	case f.closed:
+		return 0, io.EOF
+	case len(f.asks) > 0:
+		n := copy(p, f.asks)
+		f.asks = f.asks[n:]
+		return n, nil
+	case len(f.script) == 0:
 		return 0, io.EOF
 	}
 	n := copy(p, f.script)
@@ -51,11 +53,19 @@ func (f *feed) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// release lets the script go.
-func (f *feed) release() {
+// ask has the shell say a word.
+func (f *feed) ask(word string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.released = true
+	f.asks = append(f.asks, "echo "+word+"\n"...)
+	f.changed.Broadcast()
+}
+
+// give lets the shell have the script, and then the end of its stdin.
+func (f *feed) give(script []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.script, f.given = script, true
 	f.changed.Broadcast()
 }
 
@@ -69,18 +79,33 @@ func (f *feed) close() bool {
 	return f.taken
 }
 
-// output is the shell's stdout: it waits for the greeting, keeps the end of
-// what follows, and waits for the farewell; both it takes out.
+// output is the shell's stdout: it waits for words that the shell was asked for,
+// keeps the end of what comes when none is awaited, and waits for the farewell; words
+// and farewell it takes out.
 type output struct {
 	tail
-	mu         sync.Mutex
-	before     []byte
-	greeted    bool
-	onGreeting func()
-	// farewell is what the script says after a success and nobody else can know.
+	mu sync.Mutex
+	// awaited is the word, heard is closed when it comes, before what came meanwhile.
+	awaited string
+	heard   chan struct{}
+	before  []byte
+	// farewell is what the script says after a success and nobody else can know;
+	// farewelled is closed when it comes.
 	farewell   string
-	farewelled bool
-	onFarewell func()
+	farewelled chan struct{}
+	over       bool
+}
+
+func newOutput(farewell string) *output {
+	return &output{farewell: farewell, farewelled: make(chan struct{})}
+}
+
+// await gives what is closed when the shell has said the word on a line of its own.
+func (o *output) await(word string) (heard <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.awaited, o.heard, o.before = word, make(chan struct{}), nil
+	return o.heard
 }
 
 // Write implements io.Writer and never fails.
@@ -88,21 +113,21 @@ func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := len(p)
-	if !o.greeted {
+	if o.awaited != "" {
 		o.before = append(o.before, p...)
-		_, after, found := bytes.Cut(o.before, []byte(greeting+"\n"))
+		_, after, found := bytes.Cut(o.before, []byte(o.awaited+"\n"))
 		if !found {
 			o.before = o.before[max(0, len(o.before)-TailBytes):]
 			return n, nil
 		}
-		o.greeted, o.before = true, nil
-		o.onGreeting()
+		o.awaited, o.before = "", nil
+		close(o.heard)
 		p = after
 	}
 	_, _ = o.tail.Write(p)
-	if !o.farewelled && o.cut(o.farewell+"\n") {
-		o.farewelled = true
-		o.onFarewell()
+	if !o.over && o.cut(o.farewell+"\n") {
+		o.over = true
+		close(o.farewelled)
 	}
 	return n, nil
 }
@@ -111,7 +136,7 @@ func (o *output) Write(p []byte) (int, error) {
 func (o *output) succeeded() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.farewelled
+	return o.over
 }
 
 // TailBytes is how much of each output stream is kept.

@@ -8,17 +8,23 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Claim takes the oldest ready session of the launch's image and zone from a pool and reserves the
-// launch's Idempotency-Key, in one round trip.
+// Claim takes the oldest ready session of the launch's image and zone from a pool, one
+// that it prefers if that is among the oldest, and reserves the launch's
+// Idempotency-Key, in one round trip.
 func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (staging.ClaimResult, error) {
 	key := ""
 	if c.Fingerprint != "" {
 		key = s.idempotencyKey(c.IdempotencyKey)
 	}
-	reply, err := claimScript.Run(ctx, s.rdb,
-		[]string{s.readyKey(pool), s.poolKey(pool), s.eventsKey(), key, s.userKey(c.User.ID)},
+	args := []any{
 		s.o.Prefix, pool, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(), c.Image, c.Zone,
-		mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits).StringSlice()
+		mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits, staging.ArmedHead,
+	}
+	for _, id := range c.Prefer {
+		args = append(args, id)
+	}
+	reply, err := claimScript.Run(ctx, s.rdb,
+		[]string{s.readyKey(pool), s.poolKey(pool), s.eventsKey(), key, s.userKey(c.User.ID)}, args...).StringSlice()
 	if err != nil {
 		return staging.ClaimResult{}, err
 	}

@@ -91,8 +91,13 @@ func (m *model) claim(c staging.Claim) staging.ClaimResult {
 		return *refusal
 	}
 	m.reserve(c, "")
-	for _, id := range m.queue() {
+	queue := m.queue()
+	preferred := slices.DeleteFunc(slices.Clone(c.Prefer), func(id string) bool { return !slices.Contains(queue, id) })
+	for _, id := range slices.Concat(preferred, queue) {
 		s := m.sessions[id]
+		if s.State != staging.Ready {
+			continue
+		}
 		if s.Image != c.Image {
 			s.State = staging.Starting
 			continue
@@ -167,6 +172,7 @@ func (x *machine) aClaim(t *rapid.T) staging.Claim {
 	if c.IdempotencyKey != "" {
 		c.Fingerprint = rapid.SampledFrom([]string{"f0", "f0", "f1"}).Draw(t, "launch")
 	}
+	c.Prefer = rapid.SliceOfN(rapid.SampledFrom(stagedIDs), 0, 2).Draw(t, "prefer")
 	c.MaxSessionsPerUser = rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(t, "limit")
 	x.claims = append(x.claims, c)
 	return c

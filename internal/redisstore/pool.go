@@ -2,6 +2,9 @@ package redisstore
 
 import (
 	"context"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -70,6 +73,31 @@ func (s *Store) Restore(ctx context.Context, x staging.Session, f staging.Fate) 
 		x.ID, x.Staging, string(x.State), x.Claim, mustJSON(x.User), facts(x), x.CreatedAt.UnixMilli(), x.AssignedAt.UnixMilli(),
 		mustJSON(x.Terms), x.Terms.Keepalive.Std().Milliseconds(), f.Fingerprint, done, s.o.KeyLife.Milliseconds()).Text()
 	return staging.State(state), err
+}
+
+// Arm leases the oldest ready sessions of each pool to a broker, at most so many of
+// each, for so long, and gives their ids. Leasing again renews.
+func (s *Store) Arm(ctx context.Context, broker string, pools []string, most int, lease time.Duration) (map[string][]string, error) {
+	cmds := make(map[string]*redis.Cmd, len(pools))
+	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, pool := range pools {
+			// A pipeline cannot fall back from EVALSHA when the script is not known.
+			cmds[pool] = armScript.Eval(ctx, p, []string{s.readyKey(pool)}, s.o.Prefix, broker, lease.Milliseconds(), most, staging.ArmedHead)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	leased := make(map[string][]string, len(pools))
+	for pool, cmd := range cmds {
+		ids, err := cmd.StringSlice()
+		if err != nil {
+			return nil, err
+		}
+		leased[pool] = ids
+	}
+	return leased, nil
 }
 
 func userID(x staging.Session) string {

@@ -29,6 +29,7 @@ var (
 	publishScript   = script("publish")
 	withdrawScript  = script("withdraw")
 	claimScript     = script("launch", "claim")
+	armScript       = script("arm")
 	beginScript     = script("launch", "begin")
 	adoptScript     = script("launch", "adopt")
 	bindScript      = script("bind")

@@ -11,6 +11,9 @@ type Claim struct {
 	// Permits are the permissions that the launch's user has: a session that was
 	// made with others is not taken.
 	Permits string
+	// Prefer are sessions that are taken first, if they are among the oldest
+	// ArmedHead of their pool.
+	Prefer []string
 	// Terms are those that the user is given the session on.
 	Terms Terms
 	// MaxSessionsPerUser bounds the user's sessions, this one included; 0 is no bound.
@@ -20,6 +23,10 @@ type Claim struct {
 	// Fingerprint is the launch's, see Launch.Fingerprint; "" without a key.
 	Fingerprint string
 }
+
+// ArmedHead is how far down a pool's ready queue brokers look for sessions to keep a
+// shell in, and claims for one that has it: the oldest first, but for so many.
+const ArmedHead = 32
 
 // ClaimOutcome is what became of an attempt to claim a staged session or to
 // begin an on-demand one.

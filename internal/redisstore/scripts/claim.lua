@@ -1,11 +1,12 @@
--- Takes the oldest ready session of a pool for a launch: ready -> claimed.
+-- Takes the oldest ready session of a pool for a launch: ready -> claimed. Sessions
+-- that the caller prefers come first, if they are among the oldest.
 -- The launch's Idempotency-Key, where it has one, is reserved in the same step,
 -- and the user's sessions are counted against the limit that the launch has.
 --
 -- KEYS  1 ready queue  2 pool set  3 events  4 idempotency key (unused when ARGV[5] is "")  5 the user's sessions
 -- ARGV  1 prefix  2 pool  3 claim  4 user (JSON)  5 launch fingerprint, "" without a key  6 lease of the key (ms)
 --       7 image  8 zone  9 terms (JSON)  10 keepalive (ms), 0 for none  11 most sessions of the user, 0 for no limit
---       12 permissions
+--       12 permissions  13 how far down the queue preferred ones are taken  14... sessions that are preferred
 --
 -- Gives one of
 --   {"claimed", id, facts, ready_at}
@@ -21,12 +22,8 @@ end
 if keyed then
   reserveKey(KEYS[4], ARGV[3], ARGV[5], ARGV[6])
 end
-while true do
-  local popped = redis.call('ZPOPMIN', KEYS[1])
-  local id = popped[1]
-  if not id then
-    return { 'empty' }
-  end
+-- take claims a session that is out of the queue; nil when it is no candidate.
+local function take(id)
   local session = ARGV[1] .. 'session:' .. id
   local held = redis.call('HMGET', session, 'state', 'facts', 'ready_at', 'image', 'zone', 'permits')
   -- An id whose session has moved on is no candidate; it is simply dropped from the queue.
@@ -47,5 +44,26 @@ while true do
     end
     redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'claimed', 'session', id, 'pool', ARGV[2])
     return { 'claimed', id, held[2], held[3] or '0' }
+  end
+end
+
+for i = 14, #ARGV do
+  local rank = redis.call('ZRANK', KEYS[1], ARGV[i])
+  if rank and rank < tonumber(ARGV[13]) then
+    redis.call('ZREM', KEYS[1], ARGV[i])
+    local taken = take(ARGV[i])
+    if taken then
+      return taken
+    end
+  end
+end
+while true do
+  local popped = redis.call('ZPOPMIN', KEYS[1])
+  if not popped[1] then
+    return { 'empty' }
+  end
+  local taken = take(popped[1])
+  if taken then
+    return taken
   end
 end

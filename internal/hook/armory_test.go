@@ -1,0 +1,155 @@
+package hook_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/hook"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+var hello = staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf 'hello %s' "$NAME"`}}
+
+func named(name string) hook.Input { return hook.Input{Variables: map[string]string{"NAME": name}} }
+
+// counted counts the execs that were asked for.
+func counted(execs *atomic.Int32, then execFunc) hook.Runner {
+	return hook.Runner{Exec: execFunc(func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+		execs.Add(1)
+		return then(ctx, cmd, stdin, stdout, stderr)
+	})}
+}
+
+func TestAnArmedShellRunsTheHook(t *testing.T) {
+	var execs atomic.Int32
+	r := counted(&execs, local)
+	shell, err := r.Arm(t.Context(), staging.Session{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if !shell.Alive(t.Context()) {
+			t.Fatal("a shell that waits does not say that it does")
+		}
+	}
+	result, err := r.RunIn(t.Context(), shell, staging.Session{}, staging.HookAssign, hello, named("it's $(me)"))
+	if err != nil || result.Stdout != "hello it's $(me)" || result.Armings != 0 || execs.Load() != 1 {
+		t.Errorf("%+v, %v, after %d execs", result, err, execs.Load())
+	}
+	if shell.Alive(t.Context()) {
+		t.Error("a shell that was used up lives")
+	}
+}
+
+func TestAnArmedShellThatEndedIsReplacedWithinTheRun(t *testing.T) {
+	var execs atomic.Int32
+	r := counted(&execs, local)
+	shell, err := r.Arm(t.Context(), staging.Session{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell.Close()
+	result, err := r.RunIn(t.Context(), shell, staging.Session{}, staging.HookAssign, hello, named("x"))
+	if err != nil || result.Stdout != "hello x" || execs.Load() != 2 {
+		t.Errorf("%+v, %v, after %d execs", result, err, execs.Load())
+	}
+}
+
+// TestAnArmedShellThatIsLostAfterTheFirstByte: nobody knows what it did, so no other
+// one is tried.
+func TestAnArmedShellThatIsLostAfterTheFirstByte(t *testing.T) {
+	var execs atomic.Int32
+	r := counted(&execs, func(_ context.Context, _ []string, stdin io.Reader, stdout, _ io.Writer) (int, error) {
+		greet(stdin, stdout)
+		_, _ = stdin.Read(make([]byte, 1))
+		return -2, errors.New("connection lost")
+	})
+	shell, err := r.Arm(t.Context(), staging.Session{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.RunIn(t.Context(), shell, staging.Session{}, staging.HookAssign, hello, named("x"))
+	var unknown *hook.UnknownError
+	if !errors.As(err, &unknown) || execs.Load() != 1 {
+		t.Errorf("%v, after %d execs", err, execs.Load())
+	}
+}
+
+func TestASilentShellIsNotTakenForAlive(t *testing.T) {
+	r := hook.Runner{Exec: execFunc(func(ctx context.Context, _ []string, stdin io.Reader, stdout, _ io.Writer) (int, error) {
+		greet(stdin, stdout)
+		<-ctx.Done()
+		return -2, ctx.Err()
+	})}
+	shell, err := r.Arm(t.Context(), staging.Session{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shell.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if shell.Alive(ctx) {
+		t.Error("it said nothing, and is taken for alive")
+	}
+}
+
+func TestWhereNoShellOpensThereIsNone(t *testing.T) {
+	for name, exec := range map[string]execFunc{
+		"no such program": func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error) { return 127, nil },
+		"no connection": func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error) {
+			return -2, errors.New("refused")
+		},
+	} {
+		a := &hook.Armory{Runner: hook.Runner{Exec: exec}}
+		if err := a.Arm(t.Context(), staging.Session{ID: "s", Staging: "p"}, ""); err == nil || a.Count() != 0 || a.Take("s", "") != nil {
+			t.Errorf("%s: %v, %d shells", name, err, a.Count())
+		}
+		a.Close()
+	}
+}
+
+func TestTheArmoryKeepsOneShellASession(t *testing.T) {
+	var execs atomic.Int32
+	a := &hook.Armory{Runner: counted(&execs, local)}
+	defer a.Close()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if err := a.Arm(t.Context(), staging.Session{ID: "s1", Staging: "p"}, "main"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := a.Arm(t.Context(), staging.Session{ID: "s2", Staging: "q"}, "main"); err != nil {
+		t.Fatal(err)
+	}
+	if p, q := a.Armed("p"), a.Armed("q"); a.Count() != 2 || len(p) != 1 || p[0] != "s1" || len(q) != 1 || q[0] != "s2" {
+		t.Errorf("%d shells: %v, %v", a.Count(), p, q)
+	}
+	if a.Take("s1", "another task") != nil {
+		t.Error("a shell in another task was given")
+	}
+	a.Keep(t.Context(), map[string]bool{"s1": true})
+	if a.Take("s2", "main") != nil {
+		t.Error("a shell was kept that was not to be")
+	}
+	shell := a.Take("s1", "main")
+	if shell == nil || a.Take("s1", "main") != nil {
+		t.Fatal("it is to be given once")
+	}
+	shell.Close()
+}
+
+func TestAClosedArmoryArmsNothing(t *testing.T) {
+	a := &hook.Armory{Runner: hook.Runner{Exec: execFunc(local)}}
+	a.Close()
+	if err := a.Arm(t.Context(), staging.Session{ID: "s", Staging: "p"}, ""); err != nil || a.Count() != 0 {
+		t.Errorf("%v, %d shells", err, a.Count())
+	}
+}
