@@ -77,6 +77,18 @@ func (b *Broker) behind(do func()) {
 	})
 }
 
+// behindIfRoom does something behind the answers that somebody else sees to as well;
+// not at all when too much goes on there already.
+func (b *Broker) behindIfRoom(do func()) {
+	if !b.behinds.try() {
+		return
+	}
+	b.cleanups.Go(func() {
+		defer b.behinds.free()
+		do()
+	})
+}
+
 func overloaded(n int, of string) *Error {
 	return &Error{
 		Kind: Overloaded, RetryAfter: 2 * time.Second,

@@ -77,6 +77,18 @@ func (b *Broker) ownSession(ctx context.Context, l *launch) (staging.Session, er
 	return own, nil
 }
 
+// noteAssigned notes in Redis that a claimed session is assigned, if it is: its launch
+// may have been answered a moment ago.
+func (b *Broker) noteAssigned(ctx context.Context, id string) bool {
+	s, err := b.Session(ctx, id)
+	if err != nil || s.State != staging.Assigned {
+		return false
+	}
+	s.AssignedAt = time.Time{} // about now
+	_, err = b.Store.Assign(ctx, s)
+	return err == nil
+}
+
 // Keepalive says that a session's user is still there. Its zone's clock is
 // Redis's. A session that is not assigned is NotAssigned.
 func (b *Broker) Keepalive(ctx context.Context, id string) (staging.Session, error) {
@@ -84,6 +96,9 @@ func (b *Broker) Keepalive(ctx context.Context, id string) (staging.Session, err
 	defer cancel()
 	s, err := b.Store.Keepalive(ctx, id)
 	var moved *staging.StateError
+	if errors.As(err, &moved) && moved.State == staging.Claimed && b.noteAssigned(ctx, id) {
+		s, err = b.Store.Keepalive(ctx, id)
+	}
 	switch {
 	case err == nil:
 		return s, nil

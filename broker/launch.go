@@ -24,6 +24,9 @@ type launch struct {
 	// keyIndex is the version of the key's record in Consul, once it is this
 	// launch's.
 	keyIndex uint64
+	// claimedAt is when a session was claimed, by Redis's clock, heardAt when that was
+	// heard.
+	claimedAt, heardAt time.Time
 	// redisAway: Redis did not answer this launch.
 	redisAway bool
 	attempts  []staging.Attempt

@@ -11,7 +11,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Session reads one session, also one that ended not long ago.
+// Session reads one session, also one that ended not long ago. One whose launch has
+// been answered is assigned, whatever Redis has heard.
 func (b *Broker) Session(ctx context.Context, id string) (staging.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -22,7 +23,20 @@ func (b *Broker) Session(ctx context.Context, id string) (staging.Session, error
 	if err != nil {
 		return s, redisUnavailable(err)
 	}
-	return s, nil
+	return b.settled(ctx, s), nil
+}
+
+// settled gives a session that Redis calls claimed as it is: assigned, where its fate
+// record says that its launch has finished, which Redis hears of behind the answer.
+func (b *Broker) settled(ctx context.Context, s staging.Session) staging.Session {
+	if s.State != staging.Claimed {
+		return s
+	}
+	f, err := b.Registry.Fate(ctx, s.ID)
+	if err == nil && f.Verdict == staging.VerdictAssigned && f.Claim == s.Claim && !f.HookPending {
+		s.State, s.AssignedAt = staging.Assigned, f.DecidedAt
+	}
+	return s
 }
 
 func noSession(id string, err error) *Error {

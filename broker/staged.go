@@ -133,12 +133,14 @@ func (b *Broker) take(ctx context.Context, l *launch, pool staging.Config) (stag
 	defer cancel()
 	claim := l.claim
 	claim.Zone, claim.Permits = pool.Zone, l.settings.Permissions.Permits()
+	claim.Final = b.o.Unfenced && l.image.ExecConfig.Assign == nil
 	if b.Shells != nil && l.image.ExecConfig.Assign != nil {
 		claim.Prefer = b.Shells.Armed(pool.Name)
 		defer b.wantArmed()
 	}
 	r, err := b.Store.Claim(ctx, pool.Name, claim)
 	l.timings.Claim += time.Since(start)
+	l.claimedAt, l.heardAt = r.At, time.Now()
 	if err != nil {
 		// Whether the claim happened is not known. If it did, the session is
 		// nobody's, and the scaler ends it when the lease of a claim is over.
@@ -220,9 +222,12 @@ func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (stag
 		}
 	}
 	b.attempt(l, staging.StepStaged, s.Zone, staging.OutcomeServed, "")
+	if s.State == staging.Assigned {
+		return s, nil
+	}
 	// An assigned session does not expire: expiration is for those that wait.
 	s.ExpiresAt = time.Time{}
-	return b.assigned(ctx, l, s)
+	return b.assignedBehind(ctx, l, s)
 }
 
 // hooksOf are the hooks that a session was made with.
@@ -282,6 +287,34 @@ func (b *Broker) finish(ctx context.Context, l *launch, fate staging.Fate) error
 	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
 	return b.Registry.FinishFate(ctx, fate)
+}
+
+// assignedBehind answers for a session whose assignment Consul holds as finished, and
+// notes it in Redis behind the answer: until it is noted, whoever finds the session
+// claimed asks its fate. Should Redis fail, the scaler puts it back.
+func (b *Broker) assignedBehind(ctx context.Context, l *launch, s staging.Session) (staging.Session, error) {
+	if b.o.Unfenced {
+		// There is no record to ask.
+		return b.assigned(ctx, l, s)
+	}
+	s.State, s.AssignedAt = staging.Assigned, l.now()
+	b.behind(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		defer cancel()
+		if _, err := b.Store.Assign(ctx, s); err != nil {
+			l.log.WithError(err).WithField(fieldSession, s.ID).Warn("the assignment stands in Consul but could not be noted in Redis")
+		}
+	})
+	return s, nil
+}
+
+// now is the time by Redis's clock, as far as the launch has heard it: by that clock
+// a session's limits are kept.
+func (l *launch) now() time.Time {
+	if l.claimedAt.IsZero() {
+		return time.Now().UTC().Truncate(time.Millisecond)
+	}
+	return l.claimedAt.Add(time.Since(l.heardAt)).Truncate(time.Millisecond)
 }
 
 // assigned notes the assignment in Redis. Consul holds it as finished already,

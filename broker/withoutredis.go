@@ -200,11 +200,11 @@ const (
 )
 
 // tellRedis notes an assignment in Redis as soon as it is back, behind the answer,
-// so that a repeat finds its session there. Should this broker end before, the
-// scaler does it, from the fate record.
+// so that a repeat finds its session there. Should this broker end before, or have no
+// room for it, the scaler does it, from the fate record.
 func (b *Broker) tellRedis(l *launch, s staging.Session) {
 	f := staging.Fate{IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint}
-	b.behind(func() {
+	b.behindIfRoom(func() {
 		ctx, cancel := context.WithTimeout(b.closing, tellTimeout)
 		defer cancel()
 		pause := time.NewTicker(tellPause)

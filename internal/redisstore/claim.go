@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -16,9 +18,13 @@ func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (stagin
 	if c.Fingerprint != "" {
 		key = s.idempotencyKey(c.IdempotencyKey)
 	}
+	life := ""
+	if c.Final {
+		life = strconv.FormatInt(s.o.KeyLife.Milliseconds(), 10)
+	}
 	args := []any{
 		s.o.Prefix, pool, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(), c.Image, c.Zone,
-		mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits, staging.ArmedHead,
+		mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits, life, staging.ArmedHead,
 	}
 	for _, id := range c.Prefer {
 		args = append(args, id)
@@ -36,7 +42,11 @@ func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (stagin
 		return staging.ClaimResult{}, fmt.Errorf("session %s was claimed, and its facts in Redis do not parse: %w", reply[1], err)
 	}
 	x.State, x.Claim, x.User, x.Terms, x.ReadyAt = staging.Claimed, c.ID, &c.User, c.Terms, millis(reply[3])
-	return staging.ClaimResult{Outcome: staging.ClaimTaken, Session: x}, nil
+	at := millis(reply[4])
+	if c.Final {
+		x.State, x.AssignedAt, x.ExpiresAt = staging.Assigned, at, time.Time{}
+	}
+	return staging.ClaimResult{Outcome: staging.ClaimTaken, Session: x, At: at}, nil
 }
 
 // Begin notes an on-demand session, born with its user and claim, and reserves
@@ -81,11 +91,16 @@ func held(reply []string) (staging.ClaimResult, error) {
 
 // Assign finishes a launch: the session is its user's, and the launch's
 // Idempotency-Key, if it has one, is bound to it for good. It gives the session
-// with its time of assignment. Repeating it is harmless.
+// with its time of assignment: x's, or Redis's now where it has none. Repeating it is
+// harmless.
 func (s *Store) Assign(ctx context.Context, x staging.Session) (staging.Session, error) {
+	at := ""
+	if !x.AssignedAt.IsZero() {
+		at = strconv.FormatInt(x.AssignedAt.UnixMilli(), 10)
+	}
 	reply, err := assignScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(x.ID), s.eventsKey()},
-		x.ID, x.Claim, facts(x), s.o.KeyLife.Milliseconds()).StringSlice()
+		x.ID, x.Claim, facts(x), s.o.KeyLife.Milliseconds(), at).StringSlice()
 	if err != nil {
 		return x, err
 	}

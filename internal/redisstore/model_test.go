@@ -104,6 +104,12 @@ func (m *model) claim(c staging.Claim) staging.ClaimResult {
 		}
 		s.State, s.Claim, s.User, s.Taken, s.Key = staging.Claimed, c.ID, c.User.ID, true, cmp.Or(c.IdempotencyKey, s.Key)
 		m.reserve(c, id)
+		if c.Final {
+			s.State = staging.Assigned
+			if k := m.keys[c.IdempotencyKey]; k != nil {
+				k.Done = true
+			}
+		}
 		return staging.ClaimResult{Outcome: staging.ClaimTaken, Session: staging.Session{ID: id}}
 	}
 	return staging.ClaimResult{Outcome: staging.ClaimEmpty}
@@ -173,6 +179,7 @@ func (x *machine) aClaim(t *rapid.T) staging.Claim {
 		c.Fingerprint = rapid.SampledFrom([]string{"f0", "f0", "f1"}).Draw(t, "launch")
 	}
 	c.Prefer = rapid.SliceOfN(rapid.SampledFrom(stagedIDs), 0, 2).Draw(t, "prefer")
+	c.Final = rapid.IntRange(0, 3).Draw(t, "final") == 0
 	c.MaxSessionsPerUser = rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(t, "limit")
 	x.claims = append(x.claims, c)
 	return c
@@ -197,7 +204,10 @@ func (x *machine) same(t *rapid.T, what string, want, got error) {
 
 func (x *machine) sameResult(t *rapid.T, what string, want, got staging.ClaimResult, err error) {
 	slices.Sort(got.Held)
-	got.Session = staging.Session{ID: got.Session.ID}
+	if got.Outcome == staging.ClaimTaken && what == "claim" && got.At.IsZero() {
+		t.Fatal("a claim has no time")
+	}
+	got.Session, got.At = staging.Session{ID: got.Session.ID}, time.Time{}
 	if diff := gocmp.Diff(want, got); diff != "" || err != nil {
 		t.Fatalf("%s: %v (-model +script)\n%s", what, err, diff)
 	}
@@ -404,6 +414,7 @@ func (x *machine) check(t *rapid.T) {
 		before, ok := x.was[id]
 		switch {
 		case !ok:
+		case before.State == staging.Ready && want.State == staging.Assigned: // claimed and assigned in one step
 		case before.State != want.State && !staging.CanMove(before.State, want.State) && !restored(before, *want):
 			t.Fatalf("%s went from %s to %s", id, before.State, want.State)
 		case before.Claim != "" && want.State.Unassigned() && !want.OnDemand:

@@ -116,6 +116,10 @@ func decode(h map[string]string) (staging.Session, error) {
 	x.ReadyAt = millis(h["ready_at"])
 	x.AssignedAt = millis(h["assigned_at"])
 	x.EndedAt = millis(h["ended_at"])
+	if x.Claim != "" {
+		// Expiration is for sessions that wait.
+		x.ExpiresAt = time.Time{}
+	}
 	return x, nil
 }
 

@@ -1,5 +1,7 @@
 package staging
 
+import "time"
+
 // Claim is a launch's hold on a session.
 type Claim struct {
 	// ID is fresh for every launch; it fences every later change.
@@ -14,6 +16,8 @@ type Claim struct {
 	// Prefer are sessions that are taken first, if they are among the oldest
 	// ArmedHead of their pool.
 	Prefer []string
+	// Final: nothing decides after the claim, so it is the assignment.
+	Final bool
 	// Terms are those that the user is given the session on.
 	Terms Terms
 	// MaxSessionsPerUser bounds the user's sessions, this one included; 0 is no bound.
@@ -52,6 +56,8 @@ type ClaimResult struct {
 	// Session is whole for ClaimTaken. For ClaimRepeat it has only the id of
 	// the session that the key's launch holds, "" when it holds none yet.
 	Session Session
+	// At is when it was claimed, by Redis's clock; for ClaimTaken of a staged session.
+	At time.Time
 	// Done: the launch that holds the key has finished with that session.
 	Done bool
 	// Held are the ids of the sessions that count, for ClaimLimit.

@@ -3,7 +3,7 @@
 -- bound to the session for good; the session's hash names it.
 --
 -- KEYS  1 session hash  2 events
--- ARGV  1 id  2 claim  3 facts  4 life of the key (ms)
+-- ARGV  1 id  2 claim  3 facts  4 life of the key (ms)  5 assigned (ms), "" for now
 --
 -- Gives {"assigned", assigned_at}, or {state} that forbids it, {"fenced"} when
 -- the session is another claim's, {""} when it is not known.
@@ -18,8 +18,11 @@ end
 local onDemand = held[3] == ''
 local at = held[4]
 if state == 'claimed' or (onDemand and (state == 'pending' or state == 'starting')) then
-  local t = redis.call('TIME')
-  at = t[1] * 1000 + math.floor(t[2] / 1000)
+  at = ARGV[5]
+  if at == '' then
+    local t = redis.call('TIME')
+    at = t[1] * 1000 + math.floor(t[2] / 1000)
+  end
   redis.call('HSET', KEYS[1], 'state', 'assigned', 'facts', ARGV[3], 'assigned_at', at)
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'type', 'assigned', 'session', ARGV[1], 'pool', held[3])
 elseif state ~= 'assigned' then

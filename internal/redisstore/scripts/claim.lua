@@ -1,15 +1,17 @@
 -- Takes the oldest ready session of a pool for a launch: ready -> claimed. Sessions
--- that the caller prefers come first, if they are among the oldest.
+-- that the caller prefers come first, if they are among the oldest. Where nothing but
+-- the claim decides, it is assigned in the same step.
 -- The launch's Idempotency-Key, where it has one, is reserved in the same step,
 -- and the user's sessions are counted against the limit that the launch has.
 --
 -- KEYS  1 ready queue  2 pool set  3 events  4 idempotency key (unused when ARGV[5] is "")  5 the user's sessions
 -- ARGV  1 prefix  2 pool  3 claim  4 user (JSON)  5 launch fingerprint, "" without a key  6 lease of the key (ms)
 --       7 image  8 zone  9 terms (JSON)  10 keepalive (ms), 0 for none  11 most sessions of the user, 0 for no limit
---       12 permissions  13 how far down the queue preferred ones are taken  14... sessions that are preferred
+--       12 permissions  13 life of the key (ms) where the claim is final, "" where it is not
+--       14 how far down the queue preferred ones are taken  15... sessions that are preferred
 --
 -- Gives one of
---   {"claimed", id, facts, ready_at}
+--   {"claimed", id, facts, ready_at, now}
 --   {"empty"}                    nothing is claimable; the key is reserved all the same
 --   {"repeat", session, done}    another claim holds the key ("" where it has no session yet)
 --   {"reused"}                   the key belongs to a different launch
@@ -43,13 +45,21 @@ local function take(id)
       redis.call('HSET', session, 'key', KEYS[4])
     end
     redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'claimed', 'session', id, 'pool', ARGV[2])
-    return { 'claimed', id, held[2], held[3] or '0' }
+    if ARGV[13] ~= '' then
+      redis.call('HSET', session, 'state', 'assigned', 'assigned_at', now)
+      if keyed then
+        redis.call('HSET', KEYS[4], 'done', '1')
+        redis.call('PEXPIRE', KEYS[4], ARGV[13])
+      end
+      redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'assigned', 'session', id, 'pool', ARGV[2])
+    end
+    return { 'claimed', id, held[2], held[3] or '0', tostring(now) }
   end
 end
 
-for i = 14, #ARGV do
+for i = 15, #ARGV do
   local rank = redis.call('ZRANK', KEYS[1], ARGV[i])
-  if rank and rank < tonumber(ARGV[13]) then
+  if rank and rank < tonumber(ARGV[14]) then
     redis.call('ZREM', KEYS[1], ARGV[i])
     local taken = take(ARGV[i])
     if taken then
