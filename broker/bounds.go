@@ -7,8 +7,8 @@ import (
 )
 
 // Bounds are how much a broker does at once. What is past one is refused, or, for
-// hooks, waits for a moment before anything is claimed: a queue that grows would
-// only serve everybody late.
+// hooks, waits for a moment before anything is claimed and then goes on down its
+// list: a queue that grows would only serve everybody late.
 type Bounds struct {
 	// OnDemand bounds the launches for which a session is being made. Each holds a
 	// connection to Nomad while it waits, and Nomad takes 100 from one address.
@@ -16,6 +16,9 @@ type Bounds struct {
 	// Hooks bounds the launches that run an assign or go hook. Each holds a
 	// connection to Nomad as well.
 	Hooks int
+	// HookWait is how long a launch waits for its turn to run a hook: many at once are
+	// served in a few rounds. Past it the launch goes on down its list.
+	HookWait time.Duration
 	// Armed bounds the shells that wait in sessions for an assign hook, in all, and
 	// ArmedPerPool those of one pool. Each holds a connection to Nomad.
 	Armed, ArmedPerPool int
@@ -25,11 +28,7 @@ type Bounds struct {
 }
 
 // DefaultBounds suit Nomad's own limits, with a scaler beside the broker.
-var DefaultBounds = Bounds{OnDemand: 32, Hooks: 32, Armed: 24, ArmedPerPool: 8, Behind: 1024}
-
-// hookWait is how long a launch waits for its turn to run a hook: many at once
-// are served in a few rounds, and are not refused for it.
-const hookWait = 5 * time.Second
+var DefaultBounds = Bounds{OnDemand: 32, Hooks: 32, HookWait: 5 * time.Second, Armed: 24, ArmedPerPool: 8, Behind: 1024}
 
 // slots are places for so many at once.
 type slots chan struct{}

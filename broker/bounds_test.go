@@ -50,11 +50,14 @@ func TestPastABoundNothingIsClaimed(t *testing.T) {
 	for name, c := range map[string]struct {
 		image string
 		ready []string
+		// within is how many are served: what finds no turn for its hook is made on
+		// demand, up to that bound.
+		within int
 		// touched are the calls of a refused launch.
 		touched []string
 	}{
-		"hooks":     {"hooked", []string{"s1", "s2", "s3", "s4"}, nil},
-		"on demand": {"plain", nil, []string{"claim"}},
+		"hooks":     {"hooked", []string{"s1", "s2", "s3", "s4"}, 4, nil},
+		"on demand": {"plain", nil, 2, []string{"claim"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const bound = 2
@@ -63,27 +66,24 @@ func TestPastABoundNothingIsClaimed(t *testing.T) {
 			log.SetOutput(io.Discard)
 			b := broker.New(broker.Parts{
 				Registry: h, Store: h, Fleet: h, Health: h, Hooks: h, Meter: h, Log: logrus.NewEntry(log),
-			}, broker.Options{Bounds: broker.Bounds{OnDemand: bound, Hooks: bound}})
+			}, broker.Options{Bounds: broker.Bounds{OnDemand: bound, Hooks: bound, HookWait: time.Millisecond}})
 			defer b.Close()
 			req := broker.LaunchRequest{Launch: staging.Launch{Image: c.image, Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
 			var wg sync.WaitGroup
-			for range bound {
+			for range c.within {
 				wg.Go(func() {
 					if r, err := b.Launch(t.Context(), req); err != nil || r.Session.State != staging.Assigned {
 						t.Errorf("within the bound: %+v %v", r, err)
 					}
 				})
 			}
-			for range bound {
+			for range c.within {
 				<-h.begun
 			}
 			h.mu.Lock()
 			before := len(h.calls)
 			h.mu.Unlock()
-			// A caller that does not wait is not made to.
-			hurried, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			_, err := b.Launch(hurried, req)
+			_, err := b.Launch(t.Context(), req)
 			var refused *broker.Error
 			if !errors.As(err, &refused) || refused.Kind != broker.Overloaded || refused.RetryAfter == 0 || len(refused.Attempts) == 0 {
 				t.Errorf("past the bound: %v", err)

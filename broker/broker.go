@@ -57,6 +57,10 @@ type Store interface {
 	// Adopt reserves the key for a session that the user has already, Bind binds it for good.
 	Adopt(ctx context.Context, idempotencyKey string, c staging.Claim, session string) (staging.ClaimResult, error)
 	Bind(ctx context.Context, idempotencyKey, claim string) error
+	// Rebind binds the key that a repeat's claim holds to the session of the earlier launch.
+	Rebind(ctx context.Context, idempotencyKey string, repeat staging.Claim, s staging.Session) error
+	// Vouched reports whether a scaler has vouched of late for what is said of a zone.
+	Vouched(ctx context.Context, zone string) (bool, error)
 	UserSessions(ctx context.Context, userID string) ([]staging.Session, error)
 	Keepalive(ctx context.Context, id string) (staging.Session, error)
 	// Note keeps an event that is no move of a session.
@@ -161,6 +165,8 @@ type Options struct {
 type Broker struct {
 	Parts
 	o Options
+	// asked is what Dependencies answers with.
+	asked asked
 	// rearm is told that a session was claimed in which a shell may have waited.
 	rearm chan struct{}
 	// cleanups are the ends of sessions that go on after their launch was answered.
@@ -183,6 +189,7 @@ func New(p Parts, o Options) *Broker {
 	o.Bounds.Hooks = cmp.Or(o.Bounds.Hooks, DefaultBounds.Hooks)
 	o.Bounds.Armed = cmp.Or(o.Bounds.Armed, DefaultBounds.Armed)
 	o.Bounds.ArmedPerPool = cmp.Or(o.Bounds.ArmedPerPool, DefaultBounds.ArmedPerPool)
+	o.Bounds.HookWait = cmp.Or(o.Bounds.HookWait, DefaultBounds.HookWait)
 	o.Bounds.Behind = cmp.Or(o.Bounds.Behind, DefaultBounds.Behind)
 	b := &Broker{
 		Parts: p, o: o, rearm: make(chan struct{}, 1),

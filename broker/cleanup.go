@@ -26,21 +26,27 @@ func (b *Broker) abandon(ctx context.Context, l *launch, s staging.Session, reas
 	b.discard(l, s, reason)
 }
 
-// giveBack gives up a claimed session of which no fate was written. It is ended
-// only if its fate can be made that of nobody: while Redis is away another broker
-// may have taken it meanwhile.
+// giveBack gives up a claimed session of which surely no fate was written.
 func (b *Broker) giveBack(ctx context.Context, l *launch, s staging.Session, reason string) {
-	b.unhold(ctx, l)
 	if l.redisAway {
+		b.unhold(ctx, l)
 		return // it was only looked at
 	}
+	b.giveUp(ctx, l, s, reason)
+}
+
+// giveUp gives up a claimed session whose fate is not known. It is ended only if its
+// fate is, or can be made, that of nobody, or this launch's: while Redis is away, or
+// was put back, it may be another's.
+func (b *Broker) giveUp(ctx context.Context, l *launch, s staging.Session, reason string) {
+	b.unhold(ctx, l)
 	b.behind(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), consulTimeout)
 		defer cancel()
 		_, stands, err := b.Registry.CreateFate(ctx, staging.Fate{
 			Session: s.ID, Verdict: staging.VerdictRetired, Reason: reason, DecidedAt: time.Now().UTC(),
 		})
-		if err != nil || stands.Verdict != staging.VerdictRetired {
+		if err != nil || stands.Verdict != staging.VerdictRetired && stands.Claim != l.claim.ID {
 			l.log.WithError(err).WithField(fieldSession, s.ID).Warn("a claimed session is left to the scaler, which ends it with its lease")
 			return
 		}

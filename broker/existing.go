@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -23,17 +25,19 @@ func (b *Broker) existing(ctx context.Context, l *launch) (staging.Session, erro
 	if err != nil || s.ID == "" {
 		return s, err
 	}
-	store, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	r, err := b.Store.Adopt(store, l.IdempotencyKey, l.claim, s.ID)
-	if err != nil {
-		return staging.Session{}, redisUnavailable(err)
-	}
-	if err := l.held(r); err != nil {
-		return staging.Session{}, err
+	if !l.redisAway {
+		store, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		r, err := b.Store.Adopt(store, l.IdempotencyKey, l.claim, s.ID)
+		if err != nil {
+			return staging.Session{}, redisUnavailable(err)
+		}
+		if err := l.held(r); err != nil {
+			return staging.Session{}, err
+		}
 	}
 	hook := hooksOf(s, l.image).Go
-	if !b.hooks.take(ctx, hookWait) {
+	if !b.hooks.take(ctx, b.o.Bounds.HookWait) {
 		return staging.Session{}, overloaded(b.o.Bounds.Hooks, "hooks at once")
 	}
 	defer b.hooks.free()
@@ -57,15 +61,22 @@ func (b *Broker) existing(ctx context.Context, l *launch) (staging.Session, erro
 	return s, nil
 }
 
-// ownSession is the user's newest assigned session of the launch's image.
+// ownSession is the user's newest assigned session of the launch's image: by Redis, or
+// by the fate records where Redis does not answer or is not believed.
 func (b *Broker) ownSession(ctx context.Context, l *launch) (staging.Session, error) {
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	store, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	all, err := b.Store.UserSessions(ctx, l.User.ID)
+	vouched, err := b.Store.Vouched(store, l.Zone)
+	var all []staging.Session
+	if err == nil && vouched {
+		all, err = b.Store.UserSessions(store, l.User.ID)
+	}
 	l.timings.Claim += time.Since(start)
-	if err != nil {
-		return staging.Session{}, redisUnavailable(err)
+	if l.redisAway = err != nil; l.redisAway || !vouched {
+		if all, err = b.fatedSessions(ctx, l); err != nil {
+			return staging.Session{}, err
+		}
 	}
 	var own staging.Session
 	for _, s := range all {
@@ -75,6 +86,30 @@ func (b *Broker) ownSession(ctx context.Context, l *launch) (staging.Session, er
 		}
 	}
 	return own, nil
+}
+
+// fatedSessions are the sessions that the fate records say are the user's and that
+// Nomad has, oldest first.
+func (b *Broker) fatedSessions(ctx context.Context, l *launch) ([]staging.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	fates, err := b.Registry.Fates(ctx)
+	if err != nil {
+		return nil, consulUnavailable(err)
+	}
+	var all []staging.Session
+	// Ids are sorted by time of creation.
+	for _, id := range slices.Sorted(maps.Keys(fates)) {
+		f := fates[id]
+		if f.Verdict != staging.VerdictAssigned || f.Reason != "" || f.HookPending || f.User == nil || f.User.ID != l.User.ID {
+			continue
+		}
+		if s, err := b.Fleet.Find(ctx, l.placed(id, f)); err == nil && s.AllocID != "" {
+			s.State, s.Claim, s.User, s.Terms, s.AssignedAt = staging.Assigned, f.Claim, f.User, f.Terms, f.DecidedAt
+			all = append(all, s)
+		}
+	}
+	return all, nil
 }
 
 // noteAssigned notes in Redis that a claimed session is assigned, if it is: its launch

@@ -29,6 +29,8 @@ type launch struct {
 	claimedAt, heardAt time.Time
 	// redisAway: Redis did not answer this launch.
 	redisAway bool
+	// unvouched: it did, and was not believed.
+	unvouched bool
 	attempts  []staging.Attempt
 	timings   staging.Timings
 	began     time.Time
@@ -77,6 +79,7 @@ func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, e
 		}
 		var served *servedError
 		if errors.As(err, &served) {
+			b.rebind(ctx, l, served.session)
 			return b.repeated(l, served.session, false), nil
 		}
 		if err != nil {
@@ -199,16 +202,15 @@ func (b *Broker) attempt(l *launch, step staging.Step, zone string, outcome stag
 // refuse frees the launch's key, so that the caller may try again with it, and
 // gives the error its attempts.
 func (b *Broker) refuse(ctx context.Context, l *launch, err error) error {
-	var e *Error
-	if !errors.As(err, &e) || e.Kind != KeyReused {
-		b.letKeyGo(l)
-		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-		defer cancel()
-		if err := b.Store.Release(ctx, l.IdempotencyKey, l.claim.ID); err != nil {
-			l.log.WithError(err).Warn("could not free the idempotency key; it frees itself when its lease ends")
-		}
+	// Only this claim's: a key that is another launch's stays as it is.
+	b.letKeyGo(l)
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := b.Store.Release(ctx, l.IdempotencyKey, l.claim.ID); err != nil {
+		l.log.WithError(err).Warn("could not free the idempotency key; it frees itself when its lease ends")
 	}
-	if e != nil {
+	var e *Error
+	if errors.As(err, &e) {
 		e.Attempts = l.attempts
 		l.log.WithError(err).WithField("code", e.Kind).Warn("launch refused")
 	}

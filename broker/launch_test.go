@@ -46,7 +46,9 @@ type world struct {
 	limited []string
 	owned   []staging.Session
 	events  []staging.Event
-	specs   []staging.Spec
+	// unvouched: Redis is not believed.
+	unvouched bool
+	specs     []staging.Spec
 }
 
 func (w *world) note(format string, args ...any) error {
@@ -91,7 +93,8 @@ func (w *world) DeleteConfig(context.Context, string) error              { retur
 func (w *world) Ping(context.Context) error                              { return w.fail["ping"] }
 
 func (w *world) CreateFate(_ context.Context, f staging.Fate) (bool, staging.Fate, error) {
-	if err := w.note("decide %s", short(f.Session)); err != nil {
+	call := map[staging.Verdict]string{staging.VerdictAssigned: "decide", staging.VerdictRetired: "retire"}[f.Verdict]
+	if err := w.note("%s %s", call, short(f.Session)); err != nil {
 		return false, f, err
 	}
 	if v, ok := w.decided[f.Session]; ok {
@@ -257,6 +260,12 @@ func (a worldAssignment) Run(ctx context.Context, l staging.Launch) error {
 }
 func (a worldAssignment) Drop() {}
 
+func (w *world) Rebind(_ context.Context, key string, _ staging.Claim, s staging.Session) error {
+	return w.note("rebind %s %s", key, short(s.ID))
+}
+func (w *world) Vouched(context.Context, string) (bool, error) {
+	return !w.unvouched, w.fail["vouched"]
+}
 func (w *world) Arm(context.Context, string, []string, int, time.Duration) (map[string][]string, error) {
 	return nil, nil
 }
@@ -350,7 +359,7 @@ func TestTheOrderOfALaunch(t *testing.T) {
 		{
 			name: "Consul's answer is lost: no hook, no reuse, an honest error", image: "hooked",
 			world: world{ready: []string{"s1", "s2"}, fail: map[string]error{"decide": errAway}},
-			want:  []string{"claim", "decide s1", "release"}, also: []string{"end s1", "stop s1"}, kind: broker.ConsulUnavailable,
+			want:  []string{"claim", "decide s1", "release"}, also: []string{"end s1", "retire s1", "stop s1"}, kind: broker.ConsulUnavailable,
 		},
 		{
 			name: "Consul fails after the hook: destroyed, since nobody can know", image: "hooked",
@@ -373,7 +382,7 @@ func TestTheOrderOfALaunch(t *testing.T) {
 				inConsul: []string{"s2", "s1"}, fail: map[string]error{"claim": errAway, "assign": errAway},
 				decided: map[string]staging.Verdict{"s1": staging.VerdictAssigned},
 			},
-			want: []string{"claim", "look", "find s1", "decide s1", "find s2", "decide s2", "hook s2", "finished s2", "assign s2"},
+			want: []string{"claim", "look", "find s1", "decide s1", "find s2", "decide s2", "hook s2", "finished s2"},
 			also: []string{"restore s1 to other", "restore s2 to u"}, gets: "s2",
 		},
 		{name: "nothing ready: on demand, born with its fate", image: "plain", want: append([]string{"claim"}, onDemand...), gets: "new"},

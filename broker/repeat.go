@@ -53,6 +53,9 @@ func (b *Broker) awaitRepeat(ctx context.Context, l *launch) (LaunchResult, erro
 	impatient := false
 	for {
 		r, err := b.Store.KeyHolder(ctx, l.IdempotencyKey)
+		if ctx.Err() != nil {
+			return LaunchResult{}, keyInFlight()
+		}
 		if err != nil {
 			return LaunchResult{}, redisUnavailable(err)
 		}
@@ -89,6 +92,15 @@ func (b *Broker) awaitRepeat(ctx context.Context, l *launch) (LaunchResult, erro
 			impatient = true
 		case <-poll.C:
 		}
+	}
+}
+
+// rebind gives the launch's key back to the earlier launch, of which Redis did not know.
+func (b *Broker) rebind(ctx context.Context, l *launch, s staging.Session) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := b.Store.Rebind(ctx, l.IdempotencyKey, l.claim, s); err != nil {
+		l.log.WithError(err).Warn("could not bind the idempotency key to its session again; the next repeat asks Consul")
 	}
 }
 

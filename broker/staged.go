@@ -85,9 +85,11 @@ const maxClaims = 5
 func (b *Broker) staged(ctx context.Context, l *launch, pool staging.Config) (staging.Session, error) {
 	hook := l.image.ExecConfig.Assign != nil
 	if hook {
-		if !b.hooks.take(ctx, hookWait) {
-			b.attempt(l, staging.StepStaged, pool.Zone, staging.OutcomeSkipped, "too many hooks run at once")
-			return staging.Session{}, overloaded(b.o.Bounds.Hooks, "hooks at once")
+		if !b.hooks.take(ctx, b.o.Bounds.HookWait) {
+			// Those made on demand have a bound of their own, past which it is refused.
+			b.attempt(l, staging.StepStaged, pool.Zone, staging.OutcomeSkipped,
+				fmt.Sprintf("this broker runs %d hooks at once, as many as it may", b.o.Bounds.Hooks))
+			return staging.Session{}, nil
 		}
 		defer b.hooks.free()
 	}
@@ -149,11 +151,18 @@ func (b *Broker) take(ctx context.Context, l *launch, pool staging.Config) (stag
 	if err := l.held(r); err != nil {
 		return staging.Session{}, err
 	}
+	if r.Outcome == staging.ClaimStale {
+		l.unvouched = true
+		return staging.Session{}, redisUnavailable(errUnvouched)
+	}
 	if r.Outcome == staging.ClaimEmpty {
 		b.attempt(l, staging.StepStaged, pool.Zone, staging.OutcomeEmpty, fmt.Sprintf("no session of %s is ready", pool.Name))
 	}
 	return r.Session, nil
 }
+
+// errUnvouched: Redis answers, and is not believed.
+var errUnvouched = errors.New("no scaler has vouched of late for what Redis says of the zone")
 
 // held turns the outcomes that end a launch into errors.
 func (l *launch) held(r staging.ClaimResult) error {
@@ -192,7 +201,7 @@ func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (stag
 	if err != nil {
 		b.consul.raise()
 		failed("Consul did not record the assignment")
-		b.abandon(ctx, l, s, "its assignment could not be recorded in Consul")
+		b.giveUp(ctx, l, s, "its assignment could not be recorded in Consul")
 		return staging.Session{}, consulUnavailable(err)
 	}
 	if !won {
@@ -298,6 +307,10 @@ func (b *Broker) assignedBehind(ctx context.Context, l *launch, s staging.Sessio
 		return b.assigned(ctx, l, s)
 	}
 	s.State, s.AssignedAt = staging.Assigned, l.now()
+	if l.redisAway {
+		// It does not know of the claim: it is told in another way.
+		return s, nil
+	}
 	b.behind(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		defer cancel()

@@ -199,11 +199,20 @@ const (
 	tellTimeout = 2 * time.Minute
 )
 
-// tellRedis notes an assignment in Redis as soon as it is back, behind the answer,
+// tellRedis notes an assignment in Redis: at once where Redis answers and was only not
+// believed, else as soon as it is back, behind the answer,
 // so that a repeat finds its session there. Should this broker end before, or have no
 // room for it, the scaler does it, from the fate record.
 func (b *Broker) tellRedis(l *launch, s staging.Session) {
 	f := staging.Fate{IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint}
+	if l.unvouched {
+		// It answers, so whoever asks next must find there what this launch is told.
+		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		defer cancel()
+		if _, err := b.Store.Restore(ctx, s, f); err == nil {
+			return
+		}
+	}
 	b.behindIfRoom(func() {
 		ctx, cancel := context.WithTimeout(b.closing, tellTimeout)
 		defer cancel()

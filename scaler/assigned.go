@@ -86,7 +86,11 @@ func (s *Scaler) applyTag(ctx context.Context, t task) result {
 
 // applyLapse ends a session for which no keepalive came. Redis has the last word.
 func (s *Scaler) applyLapse(ctx context.Context, t task) result {
-	x, err := s.Store.Lapse(ctx, t.session)
+	var lost time.Time
+	if at := s.lostAt.Load(); at != nil {
+		lost = *at
+	}
+	x, err := s.Store.Lapse(ctx, t.session, lost)
 	if errors.Is(err, staging.ErrNoSession) {
 		return result{lost: true}
 	}

@@ -40,7 +40,7 @@ func conditions(v View) []staging.Condition {
 			add(m.Refused.Type, "%s", m.Refused.Message)
 		}
 	}
-	if f := v.Backoff.Last; f != nil && v.Backoff.Failures > 0 {
+	if f := v.Backoff.Last; f != nil && v.Backoff.paused() {
 		add(f.Type, "%s (%d in a row)", f.Message, v.Backoff.Failures)
 	}
 	return cs

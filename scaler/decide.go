@@ -123,7 +123,7 @@ func (d *decision) ailing(b Bounds) {
 		}
 		switch {
 		case m.Busy:
-		case !m.Running:
+		case !m.Running && !m.UnhealthySince.IsZero():
 			d.step(Retire, m.ID, "lost: Nomad has not called it running for %s; its node may be cut off", patience)
 		default:
 			why := fmt.Sprintf(format, patience)
@@ -135,6 +135,9 @@ func (d *decision) ailing(b Bounds) {
 	d.drop(func(m Member) bool {
 		if !m.UnhealthySince.IsZero() {
 			return late(m, m.UnhealthySince, b.Grace, "its checks have not passed again for %s")
+		}
+		if m.State == staging.Pending && !m.Running && m.RunningSince.IsZero() && m.Refused == nil {
+			return late(m, m.CreatedAt, b.PlacePatience, "it was placed, and has not begun to run for %s")
 		}
 		return m.State != staging.Ready && late(m, m.RunningSince, b.StartPatience, "it runs, and its checks have not passed for %s")
 	})
@@ -296,7 +299,7 @@ func (d *decision) grow(b Bounds) {
 		d.wake(until)
 		return
 	}
-	if d.Backoff.Failures > 0 {
+	if d.Backoff.paused() {
 		// One try after a pause, not a whole pool of them.
 		want = min(want, max(0, 1-notReady))
 	}
@@ -305,7 +308,7 @@ func (d *decision) grow(b Bounds) {
 		d.step(Stage, "", "%d of %d there", fresh, d.Desired)
 		fresh++
 	}
-	if fresh < d.Desired && d.Backoff.Failures == 0 {
+	if fresh < d.Desired && !d.Backoff.paused() {
 		// The rest comes with the next pass: soon, or when one of these is ready.
 		d.wake(d.now.Add(passPause))
 	}

@@ -79,7 +79,8 @@ func TestDecide(t *testing.T) {
 		wake    time.Duration // from noon; 0 for never
 	}{
 		{name: "an empty pool is filled", desired: 2, want: []string{"stage", "stage"}},
-		{name: "what is on its way counts", desired: 3, members: []Member{member("a", pending, 0, busy), member("b", starting, 0)}, want: []string{"stage"}},
+		{name: "what is on its way counts", desired: 3, members: []Member{member("a", pending, 0, busy), member("b", starting, 0)}, want: []string{"stage"}, wake: DefaultBounds.PlacePatience},
+		{name: "placed, and never begun to run: replaced", desired: 1, members: []Member{member("a", pending, 31)}, want: []string{"retire a", "stage"}},
 		{name: "enough is enough", desired: 1, members: []Member{member("a", ready, 1)}, want: []string{}},
 		{
 			name: "one pass stages a bounded number and comes back", desired: 50,
@@ -88,7 +89,7 @@ func TestDecide(t *testing.T) {
 		{
 			name: "healthy ones are published, others recorded as they start", desired: 3,
 			members: []Member{member("a", starting, 2, passing), member("b", pending, 1, func(m *Member) { m.Running = true }), member("c", pending, 0)},
-			want:    []string{"record b", "publish a"},
+			want:    []string{"record b", "publish a"}, wake: DefaultBounds.PlacePatience,
 		},
 		{name: "a ready one whose checks fail is withdrawn", desired: 1, members: []Member{member("a", ready, 1, failing)}, want: []string{"withdraw a"}},
 		{
@@ -99,14 +100,14 @@ func TestDecide(t *testing.T) {
 		{
 			name: "excess: the newest of those not ready first, then the oldest ready", desired: 1,
 			members: []Member{member("old", ready, 9), member("new", ready, 1), member("p1", pending, 2), member("p2", pending, 1)},
-			want:    []string{"retire p2", "retire p1", "retire old"},
+			want:    []string{"retire p2", "retire p1", "retire old"}, wake: DefaultBounds.PlacePatience - 2*time.Minute,
 		},
 		{name: "an excess under way is not replaced by another", desired: 1, members: []Member{member("old", ready, 9, busy), member("new", ready, 1)}, want: []string{}},
 		{name: "desired zero drains", desired: 0, members: []Member{member("a", ready, 1)}, want: []string{"retire a"}},
 		{
 			name: "a deleted config drains and stages nothing", desired: 3,
 			members: []Member{member("a", ready, 1), member("b", pending, 1)},
-			change:  func(v *View) { v.Removed = true }, want: []string{"retire b", "retire a"},
+			change:  func(v *View) { v.Removed = true }, want: []string{"retire b", "retire a"}, wake: DefaultBounds.PlacePatience - time.Minute,
 		},
 		{name: "a missing image stages nothing and keeps what is there", desired: 3, members: []Member{member("a", ready, 1)}, change: func(v *View) { v.NoImage = true }, want: []string{}},
 		{name: "what has ended by itself is retired and replaced", desired: 1, members: []Member{member("a", ready, 1, over)}, want: []string{"retire a", "stage"}},
@@ -283,6 +284,32 @@ func TestBackoffDoublesUpToFiveMinutes(t *testing.T) {
 		if got := (Backoff{Failures: failures, At: noon}).until().Sub(noon); got != want {
 			t.Errorf("after %d failures %s, want %s", failures, got, want)
 		}
+	}
+}
+
+// TestFailuresAreForgottenOnceASessionStaysReady: an image that is ready for a moment
+// and then fails goes on backing off, and what fails together is one try.
+func TestFailuresAreForgottenOnceASessionStaysReady(t *testing.T) {
+	why := &staging.Failure{Type: staging.CrashLooping, Message: "exit code 1"}
+	var b Backoff
+	now := noon
+	for n := 1; n <= 5; n++ {
+		for range 3 {
+			b = b.failed(why, now)
+		}
+		if b.Failures != n || !b.paused() {
+			t.Fatalf("after %d tries: %+v", n, b)
+		}
+		now = b.until()
+		b.ReadyAt = now
+		if b.paused() {
+			t.Fatal("paused though one is ready")
+		}
+		now = now.Add(time.Second)
+	}
+	now = b.ReadyAt.Add(steadyAfter)
+	if b = b.failed(why, now); b.Failures != 1 {
+		t.Errorf("one was ready for %s, and then failed: %+v", steadyAfter, b)
 	}
 }
 

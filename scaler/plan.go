@@ -91,14 +91,37 @@ type Backoff struct {
 	Last *staging.Failure
 	// At is when it happened.
 	At time.Time
+	// ReadyAt is when a session became ready after that; zero while none has. The
+	// pause is over then, and the failures are forgotten once one stays so for a
+	// while: an image that is ready for a moment and then fails is failing, too.
+	ReadyAt time.Time
 }
+
+// steadyAfter is how long after one became ready failures are forgotten.
+const steadyAfter = 30 * time.Second
+
+// failed is the backoff after one more failure. Sessions that fail during the pause
+// after one were made beside it: together they are one try.
+func (b Backoff) failed(why *staging.Failure, now time.Time) Backoff {
+	switch {
+	case now.Before(b.until()):
+		b.Last = why
+		return b
+	case !b.ReadyAt.IsZero() && now.Sub(b.ReadyAt) >= steadyAfter:
+		b = Backoff{}
+	}
+	return Backoff{Failures: b.Failures + 1, Last: why, At: now}
+}
+
+// paused: the last try has failed, and none has been ready since.
+func (b Backoff) paused() bool { return b.Failures > 0 && b.ReadyAt.IsZero() }
 
 // Longest pause between two tries of an image that keeps failing.
 const maxBackoff = 5 * time.Minute
 
 // until is the end of the pause: it doubles with every failure, from a second.
 func (b Backoff) until() time.Time {
-	if b.Failures == 0 {
+	if !b.paused() {
 		return time.Time{}
 	}
 	pause := maxBackoff
@@ -142,12 +165,13 @@ type Bounds struct {
 	NotReady int
 	// Grace is how long a session whose checks no longer pass may take to come back.
 	Grace time.Duration
-	// StartPatience is how long one that runs may take until its checks pass.
-	StartPatience time.Duration
+	// StartPatience is how long one that runs may take until its checks pass,
+	// PlacePatience how long one that is placed may take until it runs.
+	StartPatience, PlacePatience time.Duration
 }
 
 // DefaultBounds suit a cluster of a few dozen nodes.
-var DefaultBounds = Bounds{StagePerPass: 20, NotReady: 100, Grace: 30 * time.Second, StartPatience: 10 * time.Minute}
+var DefaultBounds = Bounds{StagePerPass: 20, NotReady: 100, Grace: 30 * time.Second, StartPatience: 10 * time.Minute, PlacePatience: 30 * time.Minute}
 
 // Plan is what Decide wants done.
 type Plan struct {

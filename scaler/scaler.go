@@ -3,6 +3,7 @@ package scaler
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -32,12 +33,17 @@ type Store interface {
 	Ended(ctx context.Context, s staging.Session, reason string) error
 	// Lapse ends a session whose keepalive is over, unless one came in time, and
 	// gives the session as it then is.
-	Lapse(ctx context.Context, s staging.Session) (staging.Session, error)
+	// lost is when Redis may have lost keepalives; zero for never.
+	Lapse(ctx context.Context, s staging.Session, lost time.Time) (staging.Session, error)
 	// Note keeps an event that is no move of a session.
 	Note(ctx context.Context, e staging.Event) error
 	Session(ctx context.Context, id string) (staging.Session, error)
 	Sessions(ctx context.Context) ([]staging.Session, error)
 	SetConditions(ctx context.Context, pool string, cs []staging.Condition) error
+	// Mark gives the mark that a scaler left last in a zone; Vouch leaves another, so
+	// that claims believe Redis, unless the one before is not there any more.
+	Mark(ctx context.Context, zone string) (string, error)
+	Vouch(ctx context.Context, zone, before, mark string) (noted bool, err error)
 	// Epoch changes when Redis's data was wiped.
 	Epoch(ctx context.Context) (string, error)
 	LastEvent(ctx context.Context) (position string, err error)
@@ -115,6 +121,10 @@ type Scaler struct {
 	reread chan struct{}
 	// wg counts the goroutines that Run started.
 	wg sync.WaitGroup
+	// lostAt is when Redis was last found wiped or put back.
+	lostAt atomic.Pointer[time.Time]
+	// vouchable are the zones of which Redis says the truth, as far as the loop knows.
+	vouchable zoneSet
 	// inSync is told whether every source is known, for health checks.
 	inSync syncFlag
 }
@@ -186,6 +196,7 @@ func (s *Scaler) loop(ctx context.Context) {
 		case now := <-ticker.C:
 			v.due(now)
 			s.shareZones(v, now)
+			s.vouchable.set(v.reading, v.vouchable())
 		}
 		s.inSync.set(v.known())
 		if v.known() {

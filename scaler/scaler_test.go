@@ -135,13 +135,14 @@ func TestAPoolIsFilledRefilledShrunkAndDrained(t *testing.T) {
 	must(t, err)
 	r.untilReady(t, "fill", 3)
 
-	claimed, err := r.store.Claim(ctx, "fill", staging.Claim{
-		ID: "c", Image: "mock", Zone: "east", Permits: staging.Permissions{}.Permits(), User: staging.User{ID: "u"},
+	var claimed staging.ClaimResult
+	until(t, "the scaler vouches for the zone, and a session is claimed", func() (bool, string) {
+		claimed, err = r.store.Claim(ctx, "fill", staging.Claim{
+			ID: "c", Image: "mock", Zone: "east", Permits: staging.Permissions{}.Permits(), User: staging.User{ID: "u"},
+		})
+		must(t, err)
+		return claimed.Outcome == staging.ClaimTaken, string(claimed.Outcome)
 	})
-	must(t, err)
-	if claimed.Outcome != staging.ClaimTaken {
-		t.Fatalf("claim: %+v", claimed)
-	}
 	_, _, err = r.registry.CreateFate(ctx, staging.Fate{Session: claimed.Session.ID, Verdict: staging.VerdictAssigned, Claim: "c"})
 	must(t, err)
 	r.untilReady(t, "fill", 3)

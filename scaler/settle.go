@@ -55,8 +55,9 @@ const (
 	// on-demand session without its fate, before it is taken for left behind.
 	orphanPatience = time.Minute
 	// purgeDelay is how long an ended session's job stays in Nomad, so that its
-	// logs can be read.
-	purgeDelay = time.Minute
+	// logs can be read, and its fate record in Consul, so that no Redis that was put
+	// back gives it away: longer than staging.VouchLife.
+	purgeDelay = 2 * staging.VouchLife
 )
 
 // Settle says what one session outside the pools needs, if anything, and when
@@ -154,7 +155,8 @@ func settleStarting(x Loner, now time.Time) (*Step, time.Time) {
 		since, patience = x.RunningSince, DefaultBounds.StartPatience
 		why = fmt.Sprintf("it runs, and its checks have not passed for %s", patience)
 	default:
-		return nil, time.Time{}
+		patience = DefaultBounds.PlacePatience
+		why = fmt.Sprintf("it was placed, and has not begun to run for %s", patience)
 	}
 	if at := since.Add(patience); at.After(now) {
 		return nil, at

@@ -109,10 +109,18 @@ const eventBlock = time.Second
 // watchStore notes where Redis's events stand, reads all sessions, and follows
 // the events from there, until they fail or the next full reading is due.
 func (s *Scaler) watchStore(ctx context.Context) {
+	reading := 0
 	s.again(ctx, "redis", func(v *view) { v.storeKnown = false }, func() error {
+		reading++
+		nth := reading
 		read, cancel := context.WithTimeout(ctx, readTimeout)
 		defer cancel()
 		epoch, err := s.Store.Epoch(read)
+		if err != nil {
+			return err
+		}
+		// Before anything else is read: what is read then is newer than the marks.
+		marks, err := s.marks(read)
 		if err != nil {
 			return err
 		}
@@ -124,8 +132,11 @@ func (s *Scaler) watchStore(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		s.post(ctx, func(v *view) { v.setStore(all, time.Now()) })
-		looked := time.Now()
+		s.post(ctx, func(v *view) {
+			v.setStore(all, time.Now())
+			v.reading = nth
+		})
+		var looked time.Time
 		for due := time.Now().Add(s.o.Resync); time.Now().Before(due); {
 			var events []staging.Event
 			events, position, err = s.Store.Events(ctx, position, eventBlock)
@@ -140,9 +151,15 @@ func (s *Scaler) watchStore(ctx context.Context) {
 					last, err = s.Store.LastEvent(ctx)
 				}
 				if err != nil || now != epoch || earlier(last, position) {
-					// What Redis has lost, the fates tell: read those anew, too.
-					s.rereadFates()
+					s.redisLost()
 					return errors.Join(errWiped, err)
+				}
+				known, err := s.vouch(ctx, nth, marks)
+				if errors.Is(err, errWiped) {
+					s.redisLost()
+				}
+				if err != nil || !known {
+					return err
 				}
 			}
 			if len(events) > 0 {
@@ -155,6 +172,14 @@ func (s *Scaler) watchStore(ctx context.Context) {
 		}
 		return nil
 	})
+}
+
+// redisLost notes that Redis was wiped or put back. What it has lost, the fates tell:
+// they are read anew, too.
+func (s *Scaler) redisLost() {
+	now := time.Now()
+	s.lostAt.Store(&now)
+	s.rereadFates()
 }
 
 // rereadFates asks for Nomad's sessions and the fates to be read anew, now.

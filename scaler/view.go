@@ -19,6 +19,8 @@ type view struct {
 	// zones in which one was seen: they are watched though the zone be gone.
 	onDemand map[string]*pool
 	settled  map[string]bool
+	// reading is which reading of Redis was the last.
+	reading int
 	// nodes are those that Nomad tells of.
 	nodes map[string]node
 
@@ -232,15 +234,7 @@ func (v *view) count(e *entry, now time.Time) {
 	p.failed(e.failed(), now)
 }
 
-// failed counts a failure. Sessions that fail while the pool pauses after one
-// were made beside it: together they are one try.
-func (p *pool) failed(why *staging.Failure, now time.Time) {
-	if now.Before(p.backoff.until()) {
-		p.backoff.Last = why
-		return
-	}
-	p.backoff = Backoff{Failures: p.backoff.Failures + 1, Last: why, At: now}
-}
+func (p *pool) failed(why *staging.Failure, now time.Time) { p.backoff = p.backoff.failed(why, now) }
 
 // identify fills what only the job knows of its session.
 func (v *view) identify(e *entry, j staging.Session) {
@@ -326,7 +320,9 @@ func (v *view) event(ev staging.Event, now time.Time) {
 	if p := v.pools[ev.Pool]; p != nil {
 		switch ev.Type {
 		case staging.EventReady:
-			p.backoff = Backoff{}
+			if p.backoff.paused() {
+				p.backoff.ReadyAt = now
+			}
 		case staging.EventAssigned:
 			p.assignHook = Backoff{}
 			v.dirtyPools[ev.Pool] = true

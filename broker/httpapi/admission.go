@@ -22,6 +22,9 @@ import (
 // staging.MaxJobspecBytes, which JSON's escapes may make longer.
 const maxBodyBytes = 1 << 20
 
+// maxLaunchBytes bounds a launch's, of which there are many at once.
+const maxLaunchBytes = 64 << 10
+
 // authenticate demands the token where one is set.
 func (e *edge) authenticate(c *gin.Context) {
 	path := c.Request.URL.Path
@@ -97,11 +100,15 @@ func bodyFits(c *gin.Context, op operation) error {
 	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != mediaJSON {
 		return refuse(CodeUnsupportedMediaType, "send a JSON body with Content-Type: %s", mediaJSON)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBodyBytes))
+	most := int64(maxBodyBytes)
+	if c.FullPath() == routeLaunch {
+		most = maxLaunchBytes
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, most))
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return refuse(CodeBodyTooLarge, "a body must be at most %d bytes", maxBodyBytes)
+			return refuse(CodeBodyTooLarge, "a body must be at most %d bytes here", most)
 		}
 		return &refusal{code: CodeMalformedBody, detail: "the body ended before its end", cause: err}
 	}

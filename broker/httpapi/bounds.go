@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -20,6 +21,9 @@ type Bounds struct {
 
 // DefaultBounds hold some megabytes at most.
 var DefaultBounds = Bounds{Launches: 512, Others: 1024}
+
+// othersTimeout bounds a request that does not wait, from its body to the end of its answer.
+const othersTimeout = 30 * time.Second
 
 // routeLaunch is the only path that waits.
 const routeLaunch = "/v1/sessions"
@@ -40,6 +44,10 @@ func (b Bounds) middleware() gin.HandlerFunc {
 		select {
 		case places <- struct{}{}:
 			defer func() { <-places }()
+			if of == "requests" {
+				// Whoever reads the answer slowly does not hold the place for long.
+				_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(othersTimeout))
+			}
 			c.Next()
 		default:
 			refuseWith(c, &refusal{

@@ -119,7 +119,7 @@ func New(b Broker, o Options) http.Handler {
 // hook and write to its servers: an answer has longer than all of that.
 const (
 	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 30 * time.Second
+	readTimeout       = 10 * time.Second
 	writeTimeout      = broker.MaxWait + 2*staging.MaxHookTimeout + time.Minute
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 32 << 10

@@ -32,6 +32,9 @@ const (
 	// idlePerHost lets a burst of registrations reuse its connections: every
 	// call goes to the one agent, and Go keeps only two to a host by itself.
 	idlePerHost = 64
+	// connsPerHost leaves room below the 100 that Nomad takes from one address, for
+	// execs, which have connections of their own.
+	connsPerHost = 64
 	// execTimeout bounds the look-up of a node and the handshake of an exec,
 	// not the command: an upgraded connection has left the HTTP client.
 	execTimeout = 10 * time.Second
@@ -55,6 +58,7 @@ func newClient(s Settings, timeout time.Duration) (*nomadapi.Client, error) {
 		TLSHandshakeTimeout:   dialTimeout,
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
 		MaxIdleConns:          2 * idlePerHost,
+		MaxConnsPerHost:       connsPerHost,
 		MaxIdleConnsPerHost:   idlePerHost,
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,

@@ -26,14 +26,12 @@ func failure(a allocView, over bool) *staging.Failure {
 	if !over || a.client == nomadapi.AllocClientStatusLost {
 		return nil
 	}
-	// The task that ended the others: the one that failed, or else, when
-	// nothing was killed, the one that finished last.
-	killed := false
+	// The task that ended the others: the one that failed, or else the one that
+	// finished last of those that were not killed.
 	var last string
 	for _, name := range names {
 		t := a.tasks[name]
 		if find(t, nomadapi.TaskKilling) != nil {
-			killed = true
 			continue
 		}
 		if find(t, nomadapi.TaskTerminated) == nil {
@@ -47,7 +45,7 @@ func failure(a allocView, over bool) *staging.Failure {
 		}
 	}
 	switch {
-	case last != "" && !killed && a.desired == nomadapi.AllocDesiredStatusRun:
+	case last != "" && a.desired == nomadapi.AllocDesiredStatusRun:
 		return crashed(last, a.tasks[last])
 	case a.client == nomadapi.AllocClientStatusFailed && a.desired == nomadapi.AllocDesiredStatusRun:
 		return &staging.Failure{Type: staging.CrashLooping, Message: strings.ToLower(or(a.description, "failed without a reason given"))}

@@ -65,6 +65,11 @@ func TestAllocFacts(t *testing.T) {
 			&staging.Failure{Type: staging.CrashLooping, Message: "task main: exit code 0 after 3s"},
 		},
 		{
+			"done by itself, its sidecar killed after it", "complete", "run",
+			tasks("main", task("dead", false, exited("0")), "side", task("dead", false, event(nomadapi.TaskKilling, ""), exited("143"))), false, true,
+			&staging.Failure{Type: staging.CrashLooping, Message: "task main: exit code 0 after 3s"},
+		},
+		{
 			"killed for its memory", "failed", "run",
 			tasks("main", task("dead", true, &nomadapi.TaskEvent{Type: nomadapi.TaskTerminated, Details: map[string]string{"exit_code": "137", "oom_killed": "true"}})), false, true,
 			&staging.Failure{Type: staging.CrashLooping, Message: "task main: exit code 137 (out of memory) after 3s"},

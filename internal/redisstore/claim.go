@@ -25,6 +25,7 @@ func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (stagin
 	args := []any{
 		s.o.Prefix, pool, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(), c.Image, c.Zone,
 		mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits, life, staging.ArmedHead,
+		staging.VouchLife.Milliseconds(),
 	}
 	for _, id := range c.Prefer {
 		args = append(args, id)
@@ -73,6 +74,8 @@ func (s *Store) Begin(ctx context.Context, x staging.Session, c staging.Claim) (
 // held reads the answers that the scripts that begin a launch share.
 func held(reply []string) (staging.ClaimResult, error) {
 	switch reply[0] {
+	case "stale":
+		return staging.ClaimResult{Outcome: staging.ClaimStale}, nil
 	case "empty":
 		return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
 	case "reused":

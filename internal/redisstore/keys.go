@@ -32,6 +32,16 @@ func (s *Store) Bind(ctx context.Context, idempotencyKey, claim string) error {
 	return bindScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, s.o.KeyLife.Milliseconds()).Err()
 }
 
+// Rebind binds the Idempotency-Key of a repeat to the session of the earlier launch,
+// x with that one's claim. A key that yet another claim holds stays as it is.
+func (s *Store) Rebind(ctx context.Context, idempotencyKey string, repeat staging.Claim, x staging.Session) error {
+	if repeat.Fingerprint == "" {
+		return nil
+	}
+	return rebindScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)},
+		repeat.ID, x.Claim, repeat.Fingerprint, x.ID, s.o.KeyLife.Milliseconds()).Err()
+}
+
 // Unhold lets the Idempotency-Key go on without a session, for a launch that
 // gives one up and tries another: a repeat then waits for it.
 func (s *Store) Unhold(ctx context.Context, idempotencyKey, claim string) error {

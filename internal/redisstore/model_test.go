@@ -361,6 +361,7 @@ func (x *machine) steps() map[string]func(*rapid.T) {
 			*m = model{sessions: map[string]*modelSession{}, keys: map[string]*modelKey{}}
 			clear(x.was)
 			x.wipe()
+			vouch(x.t, x.store)
 		},
 		"": x.check,
 	}
@@ -473,6 +474,7 @@ func TestTheScriptsAgreeWithTheirModel(t *testing.T) {
 			born:  time.UnixMilli(1_700_000_000_000).UTC(), was: map[string]modelSession{},
 		}
 		defer x.wipe()
+		vouch(t, x.store)
 		rt.Repeat(x.steps())
 	})
 }

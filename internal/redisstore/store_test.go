@@ -27,7 +27,21 @@ func newStore(t *testing.T) *Store {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: servers.Cluster(t).RedisAddr})
 	t.Cleanup(func() { rdb.Close() })
-	return New(rdb, Options{Prefix: t.Name() + ":"})
+	s := New(rdb, Options{Prefix: t.Name() + ":"})
+	vouch(t, s)
+	return s
+}
+
+// vouch has the store's data of zone east believed, as a scaler would.
+func vouch(t *testing.T, s *Store) {
+	t.Helper()
+	mark, err := s.Mark(t.Context(), "east")
+	must(t, err)
+	noted, err := s.Vouch(t.Context(), "east", mark, "a-mark")
+	must(t, err)
+	if !noted {
+		t.Fatal("the mark that was there a moment ago is not")
+	}
 }
 
 func session(id string, age time.Duration) staging.Session {
@@ -132,7 +146,7 @@ func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
 		"retire":    func(x staging.Session) error { return s.Retire(ctx, x, "test") },
 		"finish":    func(x staging.Session) error { return s.Finish(ctx, x.ID, "", "test") },
 		"ended":     func(x staging.Session) error { return s.Ended(ctx, x, "test") },
-		"lapse":     func(x staging.Session) error { _, err := s.Lapse(ctx, x); return err },
+		"lapse":     func(x staging.Session) error { _, err := s.Lapse(ctx, x, time.Time{}); return err },
 		"keepalive": func(x staging.Session) error { _, err := s.Keepalive(ctx, x.ID); return err },
 	}
 	// The way from nothing to each state.
@@ -459,5 +473,41 @@ func TestARedisThatIsAwayIsAnErrorInTime(t *testing.T) {
 	defer cancel()
 	if _, err := s.Claim(ctx, "demo-east", claim("c")); err == nil {
 		t.Error("a claim without a Redis succeeded")
+	}
+}
+
+// TestARedisThatNobodyVouchesForIsNotBelieved: nothing is claimed, and nothing else
+// happens; nor can a mark be left where the last one is gone.
+func TestARedisThatNobodyVouchesForIsNotBelieved(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	must(t, s.Publish(ctx, session("s1", time.Minute)))
+	keyed := claim("c1")
+	keyed.IdempotencyKey, keyed.Fingerprint = "k", "f"
+	stale := func(why string) {
+		t.Helper()
+		r, err := s.Claim(ctx, "demo-east", keyed)
+		must(t, err)
+		if r.Outcome != staging.ClaimStale || stateOf(t, s, "s1") != staging.Ready {
+			t.Errorf("%s: %s, and the session is %s", why, r.Outcome, stateOf(t, s, "s1"))
+		}
+		holder, err := s.KeyHolder(ctx, "k")
+		must(t, err)
+		if holder.Outcome != staging.ClaimEmpty {
+			t.Errorf("%s: the key is held", why)
+		}
+	}
+	old := time.Now().Add(-staging.VouchLife - time.Second).UnixMilli()
+	must(t, s.rdb.HSet(ctx, s.vouchKey("east"), "at", old).Err())
+	stale("an old word")
+	must(t, s.rdb.Del(ctx, s.vouchKey("east")).Err())
+	stale("no word")
+	if noted, err := s.Vouch(ctx, "east", "a-mark", "another"); noted || err != nil {
+		t.Errorf("a mark was left though the last one is gone: %v", err)
+	}
+	vouch(t, s)
+	r, err := s.Claim(ctx, "demo-east", keyed)
+	must(t, err)
+	if r.Outcome != staging.ClaimTaken {
+		t.Errorf("with a scaler's word: %s", r.Outcome)
 	}
 }

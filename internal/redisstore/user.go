@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -46,9 +47,11 @@ func (s *Store) Keepalive(ctx context.Context, id string) (staging.Session, erro
 // Lapse begins the end of a session whose keepalive is over by Redis's clock,
 // and gives the session as it then is: still assigned when a keepalive came in
 // time. staging.ErrNoSession when Redis does not know it.
-func (s *Store) Lapse(ctx context.Context, x staging.Session) (staging.Session, error) {
+//
+// lost is when keepalives may have been lost, because Redis was put back; zero for never.
+func (s *Store) Lapse(ctx context.Context, x staging.Session, lost time.Time) (staging.Session, error) {
 	reply, err := lapseScript.Run(ctx, s.rdb, []string{s.sessionKey(x.ID), s.eventsKey()},
-		x.ID, fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive)).StringSlice()
+		x.ID, fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive), max(0, lost.UnixMilli())).StringSlice()
 	if err != nil {
 		return x, err
 	}

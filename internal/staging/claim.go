@@ -32,6 +32,12 @@ type Claim struct {
 // shell in, and claims for one that has it: the oldest first, but for so many.
 const ArmedHead = 32
 
+// VouchLife is for how long a scaler's word is good that Redis says the truth of a zone.
+// A fate record stands for longer after its session has ended, so that a Redis that was
+// put back to any earlier moment gives nobody a session that was somebody's: either the
+// record stands, or Redis is not believed.
+const VouchLife = 30 * time.Second
+
 // ClaimOutcome is what became of an attempt to claim a staged session or to
 // begin an on-demand one.
 type ClaimOutcome string
@@ -42,6 +48,9 @@ const (
 	ClaimTaken ClaimOutcome = "taken"
 	// ClaimEmpty: nothing is claimable.
 	ClaimEmpty ClaimOutcome = "empty"
+	// ClaimStale: no scaler has vouched of late for what Redis says of the zone, so it
+	// is not believed.
+	ClaimStale ClaimOutcome = "stale"
 	// ClaimRepeat: another launch holds the same Idempotency-Key.
 	ClaimRepeat ClaimOutcome = "repeat"
 	// ClaimKeyReused: the Idempotency-Key belongs to a different launch.

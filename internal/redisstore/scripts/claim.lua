@@ -8,14 +8,22 @@
 -- ARGV  1 prefix  2 pool  3 claim  4 user (JSON)  5 launch fingerprint, "" without a key  6 lease of the key (ms)
 --       7 image  8 zone  9 terms (JSON)  10 keepalive (ms), 0 for none  11 most sessions of the user, 0 for no limit
 --       12 permissions  13 life of the key (ms) where the claim is final, "" where it is not
---       14 how far down the queue preferred ones are taken  15... sessions that are preferred
+--       14 how far down the queue preferred ones are taken  15 for how long a scaler's word is good (ms)
+--       16... sessions that are preferred
 --
 -- Gives one of
 --   {"claimed", id, facts, ready_at, now}
+--   {"stale"}                    no scaler has vouched for the zone of late: Redis may be an old copy of itself
 --   {"empty"}                    nothing is claimable; the key is reserved all the same
 --   {"repeat", session, done}    another claim holds the key ("" where it has no session yet)
 --   {"reused"}                   the key belongs to a different launch
 --   {"limit", id, ...}           the user has as many sessions as allowed: these
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local vouched = redis.call('HGET', ARGV[1] .. 'vouched:' .. ARGV[8], 'at')
+if not vouched or now - tonumber(vouched) > tonumber(ARGV[15]) then
+  return { 'stale' }
+end
 local keyed = ARGV[5] ~= ''
 local refusal = (keyed and heldKey(KEYS[4], ARGV[3], ARGV[5])) or overLimit(ARGV[1], KEYS[5], ARGV[3], ARGV[11])
 if refusal then
@@ -34,8 +42,6 @@ local function take(id)
     redis.call('HSET', session, 'state', 'starting')
     redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'withdrawn', 'session', id, 'pool', ARGV[2])
   elseif held[1] == 'ready' and redis.call('SET', ARGV[1] .. 'claim:' .. id, ARGV[3], 'NX') then
-    local t = redis.call('TIME')
-    local now = t[1] * 1000 + math.floor(t[2] / 1000)
     redis.call('HSET', session, 'state', 'claimed', 'claim', ARGV[3], 'user', ARGV[4], 'claimed_at', now,
       'terms', ARGV[9], 'keepalive_ms', ARGV[10], 'user_key', KEYS[5])
     redis.call('SREM', KEYS[2], id)
@@ -57,7 +63,7 @@ local function take(id)
   end
 end
 
-for i = 15, #ARGV do
+for i = 16, #ARGV do
   local rank = redis.call('ZRANK', KEYS[1], ARGV[i])
   if rank and rank < tonumber(ARGV[14]) then
     redis.call('ZREM', KEYS[1], ARGV[i])

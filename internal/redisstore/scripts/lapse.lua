@@ -3,14 +3,14 @@
 -- that a keepalive and this cannot both win.
 --
 -- KEYS  1 session hash  2 events
--- ARGV  1 id  2 reason
+-- ARGV  1 id  2 reason  3 when keepalives may have been lost (ms), 0 for never: from then on the user has all the time again
 --
 -- Gives {every field and value of the hash} as it then is; {} when it is not known.
 local held = redis.call('HMGET', KEYS[1], 'state', 'keepalive_ms', 'keepalive_at', 'assigned_at', 'pool', 'user_key')
 local keepalive = tonumber(held[2] or '0')
 if held[1] == 'assigned' and keepalive > 0 then
   local t = redis.call('TIME')
-  local last = math.max(tonumber(held[3] or '0'), tonumber(held[4] or '0'))
+  local last = math.max(tonumber(held[3] or '0'), tonumber(held[4] or '0'), tonumber(ARGV[3]))
   if last + keepalive <= t[1] * 1000 + math.floor(t[2] / 1000) then
     redis.call('HSET', KEYS[1], 'state', 'ending', 'reason', ARGV[2])
     if held[6] then

@@ -1,0 +1,36 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Mark gives the mark that the scaler of a zone left last; "" for none.
+func (s *Store) Mark(ctx context.Context, zone string) (string, error) {
+	mark, err := s.rdb.HGet(ctx, s.vouchKey(zone), "mark").Result()
+	if errors.Is(err, redis.Nil) {
+		return "", nil
+	}
+	return mark, err
+}
+
+// Vouched reports whether a scaler has vouched of late for what Redis says of a zone.
+func (s *Store) Vouched(ctx context.Context, zone string) (bool, error) {
+	p := s.rdb.Pipeline()
+	at, now := p.HGet(ctx, s.vouchKey(zone), "at"), p.Time(ctx)
+	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return false, err
+	}
+	return now.Val().Sub(millis(at.Val())) <= staging.VouchLife, nil
+}
+
+// Vouch notes that what Redis says of a zone is true now: for a while, claims believe
+// it. noted is false when the mark before is not there any more: Redis has lost or
+// undone what it knew, and must be read anew.
+func (s *Store) Vouch(ctx context.Context, zone, before, mark string) (noted bool, err error) {
+	return vouchScript.Run(ctx, s.rdb, []string{s.vouchKey(zone)}, before, mark).Bool()
+}

@@ -1,0 +1,100 @@
+package scaler
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Redis is believed about which session to try only while a scaler vouches for it: a
+// copy of its data from yesterday names as ready what was somebody's and is long over,
+// fate record and all. So the scaler of a zone, when it has read all of Redis and set
+// right what it says of the zone, leaves a mark there every second, and each time finds
+// its last one first. Where it does not, Redis was wiped or put back meanwhile.
+
+// zoneSet is what the loop tells the goroutine that vouches.
+type zoneSet struct {
+	mu      sync.Mutex
+	reading int
+	zones   []string
+}
+
+func (z *zoneSet) set(reading int, zones []string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.reading, z.zones = reading, zones
+}
+
+// get gives the zones, and by which reading of Redis.
+func (z *zoneSet) get() (reading int, zones []string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.reading, z.zones
+}
+
+// vouchable are the zones in which this scaler acts and of which Redis calls no
+// session ready that is not: it does not know of one that is gone, or somebody's.
+func (v *view) vouchable() []string {
+	if !v.known() {
+		return nil
+	}
+	wrong := map[string]bool{}
+	for _, e := range v.sessions {
+		if e.s.State == staging.Ready && (!e.pooled() || e.over()) {
+			wrong[zoneOf(e.s)] = true
+		}
+	}
+	var zones []string
+	for zone := range v.resources.Zones {
+		if v.acts(zone) && !wrong[zone] {
+			zones = append(zones, zone)
+		}
+	}
+	slices.Sort(zones)
+	return zones
+}
+
+// marks reads the marks of the zones that may be vouched for.
+func (s *Scaler) marks(ctx context.Context) (map[string]string, error) {
+	marks := map[string]string{}
+	_, zones := s.vouchable.get()
+	for _, zone := range zones {
+		mark, err := s.Store.Mark(ctx, zone)
+		if err != nil {
+			return nil, err
+		}
+		marks[zone] = mark
+	}
+	return marks, nil
+}
+
+// vouch leaves a mark in each zone that may be vouched for, once the loop knows what
+// this reading of Redis found. known is false when there is a zone whose mark was not
+// read before Redis was: it must be read anew. errWiped says that a mark is not there
+// any more.
+func (s *Scaler) vouch(ctx context.Context, reading int, marks map[string]string) (known bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	by, zones := s.vouchable.get()
+	if by != reading {
+		return true, nil
+	}
+	for _, zone := range zones {
+		before, ok := marks[zone]
+		if !ok {
+			return false, nil
+		}
+		mark := staging.NewClaimID()
+		noted, err := s.Store.Vouch(ctx, zone, before, mark)
+		if err != nil {
+			return false, err
+		}
+		if !noted {
+			return false, errWiped
+		}
+		marks[zone] = mark
+	}
+	return true, nil
+}
