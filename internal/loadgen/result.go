@@ -109,7 +109,7 @@ func (r *Result) Print(w io.Writer) error {
 	if r.OfferedPerSecond > 0 {
 		rate += fmt.Sprintf(", %.1f a second were due", r.OfferedPerSecond)
 	}
-	_, err := fmt.Fprintf(w, "%d requests in %.2f s: %s\n", r.Requests, r.WallSeconds, rate)
+	_, err := fmt.Fprintf(w, "%d requests in %.3f s: %s\n", r.Requests, r.WallSeconds, rate)
 	for _, c := range r.Classes {
 		if c.Example != "" {
 			_, err = fmt.Fprintf(w, "%s, for example: %s\n", c.Class, c.Example)

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// The classes of outcome of a launch, besides the sessions' origins, "staged" and
+// "on_demand". Those of problem documents end with their code.
+const (
+	// classNotUp is of a session that was not up when the wait was over.
+	classNotUp = "not_up"
+	// refusedPrefix is of a 503, which says to come back later; errorPrefix of
+	// every other problem.
+	refusedPrefix = "refused:"
+	errorPrefix   = "error:"
+	// The others had no answer of a broker.
+	classTimeout     = errorPrefix + "timeout"
+	classInterrupted = errorPrefix + "interrupted"
+	classNoAnswer    = errorPrefix + "no_answer"
+)
+
+// given are the sessions that launches were given.
+type given struct {
+	mu sync.Mutex
+	// by are the numbers of the launches, by session.
+	by map[string][]int
+	// unsure is set by a launch that may have been given one without hearing of it.
+	unsure bool
+}
+
+func (g *given) add(id string, n int) (first bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.by == nil {
+		g.by = map[string][]int{}
+	}
+	g.by[id] = append(g.by[id], n)
+	return len(g.by[id]) == 1
+}
+
+func (g *given) lost() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.unsure = true
+}
+
+// sum is how many different sessions were given, and those that more than one
+// launch was given.
+func (g *given) sum() (distinct int, twice []duplicate) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id, by := range g.by {
+		if len(by) > 1 {
+			slices.Sort(by)
+			twice = append(twice, duplicate{id, by})
+		}
+	}
+	slices.SortFunc(twice, func(a, b duplicate) int { return cmp.Compare(a.Session, b.Session) })
+	return len(g.by), twice
+}
+
+// launch is the loadgen.Request of a run. It does not end with the context that it
+// is given, which ends when the command is told to stop, but with b.calls.
+func (b *bench) launch(_ context.Context, _, n int) (string, error) {
+	ctx, cancel := context.WithTimeout(b.calls, b.wait+launchGrace)
+	defer cancel()
+	user := b.user(n)
+	r, err := b.CreateSessionWithResponse(ctx, &httpapi.CreateSessionParams{Wait: b.wait.String(), IdempotencyKey: user.ID},
+		staging.Launch{Image: b.image, Zone: b.zone, User: user}, b.editKey)
+	if err := b.answered(r, err, http.StatusOK, http.StatusCreated, http.StatusAccepted); err != nil {
+		return b.failed(ctx, err)
+	}
+	for _, s := range []*httpapi.Launched{r.JSON200, r.JSON201, r.JSON202} {
+		if s == nil {
+			continue
+		}
+		if b.given.add(s.ID, n) {
+			b.ends.after(s.ID)
+		}
+		if s.State != staging.Assigned {
+			return classNotUp, fmt.Errorf("session %s was %s when the wait of %s was over", s.ID, s.State, b.wait)
+		}
+		return string(s.Origin), nil
+	}
+	return b.failed(ctx, errors.New("the broker's answer has no session in it"))
+}
+
+// editKey takes the key away where none is wanted: the generated client sends an
+// empty one.
+func (b *bench) editKey(_ context.Context, r *http.Request) error {
+	if !b.keys {
+		r.Header.Del("Idempotency-Key")
+	}
+	return nil
+}
+
+// failed gives a launch's error its class.
+func (b *bench) failed(ctx context.Context, err error) (string, error) {
+	var p *problemError
+	if errors.As(err, &p) {
+		if p.Status == http.StatusServiceUnavailable {
+			return refusedPrefix + p.Code, err
+		}
+		return errorPrefix + p.Code, err
+	}
+	// It may have been begun all the same.
+	b.given.lost()
+	switch {
+	case b.calls.Err() != nil:
+		return classInterrupted, err
+	case ctx.Err() != nil:
+		return classTimeout, err
+	}
+	return classNoAnswer, err
+}
