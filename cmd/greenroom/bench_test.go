@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -66,6 +67,44 @@ func TestBenchLaunchesAndEndsWhatItLaunched(t *testing.T) {
 		left := d.jobs(t, "mock")
 		return len(left) == 0, fmt.Sprint(left)
 	})
+}
+
+// TestAnInterruptedBenchLeavesNothing: it ends what it was given, and finds what was
+// begun for launches whose answers it did not wait for.
+func TestAnInterruptedBenchLeavesNothing(t *testing.T) {
+	c, d := startCluster(t, 2)
+	startAgent(t, c, "scaler")
+	d.untilReady(t, "mock", 2)
+	slow := quickImage("slow")
+	slow.Variables["warmup"] = "10m"
+	d.store(t, slow)
+	for _, tt := range []struct {
+		args  []string
+		image string
+		begun int
+	}{
+		{[]string{"--image", "mock", "--mode", "open", "--rate", "5", "--duration", "10m", "--dwell", "5m"}, "mock", 4},
+		{[]string{"--image", "slow", "--mode", "burst", "--burst", "3", "--wait", "5m"}, "slow", 3},
+	} {
+		bench := command(append([]string{"bench", "--address", d.Broker, "--zone", "east"}, tt.args...)...)
+		var out buffer
+		bench.Stdout, bench.Stderr = &out, &out
+		must(t, bench.Start())
+		until(t, "sessions are begun", func() (bool, string) {
+			n := len(d.jobs(t, tt.image))
+			return n >= tt.begun, fmt.Sprintf("%d jobs\n%s", n, &out)
+		})
+		must(t, bench.Process.Signal(syscall.SIGINT))
+		if err := bench.Wait(); err == nil || !strings.Contains(out.String(), "greenroom: interrupted: the figures are of what was sent until then") {
+			t.Errorf("%v: %v\n%s", tt.args, err, &out)
+		}
+		t.Logf("%s", &out)
+		d.want(t, 0)
+		until(t, "none of "+tt.image+" is left in Nomad", func() (bool, string) {
+			left := d.jobs(t, tt.image)
+			return len(left) == 0, fmt.Sprint(left)
+		})
+	}
 }
 
 // TestTheFloorLeavesNoKeys, and every claim of it is its own.

@@ -83,10 +83,16 @@ func (l Open) Run(ctx context.Context, do Request) (*Result, error) {
 		}
 		n++
 	}
+	arriving := l.For
+	if ctx.Err() != nil {
+		arriving = min(arriving, time.Since(r.began))
+	}
 	close(arrived)
 	wg.Wait()
 	result := r.result()
-	result.OfferedPerSecond = float64(n) / l.For.Seconds()
+	if arriving > 0 {
+		result.OfferedPerSecond = float64(n) / arriving.Seconds()
+	}
 	return result, context.Cause(ctx)
 }
 
