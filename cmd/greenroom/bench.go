@@ -21,7 +21,7 @@ type benchFlags struct {
 	loadFlags
 	image, zone string
 	dwell, wait time.Duration
-	keys        bool
+	keys, keep  bool
 }
 
 func newBenchCommand() *cobra.Command {
@@ -59,6 +59,7 @@ bench floor, the same load on the same servers without greenroom.`,
 	fl.DurationVar(&f.dwell, "dwell", 0, "end each session so long after it was given (default: all after the run)")
 	fl.DurationVar(&f.wait, "wait", time.Minute, "how long a launch waits for a session made on demand")
 	fl.BoolVar(&f.keys, "keys", true, "send an Idempotency-Key with each launch, as careful callers do")
+	fl.BoolVar(&f.keep, "keep", false, "leave the sessions to their users: do not end them")
 	for _, name := range []string{"image", "zone"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic("greenroom: " + err.Error())
@@ -83,6 +84,9 @@ func (f *benchFlags) settle(given func(flag string) bool) error {
 	}
 	if f.dwell < 0 {
 		return fmt.Errorf("--dwell: must not be negative, is %s", f.dwell)
+	}
+	if f.keep && f.dwell > 0 {
+		return errors.New("--dwell: is not for --keep, which ends nothing")
 	}
 	return nil
 }
@@ -128,9 +132,11 @@ func runBench(cmd *cobra.Command, f benchFlags) error {
 		return interrupted
 	}
 	report.add(result)
-	fmt.Fprintln(cmd.ErrOrStderr(), "ending the sessions ...")
 	report.Given, report.Duplicates = b.given.sum()
-	report.Ended, report.EndSeconds, err = b.end()
+	if !f.keep {
+		fmt.Fprintln(cmd.ErrOrStderr(), "ending the sessions ...")
+		report.Ended, report.EndSeconds, err = b.end()
+	}
 	if interrupted != nil {
 		err = errors.Join(errors.New("interrupted: the figures are of what was sent until then"), err)
 	}

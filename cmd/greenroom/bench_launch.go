@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
@@ -22,6 +23,8 @@ const (
 	// every other problem.
 	refusedPrefix = "refused:"
 	errorPrefix   = "error:"
+	// classNoRetryAfter is of a 503 that does not say when to come back.
+	classNoRetryAfter = errorPrefix + "no_retry_after"
 	// The others had no answer of a broker.
 	classTimeout     = errorPrefix + "timeout"
 	classInterrupted = errorPrefix + "interrupted"
@@ -77,7 +80,11 @@ func (b *bench) launch(_ context.Context, _, n int) (string, error) {
 	r, err := b.CreateSessionWithResponse(ctx, &httpapi.CreateSessionParams{Wait: b.wait.String(), IdempotencyKey: user.ID},
 		staging.Launch{Image: b.image, Zone: b.zone, User: user}, b.editKey)
 	if err := b.answered(r, err, http.StatusOK, http.StatusCreated, http.StatusAccepted); err != nil {
-		return b.failed(ctx, err)
+		class := b.failed(ctx, err)
+		if strings.HasPrefix(class, refusedPrefix) && r.HTTPResponse.Header.Get("Retry-After") == "" {
+			class = classNoRetryAfter
+		}
+		return class, err
 	}
 	for _, s := range []*httpapi.Launched{r.JSON200, r.JSON201, r.JSON202} {
 		if s == nil {
@@ -91,7 +98,8 @@ func (b *bench) launch(_ context.Context, _, n int) (string, error) {
 		}
 		return string(s.Origin), nil
 	}
-	return b.failed(ctx, errors.New("the broker's answer has no session in it"))
+	err = errors.New("the broker's answer has no session in it")
+	return b.failed(ctx, err), err
 }
 
 // editKey takes the key away where none is wanted: the generated client sends an
@@ -103,22 +111,22 @@ func (b *bench) editKey(_ context.Context, r *http.Request) error {
 	return nil
 }
 
-// failed gives a launch's error its class.
-func (b *bench) failed(ctx context.Context, err error) (string, error) {
+// failed is the class of a launch's error.
+func (b *bench) failed(ctx context.Context, err error) string {
 	var p *problemError
 	if errors.As(err, &p) {
 		if p.Status == http.StatusServiceUnavailable {
-			return refusedPrefix + p.Code, err
+			return refusedPrefix + p.Code
 		}
-		return errorPrefix + p.Code, err
+		return errorPrefix + p.Code
 	}
 	// It may have been begun all the same.
 	b.given.lost()
 	switch {
 	case b.calls.Err() != nil:
-		return classInterrupted, err
+		return classInterrupted
 	case ctx.Err() != nil:
-		return classTimeout, err
+		return classTimeout
 	}
-	return classNoAnswer, err
+	return classNoAnswer
 }

@@ -187,6 +187,7 @@ func TestFlagsOfBench(t *testing.T) {
 		{append(bench, "--mode", "open", "--duration", "0s"), exitUsage, "--duration"},
 		{append(bench, "--mode", "open", "--in-flight", "0"), exitUsage, "--in-flight"},
 		{append(bench, "--dwell", "-1s"), exitUsage, "--dwell"},
+		{append(bench, "--dwell", "1s", "--keep"), exitUsage, "--dwell: is not for --keep"},
 		{append(bench, "--wait", "1h"), exitUsage, "--wait"},
 		{[]string{"bench", "--image", "none", "--zone", "east"}, exitNotFound, "none"},
 		{[]string{"bench", "--image", "demo", "--zone", "none"}, exitNotFound, "none"},

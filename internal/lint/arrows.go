@@ -51,6 +51,7 @@ var rules = []rule{
 	{of: "internal/devcluster/...", ours: []string{"internal/devcluster/...", "jobspecs"}, libraries: []string{anyLibrary}},
 	{of: "internal/lint"},
 	{of: "internal/loadgen", alone: true, libraries: []string{"github.com/HdrHistogram/hdrhistogram-go"}},
+	{of: "internal/verdict/...", ours: []string{"internal/verdict"}},
 	{of: "internal/floor", libraries: []string{anyLibrary}},
 	{of: "jobspecs"},
 	{of: "deploy"},
