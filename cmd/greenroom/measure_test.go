@@ -60,7 +60,7 @@ func launches(d *devProcess, load ...string) []string {
 // TestMeasureClaimsAgainstTheFloor: throughput, with and without the fence.
 func TestMeasureClaimsAgainstTheFloor(t *testing.T) {
 	keep := measure(t)
-	const clients, requests = 32, 50
+	const clients, requests = 32, 200
 	load := []string{"--clients", fmt.Sprint(clients), "--requests", fmt.Sprint(requests)}
 	for i, fence := range []string{"none", "consul"} {
 		c, d := startCluster(t, 0, "--claim-fence", fence)
