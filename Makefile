@@ -11,6 +11,8 @@ SEED ?=
 # Packages with measurements for `make bench`, and which of them to take.
 BENCHES ?= ./cmd/greenroom
 ROWS ?= ^TestMeasure
+# How many runs each figure is the median of.
+RUNS ?= 5
 
 .PHONY: help setup dev test torture bench lint build generate clean
 
@@ -35,7 +37,7 @@ torture: setup build ## Break everything at random for 10 minutes (TIME=, SEED= 
 # The table is printed also of what was measured before something failed.
 bench: setup build ## Measure every figure against its limit, and print a table with targets and verdicts
 	@rm -rf bin/bench && mkdir -p bin/bench
-	@GREENROOM_BENCH=$(CURDIR)/bin/bench go test -count=1 -p 1 -v -timeout 120m -run '$(ROWS)' $(BENCHES); status=$$?; \
+	@GREENROOM_BENCH=$(CURDIR)/bin/bench GREENROOM_BENCH_RUNS=$(RUNS) go test -count=1 -p 1 -v -timeout 120m -run '$(ROWS)' $(BENCHES); status=$$?; \
 	go run -buildvcs=false ./internal/verdict/table bin/bench && exit $$status
 
 lint: ## Check formatting, vet, static analysis, the packages' arrows and generated code

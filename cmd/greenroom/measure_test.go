@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +21,20 @@ import (
 // sessions are published in Redis directly, without a job in Nomad, where the claim
 // alone is measured; they are not ended, as there is nothing to end.
 
-// measuredRuns is how many runs a figure is the median of.
-const measuredRuns = 5
+// measuredRuns is how many runs a figure is the median of: five, or what make bench
+// RUNS= says, to try a measurement out.
+func measuredRuns(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("GREENROOM_BENCH_RUNS")
+	if text == "" {
+		return 5
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("RUNS: must be a number of runs, is %q", text)
+	}
+	return n
+}
 
 // measure is where rows are to be kept; without it nothing is to be measured.
 func measure(t *testing.T) (keep func(verdict.Row)) {
@@ -70,7 +83,7 @@ func TestMeasureClaimsAgainstTheFloor(t *testing.T) {
 		}
 		var ratios, rates, floors []float64
 		var raw []any
-		for range measuredRuns {
+		for range measuredRuns(t) {
 			publish(t, c, clients*requests)
 			var r benchReport
 			var f floorReport
@@ -100,7 +113,7 @@ func TestMeasureManyClaims(t *testing.T) {
 	var p50s, p99s, spreads, rates []float64
 	var raw []any
 	errors, distinct := 0, true
-	for range measuredRuns {
+	for range measuredRuns(t) {
 		publish(t, c, 4000)
 		var r benchReport
 		benchRun(t, &r, launches(d, "--clients", "40", "--requests", "100")...)
@@ -120,7 +133,7 @@ func TestMeasureManyClaims(t *testing.T) {
 
 	var longest []float64
 	raw = nil
-	for range measuredRuns {
+	for range measuredRuns(t) {
 		publish(t, c, 300)
 		var r benchReport
 		benchRun(t, &r, launches(d, "--mode", "burst", "--burst", "300")...)
@@ -145,7 +158,7 @@ func TestMeasureMoreLaunchesThanReady(t *testing.T) {
 	var refused []float64
 	var raw []any
 	exact := true
-	for range measuredRuns {
+	for range measuredRuns(t) {
 		publish(t, c, ready)
 		var r benchReport
 		benchRun(t, &r, launches(d, "--mode", "burst", "--burst", fmt.Sprint(2*ready))...)
