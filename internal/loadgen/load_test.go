@@ -202,3 +202,12 @@ func TestAResultIsPrintedAndIsJSON(t *testing.T) {
 		t.Errorf("%v %s", err, b)
 	}
 }
+
+// BenchmarkClosed is what the measuring itself costs a request.
+func BenchmarkClosed(b *testing.B) {
+	b.ReportAllocs()
+	r, err := Closed{Clients: 32, Requests: b.N/32 + 1}.Run(b.Context(), func(context.Context, int, int) (string, error) { return "ok", nil })
+	if err != nil || r.Served < b.N {
+		b.Fatal(err, r)
+	}
+}
