@@ -8,7 +8,13 @@ PACKAGES ?= ./...
 TIME ?= 10m
 SEED ?=
 
-.PHONY: help setup dev test torture lint build generate clean
+# Packages with measurements for `make bench`, and which of them to take.
+BENCHES ?= ./cmd/greenroom
+ROWS ?= ^TestMeasure
+# How many runs each figure is the median of.
+RUNS ?= 5
+
+.PHONY: help setup dev test torture bench lint build generate clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,6 +33,12 @@ test: setup build ## Run every test, against real servers, and print what was me
 
 torture: setup build ## Break everything at random for 10 minutes (TIME=, SEED= to replay) and check that nobody got another's session
 	GREENROOM_TORTURE=$(TIME) GREENROOM_SEED=$(SEED) go test -count=1 -v -timeout 60m -run '^TestTorture$$' ./cmd/greenroom
+
+# The table is printed also of what was measured before something failed.
+bench: setup build ## Measure every figure against its limit, and print a table with targets and verdicts
+	@rm -rf bin/bench && mkdir -p bin/bench
+	@GREENROOM_BENCH=$(CURDIR)/bin/bench GREENROOM_BENCH_RUNS=$(RUNS) go test -count=1 -p 1 -v -timeout 120m -run '$(ROWS)' $(BENCHES); status=$$?; \
+	go run -buildvcs=false ./internal/verdict/table bin/bench && exit $$status
 
 lint: ## Check formatting, vet, static analysis, the packages' arrows and generated code
 	@go run -buildvcs=false ./internal/lint

@@ -23,28 +23,36 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
+// fromEnv is a variable of the environment, or otherwise.
+func fromEnv(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}
+
 // agentFlags adds the flags that both agents share. Each can be given in the
 // environment too, under the name that the servers' own tools use.
 func agentFlags(cmd *cobra.Command, a *config.Agent, bind string) {
-	env := func(name, otherwise string) string {
-		if v := os.Getenv(name); v != "" {
-			return v
-		}
-		return otherwise
-	}
 	f := cmd.Flags()
-	f.StringVar(&a.Bind, "bind", env("GREENROOM_BIND", bind), "host:port to listen on (env GREENROOM_BIND)")
-	f.StringVar(&a.NomadAddress, "nomad-address", env("NOMAD_ADDR", "http://127.0.0.1:4646"), "Nomad's HTTP API (env NOMAD_ADDR)")
-	f.StringVar(&a.ConsulAddress, "consul-address", consulURL(env("CONSUL_HTTP_ADDR", "http://127.0.0.1:8500")), "Consul's HTTP API (env CONSUL_HTTP_ADDR)")
-	f.StringVar(&a.RedisAddress, "redis-address", env("GREENROOM_REDIS_ADDR", "127.0.0.1:6379"), "Redis, host:port (env GREENROOM_REDIS_ADDR)")
-	f.StringVar(&a.LogLevel, "log-level", env("GREENROOM_LOG_LEVEL", "info"), "trace, debug, info, warn or error (env GREENROOM_LOG_LEVEL)")
-	f.StringVar(&a.LogFormat, "log-format", env("GREENROOM_LOG_FORMAT", "text"), "text or json (env GREENROOM_LOG_FORMAT)")
-	// Secrets come from the environment alone: a flag shows in every list of processes.
+	f.StringVar(&a.Bind, "bind", fromEnv("GREENROOM_BIND", bind), "host:port to listen on (env GREENROOM_BIND)")
+	f.StringVar(&a.NomadAddress, "nomad-address", fromEnv("NOMAD_ADDR", "http://127.0.0.1:4646"), "Nomad's HTTP API (env NOMAD_ADDR)")
+	storeFlags(cmd, a)
+	f.StringVar(&a.LogLevel, "log-level", fromEnv("GREENROOM_LOG_LEVEL", "info"), "trace, debug, info, warn or error (env GREENROOM_LOG_LEVEL)")
+	f.StringVar(&a.LogFormat, "log-format", fromEnv("GREENROOM_LOG_FORMAT", "text"), "text or json (env GREENROOM_LOG_FORMAT)")
 	a.NomadToken = config.Secret(os.Getenv("NOMAD_TOKEN"))
-	a.ConsulToken = config.Secret(os.Getenv("CONSUL_HTTP_TOKEN"))
-	a.RedisPassword = config.Secret(os.Getenv("GREENROOM_REDIS_PASSWORD"))
 	a.MaxDesiredSessions = staging.DefaultLimits.MaxDesiredSessions
 	a.MaxLaunches, a.MaxOnDemand, a.MaxHooks = httpapi.DefaultBounds.Launches, broker.DefaultBounds.OnDemand, broker.DefaultBounds.Hooks
+}
+
+// storeFlags adds those of Consul and Redis.
+func storeFlags(cmd *cobra.Command, a *config.Agent) {
+	f := cmd.Flags()
+	f.StringVar(&a.ConsulAddress, "consul-address", consulURL(fromEnv("CONSUL_HTTP_ADDR", "http://127.0.0.1:8500")), "Consul's HTTP API (env CONSUL_HTTP_ADDR)")
+	f.StringVar(&a.RedisAddress, "redis-address", fromEnv("GREENROOM_REDIS_ADDR", "127.0.0.1:6379"), "Redis, host:port (env GREENROOM_REDIS_ADDR)")
+	// Secrets come from the environment alone: a flag shows in every list of processes.
+	a.ConsulToken = config.Secret(os.Getenv("CONSUL_HTTP_TOKEN"))
+	a.RedisPassword = config.Secret(os.Getenv("GREENROOM_REDIS_PASSWORD"))
 }
 
 // consulURL gives Consul's address a scheme: CONSUL_HTTP_ADDR often has none.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -61,6 +62,22 @@ func store[T any](b *cannedBroker, m map[string]T, what, name string, v T) (bool
 func (b *cannedBroker) Zones(context.Context) ([]staging.Zone, error) { return values(b.zones), nil }
 
 func (b *cannedBroker) Images(context.Context) ([]staging.Image, error) { return values(b.images), nil }
+
+func (b *cannedBroker) Zone(_ context.Context, name string) (staging.Zone, error) {
+	return find(b.zones, "zone", name)
+}
+
+func (b *cannedBroker) Image(_ context.Context, name string) (staging.Image, error) {
+	return find(b.images, "image", name)
+}
+
+func find[T any](m map[string]T, what, name string) (v T, err error) {
+	v, ok := m[name]
+	if !ok {
+		err = &broker.Error{Kind: broker.NotFound, Detail: fmt.Sprintf("there is no %s %s", what, name)}
+	}
+	return v, err
+}
 
 func (b *cannedBroker) Pools(context.Context) ([]broker.Pool, error) {
 	var pools []broker.Pool

@@ -27,7 +27,7 @@ type client struct {
 }
 
 // clientOf makes the client that a command's flags and environment ask for.
-func clientOf(cmd *cobra.Command) (*client, error) {
+func clientOf(cmd *cobra.Command, options ...httpapi.ClientOption) (*client, error) {
 	address := flagOf(cmd, flagAddress)
 	if address == "" {
 		address = os.Getenv(envAddress)
@@ -35,7 +35,7 @@ func clientOf(cmd *cobra.Command) (*client, error) {
 	if address == "" {
 		address = defaultAddress
 	}
-	c, err := newClient(address, tokenOf(cmd))
+	c, err := newClient(address, tokenOf(cmd), options...)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--%s (or %s): %w", flagAddress, envAddress, err)}
 	}
@@ -44,7 +44,7 @@ func clientOf(cmd *cobra.Command) (*client, error) {
 
 // newClient makes a client of the broker at an address such as
 // http://127.0.0.1:7480; without a scheme it is http. Token may be "".
-func newClient(address, token string) (*client, error) {
+func newClient(address, token string, options ...httpapi.ClientOption) (*client, error) {
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
 	}
@@ -58,7 +58,7 @@ func newClient(address, token string) (*client, error) {
 		}
 		return nil
 	}
-	api, err := httpapi.NewClientWithResponses(address, httpapi.WithRequestEditorFn(authorize))
+	api, err := httpapi.NewClientWithResponses(address, append(options, httpapi.WithRequestEditorFn(authorize))...)
 	if err != nil {
 		return nil, err
 	}

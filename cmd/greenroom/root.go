@@ -16,6 +16,7 @@ var subcommands = []func() *cobra.Command{
 	newSessionsCommand,
 	newStagingCommand,
 	newGroupsCommand,
+	newBenchCommand,
 }
 
 const (

@@ -50,6 +50,9 @@ var rules = []rule{
 	// What stands around them.
 	{of: "internal/devcluster/...", ours: []string{"internal/devcluster/...", "jobspecs"}, libraries: []string{anyLibrary}},
 	{of: "internal/lint"},
+	{of: "internal/loadgen", alone: true, libraries: []string{"github.com/HdrHistogram/hdrhistogram-go"}},
+	{of: "internal/verdict/...", ours: []string{"internal/verdict"}},
+	{of: "internal/floor", libraries: []string{anyLibrary}},
 	{of: "jobspecs"},
 	{of: "deploy"},
 }
@@ -63,9 +66,9 @@ type client struct {
 
 var clients = []client{
 	{"github.com/hashicorp/nomad/api/...", []string{"internal/nomadfleet", "internal/devcluster/...", "cmd/..."}},
-	{"github.com/hashicorp/consul/api/...", []string{"internal/registry", "internal/consulhealth", "internal/devcluster/...", "cmd/..."}},
-	{"github.com/redis/go-redis/...", []string{"internal/redisstore", "internal/devcluster/...", "cmd/..."}},
-	{"github.com/gin-gonic/gin/...", []string{"broker/httpapi", "broker/web"}},
+	{"github.com/hashicorp/consul/api/...", []string{"internal/registry", "internal/consulhealth", "internal/floor", "internal/devcluster/...", "cmd/..."}},
+	{"github.com/redis/go-redis/...", []string{"internal/redisstore", "internal/floor", "internal/devcluster/...", "cmd/..."}},
+	{"github.com/gin-gonic/gin/...", []string{"broker/httpapi", "broker/web", "internal/floor"}},
 }
 
 // arrowFindings reports every import that the rules do not allow, and every
