@@ -263,9 +263,11 @@ func (a worldAssignment) Drop() {}
 func (w *world) Rebind(_ context.Context, key string, _ staging.Claim, s staging.Session) error {
 	return w.note("rebind %s %s", key, short(s.ID))
 }
+
 func (w *world) Vouched(context.Context, string) (bool, error) {
 	return !w.unvouched, w.fail["vouched"]
 }
+
 func (w *world) Arm(context.Context, string, []string, int, time.Duration) (map[string][]string, error) {
 	return nil, nil
 }

@@ -56,6 +56,11 @@ func publish(t *testing.T, c *devcluster.Cluster, n int) {
 	rdb := redis.NewClient(&redis.Options{Addr: c.RedisAddr})
 	defer rdb.Close()
 	store := redisstore.New(rdb, redisstore.Options{})
+	// As a scaler would: Redis is believed for a while.
+	mark, err := store.Mark(t.Context(), "east")
+	must(t, err)
+	_, err = store.Vouch(t.Context(), "east", mark, staging.NewClaimID())
+	must(t, err)
 	for range n {
 		must(t, store.Publish(t.Context(), staging.Session{
 			ID: staging.NewSessionID(), State: staging.Ready, Origin: staging.Staged, Zone: "east", Image: "mock", Staging: "mock",

@@ -72,7 +72,9 @@ type fault struct {
 }
 
 func newNemesis(a *arena, rng *rand.Rand) *nemesis {
-	return &nemesis{a: a, rng: rng, desired: tortureDesired, counts: map[string]int{}, slow: map[string]time.Duration{}}
+	return &nemesis{
+		a: a, rng: rng, desired: tortureDesired, counts: map[string]int{}, slow: map[string]time.Duration{}, back: a.d.copyRedis(a.T),
+	}
 }
 
 func (n *nemesis) recovered(what string, took time.Duration) {
@@ -92,6 +94,7 @@ func (n *nemesis) run(deadline time.Time) {
 		{"redis killed", n.redisKilled},
 		{"redis wiped", func(time.Duration) { must(n.a.T, n.a.d.wipeRedis(n.a.T)) }},
 		{"redis rolled back", func(time.Duration) { n.rollback() }},
+		{"redis and consul away at once", n.bothAway},
 		{"consul paused", func(d time.Duration) { n.pause(n.a.servers.Consul, d) }},
 		{"nomad paused", func(d time.Duration) { n.pause(n.a.servers.NomadServer, d) }},
 		{"nomad client killed", n.clientKilled},
@@ -129,12 +132,18 @@ func (n *nemesis) redisKilled(pause time.Duration) {
 	must(n.a.T, n.a.servers.Redis.Restart(n.a.T.Context()))
 }
 
-// rollback puts Redis back to what it was at the last rollback, or notes what it is.
+// rollback puts Redis back to what it was at the last rollback, or at the start.
 func (n *nemesis) rollback() {
-	if n.back != nil {
-		n.back()
-	}
+	n.back()
 	n.back = n.a.d.copyRedis(n.a.T)
+}
+
+// bothAway has launches find neither: those that go by Consul then lose it, too.
+func (n *nemesis) bothAway(pause time.Duration) {
+	must(n.a.T, n.a.servers.Redis.Kill())
+	<-time.After(pause / 2)
+	n.pause(n.a.servers.Consul, pause/2)
+	must(n.a.T, n.a.servers.Redis.Restart(n.a.T.Context()))
 }
 
 func (n *nemesis) pause(p *devcluster.Process, d time.Duration) {

@@ -53,6 +53,7 @@ func TestTorture(t *testing.T) {
 
 	healed := time.Now()
 	a.d.untilReady(t, "torture", n.desired)
+	a.d.untilReady(t, "bare", bareDesired)
 	took := time.Since(healed)
 	n.recovered("all pools back at desired", took)
 	problems := h.check(t, a.log)
@@ -62,8 +63,8 @@ func TestTorture(t *testing.T) {
 	for _, p := range problems {
 		t.Error("violation: " + p)
 	}
-	a.noOrphans(t)
 	h.print(n, len(problems))
+	a.noOrphans(t)
 }
 
 // arena is what is tortured.
@@ -99,12 +100,23 @@ func newArena(t *testing.T) *arena {
 	d.ask(t, "PUT", "/v1/groups/torture", staging.Group{
 		Name: "torture", KeepaliveExpiration: staging.Duration(20 * time.Second), SessionTimeLimit: staging.Duration(40 * time.Second),
 	}, 201, nil)
+	bare := quickImage("bare")
+	bare.Variables["log"] = a.log
+	bare.ExecConfig.Assign = nil
+	d.ask(t, "PUT", "/v1/images/bare", bare, 201, nil)
+	a.put("/v1/staging/bare", staging.Config{Zone: "east", Image: "bare", DesiredSessions: bareDesired})
 	a.resize(tortureDesired)
 	d.untilReady(t, "torture", tortureDesired)
+	d.untilReady(t, "bare", bareDesired)
 	return a
 }
 
-const tortureDesired = 10
+// Of the two pools: one whose image has an assign hook, and one whose image has none,
+// so that nothing but the answer says that a session was given.
+const (
+	tortureDesired = 10
+	bareDesired    = 5
+)
 
 // resize sets the pool's size, as soon as Consul lets it.
 func (a *arena) resize(desired int) {
