@@ -77,6 +77,8 @@ type Fleet interface {
 	// Check says whether Nomad takes the image's jobspec; an
 	// *staging.InvalidError carries its message.
 	Check(ctx context.Context, i staging.Image) error
+	// OwnRegion reports whether a region is the one whose sessions are watched.
+	OwnRegion(ctx context.Context, region string) (bool, error)
 	Register(ctx context.Context, spec staging.Spec) (evalID string, err error)
 	Placement(ctx context.Context, s staging.Session, evalID string) (staging.PlacementFacts, error)
 	WaitRunning(ctx context.Context, s staging.Session) (staging.AllocFacts, error)

@@ -72,10 +72,32 @@ func (b *Broker) PutZone(ctx context.Context, z staging.Zone) (created bool, err
 	if err := z.Validate(); err != nil {
 		return false, err
 	}
+	if err := b.ownRegion(ctx, z); err != nil {
+		return false, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
 	created, err = b.Registry.PutZone(ctx, z.WithDefaults())
 	return created, stored("zone", z.Name, err)
+}
+
+// ownRegion refuses a zone in another Nomad region than the one whose sessions are
+// watched: nobody would see to what runs there.
+func (b *Broker) ownRegion(ctx context.Context, z staging.Zone) error {
+	if z.Region == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, nomadTimeout)
+	defer cancel()
+	if err := b.Fleet.Ping(ctx); err != nil {
+		return nomadUnavailable(err)
+	}
+	own, err := b.Fleet.OwnRegion(ctx, z.Region)
+	if err != nil || !own {
+		return staging.Invalid("zone", "region",
+			"must be that of the Nomad that the broker asks, or left out: %q is another, or none; run scalers and brokers of its own there", z.Region)
+	}
+	return nil
 }
 
 // DeleteZone deletes a zone that no staging config names. Its sessions stay.

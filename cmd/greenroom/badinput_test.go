@@ -37,6 +37,7 @@ func TestBadInputNamesTheFieldAndLeavesNothing(t *testing.T) {
 		{"a config of an unknown zone", "PUT", "/v1/staging/bad", `{"zone":"none","image":"demo","desired_sessions":1}`, 422, "zone"},
 		{"a config of an unknown image", "PUT", "/v1/staging/bad", `{"zone":"east","image":"none","desired_sessions":1}`, 422, "image"},
 		{"a name that is no DNS label", "PUT", "/v1/staging/Bad_Name", `{"zone":"east","image":"demo","desired_sessions":1}`, 422, "name"},
+		{"a zone in another region", "PUT", "/v1/zones/far", `{"region":"far","datacenters":["dc1"]}`, 422, "region"},
 		{"a name that is too long", "PUT", "/v1/zones/" + long, `{"datacenters":["dc1"]}`, 422, "name"},
 		{"a zone without datacenters", "PUT", "/v1/zones/bad", `{"datacenters":[]}`, 422, "datacenters"},
 		{"a jobspec that does not parse", "PUT", "/v1/images/bad", `{"jobspec":"job \"x\" {\n  group \"g\" {\n    count = \n  }\n}"}`, 422, "jobspec"},

@@ -157,6 +157,21 @@ func (f *Fleet) Ping(ctx context.Context) error {
 	return nil
 }
 
+// OwnRegion reports whether a region is the one that List and Watch look at: its
+// leader is the same server. An error is ErrUnavailable; Nomad gives one also for a
+// region that it does not know.
+func (f *Fleet) OwnRegion(ctx context.Context, region string) (bool, error) {
+	ctx, cancel := f.bounded(ctx)
+	defer cancel()
+	leaders := make([]string, 2)
+	for i, r := range []string{f.opts.Region, region} {
+		if _, err := f.nomad.Raw().Query("/v1/status/leader", &leaders[i], f.query(ctx, "", r)); err != nil {
+			return false, unavailable("ask for the leader of region "+r, err)
+		}
+	}
+	return leaders[0] == leaders[1], nil
+}
+
 func (f *Fleet) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, f.opts.CallTimeout)
 }

@@ -106,3 +106,13 @@ func TestACloneIsNotTheSession(t *testing.T) {
 		return false
 	})
 }
+
+func TestOwnRegion(t *testing.T) {
+	r := newRig(t)
+	if own, err := r.OwnRegion(patient(t), "global"); err != nil || !own {
+		t.Errorf("the region of the server asked: %t, %v", own, err)
+	}
+	if own, err := r.OwnRegion(patient(t), "far"); err == nil || own {
+		t.Errorf("a region that there is not: %t, %v", own, err)
+	}
+}
