@@ -9,7 +9,7 @@ TIME ?= 10m
 SEED ?=
 
 # Packages with measurements for `make bench`, and which of them to take.
-BENCHES ?= ./cmd/greenroom
+BENCHES ?= ./cmd/greenroom ./scaler
 ROWS ?= ^TestMeasure
 # How many runs each figure is the median of.
 RUNS ?= 5

@@ -19,8 +19,10 @@ type view struct {
 	// zones in which one was seen: they are watched though the zone be gone.
 	onDemand map[string]*pool
 	settled  map[string]bool
-	// reading is which reading of Redis was the last.
+	// reading is which reading of Redis was the last; right are the zones of which
+	// Redis has been found to say the truth since.
 	reading int
+	right   map[string]bool
 	// nodes are those that Nomad tells of.
 	nodes map[string]node
 
@@ -39,7 +41,7 @@ type view struct {
 func newView() *view {
 	return &view{
 		sessions: map[string]*entry{}, pools: map[string]*pool{}, onDemand: map[string]*pool{}, settled: map[string]bool{},
-		nodes: map[string]node{}, zones: map[string]bool{}, mine: map[string]time.Time{}, acting: map[string]bool{},
+		nodes: map[string]node{}, right: map[string]bool{}, zones: map[string]bool{}, mine: map[string]time.Time{}, acting: map[string]bool{},
 		dirtyPools: map[string]bool{}, dirtySessions: map[string]bool{}, timed: map[string]time.Time{},
 	}
 }
@@ -351,6 +353,7 @@ func (v *view) hookFailed(ev staging.Event, now time.Time) {
 // setStore takes every session that Redis knows.
 func (v *view) setStore(all []staging.Session, now time.Time) {
 	v.storeKnown = true
+	clear(v.right)
 	known := make(map[string]bool, len(all))
 	for _, s := range all {
 		known[s.ID] = true

@@ -36,24 +36,45 @@ func (z *zoneSet) get() (reading int, zones []string) {
 
 // vouchable are the zones in which this scaler acts and of which Redis calls no
 // session ready that is not: it does not know of one that is gone, or somebody's.
+//
+// Once a zone is right it stays so until Redis is read anew: what happens to a session
+// from then on is the scaler's own doing, or is heard of.
 func (v *view) vouchable() []string {
 	if !v.known() {
 		return nil
 	}
+	var zones, unsure []string
+	for zone := range v.resources.Zones {
+		switch {
+		case !v.acts(zone):
+		case v.right[zone]:
+			zones = append(zones, zone)
+		default:
+			unsure = append(unsure, zone)
+		}
+	}
+	if len(unsure) > 0 {
+		wrong := v.wrong()
+		for _, zone := range unsure {
+			if !wrong[zone] {
+				v.right[zone] = true
+				zones = append(zones, zone)
+			}
+		}
+	}
+	slices.Sort(zones)
+	return zones
+}
+
+// wrong are the zones of which Redis calls a session ready that is not.
+func (v *view) wrong() map[string]bool {
 	wrong := map[string]bool{}
 	for _, e := range v.sessions {
 		if e.s.State == staging.Ready && (!e.pooled() || e.over()) {
 			wrong[zoneOf(e.s)] = true
 		}
 	}
-	var zones []string
-	for zone := range v.resources.Zones {
-		if v.acts(zone) && !wrong[zone] {
-			zones = append(zones, zone)
-		}
-	}
-	slices.Sort(zones)
-	return zones
+	return wrong
 }
 
 // marks reads the marks of the zones that may be vouched for.

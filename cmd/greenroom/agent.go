@@ -42,7 +42,7 @@ func agentFlags(cmd *cobra.Command, a *config.Agent, bind string) {
 	f.StringVar(&a.LogFormat, "log-format", fromEnv("GREENROOM_LOG_FORMAT", "text"), "text or json (env GREENROOM_LOG_FORMAT)")
 	a.NomadToken = config.Secret(os.Getenv("NOMAD_TOKEN"))
 	a.MaxDesiredSessions = staging.DefaultLimits.MaxDesiredSessions
-	a.MaxLaunches, a.MaxOnDemand, a.MaxHooks = httpapi.DefaultBounds.Launches, broker.DefaultBounds.OnDemand, broker.DefaultBounds.Hooks
+	boundedByDefault(a)
 }
 
 // storeFlags adds those of Consul and Redis.
@@ -53,6 +53,12 @@ func storeFlags(cmd *cobra.Command, a *config.Agent) {
 	// Secrets come from the environment alone: a flag shows in every list of processes.
 	a.ConsulToken = config.Secret(os.Getenv("CONSUL_HTTP_TOKEN"))
 	a.RedisPassword = config.Secret(os.Getenv("GREENROOM_REDIS_PASSWORD"))
+}
+
+// boundedByDefault sets the bounds of what a broker does at once to their defaults.
+func boundedByDefault(a *config.Agent) {
+	a.MaxLaunches = httpapi.DefaultBounds.Launches
+	a.MaxOnDemand, a.MaxHooks, a.MaxArmed = broker.DefaultBounds.OnDemand, broker.DefaultBounds.Hooks, broker.DefaultBounds.Armed
 }
 
 // consulURL gives Consul's address a scheme: CONSUL_HTTP_ADDR often has none.

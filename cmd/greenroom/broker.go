@@ -55,6 +55,8 @@ a bearer token. Without that one the API may be bound to loopback only.`,
 	cmd.Flags().IntVar(&a.MaxOnDemand, "max-on-demand", a.MaxOnDemand,
 		"sessions that are being made on demand at once: each waits on a connection to Nomad, which takes 100 from one address")
 	cmd.Flags().IntVar(&a.MaxHooks, "max-hooks", a.MaxHooks, "assign and go hooks that run at once, each on a connection to Nomad")
+	cmd.Flags().IntVar(&a.MaxArmed, "max-armed", a.MaxArmed,
+		"shells that wait in ready sessions for the assign hooks that come next, each on a connection to Nomad; 0 for none")
 	cmd.Flags().StringVar(&a.ClaimFence, "claim-fence", config.FenceConsul,
 		"what decides a claim: consul, or none, by which a Redis that loses writes gives a session to a second user")
 	return cmd
@@ -83,7 +85,7 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		Hooks: hooks{runner: runner, armory: armory, ran: meter.hook}, Shells: armory, Meter: meter, Log: log,
 	}, broker.Options{
 		Limits:   staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions},
-		Bounds:   broker.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks},
+		Bounds:   broker.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks, Armed: a.MaxArmed},
 		Unfenced: a.ClaimFence == config.FenceNone,
 	})
 	defer b.Close()
@@ -94,7 +96,9 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	defer wg.Wait()
 	defer stop()
 	wg.Go(func() { followResources(watching, parts, log) })
-	wg.Go(func() { b.KeepArmed(watching, listener.Addr().String()+"-"+staging.NewClaimID()) })
+	if a.MaxArmed > 0 {
+		wg.Go(func() { b.KeepArmed(watching, listener.Addr().String()+"-"+staging.NewClaimID()) })
+	}
 
 	if a.ClaimFence == config.FenceNone {
 		log.Warn("the claim fence is off: Redis decides alone, and one that loses its newest writes gives a session to a second user")

@@ -243,6 +243,7 @@ func (d *dev) agent(ctx context.Context, wg *sync.WaitGroup, stop context.Cancel
 		RedisAddress: d.cluster.RedisAddr, MaxDesiredSessions: staging.DefaultLimits.MaxDesiredSessions,
 		LogLevel: "info", LogFormat: "text",
 	}
+	boundedByDefault(&a)
 	log := a.Logger()
 	log.SetOutput(file)
 	wg.Go(func() {

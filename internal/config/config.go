@@ -44,6 +44,9 @@ type Agent struct {
 	// MaxLaunches, MaxOnDemand and MaxHooks are how many of each a broker has under
 	// way at once.
 	MaxLaunches, MaxOnDemand, MaxHooks int
+	// MaxArmed is how many shells a broker keeps in ready sessions ahead of time, for
+	// the assign hooks that come next; 0 for none.
+	MaxArmed int
 	// ClaimFence says what decides a claim: FenceConsul or FenceNone.
 	ClaimFence string
 	// LogLevel is one of logrus's levels, LogFormat "text" or "json".
@@ -89,6 +92,9 @@ func (a Agent) Validate() error {
 		if n.value < 1 {
 			bad(n.flag, "must be at least 1, is %d", n.value)
 		}
+	}
+	if a.MaxArmed < 0 {
+		bad("max-armed", "must be 0, for none, or more, is %d", a.MaxArmed)
 	}
 	if _, err := logrus.ParseLevel(a.LogLevel); err != nil {
 		bad("log-level", "must be one of trace, debug, info, warn, error, is %q", a.LogLevel)

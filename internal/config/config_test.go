@@ -26,6 +26,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"--max-launches":         func(a *Agent) { a.MaxLaunches = 0 },
 		"--max-on-demand":        func(a *Agent) { a.MaxOnDemand = -1 },
 		"--max-hooks":            func(a *Agent) { a.MaxHooks = 0 },
+		"--max-armed":            func(a *Agent) { a.MaxArmed = -1 },
 		"--log-level":            func(a *Agent) { a.LogLevel = "loud" },
 		"--log-format":           func(a *Agent) { a.LogFormat = "xml" },
 	}

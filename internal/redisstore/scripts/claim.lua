@@ -50,8 +50,9 @@ local function take(id)
       redis.call('HSET', KEYS[4], 'session', id)
       redis.call('HSET', session, 'key', KEYS[4])
     end
-    redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'claimed', 'session', id, 'pool', ARGV[2])
-    if ARGV[13] ~= '' then
+    if ARGV[13] == '' then
+      redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'claimed', 'session', id, 'pool', ARGV[2])
+    else
       redis.call('HSET', session, 'state', 'assigned', 'assigned_at', now)
       if keyed then
         redis.call('HSET', KEYS[4], 'done', '1')

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/internal/verdict"
+	"github.com/greenroom/greenroom/jobspecs"
+)
+
+// TestMeasureRefill: rows 9 and 10. A pool that fills from nothing, beside a bare loop
+// that registers the same jobs, and what claims take meanwhile.
+func TestMeasureRefill(t *testing.T) {
+	keep := measure(t)
+	const size = 400
+	var ratios, fills, bares, spreads []float64
+	var raw []any
+	for range measuredRuns(t) {
+		c, d := startCluster(t, 0)
+		_, bare := bareLoop(t, c, d, size)
+		scaler := startAgent(t, c, "scaler")
+		// Claims are measured on sessions that are there already, of another pool.
+		d.ask(t, "PUT", "/v1/images/calm", staging.Image{Name: "calm", Jobspec: jobspecs.DemoMock}, 201, nil)
+		r, err := d.call("PUT", "/v1/staging/calm", `{"zone":"east","image":"calm","desired_sessions":100}`)
+		must(t, err)
+		if r.status != 201 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+		d.untilReady(t, "calm", 100)
+		claims := func() float64 {
+			var b benchReport
+			benchRun(t, &b, "--address", d.Broker, "--image", "calm", "--zone", "east", "--clients", "1", "--requests", "40", "--keep")
+			raw = append(raw, b)
+			return b.Result.Latency.P99
+		}
+		idle := claims()
+		began := time.Now()
+		d.want(t, size)
+		busy := claims()
+		d.untilReady(t, "mock", size)
+		fill := size / time.Since(began).Seconds()
+		fills, bares, ratios, spreads = append(fills, fill), append(bares, bare), append(ratios, fill/bare), append(spreads, busy/idle)
+		scaler.end(t, os.Interrupt)
+	}
+	ratio, spread := verdict.Median(ratios...), verdict.Median(spreads...)
+	keep(verdict.Row{
+		Number: 9, What: "refill from 0 to 400, mock driver", Target: "at least 0.90 of a bare loop that registers the same jobs",
+		Figure: fmt.Sprintf("%.0f ready a second, the bare loop had %.0f a second running", verdict.Median(fills...), verdict.Median(bares...)),
+		Ratio:  ratio, Met: ratio >= 0.9, Note: "from the order to 400 ready, claims going on meanwhile; the bare loop from the first registration to 400 running", Raw: raw,
+	})
+	keep(verdict.Row{
+		Number: 10, What: "claim p99 during that refill", Target: "at most 2 times the idle one",
+		Figure: fmt.Sprintf("%.1f times", spread), Ratio: spread, Met: spread <= 2, Note: "40 claims each, one at a time", Raw: raw,
+	})
+}
+
+// TestMeasureABrokersGrowth: row 12, over 100,000 claims.
+func TestMeasureABrokersGrowth(t *testing.T) {
+	keep := measure(t)
+	const claims, perRun = 100_000, 10_000
+	c, d := startCluster(t, 0)
+	look := func() (goroutines, files, heap float64) {
+		return d.brokerMetric(t, "go_goroutines"), d.brokerMetric(t, "process_open_fds"), d.brokerMetric(t, "process_resident_memory_bytes")
+	}
+	run := func() {
+		publish(t, c, perRun)
+		var r benchReport
+		benchRun(t, &r, launches(d, "--clients", "32", "--requests", fmt.Sprint(perRun/32))...)
+	}
+	// Once, so that pools of connections and buffers are as large as they get.
+	run()
+	goroutines, files, memory := look()
+	for range claims / perRun {
+		run()
+	}
+	var now, open, resident float64
+	until(t, "the broker's connections of the runs are closed", func() (bool, string) {
+		now, open, resident = look()
+		return now <= goroutines+20, fmt.Sprintf("%.0f goroutines, were %.0f", now, goroutines)
+	})
+	ratio := resident / memory
+	keep(verdict.Row{
+		Number: 12, What: "broker after 100,000 claims against after 10,000", Target: "no growth of goroutines, connections or memory",
+		Figure: fmt.Sprintf("goroutines %.0f to %.0f, files %.0f to %.0f, memory %.0f to %.0f MB", goroutines, now, files, open, memory/1e6, resident/1e6),
+		Ratio:  ratio, Met: now <= goroutines+20 && open <= files+20 && ratio <= 1.25, Note: "the ratio is resident memory after by before",
+	})
+}

@@ -1,0 +1,201 @@
+package scaler
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/internal/verdict"
+)
+
+// quiet is a meter that counts nothing.
+type quiet struct{}
+
+func (quiet) Step(Kind, bool)            {}
+func (quiet) Pool(string, int, int, int) {}
+func (quiet) PoolGone(string)            {}
+func (quiet) Zones(int)                  {}
+
+// crowd is a scaler's loop with so many pools of so many ready sessions, fed as the
+// servers would feed it, without any.
+type crowd struct {
+	s        *Scaler
+	v        *view
+	sessions []staging.Session
+	fleet    []staging.Observation
+	index    uint64
+}
+
+const crowdPerPool = 100
+
+func newCrowd(pools int) *crowd {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	c := &crowd{s: New(Parts{Meter: quiet{}, Log: logrus.NewEntry(log)}, Options{}), v: newView()}
+	r := staging.Resources{
+		Zones:   map[string]staging.Zone{"z": {Name: "z", Datacenters: []string{"dc1"}, AllowOriginDomain: "a", UpstreamAuthAddress: "b"}},
+		Images:  map[string]staging.Image{"i": {Name: "i"}},
+		Configs: map[string]staging.Config{},
+	}
+	for p := range pools {
+		name := fmt.Sprintf("pool-%04d", p)
+		r.Configs[name] = staging.Config{Name: name, Zone: "z", Image: "i", DesiredSessions: crowdPerPool}
+	}
+	c.v.setResources(r)
+	c.v.acting["z"] = true
+	revision := staging.Revision(r.Images["i"], r.Zones["z"], staging.Permissions{})
+	for name := range r.Configs {
+		for range crowdPerPool {
+			c.add(staging.Session{
+				ID: staging.NewSessionID(), State: staging.Ready, Origin: staging.Staged, Zone: "z", Image: "i", Staging: name,
+				Revision: revision, Permits: staging.Permissions{}.Permits(), Task: "session", CreatedAt: noon,
+			})
+		}
+	}
+	for _, p := range c.v.pools {
+		p.stopWatch = func() {} // nobody watches
+	}
+	c.v.onDemand["z"] = &pool{health: map[string]staging.Health{}, stopWatch: func() {}}
+	return c
+}
+
+// add makes a session that runs, by Nomad's word.
+func (c *crowd) add(s staging.Session) {
+	c.index++
+	job := s
+	job.State = ""
+	c.sessions = append(c.sessions, s)
+	c.fleet = append(c.fleet, c.observed(job))
+}
+
+func (c *crowd) observed(s staging.Session) staging.Observation {
+	return staging.Observation{
+		Session: s.ID, Index: c.index, Job: &staging.JobFacts{Session: s},
+		Alloc: &staging.AllocFacts{ID: "a-" + s.ID, NodeID: "n", Running: true, Address: "10.0.0.1", Ports: map[string]int{"http": 23000}},
+	}
+}
+
+// resync is a start from a full cluster: everything is read, and decided.
+func (c *crowd) resync() time.Duration {
+	byPool := map[string][]staging.Health{}
+	for _, s := range c.sessions {
+		byPool[s.Staging] = append(byPool[s.Staging], staging.Health{Session: s.ID, AllocID: "a-" + s.ID, Passing: true})
+	}
+	began := time.Now()
+	c.v.setFleet(c.fleet, nil, noon, noon)
+	c.v.setStore(c.sessions, noon)
+	for name, p := range c.v.pools {
+		c.v.setHealth(p, byPool[name], noon)
+	}
+	c.s.decide(context.Background(), c.v, noon)
+	return time.Since(began)
+}
+
+// turnover is a claim, its end and its replacement, each as an event that is decided
+// at once, and gives how many events those were.
+func (c *crowd) turnover(n int) (events int) {
+	at := (n * 7919) % len(c.sessions)
+	s := c.sessions[at]
+	p := c.v.pools[s.Staging]
+	step := func(news func()) {
+		news()
+		c.s.decide(context.Background(), c.v, noon)
+		events++
+	}
+	step(func() { c.v.event(staging.Event{Type: staging.EventClaimed, Session: s.ID, Pool: s.Staging}, noon) })
+	step(func() { c.v.event(staging.Event{Type: staging.EventAssigned, Session: s.ID, Pool: s.Staging}, noon) })
+	// What Decide staged in its place comes up.
+	for id, e := range p.members {
+		if !e.busy || e.s.State == staging.Ready {
+			continue
+		}
+		e.busy = false
+		c.index++
+		fresh := e.s
+		step(func() { c.v.observe(c.observed(fresh), noon) })
+		step(func() { c.v.event(staging.Event{Type: staging.EventReady, Session: id, Pool: s.Staging}, noon) })
+		c.v.sessions[id].busy = false
+		fresh.State = staging.Ready
+		c.sessions[at] = fresh
+	}
+	step(func() { c.v.forget(s.ID) })
+	return events
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// perEvent is what an event costs at so many pools.
+func perEvent(c *crowd, turns int) time.Duration {
+	began, events := time.Now(), 0
+	for n := range turns {
+		events += c.turnover(n)
+	}
+	return time.Since(began) / time.Duration(events)
+}
+
+// TestMeasureScale is row 11 of make bench: one scaler, 1,000 pools of 100 sessions,
+// fed by generated events. The code is the real one; no servers.
+func TestMeasureScale(t *testing.T) {
+	dir := os.Getenv(verdict.Env)
+	if dir == "" {
+		t.Skipf("%s is not set: make bench measures this", verdict.Env)
+	}
+	const runs, turns = 5, 2000
+	var resyncs, ratios, bytes []float64
+	for range runs {
+		small := newCrowd(10)
+		small.resync()
+		few := perEvent(small, turns)
+		large := newCrowd(1000)
+		before := heap()
+		resyncs = append(resyncs, large.resync().Seconds())
+		bytes = append(bytes, float64(heap()-before)/float64(len(large.sessions)))
+		ratios = append(ratios, float64(perEvent(large, turns))/float64(few))
+		runtime.KeepAlive(large)
+	}
+	resync, ratio, each := verdict.Median(resyncs...), verdict.Median(ratios...), verdict.Median(bytes...)
+	row := verdict.Row{
+		Number: 11, What: "one scaler, 1,000 pools x 100 sessions, generated events",
+		Target: "resync under 5 s; an event at 100,000 sessions at most 1.5 times one at 1,000; at most 2 KiB of heap a session",
+		Figure: fmt.Sprintf("resync %.2f s, %.0f bytes a session", resync, each),
+		Ratio:  ratio, Met: resync < 5 && ratio <= 1.5 && each <= 2048,
+		Note: "the ratio is an event's cost at 100,000 sessions by that at 1,000", Raw: map[string][]float64{"resync_s": resyncs, "ratio": ratios, "bytes": bytes},
+	}
+	if err := verdict.Keep(dir, row); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("%s: %s, ratio %.2f\n", row.What, row.Figure, ratio)
+}
+
+// TestACrowdSettles: the measurement's own feed makes pools that want nothing.
+func TestACrowdSettles(t *testing.T) {
+	c := newCrowd(2)
+	c.resync()
+	for n := range 50 {
+		c.turnover(n)
+	}
+	for name, p := range c.v.pools {
+		ready := 0
+		for _, e := range p.members {
+			if e.s.State == staging.Ready {
+				ready++
+			}
+		}
+		if ready != crowdPerPool {
+			t.Errorf("%s has %d ready", name, ready)
+		}
+	}
+}
