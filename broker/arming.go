@@ -39,14 +39,23 @@ func (b *Broker) wantArmed() {
 
 // KeepArmed keeps shells in the sessions that are claimed next, of the images that
 // have an assign hook, until ctx is done. Which broker keeps one in which session is
-// settled by leases in Redis; without Redis the shells that there are stay.
+// settled by leases in Redis; without Redis the shells that there are stay until the
+// leases are over.
 func (b *Broker) KeepArmed(ctx context.Context, name string) {
 	k := &keeper{b: b, name: name, places: newSlots(arming), failed: map[string]time.Time{}, opening: map[string]bool{}}
 	defer k.work.Wait()
 	ticker := time.NewTicker(armEvery)
 	defer ticker.Stop()
+	looked := time.Now()
 	for {
-		if err := k.look(ctx); err != nil && ctx.Err() == nil {
+		switch err := k.look(ctx); {
+		case err == nil:
+			looked = time.Now()
+		case ctx.Err() == nil && time.Since(looked) > armLease:
+			// Which sessions are still nobody's is not known any more.
+			b.Shells.Keep(ctx, nil)
+			fallthrough
+		default:
 			b.Log.WithError(err).Debug("cannot look which sessions to keep a shell in")
 		}
 		select {

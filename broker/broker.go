@@ -27,6 +27,9 @@ type Registry interface {
 	// decided before, and the record that stands is given.
 	CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error)
 	FinishFate(ctx context.Context, f staging.Fate) error
+	// AbandonFate takes the record from its claim, which then cannot finish it; any
+	// error says that this is not known to have happened.
+	AbandonFate(ctx context.Context, f staging.Fate, reason string) error
 	// Fates reads every fate; only asked while Redis is away.
 	Fates(ctx context.Context) (map[string]staging.Fate, error)
 	// Key reads who holds an Idempotency-Key; staging.ErrNoResource for nobody.
@@ -50,7 +53,8 @@ type Store interface {
 	Finish(ctx context.Context, id, claim, reason string) error
 	Retire(ctx context.Context, s staging.Session, reason string) error
 	Restore(ctx context.Context, s staging.Session, f staging.Fate) (staging.State, error)
-	Release(ctx context.Context, idempotencyKey, claim string) error
+	// Release frees a claim's key; with a session given only while the key names it.
+	Release(ctx context.Context, idempotencyKey, claim, session string) error
 	KeyHolder(ctx context.Context, idempotencyKey string) (staging.ClaimResult, error)
 	// Unhold lets the key go on without a session, for a launch that tries another.
 	Unhold(ctx context.Context, idempotencyKey, claim string) error

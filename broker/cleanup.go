@@ -46,7 +46,12 @@ func (b *Broker) giveUp(ctx context.Context, l *launch, s staging.Session, reaso
 		_, stands, err := b.Registry.CreateFate(ctx, staging.Fate{
 			Session: s.ID, Verdict: staging.VerdictRetired, Reason: reason, DecidedAt: time.Now().UTC(),
 		})
-		if err != nil || stands.Verdict != staging.VerdictRetired && stands.Claim != l.claim.ID {
+		ours := stands.Claim == l.claim.ID
+		if ours && !stands.HookPending && l.IdempotencyKey != "" {
+			// It was recorded after all: a repeat is given the session.
+			return
+		}
+		if err != nil || stands.Verdict != staging.VerdictRetired && !ours {
 			l.log.WithError(err).WithField(fieldSession, s.ID).Warn("a claimed session is left to the scaler, which ends it with its lease")
 			return
 		}

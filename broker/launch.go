@@ -21,6 +21,9 @@ type launch struct {
 	settings staging.Settings
 	// secret makes the session's access token.
 	secret []byte
+	// tried are the sessions that this launch has had decided: none is tried again,
+	// whatever became of it.
+	tried map[string]bool
 	// keyIndex is the version of the key's record in Consul, once it is this
 	// launch's.
 	keyIndex uint64
@@ -60,7 +63,7 @@ func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, e
 		return LaunchResult{}, err
 	}
 	req.Wait = min(req.Wait, MaxWait)
-	l := &launch{LaunchRequest: req, began: time.Now()}
+	l := &launch{LaunchRequest: req, began: time.Now(), tried: map[string]bool{}}
 	l.log = b.Log.WithFields(logrus.Fields{fieldImage: req.Image, fieldZone: req.Zone, fieldUser: req.User.ID})
 	if err := b.resolve(ctx, l); err != nil {
 		return LaunchResult{}, err
@@ -206,7 +209,7 @@ func (b *Broker) refuse(ctx context.Context, l *launch, err error) error {
 	b.letKeyGo(l)
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := b.Store.Release(ctx, l.IdempotencyKey, l.claim.ID); err != nil {
+	if err := b.Store.Release(ctx, l.IdempotencyKey, l.claim.ID, ""); err != nil {
 		l.log.WithError(err).Warn("could not free the idempotency key; it frees itself when its lease ends")
 	}
 	var e *Error

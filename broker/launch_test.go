@@ -157,7 +157,10 @@ func (w *world) Retire(context.Context, staging.Session, string) error {
 func (w *world) Restore(_ context.Context, s staging.Session, _ staging.Fate) (staging.State, error) {
 	return s.State, w.note("restore %s to %s", short(s.ID), s.User.ID)
 }
-func (w *world) Release(context.Context, string, string) error { return w.note("release") }
+func (w *world) Release(context.Context, string, string, string) error { return w.note("release") }
+func (w *world) AbandonFate(_ context.Context, f staging.Fate, _ string) error {
+	return w.note("abandon %s", f.Session)
+}
 func (w *world) KeyHolder(context.Context, string) (staging.ClaimResult, error) {
 	return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
 }
@@ -367,7 +370,7 @@ func TestTheOrderOfALaunch(t *testing.T) {
 		{
 			name: "Consul fails after the hook: destroyed, since nobody can know", image: "hooked",
 			world: world{ready: []string{"s1"}, fail: map[string]error{"finished": errAway}},
-			want:  []string{"claim", "decide s1", "hook s1", "finished s1", "release"}, also: []string{"end s1", "stop s1"}, kind: broker.ConsulUnavailable,
+			want:  []string{"claim", "decide s1", "hook s1", "finished s1", "abandon s1", "release"}, also: []string{"end s1", "stop s1"}, kind: broker.ConsulUnavailable,
 		},
 		{
 			name: "Redis fails after Consul has it: the assignment stands", image: "plain",

@@ -69,7 +69,7 @@ func (b *Broker) awaitRepeat(ctx context.Context, l *launch) (LaunchResult, erro
 			}
 			if !r.Done && s.State.Over() {
 				// That launch failed, or its broker died; its key is free for another try.
-				if err := b.Store.Release(ctx, l.IdempotencyKey, r.Session.Claim); err != nil {
+				if err := b.Store.Release(ctx, l.IdempotencyKey, r.Session.Claim, s.ID); err != nil {
 					return LaunchResult{}, redisUnavailable(err)
 				}
 				return LaunchResult{}, errKeyFree

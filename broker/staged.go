@@ -143,6 +143,10 @@ func (b *Broker) take(ctx context.Context, l *launch, pool staging.Config) (stag
 	r, err := b.Store.Claim(ctx, pool.Name, claim)
 	l.timings.Claim += time.Since(start)
 	l.claimedAt, l.heardAt = r.At, time.Now()
+	if r.Outcome == staging.ClaimTaken {
+		// Of another zone Redis may not have been believed.
+		l.redisAway, l.unvouched = false, false
+	}
 	if err != nil {
 		// Whether the claim happened is not known. If it did, the session is
 		// nobody's, and the scaler ends it when the lease of a claim is over.
@@ -164,6 +168,9 @@ func (b *Broker) take(ctx context.Context, l *launch, pool staging.Config) (stag
 // errUnvouched: Redis answers, and is not believed.
 var errUnvouched = errors.New("no scaler has vouched of late for what Redis says of the zone")
 
+// errStale: the claim is too old to be decided.
+var errStale = errors.New("the claim was made too long ago to be decided now")
+
 // held turns the outcomes that end a launch into errors.
 func (l *launch) held(r staging.ClaimResult) error {
 	switch r.Outcome {
@@ -182,6 +189,7 @@ func (l *launch) held(r staging.ClaimResult) error {
 // work out, and that another may be tried.
 func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (staging.Session, error) {
 	s.Terms = l.claim.Terms
+	l.tried[s.ID] = true
 	hook := hooksOf(s, l.image).Assign
 	failed := func(reason string) { b.attempt(l, staging.StepStaged, s.Zone, staging.OutcomeFailed, reason) }
 	var assignment Assignment
@@ -223,10 +231,9 @@ func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (stag
 			b.abandon(ctx, l, s, err.Error())
 			return staging.Session{}, nil
 		}
-		if err := b.finish(ctx, l, fate); err != nil {
+		if err := b.finish(ctx, l, fate); err != nil && !b.finished(ctx, l, s, fate) {
 			b.consul.raise()
 			failed("Consul did not record the end of the assign hook")
-			b.abandon(ctx, l, s, "the end of its assign hook could not be recorded in Consul")
 			return staging.Session{}, consulUnavailable(err)
 		}
 	}
@@ -272,6 +279,11 @@ func (b *Broker) decide(ctx context.Context, l *launch, s staging.Session, hookP
 	if b.o.Unfenced && s.Origin == staging.Staged {
 		return staging.Fate{}, true, nil
 	}
+	if s.Origin == staging.Staged && !l.redisAway && time.Since(l.heardAt) > staging.VouchLife {
+		// This broker stood still: the session may have been ended meanwhile, and its
+		// record with it.
+		return staging.Fate{}, false, errStale
+	}
 	start := time.Now()
 	defer func() { l.timings.Fence += time.Since(start) }()
 	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
@@ -296,6 +308,28 @@ func (b *Broker) finish(ctx context.Context, l *launch, fate staging.Fate) error
 	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
 	return b.Registry.FinishFate(ctx, fate)
+}
+
+// finished finds out what became of a write whose answer was lost: whether the
+// assignment is recorded as finished. Where it surely is not, and will not be, the
+// session is destroyed; where that cannot be known, the scaler sees to it.
+func (b *Broker) finished(ctx context.Context, l *launch, s staging.Session, fate staging.Fate) bool {
+	const reason = "the end of its assign hook could not be recorded in Consul"
+	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	abandoned := b.Registry.AbandonFate(ctx, fate, reason)
+	if abandoned == nil {
+		b.abandon(ctx, l, s, reason)
+		return false
+	}
+	now, err := b.Registry.Fate(ctx, s.ID)
+	if err == nil && now.Claim == l.claim.ID && !now.HookPending && now.Reason == "" {
+		return true
+	}
+	b.unhold(ctx, l)
+	l.log.WithError(errors.Join(abandoned, err)).WithField(fieldSession, s.ID).
+		Warn("whether an assignment is recorded is not known; the scaler ends the session with its lease, or finishes it")
+	return false
 }
 
 // assignedBehind answers for a session whose assignment Consul holds as finished, and

@@ -28,6 +28,9 @@ func (b *Broker) withoutRedis(ctx context.Context, l *launch, pool staging.Confi
 		return staging.Session{}, consulUnavailable(err)
 	}
 	for _, s := range candidates[:min(len(candidates), searchTries)] {
+		if l.tried[s.ID] {
+			continue
+		}
 		found, err := b.locate(ctx, s)
 		if err != nil {
 			return staging.Session{}, nomadUnavailable(err)

@@ -136,8 +136,12 @@ func (d *decision) ailing(b Bounds) {
 		if !m.UnhealthySince.IsZero() {
 			return late(m, m.UnhealthySince, b.Grace, "its checks have not passed again for %s")
 		}
-		if m.State == staging.Pending && !m.Running && m.RunningSince.IsZero() && m.Refused == nil {
-			return late(m, m.CreatedAt, b.PlacePatience, "it was placed, and has not begun to run for %s")
+		if m.State != staging.Ready && !m.Running && m.RunningSince.IsZero() && m.Refused == nil {
+			since := m.CreatedAt
+			if m.PlacedAt.After(since) {
+				since = m.PlacedAt // it waited for room
+			}
+			return late(m, since, b.PlacePatience, "it was placed, and has not begun to run for %s")
 		}
 		return m.State != staging.Ready && late(m, m.RunningSince, b.StartPatience, "it runs, and its checks have not passed for %s")
 	})

@@ -33,6 +33,8 @@ type entry struct {
 	launched    bool
 	launchTries int
 	hookFailure *staging.Failure
+	// placedAt is when its allocation was first heard of.
+	placedAt time.Time
 	// runningSince, unhealthySince: as Member has them. healthyOnce: its checks
 	// have passed before.
 	runningSince, unhealthySince time.Time

@@ -68,6 +68,8 @@ type Member struct {
 	Draining bool
 	// FirstLaunch: its first_launch hook is not known to have run.
 	FirstLaunch bool
+	// PlacedAt is when a node was found for it; zero while none is.
+	PlacedAt time.Time
 	// RunningSince is when it began to run. UnhealthySince is when its checks
 	// stopped passing, having passed before, or its node to tell of it; zero while
 	// it runs and they pass.

@@ -43,7 +43,8 @@ type Store interface {
 	// Mark gives the mark that a scaler left last in a zone; Vouch leaves another, so
 	// that claims believe Redis, unless the one before is not there any more.
 	Mark(ctx context.Context, zone string) (string, error)
-	Vouch(ctx context.Context, zone, before, mark string) (noted bool, err error)
+	// With renew, the one before must be recent, too.
+	Vouch(ctx context.Context, zone, before, mark string, renew bool) (noted bool, err error)
 	// Epoch changes when Redis's data was wiped.
 	Epoch(ctx context.Context) (string, error)
 	LastEvent(ctx context.Context) (position string, err error)

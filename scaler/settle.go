@@ -76,6 +76,8 @@ func Settle(x Loner, now time.Time) (step *Step, wake time.Time) {
 	}
 
 	switch {
+	case x.State == staging.Ended && x.BuriedAt.IsZero():
+		return nil, now.Add(purgeDelay)
 	case x.State == staging.Ended:
 		if now.Before(x.BuriedAt.Add(purgeDelay)) {
 			return nil, x.BuriedAt.Add(purgeDelay)

@@ -26,7 +26,7 @@ func (v *view) viewOf(p *pool, now time.Time) View {
 		w.Members = append(w.Members, Member{
 			ID: e.s.ID, State: e.s.State, CreatedAt: e.s.CreatedAt, ExpiresAt: p.config.ExpiresAt(e.s.ID, e.s.CreatedAt),
 			Running: e.running, Passing: e.passing, Over: e.over(), Failure: e.failed(), Refused: e.refused,
-			EndReason: e.reason, Draining: v.nodes[e.s.NodeID].draining,
+			PlacedAt: e.placedAt, EndReason: e.reason, Draining: v.nodes[e.s.NodeID].draining,
 			FirstLaunch: v.firstLaunch(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
 			Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != permits,
 			Stale:     zone && image && e.s.Revision != revision,

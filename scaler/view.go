@@ -13,8 +13,10 @@ import (
 type view struct {
 	resources                              staging.Resources
 	resourcesKnown, fleetKnown, storeKnown bool
-	sessions                               map[string]*entry
-	pools                                  map[string]*pool
+	// fleetSeen: Nomad has been read whole, perhaps a while ago.
+	fleetSeen bool
+	sessions  map[string]*entry
+	pools     map[string]*pool
 	// onDemand is the health of each zone's on-demand sessions. settled are the
 	// zones in which one was seen: they are watched though the zone be gone.
 	onDemand map[string]*pool
@@ -174,6 +176,9 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 		e.s.AllocID, e.s.NodeID, e.s.Address, e.s.Ports = a.ID, a.NodeID, a.Address, a.Ports
 		e.running, e.allocOver, e.failure, e.reason = a.Running, a.Over, a.Failure, a.Reason
 		e.refused = nil
+		if e.placedAt.IsZero() {
+			e.placedAt = now
+		}
 		if e.running && e.runningSince.IsZero() {
 			e.runningSince = now
 		}
@@ -322,7 +327,8 @@ func (v *view) event(ev staging.Event, now time.Time) {
 	if p := v.pools[ev.Pool]; p != nil {
 		switch ev.Type {
 		case staging.EventReady:
-			if p.backoff.paused() {
+			// One that was made before the failure proves nothing.
+			if p.backoff.paused() && e.s.CreatedAt.After(p.backoff.At) {
 				p.backoff.ReadyAt = now
 			}
 		case staging.EventAssigned:
@@ -361,6 +367,9 @@ func (v *view) setStore(all []staging.Session, now time.Time) {
 		e.s.State, e.s.Claim, e.s.User = s.State, s.Claim, s.User
 		e.s.ReadyAt, e.s.Reason = s.ReadyAt, s.Reason
 		v.learn(e, s)
+		if s.State == staging.Ended && e.buriedAt.IsZero() {
+			e.buriedAt = now
+		}
 		if !e.hasJob {
 			s.AllocID = ""
 			e.s = s
@@ -383,7 +392,7 @@ func (v *view) setStore(all []staging.Session, now time.Time) {
 // setFleet takes every session that Nomad knows, and every fate record, as
 // they were read after began. What was acted on since is newer than the reading.
 func (v *view) setFleet(all []staging.Observation, fates map[string]staging.Fate, began, now time.Time) {
-	v.fleetKnown = true
+	v.fleetKnown, v.fleetSeen = true, true
 	seen := make(map[string]bool, len(all))
 	nodes := map[string]bool{}
 	for _, o := range all {

@@ -37,10 +37,11 @@ func (z *zoneSet) get() (reading int, zones []string) {
 // vouchable are the zones in which this scaler acts and of which Redis calls no
 // session ready that is not: it does not know of one that is gone, or somebody's.
 //
-// Once a zone is right it stays so until Redis is read anew: what happens to a session
+// That Nomad has been read once is enough: while it is away nothing is purged, so
+// that every fate record stands. Once a zone is right it stays so until Redis is read anew: what happens to a session
 // from then on is the scaler's own doing, or is heard of.
 func (v *view) vouchable() []string {
-	if !v.known() {
+	if !v.resourcesKnown || !v.storeKnown || !v.fleetSeen {
 		return nil
 	}
 	var zones, unsure []string
@@ -77,16 +78,23 @@ func (v *view) wrong() map[string]bool {
 	return wrong
 }
 
+// lastMark is the mark that must be there.
+type lastMark struct {
+	text string
+	// ours: this reading of Redis was vouched for with it, a second ago.
+	ours bool
+}
+
 // marks reads the marks of the zones that may be vouched for.
-func (s *Scaler) marks(ctx context.Context) (map[string]string, error) {
-	marks := map[string]string{}
+func (s *Scaler) marks(ctx context.Context) (map[string]lastMark, error) {
+	marks := map[string]lastMark{}
 	_, zones := s.vouchable.get()
 	for _, zone := range zones {
-		mark, err := s.Store.Mark(ctx, zone)
+		text, err := s.Store.Mark(ctx, zone)
 		if err != nil {
 			return nil, err
 		}
-		marks[zone] = mark
+		marks[zone] = lastMark{text: text}
 	}
 	return marks, nil
 }
@@ -95,7 +103,7 @@ func (s *Scaler) marks(ctx context.Context) (map[string]string, error) {
 // this reading of Redis found. known is false when there is a zone whose mark was not
 // read before Redis was: it must be read anew. errWiped says that a mark is not there
 // any more.
-func (s *Scaler) vouch(ctx context.Context, reading int, marks map[string]string) (known bool, err error) {
+func (s *Scaler) vouch(ctx context.Context, reading int, marks map[string]lastMark) (known bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	by, zones := s.vouchable.get()
@@ -107,15 +115,19 @@ func (s *Scaler) vouch(ctx context.Context, reading int, marks map[string]string
 		if !ok {
 			return false, nil
 		}
-		mark := staging.NewClaimID()
-		noted, err := s.Store.Vouch(ctx, zone, before, mark)
-		if err != nil {
-			return false, err
+		if !s.Locks.Held(zone) {
+			continue // another may have vouched, and Redis been put back, meanwhile
 		}
-		if !noted {
+		mark := staging.NewClaimID()
+		noted, err := s.Store.Vouch(ctx, zone, before.text, mark, before.ours)
+		switch {
+		case err != nil:
+			s.Log.WithError(err).WithField(fieldZone, zone).Warn("could not vouch for what Redis says of a zone; claims go by Consul until it takes a write")
+			return true, nil
+		case !noted:
 			return false, errWiped
 		}
-		marks[zone] = mark
+		marks[zone] = lastMark{text: mark, ours: true}
 	}
 	return true, nil
 }

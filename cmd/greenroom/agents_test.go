@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +41,12 @@ func startAgent(t *testing.T, c *devcluster.Cluster, kind string, flags ...strin
 	go func() { _ = a.cmd.Wait(); close(a.done) }()
 	t.Cleanup(func() {
 		a.end(t, syscall.SIGKILL)
+		if dir := os.Getenv("GREENROOM_TEST_LOGS"); dir != "" {
+			name := fmt.Sprintf("%s-%s-%d.log", kind, a.name(), a.cmd.Process.Pid)
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(a.out.String()), 0o644); err != nil {
+				t.Error(err)
+			}
+		}
 		if t.Failed() {
 			lines := strings.Split(a.out.String(), "\n")
 			t.Logf("the end of the log of the %s at %s:\n%s", kind, a.address, strings.Join(lines[max(0, len(lines)-25):], "\n"))

@@ -59,7 +59,7 @@ func publish(t *testing.T, c *devcluster.Cluster, n int) {
 	// As a scaler would: Redis is believed for a while.
 	mark, err := store.Mark(t.Context(), "east")
 	must(t, err)
-	_, err = store.Vouch(t.Context(), "east", mark, staging.NewClaimID())
+	_, err = store.Vouch(t.Context(), "east", mark, staging.NewClaimID(), false)
 	must(t, err)
 	for range n {
 		must(t, store.Publish(t.Context(), staging.Session{

@@ -144,7 +144,7 @@ func (c *caller) use(session string, took time.Duration) {
 // keepalive must find the session, at the latest when scalers have set right a Redis
 // that was wiped or put back.
 func (c *caller) keepalive(session string, took time.Duration) {
-	for patience := time.Now().Add(15 * time.Second); ; {
+	for patience := time.Now().Add(30 * time.Second); ; {
 		status, reply := c.call("POST", "/v1/sessions/"+session+"/keepalive", "", "")
 		switch {
 		case status == http.StatusOK || took > promptly:

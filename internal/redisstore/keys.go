@@ -53,11 +53,14 @@ func (s *Store) Unhold(ctx context.Context, idempotencyKey, claim string) error 
 
 // Release frees the Idempotency-Key of a launch that gave no session, so that
 // a repeat may try anew. A key of another claim, or bound for good, stays.
-func (s *Store) Release(ctx context.Context, idempotencyKey, claim string) error {
+//
+// With a session given, the key must name it still: its launch may have gone on to
+// another one.
+func (s *Store) Release(ctx context.Context, idempotencyKey, claim, session string) error {
 	if idempotencyKey == "" {
 		return nil
 	}
-	return releaseScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim).Err()
+	return releaseScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, session).Err()
 }
 
 // KeyHolder tells which launch holds an Idempotency-Key: ClaimRepeat with its

@@ -345,7 +345,7 @@ func (x *machine) steps() map[string]func(*rapid.T) {
 			if k := m.keys[c.IdempotencyKey]; k != nil && k.Claim == c.ID && !k.Done {
 				delete(m.keys, c.IdempotencyKey)
 			}
-			x.same(t, "release", nil, s.Release(ctx, c.IdempotencyKey, c.ID))
+			x.same(t, "release", nil, s.Release(ctx, c.IdempotencyKey, c.ID, ""))
 		},
 		"unhold": func(t *rapid.T) {
 			c := x.aClaim(t)

@@ -37,7 +37,7 @@ func vouch(t *testing.T, s *Store) {
 	t.Helper()
 	mark, err := s.Mark(t.Context(), "east")
 	must(t, err)
-	noted, err := s.Vouch(t.Context(), "east", mark, "a-mark")
+	noted, err := s.Vouch(t.Context(), "east", mark, "a-mark", false)
 	must(t, err)
 	if !noted {
 		t.Fatal("the mark that was there a moment ago is not")
@@ -326,7 +326,7 @@ func TestAnIdempotencyKeyHoldsOneLaunch(t *testing.T) {
 	}
 	_, err = s.Assign(ctx, first.Session)
 	must(t, err)
-	must(t, s.Release(ctx, "key", "c1")) // bound for good: nothing is freed
+	must(t, s.Release(ctx, "key", "c1", "")) // bound for good: nothing is freed
 	repeat, err = s.Begin(ctx, staging.Session{ID: "od"}, keyed("c4", "f"))
 	must(t, err)
 	if repeat.Outcome != staging.ClaimRepeat || repeat.Session.ID != "s1" || !repeat.Done {
@@ -346,11 +346,11 @@ func TestAReleasedKeyMayTryAgain(t *testing.T) {
 	if r.Outcome != staging.ClaimEmpty {
 		t.Fatalf("%+v", r)
 	}
-	must(t, s.Release(ctx, "key", "another"))
+	must(t, s.Release(ctx, "key", "another", ""))
 	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Outcome != staging.ClaimRepeat {
 		t.Errorf("another claim freed the key: %+v %v", h, err)
 	}
-	must(t, s.Release(ctx, "key", "c1"))
+	must(t, s.Release(ctx, "key", "c1", ""))
 	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Outcome != staging.ClaimEmpty {
 		t.Errorf("the key is still held: %+v %v", h, err)
 	}
@@ -501,7 +501,7 @@ func TestARedisThatNobodyVouchesForIsNotBelieved(t *testing.T) {
 	stale("an old word")
 	must(t, s.rdb.Del(ctx, s.vouchKey("east")).Err())
 	stale("no word")
-	if noted, err := s.Vouch(ctx, "east", "a-mark", "another"); noted || err != nil {
+	if noted, err := s.Vouch(ctx, "east", "a-mark", "another", false); noted || err != nil {
 		t.Errorf("a mark was left though the last one is gone: %v", err)
 	}
 	vouch(t, s)

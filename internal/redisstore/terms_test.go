@@ -176,7 +176,7 @@ func TestAKeyGoesOnWithoutASessionAndIsBoundForAnExistingOne(t *testing.T) {
 	}
 	must(t, s.Bind(ctx, "own", "e"))
 	must(t, s.Bind(ctx, "own", "d"))
-	must(t, s.Release(ctx, "own", "d"))
+	must(t, s.Release(ctx, "own", "d", ""))
 	if r, err := s.Adopt(ctx, "own", e, "mine"); err != nil || r.Outcome != staging.ClaimRepeat || !r.Done {
 		t.Errorf("a repeat of what is done: %+v %v", r, err)
 	}

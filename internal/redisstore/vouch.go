@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/redis/go-redis/v9"
 
@@ -25,12 +26,18 @@ func (s *Store) Vouched(ctx context.Context, zone string) (bool, error) {
 	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return false, err
 	}
-	return now.Val().Sub(millis(at.Val())) <= staging.VouchLife, nil
+	return now.Val().Sub(millis(at.Val())).Abs() <= staging.VouchLife, nil
 }
 
 // Vouch notes that what Redis says of a zone is true now: for a while, claims believe
 // it. noted is false when the mark before is not there any more: Redis has lost or
 // undone what it knew, and must be read anew.
-func (s *Store) Vouch(ctx context.Context, zone, before, mark string) (noted bool, err error) {
-	return vouchScript.Run(ctx, s.rdb, []string{s.vouchKey(zone)}, before, mark).Bool()
+// With renew, the mark before must be recent, too: whoever left it has stood still
+// otherwise, and does not know what happened meanwhile.
+func (s *Store) Vouch(ctx context.Context, zone, before, mark string, renew bool) (noted bool, err error) {
+	life := ""
+	if renew {
+		life = strconv.FormatInt(staging.VouchLife.Milliseconds(), 10)
+	}
+	return vouchScript.Run(ctx, s.rdb, []string{s.vouchKey(zone)}, before, mark, life).Bool()
 }

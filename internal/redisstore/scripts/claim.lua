@@ -21,7 +21,7 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local vouched = redis.call('HGET', ARGV[1] .. 'vouched:' .. ARGV[8], 'at')
-if not vouched or now - tonumber(vouched) > tonumber(ARGV[15]) then
+if not vouched or math.abs(now - tonumber(vouched)) > tonumber(ARGV[15]) then
   return { 'stale' }
 end
 local keyed = ARGV[5] ~= ''
