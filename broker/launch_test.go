@@ -161,6 +161,7 @@ func (w *world) Release(context.Context, string, string, string) error { return 
 func (w *world) AbandonFate(_ context.Context, f staging.Fate, _ string) error {
 	return w.note("abandon %s", f.Session)
 }
+
 func (w *world) KeyHolder(context.Context, string) (staging.ClaimResult, error) {
 	return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
 }

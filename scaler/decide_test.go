@@ -80,6 +80,10 @@ func TestDecide(t *testing.T) {
 	}{
 		{name: "an empty pool is filled", desired: 2, want: []string{"stage", "stage"}},
 		{name: "what is on its way counts", desired: 3, members: []Member{member("a", pending, 0, busy), member("b", starting, 0)}, want: []string{"stage"}, wake: DefaultBounds.PlacePatience},
+		{
+			name: "placed late, when room came: given the same time", desired: 1,
+			members: []Member{member("a", pending, 31, func(m *Member) { m.PlacedAt = noon })}, want: []string{}, wake: DefaultBounds.PlacePatience,
+		},
 		{name: "placed, and never begun to run: replaced", desired: 1, members: []Member{member("a", pending, 31)}, want: []string{"retire a", "stage"}},
 		{name: "enough is enough", desired: 1, members: []Member{member("a", ready, 1)}, want: []string{}},
 		{
@@ -617,6 +621,7 @@ func TestSettle(t *testing.T) {
 		{"an ending session that was stopped is waited for", with(func(x *Loner) { x.State, x.Stopped, x.TouchedAt = staging.Ending, true, old }), "", 0},
 		{"of an ending session nothing runs: buried", with(func(x *Loner) { x.State, x.Over = staging.Ending, true }), Bury, 0},
 		{"an ended one is kept for its logs", with(func(x *Loner) { x.State, x.BuriedAt = staging.Ended, noon }), "", purgeDelay},
+		{"an end that was only read of just now is kept as long", with(func(x *Loner) { x.State = staging.Ended }), "", purgeDelay},
 		{"and then purged", with(func(x *Loner) { x.State, x.BuriedAt = staging.Ended, old }), Purge, 0},
 		{"Redis lost it, its fate says whose it is", with(func(x *Loner) { x.Fate, x.Origin = staging.VerdictAssigned, staging.Staged }), Restore, 0},
 		{"Redis was rolled back to before the claim", with(func(x *Loner) { x.State, x.Fate, x.Origin = staging.Ready, staging.VerdictAssigned, staging.Staged }), Restore, 0},

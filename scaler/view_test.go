@@ -123,6 +123,51 @@ func TestAClonedSessionIsOver(t *testing.T) {
 	}
 }
 
+// TestOnlyASessionMadeAfterAFailureEndsThePause: one that was there before proves
+// nothing of what is made now.
+func TestOnlyASessionMadeAfterAFailureEndsThePause(t *testing.T) {
+	v := poolView(staging.Image{})
+	p := v.pools["p"]
+	runs(v, "gr-1").s.CreatedAt = noon
+	p.failed(&staging.Failure{Type: staging.CrashLooping}, noon.Add(time.Second))
+	v.event(staging.Event{Type: staging.EventReady, Session: "gr-1", Pool: "p"}, noon.Add(2*time.Second))
+	if !p.backoff.paused() {
+		t.Error("a session that was made before the failure ended the pause")
+	}
+	runs(v, "gr-2").s.CreatedAt = noon.Add(2 * time.Second)
+	v.event(staging.Event{Type: staging.EventReady, Session: "gr-2", Pool: "p"}, noon.Add(3*time.Second))
+	if p.backoff.paused() {
+		t.Error("one that was made after it did not")
+	}
+}
+
+// TestAZoneIsVouchedForWhenRedisIsRight: not while it calls ready what is gone or
+// somebody's, nor before Nomad was read; though Nomad be away since.
+func TestAZoneIsVouchedForWhenRedisIsRight(t *testing.T) {
+	v := poolView(staging.Image{})
+	v.acting["z"] = true
+	want := func(why string, zones int) {
+		t.Helper()
+		if got := v.vouchable(); len(got) != zones {
+			t.Errorf("%s: %v", why, got)
+		}
+	}
+	old := staging.Session{ID: "gr-old", State: staging.Ready, Origin: staging.Staged, Zone: "z", Image: "i", Staging: "p", CreatedAt: noon}
+	v.setStore([]staging.Session{old}, noon)
+	want("Nomad has not been read", 0)
+	v.setFleet(nil, nil, noon, noon)
+	want("Redis calls ready what Nomad does not have", 0)
+	v.setStore(nil, noon)
+	v.forget("gr-old")
+	want("Redis is right", 1)
+	v.fleetKnown = false
+	want("Nomad is away since", 1)
+	v.storeKnown = false
+	want("Redis is not known", 0)
+	v.setStore([]staging.Session{old}, noon)
+	want("it was put back", 0)
+}
+
 func TestADrainedNodesSessionsAreToBeReplaced(t *testing.T) {
 	v := poolView(staging.Image{})
 	runs(v, "gr-1").s.NodeID = "n"
