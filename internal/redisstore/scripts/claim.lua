@@ -29,39 +29,43 @@ local refusal = (keyed and heldKey(KEYS[4], ARGV[3], ARGV[5])) or overLimit(ARGV
 if refusal then
   return refusal
 end
-if keyed then
-  reserveKey(KEYS[4], ARGV[3], ARGV[5], ARGV[6])
-end
+
+local final = ARGV[13] ~= ''
+local state = final and 'assigned' or 'claimed'
+
 -- take claims a session that is out of the queue; nil when it is no candidate.
 local function take(id)
   local session = ARGV[1] .. 'session:' .. id
   local held = redis.call('HMGET', session, 'state', 'facts', 'ready_at', 'image', 'zone', 'permits')
-  -- An id whose session has moved on is no candidate; it is simply dropped from the queue.
-  -- One made for what the pool's config said before is withdrawn: the scaler sees to it.
-  if held[1] == 'ready' and (held[4] ~= ARGV[7] or held[5] ~= ARGV[8] or (held[6] or '') ~= ARGV[12]) then
+  if held[1] ~= 'ready' then
+    return nil -- it has moved on, and is simply dropped from the queue
+  end
+  if held[4] ~= ARGV[7] or held[5] ~= ARGV[8] or (held[6] or '') ~= ARGV[12] then
+    -- Made for what the pool's config said before: the scaler sees to it.
     redis.call('HSET', session, 'state', 'starting')
     redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'withdrawn', 'session', id, 'pool', ARGV[2])
-  elseif held[1] == 'ready' and redis.call('SET', ARGV[1] .. 'claim:' .. id, ARGV[3], 'NX') then
-    redis.call('HSET', session, 'state', 'claimed', 'claim', ARGV[3], 'user', ARGV[4], 'claimed_at', now,
-      'terms', ARGV[9], 'keepalive_ms', ARGV[10], 'user_key', KEYS[5])
-    redis.call('SREM', KEYS[2], id)
-    redis.call('ZADD', KEYS[5], now, id)
-    if keyed then
-      redis.call('HSET', KEYS[4], 'session', id)
-      redis.call('HSET', session, 'key', KEYS[4])
-    end
-    if ARGV[13] == '' then
-      redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'claimed', 'session', id, 'pool', ARGV[2])
-    else
-      redis.call('HSET', session, 'state', 'assigned', 'assigned_at', now)
-      if keyed then
-        redis.call('HSET', KEYS[4], 'done', '1')
-        redis.call('PEXPIRE', KEYS[4], ARGV[13])
-      end
-      redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'assigned', 'session', id, 'pool', ARGV[2])
-    end
-    return { 'claimed', id, held[2], held[3] or '0', tostring(now) }
+    return nil
   end
+  if not redis.call('SET', ARGV[1] .. 'claim:' .. id, ARGV[3], 'NX') then
+    return nil
+  end
+  local fields = { 'state', state, 'claim', ARGV[3], 'user', ARGV[4], 'terms', ARGV[9], 'keepalive_ms', ARGV[10], 'user_key', KEYS[5] }
+  local function also(field, value)
+    fields[#fields + 1] = field
+    fields[#fields + 1] = value
+  end
+  if final then
+    also('assigned_at', now)
+  end
+  if keyed then
+    also('key', KEYS[4])
+    reserveKey(KEYS[4], ARGV[3], ARGV[5], final and ARGV[13] or ARGV[6], id, final)
+  end
+  redis.call('HSET', session, unpack(fields))
+  redis.call('SREM', KEYS[2], id)
+  redis.call('ZADD', KEYS[5], now, id)
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', state, 'session', id, 'pool', ARGV[2])
+  return { 'claimed', id, held[2], held[3] or '0', tostring(now) }
 end
 
 for i = 16, #ARGV do
@@ -77,6 +81,9 @@ end
 while true do
   local popped = redis.call('ZPOPMIN', KEYS[1])
   if not popped[1] then
+    if keyed then
+      reserveKey(KEYS[4], ARGV[3], ARGV[5], ARGV[6])
+    end
     return { 'empty' }
   end
   local taken = take(popped[1])

@@ -14,11 +14,15 @@ local function heldKey(key, claim, launch)
   return { 'repeat', held[3] or '', held[4] or '' }
 end
 
--- reserveKey reserves it, and names its session where that is known.
-local function reserveKey(key, claim, launch, lease, session)
-  redis.call('HSET', key, 'claim', claim, 'launch', launch)
-  if session then
-    redis.call('HSET', key, 'session', session)
+-- reserveKey reserves it, and names its session where that is known, and that the
+-- launch is done where it is.
+local function reserveKey(key, claim, launch, lease, session, done)
+  if done then
+    redis.call('HSET', key, 'claim', claim, 'launch', launch, 'session', session, 'done', '1')
+  elseif session then
+    redis.call('HSET', key, 'claim', claim, 'launch', launch, 'session', session)
+  else
+    redis.call('HSET', key, 'claim', claim, 'launch', launch)
   end
   redis.call('PEXPIRE', key, lease)
 end
