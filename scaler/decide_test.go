@@ -571,7 +571,10 @@ func TestSettle(t *testing.T) {
 		want Kind // "" for nothing
 		wake time.Duration
 	}{
-		{"an assigned session is shown in Consul", with(func(x *Loner) { x.State, x.Fate = staging.Assigned, staging.VerdictAssigned }), Tag, 0},
+		{"an assigned session may end within moments", with(func(x *Loner) { x.State, x.Fate = staging.Assigned, staging.VerdictAssigned }), "", tagAfter},
+		{"one that goes on is shown in Consul", with(func(x *Loner) {
+			x.State, x.Fate, x.TouchedAt = staging.Assigned, staging.VerdictAssigned, noon.Add(-tagAfter)
+		}), Tag, 0},
 		{"and then left in peace", with(func(x *Loner) { x.State, x.Fate, x.Tagged = staging.Assigned, staging.VerdictAssigned, true }), "", 0},
 		{
 			"an assigned session is looked at again when the first of its terms is over",

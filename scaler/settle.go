@@ -54,6 +54,10 @@ const (
 	// orphanPatience is how long a record may be without its job, or an
 	// on-demand session without its fate, before it is taken for left behind.
 	orphanPatience = time.Minute
+	// tagAfter is how long a session has been its user's before Consul shows it so: to
+	// show it costs Nomad as much as to make another, and one that ends within moments
+	// is not worth that.
+	tagAfter = 2 * time.Second
 	// purgeDelay is how long an ended session's job stays in Nomad, so that its
 	// logs can be read, and its fate record in Consul, so that no Redis that was put
 	// back gives it away: longer than staging.VouchLife.
@@ -186,6 +190,8 @@ func settleAssigned(x Loner, now time.Time) (*Step, time.Time) {
 		return &Step{Kind: End, Reason: fmt.Sprintf("its time limit of %s is over", x.Terms.TimeLimit)}, time.Time{}
 	case over(x.KeepaliveUntil):
 		return &Step{Kind: Lapse, Reason: fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive)}, time.Time{}
+	case !x.Tagged && now.Before(x.TouchedAt.Add(tagAfter)):
+		return nil, x.TouchedAt.Add(tagAfter)
 	case !x.Tagged:
 		return &Step{Kind: Tag, Reason: "it became its user's"}, time.Time{}
 	}
