@@ -15,6 +15,9 @@
 // that are made and taken down again, and nothing else, since what must not
 // happen twice is decided by fate records.
 //
+// It vouches for what Redis says of its zones, every second, once it has set that
+// right; by its word alone do brokers believe Redis (see vouch.go).
+//
 // It promises never to act on what it could not observe: until each source has
 // been read whole, and again from the moment one fails until it has been read
 // anew, there are no plans. It never stops a claimed or assigned session to

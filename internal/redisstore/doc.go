@@ -10,7 +10,10 @@
 //
 // Nothing here is the last word: the fate record in Consul decides, and all
 // that is kept here can be rebuilt from Nomad, Consul's health and those
-// records. A lost Redis costs speed for a moment, never a session.
+// records. A lost Redis costs speed for a moment, never a session. A Redis that was put
+// back to an earlier state is not believed: claims are made only in zones for which a
+// scaler has vouched in the last half minute, and it does so only where its last mark
+// is still there.
 //
 // The keys of one store share a prefix, and the scripts build session keys from
 // the ids that they pop, so a store needs one Redis primary, not a Redis Cluster.
@@ -23,6 +26,8 @@
 //	PREFIX key:HASH         hash    an Idempotency-Key: its claim, launch and session
 //	PREFIX user:HASH        zset    the sessions of one user, by when they became so
 //	PREFIX conditions:POOL  string  the pool's conditions, JSON
+//	PREFIX vouched:ZONE     hash    the mark that the zone's scaler left last, and when
+//	PREFIX armed:ID         string  the broker that keeps a shell in a ready session, leased
 //	PREFIX epoch            string  changes when the data was wiped
 //	PREFIX events           stream  what happened, bounded
 package redisstore
