@@ -364,5 +364,6 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	v.touch(e)
 	if r.gone {
 		v.forget(e.s.ID)
+		v.purged[e.s.ID] = now
 	}
 }

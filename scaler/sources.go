@@ -80,7 +80,11 @@ func (s *Scaler) watchFleet(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		s.post(ctx, func(v *view) { v.setFleet(all, fates, began, time.Now()) })
+		s.post(ctx, func(v *view) {
+			if v.setFleet(all, fates, began, time.Now()) {
+				s.rereadFates()
+			}
+		})
 		follow, cancelFollow := context.WithTimeout(ctx, s.o.Resync)
 		defer cancelFollow()
 		s.wg.Go(func() {
@@ -133,7 +137,9 @@ func (s *Scaler) watchStore(ctx context.Context) {
 			return err
 		}
 		s.post(ctx, func(v *view) {
-			v.setStore(all, time.Now())
+			if v.setStore(all, time.Now()) && v.fleetSeen {
+				s.rereadFates()
+			}
 			v.reading = nth
 		})
 		var looked time.Time

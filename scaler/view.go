@@ -25,6 +25,9 @@ type view struct {
 	// Redis has been found to say the truth since.
 	reading int
 	right   map[string]bool
+	// purged are the sessions of which nothing is left, and since when: a reading of
+	// Nomad that began before may still tell of them.
+	purged map[string]time.Time
 	// nodes are those that Nomad tells of.
 	nodes map[string]node
 
@@ -43,7 +46,7 @@ type view struct {
 func newView() *view {
 	return &view{
 		sessions: map[string]*entry{}, pools: map[string]*pool{}, onDemand: map[string]*pool{}, settled: map[string]bool{},
-		nodes: map[string]node{}, right: map[string]bool{}, zones: map[string]bool{}, mine: map[string]time.Time{}, acting: map[string]bool{},
+		purged: map[string]time.Time{}, nodes: map[string]node{}, right: map[string]bool{}, zones: map[string]bool{}, mine: map[string]time.Time{}, acting: map[string]bool{},
 		dirtyPools: map[string]bool{}, dirtySessions: map[string]bool{}, timed: map[string]time.Time{},
 	}
 }
@@ -163,6 +166,9 @@ func (v *view) setResources(r staging.Resources) {
 func (v *view) observe(o staging.Observation, now time.Time) {
 	if o.Node != nil {
 		v.observeNode(*o.Node, o.Index)
+		return
+	}
+	if _, gone := v.purged[o.Session]; gone {
 		return
 	}
 	e := v.entry(o.Session, now)
@@ -356,13 +362,15 @@ func (v *view) hookFailed(ev staging.Event, now time.Time) {
 	v.dirtyPools[ev.Pool] = true
 }
 
-// setStore takes every session that Redis knows.
-func (v *view) setStore(all []staging.Session, now time.Time) {
+// setStore takes every session that Redis knows. strange is true when it knows one that
+// nobody else has told of: whether Nomad has it should be asked soon.
+func (v *view) setStore(all []staging.Session, now time.Time) (strange bool) {
 	v.storeKnown = true
 	clear(v.right)
 	known := make(map[string]bool, len(all))
 	for _, s := range all {
 		known[s.ID] = true
+		strange = strange || v.sessions[s.ID] == nil
 		e := v.entry(s.ID, now)
 		e.s.State, e.s.Claim, e.s.User = s.State, s.Claim, s.User
 		e.s.ReadyAt, e.s.Reason = s.ReadyAt, s.Reason
@@ -387,11 +395,14 @@ func (v *view) setStore(all []staging.Session, now time.Time) {
 		p.reported = nil
 	}
 	v.touchAll()
+	return strange
 }
 
 // setFleet takes every session that Nomad knows, and every fate record, as
 // they were read after began. What was acted on since is newer than the reading.
-func (v *view) setFleet(all []staging.Observation, fates map[string]staging.Fate, began, now time.Time) {
+// strange is true when Redis calls a session ready that was heard of too late to be
+// missed in this reading: Nomad should be asked for it soon.
+func (v *view) setFleet(all []staging.Observation, fates map[string]staging.Fate, began, now time.Time) (strange bool) {
 	v.fleetKnown, v.fleetSeen = true, true
 	seen := make(map[string]bool, len(all))
 	nodes := map[string]bool{}
@@ -403,6 +414,7 @@ func (v *view) setFleet(all []staging.Observation, fates map[string]staging.Fate
 		}
 		v.observe(o, now)
 	}
+	maps.DeleteFunc(v.purged, func(_ string, at time.Time) bool { return at.Before(began.Add(-purgeDelay)) })
 	maps.DeleteFunc(v.nodes, func(id string, _ node) bool { return !nodes[id] })
 	for id, f := range fates {
 		// A fate of which nothing else is left: its job vanished while no scaler
@@ -418,7 +430,9 @@ func (v *view) setFleet(all []staging.Observation, fates map[string]staging.Fate
 		if !seen[id] && !e.busy && e.touchedAt.Before(began) {
 			e.hasJob, e.missing = false, true
 		}
+		strange = strange || e.s.State == staging.Ready && !e.hasJob && !e.missing
 		v.enlist(e)
 	}
 	v.touchAll()
+	return strange
 }

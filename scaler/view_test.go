@@ -123,6 +123,39 @@ func TestAClonedSessionIsOver(t *testing.T) {
 	}
 }
 
+// TestAPurgedSessionStaysGone, though a reading of Nomad that began before tells of it.
+func TestAPurgedSessionStaysGone(t *testing.T) {
+	v := poolView(staging.Image{})
+	runs(v, "gr-1")
+	v.forget("gr-1")
+	v.purged["gr-1"] = noon
+	late := staging.Observation{Session: "gr-1", Index: 9, Job: &staging.JobFacts{Session: staging.Session{ID: "gr-1", Zone: "z", Staging: "p"}, Dead: true}}
+	v.setFleet([]staging.Observation{late}, nil, noon, noon)
+	if v.sessions["gr-1"] != nil {
+		t.Error("it came back")
+	}
+	v.setFleet(nil, nil, noon.Add(time.Hour), noon.Add(time.Hour))
+	if len(v.purged) != 0 {
+		t.Error("it is kept in mind for ever")
+	}
+}
+
+// TestWhatOnlyRedisKnowsIsAskedForSoon: it may have been put back.
+func TestWhatOnlyRedisKnowsIsAskedForSoon(t *testing.T) {
+	v := poolView(staging.Image{})
+	runs(v, "gr-1")
+	known, old := staging.Session{ID: "gr-1", State: staging.Ready}, staging.Session{ID: "gr-old", State: staging.Ready, Staging: "p", Zone: "z"}
+	if v.setStore([]staging.Session{known}, noon) {
+		t.Error("what Nomad has is taken for strange")
+	}
+	if !v.setStore([]staging.Session{known, old}, noon) {
+		t.Error("what nobody else has told of is not")
+	}
+	if v.setStore([]staging.Session{known, old}, noon) {
+		t.Error("it would be asked for again and again")
+	}
+}
+
 // TestOnlyASessionMadeAfterAFailureEndsThePause: one that was there before proves
 // nothing of what is made now.
 func TestOnlyASessionMadeAfterAFailureEndsThePause(t *testing.T) {
