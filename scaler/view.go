@@ -2,7 +2,6 @@ package scaler
 
 import (
 	"cmp"
-	"maps"
 	"reflect"
 	"time"
 
@@ -360,79 +359,4 @@ func (v *view) hookFailed(ev staging.Event, now time.Time) {
 		Failures: p.assignHook.Failures + 1, At: now, Last: &staging.Failure{Type: staging.HookFailing, Message: ev.Reason},
 	}
 	v.dirtyPools[ev.Pool] = true
-}
-
-// setStore takes every session that Redis knows. strange is true when it knows one that
-// nobody else has told of: whether Nomad has it should be asked soon.
-func (v *view) setStore(all []staging.Session, now time.Time) (strange bool) {
-	v.storeKnown = true
-	clear(v.right)
-	known := make(map[string]bool, len(all))
-	for _, s := range all {
-		known[s.ID] = true
-		strange = strange || v.sessions[s.ID] == nil
-		e := v.entry(s.ID, now)
-		e.s.State, e.s.Claim, e.s.User = s.State, s.Claim, s.User
-		e.s.ReadyAt, e.s.Reason = s.ReadyAt, s.Reason
-		v.learn(e, s)
-		if s.State == staging.Ended && e.buriedAt.IsZero() {
-			e.buriedAt = now
-		}
-		if !e.hasJob {
-			s.AllocID = ""
-			e.s = s
-		}
-		v.enlist(e)
-	}
-	for id, e := range v.sessions {
-		// Redis has been wiped, or lost its newest writes.
-		if !known[id] && e.s.State != staging.Ended && !e.busy {
-			e.s.State = ""
-			v.enlist(e)
-		}
-	}
-	for _, p := range v.pools {
-		p.reported = nil
-	}
-	v.touchAll()
-	return strange
-}
-
-// setFleet takes every session that Nomad knows, and every fate record, as
-// they were read after began. What was acted on since is newer than the reading.
-// strange is true when Redis calls a session ready that was heard of too late to be
-// missed in this reading: Nomad should be asked for it soon.
-func (v *view) setFleet(all []staging.Observation, fates map[string]staging.Fate, began, now time.Time) (strange bool) {
-	v.fleetKnown, v.fleetSeen = true, true
-	seen := make(map[string]bool, len(all))
-	nodes := map[string]bool{}
-	for _, o := range all {
-		if o.Node != nil {
-			nodes[o.Node.ID] = true
-		} else {
-			seen[o.Session] = true
-		}
-		v.observe(o, now)
-	}
-	maps.DeleteFunc(v.purged, func(_ string, at time.Time) bool { return at.Before(began.Add(-purgeDelay)) })
-	maps.DeleteFunc(v.nodes, func(id string, _ node) bool { return !nodes[id] })
-	for id, f := range fates {
-		// A fate of which nothing else is left: its job vanished while no scaler
-		// looked. Nomad was asked for one region alone.
-		if zone := v.resources.Zones[f.Zone]; v.sessions[id] == nil && !seen[id] && zone.Region == "" {
-			v.entry(id, now).s.Zone = f.Zone
-		}
-	}
-	for id, e := range v.sessions {
-		if f, ok := fates[id]; ok {
-			e.fate, e.stands = f.Verdict, f
-		}
-		if !seen[id] && !e.busy && e.touchedAt.Before(began) {
-			e.hasJob, e.missing = false, true
-		}
-		strange = strange || e.s.State == staging.Ready && !e.hasJob && !e.missing
-		v.enlist(e)
-	}
-	v.touchAll()
-	return strange
 }
