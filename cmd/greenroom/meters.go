@@ -46,7 +46,7 @@ func newBrokerMeter(r *prometheus.Registry) *brokerMeter {
 	}
 	m.withoutRedis = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "greenroom_launches_without_redis_total",
-		Help: "Launches that were served a staged session while Redis did not answer.",
+		Help: "Launches that were served a staged session by Consul's word, while Redis did not answer or no scaler vouched for it.",
 	})
 	m.hooks = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "greenroom_assign_hooks_total",
