@@ -332,7 +332,7 @@ func launchIn(t *testing.T, w *world, image string, change ...func(*broker.Launc
 var errAway = errors.New("away")
 
 func TestTheOrderOfALaunch(t *testing.T) {
-	onDemand := []string{"begin", "decide new", "register new", "placement", "running", "passing", "assign new"}
+	onDemand := []string{"begin", "decide new", "register new", "placement", "running", "passing", "running", "assign new"}
 	cases := []struct {
 		name  string
 		image string

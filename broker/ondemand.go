@@ -236,6 +236,13 @@ func (b *Broker) awaitUp(launch, ctx context.Context, s staging.Session, evalID 
 	if err := b.awaitHealthy(ctx, s); err != nil {
 		return s, err
 	}
+	// What answered its checks may have been another program, left on its port.
+	if alloc, err = b.Fleet.WaitRunning(ctx, s); err != nil {
+		return s, nomadUnavailable(err)
+	}
+	if alloc.Failure != nil || alloc.Over {
+		return s, couldNotStart(alloc)
+	}
 	s.ReadyAt = time.Now().UTC()
 	return s, nil
 }

@@ -153,6 +153,10 @@ type servedError struct{ session staging.Session }
 
 func (*servedError) Error() string { return "an earlier launch with the idempotency key was served" }
 
+// registeredWithin is how long after its fate was decided a session made on demand may
+// not have a job in Nomad yet.
+const registeredWithin = nomadTimeout + consulTimeout
+
 // repeatOf answers a launch whose key Consul says is another's: with that one's
 // session, when its fate says that it was given.
 func (b *Broker) repeatOf(ctx context.Context, l *launch, hold staging.KeyHold) error {
@@ -177,7 +181,7 @@ func (b *Broker) repeatOf(ctx context.Context, l *launch, hold staging.KeyHold) 
 	}
 	s, err := b.Fleet.Find(ctx, l.placed(f.Session, f))
 	switch {
-	case errors.Is(err, staging.ErrNoSession) && time.Now().Before(f.Lease):
+	case errors.Is(err, staging.ErrNoSession) && time.Since(f.DecidedAt) < registeredWithin:
 		return keyInFlight() // its job may not be registered yet
 	case errors.Is(err, staging.ErrNoSession):
 		return keyEnded()
