@@ -57,7 +57,7 @@ func TestMeasureHooksInDocker(t *testing.T) {
 	keep := measure(t)
 	d, err := startDev("--desired", "1")
 	must(t, err)
-	defer func() { must(t, d.stop(syscall.SIGINT)) }()
+	t.Cleanup(func() { must(t, d.stop(syscall.SIGINT)) })
 	const ready = 6
 	d.stage(t, d.dockerImage(t, "hooked"), ready)
 	c := &devcluster.Cluster{NomadAddr: d.Nomad, ConsulAddr: d.Consul, RedisAddr: strings.TrimPrefix(d.Redis, "redis://")}
