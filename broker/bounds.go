@@ -66,26 +66,22 @@ func (s slots) free() { <-s }
 // behind does something that the launch's answer does not wait for, unless too
 // much goes on behind the answers already.
 func (b *Broker) behind(do func()) {
-	if !b.behinds.try() {
+	if !b.behindIfRoom(do) {
 		do()
-		return
 	}
-	b.cleanups.Go(func() {
-		defer b.behinds.free()
-		do()
-	})
 }
 
-// behindIfRoom does something behind the answers that somebody else sees to as well;
-// not at all when too much goes on there already.
-func (b *Broker) behindIfRoom(do func()) {
+// behindIfRoom does something behind the answers, and reports whether there was room
+// for it: what somebody else sees to as well need not be done at all.
+func (b *Broker) behindIfRoom(do func()) bool {
 	if !b.behinds.try() {
-		return
+		return false
 	}
 	b.cleanups.Go(func() {
 		defer b.behinds.free()
 		do()
 	})
+	return true
 }
 
 func overloaded(n int, of string) *Error {

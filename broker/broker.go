@@ -30,7 +30,7 @@ type Registry interface {
 	// AbandonFate takes the record from its claim, which then cannot finish it; any
 	// error says that this is not known to have happened.
 	AbandonFate(ctx context.Context, f staging.Fate, reason string) error
-	// Fates reads every fate; only asked while Redis is away.
+	// Fates reads every fate; only asked while Redis is away or not believed.
 	Fates(ctx context.Context) (map[string]staging.Fate, error)
 	// Key reads who holds an Idempotency-Key; staging.ErrNoResource for nobody.
 	Key(ctx context.Context, idempotencyKey string) (staging.KeyHold, error)

@@ -97,7 +97,7 @@ func (b *Broker) yieldTo(l *launch, s staging.Session, fate staging.Fate) {
 		defer cancel()
 		var err error
 		if fate.Verdict == staging.VerdictAssigned {
-			s.State, s.Claim, s.User, s.AssignedAt, s.Terms = staging.Assigned, fate.Claim, fate.User, fate.DecidedAt, fate.Terms
+			s = fate.Given(s)
 			if fate.HookPending {
 				s.State = staging.Claimed
 			}

@@ -105,8 +105,7 @@ func (b *Broker) fatedSessions(ctx context.Context, l *launch) ([]staging.Sessio
 			continue
 		}
 		if s, err := b.Fleet.Find(ctx, l.placed(id, f)); err == nil && s.AllocID != "" {
-			s.State, s.Claim, s.User, s.Terms, s.AssignedAt = staging.Assigned, f.Claim, f.User, f.Terms, f.DecidedAt
-			all = append(all, s)
+			all = append(all, f.Given(s))
 		}
 	}
 	return all, nil

@@ -190,8 +190,7 @@ func (b *Broker) repeatOf(ctx context.Context, l *launch, hold staging.KeyHold) 
 	case s.AllocID == "" || s.Origin == staging.OnDemand && !b.up(ctx, s):
 		return keyInFlight()
 	}
-	s.State, s.Claim, s.User, s.Terms, s.AssignedAt = staging.Assigned, f.Claim, f.User, f.Terms, f.DecidedAt
-	return &servedError{session: s}
+	return &servedError{session: f.Given(s)}
 }
 
 // up reports whether a session made on demand is up, by Consul's word.

@@ -164,7 +164,7 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		_, err := s.Store.Assign(ctx, x)
 		return moved(staging.Assigned, err)
 	case Restore:
-		x.State, x.Claim, x.User, x.AssignedAt, x.Terms = staging.Assigned, t.fate.Claim, t.fate.User, t.fate.DecidedAt, t.fate.Terms
+		x = t.fate.Given(x)
 		switch {
 		case t.fate.HookPending:
 			x.State = staging.Claimed

@@ -19,7 +19,8 @@ type Bounds struct {
 	Others int
 }
 
-// DefaultBounds hold some megabytes at most.
+// DefaultBounds bound what is under way, not the bodies that are still being read:
+// those the number of connections bounds.
 var DefaultBounds = Bounds{Launches: 512, Others: 1024}
 
 // othersTimeout bounds a request that does not wait, from its body to the end of its answer.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 )
@@ -68,13 +67,7 @@ func (d *devProcess) ids(t *testing.T, pool, state string) (ids []string) {
 // hooksRun counts the assign hooks that a broker ran, by whether a shell waited.
 func (d *devProcess) hooksRun(t *testing.T, shell string) (n int) {
 	t.Helper()
-	for line := range strings.Lines(get(t, d.Broker+"/metrics")) {
-		if rest, ok := strings.CutPrefix(line, `greenroom_assign_hooks_total{shell="`+shell+`"} `); ok {
-			_, err := fmt.Sscan(rest, &n)
-			must(t, err)
-		}
-	}
-	return n
+	return int(metric(t, d.Broker, `greenroom_assign_hooks_total{shell="`+shell+`"}`))
 }
 
 // TestArmedHooks: a shell waits in the sessions that are claimed next, and runs their

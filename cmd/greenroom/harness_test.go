@@ -567,7 +567,13 @@ func (d *devProcess) scalerMetric(t *testing.T, name string) (value float64) {
 	must(t, err)
 	_, rest, _ := strings.Cut(string(b), "address=\"")
 	address, _, _ := strings.Cut(rest, "\"")
-	for line := range strings.Lines(get(t, "http://"+address+"/metrics")) {
+	return metric(t, "http://"+address, name)
+}
+
+// metric reads one metric, its labels included, 0 when there is none of that name.
+func metric(t *testing.T, agent, name string) (value float64) {
+	t.Helper()
+	for line := range strings.Lines(get(t, agent+"/metrics")) {
 		if rest, ok := strings.CutPrefix(line, name+" "); ok {
 			_, err := fmt.Sscan(rest, &value)
 			must(t, err)

@@ -22,7 +22,7 @@ func took(t *testing.T, d *devProcess, image string, ready, launches int, armed 
 		d.untilReady(t, image, ready)
 		if armed {
 			until(t, "shells wait", func() (bool, string) {
-				saw := d.brokerMetric(t, "greenroom_armed_shells")
+				saw := metric(t, d.Broker, "greenroom_armed_shells")
 				return saw >= float64(ready), fmt.Sprint(saw)
 			})
 		}
@@ -37,18 +37,6 @@ func took(t *testing.T, d *devProcess, image string, ready, launches int, armed 
 	}
 	slices.Sort(ms)
 	return ms
-}
-
-// brokerMetric reads one metric of the broker, 0 when it has none of that name.
-func (d *devProcess) brokerMetric(t *testing.T, name string) (value float64) {
-	t.Helper()
-	for line := range strings.Lines(get(t, d.Broker+"/metrics")) {
-		if rest, ok := strings.CutPrefix(line, name+" "); ok {
-			_, err := fmt.Sscan(rest, &value)
-			must(t, err)
-		}
-	}
-	return value
 }
 
 // TestMeasureHooksInDocker: rows 3 and 4. The same hook in the same containers, by a

@@ -63,7 +63,7 @@ func TestMeasureABrokersGrowth(t *testing.T) {
 	const claims, perRun = 100_000, 10_000
 	c, d := startCluster(t, 0)
 	look := func() (goroutines, files, heap float64) {
-		return d.brokerMetric(t, "go_goroutines"), d.brokerMetric(t, "process_open_fds"), d.brokerMetric(t, "process_resident_memory_bytes")
+		return metric(t, d.Broker, "go_goroutines"), metric(t, d.Broker, "process_open_fds"), metric(t, d.Broker, "process_resident_memory_bytes")
 	}
 	run := func() {
 		publish(t, c, perRun)

@@ -54,6 +54,12 @@ type Fate struct {
 	Index uint64 `json:"-"`
 }
 
+// Given is a session as its fate record has it: its user's.
+func (f Fate) Given(s Session) Session {
+	s.State, s.Claim, s.User, s.Terms, s.AssignedAt = Assigned, f.Claim, f.User, f.Terms, f.DecidedAt
+	return s
+}
+
 // KeyHold is a launch's hold on an Idempotency-Key: a record in Consul, written
 // together with the fate of the session that the launch is given.
 type KeyHold struct {
