@@ -40,9 +40,9 @@ type Store interface {
 	Session(ctx context.Context, id string) (staging.Session, error)
 	Sessions(ctx context.Context) ([]staging.Session, error)
 	SetConditions(ctx context.Context, pool string, cs []staging.Condition) error
-	// Mark gives the mark that a scaler left last in a zone; Vouch leaves another, so
-	// that claims believe Redis, unless the one before is not there any more.
-	Mark(ctx context.Context, zone string) (string, error)
+	// Mark leaves a mark in a zone; Vouch leaves another, so that claims believe Redis,
+	// unless the one before is not there any more.
+	Mark(ctx context.Context, zone, mark string) error
 	// With renew, the one before must be recent, too.
 	Vouch(ctx context.Context, zone, before, mark string, renew bool) (noted bool, err error)
 	// Epoch changes when Redis's data was wiped.
@@ -124,8 +124,8 @@ type Scaler struct {
 	wg sync.WaitGroup
 	// lostAt is when Redis was last found wiped or put back.
 	lostAt atomic.Pointer[time.Time]
-	// vouchable are the zones of which Redis says the truth, as far as the loop knows.
-	vouchable zoneSet
+	// told is what whoever vouches for Redis goes by.
+	told noticeboard
 	// inSync is told whether every source is known, for health checks.
 	inSync syncFlag
 }
@@ -197,7 +197,7 @@ func (s *Scaler) loop(ctx context.Context) {
 		case now := <-ticker.C:
 			v.due(now)
 			s.shareZones(v, now)
-			s.vouchable.set(v.reading, v.vouchable())
+			s.told.set(v.standing())
 		}
 		s.inSync.set(v.known())
 		if v.known() {

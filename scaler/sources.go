@@ -107,8 +107,12 @@ func (s *Scaler) watchFleet(ctx context.Context) {
 // errWiped: what Redis knew is gone, or it cannot say.
 var errWiped = errors.New("redis has been wiped or rolled back, or does not answer")
 
-// eventBlock is how long one read of Redis's events waits.
-const eventBlock = time.Second
+// One read of Redis's events waits for eventBlock, and for haste while there is a zone
+// that nobody vouches for yet: until then claims there go by Consul, which is slower.
+const (
+	eventBlock = time.Second
+	haste      = eventBlock / 10
+)
 
 // watchStore notes where Redis's events stand, reads all sessions, and follows
 // the events from there, until they fail or the next full reading is due.
@@ -124,7 +128,7 @@ func (s *Scaler) watchStore(ctx context.Context) {
 			return err
 		}
 		// Before anything else is read: what is read then is newer than the marks.
-		marks, err := s.marks(read)
+		marks, err := s.mark(read)
 		if err != nil {
 			return err
 		}
@@ -143,13 +147,14 @@ func (s *Scaler) watchStore(ctx context.Context) {
 			v.reading = nth
 		})
 		var looked time.Time
+		wait := haste
 		for due := time.Now().Add(s.o.Resync); time.Now().Before(due); {
 			var events []staging.Event
-			events, position, err = s.Store.Events(ctx, position, eventBlock)
+			events, position, err = s.Store.Events(ctx, position, wait)
 			if err != nil {
 				return err
 			}
-			if time.Since(looked) >= eventBlock {
+			if time.Since(looked) >= wait {
 				looked = time.Now()
 				now, err := s.Store.Epoch(ctx)
 				var last string
@@ -160,12 +165,17 @@ func (s *Scaler) watchStore(ctx context.Context) {
 					s.redisLost()
 					return errors.Join(errWiped, err)
 				}
-				known, err := s.vouch(ctx, nth, marks)
-				if errors.Is(err, errWiped) {
+				all, err := s.vouch(ctx, nth, marks)
+				switch {
+				case errors.Is(err, errUnmarked):
+					return nil
+				case err != nil:
 					s.redisLost()
-				}
-				if err != nil || !known {
 					return err
+				case all:
+					wait = eventBlock
+				default:
+					wait = haste
 				}
 			}
 			if len(events) > 0 {

@@ -181,7 +181,7 @@ func TestAZoneIsVouchedForWhenRedisIsRight(t *testing.T) {
 	v.acting["z"] = true
 	want := func(why string, zones int) {
 		t.Helper()
-		if got := v.vouchable(); len(got) != zones {
+		if got := v.standing().right; len(got) != zones {
 			t.Errorf("%s: %v", why, got)
 		}
 	}

@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -12,59 +13,66 @@ import (
 // copy of its data from yesterday names as ready what was somebody's and is long over,
 // fate record and all. So the scaler of a zone, when it has read all of Redis and set
 // right what it says of the zone, leaves a mark there every second, and each time finds
-// its last one first. Where it does not, Redis was wiped or put back meanwhile.
+// its last one first: the first time the one that it left before it began to read. Where
+// it does not, Redis was wiped or put back meanwhile.
 
-// zoneSet is what the loop tells the goroutine that vouches.
-type zoneSet struct {
-	mu      sync.Mutex
-	reading int
-	zones   []string
+// standing is what the loop tells the goroutine that vouches.
+type standing struct {
+	// reading is the reading of Redis that it goes by; right are the zones of which that
+	// one says the truth, acting all those in which this scaler acts.
+	reading       int
+	acting, right []string
 }
 
-func (z *zoneSet) set(reading int, zones []string) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	z.reading, z.zones = reading, zones
+// noticeboard is where it is told.
+type noticeboard struct {
+	mu  sync.Mutex
+	now standing
 }
 
-// get gives the zones, and by which reading of Redis.
-func (z *zoneSet) get() (reading int, zones []string) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	return z.reading, z.zones
+func (n *noticeboard) set(now standing) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.now = now
 }
 
-// vouchable are the zones in which this scaler acts and of which Redis calls no
+func (n *noticeboard) get() standing {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.now
+}
+
+// standing says in which zones this scaler acts, and of which of them Redis calls no
 // session ready that is not: it does not know of one that is gone, or somebody's.
 //
 // That Nomad has been read once is enough: while it is away nothing is purged, so
-// that every fate record stands. Once a zone is right it stays so until Redis is read anew: what happens to a session
-// from then on is the scaler's own doing, or is heard of.
-func (v *view) vouchable() []string {
-	if !v.resourcesKnown || !v.storeKnown || !v.fleetSeen {
-		return nil
+// that every fate record stands. Once a zone is right it stays so until Redis is read
+// anew: what happens to a session from then on is the scaler's own doing, or is heard of.
+func (v *view) standing() standing {
+	now := standing{reading: v.reading}
+	if !v.resourcesKnown {
+		return now
 	}
-	var zones, unsure []string
+	var wrong map[string]bool
 	for zone := range v.resources.Zones {
-		switch {
-		case !v.acts(zone):
-		case v.right[zone]:
-			zones = append(zones, zone)
-		default:
-			unsure = append(unsure, zone)
+		if !v.acts(zone) {
+			continue
+		}
+		now.acting = append(now.acting, zone)
+		if !v.storeKnown || !v.fleetSeen {
+			continue
+		}
+		if !v.right[zone] && wrong == nil {
+			wrong = v.wrong()
+		}
+		if v.right[zone] || !wrong[zone] {
+			v.right[zone] = true
+			now.right = append(now.right, zone)
 		}
 	}
-	if len(unsure) > 0 {
-		wrong := v.wrong()
-		for _, zone := range unsure {
-			if !wrong[zone] {
-				v.right[zone] = true
-				zones = append(zones, zone)
-			}
-		}
-	}
-	slices.Sort(zones)
-	return zones
+	slices.Sort(now.acting)
+	slices.Sort(now.right)
+	return now
 }
 
 // wrong are the zones of which Redis calls a session ready that is not.
@@ -85,13 +93,15 @@ type lastMark struct {
 	ours bool
 }
 
-// marks reads the marks of the zones that may be vouched for.
-func (s *Scaler) marks(ctx context.Context) (map[string]lastMark, error) {
+// mark leaves a mark in each zone in which this scaler acts, before Redis is read.
+func (s *Scaler) mark(ctx context.Context) (map[string]lastMark, error) {
 	marks := map[string]lastMark{}
-	_, zones := s.vouchable.get()
-	for _, zone := range zones {
-		text, err := s.Store.Mark(ctx, zone)
-		if err != nil {
+	for _, zone := range s.told.get().acting {
+		if !s.Locks.Held(zone) {
+			continue
+		}
+		text := staging.NewClaimID()
+		if err := s.Store.Mark(ctx, zone, text); err != nil {
 			return nil, err
 		}
 		marks[zone] = lastMark{text: text}
@@ -99,24 +109,27 @@ func (s *Scaler) marks(ctx context.Context) (map[string]lastMark, error) {
 	return marks, nil
 }
 
+// errUnmarked: in a zone in which this scaler acts no mark was left before Redis was
+// read, which must be read anew.
+var errUnmarked = errors.New("this reading of redis began before the scaler acted in a zone")
+
 // vouch leaves a mark in each zone that may be vouched for, once the loop knows what
-// this reading of Redis found. known is false when there is a zone whose mark was not
-// read before Redis was: it must be read anew. errWiped says that a mark is not there
-// any more.
-func (s *Scaler) vouch(ctx context.Context, reading int, marks map[string]lastMark) (known bool, err error) {
+// this reading of Redis found. all is true when that is every zone in which this scaler
+// acts. errWiped says that a mark is not there any more.
+func (s *Scaler) vouch(ctx context.Context, reading int, marks map[string]lastMark) (all bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	by, zones := s.vouchable.get()
-	if by != reading {
-		return true, nil
+	now := s.told.get()
+	if now.reading != reading {
+		return false, nil
 	}
-	for _, zone := range zones {
-		before, ok := marks[zone]
-		if !ok {
-			return false, nil
-		}
+	for _, zone := range now.right {
 		if !s.Locks.Held(zone) {
 			continue // another may have vouched, and Redis been put back, meanwhile
+		}
+		before, ok := marks[zone]
+		if !ok {
+			return false, errUnmarked
 		}
 		mark := staging.NewClaimID()
 		noted, err := s.Store.Vouch(ctx, zone, before.text, mark, before.ours)
@@ -129,5 +142,5 @@ func (s *Scaler) vouch(ctx context.Context, reading int, marks map[string]lastMa
 		}
 		marks[zone] = lastMark{text: mark, ours: true}
 	}
-	return true, nil
+	return len(now.right) == len(now.acting), nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -157,6 +158,19 @@ return all`).Run(t.Context(), rdb, nil).StringSlice()
 		})
 		must(t, err)
 	}
+}
+
+// believed reports whether a scaler vouches for what Redis says of a zone: until then
+// claims there go by Consul and Nomad.
+func (d *devProcess) believed(t *testing.T, zone string) bool {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: d.Redis})
+	defer rdb.Close()
+	at, err := rdb.HGet(t.Context(), "greenroom:vouched:"+zone, "at").Int64()
+	if !errors.Is(err, redis.Nil) {
+		must(t, err)
+	}
+	return time.Since(time.UnixMilli(at)) < staging.VouchLife
 }
 
 // holder is the scaler that holds a zone's lock, by Consul's own word.

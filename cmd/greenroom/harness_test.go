@@ -520,20 +520,22 @@ func (d *devProcess) passing(t *testing.T, pool string) []string {
 
 // standing is a staging config as the API answers it.
 type standing struct {
+	Zone       string
 	Current    int `json:"current_sessions"`
 	Ready      int `json:"ready_sessions"`
 	Conditions []staging.Condition
 }
 
 // untilReady waits until a pool has so many sessions ready, by its own word and
-// Consul's.
+// Consul's, and launches take them by Redis's.
 func (d *devProcess) untilReady(t *testing.T, pool string, n int) {
 	t.Helper()
 	until(t, fmt.Sprintf("%d ready in %s", n, pool), func() (bool, string) {
 		var s standing
 		d.ask(t, "GET", "/v1/staging/"+pool, nil, 200, &s)
 		passing := d.passing(t, pool)
-		return s.Ready == n && len(passing) >= n, fmt.Sprintf("%+v; passing in Consul: %d", s, len(passing))
+		believed := d.believed(t, s.Zone)
+		return s.Ready == n && len(passing) >= n && believed, fmt.Sprintf("%+v; passing in Consul: %d; Redis is believed: %v", s, len(passing), believed)
 	})
 }
 

@@ -57,9 +57,9 @@ func publish(t *testing.T, c *devcluster.Cluster, n int) {
 	defer rdb.Close()
 	store := redisstore.New(rdb, redisstore.Options{})
 	// As a scaler would: Redis is believed for a while.
-	mark, err := store.Mark(t.Context(), "east")
-	must(t, err)
-	_, err = store.Vouch(t.Context(), "east", mark, staging.NewClaimID(), false)
+	mark := staging.NewClaimID()
+	must(t, store.Mark(t.Context(), "east", mark))
+	_, err := store.Vouch(t.Context(), "east", mark, staging.NewClaimID(), false)
 	must(t, err)
 	for range n {
 		must(t, store.Publish(t.Context(), staging.Session{

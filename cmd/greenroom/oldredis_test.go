@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // TestARedisFromYesterdayGivesNobodyAnEndedSession: it names as ready what was
@@ -60,11 +58,6 @@ func TestARedisFromYesterdayGivesNobodyAnEndedSession(t *testing.T) {
 	until(t, "Redis no longer knows those that are over", func() (bool, string) {
 		ids := d.ids(t, "plain", "ready")
 		return !slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(over, id) }), fmt.Sprint(ids, over)
-	})
-	until(t, "claims believe Redis again", func() (bool, string) {
-		at, err := rdb.HGet(t.Context(), "greenroom:vouched:east", "at").Int64()
-		must(t, err)
-		return time.Since(time.UnixMilli(at)) < staging.VouchLife, time.UnixMilli(at).String()
 	})
 }
 

@@ -35,9 +35,8 @@ func newStore(t *testing.T) *Store {
 // vouch has the store's data of zone east believed, as a scaler would.
 func vouch(t *testing.T, s *Store) {
 	t.Helper()
-	mark, err := s.Mark(t.Context(), "east")
-	must(t, err)
-	noted, err := s.Vouch(t.Context(), "east", mark, "a-mark", false)
+	must(t, s.Mark(t.Context(), "east", "the-first-mark"))
+	noted, err := s.Vouch(t.Context(), "east", "the-first-mark", "a-mark", false)
 	must(t, err)
 	if !noted {
 		t.Fatal("the mark that was there a moment ago is not")

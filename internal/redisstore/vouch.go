@@ -10,13 +10,10 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Mark gives the mark that the scaler of a zone left last; "" for none.
-func (s *Store) Mark(ctx context.Context, zone string) (string, error) {
-	mark, err := s.rdb.HGet(ctx, s.vouchKey(zone), "mark").Result()
-	if errors.Is(err, redis.Nil) {
-		return "", nil
-	}
-	return mark, err
+// Mark leaves a scaler's mark in a zone, and vouches for nothing: who reads Redis next,
+// and then finds it there still, knows that Redis was not put back meanwhile.
+func (s *Store) Mark(ctx context.Context, zone, mark string) error {
+	return s.rdb.HSet(ctx, s.vouchKey(zone), "mark", mark).Err()
 }
 
 // Vouched reports whether a scaler has vouched of late for what Redis says of a zone.
