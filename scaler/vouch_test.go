@@ -1,0 +1,75 @@
+package scaler
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// marks is a store of nothing but marks: those there are, and of which zones a scaler
+// has said that they are right.
+type marks struct {
+	Store
+	there, vouched map[string]string
+}
+
+func (m *marks) Mark(_ context.Context, zone, mark string) error {
+	m.there[zone] = mark
+	return nil
+}
+
+func (m *marks) Vouch(_ context.Context, zone, before, mark string, _ bool) (bool, error) {
+	if m.there[zone] != before {
+		return false, nil
+	}
+	m.there[zone], m.vouched[zone] = mark, mark
+	return true, nil
+}
+
+type held struct{ Locks }
+
+func (held) Held(string) bool { return true }
+
+// TestARedisPutBackBeforeTheFirstWordIsNoticed: from before Redis is read, this reading's
+// own mark must be there, also where nobody has ever vouched for the zone.
+func TestARedisPutBackBeforeTheFirstWordIsNoticed(t *testing.T) {
+	for name, before := range map[string]map[string]string{"never vouched for": {}, "vouched for": {"z": staging.NewClaimID()}} {
+		t.Run(name, func(t *testing.T) {
+			m := &marks{there: map[string]string{}, vouched: map[string]string{}}
+			s := New(Parts{Store: m, Locks: held{}}, Options{})
+			right := standing{reading: 1, acting: []string{"y", "z"}, right: []string{"z"}}
+			if _, err := s.vouch(t.Context(), 1, nil); err != nil || len(m.vouched) > 0 {
+				t.Errorf("vouched, or tried to, for what is not known: %v", err)
+			}
+			s.told.set(right)
+			if _, err := s.vouch(t.Context(), 1, nil); !errors.Is(err, errUnmarked) {
+				t.Errorf("a reading that began without a mark: %v", err)
+			}
+			mark := func() map[string]lastMark {
+				left, err := s.mark(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return left
+			}
+			left := mark()
+			m.there = before // Redis is put back
+			if _, err := s.vouch(t.Context(), 1, left); !errors.Is(err, errWiped) || len(m.vouched) > 0 {
+				t.Errorf("Redis was put back since it was read: %v, vouched %v", err, m.vouched)
+			}
+			left = mark()
+			for range 2 {
+				if all, err := s.vouch(t.Context(), 1, left); err != nil || all || m.vouched["z"] != m.there["z"] || m.vouched["y"] != "" {
+					t.Errorf("all: %v, %v; vouched %v of %v", all, err, m.vouched, m.there)
+				}
+			}
+			right.right = right.acting
+			s.told.set(right)
+			if all, err := s.vouch(t.Context(), 1, left); err != nil || !all {
+				t.Errorf("with every zone right: all %v, %v", all, err)
+			}
+		})
+	}
+}
