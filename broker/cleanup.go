@@ -52,7 +52,7 @@ func (b *Broker) giveUp(ctx context.Context, l *launch, s staging.Session, reaso
 			return
 		}
 		if err != nil || stands.Verdict != staging.VerdictRetired && !ours {
-			l.log.WithError(err).WithField(fieldSession, s.ID).Warn("a claimed session is left to the scaler, which ends it with its lease")
+			l.log().WithError(err).WithField(fieldSession, s.ID).Warn("a claimed session is left to the scaler, which ends it with its lease")
 			return
 		}
 		b.discard(l, s, reason)
@@ -67,14 +67,14 @@ func (b *Broker) unhold(ctx context.Context, l *launch) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if err := b.Store.Unhold(ctx, l.IdempotencyKey, l.claim.ID); err != nil {
-		l.log.WithError(err).Warn("could not take a session from the launch's idempotency key; a repeat may be refused for a moment")
+		l.log().WithError(err).Warn("could not take a session from the launch's idempotency key; a repeat may be refused for a moment")
 	}
 }
 
 // discard destroys a session that was claimed and cannot be given to its user.
 // It is never reused. The launch does not wait for it.
 func (b *Broker) discard(l *launch, s staging.Session, reason string) {
-	log := l.log.WithFields(logrus.Fields{fieldSession: s.ID, fieldReason: reason})
+	log := l.log().WithFields(logrus.Fields{fieldSession: s.ID, fieldReason: reason})
 	b.behind(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 		defer cancel()
@@ -91,7 +91,7 @@ func (b *Broker) discard(l *launch, s staging.Session, reason string) {
 
 // yieldTo brings Redis into line with a fate that was decided before.
 func (b *Broker) yieldTo(l *launch, s staging.Session, fate staging.Fate) {
-	log := l.log.WithField(fieldSession, s.ID)
+	log := l.log().WithField(fieldSession, s.ID)
 	b.behind(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 		defer cancel()

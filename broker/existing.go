@@ -55,7 +55,7 @@ func (b *Broker) existing(ctx context.Context, l *launch) (staging.Session, erro
 	bind, cancelBind := context.WithTimeout(ctx, storeTimeout)
 	defer cancelBind()
 	if err := b.Store.Bind(bind, l.IdempotencyKey, l.claim.ID); err != nil {
-		l.log.WithError(err).Warn("could not bind the idempotency key for good; a repeat after its lease runs the go hook again")
+		l.log().WithError(err).Warn("could not bind the idempotency key for good; a repeat after its lease runs the go hook again")
 	}
 	b.attempt(l, staging.StepExisting, s.Zone, staging.OutcomeServed, "the user has this session already; its go hook was run")
 	return s, nil

@@ -37,7 +37,12 @@ type launch struct {
 	attempts  []staging.Attempt
 	timings   staging.Timings
 	began     time.Time
-	log       *logrus.Entry
+	logger    *logrus.Entry
+}
+
+// log begins a line about the launch: most say none.
+func (l *launch) log() *logrus.Entry {
+	return l.logger.WithFields(logrus.Fields{fieldClaim: l.claim.ID, fieldImage: l.Image, fieldZone: l.Zone, fieldUser: l.User.ID})
 }
 
 // in is the launch as it is served from a zone.
@@ -63,8 +68,7 @@ func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, e
 		return LaunchResult{}, err
 	}
 	req.Wait = min(req.Wait, MaxWait)
-	l := &launch{LaunchRequest: req, began: time.Now(), tried: map[string]bool{}}
-	l.log = b.Log.WithFields(logrus.Fields{fieldImage: req.Image, fieldZone: req.Zone, fieldUser: req.User.ID})
+	l := &launch{LaunchRequest: req, began: time.Now(), tried: map[string]bool{}, logger: b.Log}
 	if err := b.resolve(ctx, l); err != nil {
 		return LaunchResult{}, err
 	}
@@ -95,9 +99,6 @@ func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, e
 		if s.State == staging.Assigned && !result.Existing {
 			b.Meter.Launched(s.Origin, l.timings)
 		}
-		l.log.WithFields(logrus.Fields{
-			fieldSession: s.ID, "origin": s.Origin, "state": s.State, "total_ms": l.timings.Total.Milliseconds(),
-		}).Info("launch served")
 		return result, nil
 	}
 }
@@ -144,7 +145,6 @@ func (b *Broker) resolve(ctx context.Context, l *launch) error {
 	if l.IdempotencyKey != "" {
 		l.claim.Fingerprint = l.Fingerprint()
 	}
-	l.log = l.log.WithField(fieldClaim, l.claim.ID)
 	var err error
 	if l.secret, err = b.Registry.Secret(ctx, accessSecret); err != nil {
 		return consulUnavailable(err)
@@ -198,7 +198,7 @@ func (b *Broker) attempt(l *launch, step staging.Step, zone string, outcome stag
 	l.attempts = append(l.attempts, staging.Attempt{Step: step, Zone: zone, Outcome: outcome, Reason: reason})
 	b.Meter.Attempt(step, outcome)
 	if outcome != staging.OutcomeServed && outcome != staging.OutcomeStarting {
-		l.log.WithFields(logrus.Fields{"step": step, "at": zone, "outcome": outcome, fieldReason: reason}).Info("step did not serve")
+		l.log().WithFields(logrus.Fields{"step": step, "at": zone, "outcome": outcome, fieldReason: reason}).Info("step did not serve")
 	}
 }
 
@@ -210,12 +210,12 @@ func (b *Broker) refuse(ctx context.Context, l *launch, err error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if err := b.Store.Release(ctx, l.IdempotencyKey, l.claim.ID, ""); err != nil {
-		l.log.WithError(err).Warn("could not free the idempotency key; it frees itself when its lease ends")
+		l.log().WithError(err).Warn("could not free the idempotency key; it frees itself when its lease ends")
 	}
 	var e *Error
 	if errors.As(err, &e) {
 		e.Attempts = l.attempts
-		l.log.WithError(err).WithField("code", e.Kind).Warn("launch refused")
+		l.log().WithError(err).WithField("code", e.Kind).Warn("launch refused")
 	}
 	return err
 }

@@ -100,7 +100,7 @@ func (b *Broker) rebind(ctx context.Context, l *launch, s staging.Session) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if err := b.Store.Rebind(ctx, l.IdempotencyKey, l.claim, s); err != nil {
-		l.log.WithError(err).Warn("could not bind the idempotency key to its session again; the next repeat asks Consul")
+		l.log().WithError(err).Warn("could not bind the idempotency key to its session again; the next repeat asks Consul")
 	}
 }
 

@@ -26,7 +26,7 @@ func (b *Broker) stageable(l *launch) bool {
 // metrics and the events.
 func (b *Broker) violated(l *launch, v staging.Violation) {
 	b.Meter.Violation(v)
-	l.log.WithFields(logrus.Fields{fieldSetting: v.Setting, fieldWhere: v.Where}).
+	l.log().WithFields(logrus.Fields{fieldSetting: v.Setting, fieldWhere: v.Where}).
 		Warn("violation: a staged session cannot honour this setting; the session is made on demand")
 	b.note(l, staging.Event{
 		Type: staging.EventViolation, Zone: l.Zone, Image: l.Image, User: l.User.ID, Setting: v.Setting, Where: v.Where,
@@ -39,7 +39,7 @@ func (b *Broker) note(l *launch, e staging.Event) {
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		defer cancel()
 		if err := b.Store.Note(ctx, e); err != nil {
-			l.log.WithError(err).WithField("event", e.Type).Warn("could not keep an event; the log has it")
+			l.log().WithError(err).WithField("event", e.Type).Warn("could not keep an event; the log has it")
 		}
 	})
 }

@@ -46,7 +46,7 @@ func (b *Broker) withoutRedis(ctx context.Context, l *launch, pool staging.Confi
 		if err != nil || served.ID != "" {
 			if err == nil {
 				b.Meter.WithoutRedis()
-				l.log.WithField(fieldSession, served.ID).Warn("served without Redis, from Consul's passing instances")
+				l.log().WithField(fieldSession, served.ID).Warn("served without Redis, from Consul's passing instances")
 			}
 			return served, err
 		}
@@ -248,6 +248,6 @@ func (b *Broker) letKeyGo(l *launch) {
 	ctx, cancel := context.WithTimeout(context.Background(), consulTimeout)
 	defer cancel()
 	if err := b.Registry.LetKeyGo(ctx, l.IdempotencyKey, l.claim.ID); err != nil {
-		l.log.WithError(err).Warn("could not let the idempotency key go in Consul; it goes with the session that it names")
+		l.log().WithError(err).Warn("could not let the idempotency key go in Consul; it goes with the session that it names")
 	}
 }

@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"runtime/debug"
@@ -13,6 +15,8 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // edge is what every request goes through before its handler.
@@ -27,6 +31,7 @@ type edge struct {
 const (
 	keyRequestID = "request_id"
 	keyRefusal   = "refusal"
+	keyServed    = "served"
 )
 
 // Fields of the access log, the same in every line. Bodies, queries and
@@ -42,7 +47,22 @@ const (
 	fieldBytes      = "bytes"
 	fieldRemote     = "remote"
 	fieldStack      = "stack"
+	// Of a launch that was served.
+	fieldSession = "session"
+	fieldImage   = "image"
+	fieldZone    = "zone"
+	fieldUser    = "user_id"
+	fieldOrigin  = "origin"
+	fieldState   = "state"
 )
+
+// served has the request's line in the access log say what a launch was given: one line
+// a launch tells all of one that went well.
+func served(ctx context.Context, s staging.Session) {
+	if c, ok := ctx.(*gin.Context); ok {
+		c.Set(keyServed, s)
+	}
+}
 
 const headerRequestID = "X-Request-Id"
 
@@ -78,6 +98,15 @@ func (e *edge) observe(c *gin.Context) {
 		fieldRoute: route, fieldStatus: status, fieldBytes: max(c.Writer.Size(), 0), fieldRemote: c.RemoteIP(),
 		fieldDurationMS: float64(took.Microseconds()) / 1000,
 	})
+	if v, ok := c.Get(keyServed); ok {
+		s := v.(staging.Session)
+		maps.Copy(log.Data, logrus.Fields{
+			fieldSession: s.ID, fieldImage: s.Image, fieldZone: s.Zone, fieldOrigin: s.Origin, fieldState: s.State,
+		})
+		if s.User != nil {
+			log.Data[fieldUser] = s.User.ID
+		}
+	}
 	level := logrus.InfoLevel
 	if strings.HasPrefix(route, "/v1/health/") || route == "/metrics" {
 		level = logrus.DebugLevel

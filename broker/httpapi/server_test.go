@@ -335,6 +335,20 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// TestALaunchIsOneLineOfTheLog, which says whose which session is.
+func TestALaunchIsOneLineOfTheLog(t *testing.T) {
+	e := newEdge(t, newFake())
+	e.do("POST", "/v1/sessions", launchBody, header("X-Request-Id", "req-1"))
+	line := decoded(t, e.log.Bytes()).(map[string]any)
+	for field, want := range map[string]string{
+		"request_id": "req-1", "session": "gr-1", "image": "demo", "zone": "east", "origin": "staged", "state": "assigned", "user_id": "u-1",
+	} {
+		if line[field] != want {
+			t.Errorf("%s is %v, want %s", field, line[field], want)
+		}
+	}
+}
+
 func TestRequestID(t *testing.T) {
 	e := newEdge(t, newFake())
 	if got := e.do("GET", "/v1/zones", "", header("X-Request-Id", "mine:1.2-3_4")); got.header.Get("X-Request-Id") != "mine:1.2-3_4" {

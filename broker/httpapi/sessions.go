@@ -35,6 +35,7 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 	if err != nil {
 		return nil, err
 	}
+	served(ctx, result.Session)
 	body := launched(result)
 	location := "/v1/sessions/" + body.ID
 	if result.Existing {

@@ -47,11 +47,11 @@ func notJSON(body []byte) string {
 	if !utf8.Valid(body) {
 		return "the body is not UTF-8"
 	}
-	var whole json.RawMessage
-	err := json.Unmarshal(body, &whole)
-	if err == nil {
+	if json.Valid(body) {
 		return ""
 	}
+	var whole json.RawMessage
+	err := json.Unmarshal(body, &whole)
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
 		// The offset counts the bytes read, the one in the way included.

@@ -35,9 +35,9 @@ func newBenchFloorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "floor",
 		Short: "Measure the least that a launch costs on these servers",
-		Long: `Send the same load, over real HTTP on loopback, to a bare Gin handler in this
-process that does one SETNX on the Redis named, and with --fence one create by
-compare-and-set in Consul after it: what a launch can cost at the least.
+		Long: `Send the same load, over real HTTP on loopback, to a bare Gin handler, a process of
+its own as a broker is, that does one SETNX on the Redis named, and with --fence one
+create by compare-and-set in Consul after it: what a launch can cost at the least.
 
 Its keys are its own, under greenroom-floor/ in both servers, and are removed
 afterwards. The passwords come from the environment: GREENROOM_REDIS_PASSWORD and
@@ -59,9 +59,14 @@ CONSUL_HTTP_TOKEN, which must allow to write there.`,
 		},
 	}
 	f.add(cmd)
+	f.addServers(cmd)
+	cmd.AddCommand(newFloorServeCommand())
+	return cmd
+}
+
+func (f *floorFlags) addServers(cmd *cobra.Command) {
 	storeFlags(cmd, &f.servers)
 	cmd.Flags().BoolVar(&f.fence, "fence", false, "create a key in Consul, too, by compare-and-set")
-	return cmd
 }
 
 // floorReport is what a run gives, as it is in its JSON.
@@ -82,21 +87,22 @@ func (r *floorReport) print(w io.Writer) error {
 }
 
 func runFloor(cmd *cobra.Command, f floorFlags) error {
-	rdb, consul, closeClients, err := f.connect(cmd.Context())
+	// That they answer is better said by this process.
+	_, _, closeClients, err := f.connect(cmd.Context(), 1)
 	if err != nil {
 		return err
 	}
-	defer closeClients()
-	server, err := floor.Start(rdb, consul)
+	closeClients()
+	server, err := startFloor(cmd.Context(), f)
 	if err != nil {
 		return err
 	}
 	t := transport(f.atOnce())
 	report := &floorReport{Time: time.Now().UTC(), Load: f.loadFlags, Fence: f.fence}
-	report.Result, err = f.load().Run(cmd.Context(), floorRequest(server, &http.Client{Transport: t}))
+	report.Result, err = f.load().Run(cmd.Context(), floorRequest(server.url, &http.Client{Transport: t}))
 	t.CloseIdleConnections()
 	fmt.Fprintln(cmd.ErrOrStderr(), "removing the keys ...")
-	removed := server.Close()
+	removed := server.stop()
 	if report.Result == nil {
 		return errors.Join(err, removed)
 	}
@@ -108,11 +114,11 @@ func runFloor(cmd *cobra.Command, f floorFlags) error {
 
 // connect makes clients with connections enough for the load, and hears whether
 // the servers answer. Consul's is nil without --fence.
-func (f floorFlags) connect(ctx context.Context) (*redis.Client, *consulapi.Client, func(), error) {
+func (f floorFlags) connect(ctx context.Context, connections int) (*redis.Client, *consulapi.Client, func(), error) {
 	ctx, cancel := brief(ctx)
 	defer cancel()
 	rdb := redis.NewClient(&redis.Options{
-		Addr: f.servers.RedisAddress, Password: string(f.servers.RedisPassword), PoolSize: f.atOnce(),
+		Addr: f.servers.RedisAddress, Password: string(f.servers.RedisPassword), PoolSize: connections,
 		DialTimeout: 2 * time.Second, ReadTimeout: 3 * time.Second, WriteTimeout: 3 * time.Second, MaxRetries: -1,
 	})
 	if err := rdb.Ping(ctx).Err(); err != nil {
@@ -124,7 +130,7 @@ func (f floorFlags) connect(ctx context.Context) (*redis.Client, *consulapi.Clie
 	}
 	c := consulapi.DefaultConfig()
 	c.Address, c.Token = f.servers.ConsulAddress, string(f.servers.ConsulToken)
-	c.Transport.MaxIdleConnsPerHost = f.atOnce()
+	c.Transport.MaxIdleConnsPerHost = connections
 	consul, err := consulapi.NewClient(c)
 	if err == nil {
 		_, _, err = consul.KV().Get("greenroom-floor/", new(consulapi.QueryOptions).WithContext(ctx))
@@ -140,7 +146,7 @@ func (f floorFlags) connect(ctx context.Context) (*redis.Client, *consulapi.Clie
 const classClaimed = "claimed"
 
 // floorRequest sends what a launch sends: a body of the same size and shape.
-func floorRequest(server *floor.Floor, c *http.Client) loadgen.Request {
+func floorRequest(url string, c *http.Client) loadgen.Request {
 	return func(ctx context.Context, _, n int) (string, error) {
 		name := strconv.Itoa(n)
 		body, err := json.Marshal(staging.Launch{Image: "floor", Zone: "floor", User: staging.User{ID: "bench-" + name, Name: "bench " + name}})
@@ -149,7 +155,7 @@ func floorRequest(server *floor.Floor, c *http.Client) loadgen.Request {
 		}
 		ctx, cancel := brief(context.WithoutCancel(ctx))
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL(name), bytes.NewReader(body))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, floor.Claim(url, name), bytes.NewReader(body))
 		if err != nil {
 			return "", err
 		}

@@ -67,9 +67,12 @@ func Start(rdb *redis.Client, consul *consulapi.Client) (*Floor, error) {
 	return f, nil
 }
 
-// URL is where to POST the claim of a name, whatever the body: it answers 201, 409
-// when the name was claimed before, or 503 with the reason.
-func (f *Floor) URL(name string) string { return f.url + "/claims/" + name }
+// URL is where the floor listens.
+func (f *Floor) URL() string { return f.url }
+
+// Claim is where to POST the claim of a name at the floor that listens there, whatever
+// the body: it answers 201, 409 when the name was claimed before, or 503 with the reason.
+func Claim(url, name string) string { return url + "/claims/" + name }
 
 func (f *Floor) handler() http.Handler {
 	gin.SetMode(gin.ReleaseMode)

@@ -30,7 +30,7 @@ func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (stagin
 	for _, id := range c.Prefer {
 		args = append(args, id)
 	}
-	reply, err := claimScript.Run(ctx, s.rdb,
+	reply, err := s.run(ctx, claimScript,
 		[]string{s.readyKey(pool), s.poolKey(pool), s.eventsKey(), key, s.userKey(c.User.ID)}, args...).StringSlice()
 	if err != nil {
 		return staging.ClaimResult{}, err
@@ -101,7 +101,7 @@ func (s *Store) Assign(ctx context.Context, x staging.Session) (staging.Session,
 	if !x.AssignedAt.IsZero() {
 		at = strconv.FormatInt(x.AssignedAt.UnixMilli(), 10)
 	}
-	reply, err := assignScript.Run(ctx, s.rdb,
+	reply, err := s.run(ctx, assignScript,
 		[]string{s.sessionKey(x.ID), s.eventsKey()},
 		x.ID, x.Claim, facts(x), s.o.KeyLife.Milliseconds(), at).StringSlice()
 	if err != nil {

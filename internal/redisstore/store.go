@@ -30,8 +30,9 @@ type Options struct {
 
 // Store is greenroom's state in one Redis primary. It may be used concurrently.
 type Store struct {
-	rdb redis.UniversalClient
-	o   Options
+	rdb      redis.UniversalClient
+	o        Options
+	together together
 }
 
 // New returns a store on rdb, which stays the caller's to close.

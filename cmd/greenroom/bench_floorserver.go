@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/greenroom/greenroom/internal/floor"
+)
+
+// floorServer is the floor as a process of its own, which a broker is, too.
+type floorServer struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	wrong *bytes.Buffer
+	url   string
+}
+
+// floorPatience bounds how long the process may take until it listens.
+const floorPatience = 10 * time.Second
+
+// startFloor starts this program anew as the floor. It inherits the environment, and
+// with it the passwords.
+func startFloor(ctx context.Context, f floorFlags) (*floorServer, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("the floor cannot be started: %w", err)
+	}
+	args := []string{
+		"bench", "floor", "serve", "--redis-address", f.servers.RedisAddress, "--consul-address", f.servers.ConsulAddress,
+		"--connections", fmt.Sprint(f.atOnce()),
+	}
+	if f.fence {
+		args = append(args, "--fence")
+	}
+	// It is not ended with ctx: when this is interrupted, it has its keys to remove.
+	s := &floorServer{cmd: exec.Command(self, args...), wrong: new(bytes.Buffer)}
+	s.cmd.Stderr = s.wrong
+	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("the floor cannot be started: %w", err)
+	}
+	out, err := s.cmd.StdoutPipe()
+	if err == nil {
+		err = s.cmd.Start()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the floor cannot be started: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, floorPatience)
+	defer cancel()
+	settled := context.AfterFunc(ctx, func() { _ = s.cmd.Process.Kill() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	settled()
+	if err != nil {
+		return nil, fmt.Errorf("the floor did not start: %w", errors.Join(ctx.Err(), s.stop()))
+	}
+	s.url = strings.TrimSpace(line)
+	return s, nil
+}
+
+// stop has the floor remove its keys, and waits for its end.
+func (s *floorServer) stop() error {
+	s.stdin.Close()
+	if err := s.cmd.Wait(); err != nil {
+		return fmt.Errorf("%s (%w)", strings.TrimSpace(s.wrong.String()), err)
+	}
+	return nil
+}
+
+// newFloorServeCommand is what startFloor starts: the floor, which says where it
+// listens and goes on until its standard input ends.
+func newFloorServeCommand() *cobra.Command {
+	var f floorFlags
+	var connections int
+	cmd := &cobra.Command{
+		Use:    "serve",
+		Short:  "Be what greenroom bench floor measures, until the standard input ends",
+		Args:   cobra.NoArgs,
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			rdb, consul, closeClients, err := f.connect(cmd.Context(), connections)
+			if err != nil {
+				return err
+			}
+			defer closeClients()
+			server, err := floor.Start(rdb, consul)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), server.URL())
+			_, err = io.Copy(io.Discard, cmd.InOrStdin())
+			return errors.Join(err, server.Close())
+		},
+	}
+	f.addServers(cmd)
+	cmd.Flags().IntVar(&connections, "connections", 64, "connections that are kept to each server")
+	return cmd
+}

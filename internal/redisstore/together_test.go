@@ -1,0 +1,146 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// gate is a hook that holds up what goes to Redis until it is opened, and counts it.
+type gate struct {
+	open  chan struct{}
+	mu    sync.Mutex
+	trips int
+}
+
+func (g *gate) pass() {
+	g.mu.Lock()
+	g.trips++
+	g.mu.Unlock()
+	<-g.open
+}
+
+func (g *gate) passed() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.trips
+}
+
+func (g *gate) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (g *gate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		g.pass()
+		return next(ctx, cmd)
+	}
+}
+
+func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		g.pass()
+		return next(ctx, cmds)
+	}
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within 10 s", what)
+		}
+	}
+}
+
+func (t *together) queue() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.waiting)
+}
+
+// TestClaimsThatComeTogetherShareATrip: each is given a session of its own, also where
+// Redis has forgotten the scripts; and who was given up while it waited takes none.
+func TestClaimsThatComeTogetherShareATrip(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	const launches = 150
+	for i := range launches + 1 {
+		must(t, s.Publish(ctx, session(fmt.Sprintf("s%03d", i), time.Minute)))
+	}
+	must(t, s.rdb.ScriptFlush(ctx).Err())
+	g := &gate{open: make(chan struct{})}
+	s.rdb.AddHook(g)
+
+	var wg sync.WaitGroup
+	given := make([]string, launches)
+	for i := range launches {
+		wg.Go(func() {
+			r, err := s.Claim(ctx, "demo-east", claim(fmt.Sprint("c", i)))
+			if err != nil || r.Outcome != staging.ClaimTaken {
+				t.Errorf("launch %d: %s %v", i, r.Outcome, err)
+			}
+			given[i] = r.Session.ID
+		})
+	}
+	eventually(t, "all wait but those under way", func() bool { return s.together.queue() == launches-maxFlights && g.passed() == maxFlights })
+	late, giveUp := context.WithCancel(ctx)
+	wg.Go(func() {
+		if _, err := s.Claim(late, "demo-east", claim("late")); !errors.Is(err, context.Canceled) {
+			t.Errorf("a launch that was given up while it waited: %v", err)
+		}
+	})
+	eventually(t, "one more waits", func() bool { return s.together.queue() == launches-maxFlights+1 })
+	giveUp()
+	eventually(t, "it waits no more", func() bool { return s.together.queue() == launches-maxFlights })
+	close(g.open)
+	wg.Wait()
+
+	whose := map[string]bool{}
+	for _, id := range given {
+		whose[id] = true
+	}
+	if len(whose) != launches {
+		t.Errorf("%d sessions for %d launches", len(whose), launches)
+	}
+	left, err := s.rdb.ZCard(ctx, s.readyKey("demo-east")).Result()
+	must(t, err)
+	if left != 1 {
+		t.Errorf("%d sessions are left of %d: the launch that was given up took one", left, launches+1)
+	}
+	if s.together.flights != 0 || s.together.queue() != 0 {
+		t.Errorf("%d under way, %d wait, after all", s.together.flights, s.together.queue())
+	}
+}
+
+// TestATripThatFailsFailsForAllOnIt, and for nobody else.
+func TestATripThatFailsFailsForAllOnIt(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	away := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+	t.Cleanup(func() { away.Close() })
+	g := &gate{open: make(chan struct{})}
+	away.AddHook(g)
+	lost := New(away, s.o)
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			if _, err := lost.Claim(ctx, "demo-east", claim(fmt.Sprint("c", i))); err == nil {
+				t.Error("a claim without a Redis succeeded")
+			}
+		})
+	}
+	eventually(t, "all wait but those under way", func() bool { return lost.together.queue() == 40-maxFlights })
+	close(g.open)
+	wg.Wait()
+	if lost.together.flights != 0 || lost.together.queue() != 0 {
+		t.Errorf("%d under way, %d wait, after all", lost.together.flights, lost.together.queue())
+	}
+}
