@@ -128,10 +128,7 @@ func (s *Scaler) watchStore(ctx context.Context) {
 			return err
 		}
 		// Before anything else is read: what is read then is newer than the marks.
-		marks, err := s.mark(read)
-		if err != nil {
-			return err
-		}
+		marks := s.mark(read)
 		position, err := s.Store.LastEvent(read)
 		if err != nil {
 			return err

@@ -93,8 +93,9 @@ type lastMark struct {
 	ours bool
 }
 
-// mark leaves a mark in each zone in which this scaler acts, before Redis is read.
-func (s *Scaler) mark(ctx context.Context) (map[string]lastMark, error) {
+// mark leaves a mark in each zone in which this scaler acts, before Redis is read. A
+// Redis that takes no writes can be read all the same.
+func (s *Scaler) mark(ctx context.Context) map[string]lastMark {
 	marks := map[string]lastMark{}
 	for _, zone := range s.told.get().acting {
 		if !s.Locks.Held(zone) {
@@ -102,15 +103,20 @@ func (s *Scaler) mark(ctx context.Context) (map[string]lastMark, error) {
 		}
 		text := staging.NewClaimID()
 		if err := s.Store.Mark(ctx, zone, text); err != nil {
-			return nil, err
+			s.cannotVouch(zone, err)
+			continue
 		}
 		marks[zone] = lastMark{text: text}
 	}
-	return marks, nil
+	return marks
+}
+
+func (s *Scaler) cannotVouch(zone string, err error) {
+	s.Log.WithError(err).WithField(fieldZone, zone).Warn("could not vouch for what Redis says of a zone; claims go by Consul until it takes a write")
 }
 
 // errUnmarked: in a zone in which this scaler acts no mark was left before Redis was
-// read, which must be read anew.
+// read. It takes marks now, and must be read anew.
 var errUnmarked = errors.New("this reading of redis began before the scaler acted in a zone")
 
 // vouch leaves a mark in each zone that may be vouched for, once the loop knows what
@@ -127,15 +133,19 @@ func (s *Scaler) vouch(ctx context.Context, reading int, marks map[string]lastMa
 		if !s.Locks.Held(zone) {
 			continue // another may have vouched, and Redis been put back, meanwhile
 		}
+		mark := staging.NewClaimID()
 		before, ok := marks[zone]
 		if !ok {
+			if err := s.Store.Mark(ctx, zone, mark); err != nil {
+				s.cannotVouch(zone, err)
+				return true, nil
+			}
 			return false, errUnmarked
 		}
-		mark := staging.NewClaimID()
 		noted, err := s.Store.Vouch(ctx, zone, before.text, mark, before.ours)
 		switch {
 		case err != nil:
-			s.Log.WithError(err).WithField(fieldZone, zone).Warn("could not vouch for what Redis says of a zone; claims go by Consul until it takes a write")
+			s.cannotVouch(zone, err)
 			return true, nil
 		case !noted:
 			return false, errWiped

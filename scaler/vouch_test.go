@@ -3,7 +3,10 @@ package scaler
 import (
 	"context"
 	"errors"
+	"io"
 	"testing"
+
+	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -13,9 +16,13 @@ import (
 type marks struct {
 	Store
 	there, vouched map[string]string
+	full           bool
 }
 
 func (m *marks) Mark(_ context.Context, zone, mark string) error {
+	if m.full {
+		return errors.New("OOM")
+	}
 	m.there[zone] = mark
 	return nil
 }
@@ -38,28 +45,28 @@ func TestARedisPutBackBeforeTheFirstWordIsNoticed(t *testing.T) {
 	for name, before := range map[string]map[string]string{"never vouched for": {}, "vouched for": {"z": staging.NewClaimID()}} {
 		t.Run(name, func(t *testing.T) {
 			m := &marks{there: map[string]string{}, vouched: map[string]string{}}
-			s := New(Parts{Store: m, Locks: held{}}, Options{})
+			log := logrus.New()
+			log.SetOutput(io.Discard)
+			s := New(Parts{Store: m, Locks: held{}, Log: logrus.NewEntry(log)}, Options{})
 			right := standing{reading: 1, acting: []string{"y", "z"}, right: []string{"z"}}
 			if _, err := s.vouch(t.Context(), 1, nil); err != nil || len(m.vouched) > 0 {
 				t.Errorf("vouched, or tried to, for what is not known: %v", err)
 			}
 			s.told.set(right)
+			m.full = true
+			if all, err := s.vouch(t.Context(), 1, s.mark(t.Context())); err != nil || !all || len(m.vouched) > 0 {
+				t.Errorf("a Redis that takes no writes: all %v, %v", all, err)
+			}
+			m.full = false
 			if _, err := s.vouch(t.Context(), 1, nil); !errors.Is(err, errUnmarked) {
 				t.Errorf("a reading that began without a mark: %v", err)
 			}
-			mark := func() map[string]lastMark {
-				left, err := s.mark(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				return left
-			}
-			left := mark()
+			left := s.mark(t.Context())
 			m.there = before // Redis is put back
 			if _, err := s.vouch(t.Context(), 1, left); !errors.Is(err, errWiped) || len(m.vouched) > 0 {
 				t.Errorf("Redis was put back since it was read: %v, vouched %v", err, m.vouched)
 			}
-			left = mark()
+			left = s.mark(t.Context())
 			for range 2 {
 				if all, err := s.vouch(t.Context(), 1, left); err != nil || all || m.vouched["z"] != m.there["z"] || m.vouched["y"] != "" {
 					t.Errorf("all: %v, %v; vouched %v of %v", all, err, m.vouched, m.there)
