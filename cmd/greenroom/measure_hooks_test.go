@@ -2,21 +2,28 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/nomadfleet"
 	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/internal/verdict"
 )
 
-// took launches a session of an image one at a time, each when the pool is whole and,
-// with armed, a shell waits in as many sessions as are ready, and gives how long each
-// answer took, in milliseconds.
-func took(t *testing.T, d *devProcess, image string, ready, launches int, armed bool) (ms []float64) {
+// assigned is how long launches took to be answered, and what of that was Consul's and
+// the hook's, in milliseconds.
+type assigned struct{ whole, fence, hook []float64 }
+
+// took launches a session of an image one at a time, each when the pool is whole, the
+// machine at rest and, with armed, a shell waits in as many sessions as are ready.
+func took(t *testing.T, d *devProcess, image string, ready, launches int, armed bool) (a assigned) {
 	t.Helper()
 	for i := range launches {
 		d.untilReady(t, image, ready)
@@ -26,28 +33,83 @@ func took(t *testing.T, d *devProcess, image string, ready, launches int, armed 
 				return saw >= float64(ready), fmt.Sprint(saw)
 			})
 		}
+		untilAtRest(t)
 		var l launched
 		began := time.Now()
 		d.ask(t, "POST", "/v1/sessions", launch(image, "east", fmt.Sprintf("%s-%d-%t", image, i, armed)), 201, &l)
-		ms = append(ms, float64(time.Since(began).Microseconds())/1000)
+		a.whole = append(a.whole, milliseconds(began))
+		a.fence, a.hook = append(a.fence, l.TimingsMS["fence"]), append(a.hook, l.TimingsMS["hook"])
 		if l.Origin != string(staging.Staged) {
 			t.Errorf("launch %d of %s: %+v", i, image, l.Attempts)
 		}
 		d.ask(t, "DELETE", "/v1/sessions/"+l.ID, nil, 204, nil)
 	}
-	slices.Sort(ms)
+	slices.Sort(a.whole)
+	return a
+}
+
+func milliseconds(began time.Time) float64 { return float64(time.Since(began).Microseconds()) / 1000 }
+
+// untilAtRest waits until the machine's processors have mostly been idle for a moment: to
+// start a container keeps a small one busy for a while. It does not wait for long: who
+// measures beside other work has it in his figures.
+func untilAtRest(t *testing.T) {
+	t.Helper()
+	const look, patience = 200 * time.Millisecond, 5 * time.Second
+	busy := func() (idle, all float64) {
+		text, err := os.ReadFile("/proc/stat")
+		must(t, err)
+		line, _, _ := strings.Cut(string(text), "\n")
+		for i, field := range strings.Fields(line)[1:] {
+			ticks, err := strconv.ParseFloat(field, 64)
+			must(t, err)
+			if all += ticks; i == 3 {
+				idle = ticks
+			}
+		}
+		return idle, all
+	}
+	for began := time.Now(); time.Since(began) < patience; {
+		idle, all := busy()
+		time.Sleep(look)
+		idleNow, allNow := busy()
+		if (idleNow-idle)/(allNow-all) > 0.9 {
+			return
+		}
+	}
+}
+
+// plainExec runs a command in sessions of an image as Nomad's own exec does, until its
+// exit code comes.
+func plainExec(t *testing.T, d *devProcess, image string, cmd []string, times int) (ms []float64) {
+	t.Helper()
+	fleet, err := nomadfleet.Open(nomadfleet.Settings{Address: d.Nomad}, nomadfleet.Options{})
+	must(t, err)
+	ids := d.ids(t, image, "ready")
+	for i := range times {
+		s, err := fleet.Find(t.Context(), staging.Session{ID: ids[i%len(ids)]})
+		must(t, err)
+		untilAtRest(t)
+		began := time.Now()
+		_, err = fleet.Exec(t.Context(), s, "", cmd, strings.NewReader(""), io.Discard, io.Discard)
+		must(t, err)
+		ms = append(ms, milliseconds(began))
+	}
 	return ms
 }
 
 // TestMeasureHooksInDocker: rows 3 and 4. The same hook in the same containers, by a
-// broker that keeps shells ahead of time and by one that does not, and on demand.
+// broker that keeps shells ahead of time and by one that does not, and on demand. The
+// hook writes a file and does nothing else: what a hook does is not greenroom's.
 func TestMeasureHooksInDocker(t *testing.T) {
 	keep := measure(t)
 	d, err := startDev("--desired", "1")
 	must(t, err)
 	t.Cleanup(func() { must(t, d.stop(syscall.SIGINT)) })
 	const ready = 6
-	d.stage(t, d.dockerImage(t, "hooked"), ready)
+	image := d.dockerImage(t, "hooked")
+	image.ExecConfig.Assign.Cmd = []string{"/bin/sh", "-c", `echo "$GREENROOM_USER_NAME" >"$NOMAD_TASK_DIR/user"`}
+	d.stage(t, image, ready)
 	c := &devcluster.Cluster{NomadAddr: d.Nomad, ConsulAddr: d.Consul, RedisAddr: strings.TrimPrefix(d.Redis, "redis://")}
 	plain := &devProcess{readyFile: d.readyFile, out: d.out}
 	plain.Broker = "http://" + startAgent(t, c, "broker", "--max-armed", "0").address
@@ -55,6 +117,7 @@ func TestMeasureHooksInDocker(t *testing.T) {
 	armedRuns, plainRuns, slowRuns := 20*measuredRuns(t), 6*measuredRuns(t), measuredRuns(t)
 	armed := took(t, d, "hooked", ready, armedRuns, true)
 	opened := took(t, plain, "hooked", ready, plainRuns, false)
+	execs := plainExec(t, d, "hooked", image.ExecConfig.Assign.Cmd, plainRuns)
 	var onDemand []float64
 	slow := d.dockerImage(t, "slow")
 	slow.Variables["warmup"] = "5s"
@@ -62,17 +125,19 @@ func TestMeasureHooksInDocker(t *testing.T) {
 	for i := range slowRuns {
 		began := time.Now()
 		d.ask(t, "POST", "/v1/sessions", launch("slow", "east", fmt.Sprint("slow-", i)), 201, nil)
-		onDemand = append(onDemand, float64(time.Since(began).Microseconds())/1000)
+		onDemand = append(onDemand, milliseconds(began))
 	}
-	p50, p99 := verdict.Median(armed...), armed[len(armed)*99/100]
-	other, cold := verdict.Median(opened...), verdict.Median(onDemand...)
-	raw := map[string][]float64{"armed_ms": armed, "opened_ms": opened, "on_demand_ms": onDemand}
+	p50, p99 := verdict.Median(armed.whole...), armed.whole[len(armed.whole)*99/100]
+	unarmed, exec, cold := verdict.Median(opened.whole...), verdict.Median(execs...), verdict.Median(onDemand...)
+	raw := map[string]any{"armed_ms": armed.whole, "armed_fence_ms": armed.fence, "armed_hook_ms": armed.hook, "opened_ms": opened.whole, "plain_exec_ms": execs, "on_demand_ms": onDemand}
 	keep(verdict.Row{
 		Number: 3, What: "claim with assign hook in a Docker container, armed, one at a time",
 		Target: "p50 at most 6 ms and 1/20 of the plain exec's; p99 at most 30 ms",
-		Figure: fmt.Sprintf("p50 %.1f ms, p99 %.1f ms; plain exec p50 %.1f ms", p50, p99, other), Ratio: p50 / other,
-		Met:  p50 <= 6 && p99 <= 30 && p50 <= other/20,
-		Note: "from the request to the answer, over HTTP; the ratio is armed by plain, of the same hook in the same pool", Raw: raw,
+		Figure: fmt.Sprintf("p50 %.1f ms, p99 %.1f ms; plain exec p50 %.1f ms", p50, p99, exec), Ratio: p50 / exec,
+		Met: p50 <= 6 && p99 <= 30 && p50 <= exec/20,
+		Note: fmt.Sprintf("from the request to the answer, over HTTP: %.1f ms of it Consul's two writes, %.1f the hook; plain exec: Nomad's, until the exit code. "+
+			"Launches by a broker without armed shells: p50 %.1f ms", verdict.Median(armed.fence...), verdict.Median(armed.hook...), unarmed),
+		Raw: raw,
 	})
 	keep(verdict.Row{
 		Number: 4, What: "staged launch with hook against on demand, 5 s warm-up", Target: "at least 1,000 times faster at p50",
