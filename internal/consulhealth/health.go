@@ -20,12 +20,20 @@ const (
 	stateAssigned = "assigned"
 )
 
-// Bounds of a watch: how long one blocking query stays open, and the pause
-// between two.
+// Bounds of a watch: how long one blocking query stays open, and the pause between two.
+// Each query gives all instances anew, of which a busy pool has one that changes at any
+// moment: the pause grows with how many there are, so that what a watch costs Consul
+// and its reader does not grow with the square of the pool.
 const (
-	watchWait  = time.Minute
-	watchPause = 50 * time.Millisecond
+	watchWait        = time.Minute
+	shortestPause    = 50 * time.Millisecond
+	pausePerInstance = time.Millisecond
+	longestPause     = time.Second
 )
+
+func watchPause(instances int) time.Duration {
+	return min(max(shortestPause, time.Duration(instances)*pausePerInstance), longestPause)
+}
 
 // Health reads the health of sessions.
 type Health struct {
@@ -87,7 +95,7 @@ func (h *Health) watch(ctx context.Context, service, filter string, more func([]
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(watchPause):
+		case <-time.After(watchPause(len(entries))):
 		}
 	}
 }
