@@ -172,8 +172,10 @@ type Bounds struct {
 	StartPatience, PlacePatience time.Duration
 }
 
-// DefaultBounds suit a cluster of a few dozen nodes.
-var DefaultBounds = Bounds{StagePerPass: 20, NotReady: 100, Grace: 30 * time.Second, StartPatience: 10 * time.Minute, PlacePatience: 30 * time.Minute}
+// DefaultBounds suit a cluster of a few dozen nodes. By what it takes a Nomad client from
+// a job to its service in Consul when it is busy, 3 s on two cores, fewer that are not
+// ready at a time would hold Nomad back.
+var DefaultBounds = Bounds{StagePerPass: 20, NotReady: 250, Grace: 30 * time.Second, StartPatience: 10 * time.Minute, PlacePatience: 30 * time.Minute}
 
 // Plan is what Decide wants done.
 type Plan struct {

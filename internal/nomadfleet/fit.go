@@ -1,6 +1,7 @@
 package nomadfleet
 
 import (
+	"cmp"
 	"maps"
 	"strings"
 	"time"
@@ -30,6 +31,14 @@ const (
 
 const providerConsul = "consul"
 
+// A job made on demand has a user who waits for it: Nomad's servers schedule it before
+// the staged ones that are registered at the same time, as many as there be. The step is
+// below the 10 from which on Nomad would preempt one job for another (1.10.5).
+const (
+	ahead       = 5
+	maxPriority = 100
+)
+
 // Fit makes a session's job of its image's template, which it takes over and
 // changes: give it a copy. It is pure. The template must have passed Check, and
 // the spec misfits.
@@ -45,6 +54,9 @@ func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 	job.Region, job.Namespace, job.NodePool = orNil(z.Region), orNil(z.Namespace), orNil(z.NodePool)
 	job.Datacenters = z.Datacenters
 	job.Meta = ownMeta(job.Meta, jobMeta(s))
+	if s.Origin == staging.OnDemand {
+		job.Priority = ptr(min(cmp.Or(value(job.Priority), nomadapi.JobDefaultPriority)+ahead, maxPriority))
+	}
 
 	// A session is one allocation that Nomad neither restarts nor moves: what
 	// comes after it is for the scaler to decide. Batch jobs allow no update

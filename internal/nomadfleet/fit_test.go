@@ -128,6 +128,25 @@ func TestFitOnDemandAndWithoutService(t *testing.T) {
 	}
 }
 
+// TestWhoWaitsGoesFirst: a job made on demand is scheduled before staged ones, and is
+// never so far ahead of one that Nomad would preempt it.
+func TestWhoWaitsGoesFirst(t *testing.T) {
+	of := func(origin staging.Origin, own *int) int {
+		job := template()
+		job.Priority = own
+		job = Fit(job, staging.Spec{Session: staging.Session{ID: "gr-1", Origin: origin}, Zone: staging.Zone{Name: "eu"}})
+		return value(job.Priority)
+	}
+	for _, tt := range []struct {
+		own              *int
+		staged, onDemand int
+	}{{nil, 0, 55}, {ptr(50), 50, 55}, {ptr(70), 70, 75}, {ptr(98), 98, 100}} {
+		if staged, onDemand := of(staging.Staged, tt.own), of(staging.OnDemand, tt.own); staged != tt.staged || onDemand != tt.onDemand {
+			t.Errorf("of a template with priority %d: staged %d, on demand %d", value(tt.own), staged, onDemand)
+		}
+	}
+}
+
 func TestUnfit(t *testing.T) {
 	tests := []struct {
 		name   string
