@@ -20,7 +20,7 @@ func TestMeasureRefill(t *testing.T) {
 	var raw []any
 	for range measuredRuns(t) {
 		c, d := startCluster(t, 0)
-		_, bare := bareLoop(t, c, d, size)
+		bare := bareLoop(t, c, d, size, false).running
 		scaler := startAgent(t, c, "scaler")
 		// Claims are measured on sessions that are there already, of another pool.
 		d.ask(t, "PUT", "/v1/images/calm", staging.Image{Name: "calm", Jobspec: jobspecs.DemoMock}, 201, nil)
