@@ -9,7 +9,6 @@ import (
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
-	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/internal/verdict"
@@ -28,22 +27,23 @@ type bare struct {
 	registered, running, turnover float64
 }
 
-// bareLoop registers so many jobs of the image mock as the scaler does, and nothing else;
+// bareLoop registers so many jobs of an image as the scaler does, and nothing else;
 // then, with turnover, it goes on for as long as that took, stopping one for each that it
 // registers. It purges them.
-func bareLoop(t *testing.T, c *devcluster.Cluster, d *devProcess, n int, turnover bool) (b bare) {
+func bareLoop(t *testing.T, d *devProcess, name string, n int, turnover bool) (b bare) {
 	t.Helper()
 	var image staging.Image
 	var zone staging.Zone
-	d.ask(t, "GET", "/v1/images/mock", nil, 200, &image)
+	d.ask(t, "GET", "/v1/images/"+name, nil, 200, &image)
 	d.ask(t, "GET", "/v1/zones/east", nil, 200, &zone)
-	fleet, err := nomadfleet.Open(nomadfleet.Settings{Address: c.NomadAddr}, nomadfleet.Options{})
+	fleet, err := nomadfleet.Open(nomadfleet.Settings{Address: d.Nomad}, nomadfleet.Options{})
 	must(t, err)
 	spec := func() staging.Spec {
 		return staging.StagedSpec(staging.Session{
-			ID: staging.NewSessionID(), State: staging.Pending, Origin: staging.Staged, Zone: "east", Image: "mock", Staging: "bare",
+			// No session's: a scaler that is there lets it be.
+			ID: "bare-" + staging.NewSessionID(), State: staging.Pending, Origin: staging.Staged, Zone: "east", Image: name, Staging: "bare",
 			Namespace: zone.Namespace, Region: zone.Region, CreatedAt: time.Now().UTC(),
-		}, image, zone, staging.Config{Name: "bare", Zone: "east", Image: "mock"})
+		}, image, zone, staging.Config{Name: "bare", Zone: "east", Image: name})
 	}
 	// each does something with each of the specs, as many at once as a scaler would.
 	each := func(specs []staging.Spec, f func(context.Context, staging.Spec) error) {
@@ -68,6 +68,10 @@ func bareLoop(t *testing.T, c *devcluster.Cluster, d *devProcess, n int, turnove
 	}
 	register := func(ctx context.Context, spec staging.Spec) error {
 		_, err := fleet.Register(ctx, spec)
+		return err
+	}
+	end := func(ctx context.Context, s staging.Session, purge bool) error {
+		_, _, err := d.nomad(t).Jobs().Deregister(s.ID, purge, new(nomadapi.WriteOptions).WithContext(ctx))
 		return err
 	}
 	untilRunning := func(specs []staging.Spec) {
@@ -103,7 +107,7 @@ func bareLoop(t *testing.T, c *devcluster.Cluster, d *devProcess, n int, turnove
 			pairs[s.Session.ID] = first[i].Session
 		}
 		each(second, func(ctx context.Context, spec staging.Spec) error {
-			if err := fleet.Stop(ctx, pairs[spec.Session.ID]); err != nil {
+			if err := end(ctx, pairs[spec.Session.ID], false); err != nil {
 				return err
 			}
 			return register(ctx, spec)
@@ -112,7 +116,7 @@ func bareLoop(t *testing.T, c *devcluster.Cluster, d *devProcess, n int, turnove
 		b.turnover = float64(n) / time.Since(began).Seconds()
 		first = append(first, second...)
 	}
-	each(first, func(ctx context.Context, spec staging.Spec) error { return fleet.Purge(ctx, spec.Session) })
+	each(first, func(ctx context.Context, spec staging.Spec) error { return end(ctx, spec.Session, true) })
 	return b
 }
 
@@ -126,7 +130,7 @@ func TestMeasureUsersWhoComeAndGo(t *testing.T) {
 		span  = 60 * time.Second
 	)
 	c, d := startCluster(t, 0)
-	bare := bareLoop(t, c, d, ready, true)
+	bare := bareLoop(t, d, "mock", ready, true)
 	startAgent(t, c, "scaler")
 	d.want(t, ready)
 	var p50s, p99s, shares []float64

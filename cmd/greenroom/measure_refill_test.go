@@ -3,8 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
+	"syscall"
 	"testing"
 	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/internal/verdict"
@@ -20,7 +23,7 @@ func TestMeasureRefill(t *testing.T) {
 	var raw []any
 	for range measuredRuns(t) {
 		c, d := startCluster(t, 0)
-		bare := bareLoop(t, c, d, size, false).running
+		bare := bareLoop(t, d, "mock", size, false).running
 		scaler := startAgent(t, c, "scaler")
 		// Claims are measured on sessions that are there already, of another pool.
 		d.ask(t, "PUT", "/v1/images/calm", staging.Image{Name: "calm", Jobspec: jobspecs.DemoMock}, 201, nil)
@@ -54,6 +57,46 @@ func TestMeasureRefill(t *testing.T) {
 	keep(verdict.Row{
 		Number: 10, What: "claim p99 during that refill", Target: "at most 2 times the idle one",
 		Figure: fmt.Sprintf("%.1f times", spread), Ratio: spread, Met: spread <= 2, Note: "40 claims each, one at a time", Raw: raw,
+	})
+}
+
+// TestMeasureRefillInDocker: row 13, the same with containers, in a cluster of its own.
+func TestMeasureRefillInDocker(t *testing.T) {
+	keep := measure(t)
+	const size = 40
+	d, err := startDev("--desired", "0")
+	must(t, err)
+	t.Cleanup(func() { must(t, d.stop(syscall.SIGINT)) })
+	image := d.dockerImage(t, "contained")
+	d.store(t, image)
+	var ratios, fills, bares []float64
+	for range measuredRuns(t) {
+		bare := bareLoop(t, d, image.Name, size, false).running
+		d.untilNoContainers(t)
+		began := time.Now()
+		d.ask(t, "PUT", "/v1/staging/"+image.Name, staging.Config{Name: image.Name, Zone: "east", Image: image.Name, DesiredSessions: size}, 201, nil)
+		d.untilReady(t, image.Name, size)
+		fill := size / time.Since(began).Seconds()
+		d.ask(t, "DELETE", "/v1/staging/"+image.Name, nil, 204, nil)
+		d.untilNoContainers(t)
+		fills, bares, ratios = append(fills, fill), append(bares, bare), append(ratios, fill/bare)
+	}
+	ratio := verdict.Median(ratios...)
+	keep(verdict.Row{
+		Number: 13, What: "refill from 0 to 40, docker", Target: "at least 0.90 of a bare loop that registers the same jobs",
+		Figure: fmt.Sprintf("%.1f ready a second, the bare loop had %.1f a second running", verdict.Median(fills...), verdict.Median(bares...)),
+		Ratio:  ratio, Met: ratio >= 0.9, Note: "until 40 are ready, their checks passing; the bare loop until 40 run",
+		Raw: map[string][]float64{"ready_per_second": fills, "bare_per_second": bares},
+	})
+}
+
+// untilNoContainers waits until Nomad runs nothing.
+func (d *devProcess) untilNoContainers(t *testing.T) {
+	t.Helper()
+	until(t, "no allocation runs", func() (bool, string) {
+		allocs, _, err := d.nomad(t).Allocations().List(&nomadapi.QueryOptions{Filter: `ClientStatus == "running" or ClientStatus == "pending"`})
+		must(t, err)
+		return len(allocs) == 0, fmt.Sprint(len(allocs))
 	})
 }
 
