@@ -53,6 +53,7 @@ func (t task) timeout() time.Duration {
 // task makes an entry busy with a step.
 func (s *Scaler) task(v *view, e *entry, step Step, now time.Time) task {
 	e.busy, e.touchedAt = true, now
+	v.change(e)
 	x := e.s
 	if step.Kind == Record {
 		x.State = staging.Pending
@@ -73,9 +74,9 @@ func (s *Scaler) stage(v *view, p *pool, step Step, now time.Time) task {
 	hooks := image.ExecConfig
 	x := staging.Session{
 		ID: staging.NewSessionID(), State: staging.Pending, Origin: staging.Staged,
-		Zone: zone.Name, Image: image.Name, Staging: p.config.Name, Revision: staging.Revision(image, zone, p.config.Permissions),
+		Zone: zone.Name, Image: image.Name, Staging: p.config.Name, Revision: p.asks.revision,
 		Namespace: zone.Namespace, Region: zone.Region, CreatedAt: now.UTC(), Hooks: &hooks,
-		Permits: p.config.Permissions.Permits(),
+		Permits: p.asks.permits,
 	}
 	x.ExpiresAt = p.config.ExpiresAt(x.ID, x.CreatedAt)
 	e := v.entry(x.ID, now)

@@ -35,7 +35,8 @@ func conditions(v View) []staging.Condition {
 	if h := v.AssignHook; h.Failures >= hookPatience {
 		add(staging.HookFailing, "%s (%d in a row)", h.Last.Message, h.Failures)
 	}
-	for _, m := range v.Members {
+	for i := range v.Members {
+		m := &v.Members[i]
 		if m.Refused != nil && m.State == staging.Pending {
 			add(m.Refused.Type, "%s", m.Refused.Message)
 		}

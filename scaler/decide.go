@@ -12,11 +12,13 @@ import (
 // Decide says what one pool needs. It is pure: the same view and time give the
 // same plan. A member that is Busy gets no step. Conditions have no Since.
 func Decide(v View, b Bounds, now time.Time) Plan {
-	d := decision{View: v, now: now}
+	d := decision{View: v, now: now, live: make([]*Member, len(v.Members))}
+	for i := range v.Members {
+		d.live[i] = &v.Members[i]
+	}
 	if !v.DesiredUntil.IsZero() {
 		d.wake(v.DesiredUntil)
 	}
-	d.sort()
 	d.failed()
 	d.misplaced()
 	d.ailing(b)
@@ -33,8 +35,10 @@ type decision struct {
 	View
 	now  time.Time
 	plan Plan
-	// live are the members that stay, in the order in which the excess goes.
-	live []Member
+	// live are the members that stay; once sorted, in the order in which the excess
+	// goes, which is that of the steps, too.
+	live   []*Member
+	sorted bool
 }
 
 func (d *decision) step(k Kind, id, format string, args ...any) {
@@ -49,10 +53,14 @@ func (d *decision) wake(at time.Time) {
 
 // sort puts first who is the smallest loss: what can serve nobody, the newest
 // first, since it has the furthest to go; then those that serve, the oldest
-// first, since they would expire first.
+// first, since they would expire first. Most decisions find nothing to do, and need no
+// order.
 func (d *decision) sort() {
-	d.live = slices.Clone(d.Members)
-	rank := func(m Member) int {
+	if d.sorted {
+		return
+	}
+	d.sorted = true
+	rank := func(m *Member) int {
 		switch {
 		case d.serves(m):
 			return 2
@@ -61,7 +69,7 @@ func (d *decision) sort() {
 		}
 		return 1
 	}
-	slices.SortFunc(d.live, func(a, b Member) int {
+	slices.SortFunc(d.live, func(a, b *Member) int {
 		if c := cmp.Compare(rank(a), rank(b)); c != 0 {
 			return c
 		}
@@ -73,23 +81,32 @@ func (d *decision) sort() {
 	})
 }
 
-// drop takes the members for which the predicate holds out of the live ones.
-func (d *decision) drop(gone func(Member) bool) { d.live = slices.DeleteFunc(d.live, gone) }
+// drop takes the members for which the predicate holds out of the live ones, and has
+// end give the steps of those that are not busy. The predicate may be asked twice.
+func (d *decision) drop(gone func(*Member) bool, end func(*Member)) {
+	if !slices.ContainsFunc(d.live, gone) {
+		return
+	}
+	d.sort()
+	d.live = slices.DeleteFunc(d.live, func(m *Member) bool {
+		if !gone(m) {
+			return false
+		}
+		if !m.Busy {
+			end(m)
+		}
+		return true
+	})
+}
 
 // failed retires what has ended by itself or cannot start.
 func (d *decision) failed() {
-	d.drop(func(m Member) bool {
-		if !m.Over && m.Failure == nil {
-			return false
-		}
-		switch {
-		case m.Busy:
-		case m.Failure != nil:
+	d.drop(func(m *Member) bool { return m.Over || m.Failure != nil }, func(m *Member) {
+		if m.Failure != nil {
 			d.step(Retire, m.ID, "failed: %s", m.Failure.Message)
-		default:
-			d.step(Retire, m.ID, "its allocation ended: %s", cmp.Or(m.EndReason, "Nomad gives no reason"))
+			return
 		}
-		return true
+		d.step(Retire, m.ID, "its allocation ended: %s", cmp.Or(m.EndReason, "Nomad gives no reason"))
 	})
 }
 
@@ -98,11 +115,8 @@ func (d *decision) misplaced() {
 	if d.Removed {
 		return
 	}
-	d.drop(func(m Member) bool {
-		if m.Misplaced && !m.Busy {
-			d.step(Retire, m.ID, "its staging config now names another zone, image or permissions")
-		}
-		return m.Misplaced
+	d.drop(func(m *Member) bool { return m.Misplaced }, func(m *Member) {
+		d.step(Retire, m.ID, "its staging config now names another zone, image or permissions")
 	})
 }
 
@@ -113,38 +127,48 @@ func (d *decision) ailing(b Bounds) {
 	if !d.HealthKnown {
 		return
 	}
-	late := func(m Member, since time.Time, patience time.Duration, format string) bool {
-		if since.IsZero() || patience == 0 || m.healthy() {
+	late := func(m *Member) bool {
+		since, patience, _ := awaited(m, b)
+		if since.IsZero() || patience == 0 {
 			return false
 		}
 		if at := since.Add(patience); at.After(d.now) {
 			d.wake(at)
 			return false
 		}
-		switch {
-		case m.Busy:
-		case !m.Running && !m.UnhealthySince.IsZero():
-			d.step(Retire, m.ID, "lost: Nomad has not called it running for %s; its node may be cut off", patience)
-		default:
-			why := fmt.Sprintf(format, patience)
-			d.step(Retire, m.ID, "unhealthy: %s", why)
-			d.plan.Steps[len(d.plan.Steps)-1].Failure = &staging.Failure{Type: staging.Unhealthy, Message: why}
-		}
 		return true
 	}
-	d.drop(func(m Member) bool {
-		if !m.UnhealthySince.IsZero() {
-			return late(m, m.UnhealthySince, b.Grace, "its checks have not passed again for %s")
+	d.drop(late, func(m *Member) {
+		_, patience, format := awaited(m, b)
+		if !m.Running && !m.UnhealthySince.IsZero() {
+			d.step(Retire, m.ID, "lost: Nomad has not called it running for %s; its node may be cut off", patience)
+			return
 		}
-		if m.State != staging.Ready && !m.Running && m.RunningSince.IsZero() && m.Refused == nil {
-			since := m.CreatedAt
-			if m.PlacedAt.After(since) {
-				since = m.PlacedAt // it waited for room
-			}
-			return late(m, since, b.PlacePatience, "it was placed, and has not begun to run for %s")
-		}
-		return m.State != staging.Ready && late(m, m.RunningSince, b.StartPatience, "it runs, and its checks have not passed for %s")
+		why := fmt.Sprintf(format, patience)
+		d.step(Retire, m.ID, "unhealthy: %s", why)
+		d.plan.Steps[len(d.plan.Steps)-1].Failure = &staging.Failure{Type: staging.Unhealthy, Message: why}
 	})
+}
+
+// awaited is since when a member has been waited for, how long it may be, and what is
+// said when that was in vain, to be formatted with the patience. since is zero for one
+// that is not waited for.
+func awaited(m *Member, b Bounds) (since time.Time, patience time.Duration, format string) {
+	switch {
+	case m.healthy():
+	case !m.UnhealthySince.IsZero():
+		return m.UnhealthySince, b.Grace, "its checks have not passed again for %s"
+	case m.State == staging.Ready:
+	case !m.Running && m.RunningSince.IsZero() && m.Refused == nil:
+		since = m.CreatedAt
+		if m.PlacedAt.After(since) {
+			since = m.PlacedAt // it waited for room
+		}
+		return since, b.PlacePatience, "it was placed, and has not begun to run for %s"
+	default:
+		return m.RunningSince, b.StartPatience, "it runs, and its checks have not passed for %s"
+	}
+	return time.Time{}, 0, ""
 }
 
 // publishAndWithdraw follows the checks.
@@ -152,63 +176,78 @@ func (d *decision) publishAndWithdraw() {
 	if !d.HealthKnown {
 		return
 	}
+	if !slices.ContainsFunc(d.live, func(m *Member) bool { k, _ := follow(m); return k != "" }) {
+		return
+	}
+	d.sort()
 	for _, m := range d.live {
-		switch {
-		case m.Busy:
-		case m.State == staging.Pending && m.Running && !m.healthy():
-			d.step(Record, m.ID, "its allocation runs")
-		case m.State != staging.Ready && m.healthy() && m.FirstLaunch:
-			d.step(FirstLaunch, m.ID, "running and its checks pass for the first time")
-		case m.State != staging.Ready && m.healthy():
-			d.step(Publish, m.ID, "running and its checks pass")
-		case m.State == staging.Ready && !m.Running:
-			d.step(Withdraw, m.ID, "Nomad no longer calls it running")
-		case m.State == staging.Ready && !m.Passing:
-			d.step(Withdraw, m.ID, "its checks no longer pass")
+		if kind, why := follow(m); kind != "" {
+			d.step(kind, m.ID, "%s", why)
 		}
 	}
+}
+
+// follow is the step that a member's checks call for, and why; "" for none.
+func follow(m *Member) (k Kind, why string) {
+	switch {
+	case m.Busy:
+	case m.State == staging.Pending && m.Running && !m.healthy():
+		return Record, "its allocation runs"
+	case m.State != staging.Ready && m.healthy() && m.FirstLaunch:
+		return FirstLaunch, "running and its checks pass for the first time"
+	case m.State != staging.Ready && m.healthy():
+		return Publish, "running and its checks pass"
+	case m.State == staging.Ready && !m.Running:
+		return Withdraw, "Nomad no longer calls it running"
+	case m.State == staging.Ready && !m.Passing:
+		return Withdraw, "its checks no longer pass"
+	}
+	return "", ""
 }
 
 // shrink retires the excess over desired.
 func (d *decision) shrink() {
-	excess, why := len(d.live)-d.Desired, fmt.Sprintf("excess: %d wanted", d.Desired)
-	drain := d.Removed || d.Blocked != nil
-	if d.Removed {
-		excess, why = len(d.live), "its staging config was deleted"
-	} else if drain {
-		excess, why = len(d.live), d.Blocked.Message
-	} else if due := d.expired(); len(due) > 0 {
-		// Sessions due for replacement stand beside their replacements for a
-		// while; replaceDue sees to those.
-		excess -= len(due)
+	all := func(*Member) bool { return true }
+	retire := func(why string) func(*Member) {
+		return func(m *Member) { d.step(Retire, m.ID, "%s", why) }
 	}
+	switch {
+	case d.Removed:
+		d.drop(all, retire("its staging config was deleted"))
+		return
+	case d.Blocked != nil:
+		d.drop(all, retire(d.Blocked.Message))
+		return
+	}
+	// Sessions due for replacement stand beside their replacements for a while;
+	// replaceDue sees to those.
+	excess := len(d.live) - len(d.expired()) - d.Desired
 	if excess <= 0 {
 		return
 	}
-	d.drop(func(m Member) bool {
-		if excess <= 0 || (!drain && d.due(m)) {
-			return false
+	d.sort()
+	gone := map[*Member]bool{}
+	for _, m := range d.live {
+		if len(gone) < excess && !d.due(m) {
+			gone[m] = true
 		}
-		excess--
-		if !m.Busy {
-			d.step(Retire, m.ID, "%s", why)
-		}
-		return true
-	})
+	}
+	d.drop(func(m *Member) bool { return gone[m] }, retire(fmt.Sprintf("excess: %d wanted", d.Desired)))
 }
 
 // serves: a launch can be given it. One whose checks fail is about to be withdrawn.
-func (d *decision) serves(m Member) bool {
+func (d *decision) serves(m *Member) bool {
 	return m.State == staging.Ready && (!d.HealthKnown || m.healthy())
 }
 
 // due: it is to be replaced, its replacement first.
-func (d *decision) due(m Member) bool {
+func (d *decision) due(m *Member) bool {
 	return m.Stale || m.Draining || (!m.ExpiresAt.IsZero() && !m.ExpiresAt.After(d.now))
 }
 
-func (d *decision) expired() []Member {
-	var due []Member
+// expired are the live members that are due.
+func (d *decision) expired() []*Member {
+	var due []*Member
 	for _, m := range d.live {
 		if d.due(m) {
 			due = append(due, m)
@@ -235,6 +274,10 @@ func (d *decision) replaceDue() {
 		}
 		refused = refused || m.Refused != nil
 	}
+	if len(d.expired()) == 0 {
+		return
+	}
+	d.sort()
 	due := d.expired()
 	keep := max(0, d.Desired-fresh)
 	if refused {
@@ -247,7 +290,7 @@ func (d *decision) replaceDue() {
 			serving++
 		}
 	}
-	gone := map[string]bool{}
+	gone := map[*Member]bool{}
 	for _, m := range due {
 		if d.serves(m) {
 			if serving <= keep {
@@ -255,15 +298,12 @@ func (d *decision) replaceDue() {
 			}
 			serving--
 		}
-		gone[m.ID] = true
-		if !m.Busy {
-			d.step(Retire, m.ID, "%s", d.whyDue(m))
-		}
+		gone[m] = true
 	}
-	d.drop(func(m Member) bool { return gone[m.ID] })
+	d.drop(func(m *Member) bool { return gone[m] }, func(m *Member) { d.step(Retire, m.ID, "%s", d.whyDue(m)) })
 }
 
-func (d *decision) whyDue(m Member) string {
+func (d *decision) whyDue(m *Member) string {
 	switch {
 	case m.Stale:
 		return "made from an older revision of its image, zone or permissions"

@@ -48,6 +48,11 @@ type entry struct {
 	// counted: its failure has been counted towards its pool's backoff.
 	counted             bool
 	touchedAt, buriedAt time.Time
+
+	// pool is whose member it is; nil while it is none's. changed: that pool's
+	// roster has noted it as changed.
+	pool    *pool
+	changed bool
 }
 
 // node is what the scaler knows of one of Nomad's nodes.
@@ -68,6 +73,19 @@ func (e *entry) pooled() bool {
 	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.fate == "" && e.hasJob
 }
 
+// enter makes it a pool's member, or with nil nobody's.
+func (e *entry) enter(p *pool) {
+	if e.pool == p {
+		return
+	}
+	if e.pool != nil {
+		e.pool.members.remove(e)
+	}
+	if e.pool = p; p != nil {
+		p.members.add(e)
+	}
+}
+
 // unsettled: it runs for a pool, nobody has it, and Redis does not know it.
 func (e *entry) unsettled() bool {
 	return e.s.Origin == staging.Staged && e.s.State == "" && e.fate == "" && e.hasJob && !e.stopped && !e.over()
@@ -77,7 +95,8 @@ func (e *entry) unsettled() bool {
 type pool struct {
 	config  staging.Config
 	removed bool
-	members map[string]*entry
+	members roster
+	asks    asks
 	// unsettled are sessions that run and that Redis does not know.
 	unsettled map[string]bool
 	// healthKnown: the watch on its service has spoken and not failed since.
@@ -93,6 +112,15 @@ type pool struct {
 	// reported is what Redis was last told; nil when it must be told anew.
 	reported *[]staging.Condition
 	wake     time.Time
+}
+
+// asks is what a pool's config comes to with the resources as they are. It is worked
+// out at every change of them, and not for every decision.
+type asks struct {
+	noZone, noImage bool
+	blocked         *staging.Failure
+	// permits and revision are those of a session that is made now.
+	permits, revision string
 }
 
 // failed says why a session is no good; nil when it is not known to be.

@@ -50,40 +50,43 @@ type Step struct {
 	Failure *staging.Failure
 }
 
-// Member is what Decide knows of one unassigned session of a pool.
+// Member is what Decide knows of one unassigned session of a pool. What is read of
+// each, whatever its state, comes first.
 type Member struct {
-	ID string
 	// State is pending, starting or ready.
-	State                staging.State
-	CreatedAt, ExpiresAt time.Time
+	State staging.State
 	// Running, Passing: its allocation runs; its checks pass.
 	Running, Passing bool
 	// Over: its allocation has come to its end.
 	Over bool
-	// Failure: why it is over or cannot start. Refused: why no node would take it.
-	Failure, Refused *staging.Failure
-	// EndReason is what Nomad says of the end of one that did not fail.
-	EndReason string
 	// Draining: its node is being drained.
 	Draining bool
 	// FirstLaunch: its first_launch hook is not known to have run.
 	FirstLaunch bool
-	// PlacedAt is when a node was found for it; zero while none is.
-	PlacedAt time.Time
-	// RunningSince is when it began to run. UnhealthySince is when its checks
-	// stopped passing, having passed before, or its node to tell of it; zero while
-	// it runs and they pass.
-	RunningSince, UnhealthySince time.Time
 	// Misplaced: it is of another zone, image or permissions than the config now
 	// names: no launch may be given it.
 	// Stale: it was made from an older revision of its image, zone or permissions.
 	Misplaced, Stale bool
 	// Busy: a step for it is under way, or it is to be left alone for a moment.
 	Busy bool
+	// Failure: why it is over or cannot start. Refused: why no node would take it.
+	Failure, Refused *staging.Failure
+	ExpiresAt        time.Time
+
+	ID        string
+	CreatedAt time.Time
+	// PlacedAt is when a node was found for it; zero while none is.
+	PlacedAt time.Time
+	// RunningSince is when it began to run. UnhealthySince is when its checks
+	// stopped passing, having passed before, or its node to tell of it; zero while
+	// it runs and they pass.
+	RunningSince, UnhealthySince time.Time
+	// EndReason is what Nomad says of the end of one that did not fail.
+	EndReason string
 }
 
 // healthy: it runs and its checks pass.
-func (m Member) healthy() bool { return m.Running && m.Passing }
+func (m *Member) healthy() bool { return m.Running && m.Passing }
 
 // Backoff is how a pool's sessions have failed lately.
 type Backoff struct {

@@ -229,20 +229,33 @@ func (s *Scaler) post(ctx context.Context, news func(*view)) {
 // decide looks at what was touched and gives the steps that it needs.
 func (s *Scaler) decide(ctx context.Context, v *view, now time.Time) []task {
 	var tasks []task
-	s.watchHealth(ctx, v)
+	if v.unwatched {
+		v.unwatched = false
+		s.watchHealth(ctx, v)
+	}
 	for name := range v.dirtyPools {
 		if p := v.pools[name]; p != nil && v.acts(p.config.Zone) {
 			tasks = append(tasks, s.decidePool(v, p, now)...)
 		}
 	}
-	clear(v.dirtyPools)
+	v.dirtyPools = emptied(v.dirtyPools)
 	for id := range v.dirtySessions {
 		if e := v.sessions[id]; e != nil && !e.pooled() && v.acts(zoneOf(e.s)) {
 			tasks = append(tasks, s.settle(v, e, now)...)
 		}
 	}
-	clear(v.dirtySessions)
+	v.dirtySessions = emptied(v.dirtySessions)
 	return tasks
+}
+
+// emptied gives the map without its keys; another in place of one that held many:
+// a map never shrinks, and to go through it costs what it once held.
+func emptied(m map[string]bool) map[string]bool {
+	if len(m) > 256 {
+		return map[string]bool{}
+	}
+	clear(m)
+	return m
 }
 
 func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
@@ -250,13 +263,13 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 	plan := Decide(view, s.o.Bounds, now)
 	p.wake = plan.Wake
 	ready := 0
-	for _, m := range view.Members {
-		if m.State == staging.Ready {
+	for i := range view.Members {
+		if view.Members[i].State == staging.Ready {
 			ready++
 		}
 	}
 	s.Meter.Pool(p.config.Name, view.Desired, len(view.Members), ready)
-	if p.removed && len(p.members) == 0 && len(plan.Steps) == 0 {
+	if p.removed && len(p.members.entries) == 0 && len(plan.Steps) == 0 {
 		s.drained(v, p)
 		return []task{{pool: p.config.Name, zone: p.config.Zone, report: []staging.Condition{}}}
 	}
@@ -269,7 +282,7 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 		if step.Failure != nil {
 			p.failed(step.Failure, now)
 		}
-		if e := p.members[step.Session]; e != nil && !e.busy {
+		if e := v.sessions[step.Session]; e != nil && e.pool == p && !e.busy {
 			t := s.task(v, e, step, now)
 			t.zone = p.config.Zone
 			tasks = append(tasks, t)

@@ -7,33 +7,43 @@ import (
 	"github.com/greenroom/greenroom/scaler/sizing"
 )
 
-// viewOf is what Decide is told of a pool.
+// viewOf is what Decide is told of a pool. Its members are the pool's own copy.
 func (v *view) viewOf(p *pool, now time.Time) View {
-	theZone, zone := v.resources.Zones[p.config.Zone]
-	theImage, image := v.resources.Images[p.config.Image]
 	w := View{
-		Config: p.config, Removed: p.removed, NoZone: !zone, NoImage: !image,
+		Config: p.config, Removed: p.removed, NoZone: p.asks.noZone, NoImage: p.asks.noImage, Blocked: p.asks.blocked,
 		HealthKnown: p.healthKnown, Backoff: p.backoff, AssignHook: p.assignHook,
-		Members: make([]Member, 0, len(p.members)), Unsettled: len(p.unsettled),
+		Unsettled: len(p.unsettled),
 	}
 	w.Desired, w.DesiredUntil = sizing.Desired(p.config, now)
-	if zone && image {
-		w.Blocked = blocked(theImage, theZone)
-	}
-	permits := p.config.Permissions.Permits()
-	revision := staging.Revision(theImage, theZone, p.config.Permissions)
-	for _, e := range p.members {
-		w.Members = append(w.Members, Member{
-			ID: e.s.ID, State: e.s.State, CreatedAt: e.s.CreatedAt, ExpiresAt: p.config.ExpiresAt(e.s.ID, e.s.CreatedAt),
-			Running: e.running, Passing: e.passing, Over: e.over(), Failure: e.failed(), Refused: e.refused,
-			PlacedAt: e.placedAt, EndReason: e.reason, Draining: v.nodes[e.s.NodeID].draining,
-			FirstLaunch: v.firstLaunch(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
-			Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != permits,
-			Stale:     zone && image && e.s.Revision != revision,
-			Busy:      e.busy || now.Before(e.until),
-		})
-	}
+	w.Members = p.members.members(now, func(e *entry) Member { return v.memberOf(p, e, now) })
 	return w
+}
+
+// memberOf is what Decide is told of one member. It is told the same until the entry,
+// its node, its pool or the resources change, or a time is over for which it is to be
+// left alone; whatever changes one of those says so to the pool's roster.
+func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
+	return Member{
+		ID: e.s.ID, State: e.s.State, CreatedAt: e.s.CreatedAt, ExpiresAt: p.config.ExpiresAt(e.s.ID, e.s.CreatedAt),
+		Running: e.running, Passing: e.passing, Over: e.over(), Failure: e.failed(), Refused: e.refused,
+		PlacedAt: e.placedAt, EndReason: e.reason, Draining: v.nodes[e.s.NodeID].draining,
+		FirstLaunch: v.firstLaunch(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
+		Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != p.asks.permits,
+		Stale:     !p.asks.noZone && !p.asks.noImage && e.s.Revision != p.asks.revision,
+		Busy:      e.busy || now.Before(e.until),
+	}
+}
+
+// workOut works out what a pool asks for, after its config or the resources changed.
+func (v *view) workOut(p *pool) {
+	zone, zoneThere := v.resources.Zones[p.config.Zone]
+	image, imageThere := v.resources.Images[p.config.Image]
+	p.asks = asks{noZone: !zoneThere, noImage: !imageThere, permits: p.config.Permissions.Permits()}
+	if zoneThere && imageThere {
+		p.asks.blocked = blocked(image, zone)
+		p.asks.revision = staging.Revision(image, zone, p.config.Permissions)
+	}
+	p.members.changeAll()
 }
 
 // lonerOf is what Settle is told of a session.

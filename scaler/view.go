@@ -36,6 +36,10 @@ type view struct {
 	mine          map[string]time.Time
 	acting        map[string]bool
 
+	// unwatched: a pool or a zone came or went, so that the health watches are to be
+	// seen to.
+	unwatched bool
+
 	dirtyPools    map[string]bool
 	dirtySessions map[string]bool
 	// timed are the sessions that Settle wants to see again, and when.
@@ -55,18 +59,29 @@ func (v *view) known() bool { return v.resourcesKnown && v.fleetKnown && v.store
 
 // touch marks a session, and its pool, to be decided anew.
 func (v *view) touch(e *entry) {
+	v.change(e)
 	v.dirtySessions[e.s.ID] = true
 	if e.s.Staging != "" {
 		v.dirtyPools[e.s.Staging] = true
 	}
 }
 
+// change notes that what Decide is told of a session may be out of date. Whatever
+// writes to an entry ends in it, by way of touch or enlist mostly.
+func (v *view) change(e *entry) {
+	if e.pool != nil {
+		e.pool.members.change(e)
+	}
+}
+
 // touchAll marks everything: after a source came back.
 func (v *view) touchAll() {
+	v.unwatched = true
 	for id := range v.sessions {
 		v.dirtySessions[id] = true
 	}
-	for name := range v.pools {
+	for name, p := range v.pools {
+		p.members.changeAll()
 		v.dirtyPools[name] = true
 	}
 }
@@ -86,14 +101,17 @@ func (v *view) forget(id string) {
 	if e := v.sessions[id]; e != nil {
 		v.leave(e)
 		delete(v.sessions, id)
+		if _, ok := v.resources.Zones[e.s.Zone]; !ok {
+			v.unwatched = true // it may have been the last in a zone that is gone
+		}
 	}
 	delete(v.timed, id)
 	delete(v.dirtySessions, id)
 }
 
 func (v *view) leave(e *entry) {
+	e.enter(nil)
 	if p := v.pools[e.s.Staging]; p != nil {
-		delete(p.members, e.s.ID)
 		delete(p.unsettled, e.s.ID)
 		v.dirtyPools[e.s.Staging] = true
 	}
@@ -102,6 +120,9 @@ func (v *view) leave(e *entry) {
 // enlist puts a session into its pool's members, or takes it out, as its
 // standing has it.
 func (v *view) enlist(e *entry) {
+	if !e.pooled() {
+		e.enter(nil)
+	}
 	if e.s.Staging == "" {
 		return
 	}
@@ -115,9 +136,8 @@ func (v *view) enlist(e *entry) {
 		p.removed = true
 	}
 	if e.pooled() {
-		p.members[e.s.ID] = e
-	} else {
-		delete(p.members, e.s.ID)
+		e.enter(p)
+		v.change(e)
 	}
 	if e.unsettled() {
 		p.unsettled[e.s.ID] = true
@@ -127,8 +147,10 @@ func (v *view) enlist(e *entry) {
 }
 
 func (v *view) addPool(c staging.Config) *pool {
-	p := &pool{config: c, members: map[string]*entry{}, unsettled: map[string]bool{}, health: map[string]staging.Health{}}
+	p := &pool{config: c, unsettled: map[string]bool{}, health: map[string]staging.Health{}}
 	v.pools[c.Name] = p
+	v.workOut(p)
+	v.unwatched = true
 	v.dirtyPools[c.Name] = true
 	return p
 }
@@ -136,7 +158,7 @@ func (v *view) addPool(c staging.Config) *pool {
 // setResources takes what the registry holds now.
 func (v *view) setResources(r staging.Resources) {
 	before := v.resources
-	v.resources, v.resourcesKnown = r, true
+	v.resources, v.resourcesKnown, v.unwatched = r, true, true
 	for name, c := range r.Configs {
 		p := v.pools[name]
 		if p == nil {
@@ -155,6 +177,7 @@ func (v *view) setResources(r staging.Resources) {
 			p.removed = true
 			v.dirtyPools[name] = true
 		}
+		v.workOut(p)
 	}
 }
 
@@ -226,6 +249,7 @@ func (v *view) observeNode(n staging.NodeFacts, index uint64) {
 // calls it running: it does not while the session's node is cut off, though the
 // checks there may go on passing.
 func (v *view) examine(e *entry, now time.Time) {
+	v.change(e)
 	e.passing = v.healthy(e)
 	switch {
 	case e.passing && e.running:
@@ -253,6 +277,9 @@ func (v *view) identify(e *entry, j staging.Session) {
 	e.s.Origin, e.s.Zone, e.s.Image, e.s.Staging = j.Origin, j.Zone, j.Image, j.Staging
 	e.s.Permits = j.Permits
 	e.s.Revision, e.s.Namespace, e.s.Region, e.s.Task = j.Revision, j.Namespace, j.Region, j.Task
+	if p := v.pools[j.Staging]; p != nil {
+		p.lend(&e.s)
+	}
 	if !j.CreatedAt.IsZero() {
 		e.s.CreatedAt = j.CreatedAt
 	}
@@ -263,8 +290,28 @@ func (v *view) identify(e *entry, j staging.Session) {
 		e.s.ExpiresAt = p.config.ExpiresAt(e.s.ID, e.s.CreatedAt)
 	}
 	v.zones[e.s.Zone] = true
-	if e.s.Origin == staging.OnDemand {
+	if e.s.Origin == staging.OnDemand && !v.settled[e.s.Zone] {
 		v.settled[e.s.Zone] = true
+		v.unwatched = true
+	}
+}
+
+// lend gives a session the pool's own copies of what it says as every other session of
+// the pool does: each was read from an answer of its own, and would keep its own.
+func (p *pool) lend(s *staging.Session) {
+	for _, x := range []struct {
+		its  *string
+		ours string
+	}{
+		{&s.Staging, p.config.Name},
+		{&s.Zone, p.config.Zone},
+		{&s.Image, p.config.Image},
+		{&s.Revision, p.asks.revision},
+		{&s.Permits, p.asks.permits},
+	} {
+		if *x.its == x.ours {
+			*x.its = x.ours
+		}
 	}
 }
 
@@ -307,7 +354,7 @@ func (v *view) setHealth(p *pool, found []staging.Health, now time.Time) {
 	}
 	if !p.healthKnown {
 		p.healthKnown = true
-		for _, e := range p.members {
+		for _, e := range p.members.entries {
 			v.examine(e, now)
 		}
 		v.dirtyPools[p.config.Name] = true
