@@ -65,13 +65,19 @@ func (r *Registry) AbandonFate(ctx context.Context, f staging.Fate, reason strin
 	return err
 }
 
-// writeFate is a compare-and-set on f.Index. A transaction of one operation
-// costs the same Raft write as a plain one and, unlike it, answers with the
-// index that the next compare-and-set needs.
+// writeFate is a compare-and-set on f.Index. Where another will follow, it is a
+// transaction of one operation: that costs the same Raft write and, unlike a plain one,
+// answers with the index that the next one needs. A plain one costs Consul less besides.
 func (r *Registry) writeFate(ctx context.Context, f staging.Fate) (bool, staging.Fate, error) {
 	b, err := json.Marshal(f)
 	if err != nil {
 		return false, f, err
+	}
+	if bindsKey := f.Index == 0 && f.Fingerprint != ""; !bindsKey && !f.HookPending {
+		p := &api.KVPair{Key: r.fateKey(f.Session), Value: b, ModifyIndex: f.Index}
+		f.Index = 0 // no longer known: whoever wants to change the record reads it first
+		done, _, err := r.kv.CAS(p, (&api.WriteOptions{}).WithContext(ctx))
+		return done, f, err
 	}
 	ops := api.TxnOps{{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: r.fateKey(f.Session), Value: b, Index: f.Index}}}
 	if f.Index == 0 && f.Fingerprint != "" {

@@ -50,7 +50,8 @@ type Fate struct {
 	// KeyIndex is the version of the key's record in Consul, as Index is the fate's.
 	KeyIndex uint64 `json:"-"`
 	// Index is the stored record's version in Consul, for the next
-	// compare-and-set; 0 for a record that is not stored.
+	// compare-and-set; 0 for a record that is not stored, or was just written for
+	// good: who would change it after all must read it.
 	Index uint64 `json:"-"`
 }
 
