@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/time/rate"
 
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -15,14 +17,15 @@ import (
 type Registry interface {
 	Resources() staging.Resources
 	Refresh(ctx context.Context) (staging.Resources, error)
-	PutZone(ctx context.Context, z staging.Zone) (created bool, err error)
-	PutImage(ctx context.Context, i staging.Image) (created bool, err error)
-	PutConfig(ctx context.Context, c staging.Config) (created bool, err error)
-	PutGroup(ctx context.Context, g staging.Group) (created bool, err error)
-	DeleteZone(ctx context.Context, name string) error
-	DeleteImage(ctx context.Context, name string) error
-	DeleteConfig(ctx context.Context, name string) error
-	DeleteGroup(ctx context.Context, name string) error
+	// The puts give what they replaced, nil for nothing, the deletes what they deleted.
+	PutZone(ctx context.Context, z staging.Zone) (before *staging.Zone, err error)
+	PutImage(ctx context.Context, i staging.Image) (before *staging.Image, err error)
+	PutConfig(ctx context.Context, c staging.Config) (before *staging.Config, err error)
+	PutGroup(ctx context.Context, g staging.Group) (before *staging.Group, err error)
+	DeleteZone(ctx context.Context, name string) (before *staging.Zone, err error)
+	DeleteImage(ctx context.Context, name string) (before *staging.Image, err error)
+	DeleteConfig(ctx context.Context, name string) (before *staging.Config, err error)
+	DeleteGroup(ctx context.Context, name string) (before *staging.Group, err error)
 	// CreateFate decides a session once and for all; won is false when it was
 	// decided before, and the record that stands is given.
 	CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error)
@@ -39,6 +42,15 @@ type Registry interface {
 	LetKeyGo(ctx context.Context, idempotencyKey, claim string) error
 	// Secret gives a secret that all brokers share; the first to ask makes it.
 	Secret(ctx context.Context, name string) ([]byte, error)
+	// RefreshTokens reads the tokens anew.
+	RefreshTokens(ctx context.Context) (*access.Tokens, error)
+	CreateToken(ctx context.Context, t access.Token) error
+	// RevokeToken gives the token that it deleted; staging.ErrNoResource for none.
+	RevokeToken(ctx context.Context, accessor string) (access.Token, error)
+	// Bootstrap stores the first administrator's token; made is false when it was
+	// done before. BootstrapKey is the key that says so.
+	Bootstrap(ctx context.Context, t access.Token) (made bool, err error)
+	BootstrapKey() string
 	Ping(ctx context.Context) error
 }
 
@@ -181,6 +193,8 @@ type Broker struct {
 	onDemands, hooks, behinds slots
 	// consul and nomad are suspected when they did not answer a launch.
 	consul, nomad suspicion
+	// denials bounds the events of denied calls.
+	denials *rate.Limiter
 	// closing is done when no more is to be waited for.
 	closing context.Context
 	close   context.CancelFunc
@@ -198,7 +212,7 @@ func New(p Parts, o Options) *Broker {
 	o.Bounds.HookWait = cmp.Or(o.Bounds.HookWait, DefaultBounds.HookWait)
 	o.Bounds.Behind = cmp.Or(o.Bounds.Behind, DefaultBounds.Behind)
 	b := &Broker{
-		Parts: p, o: o, rearm: make(chan struct{}, 1),
+		Parts: p, o: o, rearm: make(chan struct{}, 1), denials: newDenials(),
 		onDemands: newSlots(o.Bounds.OnDemand), hooks: newSlots(o.Bounds.Hooks), behinds: newSlots(o.Bounds.Behind),
 	}
 	b.closing, b.close = context.WithCancel(context.Background())

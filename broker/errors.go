@@ -29,6 +29,8 @@ const (
 	SessionLimit Kind = "session_limit"
 	// NotAssigned: the session is not, or no longer, a user's.
 	NotAssigned Kind = "session_not_assigned"
+	// Bootstrapped: the first administrator's token has been made before.
+	Bootstrapped Kind = "already_bootstrapped"
 	// Unauthorized: there is no such session, or this is not its access token.
 	Unauthorized Kind = "unauthorized"
 	// Forbidden: the token is right, and the origin is not one of the zone's.

@@ -27,15 +27,39 @@ func (b *Broker) PutGroup(ctx context.Context, g staging.Group) (created bool, e
 	if err := g.Validate(); err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	put, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
-	created, err = b.Registry.PutGroup(ctx, g)
-	return created, stored("group", g.Name, err)
+	before, err := b.Registry.PutGroup(put, g)
+	was, is := redactGroups(before, &g)
+	b.changed(ctx, "group", g.Name, orNil(was), orNil(is), err)
+	return before == nil, stored("group", g.Name, err)
 }
 
 // DeleteGroup deletes a group. Launches that name it are refused from then on.
 func (b *Broker) DeleteGroup(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	remove, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
-	return stored("group", name, b.Registry.DeleteGroup(ctx, name))
+	before, err := b.Registry.DeleteGroup(remove, name)
+	was, _ := redactGroups(before, nil)
+	b.changed(ctx, "group", name, orNil(was), nil, err)
+	return stored("group", name, err)
+}
+
+// ourGroups are those of an identity provider's groups that are groups here too.
+func (b *Broker) ourGroups(ctx context.Context, provided []string) ([]string, error) {
+	res := b.Registry.Resources()
+	if len(provided) > 0 && res.Index == 0 {
+		// The copy was not read yet: without its groups a user would have no limits.
+		var err error
+		if res, err = b.fresh(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var ours []string
+	for _, name := range provided {
+		if _, ok := res.Groups[name]; ok {
+			ours = append(ours, name)
+		}
+	}
+	return ours, nil
 }

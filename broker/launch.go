@@ -61,6 +61,12 @@ func (l *launch) in(zone string) staging.Launch {
 // Whoever calls must not cancel ctx once a claim has begun because a client
 // hung up: the launch is bounded by its own deadlines.
 func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, error) {
+	if req.GroupsOfProvider {
+		var err error
+		if req.Groups, err = b.ourGroups(ctx, req.Groups); err != nil {
+			return LaunchResult{}, err
+		}
+	}
 	if err := req.Validate(); err != nil {
 		return LaunchResult{}, err
 	}

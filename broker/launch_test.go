@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -80,17 +81,38 @@ func zone(name string) staging.Zone {
 	return staging.Zone{Name: name, Datacenters: []string{"dc1"}, AllowOriginDomain: "example.org", UpstreamAuthAddress: "broker:7480"}
 }
 
-func (w *world) Refresh(context.Context) (staging.Resources, error)      { return w.Resources(), nil }
-func (w *world) PutZone(context.Context, staging.Zone) (bool, error)     { return true, nil }
-func (w *world) PutImage(context.Context, staging.Image) (bool, error)   { return true, nil }
-func (w *world) PutConfig(context.Context, staging.Config) (bool, error) { return true, nil }
-func (w *world) PutGroup(context.Context, staging.Group) (bool, error)   { return true, nil }
-func (w *world) DeleteGroup(context.Context, string) error               { return nil }
-func (w *world) Secret(context.Context, string) ([]byte, error)          { return []byte("secret"), nil }
-func (w *world) DeleteZone(context.Context, string) error                { return nil }
-func (w *world) DeleteImage(context.Context, string) error               { return nil }
-func (w *world) DeleteConfig(context.Context, string) error              { return nil }
-func (w *world) Ping(context.Context) error                              { return w.fail["ping"] }
+func (w *world) Refresh(context.Context) (staging.Resources, error) { return w.Resources(), nil }
+
+func (w *world) PutZone(context.Context, staging.Zone) (*staging.Zone, error) { return nil, nil }
+
+func (w *world) PutImage(context.Context, staging.Image) (*staging.Image, error) { return nil, nil }
+
+func (w *world) PutConfig(context.Context, staging.Config) (*staging.Config, error) { return nil, nil }
+
+func (w *world) PutGroup(context.Context, staging.Group) (*staging.Group, error) { return nil, nil }
+
+func (w *world) DeleteGroup(context.Context, string) (*staging.Group, error) { return nil, nil }
+
+func (w *world) Secret(context.Context, string) ([]byte, error) { return []byte("secret"), nil }
+
+func (w *world) DeleteZone(context.Context, string) (*staging.Zone, error) { return nil, nil }
+
+func (w *world) DeleteImage(context.Context, string) (*staging.Image, error) { return nil, nil }
+
+func (w *world) DeleteConfig(context.Context, string) (*staging.Config, error) { return nil, nil }
+
+func (w *world) RefreshTokens(context.Context) (*access.Tokens, error) {
+	return access.NewTokens(nil, 1, nil), nil
+}
+func (w *world) CreateToken(context.Context, access.Token) error { return w.fail["token"] }
+func (w *world) RevokeToken(context.Context, string) (access.Token, error) {
+	return access.Token{}, w.fail["token"]
+}
+
+func (w *world) Bootstrap(context.Context, access.Token) (bool, error) { return true, w.fail["token"] }
+
+func (w *world) BootstrapKey() string       { return "greenroom/bootstrap" }
+func (w *world) Ping(context.Context) error { return w.fail["ping"] }
 
 func (w *world) CreateFate(_ context.Context, f staging.Fate) (bool, staging.Fate, error) {
 	call := map[staging.Verdict]string{staging.VerdictAssigned: "decide", staging.VerdictRetired: "retire"}[f.Verdict]

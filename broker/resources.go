@@ -75,10 +75,12 @@ func (b *Broker) PutZone(ctx context.Context, z staging.Zone) (created bool, err
 	if err := b.ownRegion(ctx, z); err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	z = z.WithDefaults()
+	put, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
-	created, err = b.Registry.PutZone(ctx, z.WithDefaults())
-	return created, stored("zone", z.Name, err)
+	before, err := b.Registry.PutZone(put, z)
+	b.changed(ctx, "zone", z.Name, orNil(before), z, err)
+	return before == nil, stored("zone", z.Name, err)
 }
 
 // ownRegion refuses a zone in another Nomad region than the one whose sessions are
@@ -105,9 +107,11 @@ func (b *Broker) DeleteZone(ctx context.Context, name string) error {
 	if err := b.unused(ctx, "zone", name, func(c staging.Config) bool { return c.Zone == name }); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	remove, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
-	return stored("zone", name, b.Registry.DeleteZone(ctx, name))
+	before, err := b.Registry.DeleteZone(remove, name)
+	b.changed(ctx, "zone", name, orNil(before), nil, err)
+	return stored("zone", name, err)
 }
 
 // Images lists the images by name.
@@ -142,10 +146,12 @@ func (b *Broker) PutImage(ctx context.Context, i staging.Image) (created bool, e
 		}
 		return false, nomadUnavailable(err)
 	}
-	ctx, cancel = context.WithTimeout(ctx, consulTimeout)
+	put, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
-	created, err = b.Registry.PutImage(ctx, i)
-	return created, stored("image", i.Name, err)
+	before, err := b.Registry.PutImage(put, i)
+	was, is := redactImages(before, &i)
+	b.changed(ctx, "image", i.Name, orNil(was), orNil(is), err)
+	return before == nil, stored("image", i.Name, err)
 }
 
 // zonesExist refuses an image that is restricted to a zone that is not there:
@@ -172,9 +178,12 @@ func (b *Broker) DeleteImage(ctx context.Context, name string) error {
 	if err := b.unused(ctx, "image", name, func(c staging.Config) bool { return c.Image == name }); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	remove, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
-	return stored("image", name, b.Registry.DeleteImage(ctx, name))
+	before, err := b.Registry.DeleteImage(remove, name)
+	was, _ := redactImages(before, nil)
+	b.changed(ctx, "image", name, orNil(was), nil, err)
+	return stored("image", name, err)
 }
 
 // unused refuses to delete what a staging config names.
@@ -246,7 +255,8 @@ func (b *Broker) PutPool(ctx context.Context, c staging.Config) (Pool, bool, err
 	}
 	put, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
-	created, err := b.Registry.PutConfig(put, c)
+	before, err := b.Registry.PutConfig(put, c)
+	b.changed(ctx, "staging config", c.Name, orNil(before), c, err)
 	if err != nil {
 		return Pool{}, false, stored("staging config", c.Name, err)
 	}
@@ -254,15 +264,17 @@ func (b *Broker) PutPool(ctx context.Context, c staging.Config) (Pool, bool, err
 	if err != nil {
 		return Pool{}, false, err
 	}
-	return pools[0], created, nil
+	return pools[0], before == nil, nil
 }
 
 // DeletePool deletes a staging config. The scaler drains its pool; sessions
 // that were assigned from it stay.
 func (b *Broker) DeletePool(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	remove, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
-	return stored("staging config", name, b.Registry.DeleteConfig(ctx, name))
+	before, err := b.Registry.DeleteConfig(remove, name)
+	b.changed(ctx, "staging config", name, orNil(before), nil, err)
+	return stored("staging config", name, err)
 }
 
 // standing adds to configs how their pools stand.

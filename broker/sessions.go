@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -88,7 +89,19 @@ func (b *Broker) End(ctx context.Context, id string) error {
 		return nomadUnavailable(err)
 	}
 	log.Info("session ended by request")
+	if who := access.CallOf(ctx).Caller; who.Role == access.Admin && who.Accessor != access.AccessorAnybody {
+		b.changed(ctx, "session", s.ID, endedOf(s), nil, nil)
+	}
 	return nil
+}
+
+// endedOf is what auditors see of a session that an administrator ended.
+func endedOf(s staging.Session) map[string]any {
+	seen := map[string]any{"state": s.State, "zone": s.Zone, "image": s.Image}
+	if s.User != nil {
+		seen["user_id"] = s.User.ID
+	}
+	return seen
 }
 
 func busy(id string) *Error {

@@ -17,6 +17,9 @@ type LaunchRequest struct {
 	// stands in for staging.RequestHost in the access settings of a session
 	// made on demand.
 	RequestHost string
+	// GroupsOfProvider: the groups come from an identity provider, which has others
+	// besides ours; those that there are not here are left out.
+	GroupsOfProvider bool
 }
 
 // LaunchResult is a launch that gave a session. Its state is assigned, or, for

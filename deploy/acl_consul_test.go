@@ -21,7 +21,7 @@ func testConsulBroker(t *testing.T, g *guarded) {
 	if _, err := r.PutImage(patient(t), image(mockSession)); err != nil {
 		t.Errorf("store an image: %v", err)
 	}
-	if err := r.DeleteImage(patient(t), "app"); err != nil {
+	if _, err := r.DeleteImage(patient(t), "app"); err != nil {
 		t.Errorf("delete an image: %v", err)
 	}
 	won, fate, err := r.CreateFate(patient(t), staging.Fate{Session: "gr-1", Verdict: staging.VerdictAssigned, HookPending: true})
@@ -72,7 +72,10 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	g.seesHealth(t, c)
 	_, err := r.PutZone(patient(t), zone)
 	denied(t, "changing a zone", err)
-	denied(t, "deleting a zone", r.DeleteZone(patient(t), "east"))
+	_, err = r.DeleteZone(patient(t), "east")
+	denied(t, "deleting a zone", err)
+	_, err = r.RefreshTokens(patient(t))
+	denied(t, "reading the callers' tokens", err)
 	if _, err := g.consul.KV().Put(&consulapi.KVPair{Key: "greenroom/secrets/access", Value: []byte("x")}, nil); err != nil {
 		t.Fatal(err)
 	}

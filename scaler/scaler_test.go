@@ -158,7 +158,8 @@ func TestAPoolIsFilledRefilledShrunkAndDrained(t *testing.T) {
 		return len(running) == 2, fmt.Sprint(running)
 	})
 
-	must(t, r.registry.DeleteConfig(ctx, "fill"))
+	_, err = r.registry.DeleteConfig(ctx, "fill")
+	must(t, err)
 	until(t, "drained but for the claimed one", func() (bool, string) {
 		running := r.running(t, "fill")
 		return len(running) == 1 && running[0] == claimed.Session.ID, fmt.Sprint(running)

@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"io"
 	"maps"
@@ -11,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -24,23 +21,6 @@ const maxBodyBytes = 1 << 20
 
 // maxLaunchBytes bounds a launch's, of which there are many at once.
 const maxLaunchBytes = 64 << 10
-
-// authenticate demands the token where one is set.
-func (e *edge) authenticate(c *gin.Context) {
-	path := c.Request.URL.Path
-	// What a proxy asks with its user's headers has another token, the session's.
-	if e.token == "" || !strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/v1/health/") || c.FullPath() == routeAuthorize {
-		return
-	}
-	scheme, given, _ := strings.Cut(c.GetHeader("Authorization"), " ")
-	// Hashes are of one length, so that the comparison's time tells nothing, not even that.
-	want, got := sha256.Sum256([]byte(e.token)), sha256.Sum256([]byte(strings.TrimSpace(given)))
-	if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(want[:], got[:]) == 1 {
-		return
-	}
-	c.Header("WWW-Authenticate", `Bearer realm="greenroom"`)
-	refuseWith(c, refuse(CodeUnauthorized, "this broker demands its token: send Authorization: Bearer TOKEN"))
-}
 
 // admit holds a request to the contract before anything decodes it.
 func (e *edge) admit(c *gin.Context) {

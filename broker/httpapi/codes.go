@@ -18,6 +18,9 @@ const (
 	CodeInvalidParameter     Code = "invalid_parameter"
 	CodeUnknownParameter     Code = "unknown_parameter"
 	CodeUnauthorized         Code = "unauthorized"
+	CodeRoleNeeded           Code = "role_needed"
+	CodeRateLimited          Code = "rate_limited"
+	CodeIssuerUnavailable    Code = "issuer_unavailable"
 	CodeRouteNotFound        Code = "route_not_found"
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeBodyTooLarge         Code = "body_too_large"
@@ -35,6 +38,9 @@ var statuses = map[Code]int{
 	CodeInvalidParameter:     http.StatusBadRequest,
 	CodeUnknownParameter:     http.StatusBadRequest,
 	CodeUnauthorized:         http.StatusUnauthorized,
+	CodeRoleNeeded:           http.StatusForbidden,
+	CodeRateLimited:          http.StatusTooManyRequests,
+	CodeIssuerUnavailable:    http.StatusServiceUnavailable,
 	CodeRouteNotFound:        http.StatusNotFound,
 	CodeMethodNotAllowed:     http.StatusMethodNotAllowed,
 	CodeBodyTooLarge:         http.StatusRequestEntityTooLarge,
@@ -47,6 +53,7 @@ var statuses = map[Code]int{
 	Code(broker.SessionBusy):       http.StatusConflict,
 	Code(broker.KeyReused):         http.StatusUnprocessableEntity,
 	Code(broker.KeyInFlight):       http.StatusConflict,
+	Code(broker.Bootstrapped):      http.StatusConflict,
 	Code(broker.ImageDisabled):     http.StatusConflict,
 	Code(broker.SessionLimit):      http.StatusConflict,
 	Code(broker.NotAssigned):       http.StatusConflict,
@@ -62,6 +69,7 @@ var statuses = map[Code]int{
 // retryable are the codes whose answer always carries a Retry-After, also when
 // the broker gives no hint.
 var retryable = map[Code]bool{
+	CodeIssuerUnavailable:          true,
 	Code(broker.SessionBusy):       true,
 	Code(broker.KeyInFlight):       true,
 	Code(broker.NoCapacity):        true,

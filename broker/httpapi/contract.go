@@ -18,6 +18,8 @@ type contract map[string]operation
 
 // operation is the part of the contract that concerns one operation's requests.
 type operation struct {
+	// id is its operationId.
+	id string
 	// body is nil where none is expected.
 	body *openapi3.Schema
 	// query and header hold the names of the parameters.
@@ -42,7 +44,7 @@ func loadContract() contract {
 	for path, item := range doc.Paths.Map() {
 		route := pathVariable.ReplaceAllString(path, ":$1")
 		for method, op := range item.Operations() {
-			o := operation{query: map[string]bool{}, header: map[string]bool{}}
+			o := operation{id: op.OperationID, query: map[string]bool{}, header: map[string]bool{}}
 			for _, p := range op.Parameters {
 				switch p.Value.In {
 				case openapi3.ParameterInQuery:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -29,12 +30,17 @@ type fake struct {
 	last   broker.LaunchRequest
 	access broker.Access
 	down   map[string]string
+	// tokens are those created, audits what auditors were told.
+	tokens       map[string]access.Token
+	bootstrapped bool
+	audits       []staging.Audit
 }
 
 func newFake() *fake {
 	return &fake{
 		zones: map[string]staging.Zone{}, images: map[string]staging.Image{}, groups: map[string]staging.Group{},
 		pools: map[string]broker.Pool{}, sessions: map[string]staging.Session{},
+		tokens: map[string]access.Token{},
 	}
 }
 
@@ -201,6 +207,35 @@ func (f *fake) PutPool(_ context.Context, c staging.Config) (broker.Pool, bool, 
 
 func (f *fake) DeletePool(_ context.Context, name string) error {
 	return remove(f, f.pools, "staging config", name)
+}
+
+func (f *fake) Tokens(context.Context) ([]access.Token, error) { return list(f, f.tokens) }
+
+func (f *fake) CreateToken(_ context.Context, r access.TokenRequest) (access.Token, string, error) {
+	t, secret := access.NewToken(r, time.Now())
+	_, err := put(f, f.tokens, t.Accessor, t, r.Validate())
+	return t, secret, err
+}
+
+func (f *fake) RevokeToken(_ context.Context, accessor string) error {
+	return remove(f, f.tokens, "token", accessor)
+}
+
+func (f *fake) Bootstrap(ctx context.Context) (access.Token, string, error) {
+	f.mu.Lock()
+	done := f.bootstrapped
+	f.bootstrapped = true
+	f.mu.Unlock()
+	if done {
+		return access.Token{}, "", &broker.Error{Kind: broker.Bootstrapped, Detail: "delete the key"}
+	}
+	return f.CreateToken(ctx, access.TokenRequest{Name: "bootstrap", Role: access.Admin})
+}
+
+func (f *fake) Audit(_ context.Context, a staging.Audit) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.audits = append(f.audits, a)
 }
 
 func (f *fake) Dependencies(context.Context) []broker.Dependency {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -23,7 +24,8 @@ import (
 type edge struct {
 	log      *logrus.Entry
 	metrics  metrics
-	token    string
+	guard    access.Guard
+	broker   Broker
 	contract contract
 }
 
@@ -47,6 +49,8 @@ const (
 	fieldBytes      = "bytes"
 	fieldRemote     = "remote"
 	fieldStack      = "stack"
+	// Who called, where it is known: a token's accessor or a user's id.
+	fieldCaller = "caller"
 	// Of a launch that was served.
 	fieldSession = "session"
 	fieldImage   = "image"
@@ -98,6 +102,9 @@ func (e *edge) observe(c *gin.Context) {
 		fieldRoute: route, fieldStatus: status, fieldBytes: max(c.Writer.Size(), 0), fieldRemote: c.RemoteIP(),
 		fieldDurationMS: float64(took.Microseconds()) / 1000,
 	})
+	if who := access.CallOf(c.Request.Context()).Caller; who.Role != "" && who.Accessor != access.AccessorAnybody {
+		log.Data[fieldCaller] = who.Who()
+	}
 	if v, ok := c.Get(keyServed); ok {
 		s := v.(staging.Session)
 		maps.Copy(log.Data, logrus.Fields{
@@ -113,6 +120,7 @@ func (e *edge) observe(c *gin.Context) {
 	}
 	if v, ok := c.Get(keyRefusal); ok {
 		r := v.(*refusal)
+		e.audit(c, r)
 		log = log.WithField(fieldCode, r.code)
 		if status >= http.StatusInternalServerError {
 			log, level = log.WithError(r), logrus.WarnLevel

@@ -34,6 +34,8 @@ type refusal struct {
 	// sessions are those that are too many for a user.
 	sessions   []string
 	retryAfter time.Duration
+	// denied: auditors are told, as they are of every 401 and 403.
+	denied bool
 	// cause is for the log.
 	cause error
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -49,13 +50,20 @@ type Broker interface {
 	PutPool(ctx context.Context, c staging.Config) (p broker.Pool, created bool, err error)
 	DeletePool(ctx context.Context, name string) error
 
+	Tokens(ctx context.Context) ([]access.Token, error)
+	CreateToken(ctx context.Context, r access.TokenRequest) (t access.Token, secret string, err error)
+	RevokeToken(ctx context.Context, accessor string) error
+	Bootstrap(ctx context.Context) (t access.Token, secret string, err error)
+	// Audit tells auditors of a call.
+	Audit(ctx context.Context, a staging.Audit)
+
 	Dependencies(ctx context.Context) []broker.Dependency
 }
 
 // Options say how the edge is run.
 type Options struct {
-	// Token is demanded on /v1, its health paths excepted; "" demands none.
-	Token string
+	// Guard finds out who calls; the zero value lets everybody do everything.
+	Guard access.Guard
 	// Log takes the access log, and what went wrong inside.
 	Log *logrus.Entry
 	// Registry takes the edge's metrics, and is served as /metrics. Nil: one of its own.
@@ -85,7 +93,7 @@ func New(b Broker, o Options) http.Handler {
 	// The peer's address goes to the log as it is: nobody is believed about another one.
 	engine.ForwardedByClientIP = false
 
-	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), token: o.Token, contract: loadContract()}
+	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, broker: b, contract: loadContract()}
 	o.Bounds.Launches = cmp.Or(o.Bounds.Launches, DefaultBounds.Launches)
 	o.Bounds.Others = cmp.Or(o.Bounds.Others, DefaultBounds.Others)
 	// A request is bounded once its body is there: a slow client holds no place.
@@ -98,7 +106,7 @@ func New(b Broker, o Options) http.Handler {
 			c.Request.Method, c.Writer.Header().Get("Allow")))
 	})
 
-	strict := NewStrictHandlerWithOptions(&handlers{broker: b, draining: o.Draining}, nil, StrictGinServerOptions{
+	strict := NewStrictHandlerWithOptions(&handlers{broker: b, draining: o.Draining, rates: newRates()}, nil, StrictGinServerOptions{
 		// admit has held the body to its schema; what still does not fit is named without its cause.
 		RequestErrorHandlerFunc: func(c *gin.Context, err error) {
 			refuseWith(c, &refusal{code: CodeMalformedBody, detail: "the body does not fit this operation", cause: err})
@@ -148,6 +156,11 @@ func requestContext(ctx context.Context) context.Context {
 		return c.Request.Context()
 	}
 	return ctx
+}
+
+// callerOf is who a handler's request is from.
+func callerOf(ctx context.Context) access.Caller {
+	return access.CallOf(requestContext(ctx)).Caller
 }
 
 // requestHost is the host that the request was sent to, without port.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -106,6 +107,7 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		{&broker.Error{Kind: broker.SessionBusy, RetryAfter: 1500 * time.Millisecond}, 409, "session_busy", "2", nil},
 		{&broker.Error{Kind: broker.KeyReused}, 422, "idempotency_key_reused", "", nil},
 		{&broker.Error{Kind: broker.KeyInFlight}, 409, "idempotency_key_in_flight", "2", nil},
+		{&broker.Error{Kind: broker.Bootstrapped}, 409, "already_bootstrapped", "", nil},
 		{&broker.Error{Kind: broker.ImageDisabled}, 409, "image_disabled", "", nil},
 		{&broker.Error{Kind: broker.SessionLimit, Sessions: []string{"gr-1", "gr-2"}}, 409, "session_limit", "", nil},
 		{&broker.Error{Kind: broker.NotAssigned}, 409, "session_not_assigned", "", nil},
@@ -268,8 +270,14 @@ func TestPoolWithConditions(t *testing.T) {
 	}
 }
 
+// guardedBy is a guard that knows the broker's own token alone.
+func guardedBy(token string) access.Guard {
+	none := access.NewTokens(nil, 1, nil)
+	return access.Guard{On: true, Agent: access.Hash(token), Tokens: func() *access.Tokens { return none }}
+}
+
 func TestToken(t *testing.T) {
-	e := newEdge(t, newFake(), func(o *httpapi.Options) { o.Token = "open sesame" })
+	e := newEdge(t, newFake(), func(o *httpapi.Options) { o.Guard = guardedBy("open sesame") })
 	for _, tt := range []struct {
 		path, given string
 		status      int
@@ -457,7 +465,7 @@ func TestKeepalive(t *testing.T) {
 // TestAuthorizeFindsTheTokenWhereverAProxyPutsIt, whatever token the broker demands.
 func TestAuthorizeFindsTheTokenWhereverAProxyPutsIt(t *testing.T) {
 	f := newFake()
-	e := newEdge(t, f, func(o *httpapi.Options) { o.Token = "the broker's" })
+	e := newEdge(t, f, func(o *httpapi.Options) { o.Guard = guardedBy("the broker's") })
 	for _, tt := range []struct {
 		name   string
 		header []string

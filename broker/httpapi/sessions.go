@@ -2,9 +2,11 @@ package httpapi
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -12,6 +14,7 @@ import (
 type handlers struct {
 	broker   Broker
 	draining func() bool
+	rates    *rates
 }
 
 // Of a launch's wait for a session on demand.
@@ -27,10 +30,19 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 	if err != nil {
 		return nil, err
 	}
+	who := callerOf(ctx)
+	l, err := own(who, *r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.rates.spend(who, 1, time.Now()); err != nil {
+		return nil, err
+	}
 	// Once it has begun, a launch is carried to its end under the broker's own
 	// deadlines: a client that hangs up must not leave a claim half done.
 	result, err := h.broker.Launch(context.WithoutCancel(requestContext(ctx)), broker.LaunchRequest{
-		Launch: *r.Body, IdempotencyKey: r.Params.IdempotencyKey, Wait: wait, RequestHost: requestHost(ctx),
+		Launch: l, IdempotencyKey: r.Params.IdempotencyKey, Wait: wait, RequestHost: requestHost(ctx),
+		GroupsOfProvider: who.Role == access.User,
 	})
 	if err != nil {
 		return nil, err
@@ -70,13 +82,15 @@ func (h *handlers) ListSessions(ctx context.Context, _ ListSessionsRequestObject
 	if err != nil {
 		return nil, err
 	}
+	who := callerOf(ctx)
+	all = slices.DeleteFunc(all, func(s staging.Session) bool { _, err := owned(who, s, nil); return err != nil })
 	return ListSessions200JSONResponse{Items: each(all, session)}, nil
 }
 
 // GetSession implements StrictServerInterface.
 func (h *handlers) GetSession(ctx context.Context, r GetSessionRequestObject) (GetSessionResponseObject, error) {
 	s, err := h.broker.Session(requestContext(ctx), r.ID)
-	if err != nil {
+	if s, err = owned(callerOf(ctx), s, err); err != nil {
 		return nil, err
 	}
 	return GetSession200JSONResponse(session(s)), nil
@@ -84,6 +98,9 @@ func (h *handlers) GetSession(ctx context.Context, r GetSessionRequestObject) (G
 
 // EndSession implements StrictServerInterface.
 func (h *handlers) EndSession(ctx context.Context, r EndSessionRequestObject) (EndSessionResponseObject, error) {
+	if err := h.theirs(ctx, r.ID); err != nil {
+		return nil, err
+	}
 	// As a launch's, the end of a session has several steps that belong together.
 	if err := h.broker.End(context.WithoutCancel(requestContext(ctx)), r.ID); err != nil {
 		return nil, err
@@ -93,11 +110,25 @@ func (h *handlers) EndSession(ctx context.Context, r EndSessionRequestObject) (E
 
 // KeepSessionAlive implements StrictServerInterface.
 func (h *handlers) KeepSessionAlive(ctx context.Context, r KeepSessionAliveRequestObject) (KeepSessionAliveResponseObject, error) {
+	if err := h.theirs(ctx, r.ID); err != nil {
+		return nil, err
+	}
 	s, err := h.broker.Keepalive(requestContext(ctx), r.ID)
 	if err != nil {
 		return nil, err
 	}
 	return KeepSessionAlive200JSONResponse(session(s)), nil
+}
+
+// theirs refuses a user another's session; others need not be asked about.
+func (h *handlers) theirs(ctx context.Context, id string) error {
+	who := callerOf(ctx)
+	if who.Role != access.User {
+		return nil
+	}
+	s, err := h.broker.Session(requestContext(ctx), id)
+	_, err = owned(who, s, err)
+	return err
 }
 
 // session is what callers see of a session: its claim, which fences changes to

@@ -27,7 +27,7 @@ type fault struct {
 // for anything, and does not name the field whose value it cannot take.
 //
 // It knows the parts of a schema that our request bodies use: objects, maps,
-// free objects, arrays, strings, integers, booleans and the format of durations.
+// free objects, arrays, strings, integers, numbers, booleans and the format of durations.
 func faultsOf(body []byte, schema *openapi3.Schema) []fault {
 	if why := notJSON(body); why != "" {
 		return []fault{{CodeMalformedBody, staging.FieldError{Message: why}}}
@@ -109,6 +109,7 @@ func (w *walk) value(path string, s *openapi3.Schema) {
 	case s.Type.Is(openapi3.TypeString) && isString(t):
 		w.text(path, t.(string), s)
 	case s.Type.Is(openapi3.TypeInteger) && isInteger(t):
+	case s.Type.Is(openapi3.TypeNumber) && isNumber(t):
 	case s.Type.Is(openapi3.TypeBoolean) && isBoolean(t):
 	default:
 		w.skip(t)
@@ -197,6 +198,15 @@ func isInteger(t json.Token) bool {
 	return err == nil
 }
 
+func isNumber(t json.Token) bool {
+	n, ok := t.(json.Number)
+	if !ok {
+		return false
+	}
+	_, err := n.Float64()
+	return err == nil
+}
+
 func wanted(s *openapi3.Schema) string {
 	switch {
 	case s.Type.Is(openapi3.TypeObject):
@@ -205,6 +215,8 @@ func wanted(s *openapi3.Schema) string {
 		return "a list"
 	case s.Type.Is(openapi3.TypeInteger):
 		return "a whole number"
+	case s.Type.Is(openapi3.TypeNumber):
+		return "a number"
 	case s.Type.Is(openapi3.TypeBoolean):
 		return "true or false"
 	case s.Format == formatDuration:

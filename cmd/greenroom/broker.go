@@ -30,10 +30,15 @@ A broker holds no state of its own: run as many as you like behind any load
 balancer. It is ready (GET /v1/health/ready) while Nomad, Consul and Redis answer.
 
 Tokens and passwords come from the environment: NOMAD_TOKEN, CONSUL_HTTP_TOKEN,
-GREENROOM_REDIS_PASSWORD, and GREENROOM_TOKEN, which callers then must present as
-a bearer token. Without that one the API may be bound to loopback only.`,
+GREENROOM_REDIS_PASSWORD, and GREENROOM_TOKEN, an administrator's token.
+
+Callers must show a token where --access is given, or GREENROOM_TOKEN or
+--oidc-issuer: one that greenroom token create made, GREENROOM_TOKEN itself, or a
+JWT of the issuer. Without any of the three the API may be bound to loopback only.`,
 		Example: `  greenroom broker
-  GREENROOM_TOKEN=... greenroom broker --bind 0.0.0.0:7480 --redis-address redis.service.consul:6379`,
+  greenroom broker --access --bind 0.0.0.0:7480 --redis-address redis.service.consul:6379
+  greenroom broker --oidc-issuer https://login.example.org --oidc-audience greenroom \
+    --oidc-groups-claim groups --oidc-role-claim roles --oidc-role ops=admin`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.Token = config.Secret(tokenOf(cmd))
@@ -50,6 +55,7 @@ a bearer token. Without that one the API may be bound to loopback only.`,
 		},
 	}
 	agentFlags(cmd, &a, "127.0.0.1:7480")
+	accessFlags(cmd, &a.Access)
 	cmd.Flags().IntVar(&a.MaxDesiredSessions, "max-desired-sessions", a.MaxDesiredSessions,
 		"the most that one staging config may ask for")
 	cmd.Flags().IntVar(&a.MaxLaunches, "max-launches", a.MaxLaunches, "launches under way at once; more are refused with 503 and Retry-After")
@@ -105,6 +111,9 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	defer wg.Wait()
 	defer stop()
 	wg.Go(func() { followResources(watching, parts, log) })
+	if a.Guards() {
+		wg.Go(func() { followTokens(watching, parts, log) })
+	}
 	if a.MaxArmed > 0 {
 		wg.Go(func() { b.KeepArmed(watching, listener.Addr().String()+"-"+staging.NewClaimID()) })
 	}
@@ -112,12 +121,12 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	if a.ClaimFence == config.FenceNone {
 		log.Warn("the claim fence is off: Redis decides alone, and one that loses its newest writes gives a session to a second user")
 	}
-	if a.Token == "" {
-		log.Warn("no token is set: the API is open to everybody on this machine, and bound to loopback only")
+	if !a.Guards() {
+		log.Warn("no token is demanded: the API is open to everybody on this machine, and bound to loopback only; see --access")
 	}
 	log.WithField("address", listener.Addr().String()).Info("broker serves")
 	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(b, httpapi.Options{
-		Token: string(a.Token), Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches},
+		Guard: guardOf(a, parts), Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches},
 		// A load balancer hears of the end before connections are refused.
 		Draining: func() bool { return ctx.Err() != nil },
 	}), httpapi.DefaultConnections)

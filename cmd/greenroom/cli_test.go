@@ -20,6 +20,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -58,6 +59,8 @@ func store[T any](b *cannedBroker, m map[string]T, what, name string, v T) (bool
 	m[name] = v
 	return !had, b.err
 }
+
+func (b *cannedBroker) Audit(context.Context, staging.Audit) {}
 
 func (b *cannedBroker) Zones(context.Context) ([]staging.Zone, error) { return values(b.zones), nil }
 
@@ -155,7 +158,11 @@ func newCLI(t *testing.T, token string) *cli {
 	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	s := httptest.NewServer(httpapi.New(b, httpapi.Options{Log: logrus.NewEntry(log), Token: token}))
+	var guard access.Guard
+	if token != "" {
+		guard = access.Guard{On: true, Agent: access.Hash(token)}
+	}
+	s := httptest.NewServer(httpapi.New(b, httpapi.Options{Log: logrus.NewEntry(log), Guard: guard}))
 	t.Cleanup(s.Close)
 	t.Setenv("GREENROOM_ADDR", s.URL)
 	t.Setenv("GREENROOM_TOKEN", "")

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/httpapi"
 )
 
 // The exit codes, as the help lists them.
@@ -80,7 +81,7 @@ func exitCodeOf(p *problemError) int {
 	switch broker.Kind(p.Code) {
 	case broker.NoCapacity:
 		return exitNoCapacity
-	case broker.ConsulUnavailable, broker.NomadUnavailable, broker.RedisUnavailable:
+	case broker.ConsulUnavailable, broker.NomadUnavailable, broker.RedisUnavailable, broker.Kind(httpapi.CodeIssuerUnavailable):
 		return exitUnavailable
 	}
 	switch p.Status {

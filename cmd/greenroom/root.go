@@ -16,6 +16,8 @@ var subcommands = []func() *cobra.Command{
 	newSessionsCommand,
 	newStagingCommand,
 	newGroupsCommand,
+	newBootstrapCommand,
+	newTokenCommand,
 	newBenchCommand,
 }
 
@@ -58,7 +60,7 @@ Exit codes:
 	f := root.PersistentFlags()
 	// The defaults from the environment are read when they are needed: help must not show a token.
 	f.String(flagAddress, "", "the broker's address (env "+envAddress+"; default "+defaultAddress+")")
-	f.String(flagToken, "", "the broker's bearer token (env GREENROOM_TOKEN)")
+	f.String(flagToken, "", "the bearer token to show the broker (env GREENROOM_TOKEN)")
 	f.StringP(flagOutput, "o", outputTable, "table for people, json for programs")
 	for _, make := range subcommands {
 		root.AddCommand(make())

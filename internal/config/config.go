@@ -36,9 +36,10 @@ type Agent struct {
 	NomadAddress, ConsulAddress, RedisAddress string
 	// Tokens and password toward the servers; "" for none.
 	NomadToken, ConsulToken, RedisPassword Secret
-	// Token is what callers of the broker must present as a bearer token; "" for
-	// none, which is allowed on loopback only.
+	// Token is an administrator's token of the broker; "" for none. See Access for others.
 	Token Secret
+	// Access says who else may call the broker.
+	Access Access
 	// MaxDesiredSessions is the largest desired_sessions that a staging config may ask for.
 	MaxDesiredSessions int
 	// MaxLaunches, MaxOnDemand and MaxHooks are how many of each a broker has under
@@ -82,6 +83,7 @@ func (a Agent) Validate() error {
 	if a.ClaimFence != "" && a.ClaimFence != FenceConsul && a.ClaimFence != FenceNone {
 		bad("claim-fence", "must be %s or %s, is %q", FenceConsul, FenceNone, a.ClaimFence)
 	}
+	a.Access.validate(bad)
 	if a.MaxDesiredSessions < 1 {
 		bad("max-desired-sessions", "must be at least 1, is %d", a.MaxDesiredSessions)
 	}
@@ -103,23 +105,6 @@ func (a Agent) Validate() error {
 		bad("log-format", "must be text or json, is %q", a.LogFormat)
 	}
 	return errors.Join(errs...)
-}
-
-// Guarded returns an error when an API without a token would be reachable from
-// another machine.
-func (a Agent) Guarded() error {
-	if a.Token != "" {
-		return nil
-	}
-	host, _, err := net.SplitHostPort(a.Bind)
-	if err != nil {
-		return err
-	}
-	if ip := net.ParseIP(host); (ip != nil && ip.IsLoopback()) || host == "localhost" {
-		return nil
-	}
-	return fmt.Errorf("--bind %s can be reached from other machines, and no token guards the API: "+
-		"set GREENROOM_TOKEN (or --token), or bind to 127.0.0.1", a.Bind)
 }
 
 // Logger returns a logger as the configuration has it.

@@ -8,6 +8,9 @@ import (
 
 func good() Agent {
 	return Agent{
+		Access: Access{
+			Issuer: "https://login.example.org", Audience: "greenroom", UserClaim: "sub", RoleClaim: "roles", Roles: map[string]string{"ops": "admin"},
+		},
 		Bind: "127.0.0.1:7480", NomadAddress: "http://127.0.0.1:4646", ConsulAddress: "http://127.0.0.1:8500",
 		RedisAddress: "127.0.0.1:6379", MaxDesiredSessions: 10, MaxLaunches: 1, MaxOnDemand: 1, MaxHooks: 1, LogLevel: "info", LogFormat: "text",
 	}
@@ -28,6 +31,11 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"--max-hooks":            func(a *Agent) { a.MaxHooks = 0 },
 		"--max-armed":            func(a *Agent) { a.MaxArmed = -1 },
 		"--log-level":            func(a *Agent) { a.LogLevel = "loud" },
+		"--oidc-issuer":          func(a *Agent) { a.Access.Issuer = "http://login.example.org" },
+		"--oidc-audience":        func(a *Agent) { a.Access.Audience = "" },
+		"--oidc-user-claim":      func(a *Agent) { a.Access.UserClaim = "" },
+		"--oidc-role-claim":      func(a *Agent) { a.Access.RoleClaim = "" },
+		"--oidc-role":            func(a *Agent) { a.Access.Roles = map[string]string{"ops": "root"} },
 		"--log-format":           func(a *Agent) { a.LogFormat = "xml" },
 	}
 	for flag, spoil := range cases {
@@ -45,13 +53,20 @@ func TestAnUnguardedAPIStaysOnLoopback(t *testing.T) {
 		"0.0.0.0:7480": false, ":7480": false, "192.0.2.1:7480": false, "[::]:7480": false,
 	} {
 		a := good()
-		a.Bind = bind
+		a.Bind, a.Access = bind, Access{}
 		if err := a.Guarded(); (err == nil) != ok {
 			t.Errorf("%s without a token: got %v", bind, err)
 		}
-		a.Token = "t"
-		if err := a.Guarded(); err != nil {
-			t.Errorf("%s with a token: got %v", bind, err)
+		for what, guard := range map[string]func(*Agent){
+			"a token":   func(a *Agent) { a.Token = "t" },
+			"--access":  func(a *Agent) { a.Access.Enforced = true },
+			"an issuer": func(a *Agent) { a.Access.Issuer = "https://login.example.org" },
+		} {
+			b := a
+			guard(&b)
+			if err := b.Guarded(); err != nil {
+				t.Errorf("%s with %s: got %v", bind, what, err)
+			}
 		}
 	}
 }

@@ -41,6 +41,11 @@ func (s *Store) Events(ctx context.Context, after string, block time.Duration) (
 			Type: staging.EventType(text("type")), Session: text("session"), Pool: text("pool"), Reason: text("reason"),
 			Zone: text("zone"), Image: text("image"), User: text("user_id"), Setting: text("setting"), Where: text("where"),
 			Hook: staging.HookName(text("hook")), Stdout: text("stdout"), Stderr: text("stderr"),
+			Audit: staging.Audit{
+				Who: text("who"), Role: text("role"), Operation: text("operation"), Outcome: staging.AuditOutcome(text("outcome")),
+				Target: text("target"), Before: text("before"), After: text("after"), Reason: text("audit_reason"),
+				Remote: text("remote"), RequestID: text("request_id"),
+			},
 		})
 		after = m.ID
 	}
@@ -54,7 +59,7 @@ const (
 	maxOutput = 4096
 )
 
-// Note keeps an event that is no move of a session: a violation, a failed hook.
+// Note keeps an event that is no move of a session: a violation, a failed hook, what auditors are told.
 func (s *Store) Note(ctx context.Context, e staging.Event) error {
 	values := []string{"type", string(e.Type), "session", e.Session, "pool", e.Pool}
 	for _, f := range [][2]string{
@@ -67,6 +72,16 @@ func (s *Store) Note(ctx context.Context, e staging.Event) error {
 		{"hook", string(e.Hook)},
 		{"stdout", tail(e.Stdout)},
 		{"stderr", tail(e.Stderr)},
+		{"who", e.Audit.Who},
+		{"role", e.Audit.Role},
+		{"operation", e.Audit.Operation},
+		{"outcome", string(e.Audit.Outcome)},
+		{"target", e.Audit.Target},
+		{"before", e.Audit.Before},
+		{"after", e.Audit.After},
+		{"audit_reason", e.Audit.Reason},
+		{"remote", e.Audit.Remote},
+		{"request_id", e.Audit.RequestID},
 	} {
 		if f[1] != "" {
 			values = append(values, f[0], f[1])

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -25,6 +26,8 @@ type Registry struct {
 	prefix  string
 	current atomic.Pointer[staging.Resources]
 	secrets sync.Map
+	// tokens is nil until they were read once.
+	tokens atomic.Pointer[access.Tokens]
 }
 
 // New returns a registry under prefix, which ends in a slash; "" is "greenroom/".
@@ -65,60 +68,60 @@ func (r *Registry) key(kind, name string) string {
 	return r.resourcesPrefix() + kind + "/" + name
 }
 
-// PutZone stores a zone and says whether it is new.
-func (r *Registry) PutZone(ctx context.Context, z staging.Zone) (created bool, err error) {
-	return r.put(ctx, zones, z.Name, z)
+// PutZone stores a zone and gives the one that it replaced; nil when it is new.
+func (r *Registry) PutZone(ctx context.Context, z staging.Zone) (before *staging.Zone, err error) {
+	return put(ctx, r, zones, z.Name, z)
 }
 
-// PutImage stores an image and says whether it is new.
-func (r *Registry) PutImage(ctx context.Context, i staging.Image) (created bool, err error) {
-	return r.put(ctx, images, i.Name, i)
+// PutImage stores an image and gives the one that it replaced; nil when it is new.
+func (r *Registry) PutImage(ctx context.Context, i staging.Image) (before *staging.Image, err error) {
+	return put(ctx, r, images, i.Name, i)
 }
 
-// PutConfig stores a staging config and says whether it is new.
-func (r *Registry) PutConfig(ctx context.Context, c staging.Config) (created bool, err error) {
-	return r.put(ctx, configs, c.Name, c)
+// PutConfig stores a staging config and gives the one that it replaced; nil when it is new.
+func (r *Registry) PutConfig(ctx context.Context, c staging.Config) (before *staging.Config, err error) {
+	return put(ctx, r, configs, c.Name, c)
 }
 
-// PutGroup stores a group and says whether it is new.
-func (r *Registry) PutGroup(ctx context.Context, g staging.Group) (created bool, err error) {
-	return r.put(ctx, groups, g.Name, g)
+// PutGroup stores a group and gives the one that it replaced; nil when it is new.
+func (r *Registry) PutGroup(ctx context.Context, g staging.Group) (before *staging.Group, err error) {
+	return put(ctx, r, groups, g.Name, g)
 }
 
-// DeleteZone deletes a zone; staging.ErrNoResource when there is none.
-func (r *Registry) DeleteZone(ctx context.Context, name string) error {
-	return r.delete(ctx, zones, name)
+// DeleteZone deletes a zone and gives it; staging.ErrNoResource when there is none.
+func (r *Registry) DeleteZone(ctx context.Context, name string) (before *staging.Zone, err error) {
+	return remove[staging.Zone](ctx, r, zones, name)
 }
 
-// DeleteImage deletes an image; staging.ErrNoResource when there is none.
-func (r *Registry) DeleteImage(ctx context.Context, name string) error {
-	return r.delete(ctx, images, name)
+// DeleteImage deletes an image and gives it; staging.ErrNoResource when there is none.
+func (r *Registry) DeleteImage(ctx context.Context, name string) (before *staging.Image, err error) {
+	return remove[staging.Image](ctx, r, images, name)
 }
 
-// DeleteConfig deletes a staging config; staging.ErrNoResource when there is none.
-func (r *Registry) DeleteConfig(ctx context.Context, name string) error {
-	return r.delete(ctx, configs, name)
+// DeleteConfig deletes a staging config and gives it; staging.ErrNoResource when there is none.
+func (r *Registry) DeleteConfig(ctx context.Context, name string) (before *staging.Config, err error) {
+	return remove[staging.Config](ctx, r, configs, name)
 }
 
-// DeleteGroup deletes a group; staging.ErrNoResource when there is none.
-func (r *Registry) DeleteGroup(ctx context.Context, name string) error {
-	return r.delete(ctx, groups, name)
+// DeleteGroup deletes a group and gives it; staging.ErrNoResource when there is none.
+func (r *Registry) DeleteGroup(ctx context.Context, name string) (before *staging.Group, err error) {
+	return remove[staging.Group](ctx, r, groups, name)
 }
 
 // casTries bounds how often a write is tried anew against others' writes.
 const casTries = 5
 
-// put writes by compare-and-set, so that "created" is told from "updated"
-// without a race.
-func (r *Registry) put(ctx context.Context, kind, name string, v any) (created bool, err error) {
+// put writes by compare-and-set, so that what it replaced is told without a race.
+// What was there and does not parse is given as an empty one.
+func put[T any](ctx context.Context, r *Registry, kind, name string, v T) (before *T, err error) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	for range casTries {
 		old, _, err := r.kv.Get(r.key(kind, name), query(ctx))
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		pair := &api.KVPair{Key: r.key(kind, name), Value: b}
 		if old != nil {
@@ -126,30 +129,52 @@ func (r *Registry) put(ctx context.Context, kind, name string, v any) (created b
 		}
 		done, _, err := r.kv.CAS(pair, write(ctx))
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		if done {
-			// A caller that wrote reads its write: the copy is renewed at once.
-			_, err := r.Refresh(ctx)
-			return old == nil, err
+			r.renew(ctx)
+			return parsed[T](old), nil
 		}
 	}
-	return false, ErrConflict
+	return nil, ErrConflict
 }
 
-func (r *Registry) delete(ctx context.Context, kind, name string) error {
-	old, _, err := r.kv.Get(r.key(kind, name), query(ctx))
-	if err != nil {
-		return err
+// remove deletes by compare-and-set, so that what it gives is what it deleted.
+func remove[T any](ctx context.Context, r *Registry, kind, name string) (before *T, err error) {
+	for range casTries {
+		old, _, err := r.kv.Get(r.key(kind, name), query(ctx))
+		if err != nil {
+			return nil, err
+		}
+		if old == nil {
+			return nil, fmt.Errorf("%w: %s", staging.ErrNoResource, r.key(kind, name))
+		}
+		done, _, err := r.kv.DeleteCAS(old, write(ctx))
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			r.renew(ctx)
+			return parsed[T](old), nil
+		}
 	}
-	if old == nil {
-		return fmt.Errorf("%w: %s", staging.ErrNoResource, r.key(kind, name))
+	return nil, ErrConflict
+}
+
+// renew makes the copy that of a write just made: who wrote reads its write. Where it
+// fails the watch does so a moment later; the write is done.
+func (r *Registry) renew(ctx context.Context) { _, _ = r.Refresh(ctx) }
+
+// parsed is what a pair holds; nil for none.
+func parsed[T any](p *api.KVPair) *T {
+	if p == nil {
+		return nil
 	}
-	if _, err := r.kv.Delete(old.Key, write(ctx)); err != nil {
-		return err
+	v := new(T)
+	if err := json.Unmarshal(p.Value, v); err != nil {
+		return new(T)
 	}
-	_, err = r.Refresh(ctx)
-	return err
+	return v
 }
 
 // Resources gives the copy in memory, which Watch and every write renew.

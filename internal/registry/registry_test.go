@@ -53,10 +53,10 @@ func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
 	config := staging.Config{Name: "demo-east", Zone: "east", Image: "demo", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour)}
 	for i, want := range []bool{true, false} {
 		for name, put := range map[string]func() (bool, error){
-			"zone":   func() (bool, error) { return r.PutZone(ctx, zone) },
-			"image":  func() (bool, error) { return r.PutImage(ctx, image) },
-			"group":  func() (bool, error) { return r.PutGroup(ctx, group) },
-			"config": func() (bool, error) { return r.PutConfig(ctx, config) },
+			"zone":   func() (bool, error) { before, err := r.PutZone(ctx, zone); return before == nil, err },
+			"image":  func() (bool, error) { before, err := r.PutImage(ctx, image); return before == nil, err },
+			"group":  func() (bool, error) { before, err := r.PutGroup(ctx, group); return before == nil, err },
+			"config": func() (bool, error) { before, err := r.PutConfig(ctx, config); return before == nil, err },
 		} {
 			if created, err := put(); err != nil || created != want {
 				t.Errorf("%s, put %d: created %v, %v", name, i+1, created, err)
@@ -72,9 +72,14 @@ func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what was written is not what is read (-want +got):\n%s", diff)
 	}
-	must(t, r.DeleteGroup(ctx, "students"))
-	must(t, r.DeleteConfig(ctx, "demo-east"))
-	if err := r.DeleteConfig(ctx, "demo-east"); !errors.Is(err, staging.ErrNoResource) {
+	_, err := r.DeleteGroup(ctx, "students")
+	must(t, err)
+	before, err := r.DeleteConfig(ctx, "demo-east")
+	must(t, err)
+	if diff := cmp.Diff(&config, before); diff != "" {
+		t.Errorf("what was deleted is told otherwise (-want +got):\n%s", diff)
+	}
+	if _, err := r.DeleteConfig(ctx, "demo-east"); !errors.Is(err, staging.ErrNoResource) {
 		t.Errorf("deleting what is not there: %v", err)
 	}
 	if n := len(r.Resources().Configs); n != 0 {

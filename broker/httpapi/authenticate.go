@@ -1,0 +1,140 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// authenticate finds out who calls, and holds the call to the table of who may
+// call what: access.RuleFor.
+func (e *edge) authenticate(c *gin.Context) {
+	call := access.Call{
+		Operation: c.Request.Method + " " + clipped(c.Request.URL.Path), Remote: c.RemoteIP(), RequestID: c.GetString(keyRequestID),
+	}
+	rule := access.Signed
+	if op, ok := e.contract[operationKey(c.Request.Method, c.FullPath())]; ok {
+		call.Operation, rule = op.id, e.guard.Rule(op.id)
+	} else if !strings.HasPrefix(c.Request.URL.Path, "/v1/") {
+		// What is not of the API has nothing to guard: there is nothing.
+		rule.Open = true
+	}
+	var refused error
+	if !rule.Open {
+		call.Caller, refused = e.guard.Identify(c.Request.Context(), bearer(c.Request), time.Now())
+	}
+	c.Request = c.Request.WithContext(call.In(c.Request.Context()))
+	if rule.Open {
+		return
+	}
+	if refused != nil {
+		refuseCaller(c, rule, refused)
+		return
+	}
+	if !rule.Allows(call.Caller.Role) {
+		refuseWith(c, refuse(CodeRoleNeeded, "%s needs the role %s; this token has %s", call.Operation, rule.Needs(), call.Caller.Role))
+	}
+}
+
+// bearer is the token that a request shows; "" for none.
+func bearer(r *http.Request) string {
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(given)
+}
+
+// refuseCaller answers who was not let in.
+func refuseCaller(c *gin.Context, rule access.Rule, err error) {
+	var away *access.UnavailableError
+	if errors.As(err, &away) {
+		code := CodeIssuerUnavailable
+		if away.Stored {
+			code = Code(broker.ConsulUnavailable)
+		}
+		refuseWith(c, &refusal{
+			code: code, retryAfter: defaultRetryAfter, cause: err,
+			detail: "whose token this is cannot be found out now: " + away.What + " cannot be asked; repeat shortly",
+		})
+		return
+	}
+	c.Header("WWW-Authenticate", `Bearer realm="greenroom"`)
+	refuseWith(c, refuse(CodeUnauthorized, "%v; this call needs a token with the role %s", err, rule.Needs()))
+}
+
+// maxAuditedPath bounds what an audit event has of a path.
+const maxAuditedPath = 256
+
+func clipped(path string) string { return path[:min(len(path), maxAuditedPath)] }
+
+// audit tells auditors of a call that was denied.
+func (e *edge) audit(c *gin.Context, r *refusal) {
+	status := statuses[r.code]
+	if status != http.StatusUnauthorized && status != http.StatusForbidden && !r.denied {
+		return
+	}
+	call := access.CallOf(c.Request.Context())
+	e.broker.Audit(c.Request.Context(), staging.Audit{
+		Who: call.Caller.Who(), Role: string(call.Caller.Role), Operation: call.Operation, Outcome: staging.AuditDenied,
+		Target: strings.ToValidUTF8(clipped(c.Request.URL.Path), "?"), Reason: string(r.code) + ": " + r.detail,
+		Remote: call.Remote, RequestID: call.RequestID,
+	})
+}
+
+// own makes a launch that of the user whose own token was sent; others launch for
+// whom they name.
+func own(c access.Caller, l staging.Launch) (staging.Launch, error) {
+	if c.Role != access.User {
+		if l.User.ID == "" {
+			return l, staging.Invalid("launch", "user.id", "must not be empty: only a user's own token says who it is")
+		}
+		return l, nil
+	}
+	theirs := func(field, message string) (staging.Launch, error) {
+		r := refuseParameter(Code(broker.Forbidden), field, message)
+		return l, r
+	}
+	switch {
+	case l.User.ID != "" && l.User.ID != c.Subject:
+		return theirs("user.id", "is another's: this token launches for its own user alone; leave it out")
+	case len(l.Groups) > 0:
+		return theirs("groups", "are the token's: leave them out")
+	case len(l.Environment) > 0:
+		// It reaches hooks, whatever the user's groups expose.
+		return theirs("environment", "is for launchers to set: send user_environment, which a group may expose")
+	}
+	l.User.ID, l.Groups = c.Subject, c.Groups
+	if l.User.Name == "" {
+		l.User.Name = c.UserName
+	}
+	return l, nil
+}
+
+// notTheirs is what a user hears of a session that is another's: the same as of
+// one that is not there.
+func notTheirs(id string) *refusal {
+	return &refusal{code: Code(broker.NotFound), denied: true, detail: `there is no session "` + id + `", or it ended a while ago`}
+}
+
+// owned gives a session if it is the caller's to see, which a user's own alone are.
+func owned(c access.Caller, s staging.Session, err error) (staging.Session, error) {
+	if err != nil {
+		return s, err
+	}
+	user := ""
+	if s.User != nil {
+		user = s.User.ID
+	}
+	if !c.Owns(user) {
+		return staging.Session{}, notTheirs(s.ID)
+	}
+	return s, nil
+}

@@ -1,0 +1,70 @@
+package access
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+func TestClaimsBecomeACaller(t *testing.T) {
+	m := Mapping{
+		User: "sub", Groups: "groups", Role: "realm_access.roles",
+		Roles: map[string]Role{"ops": Admin, "portal": Launcher, "watch": Viewer},
+	}
+	roles := func(values ...any) map[string]any {
+		return map[string]any{"sub": "u-1", "realm_access": map[string]any{"roles": values}}
+	}
+	for what, tt := range map[string]struct {
+		claims map[string]any
+		want   Role
+	}{
+		"no role":           {map[string]any{"sub": "u-1"}, User},
+		"a role not mapped": {roles("admin"), User},
+		"one":               {roles("watch"), Viewer},
+		"the mightiest":     {roles("watch", "ops", "portal"), Admin},
+		"not a text":        {roles(1, map[string]any{"ops": true}), User},
+		"named as it is":    {map[string]any{"sub": "u-1", "realm_access.roles": "portal"}, Launcher},
+	} {
+		if c, err := m.Caller(tt.claims); err != nil || c.Role != tt.want || c.Subject != "u-1" {
+			t.Errorf("%s: %+v, %v", what, c, err)
+		}
+	}
+	for what, claims := range map[string]map[string]any{
+		"none": {}, "empty": {"sub": ""}, "a number": {"sub": 7.0}, "a list": {"sub": []any{"u-1"}}, "NUL": {"sub": "u\x00"},
+	} {
+		if c, err := m.Caller(claims); err == nil {
+			t.Errorf("a user that is %s is let in as %+v", what, c)
+		}
+	}
+	c, err := m.Caller(map[string]any{"sub": "u-1", "name": "Alice", "groups": []any{"students", "staff"}})
+	if err != nil || c.UserName != "Alice" || !slices.Equal(c.Groups, []string{"students", "staff"}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestATokenEndsAtItsTime(t *testing.T) {
+	made := time.Now()
+	token, secret := NewToken(TokenRequest{Name: "n", Role: Viewer, ExpiresIn: staging.Duration(time.Minute)}, made)
+	tokens := NewTokens([]Token{token}, 1, nil)
+	g := Guard{On: true, Tokens: func() *Tokens { return tokens }}
+	if c, err := g.Identify(t.Context(), secret, token.ExpiresAt.Add(-time.Nanosecond)); err != nil || c.Role != Viewer {
+		t.Errorf("before: %+v, %v", c, err)
+	}
+	if _, err := g.Identify(t.Context(), secret, token.ExpiresAt); !errors.Is(err, ErrExpired) {
+		t.Errorf("at its time: %v", err)
+	}
+}
+
+func TestAnOperationThatIsNotInTheTableIsTheAdministrators(t *testing.T) {
+	for _, role := range []Role{Launcher, Viewer, User, ""} {
+		if RuleFor("newOperation").Allows(role) {
+			t.Errorf("%q may", role)
+		}
+	}
+	if !RuleFor("newOperation").Allows(Admin) {
+		t.Error("no administrator may")
+	}
+}
