@@ -28,7 +28,8 @@ type Runner struct {
 type Result struct {
 	// ExitCode is the command's, -1 where it is not known.
 	ExitCode int
-	// Stdout and Stderr are the ends of what it wrote, TailBytes at most.
+	// Stdout and Stderr are the ends of what it wrote, TailBytes at most, without the
+	// values of the hook's and the launch's environment.
 	Stdout, Stderr string
 	// Duration is from the call to the exit code, or to the error.
 	Duration time.Duration
@@ -76,6 +77,7 @@ func (r Runner) RunIn(ctx context.Context, armed *Shell, session staging.Session
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	hider := newHider(h, in)
 	start := time.Now()
 	for armings := 0; ; {
 		shell, waited := armed, armed != nil
@@ -85,6 +87,7 @@ func (r Runner) RunIn(ctx context.Context, armed *Shell, session staging.Session
 		}
 		result, fed, err := shell.run(ctx, script)
 		result.Duration, result.Armings = time.Since(start), armings
+		result.Stdout, result.Stderr = hider.hide(result.Stdout), hider.hide(result.Stderr)
 		switch {
 		case !fed && waited && ctx.Err() == nil:
 			continue
