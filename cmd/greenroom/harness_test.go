@@ -404,18 +404,26 @@ func (d *devProcess) inside(t *testing.T, session, command string) string {
 // noted are the events of a type that Redis keeps, newest last.
 func (d *devProcess) noted(t *testing.T, kind staging.EventType) []map[string]any {
 	t.Helper()
-	address := strings.TrimPrefix(d.Redis, "redis://")
-	rdb := redis.NewClient(&redis.Options{Addr: address})
-	defer rdb.Close()
-	all, err := rdb.XRange(t.Context(), "greenroom:events", "-", "+").Result()
-	must(t, err)
 	var found []map[string]any
-	for _, m := range all {
-		if m.Values["type"] == string(kind) {
-			found = append(found, m.Values)
+	for _, e := range d.events(t) {
+		if e["type"] == string(kind) {
+			found = append(found, e)
 		}
 	}
 	return found
+}
+
+// events are all that Redis keeps, newest last.
+func (d *devProcess) events(t *testing.T) (all []map[string]any) {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(d.Redis, "redis://")})
+	defer rdb.Close()
+	found, err := rdb.XRange(t.Context(), "greenroom:events", "-", "+").Result()
+	must(t, err)
+	for _, m := range found {
+		all = append(all, m.Values)
+	}
+	return all
 }
 
 // untilCondition waits until a pool carries a condition whose message holds a text.

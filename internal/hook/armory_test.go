@@ -15,7 +15,9 @@ import (
 
 var hello = staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf 'hello %s' "$GREENROOM_USER_NAME"`}}
 
-func named(name string) hook.Input { return hook.Input{Variables: map[string]string{"GREENROOM_USER_NAME": name}} }
+func named(name string) hook.Input {
+	return hook.Input{Variables: map[string]string{"GREENROOM_USER_NAME": name}}
+}
 
 // counted counts the execs that were asked for.
 func counted(execs *atomic.Int32, then execFunc) hook.Runner {

@@ -48,6 +48,7 @@ var rules = []rule{
 	{of: "internal/nomadfleet", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
 	{of: "internal/redisstore", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
 	{of: "internal/issuer", ours: []string{"internal/access"}, libraries: []string{anyLibrary}},
+	{of: "internal/issuer/issuertest", libraries: []string{anyLibrary}},
 	{of: "internal/hook", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
 	{of: "internal/config", ours: []string{"internal/staging", "internal/access"}, libraries: []string{anyLibrary}},
 
