@@ -196,6 +196,10 @@ func TestEventsThatAreNoMovesAreKeptWhole(t *testing.T) {
 	want := staging.Event{
 		Type: staging.EventHookFailed, Session: "s", Pool: "p", Reason: "exit code 7", Zone: "east", Image: "demo", User: "u",
 		Setting: "x", Where: "y", Hook: staging.HookAssign, Stdout: "out\n", Stderr: strings.Repeat("e", 4096),
+		Audit: staging.Audit{
+			Who: "token:tk-1", Role: "admin", Operation: "putZone", Outcome: staging.AuditChanged, Target: "zone east",
+			Before: `{"name":"east"}`, After: `{"name":"east","node_pool":"gpu"}`, Reason: "because", Remote: "192.0.2.1", RequestID: "req-1",
+		},
 	}
 	noted := want
 	noted.Stderr = "cut off" + want.Stderr
