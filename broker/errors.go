@@ -29,7 +29,7 @@ const (
 	SessionLimit Kind = "session_limit"
 	// NotAssigned: the session is not, or no longer, a user's.
 	NotAssigned Kind = "session_not_assigned"
-	// Bootstrapped: the first administrator's token has been made before.
+	// Bootstrapped: there are tokens, and so there is an administrator already.
 	Bootstrapped Kind = "already_bootstrapped"
 	// Unauthorized: there is no such session, or this is not its access token.
 	Unauthorized Kind = "unauthorized"

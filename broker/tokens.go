@@ -73,8 +73,8 @@ func (b *Broker) Bootstrap(ctx context.Context) (t access.Token, secret string, 
 	if !made {
 		key := b.Registry.BootstrapKey()
 		return t, "", &Error{Kind: Bootstrapped, Detail: fmt.Sprintf(
-			"the first administrator's token has been made already: make others with it (greenroom token create). "+
-				"Where it is lost, delete the key %s in Consul (consul kv delete %s) and call again; tokens that there are stay", key, key)}
+			"there are tokens already, and so is an administrator: ask for one (greenroom token create). "+
+				"Where no administrator's is left, delete the key %s in Consul (consul kv delete %s) and call again; tokens that there are stay", key, key)}
 	}
 	return t, secret, nil
 }

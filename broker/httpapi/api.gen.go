@@ -624,7 +624,7 @@ type ClientInterface interface {
 	// Bootstrap Create the first administrator's token, once
 	//
 	// It needs no token, unless the broker knows administrators already: it was started with GREENROOM_TOKEN, or
-	// maps a role of its issuer to `admin`. A second call is 409, and says how to recover.
+	// maps a role of its issuer to `admin`. Once there is a token it is 409, which says how to recover.
 	//
 	// Corresponds with POST /v1/bootstrap (the `Bootstrap` operationId).
 	Bootstrap(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -883,7 +883,7 @@ type ClientInterface interface {
 // Bootstrap Create the first administrator's token, once
 //
 // It needs no token, unless the broker knows administrators already: it was started with GREENROOM_TOKEN, or
-// maps a role of its issuer to `admin`. A second call is 409, and says how to recover.
+// maps a role of its issuer to `admin`. Once there is a token it is 409, which says how to recover.
 //
 // Corresponds with POST /v1/bootstrap (the `Bootstrap` operationId).
 func (c *Client) Bootstrap(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2470,7 +2470,7 @@ type ClientWithResponsesInterface interface {
 	// BootstrapWithResponse Create the first administrator's token, once
 	//
 	// It needs no token, unless the broker knows administrators already: it was started with GREENROOM_TOKEN, or
-	// maps a role of its issuer to `admin`. A second call is 409, and says how to recover.
+	// maps a role of its issuer to `admin`. Once there is a token it is 409, which says how to recover.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4138,7 +4138,7 @@ func (r PutZoneResponse) ContentType() string {
 // BootstrapWithResponse Create the first administrator's token, once
 //
 // It needs no token, unless the broker knows administrators already: it was started with GREENROOM_TOKEN, or
-// maps a role of its issuer to `admin`. A second call is 409, and says how to recover.
+// maps a role of its issuer to `admin`. Once there is a token it is 409, which says how to recover.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -12,7 +12,7 @@
 //	PREFIX resources/groups/NAME    staging.Group
 //	PREFIX resources/staging/NAME   staging.Config
 //	PREFIX tokens/ACCESSOR          access.Token, with the hash of its secret and never the secret
-//	PREFIX bootstrap                there once the first administrator's token was made
+//	PREFIX bootstrap                there once there is an administrator's, or any, token
 //	PREFIX secrets/NAME             random bytes that all brokers share
 //	PREFIX keys/HASH                an Idempotency-Key with its claim and session, written with the fate
 //	PREFIX locks/ZONE               who keeps the zone's pools, held by a Consul session

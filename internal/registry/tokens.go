@@ -16,8 +16,9 @@ import (
 func (r *Registry) tokensPrefix() string            { return r.prefix + "tokens/" }
 func (r *Registry) tokenKey(accessor string) string { return r.tokensPrefix() + accessor }
 
-// BootstrapKey is the key whose being there says that the first administrator's
-// token has been made. Deleting it lets another one be made.
+// BootstrapKey is the key whose being there says that there is an administrator:
+// the first one's token, or another token, has been made. Deleting it lets the
+// first be made anew.
 func (r *Registry) BootstrapKey() string { return r.prefix + "bootstrap" }
 
 // bootstrap is what is in it.
@@ -63,10 +64,20 @@ func (r *Registry) readTokens(q *api.QueryOptions) (*access.Tokens, error) {
 	}
 }
 
-// CreateToken stores a token.
+// CreateToken stores a token. Whoever makes one is an administrator, so that from
+// then on no first one is made: a broker that is started anew without its own
+// administrator's token must not be anybody's for the taking.
 func (r *Registry) CreateToken(ctx context.Context, t access.Token) error {
 	b, err := json.Marshal(t)
 	if err != nil {
+		return err
+	}
+	closed, err := json.Marshal(bootstrap{Accessor: t.Accessor, At: t.CreatedAt})
+	if err != nil {
+		return err
+	}
+	// Where it is there already it stays.
+	if _, _, err := r.kv.CAS(&api.KVPair{Key: r.BootstrapKey(), Value: closed}, write(ctx)); err != nil {
 		return err
 	}
 	made, _, err := r.kv.CAS(&api.KVPair{Key: r.tokenKey(t.Accessor), Value: b}, write(ctx))

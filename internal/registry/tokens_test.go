@@ -52,6 +52,17 @@ func TestBootstrapIsDoneOnce(t *testing.T) {
 	}
 }
 
+// TestWhereThereAreTokensThereIsAnAdministrator, and no first one is made.
+func TestWhereThereAreTokensThereIsAnAdministrator(t *testing.T) {
+	r, _ := newRegistry(t)
+	token, _ := access.NewToken(access.TokenRequest{Name: "portal", Role: access.Launcher}, time.Now())
+	must(t, r.CreateToken(t.Context(), token))
+	first, _ := access.NewToken(access.TokenRequest{Name: "first", Role: access.Admin}, time.Now())
+	if made, err := r.Bootstrap(t.Context(), first); err != nil || made {
+		t.Errorf("made %v, %v", made, err)
+	}
+}
+
 // TestTokensAreFollowed: a token that one broker makes or revokes is another's a
 // moment later, and what is stored is not its secret.
 func TestTokensAreFollowed(t *testing.T) {
