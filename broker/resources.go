@@ -69,10 +69,7 @@ func (b *Broker) Zone(ctx context.Context, name string) (staging.Zone, error) {
 
 // PutZone stores a zone and says whether it is new.
 func (b *Broker) PutZone(ctx context.Context, z staging.Zone) (created bool, err error) {
-	if err := z.Validate(); err != nil {
-		return false, err
-	}
-	if err := b.ownRegion(ctx, z); err != nil {
+	if err := b.checkZone(ctx, z); err != nil {
 		return false, err
 	}
 	z = z.WithDefaults()
@@ -81,25 +78,6 @@ func (b *Broker) PutZone(ctx context.Context, z staging.Zone) (created bool, err
 	before, err := b.Registry.PutZone(put, z)
 	b.changed(ctx, "zone", z.Name, orNil(before), z, err)
 	return before == nil, stored("zone", z.Name, err)
-}
-
-// ownRegion refuses a zone in another Nomad region than the one whose sessions are
-// watched: nobody would see to what runs there.
-func (b *Broker) ownRegion(ctx context.Context, z staging.Zone) error {
-	if z.Region == "" {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, nomadTimeout)
-	defer cancel()
-	if err := b.Fleet.Ping(ctx); err != nil {
-		return nomadUnavailable(err)
-	}
-	own, err := b.Fleet.OwnRegion(ctx, z.Region)
-	if err != nil || !own {
-		return staging.Invalid("zone", "region",
-			"must be that of the Nomad that the broker asks, or left out: %q is another, or none; run scalers and brokers of its own there", z.Region)
-	}
-	return nil
 }
 
 // DeleteZone deletes a zone that no staging config names. Its sessions stay.
@@ -134,17 +112,12 @@ func (b *Broker) PutImage(ctx context.Context, i staging.Image) (created bool, e
 	if err := i.Validate(); err != nil {
 		return false, err
 	}
-	if err := b.zonesExist(ctx, i); err != nil {
+	res, err := b.fresh(ctx)
+	if err != nil {
 		return false, err
 	}
-	check, cancel := context.WithTimeout(ctx, nomadTimeout)
-	defer cancel()
-	if err := b.Fleet.Check(check, i); err != nil {
-		var invalid *staging.InvalidError
-		if errors.As(err, &invalid) {
-			return false, err
-		}
-		return false, nomadUnavailable(err)
+	if err := b.checkImage(ctx, i, res); err != nil {
+		return false, err
 	}
 	put, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
@@ -152,25 +125,6 @@ func (b *Broker) PutImage(ctx context.Context, i staging.Image) (created bool, e
 	was, is := redactImages(before, &i)
 	b.changed(ctx, "image", i.Name, orNil(was), orNil(is), err)
 	return before == nil, stored("image", i.Name, err)
-}
-
-// zonesExist refuses an image that is restricted to a zone that is not there:
-// most likely a typing error, which would keep the image from ever running.
-func (b *Broker) zonesExist(ctx context.Context, i staging.Image) error {
-	if len(i.RestrictToZones) == 0 {
-		return nil
-	}
-	res, err := b.fresh(ctx)
-	if err != nil {
-		return err
-	}
-	for n, name := range i.RestrictToZones {
-		if _, ok := res.Zones[name]; !ok {
-			return staging.Invalid(fmt.Sprintf("image %q", i.Name), fmt.Sprintf("restrict_to_zones[%d]", n),
-				"is unknown: there is no zone %q; create it first", name)
-		}
-	}
-	return nil
 }
 
 // DeleteImage deletes an image that no staging config names. Its sessions stay.
@@ -238,20 +192,8 @@ func (b *Broker) PutPool(ctx context.Context, c staging.Config) (Pool, bool, err
 	if err != nil {
 		return Pool{}, false, err
 	}
-	what := fmt.Sprintf("staging config %q", c.Name)
-	zone, ok := res.Zones[c.Zone]
-	if !ok {
-		return Pool{}, false, staging.Invalid(what, "zone", "is unknown: there is no zone %q; create it first", c.Zone)
-	}
-	if why := zone.WhyNotStageable(); why != "" {
-		return Pool{}, false, staging.Invalid(what, "zone", "cannot stage: %s", why)
-	}
-	image, ok := res.Images[c.Image]
-	if !ok {
-		return Pool{}, false, staging.Invalid(what, "image", "is unknown: there is no image %q; create it first", c.Image)
-	}
-	if !image.AllowedIn(c.Zone) {
-		return Pool{}, false, staging.Invalid(what, "zone", "is not one that image %s is restricted to: %s", c.Image, joined(image.RestrictToZones))
+	if err := b.checkConfig(c, res); err != nil {
+		return Pool{}, false, err
 	}
 	put, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()

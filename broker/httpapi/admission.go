@@ -22,6 +22,10 @@ const maxBodyBytes = 1 << 20
 // maxLaunchBytes bounds a launch's, of which there are many at once.
 const maxLaunchBytes = 64 << 10
 
+// maxSetBytes bounds a set of resources to check: some dozens of the largest
+// jobspecs, or some thousands of usual ones.
+const maxSetBytes = 16 << 20
+
 // admit holds a request to the contract before anything decodes it.
 func (e *edge) admit(c *gin.Context) {
 	op, ok := e.contract[operationKey(c.Request.Method, c.FullPath())]
@@ -81,8 +85,11 @@ func bodyFits(c *gin.Context, op operation) error {
 		return refuse(CodeUnsupportedMediaType, "send a JSON body with Content-Type: %s", mediaJSON)
 	}
 	most := int64(maxBodyBytes)
-	if c.FullPath() == routeLaunch {
+	switch c.FullPath() {
+	case routeLaunch:
 		most = maxLaunchBytes
+	case routeCheck:
+		most = maxSetBytes
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, most))
 	if err != nil {

@@ -234,6 +234,16 @@ type ReadinessStatus string
 // Example: demo-east
 type ResourceName = string
 
+// ResourceSet Resources of any kind, each with its name.
+//
+// Example: {"zones":[{"datacenters":["dc1"],"name":"east"}]}
+type ResourceSet struct {
+	Groups  []Group         `json:"groups,omitempty,omitzero"`
+	Images  []Image         `json:"images,omitempty,omitzero"`
+	Staging []StagingConfig `json:"staging,omitempty,omitzero"`
+	Zones   []Zone          `json:"zones,omitempty,omitzero"`
+}
+
 // Role `admin`, `launcher` or `viewer`.
 //
 // Example: launcher
@@ -535,6 +545,9 @@ type PutGroupJSONRequestBody = Group
 // PutImageJSONRequestBody defines body for PutImage for application/json ContentType.
 type PutImageJSONRequestBody = Image
 
+// CheckResourcesJSONRequestBody defines body for CheckResources for application/json ContentType.
+type CheckResourcesJSONRequestBody = ResourceSet
+
 // CreateSessionJSONRequestBody defines body for CreateSession for application/json ContentType.
 type CreateSessionJSONRequestBody = Launch
 
@@ -710,6 +723,30 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/images/{name} (the `PutImage` operationId).
 	PutImage(ctx context.Context, name Name, body PutImageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckResourcesWithBody Would these resources be accepted?
+	//
+	// Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
+	// what is stored already; nothing is stored. So that many can be stored one after the other without a refusal in
+	// the middle. What is wrong with any of them is in the problem's `errors`, whose fields begin with the place in
+	// the set, such as `images[1].jobspec`. The body may be up to 16 MiB.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
+	CheckResourcesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckResources Would these resources be accepted?
+	//
+	// Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
+	// what is stored already; nothing is stored. So that many can be stored one after the other without a refusal in
+	// the middle. What is wrong with any of them is in the problem's `errors`, whose fields begin with the place in
+	// the set, such as `images[1].jobspec`. The body may be up to 16 MiB.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
+	CheckResources(ctx context.Context, body CheckResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSessions List the sessions that have not ended, oldest first
 	//
@@ -1090,6 +1127,50 @@ func (c *Client) PutImageWithBody(ctx context.Context, name Name, contentType st
 // Corresponds with PUT /v1/images/{name} (the `PutImage` operationId).
 func (c *Client) PutImage(ctx context.Context, name Name, body PutImageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutImageRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckResourcesWithBody Would these resources be accepted?
+//
+// Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
+// what is stored already; nothing is stored. So that many can be stored one after the other without a refusal in
+// the middle. What is wrong with any of them is in the problem's `errors`, whose fields begin with the place in
+// the set, such as `images[1].jobspec`. The body may be up to 16 MiB.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
+func (c *Client) CheckResourcesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckResourcesRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckResources Would these resources be accepted?
+//
+// Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
+// what is stored already; nothing is stored. So that many can be stored one after the other without a refusal in
+// the middle. What is wrong with any of them is in the problem's `errors`, whose fields begin with the place in
+// the set, such as `images[1].jobspec`. The body may be up to 16 MiB.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
+func (c *Client) CheckResources(ctx context.Context, body CheckResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckResourcesRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1824,6 +1905,46 @@ func NewPutImageRequestWithBody(server string, name Name, contentType string, bo
 	}
 
 	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCheckResourcesRequest calls the generic CheckResources builder with application/json body
+func NewCheckResourcesRequest(server string, body CheckResourcesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCheckResourcesRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCheckResourcesRequestWithBody constructs an http.Request for the CheckResources method, with any body, and a specified content type
+func NewCheckResourcesRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/resources/check")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -2575,6 +2696,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/images/{name} (the `PutImage` operationId).
 	PutImageWithResponse(ctx context.Context, name Name, body PutImageJSONRequestBody, reqEditors ...RequestEditorFn) (*PutImageResponse, error)
 
+	// CheckResourcesWithBodyWithResponse Would these resources be accepted?
+	//
+	// Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
+	// what is stored already; nothing is stored. So that many can be stored one after the other without a refusal in
+	// the middle. What is wrong with any of them is in the problem's `errors`, whose fields begin with the place in
+	// the set, such as `images[1].jobspec`. The body may be up to 16 MiB.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
+	CheckResourcesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckResourcesResponse, error)
+
+	// CheckResourcesWithResponse Would these resources be accepted?
+	//
+	// Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
+	// what is stored already; nothing is stored. So that many can be stored one after the other without a refusal in
+	// the middle. What is wrong with any of them is in the problem's `errors`, whose fields begin with the place in
+	// the set, such as `images[1].jobspec`. The body may be up to 16 MiB.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
+	CheckResourcesWithResponse(ctx context.Context, body CheckResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckResourcesResponse, error)
+
 	// ListSessionsWithResponse List the sessions that have not ended, oldest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -3318,6 +3463,47 @@ func (r PutImageResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutImageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CheckResourcesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CheckResourcesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckResourcesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckResourcesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckResourcesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckResourcesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4321,6 +4507,42 @@ func (c *ClientWithResponses) PutImageWithResponse(ctx context.Context, name Nam
 	return ParsePutImageResponse(rsp)
 }
 
+// CheckResourcesWithBodyWithResponse Would these resources be accepted?
+//
+// Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
+// what is stored already; nothing is stored. So that many can be stored one after the other without a refusal in
+// the middle. What is wrong with any of them is in the problem's `errors`, whose fields begin with the place in
+// the set, such as `images[1].jobspec`. The body may be up to 16 MiB.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
+func (c *ClientWithResponses) CheckResourcesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckResourcesResponse, error) {
+	rsp, err := c.CheckResourcesWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckResourcesResponse(rsp)
+}
+
+// CheckResourcesWithResponse Would these resources be accepted?
+//
+// Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
+// what is stored already; nothing is stored. So that many can be stored one after the other without a refusal in
+// the middle. What is wrong with any of them is in the problem's `errors`, whose fields begin with the place in
+// the set, such as `images[1].jobspec`. The body may be up to 16 MiB.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
+func (c *ClientWithResponses) CheckResourcesWithResponse(ctx context.Context, body CheckResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckResourcesResponse, error) {
+	rsp, err := c.CheckResources(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckResourcesResponse(rsp)
+}
+
 // ListSessionsWithResponse List the sessions that have not ended, oldest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -5048,6 +5270,35 @@ func ParsePutImageResponse(rsp *http.Response) (*PutImageResponse, error) {
 	return response, nil
 }
 
+// ParseCheckResourcesResponse parses an HTTP response from a CheckResourcesWithResponse call
+func ParseCheckResourcesResponse(rsp *http.Response) (*CheckResourcesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckResourcesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListSessionsResponse parses an HTTP response from a ListSessionsWithResponse call
 func ParseListSessionsResponse(rsp *http.Response) (*ListSessionsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -5702,6 +5953,9 @@ type ServerInterface interface {
 	// PutImage Create or replace an image
 	// (PUT /v1/images/{name})
 	PutImage(c *gin.Context, name Name)
+	// CheckResources Would these resources be accepted?
+	// (POST /v1/resources/check)
+	CheckResources(c *gin.Context)
 	// ListSessions List the sessions that have not ended, oldest first
 	// (GET /v1/sessions)
 	ListSessions(c *gin.Context)
@@ -5974,6 +6228,19 @@ func (siw *ServerInterfaceWrapper) PutImage(c *gin.Context) {
 	}
 
 	siw.Handler.PutImage(c, name)
+}
+
+// CheckResources operation middleware
+func (siw *ServerInterfaceWrapper) CheckResources(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CheckResources(c)
 }
 
 // ListSessions operation middleware
@@ -6377,6 +6644,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/v1/images/:name", wrapper.DeleteImage)
 	router.GET(options.BaseURL+"/v1/images/:name", wrapper.GetImage)
 	router.PUT(options.BaseURL+"/v1/images/:name", wrapper.PutImage)
+	router.POST(options.BaseURL+"/v1/resources/check", wrapper.CheckResources)
 	router.GET(options.BaseURL+"/v1/sessions", wrapper.ListSessions)
 	router.POST(options.BaseURL+"/v1/sessions", wrapper.CreateSession)
 	router.DELETE(options.BaseURL+"/v1/sessions/:id", wrapper.EndSession)
@@ -6866,6 +7134,39 @@ type PutImagedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutImagedefaultApplicationProblemPlusJSONResponse) VisitPutImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckResourcesRequestObject struct {
+	Body *CheckResourcesJSONRequestBody
+}
+
+type CheckResourcesResponseObject interface {
+	VisitCheckResourcesResponse(w http.ResponseWriter) error
+}
+
+type CheckResources204Response struct {
+}
+
+func (response CheckResources204Response) VisitCheckResourcesResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CheckResourcesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CheckResourcesdefaultApplicationProblemPlusJSONResponse) VisitCheckResourcesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7617,6 +7918,9 @@ type StrictServerInterface interface {
 	// PutImage Create or replace an image
 	// (PUT /v1/images/{name})
 	PutImage(ctx context.Context, request PutImageRequestObject) (PutImageResponseObject, error)
+	// CheckResources Would these resources be accepted?
+	// (POST /v1/resources/check)
+	CheckResources(ctx context.Context, request CheckResourcesRequestObject) (CheckResourcesResponseObject, error)
 	// ListSessions List the sessions that have not ended, oldest first
 	// (GET /v1/sessions)
 	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
@@ -8029,6 +8333,48 @@ func (sh *strictHandler) PutImage(ctx *gin.Context, name Name) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(PutImageResponseObject); ok {
 		if err := validResponse.VisitPutImageResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CheckResources operation middleware
+func (sh *strictHandler) CheckResources(ctx *gin.Context) {
+	var request CheckResourcesRequestObject
+
+	var body CheckResourcesJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckResources(ctx, request.(CheckResourcesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckResources")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(CheckResourcesResponseObject); ok {
+		if err := validResponse.VisitCheckResourcesResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -29,6 +29,9 @@ const othersTimeout = 30 * time.Second
 // routeLaunch is the only path that waits.
 const routeLaunch = "/v1/sessions"
 
+// routeCheck takes a whole set of resources.
+const routeCheck = "/v1/resources/check"
+
 // unbounded are the paths that are answered whatever else goes on.
 var unbounded = map[string]bool{"/v1/health/live": true, "/v1/health/ready": true, "/metrics": true}
 

@@ -34,6 +34,8 @@ type fake struct {
 	tokens       map[string]access.Token
 	bootstrapped bool
 	audits       []staging.Audit
+	// checked is the latest set.
+	checked broker.ResourceSet
 }
 
 func newFake() *fake {
@@ -244,4 +246,11 @@ func (f *fake) Dependencies(context.Context) []broker.Dependency {
 		{Name: "nomad", Problem: f.down["nomad"]},
 		{Name: "redis", Problem: f.down["redis"]},
 	}
+}
+
+func (f *fake) Check(_ context.Context, set broker.ResourceSet) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.checked = set
+	return f.fail
 }

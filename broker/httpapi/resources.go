@@ -145,6 +145,15 @@ func (h *handlers) DeleteGroup(ctx context.Context, r DeleteGroupRequestObject) 
 	return DeleteGroup204Response{}, nil
 }
 
+// CheckResources implements StrictServerInterface.
+func (h *handlers) CheckResources(ctx context.Context, r CheckResourcesRequestObject) (CheckResourcesResponseObject, error) {
+	set := broker.ResourceSet{Zones: r.Body.Zones, Images: r.Body.Images, Groups: r.Body.Groups, Configs: r.Body.Staging}
+	if err := h.broker.Check(requestContext(ctx), set); err != nil {
+		return nil, err
+	}
+	return CheckResources204Response{}, nil
+}
+
 // ListStaging implements StrictServerInterface.
 func (h *handlers) ListStaging(ctx context.Context, _ ListStagingRequestObject) (ListStagingResponseObject, error) {
 	all, err := h.broker.Pools(requestContext(ctx))

@@ -25,18 +25,20 @@ var roleTable = map[string]string{
 	"listZones": "alv", "getZone": "alv", "putZone": "a", "deleteZone": "a",
 	"listImages": "alv", "getImage": "alv", "putImage": "a", "deleteImage": "a",
 	"listGroups": "alv", "getGroup": "alv", "putGroup": "a", "deleteGroup": "a",
-	"listTokens": "a", "createToken": "a", "revokeToken": "a", "bootstrap": "o",
+	"checkResources": "a",
+	"listTokens":     "a", "createToken": "a", "revokeToken": "a", "bootstrap": "o",
 	"getOpenAPI": "alvu", "getLive": "o", "getReady": "o", "getMetrics": "o",
 }
 
 // bodies are those of the operations that need one.
 var bodies = map[string]string{
-	"createSession": launchBody,
-	"putStaging":    `{"zone":"east","image":"demo","desired_sessions":0}`,
-	"putZone":       `{"datacenters":["dc1"]}`,
-	"putImage":      `{"jobspec":"job"}`,
-	"putGroup":      `{"priority":1}`,
-	"createToken":   `{"name":"n","role":"viewer"}`,
+	"createSession":  launchBody,
+	"putStaging":     `{"zone":"east","image":"demo","desired_sessions":0}`,
+	"putZone":        `{"datacenters":["dc1"]}`,
+	"putImage":       `{"jobspec":"job"}`,
+	"putGroup":       `{"priority":1}`,
+	"checkResources": `{}`,
+	"createToken":    `{"name":"n","role":"viewer"}`,
 }
 
 // canned is an issuer that knows its users by name.

@@ -57,6 +57,8 @@ type Broker interface {
 	// Audit tells auditors of a call.
 	Audit(ctx context.Context, a staging.Audit)
 
+	Check(ctx context.Context, set broker.ResourceSet) error
+
 	Dependencies(ctx context.Context) []broker.Dependency
 }
 

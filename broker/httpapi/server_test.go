@@ -253,6 +253,21 @@ func TestResources(t *testing.T) {
 	}
 }
 
+func TestASetIsCheckedAndNotStored(t *testing.T) {
+	f := newFake()
+	e := newEdge(t, f)
+	set := `{"zones":[{"name":"east","datacenters":["dc1"]}],"staging":[{"name":"p","zone":"east","image":"demo","desired_sessions":1}]}`
+	if got := e.do("POST", "/v1/resources/check", set); got.status != 204 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if len(f.checked.Zones) != 1 || len(f.checked.Configs) != 1 || len(f.zones) != 0 {
+		t.Errorf("checked %+v, stored %+v", f.checked, f.zones)
+	}
+	e.do("POST", "/v1/resources/check", `{"zones":[{"name":"east","datacentres":["dc1"]}]}`).expect(t, 400, "unknown_field")
+	f.fail = staging.Invalid("the set of resources", "images[1].jobspec", "no job")
+	e.do("POST", "/v1/resources/check", "{}").expect(t, 422, "invalid_field")
+}
+
 func TestPoolWithConditions(t *testing.T) {
 	f := newFake()
 	f.pools["p"] = broker.Pool{

@@ -168,8 +168,21 @@ func TestApply(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &items); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if want := []applied{{"zone", "east", "unchanged"}, {"staging", "demo-east", "updated"}}; !slices.Equal(items.Items, want) {
-		t.Errorf("got %+v, want %+v", items.Items, want)
+	want := []applied{
+		{Kind: "zone", Name: "east", Result: "unchanged"},
+		{Kind: "staging", Name: "demo-east", Result: "updated", Fields: []difference{
+			{Field: "desired_sessions", Before: 3.0, After: 0.0},
+			{Field: "expiration", Before: "24h0m0s"},
+			{Field: "max_unavailable", Before: "50%"},
+			{Field: "permissions.allow_printing", Before: true},
+			{Field: "schedule[0].cron", Before: "0 13 * * MON-FRI"},
+			{Field: "schedule[0].desired_sessions", Before: 30.0},
+			{Field: "schedule[0].duration", Before: "2h0m0s"},
+			{Field: "schedule[0].time_zone", Before: "Europe/Berlin"},
+		}},
+	}
+	if diff := cmp.Diff(want, items.Items); diff != "" {
+		t.Errorf("-o json (-want +got):\n%s", diff)
 	}
 	if c.broker.configs["demo-east"].DesiredSessions != 0 {
 		t.Error("the pool is not drained")
@@ -235,7 +248,7 @@ func TestApplyStopsAtARefusal(t *testing.T) {
 	c := newCLI(t, "")
 	dir := dirOf(t, map[string]string{"a.hcl": goodResources, "b.hcl": goodZone, "demo.nomad.hcl": goodJobspec})
 	c.broker.err = staging.Invalid(`image "demo"`, "jobspec", "demo.nomad.hcl:1: no job")
-	c.want(exitInvalid, []string{"apply", "-f", dir}, `zone "east": `, "jobspec demo.nomad.hcl:1: no job")
+	c.want(exitInvalid, []string{"apply", "-f", dir}, `zone "east": `, "jobspec demo.nomad.hcl:1: no job", "changes made: 0; not made", `create staging "demo-east"`)
 	if len(c.broker.puts) != 1 {
 		t.Errorf("went on after a refusal: %q", c.broker.puts)
 	}

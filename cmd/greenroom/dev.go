@@ -277,7 +277,11 @@ func (d *dev) setUp(ctx context.Context, image staging.Image) error {
 	if err != nil {
 		return err
 	}
-	return set.put(ctx, c, io.Discard)
+	there, err := c.stored(ctx)
+	if err != nil {
+		return err
+	}
+	return c.apply(ctx, set.changes(there, nil), func(change) {})
 }
 
 func (d *dev) printTable() {

@@ -21,7 +21,15 @@ const (
 	exitInvalid
 	exitNoCapacity
 	exitUnavailable
+	exitChanges
+	exitUnwell
 )
+
+// exitError ends a command with an exit code of which its output has said why.
+type exitError int
+
+// Error implements error.
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // usageError says that the command was not called as it wants to be.
 type usageError struct{ error }
@@ -60,9 +68,12 @@ func exitCode(err error) int {
 		invalid     *filesError
 		unreachable *unreachableError
 	)
+	var exit exitError
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &exit):
+		return int(exit)
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.As(err, &invalid):
@@ -97,6 +108,9 @@ func exitCodeOf(p *problemError) int {
 func report(cmd *cobra.Command, err error, stderr io.Writer) int {
 	code := exitCode(err)
 	if code == exitOK {
+		return code
+	}
+	if errors.As(err, new(exitError)) {
 		return code
 	}
 	fmt.Fprintf(stderr, "greenroom: %s\n", err)

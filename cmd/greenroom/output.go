@@ -22,7 +22,9 @@ const (
 )
 
 // wantsJSON reports whether the output is for a program.
-func wantsJSON(cmd *cobra.Command) bool { return flagOf(cmd, flagOutput) == outputJSON }
+func wantsJSON(cmd *cobra.Command) bool {
+	return flagOf(cmd, flagOutput) == outputJSON || flagOf(cmd, flagJSON) == "true"
+}
 
 // printBody prints what the API answered, indented and otherwise as it is:
 // what a newer broker adds is not lost.

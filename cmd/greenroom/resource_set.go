@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
+	"slices"
 
+	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -18,12 +20,12 @@ type resourceSet struct {
 	configs []staging.Config
 }
 
-// stored is what the broker has, each resource as its JSON by its name.
-type stored struct{ zones, images, groups, configs map[string]string }
+// stored is what the broker has: of each kind, each resource as its JSON by its name.
+type stored map[string]map[string]string
 
 // stored reads what the broker has.
 func (c *client) stored(ctx context.Context) (stored, error) {
-	s := stored{zones: map[string]string{}, images: map[string]string{}, groups: map[string]string{}, configs: map[string]string{}}
+	s := stored{blockZone: {}, blockImage: {}, blockGroup: {}, blockStaging: {}}
 	ctx, cancel := brief(ctx)
 	defer cancel()
 	zones, err := c.ListZonesWithResponse(ctx)
@@ -31,33 +33,38 @@ func (c *client) stored(ctx context.Context) (stored, error) {
 		return s, err
 	}
 	for _, z := range zones.JSON200.Items {
-		s.zones[z.Name] = asText(z)
+		s[blockZone][z.Name] = asText(z)
 	}
 	images, err := c.ListImagesWithResponse(ctx)
 	if err := c.answered(images, err, http.StatusOK); err != nil {
 		return s, err
 	}
 	for _, i := range images.JSON200.Items {
-		s.images[i.Name] = asText(i)
+		s[blockImage][i.Name] = asText(i)
 	}
 	groups, err := c.ListGroupsWithResponse(ctx)
 	if err := c.answered(groups, err, http.StatusOK); err != nil {
 		return s, err
 	}
 	for _, g := range groups.JSON200.Items {
-		s.groups[g.Name] = asText(g)
+		s[blockGroup][g.Name] = asText(g)
 	}
 	pools, err := c.pools(ctx)
 	if err != nil {
 		return s, err
 	}
 	for _, p := range pools {
-		s.configs[p.Name] = asText(staging.Config{
-			Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
-			Permissions: p.Permissions, MaxUnavailable: p.MaxUnavailable, Schedule: p.Schedule,
-		})
+		s[blockStaging][p.Name] = asText(configOf(p))
 	}
 	return s, nil
+}
+
+// configOf is the config of a pool, without how the pool stands.
+func configOf(p httpapi.StagingPool) staging.Config {
+	return staging.Config{
+		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
+		Permissions: p.Permissions, MaxUnavailable: p.MaxUnavailable, Schedule: p.Schedule,
+	}
 }
 
 // asText writes a resource so that equal ones are equal texts.
@@ -69,95 +76,145 @@ func asText(resource any) string {
 	return string(b)
 }
 
-// applied is what became of one resource.
-type applied struct {
-	Kind   string `json:"kind"`
-	Name   string `json:"name"`
-	Result string `json:"result"`
-}
+// action is what a change does to a resource.
+type action string
 
-// The results.
 const (
-	resultCreated   = "created"
-	resultUpdated   = "updated"
-	resultUnchanged = "unchanged"
+	actionCreate action = "create"
+	actionUpdate action = "update"
+	actionDelete action = "delete"
+	actionNone   action = "unchanged"
 )
 
-func printApplied(out io.Writer) func(applied) {
-	return func(a applied) { fmt.Fprintf(out, "%s %q %s\n", a.Kind, a.Name, a.Result) }
-}
-
-// put stores the set, leaving alone what is there already, and prints a line
-// for each resource.
-func (s resourceSet) put(ctx context.Context, c *client, out io.Writer) error {
-	there, err := c.stored(ctx)
-	if err != nil {
-		return err
+// done is how an action is called once it was done.
+func (a action) done() string {
+	if a == actionNone {
+		return string(a)
 	}
-	return s.apply(ctx, c, there, printApplied(out))
+	return string(a) + "d"
 }
 
-// apply stores the set in the order in which its parts name each other, and
-// stops at the first that is refused.
-func (s resourceSet) apply(ctx context.Context, c *client, there stored, report func(applied)) error {
-	for _, z := range s.zones {
-		if err := one(ctx, blockZone, z.Name, there.zones[z.Name], z, report, func(ctx context.Context) (int, error) {
-			r, err := c.PutZoneWithResponse(ctx, z.Name, z)
-			return c.status(r, err)
-		}); err != nil {
-			return err
+// change is what is to become of one resource.
+type change struct {
+	Kind   string       `json:"kind"`
+	Name   string       `json:"name"`
+	Action action       `json:"action"`
+	Fields []difference `json:"fields,omitempty"`
+	// resource is what to store; nil where nothing is.
+	resource any
+}
+
+// changes are what bring the broker from what it has to the set, in the order in
+// which they can be done: what others name comes before them, and goes after them.
+// With prune, what is there and not in the set is deleted, of the kinds given.
+func (s resourceSet) changes(there stored, prune []string) []change {
+	var all []change
+	add := func(kind, name string, resource any) {
+		before, after := there[kind][name], asText(resource)
+		c := change{Kind: kind, Name: name, Action: actionNone}
+		if before != after {
+			c.Action, c.resource, c.Fields = actionUpdate, resource, differences(before, after)
+			if before == "" {
+				c.Action = actionCreate
+			}
 		}
+		all = append(all, c)
+	}
+	for _, z := range s.zones {
+		add(blockZone, z.Name, z)
 	}
 	for _, i := range s.images {
-		if err := one(ctx, blockImage, i.Name, there.images[i.Name], i, report, func(ctx context.Context) (int, error) {
-			r, err := c.PutImageWithResponse(ctx, i.Name, i)
-			return c.status(r, err)
-		}); err != nil {
-			return err
-		}
+		add(blockImage, i.Name, i)
 	}
 	for _, g := range s.groups {
-		if err := one(ctx, blockGroup, g.Name, there.groups[g.Name], g, report, func(ctx context.Context) (int, error) {
-			r, err := c.PutGroupWithResponse(ctx, g.Name, g)
-			return c.status(r, err)
-		}); err != nil {
-			return err
+		add(blockGroup, g.Name, g)
+	}
+	for _, c := range s.configs {
+		add(blockStaging, c.Name, c)
+	}
+	kept := map[string]bool{}
+	for _, c := range all {
+		kept[c.Kind+" "+c.Name] = true
+	}
+	for _, kind := range []string{blockStaging, blockImage, blockGroup, blockZone} {
+		if !slices.Contains(prune, kind) {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(there[kind])) {
+			if !kept[kind+" "+name] {
+				all = append(all, change{Kind: kind, Name: name, Action: actionDelete})
+			}
 		}
 	}
-	for _, p := range s.configs {
-		if err := one(ctx, blockStaging, p.Name, there.configs[p.Name], p, report, func(ctx context.Context) (int, error) {
-			r, err := c.PutStagingWithResponse(ctx, p.Name, p)
-			return c.status(r, err)
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return all
 }
 
-// status is a call's status, once it is known to have done what it was to do.
-func (c *client) status(r response, err error) (int, error) {
-	if err := c.answered(r, err, http.StatusOK, http.StatusCreated); err != nil {
-		return 0, err
-	}
-	return r.StatusCode(), nil
+// pending are the changes that do something.
+func pending(all []change) []change {
+	return slices.DeleteFunc(slices.Clone(all), func(c change) bool { return c.Action == actionNone })
 }
 
-// one stores a resource with put, unless it is there as it is.
-func one(ctx context.Context, kind, name, there string, resource any, report func(applied), put func(context.Context) (status int, err error)) error {
-	a := applied{Kind: kind, Name: name, Result: resultUnchanged}
-	if there != asText(resource) {
-		ctx, cancel := brief(ctx)
-		defer cancel()
-		status, err := put(ctx)
-		if err != nil {
-			return fmt.Errorf("%s %q: %w", kind, name, err)
-		}
-		a.Result = resultUpdated
-		if status == http.StatusCreated {
-			a.Result = resultCreated
-		}
+// do makes a change.
+func (c *client) do(ctx context.Context, ch change) error {
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	if ch.Action == actionDelete {
+		return c.remove(ctx, ch.Kind, ch.Name)
 	}
-	report(a)
+	var (
+		r   response
+		err error
+	)
+	switch v := ch.resource.(type) {
+	case nil:
+		return nil
+	case staging.Zone:
+		r, err = c.PutZoneWithResponse(ctx, v.Name, v)
+	case staging.Image:
+		r, err = c.PutImageWithResponse(ctx, v.Name, v)
+	case staging.Group:
+		r, err = c.PutGroupWithResponse(ctx, v.Name, v)
+	case staging.Config:
+		r, err = c.PutStagingWithResponse(ctx, v.Name, v)
+	default:
+		return fmt.Errorf("nothing stores a %T", v)
+	}
+	return c.answered(r, err, http.StatusOK, http.StatusCreated)
+}
+
+// remove deletes a resource. That it is gone already is no error.
+func (c *client) remove(ctx context.Context, kind, name string) error {
+	var (
+		r   response
+		err error
+	)
+	switch kind {
+	case blockZone:
+		r, err = c.DeleteZoneWithResponse(ctx, name)
+	case blockImage:
+		r, err = c.DeleteImageWithResponse(ctx, name)
+	case blockGroup:
+		r, err = c.DeleteGroupWithResponse(ctx, name)
+	default:
+		r, err = c.DeleteStagingWithResponse(ctx, name)
+	}
+	if err == nil && r.StatusCode() == http.StatusNotFound {
+		return nil
+	}
+	return c.answered(r, err, http.StatusNoContent)
+}
+
+// apply makes the changes in their order and stops at the first that fails, with
+// an error that says which were not made.
+func (c *client) apply(ctx context.Context, all []change, made func(change)) error {
+	for i, ch := range all {
+		if err := c.do(ctx, ch); err != nil {
+			return &unfinishedError{
+				cause: fmt.Errorf("%s %q: %w", ch.Kind, ch.Name, err),
+				made:  len(pending(all[:i])), left: pending(all[i:]),
+			}
+		}
+		made(ch)
+	}
 	return nil
 }

@@ -24,7 +24,7 @@ type filesError struct{ findings []string }
 
 // Error implements error: a line for each finding, as file:line: what.
 func (e *filesError) Error() string {
-	return "nothing was applied, these files are not valid:\n  " + strings.Join(e.findings, "\n  ")
+	return "nothing was changed, these files are not valid:\n  " + strings.Join(e.findings, "\n  ")
 }
 
 // resourceFiles gathers what a set of files declares.

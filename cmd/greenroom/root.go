@@ -11,6 +11,7 @@ var subcommands = []func() *cobra.Command{
 	newDevCommand,
 	newBrokerCommand,
 	newScalerCommand,
+	newPlanCommand,
 	newApplyCommand,
 	newLaunchCommand,
 	newSessionsCommand,
@@ -41,7 +42,11 @@ Exit codes:
   3  not found
   4  refused as not valid
   5  no capacity
-  6  the broker, or a server that it needs, does not answer`,
+  6  the broker, or a server that it needs, does not answer
+  7  plan: there is something to change
+  8  status: not all is well
+
+greenroom exec ends with the exit code of the command that it ran.`,
 		Example: `  greenroom dev
   greenroom apply -f resources/
   greenroom launch demo --zone east --user alice
@@ -62,6 +67,7 @@ Exit codes:
 	f.String(flagAddress, "", "the broker's address (env "+envAddress+"; default "+defaultAddress+")")
 	f.String(flagToken, "", "the bearer token to show the broker (env GREENROOM_TOKEN)")
 	f.StringP(flagOutput, "o", outputTable, "table for people, json for programs")
+	f.Bool(flagJSON, false, "the same as -o json")
 	for _, make := range subcommands {
 		root.AddCommand(make())
 	}
@@ -74,6 +80,7 @@ const (
 	flagAddress = "address"
 	flagToken   = "token"
 	flagOutput  = "output"
+	flagJSON    = "json"
 )
 
 func flagOf(cmd *cobra.Command, name string) string {
