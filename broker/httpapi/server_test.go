@@ -263,9 +263,9 @@ func TestASetIsCheckedAndNotStored(t *testing.T) {
 	if len(f.checked.Zones) != 1 || len(f.checked.Configs) != 1 || len(f.zones) != 0 {
 		t.Errorf("checked %+v, stored %+v", f.checked, f.zones)
 	}
-	e.do("POST", "/v1/resources/check", `{"zones":[{"name":"east","datacentres":["dc1"]}]}`).expect(t, 400, "unknown_field")
+	e.do("POST", "/v1/resources/check", `{"zones":[{"name":"east","datacentres":["dc1"]}]}`).expect(t, 400, "unknown_field", "zones[0].datacentres", "zones[0].datacenters")
 	f.fail = staging.Invalid("the set of resources", "images[1].jobspec", "no job")
-	e.do("POST", "/v1/resources/check", "{}").expect(t, 422, "invalid_field")
+	e.do("POST", "/v1/resources/check", "{}").expect(t, 422, "invalid_field", "images[1].jobspec")
 }
 
 func TestPoolWithConditions(t *testing.T) {
