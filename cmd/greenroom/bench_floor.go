@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -27,6 +25,7 @@ import (
 type floorFlags struct {
 	loadFlags
 	servers config.Agent
+	config  *config.Loader
 	fence   bool
 }
 
@@ -49,11 +48,9 @@ CONSUL_HTTP_TOKEN, which must allow to write there.`,
 			if err := f.settle(cmd.Flags().Changed); err != nil {
 				return usageError{err}
 			}
-			if _, _, err := net.SplitHostPort(f.servers.RedisAddress); err != nil {
-				return usageError{fmt.Errorf("--redis-address: must be host:port, is %q", f.servers.RedisAddress)}
-			}
-			if u, err := url.Parse(f.servers.ConsulAddress); err != nil || u.Host == "" {
-				return usageError{fmt.Errorf("--consul-address: must be a URL such as http://127.0.0.1:8500, is %q", f.servers.ConsulAddress)}
+			var err error
+			if f.servers, err = f.config.Load(); err != nil {
+				return usageError{err}
 			}
 			return runFloor(cmd, f)
 		},
@@ -65,7 +62,7 @@ CONSUL_HTTP_TOKEN, which must allow to write there.`,
 }
 
 func (f *floorFlags) addServers(cmd *cobra.Command) {
-	storeFlags(cmd, &f.servers)
+	f.config = settings(cmd, config.Stores)
 	cmd.Flags().BoolVar(&f.fence, "fence", false, "create a key in Consul, too, by compare-and-set")
 }
 
@@ -117,10 +114,12 @@ func runFloor(cmd *cobra.Command, f floorFlags) error {
 func (f floorFlags) connect(ctx context.Context, connections int) (*redis.Client, *consulapi.Client, func(), error) {
 	ctx, cancel := brief(ctx)
 	defer cancel()
-	rdb := redis.NewClient(&redis.Options{
-		Addr: f.servers.RedisAddress, Password: string(f.servers.RedisPassword), PoolSize: connections,
-		DialTimeout: 2 * time.Second, ReadTimeout: 3 * time.Second, WriteTimeout: 3 * time.Second, MaxRetries: -1,
-	})
+	o, err := redisSettings(f.servers)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	o.PoolSize = connections
+	rdb := redis.NewClient(o)
 	if err := rdb.Ping(ctx).Err(); err != nil {
 		rdb.Close()
 		return nil, nil, nil, fmt.Errorf("--redis-address %s: Redis does not answer: %w", f.servers.RedisAddress, err)
@@ -128,8 +127,7 @@ func (f floorFlags) connect(ctx context.Context, connections int) (*redis.Client
 	if !f.fence {
 		return rdb, nil, func() { rdb.Close() }, nil
 	}
-	c := consulapi.DefaultConfig()
-	c.Address, c.Token = f.servers.ConsulAddress, string(f.servers.ConsulToken)
+	c := consulSettings(f.servers)
 	c.Transport.MaxIdleConnsPerHost = connections
 	consul, err := consulapi.NewClient(c)
 	if err == nil {

@@ -35,10 +35,7 @@ func startFloor(ctx context.Context, f floorFlags) (*floorServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the floor cannot be started: %w", err)
 	}
-	args := []string{
-		"bench", "floor", "serve", "--redis-address", f.servers.RedisAddress, "--consul-address", f.servers.ConsulAddress,
-		"--connections", fmt.Sprint(f.atOnce()),
-	}
+	args := append([]string{"bench", "floor", "serve", "--connections", fmt.Sprint(f.atOnce())}, f.config.Given()...)
 	if f.fence {
 		args = append(args, "--fence")
 	}
@@ -82,11 +79,18 @@ func newFloorServeCommand() *cobra.Command {
 	var f floorFlags
 	var connections int
 	cmd := &cobra.Command{
-		Use:    "serve",
-		Short:  "Be what greenroom bench floor measures, until the standard input ends",
-		Args:   cobra.NoArgs,
-		Hidden: true,
+		Use:   "serve",
+		Short: "Be what greenroom bench floor measures, until the standard input ends",
+		Long: `Be what greenroom bench floor measures, until the standard input ends. It is started by
+greenroom bench floor.`,
+		Example: `  greenroom bench floor serve --redis-address 127.0.0.1:6379`,
+		Args:    cobra.NoArgs,
+		Hidden:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if f.servers, err = f.config.Load(); err != nil {
+				return usageError{err}
+			}
 			rdb, consul, closeClients, err := f.connect(cmd.Context(), connections)
 			if err != nil {
 				return err

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -20,7 +22,7 @@ import (
 )
 
 func newBrokerCommand() *cobra.Command {
-	var a config.Agent
+	var load *config.Loader
 	cmd := &cobra.Command{
 		Use:   "broker",
 		Short: "Serve the API that hands sessions to users",
@@ -29,20 +31,71 @@ func newBrokerCommand() *cobra.Command {
 A broker holds no state of its own: run as many as you like behind any load
 balancer. It is ready (GET /v1/health/ready) while Nomad, Consul and Redis answer.
 
-Tokens and passwords come from the environment: NOMAD_TOKEN, CONSUL_HTTP_TOKEN,
-GREENROOM_REDIS_PASSWORD, and GREENROOM_TOKEN, an administrator's token.
+Everything can be said in HCL files (--config), in the environment and with flags:
+a flag counts before a variable, and that before a file. greenroom config check
+looks at files. Tokens and passwords come from the environment: NOMAD_TOKEN,
+CONSUL_HTTP_TOKEN, GREENROOM_REDIS_PASSWORD, and GREENROOM_TOKEN, an
+administrator's token; or from files that are named.
 
 Callers must show a token where --access is given, or GREENROOM_TOKEN or
 --oidc-issuer: one that greenroom token create made, GREENROOM_TOKEN itself, or a
-JWT of the issuer. Without any of the three the API may be bound to loopback only.`,
+JWT of the issuer. Without any of the three the API may be bound to loopback only.
+
+A configuration file:
+
+  log_format = "json"
+
+  broker {
+    bind = "0.0.0.0:7480"
+    access {
+      enforced = true
+      oidc {
+        issuer       = "https://login.example.org"
+        audience     = "greenroom"
+        groups_claim = "groups"
+        role_claim   = "roles"
+        roles        = { ops = "admin" }
+      }
+    }
+    tls {
+      cert_file = "/etc/greenroom/broker.pem"
+      key_file  = "/etc/greenroom/broker.key"
+    }
+  }
+
+  nomad {
+    address = "https://nomad.example.org:4646"
+    tls {
+      ca_file = "/etc/greenroom/ca.pem"
+    }
+  }
+
+  consul {
+    address    = "http://127.0.0.1:8500"
+    token_file = "/etc/greenroom/consul.token"
+  }
+
+  redis {
+    address       = "redis.example.org:6379"
+    user          = "greenroom"
+    password_file = "/etc/greenroom/redis.password"
+    tls {
+      enabled = true
+    }
+  }
+
+  scaler {
+    bind = "0.0.0.0:7481"
+  }`,
 		Example: `  greenroom broker
+  greenroom broker --config /etc/greenroom/
   greenroom broker --access --bind 0.0.0.0:7480 --redis-address redis.service.consul:6379
   greenroom broker --oidc-issuer https://login.example.org --oidc-audience greenroom \
     --oidc-groups-claim groups --oidc-role-claim roles --oidc-role ops=admin`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a.Token = config.Secret(tokenOf(cmd))
-			if err := a.Validate(); err != nil {
+			a, err := load.Load()
+			if err != nil {
 				return usageError{err}
 			}
 			listener, err := net.Listen("tcp", a.Bind)
@@ -54,18 +107,7 @@ JWT of the issuer. Without any of the three the API may be bound to loopback onl
 			return runBroker(cmd.Context(), a, listener, logrus.NewEntry(log))
 		},
 	}
-	agentFlags(cmd, &a, "127.0.0.1:7480")
-	accessFlags(cmd, &a.Access)
-	cmd.Flags().IntVar(&a.MaxDesiredSessions, "max-desired-sessions", a.MaxDesiredSessions,
-		"the most that one staging config may ask for")
-	cmd.Flags().IntVar(&a.MaxLaunches, "max-launches", a.MaxLaunches, "launches under way at once; more are refused with 503 and Retry-After")
-	cmd.Flags().IntVar(&a.MaxOnDemand, "max-on-demand", a.MaxOnDemand,
-		"sessions that are being made on demand at once: each waits on a connection to Nomad, which takes 100 from one address")
-	cmd.Flags().IntVar(&a.MaxHooks, "max-hooks", a.MaxHooks, "assign and go hooks that run at once, each on a connection to Nomad")
-	cmd.Flags().IntVar(&a.MaxArmed, "max-armed", a.MaxArmed,
-		"shells that wait in ready sessions for the assign hooks that come next, each on a connection to Nomad; 0 for none")
-	cmd.Flags().StringVar(&a.ClaimFence, "claim-fence", config.FenceConsul,
-		"what decides a claim: consul, or none, by which a Redis that loses writes gives a session to a second user")
+	load = settings(cmd, config.Broker)
 	return cmd
 }
 
@@ -80,6 +122,13 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	defer listener.Close()
 	if err := a.Guarded(); err != nil {
 		return usageError{err}
+	}
+	var certificate *config.Certificate
+	if a.TLSCert != "" {
+		var err error
+		if certificate, err = config.LoadCertificate(a.TLSCert, a.TLSKey); err != nil {
+			return usageError{err}
+		}
 	}
 	parts, err := connect(a)
 	if err != nil {
@@ -130,7 +179,25 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		// A load balancer hears of the end before connections are refused.
 		Draining: func() bool { return ctx.Err() != nil },
 	}), httpapi.DefaultConnections)
+	if certificate != nil {
+		srv.TLSConfig = certificate.Server()
+		wg.Go(func() { followCertificate(watching, certificate, log) })
+	}
 	return serve(ctx, listener, srv)
+}
+
+// followCertificate has a renewed certificate served.
+func followCertificate(ctx context.Context, certificate *config.Certificate, log *logrus.Entry) {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	defer signal.Stop(again)
+	certificate.Follow(ctx, again, func(err error) {
+		if err != nil {
+			log.WithError(err).Error("the certificate was not renewed; the one before is served on")
+			return
+		}
+		log.Info("the certificate was read again")
+	})
 }
 
 // followResources renews the registry's copy in memory at every change.

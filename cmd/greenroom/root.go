@@ -11,6 +11,7 @@ var subcommands = []func() *cobra.Command{
 	newDevCommand,
 	newBrokerCommand,
 	newScalerCommand,
+	newConfigCommand,
 	newPlanCommand,
 	newApplyCommand,
 	newLaunchCommand,

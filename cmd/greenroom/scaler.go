@@ -21,7 +21,7 @@ import (
 )
 
 func newScalerCommand() *cobra.Command {
-	var a config.Agent
+	var load *config.Loader
 	cmd := &cobra.Command{
 		Use:   "scaler",
 		Short: "Keep every pool at its desired number of ready sessions",
@@ -32,13 +32,18 @@ take over from each other. A scaler listens for health checks and metrics only:
 /v1/health/live, /v1/health/ready (ready while it knows Nomad, Consul and Redis
 whole, and so acts) and /metrics.
 
-Tokens and passwords come from the environment: NOMAD_TOKEN, CONSUL_HTTP_TOKEN
-and GREENROOM_REDIS_PASSWORD.`,
+Everything can be said in HCL files (--config), in the environment and with flags:
+a flag counts before a variable, and that before a file. The files are the
+broker's, too: greenroom broker --help shows one. Tokens and passwords come from the
+environment: NOMAD_TOKEN, CONSUL_HTTP_TOKEN and GREENROOM_REDIS_PASSWORD; or from
+files that are named.`,
 		Example: `  greenroom scaler
+  greenroom scaler --config /etc/greenroom/ --log-level debug
   greenroom scaler --bind 0.0.0.0:7481 --redis-address redis.service.consul:6379`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.Validate(); err != nil {
+			a, err := load.Load()
+			if err != nil {
 				return usageError{err}
 			}
 			listener, err := net.Listen("tcp", a.Bind)
@@ -50,7 +55,7 @@ and GREENROOM_REDIS_PASSWORD.`,
 			return runScaler(cmd.Context(), a, listener, logrus.NewEntry(log))
 		},
 	}
-	agentFlags(cmd, &a, "127.0.0.1:7481")
+	load = settings(cmd, config.Scaler)
 	return cmd
 }
 

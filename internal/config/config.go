@@ -5,7 +5,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -34,6 +33,14 @@ type Agent struct {
 	Bind string
 	// NomadAddress and ConsulAddress are URLs of HTTP APIs, RedisAddress is host:port.
 	NomadAddress, ConsulAddress, RedisAddress string
+	// NomadTLS and ConsulTLS are for https addresses; RedisTLS is used with RedisUseTLS.
+	NomadTLS, ConsulTLS, RedisTLS TLS
+	// RedisUseTLS: Redis is spoken to by TLS.
+	RedisUseTLS bool
+	// RedisUser is an ACL user of Redis; "" is its default user.
+	RedisUser string
+	// TLSCert and TLSKey are PEM files with which the broker serves https; "" for http.
+	TLSCert, TLSKey string
 	// Tokens and password toward the servers; "" for none.
 	NomadToken, ConsulToken, RedisPassword Secret
 	// Token is an administrator's token of the broker; "" for none. See Access for others.
@@ -52,6 +59,22 @@ type Agent struct {
 	ClaimFence string
 	// LogLevel is one of logrus's levels, LogFormat "text" or "json".
 	LogLevel, LogFormat string
+
+	// consulSSL: an address of Consul's without a scheme is https.
+	consulSSL bool
+}
+
+// TLS is how one server is spoken to by TLS. All of it may be left out: then the
+// system's authorities are believed, and no certificate is shown.
+type TLS struct {
+	// CAFile and CAPath are a PEM file of authorities, and a directory of such.
+	CAFile, CAPath string
+	// CertFile and KeyFile are PEM files of the certificate to show, and its key.
+	CertFile, KeyFile string
+	// ServerName is what the server's certificate must be for; "": its address.
+	ServerName string
+	// SkipVerify believes any certificate.
+	SkipVerify bool
 }
 
 // The values of Agent.ClaimFence.
@@ -63,11 +86,16 @@ const (
 	FenceNone = "none"
 )
 
-// Validate names every setting that cannot be used, as its flag is spelled.
-func (a Agent) Validate() error {
-	var errs []error
+// problems are what is wrong, of the settings that a kind of program has.
+func (a Agent) problems(kind Kind) []problem {
+	var all []problem
 	bad := func(flag, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, args...)))
+		for _, s := range settings {
+			if s.flag == flag && s.of&kind != 0 {
+				all = append(all, problem{flag, fmt.Sprintf(format, args...)})
+				return
+			}
+		}
 	}
 	for _, hp := range []struct{ flag, value string }{{"bind", a.Bind}, {"redis-address", a.RedisAddress}} {
 		if _, _, err := net.SplitHostPort(hp.value); err != nil {
@@ -104,7 +132,27 @@ func (a Agent) Validate() error {
 	if a.LogFormat != "text" && a.LogFormat != "json" {
 		bad("log-format", "must be text or json, is %q", a.LogFormat)
 	}
-	return errors.Join(errs...)
+	for _, pair := range []struct {
+		cert, key         string
+		certFile, keyFile string
+	}{
+		{"tls-cert", "tls-key", a.TLSCert, a.TLSKey},
+		{"nomad-client-cert", "nomad-client-key", a.NomadTLS.CertFile, a.NomadTLS.KeyFile},
+		{"consul-client-cert", "consul-client-key", a.ConsulTLS.CertFile, a.ConsulTLS.KeyFile},
+		{"redis-client-cert", "redis-client-key", a.RedisTLS.CertFile, a.RedisTLS.KeyFile},
+	} {
+		switch {
+		case (pair.certFile == "") == (pair.keyFile == ""):
+		case pair.certFile == "":
+			bad(pair.key, "a key without its certificate is of no use: give --%s, too", pair.cert)
+		default:
+			bad(pair.cert, "a certificate without its key is of no use: give --%s, too", pair.key)
+		}
+	}
+	if a.RedisTLS != (TLS{}) && !a.RedisUseTLS {
+		bad("redis-tls", "is not on, and other settings of TLS toward Redis are there: turn it on, or drop them")
+	}
+	return all
 }
 
 // Logger returns a logger as the configuration has it.

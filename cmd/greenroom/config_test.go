@@ -1,0 +1,67 @@
+package main
+
+import (
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestConfigCheckNamesEverythingWithItsLine(t *testing.T) {
+	c := newCLI(t, "")
+	dir := dirOf(t, map[string]string{
+		"a.hcl": "log_level = \"info\"\nbroker {\n  max_launchs = 3\n  max_hooks = \"3\"\n}\n",
+		"b.hcl": "nomad {\n  address = \"nowhere\"\n  token_file = \"token\"\n}\n",
+		"token": "hush-hush\n",
+	})
+	out := c.want(exitUsage, []string{"config", "check", dir}, "a.hcl:3: ", "max_launchs", "a.hcl:4: broker.max_hooks: must be a number", "b.hcl:2: nomad.address: ")
+	if strings.Contains(out, "valid.") {
+		t.Error(out)
+	}
+	var answer struct {
+		Valid    bool
+		Findings []string
+	}
+	decode(t, c.want(exitUsage, []string{"config", "check", dir, "--json"}), &answer)
+	if answer.Valid || len(answer.Findings) != 3 {
+		t.Errorf("--json: %+v", answer)
+	}
+	// An agent says the same, and does not start.
+	for _, agent := range []string{"broker", "scaler"} {
+		_, out, errs := c.run(agent, "--config", dir)
+		if !strings.Contains(errs, "a.hcl:3: ") || strings.Contains(out+errs, "hush-hush") {
+			t.Errorf("%s --config: %s%s", agent, out, errs)
+		}
+	}
+	good := dirOf(t, map[string]string{"a.hcl": "broker {\n  max_launches = 3\n}\n"})
+	c.want(exitOK, []string{"config", "check", good}, "valid")
+	c.want(exitOK, []string{"config", "check", filepath.Join(good, "a.hcl"), "--json"}, `"findings": []`)
+	c.want(exitUsage, []string{"config", "check"}, "FILE")
+	c.want(exitUsage, []string{"config", "check", filepath.Join(good, "none.hcl")}, "none.hcl")
+}
+
+// TestTheHelpsConfigurationFileIsValid: what greenroom broker --help shows is what is read.
+func TestTheHelpsConfigurationFileIsValid(t *testing.T) {
+	_, shown, found := strings.Cut(newBrokerCommand().Long, "A configuration file:\n")
+	if !found {
+		t.Fatal("the help shows no file")
+	}
+	files := map[string]string{"broker.pem": "x", "broker.key": "x", "token": "x", "ca.pem": "x", "consul.token": "x", "redis.password": "x"}
+	files["a.hcl"] = strings.ReplaceAll(shown, "/etc/greenroom/", "")
+	newCLI(t, "").want(exitOK, []string{"config", "check", filepath.Join(dirOf(t, files), "a.hcl")}, "valid")
+}
+
+func TestABrokerThatIsConfiguredByAFileServes(t *testing.T) {
+	c, d := startServers(t, []string{"dc1"})
+	dir := dirOf(t, map[string]string{
+		"a.hcl": "broker {\n  token_file = \"token\"\n}\n",
+		"token": "sesame\n",
+	})
+	b := startAgent(t, c, "broker", "--config", dir)
+	d.Broker = "http://" + b.address
+	d.ask(t, "GET", "/v1/zones", nil, http.StatusUnauthorized, nil)
+	d.ask(t, "GET", "/v1/zones", nil, http.StatusOK, nil, "Authorization", "Bearer sesame")
+	if strings.Contains(b.out.String(), "sesame") {
+		t.Errorf("the token is in the log:\n%s", b.out)
+	}
+}
