@@ -159,6 +159,9 @@ func encode(w io.Writer, document any) error {
 	return e.Encode(document)
 }
 
+// encodeLine prints a document for programs in one line.
+func encodeLine(w io.Writer, document any) error { return json.NewEncoder(w).Encode(document) }
+
 // confirm asks before something is deleted.
 func (f applyFlags) confirm(cmd *cobra.Command, all []change) error {
 	var doomed []string

@@ -82,7 +82,7 @@ func (f devFlags) validate() error {
 }
 
 // zoneNames are the demo's zones in order; dc1 is east, dc2 west.
-func zoneNames(n int) []string {
+func demoZones(n int) []string {
 	names := []string{"east", "west", "north", "south"}
 	for i := len(names); i < n; i++ {
 		names = append(names, fmt.Sprintf("zone-%d", i+1))
@@ -261,7 +261,7 @@ func (d *dev) pool(zone string) string { return "demo-" + zone }
 // setUp stores the demo's resources through the API, as any operator would.
 func (d *dev) setUp(ctx context.Context, image staging.Image) error {
 	var set resourceSet
-	for i, name := range zoneNames(d.zones) {
+	for i, name := range demoZones(d.zones) {
 		set.zones = append(set.zones, staging.Zone{
 			Name: name, Datacenters: []string{fmt.Sprintf("dc%d", i+1)},
 			// Staged sessions are made before there is a request to take these from.
@@ -293,7 +293,7 @@ func (d *dev) printTable() {
 		{"nomad", d.cluster.NomadAddr},
 		{"redis", d.cluster.RedisAddr},
 		{"driver", d.driver},
-		{"zones", strings.Join(zoneNames(d.zones), ", ")},
+		{"zones", strings.Join(demoZones(d.zones), ", ")},
 		{"pools", fmt.Sprintf("%d sessions of image demo in each zone", d.desired)},
 		{"logs", d.cluster.Dir},
 	} {
@@ -366,7 +366,7 @@ func (d *dev) full(pools []httpapi.StagingPool) bool {
 	for _, p := range pools {
 		ready[p.Name] = p.ReadySessions
 	}
-	for _, zone := range zoneNames(d.zones) {
+	for _, zone := range demoZones(d.zones) {
 		if ready[d.pool(zone)] < d.desired {
 			return false
 		}

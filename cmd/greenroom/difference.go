@@ -88,8 +88,8 @@ func flatten(path string, value any, into map[string]any) {
 }
 
 // printDifference prints a field's change for a person: in one line, or, where a
-// text of several lines changed, the lines.
-func printDifference(w io.Writer, d difference) {
+// text of several lines changed, the lines. Of a new resource nothing was before.
+func printDifference(w io.Writer, d difference, created bool) {
 	before, wasText := d.Before.(string)
 	after, isText := d.After.(string)
 	if wasText && isText && strings.Contains(before+after, "\n") {
@@ -100,8 +100,10 @@ func printDifference(w io.Writer, d difference) {
 		return
 	}
 	switch {
-	case d.Before == nil:
+	case created:
 		fmt.Fprintf(w, "    %s: %s\n", d.Field, shown(d.After))
+	case d.Before == nil:
+		fmt.Fprintf(w, "    %s: (not set) -> %s\n", d.Field, shown(d.After))
 	case d.After == nil:
 		fmt.Fprintf(w, "    %s: %s -> (not set)\n", d.Field, shown(d.Before))
 	default:

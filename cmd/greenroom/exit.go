@@ -10,6 +10,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/nomadfleet"
 )
 
 // The exit codes, as the help lists them.
@@ -76,6 +77,10 @@ func exitCode(err error) int {
 		return int(exit)
 	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, new(*absentError)):
+		return exitNotFound
+	case errors.Is(err, nomadfleet.ErrUnavailable):
+		return exitUnavailable
 	case errors.As(err, &invalid):
 		return exitInvalid
 	case errors.As(err, &unreachable):

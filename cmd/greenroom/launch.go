@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -37,6 +38,9 @@ func newLaunchCommand() *cobra.Command {
 		Long: `Give a user a session of an image: a staged one of the zone if one is ready, or of
 its alternate zones, else one that is made on demand and waited for.
 
+One that is made on demand takes its time: each step (placing, starting, healthy,
+assigned) is then told on the standard error.
+
 A session that is not up when --wait is over is printed all the same, with the
 state pending or starting; follow it with greenroom sessions show. A launch that
 was begun goes on when this command is interrupted: repeat it with the same
@@ -44,7 +48,7 @@ was begun goes on when this command is interrupted: repeat it with the same
 		Example: `  greenroom launch demo --zone east --user alice
   greenroom launch demo --zone east --user alice --url https://example.org --env LANG=de_DE.UTF-8
   greenroom launch demo --zone west --user "Bob B." --user-id u-2 --wait 5m -o json`,
-		Args: oneArgument("IMAGE"),
+		Args: oneArgument("IMAGE"), ValidArgsFunction: completeFirst(imageNames),
 		RunE: func(cmd *cobra.Command, args []string) error { return runLaunch(cmd, args[0], f) },
 	}
 	fl := cmd.Flags()
@@ -56,6 +60,7 @@ was begun goes on when this command is interrupted: repeat it with the same
 	fl.StringSliceVar(&f.groups, "group", nil, "a group of the user's; may be repeated")
 	fl.DurationVar(&f.wait, "wait", time.Minute, "how long to wait for a session made on demand")
 	fl.StringVar(&f.key, "idempotency-key", "", "repeats with the same key get the same session (default: a fresh one)")
+	completeFlags(cmd, map[string]names{"zone": zoneNames, "group": groupNames})
 	for _, name := range []string{"zone", "user"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic("greenroom: " + err.Error())
@@ -106,7 +111,15 @@ func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), f.wait+launchGrace)
 	defer cancel()
+	told := &progress{client: c, launch: request, out: cmd.ErrOrStderr(), began: time.Now(), told: map[string]bool{}}
+	watching, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	if f.wait > 0 {
+		wg.Go(func() { told.follow(watching) })
+	}
 	r, err := c.CreateSessionWithResponse(ctx, &httpapi.CreateSessionParams{Wait: f.wait.String(), IdempotencyKey: f.key}, request)
+	stop()
+	wg.Wait()
 	if err := c.answered(r, err, http.StatusOK, http.StatusCreated, http.StatusAccepted); err != nil {
 		var dial *net.OpError
 		if r == nil && (!errors.As(err, &dial) || dial.Op != "dial") {
@@ -115,13 +128,15 @@ func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 		}
 		return err
 	}
-	if wantsJSON(cmd) {
-		return printBody(cmd, r.Body)
-	}
 	for _, s := range []*httpapi.Launched{r.JSON200, r.JSON201, r.JSON202} {
-		if s != nil {
-			return printLaunched(cmd, *s)
+		if s == nil {
+			continue
 		}
+		told.done(s.Session)
+		if wantsJSON(cmd) {
+			return printBody(cmd, r.Body)
+		}
+		return printLaunched(cmd, *s)
 	}
 	return errors.New("the broker's answer has no session in it")
 }

@@ -87,6 +87,6 @@ func printPlan(w io.Writer, p planned) {
 
 func printFields(w io.Writer, ch change) {
 	for _, d := range ch.Fields {
-		printDifference(w, d)
+		printDifference(w, d, ch.Action == actionCreate)
 	}
 }

@@ -15,12 +15,17 @@ var subcommands = []func() *cobra.Command{
 	newPlanCommand,
 	newApplyCommand,
 	newLaunchCommand,
+	newStatusCommand,
+	newWatchCommand,
+	newLogsCommand,
+	newExecCommand,
 	newSessionsCommand,
 	newStagingCommand,
 	newGroupsCommand,
 	newBootstrapCommand,
 	newTokenCommand,
 	newBenchCommand,
+	newCompletionCommand,
 }
 
 const (

@@ -25,17 +25,21 @@ func newSessionsCommand() *cobra.Command {
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "list", Short: "List the sessions that have not ended, oldest first",
+			Long:    "List the sessions that have not ended, oldest first, with their state, user and address.",
 			Example: "  greenroom sessions list", Args: cobra.NoArgs, RunE: listSessions,
 		},
 		&cobra.Command{
 			Use: "show ID", Short: "Show one session, also one that ended not long ago",
+			Long:    "Show one session with all that is known of it, also one that ended not long ago, with why.",
 			Example: "  greenroom sessions show gr-01jd0c8m4q2v5n7x9z3b6f8h1k -o json",
-			Args:    oneArgument("ID"), RunE: showSession,
+			Args:    oneArgument("ID"), ValidArgsFunction: completeFirst(sessionIDs), RunE: showSession,
 		},
 		&cobra.Command{
 			Use: "end ID", Short: "End a session: stop a user's, or replace an unused one",
+			Long: "End a session: a user's is stopped, and an unused one is retired, which its pool then replaces. " +
+				"Ending a session that is on its way out is no error.",
 			Example: "  greenroom sessions end gr-01jd0c8m4q2v5n7x9z3b6f8h1k",
-			Args:    oneArgument("ID"), RunE: endSession,
+			Args:    oneArgument("ID"), ValidArgsFunction: completeFirst(sessionIDs), RunE: endSession,
 		},
 	)
 	return cmd

@@ -20,7 +20,8 @@ func newStagingCommand() *cobra.Command {
 config, current exist and are unassigned, ready of those can be claimed now.
 Conditions say why they differ.
 
-Staging configs are created and changed with greenroom apply.`,
+Staging configs are created and changed with greenroom apply; staging set changes one
+that is there.`,
 		Example: `  greenroom staging
   greenroom staging show demo-east
   greenroom staging -o json | jq '.items[] | select(.ready_sessions < .desired_sessions)'`,
@@ -30,12 +31,15 @@ Staging configs are created and changed with greenroom apply.`,
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "list", Short: "List the staging configs and how their pools stand",
+			Long:    "List the staging configs by name, with the desired, current and ready sessions of each and its conditions.",
 			Example: "  greenroom staging list", Args: cobra.NoArgs, RunE: listStaging,
 		},
 		&cobra.Command{
 			Use: "show NAME", Short: "Show one staging config and its conditions",
-			Example: "  greenroom staging show demo-east", Args: oneArgument("NAME"), RunE: showStaging,
+			Long:    "Show one staging config, how its pool stands, and what each condition says.",
+			Example: "  greenroom staging show demo-east", Args: oneArgument("NAME"), ValidArgsFunction: completeFirst(poolNames), RunE: showStaging,
 		},
+		newStagingSetCommand(),
 	)
 	return cmd
 }
