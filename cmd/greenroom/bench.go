@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/greenroom/greenroom/broker"
-	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -111,7 +110,7 @@ const interruptGrace = 10 * time.Second
 func runBench(cmd *cobra.Command, f benchFlags) error {
 	t := transport(f.atOnce() + endsAtOnce)
 	defer t.CloseIdleConnections()
-	c, err := clientOf(cmd, httpapi.WithHTTPClient(&http.Client{Transport: t}))
+	c, err := clientBy(cmd, t)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,7 +28,15 @@ type client struct {
 }
 
 // clientOf makes the client that a command's flags and environment ask for.
-func clientOf(cmd *cobra.Command, options ...httpapi.ClientOption) (*client, error) {
+func clientOf(cmd *cobra.Command) (*client, error) {
+	return clientBy(cmd, http.DefaultTransport.(*http.Transport).Clone())
+}
+
+// clientBy makes one with a transport of the caller's.
+func clientBy(cmd *cobra.Command, t *http.Transport) (*client, error) {
+	if err := trusting(cmd, t); err != nil {
+		return nil, err
+	}
 	address := flagOf(cmd, flagAddress)
 	if address == "" {
 		address = os.Getenv(envAddress)
@@ -35,7 +44,7 @@ func clientOf(cmd *cobra.Command, options ...httpapi.ClientOption) (*client, err
 	if address == "" {
 		address = defaultAddress
 	}
-	c, err := newClient(address, tokenOf(cmd), options...)
+	c, err := newClient(address, tokenOf(cmd), httpapi.WithHTTPClient(&http.Client{Transport: t}))
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--%s (or %s): %w", flagAddress, envAddress, err)}
 	}
@@ -73,6 +82,11 @@ type unreachableError struct {
 
 // Error implements error.
 func (e *unreachableError) Error() string {
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(e.cause, &untrusted) {
+		return fmt.Sprintf("the broker at %s is not trusted: %v; name the authority that vouches for it with --%s or %s",
+			e.address, e.cause, flagCACert, envCACert)
+	}
 	return fmt.Sprintf("the broker at %s does not answer: %v; is it running? Name another with --%s or %s",
 		e.address, e.cause, flagAddress, envAddress)
 }

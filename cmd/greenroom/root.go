@@ -72,6 +72,7 @@ greenroom exec ends with the exit code of the command that it ran.`,
 	// The defaults from the environment are read when they are needed: help must not show a token.
 	f.String(flagAddress, "", "the broker's address (env "+envAddress+"; default "+defaultAddress+")")
 	f.String(flagToken, "", "the bearer token to show the broker (env GREENROOM_TOKEN)")
+	f.String(flagCACert, "", "a PEM file of the authorities that vouch for the broker's certificate (env "+envCACert+")")
 	f.StringP(flagOutput, "o", outputTable, "table for people, json for programs")
 	f.Bool(flagJSON, false, "the same as -o json")
 	for _, make := range subcommands {
@@ -87,6 +88,7 @@ const (
 	flagToken   = "token"
 	flagOutput  = "output"
 	flagJSON    = "json"
+	flagCACert  = "ca-cert"
 )
 
 func flagOf(cmd *cobra.Command, name string) string {

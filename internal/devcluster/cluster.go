@@ -28,10 +28,17 @@ type Options struct {
 	CPU, MemoryMB int
 	// NoConsul and NoRedis leave that server out. Nomad needs Consul.
 	NoConsul, NoRedis bool
+	// TLS has Nomad's agents serve https alone, and Consul's server https, too, there
+	// only to those who show a certificate of the same authority; nil for plain http.
+	TLS *TLSFiles
 	// Progress is told, a line at a time, what takes long (a first build of
 	// Nomad or Consul); nil for nobody.
 	Progress io.Writer
 }
+
+// TLSFiles are paths of PEM files: a certificate for 127.0.0.1 and client.global.nomad,
+// its key, and the authority that signed it.
+type TLSFiles struct{ CA, Cert, Key string }
 
 // Cluster is a set of running servers.
 type Cluster struct {
@@ -40,6 +47,8 @@ type Cluster struct {
 	// NomadAddr and ConsulAddr are URLs such as http://127.0.0.1:10000; "" for
 	// a server that was not asked for.
 	NomadAddr, ConsulAddr string
+	// ConsulHTTPS is Consul's https address, "" without Options.TLS.
+	ConsulHTTPS string
 	// RedisAddr is host:port, or "".
 	RedisAddr string
 	// Consul, Redis, NomadServer and NomadClients (in the order of
@@ -184,7 +193,7 @@ func (c *Cluster) startAll(ctx context.Context, o Options, bins binaries) error 
 // the same order, so that a resumed cluster has the ports it had.
 func (c *Cluster) define(o Options, bins binaries) error {
 	if !o.NoConsul {
-		if err := c.defineConsul(bins.consul); err != nil {
+		if err := c.defineConsul(bins.consul, o.TLS); err != nil {
 			return err
 		}
 	}

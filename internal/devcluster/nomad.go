@@ -24,7 +24,7 @@ func (c *Cluster) defineNomad(o Options, bins binaries) error {
 	if err != nil {
 		return err
 	}
-	c.NomadAddr = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
+	c.NomadAddr = fmt.Sprintf("%s://127.0.0.1:%d", o.TLS.scheme(), ports[0])
 	server, dir, err := c.newProcess("nomad-server", bins.nomad, c.nomadServerReady)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ server {
   eval_gc_threshold       = "1h"
   batch_eval_gc_threshold = "1h"
 }
-%s`, o.Datacenters[0], ports[0], ports[1], ports[2], nomadConsul(c.ConsulAddr)))
+%s`, o.Datacenters[0], ports[0], ports[1], ports[2], nomadConsul(c.ConsulAddr)+o.TLS.nomad()))
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (c *Cluster) defineNomadClient(o Options, bins binaries, i, serverRPC int) 
 		drivers = append(drivers, "docker")
 	}
 	name := "nomad-client-" + dc
-	addr := fmt.Sprintf("http://127.0.0.1:%d", ports[0])
+	addr := fmt.Sprintf("%s://127.0.0.1:%d", o.TLS.scheme(), ports[0])
 	ready := func(ctx context.Context) error { return c.nomadClientReady(ctx, addr, drivers) }
 	p, dir, err := c.newProcess(name, bins.nomad, ready)
 	if err != nil {
@@ -139,7 +139,7 @@ plugin "docker" {
     allow_caps = ["all"]
   }
 }
-%s`, dc, name, ports[0], allocs, serverRPC, cpu, memory, diskMB, diskMB, first, last, strings.Join(drivers, ","), nomadConsul(consul)))
+%s`, dc, name, ports[0], allocs, serverRPC, cpu, memory, diskMB, diskMB, first, last, strings.Join(drivers, ","), nomadConsul(consul)+o.TLS.nomad()))
 }
 
 // nomadConsul points a Nomad agent at its Consul agent. Nomad's own agents are
@@ -153,6 +153,29 @@ consul {
   client_auto_join = false
 }
 `, strings.TrimPrefix(addr, "http://"))
+}
+
+// scheme is that of Nomad's addresses.
+func (f *TLSFiles) scheme() string {
+	if f == nil {
+		return "http"
+	}
+	return "https"
+}
+
+// nomad has a Nomad agent serve https.
+func (f *TLSFiles) nomad() string {
+	if f == nil {
+		return ""
+	}
+	return fmt.Sprintf(`
+tls {
+  http      = true
+  ca_file   = %q
+  cert_file = %q
+  key_file  = %q
+}
+`, f.CA, f.Cert, f.Key)
 }
 
 // nomadConfig writes an agent's configuration, with what all agents share in

@@ -12,12 +12,31 @@ import (
 )
 
 // defineConsul lays out a single Consul server that keeps its data.
-func (c *Cluster) defineConsul(path string) error {
+func (c *Cluster) defineConsul(path string, files *TLSFiles) error {
 	ports, err := c.ports.take(3)
 	if err != nil {
 		return err
 	}
 	c.ConsulAddr = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
+	https, httpsPort := "", ""
+	if files != nil {
+		port, err := c.ports.take(1)
+		if err != nil {
+			return err
+		}
+		c.ConsulHTTPS = fmt.Sprintf("https://127.0.0.1:%d", port[0])
+		httpsPort = fmt.Sprintf("\n  https    = %d", port[0])
+		https = fmt.Sprintf(`
+tls {
+  https {
+    ca_file         = %q
+    cert_file       = %q
+    key_file        = %q
+    verify_incoming = true
+  }
+}
+`, files.CA, files.Cert, files.Key)
+	}
 	ready := func(ctx context.Context) error { return c.consulReady(ctx, "consul") }
 	c.Consul, err = c.newConsul("consul", path, ready, fmt.Sprintf(`
 server           = true
@@ -30,7 +49,7 @@ ports {
 }
 ui_config { enabled = true }
 performance { raft_multiplier = 1 }
-`, ports[0], ports[1], ports[2], unusedConsulPorts))
+`, ports[0], ports[1], ports[2], unusedConsulPorts+httpsPort)+https)
 	c.consulJoin = fmt.Sprintf("127.0.0.1:%d", ports[2])
 	return err
 }
