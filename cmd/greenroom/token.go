@@ -67,6 +67,8 @@ func newTokenCreateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Create a token and print its secret, once",
+		Long: `Create a token and print its secret, once: only its hash is kept, and nobody can
+print it again. Revoke it by its accessor when it is lost.`,
 		Example: `  greenroom token create --name portal --role launcher
   greenroom token create --name dashboard --role viewer --expires 720h -o json`,
 		Args: cobra.NoArgs,
@@ -118,6 +120,7 @@ func newTokenListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the tokens, oldest first",
+		Long:  "List the tokens, oldest first, with role and expiry. Their secrets are not kept.",
 		Example: `  greenroom token list
   greenroom token list -o json`,
 		Args: cobra.NoArgs,
@@ -157,6 +160,7 @@ func newTokenRevokeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "revoke ACCESSOR",
 		Short:   "Revoke a token; it stops working within a second or so",
+		Long:    "Revoke a token, named by its accessor. It stops working within a second or so.",
 		Example: `  greenroom token revoke tk-0f3a9c51d2e84b7760aa`,
 		Args:    oneArgument("accessor, as greenroom token list has it"),
 		RunE: func(cmd *cobra.Command, args []string) error {
