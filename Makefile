@@ -40,7 +40,8 @@ bench: setup build ## Measure every figure against its limit, and print a table 
 	@GREENROOM_BENCH=$(CURDIR)/bin/bench GREENROOM_BENCH_RUNS=$(RUNS) go test -count=1 -p 1 -v -timeout 120m -run '$(ROWS)' $(BENCHES); status=$$?; \
 	go run -buildvcs=false ./internal/verdict/table bin/bench && exit $$status
 
-lint: ## Check formatting, vet, static analysis, the packages' arrows and generated code
+lint: ## Check formatting, vet, static analysis, the packages' arrows, generated code and the API's contract
+	@go run -buildvcs=false ./internal/devcluster/setup lint
 	@go run -buildvcs=false ./internal/lint
 
 # Static programs: the demo session's image holds no library.

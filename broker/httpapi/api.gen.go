@@ -528,6 +528,12 @@ type ZoneList struct {
 // Name defines model for Name.
 type Name = string
 
+// SessionID defines model for SessionID.
+type SessionID = string
+
+// Failed What went wrong, after RFC 9457.
+type Failed = Problem
+
 // CreateSessionParams defines parameters for CreateSession.
 type CreateSessionParams struct {
 	// Wait How long to wait for a session made on demand, as a Go duration between `0s` and `10m`. When it is over
@@ -799,12 +805,12 @@ type ClientInterface interface {
 	// its way out is no error.
 	//
 	// Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
-	EndSession(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	EndSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSession Read a session, also one that ended not long ago
 	//
 	// Corresponds with GET /v1/sessions/{id} (the `GetSession` operationId).
-	GetSession(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// KeepSessionAlive Say that a session's user is still there
 	//
@@ -812,7 +818,7 @@ type ClientInterface interface {
 	// third of it. It does not move `ends_at`.
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
-	KeepSessionAlive(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListStaging List the staging configs and how their pools stand, by name
 	//
@@ -1262,7 +1268,7 @@ func (c *Client) CreateSession(ctx context.Context, params *CreateSessionParams,
 // its way out is no error.
 //
 // Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
-func (c *Client) EndSession(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) EndSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewEndSessionRequest(c.Server, id)
 	if err != nil {
 		return nil, err
@@ -1277,7 +1283,7 @@ func (c *Client) EndSession(ctx context.Context, id string, reqEditors ...Reques
 // GetSession Read a session, also one that ended not long ago
 //
 // Corresponds with GET /v1/sessions/{id} (the `GetSession` operationId).
-func (c *Client) GetSession(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) GetSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetSessionRequest(c.Server, id)
 	if err != nil {
 		return nil, err
@@ -1295,7 +1301,7 @@ func (c *Client) GetSession(ctx context.Context, id string, reqEditors ...Reques
 // third of it. It does not move `ends_at`.
 //
 // Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
-func (c *Client) KeepSessionAlive(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewKeepSessionAliveRequest(c.Server, id)
 	if err != nil {
 		return nil, err
@@ -2058,7 +2064,7 @@ func NewCreateSessionRequestWithBody(server string, params *CreateSessionParams,
 }
 
 // NewEndSessionRequest constructs an http.Request for the EndSession method
-func NewEndSessionRequest(server string, id string) (*http.Request, error) {
+func NewEndSessionRequest(server string, id SessionID) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2092,7 +2098,7 @@ func NewEndSessionRequest(server string, id string) (*http.Request, error) {
 }
 
 // NewGetSessionRequest constructs an http.Request for the GetSession method
-func NewGetSessionRequest(server string, id string) (*http.Request, error) {
+func NewGetSessionRequest(server string, id SessionID) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2126,7 +2132,7 @@ func NewGetSessionRequest(server string, id string) (*http.Request, error) {
 }
 
 // NewKeepSessionAliveRequest constructs an http.Request for the KeepSessionAlive method
-func NewKeepSessionAliveRequest(server string, id string) (*http.Request, error) {
+func NewKeepSessionAliveRequest(server string, id SessionID) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2775,14 +2781,14 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
-	EndSessionWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*EndSessionResponse, error)
+	EndSessionWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*EndSessionResponse, error)
 
 	// GetSessionWithResponse Read a session, also one that ended not long ago
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/sessions/{id} (the `GetSession` operationId).
-	GetSessionWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetSessionResponse, error)
+	GetSessionWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*GetSessionResponse, error)
 
 	// KeepSessionAliveWithResponse Say that a session's user is still there
 	//
@@ -2792,7 +2798,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
-	KeepSessionAliveWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*KeepSessionAliveResponse, error)
+	KeepSessionAliveWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*KeepSessionAliveResponse, error)
 
 	// ListStagingWithResponse List the staging configs and how their pools stand, by name
 	//
@@ -2918,15 +2924,22 @@ type BootstrapResponse201Headers struct {
 	CacheControl string
 }
 
+// BootstrapResponseDefaultHeaders the declared response headers of an HTTP default response for Bootstrap
+type BootstrapResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type BootstrapResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *CreatedToken
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *BootstrapResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *BootstrapResponseDefaultHeaders
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
@@ -2935,7 +2948,7 @@ func (r BootstrapResponse) GetJSON201() *CreatedToken {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r BootstrapResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r BootstrapResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -2968,13 +2981,20 @@ func (r BootstrapResponse) ContentType() string {
 	return ""
 }
 
+// ListGroupsResponseDefaultHeaders the declared response headers of an HTTP default response for ListGroups
+type ListGroupsResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type ListGroupsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *GroupList
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListGroupsResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -2983,7 +3003,7 @@ func (r ListGroupsResponse) GetJSON200() *GroupList {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r ListGroupsResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r ListGroupsResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3016,15 +3036,22 @@ func (r ListGroupsResponse) ContentType() string {
 	return ""
 }
 
+// DeleteGroupResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteGroup
+type DeleteGroupResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type DeleteGroupResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteGroupResponseDefaultHeaders
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r DeleteGroupResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r DeleteGroupResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3057,13 +3084,20 @@ func (r DeleteGroupResponse) ContentType() string {
 	return ""
 }
 
+// GetGroupResponseDefaultHeaders the declared response headers of an HTTP default response for GetGroup
+type GetGroupResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type GetGroupResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Group
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetGroupResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3072,7 +3106,7 @@ func (r GetGroupResponse) GetJSON200() *Group {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r GetGroupResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r GetGroupResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3110,6 +3144,11 @@ type PutGroupResponse201Headers struct {
 	Location string
 }
 
+// PutGroupResponseDefaultHeaders the declared response headers of an HTTP default response for PutGroup
+type PutGroupResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type PutGroupResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3118,9 +3157,11 @@ type PutGroupResponse struct {
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *Group
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *PutGroupResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PutGroupResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3134,7 +3175,7 @@ func (r PutGroupResponse) GetJSON201() *Group {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r PutGroupResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r PutGroupResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3167,13 +3208,20 @@ func (r PutGroupResponse) ContentType() string {
 	return ""
 }
 
+// GetLiveResponseDefaultHeaders the declared response headers of an HTTP default response for GetLive
+type GetLiveResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type GetLiveResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Liveness
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetLiveResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3182,7 +3230,7 @@ func (r GetLiveResponse) GetJSON200() *Liveness {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r GetLiveResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r GetLiveResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3215,6 +3263,11 @@ func (r GetLiveResponse) ContentType() string {
 	return ""
 }
 
+// GetReadyResponseDefaultHeaders the declared response headers of an HTTP default response for GetReady
+type GetReadyResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type GetReadyResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3223,7 +3276,9 @@ type GetReadyResponse struct {
 	// JSON503 the response for an HTTP 503 `application/json` response
 	JSON503 *Readiness
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetReadyResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3237,7 +3292,7 @@ func (r GetReadyResponse) GetJSON503() *Readiness {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r GetReadyResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r GetReadyResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3270,13 +3325,20 @@ func (r GetReadyResponse) ContentType() string {
 	return ""
 }
 
+// ListImagesResponseDefaultHeaders the declared response headers of an HTTP default response for ListImages
+type ListImagesResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type ListImagesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *ImageList
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListImagesResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3285,7 +3347,7 @@ func (r ListImagesResponse) GetJSON200() *ImageList {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r ListImagesResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r ListImagesResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3318,15 +3380,22 @@ func (r ListImagesResponse) ContentType() string {
 	return ""
 }
 
+// DeleteImageResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteImage
+type DeleteImageResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type DeleteImageResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteImageResponseDefaultHeaders
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r DeleteImageResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r DeleteImageResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3359,13 +3428,20 @@ func (r DeleteImageResponse) ContentType() string {
 	return ""
 }
 
+// GetImageResponseDefaultHeaders the declared response headers of an HTTP default response for GetImage
+type GetImageResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type GetImageResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Image
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetImageResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3374,7 +3450,7 @@ func (r GetImageResponse) GetJSON200() *Image {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r GetImageResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r GetImageResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3412,6 +3488,11 @@ type PutImageResponse201Headers struct {
 	Location string
 }
 
+// PutImageResponseDefaultHeaders the declared response headers of an HTTP default response for PutImage
+type PutImageResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type PutImageResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3420,9 +3501,11 @@ type PutImageResponse struct {
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *Image
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *PutImageResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PutImageResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3436,7 +3519,7 @@ func (r PutImageResponse) GetJSON201() *Image {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r PutImageResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r PutImageResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3469,15 +3552,22 @@ func (r PutImageResponse) ContentType() string {
 	return ""
 }
 
+// CheckResourcesResponseDefaultHeaders the declared response headers of an HTTP default response for CheckResources
+type CheckResourcesResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type CheckResourcesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CheckResourcesResponseDefaultHeaders
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r CheckResourcesResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r CheckResourcesResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3510,13 +3600,20 @@ func (r CheckResourcesResponse) ContentType() string {
 	return ""
 }
 
+// ListSessionsResponseDefaultHeaders the declared response headers of an HTTP default response for ListSessions
+type ListSessionsResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type ListSessionsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *SessionList
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListSessionsResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3525,7 +3622,7 @@ func (r ListSessionsResponse) GetJSON200() *SessionList {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r ListSessionsResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r ListSessionsResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3574,6 +3671,11 @@ type CreateSessionResponse202Headers struct {
 	RetryAfter int
 }
 
+// CreateSessionResponseDefaultHeaders the declared response headers of an HTTP default response for CreateSession
+type CreateSessionResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type CreateSessionResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3584,13 +3686,15 @@ type CreateSessionResponse struct {
 	// JSON202 the response for an HTTP 202 `application/json` response
 	JSON202 *LaunchedSession
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *CreateSessionResponse200Headers
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *CreateSessionResponse201Headers
 	// Headers202 the parsed response headers for an HTTP 202 response
 	Headers202 *CreateSessionResponse202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateSessionResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3609,7 +3713,7 @@ func (r CreateSessionResponse) GetJSON202() *LaunchedSession {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r CreateSessionResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r CreateSessionResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3642,15 +3746,22 @@ func (r CreateSessionResponse) ContentType() string {
 	return ""
 }
 
+// EndSessionResponseDefaultHeaders the declared response headers of an HTTP default response for EndSession
+type EndSessionResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type EndSessionResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *EndSessionResponseDefaultHeaders
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r EndSessionResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r EndSessionResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3683,13 +3794,20 @@ func (r EndSessionResponse) ContentType() string {
 	return ""
 }
 
+// GetSessionResponseDefaultHeaders the declared response headers of an HTTP default response for GetSession
+type GetSessionResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type GetSessionResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Session
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetSessionResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3698,7 +3816,7 @@ func (r GetSessionResponse) GetJSON200() *Session {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r GetSessionResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r GetSessionResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3731,13 +3849,20 @@ func (r GetSessionResponse) ContentType() string {
 	return ""
 }
 
+// KeepSessionAliveResponseDefaultHeaders the declared response headers of an HTTP default response for KeepSessionAlive
+type KeepSessionAliveResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type KeepSessionAliveResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Session
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *KeepSessionAliveResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3746,7 +3871,7 @@ func (r KeepSessionAliveResponse) GetJSON200() *Session {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r KeepSessionAliveResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r KeepSessionAliveResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3779,13 +3904,20 @@ func (r KeepSessionAliveResponse) ContentType() string {
 	return ""
 }
 
+// ListStagingResponseDefaultHeaders the declared response headers of an HTTP default response for ListStaging
+type ListStagingResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type ListStagingResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *StagingPoolList
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListStagingResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3794,7 +3926,7 @@ func (r ListStagingResponse) GetJSON200() *StagingPoolList {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r ListStagingResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r ListStagingResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3827,15 +3959,22 @@ func (r ListStagingResponse) ContentType() string {
 	return ""
 }
 
+// DeleteStagingResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteStaging
+type DeleteStagingResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type DeleteStagingResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteStagingResponseDefaultHeaders
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r DeleteStagingResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r DeleteStagingResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3868,13 +4007,20 @@ func (r DeleteStagingResponse) ContentType() string {
 	return ""
 }
 
+// GetStagingResponseDefaultHeaders the declared response headers of an HTTP default response for GetStaging
+type GetStagingResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type GetStagingResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *StagingPool
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetStagingResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3883,7 +4029,7 @@ func (r GetStagingResponse) GetJSON200() *StagingPool {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r GetStagingResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r GetStagingResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3921,6 +4067,11 @@ type PutStagingResponse201Headers struct {
 	Location string
 }
 
+// PutStagingResponseDefaultHeaders the declared response headers of an HTTP default response for PutStaging
+type PutStagingResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type PutStagingResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3929,9 +4080,11 @@ type PutStagingResponse struct {
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *StagingPool
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *PutStagingResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PutStagingResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3945,7 +4098,7 @@ func (r PutStagingResponse) GetJSON201() *StagingPool {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r PutStagingResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r PutStagingResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -3978,13 +4131,20 @@ func (r PutStagingResponse) ContentType() string {
 	return ""
 }
 
+// ListTokensResponseDefaultHeaders the declared response headers of an HTTP default response for ListTokens
+type ListTokensResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type ListTokensResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *TokenList
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListTokensResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3993,7 +4153,7 @@ func (r ListTokensResponse) GetJSON200() *TokenList {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r ListTokensResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r ListTokensResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -4031,15 +4191,22 @@ type CreateTokenResponse201Headers struct {
 	CacheControl string
 }
 
+// CreateTokenResponseDefaultHeaders the declared response headers of an HTTP default response for CreateToken
+type CreateTokenResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type CreateTokenResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *CreatedToken
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *CreateTokenResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateTokenResponseDefaultHeaders
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
@@ -4048,7 +4215,7 @@ func (r CreateTokenResponse) GetJSON201() *CreatedToken {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r CreateTokenResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r CreateTokenResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -4081,15 +4248,22 @@ func (r CreateTokenResponse) ContentType() string {
 	return ""
 }
 
+// RevokeTokenResponseDefaultHeaders the declared response headers of an HTTP default response for RevokeToken
+type RevokeTokenResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type RevokeTokenResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RevokeTokenResponseDefaultHeaders
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r RevokeTokenResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r RevokeTokenResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -4122,13 +4296,20 @@ func (r RevokeTokenResponse) ContentType() string {
 	return ""
 }
 
+// ListZonesResponseDefaultHeaders the declared response headers of an HTTP default response for ListZones
+type ListZonesResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type ListZonesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *ZoneList
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListZonesResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -4137,7 +4318,7 @@ func (r ListZonesResponse) GetJSON200() *ZoneList {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r ListZonesResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r ListZonesResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -4170,15 +4351,22 @@ func (r ListZonesResponse) ContentType() string {
 	return ""
 }
 
+// DeleteZoneResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteZone
+type DeleteZoneResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type DeleteZoneResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteZoneResponseDefaultHeaders
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r DeleteZoneResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r DeleteZoneResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -4211,13 +4399,20 @@ func (r DeleteZoneResponse) ContentType() string {
 	return ""
 }
 
+// GetZoneResponseDefaultHeaders the declared response headers of an HTTP default response for GetZone
+type GetZoneResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type GetZoneResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Zone
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetZoneResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -4226,7 +4421,7 @@ func (r GetZoneResponse) GetJSON200() *Zone {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r GetZoneResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r GetZoneResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -4264,6 +4459,11 @@ type PutZoneResponse201Headers struct {
 	Location string
 }
 
+// PutZoneResponseDefaultHeaders the declared response headers of an HTTP default response for PutZone
+type PutZoneResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
 type PutZoneResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -4272,9 +4472,11 @@ type PutZoneResponse struct {
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *Zone
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
+	ApplicationProblemJSONDefault *Failed
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *PutZoneResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PutZoneResponseDefaultHeaders
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -4288,7 +4490,7 @@ func (r PutZoneResponse) GetJSON201() *Zone {
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r PutZoneResponse) GetApplicationProblemJSONDefault() *Problem {
+func (r PutZoneResponse) GetApplicationProblemJSONDefault() *Failed {
 	return r.ApplicationProblemJSONDefault
 }
 
@@ -4616,7 +4818,7 @@ func (c *ClientWithResponses) CreateSessionWithResponse(ctx context.Context, par
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
-func (c *ClientWithResponses) EndSessionWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*EndSessionResponse, error) {
+func (c *ClientWithResponses) EndSessionWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*EndSessionResponse, error) {
 	rsp, err := c.EndSession(ctx, id, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -4629,7 +4831,7 @@ func (c *ClientWithResponses) EndSessionWithResponse(ctx context.Context, id str
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/sessions/{id} (the `GetSession` operationId).
-func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetSessionResponse, error) {
+func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*GetSessionResponse, error) {
 	rsp, err := c.GetSession(ctx, id, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -4645,7 +4847,7 @@ func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, id str
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
-func (c *ClientWithResponses) KeepSessionAliveWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*KeepSessionAliveResponse, error) {
+func (c *ClientWithResponses) KeepSessionAliveWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*KeepSessionAliveResponse, error) {
 	rsp, err := c.KeepSessionAlive(ctx, id, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -4877,7 +5079,7 @@ func ParseBootstrapResponse(rsp *http.Response) (*BootstrapResponse, error) {
 		response.JSON201 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -4896,6 +5098,16 @@ func ParseBootstrapResponse(rsp *http.Response) (*BootstrapResponse, error) {
 			headers.CacheControl = value
 		}
 		response.Headers201 = &headers
+	case true:
+		var headers BootstrapResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -4923,12 +5135,25 @@ func ParseListGroupsResponse(rsp *http.Response) (*ListGroupsResponse, error) {
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers ListGroupsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -4952,12 +5177,25 @@ func ParseDeleteGroupResponse(rsp *http.Response) (*DeleteGroupResponse, error) 
 		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers DeleteGroupResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -4985,12 +5223,25 @@ func ParseGetGroupResponse(rsp *http.Response) (*GetGroupResponse, error) {
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers GetGroupResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5025,7 +5276,7 @@ func ParsePutGroupResponse(rsp *http.Response) (*PutGroupResponse, error) {
 		response.JSON201 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -5044,6 +5295,16 @@ func ParsePutGroupResponse(rsp *http.Response) (*PutGroupResponse, error) {
 			headers.Location = value
 		}
 		response.Headers201 = &headers
+	case true:
+		var headers PutGroupResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5071,12 +5332,25 @@ func ParseGetLiveResponse(rsp *http.Response) (*GetLiveResponse, error) {
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers GetLiveResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5111,12 +5385,25 @@ func ParseGetReadyResponse(rsp *http.Response) (*GetReadyResponse, error) {
 		response.JSON503 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers GetReadyResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5144,12 +5431,25 @@ func ParseListImagesResponse(rsp *http.Response) (*ListImagesResponse, error) {
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers ListImagesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5173,12 +5473,25 @@ func ParseDeleteImageResponse(rsp *http.Response) (*DeleteImageResponse, error) 
 		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers DeleteImageResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5206,12 +5519,25 @@ func ParseGetImageResponse(rsp *http.Response) (*GetImageResponse, error) {
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers GetImageResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5246,7 +5572,7 @@ func ParsePutImageResponse(rsp *http.Response) (*PutImageResponse, error) {
 		response.JSON201 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -5265,6 +5591,16 @@ func ParsePutImageResponse(rsp *http.Response) (*PutImageResponse, error) {
 			headers.Location = value
 		}
 		response.Headers201 = &headers
+	case true:
+		var headers PutImageResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5288,12 +5624,25 @@ func ParseCheckResourcesResponse(rsp *http.Response) (*CheckResourcesResponse, e
 		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers CheckResourcesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5321,12 +5670,25 @@ func ParseListSessionsResponse(rsp *http.Response) (*ListSessionsResponse, error
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers ListSessionsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5368,7 +5730,7 @@ func ParseCreateSessionResponse(rsp *http.Response) (*CreateSessionResponse, err
 		response.JSON202 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -5414,6 +5776,16 @@ func ParseCreateSessionResponse(rsp *http.Response) (*CreateSessionResponse, err
 			headers.RetryAfter = value
 		}
 		response.Headers202 = &headers
+	case true:
+		var headers CreateSessionResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5437,12 +5809,25 @@ func ParseEndSessionResponse(rsp *http.Response) (*EndSessionResponse, error) {
 		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers EndSessionResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5470,12 +5855,25 @@ func ParseGetSessionResponse(rsp *http.Response) (*GetSessionResponse, error) {
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers GetSessionResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5503,12 +5901,25 @@ func ParseKeepSessionAliveResponse(rsp *http.Response) (*KeepSessionAliveRespons
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers KeepSessionAliveResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5536,12 +5947,25 @@ func ParseListStagingResponse(rsp *http.Response) (*ListStagingResponse, error) 
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers ListStagingResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5565,12 +5989,25 @@ func ParseDeleteStagingResponse(rsp *http.Response) (*DeleteStagingResponse, err
 		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers DeleteStagingResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5598,12 +6035,25 @@ func ParseGetStagingResponse(rsp *http.Response) (*GetStagingResponse, error) {
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers GetStagingResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5638,7 +6088,7 @@ func ParsePutStagingResponse(rsp *http.Response) (*PutStagingResponse, error) {
 		response.JSON201 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -5657,6 +6107,16 @@ func ParsePutStagingResponse(rsp *http.Response) (*PutStagingResponse, error) {
 			headers.Location = value
 		}
 		response.Headers201 = &headers
+	case true:
+		var headers PutStagingResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5684,12 +6144,25 @@ func ParseListTokensResponse(rsp *http.Response) (*ListTokensResponse, error) {
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers ListTokensResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5717,7 +6190,7 @@ func ParseCreateTokenResponse(rsp *http.Response) (*CreateTokenResponse, error) 
 		response.JSON201 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -5736,6 +6209,16 @@ func ParseCreateTokenResponse(rsp *http.Response) (*CreateTokenResponse, error) 
 			headers.CacheControl = value
 		}
 		response.Headers201 = &headers
+	case true:
+		var headers CreateTokenResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5759,12 +6242,25 @@ func ParseRevokeTokenResponse(rsp *http.Response) (*RevokeTokenResponse, error) 
 		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers RevokeTokenResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5792,12 +6288,25 @@ func ParseListZonesResponse(rsp *http.Response) (*ListZonesResponse, error) {
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers ListZonesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5821,12 +6330,25 @@ func ParseDeleteZoneResponse(rsp *http.Response) (*DeleteZoneResponse, error) {
 		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers DeleteZoneResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5854,12 +6376,25 @@ func ParseGetZoneResponse(rsp *http.Response) (*GetZoneResponse, error) {
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case true:
+		var headers GetZoneResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5894,7 +6429,7 @@ func ParsePutZoneResponse(rsp *http.Response) (*PutZoneResponse, error) {
 		response.JSON201 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
+		var dest Failed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -5913,6 +6448,16 @@ func ParsePutZoneResponse(rsp *http.Response) (*PutZoneResponse, error) {
 			headers.Location = value
 		}
 		response.Headers201 = &headers
+	case true:
+		var headers PutZoneResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
 	}
 
 	return response, nil
@@ -5964,13 +6509,13 @@ type ServerInterface interface {
 	CreateSession(c *gin.Context, params CreateSessionParams)
 	// EndSession End a session
 	// (DELETE /v1/sessions/{id})
-	EndSession(c *gin.Context, id string)
+	EndSession(c *gin.Context, id SessionID)
 	// GetSession Read a session, also one that ended not long ago
 	// (GET /v1/sessions/{id})
-	GetSession(c *gin.Context, id string)
+	GetSession(c *gin.Context, id SessionID)
 	// KeepSessionAlive Say that a session's user is still there
 	// (POST /v1/sessions/{id}/keepalive)
-	KeepSessionAlive(c *gin.Context, id string)
+	KeepSessionAlive(c *gin.Context, id SessionID)
 	// ListStaging List the staging configs and how their pools stand, by name
 	// (GET /v1/staging)
 	ListStaging(c *gin.Context)
@@ -6311,7 +6856,7 @@ func (siw *ServerInterfaceWrapper) EndSession(c *gin.Context) {
 	_ = err
 
 	// ------------- Path parameter "id" -------------
-	var id string
+	var id SessionID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
 	if err != nil {
@@ -6336,7 +6881,7 @@ func (siw *ServerInterfaceWrapper) GetSession(c *gin.Context) {
 	_ = err
 
 	// ------------- Path parameter "id" -------------
-	var id string
+	var id SessionID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
 	if err != nil {
@@ -6361,7 +6906,7 @@ func (siw *ServerInterfaceWrapper) KeepSessionAlive(c *gin.Context) {
 	_ = err
 
 	// ------------- Path parameter "id" -------------
-	var id string
+	var id SessionID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
 	if err != nil {
@@ -6663,7 +7208,14 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.PUT(options.BaseURL+"/v1/zones/:name", wrapper.PutZone)
 }
 
-type ProblemApplicationProblemPlusJSONResponse Problem
+type FailedResponseHeaders struct {
+	RetryAfter int
+}
+type FailedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers FailedResponseHeaders
+}
 
 type BootstrapRequestObject struct {
 }
@@ -6696,6 +7248,7 @@ func (response Bootstrap201JSONResponse) VisitBootstrapResponse(w http.ResponseW
 
 type BootstrapdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -6706,6 +7259,7 @@ func (response BootstrapdefaultApplicationProblemPlusJSONResponse) VisitBootstra
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6734,6 +7288,7 @@ func (response ListGroups200JSONResponse) VisitListGroupsResponse(w http.Respons
 
 type ListGroupsdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -6744,6 +7299,7 @@ func (response ListGroupsdefaultApplicationProblemPlusJSONResponse) VisitListGro
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6767,6 +7323,7 @@ func (response DeleteGroup204Response) VisitDeleteGroupResponse(w http.ResponseW
 
 type DeleteGroupdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -6777,6 +7334,7 @@ func (response DeleteGroupdefaultApplicationProblemPlusJSONResponse) VisitDelete
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6806,6 +7364,7 @@ func (response GetGroup200JSONResponse) VisitGetGroupResponse(w http.ResponseWri
 
 type GetGroupdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -6816,6 +7375,7 @@ func (response GetGroupdefaultApplicationProblemPlusJSONResponse) VisitGetGroupR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6868,6 +7428,7 @@ func (response PutGroup201JSONResponse) VisitPutGroupResponse(w http.ResponseWri
 
 type PutGroupdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -6878,6 +7439,7 @@ func (response PutGroupdefaultApplicationProblemPlusJSONResponse) VisitPutGroupR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6906,6 +7468,7 @@ func (response GetLive200JSONResponse) VisitGetLiveResponse(w http.ResponseWrite
 
 type GetLivedefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -6916,6 +7479,7 @@ func (response GetLivedefaultApplicationProblemPlusJSONResponse) VisitGetLiveRes
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6958,6 +7522,7 @@ func (response GetReady503JSONResponse) VisitGetReadyResponse(w http.ResponseWri
 
 type GetReadydefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -6968,6 +7533,7 @@ func (response GetReadydefaultApplicationProblemPlusJSONResponse) VisitGetReadyR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6996,6 +7562,7 @@ func (response ListImages200JSONResponse) VisitListImagesResponse(w http.Respons
 
 type ListImagesdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7006,6 +7573,7 @@ func (response ListImagesdefaultApplicationProblemPlusJSONResponse) VisitListIma
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7029,6 +7597,7 @@ func (response DeleteImage204Response) VisitDeleteImageResponse(w http.ResponseW
 
 type DeleteImagedefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7039,6 +7608,7 @@ func (response DeleteImagedefaultApplicationProblemPlusJSONResponse) VisitDelete
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7068,6 +7638,7 @@ func (response GetImage200JSONResponse) VisitGetImageResponse(w http.ResponseWri
 
 type GetImagedefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7078,6 +7649,7 @@ func (response GetImagedefaultApplicationProblemPlusJSONResponse) VisitGetImageR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7130,6 +7702,7 @@ func (response PutImage201JSONResponse) VisitPutImageResponse(w http.ResponseWri
 
 type PutImagedefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7140,6 +7713,7 @@ func (response PutImagedefaultApplicationProblemPlusJSONResponse) VisitPutImageR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7163,6 +7737,7 @@ func (response CheckResources204Response) VisitCheckResourcesResponse(w http.Res
 
 type CheckResourcesdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7173,6 +7748,7 @@ func (response CheckResourcesdefaultApplicationProblemPlusJSONResponse) VisitChe
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7201,6 +7777,7 @@ func (response ListSessions200JSONResponse) VisitListSessionsResponse(w http.Res
 
 type ListSessionsdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7211,6 +7788,7 @@ func (response ListSessionsdefaultApplicationProblemPlusJSONResponse) VisitListS
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7295,6 +7873,7 @@ func (response CreateSession202JSONResponse) VisitCreateSessionResponse(w http.R
 
 type CreateSessiondefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7305,13 +7884,14 @@ func (response CreateSessiondefaultApplicationProblemPlusJSONResponse) VisitCrea
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
 type EndSessionRequestObject struct {
-	ID string `json:"id"`
+	ID SessionID `json:"id"`
 }
 
 type EndSessionResponseObject interface {
@@ -7328,6 +7908,7 @@ func (response EndSession204Response) VisitEndSessionResponse(w http.ResponseWri
 
 type EndSessiondefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7338,13 +7919,14 @@ func (response EndSessiondefaultApplicationProblemPlusJSONResponse) VisitEndSess
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
 type GetSessionRequestObject struct {
-	ID string `json:"id"`
+	ID SessionID `json:"id"`
 }
 
 type GetSessionResponseObject interface {
@@ -7367,6 +7949,7 @@ func (response GetSession200JSONResponse) VisitGetSessionResponse(w http.Respons
 
 type GetSessiondefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7377,13 +7960,14 @@ func (response GetSessiondefaultApplicationProblemPlusJSONResponse) VisitGetSess
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
 type KeepSessionAliveRequestObject struct {
-	ID string `json:"id"`
+	ID SessionID `json:"id"`
 }
 
 type KeepSessionAliveResponseObject interface {
@@ -7406,6 +7990,7 @@ func (response KeepSessionAlive200JSONResponse) VisitKeepSessionAliveResponse(w 
 
 type KeepSessionAlivedefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7416,6 +8001,7 @@ func (response KeepSessionAlivedefaultApplicationProblemPlusJSONResponse) VisitK
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7444,6 +8030,7 @@ func (response ListStaging200JSONResponse) VisitListStagingResponse(w http.Respo
 
 type ListStagingdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7454,6 +8041,7 @@ func (response ListStagingdefaultApplicationProblemPlusJSONResponse) VisitListSt
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7477,6 +8065,7 @@ func (response DeleteStaging204Response) VisitDeleteStagingResponse(w http.Respo
 
 type DeleteStagingdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7487,6 +8076,7 @@ func (response DeleteStagingdefaultApplicationProblemPlusJSONResponse) VisitDele
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7516,6 +8106,7 @@ func (response GetStaging200JSONResponse) VisitGetStagingResponse(w http.Respons
 
 type GetStagingdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7526,6 +8117,7 @@ func (response GetStagingdefaultApplicationProblemPlusJSONResponse) VisitGetStag
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7578,6 +8170,7 @@ func (response PutStaging201JSONResponse) VisitPutStagingResponse(w http.Respons
 
 type PutStagingdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7588,6 +8181,7 @@ func (response PutStagingdefaultApplicationProblemPlusJSONResponse) VisitPutStag
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7616,6 +8210,7 @@ func (response ListTokens200JSONResponse) VisitListTokensResponse(w http.Respons
 
 type ListTokensdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7626,6 +8221,7 @@ func (response ListTokensdefaultApplicationProblemPlusJSONResponse) VisitListTok
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7663,6 +8259,7 @@ func (response CreateToken201JSONResponse) VisitCreateTokenResponse(w http.Respo
 
 type CreateTokendefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7673,6 +8270,7 @@ func (response CreateTokendefaultApplicationProblemPlusJSONResponse) VisitCreate
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7696,6 +8294,7 @@ func (response RevokeToken204Response) VisitRevokeTokenResponse(w http.ResponseW
 
 type RevokeTokendefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7706,6 +8305,7 @@ func (response RevokeTokendefaultApplicationProblemPlusJSONResponse) VisitRevoke
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7734,6 +8334,7 @@ func (response ListZones200JSONResponse) VisitListZonesResponse(w http.ResponseW
 
 type ListZonesdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7744,6 +8345,7 @@ func (response ListZonesdefaultApplicationProblemPlusJSONResponse) VisitListZone
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7767,6 +8369,7 @@ func (response DeleteZone204Response) VisitDeleteZoneResponse(w http.ResponseWri
 
 type DeleteZonedefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7777,6 +8380,7 @@ func (response DeleteZonedefaultApplicationProblemPlusJSONResponse) VisitDeleteZ
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7806,6 +8410,7 @@ func (response GetZone200JSONResponse) VisitGetZoneResponse(w http.ResponseWrite
 
 type GetZonedefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7816,6 +8421,7 @@ func (response GetZonedefaultApplicationProblemPlusJSONResponse) VisitGetZoneRes
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7868,6 +8474,7 @@ func (response PutZone201JSONResponse) VisitPutZoneResponse(w http.ResponseWrite
 
 type PutZonedefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    FailedResponseHeaders
 	StatusCode int
 }
 
@@ -7878,6 +8485,7 @@ func (response PutZonedefaultApplicationProblemPlusJSONResponse) VisitPutZoneRes
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -8451,7 +9059,7 @@ func (sh *strictHandler) CreateSession(ctx *gin.Context, params CreateSessionPar
 }
 
 // EndSession operation middleware
-func (sh *strictHandler) EndSession(ctx *gin.Context, id string) {
+func (sh *strictHandler) EndSession(ctx *gin.Context, id SessionID) {
 	var request EndSessionRequestObject
 
 	request.ID = id
@@ -8477,7 +9085,7 @@ func (sh *strictHandler) EndSession(ctx *gin.Context, id string) {
 }
 
 // GetSession operation middleware
-func (sh *strictHandler) GetSession(ctx *gin.Context, id string) {
+func (sh *strictHandler) GetSession(ctx *gin.Context, id SessionID) {
 	var request GetSessionRequestObject
 
 	request.ID = id
@@ -8503,7 +9111,7 @@ func (sh *strictHandler) GetSession(ctx *gin.Context, id string) {
 }
 
 // KeepSessionAlive operation middleware
-func (sh *strictHandler) KeepSessionAlive(ctx *gin.Context, id string) {
+func (sh *strictHandler) KeepSessionAlive(ctx *gin.Context, id SessionID) {
 	var request KeepSessionAliveRequestObject
 
 	request.ID = id

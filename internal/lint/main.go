@@ -30,6 +30,7 @@ var steps = []step{
 	{"shell", "shell scripts parse", shellSyntax},
 	{"comments", "every package says what it promises", packageComments},
 	{"arrows", "packages import only what lies below them", arrows},
+	{"contract", "openapi.yaml is clean by Redocly's linter", contract},
 	{"tidy", "go.mod and go.sum are what `go mod tidy` writes", tidy},
 	{"gofumpt", "hand-written Go is formatted by gofumpt", gofumpt},
 	{"generated", "generated files are what `go generate ./...` writes", generated},

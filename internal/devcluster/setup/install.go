@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,18 @@ func missing(ctx context.Context) []string {
 	if !onPath("nginx") {
 		packages = append(packages, "nginx-light")
 	}
+	return packages
+}
+
+// missingForLint lists the Debian packages of what runs the contract's linter.
+func missingForLint() []string {
+	var packages []string
+	for program, name := range map[string]string{"node": "nodejs", "npm": "npm"} {
+		if !onPath(program) {
+			packages = append(packages, name)
+		}
+	}
+	slices.Sort(packages)
 	return packages
 }
 

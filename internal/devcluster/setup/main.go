@@ -1,4 +1,5 @@
-// Command setup is what `make setup` runs: it makes the machine ready for
+// Command setup is what `make setup` runs, and with the argument "lint" what `make
+// lint` runs first, which needs Node.js and npm alone. `make setup` makes the machine ready for
 // `make dev` and `make test`. As root on Debian it installs what is missing and
 // starts a Docker daemon where none answers; everywhere it looks up Nomad and
 // Consul, and builds and caches them where no supported version is on PATH.
@@ -21,7 +22,11 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := setup(ctx)
+	prepare := setup
+	if len(os.Args) > 1 && os.Args[1] == "lint" {
+		prepare = func(ctx context.Context) error { return install(ctx, missingForLint()) }
+	}
+	err := prepare(ctx)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "setup:", err)

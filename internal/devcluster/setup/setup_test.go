@@ -39,6 +39,20 @@ func TestMissingListsWhatIsNotOnPath(t *testing.T) {
 	}
 }
 
+// The linter's own needs are not those of the servers: make lint waits for no build.
+func TestMissingForLintIsNodeAndNpm(t *testing.T) {
+	bin := t.TempDir()
+	t.Setenv("PATH", bin)
+	if got := missingForLint(); !slices.Equal(got, []string{"nodejs", "npm"}) {
+		t.Errorf("with nothing on PATH: %v", got)
+	}
+	stub(t, bin, "node", "exit 0\n")
+	stub(t, bin, "npm", "exit 0\n")
+	if got := missingForLint(); len(got) != 0 {
+		t.Errorf("with both on PATH: %v", got)
+	}
+}
+
 // Packages are installed after an update, without their services starting, and
 // the machine's policy is as before afterwards, also when apt-get fails.
 func TestInstall(t *testing.T) {
