@@ -82,7 +82,8 @@ type Store interface {
 	// Note keeps an event that is no move of a session.
 	Note(ctx context.Context, e staging.Event) error
 	Session(ctx context.Context, id string) (staging.Session, error)
-	Sessions(ctx context.Context) ([]staging.Session, error)
+	// Page reads a part of the sessions that have not ended, the oldest first.
+	Page(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
 	Counts(ctx context.Context, pools ...string) (current, ready map[string]int, err error)
 	Conditions(ctx context.Context, pools ...string) (map[string][]staging.Condition, error)
 	Ping(ctx context.Context) error

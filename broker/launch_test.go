@@ -191,7 +191,11 @@ func (w *world) KeyHolder(context.Context, string) (staging.ClaimResult, error) 
 func (w *world) Session(context.Context, string) (staging.Session, error) {
 	return staging.Session{}, staging.ErrNoSession
 }
-func (w *world) Sessions(context.Context) ([]staging.Session, error) { return nil, nil }
+
+func (w *world) Page(context.Context, staging.SessionFilter, staging.Position, int) (staging.SessionPage, error) {
+	return staging.SessionPage{}, nil
+}
+
 func (w *world) Counts(context.Context, ...string) (map[string]int, map[string]int, error) {
 	return nil, nil, nil
 }

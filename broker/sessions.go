@@ -44,15 +44,17 @@ func noSession(id string, err error) *Error {
 	return &Error{Kind: NotFound, Detail: fmt.Sprintf("there is no session %q, or it ended a while ago", id), Cause: err}
 }
 
-// Sessions reads every session that has not ended, oldest first.
-func (b *Broker) Sessions(ctx context.Context) ([]staging.Session, error) {
+// Sessions reads up to limit sessions of the kind wanted that have not ended, from
+// after a position on, the oldest first. What it reads for one page is bounded: a page
+// may be short, and the list go on all the same.
+func (b *Broker) Sessions(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	all, err := b.Store.Sessions(ctx)
+	page, err := b.Store.Page(ctx, f, after, limit)
 	if err != nil {
-		return nil, redisUnavailable(err)
+		return page, redisUnavailable(err)
 	}
-	return all, nil
+	return page, nil
 }
 
 // EndedByRequest is the reason of a session that a caller ended.

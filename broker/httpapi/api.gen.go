@@ -126,6 +126,11 @@ type Group = staging.Group
 // GroupList defines model for GroupList.
 type GroupList struct {
 	Items []Group `json:"items"`
+
+	// NextCursor Where the next page begins, opaque; absent on the last page.
+	//
+	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
 }
 
 // Hook `first_launch` runs once, when the session is first healthy and before anybody has it, staged or on demand; one
@@ -145,6 +150,11 @@ type Image = staging.Image
 // ImageList defines model for ImageList.
 type ImageList struct {
 	Items []Image `json:"items"`
+
+	// NextCursor Where the next page begins, opaque; absent on the last page.
+	//
+	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
 }
 
 // Launch A user's wish for a session. `user` must be there, but with a user's own token, which says who it is; with
@@ -171,6 +181,11 @@ type LivenessStatus string
 //
 // Example: 25%
 type MaxUnavailable = string
+
+// NextCursor Where the next page begins, opaque; absent on the last page.
+//
+// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
+type NextCursor = string
 
 // Origin Whether it was made ahead of time for a pool, or for the user who has it.
 //
@@ -354,6 +369,11 @@ type Session struct {
 // SessionList defines model for SessionList.
 type SessionList struct {
 	Items []Session `json:"items"`
+
+	// NextCursor Where the next page begins, opaque; absent on the last page.
+	//
+	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
 }
 
 // SessionState Where the session is in its life.
@@ -434,6 +454,11 @@ type StagingPool struct {
 // StagingPoolList defines model for StagingPoolList.
 type StagingPoolList struct {
 	Items []StagingPool `json:"items"`
+
+	// NextCursor Where the next page begins, opaque; absent on the last page.
+	//
+	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
 }
 
 // Terms How long its user may keep it, from the user's groups and the image. Absent is without limit.
@@ -523,7 +548,18 @@ type Zone = staging.Zone
 // ZoneList defines model for ZoneList.
 type ZoneList struct {
 	Items []Zone `json:"items"`
+
+	// NextCursor Where the next page begins, opaque; absent on the last page.
+	//
+	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
 }
+
+// Cursor defines model for Cursor.
+type Cursor = string
+
+// Limit defines model for Limit.
+type Limit = int
 
 // Name defines model for Name.
 type Name = string
@@ -534,6 +570,54 @@ type SessionID = string
 // Failed What went wrong, after RFC 9457.
 type Failed = Problem
 
+// ListGroupsParams defines parameters for ListGroups.
+type ListGroupsParams struct {
+	// Limit The most items of one page, from 1 to 1000.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the page begins: the `next_cursor` of the page before, as it was. It does not go out of date. Absent it
+	// is the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
+// ListImagesParams defines parameters for ListImages.
+type ListImagesParams struct {
+	// Limit The most items of one page, from 1 to 1000.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the page begins: the `next_cursor` of the page before, as it was. It does not go out of date. Absent it
+	// is the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
+// ListSessionsParams defines parameters for ListSessions.
+type ListSessionsParams struct {
+	// State Only sessions in one of these states, with commas between. Ended ones are read by their id.
+	State []SessionState `form:"state,omitempty" json:"state,omitempty,omitzero"`
+
+	// Origin Only sessions that came to be in this way.
+	Origin Origin `form:"origin,omitempty" json:"origin,omitempty,omitzero"`
+
+	// Zone Only sessions in this zone.
+	Zone string `form:"zone,omitempty" json:"zone,omitempty,omitzero"`
+
+	// Image Only sessions of this image.
+	Image string `form:"image,omitempty" json:"image,omitempty,omitzero"`
+
+	// Staging Only sessions that were made for this staging config's pool.
+	Staging string `form:"staging,omitempty" json:"staging,omitempty,omitzero"`
+
+	// User Only the sessions of the user with this id.
+	User string `form:"user,omitempty" json:"user,omitempty,omitzero"`
+
+	// Limit The most items of one page, from 1 to 1000.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the page begins: the `next_cursor` of the page before, as it was. It does not go out of date. Absent it
+	// is the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
 // CreateSessionParams defines parameters for CreateSession.
 type CreateSessionParams struct {
 	// Wait How long to wait for a session made on demand, as a Go duration between `0s` and `10m`. When it is over
@@ -543,6 +627,26 @@ type CreateSessionParams struct {
 	// IdempotencyKey A fresh text for every launch, 1 to 255 printable ASCII characters, for example a UUID. A repeat of the
 	// launch with the same key gets the same session.
 	IdempotencyKey string `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// ListStagingParams defines parameters for ListStaging.
+type ListStagingParams struct {
+	// Limit The most items of one page, from 1 to 1000.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the page begins: the `next_cursor` of the page before, as it was. It does not go out of date. Absent it
+	// is the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
+// ListZonesParams defines parameters for ListZones.
+type ListZonesParams struct {
+	// Limit The most items of one page, from 1 to 1000.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the page begins: the `next_cursor` of the page before, as it was. It does not go out of date. Absent it
+	// is the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 }
 
 // PutGroupJSONRequestBody defines body for PutGroup for application/json ContentType.
@@ -651,7 +755,7 @@ type ClientInterface interface {
 	// ListGroups List the groups, by name
 	//
 	// Corresponds with GET /v1/groups (the `ListGroups` operationId).
-	ListGroups(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListGroups(ctx context.Context, params *ListGroupsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteGroup Delete a group
 	//
@@ -696,7 +800,7 @@ type ClientInterface interface {
 	// ListImages List the images, by name
 	//
 	// Corresponds with GET /v1/images (the `ListImages` operationId).
-	ListImages(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListImages(ctx context.Context, params *ListImagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteImage Delete an image that no staging config names
 	//
@@ -756,8 +860,12 @@ type ClientInterface interface {
 
 	// ListSessions List the sessions that have not ended, oldest first
 	//
+	// Filters combine: a session must fit all. What one page costs is bounded: where few of many sessions fit, a page
+	// may be short, or empty, and carry a `next_cursor` all the same. By `user`, or by `staging` with states of
+	// sessions that are nobody's, only those are read.
+	//
 	// Corresponds with GET /v1/sessions (the `ListSessions` operationId).
-	ListSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListSessions(ctx context.Context, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateSessionWithBody Launch a session for a user
 	//
@@ -823,7 +931,7 @@ type ClientInterface interface {
 	// ListStaging List the staging configs and how their pools stand, by name
 	//
 	// Corresponds with GET /v1/staging (the `ListStaging` operationId).
-	ListStaging(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListStaging(ctx context.Context, params *ListStagingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteStaging Delete a staging config
 	//
@@ -890,7 +998,7 @@ type ClientInterface interface {
 	// ListZones List the zones, by name
 	//
 	// Corresponds with GET /v1/zones (the `ListZones` operationId).
-	ListZones(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListZones(ctx context.Context, params *ListZonesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteZone Delete a zone that no staging config names
 	//
@@ -944,8 +1052,8 @@ func (c *Client) Bootstrap(ctx context.Context, reqEditors ...RequestEditorFn) (
 // ListGroups List the groups, by name
 //
 // Corresponds with GET /v1/groups (the `ListGroups` operationId).
-func (c *Client) ListGroups(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListGroupsRequest(c.Server)
+func (c *Client) ListGroups(ctx context.Context, params *ListGroupsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListGroupsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1059,8 +1167,8 @@ func (c *Client) GetReady(ctx context.Context, reqEditors ...RequestEditorFn) (*
 // ListImages List the images, by name
 //
 // Corresponds with GET /v1/images (the `ListImages` operationId).
-func (c *Client) ListImages(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListImagesRequest(c.Server)
+func (c *Client) ListImages(ctx context.Context, params *ListImagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListImagesRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1189,9 +1297,13 @@ func (c *Client) CheckResources(ctx context.Context, body CheckResourcesJSONRequ
 
 // ListSessions List the sessions that have not ended, oldest first
 //
+// Filters combine: a session must fit all. What one page costs is bounded: where few of many sessions fit, a page
+// may be short, or empty, and carry a `next_cursor` all the same. By `user`, or by `staging` with states of
+// sessions that are nobody's, only those are read.
+//
 // Corresponds with GET /v1/sessions (the `ListSessions` operationId).
-func (c *Client) ListSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListSessionsRequest(c.Server)
+func (c *Client) ListSessions(ctx context.Context, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSessionsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1316,8 +1428,8 @@ func (c *Client) KeepSessionAlive(ctx context.Context, id SessionID, reqEditors 
 // ListStaging List the staging configs and how their pools stand, by name
 //
 // Corresponds with GET /v1/staging (the `ListStaging` operationId).
-func (c *Client) ListStaging(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListStagingRequest(c.Server)
+func (c *Client) ListStaging(ctx context.Context, params *ListStagingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStagingRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1473,8 +1585,8 @@ func (c *Client) RevokeToken(ctx context.Context, accessor string, reqEditors ..
 // ListZones List the zones, by name
 //
 // Corresponds with GET /v1/zones (the `ListZones` operationId).
-func (c *Client) ListZones(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListZonesRequest(c.Server)
+func (c *Client) ListZones(ctx context.Context, params *ListZonesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListZonesRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1583,7 +1695,7 @@ func NewBootstrapRequest(server string) (*http.Request, error) {
 }
 
 // NewListGroupsRequest constructs an http.Request for the ListGroups method
-func NewListGroupsRequest(server string) (*http.Request, error) {
+func NewListGroupsRequest(server string, params *ListGroupsParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -1599,6 +1711,41 @@ func NewListGroupsRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -1779,7 +1926,7 @@ func NewGetReadyRequest(server string) (*http.Request, error) {
 }
 
 // NewListImagesRequest constructs an http.Request for the ListImages method
-func NewListImagesRequest(server string) (*http.Request, error) {
+func NewListImagesRequest(server string, params *ListImagesParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -1795,6 +1942,41 @@ func NewListImagesRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -1961,7 +2143,7 @@ func NewCheckResourcesRequestWithBody(server string, contentType string, body io
 }
 
 // NewListSessionsRequest constructs an http.Request for the ListSessions method
-func NewListSessionsRequest(server string) (*http.Request, error) {
+func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -1977,6 +2159,93 @@ func NewListSessionsRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "origin", params.Origin, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "zone", params.Zone, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "image", params.Image, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "staging", params.Staging, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -2166,7 +2435,7 @@ func NewKeepSessionAliveRequest(server string, id SessionID) (*http.Request, err
 }
 
 // NewListStagingRequest constructs an http.Request for the ListStaging method
-func NewListStagingRequest(server string) (*http.Request, error) {
+func NewListStagingRequest(server string, params *ListStagingParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -2182,6 +2451,41 @@ func NewListStagingRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -2409,7 +2713,7 @@ func NewRevokeTokenRequest(server string, accessor string) (*http.Request, error
 }
 
 // NewListZonesRequest constructs an http.Request for the ListZones method
-func NewListZonesRequest(server string) (*http.Request, error) {
+func NewListZonesRequest(server string, params *ListZonesParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -2425,6 +2729,41 @@ func NewListZonesRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -2609,7 +2948,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/groups (the `ListGroups` operationId).
-	ListGroupsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListGroupsResponse, error)
+	ListGroupsWithResponse(ctx context.Context, params *ListGroupsParams, reqEditors ...RequestEditorFn) (*ListGroupsResponse, error)
 
 	// DeleteGroupWithResponse Delete a group
 	//
@@ -2664,7 +3003,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/images (the `ListImages` operationId).
-	ListImagesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListImagesResponse, error)
+	ListImagesWithResponse(ctx context.Context, params *ListImagesParams, reqEditors ...RequestEditorFn) (*ListImagesResponse, error)
 
 	// DeleteImageWithResponse Delete an image that no staging config names
 	//
@@ -2728,10 +3067,14 @@ type ClientWithResponsesInterface interface {
 
 	// ListSessionsWithResponse List the sessions that have not ended, oldest first
 	//
+	// Filters combine: a session must fit all. What one page costs is bounded: where few of many sessions fit, a page
+	// may be short, or empty, and carry a `next_cursor` all the same. By `user`, or by `staging` with states of
+	// sessions that are nobody's, only those are read.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/sessions (the `ListSessions` operationId).
-	ListSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListSessionsResponse, error)
+	ListSessionsWithResponse(ctx context.Context, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*ListSessionsResponse, error)
 
 	// CreateSessionWithBodyWithResponse Launch a session for a user
 	//
@@ -2805,7 +3148,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/staging (the `ListStaging` operationId).
-	ListStagingWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListStagingResponse, error)
+	ListStagingWithResponse(ctx context.Context, params *ListStagingParams, reqEditors ...RequestEditorFn) (*ListStagingResponse, error)
 
 	// DeleteStagingWithResponse Delete a staging config
 	//
@@ -2882,7 +3225,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/zones (the `ListZones` operationId).
-	ListZonesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListZonesResponse, error)
+	ListZonesWithResponse(ctx context.Context, params *ListZonesParams, reqEditors ...RequestEditorFn) (*ListZonesResponse, error)
 
 	// DeleteZoneWithResponse Delete a zone that no staging config names
 	//
@@ -4544,8 +4887,8 @@ func (c *ClientWithResponses) BootstrapWithResponse(ctx context.Context, reqEdit
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/groups (the `ListGroups` operationId).
-func (c *ClientWithResponses) ListGroupsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListGroupsResponse, error) {
-	rsp, err := c.ListGroups(ctx, reqEditors...)
+func (c *ClientWithResponses) ListGroupsWithResponse(ctx context.Context, params *ListGroupsParams, reqEditors ...RequestEditorFn) (*ListGroupsResponse, error) {
+	rsp, err := c.ListGroups(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -4641,8 +4984,8 @@ func (c *ClientWithResponses) GetReadyWithResponse(ctx context.Context, reqEdito
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/images (the `ListImages` operationId).
-func (c *ClientWithResponses) ListImagesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListImagesResponse, error) {
-	rsp, err := c.ListImages(ctx, reqEditors...)
+func (c *ClientWithResponses) ListImagesWithResponse(ctx context.Context, params *ListImagesParams, reqEditors ...RequestEditorFn) (*ListImagesResponse, error) {
+	rsp, err := c.ListImages(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -4747,11 +5090,15 @@ func (c *ClientWithResponses) CheckResourcesWithResponse(ctx context.Context, bo
 
 // ListSessionsWithResponse List the sessions that have not ended, oldest first
 //
+// Filters combine: a session must fit all. What one page costs is bounded: where few of many sessions fit, a page
+// may be short, or empty, and carry a `next_cursor` all the same. By `user`, or by `staging` with states of
+// sessions that are nobody's, only those are read.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/sessions (the `ListSessions` operationId).
-func (c *ClientWithResponses) ListSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListSessionsResponse, error) {
-	rsp, err := c.ListSessions(ctx, reqEditors...)
+func (c *ClientWithResponses) ListSessionsWithResponse(ctx context.Context, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*ListSessionsResponse, error) {
+	rsp, err := c.ListSessions(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -4860,8 +5207,8 @@ func (c *ClientWithResponses) KeepSessionAliveWithResponse(ctx context.Context, 
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/staging (the `ListStaging` operationId).
-func (c *ClientWithResponses) ListStagingWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListStagingResponse, error) {
-	rsp, err := c.ListStaging(ctx, reqEditors...)
+func (c *ClientWithResponses) ListStagingWithResponse(ctx context.Context, params *ListStagingParams, reqEditors ...RequestEditorFn) (*ListStagingResponse, error) {
+	rsp, err := c.ListStaging(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -4991,8 +5338,8 @@ func (c *ClientWithResponses) RevokeTokenWithResponse(ctx context.Context, acces
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/zones (the `ListZones` operationId).
-func (c *ClientWithResponses) ListZonesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListZonesResponse, error) {
-	rsp, err := c.ListZones(ctx, reqEditors...)
+func (c *ClientWithResponses) ListZonesWithResponse(ctx context.Context, params *ListZonesParams, reqEditors ...RequestEditorFn) (*ListZonesResponse, error) {
+	rsp, err := c.ListZones(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6470,7 +6817,7 @@ type ServerInterface interface {
 	Bootstrap(c *gin.Context)
 	// ListGroups List the groups, by name
 	// (GET /v1/groups)
-	ListGroups(c *gin.Context)
+	ListGroups(c *gin.Context, params ListGroupsParams)
 	// DeleteGroup Delete a group
 	// (DELETE /v1/groups/{name})
 	DeleteGroup(c *gin.Context, name Name)
@@ -6488,7 +6835,7 @@ type ServerInterface interface {
 	GetReady(c *gin.Context)
 	// ListImages List the images, by name
 	// (GET /v1/images)
-	ListImages(c *gin.Context)
+	ListImages(c *gin.Context, params ListImagesParams)
 	// DeleteImage Delete an image that no staging config names
 	// (DELETE /v1/images/{name})
 	DeleteImage(c *gin.Context, name Name)
@@ -6503,7 +6850,7 @@ type ServerInterface interface {
 	CheckResources(c *gin.Context)
 	// ListSessions List the sessions that have not ended, oldest first
 	// (GET /v1/sessions)
-	ListSessions(c *gin.Context)
+	ListSessions(c *gin.Context, params ListSessionsParams)
 	// CreateSession Launch a session for a user
 	// (POST /v1/sessions)
 	CreateSession(c *gin.Context, params CreateSessionParams)
@@ -6518,7 +6865,7 @@ type ServerInterface interface {
 	KeepSessionAlive(c *gin.Context, id SessionID)
 	// ListStaging List the staging configs and how their pools stand, by name
 	// (GET /v1/staging)
-	ListStaging(c *gin.Context)
+	ListStaging(c *gin.Context, params ListStagingParams)
 	// DeleteStaging Delete a staging config
 	// (DELETE /v1/staging/{name})
 	DeleteStaging(c *gin.Context, name Name)
@@ -6539,7 +6886,7 @@ type ServerInterface interface {
 	RevokeToken(c *gin.Context, accessor string)
 	// ListZones List the zones, by name
 	// (GET /v1/zones)
-	ListZones(c *gin.Context)
+	ListZones(c *gin.Context, params ListZonesParams)
 	// DeleteZone Delete a zone that no staging config names
 	// (DELETE /v1/zones/{name})
 	DeleteZone(c *gin.Context, name Name)
@@ -6576,6 +6923,28 @@ func (siw *ServerInterfaceWrapper) Bootstrap(c *gin.Context) {
 // ListGroups operation middleware
 func (siw *ServerInterfaceWrapper) ListGroups(c *gin.Context) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListGroupsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -6583,7 +6952,7 @@ func (siw *ServerInterfaceWrapper) ListGroups(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.ListGroups(c)
+	siw.Handler.ListGroups(c, params)
 }
 
 // DeleteGroup operation middleware
@@ -6690,6 +7059,28 @@ func (siw *ServerInterfaceWrapper) GetReady(c *gin.Context) {
 // ListImages operation middleware
 func (siw *ServerInterfaceWrapper) ListImages(c *gin.Context) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListImagesParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -6697,7 +7088,7 @@ func (siw *ServerInterfaceWrapper) ListImages(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.ListImages(c)
+	siw.Handler.ListImages(c, params)
 }
 
 // DeleteImage operation middleware
@@ -6791,6 +7182,76 @@ func (siw *ServerInterfaceWrapper) CheckResources(c *gin.Context) {
 // ListSessions operation middleware
 func (siw *ServerInterfaceWrapper) ListSessions(c *gin.Context) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSessionsParams
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "state", c.Request.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter state: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "origin" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "origin", c.Request.URL.Query(), &params.Origin, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter origin: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "zone" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "zone", c.Request.URL.Query(), &params.Zone, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter zone: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "image" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "image", c.Request.URL.Query(), &params.Image, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter image: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "staging" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "staging", c.Request.URL.Query(), &params.Staging, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter staging: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", c.Request.URL.Query(), &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter user: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -6798,7 +7259,7 @@ func (siw *ServerInterfaceWrapper) ListSessions(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.ListSessions(c)
+	siw.Handler.ListSessions(c, params)
 }
 
 // CreateSession operation middleware
@@ -6927,6 +7388,28 @@ func (siw *ServerInterfaceWrapper) KeepSessionAlive(c *gin.Context) {
 // ListStaging operation middleware
 func (siw *ServerInterfaceWrapper) ListStaging(c *gin.Context) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListStagingParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -6934,7 +7417,7 @@ func (siw *ServerInterfaceWrapper) ListStaging(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.ListStaging(c)
+	siw.Handler.ListStaging(c, params)
 }
 
 // DeleteStaging operation middleware
@@ -7066,6 +7549,28 @@ func (siw *ServerInterfaceWrapper) RevokeToken(c *gin.Context) {
 // ListZones operation middleware
 func (siw *ServerInterfaceWrapper) ListZones(c *gin.Context) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListZonesParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7073,7 +7578,7 @@ func (siw *ServerInterfaceWrapper) ListZones(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.ListZones(c)
+	siw.Handler.ListZones(c, params)
 }
 
 // DeleteZone operation middleware
@@ -7266,6 +7771,7 @@ func (response BootstrapdefaultApplicationProblemPlusJSONResponse) VisitBootstra
 }
 
 type ListGroupsRequestObject struct {
+	Params ListGroupsParams
 }
 
 type ListGroupsResponseObject interface {
@@ -7540,6 +8046,7 @@ func (response GetReadydefaultApplicationProblemPlusJSONResponse) VisitGetReadyR
 }
 
 type ListImagesRequestObject struct {
+	Params ListImagesParams
 }
 
 type ListImagesResponseObject interface {
@@ -7755,6 +8262,7 @@ func (response CheckResourcesdefaultApplicationProblemPlusJSONResponse) VisitChe
 }
 
 type ListSessionsRequestObject struct {
+	Params ListSessionsParams
 }
 
 type ListSessionsResponseObject interface {
@@ -8008,6 +8516,7 @@ func (response KeepSessionAlivedefaultApplicationProblemPlusJSONResponse) VisitK
 }
 
 type ListStagingRequestObject struct {
+	Params ListStagingParams
 }
 
 type ListStagingResponseObject interface {
@@ -8312,6 +8821,7 @@ func (response RevokeTokendefaultApplicationProblemPlusJSONResponse) VisitRevoke
 }
 
 type ListZonesRequestObject struct {
+	Params ListZonesParams
 }
 
 type ListZonesResponseObject interface {
@@ -8661,8 +9171,10 @@ func (sh *strictHandler) Bootstrap(ctx *gin.Context) {
 }
 
 // ListGroups operation middleware
-func (sh *strictHandler) ListGroups(ctx *gin.Context) {
+func (sh *strictHandler) ListGroups(ctx *gin.Context, params ListGroupsParams) {
 	var request ListGroupsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListGroups(ctx, request.(ListGroupsRequestObject))
@@ -8829,8 +9341,10 @@ func (sh *strictHandler) GetReady(ctx *gin.Context) {
 }
 
 // ListImages operation middleware
-func (sh *strictHandler) ListImages(ctx *gin.Context) {
+func (sh *strictHandler) ListImages(ctx *gin.Context, params ListImagesParams) {
 	var request ListImagesRequestObject
+
+	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListImages(ctx, request.(ListImagesRequestObject))
@@ -8991,8 +9505,10 @@ func (sh *strictHandler) CheckResources(ctx *gin.Context) {
 }
 
 // ListSessions operation middleware
-func (sh *strictHandler) ListSessions(ctx *gin.Context) {
+func (sh *strictHandler) ListSessions(ctx *gin.Context, params ListSessionsParams) {
 	var request ListSessionsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListSessions(ctx, request.(ListSessionsRequestObject))
@@ -9137,8 +9653,10 @@ func (sh *strictHandler) KeepSessionAlive(ctx *gin.Context, id SessionID) {
 }
 
 // ListStaging operation middleware
-func (sh *strictHandler) ListStaging(ctx *gin.Context) {
+func (sh *strictHandler) ListStaging(ctx *gin.Context, params ListStagingParams) {
 	var request ListStagingRequestObject
+
+	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListStaging(ctx, request.(ListStagingRequestObject))
@@ -9349,8 +9867,10 @@ func (sh *strictHandler) RevokeToken(ctx *gin.Context, accessor string) {
 }
 
 // ListZones operation middleware
-func (sh *strictHandler) ListZones(ctx *gin.Context) {
+func (sh *strictHandler) ListZones(ctx *gin.Context, params ListZonesParams) {
 	var request ListZonesRequestObject
+
+	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListZones(ctx, request.(ListZonesRequestObject))

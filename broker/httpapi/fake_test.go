@@ -36,6 +36,8 @@ type fake struct {
 	audits       []staging.Audit
 	// checked is the latest set.
 	checked broker.ResourceSet
+	// filter is the latest list of sessions'.
+	filter staging.SessionFilter
 }
 
 func newFake() *fake {
@@ -163,7 +165,19 @@ func (f *fake) DeleteGroup(_ context.Context, name string) error {
 	return remove(f, f.groups, "group", name)
 }
 
-func (f *fake) Sessions(context.Context) ([]staging.Session, error) { return list(f, f.sessions) }
+func (f *fake) Sessions(_ context.Context, filter staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
+	all, err := list(f, f.sessions)
+	f.mu.Lock()
+	f.filter = filter
+	f.mu.Unlock()
+	all = slices.DeleteFunc(all, func(s staging.Session) bool { return !filter.Lets(s) || staging.PositionOf(s).Compare(after) <= 0 })
+	slices.SortFunc(all, func(a, b staging.Session) int { return staging.PositionOf(a).Compare(staging.PositionOf(b)) })
+	page := staging.SessionPage{Items: all}
+	if len(all) > limit {
+		page = staging.SessionPage{Items: all[:limit], More: true, Next: staging.PositionOf(all[limit-1])}
+	}
+	return page, err
+}
 
 func (f *fake) End(_ context.Context, id string) error { return remove(f, f.sessions, "session", id) }
 

@@ -16,12 +16,16 @@ func named(what, path, body string) error {
 }
 
 // ListZones implements StrictServerInterface.
-func (h *handlers) ListZones(ctx context.Context, _ ListZonesRequestObject) (ListZonesResponseObject, error) {
+func (h *handlers) ListZones(ctx context.Context, r ListZonesRequestObject) (ListZonesResponseObject, error) {
 	all, err := h.broker.Zones(requestContext(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return ListZones200JSONResponse{Items: each(all, itself[Zone])}, nil
+	page, next, err := pageByName(all, func(z Zone) string { return z.Name }, r.Params.Cursor, r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return ListZones200JSONResponse{Items: each(page, itself[Zone]), NextCursor: next}, nil
 }
 
 // GetZone implements StrictServerInterface.
@@ -60,12 +64,16 @@ func (h *handlers) DeleteZone(ctx context.Context, r DeleteZoneRequestObject) (D
 }
 
 // ListImages implements StrictServerInterface.
-func (h *handlers) ListImages(ctx context.Context, _ ListImagesRequestObject) (ListImagesResponseObject, error) {
+func (h *handlers) ListImages(ctx context.Context, r ListImagesRequestObject) (ListImagesResponseObject, error) {
 	all, err := h.broker.Images(requestContext(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return ListImages200JSONResponse{Items: each(all, itself[Image])}, nil
+	page, next, err := pageByName(all, func(i Image) string { return i.Name }, r.Params.Cursor, r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return ListImages200JSONResponse{Items: each(page, itself[Image]), NextCursor: next}, nil
 }
 
 // GetImage implements StrictServerInterface.
@@ -103,12 +111,16 @@ func (h *handlers) DeleteImage(ctx context.Context, r DeleteImageRequestObject) 
 }
 
 // ListGroups implements StrictServerInterface.
-func (h *handlers) ListGroups(ctx context.Context, _ ListGroupsRequestObject) (ListGroupsResponseObject, error) {
+func (h *handlers) ListGroups(ctx context.Context, r ListGroupsRequestObject) (ListGroupsResponseObject, error) {
 	all, err := h.broker.Groups(requestContext(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return ListGroups200JSONResponse{Items: each(all, itself[Group])}, nil
+	page, next, err := pageByName(all, func(g Group) string { return g.Name }, r.Params.Cursor, r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return ListGroups200JSONResponse{Items: each(page, itself[Group]), NextCursor: next}, nil
 }
 
 // GetGroup implements StrictServerInterface.
@@ -155,12 +167,16 @@ func (h *handlers) CheckResources(ctx context.Context, r CheckResourcesRequestOb
 }
 
 // ListStaging implements StrictServerInterface.
-func (h *handlers) ListStaging(ctx context.Context, _ ListStagingRequestObject) (ListStagingResponseObject, error) {
+func (h *handlers) ListStaging(ctx context.Context, r ListStagingRequestObject) (ListStagingResponseObject, error) {
 	all, err := h.broker.Pools(requestContext(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return ListStaging200JSONResponse{Items: each(all, pool)}, nil
+	page, next, err := pageByName(all, func(p broker.Pool) string { return p.Name }, r.Params.Cursor, r.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return ListStaging200JSONResponse{Items: each(page, pool), NextCursor: next}, nil
 }
 
 // GetStaging implements StrictServerInterface.

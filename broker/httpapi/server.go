@@ -25,7 +25,7 @@ import (
 type Broker interface {
 	Launch(ctx context.Context, req broker.LaunchRequest) (broker.LaunchResult, error)
 	Session(ctx context.Context, id string) (staging.Session, error)
-	Sessions(ctx context.Context) ([]staging.Session, error)
+	Sessions(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
 	End(ctx context.Context, id string) error
 	Keepalive(ctx context.Context, id string) (staging.Session, error)
 	Authorize(ctx context.Context, a broker.Access) (staging.Session, error)

@@ -188,6 +188,67 @@ func TestSessions(t *testing.T) {
 	e.do("DELETE", "/v1/sessions/gr-1", "").expect(t, 404, "not_found")
 }
 
+// TestListsHavePages: every list, one item at a time, and what is no cursor of it.
+func TestListsHavePages(t *testing.T) {
+	f := newFake()
+	e := newEdge(t, f)
+	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
+	for i, name := range []string{"a", "b", "c"} {
+		f.zones[name] = staging.Zone{Name: name, Datacenters: []string{"dc1"}}
+		f.images[name] = staging.Image{Name: name, Jobspec: "job"}
+		f.groups[name] = staging.Group{Name: name}
+		f.pools[name] = broker.Pool{Config: staging.Config{Name: name, Zone: "a", Image: "a"}}
+		// Two were made at the same moment.
+		f.sessions[name] = staging.Session{ID: name, State: staging.Ready, Origin: staging.Staged, Zone: "east", Image: "demo", CreatedAt: at.Add(time.Duration(i/2) * time.Second)}
+	}
+	type list struct {
+		Items      []struct{ ID, Name string }
+		NextCursor string `json:"next_cursor"`
+	}
+	others := map[string]string{}
+	for _, path := range []string{"/v1/sessions", "/v1/zones", "/v1/images", "/v1/groups", "/v1/staging"} {
+		var got []string
+		for cursor := ""; ; {
+			r := e.do("GET", path+"?limit=1&cursor="+cursor, "")
+			var page list
+			if err := json.Unmarshal(r.body, &page); r.status != 200 || err != nil || len(page.Items) > 1 {
+				t.Fatalf("%s: %d %s", path, r.status, r.body)
+			}
+			for _, i := range page.Items {
+				got = append(got, i.ID+i.Name)
+			}
+			if cursor = page.NextCursor; cursor == "" {
+				break
+			}
+			others[path] = cursor
+		}
+		if strings.Join(got, "") != "abc" {
+			t.Errorf("%s one by one: %v", path, got)
+		}
+		e.do("GET", path+"?limit=0", "").expect(t, 400, "invalid_parameter", "limit")
+		e.do("GET", path+"?limit=1001", "").expect(t, 400, "invalid_parameter", "limit")
+		e.do("GET", path+"?cursor=x", "").expect(t, 400, "invalid_parameter", "cursor")
+	}
+	e.do("GET", "/v1/sessions?cursor="+others["/v1/zones"], "").expect(t, 400, "invalid_parameter", "cursor")
+	e.do("GET", "/v1/zones?cursor="+others["/v1/sessions"], "").expect(t, 400, "invalid_parameter", "cursor")
+}
+
+func TestSessionsAreFiltered(t *testing.T) {
+	f := newFake()
+	e := newEdge(t, f)
+	e.do("GET", "/v1/sessions?state=ready,claimed&origin=staged&zone=east&image=demo&staging=p&user=u%2F1", "")
+	want := staging.SessionFilter{
+		States: []staging.State{staging.Ready, staging.Claimed}, Origin: staging.Staged, Zone: "east", Image: "demo", Staging: "p", User: "u/1",
+	}
+	if diff := cmp.Diff(want, f.filter); diff != "" {
+		t.Errorf("the broker was asked for (-want +got):\n%s", diff)
+	}
+	e.do("GET", "/v1/sessions?state=ended", "").expect(t, 400, "invalid_parameter", "state")
+	e.do("GET", "/v1/sessions?state=ready,idle", "").expect(t, 400, "invalid_parameter", "state")
+	e.do("GET", "/v1/sessions?origin=here", "").expect(t, 400, "invalid_parameter", "origin")
+	e.do("GET", "/v1/sessions?colour=red", "").expect(t, 400, "unknown_parameter", "colour")
+}
+
 func TestResources(t *testing.T) {
 	tests := []struct{ path, body, item string }{
 		{

@@ -2,7 +2,10 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/greenroom/greenroom/broker"
@@ -77,14 +80,65 @@ func parseWait(s string) (time.Duration, error) {
 }
 
 // ListSessions implements StrictServerInterface.
-func (h *handlers) ListSessions(ctx context.Context, _ ListSessionsRequestObject) (ListSessionsResponseObject, error) {
-	all, err := h.broker.Sessions(requestContext(ctx))
+func (h *handlers) ListSessions(ctx context.Context, r ListSessionsRequestObject) (ListSessionsResponseObject, error) {
+	limit, err := pageLimit(r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
-	who := callerOf(ctx)
-	all = slices.DeleteFunc(all, func(s staging.Session) bool { _, err := owned(who, s, nil); return err != nil })
-	return ListSessions200JSONResponse{Items: each(all, session)}, nil
+	after, err := sessionCursor(r.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := sessionFilter(r.Params)
+	if err != nil {
+		return nil, err
+	}
+	if who := callerOf(ctx); who.Role == access.User {
+		if filter.User != "" && filter.User != who.Subject {
+			// Others' are not there for it.
+			return ListSessions200JSONResponse{Items: []Session{}}, nil
+		}
+		filter.User = who.Subject
+	}
+	page, err := h.broker.Sessions(requestContext(ctx), filter, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	list := ListSessions200JSONResponse{Items: each(page.Items, session)}
+	if page.More {
+		list.NextCursor = cursorOf(sessionCursorKind, fmt.Sprintf("%d:%s", page.Next.Created, page.Next.ID))
+	}
+	return list, nil
+}
+
+// sessionFilter is what a list's parameters ask for.
+func sessionFilter(p ListSessionsParams) (staging.SessionFilter, error) {
+	for _, s := range p.State {
+		if !slices.Contains(staging.States, s) || s == staging.Ended {
+			return staging.SessionFilter{}, refuseParameter(CodeInvalidParameter, "state", fmt.Sprintf(
+				"must be states of sessions that have not ended, with commas between: %q is none", s))
+		}
+	}
+	if p.Origin != "" && p.Origin != staging.Staged && p.Origin != staging.OnDemand {
+		return staging.SessionFilter{}, refuseParameter(CodeInvalidParameter, "origin", fmt.Sprintf("must be %s or %s, is %q", staging.Staged, staging.OnDemand, p.Origin))
+	}
+	return staging.SessionFilter{
+		States: p.State, Origin: p.Origin, Zone: p.Zone, Image: p.Image, Staging: p.Staging, User: p.User,
+	}, nil
+}
+
+// sessionCursor is where a page of sessions begins.
+func sessionCursor(cursor string) (staging.Position, error) {
+	at, err := cursorAt(sessionCursorKind, cursor)
+	if err != nil || at == "" {
+		return staging.Position{}, err
+	}
+	created, id, found := strings.Cut(at, ":")
+	n, err := strconv.ParseInt(created, 10, 64)
+	if err != nil || !found {
+		return staging.Position{}, badCursor()
+	}
+	return staging.Position{Created: n, ID: id}, nil
 }
 
 // GetSession implements StrictServerInterface.

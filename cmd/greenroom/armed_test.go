@@ -55,7 +55,7 @@ func (d *devProcess) ids(t *testing.T, pool, state string) (ids []string) {
 	var list struct {
 		Items []struct{ ID, State, Staging string }
 	}
-	d.ask(t, "GET", "/v1/sessions", nil, 200, &list)
+	d.ask(t, "GET", "/v1/sessions?limit=1000&staging="+pool, nil, 200, &list)
 	for _, s := range list.Items {
 		if s.Staging == pool && s.State == state {
 			ids = append(ids, s.ID)

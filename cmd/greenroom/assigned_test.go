@@ -147,7 +147,7 @@ func TestTheListAndConsulShowWhoseASessionIs(t *testing.T) {
 			User             *staging.User
 		}
 	}
-	d.ask(t, "GET", "/v1/sessions", nil, 200, &list)
+	d.ask(t, "GET", "/v1/sessions?limit=1000&image=shown", nil, 200, &list)
 	for _, s := range list.Items {
 		if s.Image != "shown" {
 			continue

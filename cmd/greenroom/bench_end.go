@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/greenroom/greenroom/broker/httpapi"
 )
 
 const (
@@ -141,13 +143,11 @@ func (b *bench) end() (ended int, seconds float64, err error) {
 
 // sweep ends the sessions of the run's users that no launch's answer named.
 func (b *bench) sweep(ctx context.Context) error {
-	ctx, cancel := brief(ctx)
-	defer cancel()
-	r, err := b.ListSessionsWithResponse(ctx)
-	if err := b.answered(r, err, http.StatusOK); err != nil {
+	all, err := b.listSessions(ctx, httpapi.ListSessionsParams{})
+	if err != nil {
 		return fmt.Errorf("sessions of users named %s-... may be left: %w", b.name, err)
 	}
-	for _, s := range r.JSON200.Items {
+	for _, s := range all.items {
 		if _, known := b.ends.done[s.ID]; !known && s.User != nil && strings.HasPrefix(s.User.ID, b.name+"-") {
 			b.ends.wg.Go(func() { b.ends.end(s.ID) })
 		}

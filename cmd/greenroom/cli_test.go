@@ -159,7 +159,9 @@ func (b *cannedBroker) DeletePool(_ context.Context, name string) error {
 	return remove(b, b.configs, "staging", name)
 }
 
-func (b *cannedBroker) Sessions(context.Context) ([]staging.Session, error) { return b.sessions, b.err }
+func (b *cannedBroker) Sessions(context.Context, staging.SessionFilter, staging.Position, int) (staging.SessionPage, error) {
+	return staging.SessionPage{Items: b.sessions}, b.err
+}
 
 func (b *cannedBroker) Session(_ context.Context, id string) (staging.Session, error) {
 	for _, s := range b.sessions {

@@ -164,11 +164,6 @@ func brief(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // pools lists the staging configs with how their pools stand.
 func (c *client) pools(ctx context.Context) ([]httpapi.StagingPool, error) {
-	ctx, cancel := brief(ctx)
-	defer cancel()
-	r, err := c.ListStagingWithResponse(ctx)
-	if err := c.answered(r, err, http.StatusOK); err != nil {
-		return nil, err
-	}
-	return r.JSON200.Items, nil
+	all, err := c.listPools(ctx)
+	return all.items, err
 }

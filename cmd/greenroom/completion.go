@@ -3,10 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/greenroom/greenroom/broker/httpapi"
 )
 
 func newCompletionCommand() *cobra.Command {
@@ -94,24 +95,24 @@ func completeFlags(cmd *cobra.Command, flags map[string]names) {
 func zoneNames(ctx context.Context, c *client) ([]string, error) { return c.zoneNames(ctx) }
 
 func imageNames(ctx context.Context, c *client) ([]string, error) {
-	r, err := c.ListImagesWithResponse(ctx)
-	if err := c.answered(r, err, http.StatusOK); err != nil {
+	all, err := c.listImages(ctx)
+	if err != nil {
 		return nil, err
 	}
 	var found []string
-	for _, i := range r.JSON200.Items {
+	for _, i := range all.items {
 		found = append(found, i.Name)
 	}
 	return found, nil
 }
 
 func groupNames(ctx context.Context, c *client) ([]string, error) {
-	r, err := c.ListGroupsWithResponse(ctx)
-	if err := c.answered(r, err, http.StatusOK); err != nil {
+	all, err := c.listGroups(ctx)
+	if err != nil {
 		return nil, err
 	}
 	var found []string
-	for _, g := range r.JSON200.Items {
+	for _, g := range all.items {
 		found = append(found, g.Name)
 	}
 	return found, nil
@@ -127,12 +128,12 @@ func poolNames(ctx context.Context, c *client) ([]string, error) {
 }
 
 func sessionIDs(ctx context.Context, c *client) ([]string, error) {
-	r, err := c.ListSessionsWithResponse(ctx)
-	if err := c.answered(r, err, http.StatusOK); err != nil {
+	all, err := c.listSessions(ctx, httpapi.ListSessionsParams{})
+	if err != nil {
 		return nil, err
 	}
 	var found []string
-	for _, s := range r.JSON200.Items {
+	for _, s := range all.items {
 		found = append(found, fmt.Sprintf("%s\t%s, %s", s.ID, s.State, printable(userName(s))))
 	}
 	return found, nil

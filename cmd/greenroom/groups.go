@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -30,17 +29,15 @@ func listGroups(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := brief(cmd.Context())
-	defer cancel()
-	r, err := c.ListGroupsWithResponse(ctx)
-	if err := c.answered(r, err, http.StatusOK); err != nil {
+	all, err := c.listGroups(cmd.Context())
+	if err != nil {
 		return err
 	}
 	if wantsJSON(cmd) {
-		return printBody(cmd, r.Body)
+		return printItems(cmd, all.raw)
 	}
 	var rows [][]string
-	for _, g := range r.JSON200.Items {
+	for _, g := range all.items {
 		rows = append(rows, []string{g.Name, strconv.Itoa(g.Priority), strings.Join(settingsOf(g), " ")})
 	}
 	return printTable(cmd.OutOrStdout(), []string{"NAME", "PRIORITY", "SETTINGS"}, rows)

@@ -466,7 +466,7 @@ func (d *devProcess) endAll(t *testing.T, image string) {
 		Items []struct{ ID, State, Image string }
 	}
 	until(t, "no session of "+image+" is left in Nomad", func() (bool, string) {
-		d.ask(t, "GET", "/v1/sessions", nil, 200, &list)
+		d.ask(t, "GET", "/v1/sessions?limit=1000&image="+image, nil, 200, &list)
 		for _, s := range list.Items {
 			if s.Image == image && (s.State == "assigned" || s.State == "starting" || s.State == "pending") {
 				_, _ = d.call("DELETE", "/v1/sessions/"+s.ID, "")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
@@ -45,14 +44,12 @@ func (p *progress) follow(ctx context.Context) {
 
 // look finds the session that is being made: the user's newest of the image.
 func (p *progress) look(ctx context.Context) (newest httpapi.Session, found bool) {
-	ctx, cancel := brief(ctx)
-	defer cancel()
-	r, err := p.client.ListSessionsWithResponse(ctx)
-	if p.client.answered(r, err, http.StatusOK) != nil {
+	all, err := p.client.listSessions(ctx, httpapi.ListSessionsParams{User: p.launch.User.ID, Image: p.launch.Image})
+	if err != nil {
 		return newest, false
 	}
-	for _, s := range r.JSON200.Items {
-		if s.User != nil && s.User.ID == p.launch.User.ID && s.Image == p.launch.Image && s.State != staging.Assigned && s.CreatedAt.After(newest.CreatedAt) {
+	for _, s := range all.items {
+		if s.State != staging.Assigned && s.CreatedAt.After(newest.CreatedAt) {
 			newest, found = s, true
 		}
 	}

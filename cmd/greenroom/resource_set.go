@@ -26,27 +26,25 @@ type stored map[string]map[string]string
 // stored reads what the broker has.
 func (c *client) stored(ctx context.Context) (stored, error) {
 	s := stored{blockZone: {}, blockImage: {}, blockGroup: {}, blockStaging: {}}
-	ctx, cancel := brief(ctx)
-	defer cancel()
-	zones, err := c.ListZonesWithResponse(ctx)
-	if err := c.answered(zones, err, http.StatusOK); err != nil {
+	zones, err := c.listZones(ctx)
+	if err != nil {
 		return s, err
 	}
-	for _, z := range zones.JSON200.Items {
+	for _, z := range zones.items {
 		s[blockZone][z.Name] = asText(z)
 	}
-	images, err := c.ListImagesWithResponse(ctx)
-	if err := c.answered(images, err, http.StatusOK); err != nil {
+	images, err := c.listImages(ctx)
+	if err != nil {
 		return s, err
 	}
-	for _, i := range images.JSON200.Items {
+	for _, i := range images.items {
 		s[blockImage][i.Name] = asText(i)
 	}
-	groups, err := c.ListGroupsWithResponse(ctx)
-	if err := c.answered(groups, err, http.StatusOK); err != nil {
+	groups, err := c.listGroups(ctx)
+	if err != nil {
 		return s, err
 	}
-	for _, g := range groups.JSON200.Items {
+	for _, g := range groups.items {
 		s[blockGroup][g.Name] = asText(g)
 	}
 	pools, err := c.pools(ctx)

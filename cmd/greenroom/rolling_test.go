@@ -83,7 +83,7 @@ func TestANewRevisionRollsOverAPoolWhileUsersLaunch(t *testing.T) {
 		d.ask(t, "GET", "/v1/staging/rolling", nil, 200, &s)
 		now := trace{at: time.Since(began).Round(10 * time.Millisecond), ready: s.Ready}
 		var list struct{ Items []launched }
-		d.ask(t, "GET", "/v1/sessions", nil, 200, &list)
+		d.ask(t, "GET", "/v1/sessions?limit=1000&staging=rolling", nil, 200, &list)
 		for _, x := range list.Items {
 			switch {
 			case x.Staging != "rolling" || x.State == "assigned" || x.State == "claimed" || x.State == "retiring" || x.State == "ending":

@@ -50,18 +50,16 @@ func listSessions(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := brief(cmd.Context())
-	defer cancel()
-	r, err := c.ListSessionsWithResponse(ctx)
-	if err := c.answered(r, err, http.StatusOK); err != nil {
+	all, err := c.listSessions(cmd.Context(), httpapi.ListSessionsParams{})
+	if err != nil {
 		return err
 	}
 	if wantsJSON(cmd) {
-		return printBody(cmd, r.Body)
+		return printItems(cmd, all.raw)
 	}
 	now := time.Now()
 	var rows [][]string
-	for _, s := range r.JSON200.Items {
+	for _, s := range all.items {
 		rows = append(rows, []string{
 			s.ID, string(s.State), string(s.Origin), s.Zone, s.Image, userName(s), endpoints(s.Address, s.Ports), age(s.CreatedAt, now),
 		})

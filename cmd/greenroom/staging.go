@@ -49,17 +49,15 @@ func listStaging(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := brief(cmd.Context())
-	defer cancel()
-	r, err := c.ListStagingWithResponse(ctx)
-	if err := c.answered(r, err, http.StatusOK); err != nil {
+	all, err := c.listPools(cmd.Context())
+	if err != nil {
 		return err
 	}
 	if wantsJSON(cmd) {
-		return printBody(cmd, r.Body)
+		return printItems(cmd, all.raw)
 	}
 	var rows [][]string
-	for _, p := range r.JSON200.Items {
+	for _, p := range all.items {
 		rows = append(rows, []string{
 			p.Name, p.Zone, p.Image,
 			strconv.Itoa(p.DesiredSessions), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions),

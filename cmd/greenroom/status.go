@@ -101,14 +101,12 @@ func (c *client) readiness(ctx context.Context) (httpapi.Readiness, error) {
 
 // zoneNames are the zones' names.
 func (c *client) zoneNames(ctx context.Context) ([]string, error) {
-	ctx, cancel := brief(ctx)
-	defer cancel()
-	r, err := c.ListZonesWithResponse(ctx)
-	if err := c.answered(r, err, http.StatusOK); err != nil {
+	all, err := c.listZones(ctx)
+	if err != nil {
 		return nil, err
 	}
 	names := []string{}
-	for _, z := range r.JSON200.Items {
+	for _, z := range all.items {
 		names = append(names, z.Name)
 	}
 	return names, nil
