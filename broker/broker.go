@@ -79,6 +79,12 @@ type Store interface {
 	Vouched(ctx context.Context, zone string) (bool, error)
 	UserSessions(ctx context.Context, userID string) ([]staging.Session, error)
 	Keepalive(ctx context.Context, id string) (staging.Session, error)
+	// LastEvent gives the position of the newest event, Events what happened after a
+	// position, waiting for the first of it, and EventsFrom the same without waiting,
+	// with whether the event at the position is still kept.
+	LastEvent(ctx context.Context) (position string, err error)
+	Events(ctx context.Context, after string, block time.Duration) (events []staging.Event, position string, err error)
+	EventsFrom(ctx context.Context, position string, count int) (events []staging.Event, kept bool, err error)
 	// Note keeps an event that is no move of a session.
 	Note(ctx context.Context, e staging.Event) error
 	Session(ctx context.Context, id string) (staging.Session, error)
@@ -188,6 +194,8 @@ type Broker struct {
 	asked asked
 	// rearm is told that a session was claimed in which a shell may have waited.
 	rearm chan struct{}
+	// feed reads what happens for all who wait for it.
+	feed *feed
 	// cleanups are the ends of sessions that go on after their launch was answered.
 	cleanups sync.WaitGroup
 	// The places of Bounds.
@@ -216,6 +224,7 @@ func New(p Parts, o Options) *Broker {
 		Parts: p, o: o, rearm: make(chan struct{}, 1), denials: newDenials(),
 		onDemands: newSlots(o.Bounds.OnDemand), hooks: newSlots(o.Bounds.Hooks), behinds: newSlots(o.Bounds.Behind),
 	}
+	b.feed = newFeed(p.Store, p.Log)
 	b.closing, b.close = context.WithCancel(context.Background())
 	return b
 }

@@ -192,6 +192,16 @@ func (w *world) Session(context.Context, string) (staging.Session, error) {
 	return staging.Session{}, staging.ErrNoSession
 }
 
+func (w *world) LastEvent(context.Context) (string, error) { return "0-0", w.fail["events"] }
+func (w *world) Events(ctx context.Context, after string, _ time.Duration) ([]staging.Event, string, error) {
+	<-ctx.Done()
+	return nil, after, ctx.Err()
+}
+
+func (w *world) EventsFrom(context.Context, string, int) ([]staging.Event, bool, error) {
+	return nil, true, w.fail["events"]
+}
+
 func (w *world) Page(context.Context, staging.SessionFilter, staging.Position, int) (staging.SessionPage, error) {
 	return staging.SessionPage{}, nil
 }

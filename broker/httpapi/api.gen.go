@@ -629,6 +629,15 @@ type CreateSessionParams struct {
 	IdempotencyKey string `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
+// GetSessionParams defines parameters for GetSession.
+type GetSessionParams struct {
+	// Index The `X-Greenroom-Index` of the answer before. Absent or 0 the session is answered at once.
+	Index int64 `form:"index,omitempty" json:"index,omitempty,omitzero"`
+
+	// Wait With an `index`, how long to wait at most, as a Go duration between `0s` and `10m`.
+	Wait string `form:"wait,omitempty" json:"wait,omitempty,omitzero"`
+}
+
 // ListStagingParams defines parameters for ListStaging.
 type ListStagingParams struct {
 	// Limit The most items of one page, from 1 to 1000.
@@ -915,10 +924,15 @@ type ClientInterface interface {
 	// Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
 	EndSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSession Read a session, also one that ended not long ago
+	// GetSession Read a session, also one that ended not long ago, or wait for it to change
+	//
+	// Every answer carries an `X-Greenroom-Index`. Sent back as `index`, it has the next call wait until something
+	// has happened to the session since: a move to another state, a hook that failed. A wait that ends without is
+	// answered with the session as it is, and so is, at once, one whose index is so old that it is not known what
+	// happened since. A keepalive is no change, and an ended session is not waited for.
 	//
 	// Corresponds with GET /v1/sessions/{id} (the `GetSession` operationId).
-	GetSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetSession(ctx context.Context, id SessionID, params *GetSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// KeepSessionAlive Say that a session's user is still there
 	//
@@ -1392,11 +1406,16 @@ func (c *Client) EndSession(ctx context.Context, id SessionID, reqEditors ...Req
 	return c.Client.Do(req)
 }
 
-// GetSession Read a session, also one that ended not long ago
+// GetSession Read a session, also one that ended not long ago, or wait for it to change
+//
+// Every answer carries an `X-Greenroom-Index`. Sent back as `index`, it has the next call wait until something
+// has happened to the session since: a move to another state, a hook that failed. A wait that ends without is
+// answered with the session as it is, and so is, at once, one whose index is so old that it is not known what
+// happened since. A keepalive is no change, and an ended session is not waited for.
 //
 // Corresponds with GET /v1/sessions/{id} (the `GetSession` operationId).
-func (c *Client) GetSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetSessionRequest(c.Server, id)
+func (c *Client) GetSession(ctx context.Context, id SessionID, params *GetSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSessionRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2367,7 +2386,7 @@ func NewEndSessionRequest(server string, id SessionID) (*http.Request, error) {
 }
 
 // NewGetSessionRequest constructs an http.Request for the GetSession method
-func NewGetSessionRequest(server string, id SessionID) (*http.Request, error) {
+func NewGetSessionRequest(server string, id SessionID, params *GetSessionParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2390,6 +2409,37 @@ func NewGetSessionRequest(server string, id SessionID) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "index", params.Index, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait", params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -3126,12 +3176,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
 	EndSessionWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*EndSessionResponse, error)
 
-	// GetSessionWithResponse Read a session, also one that ended not long ago
+	// GetSessionWithResponse Read a session, also one that ended not long ago, or wait for it to change
+	//
+	// Every answer carries an `X-Greenroom-Index`. Sent back as `index`, it has the next call wait until something
+	// has happened to the session since: a move to another state, a hook that failed. A wait that ends without is
+	// answered with the session as it is, and so is, at once, one whose index is so old that it is not known what
+	// happened since. A keepalive is no change, and an ended session is not waited for.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/sessions/{id} (the `GetSession` operationId).
-	GetSessionWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*GetSessionResponse, error)
+	GetSessionWithResponse(ctx context.Context, id SessionID, params *GetSessionParams, reqEditors ...RequestEditorFn) (*GetSessionResponse, error)
 
 	// KeepSessionAliveWithResponse Say that a session's user is still there
 	//
@@ -4137,6 +4192,11 @@ func (r EndSessionResponse) ContentType() string {
 	return ""
 }
 
+// GetSessionResponse200Headers the declared response headers of an HTTP 200 response for GetSession
+type GetSessionResponse200Headers struct {
+	XGreenroomIndex int64
+}
+
 // GetSessionResponseDefaultHeaders the declared response headers of an HTTP default response for GetSession
 type GetSessionResponseDefaultHeaders struct {
 	RetryAfter int
@@ -4149,6 +4209,8 @@ type GetSessionResponse struct {
 	JSON200 *Session
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Failed
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetSessionResponse200Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetSessionResponseDefaultHeaders
 }
@@ -5173,13 +5235,18 @@ func (c *ClientWithResponses) EndSessionWithResponse(ctx context.Context, id Ses
 	return ParseEndSessionResponse(rsp)
 }
 
-// GetSessionWithResponse Read a session, also one that ended not long ago
+// GetSessionWithResponse Read a session, also one that ended not long ago, or wait for it to change
+//
+// Every answer carries an `X-Greenroom-Index`. Sent back as `index`, it has the next call wait until something
+// has happened to the session since: a move to another state, a hook that failed. A wait that ends without is
+// answered with the session as it is, and so is, at once, one whose index is so old that it is not known what
+// happened since. A keepalive is no change, and an ended session is not waited for.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/sessions/{id} (the `GetSession` operationId).
-func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*GetSessionResponse, error) {
-	rsp, err := c.GetSession(ctx, id, reqEditors...)
+func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, id SessionID, params *GetSessionParams, reqEditors ...RequestEditorFn) (*GetSessionResponse, error) {
+	rsp, err := c.GetSession(ctx, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6211,6 +6278,16 @@ func ParseGetSessionResponse(rsp *http.Response) (*GetSessionResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers GetSessionResponse200Headers
+		if values := rsp.Header.Values("X-Greenroom-Index"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Greenroom-Index", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.XGreenroomIndex = value
+		}
+		response.Headers200 = &headers
 	case true:
 		var headers GetSessionResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -6857,9 +6934,9 @@ type ServerInterface interface {
 	// EndSession End a session
 	// (DELETE /v1/sessions/{id})
 	EndSession(c *gin.Context, id SessionID)
-	// GetSession Read a session, also one that ended not long ago
+	// GetSession Read a session, also one that ended not long ago, or wait for it to change
 	// (GET /v1/sessions/{id})
-	GetSession(c *gin.Context, id SessionID)
+	GetSession(c *gin.Context, id SessionID, params GetSessionParams)
 	// KeepSessionAlive Say that a session's user is still there
 	// (POST /v1/sessions/{id}/keepalive)
 	KeepSessionAlive(c *gin.Context, id SessionID)
@@ -7350,6 +7427,25 @@ func (siw *ServerInterfaceWrapper) GetSession(c *gin.Context) {
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSessionParams
+
+	// ------------- Optional query parameter "index" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "index", c.Request.URL.Query(), &params.Index, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter index: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "wait" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", c.Request.URL.Query(), &params.Wait, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter wait: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7357,7 +7453,7 @@ func (siw *ServerInterfaceWrapper) GetSession(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.GetSession(c, id)
+	siw.Handler.GetSession(c, id, params)
 }
 
 // KeepSessionAlive operation middleware
@@ -8434,22 +8530,31 @@ func (response EndSessiondefaultApplicationProblemPlusJSONResponse) VisitEndSess
 }
 
 type GetSessionRequestObject struct {
-	ID SessionID `json:"id"`
+	ID     SessionID `json:"id"`
+	Params GetSessionParams
 }
 
 type GetSessionResponseObject interface {
 	VisitGetSessionResponse(w http.ResponseWriter) error
 }
 
-type GetSession200JSONResponse Session
+type GetSession200ResponseHeaders struct {
+	XGreenroomIndex int64
+}
+
+type GetSession200JSONResponse struct {
+	Body    Session
+	Headers GetSession200ResponseHeaders
+}
 
 func (response GetSession200JSONResponse) VisitGetSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Greenroom-Index", fmt.Sprint(response.Headers.XGreenroomIndex))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -9048,7 +9153,7 @@ type StrictServerInterface interface {
 	// EndSession End a session
 	// (DELETE /v1/sessions/{id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
-	// GetSession Read a session, also one that ended not long ago
+	// GetSession Read a session, also one that ended not long ago, or wait for it to change
 	// (GET /v1/sessions/{id})
 	GetSession(ctx context.Context, request GetSessionRequestObject) (GetSessionResponseObject, error)
 	// KeepSessionAlive Say that a session's user is still there
@@ -9601,10 +9706,11 @@ func (sh *strictHandler) EndSession(ctx *gin.Context, id SessionID) {
 }
 
 // GetSession operation middleware
-func (sh *strictHandler) GetSession(ctx *gin.Context, id SessionID) {
+func (sh *strictHandler) GetSession(ctx *gin.Context, id SessionID, params GetSessionParams) {
 	var request GetSessionRequestObject
 
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.GetSession(ctx, request.(GetSessionRequestObject))

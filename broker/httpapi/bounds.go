@@ -14,6 +14,9 @@ import (
 type Bounds struct {
 	// Launches are those of sessions, which may wait for minutes.
 	Launches int
+	// Waits are those of one session's change, Streams those that follow the events:
+	// each holds a connection and little else.
+	Waits, Streams int
 	// Others are all other requests but health and metrics, which have no bound:
 	// they must be answered when nothing else is.
 	Others int
@@ -21,13 +24,23 @@ type Bounds struct {
 
 // DefaultBounds bound what is under way, not the bodies that are still being read:
 // those the number of connections bounds.
-var DefaultBounds = Bounds{Launches: 512, Others: 1024}
+var DefaultBounds = Bounds{Launches: 512, Waits: 1024, Streams: 256, Others: 1024}
 
 // othersTimeout bounds a request that does not wait, from its body to the end of its answer.
 const othersTimeout = 30 * time.Second
 
-// routeLaunch is the only path that waits.
-const routeLaunch = "/v1/sessions"
+// The paths that wait.
+const (
+	routeLaunch  = "/v1/sessions"
+	routeSession = "/v1/sessions/:id"
+	routeEvents  = "/v1/events"
+)
+
+// waits reports whether a request waits for a session's change.
+func waits(c *gin.Context) bool {
+	index := c.Query("index")
+	return c.Request.Method == http.MethodGet && c.FullPath() == routeSession && index != "" && index != "0"
+}
 
 // routeCheck takes a whole set of resources.
 const routeCheck = "/v1/resources/check"
@@ -37,6 +50,7 @@ var unbounded = map[string]bool{"/v1/health/live": true, "/v1/health/ready": tru
 
 func (b Bounds) middleware() gin.HandlerFunc {
 	launches, others := make(chan struct{}, b.Launches), make(chan struct{}, b.Others)
+	waiting, streams := make(chan struct{}, b.Waits), make(chan struct{}, b.Streams)
 	return func(c *gin.Context) {
 		places, of := others, "requests"
 		switch {
@@ -44,13 +58,22 @@ func (b Bounds) middleware() gin.HandlerFunc {
 			return
 		case c.Request.Method == http.MethodPost && c.FullPath() == routeLaunch:
 			places, of = launches, "launches"
+		case waits(c):
+			places, of = waiting, "waits for a session"
+		case c.FullPath() == routeEvents:
+			places, of = streams, "streams of events"
 		}
 		select {
 		case places <- struct{}{}:
 			defer func() { <-places }()
-			if of == "requests" {
+			conn := http.NewResponseController(c.Writer)
+			switch of {
+			case "requests":
 				// Whoever reads the answer slowly does not hold the place for long.
-				_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(othersTimeout))
+				_ = conn.SetWriteDeadline(time.Now().Add(othersTimeout))
+			case "waits for a session", "streams of events":
+				// The request is read. That its client goes away is heard of for as long as it waits.
+				_ = conn.SetReadDeadline(time.Time{})
 			}
 			c.Next()
 		default:

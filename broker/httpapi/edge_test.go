@@ -26,9 +26,12 @@ type edge struct {
 	t       *testing.T
 	handler http.Handler
 	log     *bytes.Buffer
+	entry   *logrus.Entry
 	doc     *openapi3.T
 	router  routers.Router
 }
+
+func (e *edge) logger() *logrus.Entry { return e.entry }
 
 func newEdge(t *testing.T, b httpapi.Broker, adjust ...func(*httpapi.Options)) *edge {
 	t.Helper()
@@ -46,7 +49,7 @@ func newEdge(t *testing.T, b httpapi.Broker, adjust ...func(*httpapi.Options)) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &edge{t: t, handler: httpapi.New(b, o), log: &log, doc: doc, router: router}
+	return &edge{t: t, handler: httpapi.New(b, o), log: &log, entry: o.Log, doc: doc, router: router}
 }
 
 // closedContract is the contract with every object closed, so that an answer

@@ -38,6 +38,13 @@ type fake struct {
 	checked broker.ResourceSet
 	// filter is the latest list of sessions'.
 	filter staging.SessionFilter
+	// index and wait are those of the latest reading of a session; change ends a wait.
+	index  uint64
+	wait   time.Duration
+	change chan struct{}
+	// after is where the latest stream was to begin, pages what each gives.
+	after string
+	pages []fakePage
 }
 
 func newFake() *fake {
@@ -129,6 +136,50 @@ func remove[T any](f *fake, m map[string]T, what, name string) error {
 func (f *fake) Session(_ context.Context, id string) (staging.Session, error) {
 	return read(f, f.sessions, "session", id)
 }
+
+// SessionAfter notes what is asked for, and answers when change is closed, or the wait is over.
+func (f *fake) SessionAfter(ctx context.Context, id string, index uint64, wait time.Duration) (staging.Session, uint64, error) {
+	f.mu.Lock()
+	f.index, f.wait = index, wait
+	change := f.change
+	f.mu.Unlock()
+	if index > 0 && change != nil {
+		select {
+		case <-change:
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+	s, err := read(f, f.sessions, "session", id)
+	return s, 41000, err
+}
+
+// Events gives pages of events, then nothing until ctx is done.
+func (f *fake) Events(_ context.Context, after string) (broker.EventStream, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.after = after
+	return &fakeStream{pages: f.pages}, f.fail
+}
+
+type fakeStream struct{ pages []fakePage }
+
+type fakePage struct {
+	events []staging.Event
+	gap    bool
+}
+
+func (s *fakeStream) Next(ctx context.Context, _ time.Duration) ([]staging.Event, bool, error) {
+	if len(s.pages) == 0 {
+		<-ctx.Done()
+		return nil, false, ctx.Err()
+	}
+	p := s.pages[0]
+	s.pages = s.pages[1:]
+	return p.events, p.gap, nil
+}
+
+func (*fakeStream) Close() {}
 
 func (f *fake) Keepalive(_ context.Context, id string) (staging.Session, error) {
 	return read(f, f.sessions, "session", id)

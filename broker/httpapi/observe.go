@@ -95,7 +95,10 @@ func (e *edge) observe(c *gin.Context) {
 	method := boundedMethod(c.Request.Method)
 	status := c.Writer.Status()
 	e.metrics.requests.WithLabelValues(route, method, strconv.Itoa(status)).Inc()
-	e.metrics.seconds.WithLabelValues(route, method).Observe(took.Seconds())
+	if route != routeEvents {
+		// That one lasts as long as its client likes.
+		e.metrics.seconds.WithLabelValues(route, method).Observe(took.Seconds())
+	}
 
 	log := e.log.WithFields(logrus.Fields{
 		fieldRequestID: c.GetString(keyRequestID), fieldMethod: c.Request.Method, fieldPath: c.Request.URL.Path,

@@ -21,6 +21,7 @@ import (
 var roleTable = map[string]string{
 	"createSession": "alu", "listSessions": "alvu", "getSession": "alvu", "endSession": "alu", "keepSessionAlive": "alu",
 	"authorizeSession": "o",
+	"streamEvents":     "alv",
 	"listStaging":      "alv", "getStaging": "alv", "putStaging": "a", "deleteStaging": "a",
 	"listZones": "alv", "getZone": "alv", "putZone": "a", "deleteZone": "a",
 	"listImages": "alv", "getImage": "alv", "putImage": "a", "deleteImage": "a",
@@ -59,6 +60,9 @@ func (i canned) Identify(_ context.Context, jwt string) (access.Caller, error) {
 // one that is wrong, expired or revoked.
 func TestTheRoleTable(t *testing.T) {
 	now := time.Now()
+	// Who follows the events is let go at once.
+	over, end := context.WithCancel(t.Context())
+	end()
 	var stored []access.Token
 	make := func(name string, r access.TokenRequest, at time.Time) string {
 		r.Name = name
@@ -101,7 +105,7 @@ func TestTheRoleTable(t *testing.T) {
 				if op.OperationID == "bootstrap" {
 					g.Agent = ""
 				}
-				e := newEdge(t, f, func(o *httpapi.Options) { o.Guard = g })
+				e := newEdge(t, f, func(o *httpapi.Options) { o.Guard, o.Ending = g, over })
 				target := strings.NewReplacer("{id}", "gr-1", "{name}", "east", "{accessor}", "tk-1").Replace(path)
 				var adjust []func(*http.Request)
 				if token != "" {

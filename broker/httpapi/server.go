@@ -25,6 +25,8 @@ import (
 type Broker interface {
 	Launch(ctx context.Context, req broker.LaunchRequest) (broker.LaunchResult, error)
 	Session(ctx context.Context, id string) (staging.Session, error)
+	SessionAfter(ctx context.Context, id string, index uint64, wait time.Duration) (s staging.Session, next uint64, err error)
+	Events(ctx context.Context, after string) (broker.EventStream, error)
 	Sessions(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
 	End(ctx context.Context, id string) error
 	Keepalive(ctx context.Context, id string) (staging.Session, error)
@@ -72,6 +74,8 @@ type Options struct {
 	Registry *prometheus.Registry
 	// Bounds are how much is done at once; each that is 0 is DefaultBounds'.
 	Bounds Bounds
+	// Ending is done when the broker stops: whoever waits or follows is let go then. Nil: never.
+	Ending context.Context
 	// Draining, when it is true, makes the broker say that it is not ready, so
 	// that callers go elsewhere before it stops. Nil: never.
 	Draining func() bool
@@ -86,6 +90,9 @@ func New(b Broker, o Options) http.Handler {
 	if o.Draining == nil {
 		o.Draining = func() bool { return false }
 	}
+	if o.Ending == nil {
+		o.Ending = context.Background()
+	}
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true
@@ -97,6 +104,8 @@ func New(b Broker, o Options) http.Handler {
 
 	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, broker: b, contract: loadContract()}
 	o.Bounds.Launches = cmp.Or(o.Bounds.Launches, DefaultBounds.Launches)
+	o.Bounds.Waits = cmp.Or(o.Bounds.Waits, DefaultBounds.Waits)
+	o.Bounds.Streams = cmp.Or(o.Bounds.Streams, DefaultBounds.Streams)
 	o.Bounds.Others = cmp.Or(o.Bounds.Others, DefaultBounds.Others)
 	// A request is bounded once its body is there: a slow client holds no place.
 	engine.Use(e.identify, e.observe, e.recover, e.authenticate, e.admit, o.Bounds.middleware())
@@ -108,7 +117,7 @@ func New(b Broker, o Options) http.Handler {
 			c.Request.Method, c.Writer.Header().Get("Allow")))
 	})
 
-	strict := NewStrictHandlerWithOptions(&handlers{broker: b, draining: o.Draining, rates: newRates()}, nil, StrictGinServerOptions{
+	strict := NewStrictHandlerWithOptions(&handlers{broker: b, draining: o.Draining, ending: o.Ending, rates: newRates()}, nil, StrictGinServerOptions{
 		// admit has held the body to its schema; what still does not fit is named without its cause.
 		RequestErrorHandlerFunc: func(c *gin.Context, err error) {
 			refuseWith(c, &refusal{code: CodeMalformedBody, detail: "the body does not fit this operation", cause: err})
@@ -120,6 +129,7 @@ func New(b Broker, o Options) http.Handler {
 		ErrorHandler: func(c *gin.Context, err error, _ int) { refuseWith(c, refuse(CodeInvalidParameter, "%v", err)) },
 	})
 	engine.GET(routeAuthorize, func(c *gin.Context) { authorize(c, b) })
+	engine.GET(routeEvents, func(c *gin.Context) { events(c, b, o.Ending) })
 	engine.GET("/v1/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapiYAML) })
 	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{})))
 	return engine

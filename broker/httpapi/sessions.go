@@ -18,18 +18,22 @@ type handlers struct {
 	broker   Broker
 	draining func() bool
 	rates    *rates
+	// ending is done when the broker stops.
+	ending context.Context
 }
 
 // Of a launch's wait for a session on demand.
 const (
 	defaultWait = time.Minute
+	// defaultChangeWait is how long one waits for a session's change.
+	defaultChangeWait = 30 * time.Second
 	// followAfter is when to look again at a session that is not up yet.
 	followAfter = 1
 )
 
 // CreateSession implements StrictServerInterface.
 func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObject) (CreateSessionResponseObject, error) {
-	wait, err := parseWait(r.Params.Wait)
+	wait, err := parseWait(r.Params.Wait, defaultWait)
 	if err != nil {
 		return nil, err
 	}
@@ -65,9 +69,9 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 	return CreateSession201JSONResponse{Body: body, Headers: CreateSession201ResponseHeaders{Location: location}}, nil
 }
 
-func parseWait(s string) (time.Duration, error) {
+func parseWait(s string, absent time.Duration) (time.Duration, error) {
 	if s == "" {
-		return defaultWait, nil
+		return absent, nil
 	}
 	d, err := staging.ParseDuration(s)
 	if err != nil {
@@ -143,11 +147,24 @@ func sessionCursor(cursor string) (staging.Position, error) {
 
 // GetSession implements StrictServerInterface.
 func (h *handlers) GetSession(ctx context.Context, r GetSessionRequestObject) (GetSessionResponseObject, error) {
-	s, err := h.broker.Session(requestContext(ctx), r.ID)
+	if err := h.theirs(ctx, r.ID); err != nil {
+		return nil, err
+	}
+	wait, err := parseWait(r.Params.Wait, defaultChangeWait)
+	if err != nil {
+		return nil, err
+	}
+	if r.Params.Index < 0 {
+		return nil, refuseParameter(CodeInvalidParameter, "index", "must be that of an earlier answer, or 0, or left out")
+	}
+	waiting, stop := until(requestContext(ctx), h.ending)
+	defer stop()
+	// What is read after the wait is answered also when the broker stops.
+	s, index, err := h.broker.SessionAfter(waiting, r.ID, uint64(r.Params.Index), wait)
 	if s, err = owned(callerOf(ctx), s, err); err != nil {
 		return nil, err
 	}
-	return GetSession200JSONResponse(session(s)), nil
+	return GetSession200JSONResponse{Body: session(s), Headers: GetSession200ResponseHeaders{XGreenroomIndex: int64(index)}}, nil
 }
 
 // EndSession implements StrictServerInterface.

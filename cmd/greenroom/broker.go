@@ -163,6 +163,7 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	if a.Guards() {
 		wg.Go(func() { followTokens(watching, parts, log) })
 	}
+	wg.Go(func() { b.Follow(watching) })
 	if a.MaxArmed > 0 {
 		wg.Go(func() { b.KeepArmed(watching, listener.Addr().String()+"-"+staging.NewClaimID()) })
 	}
@@ -176,6 +177,7 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	log.WithField("address", listener.Addr().String()).Info("broker serves")
 	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(b, httpapi.Options{
 		Guard: guardOf(a, parts), Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches},
+		Ending: ctx,
 		// A load balancer hears of the end before connections are refused.
 		Draining: func() bool { return ctx.Err() != nil },
 	}), httpapi.DefaultConnections)

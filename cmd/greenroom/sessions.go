@@ -78,7 +78,7 @@ func showSession(cmd *cobra.Command, args []string) error {
 	}
 	ctx, cancel := brief(cmd.Context())
 	defer cancel()
-	r, err := c.GetSessionWithResponse(ctx, id)
+	r, err := c.GetSessionWithResponse(ctx, id, nil)
 	if err := c.answered(r, err, http.StatusOK); err != nil {
 		return err
 	}

@@ -36,6 +36,9 @@ var rules = map[string]Rule{
 	// What a proxy asks with its user's headers: it shows the session's own token.
 	"authorizeSession": open,
 
+	// A user's token is not for it: it tells of everybody.
+	"streamEvents": reads,
+
 	"listStaging":   reads,
 	"getStaging":    reads,
 	"putStaging":    admins,

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -36,20 +37,47 @@ func (s *Store) Events(ctx context.Context, after string, block time.Duration) (
 	}
 	var events []staging.Event
 	for _, m := range streams[0].Messages {
-		text := func(k string) string { v, _ := m.Values[k].(string); return v }
-		events = append(events, staging.Event{
-			Type: staging.EventType(text("type")), Session: text("session"), Pool: text("pool"), Reason: text("reason"),
-			Zone: text("zone"), Image: text("image"), User: text("user_id"), Setting: text("setting"), Where: text("where"),
-			Hook: staging.HookName(text("hook")), Stdout: text("stdout"), Stderr: text("stderr"),
-			Audit: staging.Audit{
-				Who: text("who"), Role: text("role"), Operation: text("operation"), Outcome: staging.AuditOutcome(text("outcome")),
-				Target: text("target"), Before: text("before"), After: text("after"), Reason: text("audit_reason"),
-				Remote: text("remote"), RequestID: text("request_id"),
-			},
-		})
+		events = append(events, event(m))
 		after = m.ID
 	}
 	return events, after, nil
+}
+
+// event reads an event as it is kept.
+func event(m redis.XMessage) staging.Event {
+	text := func(k string) string { v, _ := m.Values[k].(string); return v }
+	e := staging.Event{
+		ID: m.ID, At: staging.EventTime(m.ID),
+		Type: staging.EventType(text("type")), Session: text("session"), Pool: text("pool"), Reason: text("reason"),
+		Zone: text("zone"), Image: text("image"), User: text("user_id"), Setting: text("setting"), Where: text("where"),
+		Hook: staging.HookName(text("hook")), Stdout: text("stdout"), Stderr: text("stderr"),
+		Audit: staging.Audit{
+			Who: text("who"), Role: text("role"), Operation: text("operation"), Outcome: staging.AuditOutcome(text("outcome")),
+			Target: text("target"), Before: text("before"), After: text("after"), Reason: text("audit_reason"),
+			Remote: text("remote"), RequestID: text("request_id"),
+		},
+	}
+	if cs := text("conditions"); cs != "" {
+		// Written by us; one that does not parse is still an event with its reason.
+		_ = json.Unmarshal([]byte(cs), &e.Conditions)
+	}
+	return e
+}
+
+// EventsFrom gives up to count events after the one at a position, without waiting, and
+// whether that one is still kept: where it is not, others after it may be gone, too.
+func (s *Store) EventsFrom(ctx context.Context, position string, count int) (events []staging.Event, kept bool, err error) {
+	found, err := s.rdb.XRangeN(ctx, s.eventsKey(), position, "+", int64(count)+1).Result()
+	if err != nil {
+		return nil, false, err
+	}
+	if kept = len(found) > 0 && found[0].ID == position; kept {
+		found = found[1:]
+	}
+	for _, m := range found[:min(len(found), count)] {
+		events = append(events, event(m))
+	}
+	return events, kept, nil
 }
 
 // Bounds of the event stream, which the scripts have too, and of what a hook

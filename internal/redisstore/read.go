@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -87,12 +88,19 @@ func (s *Store) Counts(ctx context.Context, pools ...string) (current, ready map
 	return current, ready, nil
 }
 
-// SetConditions replaces what is said of a pool.
+// SetConditions replaces what is said of a pool. Where that differs from what was said
+// before it is an event.
 func (s *Store) SetConditions(ctx context.Context, pool string, conditions []staging.Condition) error {
-	if len(conditions) == 0 {
-		return s.rdb.Del(ctx, s.conditionsKey(pool)).Err()
+	said, text := "", "nothing is in the way"
+	if len(conditions) > 0 {
+		said = mustJSON(conditions)
+		parts := make([]string, len(conditions))
+		for i, c := range conditions {
+			parts[i] = string(c.Type) + ": " + c.Message
+		}
+		text = strings.Join(parts, "; ")
 	}
-	return s.rdb.Set(ctx, s.conditionsKey(pool), mustJSON(conditions), 0).Err()
+	return conditionsScript.Run(ctx, s.rdb, []string{s.conditionsKey(pool), s.eventsKey()}, pool, said, text).Err()
 }
 
 // Conditions gives what is said of each pool named.

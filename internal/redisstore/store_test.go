@@ -464,6 +464,54 @@ func TestConditionsAreKeptPerPool(t *testing.T) {
 	}
 }
 
+// TestConditionsThatChangedAreAnEvent, and those that are said again are none.
+func TestConditionsThatChangedAreAnEvent(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	full := []staging.Condition{{Type: staging.CapacityExhausted, Message: "full", Since: time.Now().UTC().Truncate(time.Second)}}
+	for _, cs := range [][]staging.Condition{nil, full, full, nil, {}} {
+		must(t, s.SetConditions(ctx, "a", cs))
+	}
+	events, _, err := s.EventsFrom(ctx, "0-0", 10)
+	must(t, err)
+	for i := range events {
+		events[i].ID, events[i].At = "", time.Time{}
+	}
+	want := []staging.Event{
+		{Type: staging.EventConditions, Pool: "a", Reason: "CapacityExhausted: full", Conditions: full},
+		{Type: staging.EventConditions, Pool: "a", Reason: "nothing is in the way"},
+	}
+	if diff := cmp.Diff(want, events); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestEventsFromSayWhetherAPositionIsKept also where others after it are.
+func TestEventsFromSayWhetherAPositionIsKept(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	for range 5 {
+		must(t, s.Note(ctx, staging.Event{Type: staging.EventViolation}))
+	}
+	all, kept, err := s.EventsFrom(ctx, "0-0", 10)
+	must(t, err)
+	if len(all) != 5 || kept {
+		t.Fatalf("from before all: %d events, kept %v", len(all), kept)
+	}
+	two, kept, err := s.EventsFrom(ctx, all[0].ID, 2)
+	must(t, err)
+	if diff := cmp.Diff(all[1:3], two); diff != "" || !kept {
+		t.Errorf("kept %v: %s", kept, diff)
+	}
+	must(t, s.rdb.XTrimMaxLen(ctx, s.eventsKey(), 2).Err())
+	rest, kept, err := s.EventsFrom(ctx, all[0].ID, 10)
+	must(t, err)
+	if diff := cmp.Diff(all[3:], rest); diff != "" || kept {
+		t.Errorf("after those were let go: kept %v: %s", kept, diff)
+	}
+	if none, kept, err := s.EventsFrom(ctx, all[4].ID, 10); err != nil || len(none) != 0 || !kept {
+		t.Errorf("after the newest: %d, kept %v, %v", len(none), kept, err)
+	}
+}
+
 func TestARedisThatIsAwayIsAnErrorInTime(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
 	defer rdb.Close()

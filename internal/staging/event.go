@@ -1,5 +1,13 @@
 package staging
 
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
 // EventType names what happened to a session. Most are the state it came to.
 type EventType string
 
@@ -21,23 +29,29 @@ const (
 	EventHookFailed = EventType("hook_failed")
 	// EventAudit: a call was denied, or an administrator changed something.
 	EventAudit = EventType("audit")
+	// EventConditions: what is said of a pool has changed.
+	EventConditions = EventType("conditions")
 )
 
 // State is the state that the session came to; ok is false for an event that
 // is no move.
 func (t EventType) State() (s State, ok bool) {
-	switch t {
-	case EventWithdrawn:
+	if t == EventWithdrawn {
 		return Starting, true
-	case EventViolation, EventHookFailed, EventAudit:
-		return "", false
 	}
-	return State(t), true
+	if s = State(t); slices.Contains(States, s) {
+		return s, true
+	}
+	return "", false
 }
 
 // Event is one thing that happened: to one session, or to one launch.
 type Event struct {
+	// ID is its position in the stream of events; "" before it is kept.
+	ID   string    `json:"id,omitempty"`
 	Type EventType `json:"type"`
+	// At is when it was kept, by Redis's clock.
+	At time.Time `json:"at,omitzero"`
 	// Session is "" for an event of a launch that has none.
 	Session string `json:"session,omitempty"`
 	// Pool is the staging config's name; "" for an on-demand session.
@@ -60,6 +74,9 @@ type Event struct {
 
 	// Audit is for audit events alone.
 	Audit Audit `json:"audit,omitzero"`
+
+	// Conditions are a pool's as they now are, for EventConditions.
+	Conditions []Condition `json:"conditions,omitempty"`
 }
 
 // AuditOutcome is how a call went that is kept for auditors.
@@ -96,4 +113,41 @@ type Audit struct {
 	// Remote is the address of the caller, RequestID the request's.
 	Remote    string `json:"remote,omitempty"`
 	RequestID string `json:"request_id,omitempty"`
+}
+
+// eventID splits an event's id: milliseconds since 1970, and a number among those of the
+// same millisecond. ok is false for a text that is none.
+func eventID(id string) (ms, seq uint64, ok bool) {
+	a, b, found := strings.Cut(id, "-")
+	ms, err := strconv.ParseUint(a, 10, 53)
+	seq, err2 := strconv.ParseUint(b, 10, 64)
+	return ms, seq, found && err == nil && err2 == nil
+}
+
+// ValidEventID reports whether a text has the form of an event's id.
+func ValidEventID(id string) bool { _, _, ok := eventID(id); return ok }
+
+// CompareEventIDs is negative when a is of an event before b's.
+func CompareEventIDs(a, b string) int {
+	ams, aseq, _ := eventID(a)
+	bms, bseq, _ := eventID(b)
+	return cmp.Or(cmp.Compare(ams, bms), cmp.Compare(aseq, bseq))
+}
+
+// EventTime is when the event of an id was kept.
+func EventTime(id string) time.Time {
+	ms, _, _ := eventID(id)
+	return time.UnixMilli(int64(ms)).UTC()
+}
+
+// EventIDOf is the id that an index stands for.
+func EventIDOf(index uint64) string {
+	return strconv.FormatUint(index/1000, 10) + "-" + strconv.FormatUint(index%1000, 10)
+}
+
+// EventIndex is an event's id as one number, in the same order, which a double holds
+// exactly: no Redis keeps a thousand events in one millisecond.
+func EventIndex(id string) uint64 {
+	ms, seq, _ := eventID(id)
+	return ms*1000 + min(seq, 999)
 }

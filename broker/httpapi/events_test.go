@@ -1,0 +1,161 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+func init() {
+	openapi3filter.RegisterBodyDecoder("text/event-stream", func(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
+		b, err := io.ReadAll(body)
+		return string(b), err
+	})
+}
+
+// TestEventsAreServerSent: ids, types and data; a gap without an id; what is not of the
+// types wanted moves the client's id on, and nothing else.
+func TestEventsAreServerSent(t *testing.T) {
+	f := newFake()
+	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
+	f.pages = []fakePage{
+		{gap: true},
+		{events: []staging.Event{
+			{ID: "5-0", At: at, Type: staging.EventClaimed, Session: "gr-1", Pool: "p"},
+			{ID: "5-1", At: at, Type: staging.EventEnded, Session: "gr-1", Reason: "a\nb"},
+			{ID: "5-2", At: at, Type: staging.EventPending, Session: "gr-2"},
+		}},
+		{},
+	}
+	ending, end := context.WithCancel(t.Context())
+	time.AfterFunc(200*time.Millisecond, end)
+	e := newEdge(t, f, func(o *httpapi.Options) { o.Ending = ending })
+	got := e.do("GET", "/v1/events?type=claimed,ended", "", header("Last-Event-ID", "4-7"))
+	want := "retry: 1000\n\n" +
+		"event: gap\ndata: {\"type\":\"gap\",\"reason\":\"what happened after the Last-Event-ID is not all kept; read the lists anew\"}\n\n" +
+		"id: 5-0\nevent: claimed\ndata: {\"id\":\"5-0\",\"type\":\"claimed\",\"at\":\"2026-11-24T06:20:00Z\",\"session\":\"gr-1\",\"staging\":\"p\"}\n\n" +
+		"id: 5-1\nevent: ended\ndata: {\"id\":\"5-1\",\"type\":\"ended\",\"at\":\"2026-11-24T06:20:00Z\",\"session\":\"gr-1\",\"reason\":\"a\\nb\"}\n\n" +
+		"id: 5-2\n\n" +
+		": nothing new\n\n"
+	if string(got.body) != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got.body, want)
+	}
+	if f.after != "4-7" || got.header.Get("Content-Type") != "text/event-stream" {
+		t.Errorf("followed after %q, as %s", f.after, got.header.Get("Content-Type"))
+	}
+	e.do("GET", "/v1/events", "", header("Last-Event-ID", "yesterday")).expect(t, 400, "invalid_parameter", "Last-Event-ID")
+	f.fail = &broker.Error{Kind: broker.RedisUnavailable, Detail: "away"}
+	e.do("GET", "/v1/events", "").expect(t, 503, "redis_unavailable")
+}
+
+// endless gives events without end: a client that does not read them is soon behind.
+type endless struct{ *fake }
+
+func (endless) Events(context.Context, string) (broker.EventStream, error) {
+	return endlessStream{}, nil
+}
+
+type endlessStream struct{}
+
+func (endlessStream) Next(ctx context.Context, _ time.Duration) ([]staging.Event, bool, error) {
+	return []staging.Event{{ID: "1-1", Type: staging.EventHookFailed, Stdout: strings.Repeat("x", 4096)}}, false, ctx.Err()
+}
+
+func (endlessStream) Close() {}
+
+// TestAConsumerThatDoesNotReadIsDropped, and its place is free again.
+func TestAConsumerThatDoesNotReadIsDropped(t *testing.T) {
+	o := httpapi.Options{Log: newEdge(t, newFake()).logger(), Bounds: httpapi.Bounds{Streams: 1}}
+	s := httptest.NewServer(httpapi.New(endless{newFake()}, o))
+	t.Cleanup(s.Close)
+	slow, err := http.Get(s.URL + "/v1/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Body.Close()
+	if _, err := bufio.NewReader(slow.Body).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	status := func() int {
+		r, err := http.Get(s.URL + "/v1/events")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		return r.StatusCode
+	}
+	if got := status(); got != 503 {
+		t.Errorf("past its bound a second stream is answered %d, want 503", got)
+	}
+	deadline := time.Now().Add(time.Minute)
+	for status() != 200 {
+		if time.Now().After(deadline) {
+			t.Fatal("a consumer that does not read holds its place for more than a minute")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func TestASessionIsWaitedFor(t *testing.T) {
+	f := newFake()
+	f.sessions["gr-1"] = assignedSession()
+	e := newEdge(t, f)
+	got := e.do("GET", "/v1/sessions/gr-1", "")
+	if got.header.Get("X-Greenroom-Index") != "41000" || f.index != 0 {
+		t.Errorf("index %q, asked for %d", got.header.Get("X-Greenroom-Index"), f.index)
+	}
+	e.do("GET", "/v1/sessions/gr-1?index=41000&wait=20ms", "")
+	if f.index != 41000 || f.wait != 20*time.Millisecond {
+		t.Errorf("asked to wait %s from %d", f.wait, f.index)
+	}
+	e.do("GET", "/v1/sessions/gr-1?index=41000", "")
+	if f.wait != 30*time.Second {
+		t.Errorf("without a wait it is %s", f.wait)
+	}
+	e.do("GET", "/v1/sessions/gr-1?index=-1", "").expect(t, 400, "invalid_parameter", "index")
+	e.do("GET", "/v1/sessions/gr-1?index=1&wait=11m", "").expect(t, 400, "invalid_parameter", "wait")
+	e.do("GET", "/v1/sessions/gr-1?index=soon", "").expect(t, 400, "invalid_parameter")
+}
+
+// TestAWaitEndsWithTheBroker, and holds a place of its own meanwhile.
+func TestAWaitEndsWithTheBroker(t *testing.T) {
+	f := newFake()
+	f.sessions["gr-1"] = assignedSession()
+	f.change = make(chan struct{})
+	ending, end := context.WithCancel(t.Context())
+	e := newEdge(t, f, func(o *httpapi.Options) {
+		o.Ending = ending
+		o.Bounds = httpapi.Bounds{Waits: 1, Others: 1}
+	})
+	done := make(chan answer)
+	go func() { done <- e.do("GET", "/v1/sessions/gr-1?index=7&wait=10m", "") }()
+	for {
+		f.mu.Lock()
+		waiting := f.index == 7
+		f.mu.Unlock()
+		if waiting {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	e.do("GET", "/v1/sessions/gr-1?index=7&wait=10m", "").expect(t, 503, "overloaded")
+	if got := e.do("GET", "/v1/zones", ""); got.status != 200 {
+		t.Errorf("beside a wait a list is answered %d", got.status)
+	}
+	end()
+	if got := <-done; got.status != 200 {
+		t.Errorf("the wait ended with %d %s", got.status, got.body)
+	}
+}
