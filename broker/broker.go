@@ -92,6 +92,8 @@ type Store interface {
 	Page(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
 	Counts(ctx context.Context, pools ...string) (current, ready map[string]int, err error)
 	Conditions(ctx context.Context, pools ...string) (map[string][]staging.Condition, error)
+	// Activity reads what has gone on in pools of late, by the names of their configs.
+	Activity(ctx context.Context, configs []staging.Config) (map[string]staging.Activity, error)
 	Ping(ctx context.Context) error
 }
 
@@ -192,6 +194,8 @@ type Broker struct {
 	o Options
 	// asked is what Dependencies answers with.
 	asked asked
+	// told is what Status answers with.
+	told told
 	// rearm is told that a session was claimed in which a shell may have waited.
 	rearm chan struct{}
 	// feed reads what happens for all who wait for it.

@@ -192,6 +192,12 @@ func (w *world) Session(context.Context, string) (staging.Session, error) {
 	return staging.Session{}, staging.ErrNoSession
 }
 
+func (w *world) Activity(context.Context, []staging.Config) (map[string]staging.Activity, error) {
+	return map[string]staging.Activity{
+		"h": {PerMinute: 2, Staged: 30, OnDemand: 10, Ready: 4, MeanToReady: 1500 * time.Millisecond, MaxToReady: 3 * time.Second},
+	}, w.fail["activity"]
+}
+
 func (w *world) LastEvent(context.Context) (string, error) { return "0-0", w.fail["events"] }
 func (w *world) Events(ctx context.Context, after string, _ time.Duration) ([]staging.Event, string, error) {
 	<-ctx.Done()

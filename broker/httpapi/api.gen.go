@@ -39,6 +39,13 @@ const (
 	ReadinessStatusUnavailable ReadinessStatus = "unavailable"
 )
 
+// Defines values for StatusStatus.
+const (
+	StatusStatusDegraded    StatusStatus = "degraded"
+	StatusStatusOk          StatusStatus = "ok"
+	StatusStatusUnavailable StatusStatus = "unavailable"
+)
+
 // Attempt One step of a launch.
 type Attempt = staging.Attempt
 
@@ -198,6 +205,41 @@ type Origin = staging.Origin
 //
 // Example: {"allow_audio":false}
 type Permissions = staging.Permissions
+
+// PoolStatus A count is absent while Redis does not answer.
+type PoolStatus struct {
+	ClaimsPerMinute *float64 `json:"claims_per_minute,omitempty,omitzero"`
+
+	// Conditions Why current or ready is not as desired. Empty when nothing is in the way.
+	Conditions []Condition `json:"conditions"`
+
+	// CurrentSessions How many exist and are unassigned.
+	//
+	// Example: 3
+	CurrentSessions *int `json:"current_sessions,omitempty"`
+
+	// DesiredSessions What the config asks for.
+	//
+	// Example: 3
+	DesiredSessions int `json:"desired_sessions"`
+
+	// Image Example: demo
+	Image string `json:"image"`
+
+	// Name The staging config's.
+	//
+	// Example: demo-east
+	Name string `json:"name"`
+
+	// ReadySessions How many of those can be claimed now.
+	//
+	// Example: 2
+	ReadySessions *int     `json:"ready_sessions,omitempty"`
+	StagedShare   *float64 `json:"staged_share,omitempty,omitzero"`
+
+	// TimeToReady From when a session was wanted to when it could first be claimed. Absent where none came to be ready.
+	TimeToReady TimeToReady `json:"time_to_ready,omitempty,omitzero"`
+}
 
 // Problem What went wrong, after RFC 9457.
 type Problem struct {
@@ -461,8 +503,47 @@ type StagingPoolList struct {
 	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
 }
 
+// Status defines model for Status.
+type Status struct {
+	// Dependencies The servers that the broker leans on.
+	Dependencies []DependencyHealth `json:"dependencies"`
+
+	// Reasons Why it is not `ok`, each in a sentence for a person.
+	//
+	// Example: ["staging config demo-east: CapacityExhausted: not enough memory in zone east (2 of 2 nodes)"]
+	Reasons []string `json:"reasons"`
+
+	// Status `degraded`: launches are served, and something is in the way of serving them well. `unavailable`: none is.
+	//
+	//
+	// Example: ok
+	Status StatusStatus `json:"status"`
+
+	// Zones Every zone, by name.
+	Zones []ZoneStatus `json:"zones"`
+}
+
+// StatusStatus `degraded`: launches are served, and something is in the way of serving them well. `unavailable`: none is.
+//
+// Example: ok
+type StatusStatus string
+
 // Terms How long its user may keep it, from the user's groups and the image. Absent is without limit.
 type Terms = staging.Terms
+
+// TimeToReady From when a session was wanted to when it could first be claimed. Absent where none came to be ready.
+type TimeToReady struct {
+	// MaxSeconds Example: 9.7
+	MaxSeconds float64 `json:"max_seconds"`
+
+	// MeanSeconds Example: 4.2
+	MeanSeconds float64 `json:"mean_seconds"`
+
+	// Sessions How many it is of, in the last 15 minutes.
+	//
+	// Example: 31
+	Sessions int `json:"sessions"`
+}
 
 // Timings Where the launch's time went, in milliseconds.
 type Timings struct {
@@ -553,6 +634,38 @@ type ZoneList struct {
 	//
 	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
 	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
+}
+
+// ZoneStatus The sums of a zone's pools. A count is absent while Redis does not answer.
+type ZoneStatus struct {
+	ClaimsPerMinute *float64 `json:"claims_per_minute,omitempty,omitzero"`
+
+	// CurrentSessions How many exist and are unassigned.
+	//
+	// Example: 3
+	CurrentSessions *int `json:"current_sessions,omitempty"`
+
+	// DesiredSessions How many unassigned sessions the configs ask for.
+	//
+	// Example: 3
+	DesiredSessions int `json:"desired_sessions"`
+
+	// Name Example: east
+	Name  string       `json:"name"`
+	Pools []PoolStatus `json:"pools"`
+
+	// ReadySessions How many of those can be claimed now.
+	//
+	// Example: 2
+	ReadySessions *int     `json:"ready_sessions,omitempty"`
+	StagedShare   *float64 `json:"staged_share,omitempty,omitzero"`
+
+	// Vouched A scaler is at work in the zone, and vouches for what Redis says of it. Where none does, pools are not
+	// kept, and launches go by Consul, which is slower.
+	//
+	//
+	// Example: true
+	Vouched bool `json:"vouched"`
 }
 
 // Cursor defines model for Cursor.
@@ -976,6 +1089,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/staging/{name} (the `PutStaging` operationId).
 	PutStaging(ctx context.Context, name Name, body PutStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStatus Is all well?
+	//
+	// How every zone and pool stands, what has gone on there of late over all brokers, and what the broker leans on.
+	// It is answered also when servers do not answer, with what is known then.
+	//
+	// Corresponds with GET /v1/status (the `GetStatus` operationId).
+	GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTokens List the tokens, oldest first
 	//
@@ -1519,6 +1640,24 @@ func (c *Client) PutStagingWithBody(ctx context.Context, name Name, contentType 
 // Corresponds with PUT /v1/staging/{name} (the `PutStaging` operationId).
 func (c *Client) PutStaging(ctx context.Context, name Name, body PutStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutStagingRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStatus Is all well?
+//
+// How every zone and pool stands, what has gone on there of late over all brokers, and what the broker leans on.
+// It is answered also when servers do not answer, with what is known then.
+//
+// Corresponds with GET /v1/status (the `GetStatus` operationId).
+func (c *Client) GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStatusRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -2661,6 +2800,33 @@ func NewPutStagingRequestWithBody(server string, name Name, contentType string, 
 	return req, nil
 }
 
+// NewGetStatusRequest constructs an http.Request for the GetStatus method
+func NewGetStatusRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/status")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListTokensRequest constructs an http.Request for the ListTokens method
 func NewListTokensRequest(server string) (*http.Request, error) {
 	var err error
@@ -3238,6 +3404,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /v1/staging/{name} (the `PutStaging` operationId).
 	PutStagingWithResponse(ctx context.Context, name Name, body PutStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*PutStagingResponse, error)
+
+	// GetStatusWithResponse Is all well?
+	//
+	// How every zone and pool stands, what has gone on there of late over all brokers, and what the broker leans on.
+	// It is answered also when servers do not answer, with what is known then.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/status (the `GetStatus` operationId).
+	GetStatusWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStatusResponse, error)
 
 	// ListTokensWithResponse List the tokens, oldest first
 	//
@@ -4536,6 +4712,61 @@ func (r PutStagingResponse) ContentType() string {
 	return ""
 }
 
+// GetStatusResponseDefaultHeaders the declared response headers of an HTTP default response for GetStatus
+type GetStatusResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetStatusResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Status
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetStatusResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStatusResponse) GetJSON200() *Status {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStatusResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStatusResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStatusResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStatusResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStatusResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListTokensResponseDefaultHeaders the declared response headers of an HTTP default response for ListTokens
 type ListTokensResponseDefaultHeaders struct {
 	RetryAfter int
@@ -5338,6 +5569,22 @@ func (c *ClientWithResponses) PutStagingWithResponse(ctx context.Context, name N
 		return nil, err
 	}
 	return ParsePutStagingResponse(rsp)
+}
+
+// GetStatusWithResponse Is all well?
+//
+// How every zone and pool stands, what has gone on there of late over all brokers, and what the broker leans on.
+// It is answered also when servers do not answer, with what is known then.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/status (the `GetStatus` operationId).
+func (c *ClientWithResponses) GetStatusWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStatusResponse, error) {
+	rsp, err := c.GetStatus(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStatusResponse(rsp)
 }
 
 // ListTokensWithResponse List the tokens, oldest first
@@ -6546,6 +6793,52 @@ func ParsePutStagingResponse(rsp *http.Response) (*PutStagingResponse, error) {
 	return response, nil
 }
 
+// ParseGetStatusResponse parses an HTTP response from a GetStatusWithResponse call
+func ParseGetStatusResponse(rsp *http.Response) (*GetStatusResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStatusResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Status
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetStatusResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListTokensResponse parses an HTTP response from a ListTokensWithResponse call
 func ParseListTokensResponse(rsp *http.Response) (*ListTokensResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6952,6 +7245,9 @@ type ServerInterface interface {
 	// PutStaging Create or replace a staging config
 	// (PUT /v1/staging/{name})
 	PutStaging(c *gin.Context, name Name)
+	// GetStatus Is all well?
+	// (GET /v1/status)
+	GetStatus(c *gin.Context)
 	// ListTokens List the tokens, oldest first
 	// (GET /v1/tokens)
 	ListTokens(c *gin.Context)
@@ -7591,6 +7887,19 @@ func (siw *ServerInterfaceWrapper) PutStaging(c *gin.Context) {
 	siw.Handler.PutStaging(c, name)
 }
 
+// GetStatus operation middleware
+func (siw *ServerInterfaceWrapper) GetStatus(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetStatus(c)
+}
+
 // ListTokens operation middleware
 func (siw *ServerInterfaceWrapper) ListTokens(c *gin.Context) {
 
@@ -7800,6 +8109,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/v1/staging/:name", wrapper.DeleteStaging)
 	router.GET(options.BaseURL+"/v1/staging/:name", wrapper.GetStaging)
 	router.PUT(options.BaseURL+"/v1/staging/:name", wrapper.PutStaging)
+	router.GET(options.BaseURL+"/v1/status", wrapper.GetStatus)
 	router.GET(options.BaseURL+"/v1/tokens", wrapper.ListTokens)
 	router.POST(options.BaseURL+"/v1/tokens", wrapper.CreateToken)
 	router.DELETE(options.BaseURL+"/v1/tokens/:accessor", wrapper.RevokeToken)
@@ -8801,6 +9111,46 @@ func (response PutStagingdefaultApplicationProblemPlusJSONResponse) VisitPutStag
 	return err
 }
 
+type GetStatusRequestObject struct {
+}
+
+type GetStatusResponseObject interface {
+	VisitGetStatusResponse(w http.ResponseWriter) error
+}
+
+type GetStatus200JSONResponse Status
+
+func (response GetStatus200JSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatusdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response GetStatusdefaultApplicationProblemPlusJSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTokensRequestObject struct {
 }
 
@@ -9171,6 +9521,9 @@ type StrictServerInterface interface {
 	// PutStaging Create or replace a staging config
 	// (PUT /v1/staging/{name})
 	PutStaging(ctx context.Context, request PutStagingRequestObject) (PutStagingResponseObject, error)
+	// GetStatus Is all well?
+	// (GET /v1/status)
+	GetStatus(ctx context.Context, request GetStatusRequestObject) (GetStatusResponseObject, error)
 	// ListTokens List the tokens, oldest first
 	// (GET /v1/tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -9873,6 +10226,30 @@ func (sh *strictHandler) PutStaging(ctx *gin.Context, name Name) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(PutStagingResponseObject); ok {
 		if err := validResponse.VisitPutStagingResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetStatus operation middleware
+func (sh *strictHandler) GetStatus(ctx *gin.Context) {
+	var request GetStatusRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStatus(ctx, request.(GetStatusRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStatus")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetStatusResponseObject); ok {
+		if err := validResponse.VisitGetStatusResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -38,6 +38,7 @@ type fake struct {
 	checked broker.ResourceSet
 	// filter is the latest list of sessions'.
 	filter staging.SessionFilter
+	status broker.Status
 	// index and wait are those of the latest reading of a session; change ends a wait.
 	index  uint64
 	wait   time.Duration
@@ -135,6 +136,12 @@ func remove[T any](f *fake, m map[string]T, what, name string) error {
 
 func (f *fake) Session(_ context.Context, id string) (staging.Session, error) {
 	return read(f, f.sessions, "session", id)
+}
+
+func (f *fake) Status(context.Context) broker.Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status
 }
 
 // SessionAfter notes what is asked for, and answers when change is closed, or the wait is over.

@@ -19,17 +19,15 @@ const dependencyRedis = "redis"
 func (h *handlers) GetReady(ctx context.Context, _ GetReadyRequestObject) (GetReadyResponseObject, error) {
 	body := Readiness{Status: ReadinessStatusOk}
 	body.Dependencies = each(h.broker.Dependencies(requestContext(ctx)), func(d broker.Dependency) DependencyHealth {
-		if d.Problem == "" {
-			return DependencyHealth{Name: d.Name, Status: DependencyStatusOk}
-		}
 		switch {
+		case d.Problem == "":
 		case d.Name != dependencyRedis:
 			body.Status = ReadinessStatusUnavailable
 		case body.Status == ReadinessStatusOk:
 			// Consul's passing instances serve, and the fate records decide as ever.
 			body.Status = ReadinessStatusDegraded
 		}
-		return DependencyHealth{Name: d.Name, Status: DependencyStatusUnavailable, Problem: d.Problem}
+		return dependency(d)
 	})
 	if h.draining() {
 		body.Status = ReadinessStatusUnavailable
@@ -38,4 +36,12 @@ func (h *handlers) GetReady(ctx context.Context, _ GetReadyRequestObject) (GetRe
 		return GetReady503JSONResponse(body), nil
 	}
 	return GetReady200JSONResponse(body), nil
+}
+
+func dependency(d broker.Dependency) DependencyHealth {
+	status := DependencyStatusOk
+	if d.Problem != "" {
+		status = DependencyStatusUnavailable
+	}
+	return DependencyHealth{Name: d.Name, Status: status, Problem: d.Problem}
 }

@@ -21,7 +21,7 @@ import (
 var roleTable = map[string]string{
 	"createSession": "alu", "listSessions": "alvu", "getSession": "alvu", "endSession": "alu", "keepSessionAlive": "alu",
 	"authorizeSession": "o",
-	"streamEvents":     "alv",
+	"streamEvents":     "alv", "getStatus": "alv",
 	"listStaging":      "alv", "getStaging": "alv", "putStaging": "a", "deleteStaging": "a",
 	"listZones": "alv", "getZone": "alv", "putZone": "a", "deleteZone": "a",
 	"listImages": "alv", "getImage": "alv", "putImage": "a", "deleteImage": "a",

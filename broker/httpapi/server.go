@@ -62,6 +62,7 @@ type Broker interface {
 	Check(ctx context.Context, set broker.ResourceSet) error
 
 	Dependencies(ctx context.Context) []broker.Dependency
+	Status(ctx context.Context) broker.Status
 }
 
 // Options say how the edge is run.

@@ -420,6 +420,38 @@ func TestHealth(t *testing.T) {
 }
 
 // TestALaunchIsOneLineOfTheLog, which says whose which session is.
+func TestStatus(t *testing.T) {
+	f := newFake()
+	e := newEdge(t, f)
+	f.status = broker.Status{
+		Standing: broker.StandingDegraded, Reasons: []string{"why"}, Dependencies: f.Dependencies(t.Context()),
+		Zones: []broker.ZoneStatus{
+			{Name: "east", Vouched: true, Known: true, Pools: []broker.PoolStatus{
+				{
+					Pool: broker.Pool{Config: staging.Config{Name: "a", Image: "demo", DesiredSessions: 3}, Current: 2, Ready: 1},
+					Activity: staging.Activity{
+						PerMinute: 1.234, Staged: 9, OnDemand: 3, Ready: 2, MeanToReady: 1500 * time.Millisecond, MaxToReady: 2 * time.Second,
+					},
+				},
+				{Pool: broker.Pool{Config: staging.Config{Name: "b", Image: "demo"}}, Activity: staging.Activity{OnDemand: 3}},
+			}},
+			{Name: "west"},
+		},
+	}
+	got := e.do("GET", "/v1/status", "")
+	want := `{"status":"degraded","reasons":["why"],
+		"dependencies":[{"name":"consul","status":"ok"},{"name":"nomad","status":"ok"},{"name":"redis","status":"ok"}],
+		"zones":[
+			{"name":"east","vouched":true,"desired_sessions":3,"current_sessions":2,"ready_sessions":1,"claims_per_minute":1.23,"staged_share":0.75,"pools":[
+				{"name":"a","image":"demo","desired_sessions":3,"current_sessions":2,"ready_sessions":1,"claims_per_minute":1.23,"staged_share":0.75,
+					"time_to_ready":{"sessions":2,"mean_seconds":1.5,"max_seconds":2},"conditions":[]},
+				{"name":"b","image":"demo","desired_sessions":0,"current_sessions":0,"ready_sessions":0,"claims_per_minute":0,"staged_share":0,"conditions":[]}]},
+			{"name":"west","vouched":false,"desired_sessions":0,"pools":[]}]}`
+	if diff := cmp.Diff(decoded(t, []byte(want)), decoded(t, got.body)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestALaunchIsOneLineOfTheLog(t *testing.T) {
 	e := newEdge(t, newFake())
 	e.do("POST", "/v1/sessions", launchBody, header("X-Request-Id", "req-1"))

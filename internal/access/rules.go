@@ -38,6 +38,7 @@ var rules = map[string]Rule{
 
 	// A user's token is not for it: it tells of everybody.
 	"streamEvents": reads,
+	"getStatus":    reads,
 
 	"listStaging":   reads,
 	"getStaging":    reads,

@@ -25,7 +25,7 @@ func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (stagin
 	args := []any{
 		s.o.Prefix, pool, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(), c.Image, c.Zone,
 		mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits, life, staging.ArmedHead,
-		staging.VouchLife.Milliseconds(),
+		staging.VouchLife.Milliseconds(), s.poolCounter(pool), counterLife.Milliseconds(),
 	}
 	for _, id := range c.Prefer {
 		args = append(args, id)
@@ -103,7 +103,7 @@ func (s *Store) Assign(ctx context.Context, x staging.Session) (staging.Session,
 	}
 	reply, err := s.run(ctx, assignScript,
 		[]string{s.sessionKey(x.ID), s.eventsKey()},
-		x.ID, x.Claim, facts(x), s.o.KeyLife.Milliseconds(), at).StringSlice()
+		x.ID, x.Claim, facts(x), s.o.KeyLife.Milliseconds(), at, s.counterFor(x), counterLife.Milliseconds()).StringSlice()
 	if err != nil {
 		return x, err
 	}

@@ -26,6 +26,8 @@
 //	PREFIX key:HASH         hash    an Idempotency-Key: its claim, launch and session
 //	PREFIX user:HASH        zset    the sessions of one user, by when they became so
 //	PREFIX conditions:POOL  string  the pool's conditions, JSON
+//	PREFIX count:POOL:MINUTE        hash  what went on in a pool in one minute, for a while
+//	PREFIX count:ZONE/IMAGE:MINUTE  hash  the same of sessions made on demand
 //	PREFIX vouched:ZONE     hash    the mark that the zone's scaler left last, and when
 //	PREFIX armed:ID         string  the broker that keeps a shell in a ready session, leased
 //	PREFIX epoch            string  changes when the data was wiped

@@ -24,7 +24,7 @@ func (s *Store) Record(ctx context.Context, x staging.Session) (staging.State, e
 func (s *Store) Publish(ctx context.Context, x staging.Session) error {
 	state, err := publishScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.indexKey(), s.eventsKey(), s.readyKey(x.Staging), s.claimKey(x.ID)},
-		x.ID, facts(x), x.CreatedAt.UnixMilli(), x.Staging, x.Image, x.Zone, x.Permits).Text()
+		x.ID, facts(x), x.CreatedAt.UnixMilli(), x.Staging, x.Image, x.Zone, x.Permits, s.poolCounter(x.Staging), counterLife.Milliseconds()).Text()
 	return expect(x.ID, state, err, staging.Ready)
 }
 

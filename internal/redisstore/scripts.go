@@ -26,9 +26,9 @@ func script(names ...string) *redis.Script {
 // One script per transition; each file's header gives its keys, arguments and outcomes.
 var (
 	recordScript     = script("record")
-	publishScript    = script("publish")
+	publishScript    = script("count", "publish")
 	withdrawScript   = script("withdraw")
-	claimScript      = script("launch", "claim")
+	claimScript      = script("launch", "count", "claim")
 	armScript        = script("arm")
 	vouchScript      = script("vouch")
 	beginScript      = script("launch", "begin")
@@ -37,7 +37,7 @@ var (
 	unholdScript     = script("unhold")
 	rebindScript     = script("rebind")
 	releaseScript    = script("release")
-	assignScript     = script("assign")
+	assignScript     = script("count", "assign")
 	keepaliveScript  = script("keepalive")
 	lapseScript      = script("lapse")
 	retireScript     = script("retire")

@@ -4,6 +4,7 @@
 --
 -- KEYS  1 session hash  2 events
 -- ARGV  1 id  2 claim  3 facts  4 life of the key (ms)  5 assigned (ms), "" for now
+--       6 prefix of the counters of what was given, of the pool or, on demand, of the zone and image  7 life of a counter (ms)
 --
 -- Gives {"assigned", assigned_at}, or {state} that forbids it, {"fenced"} when
 -- the session is another claim's, {""} when it is not known.
@@ -24,6 +25,7 @@ if state == 'claimed' or (onDemand and (state == 'pending' or state == 'starting
     at = t[1] * 1000 + math.floor(t[2] / 1000)
   end
   redis.call('HSET', KEYS[1], 'state', 'assigned', 'facts', ARGV[3], 'assigned_at', at)
+  countGiven(ARGV[6], ARGV[7], at)
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'type', 'assigned', 'session', ARGV[1], 'pool', held[3])
 elseif state ~= 'assigned' then
   return { state }

@@ -9,7 +9,8 @@
 --       7 image  8 zone  9 terms (JSON)  10 keepalive (ms), 0 for none  11 most sessions of the user, 0 for no limit
 --       12 permissions  13 life of the key (ms) where the claim is final, "" where it is not
 --       14 how far down the queue preferred ones are taken  15 for how long a scaler's word is good (ms)
---       16... sessions that are preferred
+--       16 prefix of the pool's counters  17 life of a counter (ms)
+--       18... sessions that are preferred
 --
 -- Gives one of
 --   {"claimed", id, facts, ready_at, now}
@@ -56,6 +57,7 @@ local function take(id)
   end
   if final then
     also('assigned_at', now)
+    countGiven(ARGV[16], ARGV[17], now)
   end
   if keyed then
     also('key', KEYS[4])
@@ -68,7 +70,7 @@ local function take(id)
   return { 'claimed', id, held[2], held[3] or '0', tostring(now) }
 end
 
-for i = 16, #ARGV do
+for i = 18, #ARGV do
   local rank = redis.call('ZRANK', KEYS[1], ARGV[i])
   if rank and rank < tonumber(ARGV[14]) then
     redis.call('ZREM', KEYS[1], ARGV[i])

@@ -1,0 +1,73 @@
+package httpapi
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// GetStatus implements StrictServerInterface.
+func (h *handlers) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetStatusResponseObject, error) {
+	s := h.broker.Status(requestContext(ctx))
+	return GetStatus200JSONResponse{
+		Status: StatusStatus(s.Standing), Reasons: each(s.Reasons, itself[string]),
+		Dependencies: each(s.Dependencies, dependency), Zones: each(s.Zones, zoneStatus),
+	}, nil
+}
+
+func zoneStatus(z broker.ZoneStatus) ZoneStatus {
+	out := ZoneStatus{Name: z.Name, Vouched: z.Vouched, Pools: []PoolStatus{}}
+	var sum staging.Activity
+	// On demand is counted once for each image, however many pools it has here.
+	demands := map[string]int{}
+	var current, ready int
+	for _, p := range z.Pools {
+		out.DesiredSessions += p.DesiredSessions
+		current, ready = current+p.Current, ready+p.Ready
+		sum.PerMinute += p.Activity.PerMinute
+		sum.Staged += p.Activity.Staged
+		demands[p.Image] = p.Activity.OnDemand
+		out.Pools = append(out.Pools, poolStatus(p, z.Known))
+	}
+	for _, n := range demands {
+		sum.OnDemand += n
+	}
+	if z.Known {
+		perMinute := hundredths(sum.PerMinute)
+		out.CurrentSessions, out.ReadySessions, out.ClaimsPerMinute, out.StagedShare = &current, &ready, &perMinute, share(sum)
+	}
+	return out
+}
+
+func poolStatus(p broker.PoolStatus, known bool) PoolStatus {
+	out := PoolStatus{
+		Name: p.Name, Image: p.Image, DesiredSessions: p.DesiredSessions, Conditions: each(p.Conditions, itself[Condition]),
+	}
+	if !known {
+		return out
+	}
+	perMinute := hundredths(p.Activity.PerMinute)
+	out.CurrentSessions, out.ReadySessions, out.ClaimsPerMinute, out.StagedShare = &p.Current, &p.Ready, &perMinute, share(p.Activity)
+	if p.Activity.Ready > 0 {
+		out.TimeToReady = TimeToReady{
+			Sessions: p.Activity.Ready, MeanSeconds: secondsOf(p.Activity.MeanToReady), MaxSeconds: secondsOf(p.Activity.MaxToReady),
+		}
+	}
+	return out
+}
+
+// share is the part that was served staged; nil where nothing was served.
+func share(a staging.Activity) *float64 {
+	if a.Staged+a.OnDemand == 0 {
+		return nil
+	}
+	s := hundredths(float64(a.Staged) / float64(a.Staged+a.OnDemand))
+	return &s
+}
+
+func hundredths(f float64) float64 { return math.Round(f*100) / 100 }
+
+func secondsOf(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }

@@ -1,0 +1,25 @@
+-- What the scripts that count a pool's activity share; it is put in front of each. A
+-- counter is a hash of one minute, and is let go after a while.
+
+-- counterOf names the counter of the minute of a time (ms).
+local function counterOf(prefix, now)
+  return prefix .. math.floor(tonumber(now) / 60000)
+end
+
+-- countGiven counts a session that became a user's.
+local function countGiven(prefix, life, now)
+  local counter = counterOf(prefix, now)
+  redis.call('HINCRBY', counter, 'given', 1)
+  redis.call('PEXPIRE', counter, life)
+end
+
+-- countReady counts a session that became ready for the first time, and how long that took (ms).
+local function countReady(prefix, life, now, took)
+  local counter = counterOf(prefix, now)
+  redis.call('HINCRBY', counter, 'ready', 1)
+  redis.call('HINCRBY', counter, 'ready_ms', took)
+  if took > tonumber(redis.call('HGET', counter, 'ready_max') or '0') then
+    redis.call('HSET', counter, 'ready_max', took)
+  end
+  redis.call('PEXPIRE', counter, life)
+end

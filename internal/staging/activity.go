@@ -1,0 +1,23 @@
+package staging
+
+import "time"
+
+// ActivityWindow is the time that counts of a pool's activity are about, in whole minutes.
+const ActivityWindow = 15 * time.Minute
+
+// RecentWindow is the time that a rate is about.
+const RecentWindow = 5 * time.Minute
+
+// Activity is what has gone on in a pool of late, over all brokers and scalers, as far
+// as Redis has heard of it.
+type Activity struct {
+	// PerMinute is how many of its sessions were given to users in a minute, within RecentWindow.
+	PerMinute float64
+	// Staged counts its sessions that were given to users within ActivityWindow, OnDemand
+	// those of its image in its zone that had to be made.
+	Staged, OnDemand int
+	// Ready counts its sessions that became ready for the first time within
+	// ActivityWindow; MeanToReady and MaxToReady are from when each was wanted to then.
+	Ready                   int
+	MeanToReady, MaxToReady time.Duration
+}
