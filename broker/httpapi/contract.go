@@ -33,13 +33,7 @@ var pathVariable = regexp.MustCompile(`\{([^}]+)\}`)
 // loadContract reads the embedded document. It cannot fail in a binary whose
 // tests pass, so that it panics rather than have every caller carry an error.
 func loadContract() contract {
-	doc, err := openapi3.NewLoader().LoadFromData(openapiYAML)
-	if err == nil {
-		err = doc.Validate(context.Background())
-	}
-	if err != nil {
-		panic(fmt.Sprintf("httpapi: the embedded openapi.yaml is broken: %v", err))
-	}
+	doc := mustLoad()
 	c := contract{}
 	for path, item := range doc.Paths.Map() {
 		route := pathVariable.ReplaceAllString(path, ":$1")
@@ -60,4 +54,16 @@ func loadContract() contract {
 		}
 	}
 	return c
+}
+
+// mustLoad reads the embedded document.
+func mustLoad() *openapi3.T {
+	doc, err := openapi3.NewLoader().LoadFromData(openapiYAML)
+	if err == nil {
+		err = doc.Validate(context.Background())
+	}
+	if err != nil {
+		panic(fmt.Sprintf("httpapi: the embedded openapi.yaml is broken: %v", err))
+	}
+	return doc
 }

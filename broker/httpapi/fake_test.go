@@ -53,6 +53,7 @@ func newFake() *fake {
 		zones: map[string]staging.Zone{}, images: map[string]staging.Image{}, groups: map[string]staging.Group{},
 		pools: map[string]broker.Pool{}, sessions: map[string]staging.Session{},
 		tokens: map[string]access.Token{},
+		status: broker.Status{Standing: broker.StandingOK},
 	}
 }
 

@@ -131,7 +131,8 @@ func New(b Broker, o Options) http.Handler {
 	})
 	engine.GET(routeAuthorize, func(c *gin.Context) { authorize(c, b) })
 	engine.GET(routeEvents, func(c *gin.Context) { events(c, b, o.Ending) })
-	engine.GET("/v1/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapiYAML) })
+	engine.GET(routeDocs, docs)
+	engine.GET(routeContract, func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapiYAML) })
 	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{})))
 	return engine
 }

@@ -163,17 +163,17 @@ func (b *cannedBroker) Sessions(context.Context, staging.SessionFilter, staging.
 	return staging.SessionPage{Items: b.sessions}, b.err
 }
 
-func (b *cannedBroker) Session(_ context.Context, id string) (staging.Session, error) {
+func (b *cannedBroker) SessionAfter(_ context.Context, id string, _ uint64, _ time.Duration) (staging.Session, uint64, error) {
 	for _, s := range b.sessions {
 		if s.ID == id {
-			return s, b.err
+			return s, 1, b.err
 		}
 	}
-	return staging.Session{}, &broker.Error{Kind: broker.NotFound, Detail: "there is no session " + id}
+	return staging.Session{}, 0, &broker.Error{Kind: broker.NotFound, Detail: "there is no session " + id}
 }
 
 func (b *cannedBroker) End(ctx context.Context, id string) error {
-	_, err := b.Session(ctx, id)
+	_, _, err := b.SessionAfter(ctx, id, 0, 0)
 	return err
 }
 

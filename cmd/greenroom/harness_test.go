@@ -22,6 +22,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/greenroom/greenroom/broker/httpapi/contracttest"
 	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/jobspecs"
@@ -224,7 +225,30 @@ func (d *devProcess) call(method, path, body string, headers ...string) (reply, 
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
+	if err == nil {
+		err = heldToContract(req, res, b)
+	}
 	return reply{res.StatusCode, res.Header, b}, err
+}
+
+// held is the contract that every answer of every test is held to.
+var held struct {
+	once     sync.Once
+	contract *contracttest.Contract
+	err      error
+}
+
+func heldToContract(req *http.Request, res *http.Response, body []byte) error {
+	held.once.Do(func() {
+		var raw []byte
+		if raw, held.err = os.ReadFile("../../broker/httpapi/openapi.yaml"); held.err == nil {
+			held.contract, held.err = contracttest.New(raw)
+		}
+	})
+	if held.err != nil {
+		return held.err
+	}
+	return held.contract.Check(req, res.StatusCode, res.Header, body)
 }
 
 // ask is call with a status that must come; into, when not nil, takes the body.
