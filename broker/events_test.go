@@ -136,7 +136,7 @@ func TestManyWaitOnOneReader(t *testing.T) {
 		for range each {
 			wg.Go(func() {
 				id := fmt.Sprint("s", i)
-				s, next, err := b.SessionAfter(t.Context(), id, index, time.Minute)
+				s, next, err := b.SessionAfter(t.Context(), id, index, time.Hour)
 				if err != nil || s.State != staging.Assigned || next <= index {
 					t.Errorf("%s: %s at %d after %d, %v", id, s.State, next, index, err)
 				}
@@ -146,7 +146,13 @@ func TestManyWaitOnOneReader(t *testing.T) {
 	for i := range sessions {
 		l.move(fmt.Sprint("s", i), staging.Assigned)
 	}
-	wg.Wait()
+	told := make(chan struct{})
+	go func() { wg.Wait(); close(told) }()
+	select {
+	case <-told:
+	case <-time.After(20 * time.Second):
+		t.Fatal("not all who wait were told of their session's change")
+	}
 	if l.most > 1 {
 		t.Errorf("%d read the events at once, want 1", l.most)
 	}
