@@ -55,7 +55,7 @@ func milliseconds(began time.Time) float64 { return float64(time.Since(began).Mi
 // measures beside other work has it in his figures.
 func untilAtRest(t *testing.T) {
 	t.Helper()
-	const look, patience = 200 * time.Millisecond, 5 * time.Second
+	const look, patience = 200 * time.Millisecond, 2 * time.Second
 	busy := func() (idle, all float64) {
 		text, err := os.ReadFile("/proc/stat")
 		must(t, err)
@@ -114,7 +114,7 @@ func TestMeasureHooksInDocker(t *testing.T) {
 	plain := &devProcess{readyFile: d.readyFile, out: d.out}
 	plain.Broker = "http://" + startAgent(t, c, "broker", "--max-armed", "0").address
 
-	armedRuns, plainRuns, slowRuns := 20*measuredRuns(t), 6*measuredRuns(t), measuredRuns(t)
+	armedRuns, plainRuns, slowRuns := 12*measuredRuns(t), 4*measuredRuns(t), measuredRuns(t)
 	armed := took(t, d, "hooked", ready, armedRuns, true)
 	opened := took(t, plain, "hooked", ready, plainRuns, false)
 	execs := plainExec(t, d, "hooked", image.ExecConfig.Assign.Cmd, plainRuns)
