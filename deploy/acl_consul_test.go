@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -70,6 +71,7 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	}
 	stop()
 	<-done
+	g.showsAPool(t, c)
 	g.seesHealth(t, c)
 	_, err := r.PutZone(patient(t), zone)
 	denied(t, "changing a zone", err)
@@ -89,6 +91,56 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	_, _, err = c.KV().Get("greenroom/secrets/access", nil)
 	denied(t, "reading the brokers' secret", err)
 	deniedInConsul(t, c)
+}
+
+// showsAPool shows in Consul how a pool stands, takes away what a scaler before left of
+// it, and in the end its own.
+func (g *guarded) showsAPool(t *testing.T, c *consulapi.Client) {
+	t.Helper()
+	service := staging.StandingService("app-east")
+	err := g.consul.Agent().ServiceRegister(&consulapi.AgentServiceRegistration{
+		ID: service + "-before", Name: service, Tags: []string{"zone=east", "scaler=before"},
+		Check: &consulapi.AgentServiceCheck{TTL: "1h"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A node without an agent: what is left there can only be taken out of the catalog.
+	_, err = g.consul.Catalog().Register(&consulapi.CatalogRegistration{
+		Node: "dead", Address: "192.0.2.1",
+		Service: &consulapi.AgentService{ID: service + "-dead", Service: service, Tags: []string{"zone=east", "scaler=dead"}},
+		Check:   &consulapi.AgentCheck{Node: "dead", CheckID: "dead", ServiceID: service + "-dead", Status: consulapi.HealthCritical},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	board := consulhealth.NewBoard(c, "policy-test")
+	board.Holds(map[string]bool{"east": true}, true)
+	board.Show("app-east", staging.Standing{Zone: "east", Desired: 1, Current: 1, Ready: 1})
+	ctx, stop := context.WithCancel(patient(t))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		board.Run(ctx, func(err error) { t.Errorf("show how a pool stands: %v", err) })
+	}()
+	entries := func() []*consulapi.ServiceEntry {
+		found, _, err := g.consul.Health().Service(service, "", false, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	eventually(t, func(context.Context) error {
+		if e := entries(); len(e) != 1 || e[0].Checks.AggregatedStatus() != consulapi.HealthPassing {
+			return fmt.Errorf("%d instances, want one that passes", len(e))
+		}
+		return nil
+	})
+	stop()
+	<-done
+	if e := entries(); len(e) > 0 {
+		t.Errorf("%d instances are left of a scaler that has stopped", len(e))
+	}
 }
 
 // seesHealth registers a session's service, as a Nomad agent does, and looks

@@ -88,6 +88,16 @@ type Meter interface {
 	Zones(n int)
 }
 
+// Board shows in Consul how pools stand. It only notes what it is told, and never blocks.
+type Board interface {
+	// Show says how a pool stands; its conditions are not written to any more.
+	Show(pool string, s staging.Standing)
+	// Gone says that a pool has been drained, or is another scaler's.
+	Gone(pool string)
+	// Holds says in which zones this scaler acts, and whether it knows how they stand.
+	Holds(zones map[string]bool, knows bool)
+}
+
 // Parts are the adapters that a scaler works with.
 type Parts struct {
 	Registry Registry
@@ -97,7 +107,9 @@ type Parts struct {
 	Hooks    Hooks
 	Locks    Locks
 	Meter    Meter
-	Log      *logrus.Entry
+	// Board is nil where nothing is shown.
+	Board Board
+	Log   *logrus.Entry
 }
 
 // Options tune a scaler; zero values are replaced by the defaults named here.
@@ -147,12 +159,22 @@ func New(p Parts, o Options) *Scaler {
 	if o.Resync == 0 {
 		o.Resync = time.Minute
 	}
+	if p.Board == nil {
+		p.Board = noBoard{}
+	}
 	s := &Scaler{Parts: p, o: o, inbox: make(chan func(*view), 1024), reread: make(chan struct{}, 1)}
 	for i := range s.lanes {
 		s.lanes[i] = make(chan task)
 	}
 	return s
 }
+
+// noBoard shows nothing.
+type noBoard struct{}
+
+func (noBoard) Show(string, staging.Standing) {}
+func (noBoard) Gone(string)                   {}
+func (noBoard) Holds(map[string]bool, bool)   {}
 
 // Run works until ctx is done, and returns when everything that it started has stopped.
 func (s *Scaler) Run(ctx context.Context) {
@@ -288,7 +310,12 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 			tasks = append(tasks, t)
 		}
 	}
-	return append(tasks, s.report(p, plan.Conditions, now)...)
+	tasks = append(tasks, s.report(p, plan.Conditions, now)...)
+	s.Board.Show(p.config.Name, staging.Standing{
+		Zone: p.config.Zone, Image: p.config.Image, Desired: view.Desired, Current: len(view.Members), Ready: ready,
+		Draining: p.removed, Conditions: p.conditions,
+	})
+	return tasks
 }
 
 // drained forgets a pool whose config is gone and whose sessions are.
@@ -298,6 +325,7 @@ func (s *Scaler) drained(v *view, p *pool) {
 	}
 	delete(v.pools, p.config.Name)
 	s.Meter.PoolGone(p.config.Name)
+	s.Board.Gone(p.config.Name)
 	s.Log.WithField(fieldPool, p.config.Name).Info("pool drained")
 }
 

@@ -64,10 +64,9 @@ func (s *Scaler) shareZones(v *view, now time.Time) {
 			delete(v.mine, zone)
 			delete(v.acting, zone)
 			s.Log.WithField(fieldZone, zone).Warn("zone lost: another scaler has its lock, or Consul cannot be asked")
-			for name, p := range v.pools {
+			for _, p := range v.pools {
 				if p.config.Zone == zone {
 					p.reported = nil
-					s.Meter.PoolGone(name)
 				}
 			}
 		case since.IsZero():
@@ -80,7 +79,15 @@ func (s *Scaler) shareZones(v *view, now time.Time) {
 			v.touchZone(zone)
 		}
 	}
+	// Also those that were moved to a zone of another scaler's.
+	for name, p := range v.pools {
+		if !v.acts(p.config.Zone) {
+			s.Meter.PoolGone(name)
+			s.Board.Gone(name)
+		}
+	}
 	s.Meter.Zones(len(v.acting))
+	s.Board.Holds(v.acting, v.known())
 }
 
 // touchZone marks everything of a zone to be decided anew.

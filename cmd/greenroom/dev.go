@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	consulapi "github.com/hashicorp/consul/api"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
@@ -244,6 +245,11 @@ func (d *dev) agent(ctx context.Context, wg *sync.WaitGroup, stop context.Cancel
 		LogLevel: "info", LogFormat: "text",
 	}
 	boundedByDefault(&a)
+	if err := d.register(ctx, name, listener.Addr()); err != nil {
+		listener.Close()
+		file.Close()
+		return "", err
+	}
 	log := a.Logger()
 	log.SetOutput(file)
 	wg.Go(func() {
@@ -253,6 +259,24 @@ func (d *dev) agent(ctx context.Context, wg *sync.WaitGroup, stop context.Cancel
 		}
 	})
 	return a.Bind, nil
+}
+
+// register has Consul check an agent's readiness, as the jobs in deploy/nomad have it
+// where Nomad runs the agents.
+func (d *dev) register(ctx context.Context, name string, addr net.Addr) error {
+	client, err := consulapi.NewClient(&consulapi.Config{Address: d.cluster.ConsulAddr})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	service := "greenroom-" + name
+	return client.Agent().ServiceRegisterOpts(&consulapi.AgentServiceRegistration{
+		ID: service, Name: service, Address: "127.0.0.1", Port: addr.(*net.TCPAddr).Port,
+		Check: &consulapi.AgentServiceCheck{
+			CheckID: service + "-ready", Name: "ready", HTTP: fmt.Sprintf("http://%s/v1/health/ready", addr), Interval: "2s", Timeout: "3s",
+		},
+	}, consulapi.ServiceRegisterOpts{}.WithContext(ctx))
 }
 
 // pool is the name of a zone's demo pool.

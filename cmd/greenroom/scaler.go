@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/greenroom/greenroom/internal/config"
+	"github.com/greenroom/greenroom/internal/consulhealth"
 	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/scaler"
@@ -70,10 +71,11 @@ func runScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	metrics := newMetrics()
 	var s *scaler.Scaler
 	meter := newScalerMeter(metrics, func() bool { return s.InSync() })
-	locks := parts.registry.NewLocks(parts.client, strings.ReplaceAll(listener.Addr().String(), ":", "-")+"-"+staging.NewClaimID())
+	name := strings.ReplaceAll(listener.Addr().String(), ":", "-") + "-" + staging.NewClaimID()
+	locks, board := parts.registry.NewLocks(parts.client, name), consulhealth.NewBoard(parts.client, name)
 	s = scaler.New(scaler.Parts{
 		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{runner: hook.Runner{Exec: parts.fleet}}, Locks: locks,
-		Meter: meter, Log: log,
+		Meter: meter, Board: board, Log: log,
 	}, scaler.Options{})
 
 	mux := http.NewServeMux()
@@ -100,6 +102,11 @@ func runScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	wg.Go(func() {
 		defer letGo()
 		s.Run(ctx)
+	})
+	wg.Go(func() {
+		board.Run(ctx, func(err error) {
+			log.WithError(err).Warn("cannot show in Consul how the pools stand; what it shows runs out")
+		})
 	})
 	wg.Go(func() {
 		locks.Run(holding, func(err error) {

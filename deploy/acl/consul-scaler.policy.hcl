@@ -21,6 +21,14 @@ key_prefix "greenroom/locks/" {
 service "greenroom-scaler-locks" {
   policy = "write"
 }
+
+# How each pool stands is shown in Consul, by a service for each. Those of the
+# sessions are Nomad's to register.
+service_prefix "greenroom-staging-" {
+  policy = "write"
+}
+
+# A lock is held by a session.
 session_prefix "" {
   policy = "write"
 }

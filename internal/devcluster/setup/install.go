@@ -37,6 +37,10 @@ func missing(ctx context.Context) []string {
 	if !onPath("nginx") {
 		packages = append(packages, "nginx-light")
 	}
+	// For the tests of what people see.
+	if !onPath("chromium") {
+		packages = append(packages, "chromium")
+	}
 	return packages
 }
 
