@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -26,16 +27,16 @@ const maxAudited = 16 << 10
 
 // Fields of an audit line.
 const (
-	fieldAudit     = "audit"
-	fieldWho       = "who"
-	fieldRole      = "role"
-	fieldOperation = "operation"
-	fieldOutcome   = "outcome"
-	fieldTarget    = "target"
-	fieldBefore    = "before"
-	fieldAfter     = "after"
-	fieldRemote    = "remote"
-	fieldRequestID = "request_id"
+	fieldAudit     = logfield.Audit
+	fieldWho       = logfield.Who
+	fieldRole      = logfield.Role
+	fieldOperation = logfield.Operation
+	fieldOutcome   = logfield.Outcome
+	fieldTarget    = logfield.Target
+	fieldBefore    = logfield.Before
+	fieldAfter     = logfield.After
+	fieldRemote    = logfield.Remote
+	fieldRequestID = logfield.RequestID
 )
 
 // Audit tells auditors of a call: a line of the log, and an event. A log that is

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -159,6 +160,10 @@ type Meter interface {
 	Violation(v staging.Violation)
 	// WithoutRedis counts a launch that was served while Redis was away.
 	WithoutRedis()
+	// Refused counts a launch that got no session, by why.
+	Refused(why Kind)
+	// HookFailed counts a hook that failed.
+	HookFailed(name staging.HookName)
 	// Launched observes a served launch.
 	Launched(origin staging.Origin, t staging.Timings)
 }
@@ -253,13 +258,13 @@ const (
 
 // log fields, the same in every line.
 const (
-	fieldSession = "session"
-	fieldClaim   = "claim"
-	fieldImage   = "image"
-	fieldZone    = "zone"
-	fieldPool    = "staging"
-	fieldUser    = "user_id"
-	fieldReason  = "reason"
-	fieldSetting = "setting"
-	fieldWhere   = "where"
+	fieldSession = logfield.Session
+	fieldClaim   = logfield.Claim
+	fieldImage   = logfield.Image
+	fieldZone    = logfield.Zone
+	fieldPool    = logfield.Staging
+	fieldUser    = logfield.UserID
+	fieldReason  = logfield.Reason
+	fieldSetting = logfield.Setting
+	fieldWhere   = logfield.Where
 )

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/greenroom/greenroom/internal/logfield"
 )
 
 // pingTimeout bounds one look at a server: a probe wants its answer soon.
@@ -45,7 +47,7 @@ func (b *Broker) ask(ctx context.Context) []Dependency {
 		all[i].Name = p.name
 		wg.Go(func() {
 			if err := p.ping(ctx); err != nil {
-				b.Log.WithError(err).WithField("server", p.name).Warn("server does not answer")
+				b.Log.WithError(err).WithField(logfield.Server, p.name).Warn("server does not answer")
 				all[i].Problem = "does not answer"
 			}
 		})

@@ -47,6 +47,12 @@ const (
 	RedisUnavailable  Kind = "redis_unavailable"
 )
 
+// LaunchRefusals are the kinds that a launch may be refused with once it is under way.
+var LaunchRefusals = []Kind{
+	KeyReused, KeyInFlight, SessionLimit, SessionBusy, NotAssigned, NoCapacity, Overloaded, LaunchFailed,
+	ConsulUnavailable, NomadUnavailable, RedisUnavailable,
+}
+
 // Error is a refusal with a reason and, in Detail, what the caller can do next.
 type Error struct {
 	Kind   Kind

@@ -8,6 +8,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -42,7 +44,11 @@ type launch struct {
 
 // log begins a line about the launch: most say none.
 func (l *launch) log() *logrus.Entry {
-	return l.logger.WithFields(logrus.Fields{fieldClaim: l.claim.ID, fieldImage: l.Image, fieldZone: l.Zone, fieldUser: l.User.ID})
+	line := l.logger.WithFields(logrus.Fields{fieldClaim: l.claim.ID, fieldImage: l.Image, fieldZone: l.Zone, fieldUser: l.User.ID})
+	if l.RequestID != "" {
+		line.Data[fieldRequestID] = l.RequestID
+	}
+	return line
 }
 
 // in is the launch as it is served from a zone.
@@ -74,6 +80,7 @@ func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, e
 		return LaunchResult{}, err
 	}
 	req.Wait = min(req.Wait, MaxWait)
+	req.RequestID = access.CallOf(ctx).RequestID
 	l := &launch{LaunchRequest: req, began: time.Now(), tried: map[string]bool{}, logger: b.Log}
 	if err := b.resolve(ctx, l); err != nil {
 		return LaunchResult{}, err
@@ -146,7 +153,7 @@ func (b *Broker) resolve(ctx context.Context, l *launch) error {
 	l.settings = staging.Resolve(groups)
 	l.claim = staging.Claim{
 		ID: staging.NewClaimID(), User: l.User, Image: l.Image, Zone: l.Zone, IdempotencyKey: l.IdempotencyKey,
-		Terms: l.settings.TermsFor(l.image), MaxSessionsPerUser: l.settings.MaxSessionsPerUser,
+		RequestID: l.RequestID, Terms: l.settings.TermsFor(l.image), MaxSessionsPerUser: l.settings.MaxSessionsPerUser,
 	}
 	if l.IdempotencyKey != "" {
 		l.claim.Fingerprint = l.Fingerprint()
@@ -204,7 +211,7 @@ func (b *Broker) attempt(l *launch, step staging.Step, zone string, outcome stag
 	l.attempts = append(l.attempts, staging.Attempt{Step: step, Zone: zone, Outcome: outcome, Reason: reason})
 	b.Meter.Attempt(step, outcome)
 	if outcome != staging.OutcomeServed && outcome != staging.OutcomeStarting {
-		l.log().WithFields(logrus.Fields{"step": step, "at": zone, "outcome": outcome, fieldReason: reason}).Info("step did not serve")
+		l.log().WithFields(logrus.Fields{logfield.Step: step, logfield.At: zone, logfield.Outcome: outcome, fieldReason: reason}).Info("step did not serve")
 	}
 }
 
@@ -221,7 +228,8 @@ func (b *Broker) refuse(ctx context.Context, l *launch, err error) error {
 	var e *Error
 	if errors.As(err, &e) {
 		e.Attempts = l.attempts
-		l.log().WithError(err).WithField("code", e.Kind).Warn("launch refused")
+		b.Meter.Refused(e.Kind)
+		l.log().WithError(err).WithField(logfield.Code, e.Kind).Warn("launch refused")
 	}
 	return err
 }

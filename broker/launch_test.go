@@ -320,6 +320,8 @@ func (w *world) Arm(context.Context, string, []string, int, time.Duration) (map[
 }
 func (w *world) Attempt(staging.Step, staging.Outcome)        {}
 func (w *world) Violation(staging.Violation)                  {}
+func (w *world) Refused(broker.Kind)                          {}
+func (w *world) HookFailed(staging.HookName)                  {}
 func (w *world) Unhold(context.Context, string, string) error { return w.note("unhold") }
 func (w *world) Adopt(_ context.Context, _ string, _ staging.Claim, session string) (staging.ClaimResult, error) {
 	return staging.ClaimResult{Outcome: staging.ClaimTaken}, w.note("adopt %s", session)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -35,11 +36,12 @@ func (b *Broker) violated(l *launch, v staging.Violation) {
 
 // note keeps an event, behind the answer.
 func (b *Broker) note(l *launch, e staging.Event) {
+	e.RequestID = l.RequestID
 	b.behind(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		defer cancel()
 		if err := b.Store.Note(ctx, e); err != nil {
-			l.log().WithError(err).WithField("event", e.Type).Warn("could not keep an event; the log has it")
+			l.log().WithError(err).WithField(logfield.Event, e.Type).Warn("could not keep an event; the log has it")
 		}
 	})
 }
@@ -262,6 +264,7 @@ func untouched(err error) bool {
 
 // hookFailed keeps what a failed hook wrote.
 func (b *Broker) hookFailed(l *launch, s staging.Session, name staging.HookName, err error) {
+	b.Meter.HookFailed(name)
 	e := staging.Event{
 		Type: staging.EventHookFailed, Session: s.ID, Pool: s.Staging, Zone: s.Zone, Image: s.Image, User: l.User.ID,
 		Hook: name, Reason: err.Error(),

@@ -7,16 +7,19 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // log fields, the same in every line.
 const (
-	fieldSession = "session"
-	fieldPool    = "staging"
-	fieldZone    = "zone"
-	fieldStep    = "step"
-	fieldReason  = "reason"
+	fieldSession = logfield.Session
+	fieldPool    = logfield.Staging
+	fieldZone    = logfield.Zone
+	fieldStep    = logfield.Step
+	fieldReason  = logfield.Reason
+	// The request of the launch that has the session, where that is known.
+	fieldRequestID = logfield.RequestID
 )
 
 // task is a step with all that applying it needs, so that a worker never looks
@@ -308,6 +311,9 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	log := s.Log.WithFields(logrus.Fields{
 		fieldSession: t.session.ID, fieldPool: t.pool, fieldStep: t.step.Kind, fieldReason: t.step.Reason,
 	})
+	if e.request != "" {
+		log.Data[fieldRequestID] = e.request
+	}
 	switch {
 	case r.err != nil:
 		e.until = now.Add(retryPause)

@@ -39,6 +39,9 @@ type entry struct {
 	// have passed before.
 	runningSince, unhealthySince time.Time
 	healthyOnce                  bool
+	// request is the id of the request whose launch has the session; "" where that is
+	// not known.
+	request string
 	// tagged: Consul shows whose it is.
 	tagged bool
 

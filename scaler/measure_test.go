@@ -18,10 +18,12 @@ import (
 // quiet is a meter that counts nothing.
 type quiet struct{}
 
-func (quiet) Step(Kind, bool)            {}
-func (quiet) Pool(string, int, int, int) {}
-func (quiet) PoolGone(string)            {}
-func (quiet) Zones(int)                  {}
+func (quiet) Step(Kind, bool)                        {}
+func (quiet) Pool(string, int, int, int)             {}
+func (quiet) PoolGone(string)                        {}
+func (quiet) Conditions(string, []staging.Condition) {}
+func (quiet) HookFailed()                            {}
+func (quiet) Zones(_, _ map[string]bool)             {}
 
 // silent is a log that nobody reads.
 func silent() *logrus.Entry {

@@ -41,6 +41,9 @@ const (
 	Purge Kind = "purge"
 )
 
+// Kinds are all of them.
+var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Retire, Admit, Restore, End, Tag, Lapse, Stop, Bury, Purge}
+
 // Step is one thing to do, and why.
 type Step struct {
 	Kind    Kind

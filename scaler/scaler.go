@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -84,8 +85,13 @@ type Meter interface {
 	Pool(name string, desired, current, ready int)
 	// PoolGone forgets a pool that has been drained, or is another scaler's.
 	PoolGone(name string)
-	// Zones gives the number of locks by which this scaler acts.
-	Zones(n int)
+	// Conditions says why a pool's numbers are not as they should be.
+	Conditions(name string, cs []staging.Condition)
+	// HookFailed counts a first_launch hook that failed.
+	HookFailed()
+	// Zones gives the zones that there are, with whether this scaler acts in each, and
+	// the lock for sessions whose zone is not known. It may not keep the maps.
+	Zones(there, acting map[string]bool)
 }
 
 // Board shows in Consul how pools stand. It only notes what it is told, and never blocks.
@@ -290,7 +296,11 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 			ready++
 		}
 	}
-	s.Meter.Pool(p.config.Name, view.Desired, len(view.Members), ready)
+	desired := view.Desired
+	if p.removed {
+		desired = 0
+	}
+	s.Meter.Pool(p.config.Name, desired, len(view.Members), ready)
 	if p.removed && len(p.members.entries) == 0 && len(plan.Steps) == 0 {
 		s.drained(v, p)
 		return []task{{pool: p.config.Name, zone: p.config.Zone, report: []staging.Condition{}}}
@@ -312,7 +322,7 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 	}
 	tasks = append(tasks, s.report(p, plan.Conditions, now)...)
 	s.Board.Show(p.config.Name, staging.Standing{
-		Zone: p.config.Zone, Image: p.config.Image, Desired: view.Desired, Current: len(view.Members), Ready: ready,
+		Zone: p.config.Zone, Image: p.config.Image, Desired: desired, Current: len(view.Members), Ready: ready,
 		Draining: p.removed, Conditions: p.conditions,
 	})
 	return tasks
@@ -336,8 +346,9 @@ func (s *Scaler) report(p *pool, found []staging.Condition, now time.Time) []tas
 		return nil
 	}
 	for _, c := range p.conditions {
-		s.Log.WithFields(logrus.Fields{fieldPool: p.config.Name, "condition": c.Type, fieldReason: c.Message}).Warn("pool is not as its config wants it")
+		s.Log.WithFields(logrus.Fields{fieldPool: p.config.Name, logfield.Condition: c.Type, fieldReason: c.Message}).Warn("pool is not as its config wants it")
 	}
+	s.Meter.Conditions(p.config.Name, p.conditions)
 	reported := p.conditions
 	p.reported = &reported
 	return []task{{pool: p.config.Name, zone: p.config.Zone, report: reported}}

@@ -38,10 +38,12 @@ type rig struct {
 
 type noMeter struct{}
 
-func (noMeter) Step(scaler.Kind, bool)     {}
-func (noMeter) Pool(string, int, int, int) {}
-func (noMeter) PoolGone(string)            {}
-func (noMeter) Zones(int)                  {}
+func (noMeter) Step(scaler.Kind, bool)                 {}
+func (noMeter) Pool(string, int, int, int)             {}
+func (noMeter) PoolGone(string)                        {}
+func (noMeter) Conditions(string, []staging.Condition) {}
+func (noMeter) HookFailed()                            {}
+func (noMeter) Zones(_, _ map[string]bool)             {}
 
 func newRig(t *testing.T) *rig {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -43,7 +44,7 @@ func (s *Scaler) again(ctx context.Context, source string, lost func(*view), try
 		if time.Since(began) > longestPause {
 			pause = firstPause
 		}
-		s.Log.WithError(err).WithField("source", source).Warn("source lost; nothing is done until it is back")
+		s.Log.WithError(err).WithField(logfield.Source, source).Warn("source lost; nothing is done until it is back")
 		s.post(ctx, lost)
 		select {
 		case <-ctx.Done():
@@ -58,7 +59,7 @@ func (s *Scaler) watchRegistry(ctx context.Context) {
 	s.again(ctx, "registry", func(v *view) { v.resourcesKnown = false }, func() error {
 		return s.Registry.Watch(ctx, func(r staging.Resources) {
 			for key, why := range r.Unreadable {
-				s.Log.WithField("key", key).WithField(fieldReason, why).Error("a stored resource cannot be read and is taken for absent; store it anew")
+				s.Log.WithField(logfield.Key, key).WithField(fieldReason, why).Error("a stored resource cannot be read and is taken for absent; store it anew")
 			}
 			s.post(ctx, func(v *view) { v.setResources(r) })
 		})

@@ -373,6 +373,7 @@ func (v *view) event(ev staging.Event, now time.Time) {
 	if state == staging.Ended && e.buriedAt.IsZero() {
 		e.buriedAt = now
 	}
+	e.request = cmp.Or(ev.RequestID, e.request)
 	if ev.Pool != "" {
 		e.s.Staging, e.s.Origin = ev.Pool, staging.Staged
 	}

@@ -64,11 +64,6 @@ func (s *Scaler) shareZones(v *view, now time.Time) {
 			delete(v.mine, zone)
 			delete(v.acting, zone)
 			s.Log.WithField(fieldZone, zone).Warn("zone lost: another scaler has its lock, or Consul cannot be asked")
-			for _, p := range v.pools {
-				if p.config.Zone == zone {
-					p.reported = nil
-				}
-			}
 		case since.IsZero():
 			v.mine[zone] = now
 			// The fates of the last minute are not known yet.
@@ -82,11 +77,12 @@ func (s *Scaler) shareZones(v *view, now time.Time) {
 	// Also those that were moved to a zone of another scaler's.
 	for name, p := range v.pools {
 		if !v.acts(p.config.Zone) {
+			p.reported = nil
 			s.Meter.PoolGone(name)
 			s.Board.Gone(name)
 		}
 	}
-	s.Meter.Zones(len(v.acting))
+	s.Meter.Zones(want, v.acting)
 	s.Board.Holds(v.acting, v.known())
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -39,25 +40,25 @@ const (
 // Fields of the access log, the same in every line. Bodies, queries and
 // headers are not among them: they hold users' data and tokens.
 const (
-	fieldRequestID  = "request_id"
-	fieldMethod     = "method"
-	fieldPath       = "path"
-	fieldRoute      = "route"
-	fieldStatus     = "status"
-	fieldCode       = "code"
-	fieldDurationMS = "duration_ms"
-	fieldBytes      = "bytes"
-	fieldRemote     = "remote"
-	fieldStack      = "stack"
+	fieldRequestID  = logfield.RequestID
+	fieldMethod     = logfield.Method
+	fieldPath       = logfield.Path
+	fieldRoute      = logfield.Route
+	fieldStatus     = logfield.Status
+	fieldCode       = logfield.Code
+	fieldDurationMS = logfield.DurationMS
+	fieldBytes      = logfield.Bytes
+	fieldRemote     = logfield.Remote
+	fieldStack      = logfield.Stack
 	// Who called, where it is known: a token's accessor or a user's id.
-	fieldCaller = "caller"
+	fieldCaller = logfield.Caller
 	// Of a launch that was served.
-	fieldSession = "session"
-	fieldImage   = "image"
-	fieldZone    = "zone"
-	fieldUser    = "user_id"
-	fieldOrigin  = "origin"
-	fieldState   = "state"
+	fieldSession = logfield.Session
+	fieldImage   = logfield.Image
+	fieldZone    = logfield.Zone
+	fieldUser    = logfield.UserID
+	fieldOrigin  = logfield.Origin
+	fieldState   = logfield.State
 )
 
 // served has the request's line in the access log say what a launch was given: one line

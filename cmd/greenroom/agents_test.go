@@ -54,7 +54,8 @@ func startAgent(t *testing.T, c *devcluster.Cluster, kind string, flags ...strin
 		}
 	})
 	until(t, "the "+kind+" listens", func() (bool, string) {
-		_, rest, _ := strings.Cut(a.out.String(), "address=\"")
+		// As text, or as JSON.
+		_, rest, _ := strings.Cut(strings.ReplaceAll(a.out.String(), `"address":`, `address=`), "address=\"")
 		a.address, _, _ = strings.Cut(rest, "\"")
 		return a.address != "", a.out.String()
 	})
@@ -104,7 +105,7 @@ func startServers(t *testing.T, datacenters []string, brokerFlags ...string) (*d
 		}
 	})
 	b := startAgent(t, c, "broker", brokerFlags...)
-	d := &devProcess{readyFile: readyFile{Broker: "http://" + b.address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
+	d := &devProcess{agent: b, readyFile: readyFile{Broker: "http://" + b.address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
 	d.ask(t, "PUT", "/v1/zones/east", staging.Zone{
 		Name: "east", Datacenters: datacenters, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1",
 	}, 201, nil)

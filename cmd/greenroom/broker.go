@@ -18,6 +18,7 @@ import (
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/hook"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -104,6 +105,7 @@ A configuration file:
 			}
 			log := a.Logger()
 			log.SetOutput(cmd.ErrOrStderr())
+			defer followLevel(cmd.Context(), load.Load, log)()
 			return runBroker(cmd.Context(), a, listener, logrus.NewEntry(log))
 		},
 	}
@@ -153,6 +155,7 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		Unfenced: a.ClaimFence == config.FenceNone,
 	})
 	defer b.Close()
+	meter.dependencies(b.Dependencies)
 
 	// The copy of the resources is kept fresh for as long as requests are served.
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -174,7 +177,7 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	if !a.Guards() {
 		log.Warn("no token is demanded: the API is open to everybody on this machine, and bound to loopback only; see --access")
 	}
-	log.WithField("address", listener.Addr().String()).Info("broker serves")
+	log.WithField(logfield.Address, listener.Addr().String()).Info("broker serves")
 	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(b, httpapi.Options{
 		Guard: guardOf(a, parts), Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches},
 		Ending: ctx,

@@ -44,9 +44,20 @@ func openBrowser(t *testing.T, width, height int) context.Context {
 // see opens a page, waits until it shows all the words, and keeps a picture of it.
 func see(t *testing.T, browser context.Context, url, picture string, words ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(browser, 2*time.Minute)
+	// Longer than until waits.
+	ctx, cancel := context.WithTimeout(browser, 3*time.Minute)
 	defer cancel()
 	must(t, chromedp.Do(ctx, chromedp.Navigate(url)))
+	// Also of a page that does not show them.
+	defer func() {
+		png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+		if err == nil {
+			err = keepPicture(picture, png)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}()
 	until(t, url+" shows what it should", func() (bool, string) {
 		text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
 		if err != nil {
@@ -59,9 +70,13 @@ func see(t *testing.T, browser context.Context, url, picture string, words ...st
 		}
 		return true, ""
 	})
-	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
-	must(t, err)
+}
+
+// keepPicture writes a picture where a person can look at it.
+func keepPicture(name string, png []byte) error {
 	dir := filepath.Join("..", "..", "bin", "screenshots")
-	must(t, os.MkdirAll(dir, 0o755))
-	must(t, os.WriteFile(filepath.Join(dir, picture+".png"), png, 0o644))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
 }

@@ -100,21 +100,27 @@ func TestConsulShowsHowAPoolStands(t *testing.T) {
 		return strings.Contains(e.Service.ID, other.name()), e.Service.ID
 	})
 
-	// More than the node has room for.
-	d.want(t, 5000)
-	d.untilStanding(t, "mock", consulapi.HealthWarning, "CapacityExhausted")
+	// The sessions of before stay, and nothing more has room.
+	d.ask(t, "PUT", "/v1/images/mock", staging.Image{
+		Name: "mock", Jobspec: jobspecs.DemoMock, Variables: map[string]string{"memory": "10000000"},
+	}, 200, nil)
+	d.want(t, 3)
+	d.untilStanding(t, "mock", consulapi.HealthWarning, "CapacityExhausted: not enough memory")
 	d.want(t, 0)
 	d.untilStanding(t, "mock", consulapi.HealthPassing, "desired 0, current 0, ready 0")
-	disabled := false
-	d.ask(t, "PUT", "/v1/images/mock", staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock, Enabled: &disabled}, 200, nil)
+	enabled := false
+	d.ask(t, "PUT", "/v1/images/mock", staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock, Enabled: &enabled}, 200, nil)
 	d.want(t, 1)
 	d.untilStanding(t, "mock", consulapi.HealthCritical, "ImageDisabled")
+	enabled = true
+	d.ask(t, "PUT", "/v1/images/mock", staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock, Enabled: &enabled}, 200, nil)
+	d.untilStanding(t, "mock", consulapi.HealthPassing, "desired 1, current 1, ready 1")
 	other.end(t, syscall.SIGKILL)
 	d.untilStanding(t, "mock", consulapi.HealthCritical, "TTL expired")
 
 	third := startAgent(t, c, "scaler")
 	until(t, "a third scaler tells of it", func() (bool, string) {
-		e := d.untilStanding(t, "mock", consulapi.HealthCritical, "ImageDisabled")
+		e := d.untilStanding(t, "mock", consulapi.HealthPassing, "desired 1, current 1, ready 1")
 		return strings.Contains(e.Service.ID, third.name()), e.Service.ID
 	})
 	d.ask(t, "DELETE", "/v1/staging/mock", nil, 204, nil)

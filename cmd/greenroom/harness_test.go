@@ -75,6 +75,8 @@ type devProcess struct {
 	cmd  *exec.Cmd
 	out  *buffer
 	done chan struct{}
+	// agent is the broker, where the test started it by itself.
+	agent *agent
 	readyFile
 }
 
@@ -597,11 +599,17 @@ func must(t *testing.T, err error) {
 // scalerMetric reads one metric of the scaler, 0 when it has none of that name.
 func (d *devProcess) scalerMetric(t *testing.T, name string) (value float64) {
 	t.Helper()
+	return metric(t, d.scaler(t), name)
+}
+
+// scaler is the address of the shared scaler, as its log has it.
+func (d *devProcess) scaler(t *testing.T) string {
+	t.Helper()
 	b, err := os.ReadFile(filepath.Join(d.dir(t), "greenroom", "scaler.log"))
 	must(t, err)
 	_, rest, _ := strings.Cut(string(b), "address=\"")
 	address, _, _ := strings.Cut(rest, "\"")
-	return metric(t, "http://"+address, name)
+	return "http://" + address
 }
 
 // metric reads one metric, its labels included, 0 when there is none of that name.

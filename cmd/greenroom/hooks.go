@@ -33,6 +33,9 @@ func (h hooks) run(ctx context.Context, shell *hook.Shell, s staging.Session, na
 		in.Variables = map[string]string{
 			"GREENROOM_SESSION_ID": s.ID, "GREENROOM_IMAGE": s.Image, "GREENROOM_ZONE": s.Zone,
 		}
+		if l.RequestID != "" {
+			in.Variables[staging.RequestIDVariable] = l.RequestID
+		}
 	}
 	result, err := h.runner.RunIn(ctx, shell, s, name, x, in)
 	return hook.Report(name, result, err)

@@ -1,13 +1,14 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/internal/staging"
-	"github.com/greenroom/greenroom/scaler"
 )
 
 // newMetrics returns a registry with the process's own metrics.
@@ -25,6 +26,8 @@ type brokerMeter struct {
 	// withoutRedis counts what was served while Redis was away.
 	withoutRedis prometheus.Counter
 	hooks        *prometheus.CounterVec
+	hookFailures *prometheus.CounterVec
+	refused      *prometheus.CounterVec
 	registry     *prometheus.Registry
 }
 
@@ -52,9 +55,74 @@ func newBrokerMeter(r *prometheus.Registry) *brokerMeter {
 		Name: "greenroom_assign_hooks_total",
 		Help: "Assign hooks that were run, by whether a shell waited in the session (armed) or had to be opened (opened).",
 	}, []string{"shell"})
+	m.hookFailures = newHookFailures()
+	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "greenroom_launches_refused_total",
+		Help: "Launches that were begun and got no session, by the code of the answer.",
+	}, []string{"code"})
 	m.registry = r
-	r.MustRegister(m.attempts, m.violations, m.launches, m.withoutRedis, m.hooks)
+	r.MustRegister(m.attempts, m.violations, m.launches, m.withoutRedis, m.hooks, m.hookFailures, m.refused)
+	m.begin()
 	return m
+}
+
+// begin has every series that can be known ahead there from the start: a rate of one
+// that begins with its first event does not see that event.
+func (m *brokerMeter) begin() {
+	for _, step := range []staging.Step{staging.StepExisting, staging.StepStaged, staging.StepOnDemand} {
+		for _, outcome := range staging.Outcomes {
+			m.attempts.WithLabelValues(string(step), string(outcome))
+		}
+	}
+	for _, origin := range []staging.Origin{staging.Staged, staging.OnDemand} {
+		m.launches.WithLabelValues(string(origin))
+	}
+	for _, shell := range []string{shellArmed, shellOpened} {
+		m.hooks.WithLabelValues(shell)
+	}
+	for _, hook := range []staging.HookName{staging.HookAssign, staging.HookFirstLaunch, staging.HookGo} {
+		m.hookFailures.WithLabelValues(string(hook))
+	}
+	for _, code := range broker.LaunchRefusals {
+		m.refused.WithLabelValues(string(code))
+	}
+}
+
+// newHookFailures is a metric that both agents have.
+func newHookFailures() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "greenroom_hook_failures_total",
+		Help: "Hooks that failed in sessions, by hook (first_launch, assign, go). Both agents run first_launch.",
+	}, []string{"hook"})
+}
+
+// dependencies has the servers asked whether they answer whenever metrics are read.
+func (m *brokerMeter) dependencies(ask func(context.Context) []broker.Dependency) {
+	m.registry.MustRegister(dependencyCollector{
+		up: prometheus.NewDesc("greenroom_dependency_up",
+			"1 while the server answers this broker, else 0, by dependency (consul, nomad, redis).", []string{"dependency"}, nil),
+		ask: ask,
+	})
+}
+
+// dependencyCollector asks at most once a second, as the broker's readiness does.
+type dependencyCollector struct {
+	up  *prometheus.Desc
+	ask func(context.Context) []broker.Dependency
+}
+
+// Describe implements prometheus.Collector.
+func (c dependencyCollector) Describe(descs chan<- *prometheus.Desc) { descs <- c.up }
+
+// Collect implements prometheus.Collector. What it asks has a deadline of its own.
+func (c dependencyCollector) Collect(metrics chan<- prometheus.Metric) {
+	for _, d := range c.ask(context.Background()) {
+		up := 1.0
+		if d.Problem != "" {
+			up = 0
+		}
+		metrics <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, up, d.Name)
+	}
 }
 
 // shells has the shells that wait in sessions counted.
@@ -65,10 +133,24 @@ func (m *brokerMeter) shells(count func() int) {
 	}, func() float64 { return float64(count()) }))
 }
 
+// The shells that an assign hook may have.
+const (
+	shellArmed  = "armed"
+	shellOpened = "opened"
+)
+
 // hook counts an assign hook.
 func (m *brokerMeter) hook(armed bool) {
-	m.hooks.WithLabelValues(map[bool]string{true: "armed", false: "opened"}[armed]).Inc()
+	m.hooks.WithLabelValues(map[bool]string{true: shellArmed, false: shellOpened}[armed]).Inc()
 }
+
+// HookFailed implements broker.Meter.
+func (m *brokerMeter) HookFailed(name staging.HookName) {
+	m.hookFailures.WithLabelValues(string(name)).Inc()
+}
+
+// Refused implements broker.Meter.
+func (m *brokerMeter) Refused(why broker.Kind) { m.refused.WithLabelValues(string(why)).Inc() }
 
 // Attempt implements broker.Meter.
 func (m *brokerMeter) Attempt(step staging.Step, outcome staging.Outcome) {
@@ -86,64 +168,6 @@ func (m *brokerMeter) Violation(v staging.Violation) {
 // Launched implements broker.Meter.
 func (m *brokerMeter) Launched(origin staging.Origin, t staging.Timings) {
 	m.launches.WithLabelValues(string(origin)).Observe(t.Total.Seconds())
-}
-
-// scalerMeter shows pools and counts steps.
-type scalerMeter struct {
-	steps *prometheus.CounterVec
-	pools *prometheus.GaugeVec
-	zones prometheus.Gauge
-}
-
-func newScalerMeter(r *prometheus.Registry, s func() bool) *scalerMeter {
-	m := &scalerMeter{
-		steps: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "greenroom_scaler_steps_total",
-			Help: "Steps that the scaler applied, by kind and result (ok, failed).",
-		}, []string{"kind", "result"}),
-		pools: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "greenroom_pool_sessions",
-			Help: "Unassigned sessions of a pool, by staging config and count (desired, current, ready).",
-		}, []string{"staging", "count"}),
-	}
-	m.zones = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "greenroom_scaler_locks_held",
-		Help: "Locks by which this scaler acts: one a zone, and one for sessions whose zone is not known.",
-	})
-	r.MustRegister(m.steps, m.pools, m.zones, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "greenroom_scaler_in_sync",
-		Help: "1 while the scaler knows Nomad, Consul and Redis whole and acts, else 0.",
-	}, func() float64 {
-		if s() {
-			return 1
-		}
-		return 0
-	}))
-	return m
-}
-
-// Step implements scaler.Meter.
-func (m *scalerMeter) Step(k scaler.Kind, failed bool) {
-	result := "ok"
-	if failed {
-		result = "failed"
-	}
-	m.steps.WithLabelValues(string(k), result).Inc()
-}
-
-// Pool implements scaler.Meter.
-func (m *scalerMeter) Pool(name string, desired, current, ready int) {
-	m.pools.WithLabelValues(name, "desired").Set(float64(desired))
-	m.pools.WithLabelValues(name, "current").Set(float64(current))
-	m.pools.WithLabelValues(name, "ready").Set(float64(ready))
-}
-
-// Zones implements scaler.Meter.
-func (m *scalerMeter) Zones(n int) { m.zones.Set(float64(n)) }
-
-// PoolGone implements scaler.Meter.
-func (m *scalerMeter) PoolGone(name string) {
-	m.pools.DeletePartialMatch(prometheus.Labels{"staging": name})
 }
 
 // readyPoll is how often something that must come true is looked at.

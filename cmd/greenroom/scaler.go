@@ -17,6 +17,7 @@ import (
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/consulhealth"
 	"github.com/greenroom/greenroom/internal/hook"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/scaler"
 )
@@ -53,6 +54,7 @@ files that are named.`,
 			}
 			log := a.Logger()
 			log.SetOutput(cmd.ErrOrStderr())
+			defer followLevel(cmd.Context(), load.Load, log)()
 			return runScaler(cmd.Context(), a, listener, logrus.NewEntry(log))
 		},
 	}
@@ -92,7 +94,7 @@ func runScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
-	log.WithField("address", listener.Addr().String()).Info("scaler works")
+	log.WithField(logfield.Address, listener.Addr().String()).Info("scaler works")
 	ctx, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -126,8 +126,8 @@ func (a Agent) problems(kind Kind) []problem {
 	if a.MaxArmed < 0 {
 		bad("max-armed", "must be 0, for none, or more, is %d", a.MaxArmed)
 	}
-	if _, err := logrus.ParseLevel(a.LogLevel); err != nil {
-		bad("log-level", "must be one of trace, debug, info, warn, error, is %q", a.LogLevel)
+	if _, err := ParseLevel(a.LogLevel); err != nil {
+		bad("log-level", "%v", err)
 	}
 	if a.LogFormat != "text" && a.LogFormat != "json" {
 		bad("log-format", "must be text or json, is %q", a.LogFormat)
@@ -153,6 +153,15 @@ func (a Agent) problems(kind Kind) []problem {
 		bad("redis-tls", "is not on, and other settings of TLS toward Redis are there: turn it on, or drop them")
 	}
 	return all
+}
+
+// ParseLevel reads a log's level. Its error says which there are.
+func ParseLevel(text string) (logrus.Level, error) {
+	level, err := logrus.ParseLevel(text)
+	if err != nil || level < logrus.ErrorLevel {
+		return 0, fmt.Errorf("must be one of trace, debug, info, warn, error, is %q", text)
+	}
+	return level, nil
 }
 
 // Logger returns a logger as the configuration has it.

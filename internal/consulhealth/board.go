@@ -270,7 +270,7 @@ func (b *Board) register(ctx context.Context, pool string, n notice, asOf time.T
 		Check: &api.AgentServiceCheck{
 			CheckID: b.checkID(pool), Name: "ready sessions of " + pool, TTL: b.ttl.String(), Status: n.status,
 			// See post: the time makes the definition another one.
-			Notes:                          "as of " + asOf.UTC().Format(time.RFC3339Nano),
+			Notes:                          "as of " + asOf.UTC().Format("2006-01-02T15:04:05.000Z"),
 			DeregisterCriticalServiceAfter: boardForget,
 		},
 	}, api.ServiceRegisterOpts{}.WithContext(ctx))

@@ -25,7 +25,7 @@ func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (stagin
 	args := []any{
 		s.o.Prefix, pool, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(), c.Image, c.Zone,
 		mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits, life, staging.ArmedHead,
-		staging.VouchLife.Milliseconds(), s.poolCounter(pool), counterLife.Milliseconds(),
+		staging.VouchLife.Milliseconds(), s.poolCounter(pool), counterLife.Milliseconds(), c.RequestID,
 	}
 	for _, id := range c.Prefer {
 		args = append(args, id)
@@ -60,7 +60,7 @@ func (s *Store) Begin(ctx context.Context, x staging.Session, c staging.Claim) (
 	reply, err := beginScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(x.ID), s.indexKey(), s.eventsKey(), key, s.claimKey(x.ID), s.userKey(c.User.ID)},
 		x.ID, c.ID, mustJSON(c.User), facts(x), x.CreatedAt.UnixMilli(), c.Fingerprint, s.o.KeyLease.Milliseconds(),
-		s.o.Prefix, mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser).StringSlice()
+		s.o.Prefix, mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.RequestID).StringSlice()
 	if err != nil {
 		return staging.ClaimResult{}, err
 	}

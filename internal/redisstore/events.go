@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,8 +55,13 @@ func event(m redis.XMessage) staging.Event {
 		Audit: staging.Audit{
 			Who: text("who"), Role: text("role"), Operation: text("operation"), Outcome: staging.AuditOutcome(text("outcome")),
 			Target: text("target"), Before: text("before"), After: text("after"), Reason: text("audit_reason"),
-			Remote: text("remote"), RequestID: text("request_id"),
+			Remote: text("remote"),
 		},
+	}
+	if e.Type == staging.EventAudit {
+		e.Audit.RequestID = text("request_id")
+	} else {
+		e.RequestID = text("request_id")
 	}
 	if cs := text("conditions"); cs != "" {
 		// Written by us; one that does not parse is still an event with its reason.
@@ -109,7 +115,7 @@ func (s *Store) Note(ctx context.Context, e staging.Event) error {
 		{"after", e.Audit.After},
 		{"audit_reason", e.Audit.Reason},
 		{"remote", e.Audit.Remote},
-		{"request_id", e.Audit.RequestID},
+		{"request_id", cmp.Or(e.RequestID, e.Audit.RequestID)},
 	} {
 		if f[1] != "" {
 			values = append(values, f[0], f[1])

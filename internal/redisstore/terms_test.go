@@ -194,11 +194,11 @@ func TestEventsThatAreNoMovesAreKeptWhole(t *testing.T) {
 	at, err := s.LastEvent(ctx)
 	must(t, err)
 	want := staging.Event{
-		Type: staging.EventHookFailed, Session: "s", Pool: "p", Reason: "exit code 7", Zone: "east", Image: "demo", User: "u",
+		Type: staging.EventHookFailed, Session: "s", Pool: "p", RequestID: "req-1", Reason: "exit code 7", Zone: "east", Image: "demo", User: "u",
 		Setting: "x", Where: "y", Hook: staging.HookAssign, Stdout: "out\n", Stderr: strings.Repeat("e", 4096),
 		Audit: staging.Audit{
 			Who: "token:tk-1", Role: "admin", Operation: "putZone", Outcome: staging.AuditChanged, Target: "zone east",
-			Before: `{"name":"east"}`, After: `{"name":"east","node_pool":"gpu"}`, Reason: "because", Remote: "192.0.2.1", RequestID: "req-1",
+			Before: `{"name":"east"}`, After: `{"name":"east","node_pool":"gpu"}`, Reason: "because", Remote: "192.0.2.1",
 		},
 	}
 	noted := want
@@ -211,5 +211,12 @@ func TestEventsThatAreNoMovesAreKeptWhole(t *testing.T) {
 	}
 	if diff := cmp.Diff([]staging.Event{want}, events); diff != "" {
 		t.Error(diff)
+	}
+	audit := staging.Event{Type: staging.EventAudit, Audit: staging.Audit{Who: "nobody", Operation: "putZone", RequestID: "req-2"}}
+	must(t, s.Note(ctx, audit))
+	events, _, err = s.Events(ctx, at, time.Second)
+	must(t, err)
+	if last := events[len(events)-1]; last != audit {
+		t.Errorf("kept as %+v", last)
 	}
 }

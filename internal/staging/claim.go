@@ -10,6 +10,8 @@ type Claim struct {
 	// Image and Zone are the launch's: a session of any other, which a pool may
 	// still hold after its config was changed, is not taken.
 	Image, Zone string
+	// RequestID is the launch's, kept with the claim's event; "" for none.
+	RequestID string
 	// Permits are the permissions that the launch's user has: a session that was
 	// made with others is not taken.
 	Permits string

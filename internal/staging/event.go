@@ -56,6 +56,8 @@ type Event struct {
 	Session string `json:"session,omitempty"`
 	// Pool is the staging config's name; "" for an on-demand session.
 	Pool string `json:"staging,omitempty"`
+	// RequestID is that of the request which led to it, where that is known.
+	RequestID string `json:"request_id,omitempty"`
 	// Reason says why, for those events that have one.
 	Reason string `json:"reason,omitempty"`
 

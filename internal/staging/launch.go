@@ -27,6 +27,9 @@ type Launch struct {
 	URL string `json:"url,omitempty"`
 	// Environment is passed to the hook and to an on-demand session's tasks.
 	Environment map[string]string `json:"environment,omitempty"`
+	// RequestID is that of the request which asked for it; "" for none. A repeat has
+	// another one, and is the same launch.
+	RequestID string `json:"-"`
 }
 
 // Bounds of a launch, so that everything of it fits in one environment block
@@ -101,6 +104,10 @@ func (p *problems) bounded(field, value string, limit int) {
 	p.text(field, value)
 }
 
+// RequestIDVariable has the launch's request id, so that what a hook logs can be found
+// by it.
+const RequestIDVariable = "GREENROOM_REQUEST_ID"
+
 // Variables are what every hook, and every task of an on-demand session,
 // finds in its environment: the caller's own and greenroom's, which win.
 func (l Launch) Variables(session string) map[string]string {
@@ -114,6 +121,9 @@ func (l Launch) Variables(session string) map[string]string {
 	env["GREENROOM_USER_ID"] = l.User.ID
 	env["GREENROOM_USER_NAME"] = l.User.Name
 	env["GREENROOM_URL"] = l.URL
+	if l.RequestID != "" {
+		env[RequestIDVariable] = l.RequestID
+	}
 	return env
 }
 
@@ -146,6 +156,9 @@ const (
 	// OutcomeFailed: something went wrong; the reason says what.
 	OutcomeFailed Outcome = "failed"
 )
+
+// Outcomes are all of them.
+var Outcomes = []Outcome{OutcomeServed, OutcomeStarting, OutcomeSkipped, OutcomeEmpty, OutcomeLost, OutcomeFailed}
 
 // Attempt is one step that was tried, or skipped, and why it did not serve.
 type Attempt struct {

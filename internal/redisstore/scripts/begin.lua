@@ -4,6 +4,7 @@
 -- KEYS  1 session hash  2 session index  3 events  4 idempotency key (unused when ARGV[6] is "")  5 claim  6 the user's sessions
 -- ARGV  1 id  2 claim  3 user (JSON)  4 facts  5 created (ms)  6 launch fingerprint, "" without a key  7 lease of the key (ms)
 --       8 prefix  9 terms (JSON)  10 keepalive (ms), 0 for none  11 most sessions of the user, 0 for no limit
+--       12 the launch's request id, kept with the event, "" for none
 --
 -- Gives {"begun"}, or {"repeat", session, done}, {"reused"} or {"limit", ...} as claim.lua does.
 local keyed = ARGV[6] ~= ''
@@ -22,5 +23,5 @@ if keyed then
 end
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[1])
 redis.call('ZADD', KEYS[6], ARGV[5], ARGV[1])
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'pending', 'session', ARGV[1], 'pool', '')
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'pending', 'session', ARGV[1], 'pool', '', 'request_id', ARGV[12])
 return { 'begun' }

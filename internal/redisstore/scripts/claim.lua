@@ -10,7 +10,8 @@
 --       12 permissions  13 life of the key (ms) where the claim is final, "" where it is not
 --       14 how far down the queue preferred ones are taken  15 for how long a scaler's word is good (ms)
 --       16 prefix of the pool's counters  17 life of a counter (ms)
---       18... sessions that are preferred
+--       18 the launch's request id, kept with the event, "" for none
+--       19... sessions that are preferred
 --
 -- Gives one of
 --   {"claimed", id, facts, ready_at, now}
@@ -66,11 +67,11 @@ local function take(id)
   redis.call('HSET', session, unpack(fields))
   redis.call('SREM', KEYS[2], id)
   redis.call('ZADD', KEYS[5], now, id)
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', state, 'session', id, 'pool', ARGV[2])
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', state, 'session', id, 'pool', ARGV[2], 'request_id', ARGV[18])
   return { 'claimed', id, held[2], held[3] or '0', tostring(now) }
 end
 
-for i = 18, #ARGV do
+for i = 19, #ARGV do
   local rank = redis.call('ZRANK', KEYS[1], ARGV[i])
   if rank and rank < tonumber(ARGV[14]) then
     redis.call('ZREM', KEYS[1], ARGV[i])
