@@ -44,11 +44,31 @@ func openBrowser(t *testing.T, width, height int) context.Context {
 // see opens a page, waits until it shows all the words, and keeps a picture of it.
 func see(t *testing.T, browser context.Context, url, picture string, words ...string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(browser, time.Minute)
+	defer cancel()
+	must(t, chromedp.Do(ctx, chromedp.Navigate(url)))
+	shows(t, browser, picture, words...)
+}
+
+// press follows the link of those words, once it is there.
+func press(t *testing.T, browser context.Context, link string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(browser, 3*time.Minute)
+	defer cancel()
+	until(t, "there is a link "+link, func() (bool, string) {
+		there, err := chromedp.Run(ctx, chromedp.Evaluate[bool](fmt.Sprintf(
+			`(a => (a && a.click(), !!a))([...document.querySelectorAll('a')].find(a => a.innerText.trim() === %q))`, link)))
+		return there, fmt.Sprint(err)
+	})
+}
+
+// shows waits until the page shows all the words, and keeps a picture of it, also of one
+// that does not.
+func shows(t *testing.T, browser context.Context, picture string, words ...string) {
+	t.Helper()
 	// Longer than until waits.
 	ctx, cancel := context.WithTimeout(browser, 3*time.Minute)
 	defer cancel()
-	must(t, chromedp.Do(ctx, chromedp.Navigate(url)))
-	// Also of a page that does not show them.
 	defer func() {
 		png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 		if err == nil {
@@ -58,7 +78,7 @@ func see(t *testing.T, browser context.Context, url, picture string, words ...st
 			t.Error(err)
 		}
 	}()
-	until(t, url+" shows what it should", func() (bool, string) {
+	until(t, "the page for "+picture+" shows what it should", func() (bool, string) {
 		text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
 		if err != nil {
 			return false, err.Error()

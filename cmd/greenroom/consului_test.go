@@ -56,7 +56,10 @@ func TestAnOperatorSeesItAllInConsul(t *testing.T) {
 		"ready sessions of seen", "desired 2, current 2, ready 2")
 	see(t, browser, ui+"services/"+session.Service.Service+"/instances", "consul-sessions",
 		"state=assigned", "state=unassigned", "user=u-alice")
-	see(t, browser, instance(session)+"metadata", "consul-session",
+	// The UI shows the checks first, whatever address it is sent to.
+	see(t, browser, instance(session)+"health-checks", "consul-session-health", session.Service.ID)
+	press(t, browser, "Tags & Meta")
+	shows(t, browser, "consul-session",
 		"state=assigned", "user=u-alice", "zone=east", "image=seen", "greenroom_user_name", "alice", l.ID)
 	see(t, browser, ui+"kv/greenroom/resources/staging/seen/edit", "consul-resource", "seen")
 }

@@ -15,7 +15,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -267,7 +266,7 @@ func wrongs(query string, all map[string]*family) (found []string) {
 				return nil
 			}
 			for _, m := range x.LabelMatchers {
-				if m.Name == labels.MetricName {
+				if m.Name == model.MetricNameLabel {
 					continue
 				}
 				seen := slices.Collect(maps.Keys(f.labels[m.Name]))
