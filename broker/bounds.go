@@ -63,6 +63,28 @@ func (s slots) take(ctx context.Context, patience time.Duration) bool {
 
 func (s slots) free() { <-s }
 
+// gather takes places for n at once, or all that there are where those are fewer, and
+// gives how many; 0 when they did not come free within the patience. Only one launch
+// gathers at a time: two that hold a part each would wait for each other.
+func (b *Broker) gather(ctx context.Context, s slots, n int, patience time.Duration) int {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if !b.gathers.take(ctx, patience) {
+		return 0
+	}
+	defer b.gathers.free()
+	n = min(n, cap(s))
+	for held := range n {
+		if !s.take(ctx, patience) {
+			for range held {
+				s.free()
+			}
+			return 0
+		}
+	}
+	return n
+}
+
 // behind does something that the launch's answer does not wait for, unless too
 // much goes on behind the answers already.
 func (b *Broker) behind(do func()) {

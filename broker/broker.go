@@ -31,6 +31,10 @@ type Registry interface {
 	// decided before, and the record that stands is given.
 	CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error)
 	FinishFate(ctx context.Context, f staging.Fate) error
+	// CreateFates decides several sessions for one launch, and FinishFates finishes
+	// them: all or none. lost are the records that were there before.
+	CreateFates(ctx context.Context, fates []staging.Fate) (stand []staging.Fate, lost map[string]staging.Fate, err error)
+	FinishFates(ctx context.Context, fates []staging.Fate) error
 	// AbandonFate takes the record from its claim, which then cannot finish it; any
 	// error says that this is not known to have happened.
 	AbandonFate(ctx context.Context, f staging.Fate, reason string) error
@@ -58,6 +62,10 @@ type Registry interface {
 // Store is what the broker asks of Redis.
 type Store interface {
 	Claim(ctx context.Context, pool string, c staging.Claim) (staging.ClaimResult, error)
+	// ClaimSeveral takes n ready sessions from the pools, in their order, or none.
+	ClaimSeveral(ctx context.Context, pools []staging.Config, n int, c staging.Claim) (staging.SeveralResult, error)
+	// Unclaim puts a claimed session back of which no fate was recorded, nor will be.
+	Unclaim(ctx context.Context, s staging.Session) error
 	// Arm leases the oldest ready sessions of each pool to a broker, at most so many
 	// of each, and gives their ids.
 	Arm(ctx context.Context, broker string, pools []string, most int, lease time.Duration) (map[string][]string, error)
@@ -75,7 +83,8 @@ type Store interface {
 	Adopt(ctx context.Context, idempotencyKey string, c staging.Claim, session string) (staging.ClaimResult, error)
 	Bind(ctx context.Context, idempotencyKey, claim string) error
 	// Rebind binds the key that a repeat's claim holds to the session of the earlier launch.
-	Rebind(ctx context.Context, idempotencyKey string, repeat staging.Claim, s staging.Session) error
+	// Where that was given several, their ids are given too.
+	Rebind(ctx context.Context, idempotencyKey string, repeat staging.Claim, s staging.Session, several ...string) error
 	// Vouched reports whether a scaler has vouched of late for what is said of a zone.
 	Vouched(ctx context.Context, zone string) (bool, error)
 	UserSessions(ctx context.Context, userID string) ([]staging.Session, error)
@@ -209,6 +218,8 @@ type Broker struct {
 	cleanups sync.WaitGroup
 	// The places of Bounds.
 	onDemands, hooks, behinds slots
+	// gathers has one place: who gathers places for several hooks does so alone.
+	gathers slots
 	// consul and nomad are suspected when they did not answer a launch.
 	consul, nomad suspicion
 	// denials bounds the events of denied calls.
@@ -232,6 +243,7 @@ func New(p Parts, o Options) *Broker {
 	b := &Broker{
 		Parts: p, o: o, rearm: make(chan struct{}, 1), denials: newDenials(),
 		onDemands: newSlots(o.Bounds.OnDemand), hooks: newSlots(o.Bounds.Hooks), behinds: newSlots(o.Bounds.Behind),
+		gathers: newSlots(1),
 	}
 	b.feed = newFeed(p.Store, p.Log)
 	b.closing, b.close = context.WithCancel(context.Background())

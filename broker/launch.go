@@ -66,23 +66,11 @@ func (l *launch) in(zone string) staging.Launch {
 //
 // Whoever calls must not cancel ctx once a claim has begun because a client
 // hung up: the launch is bounded by its own deadlines.
+//
+// A launch of several sessions is LaunchSeveral's.
 func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, error) {
-	if req.GroupsOfProvider {
-		var err error
-		if req.Groups, err = b.ourGroups(ctx, req.Groups); err != nil {
-			return LaunchResult{}, err
-		}
-	}
-	if err := req.Validate(); err != nil {
-		return LaunchResult{}, err
-	}
-	if err := staging.CheckIdempotencyKey(req.IdempotencyKey); err != nil {
-		return LaunchResult{}, err
-	}
-	req.Wait = min(req.Wait, MaxWait)
-	req.RequestID = access.CallOf(ctx).RequestID
-	l := &launch{LaunchRequest: req, began: time.Now(), tried: map[string]bool{}, logger: b.Log}
-	if err := b.resolve(ctx, l); err != nil {
+	l, err := b.newLaunch(ctx, req)
+	if err != nil {
 		return LaunchResult{}, err
 	}
 	for {
@@ -99,8 +87,8 @@ func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, e
 		}
 		var served *servedError
 		if errors.As(err, &served) {
-			b.rebind(ctx, l, served.session)
-			return b.repeated(l, served.session, false), nil
+			b.rebind(ctx, l, served.sessions)
+			return b.repeated(l, served.sessions[0], false), nil
 		}
 		if err != nil {
 			return LaunchResult{}, b.refuse(ctx, l, err)
@@ -114,6 +102,27 @@ func (b *Broker) Launch(ctx context.Context, req LaunchRequest) (LaunchResult, e
 		}
 		return result, nil
 	}
+}
+
+// newLaunch checks a launch and finds what it needs. Nothing has been taken when it
+// fails.
+func (b *Broker) newLaunch(ctx context.Context, req LaunchRequest) (*launch, error) {
+	if req.GroupsOfProvider {
+		var err error
+		if req.Groups, err = b.ourGroups(ctx, req.Groups); err != nil {
+			return nil, err
+		}
+	}
+	if err := req.Validate(); err != nil {
+		return nil, err
+	}
+	if err := staging.CheckIdempotencyKey(req.IdempotencyKey); err != nil {
+		return nil, err
+	}
+	req.Wait = min(req.Wait, MaxWait)
+	req.RequestID = access.CallOf(ctx).RequestID
+	l := &launch{LaunchRequest: req, began: time.Now(), tried: map[string]bool{}, logger: b.Log}
+	return l, b.resolve(ctx, l)
 }
 
 // result is the launch's answer with a session.
@@ -236,6 +245,9 @@ func (b *Broker) refuse(ctx context.Context, l *launch, err error) error {
 
 // sessionLimit tells a user which sessions are too many.
 func sessionLimit(l *launch, held []string) *Error {
+	if l.Several() {
+		return severalLimit(l, held)
+	}
 	return &Error{
 		Kind: SessionLimit, Sessions: held,
 		Detail: fmt.Sprintf("the user's groups allow %d at once, and these count: %s; end one of them first",

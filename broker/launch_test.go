@@ -41,6 +41,8 @@ type world struct {
 	// fates are those that were decided before, keyHolder who holds the key in Consul.
 	fates     map[string]staging.Fate
 	keyHolder staging.KeyHold
+	// keyInRedis is who holds it there; nobody where it is not set.
+	keyInRedis staging.ClaimResult
 	// resources are the default ones unless set.
 	resources *staging.Resources
 	// limited are the sessions that are too many; owned those of the user.
@@ -131,6 +133,83 @@ func (w *world) CreateFate(_ context.Context, f staging.Fate) (bool, staging.Fat
 	return true, f, nil
 }
 
+func (w *world) CreateFates(_ context.Context, fates []staging.Fate) ([]staging.Fate, map[string]staging.Fate, error) {
+	ids := make([]string, len(fates))
+	for i, f := range fates {
+		ids[i] = f.Session
+	}
+	if err := w.note("decide %s", strings.Join(ids, " ")); err != nil {
+		return nil, nil, err
+	}
+	lost := map[string]staging.Fate{}
+	for i, f := range fates {
+		if v, ok := w.decided[f.Session]; ok {
+			lost[f.Session] = staging.Fate{Session: f.Session, Verdict: v, Claim: "another", User: &staging.User{ID: "other"}}
+		}
+		fates[i].Index = 1
+	}
+	if len(lost) > 0 {
+		return nil, lost, nil
+	}
+	if fates[0].Fingerprint != "" && w.keyHolder.Claim != "" {
+		return nil, nil, &staging.KeyHeldError{KeyHold: w.keyHolder}
+	}
+	return fates, nil, nil
+}
+
+func (w *world) FinishFates(_ context.Context, fates []staging.Fate) error {
+	return w.note("finished %d", len(fates))
+}
+
+func (w *world) Unclaim(_ context.Context, s staging.Session) error {
+	w.mu.Lock()
+	w.ready = append(w.ready, s.ID)
+	w.mu.Unlock()
+	return w.note("put back %s", s.ID)
+}
+
+func (w *world) ClaimSeveral(_ context.Context, pools []staging.Config, n int, c staging.Claim) (staging.SeveralResult, error) {
+	names := make([]string, len(pools))
+	for i, p := range pools {
+		names[i] = p.Name
+	}
+	if err := w.note("claim %d of %s", n, strings.Join(names, " ")); err != nil {
+		return staging.SeveralResult{}, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := staging.SeveralResult{}
+	if w.limited != nil {
+		r.Outcome, r.Held = staging.ClaimLimit, w.limited
+		return r, nil
+	}
+	var ids []string
+	for i, p := range pools {
+		here := w.pools[p.Name]
+		if i == 0 {
+			here = slices.Concat(here, w.ready)
+		}
+		r.Ready = append(r.Ready, len(here))
+		for _, id := range here {
+			if len(r.Sessions) < n {
+				ids = append(ids, id)
+				r.Sessions = append(r.Sessions, staging.Session{
+					ID: id, State: staging.Claimed, Origin: staging.Staged, Zone: p.Zone, Image: c.Image, Claim: c.ID, User: &c.User, Staging: p.Name,
+				})
+			}
+		}
+	}
+	if len(r.Sessions) < n {
+		return staging.SeveralResult{ClaimResult: staging.ClaimResult{Outcome: staging.ClaimEmpty}, Ready: r.Ready}, nil
+	}
+	gone := func(id string) bool { return slices.Contains(ids, id) }
+	w.ready = slices.DeleteFunc(w.ready, gone)
+	for name := range w.pools {
+		w.pools[name] = slices.DeleteFunc(w.pools[name], gone)
+	}
+	return staging.SeveralResult{ClaimResult: staging.ClaimResult{Outcome: staging.ClaimTaken}, Sessions: r.Sessions}, nil
+}
+
 func (w *world) FinishFate(_ context.Context, f staging.Fate) error {
 	return w.note("finished %s", f.Session)
 }
@@ -185,6 +264,9 @@ func (w *world) AbandonFate(_ context.Context, f staging.Fate, _ string) error {
 }
 
 func (w *world) KeyHolder(context.Context, string) (staging.ClaimResult, error) {
+	if w.keyInRedis.Outcome != "" {
+		return w.keyInRedis, nil
+	}
 	return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
 }
 
@@ -306,8 +388,8 @@ func (a worldAssignment) Run(ctx context.Context, l staging.Launch) error {
 }
 func (a worldAssignment) Drop() {}
 
-func (w *world) Rebind(_ context.Context, key string, _ staging.Claim, s staging.Session) error {
-	return w.note("rebind %s %s", key, short(s.ID))
+func (w *world) Rebind(_ context.Context, key string, _ staging.Claim, s staging.Session, several ...string) error {
+	return w.note("rebind %s %s", key, strings.Join(append([]string{short(s.ID)}, several...), " "))
 }
 
 func (w *world) Vouched(context.Context, string) (bool, error) {

@@ -96,10 +96,14 @@ func (b *Broker) awaitRepeat(ctx context.Context, l *launch) (LaunchResult, erro
 }
 
 // rebind gives the launch's key back to the earlier launch, of which Redis did not know.
-func (b *Broker) rebind(ctx context.Context, l *launch, s staging.Session) {
+func (b *Broker) rebind(ctx context.Context, l *launch, given []staging.Session) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := b.Store.Rebind(ctx, l.IdempotencyKey, l.claim, s); err != nil {
+	var several []string
+	if len(given) > 1 {
+		several = idsOf(given)
+	}
+	if err := b.Store.Rebind(ctx, l.IdempotencyKey, l.claim, given[0], several...); err != nil {
 		l.log().WithError(err).Warn("could not bind the idempotency key to its session again; the next repeat asks Consul")
 	}
 }

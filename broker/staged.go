@@ -27,8 +27,12 @@ func (b *Broker) stageable(l *launch) bool {
 // metrics and the events.
 func (b *Broker) violated(l *launch, v staging.Violation) {
 	b.Meter.Violation(v)
+	follows := "the session is made on demand"
+	if l.Several() {
+		follows = "several sessions are not made on demand"
+	}
 	l.log().WithFields(logrus.Fields{fieldSetting: v.Setting, fieldWhere: v.Where}).
-		Warn("violation: a staged session cannot honour this setting; the session is made on demand")
+		Warn("violation: a staged session cannot honour this setting; " + follows)
 	b.note(l, staging.Event{
 		Type: staging.EventViolation, Zone: l.Zone, Image: l.Image, User: l.User.ID, Setting: v.Setting, Where: v.Where,
 	})
@@ -46,18 +50,22 @@ func (b *Broker) note(l *launch, e staging.Event) {
 	})
 }
 
+// poolsAt are the zone's pools of the launch's image, or why none of them may serve it.
+func (l *launch) poolsAt(p place) (pools []staging.Config, skip string) {
+	if p.skip != "" {
+		return nil, p.skip
+	}
+	if pools = l.resources.Pools(p.zone.Name, l.Image); len(pools) == 0 {
+		return nil, fmt.Sprintf("no staging config for image %s in zone %s", l.Image, p.zone.Name)
+	}
+	// What may still be there was made for access settings that no longer hold.
+	return pools, p.zone.WhyNotStageable()
+}
+
 // stagedIn tries to serve the launch from the zone's pools. A session without
 // an id means that none could, and that the next step is to be tried.
 func (b *Broker) stagedIn(ctx context.Context, l *launch, p place) (staging.Session, error) {
-	skip := p.skip
-	pools := l.resources.Pools(p.zone.Name, l.Image)
-	if skip == "" && len(pools) == 0 {
-		skip = fmt.Sprintf("no staging config for image %s in zone %s", l.Image, p.zone.Name)
-	}
-	if skip == "" {
-		// What may still be there was made for access settings that no longer hold.
-		skip = p.zone.WhyNotStageable()
-	}
+	pools, skip := l.poolsAt(p)
 	if skip != "" {
 		b.attempt(l, staging.StepStaged, p.zone.Name, staging.OutcomeSkipped, skip)
 		return staging.Session{}, nil

@@ -148,8 +148,9 @@ func (l *launch) placed(id string, f staging.Fate) staging.Session {
 	return staging.Session{ID: id, Zone: f.Zone, Namespace: zone.Namespace, Region: zone.Region}
 }
 
-// servedError carries the session that an earlier launch with the key gave.
-type servedError struct{ session staging.Session }
+// servedError carries the session, or the several, that an earlier launch with the key
+// gave.
+type servedError struct{ sessions []staging.Session }
 
 func (*servedError) Error() string { return "an earlier launch with the idempotency key was served" }
 
@@ -158,39 +159,59 @@ func (*servedError) Error() string { return "an earlier launch with the idempote
 const registeredWithin = nomadTimeout + consulTimeout
 
 // repeatOf answers a launch whose key Consul says is another's: with that one's
-// session, when its fate says that it was given.
+// session, or all of several, when its fate says that it was given.
 func (b *Broker) repeatOf(ctx context.Context, l *launch, hold staging.KeyHold) error {
 	if hold.Fingerprint != l.claim.Fingerprint {
 		return keyReused()
 	}
-	f, err := b.Registry.Fate(ctx, hold.Session)
+	s, f, err := b.given(ctx, l, hold, hold.Session)
+	if err != nil {
+		return err
+	}
+	all := []staging.Session{s}
+	for _, id := range f.Sessions {
+		if id == hold.Session {
+			continue
+		}
+		if s, _, err = b.given(ctx, l, hold, id); err != nil {
+			return err
+		}
+		all = append(all, s)
+	}
+	return &servedError{sessions: all}
+}
+
+// given finds a session that the launch which holds the key was given, and its fate.
+func (b *Broker) given(ctx context.Context, l *launch, hold staging.KeyHold, id string) (staging.Session, staging.Fate, error) {
+	f, err := b.Registry.Fate(ctx, id)
+	s := staging.Session{}
 	switch {
 	case errors.Is(err, staging.ErrNoResource):
-		return keyEnded()
+		return s, f, keyEnded()
 	case err != nil:
-		return consulUnavailable(err)
+		return s, f, consulUnavailable(err)
 	case f.Reason != "":
 		// That launch never finished, and its session was taken from it: the key is
 		// free for the next try.
 		if err := b.Registry.LetKeyGo(ctx, l.IdempotencyKey, hold.Claim); err != nil {
-			return consulUnavailable(err)
+			return s, f, consulUnavailable(err)
 		}
-		return keyInFlight()
+		return s, f, keyInFlight()
 	case f.Claim != hold.Claim || f.HookPending:
-		return keyInFlight()
+		return s, f, keyInFlight()
 	}
-	s, err := b.Fleet.Find(ctx, l.placed(f.Session, f))
+	s, err = b.Fleet.Find(ctx, l.placed(f.Session, f))
 	switch {
 	case errors.Is(err, staging.ErrNoSession) && time.Since(f.DecidedAt) < registeredWithin:
-		return keyInFlight() // its job may not be registered yet
+		return s, f, keyInFlight() // its job may not be registered yet
 	case errors.Is(err, staging.ErrNoSession):
-		return keyEnded()
+		return s, f, keyEnded()
 	case err != nil:
-		return nomadUnavailable(err)
+		return s, f, nomadUnavailable(err)
 	case s.AllocID == "" || s.Origin == staging.OnDemand && !b.up(ctx, s):
-		return keyInFlight()
+		return s, f, keyInFlight()
 	}
-	return &servedError{session: f.Given(s)}
+	return f.Given(s), f, nil
 }
 
 // up reports whether a session made on demand is up, by Consul's word.

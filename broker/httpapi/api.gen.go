@@ -170,10 +170,19 @@ type ImageList struct {
 // Example: {"environment":{"LANG":"de_DE.UTF-8"},"image":"demo","url":"https://example.org","user":{"id":"u-1","name":"alice"},"zone":"east"}
 type Launch = staging.Launch
 
+// LaunchReply The session, or the list of them where the launch was for several.
+type LaunchReply = LaunchAnswer
+
 // LaunchedSession The session, and how the launch went.
 //
 // Example: {"address":"127.0.0.1","alloc_id":"0b7a5f0e-6c1f-7a52-9d20-5b1b0f9f3c11","assigned_at":"2026-11-24T06:31:40Z","attempts":[{"outcome":"served","step":"staged","zone":"east"}],"created_at":"2026-11-24T06:20:00Z","id":"gr-01jd0c8m4q2v5n7x9z3b6f8h1k","image":"demo","node_id":"5d1e6f0c-1f9d-3a0b-8a55-0d5c7c9b2c10","origin":"staged","ports":{"http":23817},"ready_at":"2026-11-24T06:20:07Z","revision":"6f1d0a9c2b7e","staging":"demo-east","state":"assigned","timings_ms":{"claim":0.4,"fence":2.1,"hook":71.2,"total":74.3},"token":"3q2-7wZr0m1nQ9cO5b8yJ4kT6uXaLhVfEpIdGsYtRvM","user":{"id":"u-1","name":"alice"},"zone":"east"}
 type LaunchedSession = Launched
+
+// LaunchedSessionList defines model for LaunchedSessionList.
+type LaunchedSessionList struct {
+	// Items All of the sessions of a launch for several. Attempts and timings are those of the launch.
+	Items []LaunchedSession `json:"items"`
+}
 
 // Liveness defines model for Liveness.
 type Liveness struct {
@@ -865,7 +874,6 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 
 // The interface specification for the client above.
 type ClientInterface interface {
-
 	// Bootstrap Create the first administrator's token, once
 	//
 	// It needs no token, unless the broker knows administrators already: it was started with GREENROOM_TOKEN, or
@@ -1004,6 +1012,12 @@ type ClientInterface interface {
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
 	//
+	// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+	// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+	// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+	// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+	// in one of them, all are destroyed, and others are tried once.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/sessions (the `CreateSession` operationId).
@@ -1023,6 +1037,12 @@ type ClientInterface interface {
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
+	//
+	// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+	// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+	// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+	// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+	// in one of them, all are destroyed, and others are tried once.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1464,6 +1484,12 @@ func (c *Client) ListSessions(ctx context.Context, params *ListSessionsParams, r
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
 //
+// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+// in one of them, all are destroyed, and others are tried once.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/sessions (the `CreateSession` operationId).
@@ -1493,6 +1519,12 @@ func (c *Client) CreateSessionWithBody(ctx context.Context, params *CreateSessio
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
+//
+// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+// in one of them, all are destroyed, and others are tried once.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1881,7 +1913,6 @@ func NewListGroupsRequest(server string, params *ListGroupsParams) (*http.Reques
 		var rawQueryFragments []string
 
 		if params.Limit != nil {
-
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
@@ -1889,7 +1920,6 @@ func NewListGroupsRequest(server string, params *ListGroupsParams) (*http.Reques
 					rawQueryFragments = append(rawQueryFragments, qp)
 				}
 			}
-
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -2112,7 +2142,6 @@ func NewListImagesRequest(server string, params *ListImagesParams) (*http.Reques
 		var rawQueryFragments []string
 
 		if params.Limit != nil {
-
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
@@ -2120,7 +2149,6 @@ func NewListImagesRequest(server string, params *ListImagesParams) (*http.Reques
 					rawQueryFragments = append(rawQueryFragments, qp)
 				}
 			}
-
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -2329,7 +2357,6 @@ func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Re
 		var rawQueryFragments []string
 
 		if params.State != nil {
-
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
 				return nil, err
 			} else {
@@ -2337,7 +2364,6 @@ func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Re
 					rawQueryFragments = append(rawQueryFragments, qp)
 				}
 			}
-
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "origin", params.Origin, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -2381,7 +2407,6 @@ func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Re
 		}
 
 		if params.Limit != nil {
-
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
@@ -2389,7 +2414,6 @@ func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Re
 					rawQueryFragments = append(rawQueryFragments, qp)
 				}
 			}
-
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -2652,7 +2676,6 @@ func NewListStagingRequest(server string, params *ListStagingParams) (*http.Requ
 		var rawQueryFragments []string
 
 		if params.Limit != nil {
-
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
@@ -2660,7 +2683,6 @@ func NewListStagingRequest(server string, params *ListStagingParams) (*http.Requ
 					rawQueryFragments = append(rawQueryFragments, qp)
 				}
 			}
-
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -2957,7 +2979,6 @@ func NewListZonesRequest(server string, params *ListZonesParams) (*http.Request,
 		var rawQueryFragments []string
 
 		if params.Limit != nil {
-
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
@@ -2965,7 +2986,6 @@ func NewListZonesRequest(server string, params *ListZonesParams) (*http.Request,
 					rawQueryFragments = append(rawQueryFragments, qp)
 				}
 			}
-
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -3148,7 +3168,6 @@ func WithBaseURL(baseURL string) ClientOption {
 
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
-
 	// BootstrapWithResponse Create the first administrator's token, once
 	//
 	// It needs no token, unless the broker knows administrators already: it was started with GREENROOM_TOKEN, or
@@ -3307,6 +3326,12 @@ type ClientWithResponsesInterface interface {
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
 	//
+	// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+	// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+	// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+	// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+	// in one of them, all are destroyed, and others are tried once.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/sessions (the `CreateSession` operationId).
@@ -3326,6 +3351,12 @@ type ClientWithResponsesInterface interface {
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
+	//
+	// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+	// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+	// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+	// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+	// in one of them, all are destroyed, and others are tried once.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4256,7 +4287,7 @@ type CreateSessionResponse struct {
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *LaunchedSession
 	// JSON201 the response for an HTTP 201 `application/json` response
-	JSON201 *LaunchedSession
+	JSON201 *LaunchReply
 	// JSON202 the response for an HTTP 202 `application/json` response
 	JSON202 *LaunchedSession
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
@@ -4277,7 +4308,7 @@ func (r CreateSessionResponse) GetJSON200() *LaunchedSession {
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
-func (r CreateSessionResponse) GetJSON201() *LaunchedSession {
+func (r CreateSessionResponse) GetJSON201() *LaunchReply {
 	return r.JSON201
 }
 
@@ -5413,6 +5444,12 @@ func (c *ClientWithResponses) ListSessionsWithResponse(ctx context.Context, para
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
 //
+// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+// in one of them, all are destroyed, and others are tried once.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/sessions (the `CreateSession` operationId).
@@ -5438,6 +5475,12 @@ func (c *ClientWithResponses) CreateSessionWithBodyWithResponse(ctx context.Cont
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
+//
+// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+// in one of them, all are destroyed, and others are tried once.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6377,7 +6420,7 @@ func ParseCreateSessionResponse(rsp *http.Response) (*CreateSessionResponse, err
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
-		var dest LaunchedSession
+		var dest LaunchReply
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7282,7 +7325,6 @@ type MiddlewareFunc func(c *gin.Context)
 
 // Bootstrap operation middleware
 func (siw *ServerInterfaceWrapper) Bootstrap(c *gin.Context) {
-
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7295,7 +7337,6 @@ func (siw *ServerInterfaceWrapper) Bootstrap(c *gin.Context) {
 
 // ListGroups operation middleware
 func (siw *ServerInterfaceWrapper) ListGroups(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7330,7 +7371,6 @@ func (siw *ServerInterfaceWrapper) ListGroups(c *gin.Context) {
 
 // DeleteGroup operation middleware
 func (siw *ServerInterfaceWrapper) DeleteGroup(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7355,7 +7395,6 @@ func (siw *ServerInterfaceWrapper) DeleteGroup(c *gin.Context) {
 
 // GetGroup operation middleware
 func (siw *ServerInterfaceWrapper) GetGroup(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7380,7 +7419,6 @@ func (siw *ServerInterfaceWrapper) GetGroup(c *gin.Context) {
 
 // PutGroup operation middleware
 func (siw *ServerInterfaceWrapper) PutGroup(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7405,7 +7443,6 @@ func (siw *ServerInterfaceWrapper) PutGroup(c *gin.Context) {
 
 // GetLive operation middleware
 func (siw *ServerInterfaceWrapper) GetLive(c *gin.Context) {
-
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7418,7 +7455,6 @@ func (siw *ServerInterfaceWrapper) GetLive(c *gin.Context) {
 
 // GetReady operation middleware
 func (siw *ServerInterfaceWrapper) GetReady(c *gin.Context) {
-
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7431,7 +7467,6 @@ func (siw *ServerInterfaceWrapper) GetReady(c *gin.Context) {
 
 // ListImages operation middleware
 func (siw *ServerInterfaceWrapper) ListImages(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7466,7 +7501,6 @@ func (siw *ServerInterfaceWrapper) ListImages(c *gin.Context) {
 
 // DeleteImage operation middleware
 func (siw *ServerInterfaceWrapper) DeleteImage(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7491,7 +7525,6 @@ func (siw *ServerInterfaceWrapper) DeleteImage(c *gin.Context) {
 
 // GetImage operation middleware
 func (siw *ServerInterfaceWrapper) GetImage(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7516,7 +7549,6 @@ func (siw *ServerInterfaceWrapper) GetImage(c *gin.Context) {
 
 // PutImage operation middleware
 func (siw *ServerInterfaceWrapper) PutImage(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7541,7 +7573,6 @@ func (siw *ServerInterfaceWrapper) PutImage(c *gin.Context) {
 
 // CheckResources operation middleware
 func (siw *ServerInterfaceWrapper) CheckResources(c *gin.Context) {
-
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7554,7 +7585,6 @@ func (siw *ServerInterfaceWrapper) CheckResources(c *gin.Context) {
 
 // ListSessions operation middleware
 func (siw *ServerInterfaceWrapper) ListSessions(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7637,7 +7667,6 @@ func (siw *ServerInterfaceWrapper) ListSessions(c *gin.Context) {
 
 // CreateSession operation middleware
 func (siw *ServerInterfaceWrapper) CreateSession(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7685,7 +7714,6 @@ func (siw *ServerInterfaceWrapper) CreateSession(c *gin.Context) {
 
 // EndSession operation middleware
 func (siw *ServerInterfaceWrapper) EndSession(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7710,7 +7738,6 @@ func (siw *ServerInterfaceWrapper) EndSession(c *gin.Context) {
 
 // GetSession operation middleware
 func (siw *ServerInterfaceWrapper) GetSession(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7754,7 +7781,6 @@ func (siw *ServerInterfaceWrapper) GetSession(c *gin.Context) {
 
 // KeepSessionAlive operation middleware
 func (siw *ServerInterfaceWrapper) KeepSessionAlive(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7779,7 +7805,6 @@ func (siw *ServerInterfaceWrapper) KeepSessionAlive(c *gin.Context) {
 
 // ListStaging operation middleware
 func (siw *ServerInterfaceWrapper) ListStaging(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7814,7 +7839,6 @@ func (siw *ServerInterfaceWrapper) ListStaging(c *gin.Context) {
 
 // DeleteStaging operation middleware
 func (siw *ServerInterfaceWrapper) DeleteStaging(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7839,7 +7863,6 @@ func (siw *ServerInterfaceWrapper) DeleteStaging(c *gin.Context) {
 
 // GetStaging operation middleware
 func (siw *ServerInterfaceWrapper) GetStaging(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7864,7 +7887,6 @@ func (siw *ServerInterfaceWrapper) GetStaging(c *gin.Context) {
 
 // PutStaging operation middleware
 func (siw *ServerInterfaceWrapper) PutStaging(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7889,7 +7911,6 @@ func (siw *ServerInterfaceWrapper) PutStaging(c *gin.Context) {
 
 // GetStatus operation middleware
 func (siw *ServerInterfaceWrapper) GetStatus(c *gin.Context) {
-
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7902,7 +7923,6 @@ func (siw *ServerInterfaceWrapper) GetStatus(c *gin.Context) {
 
 // ListTokens operation middleware
 func (siw *ServerInterfaceWrapper) ListTokens(c *gin.Context) {
-
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7915,7 +7935,6 @@ func (siw *ServerInterfaceWrapper) ListTokens(c *gin.Context) {
 
 // CreateToken operation middleware
 func (siw *ServerInterfaceWrapper) CreateToken(c *gin.Context) {
-
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7928,7 +7947,6 @@ func (siw *ServerInterfaceWrapper) CreateToken(c *gin.Context) {
 
 // RevokeToken operation middleware
 func (siw *ServerInterfaceWrapper) RevokeToken(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7953,7 +7971,6 @@ func (siw *ServerInterfaceWrapper) RevokeToken(c *gin.Context) {
 
 // ListZones operation middleware
 func (siw *ServerInterfaceWrapper) ListZones(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -7988,7 +8005,6 @@ func (siw *ServerInterfaceWrapper) ListZones(c *gin.Context) {
 
 // DeleteZone operation middleware
 func (siw *ServerInterfaceWrapper) DeleteZone(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -8013,7 +8029,6 @@ func (siw *ServerInterfaceWrapper) DeleteZone(c *gin.Context) {
 
 // GetZone operation middleware
 func (siw *ServerInterfaceWrapper) GetZone(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -8038,7 +8053,6 @@ func (siw *ServerInterfaceWrapper) GetZone(c *gin.Context) {
 
 // PutZone operation middleware
 func (siw *ServerInterfaceWrapper) PutZone(c *gin.Context) {
-
 	var err error
 	_ = err
 
@@ -8128,8 +8142,7 @@ type FailedApplicationProblemPlusJSONResponse struct {
 	Headers FailedResponseHeaders
 }
 
-type BootstrapRequestObject struct {
-}
+type BootstrapRequestObject struct{}
 
 type BootstrapResponseObject interface {
 	VisitBootstrapResponse(w http.ResponseWriter) error
@@ -8145,7 +8158,6 @@ type Bootstrap201JSONResponse struct {
 }
 
 func (response Bootstrap201JSONResponse) VisitBootstrapResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8164,7 +8176,6 @@ type BootstrapdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response BootstrapdefaultApplicationProblemPlusJSONResponse) VisitBootstrapResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8187,7 +8198,6 @@ type ListGroupsResponseObject interface {
 type ListGroups200JSONResponse GroupList
 
 func (response ListGroups200JSONResponse) VisitListGroupsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8205,7 +8215,6 @@ type ListGroupsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListGroupsdefaultApplicationProblemPlusJSONResponse) VisitListGroupsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8225,8 +8234,7 @@ type DeleteGroupResponseObject interface {
 	VisitDeleteGroupResponse(w http.ResponseWriter) error
 }
 
-type DeleteGroup204Response struct {
-}
+type DeleteGroup204Response struct{}
 
 func (response DeleteGroup204Response) VisitDeleteGroupResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -8240,7 +8248,6 @@ type DeleteGroupdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteGroupdefaultApplicationProblemPlusJSONResponse) VisitDeleteGroupResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8263,7 +8270,6 @@ type GetGroupResponseObject interface {
 type GetGroup200JSONResponse Group
 
 func (response GetGroup200JSONResponse) VisitGetGroupResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8281,7 +8287,6 @@ type GetGroupdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetGroupdefaultApplicationProblemPlusJSONResponse) VisitGetGroupResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8305,7 +8310,6 @@ type PutGroupResponseObject interface {
 type PutGroup200JSONResponse Group
 
 func (response PutGroup200JSONResponse) VisitPutGroupResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8326,7 +8330,6 @@ type PutGroup201JSONResponse struct {
 }
 
 func (response PutGroup201JSONResponse) VisitPutGroupResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8345,7 +8348,6 @@ type PutGroupdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutGroupdefaultApplicationProblemPlusJSONResponse) VisitPutGroupResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8357,8 +8359,7 @@ func (response PutGroupdefaultApplicationProblemPlusJSONResponse) VisitPutGroupR
 	return err
 }
 
-type GetLiveRequestObject struct {
-}
+type GetLiveRequestObject struct{}
 
 type GetLiveResponseObject interface {
 	VisitGetLiveResponse(w http.ResponseWriter) error
@@ -8367,7 +8368,6 @@ type GetLiveResponseObject interface {
 type GetLive200JSONResponse Liveness
 
 func (response GetLive200JSONResponse) VisitGetLiveResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8385,7 +8385,6 @@ type GetLivedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetLivedefaultApplicationProblemPlusJSONResponse) VisitGetLiveResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8397,8 +8396,7 @@ func (response GetLivedefaultApplicationProblemPlusJSONResponse) VisitGetLiveRes
 	return err
 }
 
-type GetReadyRequestObject struct {
-}
+type GetReadyRequestObject struct{}
 
 type GetReadyResponseObject interface {
 	VisitGetReadyResponse(w http.ResponseWriter) error
@@ -8407,7 +8405,6 @@ type GetReadyResponseObject interface {
 type GetReady200JSONResponse Readiness
 
 func (response GetReady200JSONResponse) VisitGetReadyResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8421,7 +8418,6 @@ func (response GetReady200JSONResponse) VisitGetReadyResponse(w http.ResponseWri
 type GetReady503JSONResponse Readiness
 
 func (response GetReady503JSONResponse) VisitGetReadyResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8439,7 +8435,6 @@ type GetReadydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadydefaultApplicationProblemPlusJSONResponse) VisitGetReadyResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8462,7 +8457,6 @@ type ListImagesResponseObject interface {
 type ListImages200JSONResponse ImageList
 
 func (response ListImages200JSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8480,7 +8474,6 @@ type ListImagesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListImagesdefaultApplicationProblemPlusJSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8500,8 +8493,7 @@ type DeleteImageResponseObject interface {
 	VisitDeleteImageResponse(w http.ResponseWriter) error
 }
 
-type DeleteImage204Response struct {
-}
+type DeleteImage204Response struct{}
 
 func (response DeleteImage204Response) VisitDeleteImageResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -8515,7 +8507,6 @@ type DeleteImagedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteImagedefaultApplicationProblemPlusJSONResponse) VisitDeleteImageResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8538,7 +8529,6 @@ type GetImageResponseObject interface {
 type GetImage200JSONResponse Image
 
 func (response GetImage200JSONResponse) VisitGetImageResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8556,7 +8546,6 @@ type GetImagedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetImagedefaultApplicationProblemPlusJSONResponse) VisitGetImageResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8580,7 +8569,6 @@ type PutImageResponseObject interface {
 type PutImage200JSONResponse Image
 
 func (response PutImage200JSONResponse) VisitPutImageResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8601,7 +8589,6 @@ type PutImage201JSONResponse struct {
 }
 
 func (response PutImage201JSONResponse) VisitPutImageResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8620,7 +8607,6 @@ type PutImagedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutImagedefaultApplicationProblemPlusJSONResponse) VisitPutImageResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8640,8 +8626,7 @@ type CheckResourcesResponseObject interface {
 	VisitCheckResourcesResponse(w http.ResponseWriter) error
 }
 
-type CheckResources204Response struct {
-}
+type CheckResources204Response struct{}
 
 func (response CheckResources204Response) VisitCheckResourcesResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -8655,7 +8640,6 @@ type CheckResourcesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CheckResourcesdefaultApplicationProblemPlusJSONResponse) VisitCheckResourcesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8678,7 +8662,6 @@ type ListSessionsResponseObject interface {
 type ListSessions200JSONResponse SessionList
 
 func (response ListSessions200JSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8696,7 +8679,6 @@ type ListSessionsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListSessionsdefaultApplicationProblemPlusJSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8727,7 +8709,6 @@ type CreateSession200JSONResponse struct {
 }
 
 func (response CreateSession200JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8744,12 +8725,11 @@ type CreateSession201ResponseHeaders struct {
 }
 
 type CreateSession201JSONResponse struct {
-	Body    LaunchedSession
+	Body    LaunchReply
 	Headers CreateSession201ResponseHeaders
 }
 
 func (response CreateSession201JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8772,7 +8752,6 @@ type CreateSession202JSONResponse struct {
 }
 
 func (response CreateSession202JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8792,7 +8771,6 @@ type CreateSessiondefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateSessiondefaultApplicationProblemPlusJSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8812,8 +8790,7 @@ type EndSessionResponseObject interface {
 	VisitEndSessionResponse(w http.ResponseWriter) error
 }
 
-type EndSession204Response struct {
-}
+type EndSession204Response struct{}
 
 func (response EndSession204Response) VisitEndSessionResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -8827,7 +8804,6 @@ type EndSessiondefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EndSessiondefaultApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8858,7 +8834,6 @@ type GetSession200JSONResponse struct {
 }
 
 func (response GetSession200JSONResponse) VisitGetSessionResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8877,7 +8852,6 @@ type GetSessiondefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetSessiondefaultApplicationProblemPlusJSONResponse) VisitGetSessionResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8900,7 +8874,6 @@ type KeepSessionAliveResponseObject interface {
 type KeepSessionAlive200JSONResponse Session
 
 func (response KeepSessionAlive200JSONResponse) VisitKeepSessionAliveResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8918,7 +8891,6 @@ type KeepSessionAlivedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response KeepSessionAlivedefaultApplicationProblemPlusJSONResponse) VisitKeepSessionAliveResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8941,7 +8913,6 @@ type ListStagingResponseObject interface {
 type ListStaging200JSONResponse StagingPoolList
 
 func (response ListStaging200JSONResponse) VisitListStagingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8959,7 +8930,6 @@ type ListStagingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListStagingdefaultApplicationProblemPlusJSONResponse) VisitListStagingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8979,8 +8949,7 @@ type DeleteStagingResponseObject interface {
 	VisitDeleteStagingResponse(w http.ResponseWriter) error
 }
 
-type DeleteStaging204Response struct {
-}
+type DeleteStaging204Response struct{}
 
 func (response DeleteStaging204Response) VisitDeleteStagingResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -8994,7 +8963,6 @@ type DeleteStagingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteStagingdefaultApplicationProblemPlusJSONResponse) VisitDeleteStagingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9017,7 +8985,6 @@ type GetStagingResponseObject interface {
 type GetStaging200JSONResponse StagingPool
 
 func (response GetStaging200JSONResponse) VisitGetStagingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9035,7 +9002,6 @@ type GetStagingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetStagingdefaultApplicationProblemPlusJSONResponse) VisitGetStagingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9059,7 +9025,6 @@ type PutStagingResponseObject interface {
 type PutStaging200JSONResponse StagingPool
 
 func (response PutStaging200JSONResponse) VisitPutStagingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9080,7 +9045,6 @@ type PutStaging201JSONResponse struct {
 }
 
 func (response PutStaging201JSONResponse) VisitPutStagingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9099,7 +9063,6 @@ type PutStagingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutStagingdefaultApplicationProblemPlusJSONResponse) VisitPutStagingResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9111,8 +9074,7 @@ func (response PutStagingdefaultApplicationProblemPlusJSONResponse) VisitPutStag
 	return err
 }
 
-type GetStatusRequestObject struct {
-}
+type GetStatusRequestObject struct{}
 
 type GetStatusResponseObject interface {
 	VisitGetStatusResponse(w http.ResponseWriter) error
@@ -9121,7 +9083,6 @@ type GetStatusResponseObject interface {
 type GetStatus200JSONResponse Status
 
 func (response GetStatus200JSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9139,7 +9100,6 @@ type GetStatusdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetStatusdefaultApplicationProblemPlusJSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9151,8 +9111,7 @@ func (response GetStatusdefaultApplicationProblemPlusJSONResponse) VisitGetStatu
 	return err
 }
 
-type ListTokensRequestObject struct {
-}
+type ListTokensRequestObject struct{}
 
 type ListTokensResponseObject interface {
 	VisitListTokensResponse(w http.ResponseWriter) error
@@ -9161,7 +9120,6 @@ type ListTokensResponseObject interface {
 type ListTokens200JSONResponse TokenList
 
 func (response ListTokens200JSONResponse) VisitListTokensResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9179,7 +9137,6 @@ type ListTokensdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListTokensdefaultApplicationProblemPlusJSONResponse) VisitListTokensResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9209,7 +9166,6 @@ type CreateToken201JSONResponse struct {
 }
 
 func (response CreateToken201JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9228,7 +9184,6 @@ type CreateTokendefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateTokendefaultApplicationProblemPlusJSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9248,8 +9203,7 @@ type RevokeTokenResponseObject interface {
 	VisitRevokeTokenResponse(w http.ResponseWriter) error
 }
 
-type RevokeToken204Response struct {
-}
+type RevokeToken204Response struct{}
 
 func (response RevokeToken204Response) VisitRevokeTokenResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -9263,7 +9217,6 @@ type RevokeTokendefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RevokeTokendefaultApplicationProblemPlusJSONResponse) VisitRevokeTokenResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9286,7 +9239,6 @@ type ListZonesResponseObject interface {
 type ListZones200JSONResponse ZoneList
 
 func (response ListZones200JSONResponse) VisitListZonesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9304,7 +9256,6 @@ type ListZonesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListZonesdefaultApplicationProblemPlusJSONResponse) VisitListZonesResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9324,8 +9275,7 @@ type DeleteZoneResponseObject interface {
 	VisitDeleteZoneResponse(w http.ResponseWriter) error
 }
 
-type DeleteZone204Response struct {
-}
+type DeleteZone204Response struct{}
 
 func (response DeleteZone204Response) VisitDeleteZoneResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -9339,7 +9289,6 @@ type DeleteZonedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteZonedefaultApplicationProblemPlusJSONResponse) VisitDeleteZoneResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9362,7 +9311,6 @@ type GetZoneResponseObject interface {
 type GetZone200JSONResponse Zone
 
 func (response GetZone200JSONResponse) VisitGetZoneResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9380,7 +9328,6 @@ type GetZonedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetZonedefaultApplicationProblemPlusJSONResponse) VisitGetZoneResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9404,7 +9351,6 @@ type PutZoneResponseObject interface {
 type PutZone200JSONResponse Zone
 
 func (response PutZone200JSONResponse) VisitPutZoneResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9425,7 +9371,6 @@ type PutZone201JSONResponse struct {
 }
 
 func (response PutZone201JSONResponse) VisitPutZoneResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9444,7 +9389,6 @@ type PutZonedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutZonedefaultApplicationProblemPlusJSONResponse) VisitPutZoneResponse(w http.ResponseWriter) error {
-
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9547,8 +9491,10 @@ type StrictServerInterface interface {
 	PutZone(ctx context.Context, request PutZoneRequestObject) (PutZoneResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
+type (
+	StrictHandlerFunc    func(ctx *gin.Context, request any) (any, error)
+	StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
+)
 
 type StrictGinServerOptions struct {
 	// RequestErrorHandlerFunc is called when a request cannot be parsed or

@@ -77,6 +77,14 @@ func (f *fake) Launch(ctx context.Context, r broker.LaunchRequest) (broker.Launc
 	}, nil
 }
 
+func (f *fake) LaunchSeveral(ctx context.Context, r broker.LaunchRequest) ([]broker.LaunchResult, error) {
+	one, err := f.Launch(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Repeat([]broker.LaunchResult{one}, r.Count), nil
+}
+
 // fields of an assigned session, all set, so that a test sees each in its answer.
 func assignedSession() staging.Session {
 	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)

@@ -54,18 +54,20 @@ const (
 	fieldCaller = logfield.Caller
 	// Of a launch that was served.
 	fieldSession = logfield.Session
-	fieldImage   = logfield.Image
-	fieldZone    = logfield.Zone
-	fieldUser    = logfield.UserID
-	fieldOrigin  = logfield.Origin
-	fieldState   = logfield.State
+	// Of one for several sessions, all of them.
+	fieldSessions = logfield.Sessions
+	fieldImage    = logfield.Image
+	fieldZone     = logfield.Zone
+	fieldUser     = logfield.UserID
+	fieldOrigin   = logfield.Origin
+	fieldState    = logfield.State
 )
 
 // served has the request's line in the access log say what a launch was given: one line
 // a launch tells all of one that went well.
-func served(ctx context.Context, s staging.Session) {
+func served(ctx context.Context, given ...staging.Session) {
 	if c, ok := ctx.(*gin.Context); ok {
-		c.Set(keyServed, s)
+		c.Set(keyServed, given)
 	}
 }
 
@@ -110,10 +112,19 @@ func (e *edge) observe(c *gin.Context) {
 		log.Data[fieldCaller] = who.Who()
 	}
 	if v, ok := c.Get(keyServed); ok {
-		s := v.(staging.Session)
+		given := v.([]staging.Session)
+		s := given[0]
 		maps.Copy(log.Data, logrus.Fields{
 			fieldSession: s.ID, fieldImage: s.Image, fieldZone: s.Zone, fieldOrigin: s.Origin, fieldState: s.State,
 		})
+		if len(given) > 1 {
+			ids := make([]string, len(given))
+			for i := range given {
+				ids[i] = given[i].ID
+			}
+			log.Data[fieldSessions] = strings.Join(ids, " ")
+			delete(log.Data, fieldSession)
+		}
 		if s.User != nil {
 			log.Data[fieldUser] = s.User.ID
 		}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,15 +43,19 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 	if err != nil {
 		return nil, err
 	}
-	if err := h.rates.spend(who, 1, time.Now()); err != nil {
+	if err := h.rates.spend(who, max(l.Count, 1), time.Now()); err != nil {
 		return nil, err
+	}
+	request := broker.LaunchRequest{
+		Launch: l, IdempotencyKey: r.Params.IdempotencyKey, Wait: wait, RequestHost: requestHost(ctx),
+		GroupsOfProvider: who.Role == access.User,
+	}
+	if l.Several() {
+		return h.launchSeveral(ctx, request)
 	}
 	// Once it has begun, a launch is carried to its end under the broker's own
 	// deadlines: a client that hangs up must not leave a claim half done.
-	result, err := h.broker.Launch(context.WithoutCancel(requestContext(ctx)), broker.LaunchRequest{
-		Launch: l, IdempotencyKey: r.Params.IdempotencyKey, Wait: wait, RequestHost: requestHost(ctx),
-		GroupsOfProvider: who.Role == access.User,
-	})
+	result, err := h.broker.Launch(context.WithoutCancel(requestContext(ctx)), request)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +71,20 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 			Headers: CreateSession202ResponseHeaders{Location: location, RetryAfter: followAfter},
 		}, nil
 	}
-	return CreateSession201JSONResponse{Body: body, Headers: CreateSession201ResponseHeaders{Location: location}}, nil
+	return CreateSession201JSONResponse{Body: LaunchAnswer{One: &body}, Headers: CreateSession201ResponseHeaders{Location: location}}, nil
+}
+
+// launchSeveral answers a launch of several sessions.
+func (h *handlers) launchSeveral(ctx context.Context, r broker.LaunchRequest) (CreateSessionResponseObject, error) {
+	all, err := h.broker.LaunchSeveral(context.WithoutCancel(requestContext(ctx)), r)
+	if err != nil {
+		return nil, err
+	}
+	served(ctx, each(all, func(r broker.LaunchResult) staging.Session { return r.Session })...)
+	return CreateSession201JSONResponse{
+		Body:    LaunchAnswer{Items: each(all, launched)},
+		Headers: CreateSession201ResponseHeaders{Location: "/v1/sessions?user=" + url.QueryEscape(r.User.ID)},
+	}, nil
 }
 
 func parseWait(s string, absent time.Duration) (time.Duration, error) {

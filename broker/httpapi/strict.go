@@ -27,7 +27,7 @@ type fault struct {
 // for anything, and does not name the field whose value it cannot take.
 //
 // It knows the parts of a schema that our request bodies use: objects, maps,
-// free objects, arrays, strings, integers, numbers, booleans and the format of durations.
+// free objects, arrays, strings, integers and their bounds, numbers, booleans and the format of durations.
 func faultsOf(body []byte, schema *openapi3.Schema) []fault {
 	if why := notJSON(body); why != "" {
 		return []fault{{CodeMalformedBody, staging.FieldError{Message: why}}}
@@ -109,6 +109,7 @@ func (w *walk) value(path string, s *openapi3.Schema) {
 	case s.Type.Is(openapi3.TypeString) && isString(t):
 		w.text(path, t.(string), s)
 	case s.Type.Is(openapi3.TypeInteger) && isInteger(t):
+		w.bounded(path, t.(json.Number), s)
 	case s.Type.Is(openapi3.TypeNumber) && isNumber(t):
 	case s.Type.Is(openapi3.TypeBoolean) && isBoolean(t):
 	default:
@@ -182,6 +183,17 @@ func (w *walk) text(path, value string, s *openapi3.Schema) {
 	}
 	if _, err := staging.ParseDuration(value); err != nil {
 		w.fault(CodeInvalidField, path, "%v", err)
+	}
+}
+
+// bounded holds a whole number to the bounds that its schema gives, where it gives both:
+// once decoded, a 0 that was sent could not be told from one that was left out.
+func (w *walk) bounded(path string, n json.Number, s *openapi3.Schema) {
+	if s.Min == nil || s.Max == nil {
+		return
+	}
+	if v, err := n.Float64(); err != nil || v < *s.Min || v > *s.Max {
+		w.fault(CodeInvalidField, path, "must be between %v and %v, is %s", *s.Min, *s.Max, n)
 	}
 }
 

@@ -82,10 +82,15 @@ func TestAThirdPartysClientLaunchesAndEndsASession(t *testing.T) {
 	ctx, name := t.Context(), "theo"
 	made, err := c.CreateSessionWithResponse(ctx, nil, stockclient.Launch{Image: "demo", Zone: "east", User: &stockclient.User{Id: "u-theo", Name: &name}})
 	must(t, err)
-	if made.JSON201 == nil || made.JSON201.State != stockclient.SessionStateAssigned || made.JSON201.Token == "" {
+	if made.JSON201 == nil {
 		t.Fatalf("the launch was answered %s %s", made.Status(), made.Body)
 	}
-	id := made.JSON201.Id
+	one, err := made.JSON201.AsLaunchedSession()
+	must(t, err)
+	if one.State != stockclient.SessionStateAssigned || one.Token == "" {
+		t.Fatalf("the launch was answered %s %s", made.Status(), made.Body)
+	}
+	id := one.Id
 	read, err := c.GetSessionWithResponse(ctx, id, nil)
 	must(t, err)
 	if read.JSON200 == nil || read.JSON200.User == nil || read.JSON200.User.Id != "u-theo" {

@@ -24,6 +24,8 @@ type launchFlags struct {
 	environment, groups     []string
 	wait                    time.Duration
 	key                     string
+	count                   int
+	together                bool
 }
 
 // launchGrace is how long beyond its wait a launch may take: the claim, and a
@@ -41,13 +43,17 @@ its alternate zones, else one that is made on demand and waited for.
 One that is made on demand takes its time: each step (placing, starting, healthy,
 assigned) is then told on the standard error.
 
+With --count the user is given that many sessions, or none: staged ones alone, with
+--together all of one zone.
+
 A session that is not up when --wait is over is printed all the same, with the
 state pending or starting; follow it with greenroom sessions show. A launch that
 was begun goes on when this command is interrupted: repeat it with the same
 --idempotency-key to get the same session.`,
 		Example: `  greenroom launch demo --zone east --user alice
   greenroom launch demo --zone east --user alice --url https://example.org --env LANG=de_DE.UTF-8
-  greenroom launch demo --zone west --user "Bob B." --user-id u-2 --wait 5m -o json`,
+  greenroom launch demo --zone west --user "Bob B." --user-id u-2 --wait 5m -o json
+  greenroom launch demo --zone east --user teacher --count 20 --together`,
 		Args: oneArgument("IMAGE"), ValidArgsFunction: completeFirst(imageNames),
 		RunE: func(cmd *cobra.Command, args []string) error { return runLaunch(cmd, args[0], f) },
 	}
@@ -60,6 +66,8 @@ was begun goes on when this command is interrupted: repeat it with the same
 	fl.StringSliceVar(&f.groups, "group", nil, "a group of the user's; may be repeated")
 	fl.DurationVar(&f.wait, "wait", time.Minute, "how long to wait for a session made on demand")
 	fl.StringVar(&f.key, "idempotency-key", "", "repeats with the same key get the same session (default: a fresh one)")
+	fl.IntVar(&f.count, "count", 1, "how many sessions, all of them or none")
+	fl.BoolVar(&f.together, "together", false, "with --count: all in one zone")
 	completeFlags(cmd, map[string]names{"zone": zoneNames, "group": groupNames})
 	for _, name := range []string{"zone", "user"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
@@ -80,6 +88,15 @@ func (f launchFlags) request(image string) (staging.Launch, error) {
 	}
 	if f.wait < 0 || f.wait > broker.MaxWait {
 		return l, fmt.Errorf("--wait: must be between 0s and %s, is %s", broker.MaxWait, f.wait)
+	}
+	if f.count < 1 || f.count > staging.MaxCount {
+		return l, fmt.Errorf("--count: must be between 1 and %d, is %d", staging.MaxCount, f.count)
+	}
+	if f.together && f.count == 1 {
+		return l, errors.New("--together: is for several sessions: give a --count of 2 or more with it")
+	}
+	if f.count > 1 {
+		l.Count, l.Together = f.count, f.together
 	}
 	for _, pair := range f.environment {
 		key, value, ok := strings.Cut(pair, "=")
@@ -114,7 +131,7 @@ func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 	told := &progress{client: c, launch: request, out: cmd.ErrOrStderr(), began: time.Now(), told: map[string]bool{}}
 	watching, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	if f.wait > 0 {
+	if f.wait > 0 && !request.Several() { // several are there at once, or not at all
 		wg.Go(func() { told.follow(watching) })
 	}
 	r, err := c.CreateSessionWithResponse(ctx, &httpapi.CreateSessionParams{Wait: f.wait.String(), IdempotencyKey: f.key}, request)
@@ -128,17 +145,40 @@ func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 		}
 		return err
 	}
-	for _, s := range []*httpapi.Launched{r.JSON200, r.JSON201, r.JSON202} {
-		if s == nil {
-			continue
-		}
-		told.done(s.Session)
-		if wantsJSON(cmd) {
-			return printBody(cmd, r.Body)
-		}
-		return printLaunched(cmd, *s)
+	given := launchedIn(r)
+	if len(given) == 0 {
+		return errors.New("the broker's answer has no session in it")
 	}
-	return errors.New("the broker's answer has no session in it")
+	if !request.Several() {
+		told.done(given[0].Session)
+	}
+	if wantsJSON(cmd) {
+		return printBody(cmd, r.Body)
+	}
+	for i, s := range given {
+		if i > 0 {
+			fmt.Fprintln(cmd.OutOrStdout())
+		}
+		if err := printLaunched(cmd, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// launchedIn are the sessions that an answer gives.
+func launchedIn(r *httpapi.CreateSessionResponse) []httpapi.Launched {
+	switch {
+	case r.JSON200 != nil:
+		return []httpapi.Launched{*r.JSON200}
+	case r.JSON202 != nil:
+		return []httpapi.Launched{*r.JSON202}
+	case r.JSON201 != nil && r.JSON201.One != nil:
+		return []httpapi.Launched{*r.JSON201.One}
+	case r.JSON201 != nil:
+		return r.JSON201.Items
+	}
+	return nil
 }
 
 func printLaunched(cmd *cobra.Command, s httpapi.Launched) error {

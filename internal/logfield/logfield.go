@@ -9,8 +9,10 @@ const (
 	// Session is a session's id, Staging the pool's staging config.
 	Session = "session"
 	Staging = "staging"
-	Zone    = "zone"
-	Image   = "image"
+	// Sessions are the ids of all sessions of a launch for several, with blanks between.
+	Sessions = "sessions"
+	Zone     = "zone"
+	Image    = "image"
 	// UserID is the user's id; names are not logged.
 	UserID = "user_id"
 	// Claim is a launch's hold on a session.
@@ -77,7 +79,7 @@ const (
 
 // All are all of them.
 var All = []string{
-	Session, Staging, Zone, Image, UserID, Claim, Origin, State, Reason, RequestID,
+	Session, Sessions, Staging, Zone, Image, UserID, Claim, Origin, State, Reason, RequestID,
 	Step, Outcome, At, Setting, Where, Event, Condition,
 	Method, Path, Route, Status, Code, DurationMS, Bytes, Remote, Caller, Stack,
 	Audit, Who, Role, Operation, Target, Before, After,

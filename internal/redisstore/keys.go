@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"strings"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -33,13 +34,14 @@ func (s *Store) Bind(ctx context.Context, idempotencyKey, claim string) error {
 }
 
 // Rebind binds the Idempotency-Key of a repeat to the session of the earlier launch,
-// x with that one's claim. A key that yet another claim holds stays as it is.
-func (s *Store) Rebind(ctx context.Context, idempotencyKey string, repeat staging.Claim, x staging.Session) error {
+// x with that one's claim, or, where it was given several, to all of them: several
+// are their ids. A key that yet another claim holds stays as it is.
+func (s *Store) Rebind(ctx context.Context, idempotencyKey string, repeat staging.Claim, x staging.Session, several ...string) error {
 	if repeat.Fingerprint == "" {
 		return nil
 	}
 	return rebindScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)},
-		repeat.ID, x.Claim, repeat.Fingerprint, x.ID, s.o.KeyLife.Milliseconds()).Err()
+		repeat.ID, x.Claim, repeat.Fingerprint, x.ID, s.o.KeyLife.Milliseconds(), joined(several)).Err()
 }
 
 // Unhold lets the Idempotency-Key go on without a session, for a launch that
@@ -64,10 +66,10 @@ func (s *Store) Release(ctx context.Context, idempotencyKey, claim, session stri
 }
 
 // KeyHolder tells which launch holds an Idempotency-Key: ClaimRepeat with its
-// claim, its session (if it has one yet) and whether it is done, or ClaimEmpty
-// when nobody does.
+// claim, its session (if it has one yet), all of them where they are several, and
+// whether it is done, or ClaimEmpty when nobody does.
 func (s *Store) KeyHolder(ctx context.Context, idempotencyKey string) (staging.ClaimResult, error) {
-	v, err := s.rdb.HMGet(ctx, s.idempotencyKey(idempotencyKey), "claim", "session", "done").Result()
+	v, err := s.rdb.HMGet(ctx, s.idempotencyKey(idempotencyKey), "claim", "session", "done", "sessions").Result()
 	if err != nil {
 		return staging.ClaimResult{}, err
 	}
@@ -76,5 +78,8 @@ func (s *Store) KeyHolder(ctx context.Context, idempotencyKey string) (staging.C
 	}
 	claim, _ := v[0].(string)
 	id, _ := v[1].(string)
-	return staging.ClaimResult{Outcome: staging.ClaimRepeat, Session: staging.Session{ID: id, Claim: claim}, Done: v[2] != nil}, nil
+	several, _ := v[3].(string)
+	return staging.ClaimResult{
+		Outcome: staging.ClaimRepeat, Session: staging.Session{ID: id, Claim: claim}, Several: strings.Fields(several), Done: v[2] != nil,
+	}, nil
 }

@@ -22,7 +22,7 @@ type Claim struct {
 	Final bool
 	// Terms are those that the user is given the session on.
 	Terms Terms
-	// MaxSessionsPerUser bounds the user's sessions, this one included; 0 is no bound.
+	// MaxSessionsPerUser bounds the user's sessions, those of this claim included; 0 is no bound.
 	MaxSessionsPerUser int
 	// IdempotencyKey is the caller's; "" for none.
 	IdempotencyKey string
@@ -39,6 +39,21 @@ const ArmedHead = 32
 // put back to any earlier moment gives nobody a session that was somebody's: either the
 // record stands, or Redis is not believed.
 const VouchLife = 30 * time.Second
+
+// SeveralResult is what became of an attempt to claim several sessions at once.
+type SeveralResult struct {
+	// ClaimResult has the outcome, and what goes with one that is not ClaimTaken.
+	ClaimResult
+	// Sessions are all that were claimed, for ClaimTaken.
+	Sessions []Session
+	// Ready is, for ClaimEmpty, how many there were of each pool, in the order in which
+	// the pools were named: too few, and none was taken. Unvouched is for a pool of a
+	// zone for which no scaler has vouched of late; ClaimStale is that of all of them.
+	Ready []int
+}
+
+// Unvouched stands for a number of sessions that nobody knows.
+const Unvouched = -1
 
 // ClaimOutcome is what became of an attempt to claim a staged session or to
 // begin an on-demand one.
@@ -69,6 +84,9 @@ type ClaimResult struct {
 	Session Session
 	// At is when it was claimed, by Redis's clock; for ClaimTaken of a staged session.
 	At time.Time
+	// Several are the ids of all sessions of the launch that holds the key, for
+	// ClaimRepeat, where it is one of several.
+	Several []string
 	// Done: the launch that holds the key has finished with that session.
 	Done bool
 	// Held are the ids of the sessions that count, for ClaimLimit.

@@ -40,6 +40,9 @@ type Fate struct {
 	IdempotencyKey string `json:"idempotency_key,omitempty"`
 	// Fingerprint is the launch's, see Launch.Fingerprint; "" without a key.
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Sessions are all those of the claim, this one among them, where the launch was
+	// for several: all their fates are created, and finished, in one step.
+	Sessions []string `json:"sessions,omitempty"`
 	// HookPending is true until the assign hook is known to have finished; no
 	// assignment is acknowledged while it is.
 	HookPending bool `json:"hook_pending,omitempty"`
@@ -66,7 +69,9 @@ func (f Fate) Given(s Session) Session {
 type KeyHold struct {
 	Claim       string `json:"claim"`
 	Fingerprint string `json:"fingerprint"`
-	Session     string `json:"session"`
+	// Session is the one that the launch was given; the first of several, whose fate
+	// names the others.
+	Session string `json:"session"`
 	// Index is the record's version in Consul.
 	Index uint64 `json:"-"`
 }

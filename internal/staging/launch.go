@@ -27,10 +27,18 @@ type Launch struct {
 	URL string `json:"url,omitempty"`
 	// Environment is passed to the hook and to an on-demand session's tasks.
 	Environment map[string]string `json:"environment,omitempty"`
+	// Count is how many sessions the user is to be given, all of them or none; 0 and
+	// 1 are one.
+	Count int `json:"count,omitempty"`
+	// Together: all of several are to be in one zone.
+	Together bool `json:"together,omitempty"`
 	// RequestID is that of the request which asked for it; "" for none. A repeat has
 	// another one, and is the same launch.
 	RequestID string `json:"-"`
 }
+
+// Several reports whether the launch is for more than one session.
+func (l Launch) Several() bool { return l.Count > 1 }
 
 // Bounds of a launch, so that everything of it fits in one environment block
 // (Linux bounds one string at 128 KiB) and in one Consul record.
@@ -43,6 +51,9 @@ const (
 	MaxGroups            = 64
 	MaxSSHKeys           = 32
 	MaxSSHKeyLength      = 8192
+	// MaxCount is how many sessions one launch may be for: their fates, and the key's
+	// record, are written in one transaction, which Consul bounds at 64 operations.
+	MaxCount = 32
 )
 
 // Validate returns an *InvalidError, or nil. A user's name may hold anything
@@ -69,6 +80,12 @@ func (l Launch) Validate() error {
 	}
 	for i, g := range l.Groups {
 		p.name(fmt.Sprintf("groups[%d]", i), g)
+	}
+	if l.Count < 0 || l.Count > MaxCount {
+		p.add("count", "must be between 1 and %d, is %d", MaxCount, l.Count)
+	}
+	if l.Together && !l.Several() {
+		p.add("together", "is for launches of several sessions: send a count of 2 or more with it, or leave it out")
 	}
 	if len(l.SSHKeys) > MaxSSHKeys {
 		p.add("ssh_keys", "must be at most %d, are %d", MaxSSHKeys, len(l.SSHKeys))
@@ -193,6 +210,9 @@ func CheckIdempotencyKey(key string) error {
 // Fingerprint tells launches apart that come with the same Idempotency-Key:
 // the same key with another fingerprint is a caller's mistake.
 func (l Launch) Fingerprint() string {
+	if !l.Several() {
+		l.Count = 0 // one is one, said or not
+	}
 	b, err := json.Marshal(l)
 	if err != nil {
 		panic("staging: a launch is strings and always marshals: " + err.Error())

@@ -9,7 +9,9 @@ import "slices"
 //	unused:    pending | starting | ready -> retiring -> ended
 //
 // A session whose check fails while it waits goes back from ready to starting
-// (it is withdrawn from its queue). One whose allocation dies by itself goes
+// (it is withdrawn from its queue). One that was claimed with others for one launch
+// goes back to ready when another of them turns out to be somebody's already: no fate
+// was written of it, and nothing was sent to it. One whose allocation dies by itself goes
 // to ended from wherever it was.
 type State string
 
@@ -42,7 +44,7 @@ var moves = map[State][]State{
 	Pending:  {Starting, Ready, Assigned, Retiring, Ending, Ended},
 	Starting: {Ready, Assigned, Retiring, Ending, Ended},
 	Ready:    {Starting, Claimed, Retiring, Ended},
-	Claimed:  {Assigned, Ending, Ended},
+	Claimed:  {Ready, Assigned, Ending, Ended},
 	Assigned: {Ending, Ended},
 	Retiring: {Ended},
 	Ending:   {Ended},

@@ -553,6 +553,13 @@ type ImageList struct {
 //
 // Example: {"environment":{"LANG":"de_DE.UTF-8"},"image":"demo","url":"https://example.org","user":{"id":"u-1","name":"alice"},"zone":"east"}
 type Launch struct {
+	// Count How many sessions the user is given, all of them or none. Absent it is one, which is answered as one and
+	// not as a list.
+	//
+	//
+	// Example: 3
+	Count *int `json:"count,omitempty"`
+
 	// Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken.
 	//
 	//
@@ -576,6 +583,11 @@ type Launch struct {
 	// Example: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleEx alice@laptop"]
 	SshKeys *[]string `json:"ssh_keys,omitempty"`
 
+	// Together All of several sessions are to be in one zone.
+	//
+	// Example: true
+	Together *bool `json:"together,omitempty"`
+
 	// Url Passed to hooks as `GREENROOM_URL` and `{url}`, for example to open it; absolute, at most 8192 bytes.
 	//
 	//
@@ -596,6 +608,11 @@ type Launch struct {
 	//
 	// Example: demo-east
 	Zone ResourceName `json:"zone"`
+}
+
+// LaunchReply The session, or the list of them where the launch was for several.
+type LaunchReply struct {
+	union json.RawMessage
 }
 
 // LaunchedSession The session, and how the launch went.
@@ -706,6 +723,12 @@ type LaunchedSession struct {
 	//
 	// Example: demo-east
 	Zone ResourceName `json:"zone"`
+}
+
+// LaunchedSessionList defines model for LaunchedSessionList.
+type LaunchedSessionList struct {
+	// Items All of the sessions of a launch for several. Attempts and timings are those of the launch.
+	Items []LaunchedSession `json:"items"`
 }
 
 // Liveness defines model for Liveness.
@@ -1543,6 +1566,68 @@ type CreateTokenJSONRequestBody = TokenRequest
 // PutZoneJSONRequestBody defines body for PutZone for application/json ContentType.
 type PutZoneJSONRequestBody = Zone
 
+// AsLaunchedSession returns the union data inside the LaunchReply as a LaunchedSession
+func (t LaunchReply) AsLaunchedSession() (LaunchedSession, error) {
+	var body LaunchedSession
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromLaunchedSession overwrites any union data inside the LaunchReply as the provided LaunchedSession
+func (t *LaunchReply) FromLaunchedSession(v LaunchedSession) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeLaunchedSession performs a merge with any union data inside the LaunchReply, using the provided LaunchedSession
+func (t *LaunchReply) MergeLaunchedSession(v LaunchedSession) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsLaunchedSessionList returns the union data inside the LaunchReply as a LaunchedSessionList
+func (t LaunchReply) AsLaunchedSessionList() (LaunchedSessionList, error) {
+	var body LaunchedSessionList
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromLaunchedSessionList overwrites any union data inside the LaunchReply as the provided LaunchedSessionList
+func (t *LaunchReply) FromLaunchedSessionList(v LaunchedSessionList) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeLaunchedSessionList performs a merge with any union data inside the LaunchReply, using the provided LaunchedSessionList
+func (t *LaunchReply) MergeLaunchedSessionList(v LaunchedSessionList) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t LaunchReply) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *LaunchReply) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
+
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
 
@@ -1785,6 +1870,12 @@ type ClientInterface interface {
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
 	//
+	// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+	// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+	// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+	// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+	// in one of them, all are destroyed, and others are tried once.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/sessions (the `CreateSession` operationId).
@@ -1804,6 +1895,12 @@ type ClientInterface interface {
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
+	//
+	// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+	// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+	// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+	// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+	// in one of them, all are destroyed, and others are tried once.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2330,6 +2427,12 @@ func (c *Client) ListSessions(ctx context.Context, params *ListSessionsParams, r
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
 //
+// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+// in one of them, all are destroyed, and others are tried once.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/sessions (the `CreateSession` operationId).
@@ -2359,6 +2462,12 @@ func (c *Client) CreateSessionWithBody(ctx context.Context, params *CreateSessio
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
+//
+// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+// in one of them, all are destroyed, and others are tried once.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4474,6 +4583,12 @@ type ClientWithResponsesInterface interface {
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
 	//
+	// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+	// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+	// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+	// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+	// in one of them, all are destroyed, and others are tried once.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/sessions (the `CreateSession` operationId).
@@ -4493,6 +4608,12 @@ type ClientWithResponsesInterface interface {
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
+	//
+	// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+	// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+	// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+	// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+	// in one of them, all are destroyed, and others are tried once.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5882,7 +6003,7 @@ type CreateSessionResponse struct {
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *LaunchedSession
 	// JSON201 the response for an HTTP 201 `application/json` response
-	JSON201 *LaunchedSession
+	JSON201 *LaunchReply
 	// JSON202 the response for an HTTP 202 `application/json` response
 	JSON202 *LaunchedSession
 	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
@@ -5907,7 +6028,7 @@ func (r CreateSessionResponse) GetJSON200() *LaunchedSession {
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
-func (r CreateSessionResponse) GetJSON201() *LaunchedSession {
+func (r CreateSessionResponse) GetJSON201() *LaunchReply {
 	return r.JSON201
 }
 
@@ -7391,6 +7512,12 @@ func (c *ClientWithResponses) ListSessionsWithResponse(ctx context.Context, para
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
 //
+// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+// in one of them, all are destroyed, and others are tried once.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/sessions (the `CreateSession` operationId).
@@ -7416,6 +7543,12 @@ func (c *ClientWithResponses) CreateSessionWithBodyWithResponse(ctx context.Cont
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
+//
+// With a `count` of 2 or more the user is given that many sessions at once, or none: a class, a match. They are
+// staged ones, of the zone and its alternate zones where it searches them; with `together` all of them are of one
+// zone. None is made on demand: where fewer are ready the answer is, at once, 503 `no_capacity` and says how many
+// are, and a setting that no staged session can honour is 422. The answer is a list. Should the assign hook fail
+// in one of them, all are destroyed, and others are tried once.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8830,7 +8963,7 @@ func ParseCreateSessionResponse(rsp *http.Response) (*CreateSessionResponse, err
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
-		var dest LaunchedSession
+		var dest LaunchReply
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -15,7 +15,8 @@ local function heldKey(key, claim, launch)
 end
 
 -- reserveKey reserves it, and names its session where that is known, and that the
--- launch is done where it is.
+-- launch is done where it is. The ids of all of a launch's sessions, where they are
+-- several, are beside it in "sessions".
 local function reserveKey(key, claim, launch, lease, session, done)
   if done then
     redis.call('HSET', key, 'claim', claim, 'launch', launch, 'session', session, 'done', '1')
@@ -27,10 +28,11 @@ local function reserveKey(key, claim, launch, lease, session, done)
   redis.call('PEXPIRE', key, lease)
 end
 
--- overLimit gives {"limit", id, ...}, oldest first, when the user has so many
--- sessions as are allowed; nil when one more may be made. Sessions of the same
+-- overLimit gives {"limit", id, ...}, oldest first, when as many more sessions as are
+-- wanted (one, where it is not said) would be more than the user is allowed; nil when
+-- they may be made. Sessions of the same
 -- claim do not count: they are those that did not work out.
-local function overLimit(prefix, sessions, claim, most)
+local function overLimit(prefix, sessions, claim, most, wanted)
   most = tonumber(most)
   if most == 0 then
     return nil
@@ -44,7 +46,7 @@ local function overLimit(prefix, sessions, claim, most)
       counted[#counted + 1] = id
     end
   end
-  if #counted > most then
+  if #counted - 1 + (wanted or 1) > most then
     return counted
   end
 end

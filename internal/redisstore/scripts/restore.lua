@@ -5,7 +5,7 @@
 --       8 idempotency key (unused when ARGV[11] is "")
 -- ARGV  1 id  2 pool  3 state (claimed, assigned; starting for an on-demand session that is not up)  4 claim  5 user (JSON)  6 facts  7 created (ms)  8 assigned (ms)
 --       9 terms (JSON)  10 keepalive (ms), 0 for none  11 launch fingerprint, "" without a key  12 "1" when the launch is done
---       13 life of the key (ms)
+--       13 life of the key (ms)  14 the ids of all of the launch's sessions where they are several, else ""
 --
 -- Gives the state that the session now has.
 local held = redis.call('HMGET', KEYS[1], 'state', 'claim', 'user_key')
@@ -35,6 +35,9 @@ if ARGV[11] ~= '' then
   local holder = redis.call('HGET', KEYS[8], 'claim')
   if not holder or holder == ARGV[4] then
     redis.call('HSET', KEYS[8], 'claim', ARGV[4], 'launch', ARGV[11], 'session', ARGV[1])
+    if ARGV[14] ~= '' then
+      redis.call('HSET', KEYS[8], 'sessions', ARGV[14])
+    end
     if ARGV[12] ~= '' then
       redis.call('HSET', KEYS[8], 'done', '1')
     end

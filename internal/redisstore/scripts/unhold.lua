@@ -8,5 +8,5 @@ local held = redis.call('HMGET', KEYS[1], 'claim', 'done')
 if held[1] ~= ARGV[1] or held[2] then
   return 0
 end
-redis.call('HDEL', KEYS[1], 'session')
+redis.call('HDEL', KEYS[1], 'session', 'sessions')
 return 1
