@@ -79,6 +79,22 @@ func (b *Broker) severalRecorded(ctx context.Context, l *launch, r staging.Claim
 	return nil, err
 }
 
+// unlessServed gives the refusal of a launch that took no sessions, or, where Consul
+// says that its key is an earlier launch's, that one's: Redis may have forgotten it.
+func (b *Broker) unlessServed(ctx context.Context, l *launch, refusal error) error {
+	var e *Error
+	if l.IdempotencyKey == "" || !errors.As(refusal, &e) || e.Kind == KeyReused {
+		return refusal
+	}
+	read, cancel := context.WithTimeout(ctx, consulTimeout)
+	defer cancel()
+	hold, err := b.Registry.Key(read, l.IdempotencyKey)
+	if err != nil || hold.Claim == l.claim.ID {
+		return refusal // nobody's, or not to be known: the refusal stands, and takes nothing
+	}
+	return b.repeatOf(ctx, l, hold)
+}
+
 func severalEnded(s staging.Session) *Error {
 	return &Error{
 		Kind:   KeyReused,

@@ -91,7 +91,7 @@ func (b *Broker) serveSeveral(ctx context.Context, l *launch) ([]staging.Session
 		}
 		taken, err := b.takeSeveral(ctx, l, choices)
 		if err != nil {
-			return nil, err
+			return nil, b.unlessServed(ctx, l, err)
 		}
 		served, err := b.settleSeveral(ctx, l, taken, places)
 		switch {

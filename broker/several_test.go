@@ -253,6 +253,11 @@ func TestSeveralOfOneKey(t *testing.T) {
 	if slices.Sort(w.ready); !slices.Equal(w.ready, []string{"s1", "s2"}) {
 		t.Errorf("what the repeat had claimed is not back: %v", w.ready)
 	}
+	// So it is where there would be too few for another launch.
+	w = &world{ready: []string{"s1"}, fates: fates, keyHolder: hold}
+	if all, err = launchSeveralIn(t, w, "plain", 2, keyed); err != nil || given(all) != "o1 o2" {
+		t.Errorf("with one ready: %s %v; %v", given(all), err, w.calls)
+	}
 	// With another count it is another launch.
 	w = &world{ready: []string{"s1", "s2", "s3"}, fates: fates, keyHolder: hold}
 	_, err = launchSeveralIn(t, w, "plain", 3, keyed)

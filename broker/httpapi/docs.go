@@ -201,6 +201,12 @@ func typeOf(s *openapi3.Schema) string {
 	switch {
 	case len(s.AllOf) > 0:
 		return "object"
+	case len(s.OneOf) > 0:
+		names := make([]string, len(s.OneOf))
+		for i, ref := range s.OneOf {
+			names[i], _ = schemaName(ref)
+		}
+		return "either of " + strings.Join(names, ", ")
 	case s.Type.Is(openapi3.TypeArray):
 		return "list of " + typeOf(s.Items.Value)
 	case len(s.Enum) > 0:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,9 @@ type modelSession struct {
 	Claim, User string
 	// Image is what it was published for; Key is the launch's that has it.
 	Image, Key string
-	OnDemand   bool
+	// Back: it was put back into its pool unused.
+	Back     bool
+	OnDemand bool
 	// Taken: its claim is noted beside it. Known: it is in the index.
 	Taken, Known bool
 	created      int64
@@ -33,28 +36,32 @@ type modelSession struct {
 
 type modelKey struct {
 	Claim, Launch, Session string
-	Done                   bool
+	// Several are all of a launch's sessions, with blanks between, where it is for several.
+	Several string
+	Done    bool
 }
 
-func (m *model) held(c staging.Claim) *staging.ClaimResult {
+func (m *model) held(c staging.Claim) *staging.ClaimResult { return m.heldFor(1, c) }
+
+func (m *model) heldFor(n int, c staging.Claim) *staging.ClaimResult {
 	k := m.keys[c.IdempotencyKey]
 	switch {
 	case c.IdempotencyKey == "", k == nil, k.Claim == c.ID:
-		return m.overLimit(c)
+		return m.overLimit(n, c)
 	case k.Launch != c.Fingerprint:
 		return &staging.ClaimResult{Outcome: staging.ClaimKeyReused}
 	}
 	return &staging.ClaimResult{Outcome: staging.ClaimRepeat, Session: staging.Session{ID: k.Session}, Done: k.Done}
 }
 
-func (m *model) overLimit(c staging.Claim) *staging.ClaimResult {
+func (m *model) overLimit(n int, c staging.Claim) *staging.ClaimResult {
 	var count []string
 	for id, s := range m.sessions {
 		if s.User == c.User.ID && s.Claim != c.ID && s.State != staging.Ending && s.State != staging.Ended {
 			count = append(count, id)
 		}
 	}
-	if c.MaxSessionsPerUser == 0 || len(count) < c.MaxSessionsPerUser {
+	if c.MaxSessionsPerUser == 0 || len(count)+n <= c.MaxSessionsPerUser {
 		return nil
 	}
 	slices.Sort(count)
@@ -113,6 +120,30 @@ func (m *model) claim(c staging.Claim) staging.ClaimResult {
 		return staging.ClaimResult{Outcome: staging.ClaimTaken, Session: staging.Session{ID: id}}
 	}
 	return staging.ClaimResult{Outcome: staging.ClaimEmpty}
+}
+
+func (m *model) claimSeveral(n int, c staging.Claim) staging.SeveralResult {
+	if refusal := m.heldFor(n, c); refusal != nil {
+		return staging.SeveralResult{ClaimResult: *refusal}
+	}
+	queue := slices.DeleteFunc(m.queue(), func(id string) bool { return m.sessions[id].Image != c.Image })
+	if len(queue) < n {
+		return staging.SeveralResult{ClaimResult: staging.ClaimResult{Outcome: staging.ClaimEmpty}, Ready: []int{len(queue)}}
+	}
+	r := staging.SeveralResult{ClaimResult: staging.ClaimResult{Outcome: staging.ClaimTaken}}
+	for _, id := range queue[:n] {
+		s := m.sessions[id]
+		s.State, s.Claim, s.User, s.Taken, s.Key = staging.Claimed, c.ID, c.User.ID, true, cmp.Or(c.IdempotencyKey, s.Key)
+		if c.Final {
+			s.State = staging.Assigned
+		}
+		r.Sessions = append(r.Sessions, staging.Session{ID: id})
+	}
+	m.reserve(c, queue[0])
+	if k := m.keys[c.IdempotencyKey]; c.IdempotencyKey != "" {
+		k.Several, k.Done = strings.Join(queue[:n], " "), k.Done || c.Final
+	}
+	return r
 }
 
 func (m *model) begin(id string, created int64, c staging.Claim) staging.ClaimResult {
@@ -265,6 +296,38 @@ func (x *machine) steps() map[string]func(*rapid.T) {
 			got, err := s.Claim(ctx, "demo-east", c)
 			x.sameResult(t, "claim", want, got, err)
 		},
+		"claim several": func(t *rapid.T) {
+			c := x.aClaim(t)
+			n := rapid.IntRange(1, 4).Draw(t, "count")
+			want := m.claimSeveral(n, c)
+			got, err := s.ClaimSeveral(ctx, poolsOf("demo-east", "east"), n, c)
+			x.sameResult(t, "claim several", want.ClaimResult, got.ClaimResult, err)
+			if !slices.Equal(ids(got.Sessions), ids(want.Sessions)) || !slices.Equal(got.Ready, want.Ready) {
+				t.Fatalf("claim several: the model says %v of %v, the script %v of %v", ids(want.Sessions), want.Ready, ids(got.Sessions), got.Ready)
+			}
+		},
+		"unclaim": func(t *rapid.T) {
+			y := staged(t)
+			e := m.sessions[y.ID]
+			if e != nil {
+				y.Claim = e.Claim
+			}
+			if len(x.claims) > 0 && rapid.IntRange(0, 3).Draw(t, "another's") == 0 {
+				y.Claim = rapid.SampledFrom(x.claims).Draw(t, "claim").ID
+			}
+			var want error
+			switch {
+			case e == nil:
+				want = &staging.StateError{Session: y.ID}
+			case e.Claim != y.Claim || e.Claim == "":
+				want = &staging.StateError{Session: y.ID, Fenced: true}
+			case e.State != staging.Claimed:
+				want = &staging.StateError{Session: y.ID, State: e.State}
+			default:
+				e.State, e.Claim, e.User, e.Key, e.Taken, e.Back = staging.Ready, "", "", "", false, true
+			}
+			x.same(t, "unclaim", want, s.Unclaim(ctx, y))
+		},
 		"begin": func(t *rapid.T) {
 			c := x.aClaim(t)
 			y := session(fmt.Sprint("d", x.next), 0)
@@ -350,7 +413,7 @@ func (x *machine) steps() map[string]func(*rapid.T) {
 		"unhold": func(t *rapid.T) {
 			c := x.aClaim(t)
 			if k := m.keys[c.IdempotencyKey]; k != nil && k.Claim == c.ID && !k.Done {
-				k.Session = ""
+				k.Session, k.Several = "", ""
 			}
 			x.same(t, "unhold", nil, s.Unhold(ctx, c.IdempotencyKey, c.ID))
 		},
@@ -413,8 +476,11 @@ func (x *machine) check(t *rapid.T) {
 			pool = append(pool, id)
 		}
 		before, ok := x.was[id]
+		back := want.Back
+		want.Back = false
 		switch {
 		case !ok:
+		case back && before.State == staging.Claimed && want.State == staging.Ready: // put back unused
 		case before.State == staging.Ready && want.State == staging.Assigned: // claimed and assigned in one step
 		case before.State != want.State && !staging.CanMove(before.State, want.State) && !restored(before, *want):
 			t.Fatalf("%s went from %s to %s", id, before.State, want.State)
@@ -448,7 +514,7 @@ func (x *machine) check(t *rapid.T) {
 			want = *k
 			want.Launch = ""
 		}
-		if have := (modelKey{Claim: r.Session.Claim, Session: r.Session.ID, Done: r.Done}); have != want {
+		if have := (modelKey{Claim: r.Session.Claim, Session: r.Session.ID, Several: strings.Join(r.Several, " "), Done: r.Done}); have != want {
 			t.Fatalf("key %s: the model has %+v, Redis %+v", key, want, have)
 		}
 	}

@@ -35,8 +35,13 @@ func newStore(t *testing.T) *Store {
 // vouch has the store's data of zone east believed, as a scaler would.
 func vouch(t *testing.T, s *Store) {
 	t.Helper()
-	must(t, s.Mark(t.Context(), "east", "the-first-mark"))
-	noted, err := s.Vouch(t.Context(), "east", "the-first-mark", "a-mark", false)
+	vouchFor(t, s, "east")
+}
+
+func vouchFor(t *testing.T, s *Store, zone string) {
+	t.Helper()
+	must(t, s.Mark(t.Context(), zone, "the-first-mark"))
+	noted, err := s.Vouch(t.Context(), zone, "the-first-mark", "a-mark", false)
 	must(t, err)
 	if !noted {
 		t.Fatal("the mark that was there a moment ago is not")
@@ -141,6 +146,11 @@ func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
 			_, err := s.Claim(ctx, x.Staging, claim("c"))
 			return err
 		},
+		"claim several": func(x staging.Session) error {
+			_, err := s.ClaimSeveral(ctx, poolsOf(x.Staging, x.Zone), 1, claim("c"))
+			return err
+		},
+		"unclaim":   func(x staging.Session) error { x.Claim = "c"; return s.Unclaim(ctx, x) },
 		"assign":    func(x staging.Session) error { x.Claim = "c"; _, err := s.Assign(ctx, x); return err },
 		"retire":    func(x staging.Session) error { return s.Retire(ctx, x, "test") },
 		"finish":    func(x staging.Session) error { return s.Finish(ctx, x.ID, "", "test") },

@@ -37,12 +37,15 @@ func TestEveryStateHasAWayToItsEnd(t *testing.T) {
 	}
 }
 
-// TestAUsedSessionNeverReturns is rule 1: once claimed, no way leads back to a pool.
+// TestAUsedSessionNeverReturns is rule 1: no way leads back to a pool from where a
+// user's session is. A claimed one of which no fate was recorded is unused still (rule 3):
+// that way back is open, and has a script of its own.
 func TestAUsedSessionNeverReturns(t *testing.T) {
 	for _, from := range []State{Claimed, Assigned, Ending, Retiring, Ended} {
 		for _, to := range []State{Pending, Starting, Ready} {
-			if CanMove(from, to) {
-				t.Errorf("%s may become %s", from, to)
+			unused := from == Claimed && to == Ready
+			if CanMove(from, to) != unused {
+				t.Errorf("%s may become %s: %v", from, to, !unused)
 			}
 		}
 	}
