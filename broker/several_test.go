@@ -1,10 +1,14 @@
 package broker_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -275,19 +279,81 @@ func TestSeveralOfOneKey(t *testing.T) {
 	}
 }
 
-// TestSeveralHooksWaitForTheirPlaces before anything is claimed, and are bounded.
-func TestSeveralHooksWaitForTheirPlaces(t *testing.T) {
-	w := &world{ready: []string{"s1", "s2", "s3", "s4", "s5"}}
+// gauged counts the hooks that run at once, and lets none end before it may.
+type gauged struct {
+	*world
+	mu        sync.Mutex
+	now, most int
+	may       chan struct{}
+}
+
+func (g *gauged) Ready(ctx context.Context, s staging.Session, h staging.Hook) broker.Assignment {
+	return gaugedAssignment{g.world.Ready(ctx, s, h), g}
+}
+
+type gaugedAssignment struct {
+	broker.Assignment
+	g *gauged
+}
+
+func (a gaugedAssignment) Run(ctx context.Context, l staging.Launch) error {
+	a.g.count(1)
+	<-a.g.may
+	defer a.g.count(-1)
+	return a.Assignment.Run(ctx, l)
+}
+
+func (g *gauged) count(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now += n
+	g.most = max(g.most, g.now)
+}
+
+func (g *gauged) running() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.now
+}
+
+// TestSeveralHooksHaveTheirPlacesBeforeAnythingIsClaimed, and no more run than there are.
+func TestSeveralHooksHaveTheirPlacesBeforeAnythingIsClaimed(t *testing.T) {
+	g := &gauged{world: &world{}, may: make(chan struct{})}
+	for i := range 20 {
+		g.ready = append(g.ready, fmt.Sprint("s", i))
+	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	b := broker.New(broker.Parts{
-		Registry: w, Store: w, Fleet: w, Health: w, Hooks: w, Meter: w, Log: logrus.NewEntry(log),
-	}, broker.Options{Bounds: broker.Bounds{Hooks: 2}})
-	all, err := b.LaunchSeveral(t.Context(), broker.LaunchRequest{
-		Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}, Count: 5},
-	})
+		Registry: g, Store: g, Fleet: g, Health: g, Hooks: g, Meter: g, Log: logrus.NewEntry(log),
+	}, broker.Options{Bounds: broker.Bounds{Hooks: 2, HookWait: time.Millisecond}})
+	req := broker.LaunchRequest{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}, Count: 5}}
+	done := make(chan error)
+	go func() {
+		all, err := b.LaunchSeveral(t.Context(), req)
+		if err == nil && len(all) != 5 {
+			err = fmt.Errorf("%d sessions", len(all))
+		}
+		done <- err
+	}()
+	for g.running() < 2 {
+		runtime.Gosched()
+	}
+	_, err := b.LaunchSeveral(t.Context(), req)
+	var refused *broker.Error
+	if !errors.As(err, &refused) || refused.Kind != broker.Overloaded {
+		t.Errorf("while all places are taken: %v", err)
+	}
+	close(g.may)
+	if err := <-done; err != nil {
+		t.Errorf("five with room for two at once: %v", err)
+	}
+	// The places are free again, and no launch claimed that had none.
+	if all, err := b.LaunchSeveral(t.Context(), req); err != nil || len(all) != 5 {
+		t.Errorf("once more: %v", err)
+	}
 	b.Close()
-	if err != nil || len(all) != 5 {
-		t.Errorf("five with room for two at once: %v %v", all, err)
+	if g.most != 2 || len(g.ready) != 10 {
+		t.Errorf("%d hooks at once, %d sessions left", g.most, len(g.ready))
 	}
 }
