@@ -70,7 +70,7 @@ var errHook = errors.New("the assign hook failed in one of the sessions")
 
 // serveSeveral claims and settles until all of the sessions are the user's.
 func (b *Broker) serveSeveral(ctx context.Context, l *launch) ([]staging.Session, error) {
-	choices, err := b.choices(l)
+	choices, skipped, err := b.choices(l)
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +91,9 @@ func (b *Broker) serveSeveral(ctx context.Context, l *launch) ([]staging.Session
 		}
 		taken, err := b.takeSeveral(ctx, l, choices)
 		if err != nil {
+			for _, a := range skipped {
+				b.attempt(l, a.Step, a.Zone, a.Outcome, a.Reason)
+			}
 			return nil, b.unlessServed(ctx, l, err)
 		}
 		served, err := b.settleSeveral(ctx, l, taken, places)
@@ -113,27 +116,27 @@ func (b *Broker) serveSeveral(ctx context.Context, l *launch) ([]staging.Session
 }
 
 // choices are the pools that may serve the launch, in their order: all in one choice,
-// or, where the sessions are to be together, one choice a zone. Where nothing could
-// ever serve it, the error says why.
-func (b *Broker) choices(l *launch) ([][]staging.Config, error) {
+// or, where the sessions are to be together, one choice a zone. skipped are the zones
+// and pools that may not, which only matters where the others do not serve. Where
+// nothing could ever serve it, the error says why.
+func (b *Broker) choices(l *launch) (choices [][]staging.Config, skipped []staging.Attempt, err error) {
 	var why []string
 	for _, v := range staging.Violations(l.image, l.settings) {
 		b.violated(l, v)
 		why = append(why, fmt.Sprintf("no staged session can honour %s", v))
 	}
 	if len(why) > 0 {
-		return nil, notSeveral(why)
+		return nil, nil, notSeveral(why)
 	}
-	var choices [][]staging.Config
 	here, elsewhere := l.places()
 	for _, p := range append(here, elsewhere...) {
-		skipped := func(reason string) {
-			b.attempt(l, staging.StepStaged, p.zone.Name, staging.OutcomeSkipped, reason)
+		no := func(reason string) {
+			skipped = append(skipped, staging.Attempt{Step: staging.StepStaged, Zone: p.zone.Name, Outcome: staging.OutcomeSkipped, Reason: reason})
 			why = append(why, reason)
 		}
 		pools, skip := l.poolsAt(p)
 		if skip != "" {
-			skipped(skip)
+			no(skip)
 			continue
 		}
 		var fit []staging.Config
@@ -141,7 +144,7 @@ func (b *Broker) choices(l *launch) ([][]staging.Config, error) {
 			differ := staging.PoolViolations(pool, l.settings)
 			for _, v := range differ {
 				b.violated(l, v)
-				skipped(fmt.Sprintf("the sessions of %s cannot honour %s", pool.Name, v))
+				no(fmt.Sprintf("the sessions of %s cannot honour %s", pool.Name, v))
 			}
 			if len(differ) == 0 {
 				fit = append(fit, pool)
@@ -156,9 +159,9 @@ func (b *Broker) choices(l *launch) ([][]staging.Config, error) {
 		}
 	}
 	if len(choices) == 0 {
-		return nil, notSeveral(why)
+		return nil, nil, notSeveral(why)
 	}
-	return choices, nil
+	return choices, skipped, nil
 }
 
 // notSeveral tells that no wait will help.

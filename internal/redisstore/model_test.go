@@ -55,7 +55,7 @@ func (m *model) heldFor(n int, c staging.Claim) *staging.ClaimResult {
 }
 
 func (m *model) overLimit(n int, c staging.Claim) *staging.ClaimResult {
-	var count []string
+	count := []string{}
 	for id, s := range m.sessions {
 		if s.User == c.User.ID && s.Claim != c.ID && s.State != staging.Ending && s.State != staging.Ended {
 			count = append(count, id)
