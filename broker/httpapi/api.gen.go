@@ -874,6 +874,7 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 
 // The interface specification for the client above.
 type ClientInterface interface {
+
 	// Bootstrap Create the first administrator's token, once
 	//
 	// It needs no token, unless the broker knows administrators already: it was started with GREENROOM_TOKEN, or
@@ -1913,6 +1914,7 @@ func NewListGroupsRequest(server string, params *ListGroupsParams) (*http.Reques
 		var rawQueryFragments []string
 
 		if params.Limit != nil {
+
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
@@ -1920,6 +1922,7 @@ func NewListGroupsRequest(server string, params *ListGroupsParams) (*http.Reques
 					rawQueryFragments = append(rawQueryFragments, qp)
 				}
 			}
+
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -2142,6 +2145,7 @@ func NewListImagesRequest(server string, params *ListImagesParams) (*http.Reques
 		var rawQueryFragments []string
 
 		if params.Limit != nil {
+
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
@@ -2149,6 +2153,7 @@ func NewListImagesRequest(server string, params *ListImagesParams) (*http.Reques
 					rawQueryFragments = append(rawQueryFragments, qp)
 				}
 			}
+
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -2357,6 +2362,7 @@ func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Re
 		var rawQueryFragments []string
 
 		if params.State != nil {
+
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
 				return nil, err
 			} else {
@@ -2364,6 +2370,7 @@ func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Re
 					rawQueryFragments = append(rawQueryFragments, qp)
 				}
 			}
+
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "origin", params.Origin, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -2407,6 +2414,7 @@ func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Re
 		}
 
 		if params.Limit != nil {
+
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
@@ -2414,6 +2422,7 @@ func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Re
 					rawQueryFragments = append(rawQueryFragments, qp)
 				}
 			}
+
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -2676,6 +2685,7 @@ func NewListStagingRequest(server string, params *ListStagingParams) (*http.Requ
 		var rawQueryFragments []string
 
 		if params.Limit != nil {
+
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
@@ -2683,6 +2693,7 @@ func NewListStagingRequest(server string, params *ListStagingParams) (*http.Requ
 					rawQueryFragments = append(rawQueryFragments, qp)
 				}
 			}
+
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -2979,6 +2990,7 @@ func NewListZonesRequest(server string, params *ListZonesParams) (*http.Request,
 		var rawQueryFragments []string
 
 		if params.Limit != nil {
+
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
@@ -2986,6 +2998,7 @@ func NewListZonesRequest(server string, params *ListZonesParams) (*http.Request,
 					rawQueryFragments = append(rawQueryFragments, qp)
 				}
 			}
+
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -3168,6 +3181,7 @@ func WithBaseURL(baseURL string) ClientOption {
 
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
+
 	// BootstrapWithResponse Create the first administrator's token, once
 	//
 	// It needs no token, unless the broker knows administrators already: it was started with GREENROOM_TOKEN, or
@@ -7325,6 +7339,7 @@ type MiddlewareFunc func(c *gin.Context)
 
 // Bootstrap operation middleware
 func (siw *ServerInterfaceWrapper) Bootstrap(c *gin.Context) {
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7337,6 +7352,7 @@ func (siw *ServerInterfaceWrapper) Bootstrap(c *gin.Context) {
 
 // ListGroups operation middleware
 func (siw *ServerInterfaceWrapper) ListGroups(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7371,6 +7387,7 @@ func (siw *ServerInterfaceWrapper) ListGroups(c *gin.Context) {
 
 // DeleteGroup operation middleware
 func (siw *ServerInterfaceWrapper) DeleteGroup(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7395,6 +7412,7 @@ func (siw *ServerInterfaceWrapper) DeleteGroup(c *gin.Context) {
 
 // GetGroup operation middleware
 func (siw *ServerInterfaceWrapper) GetGroup(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7419,6 +7437,7 @@ func (siw *ServerInterfaceWrapper) GetGroup(c *gin.Context) {
 
 // PutGroup operation middleware
 func (siw *ServerInterfaceWrapper) PutGroup(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7443,6 +7462,7 @@ func (siw *ServerInterfaceWrapper) PutGroup(c *gin.Context) {
 
 // GetLive operation middleware
 func (siw *ServerInterfaceWrapper) GetLive(c *gin.Context) {
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7455,6 +7475,7 @@ func (siw *ServerInterfaceWrapper) GetLive(c *gin.Context) {
 
 // GetReady operation middleware
 func (siw *ServerInterfaceWrapper) GetReady(c *gin.Context) {
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7467,6 +7488,7 @@ func (siw *ServerInterfaceWrapper) GetReady(c *gin.Context) {
 
 // ListImages operation middleware
 func (siw *ServerInterfaceWrapper) ListImages(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7501,6 +7523,7 @@ func (siw *ServerInterfaceWrapper) ListImages(c *gin.Context) {
 
 // DeleteImage operation middleware
 func (siw *ServerInterfaceWrapper) DeleteImage(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7525,6 +7548,7 @@ func (siw *ServerInterfaceWrapper) DeleteImage(c *gin.Context) {
 
 // GetImage operation middleware
 func (siw *ServerInterfaceWrapper) GetImage(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7549,6 +7573,7 @@ func (siw *ServerInterfaceWrapper) GetImage(c *gin.Context) {
 
 // PutImage operation middleware
 func (siw *ServerInterfaceWrapper) PutImage(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7573,6 +7598,7 @@ func (siw *ServerInterfaceWrapper) PutImage(c *gin.Context) {
 
 // CheckResources operation middleware
 func (siw *ServerInterfaceWrapper) CheckResources(c *gin.Context) {
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7585,6 +7611,7 @@ func (siw *ServerInterfaceWrapper) CheckResources(c *gin.Context) {
 
 // ListSessions operation middleware
 func (siw *ServerInterfaceWrapper) ListSessions(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7667,6 +7694,7 @@ func (siw *ServerInterfaceWrapper) ListSessions(c *gin.Context) {
 
 // CreateSession operation middleware
 func (siw *ServerInterfaceWrapper) CreateSession(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7714,6 +7742,7 @@ func (siw *ServerInterfaceWrapper) CreateSession(c *gin.Context) {
 
 // EndSession operation middleware
 func (siw *ServerInterfaceWrapper) EndSession(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7738,6 +7767,7 @@ func (siw *ServerInterfaceWrapper) EndSession(c *gin.Context) {
 
 // GetSession operation middleware
 func (siw *ServerInterfaceWrapper) GetSession(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7781,6 +7811,7 @@ func (siw *ServerInterfaceWrapper) GetSession(c *gin.Context) {
 
 // KeepSessionAlive operation middleware
 func (siw *ServerInterfaceWrapper) KeepSessionAlive(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7805,6 +7836,7 @@ func (siw *ServerInterfaceWrapper) KeepSessionAlive(c *gin.Context) {
 
 // ListStaging operation middleware
 func (siw *ServerInterfaceWrapper) ListStaging(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7839,6 +7871,7 @@ func (siw *ServerInterfaceWrapper) ListStaging(c *gin.Context) {
 
 // DeleteStaging operation middleware
 func (siw *ServerInterfaceWrapper) DeleteStaging(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7863,6 +7896,7 @@ func (siw *ServerInterfaceWrapper) DeleteStaging(c *gin.Context) {
 
 // GetStaging operation middleware
 func (siw *ServerInterfaceWrapper) GetStaging(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7887,6 +7921,7 @@ func (siw *ServerInterfaceWrapper) GetStaging(c *gin.Context) {
 
 // PutStaging operation middleware
 func (siw *ServerInterfaceWrapper) PutStaging(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7911,6 +7946,7 @@ func (siw *ServerInterfaceWrapper) PutStaging(c *gin.Context) {
 
 // GetStatus operation middleware
 func (siw *ServerInterfaceWrapper) GetStatus(c *gin.Context) {
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7923,6 +7959,7 @@ func (siw *ServerInterfaceWrapper) GetStatus(c *gin.Context) {
 
 // ListTokens operation middleware
 func (siw *ServerInterfaceWrapper) ListTokens(c *gin.Context) {
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7935,6 +7972,7 @@ func (siw *ServerInterfaceWrapper) ListTokens(c *gin.Context) {
 
 // CreateToken operation middleware
 func (siw *ServerInterfaceWrapper) CreateToken(c *gin.Context) {
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -7947,6 +7985,7 @@ func (siw *ServerInterfaceWrapper) CreateToken(c *gin.Context) {
 
 // RevokeToken operation middleware
 func (siw *ServerInterfaceWrapper) RevokeToken(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -7971,6 +8010,7 @@ func (siw *ServerInterfaceWrapper) RevokeToken(c *gin.Context) {
 
 // ListZones operation middleware
 func (siw *ServerInterfaceWrapper) ListZones(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -8005,6 +8045,7 @@ func (siw *ServerInterfaceWrapper) ListZones(c *gin.Context) {
 
 // DeleteZone operation middleware
 func (siw *ServerInterfaceWrapper) DeleteZone(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -8029,6 +8070,7 @@ func (siw *ServerInterfaceWrapper) DeleteZone(c *gin.Context) {
 
 // GetZone operation middleware
 func (siw *ServerInterfaceWrapper) GetZone(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -8053,6 +8095,7 @@ func (siw *ServerInterfaceWrapper) GetZone(c *gin.Context) {
 
 // PutZone operation middleware
 func (siw *ServerInterfaceWrapper) PutZone(c *gin.Context) {
+
 	var err error
 	_ = err
 
@@ -8142,7 +8185,8 @@ type FailedApplicationProblemPlusJSONResponse struct {
 	Headers FailedResponseHeaders
 }
 
-type BootstrapRequestObject struct{}
+type BootstrapRequestObject struct {
+}
 
 type BootstrapResponseObject interface {
 	VisitBootstrapResponse(w http.ResponseWriter) error
@@ -8158,6 +8202,7 @@ type Bootstrap201JSONResponse struct {
 }
 
 func (response Bootstrap201JSONResponse) VisitBootstrapResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8176,6 +8221,7 @@ type BootstrapdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response BootstrapdefaultApplicationProblemPlusJSONResponse) VisitBootstrapResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8198,6 +8244,7 @@ type ListGroupsResponseObject interface {
 type ListGroups200JSONResponse GroupList
 
 func (response ListGroups200JSONResponse) VisitListGroupsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8215,6 +8262,7 @@ type ListGroupsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListGroupsdefaultApplicationProblemPlusJSONResponse) VisitListGroupsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8234,7 +8282,8 @@ type DeleteGroupResponseObject interface {
 	VisitDeleteGroupResponse(w http.ResponseWriter) error
 }
 
-type DeleteGroup204Response struct{}
+type DeleteGroup204Response struct {
+}
 
 func (response DeleteGroup204Response) VisitDeleteGroupResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -8248,6 +8297,7 @@ type DeleteGroupdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteGroupdefaultApplicationProblemPlusJSONResponse) VisitDeleteGroupResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8270,6 +8320,7 @@ type GetGroupResponseObject interface {
 type GetGroup200JSONResponse Group
 
 func (response GetGroup200JSONResponse) VisitGetGroupResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8287,6 +8338,7 @@ type GetGroupdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetGroupdefaultApplicationProblemPlusJSONResponse) VisitGetGroupResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8310,6 +8362,7 @@ type PutGroupResponseObject interface {
 type PutGroup200JSONResponse Group
 
 func (response PutGroup200JSONResponse) VisitPutGroupResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8330,6 +8383,7 @@ type PutGroup201JSONResponse struct {
 }
 
 func (response PutGroup201JSONResponse) VisitPutGroupResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8348,6 +8402,7 @@ type PutGroupdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutGroupdefaultApplicationProblemPlusJSONResponse) VisitPutGroupResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8359,7 +8414,8 @@ func (response PutGroupdefaultApplicationProblemPlusJSONResponse) VisitPutGroupR
 	return err
 }
 
-type GetLiveRequestObject struct{}
+type GetLiveRequestObject struct {
+}
 
 type GetLiveResponseObject interface {
 	VisitGetLiveResponse(w http.ResponseWriter) error
@@ -8368,6 +8424,7 @@ type GetLiveResponseObject interface {
 type GetLive200JSONResponse Liveness
 
 func (response GetLive200JSONResponse) VisitGetLiveResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8385,6 +8442,7 @@ type GetLivedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetLivedefaultApplicationProblemPlusJSONResponse) VisitGetLiveResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8396,7 +8454,8 @@ func (response GetLivedefaultApplicationProblemPlusJSONResponse) VisitGetLiveRes
 	return err
 }
 
-type GetReadyRequestObject struct{}
+type GetReadyRequestObject struct {
+}
 
 type GetReadyResponseObject interface {
 	VisitGetReadyResponse(w http.ResponseWriter) error
@@ -8405,6 +8464,7 @@ type GetReadyResponseObject interface {
 type GetReady200JSONResponse Readiness
 
 func (response GetReady200JSONResponse) VisitGetReadyResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8418,6 +8478,7 @@ func (response GetReady200JSONResponse) VisitGetReadyResponse(w http.ResponseWri
 type GetReady503JSONResponse Readiness
 
 func (response GetReady503JSONResponse) VisitGetReadyResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8435,6 +8496,7 @@ type GetReadydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadydefaultApplicationProblemPlusJSONResponse) VisitGetReadyResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8457,6 +8519,7 @@ type ListImagesResponseObject interface {
 type ListImages200JSONResponse ImageList
 
 func (response ListImages200JSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8474,6 +8537,7 @@ type ListImagesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListImagesdefaultApplicationProblemPlusJSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8493,7 +8557,8 @@ type DeleteImageResponseObject interface {
 	VisitDeleteImageResponse(w http.ResponseWriter) error
 }
 
-type DeleteImage204Response struct{}
+type DeleteImage204Response struct {
+}
 
 func (response DeleteImage204Response) VisitDeleteImageResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -8507,6 +8572,7 @@ type DeleteImagedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteImagedefaultApplicationProblemPlusJSONResponse) VisitDeleteImageResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8529,6 +8595,7 @@ type GetImageResponseObject interface {
 type GetImage200JSONResponse Image
 
 func (response GetImage200JSONResponse) VisitGetImageResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8546,6 +8613,7 @@ type GetImagedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetImagedefaultApplicationProblemPlusJSONResponse) VisitGetImageResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8569,6 +8637,7 @@ type PutImageResponseObject interface {
 type PutImage200JSONResponse Image
 
 func (response PutImage200JSONResponse) VisitPutImageResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8589,6 +8658,7 @@ type PutImage201JSONResponse struct {
 }
 
 func (response PutImage201JSONResponse) VisitPutImageResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8607,6 +8677,7 @@ type PutImagedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutImagedefaultApplicationProblemPlusJSONResponse) VisitPutImageResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8626,7 +8697,8 @@ type CheckResourcesResponseObject interface {
 	VisitCheckResourcesResponse(w http.ResponseWriter) error
 }
 
-type CheckResources204Response struct{}
+type CheckResources204Response struct {
+}
 
 func (response CheckResources204Response) VisitCheckResourcesResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -8640,6 +8712,7 @@ type CheckResourcesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CheckResourcesdefaultApplicationProblemPlusJSONResponse) VisitCheckResourcesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8662,6 +8735,7 @@ type ListSessionsResponseObject interface {
 type ListSessions200JSONResponse SessionList
 
 func (response ListSessions200JSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8679,6 +8753,7 @@ type ListSessionsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListSessionsdefaultApplicationProblemPlusJSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8709,6 +8784,7 @@ type CreateSession200JSONResponse struct {
 }
 
 func (response CreateSession200JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8730,6 +8806,7 @@ type CreateSession201JSONResponse struct {
 }
 
 func (response CreateSession201JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8752,6 +8829,7 @@ type CreateSession202JSONResponse struct {
 }
 
 func (response CreateSession202JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8771,6 +8849,7 @@ type CreateSessiondefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateSessiondefaultApplicationProblemPlusJSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8790,7 +8869,8 @@ type EndSessionResponseObject interface {
 	VisitEndSessionResponse(w http.ResponseWriter) error
 }
 
-type EndSession204Response struct{}
+type EndSession204Response struct {
+}
 
 func (response EndSession204Response) VisitEndSessionResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -8804,6 +8884,7 @@ type EndSessiondefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EndSessiondefaultApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8834,6 +8915,7 @@ type GetSession200JSONResponse struct {
 }
 
 func (response GetSession200JSONResponse) VisitGetSessionResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8852,6 +8934,7 @@ type GetSessiondefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetSessiondefaultApplicationProblemPlusJSONResponse) VisitGetSessionResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8874,6 +8957,7 @@ type KeepSessionAliveResponseObject interface {
 type KeepSessionAlive200JSONResponse Session
 
 func (response KeepSessionAlive200JSONResponse) VisitKeepSessionAliveResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8891,6 +8975,7 @@ type KeepSessionAlivedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response KeepSessionAlivedefaultApplicationProblemPlusJSONResponse) VisitKeepSessionAliveResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8913,6 +8998,7 @@ type ListStagingResponseObject interface {
 type ListStaging200JSONResponse StagingPoolList
 
 func (response ListStaging200JSONResponse) VisitListStagingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -8930,6 +9016,7 @@ type ListStagingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListStagingdefaultApplicationProblemPlusJSONResponse) VisitListStagingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8949,7 +9036,8 @@ type DeleteStagingResponseObject interface {
 	VisitDeleteStagingResponse(w http.ResponseWriter) error
 }
 
-type DeleteStaging204Response struct{}
+type DeleteStaging204Response struct {
+}
 
 func (response DeleteStaging204Response) VisitDeleteStagingResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -8963,6 +9051,7 @@ type DeleteStagingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteStagingdefaultApplicationProblemPlusJSONResponse) VisitDeleteStagingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -8985,6 +9074,7 @@ type GetStagingResponseObject interface {
 type GetStaging200JSONResponse StagingPool
 
 func (response GetStaging200JSONResponse) VisitGetStagingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9002,6 +9092,7 @@ type GetStagingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetStagingdefaultApplicationProblemPlusJSONResponse) VisitGetStagingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9025,6 +9116,7 @@ type PutStagingResponseObject interface {
 type PutStaging200JSONResponse StagingPool
 
 func (response PutStaging200JSONResponse) VisitPutStagingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9045,6 +9137,7 @@ type PutStaging201JSONResponse struct {
 }
 
 func (response PutStaging201JSONResponse) VisitPutStagingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9063,6 +9156,7 @@ type PutStagingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutStagingdefaultApplicationProblemPlusJSONResponse) VisitPutStagingResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9074,7 +9168,8 @@ func (response PutStagingdefaultApplicationProblemPlusJSONResponse) VisitPutStag
 	return err
 }
 
-type GetStatusRequestObject struct{}
+type GetStatusRequestObject struct {
+}
 
 type GetStatusResponseObject interface {
 	VisitGetStatusResponse(w http.ResponseWriter) error
@@ -9083,6 +9178,7 @@ type GetStatusResponseObject interface {
 type GetStatus200JSONResponse Status
 
 func (response GetStatus200JSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9100,6 +9196,7 @@ type GetStatusdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetStatusdefaultApplicationProblemPlusJSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9111,7 +9208,8 @@ func (response GetStatusdefaultApplicationProblemPlusJSONResponse) VisitGetStatu
 	return err
 }
 
-type ListTokensRequestObject struct{}
+type ListTokensRequestObject struct {
+}
 
 type ListTokensResponseObject interface {
 	VisitListTokensResponse(w http.ResponseWriter) error
@@ -9120,6 +9218,7 @@ type ListTokensResponseObject interface {
 type ListTokens200JSONResponse TokenList
 
 func (response ListTokens200JSONResponse) VisitListTokensResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9137,6 +9236,7 @@ type ListTokensdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListTokensdefaultApplicationProblemPlusJSONResponse) VisitListTokensResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9166,6 +9266,7 @@ type CreateToken201JSONResponse struct {
 }
 
 func (response CreateToken201JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9184,6 +9285,7 @@ type CreateTokendefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateTokendefaultApplicationProblemPlusJSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9203,7 +9305,8 @@ type RevokeTokenResponseObject interface {
 	VisitRevokeTokenResponse(w http.ResponseWriter) error
 }
 
-type RevokeToken204Response struct{}
+type RevokeToken204Response struct {
+}
 
 func (response RevokeToken204Response) VisitRevokeTokenResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -9217,6 +9320,7 @@ type RevokeTokendefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RevokeTokendefaultApplicationProblemPlusJSONResponse) VisitRevokeTokenResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9239,6 +9343,7 @@ type ListZonesResponseObject interface {
 type ListZones200JSONResponse ZoneList
 
 func (response ListZones200JSONResponse) VisitListZonesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9256,6 +9361,7 @@ type ListZonesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListZonesdefaultApplicationProblemPlusJSONResponse) VisitListZonesResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9275,7 +9381,8 @@ type DeleteZoneResponseObject interface {
 	VisitDeleteZoneResponse(w http.ResponseWriter) error
 }
 
-type DeleteZone204Response struct{}
+type DeleteZone204Response struct {
+}
 
 func (response DeleteZone204Response) VisitDeleteZoneResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
@@ -9289,6 +9396,7 @@ type DeleteZonedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteZonedefaultApplicationProblemPlusJSONResponse) VisitDeleteZoneResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9311,6 +9419,7 @@ type GetZoneResponseObject interface {
 type GetZone200JSONResponse Zone
 
 func (response GetZone200JSONResponse) VisitGetZoneResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9328,6 +9437,7 @@ type GetZonedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetZonedefaultApplicationProblemPlusJSONResponse) VisitGetZoneResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9351,6 +9461,7 @@ type PutZoneResponseObject interface {
 type PutZone200JSONResponse Zone
 
 func (response PutZone200JSONResponse) VisitPutZoneResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
@@ -9371,6 +9482,7 @@ type PutZone201JSONResponse struct {
 }
 
 func (response PutZone201JSONResponse) VisitPutZoneResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9389,6 +9501,7 @@ type PutZonedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutZonedefaultApplicationProblemPlusJSONResponse) VisitPutZoneResponse(w http.ResponseWriter) error {
+
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -9491,10 +9604,8 @@ type StrictServerInterface interface {
 	PutZone(ctx context.Context, request PutZoneRequestObject) (PutZoneResponseObject, error)
 }
 
-type (
-	StrictHandlerFunc    func(ctx *gin.Context, request any) (any, error)
-	StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-)
+type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
+type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
 
 type StrictGinServerOptions struct {
 	// RequestErrorHandlerFunc is called when a request cannot be parsed or

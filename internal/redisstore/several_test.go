@@ -61,9 +61,22 @@ func TestSeveralAreTakenFromThePoolsInTheirOrder(t *testing.T) {
 	must(t, s.Publish(ctx, other))
 	c := claim("c")
 	c.IdempotencyKey, c.Fingerprint = "k", "f"
+	c.RequestID = "req-1"
 	pools := poolsOf("demo-east", "east", "demo-west", "west")
+	at, err := s.LastEvent(ctx)
+	must(t, err)
 	r, err := s.ClaimSeveral(ctx, pools, 5, c)
 	must(t, err)
+	told, _, err := s.Events(ctx, at, time.Second)
+	must(t, err)
+	for _, e := range told {
+		if e.Type != staging.EventClaimed || e.RequestID != "req-1" {
+			t.Errorf("an event of the claim: %+v", e)
+		}
+	}
+	if len(told) != 5 || told[4].Session != "w1" || told[4].Pool != "demo-west" {
+		t.Errorf("the events of the claim: %+v", told)
+	}
 	if want := []string{"e0", "e1", "e2", "w0", "w1"}; !slices.Equal(ids(r.Sessions), want) || r.Outcome != staging.ClaimTaken || r.At.IsZero() {
 		t.Fatalf("%s %v, want %v", r.Outcome, ids(r.Sessions), want)
 	}
