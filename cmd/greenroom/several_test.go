@@ -242,9 +242,10 @@ func TestAKeyOfSeveralIsTheSameSessionsAgain(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("keys"), 3)
 	d.untilReady(t, "keys", 3)
+	key := "several-" + staging.NewClaimID()
 	repeat := func() (l launchedList) {
 		t.Helper()
-		d.ask(t, "POST", "/v1/sessions", classOf("keys", "east", "kay", 3), 201, &l, "Idempotency-Key", t.Name())
+		d.ask(t, "POST", "/v1/sessions", classOf("keys", "east", "kay", 3), 201, &l, "Idempotency-Key", key)
 		return l
 	}
 	first := repeat()
@@ -260,7 +261,6 @@ func TestAKeyOfSeveralIsTheSameSessionsAgain(t *testing.T) {
 	}
 	same("at once")
 	d.untilReady(t, "keys", 3)
-	waiting := d.jobs(t, "keys")
 	rdb := redis.NewClient(&redis.Options{Addr: d.Redis})
 	defer rdb.Close()
 	keys, err := rdb.Keys(t.Context(), "greenroom:key:*").Result()
@@ -268,12 +268,15 @@ func TestAKeyOfSeveralIsTheSameSessionsAgain(t *testing.T) {
 	must(t, rdb.Del(t.Context(), keys...).Err())
 	same("with a Redis that forgot")
 	same("after that")
-	d.readyNow(t, "keys", 3)
-	if now := d.jobs(t, "keys"); !slices.Equal(now, waiting) {
-		t.Errorf("what the repeat had claimed did not go back: %v, before %v", now, waiting)
+	// The scaler may have begun to replace what was claimed for a moment: that is all.
+	var list launchedList
+	d.ask(t, "GET", "/v1/sessions?image=keys&state=claimed,ending", nil, 200, &list)
+	if len(list.Items) != 0 {
+		t.Errorf("what the repeat had claimed did not go back: %+v", list.Items)
 	}
+	d.untilReady(t, "keys", 3)
 	for _, n := range []int{2, 4} {
-		r := d.ask(t, "POST", "/v1/sessions", classOf("keys", "east", "kay", n), 422, nil, "Idempotency-Key", t.Name())
+		r := d.ask(t, "POST", "/v1/sessions", classOf("keys", "east", "kay", n), 422, nil, "Idempotency-Key", key)
 		if !strings.Contains(string(r.body), "idempotency_key_reused") {
 			t.Errorf("a count of %d: %s", n, r.body)
 		}
