@@ -15,6 +15,10 @@
 // is carried to its end under its own deadline. When a hook's outcome cannot be
 // known, or Consul's answer is lost, the session is destroyed, not reused.
 //
+// A launch for several sessions is one launch: they are claimed, decided and finished
+// in one step each, all of them or none, and those whose claim came to nothing before a
+// fate was recorded of any of them are unused, and go back to their pools.
+//
 // What it does at once is bounded; past a bound a launch is refused at once, with
 // nothing claimed.
 //

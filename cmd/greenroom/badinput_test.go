@@ -26,6 +26,7 @@ func TestBadInputNamesTheFieldAndLeavesNothing(t *testing.T) {
 		{"a bad variable", "POST", "/v1/sessions", `{"image":"demo","zone":"east","user":{"id":"u","name":"n"},"environment":{"A B":"c"}}`, 422, "environment.A B"},
 		{"a reserved variable", "POST", "/v1/sessions", `{"image":"demo","zone":"east","user":{"id":"u","name":"n"},"environment":{"GREENROOM_USER_ID":"root"}}`, 422, "environment.GREENROOM_USER_ID"},
 		{"a variable of the shell's own", "POST", "/v1/sessions", `{"image":"demo","zone":"east","user":{"id":"u","name":"n"},"environment":{"UID":"0"}}`, 422, "environment.UID"},
+		{"a count of none", "POST", "/v1/sessions", `{"image":"demo","zone":"east","user":{"id":"u","name":"n"},"count":0}`, 422, "count"},
 		{"a wait that is no duration", "POST", "/v1/sessions?wait=soon", `{"image":"demo","zone":"east","user":{"id":"u","name":"n"}}`, 400, "wait"},
 		{"not JSON", "POST", "/v1/sessions", `image=demo`, 400, "JSON"},
 		{"an unknown field", "POST", "/v1/sessions", `{"image":"demo","zone":"east","user":{"id":"u","name":"n"},"colour":"red"}`, 400, "colour"},

@@ -298,6 +298,8 @@ func TestExitCodes(t *testing.T) {
 		{"no user", nil, []string{"launch", "demo", "--zone", "x", "--user", ""}, exitUsage, []string{"--user"}},
 		{"bad variable", nil, append(launch, "--env", "novalue"), exitUsage, []string{"--env", "novalue"}},
 		{"variable twice", nil, append(launch, "--env", "A=1", "--env", "A=2"), exitUsage, []string{"A is there twice"}},
+		{"count too high", nil, append(launch, "--count", "33"), exitUsage, []string{"--count", "33"}},
+		{"together alone", nil, append(launch, "--together"), exitUsage, []string{"--together", "--count"}},
 		{"wait too long", nil, append(launch, "--wait", "1h"), exitUsage, []string{"--wait"}},
 		{"wait is no duration", nil, append(launch, "--wait", "soon"), exitUsage, []string{"wait"}},
 		{"unknown command", nil, []string{"lunch"}, exitUsage, []string{"lunch"}},

@@ -23,7 +23,7 @@
 //	PREFIX ready:POOL       zset    claimable sessions, oldest first
 //	PREFIX pool:POOL        set     the pool's unassigned sessions
 //	PREFIX sessions         zset    every session that has not ended, by creation
-//	PREFIX key:HASH         hash    an Idempotency-Key: its claim, launch and session
+//	PREFIX key:HASH         hash    an Idempotency-Key: its claim, launch and session, or all of several
 //	PREFIX user:HASH        zset    the sessions of one user, by when they became so
 //	PREFIX conditions:POOL  string  the pool's conditions, JSON
 //	PREFIX count:POOL:MINUTE        hash  what went on in a pool in one minute, for a while
