@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -214,9 +216,12 @@ func TestScalersTakeOverFromEachOther(t *testing.T) {
 
 	third := startAgent(t, c, "scaler")
 	until(t, "the third is in sync", func() (bool, string) {
-		r, err := (&devProcess{readyFile: readyFile{Broker: "http://" + third.address}}).call("GET", "/v1/health/ready", "")
+		res, err := http.Get("http://" + third.address + "/v1/health/ready")
 		must(t, err)
-		return r.status == 200, string(r.body)
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		must(t, err)
+		return res.StatusCode == 200, string(body)
 	})
 	other.end(t, syscall.SIGTERM)
 	began = time.Now()

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
@@ -150,9 +151,10 @@ func (l *Loader) load(paths []string, getenv func(string) string) (Agent, error)
 	return a, nil
 }
 
-// withScheme gives Consul's address a scheme: CONSUL_HTTP_ADDR often has none.
+// withScheme gives Consul's address a scheme: CONSUL_HTTP_ADDR often has none. What is
+// neither a URL nor host:port stays as it is, and is found wrong.
 func (a Agent) withScheme(address string) string {
-	if address == "" || strings.Contains(address, "://") {
+	if host, _, err := net.SplitHostPort(address); err != nil || host == "" || strings.Contains(address, "://") {
 		return address
 	}
 	if a.consulSSL {
