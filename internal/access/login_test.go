@@ -31,9 +31,11 @@ func TestALogin(t *testing.T) {
 		other = 'B'
 	}
 	for what, open := range map[string]func() (string, error){
-		"an old one":     func() (string, error) { return one.LoginToken(ctx, sealed, now.Add(LoginLife)) },
-		"another's":      func() (string, error) { return with("other").LoginToken(ctx, sealed, now) },
-		"a changed one":  func() (string, error) { return one.LoginToken(ctx, sealed[:len(sealed)/2]+string(other)+sealed[len(sealed)/2+1:], now) },
+		"an old one": func() (string, error) { return one.LoginToken(ctx, sealed, now.Add(LoginLife)) },
+		"another's":  func() (string, error) { return with("other").LoginToken(ctx, sealed, now) },
+		"a changed one": func() (string, error) {
+			return one.LoginToken(ctx, sealed[:len(sealed)/2]+string(other)+sealed[len(sealed)/2+1:], now)
+		},
 		"a shorter one":  func() (string, error) { return one.LoginToken(ctx, sealed[:10], now) },
 		"none":           func() (string, error) { return one.LoginToken(ctx, "", now) },
 		"no secret here": func() (string, error) { return Guard{}.LoginToken(ctx, sealed, now) },

@@ -114,7 +114,7 @@ function span(ms) {
   const [unit, size] = units[first];
   const next = units[first + 1];
   const rest = next ? Math.floor((s % size) / next[1]) : 0;
-  return `${Math.floor(s / size)}${unit}` + (rest && first > 0 || rest && first === 0 ? ` ${rest}${next[0]}` : '');
+  return `${Math.floor(s / size)}${unit}` + (rest ? ` ${rest}${next[0]}` : '');
 }
 
 // when is a time as a person reads it, in full when pointed at.

@@ -60,10 +60,13 @@ async function read({ types, since, onEvent, onLive, stopped }) {
 
 // messages takes server-sent events apart.
 async function* messages(body, heard) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '', message = { id: '', data: '' };
-  for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
     heard();
-    text += chunk;
+    text += value;
     const lines = text.split('\n');
     text = lines.pop();
     for (const line of lines) {

@@ -84,13 +84,16 @@ function shell(self) {
     h('div', { class: 'page' }, away, main),
     h('div', { id: 'told', role: 'status', 'aria-live': 'polite' }));
 
-  let view, unfollow = () => {}, tick, again, reading = false, stale = false;
+  let view, unfollow = () => {}, followed = '', tick, again, reading = false, stale = false;
 
   const setLive = (on) => {
-    live.className = 'live ' + (on ? 'on' : 'off');
-    live.textContent = on ? 'Live' : can.follow ? 'Not live: reconnecting…' : 'Read every few seconds';
+    const words = on ? 'Live' : can.follow ? 'Not live: reconnecting…' : 'Read every few seconds';
+    if (live.textContent !== words) {
+      live.className = 'live ' + (on ? 'on' : 'off');
+      live.textContent = words;
+    }
     clearInterval(tick);
-    tick = setInterval(() => refresh(), on ? tickLive : tickBlind);
+    tick = setInterval(() => document.hidden || refresh(), on ? tickLive : tickBlind);
   };
   const refresh = async () => {
     if (reading) {
@@ -119,10 +122,14 @@ function shell(self) {
     clearTimeout(again);
     again = setTimeout(refresh, settle);
   };
+  // Views that want all events from now on share one stream.
   const listen = () => {
+    if (followed === 'all' && !view.since && !document.hidden) return;
     unfollow();
+    followed = '';
     if (!can.follow || document.hidden) return setLive(false);
-    setLive(false);
+    followed = view.since ? 'some' : 'all';
+    if (!live.textContent) setLive(false);
     unfollow = follow({
       types: view.types ?? [], since: view.since?.() ?? '',
       onEvent: (e) => {
