@@ -54,13 +54,22 @@ func (s *Store) History(ctx context.Context, pool string) (minutes []staging.Min
 		begin := time.Unix((latest-hours+1+int64(i))*3600, 0).UTC()
 		for m := range 60 {
 			at := begin.Add(time.Duration(m) * time.Minute)
-			field := func(name string) int {
-				n, _ := strconv.Atoi(hour.Val()[strconv.Itoa(m)+":"+name])
-				return n
+			field := func(name string) (n int, known bool) {
+				text, known := hour.Val()[strconv.Itoa(m)+":"+name]
+				n, _ = strconv.Atoi(text)
+				return n, known
 			}
-			if _, known := hour.Val()[strconv.Itoa(m)+":ready"]; known && at.After(since) {
-				minutes = append(minutes, staging.Minute{At: at, Ready: field("ready"), Claims: field("claims"), Misses: field("misses")})
+			ready, seen := field("ready")
+			claims, claimed := field("claims")
+			misses, missed := field("misses")
+			if !at.After(since) || !seen && !claimed && !missed {
+				continue
 			}
+			minute := staging.Minute{At: at, Claims: claims, Misses: misses}
+			if seen {
+				minute.Ready = &ready
+			}
+			minutes = append(minutes, minute)
 		}
 	}
 	return slices.Clip(minutes), now, nil

@@ -14,11 +14,12 @@ export function plot(history, desired, { width = 200, height = 40, axes = false 
   const step = (width - left) / (hours * 60);
   const x = (m) => left + (m - begin) * step;
   const minutes = history.minutes.map((m) => ({ ...m, m: Date.parse(m.at) / minute })).filter((m) => m.m >= begin);
-  const most = Math.max(1, desired, ...minutes.map((m) => m.ready));
+  const seen = minutes.filter((m) => m.ready !== undefined);
+  const most = Math.max(1, desired, ...seen.map((m) => m.ready));
   const busiest = Math.max(1, ...minutes.map((m) => m.claims + m.misses));
   const y = (n) => 1 + (area - 1) * (1 - n / most);
   const parts = [];
-  for (const run of runs(minutes)) {
+  for (const run of runs(seen)) {
     const line = run.map((m) => `${f(x(m.m))},${f(y(m.ready))} ${f(x(m.m + 1))},${f(y(m.ready))}`).join(' ');
     parts.push(
       svg('polygon', { class: 'ready-area', points: `${f(x(run[0].m))},${area} ${line} ${f(x(run.at(-1).m + 1))},${area}` }),
@@ -63,9 +64,10 @@ export function sums(history) {
 }
 
 function inWords(history, desired) {
-  if (!history.minutes.length) return 'nothing is known of the last hours yet';
+  const ready = history.minutes.map((m) => m.ready).filter((n) => n !== undefined);
+  if (!ready.length) return 'nothing is known of the last hours yet';
   const { claims, misses } = sums(history);
-  return `in the last ${hours} hours ${Math.min(...history.minutes.map((m) => m.ready))} were ready at the least, ${desired} desired; ${claims} claims, ${misses} misses`;
+  return `in the last ${hours} hours ${Math.min(...ready)} were ready at the least, ${desired} desired; ${claims} claims, ${misses} misses`;
 }
 
 // legend says what is what.

@@ -458,10 +458,10 @@ type HistoryMinute struct {
 	// Example: 0
 	Misses int `json:"misses"`
 
-	// Ready The fewest sessions that were ready in it, of what was seen every 10 seconds.
+	// Ready The fewest sessions that were ready in it, of what was seen every 10 seconds; absent where nobody looked.
 	//
 	// Example: 3
-	Ready int `json:"ready"`
+	Ready *int `json:"ready,omitempty"`
 }
 
 // Hook `first_launch` runs once, when the session is first healthy and before anybody has it, staged or on demand; one

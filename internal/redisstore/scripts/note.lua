@@ -1,5 +1,5 @@
 -- Notes how a pool stands, for its history: a hash for each hour, of which each minute has
--- three fields. Of a minute's ready the lowest is kept. The minute before is brought up to
+-- up to three fields. Of a minute's ready the lowest is kept. The minute before is brought up to
 -- what was counted in it since it was last noted.
 --
 -- KEYS  1 ready queue
@@ -10,18 +10,19 @@ local this = math.floor(now / 60)
 for minute = this - 1, this do
   local history = ARGV[1] .. math.floor(minute / 60)
   local m = minute % 60
-  local known = redis.call('HGET', history, m .. ':ready')
   if minute == this then
-    local ready = redis.call('ZCARD', KEYS[1])
+    local known, ready = redis.call('HGET', history, m .. ':ready'), redis.call('ZCARD', KEYS[1])
     if not known or ready < tonumber(known) then
       redis.call('HSET', history, m .. ':ready', ready)
-      redis.call('PEXPIRE', history, ARGV[4])
     end
-    known = true
   end
-  if known then
-    redis.call('HSET', history,
-      m .. ':claims', redis.call('HGET', ARGV[2] .. minute, 'given') or 0,
-      m .. ':misses', redis.call('HGET', ARGV[3] .. minute, 'given') or 0)
+  local claims, misses = redis.call('HGET', ARGV[2] .. minute, 'given'), redis.call('HGET', ARGV[3] .. minute, 'given')
+  if claims then
+    redis.call('HSET', history, m .. ':claims', claims)
   end
+  if misses then
+    redis.call('HSET', history, m .. ':misses', misses)
+  end
+  redis.call('PEXPIRE', history, ARGV[4])
 end
+return 1
