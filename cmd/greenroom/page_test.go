@@ -66,10 +66,6 @@ func openPage(t *testing.T, d *devProcess) *tab {
 		for _, f := range p.faults {
 			t.Errorf("in the page: %s", f)
 		}
-		if t.Failed() {
-			t.Logf("the page showed\n%s", p.text())
-			p.keep("failed-" + t.Name())
-		}
 	})
 	return p
 }
@@ -123,7 +119,7 @@ func (p *tab) untilRow(key, label, text string) {
 	p.t.Helper()
 	until(p.t, fmt.Sprintf("%s of %s is %s", label, key, text), func() (bool, string) {
 		row := p.row(key)
-		return row != nil && row[label] == text, fmt.Sprint(row)
+		return row != nil && row[label] == text, fmt.Sprint(row, p.text())
 	})
 }
 
@@ -449,6 +445,8 @@ func TestEachRoleOnThePage(t *testing.T) {
 		}
 		if who.follows {
 			p.shows("Live")
+			// Whoever logs in is where the one before was.
+			p.press("Staging")
 			p.untilRow("mock", "Ready", "1")
 			if p.has("New staging config") != who.edits || p.has("Edit mock") != who.edits || p.has("Delete mock") != who.edits {
 				t.Errorf("%s sees the buttons that change something: %v", who.role, !who.edits)

@@ -6,9 +6,10 @@ import { opensDetails, sessionLink } from './sessions.js';
 // As many are shown; what was within the time before is shown first.
 const most = 300, before = 15 * 60 * 1000;
 
+// In the order of a session's life, then the rest.
 const kinds = {
-  ready: 'good', assigned: 'mine', claimed: 'mine', pending: 'wait', starting: 'wait', withdrawn: 'wait', violation: 'wait',
-  hook_failed: 'bad', conditions: 'wait', audit: 'quiet', retiring: 'quiet', ending: 'quiet', ended: 'quiet', gap: 'bad',
+  pending: 'wait', starting: 'wait', ready: 'good', claimed: 'mine', assigned: 'mine', retiring: 'quiet', ending: 'quiet', ended: 'quiet',
+  withdrawn: 'wait', violation: 'wait', hook_failed: 'bad', conditions: 'wait', audit: 'quiet', gap: 'bad',
 };
 
 // words says what an event is about, apart from its session.
@@ -20,7 +21,7 @@ function words(e) {
     e.setting && `${e.setting}, set by the ${e.where}`,
     e.hook && `hook ${e.hook}`,
     e.type === 'conditions' ? null : e.reason,
-    a && `${a.who} ${a.outcome === 'denied' ? 'was denied' : ''} ${a.operation}${a.target ? ' of ' + a.target : ''}${a.reason ? ': ' + a.reason : ''}`,
+    a && `${a.who} ${a.outcome === 'denied' ? 'was denied' : 'did'} ${a.operation}${a.target ? ', ' + a.target : ''}${a.reason ? ': ' + a.reason : ''}`,
     e.type === 'conditions' && ((e.conditions ?? []).map((c) => `${c.type}: ${c.message}`).join('; ') || 'nothing is in the way'),
     e.stderr && h('code', null, e.stderr.trim().slice(-200)),
   ].filter(Boolean);
