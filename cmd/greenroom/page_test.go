@@ -21,6 +21,7 @@ import (
 
 	"github.com/greenroom/greenroom/internal/issuer/issuertest"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/jobspecs"
 )
 
 // tab is the operators' page in a real browser.
@@ -478,6 +479,26 @@ func TestEachRoleOnThePage(t *testing.T) {
 	p.shows("An administrator makes one")
 	login(admin)
 	p.shows("Live")
+	// More than a page of sessions has, and then a pool that cannot be as it is wanted.
+	d.want(t, 60)
+	p.press("Sessions")
+	p.shows("50 shown", "Next page")
+	p.press("Next page")
+	p.shows("First page")
+	if n := eval[int](p, "document.querySelectorAll('tbody tr').length"); n < 1 || n > 50 {
+		t.Errorf("the second page has %d sessions", n)
+	}
+	p.press("First page")
+	p.shows("50 shown")
+	disabled := false
+	d.ask(t, "PUT", "/v1/images/mock", staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock, Enabled: &disabled}, 200, nil)
+	p.press("Staging")
+	p.shows("degraded")
+	until(t, "why the pool is not as wanted is told", func() (bool, string) {
+		row := p.row("mock")
+		return strings.HasPrefix(row["Conditions"], "ImageDisabled "), fmt.Sprint(row)
+	})
+	p.pictures("conditions")
 	b.end(t, syscall.SIGKILL)
 	p.shows("Not live: reconnecting", "What is shown may be old: the broker does not answer.")
 	p.pictures("away")
