@@ -104,6 +104,10 @@ type Store interface {
 	Conditions(ctx context.Context, pools ...string) (map[string][]staging.Condition, error)
 	// Activity reads what has gone on in pools of late, by the names of their configs.
 	Activity(ctx context.Context, configs []staging.Config) (map[string]staging.Activity, error)
+	// NoteHistory notes how pools stand, History gives what was noted of one, minute by
+	// minute, and the time by the store's clock.
+	NoteHistory(ctx context.Context, configs []staging.Config) error
+	History(ctx context.Context, pool string) (minutes []staging.Minute, now time.Time, err error)
 	Ping(ctx context.Context) error
 }
 

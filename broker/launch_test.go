@@ -274,6 +274,11 @@ func (w *world) Session(context.Context, string) (staging.Session, error) {
 	return staging.Session{}, staging.ErrNoSession
 }
 
+func (w *world) NoteHistory(context.Context, []staging.Config) error { return nil }
+func (w *world) History(context.Context, string) ([]staging.Minute, time.Time, error) {
+	return nil, time.Time{}, nil
+}
+
 func (w *world) Activity(context.Context, []staging.Config) (map[string]staging.Activity, error) {
 	return map[string]staging.Activity{
 		"h": {PerMinute: 2, Staged: 30, OnDemand: 10, Ready: 4, MeanToReady: 1500 * time.Millisecond, MaxToReady: 3 * time.Second},

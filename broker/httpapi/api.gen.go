@@ -140,6 +140,23 @@ type GroupList struct {
 	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
 }
 
+// History defines model for History.
+type History struct {
+	// Minutes The minutes that something is known of, the oldest first, of the last three hours.
+	Minutes []HistoryMinute `json:"minutes"`
+
+	// Name The staging config's.
+	//
+	// Example: demo-east
+	Name string `json:"name"`
+
+	// Now When, by Redis's clock.
+	Now time.Time `json:"now"`
+}
+
+// HistoryMinute defines model for HistoryMinute.
+type HistoryMinute = staging.Minute
+
 // Hook `first_launch` runs once, when the session is first healthy and before anybody has it, staged or on demand; one
 // that fails costs the session. `assign` runs in a staged session when it is given to a user, before the launch
 // is answered; one that fails or takes too long costs the session, and the next one is tried. `go` runs when a
@@ -191,6 +208,12 @@ type Liveness struct {
 
 // LivenessStatus defines model for Liveness.Status.
 type LivenessStatus string
+
+// Login Example: {"token":"gr_0f3a9c51d2e84b7760aa_4kq0n2v8c6b1x7z5m3"}
+type Login struct {
+	// Token A token of greenroom's, or a JWT of the issuer; at most 2900 bytes.
+	Token string `json:"token"`
+}
 
 // MaxUnavailable How many of the desired sessions a new revision of the image or zone may replace at a time: a number from 1,
 // or a share such as `25%`, which is the default. Ready never falls further below desired because of it.
@@ -326,6 +349,29 @@ type Schedule = staging.Schedule
 
 // ScheduleList Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 type ScheduleList = []Schedule
+
+// Self The caller.
+type Self struct {
+	// Guarded A token is demanded here.
+	//
+	// Example: true
+	Guarded bool `json:"guarded"`
+
+	// Name The token's, or the user's; absent where there is none.
+	//
+	// Example: wall screen
+	Name string `json:"name,omitempty,omitzero"`
+
+	// Role `admin`, `launcher`, `viewer`, or `user` for a user's own token.
+	//
+	// Example: viewer
+	Role access.Role `json:"role"`
+
+	// Who `token:ACCESSOR`, `user:ID`, or `anybody` where access is not guarded.
+	//
+	// Example: token:tk-0f3a9c51d2e84b7760aa
+	Who string `json:"who"`
+}
 
 // Session defines model for Session.
 type Session struct {
@@ -786,6 +832,9 @@ type PutGroupJSONRequestBody = Group
 // PutImageJSONRequestBody defines body for PutImage for application/json ContentType.
 type PutImageJSONRequestBody = Image
 
+// LoginJSONRequestBody defines body for Login for application/json ContentType.
+type LoginJSONRequestBody = Login
+
 // CheckResourcesJSONRequestBody defines body for CheckResources for application/json ContentType.
 type CheckResourcesJSONRequestBody = ResourceSet
 
@@ -965,6 +1014,35 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/images/{name} (the `PutImage` operationId).
 	PutImage(ctx context.Context, name Name, body PutImageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// Logout Log a browser out
+	//
+	// The browser forgets its cookie. To end what was copied of it, revoke its token.
+	//
+	// Corresponds with DELETE /v1/login (the `Logout` operationId).
+	Logout(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LoginWithBody Log a browser in
+	//
+	// For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
+	// broker of the installation. It is sealed: nobody can read the token out of it. Where access is not guarded
+	// there is nothing to log in to, and no cookie is set.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/login (the `Login` operationId).
+	LoginWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Login Log a browser in
+	//
+	// For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
+	// broker of the installation. It is sealed: nobody can read the token out of it. Where access is not guarded
+	// there is nothing to log in to, and no cookie is set.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/login (the `Login` operationId).
+	Login(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CheckResourcesWithBody Would these resources be accepted?
 	//
 	// Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
@@ -988,6 +1066,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
 	CheckResources(ctx context.Context, body CheckResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSelf Who am I, and what may I?
+	//
+	// Corresponds with GET /v1/self (the `GetSelf` operationId).
+	GetSelf(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSessions List the sessions that have not ended, oldest first
 	//
@@ -1110,6 +1193,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/staging/{name} (the `PutStaging` operationId).
 	PutStaging(ctx context.Context, name Name, body PutStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetHistory What has gone on in a pool in the last three hours, minute by minute
+	//
+	// The brokers note it in Redis every 10 seconds. It begins anew when Redis loses it, and has gaps for when no
+	// broker ran.
+	//
+	// Corresponds with GET /v1/staging/{name}/history (the `GetHistory` operationId).
+	GetHistory(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetStatus Is all well?
 	//
@@ -1407,6 +1498,65 @@ func (c *Client) PutImage(ctx context.Context, name Name, body PutImageJSONReque
 	return c.Client.Do(req)
 }
 
+// Logout Log a browser out
+//
+// The browser forgets its cookie. To end what was copied of it, revoke its token.
+//
+// Corresponds with DELETE /v1/login (the `Logout` operationId).
+func (c *Client) Logout(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLogoutRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LoginWithBody Log a browser in
+//
+// For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
+// broker of the installation. It is sealed: nobody can read the token out of it. Where access is not guarded
+// there is nothing to log in to, and no cookie is set.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/login (the `Login` operationId).
+func (c *Client) LoginWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLoginRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Login Log a browser in
+//
+// For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
+// broker of the installation. It is sealed: nobody can read the token out of it. Where access is not guarded
+// there is nothing to log in to, and no cookie is set.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/login (the `Login` operationId).
+func (c *Client) Login(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLoginRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CheckResourcesWithBody Would these resources be accepted?
 //
 // Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
@@ -1441,6 +1591,21 @@ func (c *Client) CheckResourcesWithBody(ctx context.Context, contentType string,
 // Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
 func (c *Client) CheckResources(ctx context.Context, body CheckResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCheckResourcesRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSelf Who am I, and what may I?
+//
+// Corresponds with GET /v1/self (the `GetSelf` operationId).
+func (c *Client) GetSelf(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSelfRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -1673,6 +1838,24 @@ func (c *Client) PutStagingWithBody(ctx context.Context, name Name, contentType 
 // Corresponds with PUT /v1/staging/{name} (the `PutStaging` operationId).
 func (c *Client) PutStaging(ctx context.Context, name Name, body PutStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutStagingRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetHistory What has gone on in a pool in the last three hours, minute by minute
+//
+// The brokers note it in Redis every 10 seconds. It begins anew when Redis loses it, and has gaps for when no
+// broker ran.
+//
+// Corresponds with GET /v1/staging/{name}/history (the `GetHistory` operationId).
+func (c *Client) GetHistory(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetHistoryRequest(c.Server, name)
 	if err != nil {
 		return nil, err
 	}
@@ -2293,6 +2476,73 @@ func NewPutImageRequestWithBody(server string, name Name, contentType string, bo
 	return req, nil
 }
 
+// NewLogoutRequest constructs an http.Request for the Logout method
+func NewLogoutRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/login")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewLoginRequest calls the generic Login builder with application/json body
+func NewLoginRequest(server string, body LoginJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewLoginRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewLoginRequestWithBody constructs an http.Request for the Login method, with any body, and a specified content type
+func NewLoginRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/login")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewCheckResourcesRequest calls the generic CheckResources builder with application/json body
 func NewCheckResourcesRequest(server string, body CheckResourcesJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2329,6 +2579,33 @@ func NewCheckResourcesRequestWithBody(server string, contentType string, body io
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetSelfRequest constructs an http.Request for the GetSelf method
+func NewGetSelfRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/self")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -2833,6 +3110,40 @@ func NewPutStagingRequestWithBody(server string, name Name, contentType string, 
 	return req, nil
 }
 
+// NewGetHistoryRequest constructs an http.Request for the GetHistory method
+func NewGetHistoryRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staging/%s/history", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetStatusRequest constructs an http.Request for the GetStatus method
 func NewGetStatusRequest(server string) (*http.Request, error) {
 	var err error
@@ -3290,6 +3601,37 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/images/{name} (the `PutImage` operationId).
 	PutImageWithResponse(ctx context.Context, name Name, body PutImageJSONRequestBody, reqEditors ...RequestEditorFn) (*PutImageResponse, error)
 
+	// LogoutWithResponse Log a browser out
+	//
+	// The browser forgets its cookie. To end what was copied of it, revoke its token.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/login (the `Logout` operationId).
+	LogoutWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LogoutResponse, error)
+
+	// LoginWithBodyWithResponse Log a browser in
+	//
+	// For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
+	// broker of the installation. It is sealed: nobody can read the token out of it. Where access is not guarded
+	// there is nothing to log in to, and no cookie is set.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/login (the `Login` operationId).
+	LoginWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LoginResponse, error)
+
+	// LoginWithResponse Log a browser in
+	//
+	// For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
+	// broker of the installation. It is sealed: nobody can read the token out of it. Where access is not guarded
+	// there is nothing to log in to, and no cookie is set.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/login (the `Login` operationId).
+	LoginWithResponse(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*LoginResponse, error)
+
 	// CheckResourcesWithBodyWithResponse Would these resources be accepted?
 	//
 	// Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
@@ -3313,6 +3655,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
 	CheckResourcesWithResponse(ctx context.Context, body CheckResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckResourcesResponse, error)
+
+	// GetSelfWithResponse Who am I, and what may I?
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/self (the `GetSelf` operationId).
+	GetSelfWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSelfResponse, error)
 
 	// ListSessionsWithResponse List the sessions that have not ended, oldest first
 	//
@@ -3449,6 +3798,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /v1/staging/{name} (the `PutStaging` operationId).
 	PutStagingWithResponse(ctx context.Context, name Name, body PutStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*PutStagingResponse, error)
+
+	// GetHistoryWithResponse What has gone on in a pool in the last three hours, minute by minute
+	//
+	// The brokers note it in Redis every 10 seconds. It begins anew when Redis loses it, and has gaps for when no
+	// broker ran.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/staging/{name}/history (the `GetHistory` operationId).
+	GetHistoryWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetHistoryResponse, error)
 
 	// GetStatusWithResponse Is all well?
 	//
@@ -4171,6 +4530,102 @@ func (r PutImageResponse) ContentType() string {
 	return ""
 }
 
+// LogoutResponseDefaultHeaders the declared response headers of an HTTP default response for Logout
+type LogoutResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type LogoutResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LogoutResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LogoutResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LogoutResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LogoutResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LogoutResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LogoutResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LoginResponseDefaultHeaders the declared response headers of an HTTP default response for Login
+type LoginResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type LoginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LoginResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LoginResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LoginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LoginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LoginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LoginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // CheckResourcesResponseDefaultHeaders the declared response headers of an HTTP default response for CheckResources
 type CheckResourcesResponseDefaultHeaders struct {
 	RetryAfter int
@@ -4213,6 +4668,61 @@ func (r CheckResourcesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CheckResourcesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetSelfResponseDefaultHeaders the declared response headers of an HTTP default response for GetSelf
+type GetSelfResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetSelfResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Self
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetSelfResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSelfResponse) GetJSON200() *Self {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSelfResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSelfResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSelfResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSelfResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSelfResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4751,6 +5261,61 @@ func (r PutStagingResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutStagingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetHistoryResponseDefaultHeaders the declared response headers of an HTTP default response for GetHistory
+type GetHistoryResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetHistoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *History
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetHistoryResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetHistoryResponse) GetJSON200() *History {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetHistoryResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetHistoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetHistoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetHistoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetHistoryResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5390,6 +5955,55 @@ func (c *ClientWithResponses) PutImageWithResponse(ctx context.Context, name Nam
 	return ParsePutImageResponse(rsp)
 }
 
+// LogoutWithResponse Log a browser out
+//
+// The browser forgets its cookie. To end what was copied of it, revoke its token.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/login (the `Logout` operationId).
+func (c *ClientWithResponses) LogoutWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LogoutResponse, error) {
+	rsp, err := c.Logout(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLogoutResponse(rsp)
+}
+
+// LoginWithBodyWithResponse Log a browser in
+//
+// For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
+// broker of the installation. It is sealed: nobody can read the token out of it. Where access is not guarded
+// there is nothing to log in to, and no cookie is set.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/login (the `Login` operationId).
+func (c *ClientWithResponses) LoginWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LoginResponse, error) {
+	rsp, err := c.LoginWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLoginResponse(rsp)
+}
+
+// LoginWithResponse Log a browser in
+//
+// For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
+// broker of the installation. It is sealed: nobody can read the token out of it. Where access is not guarded
+// there is nothing to log in to, and no cookie is set.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/login (the `Login` operationId).
+func (c *ClientWithResponses) LoginWithResponse(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*LoginResponse, error) {
+	rsp, err := c.Login(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLoginResponse(rsp)
+}
+
 // CheckResourcesWithBodyWithResponse Would these resources be accepted?
 //
 // Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
@@ -5424,6 +6038,19 @@ func (c *ClientWithResponses) CheckResourcesWithResponse(ctx context.Context, bo
 		return nil, err
 	}
 	return ParseCheckResourcesResponse(rsp)
+}
+
+// GetSelfWithResponse Who am I, and what may I?
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/self (the `GetSelf` operationId).
+func (c *ClientWithResponses) GetSelfWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSelfResponse, error) {
+	rsp, err := c.GetSelf(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSelfResponse(rsp)
 }
 
 // ListSessionsWithResponse List the sessions that have not ended, oldest first
@@ -5626,6 +6253,22 @@ func (c *ClientWithResponses) PutStagingWithResponse(ctx context.Context, name N
 		return nil, err
 	}
 	return ParsePutStagingResponse(rsp)
+}
+
+// GetHistoryWithResponse What has gone on in a pool in the last three hours, minute by minute
+//
+// The brokers note it in Redis every 10 seconds. It begins anew when Redis loses it, and has gaps for when no
+// broker ran.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/staging/{name}/history (the `GetHistory` operationId).
+func (c *ClientWithResponses) GetHistoryWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetHistoryResponse, error) {
+	rsp, err := c.GetHistory(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetHistoryResponse(rsp)
 }
 
 // GetStatusWithResponse Is all well?
@@ -6324,6 +6967,90 @@ func ParsePutImageResponse(rsp *http.Response) (*PutImageResponse, error) {
 	return response, nil
 }
 
+// ParseLogoutResponse parses an HTTP response from a LogoutWithResponse call
+func ParseLogoutResponse(rsp *http.Response) (*LogoutResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LogoutResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LogoutResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLoginResponse parses an HTTP response from a LoginWithResponse call
+func ParseLoginResponse(rsp *http.Response) (*LoginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LoginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LoginResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseCheckResourcesResponse parses an HTTP response from a CheckResourcesWithResponse call
 func ParseCheckResourcesResponse(rsp *http.Response) (*CheckResourcesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6353,6 +7080,52 @@ func ParseCheckResourcesResponse(rsp *http.Response) (*CheckResourcesResponse, e
 	switch {
 	case true:
 		var headers CheckResourcesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetSelfResponse parses an HTTP response from a GetSelfWithResponse call
+func ParseGetSelfResponse(rsp *http.Response) (*GetSelfResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSelfResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Self
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetSelfResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -6850,6 +7623,52 @@ func ParsePutStagingResponse(rsp *http.Response) (*PutStagingResponse, error) {
 	return response, nil
 }
 
+// ParseGetHistoryResponse parses an HTTP response from a GetHistoryWithResponse call
+func ParseGetHistoryResponse(rsp *http.Response) (*GetHistoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetHistoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest History
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetHistoryResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetStatusResponse parses an HTTP response from a GetStatusWithResponse call
 func ParseGetStatusResponse(rsp *http.Response) (*GetStatusResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7272,9 +8091,18 @@ type ServerInterface interface {
 	// PutImage Create or replace an image
 	// (PUT /v1/images/{name})
 	PutImage(c *gin.Context, name Name)
+	// Logout Log a browser out
+	// (DELETE /v1/login)
+	Logout(c *gin.Context)
+	// Login Log a browser in
+	// (POST /v1/login)
+	Login(c *gin.Context)
 	// CheckResources Would these resources be accepted?
 	// (POST /v1/resources/check)
 	CheckResources(c *gin.Context)
+	// GetSelf Who am I, and what may I?
+	// (GET /v1/self)
+	GetSelf(c *gin.Context)
 	// ListSessions List the sessions that have not ended, oldest first
 	// (GET /v1/sessions)
 	ListSessions(c *gin.Context, params ListSessionsParams)
@@ -7302,6 +8130,9 @@ type ServerInterface interface {
 	// PutStaging Create or replace a staging config
 	// (PUT /v1/staging/{name})
 	PutStaging(c *gin.Context, name Name)
+	// GetHistory What has gone on in a pool in the last three hours, minute by minute
+	// (GET /v1/staging/{name}/history)
+	GetHistory(c *gin.Context, name Name)
 	// GetStatus Is all well?
 	// (GET /v1/status)
 	GetStatus(c *gin.Context)
@@ -7596,6 +8427,32 @@ func (siw *ServerInterfaceWrapper) PutImage(c *gin.Context) {
 	siw.Handler.PutImage(c, name)
 }
 
+// Logout operation middleware
+func (siw *ServerInterfaceWrapper) Logout(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.Logout(c)
+}
+
+// Login operation middleware
+func (siw *ServerInterfaceWrapper) Login(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.Login(c)
+}
+
 // CheckResources operation middleware
 func (siw *ServerInterfaceWrapper) CheckResources(c *gin.Context) {
 
@@ -7607,6 +8464,19 @@ func (siw *ServerInterfaceWrapper) CheckResources(c *gin.Context) {
 	}
 
 	siw.Handler.CheckResources(c)
+}
+
+// GetSelf operation middleware
+func (siw *ServerInterfaceWrapper) GetSelf(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetSelf(c)
 }
 
 // ListSessions operation middleware
@@ -7944,6 +8814,31 @@ func (siw *ServerInterfaceWrapper) PutStaging(c *gin.Context) {
 	siw.Handler.PutStaging(c, name)
 }
 
+// GetHistory operation middleware
+func (siw *ServerInterfaceWrapper) GetHistory(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetHistory(c, name)
+}
+
 // GetStatus operation middleware
 func (siw *ServerInterfaceWrapper) GetStatus(c *gin.Context) {
 
@@ -8156,7 +9051,10 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/v1/images/:name", wrapper.DeleteImage)
 	router.GET(options.BaseURL+"/v1/images/:name", wrapper.GetImage)
 	router.PUT(options.BaseURL+"/v1/images/:name", wrapper.PutImage)
+	router.DELETE(options.BaseURL+"/v1/login", wrapper.Logout)
+	router.POST(options.BaseURL+"/v1/login", wrapper.Login)
 	router.POST(options.BaseURL+"/v1/resources/check", wrapper.CheckResources)
+	router.GET(options.BaseURL+"/v1/self", wrapper.GetSelf)
 	router.GET(options.BaseURL+"/v1/sessions", wrapper.ListSessions)
 	router.POST(options.BaseURL+"/v1/sessions", wrapper.CreateSession)
 	router.DELETE(options.BaseURL+"/v1/sessions/:id", wrapper.EndSession)
@@ -8166,6 +9064,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/v1/staging/:name", wrapper.DeleteStaging)
 	router.GET(options.BaseURL+"/v1/staging/:name", wrapper.GetStaging)
 	router.PUT(options.BaseURL+"/v1/staging/:name", wrapper.PutStaging)
+	router.GET(options.BaseURL+"/v1/staging/:name/history", wrapper.GetHistory)
 	router.GET(options.BaseURL+"/v1/status", wrapper.GetStatus)
 	router.GET(options.BaseURL+"/v1/tokens", wrapper.ListTokens)
 	router.POST(options.BaseURL+"/v1/tokens", wrapper.CreateToken)
@@ -8689,6 +9588,75 @@ func (response PutImagedefaultApplicationProblemPlusJSONResponse) VisitPutImageR
 	return err
 }
 
+type LogoutRequestObject struct {
+}
+
+type LogoutResponseObject interface {
+	VisitLogoutResponse(w http.ResponseWriter) error
+}
+
+type Logout204Response struct {
+}
+
+func (response Logout204Response) VisitLogoutResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type LogoutdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response LogoutdefaultApplicationProblemPlusJSONResponse) VisitLogoutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginRequestObject struct {
+	Body *LoginJSONRequestBody
+}
+
+type LoginResponseObject interface {
+	VisitLoginResponse(w http.ResponseWriter) error
+}
+
+type Login204Response struct {
+}
+
+func (response Login204Response) VisitLoginResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type LogindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response LogindefaultApplicationProblemPlusJSONResponse) VisitLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CheckResourcesRequestObject struct {
 	Body *CheckResourcesJSONRequestBody
 }
@@ -8712,6 +9680,46 @@ type CheckResourcesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CheckResourcesdefaultApplicationProblemPlusJSONResponse) VisitCheckResourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSelfRequestObject struct {
+}
+
+type GetSelfResponseObject interface {
+	VisitGetSelfResponse(w http.ResponseWriter) error
+}
+
+type GetSelf200JSONResponse Self
+
+func (response GetSelf200JSONResponse) VisitGetSelfResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSelfdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response GetSelfdefaultApplicationProblemPlusJSONResponse) VisitGetSelfResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9168,6 +10176,47 @@ func (response PutStagingdefaultApplicationProblemPlusJSONResponse) VisitPutStag
 	return err
 }
 
+type GetHistoryRequestObject struct {
+	Name Name `json:"name"`
+}
+
+type GetHistoryResponseObject interface {
+	VisitGetHistoryResponse(w http.ResponseWriter) error
+}
+
+type GetHistory200JSONResponse History
+
+func (response GetHistory200JSONResponse) VisitGetHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHistorydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response GetHistorydefaultApplicationProblemPlusJSONResponse) VisitGetHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetStatusRequestObject struct {
 }
 
@@ -9548,9 +10597,18 @@ type StrictServerInterface interface {
 	// PutImage Create or replace an image
 	// (PUT /v1/images/{name})
 	PutImage(ctx context.Context, request PutImageRequestObject) (PutImageResponseObject, error)
+	// Logout Log a browser out
+	// (DELETE /v1/login)
+	Logout(ctx context.Context, request LogoutRequestObject) (LogoutResponseObject, error)
+	// Login Log a browser in
+	// (POST /v1/login)
+	Login(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)
 	// CheckResources Would these resources be accepted?
 	// (POST /v1/resources/check)
 	CheckResources(ctx context.Context, request CheckResourcesRequestObject) (CheckResourcesResponseObject, error)
+	// GetSelf Who am I, and what may I?
+	// (GET /v1/self)
+	GetSelf(ctx context.Context, request GetSelfRequestObject) (GetSelfResponseObject, error)
 	// ListSessions List the sessions that have not ended, oldest first
 	// (GET /v1/sessions)
 	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
@@ -9578,6 +10636,9 @@ type StrictServerInterface interface {
 	// PutStaging Create or replace a staging config
 	// (PUT /v1/staging/{name})
 	PutStaging(ctx context.Context, request PutStagingRequestObject) (PutStagingResponseObject, error)
+	// GetHistory What has gone on in a pool in the last three hours, minute by minute
+	// (GET /v1/staging/{name}/history)
+	GetHistory(ctx context.Context, request GetHistoryRequestObject) (GetHistoryResponseObject, error)
 	// GetStatus Is all well?
 	// (GET /v1/status)
 	GetStatus(ctx context.Context, request GetStatusRequestObject) (GetStatusResponseObject, error)
@@ -9977,6 +11038,72 @@ func (sh *strictHandler) PutImage(ctx *gin.Context, name Name) {
 	}
 }
 
+// Logout operation middleware
+func (sh *strictHandler) Logout(ctx *gin.Context) {
+	var request LogoutRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Logout(ctx, request.(LogoutRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Logout")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(LogoutResponseObject); ok {
+		if err := validResponse.VisitLogoutResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// Login operation middleware
+func (sh *strictHandler) Login(ctx *gin.Context) {
+	var request LoginRequestObject
+
+	var body LoginJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Login(ctx, request.(LoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Login")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(LoginResponseObject); ok {
+		if err := validResponse.VisitLoginResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // CheckResources operation middleware
 func (sh *strictHandler) CheckResources(ctx *gin.Context) {
 	var request CheckResourcesRequestObject
@@ -10012,6 +11139,30 @@ func (sh *strictHandler) CheckResources(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(CheckResourcesResponseObject); ok {
 		if err := validResponse.VisitCheckResourcesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetSelf operation middleware
+func (sh *strictHandler) GetSelf(ctx *gin.Context) {
+	var request GetSelfRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSelf(ctx, request.(GetSelfRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSelf")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetSelfResponseObject); ok {
+		if err := validResponse.VisitGetSelfResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -10283,6 +11434,32 @@ func (sh *strictHandler) PutStaging(ctx *gin.Context, name Name) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(PutStagingResponseObject); ok {
 		if err := validResponse.VisitPutStagingResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetHistory operation middleware
+func (sh *strictHandler) GetHistory(ctx *gin.Context, name Name) {
+	var request GetHistoryRequestObject
+
+	request.Name = name
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetHistory(ctx, request.(GetHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetHistoryResponseObject); ok {
+		if err := validResponse.VisitGetHistoryResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

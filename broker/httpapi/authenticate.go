@@ -27,10 +27,20 @@ func (e *edge) authenticate(c *gin.Context) {
 		rule.Open = true
 	}
 	var refused error
-	if !rule.Open {
-		call.Caller, refused = e.guard.Identify(c.Request.Context(), bearer(c.Request), time.Now())
+	token, byCookie := bearer(c.Request), false
+	if token == "" && e.guard.On && !rule.Open {
+		token, refused = e.loggedIn(c.Request)
+		byCookie = token != ""
+	}
+	if !rule.Open && refused == nil {
+		call.Caller, refused = e.guard.Identify(c.Request.Context(), token, time.Now())
 	}
 	c.Request = c.Request.WithContext(call.In(c.Request.Context()))
+	sets := call.Operation == operationLogin || call.Operation == operationLogout
+	if byCookie && !fromOwnPage(c.Request) || sets && sameOrigin.Check(c.Request) != nil {
+		refuseForeign(c)
+		return
+	}
 	if rule.Open {
 		return
 	}
@@ -56,18 +66,22 @@ func bearer(r *http.Request) string {
 func refuseCaller(c *gin.Context, rule access.Rule, err error) {
 	var away *access.UnavailableError
 	if errors.As(err, &away) {
-		code := CodeIssuerUnavailable
-		if away.Stored {
-			code = Code(broker.ConsulUnavailable)
-		}
-		refuseWith(c, &refusal{
-			code: code, retryAfter: defaultRetryAfter, cause: err,
-			detail: "whose token this is cannot be found out now: " + away.What + " cannot be asked; repeat shortly",
-		})
+		refuseWith(c, refusalOfUnavailable(away))
 		return
 	}
 	c.Header("WWW-Authenticate", `Bearer realm="greenroom"`)
 	refuseWith(c, refuse(CodeUnauthorized, "%v; this call needs a token with the role %s", err, rule.Needs()))
+}
+
+func refusalOfUnavailable(away *access.UnavailableError) *refusal {
+	code := CodeIssuerUnavailable
+	if away.Stored {
+		code = Code(broker.ConsulUnavailable)
+	}
+	return &refusal{
+		code: code, retryAfter: defaultRetryAfter, cause: away,
+		detail: "whose token this is cannot be found out now: " + away.What + " cannot be asked; repeat shortly",
+	}
 }
 
 // maxAuditedPath bounds what an audit event has of a path.

@@ -19,6 +19,7 @@ const (
 	CodeUnknownParameter     Code = "unknown_parameter"
 	CodeUnauthorized         Code = "unauthorized"
 	CodeRoleNeeded           Code = "role_needed"
+	CodeCrossOrigin          Code = "cross_origin"
 	CodeRateLimited          Code = "rate_limited"
 	CodeIssuerUnavailable    Code = "issuer_unavailable"
 	CodeRouteNotFound        Code = "route_not_found"
@@ -39,6 +40,7 @@ var statuses = map[Code]int{
 	CodeUnknownParameter:     http.StatusBadRequest,
 	CodeUnauthorized:         http.StatusUnauthorized,
 	CodeRoleNeeded:           http.StatusForbidden,
+	CodeCrossOrigin:          http.StatusForbidden,
 	CodeRateLimited:          http.StatusTooManyRequests,
 	CodeIssuerUnavailable:    http.StatusServiceUnavailable,
 	CodeRouteNotFound:        http.StatusNotFound,

@@ -99,6 +99,12 @@ func assignedSession() staging.Session {
 	}
 }
 
+func (f *fake) History(_ context.Context, name string) ([]staging.Minute, time.Time, error) {
+	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
+	_, err := read(f, f.pools, "staging config", name)
+	return []staging.Minute{{At: at, Ready: new(2), Claims: 1, Misses: 1}}, at.Add(90 * time.Second), err
+}
+
 func read[T any](f *fake, m map[string]T, what, name string) (T, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

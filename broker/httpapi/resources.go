@@ -213,6 +213,15 @@ func (h *handlers) DeleteStaging(ctx context.Context, r DeleteStagingRequestObje
 	return DeleteStaging204Response{}, nil
 }
 
+// GetHistory implements StrictServerInterface.
+func (h *handlers) GetHistory(ctx context.Context, r GetHistoryRequestObject) (GetHistoryResponseObject, error) {
+	minutes, now, err := h.broker.History(requestContext(ctx), r.Name)
+	if err != nil {
+		return nil, err
+	}
+	return GetHistory200JSONResponse{Name: r.Name, Now: now, Minutes: each(minutes, itself[staging.Minute])}, nil
+}
+
 func pool(p broker.Pool) StagingPool {
 	return StagingPool{
 		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,

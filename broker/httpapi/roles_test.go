@@ -28,6 +28,7 @@ var roleTable = map[string]string{
 	"listGroups": "alv", "getGroup": "alv", "putGroup": "a", "deleteGroup": "a",
 	"checkResources": "a",
 	"listTokens":     "a", "createToken": "a", "revokeToken": "a", "bootstrap": "o",
+	"login": "o", "logout": "o", "getSelf": "alvu", "getHistory": "alv",
 	"getOpenAPI": "o", "getDocs": "o", "getLive": "o", "getReady": "o", "getMetrics": "o",
 }
 

@@ -53,6 +53,7 @@ type Broker interface {
 	Pool(ctx context.Context, name string) (broker.Pool, error)
 	PutPool(ctx context.Context, c staging.Config) (p broker.Pool, created bool, err error)
 	DeletePool(ctx context.Context, name string) error
+	History(ctx context.Context, name string) (minutes []staging.Minute, now time.Time, err error)
 
 	Tokens(ctx context.Context) ([]access.Token, error)
 	CreateToken(ctx context.Context, r access.TokenRequest) (t access.Token, secret string, err error)
@@ -75,6 +76,8 @@ type Options struct {
 	Log *logrus.Entry
 	// Registry takes the edge's metrics, and is served as /metrics. Nil: one of its own.
 	Registry *prometheus.Registry
+	// Page adds the operators' page, below /ui/; nil for none.
+	Page func(gin.IRouter)
 	// Bounds are how much is done at once; each that is 0 is DefaultBounds'.
 	Bounds Bounds
 	// Ending is done when the broker stops: whoever waits or follows is let go then. Nil: never.
@@ -120,7 +123,7 @@ func New(b Broker, o Options) http.Handler {
 			c.Request.Method, c.Writer.Header().Get("Allow")))
 	})
 
-	strict := NewStrictHandlerWithOptions(&handlers{broker: b, draining: o.Draining, ending: o.Ending, rates: newRates()}, nil, StrictGinServerOptions{
+	strict := NewStrictHandlerWithOptions(&handlers{broker: b, guard: o.Guard, draining: o.Draining, ending: o.Ending, rates: newRates()}, nil, StrictGinServerOptions{
 		// admit has held the body to its schema; what still does not fit is named without its cause.
 		RequestErrorHandlerFunc: func(c *gin.Context, err error) {
 			refuseWith(c, &refusal{code: CodeMalformedBody, detail: "the body does not fit this operation", cause: err})
@@ -135,6 +138,9 @@ func New(b Broker, o Options) http.Handler {
 	engine.GET(routeEvents, func(c *gin.Context) { events(c, b, o.Ending) })
 	engine.GET(routeDocs, docs)
 	engine.GET(routeContract, func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapiYAML) })
+	if o.Page != nil {
+		o.Page(engine)
+	}
 	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{})))
 	return engine
 }

@@ -17,6 +17,7 @@ import (
 // handlers implement the generated interface: decode, one call, typed reply.
 type handlers struct {
 	broker   Broker
+	guard    access.Guard
 	draining func() bool
 	rates    *rates
 	// ending is done when the broker stops.

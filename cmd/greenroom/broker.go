@@ -16,6 +16,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/broker/web"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/logfield"
@@ -167,6 +168,7 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		wg.Go(func() { followTokens(watching, parts, log) })
 	}
 	wg.Go(func() { b.Follow(watching) })
+	wg.Go(func() { b.KeepHistory(watching) })
 	if a.MaxArmed > 0 {
 		wg.Go(func() { b.KeepArmed(watching, listener.Addr().String()+"-"+staging.NewClaimID()) })
 	}
@@ -179,7 +181,7 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	}
 	log.WithField(logfield.Address, listener.Addr().String()).Info("broker serves")
 	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(b, httpapi.Options{
-		Guard: guardOf(a, parts), Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches},
+		Guard: guardOf(a, parts), Page: web.Routes, Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches},
 		Ending: ctx,
 		// A load balancer hears of the end before connections are refused.
 		Draining: func() bool { return ctx.Err() != nil },

@@ -39,6 +39,7 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 		d.ask(t, "GET", "/v1/"+list, nil, 200, nil)
 		t.Cleanup(func() { d.ask(t, "DELETE", path, nil, 204, nil) })
 	}
+	d.ask(t, "GET", "/v1/staging/contract/history", nil, 200, nil)
 	d.ask(t, "DELETE", "/v1/staging/contract", nil, 204, nil)
 	d.ask(t, "PUT", "/v1/staging/contract", staging.Config{Name: "contract", Zone: "east", Image: "contract"}, 201, nil)
 	for _, kind := range []string{"groups", "zones", "images"} {
@@ -51,6 +52,9 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	image.Name = "gone"
 	d.ask(t, "PUT", "/v1/images/gone", image, 201, nil)
 	d.ask(t, "DELETE", "/v1/images/gone", nil, 204, nil)
+	d.ask(t, "GET", "/v1/self", nil, 200, nil)
+	d.ask(t, "POST", "/v1/login", `{"token":"any"}`, 204, nil)
+	d.ask(t, "DELETE", "/v1/login", nil, 204, nil)
 	var token struct{ Accessor string }
 	d.ask(t, "POST", "/v1/bootstrap", nil, 201, &token)
 	d.ask(t, "DELETE", "/v1/tokens/"+token.Accessor, nil, 204, nil)

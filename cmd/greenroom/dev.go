@@ -313,6 +313,7 @@ func (d *dev) printTable() {
 	w := tabwriter.NewWriter(d.out, 0, 8, 2, ' ', 0)
 	for _, row := range [][2]string{
 		{"broker", d.broker},
+		{"page", d.broker + "/ui/"},
 		{"consul", d.cluster.ConsulAddr},
 		{"nomad", d.cluster.NomadAddr},
 		{"redis", d.cluster.RedisAddr},

@@ -55,6 +55,8 @@ type Guard struct {
 	Agent string
 	// Tokens gives the copy of those that are stored, or nil while it was not read yet.
 	Tokens func() *Tokens
+	// Secret gives what all brokers share to seal logins with; nil: nobody logs in.
+	Secret func(ctx context.Context) ([]byte, error)
 	// Issuer is nil where there is none.
 	Issuer Issuer
 	// AdminsElsewhere: the issuer has administrators.

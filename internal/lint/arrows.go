@@ -33,7 +33,7 @@ var rules = []rule{
 	{of: "broker", ours: []string{"internal/staging", "internal/logfield", "internal/access"}, libraries: []string{anyLibrary}},
 	{of: "broker/httpapi", ours: []string{"broker", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{anyLibrary}},
 	{of: "broker/httpapi/contracttest", libraries: []string{anyLibrary}},
-	{of: "broker/web", ours: []string{"broker", "internal/staging"}, libraries: []string{anyLibrary}},
+	{of: "broker/web", libraries: []string{"github.com/gin-gonic/gin"}},
 	{of: "scaler", ours: []string{"internal/staging", "internal/logfield", "scaler/sizing"}, libraries: []string{anyLibrary}},
 	{of: "scaler/sizing", ours: []string{"internal/staging"}, libraries: []string{"github.com/robfig/cron/..."}},
 

@@ -47,4 +47,5 @@ var (
 	endedScript        = script("ended")
 	restoreScript      = script("restore")
 	conditionsScript   = script("conditions")
+	noteScript         = script("note")
 )

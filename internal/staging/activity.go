@@ -21,3 +21,19 @@ type Activity struct {
 	Ready                   int
 	MeanToReady, MaxToReady time.Duration
 }
+
+// HistoryWindow is how far back a pool's history goes, in whole hours.
+const HistoryWindow = 3 * time.Hour
+
+// Minute is what went on in a pool in one minute.
+type Minute struct {
+	// At is when the minute began.
+	At time.Time `json:"at"`
+	// Ready is the fewest of its sessions that were seen ready in it; nil where nobody
+	// looked, as in the minute that a pool is made in.
+	Ready *int `json:"ready,omitempty"`
+	// Claims counts its sessions that were given to users, Misses those of its image in
+	// its zone that had to be made on demand.
+	Claims int `json:"claims"`
+	Misses int `json:"misses"`
+}

@@ -1,0 +1,121 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// cookieLogin is the cookie of a browser that is logged in. Over TLS its name has the
+// prefix that keeps a neighbour's host from setting it.
+const (
+	cookieLogin       = "greenroom_login"
+	cookieLoginSecure = "__Host-" + cookieLogin
+)
+
+// Operations that set the cookie: no other site may have a browser log in or out.
+const (
+	operationLogin  = "login"
+	operationLogout = "logout"
+)
+
+// loginCookie is what is set; "" has the browser forget it.
+func loginCookie(r *http.Request, sealed string) string {
+	c := http.Cookie{
+		Name: cookieLogin, Value: sealed, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		MaxAge: int(access.LoginLife.Seconds()),
+	}
+	if r.TLS != nil {
+		c.Name, c.Secure = cookieLoginSecure, true
+	}
+	if sealed == "" {
+		c.MaxAge = -1
+	}
+	return c.String()
+}
+
+// loggedIn is the token that a browser's cookie stands for; "" for no cookie.
+func (e *edge) loggedIn(r *http.Request) (token string, err error) {
+	name := cookieLogin
+	if r.TLS != nil {
+		name = cookieLoginSecure
+	}
+	cookie, err := r.Cookie(name)
+	if err != nil || cookie.Value == "" {
+		return "", nil
+	}
+	return e.guard.LoginToken(r.Context(), cookie.Value, time.Now())
+}
+
+var sameOrigin = http.NewCrossOriginProtection()
+
+// fromOwnPage reports whether a request that changes something comes from a page of
+// this broker's, by what browsers say of themselves and pages cannot change. What is
+// on the same site, such as a session on another port, is no page of the broker's.
+func fromOwnPage(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		return true
+	}
+	if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
+		return false
+	}
+	return sameOrigin.Check(r) == nil
+}
+
+func refuseForeign(c *gin.Context) {
+	refuseWith(c, refuse(CodeCrossOrigin,
+		"this call is not from the page of this broker, and a login alone does not count for it: send a bearer token"))
+}
+
+// Login implements StrictServerInterface.
+func (h *handlers) Login(ctx context.Context, r LoginRequestObject) (LoginResponseObject, error) {
+	c, ok := ctx.(*gin.Context)
+	if !ok || !h.guard.On {
+		return Login204Response{}, nil
+	}
+	wrong := func(code Code, err error) error {
+		return &refusal{code: code, detail: err.Error(), fields: []staging.FieldError{{Field: "token", Message: err.Error()}}}
+	}
+	if _, err := h.guard.Identify(requestContext(ctx), r.Body.Token, time.Now()); err != nil {
+		if away, ok := errors.AsType[*access.UnavailableError](err); ok {
+			return nil, refusalOfUnavailable(away)
+		}
+		return nil, wrong(CodeUnauthorized, err)
+	}
+	sealed, err := h.guard.Login(requestContext(ctx), r.Body.Token, time.Now())
+	if away, ok := errors.AsType[*access.UnavailableError](err); ok {
+		return nil, refusalOfUnavailable(away)
+	}
+	if errors.Is(err, access.ErrTokenTooLong) {
+		return nil, wrong(CodeInvalidField, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.Header("Set-Cookie", loginCookie(c.Request, sealed))
+	return Login204Response{}, nil
+}
+
+// Logout implements StrictServerInterface.
+func (h *handlers) Logout(ctx context.Context, _ LogoutRequestObject) (LogoutResponseObject, error) {
+	if c, ok := ctx.(*gin.Context); ok {
+		c.Header("Set-Cookie", loginCookie(c.Request, ""))
+	}
+	return Logout204Response{}, nil
+}
+
+// GetSelf implements StrictServerInterface.
+func (h *handlers) GetSelf(ctx context.Context, _ GetSelfRequestObject) (GetSelfResponseObject, error) {
+	c := callerOf(ctx)
+	return GetSelf200JSONResponse{
+		Who: c.Who(), Role: c.Role, Name: cmp.Or(c.Name, c.UserName), Guarded: h.guard.On,
+	}, nil
+}

@@ -1,0 +1,74 @@
+// The broker's documented API, see ../v1/docs.
+
+// Problem is an answer that is no success: a problem document, or no answer at all.
+export class Problem extends Error {
+  constructor(status, document) {
+    super(document.detail ?? `the broker answered ${status}`);
+    this.status = status;
+    this.code = document.code ?? '';
+    this.errors = document.errors ?? [];
+    this.requestID = document.request_id ?? '';
+  }
+}
+
+// at is where a path of the API is, wherever the page is served below.
+export const at = (path) => new URL('..' + path, document.baseURI.split('#')[0]);
+
+// signedOut is dispatched on the window when the broker does not know who calls any more.
+export const signedOut = 'signed-out';
+
+// call calls the API and gives its answer, undefined where it has none.
+export async function call(method, path, body) {
+  let response;
+  try {
+    response = await fetch(at(path), {
+      method, cache: 'no-store', signal: AbortSignal.timeout(30000),
+      headers: body === undefined ? {} : { 'Content-Type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch {
+    throw new Problem(0, { detail: 'the broker does not answer' });
+  }
+  if (response.ok) return response.status === 204 ? undefined : response.json();
+  const problem = await problemOf(response);
+  if (problem.status === 401 && path !== '/v1/login') window.dispatchEvent(new Event(signedOut));
+  throw problem;
+}
+
+// problemOf reads the problem document of a response.
+export async function problemOf(response) {
+  let document = {};
+  try {
+    document = await response.json();
+  } catch {
+    // What stands between may have answered, with no document of ours.
+  }
+  return new Problem(response.status, document);
+}
+
+// all lists every item of a list, page by page.
+export async function all(path) {
+  const items = [];
+  let cursor = '';
+  do {
+    const page = await call('GET', `${path}?limit=1000${cursor && '&cursor=' + encodeURIComponent(cursor)}`);
+    items.push(...page.items);
+    cursor = page.next_cursor;
+  } while (cursor);
+  return items;
+}
+
+// put stores a resource; a new one must not be there.
+export async function put(kind, value, fresh) {
+  const wrong = (message) => Object.assign(new Error(message), { errors: [{ field: 'name', message }] });
+  if (!value.name) throw wrong('must not be empty');
+  const path = `/v1/${kind}/${encodeURIComponent(value.name)}`;
+  if (fresh) {
+    const there = await call('GET', path).then(() => true, (problem) => {
+      if (problem.status === 404) return false;
+      throw problem;
+    });
+    if (there) throw wrong('is taken: close this, and edit that one');
+  }
+  return call('PUT', path, value);
+}

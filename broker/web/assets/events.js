@@ -1,0 +1,64 @@
+// What happens, as it happens.
+
+import { badge, h, when } from './dom.js';
+import { opensDetails, sessionLink } from './sessions.js';
+
+// As many are shown; what was within the time before is shown first.
+const most = 300, before = 15 * 60 * 1000;
+
+// In the order of a session's life, then the rest.
+const kinds = {
+  pending: 'wait', starting: 'wait', ready: 'good', claimed: 'mine', assigned: 'mine', retiring: 'quiet', ending: 'quiet', ended: 'quiet',
+  withdrawn: 'wait', violation: 'wait', hook_failed: 'bad', conditions: 'wait', audit: 'quiet', gap: 'bad',
+};
+
+// words says what an event is about, apart from its session.
+function words(e) {
+  const a = e.audit;
+  const parts = [
+    e.staging && h('a', { href: '#/staging/' + e.staging }, e.staging),
+    e.image && `image ${e.image}`, e.zone && `zone ${e.zone}`, e.user_id && `user ${e.user_id}`,
+    e.setting && `${e.setting}, set by the ${e.where}`,
+    e.hook && `hook ${e.hook}`,
+    e.type === 'conditions' ? null : e.reason,
+    a && `${a.who} ${a.outcome === 'denied' ? 'was denied' : 'did'} ${a.operation}${a.target ? ', ' + a.target : ''}${a.reason ? ': ' + a.reason : ''}`,
+    e.type === 'conditions' && ((e.conditions ?? []).map((c) => `${c.type}: ${c.message}`).join('; ') || 'nothing is in the way'),
+    e.stderr && h('code', null, e.stderr.trim().slice(-200)),
+  ].filter(Boolean);
+  return parts.flatMap((p, i) => (i ? [' · ', p] : [p]));
+}
+
+export function eventsView(can, params) {
+  const chosen = new Set((params.get('type') ?? '').split(',').filter(Boolean));
+  const types = Object.keys(kinds).filter((t) => t !== 'gap' && (t !== 'audit' || can.edit));
+  const choose = (type) => {
+    const next = new Set(chosen);
+    if (!next.delete(type)) next.add(type);
+    location.hash = '#/events' + (next.size ? '?type=' + [...next].join(',') : '');
+  };
+  const list = h('ol', { class: 'events', 'aria-label': 'Events, the newest first' });
+  const empty = h('p', { class: 'empty' }, 'Nothing has happened in the last 15 minutes.');
+  const node = h('div', null,
+    h('div', { class: 'head' }, h('h1', null, 'Events')),
+    h('div', { class: 'chips', role: 'group', 'aria-label': 'Types' },
+      types.map((t) => h('button', { type: 'button', id: 'type-' + t, 'aria-pressed': String(chosen.has(t)), onclick: () => choose(t) }, t.replace('_', ' '))),
+      chosen.size > 0 && h('a', { class: 'clear', href: '#/events' }, 'Clear')),
+    empty, list);
+  opensDetails(node);
+  let last = '';
+  return {
+    title: 'Events', node, types: [...chosen],
+    since: () => last || `${Date.now() - before}-0`,
+    refresh: async () => {},
+    event: (e) => {
+      // The first gap only says that the time before is no event's own.
+      if (e.type === 'gap' && !last) return;
+      last = e.id ?? last;
+      empty.hidden = true;
+      list.prepend(h('li', null,
+        e.at ? when(e.at) : h('span'), badge(e.type.replace('_', ' '), kinds[e.type] ?? 'quiet'),
+        h('span', { class: 'what' }, e.session && sessionLink(e.session), e.session && ' ', words(e))));
+      while (list.children.length > most) list.lastChild.remove();
+    },
+  };
+}

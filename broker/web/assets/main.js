@@ -1,0 +1,182 @@
+// The page around the views: who is logged in, which view is shown, and that it is live.
+
+import { call, signedOut } from './api.js';
+import { h, button } from './dom.js';
+import { follow } from './live.js';
+import { loginView } from './login.js';
+import { poolView, stagingView } from './staging.js';
+import { sessionsView } from './sessions.js';
+import { groupsView, imagesView, zonesView } from './resources.js';
+import { eventsView } from './events.js';
+
+// How often what no event tells of is looked at, and when there are no events: ms.
+const tickLive = 5000, tickBlind = 3000;
+// Events come in swarms: so long after one the view is read again, once.
+const settle = 250;
+
+const views = {
+  staging: { label: 'Staging', make: (can, params, name) => (name ? poolView(can, name) : stagingView(can)) },
+  sessions: { label: 'Sessions', make: sessionsView },
+  zones: { label: 'Zones', make: zonesView },
+  images: { label: 'Images', make: imagesView },
+  groups: { label: 'Groups', make: groupsView },
+  events: { label: 'Events', make: eventsView },
+};
+
+// may says what a role may: the API refuses the rest anyhow.
+function may(role) {
+  return {
+    edit: role === 'admin',
+    end: role === 'admin' || role === 'launcher' || role === 'user',
+    // A user's own token sees that user's sessions and nothing else.
+    views: role === 'user' ? ['sessions'] : Object.keys(views),
+    follow: role !== 'user',
+  };
+}
+
+let stop = () => {};
+
+async function start() {
+  stop();
+  let self;
+  try {
+    self = await call('GET', '/v1/self');
+  } catch (problem) {
+    if (problem.status === 401) return showLogin();
+    return showAway(problem);
+  }
+  shell(self);
+}
+
+function showLogin() {
+  stop();
+  document.title = 'Log in – greenroom';
+  document.body.replaceChildren(loginView(start));
+  document.querySelector('input').focus();
+}
+
+function showAway(problem) {
+  document.body.replaceChildren(h('main', { class: 'alone' },
+    h('h1', null, 'greenroom'), h('p', { class: 'wrong', role: 'alert' }, `${problem.message}; trying again.`)));
+  setTimeout(start, 2000);
+}
+
+function shell(self) {
+  const can = may(self.role);
+  const links = can.views.map((name) => h('a', { href: '#/' + name, 'data-view': name }, views[name].label));
+  const live = h('p', { class: 'live', role: 'status' });
+  const main = h('main', { id: 'main', tabindex: '-1' });
+  const away = h('p', { class: 'away', role: 'alert', hidden: true });
+  const who = self.guarded
+    ? h('div', { class: 'who' },
+      h('span', { title: self.who }, self.name || self.who, ' ', h('small', null, self.role)),
+      button('Log out', { class: 'plain' }, async () => {
+        await call('DELETE', '/v1/login');
+        showLogin();
+      }))
+    : h('div', { class: 'who' }, h('span', null, 'open access'));
+  document.body.replaceChildren(
+    h('button', { class: 'skip', type: 'button', onclick: () => main.focus() }, 'Skip to content'),
+    h('header', null,
+      h('a', { class: 'brand', href: '#/' + can.views[0] }, h('img', { src: 'icon.svg', alt: '', width: 20, height: 20 }), 'greenroom'),
+      h('nav', { 'aria-label': 'Views' }, links),
+      h('div', { class: 'foot' }, live, who)),
+    h('div', { class: 'page' }, away, main),
+    h('div', { id: 'told', role: 'status', 'aria-live': 'polite' }));
+
+  let view, unfollow = () => {}, followed = '', tick, again, reading = false, stale = false;
+
+  const setLive = (on) => {
+    const words = on ? 'Live' : can.follow ? 'Not live: reconnecting…' : 'Read every few seconds';
+    if (live.textContent !== words) {
+      live.className = 'live ' + (on ? 'on' : 'off');
+      live.textContent = words;
+    }
+    clearInterval(tick);
+    tick = setInterval(() => document.hidden || refresh(), on ? tickLive : tickBlind);
+  };
+  const refresh = async () => {
+    if (reading) {
+      stale = true;
+      return;
+    }
+    reading = true;
+    const shown = view;
+    try {
+      await shown.refresh();
+      away.hidden = true;
+    } catch (problem) {
+      if (problem.status !== 401 && shown === view) {
+        away.textContent = `What is shown may be old: ${problem.message}.`;
+        away.hidden = false;
+      }
+    } finally {
+      reading = false;
+      if (stale) {
+        stale = false;
+        soon();
+      }
+    }
+  };
+  const soon = () => {
+    clearTimeout(again);
+    again = setTimeout(refresh, settle);
+  };
+  // Views that want all events from now on share one stream.
+  const listen = () => {
+    if (followed === 'all' && !view.since && !document.hidden) return;
+    unfollow();
+    followed = '';
+    if (!can.follow || document.hidden) return setLive(false);
+    followed = view.since ? 'some' : 'all';
+    if (!live.textContent) setLive(false);
+    unfollow = follow({
+      types: view.types ?? [], since: view.since?.() ?? '',
+      onEvent: (e) => {
+        view.event?.(e);
+        if (e.type !== 'gap') soon();
+      },
+      onLive: (on) => {
+        setLive(on);
+        // What happened before it was live is read.
+        if (on) soon();
+      },
+    });
+  };
+  const route = () => {
+    const [path, query] = location.hash.slice(2).split('?');
+    const [name, ...rest] = path.split('/');
+    if (!can.views.includes(name)) {
+      location.replace('#/' + can.views[0]);
+      return;
+    }
+    view = views[name].make(can, new URLSearchParams(query), decodeURIComponent(rest.join('/')));
+    view.changed = soon;
+    for (const link of links) link.toggleAttribute('aria-current', link.dataset.view === name);
+    for (const link of links) if (link.dataset.view === name) link.setAttribute('aria-current', 'page');
+    document.title = `${view.title} – greenroom`;
+    const focused = document.activeElement?.id;
+    main.replaceChildren(view.node);
+    // Whoever filters stays in the filter that was changed.
+    if (focused) document.getElementById(focused)?.focus();
+    refresh();
+    listen();
+  };
+  window.addEventListener('hashchange', route);
+  // A page that nobody sees holds no connection.
+  document.addEventListener('visibilitychange', listen);
+  window.addEventListener(signedOut, showLogin);
+  stop = () => {
+    window.removeEventListener('hashchange', route);
+    document.removeEventListener('visibilitychange', listen);
+    window.removeEventListener(signedOut, showLogin);
+    clearInterval(tick);
+    clearTimeout(again);
+    unfollow();
+    for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+    stop = () => {};
+  };
+  route();
+}
+
+start();

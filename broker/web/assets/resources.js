@@ -1,0 +1,156 @@
+// Zones, images and groups: lists, and a form for each.
+
+import { all, call, put } from './api.js';
+import { badge, button, h, table } from './dom.js';
+import { ask, tell } from './dialog.js';
+import { edit } from './form.js';
+
+// permissions are the fields of what sessions let their users do.
+export const permissions = [
+  ['allow_audio', 'Audio', true], ['allow_clipboard_down', 'Clipboard down', true], ['allow_clipboard_up', 'Clipboard up', true],
+  ['allow_downloads', 'Downloads', true], ['allow_uploads', 'Uploads', true], ['allow_microphone', 'Microphone', false],
+  ['allow_webcam', 'Webcam', false], ['allow_gamepad', 'Gamepad', false], ['allow_printing', 'Printing', false],
+].map(([name, label, otherwise]) => ({ name: 'permissions.' + name, label, kind: 'either', otherwise }));
+
+const name = { name: 'name', label: 'Name', kind: 'text' };
+const timeLimit = { name: 'session_time_limit', label: 'Session time limit', kind: 'text', placeholder: '8h' };
+const runConfig = { name: 'run_config', label: 'Run config', kind: 'json', hint: 'JSON, merged into the main task\'s driver config.' };
+const webFilter = { name: 'web_filter_policy', label: 'Web filter policy', kind: 'text' };
+
+const list = (values) => (values?.length ? values.join(', ') : h('span', { class: 'faint' }, 'all'));
+const none = () => h('span', { class: 'faint' }, '–');
+
+// resources makes the view of a kind.
+function resources({ kind, word, title, empty, gone, columns, sections, blank }) {
+  return (can) => {
+    const view = { title, changed: () => {} };
+    const form = (value) => edit({
+      title: value ? `${word[0].toUpperCase()}${word.slice(1)} ${value.name}` : `New ${word}`,
+      value: value ?? blank,
+      sections: sections.map((s) => ({ ...s, fields: s.fields.map((f) => (f === name ? { ...f, fixed: Boolean(value) } : f)) })),
+      save: async (changed) => {
+        await put(kind, changed, !value);
+        tell(`The ${word} ${changed.name} is saved.`);
+        view.changed();
+      },
+    });
+    const shown = [{ label: 'Name', class: 'name', cell: (r) => r.name }, ...columns];
+    if (can.edit) {
+      shown.push({
+        label: '', class: 'act', once: true,
+        cell: (current) => h('div', { class: 'buttons' },
+          button('Edit', { 'aria-label': `Edit ${current().name}` }, async () => form(await call('GET', `/v1/${kind}/${current().name}`))),
+          button('Delete', { 'aria-label': `Delete ${current().name}` }, () => ask(`Delete the ${word} ${current().name}?`, gone, 'Delete', async () => {
+            await call('DELETE', `/v1/${kind}/${current().name}`);
+            tell(`The ${word} ${current().name} is deleted.`);
+            view.changed();
+          }))),
+      });
+    }
+    const rows = table(title, shown, (r) => r.name, empty);
+    view.node = h('div', null,
+      h('div', { class: 'head' }, h('h1', null, title), can.edit && button(`New ${word}`, { class: 'primary' }, () => form())),
+      rows.node);
+    view.refresh = async () => rows.show(await all(`/v1/${kind}`));
+    return view;
+  };
+}
+
+export const zonesView = resources({
+  kind: 'zones', word: 'zone', title: 'Zones', empty: 'No zone yet: there is no place to run sessions.', gone: 'Its sessions stay.',
+  blank: { name: '', datacenters: ['dc1'] },
+  columns: [
+    { label: 'Datacenters', cell: (z) => z.datacenters.join(', ') },
+    { label: 'Node pool', cell: (z) => z.node_pool ?? none() },
+    { label: 'Namespace', cell: (z) => z.namespace ?? none() },
+    { label: 'Alternate zones', cell: (z) => (z.search_alternate_zones ? list(z.alternate_zones) : h('span', { class: 'faint' }, 'not searched')) },
+    { label: 'Allowed origin', class: 'mono', cell: (z) => z.allow_origin_domain ?? none() },
+    { label: 'Upstream auth', class: 'mono', cell: (z) => z.upstream_auth_address ?? none() },
+  ],
+  sections: [
+    {
+      fields: [
+        name,
+        { name: 'datacenters', label: 'Datacenters', kind: 'words', placeholder: 'dc1, dc2' },
+        { name: 'allow_origin_domain', label: 'Allowed origin', kind: 'text', placeholder: 'desk.example.org', hint: 'The domain whose pages may open sessions. A zone without it cannot stage.' },
+        { name: 'upstream_auth_address', label: 'Upstream auth address', kind: 'text', placeholder: 'greenroom.example.org:7480', hint: 'Where what stands before a session asks who may pass.' },
+        { name: 'search_alternate_zones', label: 'Search alternate zones', kind: 'no' },
+        { name: 'alternate_zones', label: 'Alternate zones', kind: 'words', hint: 'In order; empty for all others, by name.' },
+      ],
+    },
+    {
+      title: 'Placement',
+      fields: [
+        { name: 'region', label: 'Region', kind: 'text' }, { name: 'node_pool', label: 'Node pool', kind: 'text' }, { name: 'namespace', label: 'Namespace', kind: 'text' },
+      ],
+    },
+  ],
+});
+
+export const imagesView = resources({
+  kind: 'images', word: 'image', title: 'Images', empty: 'No image yet: there is nothing to run.', gone: 'Assigned sessions stay.',
+  blank: { name: '', jobspec: '' },
+  columns: [
+    { label: 'Enabled', cell: (i) => (i.enabled === false ? badge('disabled', 'quiet') : badge('enabled', 'good')) },
+    { label: 'Zones', cell: (i) => list(i.restrict_to_zones) },
+    { label: 'Hooks', cell: (i) => Object.keys(i.exec_config ?? {}).filter((k) => i.exec_config[k]).join(', ') || none() },
+    { label: 'Time limit', cell: (i) => i.session_time_limit || none() },
+    { label: 'Jobspec', class: 'number', cell: (i) => `${i.jobspec.split('\n').length} lines` },
+  ],
+  sections: [
+    { fields: [name, { name: 'enabled', label: 'Enabled', kind: 'yes', hint: 'No drains its pools and refuses launches; assigned sessions stay.' },
+      { name: 'jobspec', label: 'Jobspec', kind: 'code', hint: 'A Nomad job in HCL with one group of count 1.' },
+      { name: 'variables', label: 'Variables', kind: 'json', hint: 'JSON: values of the jobspec\'s variables, as texts.' }] },
+    { title: 'Hooks', fields: [{ name: 'exec_config', label: 'Hooks', kind: 'json', rows: 10, placeholder: '{"assign": {"cmd": ["/usr/local/bin/welcome", "{url}"], "timeout": "5s"}}' }] },
+    {
+      title: 'More',
+      fields: [
+        { name: 'connect_url', label: 'Connect URL', kind: 'text', placeholder: 'https://desk.example.org/s/{session_id}/?token={token}' },
+        { name: 'restrict_to_zones', label: 'Only in zones', kind: 'words' },
+        timeLimit, webFilter,
+        { name: 'persistent_profile_path', label: 'Persistent profile path', kind: 'text', placeholder: '/srv/profiles/{user_id}' },
+        { name: 'volume_mappings', label: 'Volume mappings', kind: 'json', placeholder: '[{"source": "/srv/data", "target": "/data", "read_only": true}]' },
+        runConfig,
+      ],
+    },
+  ],
+});
+
+export const groupsView = resources({
+  kind: 'groups', word: 'group', title: 'Groups', empty: 'No group yet: all users are alike.', gone: 'Launches that name it are refused from then on.',
+  blank: { name: '', priority: 10 },
+  columns: [
+    { label: 'Priority', class: 'number', cell: (g) => String(g.priority) },
+    { label: 'Sessions a user', class: 'number', cell: (g) => (g.max_sessions_per_user === undefined ? none() : String(g.max_sessions_per_user)) },
+    { label: 'Time limit', cell: (g) => g.session_time_limit || none() },
+    { label: 'Keepalive', cell: (g) => g.keepalive_expiration || none() },
+    {
+      label: 'Permissions', cell: (g) => {
+        const set = permissions.filter((f) => g.permissions?.[f.name.slice(12)] !== undefined);
+        return set.length ? set.map((f) => `${g.permissions[f.name.slice(12)] ? '' : 'no '}${f.label.toLowerCase()}`).join(', ') : none();
+      },
+    },
+  ],
+  sections: [
+    {
+      fields: [
+        name,
+        { name: 'priority', label: 'Priority', kind: 'number', hint: 'The lowest number wins.' },
+        { name: 'max_sessions_per_user', label: 'Max sessions per user', kind: 'number' },
+        timeLimit,
+        { name: 'keepalive_expiration', label: 'Keepalive expiration', kind: 'text', placeholder: '5m' },
+      ],
+    },
+    { title: 'Permissions', fields: permissions },
+    {
+      title: 'Settings that only sessions on demand can have',
+      fields: [
+        { name: 'expose_user_environment_vars', label: 'Expose the user\'s environment', kind: 'no' },
+        { name: 'inject_ssh_keys', label: 'Inject SSH keys', kind: 'no' },
+        webFilter,
+        { name: 'volume_mapping', label: 'Volume mapping', kind: 'json', placeholder: '[{"source": "/srv/homes/{user_id}", "target": "/home/user"}]' },
+        runConfig,
+      ],
+    },
+  ],
+});

@@ -1,0 +1,189 @@
+// The pools: how each stands, why, and what went on in it.
+
+import { all, call, put } from './api.js';
+import { ago, badge, button, fill, h, table } from './dom.js';
+import { ask, tell } from './dialog.js';
+import { edit } from './form.js';
+import { legend, plot, sums } from './plot.js';
+import { permissions } from './resources.js';
+
+// So long a pool's history is shown before it is read again: it is kept every 10 seconds.
+const historyAge = 20000;
+const histories = new Map();
+
+// historyOf gives a pool's history, as last read, and reads it again when it is old.
+async function readHistory(name) {
+  const known = histories.get(name);
+  if (known && Date.now() - known.at < historyAge) return;
+  histories.set(name, { at: Date.now(), history: known?.history });
+  try {
+    histories.set(name, { at: Date.now(), history: await call('GET', `/v1/staging/${name}/history`) });
+  } catch {
+    // The plot is the least of it: the rest of the view says what does not answer.
+  }
+}
+
+const kindOf = { ok: 'good', degraded: 'wait', unavailable: 'bad' };
+
+function summary(status) {
+  const scaled = status.zones.filter((z) => z.pools.length);
+  const sum = (name) => scaled.reduce((n, z) => n + (z[name] ?? 0), 0);
+  const known = scaled.every((z) => z.ready_sessions !== undefined);
+  return h('section', { class: `summary ${kindOf[status.status]}`, 'aria-label': 'Is all well?' },
+    h('div', { class: 'figures' },
+      figure(badge(status.status, kindOf[status.status]), 'status'),
+      figure(known ? `${sum('ready_sessions')} / ${sum('desired_sessions')}` : '?', 'ready / desired'),
+      figure(known ? sum('claims_per_minute').toFixed(1) : '?', 'claims a minute'),
+      status.dependencies.map((d) => figure(badge(d.status === 'ok' ? 'ok' : d.problem ?? d.status, d.status === 'ok' ? 'good' : 'bad'), d.name))),
+    status.reasons.length ? h('ul', { class: 'reasons' }, status.reasons.map((r) => h('li', null, r))) : null);
+}
+
+const figure = (value, label) => h('div', { class: 'figure' }, h('span', { class: 'value' }, value), h('span', { class: 'label' }, label));
+
+const number = (n) => (n === undefined ? '?' : String(n));
+
+// ready is a count with a bar of how much of what is desired it is.
+function ready(p) {
+  const full = p.desired_sessions > 0 ? Math.min(1, (p.ready_sessions ?? 0) / p.desired_sessions) : 1;
+  const kind = full >= 1 ? 'good' : full > 0 ? 'wait' : 'bad';
+  return h('span', { class: 'ready' }, number(p.ready_sessions),
+    h('meter', { class: kind, min: 0, max: 1, value: full, 'aria-hidden': 'true' }));
+}
+
+function conditions(p) {
+  if (p.conditions.length === 0) return h('span', { class: 'faint' }, '–');
+  return h('ul', { class: 'conditions' }, p.conditions.map((c) => h('li', null,
+    h('strong', null, c.type), ' ', c.message, ' ', h('small', { title: c.since }, `for ${ago(c.since).split(' ')[0]}`))));
+}
+
+const share = (p) => (p.staged_share === undefined ? '–' : `${Math.round(100 * p.staged_share)} %`);
+
+// editConfig opens the form of a staging config; value is undefined for a new one.
+async function editConfig(value, changed) {
+  const [zones, images] = await Promise.all([all('/v1/zones'), all('/v1/images')]);
+  const names = (items) => items.map((i) => [i.name]);
+  const known = value ?? { name: '', zone: zones[0]?.name, image: images[0]?.name, desired_sessions: 1 };
+  edit({
+    title: value ? `Staging config ${value.name}` : 'New staging config',
+    value: known,
+    sections: [
+      {
+        fields: [
+          { name: 'name', label: 'Name', kind: 'text', fixed: Boolean(value), placeholder: 'demo-east' },
+          { name: 'zone', label: 'Zone', kind: 'select', options: names(zones) },
+          { name: 'image', label: 'Image', kind: 'select', options: names(images) },
+          { name: 'desired_sessions', label: 'Desired sessions', kind: 'number', hint: 'How many unassigned sessions to keep; 0 drains the pool.' },
+          { name: 'expiration', label: 'Expiration', kind: 'text', placeholder: '24h', hint: 'How long a session may wait before a fresh one replaces it; empty for ever.' },
+          { name: 'max_unavailable', label: 'Max unavailable', kind: 'text', placeholder: '25%', hint: 'How many a new revision may replace at a time.' },
+        ],
+      },
+      {
+        title: 'Schedule',
+        fields: [{
+          name: 'schedule', label: 'Times at which another number is wanted', kind: 'json', rows: 6,
+          placeholder: '[{"cron": "45 12 * * MON-FRI", "time_zone": "Europe/Berlin", "duration": "30m", "desired_sessions": 30}]',
+        }],
+      },
+      { title: 'Permissions', fields: permissions },
+    ],
+    save: async (config) => {
+      await put('staging', config, !value);
+      tell(`Staging config ${config.name} is saved.`);
+      changed();
+    },
+  });
+}
+
+// configOf is what a pool's config is: the pool without how it stands.
+function configOf({ current_sessions, ready_sessions, conditions, ...config }) {
+  return config;
+}
+
+async function remove(name, then) {
+  ask(`Delete staging config ${name}?`, 'Its unused sessions are retired. Sessions that were assigned from it stay.', 'Delete', async () => {
+    await call('DELETE', `/v1/staging/${name}`);
+    tell(`Staging config ${name} is deleted.`);
+    then();
+  });
+}
+
+const actions = (can, name, changed) => can.edit && h('div', { class: 'buttons' },
+  button('Edit', { 'aria-label': `Edit ${name}` }, async () => editConfig(configOf(await call('GET', `/v1/staging/${name}`)), changed)),
+  button('Delete', { 'aria-label': `Delete ${name}` }, () => remove(name, changed)));
+
+// stagingView lists all pools.
+export function stagingView(can) {
+  const top = h('div');
+  const columns = [
+    { label: 'Config', cell: (p) => h('a', { href: '#/staging/' + p.name, class: 'name' }, p.name) },
+    { label: 'Zone', cell: (p) => p.vouched ? p.zone : h('span', null, p.zone, ' ', badge('no scaler', 'bad')) },
+    { label: 'Image', cell: (p) => p.image },
+    { label: 'Desired', class: 'number', cell: (p) => number(p.desired_sessions) },
+    { label: 'Current', class: 'number', cell: (p) => number(p.current_sessions) },
+    { label: 'Ready', class: 'number', cell: ready },
+    { label: 'Staged', class: 'number', cell: share },
+    {
+      label: 'Last 3 hours', head: h('span', null, 'Last 3 hours', legend()), class: 'history', cell: (p) => {
+        const history = histories.get(p.name)?.history;
+        return history ? plot(history, p.desired_sessions) : '';
+      },
+    },
+    { label: 'Conditions', class: 'wide', cell: conditions },
+  ];
+  const view = { title: 'Staging', changed: () => {} };
+  if (can.edit) columns.push({ label: '', class: 'act', once: true, cell: (current) => actions(can, current().name, () => view.changed()) });
+  const pools = table('Staging configs', columns, (p) => p.name, 'No staging config yet: nothing is kept ready.');
+  view.node = h('div', null,
+    h('div', { class: 'head' }, h('h1', null, 'Staging'), can.edit && button('New staging config', { class: 'primary' }, () => editConfig(undefined, () => view.changed()))),
+    top, pools.node);
+  view.refresh = async () => {
+    const status = await call('GET', '/v1/status');
+    fill(top, summary(status));
+    const items = status.zones.flatMap((z) => z.pools.map((p) => ({ ...p, zone: z.name, vouched: z.vouched })))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    pools.show(items);
+    // Only what can be seen is asked for, one after the other.
+    for (const p of items) {
+      const row = pools.node.querySelector(`tr[data-key="${CSS.escape(p.name)}"]`)?.getBoundingClientRect();
+      if (row && row.bottom > 0 && row.top < innerHeight) await readHistory(p.name);
+    }
+    pools.show(items);
+  };
+  return view;
+}
+
+// poolView shows one pool.
+export function poolView(can, name) {
+  const body = h('div'), view = { title: name, changed: () => {} };
+  view.node = h('div', null,
+    h('p', { class: 'crumbs' }, h('a', { href: '#/staging' }, 'Staging'), ' / ', name),
+    h('div', { class: 'head' }, h('h1', null, name), actions(can, name, () => view.changed())),
+    body);
+  view.refresh = async () => {
+    let pool;
+    try {
+      pool = await call('GET', `/v1/staging/${encodeURIComponent(name)}`);
+    } catch (problem) {
+      if (problem.status !== 404) throw problem;
+      fill(body, h('p', { class: 'empty' }, `There is no staging config ${name}.`));
+      return;
+    }
+    await readHistory(name);
+    const history = histories.get(name)?.history;
+    const known = history ? sums(history) : undefined;
+    const rest = configOf(pool);
+    delete rest.name;
+    fill(body,
+      h('div', { class: 'figures boxed' },
+        figure(pool.desired_sessions, 'desired'), figure(pool.current_sessions, 'current'), figure(pool.ready_sessions, 'ready'),
+        known && figure(known.claims, 'claims in 3 h'), known && figure(known.misses, 'misses in 3 h')),
+      pool.conditions.length ? h('section', null, h('h2', null, 'Conditions'), conditions(pool)) : null,
+      h('section', null, h('h2', null, 'Last 3 hours ', legend()),
+        history ? plot(history, pool.desired_sessions, { width: 900, height: 200, axes: true }) : h('p', { class: 'empty' }, 'Nothing is known yet.')),
+      h('section', null, h('h2', null, 'Sessions'),
+        h('p', null, h('a', { href: '#/sessions?staging=' + name }, 'All that were made for it'), ' · ',
+          h('a', { href: '#/sessions?state=assigned&staging=' + name }, 'those that have a user'))),
+      h('section', null, h('h2', null, 'Config'), h('pre', null, JSON.stringify(rest, null, 2))));
+  };
+  return view;
+}

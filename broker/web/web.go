@@ -1,0 +1,80 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io/fs"
+	"net/http"
+	"path"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+//go:embed assets
+var assets embed.FS
+
+// policy is what the page may do: run and show what it is served with, and call the
+// broker that served it. Text from the API cannot become script whatever the page does
+// with it, since the browser takes no markup from scripts.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
+	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+// root is where the page is.
+const root = "/ui/"
+
+// mediaTypes are those of the files, whatever the machine has in its own table.
+var mediaTypes = map[string]string{
+	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
+	".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+}
+
+// Routes adds the page.
+func Routes(r gin.IRouter) {
+	toPage := func(c *gin.Context) { c.Redirect(http.StatusFound, root) }
+	r.GET("/", toPage)
+	r.GET("/ui", toPage)
+	entries, err := fs.ReadDir(assets, "assets")
+	if err != nil {
+		panic("web: the embedded files are not there: " + err.Error())
+	}
+	for _, e := range entries {
+		body, err := assets.ReadFile("assets/" + e.Name())
+		if err != nil {
+			panic("web: " + err.Error())
+		}
+		at := root + e.Name()
+		if e.Name() == "index.html" {
+			at = root
+		}
+		serve := file(e.Name(), body)
+		r.GET(at, serve)
+		r.HEAD(at, serve)
+	}
+}
+
+// file serves one of them. A browser asks each time whether it is still the same, so
+// that a new broker's page is whole at once.
+func file(name string, body []byte) gin.HandlerFunc {
+	sum := sha256.Sum256(body)
+	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	media, ok := mediaTypes[path.Ext(name)]
+	if !ok {
+		panic("web: of what type is " + name + "?")
+	}
+	return func(c *gin.Context) {
+		h := c.Writer.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+		h.Set("Cache-Control", "no-cache")
+		h.Set("ETag", tag)
+		h.Set("Content-Type", media)
+		http.ServeContent(c.Writer, c.Request, name, time.Time{}, bytes.NewReader(body))
+	}
+}

@@ -1,0 +1,53 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestALogin: another broker with the same secret opens it, it is over after its life,
+// and what was changed, or sealed with another secret, is none.
+func TestALogin(t *testing.T) {
+	now := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
+	with := func(secret string) Guard {
+		return Guard{On: true, Secret: func(context.Context) ([]byte, error) { return []byte(secret), nil }}
+	}
+	one, ctx := with("shared"), t.Context()
+	sealed, err := one.Login(ctx, "grt_secret", now)
+	if err != nil || strings.Contains(sealed, "grt") {
+		t.Fatal(sealed, err)
+	}
+	if again, _ := one.Login(ctx, "grt_secret", now); again == sealed {
+		t.Error("two logins are the same")
+	}
+	if token, err := with("shared").LoginToken(ctx, sealed, now.Add(LoginLife-time.Second)); token != "grt_secret" || err != nil {
+		t.Errorf("another broker opens %q, %v", token, err)
+	}
+	other := byte('A')
+	if sealed[len(sealed)/2] == other {
+		other = 'B'
+	}
+	for what, open := range map[string]func() (string, error){
+		"an old one": func() (string, error) { return one.LoginToken(ctx, sealed, now.Add(LoginLife)) },
+		"another's":  func() (string, error) { return with("other").LoginToken(ctx, sealed, now) },
+		"a changed one": func() (string, error) {
+			return one.LoginToken(ctx, sealed[:len(sealed)/2]+string(other)+sealed[len(sealed)/2+1:], now)
+		},
+		"a shorter one":  func() (string, error) { return one.LoginToken(ctx, sealed[:10], now) },
+		"none":           func() (string, error) { return one.LoginToken(ctx, "", now) },
+		"no secret here": func() (string, error) { return Guard{}.LoginToken(ctx, sealed, now) },
+	} {
+		if token, err := open(); token != "" || !errors.Is(err, ErrLoginOver) {
+			t.Errorf("%s opens %q, %v", what, token, err)
+		}
+	}
+	if _, err := one.Login(ctx, strings.Repeat("x", maxLoginToken+1), now); !errors.Is(err, ErrTokenTooLong) {
+		t.Error(err)
+	}
+	if sealed, err := one.Login(ctx, strings.Repeat("x", maxLoginToken), now); err != nil || len(sealed) > 4000 {
+		t.Errorf("the longest token makes a cookie of %d bytes, %v", len(sealed), err)
+	}
+}
