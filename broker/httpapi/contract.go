@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -30,9 +31,9 @@ func operationKey(method, route string) string { return method + " " + route }
 
 var pathVariable = regexp.MustCompile(`\{([^}]+)\}`)
 
-// loadContract reads the embedded document. It cannot fail in a binary whose
+// loadContract reads the embedded document, once. It cannot fail in a binary whose
 // tests pass, so that it panics rather than have every caller carry an error.
-func loadContract() contract {
+var loadContract = sync.OnceValue(func() contract {
 	doc := mustLoad()
 	c := contract{}
 	for path, item := range doc.Paths.Map() {
@@ -54,7 +55,7 @@ func loadContract() contract {
 		}
 	}
 	return c
-}
+})
 
 // mustLoad reads the embedded document.
 func mustLoad() *openapi3.T {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,6 +30,15 @@ type edge struct {
 
 func (e *edge) logger() *logrus.Entry { return e.entry }
 
+// closedContract is read once for all tests.
+var closedContract = sync.OnceValues(func() (*contracttest.Contract, error) {
+	raw, err := os.ReadFile("openapi.yaml")
+	if err != nil {
+		return nil, err
+	}
+	return contracttest.New(raw)
+})
+
 func newEdge(t *testing.T, b httpapi.Broker, adjust ...func(*httpapi.Options)) *edge {
 	t.Helper()
 	var log bytes.Buffer
@@ -40,11 +50,7 @@ func newEdge(t *testing.T, b httpapi.Broker, adjust ...func(*httpapi.Options)) *
 	for _, a := range adjust {
 		a(&o)
 	}
-	raw, err := os.ReadFile("openapi.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	contract, err := contracttest.New(raw)
+	contract, err := closedContract()
 	if err != nil {
 		t.Fatal(err)
 	}
