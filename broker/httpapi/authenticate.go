@@ -43,6 +43,18 @@ func (e *edge) authenticate(c *gin.Context) {
 	}
 }
 
+// still reports whether who was let in would be let in now as well, and as whom. One
+// of whom that cannot be found out just now is who it was.
+func (e *edge) still(c *gin.Context) (access.Caller, bool) {
+	call := access.CallOf(c.Request.Context())
+	now, err := e.guard.Identify(c.Request.Context(), bearer(c.Request), time.Now())
+	var away *access.UnavailableError
+	if errors.As(err, &away) {
+		return call.Caller, true
+	}
+	return now, err == nil && e.guard.Rule(call.Operation).Allows(now.Role)
+}
+
 // bearer is the token that a request shows; "" for none.
 func bearer(r *http.Request) string {
 	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
