@@ -42,6 +42,9 @@ const (
 // Audit tells auditors of a call: a line of the log, and an event. A log that is
 // kept is the record; the event is lost when Redis does not take it.
 func (b *Broker) Audit(ctx context.Context, a staging.Audit) {
+	for _, text := range []*string{&a.Operation, &a.Target, &a.Before, &a.After, &a.Reason} {
+		*text = access.Hide(*text)
+	}
 	line := b.Log.WithFields(logrus.Fields{
 		fieldAudit: true, fieldWho: a.Who, fieldOperation: a.Operation, fieldOutcome: a.Outcome,
 	})

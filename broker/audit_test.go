@@ -3,6 +3,7 @@ package broker_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/internal/access"
@@ -56,6 +57,18 @@ func TestWhatMayHaveBeenDoneIsAudited(t *testing.T) {
 	}
 	all := w.audits()
 	if len(all) != 1 || all[0].Outcome != staging.AuditUnknown || all[0].Who != "token:tk-1" || all[0].Reason != "no answer" || all[0].RequestID != "req-1" {
+		t.Errorf("auditors were told %+v", all)
+	}
+}
+
+// TestAuditorsAreToldNoToken, not even one that was given as a name.
+func TestAuditorsAreToldNoToken(t *testing.T) {
+	w := &world{}
+	b := on(w)
+	_, secret := access.NewToken(access.TokenRequest{Name: "n", Role: access.Admin}, time.Now())
+	b.Audit(t.Context(), staging.Audit{Who: "token:tk-1", Operation: "createToken", Outcome: staging.AuditChanged, Target: secret, After: `{"name":"` + secret + `"}`})
+	b.Close()
+	if all := w.audits(); len(all) != 1 || all[0].Target != "(hidden)" || all[0].After != `{"name":"(hidden)"}` {
 		t.Errorf("auditors were told %+v", all)
 	}
 }

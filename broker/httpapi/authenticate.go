@@ -17,7 +17,7 @@ import (
 // call what: access.RuleFor.
 func (e *edge) authenticate(c *gin.Context) {
 	call := access.Call{
-		Operation: c.Request.Method + " " + clipped(c.Request.URL.Path), Remote: c.RemoteIP(), RequestID: c.GetString(keyRequestID),
+		Operation: c.Request.Method + " " + clipped(access.Hide(c.Request.URL.Path)), Remote: c.RemoteIP(), RequestID: c.GetString(keyRequestID),
 	}
 	rule := access.Signed
 	if op, ok := e.contract[operationKey(c.Request.Method, c.FullPath())]; ok {
@@ -96,7 +96,7 @@ func (e *edge) audit(c *gin.Context, r *refusal) {
 	call := access.CallOf(c.Request.Context())
 	e.broker.Audit(c.Request.Context(), staging.Audit{
 		Who: call.Caller.Who(), Role: string(call.Caller.Role), Operation: call.Operation, Outcome: staging.AuditDenied,
-		Target: strings.ToValidUTF8(clipped(c.Request.URL.Path), "?"), Reason: string(r.code) + ": " + r.detail,
+		Target: strings.ToValidUTF8(clipped(access.Hide(c.Request.URL.Path)), "?"), Reason: string(r.code) + ": " + r.detail,
 		Remote: call.Remote, RequestID: call.RequestID,
 	})
 }
