@@ -45,7 +45,7 @@ func (b *Broker) Audit(ctx context.Context, a staging.Audit) {
 	for _, text := range []*string{&a.Operation, &a.Target, &a.Before, &a.After, &a.Reason} {
 		*text = access.Hide(*text)
 	}
-	line := b.Log.WithFields(logrus.Fields{
+	line := audible(b.Log).WithFields(logrus.Fields{
 		fieldAudit: true, fieldWho: a.Who, fieldOperation: a.Operation, fieldOutcome: a.Outcome,
 	})
 	for field, value := range map[string]string{
@@ -72,6 +72,17 @@ func (b *Broker) Audit(ctx context.Context, a staging.Audit) {
 		// Who is denied does not wait for it.
 		b.behindIfRoom(note)
 	}
+}
+
+// audible is a log that has lines for auditors whatever its level is: it is their record.
+func audible(log *logrus.Entry) *logrus.Entry {
+	l := log.Logger
+	if l.IsLevelEnabled(logrus.InfoLevel) {
+		return log
+	}
+	return (&logrus.Logger{
+		Out: l.Out, Hooks: l.Hooks, Formatter: l.Formatter, ExitFunc: l.ExitFunc, Level: logrus.InfoLevel,
+	}).WithFields(log.Data)
 }
 
 func newDenials() *rate.Limiter { return rate.NewLimiter(rate.Every(denialsEvery), denialsBurst) }
