@@ -47,6 +47,11 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 		return code == exitOK && out != "", out + errs
 	})
 	c.want(exitOK, []string{"logs", s.ID})
+	// One whose jobspec keeps none has no log, and Nomad is not said to be away.
+	d.store(t, quickImage("mute"))
+	var mute launched
+	decode(t, c.want(exitOK, []string{"launch", "mute", "--zone", "east", "--user", "bob", "--wait", "2m", "--json"}), &mute)
+	c.want(exitNotFound, []string{"logs", mute.ID}, "there is no log of task session", "disabled")
 	c.stdin = "some words"
 	if out := c.want(exitOK, []string{"exec", s.ID, "--", "/bin/sh", "-c", "cat; echo; echo $NOMAD_JOB_ID"}); !strings.Contains(out, s.ID) || !strings.Contains(out, "some words") {
 		t.Errorf("exec printed %q", out)
