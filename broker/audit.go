@@ -42,7 +42,10 @@ const (
 // Audit tells auditors of a call: a line of the log, and an event. A log that is
 // kept is the record; the event is lost when Redis does not take it.
 func (b *Broker) Audit(ctx context.Context, a staging.Audit) {
-	line := b.Log.WithFields(logrus.Fields{
+	for _, text := range []*string{&a.Operation, &a.Target, &a.Before, &a.After, &a.Reason} {
+		*text = access.Hide(*text)
+	}
+	line := audible(b.Log).WithFields(logrus.Fields{
 		fieldAudit: true, fieldWho: a.Who, fieldOperation: a.Operation, fieldOutcome: a.Outcome,
 	})
 	for field, value := range map[string]string{
@@ -69,6 +72,17 @@ func (b *Broker) Audit(ctx context.Context, a staging.Audit) {
 		// Who is denied does not wait for it.
 		b.behindIfRoom(note)
 	}
+}
+
+// audible is a log that has lines for auditors whatever its level is: it is their record.
+func audible(log *logrus.Entry) *logrus.Entry {
+	l := log.Logger
+	if l.IsLevelEnabled(logrus.InfoLevel) {
+		return log
+	}
+	return (&logrus.Logger{
+		Out: l.Out, Hooks: l.Hooks, Formatter: l.Formatter, ExitFunc: l.ExitFunc, Level: logrus.InfoLevel,
+	}).WithFields(log.Data)
 }
 
 func newDenials() *rate.Limiter { return rate.NewLimiter(rate.Every(denialsEvery), denialsBurst) }

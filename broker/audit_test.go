@@ -1,8 +1,13 @@
 package broker_test
 
 import (
+	"bytes"
 	"errors"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/internal/access"
@@ -57,5 +62,34 @@ func TestWhatMayHaveBeenDoneIsAudited(t *testing.T) {
 	all := w.audits()
 	if len(all) != 1 || all[0].Outcome != staging.AuditUnknown || all[0].Who != "token:tk-1" || all[0].Reason != "no answer" || all[0].RequestID != "req-1" {
 		t.Errorf("auditors were told %+v", all)
+	}
+}
+
+// TestAuditorsAreToldNoToken, not even one that was given as a name.
+func TestAuditorsAreToldNoToken(t *testing.T) {
+	w := &world{}
+	b := on(w)
+	_, secret := access.NewToken(access.TokenRequest{Name: "n", Role: access.Admin}, time.Now())
+	b.Audit(t.Context(), staging.Audit{Who: "token:tk-1", Operation: "createToken", Outcome: staging.AuditChanged, Target: secret, After: `{"name":"` + secret + `"}`})
+	b.Close()
+	if all := w.audits(); len(all) != 1 || all[0].Target != "(hidden)" || all[0].After != `{"name":"(hidden)"}` {
+		t.Errorf("auditors were told %+v", all)
+	}
+}
+
+// TestTheRecordOfAuditorsHasNoLevel: of denied calls the log alone has all, so that one
+// which is to hold errors alone has them as well.
+func TestTheRecordOfAuditorsHasNoLevel(t *testing.T) {
+	b := on(&world{})
+	var log bytes.Buffer
+	quiet := logrus.New()
+	quiet.SetOutput(&log)
+	quiet.SetLevel(logrus.ErrorLevel)
+	b.Log = logrus.NewEntry(quiet)
+	b.Audit(t.Context(), staging.Audit{Who: "nobody", Operation: "listSessions", Outcome: staging.AuditDenied})
+	b.Log.Info("something else")
+	b.Close()
+	if got := log.String(); !strings.Contains(got, "operation=listSessions") || strings.Contains(got, "something else") {
+		t.Errorf("the log has %q", got)
 	}
 }

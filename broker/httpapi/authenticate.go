@@ -17,7 +17,7 @@ import (
 // call what: access.RuleFor.
 func (e *edge) authenticate(c *gin.Context) {
 	call := access.Call{
-		Operation: c.Request.Method + " " + clipped(c.Request.URL.Path), Remote: c.RemoteIP(), RequestID: c.GetString(keyRequestID),
+		Operation: c.Request.Method + " " + clipped(access.Hide(c.Request.URL.Path)), Remote: c.RemoteIP(), RequestID: c.GetString(keyRequestID),
 	}
 	rule := access.Signed
 	if op, ok := e.contract[operationKey(c.Request.Method, c.FullPath())]; ok {
@@ -51,6 +51,18 @@ func (e *edge) authenticate(c *gin.Context) {
 	if !rule.Allows(call.Caller.Role) {
 		refuseWith(c, refuse(CodeRoleNeeded, "%s needs the role %s; this token has %s", call.Operation, rule.Needs(), call.Caller.Role))
 	}
+}
+
+// still reports whether who was let in would be let in now as well, and as whom. One
+// of whom that cannot be found out just now is who it was.
+func (e *edge) still(c *gin.Context) (access.Caller, bool) {
+	call := access.CallOf(c.Request.Context())
+	now, err := e.guard.Identify(c.Request.Context(), bearer(c.Request), time.Now())
+	var away *access.UnavailableError
+	if errors.As(err, &away) {
+		return call.Caller, true
+	}
+	return now, err == nil && e.guard.Rule(call.Operation).Allows(now.Role)
 }
 
 // bearer is the token that a request shows; "" for none.
@@ -98,7 +110,7 @@ func (e *edge) audit(c *gin.Context, r *refusal) {
 	call := access.CallOf(c.Request.Context())
 	e.broker.Audit(c.Request.Context(), staging.Audit{
 		Who: call.Caller.Who(), Role: string(call.Caller.Role), Operation: call.Operation, Outcome: staging.AuditDenied,
-		Target: strings.ToValidUTF8(clipped(c.Request.URL.Path), "?"), Reason: string(r.code) + ": " + r.detail,
+		Target: strings.ToValidUTF8(clipped(access.Hide(c.Request.URL.Path)), "?"), Reason: string(r.code) + ": " + r.detail,
 		Remote: call.Remote, RequestID: call.RequestID,
 	})
 }

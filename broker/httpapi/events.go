@@ -32,8 +32,9 @@ const (
 )
 
 // events sends what happens to one who follows it, until either hangs up. Nothing is
-// queued: a page is sent, then the next is asked for.
-func events(c *gin.Context, b Broker, ending context.Context) {
+// queued: a page is sent, then the next is asked for. Before each, the caller is held
+// to the rules anew: a token that is revoked or expires meanwhile gets nothing more.
+func (e *edge) events(c *gin.Context, ending context.Context) {
 	after := c.GetHeader(headerLastEventID)
 	if after != "" && !staging.ValidEventID(after) {
 		refuseWith(c, refuseParameter(CodeInvalidParameter, headerLastEventID, "is no event's id; send the last one that came, or leave it out"))
@@ -45,8 +46,7 @@ func events(c *gin.Context, b Broker, ending context.Context) {
 	}
 	ctx, stop := until(c.Request.Context(), ending)
 	defer stop()
-	auditor := access.Admins.Allows(access.CallOf(c.Request.Context()).Caller.Role)
-	stream, err := b.Events(ctx, after)
+	stream, err := e.broker.Events(ctx, after)
 	if err != nil {
 		refuseWith(c, err)
 		return
@@ -64,6 +64,12 @@ func events(c *gin.Context, b Broker, ending context.Context) {
 			// The client comes back by itself, with the last id that it got.
 			return
 		}
+		caller, still := e.still(c)
+		if !still {
+			// Coming back, the client is told why.
+			return
+		}
+		auditor := access.Admins.Allows(caller.Role)
 		if out = sseOf(found, gap, func(e staging.Event) bool {
 			// What auditors are told is the administrators' alone.
 			return (len(types) == 0 || slices.Contains(types, string(e.Type))) && (auditor || e.Type != staging.EventAudit)

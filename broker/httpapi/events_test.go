@@ -3,14 +3,17 @@ package httpapi_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -47,6 +50,53 @@ func TestEventsAreServerSent(t *testing.T) {
 	e.do("GET", "/v1/events", "", header("Last-Event-ID", "yesterday")).expect(t, 400, "invalid_parameter", "Last-Event-ID")
 	f.fail = &broker.Error{Kind: broker.RedisUnavailable, Detail: "away"}
 	e.do("GET", "/v1/events", "").expect(t, 503, "redis_unavailable")
+}
+
+// revoking gives a page of events and then revokes the token of who follows them.
+type revoking struct {
+	*fake
+	revoke func()
+}
+
+func (r revoking) Events(context.Context, string) (broker.EventStream, error) {
+	return &revokingStream{r.revoke, 0}, nil
+}
+
+type revokingStream struct {
+	revoke func()
+	pages  int
+}
+
+func (s *revokingStream) Next(ctx context.Context, _ time.Duration) ([]staging.Event, bool, error) {
+	if s.pages++; s.pages == 2 {
+		s.revoke()
+	}
+	return []staging.Event{{ID: fmt.Sprintf("%d-0", s.pages), Type: staging.EventClaimed}}, false, ctx.Err()
+}
+
+func (*revokingStream) Close() {}
+
+// TestAStreamEndsWithItsToken: what happens after it was revoked, or has expired, is not
+// told to who began to follow while it worked.
+func TestAStreamEndsWithItsToken(t *testing.T) {
+	token, secret := access.NewToken(access.TokenRequest{Name: "n", Role: access.Viewer}, time.Now())
+	gone := token
+	gone.ExpiresAt = time.Now().Add(-time.Second)
+	for how, after := range map[string][]access.Token{"revoked": nil, "expired": {gone}} {
+		var tokens atomic.Pointer[access.Tokens]
+		tokens.Store(access.NewTokens([]access.Token{token}, 1, nil))
+		revoke := func() { tokens.Store(access.NewTokens(after, 2, nil)) }
+		// Should it not end, the test does.
+		ending, end := context.WithTimeout(t.Context(), 2*time.Second)
+		e := newEdge(t, revoking{newFake(), revoke}, func(o *httpapi.Options) {
+			o.Ending, o.Guard = ending, access.Guard{On: true, Tokens: tokens.Load}
+		})
+		got := string(e.do("GET", "/v1/events", "", header("Authorization", "Bearer "+secret)).body)
+		end()
+		if !strings.Contains(got, "id: 1-0") || strings.Contains(got, "id: 2-0") {
+			t.Errorf("%s after the first event, it was sent:\n%.400s", how, got)
+		}
+	}
 }
 
 // endless gives events without end: a client that does not read them is soon behind.

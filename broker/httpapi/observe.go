@@ -79,7 +79,7 @@ var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
 // identify gives the request its id: the caller's, or a fresh one.
 func (e *edge) identify(c *gin.Context) {
 	id := c.GetHeader(headerRequestID)
-	if !saneRequestID.MatchString(id) {
+	if !saneRequestID.MatchString(id) || access.Hide(id) != id {
 		id = strings.ToLower(rand.Text())
 	}
 	c.Set(keyRequestID, id)
@@ -104,7 +104,7 @@ func (e *edge) observe(c *gin.Context) {
 	}
 
 	log := e.log.WithFields(logrus.Fields{
-		fieldRequestID: c.GetString(keyRequestID), fieldMethod: c.Request.Method, fieldPath: c.Request.URL.Path,
+		fieldRequestID: c.GetString(keyRequestID), fieldMethod: c.Request.Method, fieldPath: access.Hide(c.Request.URL.Path),
 		fieldRoute: route, fieldStatus: status, fieldBytes: max(c.Writer.Size(), 0), fieldRemote: c.RemoteIP(),
 		fieldDurationMS: float64(took.Microseconds()) / 1000,
 	})

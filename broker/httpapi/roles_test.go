@@ -334,3 +334,26 @@ func TestASecretIsToldOnce(t *testing.T) {
 	}
 	e.do("POST", "/v1/tokens", `{"name":"n","role":"viewer","rate":"5"}`).expect(t, 400, "invalid_type", "rate")
 }
+
+// TestATokenInAPathIsNotWritten: some take a token for its accessor, or put it where a
+// name belongs. The log and the auditors must not have it.
+func TestATokenInAPathIsNotWritten(t *testing.T) {
+	admin, secret := access.NewToken(access.TokenRequest{Name: "n", Role: access.Admin}, time.Now())
+	tokens := access.NewTokens([]access.Token{admin}, 1, nil)
+	f := newFake()
+	e := newEdge(t, f, func(o *httpapi.Options) {
+		o.Guard = access.Guard{On: true, Tokens: func() *access.Tokens { return tokens }}
+	})
+	mine := header("Authorization", "Bearer "+secret)
+	e.do("DELETE", "/v1/tokens/"+secret, "", mine)
+	e.do("GET", "/v1/sessions/"+secret, "", mine)
+	e.do("GET", "/v1/sessions/"+secret, "")
+	e.do("GET", "/v1/"+secret, "")
+	e.do("GET", "/v1/zones", "", header("X-Request-Id", secret))
+	if log := e.log.String(); strings.Contains(log, secret) || !strings.Contains(log, "/v1/tokens/(hidden)") {
+		t.Errorf("the log:\n%s", log)
+	}
+	if told := fmt.Sprint(f.audits); strings.Contains(told, secret) || !strings.Contains(told, "(hidden)") {
+		t.Errorf("auditors were told: %s", told)
+	}
+}

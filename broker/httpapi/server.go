@@ -135,7 +135,7 @@ func New(b Broker, o Options) http.Handler {
 		ErrorHandler: func(c *gin.Context, err error, _ int) { refuseWith(c, refuse(CodeInvalidParameter, "%v", err)) },
 	})
 	engine.GET(routeAuthorize, func(c *gin.Context) { authorize(c, b) })
-	engine.GET(routeEvents, func(c *gin.Context) { events(c, b, o.Ending) })
+	engine.GET(routeEvents, func(c *gin.Context) { e.events(c, o.Ending) })
 	engine.GET(routeDocs, docs)
 	engine.GET(routeContract, func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapiYAML) })
 	if o.Page != nil {

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	consulapi "github.com/hashicorp/consul/api"
 	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/redis/go-redis/v9"
+	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
 	"github.com/greenroom/greenroom/broker"
@@ -160,4 +163,17 @@ func serve(ctx context.Context, listener net.Listener, srv *http.Server) error {
 	}
 	<-failed
 	return err
+}
+
+// serverLog is the log of an HTTP server, such as of handshakes that failed, as lines
+// of the agent's log in its format.
+func serverLog(log *logrus.Entry) *stdlog.Logger { return stdlog.New(lines{log}, "", 0) }
+
+// lines takes what is written as lines of a log.
+type lines struct{ log *logrus.Entry }
+
+// Write implements io.Writer.
+func (l lines) Write(p []byte) (int, error) {
+	l.log.Info(strings.TrimSpace(string(p)))
+	return len(p), nil
 }

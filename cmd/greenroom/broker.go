@@ -186,6 +186,7 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		// A load balancer hears of the end before connections are refused.
 		Draining: func() bool { return ctx.Err() != nil },
 	}), httpapi.DefaultConnections)
+	srv.ErrorLog = serverLog(log)
 	if certificate != nil {
 		srv.TLSConfig = certificate.Server()
 		wg.Go(func() { followCertificate(watching, certificate, log) })

@@ -47,6 +47,8 @@ type cannedBroker struct {
 	// redis is what ails it.
 	redis string
 	asked broker.LaunchRequest
+	// status is how everything stands.
+	status broker.Status
 }
 
 func values[T any](m map[string]T) []T {
@@ -130,6 +132,8 @@ func (b *cannedBroker) PutPool(_ context.Context, c staging.Config) (broker.Pool
 }
 
 func (b *cannedBroker) Check(context.Context, broker.ResourceSet) error { return b.checks }
+
+func (b *cannedBroker) Status(context.Context) broker.Status { return b.status }
 
 func (b *cannedBroker) Dependencies(context.Context) []broker.Dependency {
 	return []broker.Dependency{{Name: "consul"}, {Name: "nomad"}, {Name: "redis", Problem: b.redis}}
@@ -341,6 +345,24 @@ func TestTokenOfTheCommandLine(t *testing.T) {
 	if out := c.want(exitOK, []string{"sessions", "--help"}); strings.Contains(out, "sesame") {
 		t.Errorf("help shows the token:\n%s", out)
 	}
+}
+
+// TestStatusTellsOfAZoneWithoutAScaler: its pools are full for now, and nobody keeps them.
+func TestStatusTellsOfAZoneWithoutAScaler(t *testing.T) {
+	c := newCLI(t, "")
+	zone := func(known, vouched bool, pools ...broker.PoolStatus) {
+		c.broker.status = broker.Status{Standing: broker.StandingOK, Zones: []broker.ZoneStatus{{Name: "east", Known: known, Vouched: vouched, Pools: pools}}}
+	}
+	pool := broker.PoolStatus{Pool: broker.Pool{Config: staging.Config{Name: "p", Zone: "east", Image: "demo"}}}
+	zone(true, false, pool)
+	c.want(exitUnwell, []string{"status"}, "not all is well", "! no scaler is at work in zone east")
+	c.want(exitUnwell, []string{"status", "--json"}, `"well": false`)
+	zone(true, true, pool)
+	c.want(exitOK, []string{"status"}, "all is well")
+	zone(true, false)
+	c.want(exitOK, []string{"status"}, "all is well")
+	zone(false, false, pool)
+	c.want(exitOK, []string{"status"})
 }
 
 func TestSessionsCommand(t *testing.T) {

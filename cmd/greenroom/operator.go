@@ -94,7 +94,11 @@ func runLogs(cmd *cobra.Command, id string, f logsFlags) error {
 	if f.task == "" {
 		f.task = l.Task
 	}
-	return l.Logs(cmd.Context(), f.task, stream, f.follow, cmd.OutOrStdout())
+	err = l.Logs(cmd.Context(), f.task, stream, f.follow, cmd.OutOrStdout())
+	if errors.Is(err, nomadfleet.ErrNoLog) {
+		return &absentError{fmt.Errorf("%w; a jobspec whose logs are disabled has none, and one of a task that has not begun, or that Nomad has removed, is not there either", err)}
+	}
+	return err
 }
 
 // execFlags are the flags of greenroom exec.

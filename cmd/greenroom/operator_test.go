@@ -47,6 +47,11 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 		return code == exitOK && out != "", out + errs
 	})
 	c.want(exitOK, []string{"logs", s.ID})
+	// One whose jobspec keeps none has no log, and Nomad is not said to be away.
+	d.store(t, quickImage("mute"))
+	var mute launched
+	decode(t, c.want(exitOK, []string{"launch", "mute", "--zone", "east", "--user", "bob", "--wait", "2m", "--json"}), &mute)
+	c.want(exitNotFound, []string{"logs", mute.ID}, "there is no log of task session", "disabled")
 	c.stdin = "some words"
 	if out := c.want(exitOK, []string{"exec", s.ID, "--", "/bin/sh", "-c", "cat; echo; echo $NOMAD_JOB_ID"}); !strings.Contains(out, s.ID) || !strings.Contains(out, "some words") {
 		t.Errorf("exec printed %q", out)
@@ -71,8 +76,9 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 		t.Errorf("logs -f ended with %d: %s", code, text.String())
 	}
 
-	// A pool that nobody fills is not well, and watch shows it so often.
-	c.want(exitOK, []string{"status"}, "all is well", "consul ok", "quick")
+	// A pool that nobody fills is not well, not even one that asks for none, and watch
+	// shows it so often.
+	c.want(exitUnwell, []string{"status"}, "not all is well", "consul ok", "quick", "! no scaler is at work in zone east")
 	c.want(exitOK, []string{"staging", "set", "quick", "--desired", "2", "--expiration", "8h"}, `staging "quick" updated`, "desired_sessions: 0 -> 2", `expiration: (not set) -> "8h0m0s"`)
 	var config staging.Config
 	d.ask(t, "GET", "/v1/staging/quick", nil, 200, &config)
@@ -82,7 +88,7 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 	c.want(exitUnwell, []string{"status"}, "not all is well", "! quick has 0 of 2 ready")
 	var o overview
 	decode(t, c.want(exitUnwell, []string{"status", "--json"}), &o)
-	if o.Well || len(o.Problems) != 1 || len(o.Pools) != 1 || len(o.Dependencies) != 3 {
+	if o.Well || len(o.Problems) != 2 || len(o.Pools) != 1 || len(o.Dependencies) != 3 {
 		t.Errorf("status --json: %+v", o)
 	}
 	if out := c.want(exitOK, []string{"watch", "-n", "2", "--interval", "100ms"}); strings.Count(out, "DESIRED") != 2 || strings.Contains(out, "\x1b") {

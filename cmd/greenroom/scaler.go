@@ -93,6 +93,7 @@ func runScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: serverLog(log),
 	}
 	log.WithField(logfield.Address, listener.Addr().String()).Info("scaler works")
 	ctx, stop := context.WithCancel(ctx)

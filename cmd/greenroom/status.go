@@ -24,8 +24,9 @@ func newStatusCommand() *cobra.Command {
 		Long: `Say on one screen whether all is well: the servers that the broker needs, each pool
 with its desired, current and ready sessions, and what is in the way of any.
 
-The exit code is 0 when every server answers, no pool carries a condition and every
-pool has at least its desired number ready; else it is 8.`,
+The exit code is 0 when every server answers, a scaler is at work in every zone with
+pools, no pool carries a condition and every pool has at least its desired number
+ready; else it is 8.`,
 		Example: `  greenroom status
   greenroom status --json | jq -r '.problems[]'
   greenroom status > /dev/null || echo "somebody should look"`,
@@ -62,6 +63,13 @@ func (c *client) overview(ctx context.Context) (overview, error) {
 	if o.Pools, err = c.pools(ctx); err == nil {
 		o.Zones, err = c.zoneNames(ctx)
 	}
+	if err == nil {
+		var idle []string
+		idle, err = c.unkeptZones(ctx)
+		for _, zone := range idle {
+			o.Problems = append(o.Problems, "no scaler is at work in zone "+zone+": its pools are not kept")
+		}
+	}
 	if err != nil {
 		// What the servers' health says is why, and all there is to be had.
 		var refused *problemError
@@ -97,6 +105,24 @@ func (c *client) readiness(ctx context.Context) (httpapi.Readiness, error) {
 		return *r.JSON503, nil
 	}
 	return httpapi.Readiness{}, errors.New("the broker's answer has no health in it")
+}
+
+// unkeptZones are those with pools for which no scaler vouches. While Redis does not
+// say, there are none: that it does not is told anyway.
+func (c *client) unkeptZones(ctx context.Context) ([]string, error) {
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	r, err := c.GetStatusWithResponse(ctx)
+	if err := c.answered(r, err, http.StatusOK); err != nil {
+		return nil, err
+	}
+	var idle []string
+	for _, z := range r.JSON200.Zones {
+		if len(z.Pools) > 0 && z.CurrentSessions != nil && !z.Vouched {
+			idle = append(idle, z.Name)
+		}
+	}
+	return idle, nil
 }
 
 // zoneNames are the zones' names.

@@ -68,3 +68,18 @@ func TestAnOperationThatIsNotInTheTableIsTheAdministrators(t *testing.T) {
 		t.Error("no administrator may")
 	}
 }
+
+func TestTokensAreTakenOutOfTexts(t *testing.T) {
+	_, secret := NewToken(TokenRequest{Name: "n", Role: Viewer}, time.Now())
+	jwt := "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1LTEifQ.c2ln"
+	for text, want := range map[string]string{
+		"/v1/tokens/" + secret:               "/v1/tokens/(hidden)",
+		"GET /v1/" + jwt + "/x":              "GET /v1/(hidden)/x",
+		"/v1/tokens/tk-0f3a9c51d2e84b7760aa": "/v1/tokens/tk-0f3a9c51d2e84b7760aa",
+		"/v1/zones/grt_east":                 "/v1/zones/grt_east",
+	} {
+		if got := Hide(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +85,13 @@ func (r TokenRequest) Validate() error {
 
 // secretPrefix lets people, and those who search for leaked secrets, see what it is.
 const secretPrefix = "grt_"
+
+// shownSecret is what a token's secret looks like in a text, and a JWT.
+var shownSecret = regexp.MustCompile(secretPrefix + `[A-Za-z0-9_-]{16,}|\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+`)
+
+// Hide takes tokens out of a text that callers had a hand in, such as a path, before
+// it is written anywhere: some take a token for its accessor, or put it into a URL.
+func Hide(text string) string { return shownSecret.ReplaceAllString(text, "(hidden)") }
 
 // NewToken makes a token at a time, and the secret that opens it, which nobody
 // can find again.

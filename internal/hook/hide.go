@@ -18,6 +18,9 @@ const minHidden = 6
 // ownPrefix begins the names of greenroom's own variables, which are in every log.
 const ownPrefix = "GREENROOM_"
 
+// urlName is the one of them that is not: what a user opens may be signed, or hold a code.
+const urlName = ownPrefix + "URL"
+
 // hider takes the values of a hook's environment, and of the launch's, out of what
 // the hook wrote: a command that fails often prints what it was given, and its
 // output goes into events, conditions and logs.
@@ -26,7 +29,7 @@ type hider []string
 func newHider(h staging.Hook, in Input) hider {
 	var values hider
 	add := func(name, value string) {
-		if value = strings.TrimSpace(value); len(value) >= minHidden && !strings.HasPrefix(name, ownPrefix) {
+		if value = strings.TrimSpace(value); len(value) >= minHidden && (name == urlName || !strings.HasPrefix(name, ownPrefix)) {
 			values = append(values, value)
 		}
 	}

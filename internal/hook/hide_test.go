@@ -26,6 +26,12 @@ func TestWhatAHookPrintsOfItsEnvironmentIsHidden(t *testing.T) {
 	if !strings.Contains(err.Error(), "no door for (hidden)-(hidden)") {
 		t.Errorf("the error: %v", err)
 	}
+	// The launch's URL may be signed.
+	h.Cmd = []string{"/bin/sh", "-c", `echo "cannot open $GREENROOM_URL for $GREENROOM_USER_NAME" >&2; exit 3`}
+	in.Variables["GREENROOM_URL"] = "https://example.org/?signature=s3cret"
+	if result, _ = r.Run(t.Context(), staging.Session{}, staging.HookAssign, h, in); result.Stderr != "cannot open (hidden) for alice-the-user\n" {
+		t.Errorf("of a URL was kept %q", result.Stderr)
+	}
 	// Of a long output its end is kept, which begins within the value.
 	h.Environment = map[string]string{"KEY": "0123456789abcdef"}
 	h.Cmd = []string{"/bin/sh", "-c", `printf %s "$KEY"; head -c 4086 /dev/zero | tr '\0' x; exit 3`}

@@ -68,8 +68,11 @@ const (
 	Stderr = "stderr"
 )
 
+// ErrNoLog says that Nomad answers and has no such log.
+var ErrNoLog = errors.New("there is no log")
+
 // Logs copies a stream of a task's log to w: all that there is, and with follow also
-// what comes, until ctx is done. An error is ErrUnavailable, or w's.
+// what comes, until ctx is done. An error is ErrNoLog, ErrUnavailable, or w's.
 func (l *Located) Logs(ctx context.Context, task, stream string, follow bool, w io.Writer) error {
 	op := fmt.Sprintf("read the %s of task %s", stream, task)
 	// The library's reader is stopped by this channel, and by ctx.
@@ -83,6 +86,9 @@ func (l *Located) Logs(ctx context.Context, task, stream string, follow bool, w 
 		case err := <-failed:
 			if err == nil || errors.Is(err, io.EOF) || ctx.Err() != nil {
 				return nil
+			}
+			if notFound(err) {
+				return fmt.Errorf("%w of task %s: %w", ErrNoLog, task, err)
 			}
 			return unavailable(op, err)
 		case frame, open := <-frames:
