@@ -58,6 +58,10 @@ func parametersFit(r *http.Request, op operation) error {
 			return refuseParameter(CodeUnknownParameter, name, "is not a query parameter here")
 		case len(query[name]) > 1:
 			return refuseParameter(CodeInvalidParameter, name, "is there more than once")
+		case query[name][0] == "" && name != "cursor":
+			// Of a list it would be no filter at all: everybody's sessions, say. That of
+			// the first page is empty.
+			return refuseParameter(CodeInvalidParameter, name, "is empty; send a value, or leave it out")
 		}
 	}
 	for name := range op.header {

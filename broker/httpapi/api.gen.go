@@ -190,6 +190,9 @@ type Launch = staging.Launch
 // LaunchReply The session, or the list of them where the launch was for several.
 type LaunchReply = LaunchAnswer
 
+// LaunchUser Who a session is to be for.
+type LaunchUser = staging.User
+
 // LaunchedSession The session, and how the launch went.
 //
 // Example: {"address":"127.0.0.1","alloc_id":"0b7a5f0e-6c1f-7a52-9d20-5b1b0f9f3c11","assigned_at":"2026-11-24T06:31:40Z","attempts":[{"outcome":"served","step":"staged","zone":"east"}],"created_at":"2026-11-24T06:20:00Z","id":"gr-01jd0c8m4q2v5n7x9z3b6f8h1k","image":"demo","node_id":"5d1e6f0c-1f9d-3a0b-8a55-0d5c7c9b2c10","origin":"staged","ports":{"http":23817},"ready_at":"2026-11-24T06:20:07Z","revision":"6f1d0a9c2b7e","staging":"demo-east","state":"assigned","timings_ms":{"claim":0.4,"fence":2.1,"hook":71.2,"total":74.3},"token":"3q2-7wZr0m1nQ9cO5b8yJ4kT6uXaLhVfEpIdGsYtRvM","user":{"id":"u-1","name":"alice"},"zone":"east"}
@@ -669,9 +672,6 @@ type TokenRequest struct {
 	// Example: launcher
 	Role Role `json:"role"`
 }
-
-// User Who a session is for.
-type User = staging.User
 
 // VolumeMapping defines model for VolumeMapping.
 type VolumeMapping = staging.VolumeMapping

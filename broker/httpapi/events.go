@@ -44,6 +44,12 @@ func (e *edge) events(c *gin.Context, ending context.Context) {
 	if t := c.Query("type"); t != "" {
 		types = strings.Split(t, ",")
 	}
+	for _, t := range types {
+		if !slices.Contains(staging.EventTypes, staging.EventType(t)) {
+			refuseWith(c, refuseParameter(CodeInvalidParameter, "type", fmt.Sprintf("has no type %q in it: they are %s", t, joined(staging.EventTypes))))
+			return
+		}
+	}
 	ctx, stop := until(c.Request.Context(), ending)
 	defer stop()
 	stream, err := e.broker.Events(ctx, after)
@@ -121,4 +127,12 @@ func until(ctx, ending context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ending, cancel)
 	return ctx, func() { stop(); cancel() }
+}
+
+func joined(types []staging.EventType) string {
+	texts := make([]string, len(types))
+	for i, t := range types {
+		texts[i] = string(t)
+	}
+	return strings.Join(texts, ", ")
 }

@@ -67,11 +67,24 @@ func newClient(address, token string, options ...httpapi.ClientOption) (*client,
 		}
 		return nil
 	}
-	api, err := httpapi.NewClientWithResponses(address, append(options, httpapi.WithRequestEditorFn(authorize))...)
+	api, err := httpapi.NewClientWithResponses(address, append(options, httpapi.WithRequestEditorFn(authorize), httpapi.WithRequestEditorFn(leaveOutEmpty))...)
 	if err != nil {
 		return nil, err
 	}
 	return &client{ClientWithResponses: api, address: address}, nil
+}
+
+// leaveOutEmpty takes parameters without a value out of a request: the generated client
+// sends those that are not set, and the broker refuses them.
+func leaveOutEmpty(_ context.Context, r *http.Request) error {
+	query := r.URL.Query()
+	for name, values := range query {
+		if len(values) == 1 && values[0] == "" {
+			query.Del(name)
+		}
+	}
+	r.URL.RawQuery = query.Encode()
+	return nil
 }
 
 // unreachableError says that no broker answered.

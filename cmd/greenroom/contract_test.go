@@ -83,8 +83,8 @@ func TestAThirdPartysClientLaunchesAndEndsASession(t *testing.T) {
 	d.untilReady(t, "demo-east", 3)
 	c, err := stockclient.NewClientWithResponses(d.Broker)
 	must(t, err)
-	ctx, name := t.Context(), "theo"
-	made, err := c.CreateSessionWithResponse(ctx, nil, stockclient.Launch{Image: "demo", Zone: "east", User: &stockclient.User{Id: "u-theo", Name: &name}})
+	ctx, userID, name := t.Context(), "u-theo", "theo"
+	made, err := c.CreateSessionWithResponse(ctx, nil, stockclient.Launch{Image: "demo", Zone: "east", User: &stockclient.LaunchUser{Id: &userID, Name: &name}})
 	must(t, err)
 	if made.JSON201 == nil {
 		t.Fatalf("the launch was answered %s %s", made.Status(), made.Body)

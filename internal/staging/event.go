@@ -33,6 +33,12 @@ const (
 	EventConditions = EventType("conditions")
 )
 
+// EventTypes are all of them.
+var EventTypes = []EventType{
+	EventPending, EventStarting, EventReady, EventWithdrawn, EventClaimed, EventAssigned, EventRetiring, EventEnding, EventEnded,
+	EventViolation, EventHookFailed, EventConditions, EventAudit,
+}
+
 // State is the state that the session came to; ok is false for an event that
 // is no move.
 func (t EventType) State() (s State, ok bool) {

@@ -629,8 +629,8 @@ type Launch struct {
 	// Example: https://example.org
 	Url *string `json:"url,omitempty"`
 
-	// User Who a session is for.
-	User *User `json:"user,omitempty"`
+	// User Who a session is to be for.
+	User *LaunchUser `json:"user,omitempty"`
 
 	// UserEnvironment The user's own variables. Sessions see them where a group of the user's has
 	// `expose_user_environment_vars`.
@@ -648,6 +648,22 @@ type Launch struct {
 // LaunchReply The session, or the list of them where the launch was for several.
 type LaunchReply struct {
 	union json.RawMessage
+}
+
+// LaunchUser Who a session is to be for.
+type LaunchUser struct {
+	// Id Identifies the user to you; at most 256 bytes. Only a user's own token may leave it out: the token says it.
+	//
+	//
+	// Example: u-1
+	Id *string `json:"id,omitempty"`
+
+	// Name What to call the user; at most 1024 bytes. It may hold anything but a NUL byte: it reaches the hook as
+	// data, as `GREENROOM_USER_NAME`, and is never shell.
+	//
+	//
+	// Example: alice
+	Name *string `json:"name,omitempty"`
 }
 
 // LaunchedSession The session, and how the launch went.
