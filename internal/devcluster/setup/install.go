@@ -41,6 +41,12 @@ func missing(ctx context.Context) []string {
 	if !onPath("chromium") {
 		packages = append(packages, "chromium")
 	}
+	// For the commands that the documents show.
+	for _, program := range []string{"curl", "jq"} {
+		if !onPath(program) {
+			packages = append(packages, program)
+		}
+	}
 	return packages
 }
 
