@@ -102,6 +102,8 @@ func (b *Broker) staged(ctx context.Context, l *launch, pool staging.Config) (st
 			return staging.Session{}, nil
 		}
 		defer b.hooks.free()
+		// Another shell is opened once this launch has had the machine to itself.
+		defer b.wantArmed()
 	}
 	for range maxClaims {
 		if err := b.answers(ctx, hook); err != nil {
@@ -148,7 +150,6 @@ func (b *Broker) take(ctx context.Context, l *launch, pool staging.Config) (stag
 	claim.Final = b.o.Unfenced && l.image.ExecConfig.Assign == nil
 	if b.Shells != nil && l.image.ExecConfig.Assign != nil {
 		claim.Prefer = b.Shells.Armed(pool.Name)
-		defer b.wantArmed()
 	}
 	r, err := b.Store.Claim(ctx, pool.Name, claim)
 	l.timings.Claim += time.Since(start)

@@ -576,6 +576,12 @@ func (d *devProcess) untilReady(t *testing.T, pool string, n int) {
 // until waits for a condition and says what it last saw when it does not come.
 func until(t *testing.T, what string, look func() (ok bool, saw string)) {
 	t.Helper()
+	untilEvery(t, 50*time.Millisecond, what, look)
+}
+
+// untilEvery is until for whoever must not look too often: looking costs the servers, too.
+func untilEvery(t *testing.T, pause time.Duration, what string, look func() (ok bool, saw string)) {
+	t.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		ok, saw := look()
@@ -585,7 +591,7 @@ func until(t *testing.T, what string, look func() (ok bool, saw string)) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not within two minutes; last seen: %s", what, saw)
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }
 

@@ -19,17 +19,32 @@ import (
 // scalerWorkers is how many steps a scaler applies at once, see scaler.Options.
 const scalerWorkers = 16
 
+// glance is how often it is looked whether all is up: to list hundreds of allocations or
+// services costs the servers as much as to make some.
+const glance = 200 * time.Millisecond
+
+// untilFull waits until a pool has so many ready sessions.
+func (d *devProcess) untilFull(t *testing.T, pool string, n int) {
+	t.Helper()
+	untilEvery(t, glance, fmt.Sprintf("%d ready in %s", n, pool), func() (bool, string) {
+		var s standing
+		d.ask(t, "GET", "/v1/staging/"+pool, nil, 200, &s)
+		return s.Ready == n, fmt.Sprintf("%+v", s)
+	})
+}
+
 // bare is what Nomad does without greenroom, with as many calls at a time as the scaler
 // makes.
 type bare struct {
-	// registered is how many jobs a second it took, running how many it had running, and
+	// registered is how many jobs a second it took, running how many it had running, up
+	// how many of them Consul called healthy as well, which is what ready means, and
 	// turnover how many came up a second while as many were stopped.
-	registered, running, turnover float64
+	registered, running, up, turnover float64
 }
 
 // bareLoop registers so many jobs of an image as the scaler does, and nothing else;
 // then, with turnover, it goes on for as long as that took, stopping one for each that it
-// registers. It purges them.
+// registers. It purges them, and returns when none of them runs any more.
 func bareLoop(t *testing.T, d *devProcess, name string, n int, turnover bool) (b bare) {
 	t.Helper()
 	var image staging.Image
@@ -74,22 +89,34 @@ func bareLoop(t *testing.T, d *devProcess, name string, n int, turnover bool) (b
 		_, _, err := d.nomad(t).Jobs().Deregister(s.ID, purge, new(nomadapi.WriteOptions).WithContext(ctx))
 		return err
 	}
+	failed := 0
 	untilRunning := func(specs []staging.Spec) {
 		mine := map[string]bool{}
 		for _, spec := range specs {
 			mine[spec.Session.ID] = true
 		}
-		until(t, "the bare loop's jobs run", func() (bool, string) {
+		untilEvery(t, glance, "the bare loop's jobs run", func() (bool, string) {
 			// Of many containers one may fail to start: it had its turn.
 			allocs, _, err := d.nomad(t).Allocations().List(&nomadapi.QueryOptions{Filter: `ClientStatus == "running" or ClientStatus == "failed"`})
 			must(t, err)
 			up := 0
+			failed = 0
 			for _, a := range allocs {
 				if mine[a.JobID] {
 					up++
 				}
+				if mine[a.JobID] && a.ClientStatus == nomadapi.AllocClientStatusFailed {
+					failed++
+				}
 			}
 			return up == len(specs), fmt.Sprint(up)
+		})
+	}
+	untilPassing := func() {
+		untilEvery(t, glance, "the bare loop's services pass", func() (bool, string) {
+			found, _, err := d.consul(t).Health().Service(staging.PoolService("bare"), "", true, nil)
+			must(t, err)
+			return len(found) >= n-failed, fmt.Sprint(len(found))
 		})
 	}
 	var first, second []staging.Spec
@@ -101,6 +128,8 @@ func bareLoop(t *testing.T, d *devProcess, name string, n int, turnover bool) (b
 	b.registered = float64(n) / time.Since(began).Seconds()
 	untilRunning(first)
 	b.running = float64(n) / time.Since(began).Seconds()
+	untilPassing()
+	b.up = float64(n) / time.Since(began).Seconds()
 	if turnover {
 		began = time.Now()
 		pairs := map[string]staging.Session{}
@@ -117,6 +146,8 @@ func bareLoop(t *testing.T, d *devProcess, name string, n int, turnover bool) (b
 		b.turnover = float64(n) / time.Since(began).Seconds()
 		first = append(first, second...)
 	}
+	each(first, func(ctx context.Context, spec staging.Spec) error { return end(ctx, spec.Session, false) })
+	d.untilNothingRunsOf(t, "bare-")
 	each(first, func(ctx context.Context, spec staging.Spec) error { return end(ctx, spec.Session, true) })
 	return b
 }
