@@ -72,7 +72,7 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 			Headers: CreateSession202ResponseHeaders{Location: location, RetryAfter: followAfter},
 		}, nil
 	}
-	return CreateSession201JSONResponse{Body: LaunchAnswer{One: &body}, Headers: CreateSession201ResponseHeaders{Location: location}}, nil
+	return launchedReply{LaunchAnswer{One: &body}, location}, nil
 }
 
 // launchSeveral answers a launch of several sessions.
@@ -82,10 +82,7 @@ func (h *handlers) launchSeveral(ctx context.Context, r broker.LaunchRequest) (C
 		return nil, err
 	}
 	served(ctx, each(all, func(r broker.LaunchResult) staging.Session { return r.Session })...)
-	return CreateSession201JSONResponse{
-		Body:    LaunchAnswer{Items: each(all, launched)},
-		Headers: CreateSession201ResponseHeaders{Location: "/v1/sessions?user=" + url.QueryEscape(r.User.ID)},
-	}, nil
+	return launchedReply{LaunchAnswer{Items: each(all, launched)}, "/v1/sessions?user=" + url.QueryEscape(r.User.ID)}, nil
 }
 
 func parseWait(s string, absent time.Duration) (time.Duration, error) {

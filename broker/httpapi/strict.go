@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -22,9 +22,13 @@ type fault struct {
 	staging.FieldError
 }
 
+// sameNameTwice lets the walk see a name that is there twice, and say which.
+var sameNameTwice = jsontext.AllowDuplicateNames(true)
+
 // faultsOf holds a body to its schema. encoding/json alone is too forgiving: it
 // matches names whatever their case, takes the last of two equal names and null
-// for anything, and does not name the field whose value it cannot take.
+// for anything, and does not name the field whose value it cannot take. It is slow at
+// tokens, too: jsontext is what comes after it, by its own keepers.
 //
 // It knows the parts of a schema that our request bodies use: objects, maps,
 // free objects, arrays, strings, integers and their bounds, numbers, booleans and the format of durations.
@@ -32,39 +36,41 @@ func faultsOf(body []byte, schema *openapi3.Schema) []fault {
 	if why := notJSON(body); why != "" {
 		return []fault{{CodeMalformedBody, staging.FieldError{Message: why}}}
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	w := walk{dec: dec}
+	w := walk{dec: jsontext.NewDecoder(bytes.NewBuffer(body), sameNameTwice)}
 	w.value("", schema)
 	return w.faults
 }
 
 // notJSON says why a body is not one JSON value, "" when it is.
 func notJSON(body []byte) string {
+	if jsontext.Value(body).IsValid(sameNameTwice) {
+		return ""
+	}
 	if len(bytes.TrimSpace(body)) == 0 {
 		return "the body is empty; send a JSON object"
 	}
 	if !utf8.Valid(body) {
 		return "the body is not UTF-8"
 	}
-	if json.Valid(body) {
-		return ""
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body), sameNameTwice)
+	at, err := int64(0), dec.SkipValue()
+	if err == nil {
+		at, err = dec.InputOffset(), errMoreThanOne
 	}
-	var whole json.RawMessage
-	err := json.Unmarshal(body, &whole)
-	var syntax *json.SyntaxError
+	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) {
-		// The offset counts the bytes read, the one in the way included.
-		line := 1 + bytes.Count(body[:min(int(syntax.Offset), len(body))], []byte("\n"))
-		return fmt.Sprintf("the body is not one JSON value: %v (line %d, byte %d)", err, line, syntax.Offset)
+		at, err = syntax.ByteOffset, syntax.Err
 	}
-	return "the body is not one JSON value: " + err.Error()
+	line := 1 + bytes.Count(body[:min(int(at), len(body))], []byte("\n"))
+	return fmt.Sprintf("the body is not one JSON value: %v (line %d, byte %d)", err, line, at+1)
 }
+
+var errMoreThanOne = errors.New("something follows it")
 
 // walk goes through a body that is known to be valid JSON, so that reading its
 // tokens cannot fail.
 type walk struct {
-	dec    *json.Decoder
+	dec    *jsontext.Decoder
 	faults []fault
 }
 
@@ -72,22 +78,29 @@ func (w *walk) fault(code Code, field, format string, args ...any) {
 	w.faults = append(w.faults, fault{code, staging.FieldError{Field: field, Message: fmt.Sprintf(format, args...)}})
 }
 
-func (w *walk) token() json.Token {
-	t, err := w.dec.Token()
+// token is the next one; it is good until the one after it is read.
+func (w *walk) token() jsontext.Token {
+	t, err := w.dec.ReadToken()
 	if err != nil {
 		panic("httpapi: a body that was valid JSON no longer is: " + err.Error())
 	}
 	return t
 }
 
+// more reports whether the object or list that is open has another member.
+func (w *walk) more() bool {
+	k := w.dec.PeekKind()
+	return k != '}' && k != ']'
+}
+
 // skip goes past a value, or past the rest of one whose opening token was read.
-func (w *walk) skip(opened json.Token) {
+func (w *walk) skip(opened jsontext.Kind) {
 	depth := 0
-	for t := opened; ; t = w.token() {
-		switch t {
-		case json.Delim('{'), json.Delim('['):
+	for k := opened; ; k = w.token().Kind() {
+		switch k {
+		case '{', '[':
 			depth++
-		case json.Delim('}'), json.Delim(']'):
+		case '}', ']':
 			depth--
 		}
 		if depth == 0 {
@@ -96,29 +109,36 @@ func (w *walk) skip(opened json.Token) {
 	}
 }
 
+// pass goes past the next value.
+func (w *walk) pass() { w.skip(w.token().Kind()) }
+
 func (w *walk) value(path string, s *openapi3.Schema) {
 	t := w.token()
+	kind := t.Kind()
 	switch {
-	case s.Type.Is(openapi3.TypeObject) && t == json.Delim('{'):
+	case s.Type.Is(openapi3.TypeObject) && kind == '{':
 		w.object(path, s)
-	case s.Type.Is(openapi3.TypeArray) && t == json.Delim('['):
-		for i := 0; w.dec.More(); i++ {
+	case s.Type.Is(openapi3.TypeArray) && kind == '[':
+		for i := 0; w.more(); i++ {
 			w.value(fmt.Sprintf("%s[%d]", path, i), s.Items.Value)
 		}
 		w.token()
-	case s.Type.Is(openapi3.TypeString) && isString(t):
-		w.text(path, t.(string), s)
-	case s.Type.Is(openapi3.TypeInteger) && isInteger(t):
-		w.bounded(path, t.(json.Number), s)
-	case s.Type.Is(openapi3.TypeNumber) && isNumber(t):
-	case s.Type.Is(openapi3.TypeBoolean) && isBoolean(t):
+	case s.Type.Is(openapi3.TypeString) && kind == '"':
+		if s.Format == formatDuration {
+			w.duration(path, t.String())
+		}
+	case s.Type.Is(openapi3.TypeInteger) && kind == '0' && isInteger(t):
+		w.bounded(path, t, s)
+	case s.Type.Is(openapi3.TypeNumber) && kind == '0' && isNumber(t):
+	case s.Type.Is(openapi3.TypeBoolean) && (kind == 't' || kind == 'f'):
 	default:
-		w.skip(t)
+		got := found(t)
+		w.skip(kind)
 		if path == "" {
-			w.fault(CodeInvalidType, "", "the body must be %s, is %s", wanted(s), found(t))
+			w.fault(CodeInvalidType, "", "the body must be %s, is %s", wanted(s), got)
 			return
 		}
-		w.fault(CodeInvalidType, path, "must be %s, is %s", wanted(s), found(t))
+		w.fault(CodeInvalidType, path, "must be %s, is %s", wanted(s), got)
 	}
 }
 
@@ -128,30 +148,29 @@ func (w *walk) object(path string, s *openapi3.Schema) {
 		w.free(path)
 		return
 	}
-	seen := map[string]bool{}
-	for w.dec.More() {
-		name := w.token().(string)
+	var seen names
+	for w.more() {
+		name := w.token().String()
 		at := name
 		if path != "" {
 			at = path + "." + name
 		}
-		if seen[name] {
+		if !seen.add(name) {
 			w.fault(CodeDuplicateField, at, "is there twice; send it once")
 		}
-		seen[name] = true
 		if property, ok := s.Properties[name]; ok {
 			w.value(at, property.Value)
 		} else if every := s.AdditionalProperties.Schema; every != nil {
 			w.value(at, every.Value)
 		} else {
-			w.skip(w.token())
+			w.pass()
 			w.fault(CodeUnknownField, at, "is not a field here; the fields are %s",
 				strings.Join(slices.Sorted(maps.Keys(s.Properties)), ", "))
 		}
 	}
 	w.token()
 	for _, name := range s.Required {
-		if !seen[name] {
+		if !seen.has(name) {
 			if path != "" {
 				name = path + "." + name
 			}
@@ -162,25 +181,48 @@ func (w *walk) object(path string, s *openapi3.Schema) {
 
 // free goes through an object of which any content will do, but no name twice.
 func (w *walk) free(path string) {
-	seen := map[string]bool{}
-	for w.dec.More() {
-		name := w.token().(string)
-		if seen[name] {
+	var seen names
+	for w.more() {
+		name := w.token().String()
+		if !seen.add(name) {
 			w.fault(CodeDuplicateField, path+"."+name, "is there twice; send it once")
 		}
-		seen[name] = true
-		w.skip(w.token())
+		w.pass()
 	}
 	w.token()
+}
+
+// names are those of one object. Most objects have few, and need no map.
+type names struct {
+	few  []string
+	many map[string]bool
+}
+
+// fewNames is how many are looked through one by one.
+const fewNames = 16
+
+func (n *names) has(name string) bool { return n.many[name] || slices.Contains(n.few, name) }
+
+// add reports whether the name is a new one.
+func (n *names) add(name string) bool {
+	if n.has(name) {
+		return false
+	}
+	if len(n.few) < fewNames {
+		n.few = append(n.few, name)
+		return true
+	}
+	if n.many == nil {
+		n.many = map[string]bool{}
+	}
+	n.many[name] = true
+	return true
 }
 
 // formatDuration is the contract's name for a duration as Go writes it.
 const formatDuration = "go-duration"
 
-func (w *walk) text(path, value string, s *openapi3.Schema) {
-	if s.Format != formatDuration {
-		return
-	}
+func (w *walk) duration(path, value string) {
 	if _, err := staging.ParseDuration(value); err != nil {
 		w.fault(CodeInvalidField, path, "%v", err)
 	}
@@ -188,34 +230,22 @@ func (w *walk) text(path, value string, s *openapi3.Schema) {
 
 // bounded holds a whole number to the bounds that its schema gives, where it gives both:
 // once decoded, a 0 that was sent could not be told from one that was left out.
-func (w *walk) bounded(path string, n json.Number, s *openapi3.Schema) {
+func (w *walk) bounded(path string, n jsontext.Token, s *openapi3.Schema) {
 	if s.Min == nil || s.Max == nil {
 		return
 	}
-	if v, err := n.Float64(); err != nil || v < *s.Min || v > *s.Max {
+	if v := n.Float(); v < *s.Min || v > *s.Max {
 		w.fault(CodeInvalidField, path, "must be between %v and %v, is %s", *s.Min, *s.Max, n)
 	}
 }
 
-func isString(t json.Token) bool { _, ok := t.(string); return ok }
-
-func isBoolean(t json.Token) bool { _, ok := t.(bool); return ok }
-
-func isInteger(t json.Token) bool {
-	n, ok := t.(json.Number)
-	if !ok {
-		return false
-	}
+func isInteger(n jsontext.Token) bool {
 	_, err := strconv.Atoi(n.String())
 	return err == nil
 }
 
-func isNumber(t json.Token) bool {
-	n, ok := t.(json.Number)
-	if !ok {
-		return false
-	}
-	_, err := n.Float64()
+func isNumber(n jsontext.Token) bool {
+	_, err := strconv.ParseFloat(n.String(), 64)
 	return err == nil
 }
 
@@ -237,18 +267,15 @@ func wanted(s *openapi3.Schema) string {
 	return "a string"
 }
 
-func found(t json.Token) string {
-	switch t := t.(type) {
-	case json.Delim:
-		if t == '{' {
-			return "an object"
-		}
+func found(t jsontext.Token) string {
+	switch t.Kind() {
+	case '{':
+		return "an object"
+	case '[':
 		return "a list"
-	case json.Number:
+	case '0', 't', 'f':
 		return t.String()
-	case bool:
-		return strconv.FormatBool(t)
-	case string:
+	case '"':
 		return "a string"
 	}
 	return "null (leave the field out instead)"

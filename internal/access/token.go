@@ -91,7 +91,13 @@ var shownSecret = regexp.MustCompile(secretPrefix + `[A-Za-z0-9_-]{16,}|\beyJ[A-
 
 // Hide takes tokens out of a text that callers had a hand in, such as a path, before
 // it is written anywhere: some take a token for its accessor, or put it into a URL.
-func Hide(text string) string { return shownSecret.ReplaceAllString(text, "(hidden)") }
+func Hide(text string) string {
+	// Most texts have none, and the pattern is slow to find that out.
+	if !strings.Contains(text, secretPrefix) && !strings.Contains(text, "eyJ") {
+		return text
+	}
+	return shownSecret.ReplaceAllString(text, "(hidden)")
+}
 
 // NewToken makes a token at a time, and the secret that opens it, which nobody
 // can find again.
