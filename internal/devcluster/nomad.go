@@ -18,6 +18,10 @@ const (
 	diskMB          = 1_000_000
 )
 
+// sessionsNice is by how much Nomad's clients, and the sessions below them, let the
+// servers and greenroom go first.
+const sessionsNice = 5
+
 // defineNomad lays out one Nomad server and a client for each datacenter.
 func (c *Cluster) defineNomad(o Options, bins binaries) error {
 	ports, err := c.ports.take(3)
@@ -86,6 +90,9 @@ func (c *Cluster) defineNomadClient(o Options, bins binaries, i, serverRPC int) 
 		return err
 	}
 	p.addr = addr
+	// Elsewhere sessions have machines of their own. Here those that start must not keep
+	// those that are launched from the processor.
+	p.nice = sessionsNice
 	c.NomadClients = append(c.NomadClients, p)
 	cpu, memory := o.CPU, o.MemoryMB
 	if cpu == 0 {

@@ -22,10 +22,12 @@ type Process struct {
 	LogPath string
 
 	// addr is the URL of a Nomad client's own API.
-	addr  string
-	path  string
-	args  []string
-	env   []string
+	addr string
+	path string
+	args []string
+	env  []string
+	// nice is by how much it lets others go first, as nice(1) counts.
+	nice  int
 	spawn *spawner
 	// ready returns nil once the server does its work.
 	ready func(context.Context) error
@@ -56,6 +58,10 @@ func (p *Process) start() error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.spawn.run(cmd.Start); err != nil {
 		return err
+	}
+	if p.nice != 0 {
+		// It has one thread yet, from which the others have it. Without it all works, too.
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, p.nice)
 	}
 	done := make(chan struct{})
 	p.mu.Lock()
