@@ -38,6 +38,7 @@ type cannedBroker struct {
 	groups   map[string]staging.Group
 	configs  map[string]staging.Config
 	sessions []staging.Session
+	filter   staging.SessionFilter
 	result   broker.LaunchResult
 	err      error
 	// checks is what every set of resources is refused with.
@@ -163,7 +164,8 @@ func (b *cannedBroker) DeletePool(_ context.Context, name string) error {
 	return remove(b, b.configs, "staging", name)
 }
 
-func (b *cannedBroker) Sessions(context.Context, staging.SessionFilter, staging.Position, int) (staging.SessionPage, error) {
+func (b *cannedBroker) Sessions(_ context.Context, f staging.SessionFilter, _ staging.Position, _ int) (staging.SessionPage, error) {
+	b.filter = f
 	return staging.SessionPage{Items: b.sessions}, b.err
 }
 
@@ -277,6 +279,28 @@ func TestLaunchCommand(t *testing.T) {
 	}
 	c.broker.result.Session.State = staging.Starting
 	c.want(exitOK, []string{"launch", "demo", "--zone", "east", "--user", "alice"}, "starting", "sessions show gr-1")
+}
+
+func TestSessionsAreListedByWhatFlagsName(t *testing.T) {
+	c := newCLI(t, "")
+	c.want(exitOK, []string{"sessions", "--state", "ready,assigned", "--origin", "staged", "--zone", "east", "--image", "demo", "--staging", "demo-east", "--user", "u-1"})
+	want := staging.SessionFilter{
+		States: []staging.State{staging.Ready, staging.Assigned}, Origin: staging.Staged, Zone: "east", Image: "demo", Staging: "demo-east", User: "u-1",
+	}
+	if diff := cmp.Diff(want, c.broker.filter); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+	c.want(exitOK, []string{"sessions", "list"})
+	if diff := cmp.Diff(staging.SessionFilter{}, c.broker.filter); diff != "" {
+		t.Errorf("without flags asked for (-want +got):\n%s", diff)
+	}
+	c.want(exitInvalid, []string{"sessions", "list", "--state", "happy"}, "state", "happy")
+}
+
+// TestLaunchWithoutAUser: whose it is, the token says, or the broker that it must be said.
+func TestLaunchWithoutAUser(t *testing.T) {
+	c := newCLI(t, "")
+	c.want(exitInvalid, []string{"launch", "demo", "--zone", "east"}, "user.id", "only a user's own token says who it is")
 }
 
 func TestExitCodes(t *testing.T) {

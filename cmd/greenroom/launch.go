@@ -35,10 +35,11 @@ const launchGrace = 2*staging.MaxHookTimeout + 30*time.Second
 func newLaunchCommand() *cobra.Command {
 	var f launchFlags
 	cmd := &cobra.Command{
-		Use:   "launch IMAGE --zone ZONE --user NAME",
+		Use:   "launch IMAGE --zone ZONE [--user NAME]",
 		Short: "Give a user a session of an image",
 		Long: `Give a user a session of an image: a staged one of the zone if one is ready, or of
-its alternate zones, else one that is made on demand and waited for.
+its alternate zones, else one that is made on demand and waited for. A token that is a
+user's own launches for that user: leave --user out.
 
 One that is made on demand takes its time: each step (placing, starting, healthy,
 assigned) is then told on the standard error.
@@ -55,11 +56,16 @@ was begun goes on when this command is interrupted: repeat it with the same
   greenroom launch demo --zone west --user "Bob B." --user-id u-2 --wait 5m -o json
   greenroom launch demo --zone east --user teacher --count 20 --together`,
 		Args: oneArgument("IMAGE"), ValidArgsFunction: completeFirst(imageNames),
-		RunE: func(cmd *cobra.Command, args []string) error { return runLaunch(cmd, args[0], f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("user") && f.user == "" {
+				return usageError{errors.New("--user: must not be empty")}
+			}
+			return runLaunch(cmd, args[0], f)
+		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.zone, "zone", "", "the zone to run in (required)")
-	fl.StringVar(&f.user, "user", "", "what to call the user (required)")
+	fl.StringVar(&f.user, "user", "", "what to call the user (left out with a token that is a user's own)")
 	fl.StringVar(&f.userID, "user-id", "", "what identifies the user (default: the name)")
 	fl.StringVar(&f.url, "url", "", "passed to the session, for example to open it")
 	fl.StringArrayVar(&f.environment, "env", nil, "a variable for the session, as KEY=VALUE; may be repeated")
@@ -69,10 +75,8 @@ was begun goes on when this command is interrupted: repeat it with the same
 	fl.IntVar(&f.count, "count", 1, "how many sessions, all of them or none")
 	fl.BoolVar(&f.together, "together", false, "with --count: all in one zone")
 	completeFlags(cmd, map[string]names{"zone": zoneNames, "group": groupNames})
-	for _, name := range []string{"zone", "user"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic("greenroom: " + err.Error())
-		}
+	if err := cmd.MarkFlagRequired("zone"); err != nil {
+		panic("greenroom: " + err.Error())
 	}
 	return cmd
 }
@@ -81,10 +85,7 @@ was begun goes on when this command is interrupted: repeat it with the same
 func (f launchFlags) request(image string) (staging.Launch, error) {
 	l := staging.Launch{Image: image, Zone: f.zone, User: staging.User{ID: f.userID, Name: f.user}, URL: f.url, Groups: f.groups}
 	if l.User.ID == "" {
-		l.User.ID = f.user
-	}
-	if l.User.ID == "" {
-		return l, errors.New("--user: must not be empty")
+		l.User.ID = f.user // none: the token says whose it is
 	}
 	if f.wait < 0 || f.wait > broker.MaxWait {
 		return l, fmt.Errorf("--wait: must be between 0s and %s, is %s", broker.MaxWait, f.wait)

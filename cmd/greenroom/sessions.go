@@ -8,26 +8,27 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 func newSessionsCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "sessions",
-		Short: "List, show and end sessions",
-		Long:  "List the sessions that have not ended, oldest first. See the subcommands to show or end one.",
-		Example: `  greenroom sessions
+	cmd := newSessionListCommand("sessions")
+	cmd.Short = "List, show and end sessions"
+	cmd.Long = `List the sessions that have not ended, oldest first: all, or those that the flags name.
+See the subcommands to show or end one.`
+	cmd.Example = `  greenroom sessions
+  greenroom sessions --zone east --state ready,claimed
   greenroom sessions show gr-01jd0c8m4q2v5n7x9z3b6f8h1k
   greenroom sessions end gr-01jd0c8m4q2v5n7x9z3b6f8h1k
-  greenroom sessions -o json | jq -r '.items[] | select(.state == "assigned").id'`,
-		Args: cobra.NoArgs,
-		RunE: listSessions,
-	}
+  greenroom sessions --state assigned -o json | jq -r '.items[].id'`
+	list := newSessionListCommand("list")
+	list.Short = "List the sessions that have not ended, oldest first"
+	list.Long = `List the sessions that have not ended, oldest first, with their state, user and
+address: all, or those that the flags name.`
+	list.Example = `  greenroom sessions list
+  greenroom sessions list --user alice --origin on_demand`
 	cmd.AddCommand(
-		&cobra.Command{
-			Use: "list", Short: "List the sessions that have not ended, oldest first",
-			Long:    "List the sessions that have not ended, oldest first, with their state, user and address.",
-			Example: "  greenroom sessions list", Args: cobra.NoArgs, RunE: listSessions,
-		},
+		list,
 		&cobra.Command{
 			Use: "show ID", Short: "Show one session, also one that ended not long ago",
 			Long:    "Show one session with all that is known of it, also one that ended not long ago, with why.",
@@ -45,12 +46,36 @@ func newSessionsCommand() *cobra.Command {
 	return cmd
 }
 
-func listSessions(cmd *cobra.Command, _ []string) error {
+// newSessionListCommand makes a command that lists sessions, with flags for which.
+func newSessionListCommand(use string) *cobra.Command {
+	var wanted httpapi.ListSessionsParams
+	var states []string
+	cmd := &cobra.Command{
+		Use: use, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, s := range states {
+				wanted.State = append(wanted.State, staging.State(s))
+			}
+			return listSessions(cmd, wanted)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringSliceVar(&states, "state", nil, "only those in one of these states, such as ready,assigned")
+	fl.StringVar((*string)(&wanted.Origin), "origin", "", "only those that are staged or on_demand")
+	fl.StringVar(&wanted.Zone, "zone", "", "only those in this zone")
+	fl.StringVar(&wanted.Image, "image", "", "only those of this image")
+	fl.StringVar(&wanted.Staging, "staging", "", "only those of this staging config's pool")
+	fl.StringVar(&wanted.User, "user", "", "only those of the user with this id")
+	completeFlags(cmd, map[string]names{"zone": zoneNames, "image": imageNames, "staging": poolNames})
+	return cmd
+}
+
+func listSessions(cmd *cobra.Command, wanted httpapi.ListSessionsParams) error {
 	c, err := clientOf(cmd)
 	if err != nil {
 		return err
 	}
-	all, err := c.listSessions(cmd.Context(), httpapi.ListSessionsParams{})
+	all, err := c.listSessions(cmd.Context(), wanted)
 	if err != nil {
 		return err
 	}

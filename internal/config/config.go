@@ -86,6 +86,9 @@ const (
 	FenceNone = "none"
 )
 
+// shortestToken is how long GREENROOM_TOKEN is at the least: it lets whoever has it do everything.
+const shortestToken = 16
+
 // problems are what is wrong, of the settings that a kind of program has.
 func (a Agent) problems(kind Kind) []problem {
 	var all []problem
@@ -98,7 +101,11 @@ func (a Agent) problems(kind Kind) []problem {
 		}
 	}
 	for _, hp := range []struct{ flag, value string }{{"bind", a.Bind}, {"redis-address", a.RedisAddress}} {
-		if _, _, err := net.SplitHostPort(hp.value); err != nil {
+		_, port, err := net.SplitHostPort(hp.value)
+		if err == nil {
+			_, err = net.LookupPort("tcp", port) // a number, or a name such as http
+		}
+		if err != nil {
 			bad(hp.flag, "must be host:port, is %q", hp.value)
 		}
 	}
@@ -112,6 +119,9 @@ func (a Agent) problems(kind Kind) []problem {
 		bad("claim-fence", "must be %s or %s, is %q", FenceConsul, FenceNone, a.ClaimFence)
 	}
 	a.Access.validate(bad)
+	if a.Token != "" && len(a.Token) < shortestToken {
+		bad("token", "must have %d characters at least, so that nobody guesses it: openssl rand -hex 16 makes one", shortestToken)
+	}
 	if a.MaxDesiredSessions < 1 {
 		bad("max-desired-sessions", "must be at least 1, is %d", a.MaxDesiredSessions)
 	}

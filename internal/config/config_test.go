@@ -22,7 +22,8 @@ func TestValidateNamesTheFlag(t *testing.T) {
 	}
 	cases := map[string]func(*Agent){
 		"--bind":                 func(a *Agent) { a.Bind = "7480" },
-		"--redis-address":        func(a *Agent) { a.RedisAddress = "redis" },
+		"--redis-address":        func(a *Agent) { a.RedisAddress = "redis:99999" },
+		"--token":                func(a *Agent) { a.Token = "guess me" },
 		"--nomad-address":        func(a *Agent) { a.NomadAddress = "127.0.0.1:4646" },
 		"--consul-address":       func(a *Agent) { a.ConsulAddress = "ftp://x" },
 		"--max-desired-sessions": func(a *Agent) { a.MaxDesiredSessions = 0 },
@@ -58,7 +59,7 @@ func TestAnUnguardedAPIStaysOnLoopback(t *testing.T) {
 			t.Errorf("%s without a token: got %v", bind, err)
 		}
 		for what, guard := range map[string]func(*Agent){
-			"a token":   func(a *Agent) { a.Token = "t" },
+			"a token":   func(a *Agent) { a.Token = "0123456789abcdef" },
 			"--access":  func(a *Agent) { a.Access.Enforced = true },
 			"an issuer": func(a *Agent) { a.Access.Issuer = "https://login.example.org" },
 		} {
