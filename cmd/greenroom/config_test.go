@@ -61,13 +61,13 @@ func TestABrokerThatIsConfiguredByAFileServes(t *testing.T) {
 	c, d := startServers(t, []string{"dc1"})
 	dir := dirOf(t, map[string]string{
 		"a.hcl": "broker {\n  token_file = \"token\"\n}\n",
-		"token": "sesame\n",
+		"token": "open-sesame-open\n",
 	})
 	b := startAgent(t, c, "broker", "--config", dir)
 	d.Broker = "http://" + b.address
 	d.ask(t, "GET", "/v1/zones", nil, http.StatusUnauthorized, nil)
-	d.ask(t, "GET", "/v1/zones", nil, http.StatusOK, nil, "Authorization", "Bearer sesame")
-	if strings.Contains(b.out.String(), "sesame") {
+	d.ask(t, "GET", "/v1/zones", nil, http.StatusOK, nil, "Authorization", "Bearer open-sesame-open")
+	if strings.Contains(b.out.String(), "open-sesame-open") {
 		t.Errorf("the token is in the log:\n%s", b.out)
 	}
 }
