@@ -38,7 +38,7 @@ torture: setup build ## Break everything at random for 10 minutes (TIME=, SEED= 
 bench: setup build ## Measure every figure against its limit, and print a table with targets and verdicts
 	@rm -rf bin/bench && mkdir -p bin/bench
 	@GREENROOM_BENCH=$(CURDIR)/bin/bench GREENROOM_BENCH_RUNS=$(RUNS) go test -count=1 -p 1 -v -timeout 120m -run '$(ROWS)' $(BENCHES); status=$$?; \
-	go run -buildvcs=false ./internal/verdict/table bin/bench && exit $$status
+	go run -buildvcs=false ./internal/benchreport/table bin/bench && exit $$status
 
 lint: ## Check formatting, vet, static analysis, the packages' arrows, generated code and the API's contract
 	@go run -buildvcs=false ./internal/devcluster/setup lint

@@ -14,7 +14,7 @@ func (b *Broker) decide(ctx context.Context, l *launch, s staging.Session, hookP
 	if b.o.Unfenced && s.Origin == staging.Staged {
 		return staging.Fate{}, true, nil
 	}
-	if s.Origin == staging.Staged && !l.redisAway && time.Since(l.heardAt) > staging.VouchLife {
+	if s.Origin == staging.Staged && !l.redisAway && time.Since(l.heardAt) > staging.TrustTTL {
 		// This broker stood still: the session may have been ended meanwhile, and its
 		// record with it.
 		return staging.Fate{}, false, errStale

@@ -43,8 +43,8 @@ type Registry interface {
 	// Key reads who holds an Idempotency-Key; staging.ErrNoResource for nobody.
 	Key(ctx context.Context, idempotencyKey string) (staging.KeyHold, error)
 	Fate(ctx context.Context, session string) (staging.Fate, error)
-	// LetKeyGo frees the key of a launch that gave no session.
-	LetKeyGo(ctx context.Context, idempotencyKey, claim string) error
+	// ReleaseKey frees the key of a launch that gave no session.
+	ReleaseKey(ctx context.Context, idempotencyKey, claim string) error
 	// Secret gives a secret that all brokers share; the first to ask makes it.
 	Secret(ctx context.Context, name string) ([]byte, error)
 	// RefreshTokens reads the tokens anew.
@@ -77,8 +77,8 @@ type Store interface {
 	// Release frees a claim's key; with a session given only while the key names it.
 	Release(ctx context.Context, idempotencyKey, claim, session string) error
 	KeyHolder(ctx context.Context, idempotencyKey string) (staging.ClaimResult, error)
-	// Unhold lets the key go on without a session, for a launch that tries another.
-	Unhold(ctx context.Context, idempotencyKey, claim string) error
+	// DetachKey lets the key go on without a session, for a launch that tries another.
+	DetachKey(ctx context.Context, idempotencyKey, claim string) error
 	// Adopt reserves the key for a session that the user has already, Bind binds it for good.
 	Adopt(ctx context.Context, idempotencyKey string, c staging.Claim, session string) (staging.ClaimResult, error)
 	Bind(ctx context.Context, idempotencyKey, claim string) error
@@ -86,7 +86,7 @@ type Store interface {
 	// Where that was given several, their ids are given too.
 	Rebind(ctx context.Context, idempotencyKey string, repeat staging.Claim, s staging.Session, several ...string) error
 	// Vouched reports whether a scaler has vouched of late for what is said of a zone.
-	Vouched(ctx context.Context, zone string) (bool, error)
+	Trusted(ctx context.Context, zone string) (bool, error)
 	UserSessions(ctx context.Context, userID string) ([]staging.Session, error)
 	Keepalive(ctx context.Context, id string) (staging.Session, error)
 	// LastEvent gives the position of the newest event, Events what happened after a

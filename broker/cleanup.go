@@ -66,7 +66,7 @@ func (b *Broker) unhold(ctx context.Context, l *launch) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := b.Store.Unhold(ctx, l.IdempotencyKey, l.claim.ID); err != nil {
+	if err := b.Store.DetachKey(ctx, l.IdempotencyKey, l.claim.ID); err != nil {
 		l.log().WithError(err).Warn("could not take a session from the launch's idempotency key; a repeat may be refused for a moment")
 	}
 }

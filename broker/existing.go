@@ -67,7 +67,7 @@ func (b *Broker) ownSession(ctx context.Context, l *launch) (staging.Session, er
 	start := time.Now()
 	store, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	vouched, err := b.Store.Vouched(store, l.Zone)
+	vouched, err := b.Store.Trusted(store, l.Zone)
 	var all []staging.Session
 	if err == nil && vouched {
 		all, err = b.Store.UserSessions(store, l.User.ID)

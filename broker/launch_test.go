@@ -352,7 +352,7 @@ func (w *world) Fate(_ context.Context, session string) (staging.Fate, error) {
 	}
 	return f, nil
 }
-func (w *world) LetKeyGo(context.Context, string, string) error { return w.note("let go") }
+func (w *world) ReleaseKey(context.Context, string, string) error { return w.note("let go") }
 func (w *world) Passing(context.Context, string) ([]staging.Health, error) {
 	var all []staging.Health
 	for _, id := range w.inConsul {
@@ -397,7 +397,7 @@ func (w *world) Rebind(_ context.Context, key string, _ staging.Claim, s staging
 	return w.note("rebind %s %s", key, strings.Join(append([]string{short(s.ID)}, several...), " "))
 }
 
-func (w *world) Vouched(context.Context, string) (bool, error) {
+func (w *world) Trusted(context.Context, string) (bool, error) {
 	return !w.unvouched, w.fail["vouched"]
 }
 
@@ -405,11 +405,11 @@ func (w *world) OwnRegion(context.Context, string) (bool, error) { return true, 
 func (w *world) Arm(context.Context, string, []string, int, time.Duration) (map[string][]string, error) {
 	return nil, nil
 }
-func (w *world) Attempt(staging.Step, staging.Outcome)        {}
-func (w *world) Violation(staging.Violation)                  {}
-func (w *world) Refused(broker.Kind)                          {}
-func (w *world) HookFailed(staging.HookName)                  {}
-func (w *world) Unhold(context.Context, string, string) error { return w.note("unhold") }
+func (w *world) Attempt(staging.Step, staging.Outcome)           {}
+func (w *world) Violation(staging.Violation)                     {}
+func (w *world) Refused(broker.Kind)                             {}
+func (w *world) HookFailed(staging.HookName)                     {}
+func (w *world) DetachKey(context.Context, string, string) error { return w.note("unhold") }
 func (w *world) Adopt(_ context.Context, _ string, _ staging.Claim, session string) (staging.ClaimResult, error) {
 	return staging.ClaimResult{Outcome: staging.ClaimTaken}, w.note("adopt %s", session)
 }

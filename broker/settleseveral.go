@@ -60,7 +60,7 @@ func (b *Broker) decideSeveral(
 	if b.o.Unfenced {
 		return nil, nil, nil
 	}
-	if time.Since(l.heardAt) > staging.VouchLife {
+	if time.Since(l.heardAt) > staging.TrustTTL {
 		return nil, nil, errStale // as decide has it
 	}
 	start := time.Now()

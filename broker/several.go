@@ -190,8 +190,8 @@ func (b *Broker) takeSeveral(ctx context.Context, l *launch, choices [][]staging
 		believed = believed || r.Outcome == staging.ClaimEmpty
 		sum := 0
 		for i, pool := range pools[:len(r.Ready)] {
-			if r.Ready[i] == staging.Unvouched {
-				b.attempt(l, staging.StepStaged, pool.Zone, staging.OutcomeSkipped, errUnvouched.Error())
+			if r.Ready[i] == staging.Untrusted {
+				b.attempt(l, staging.StepStaged, pool.Zone, staging.OutcomeSkipped, errUntrusted.Error())
 				continue
 			}
 			sum += r.Ready[i]
@@ -204,7 +204,7 @@ func (b *Broker) takeSeveral(ctx context.Context, l *launch, choices [][]staging
 		}
 	}
 	if !believed {
-		return nil, redisUnavailable(errUnvouched)
+		return nil, redisUnavailable(errUntrusted)
 	}
 	together := ""
 	if l.Together {

@@ -166,9 +166,9 @@ func (b *Broker) take(ctx context.Context, l *launch, pool staging.Config) (stag
 	if err := l.held(r); err != nil {
 		return staging.Session{}, err
 	}
-	if r.Outcome == staging.ClaimStale {
+	if r.Outcome == staging.ClaimUntrusted {
 		l.unvouched = true
-		return staging.Session{}, redisUnavailable(errUnvouched)
+		return staging.Session{}, redisUnavailable(errUntrusted)
 	}
 	if r.Outcome == staging.ClaimEmpty {
 		b.attempt(l, staging.StepStaged, pool.Zone, staging.OutcomeEmpty, fmt.Sprintf("no session of %s is ready", pool.Name))
@@ -176,8 +176,8 @@ func (b *Broker) take(ctx context.Context, l *launch, pool staging.Config) (stag
 	return r.Session, nil
 }
 
-// errUnvouched: Redis answers, and is not believed.
-var errUnvouched = errors.New("no scaler has vouched of late for what Redis says of the zone")
+// errUntrusted: Redis answers, and is not believed.
+var errUntrusted = errors.New("no scaler has vouched of late for what Redis says of the zone")
 
 // errStale: the claim is too old to be decided.
 var errStale = errors.New("the claim was made too long ago to be decided now")

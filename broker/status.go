@@ -136,7 +136,7 @@ func (b *Broker) poolsNow(ctx context.Context, configs []staging.Config, away bo
 func (b *Broker) vouched(ctx context.Context, zone string) bool {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	ok, err := b.Store.Vouched(ctx, zone)
+	ok, err := b.Store.Trusted(ctx, zone)
 	return err == nil && ok
 }
 

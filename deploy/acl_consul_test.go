@@ -97,7 +97,7 @@ func testConsulScaler(t *testing.T, g *guarded) {
 // it, and in the end its own.
 func (g *guarded) showsAPool(t *testing.T, c *consulapi.Client) {
 	t.Helper()
-	service := staging.StandingService("app-east")
+	service := staging.PoolStatusService("app-east")
 	err := g.consul.Agent().ServiceRegister(&consulapi.AgentServiceRegistration{
 		ID: service + "-before", Name: service, Tags: []string{"zone=east", "scaler=before"},
 		Check: &consulapi.AgentServiceCheck{TTL: "1h"},
@@ -116,7 +116,7 @@ func (g *guarded) showsAPool(t *testing.T, c *consulapi.Client) {
 	}
 	board := consulhealth.NewBoard(c, "policy-test")
 	board.Holds(map[string]bool{"east": true}, true)
-	board.Show("app-east", staging.Standing{Zone: "east", Desired: 1, Current: 1, Ready: 1})
+	board.Show("app-east", staging.PoolStatus{Zone: "east", Desired: 1, Current: 1, Ready: 1})
 	ctx, stop := context.WithCancel(patient(t))
 	done := make(chan struct{})
 	go func() {

@@ -77,9 +77,9 @@ func (s *Scaler) stage(v *view, p *pool, step Step, now time.Time) task {
 	hooks := image.ExecConfig
 	x := staging.Session{
 		ID: staging.NewSessionID(), State: staging.Pending, Origin: staging.Staged,
-		Zone: zone.Name, Image: image.Name, Staging: p.config.Name, Revision: p.asks.revision,
+		Zone: zone.Name, Image: image.Name, Staging: p.config.Name, Revision: p.target.revision,
 		Namespace: zone.Namespace, Region: zone.Region, CreatedAt: now.UTC(), Hooks: &hooks,
-		Permits: p.asks.permits,
+		Permits: p.target.permits,
 	}
 	x.ExpiresAt = p.config.ExpiresAt(x.ID, x.CreatedAt)
 	e := v.entry(x.ID, now)
@@ -160,7 +160,7 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		return moved(staging.Starting, s.Store.Withdraw(ctx, x))
 	case Retire:
 		return s.applyRetire(ctx, t)
-	case Admit:
+	case Assign:
 		if t.fate.Claim != "" {
 			x.Claim = t.fate.Claim
 		}
@@ -181,13 +181,13 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		return s.applyFirstLaunch(ctx, t)
 	case Tag:
 		return s.applyTag(ctx, t)
-	case Lapse:
+	case ExpireKeepalive:
 		return s.applyLapse(ctx, t)
 	case End:
 		return s.applyEnd(ctx, t)
 	case Stop:
 		return result{err: s.Fleet.Stop(ctx, x)}
-	case Bury:
+	case MarkEnded:
 		return result{state: staging.Ended, err: s.Store.Ended(ctx, x, t.step.Reason)}
 	case Purge:
 		// The record of its fate goes last: while anything of it might still be
@@ -340,7 +340,7 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	if r.lost {
 		e.s.State = ""
 	}
-	if r.state.Unassigned() && (t.step.Kind == End || t.step.Kind == Lapse || t.step.Kind == Tag) {
+	if r.state.Unassigned() && (t.step.Kind == End || t.step.Kind == ExpireKeepalive || t.step.Kind == Tag) {
 		// Redis takes for unused what was a user's: it has been rolled back.
 		e.s.State = r.state
 		s.rereadFates()
@@ -351,7 +351,7 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	case r.learnt != nil:
 		v.learn(e, *r.learnt)
 		e.tagged = e.tagged || t.step.Kind == Tag && r.err == nil
-		if t.step.Kind == Lapse && e.s.State == staging.Assigned && !e.s.KeepaliveUntil().After(now) {
+		if t.step.Kind == ExpireKeepalive && e.s.State == staging.Assigned && !e.s.KeepaliveUntil().After(now) {
 			// Redis's clock, which decides, is behind ours.
 			e.until = now.Add(retryPause)
 			v.timed[e.s.ID] = e.until
@@ -361,8 +361,8 @@ func (s *Scaler) applied(v *view, t task, r result) {
 		e.until = now.Add(retryPause)
 		v.timed[e.s.ID] = e.until
 	}
-	if r.state == staging.Ended && e.buriedAt.IsZero() {
-		e.buriedAt = now
+	if r.state == staging.Ended && e.endedNoticedAt.IsZero() {
+		e.endedNoticedAt = now
 	}
 	if r.fate != nil {
 		e.fate, e.stands = r.fate.Verdict, *r.fate

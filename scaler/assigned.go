@@ -91,7 +91,7 @@ func (s *Scaler) applyLapse(ctx context.Context, t task) result {
 	if at := s.lostAt.Load(); at != nil {
 		lost = *at
 	}
-	x, err := s.Store.Lapse(ctx, t.session, lost)
+	x, err := s.Store.ExpireKeepalive(ctx, t.session, lost)
 	if errors.Is(err, staging.ErrNoSession) {
 		return result{lost: true}
 	}

@@ -44,13 +44,13 @@ func benchDecide(b *testing.B, v View, steps int) {
 // BenchmarkSettle is a user's session that keeps to its terms: no step, and a time to
 // look again.
 func BenchmarkSettle(b *testing.B) {
-	x := Loner{
+	x := Unpooled{
 		State: staging.Assigned, Origin: staging.Staged, Fate: staging.VerdictAssigned, HasJob: true, Running: true, Passing: true,
 		Tagged: true, EndsAt: noon.Add(time.Hour), KeepaliveUntil: noon.Add(time.Minute), TouchedAt: noon,
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if step, wake := Settle(x, noon); step != nil || wake.IsZero() {
+		if step, wake := DecideSession(x, noon); step != nil || wake.IsZero() {
 			b.Fatal(step, wake)
 		}
 	}

@@ -558,8 +558,8 @@ func TestDecideConverges(t *testing.T) {
 }
 
 func TestSettle(t *testing.T) {
-	running := Loner{HasJob: true, Running: true, Passing: true, TouchedAt: noon}
-	with := func(change func(*Loner)) Loner {
+	running := Unpooled{HasJob: true, Running: true, Passing: true, TouchedAt: noon}
+	with := func(change func(*Unpooled)) Unpooled {
 		x := running
 		change(&x)
 		return x
@@ -567,96 +567,98 @@ func TestSettle(t *testing.T) {
 	old := noon.Add(-time.Hour)
 	cases := []struct {
 		name string
-		x    Loner
+		x    Unpooled
 		want Kind // "" for nothing
 		wake time.Duration
 	}{
-		{"an assigned session may end within moments", with(func(x *Loner) { x.State, x.Fate = staging.Assigned, staging.VerdictAssigned }), "", tagAfter},
-		{"one that goes on is shown in Consul", with(func(x *Loner) {
+		{"an assigned session may end within moments", with(func(x *Unpooled) { x.State, x.Fate = staging.Assigned, staging.VerdictAssigned }), "", tagAfter},
+		{"one that goes on is shown in Consul", with(func(x *Unpooled) {
 			x.State, x.Fate, x.TouchedAt = staging.Assigned, staging.VerdictAssigned, noon.Add(-tagAfter)
 		}), Tag, 0},
-		{"and then left in peace", with(func(x *Loner) { x.State, x.Fate, x.Tagged = staging.Assigned, staging.VerdictAssigned, true }), "", 0},
+		{"and then left in peace", with(func(x *Unpooled) { x.State, x.Fate, x.Tagged = staging.Assigned, staging.VerdictAssigned, true }), "", 0},
 		{
 			"an assigned session is looked at again when the first of its terms is over",
-			with(func(x *Loner) {
+			with(func(x *Unpooled) {
 				x.State, x.Tagged, x.EndsAt, x.KeepaliveUntil = staging.Assigned, true, noon.Add(time.Hour), noon.Add(time.Minute)
 			}), "", time.Minute,
 		},
-		{"a time limit that is over ends it, shown or not", with(func(x *Loner) { x.State, x.EndsAt = staging.Assigned, noon }), End, 0},
-		{"a keepalive that did not come is for Redis to judge", with(func(x *Loner) { x.State, x.KeepaliveUntil = staging.Assigned, noon }), Lapse, 0},
+		{"a time limit that is over ends it, shown or not", with(func(x *Unpooled) { x.State, x.EndsAt = staging.Assigned, noon }), End, 0},
+		{"a keepalive that did not come is for Redis to judge", with(func(x *Unpooled) { x.State, x.KeepaliveUntil = staging.Assigned, noon }), ExpireKeepalive, 0},
 		{
 			"on demand, the first_launch hook comes before its user",
-			with(func(x *Loner) { x.State, x.Origin, x.FirstLaunch = staging.Starting, staging.OnDemand, true }), FirstLaunch, 0,
+			with(func(x *Unpooled) { x.State, x.Origin, x.FirstLaunch = staging.Starting, staging.OnDemand, true }), FirstLaunch, 0,
 		},
-		{"an assigned session that ended by itself is ended", with(func(x *Loner) { x.State, x.Over = staging.Assigned, true }), End, 0},
-		{"an assigned session whose job is gone is ended", with(func(x *Loner) { x.State, x.HasJob, x.Missing = staging.Assigned, false, true }), End, 0},
-		{"an assigned session whose job was not heard of yet is left in peace", with(func(x *Loner) { x.State, x.HasJob = staging.Assigned, false }), "", orphanPatience},
-		{"an on-demand session that is up is admitted", with(func(x *Loner) { x.State, x.Origin = staging.Starting, staging.OnDemand }), Admit, 0},
-		{"an on-demand session that starts is recorded", with(func(x *Loner) { x.State, x.Origin, x.Passing = staging.Pending, staging.OnDemand, false }), Record, 0},
+		{"an assigned session that ended by itself is ended", with(func(x *Unpooled) { x.State, x.Over = staging.Assigned, true }), End, 0},
+		{"an assigned session whose job is gone is ended", with(func(x *Unpooled) { x.State, x.HasJob, x.Missing = staging.Assigned, false, true }), End, 0},
+		{"an assigned session whose job was not heard of yet is left in peace", with(func(x *Unpooled) { x.State, x.HasJob = staging.Assigned, false }), "", orphanPatience},
+		{"an on-demand session that is up is admitted", with(func(x *Unpooled) { x.State, x.Origin = staging.Starting, staging.OnDemand }), Assign, 0},
+		{"an on-demand session that starts is recorded", with(func(x *Unpooled) { x.State, x.Origin, x.Passing = staging.Pending, staging.OnDemand, false }), Record, 0},
 		{
 			"an on-demand session that cannot start is ended",
-			with(func(x *Loner) {
+			with(func(x *Unpooled) {
 				x.State, x.Origin, x.Running, x.Failure = staging.Pending, staging.OnDemand, false, &staging.Failure{Message: "no image"}
 			}), End, 0,
 		},
 		{
 			"on demand and no node takes it: ended after a while",
-			with(func(x *Loner) {
+			with(func(x *Unpooled) {
 				x.State, x.Origin, x.Running, x.TouchedAt = staging.Pending, staging.OnDemand, false, old
 				x.Refused = &staging.Failure{Message: "no room"}
 			}), End, 0,
 		},
 		{
 			"on demand and its checks never pass: ended after a while",
-			with(func(x *Loner) {
+			with(func(x *Unpooled) {
 				x.State, x.Origin, x.Passing, x.RunningSince = staging.Starting, staging.OnDemand, false, old
 			}), End, 0,
 		},
 		{
 			"on demand and still starting: looked at again",
-			with(func(x *Loner) {
+			with(func(x *Unpooled) {
 				x.State, x.Origin, x.Passing, x.RunningSince = staging.Starting, staging.OnDemand, false, noon
 			}), "", DefaultBounds.StartPatience,
 		},
-		{"a retiring session gets time to stop", with(func(x *Loner) { x.State = staging.Retiring }), "", stopPatience},
-		{"a retirement that hangs begins anew, its fate first", with(func(x *Loner) { x.State, x.TouchedAt = staging.Retiring, old }), Retire, 0},
-		{"an ending session that runs on is stopped", with(func(x *Loner) { x.State, x.TouchedAt = staging.Ending, old }), Stop, 0},
-		{"an ending session that was stopped is waited for", with(func(x *Loner) { x.State, x.Stopped, x.TouchedAt = staging.Ending, true, old }), "", 0},
-		{"of an ending session nothing runs: buried", with(func(x *Loner) { x.State, x.Over = staging.Ending, true }), Bury, 0},
-		{"an ended one is kept for its logs", with(func(x *Loner) { x.State, x.BuriedAt = staging.Ended, noon }), "", purgeDelay},
-		{"an end that was only read of just now is kept as long", with(func(x *Loner) { x.State = staging.Ended }), "", purgeDelay},
-		{"and then purged", with(func(x *Loner) { x.State, x.BuriedAt = staging.Ended, old }), Purge, 0},
-		{"Redis lost it, its fate says whose it is", with(func(x *Loner) { x.Fate, x.Origin = staging.VerdictAssigned, staging.Staged }), Restore, 0},
-		{"Redis was rolled back to before the claim", with(func(x *Loner) { x.State, x.Fate, x.Origin = staging.Ready, staging.VerdictAssigned, staging.Staged }), Restore, 0},
-		{"Redis retires what Consul has assigned", with(func(x *Loner) { x.State, x.Fate, x.Origin = staging.Retiring, staging.VerdictAssigned, staging.Staged }), Restore, 0},
+		{"a retiring session gets time to stop", with(func(x *Unpooled) { x.State = staging.Retiring }), "", stopPatience},
+		{"a retirement that hangs begins anew, its fate first", with(func(x *Unpooled) { x.State, x.TouchedAt = staging.Retiring, old }), Retire, 0},
+		{"an ending session that runs on is stopped", with(func(x *Unpooled) { x.State, x.TouchedAt = staging.Ending, old }), Stop, 0},
+		{"an ending session that was stopped is waited for", with(func(x *Unpooled) { x.State, x.Stopped, x.TouchedAt = staging.Ending, true, old }), "", 0},
+		{"of an ending session nothing runs: buried", with(func(x *Unpooled) { x.State, x.Over = staging.Ending, true }), MarkEnded, 0},
+		{"an ended one is kept for its logs", with(func(x *Unpooled) { x.State, x.EndedNoticedAt = staging.Ended, noon }), "", purgeDelay},
+		{"an end that was only read of just now is kept as long", with(func(x *Unpooled) { x.State = staging.Ended }), "", purgeDelay},
+		{"and then purged", with(func(x *Unpooled) { x.State, x.EndedNoticedAt = staging.Ended, old }), Purge, 0},
+		{"Redis lost it, its fate says whose it is", with(func(x *Unpooled) { x.Fate, x.Origin = staging.VerdictAssigned, staging.Staged }), Restore, 0},
+		{"Redis was rolled back to before the claim", with(func(x *Unpooled) { x.State, x.Fate, x.Origin = staging.Ready, staging.VerdictAssigned, staging.Staged }), Restore, 0},
+		{"Redis retires what Consul has assigned", with(func(x *Unpooled) {
+			x.State, x.Fate, x.Origin = staging.Retiring, staging.VerdictAssigned, staging.Staged
+		}), Restore, 0},
 		{
 			"Redis was rolled back to before the claim of one that is over",
-			with(func(x *Loner) {
+			with(func(x *Unpooled) {
 				x.State, x.Fate, x.Origin, x.Over = staging.Ready, staging.VerdictAssigned, staging.Staged, true
-			}), Bury, 0,
+			}), MarkEnded, 0,
 		},
-		{"Redis lost it, nobody has it", with(func(x *Loner) { x.Origin = staging.Staged }), Record, 0},
-		{"Redis lost its retirement", with(func(x *Loner) { x.State, x.Fate, x.Origin = staging.Ready, staging.VerdictRetired, staging.Staged }), Retire, 0},
-		{"a claim under way is left in peace", with(func(x *Loner) { x.State, x.Origin = staging.Claimed, staging.Staged }), "", staging.ClaimLease},
-		{"a claim that its fate says is finished is admitted", with(func(x *Loner) { x.State, x.Fate = staging.Claimed, staging.VerdictAssigned }), Admit, 0},
+		{"Redis lost it, nobody has it", with(func(x *Unpooled) { x.Origin = staging.Staged }), Record, 0},
+		{"Redis lost its retirement", with(func(x *Unpooled) { x.State, x.Fate, x.Origin = staging.Ready, staging.VerdictRetired, staging.Staged }), Retire, 0},
+		{"a claim under way is left in peace", with(func(x *Unpooled) { x.State, x.Origin = staging.Claimed, staging.Staged }), "", staging.ClaimLease},
+		{"a claim that its fate says is finished is admitted", with(func(x *Unpooled) { x.State, x.Fate = staging.Claimed, staging.VerdictAssigned }), Assign, 0},
 		{
-			"a claim whose hook is unfinished keeps its lease", with(func(x *Loner) {
+			"a claim whose hook is unfinished keeps its lease", with(func(x *Unpooled) {
 				x.State, x.Fate, x.HookPending, x.Lease = staging.Claimed, staging.VerdictAssigned, true, noon.Add(time.Second)
 			}), "", time.Second,
 		},
 		{
-			"and is ended after it", with(func(x *Loner) {
+			"and is ended after it", with(func(x *Unpooled) {
 				x.State, x.Fate, x.HookPending, x.Lease = staging.Claimed, staging.VerdictAssigned, true, noon.Add(-time.Second)
 			}), End, 0,
 		},
-		{"a claim without a fate is ended after its lease", with(func(x *Loner) { x.State, x.TouchedAt = staging.Claimed, old }), End, 0},
-		{"a record whose job was never made is buried after a while", with(func(x *Loner) { x.State, x.HasJob, x.TouchedAt = staging.Pending, false, old }), Bury, 0},
-		{"a record whose job is being made is not", with(func(x *Loner) { x.State, x.HasJob = staging.Pending, false }), "", orphanPatience},
-		{"on demand, without record and fate: ended after a while", with(func(x *Loner) { x.Origin, x.TouchedAt = staging.OnDemand, old }), End, 0},
+		{"a claim without a fate is ended after its lease", with(func(x *Unpooled) { x.State, x.TouchedAt = staging.Claimed, old }), End, 0},
+		{"a record whose job was never made is buried after a while", with(func(x *Unpooled) { x.State, x.HasJob, x.TouchedAt = staging.Pending, false, old }), MarkEnded, 0},
+		{"a record whose job is being made is not", with(func(x *Unpooled) { x.State, x.HasJob = staging.Pending, false }), "", orphanPatience},
+		{"on demand, without record and fate: ended after a while", with(func(x *Unpooled) { x.Origin, x.TouchedAt = staging.OnDemand, old }), End, 0},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			step, wake := Settle(c.x, noon)
+			step, wake := DecideSession(c.x, noon)
 			got := Kind("")
 			if step != nil {
 				got = step.Kind

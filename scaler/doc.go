@@ -2,7 +2,7 @@
 //
 // It observes (Nomad's event stream, Consul's health, the registry, and what
 // launches do in Redis), holds what it knows in memory, asks the pure Decide
-// and Settle what to do, and applies their steps. One goroutine owns the view;
+// and DecideSession what to do, and applies their steps. One goroutine owns the view;
 // the watchers only send it news, and the workers that apply steps only send it
 // results, so nothing in the view is locked.
 //
@@ -16,7 +16,7 @@
 // happen twice is decided by fate records.
 //
 // It vouches for what Redis says of its zones, every second, once it has set that
-// right; by its word alone do brokers believe Redis (see vouch.go).
+// right; by its word alone do brokers believe Redis (see trust.go).
 //
 // It promises never to act on what it could not observe: until each source has
 // been read whole, and again from the moment one fails until it has been read

@@ -49,8 +49,8 @@ type entry struct {
 	busy  bool
 	until time.Time
 	// counted: its failure has been counted towards its pool's backoff.
-	counted             bool
-	touchedAt, buriedAt time.Time
+	counted                   bool
+	touchedAt, endedNoticedAt time.Time
 
 	// pool is whose member it is; nil while it is none's. changed: that pool's
 	// roster has noted it as changed.
@@ -71,7 +71,7 @@ func (e *entry) over() bool {
 }
 
 // pooled: it is an unassigned session of a pool, which Decide sees to. The
-// others are Settle's.
+// others are DecideSession's.
 func (e *entry) pooled() bool {
 	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.fate == "" && e.hasJob
 }
@@ -99,7 +99,7 @@ type pool struct {
 	config  staging.Config
 	removed bool
 	members roster
-	asks    asks
+	target  target
 	// unsettled are sessions that run and that Redis does not know.
 	unsettled map[string]bool
 	// healthKnown: the watch on its service has spoken and not failed since.
@@ -117,9 +117,9 @@ type pool struct {
 	wake     time.Time
 }
 
-// asks is what a pool's config comes to with the resources as they are. It is worked
+// target is what a pool's config comes to with the resources as they are. It is worked
 // out at every change of them, and not for every decision.
-type asks struct {
+type target struct {
 	noZone, noImage bool
 	blocked         *staging.Failure
 	// permits and revision are those of a session that is made now.

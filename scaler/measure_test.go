@@ -11,8 +11,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/internal/benchreport"
 	"github.com/greenroom/greenroom/internal/staging"
-	"github.com/greenroom/greenroom/internal/verdict"
 )
 
 // quiet is a meter that counts nothing.
@@ -159,9 +159,9 @@ func perEvent(c *crowd, turns int) time.Duration {
 // TestMeasureScale is row 11 of make bench: one scaler, 1,000 pools of 100 sessions,
 // fed by generated events. The code is the real one; no servers.
 func TestMeasureScale(t *testing.T) {
-	dir := os.Getenv(verdict.Env)
+	dir := os.Getenv(benchreport.Env)
 	if dir == "" {
-		t.Skipf("%s is not set: make bench measures this", verdict.Env)
+		t.Skipf("%s is not set: make bench measures this", benchreport.Env)
 	}
 	const runs, turns = 5, 2000
 	var resyncs, ratios, bytes, fewer, more []float64
@@ -178,17 +178,17 @@ func TestMeasureScale(t *testing.T) {
 		fewer, more = append(fewer, float64(few)/1e3), append(more, float64(many)/1e3)
 		runtime.KeepAlive(large)
 	}
-	resync, ratio, each := verdict.Median(resyncs...), verdict.Median(ratios...), verdict.Median(bytes...)
-	row := verdict.Row{
+	resync, ratio, each := benchreport.Median(resyncs...), benchreport.Median(ratios...), benchreport.Median(bytes...)
+	row := benchreport.Row{
 		Number: 11, What: "one scaler, 1,000 pools x 100 sessions, generated events",
 		Target: "resync under 5 s; an event at 100,000 sessions at most 1.5 times one at 1,000; at most 2 KiB of heap a session",
 		Figure: fmt.Sprintf("resync %.2f s, an event %.1f us (%.1f us at 1,000), %.0f bytes a session",
-			resync, verdict.Median(more...), verdict.Median(fewer...), each),
+			resync, benchreport.Median(more...), benchreport.Median(fewer...), each),
 		Ratio: ratio, Met: resync < 5 && ratio <= 1.5 && each <= 2048,
 		Note: "the ratio is an event's cost at 100,000 sessions by that at 1,000",
 		Raw:  map[string][]float64{"resync_s": resyncs, "ratio": ratios, "bytes": bytes, "event_us_1000": fewer, "event_us_100000": more},
 	}
-	if err := verdict.Keep(dir, row); err != nil {
+	if err := benchreport.Keep(dir, row); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Printf("%s: %s, ratio %.2f\n", row.What, row.Figure, ratio)

@@ -23,26 +23,26 @@ const (
 	Withdraw Kind = "withdraw"
 	// Retire ends a session that is nobody's.
 	Retire Kind = "retire"
-	// Admit gives an on-demand session that is up to its user.
-	Admit Kind = "admit"
+	// Assign gives an on-demand session that is up to its user.
+	Assign Kind = "admit"
 	// Restore notes in Redis whose a session is, from its fate record.
 	Restore Kind = "restore"
 	// End ends a session that is, or was to be, a user's.
 	End Kind = "end"
 	// Tag shows in Consul whose a session is, and learns its terms.
 	Tag Kind = "tag"
-	// Lapse ends a user's session if no keepalive came in time.
-	Lapse Kind = "lapse"
+	// ExpireKeepalive ends a user's session if no keepalive came in time.
+	ExpireKeepalive Kind = "lapse"
 	// Stop stops the job of a session whose end has begun.
 	Stop Kind = "stop"
-	// Bury notes that nothing of a session runs any more.
-	Bury Kind = "bury"
+	// MarkEnded notes that nothing of a session runs any more.
+	MarkEnded Kind = "bury"
 	// Purge removes what is left of an ended session from Nomad and Consul.
 	Purge Kind = "purge"
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Retire, Admit, Restore, End, Tag, Lapse, Stop, Bury, Purge}
+var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Retire, Assign, Restore, End, Tag, ExpireKeepalive, Stop, MarkEnded, Purge}
 
 // Step is one thing to do, and why.
 type Step struct {

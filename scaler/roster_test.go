@@ -220,10 +220,10 @@ func TestSessionsOfAPoolShareWhatTheyAllSay(t *testing.T) {
 	v := poolView(staging.Image{})
 	p := v.pools["p"]
 	v.observe(staging.Observation{Session: "gr-1", Index: 1, Job: &staging.JobFacts{Session: staging.Session{
-		ID: "gr-1", Origin: staging.Staged, Zone: "z", Image: "i", Staging: "p", Permits: p.asks.permits,
-		Revision: strings.Clone(p.asks.revision),
+		ID: "gr-1", Origin: staging.Staged, Zone: "z", Image: "i", Staging: "p", Permits: p.target.permits,
+		Revision: strings.Clone(p.target.revision),
 	}}}, noon)
-	if s := v.sessions["gr-1"].s; s.Revision != p.asks.revision || unsafe.StringData(s.Revision) != unsafe.StringData(p.asks.revision) {
+	if s := v.sessions["gr-1"].s; s.Revision != p.target.revision || unsafe.StringData(s.Revision) != unsafe.StringData(p.target.revision) {
 		t.Error("a session keeps a copy of its own of its pool's revision")
 	}
 }

@@ -32,10 +32,10 @@ type Store interface {
 	Restore(ctx context.Context, s staging.Session, f staging.Fate) (staging.State, error)
 	Finish(ctx context.Context, id, claim, reason string) error
 	Ended(ctx context.Context, s staging.Session, reason string) error
-	// Lapse ends a session whose keepalive is over, unless one came in time, and
+	// ExpireKeepalive ends a session whose keepalive is over, unless one came in time, and
 	// gives the session as it then is.
 	// lost is when Redis may have lost keepalives; zero for never.
-	Lapse(ctx context.Context, s staging.Session, lost time.Time) (staging.Session, error)
+	ExpireKeepalive(ctx context.Context, s staging.Session, lost time.Time) (staging.Session, error)
 	// Note keeps an event that is no move of a session.
 	Note(ctx context.Context, e staging.Event) error
 	Session(ctx context.Context, id string) (staging.Session, error)
@@ -43,9 +43,9 @@ type Store interface {
 	SetConditions(ctx context.Context, pool string, cs []staging.Condition) error
 	// Mark leaves a mark in a zone; Vouch leaves another, so that claims believe Redis,
 	// unless the one before is not there any more.
-	Mark(ctx context.Context, zone, mark string) error
+	PlaceMarker(ctx context.Context, zone, mark string) error
 	// With renew, the one before must be recent, too.
-	Vouch(ctx context.Context, zone, before, mark string, renew bool) (noted bool, err error)
+	RenewTrust(ctx context.Context, zone, before, mark string, renew bool) (noted bool, err error)
 	// Epoch changes when Redis's data was wiped.
 	Epoch(ctx context.Context) (string, error)
 	LastEvent(ctx context.Context) (position string, err error)
@@ -97,7 +97,7 @@ type Meter interface {
 // Board shows in Consul how pools stand. It only notes what it is told, and never blocks.
 type Board interface {
 	// Show says how a pool stands; its conditions are not written to any more.
-	Show(pool string, s staging.Standing)
+	Show(pool string, s staging.PoolStatus)
 	// Gone says that a pool has been drained, or is another scaler's.
 	Gone(pool string)
 	// Holds says in which zones this scaler acts, and whether it knows how they stand.
@@ -178,9 +178,9 @@ func New(p Parts, o Options) *Scaler {
 // noBoard shows nothing.
 type noBoard struct{}
 
-func (noBoard) Show(string, staging.Standing) {}
-func (noBoard) Gone(string)                   {}
-func (noBoard) Holds(map[string]bool, bool)   {}
+func (noBoard) Show(string, staging.PoolStatus) {}
+func (noBoard) Gone(string)                     {}
+func (noBoard) Holds(map[string]bool, bool)     {}
 
 // Run works until ctx is done, and returns when everything that it started has stopped.
 func (s *Scaler) Run(ctx context.Context) {
@@ -269,7 +269,7 @@ func (s *Scaler) decide(ctx context.Context, v *view, now time.Time) []task {
 	v.dirtyPools = emptied(v.dirtyPools)
 	for id := range v.dirtySessions {
 		if e := v.sessions[id]; e != nil && !e.pooled() && v.acts(zoneOf(e.s)) {
-			tasks = append(tasks, s.settle(v, e, now)...)
+			tasks = append(tasks, s.decideSession(v, e, now)...)
 		}
 	}
 	v.dirtySessions = emptied(v.dirtySessions)
@@ -321,7 +321,7 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 		}
 	}
 	tasks = append(tasks, s.report(p, plan.Conditions, now)...)
-	s.Board.Show(p.config.Name, staging.Standing{
+	s.Board.Show(p.config.Name, staging.PoolStatus{
 		Zone: p.config.Zone, Image: p.config.Image, Desired: desired, Current: len(view.Members), Ready: ready,
 		Draining: p.removed, Conditions: p.conditions,
 	})
@@ -366,12 +366,12 @@ func sameConditions(a, b []staging.Condition) bool {
 	return true
 }
 
-func (s *Scaler) settle(v *view, e *entry, now time.Time) []task {
+func (s *Scaler) decideSession(v *view, e *entry, now time.Time) []task {
 	if e.busy || now.Before(e.until) {
 		v.timed[e.s.ID] = e.until
 		return nil
 	}
-	step, wake := Settle(v.lonerOf(e), now)
+	step, wake := DecideSession(v.unpooledOf(e), now)
 	delete(v.timed, e.s.ID)
 	if !wake.IsZero() {
 		v.timed[e.s.ID] = wake

@@ -115,11 +115,11 @@ const (
 	haste      = eventBlock / 10
 )
 
-// breath is how long the scaler lets pass before it acts on what Redis tells. A claim is
+// eventDebounce is how long the scaler lets pass before it acts on what Redis tells. A claim is
 // such news while its launch is still under way: what takes a replacement up to seconds
 // can wait for the moments that its user waits for, and a burst of launches costs one
 // decision.
-const breath = 25 * time.Millisecond
+const eventDebounce = 25 * time.Millisecond
 
 // watchStore notes where Redis's events stand, reads all sessions, and follows
 // the events from there, until they fail or the next full reading is due.
@@ -186,7 +186,7 @@ func (s *Scaler) watchStore(ctx context.Context) {
 				select {
 				case <-ctx.Done():
 					return ctx.Err()
-				case <-time.After(breath):
+				case <-time.After(eventDebounce):
 				}
 				s.post(ctx, func(v *view) {
 					for _, e := range events {

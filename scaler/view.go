@@ -42,7 +42,7 @@ type view struct {
 
 	dirtyPools    map[string]bool
 	dirtySessions map[string]bool
-	// timed are the sessions that Settle wants to see again, and when.
+	// timed are the sessions that DecideSession wants to see again, and when.
 	timed map[string]time.Time
 }
 
@@ -149,7 +149,7 @@ func (v *view) enlist(e *entry) {
 func (v *view) addPool(c staging.Config) *pool {
 	p := &pool{config: c, unsettled: map[string]bool{}, health: map[string]staging.Health{}}
 	v.pools[c.Name] = p
-	v.workOut(p)
+	v.resolveTarget(p)
 	v.unwatched = true
 	v.dirtyPools[c.Name] = true
 	return p
@@ -177,7 +177,7 @@ func (v *view) setResources(r staging.Resources) {
 			p.removed = true
 			v.dirtyPools[name] = true
 		}
-		v.workOut(p)
+		v.resolveTarget(p)
 	}
 }
 
@@ -278,7 +278,7 @@ func (v *view) identify(e *entry, j staging.Session) {
 	e.s.Permits = j.Permits
 	e.s.Revision, e.s.Namespace, e.s.Region, e.s.Task = j.Revision, j.Namespace, j.Region, j.Task
 	if p := v.pools[j.Staging]; p != nil {
-		p.lend(&e.s)
+		p.intern(&e.s)
 	}
 	if !j.CreatedAt.IsZero() {
 		e.s.CreatedAt = j.CreatedAt
@@ -296,9 +296,9 @@ func (v *view) identify(e *entry, j staging.Session) {
 	}
 }
 
-// lend gives a session the pool's own copies of what it says as every other session of
+// intern gives a session the pool's own copies of what it says as every other session of
 // the pool does: each was read from an answer of its own, and would keep its own.
-func (p *pool) lend(s *staging.Session) {
+func (p *pool) intern(s *staging.Session) {
 	for _, x := range []struct {
 		its  *string
 		ours string
@@ -306,8 +306,8 @@ func (p *pool) lend(s *staging.Session) {
 		{&s.Staging, p.config.Name},
 		{&s.Zone, p.config.Zone},
 		{&s.Image, p.config.Image},
-		{&s.Revision, p.asks.revision},
-		{&s.Permits, p.asks.permits},
+		{&s.Revision, p.target.revision},
+		{&s.Permits, p.target.permits},
 	} {
 		if *x.its == x.ours {
 			*x.its = x.ours
@@ -370,8 +370,8 @@ func (v *view) event(ev staging.Event, now time.Time) {
 	}
 	e := v.entry(ev.Session, now)
 	e.s.State = state
-	if state == staging.Ended && e.buriedAt.IsZero() {
-		e.buriedAt = now
+	if state == staging.Ended && e.endedNoticedAt.IsZero() {
+		e.endedNoticedAt = now
 	}
 	e.request = cmp.Or(ev.RequestID, e.request)
 	if ev.Pool != "" {

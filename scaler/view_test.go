@@ -117,7 +117,7 @@ func TestAClonedSessionIsOver(t *testing.T) {
 			t.Errorf("%s: over %t, %+v", name, e.over(), e.s)
 		}
 		e.s.State = staging.Assigned
-		if step, _ := Settle(v.lonerOf(e), noon); step == nil || step.Kind != End {
+		if step, _ := DecideSession(v.unpooledOf(e), noon); step == nil || step.Kind != End {
 			t.Errorf("%s: %+v", name, step)
 		}
 	}
@@ -288,15 +288,15 @@ func TestAFateOfWhichNothingIsLeftIsForgotten(t *testing.T) {
 		t.Fatalf("%+v", e)
 	}
 	v.setFleet(nil, fates, noon.Add(time.Minute), noon.Add(time.Minute))
-	if step, _ := Settle(v.lonerOf(e), noon.Add(time.Second)); step != nil {
+	if step, _ := DecideSession(v.unpooledOf(e), noon.Add(time.Second)); step != nil {
 		t.Errorf("at once: %+v", step)
 	}
-	step, _ := Settle(v.lonerOf(e), noon.Add(2*time.Minute))
-	if step == nil || step.Kind != Bury {
+	step, _ := DecideSession(v.unpooledOf(e), noon.Add(2*time.Minute))
+	if step == nil || step.Kind != MarkEnded {
 		t.Fatalf("after a while: %+v", step)
 	}
-	e.s.State, e.buriedAt = staging.Ended, noon
-	if step, _ := Settle(v.lonerOf(e), noon.Add(5*time.Minute)); step == nil || step.Kind != Purge {
+	e.s.State, e.endedNoticedAt = staging.Ended, noon
+	if step, _ := DecideSession(v.unpooledOf(e), noon.Add(5*time.Minute)); step == nil || step.Kind != Purge {
 		t.Errorf("in the end: %+v", step)
 	}
 }

@@ -173,7 +173,7 @@ func (d *devProcess) believed(t *testing.T, zone string) bool {
 	if !errors.Is(err, redis.Nil) {
 		must(t, err)
 	}
-	return time.Since(time.UnixMilli(at)) < staging.VouchLife
+	return time.Since(time.UnixMilli(at)) < staging.TrustTTL
 }
 
 // holder is the scaler that holds a zone's lock, by Consul's own word.

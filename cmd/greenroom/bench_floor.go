@@ -15,8 +15,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"github.com/greenroom/greenroom/internal/baseline"
 	"github.com/greenroom/greenroom/internal/config"
-	"github.com/greenroom/greenroom/internal/floor"
 	"github.com/greenroom/greenroom/internal/loadgen"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -153,7 +153,7 @@ func floorRequest(url string, c *http.Client) loadgen.Request {
 		}
 		ctx, cancel := brief(context.WithoutCancel(ctx))
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, floor.Claim(url, name), bytes.NewReader(body))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, baseline.Claim(url, name), bytes.NewReader(body))
 		if err != nil {
 			return "", err
 		}

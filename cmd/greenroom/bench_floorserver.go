@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/greenroom/greenroom/internal/floor"
+	"github.com/greenroom/greenroom/internal/baseline"
 )
 
 // floorServer is the floor as a process of its own, which a broker is, too.
@@ -96,7 +96,7 @@ greenroom bench floor.`,
 				return err
 			}
 			defer closeClients()
-			server, err := floor.Start(rdb, consul)
+			server, err := baseline.Start(rdb, consul)
 			if err != nil {
 				return err
 			}

@@ -69,7 +69,7 @@ func TestAnOperatorSeesItAllInConsul(t *testing.T) {
 func (d *devProcess) untilStanding(t *testing.T, pool, status, text string) (e *consulapi.ServiceEntry) {
 	t.Helper()
 	until(t, fmt.Sprintf("Consul shows %s as %s: %s", pool, status, text), func() (bool, string) {
-		entries, _, err := d.consul(t).Health().Service(staging.StandingService(pool), "", false, nil)
+		entries, _, err := d.consul(t).Health().Service(staging.PoolStatusService(pool), "", false, nil)
 		must(t, err)
 		saw := ""
 		for _, e = range entries {
@@ -128,7 +128,7 @@ func TestConsulShowsHowAPoolStands(t *testing.T) {
 	})
 	d.ask(t, "DELETE", "/v1/staging/mock", nil, 204, nil)
 	until(t, "Consul shows nothing of a pool that is drained", func() (bool, string) {
-		entries, _, err := d.consul(t).Health().Service(staging.StandingService("mock"), "", false, nil)
+		entries, _, err := d.consul(t).Health().Service(staging.PoolStatusService("mock"), "", false, nil)
 		must(t, err)
 		return len(entries) == 0, fmt.Sprint(len(entries))
 	})

@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/greenroom/greenroom/internal/benchreport"
 	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 	"github.com/greenroom/greenroom/internal/staging"
-	"github.com/greenroom/greenroom/internal/verdict"
 )
 
 // assigned is how long launches took to be answered, and what of that was Redis's,
@@ -183,19 +183,19 @@ func TestMeasureHooksInDocker(t *testing.T) {
 		_, ms := newWire(t, d.Broker).launch(t, launch("slow", "east", fmt.Sprint("slow-", i)))
 		onDemand = append(onDemand, ms)
 	}
-	p50, p99 := verdict.Median(armed.whole...), armed.whole[len(armed.whole)*99/100]
-	unarmed, exec, cold := verdict.Median(opened.whole...), verdict.Median(execs...), verdict.Median(onDemand...)
+	p50, p99 := benchreport.Median(armed.whole...), armed.whole[len(armed.whole)*99/100]
+	unarmed, exec, cold := benchreport.Median(opened.whole...), benchreport.Median(execs...), benchreport.Median(onDemand...)
 	raw := map[string]any{"armed_ms": armed.whole, "armed_claim_ms": armed.claim, "armed_server_ms": armed.total, "armed_fence_ms": armed.fence, "armed_hook_ms": armed.hook, "opened_ms": opened.whole, "plain_exec_ms": execs, "on_demand_ms": onDemand}
-	keep(verdict.Row{
+	keep(benchreport.Row{
 		Number: 3, What: "claim with assign hook in a Docker container, armed, one at a time",
 		Target: "p50 at most 6 ms and 1/20 of the plain exec's; p99 at most 30 ms",
 		Figure: fmt.Sprintf("p50 %.1f ms, p99 %.1f ms; plain exec p50 %.1f ms", p50, p99, exec), Ratio: p50 / exec,
 		Met: p50 <= 6 && p99 <= 30 && p50 <= exec/20,
 		Note: fmt.Sprintf("from the request to the answer, over HTTP: %.1f ms of it Consul's two writes, %.1f the hook; plain exec: Nomad's, until the exit code. "+
-			"Launches by a broker without armed shells: p50 %.1f ms%s", verdict.Median(armed.fence...), verdict.Median(armed.hook...), unarmed, halts()),
+			"Launches by a broker without armed shells: p50 %.1f ms%s", benchreport.Median(armed.fence...), benchreport.Median(armed.hook...), unarmed, halts()),
 		Raw: raw,
 	})
-	keep(verdict.Row{
+	keep(benchreport.Row{
 		Number: 4, What: "staged launch with hook against on demand, 5 s warm-up", Target: "at least 1,000 times faster at p50",
 		Figure: fmt.Sprintf("%.1f ms against %.0f ms", p50, cold), Ratio: cold / p50, Met: cold/p50 >= 1000,
 		Note: "the ratio is on demand by staged", Raw: raw,

@@ -9,9 +9,9 @@ import (
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
+	"github.com/greenroom/greenroom/internal/benchreport"
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 	"github.com/greenroom/greenroom/internal/staging"
-	"github.com/greenroom/greenroom/internal/verdict"
 )
 
 // What is measured with real jobs, of Nomad's mock driver, and a scaler.
@@ -184,8 +184,8 @@ func TestMeasureUsersWhoComeAndGo(t *testing.T) {
 			}
 		}
 	}
-	p50, p99, share := verdict.Median(p50s...), verdict.Median(p99s...), verdict.Median(shares...)
-	keep(verdict.Row{
+	p50, p99, share := benchreport.Median(p50s...), benchreport.Median(p99s...), benchreport.Median(shares...)
+	keep(benchreport.Row{
 		Number: 7, What: "45/s Poisson for 60 s, 450 ready, 2 s dwell, mock driver",
 		Target: "0 failed, staged p50 at most 10 ms, p99 at most 60 ms, staged at least 0.9 of what registering allows",
 		Figure: fmt.Sprintf("%d failed in all runs, %d of them refused; p50 %.1f ms, p99 %.1f ms", failed, refused, p50, p99), Ratio: share,

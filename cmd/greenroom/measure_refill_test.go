@@ -10,8 +10,8 @@ import (
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
+	"github.com/greenroom/greenroom/internal/benchreport"
 	"github.com/greenroom/greenroom/internal/staging"
-	"github.com/greenroom/greenroom/internal/verdict"
 	"github.com/greenroom/greenroom/jobspecs"
 )
 
@@ -83,15 +83,15 @@ func TestMeasureRefill(t *testing.T) {
 	if len(ratios) == 0 {
 		t.FailNow()
 	}
-	ratio, spread := verdict.Median(ratios...), verdict.Median(spreads...)
-	keep(verdict.Row{
+	ratio, spread := benchreport.Median(ratios...), benchreport.Median(spreads...)
+	keep(benchreport.Row{
 		Number: 9, What: "refill from 0 to 400, mock driver", Target: "at least 0.90 of a bare loop that registers the same jobs",
-		Figure: fmt.Sprintf("%.0f ready a second, the bare loop had %.0f a second up", verdict.Median(fills...), verdict.Median(bares...)),
+		Figure: fmt.Sprintf("%.0f ready a second, the bare loop had %.0f a second up", benchreport.Median(fills...), benchreport.Median(bares...)),
 		Ratio:  ratio, Met: ratio >= 0.9, Raw: raw,
 		Note: fmt.Sprintf("from the order until 400 are ready; the bare loop from the first registration until 400 run and pass in Consul, as ready ones do "+
-			"(until they run: %.0f a second); 100 others run in either case", verdict.Median(runnings...)),
+			"(until they run: %.0f a second); 100 others run in either case", benchreport.Median(runnings...)),
 	})
-	keep(verdict.Row{
+	keep(benchreport.Row{
 		Number: 10, What: "claim p99 during that refill", Target: "at most 2 times the idle one",
 		Figure: fmt.Sprintf("%.1f times", spread), Ratio: spread, Met: spread <= 2,
 		Note: "some 40 claims each, at random moments throughout a second refill like it; the cluster's Nomad clients let greenroom and the servers go first (nice), since elsewhere they have machines of their own", Raw: raw,
@@ -121,12 +121,12 @@ func TestMeasureRefillInDocker(t *testing.T) {
 		fills, runnings, bares = append(fills, fill), append(runnings, bare.running), append(bares, bare.up)
 		ratios = append(ratios, fill/bare.up)
 	}
-	ratio := verdict.Median(ratios...)
-	keep(verdict.Row{
+	ratio := benchreport.Median(ratios...)
+	keep(benchreport.Row{
 		Number: 13, What: "refill from 0 to 40, docker", Target: "at least 0.90 of a bare loop that registers the same jobs",
-		Figure: fmt.Sprintf("%.1f ready a second, the bare loop had %.1f a second up", verdict.Median(fills...), verdict.Median(bares...)),
+		Figure: fmt.Sprintf("%.1f ready a second, the bare loop had %.1f a second up", benchreport.Median(fills...), benchreport.Median(bares...)),
 		Ratio:  ratio, Met: ratio >= 0.9,
-		Note: fmt.Sprintf("until 40 are ready, and until the bare loop's 40 run and pass in Consul (until they run: %.1f a second)", verdict.Median(runnings...)),
+		Note: fmt.Sprintf("until 40 are ready, and until the bare loop's 40 run and pass in Consul (until they run: %.1f a second)", benchreport.Median(runnings...)),
 		Raw:  map[string][]float64{"ready_per_second": fills, "bare_up_per_second": bares, "bare_running_per_second": runnings},
 	})
 }
@@ -176,7 +176,7 @@ func TestMeasureABrokersGrowth(t *testing.T) {
 		return now <= goroutines+20, fmt.Sprintf("%.0f goroutines, were %.0f", now, goroutines)
 	})
 	ratio := resident / memory
-	keep(verdict.Row{
+	keep(benchreport.Row{
 		Number: 12, What: "broker after 100,000 claims against after 10,000", Target: "no growth of goroutines, connections or memory",
 		Figure: fmt.Sprintf("goroutines %.0f to %.0f, files %.0f to %.0f, memory %.0f to %.0f MB", goroutines, now, files, open, memory/1e6, resident/1e6),
 		Ratio:  ratio, Met: now <= goroutines+20 && open <= files+20 && ratio <= 1.25, Note: "the ratio is resident memory after by before",

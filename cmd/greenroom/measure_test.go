@@ -10,10 +10,10 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/greenroom/greenroom/internal/benchreport"
 	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/redisstore"
 	"github.com/greenroom/greenroom/internal/staging"
-	"github.com/greenroom/greenroom/internal/verdict"
 )
 
 // What `make bench` measures of launches: greenroom bench against a broker as a
@@ -37,15 +37,15 @@ func measuredRuns(t *testing.T) int {
 }
 
 // measure is where rows are to be kept; without it nothing is to be measured.
-func measure(t *testing.T) (keep func(verdict.Row)) {
+func measure(t *testing.T) (keep func(benchreport.Row)) {
 	t.Helper()
-	dir := os.Getenv(verdict.Env)
+	dir := os.Getenv(benchreport.Env)
 	if dir == "" {
-		t.Skipf("%s is not set: make bench measures this", verdict.Env)
+		t.Skipf("%s is not set: make bench measures this", benchreport.Env)
 	}
-	return func(r verdict.Row) {
+	return func(r benchreport.Row) {
 		t.Helper()
-		must(t, verdict.Keep(dir, r))
+		must(t, benchreport.Keep(dir, r))
 		fmt.Printf("%s: %s\n", r.What, r.Figure)
 	}
 }
@@ -58,8 +58,8 @@ func publish(t *testing.T, c *devcluster.Cluster, n int) {
 	store := redisstore.New(rdb, redisstore.Options{})
 	// As a scaler would: Redis is believed for a while.
 	mark := staging.NewClaimID()
-	must(t, store.Mark(t.Context(), "east", mark))
-	_, err := store.Vouch(t.Context(), "east", mark, staging.NewClaimID(), false)
+	must(t, store.PlaceMarker(t.Context(), "east", mark))
+	_, err := store.RenewTrust(t.Context(), "east", mark, staging.NewClaimID(), false)
 	must(t, err)
 	for range n {
 		must(t, store.Publish(t.Context(), staging.Session{
@@ -106,13 +106,13 @@ func TestMeasureClaimsAgainstTheFloor(t *testing.T) {
 			rates, floors, keyed = append(rates, rate), append(floors, f.Result.ServedPerSecond), append(keyed, claims(true))
 			ratios = append(ratios, rate/f.Result.ServedPerSecond)
 		}
-		ratio := verdict.Median(ratios...)
-		keep(verdict.Row{
+		ratio := benchreport.Median(ratios...)
+		keep(benchreport.Row{
 			Number: 1 + i, What: fmt.Sprintf("claims over HTTP, no hook, fence %s, %d clients", fence, clients),
 			Target: "at least 0.80 of Gin + " + what,
-			Figure: fmt.Sprintf("%.0f/s of %.0f/s", verdict.Median(rates...), verdict.Median(floors...)),
+			Figure: fmt.Sprintf("%.0f/s of %.0f/s", benchreport.Median(rates...), benchreport.Median(floors...)),
 			Ratio:  ratio, Met: ratio >= 0.80, Raw: raw,
-			Note: fmt.Sprintf("sessions published directly; each run of launches beside one of the floor, and neither with an Idempotency-Key; with one %.0f/s", verdict.Median(keyed...)),
+			Note: fmt.Sprintf("sessions published directly; each run of launches beside one of the floor, and neither with an Idempotency-Key; with one %.0f/s", benchreport.Median(keyed...)),
 		})
 	}
 }
@@ -134,10 +134,10 @@ func TestMeasureManyClaims(t *testing.T) {
 		l := r.Result.Latency
 		p50s, p99s, spreads, rates = append(p50s, l.P50), append(p99s, l.P99), append(spreads, l.P99/l.P50), append(rates, r.Result.ServedPerSecond)
 	}
-	spread := verdict.Median(spreads...)
-	keep(verdict.Row{
+	spread := benchreport.Median(spreads...)
+	keep(benchreport.Row{
 		Number: 5, What: "4,000 claims, 40 clients x 100, over 4,000 ready", Target: "distinct, 0 errors, p99 at most 3 x p50",
-		Figure: fmt.Sprintf("%.0f/s, p50 %.1f ms, p99 %.1f ms, %d errors", verdict.Median(rates...), verdict.Median(p50s...), verdict.Median(p99s...), errors),
+		Figure: fmt.Sprintf("%.0f/s, p50 %.1f ms, p99 %.1f ms, %d errors", benchreport.Median(rates...), benchreport.Median(p50s...), benchreport.Median(p99s...), errors),
 		Ratio:  spread, Met: distinct && errors == 0 && spread <= 3,
 		Note: "sessions published directly; the ratio is p99 by p50; the fence is on; an allocator to compare with does 76 to 400 a second", Raw: raw,
 	})
@@ -154,8 +154,8 @@ func TestMeasureManyClaims(t *testing.T) {
 		}
 		longest = append(longest, r.Result.Latency.Max)
 	}
-	most := verdict.Median(longest...)
-	keep(verdict.Row{
+	most := benchreport.Median(longest...)
+	keep(benchreport.Row{
 		Number: 6, What: "300 at once on 300 ready", Target: "all within 1 s", Figure: fmt.Sprintf("all within %.0f ms", most),
 		Ratio: most / 1000, Met: most <= 1000, Note: "sessions published directly; each launch on a connection of its own, which it opens", Raw: raw,
 	})
@@ -182,8 +182,8 @@ func TestMeasureMoreLaunchesThanReady(t *testing.T) {
 		}
 		d.untilNoneOfOrigin(t, "mock", staging.OnDemand)
 	}
-	longest := verdict.Median(refused...)
-	keep(verdict.Row{
+	longest := benchreport.Median(refused...)
+	keep(benchreport.Row{
 		Number: 8, What: "twice as many launches as ready", Target: "staged exactly the ready ones; the others on demand, or refused in 100 ms",
 		Figure: fmt.Sprintf("exact: %t; refused within %.0f ms", exact, longest), Ratio: longest / 100, Met: exact && longest < 100,
 		Note: fmt.Sprintf("%d ready, published directly, and %d at once; a refusal without Retry-After would count as an error", ready, 2*ready), Raw: raw,

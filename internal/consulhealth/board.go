@@ -62,7 +62,7 @@ type Board struct {
 
 // posted is what a board has of one pool.
 type posted struct {
-	standing staging.Standing
+	standing staging.PoolStatus
 	gone     bool
 	// told is what Consul was last told, at when; registered: it has the service.
 	told       notice
@@ -83,7 +83,7 @@ func NewBoard(client *api.Client, name string) *Board {
 }
 
 // Show notes how a pool stands.
-func (b *Board) Show(pool string, s staging.Standing) {
+func (b *Board) Show(pool string, s staging.PoolStatus) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.pools[pool]
@@ -193,7 +193,7 @@ func (b *Board) wanted(pool string, now time.Time) (n *notice, p *posted, gone b
 		return nil, p, p.gone
 	}
 	s := p.standing
-	next := notice{zone: s.Zone, image: s.Image, status: statuses[s.Degree()], words: s.Words()}
+	next := notice{zone: s.Zone, image: s.Image, status: statuses[s.Fill()], words: s.Words()}
 	if len(next.words) > maxWords {
 		next.words = strings.ToValidUTF8(next.words[:maxWords], "")
 	}
@@ -209,12 +209,12 @@ func (b *Board) wanted(pool string, now time.Time) (n *notice, p *posted, gone b
 }
 
 // statuses are Consul's words for the degrees.
-var statuses = map[staging.Degree]string{
+var statuses = map[staging.Fill]string{
 	staging.Full: api.HealthPassing, staging.Short: api.HealthWarning, staging.Bare: api.HealthCritical,
 }
 
 // serviceID is not the same for two scalers: on one agent each takes away its own alone.
-func (b *Board) serviceID(pool string) string { return staging.StandingService(pool) + "-" + b.name }
+func (b *Board) serviceID(pool string) string { return staging.PoolStatusService(pool) + "-" + b.name }
 func (b *Board) checkID(pool string) string   { return b.serviceID(pool) + "-check" }
 
 // post tells of one pool.
@@ -265,7 +265,7 @@ const (
 // register makes the pool's service, or defines it anew; asOf is when its words were said.
 func (b *Board) register(ctx context.Context, pool string, n notice, asOf time.Time) error {
 	return b.agent.ServiceRegisterOpts(&api.AgentServiceRegistration{
-		ID: b.serviceID(pool), Name: staging.StandingService(pool),
+		ID: b.serviceID(pool), Name: staging.PoolStatusService(pool),
 		Tags: []string{"greenroom", tagZone + n.zone, tagImage + n.image, tagScaler + b.name},
 		Check: &api.AgentServiceCheck{
 			CheckID: b.checkID(pool), Name: "ready sessions of " + pool, TTL: b.ttl.String(), Status: n.status,
@@ -310,12 +310,12 @@ func unknownToAgent(err error) bool {
 func (b *Board) sweepOthers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, boardCall)
 	defer cancel()
-	checks, _, err := b.health.State(api.HealthAny, (&api.QueryOptions{Filter: fmt.Sprintf("ServiceName matches %q", "^"+staging.StandingService(""))}).WithContext(ctx))
+	checks, _, err := b.health.State(api.HealthAny, (&api.QueryOptions{Filter: fmt.Sprintf("ServiceName matches %q", "^"+staging.PoolStatusService(""))}).WithContext(ctx))
 	if err != nil {
 		return err
 	}
 	for _, c := range checks {
-		if _, ours := staging.PoolOfStanding(c.ServiceName); !ours || !b.anothers(c.ServiceTags) {
+		if _, ours := staging.PoolOfStatusService(c.ServiceName); !ours || !b.anothers(c.ServiceTags) {
 			continue
 		}
 		err := b.deregister(ctx, c.ServiceID)

@@ -28,7 +28,7 @@ func shown(t *testing.T, pool, what string, ok func([]*api.HealthCheck) bool) {
 	t.Helper()
 	var saw []string
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
-		checks, _, err := consul(t).Health().Checks(staging.StandingService(pool), nil)
+		checks, _, err := consul(t).Health().Checks(staging.PoolStatusService(pool), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestABoardShowsHowAPoolStands(t *testing.T) {
 	b := NewBoard(consul(t), "s1")
 	b.Holds(east, true)
 	stop := run(t, b)
-	s := staging.Standing{Zone: "east", Image: "app", Desired: 3, Current: 3, Ready: 3}
+	s := staging.PoolStatus{Zone: "east", Image: "app", Desired: 3, Current: 3, Ready: 3}
 	b.Show("p", s)
 	shown(t, "p", "a full pool", one(api.HealthPassing, "desired 3, current 3, ready 3"))
 	s.Ready = 2
@@ -103,7 +103,7 @@ func TestWhatNobodyTellsAnyMoreIsCritical(t *testing.T) {
 	b.ttl = 2 * time.Second
 	b.Holds(east, true)
 	run(t, b)
-	b.Show("silent", staging.Standing{Zone: "east", Desired: 1, Current: 1, Ready: 1})
+	b.Show("silent", staging.PoolStatus{Zone: "east", Desired: 1, Current: 1, Ready: 1})
 	shown(t, "silent", "a full pool", one(api.HealthPassing, "ready 1"))
 	b.Holds(east, false)
 	shown(t, "silent", "that its time is up", one(api.HealthCritical, "TTL expired"))
@@ -115,7 +115,7 @@ func TestABoardTakesOverFromOneThatWasKilled(t *testing.T) {
 	// The first is never run, so it takes nothing away.
 	first := NewBoard(consul(t), "first")
 	first.Holds(map[string]bool{"east": true, "west": true}, true)
-	full := staging.Standing{Zone: "east", Desired: 1, Current: 1, Ready: 1}
+	full := staging.PoolStatus{Zone: "east", Desired: 1, Current: 1, Ready: 1}
 	first.Show("kept", full)
 	first.Show("deleted", full)
 	full.Zone = "west"
@@ -128,7 +128,7 @@ func TestABoardTakesOverFromOneThatWasKilled(t *testing.T) {
 	second := NewBoard(consul(t), "second")
 	second.Holds(east, true)
 	run(t, second)
-	second.Show("kept", staging.Standing{Zone: "east", Desired: 1})
+	second.Show("kept", staging.PoolStatus{Zone: "east", Desired: 1})
 	shown(t, "kept", "the second's word alone", func(checks []*api.HealthCheck) bool {
 		return one(api.HealthCritical, "ready 0")(checks) && strings.HasSuffix(checks[0].ServiceID, "-second")
 	})
@@ -155,7 +155,7 @@ func TestABoardsWritesAreBounded(t *testing.T) {
 	b := NewBoard(client, "busy")
 	b.Holds(east, true)
 	t.Cleanup(func() { b.clear(func(err error) { t.Error(err) }) })
-	s := staging.Standing{Zone: "east", Desired: 1000, Current: 1000}
+	s := staging.PoolStatus{Zone: "east", Desired: 1000, Current: 1000}
 	// A minute in which something happens every 20 ms.
 	now := time.Now()
 	for i := range 3000 {

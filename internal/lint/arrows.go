@@ -59,8 +59,8 @@ var rules = []rule{
 	{of: "internal/devcluster/...", ours: []string{"internal/devcluster/...", "jobspecs"}, libraries: []string{anyLibrary}},
 	{of: "internal/lint"},
 	{of: "internal/loadgen", alone: true, libraries: []string{"github.com/HdrHistogram/hdrhistogram-go"}},
-	{of: "internal/verdict/...", ours: []string{"internal/verdict"}},
-	{of: "internal/floor", libraries: []string{anyLibrary}},
+	{of: "internal/benchreport/...", ours: []string{"internal/benchreport"}},
+	{of: "internal/baseline", libraries: []string{anyLibrary}},
 	// What keeps the documents true.
 	{of: "internal/walkthrough", alone: true, libraries: []string{"github.com/yuin/goldmark/..."}},
 	{of: "jobspecs"},
@@ -76,9 +76,9 @@ type client struct {
 
 var clients = []client{
 	{"github.com/hashicorp/nomad/api/...", []string{"internal/nomadfleet", "internal/devcluster/...", "cmd/..."}},
-	{"github.com/hashicorp/consul/api/...", []string{"internal/registry", "internal/consulhealth", "internal/floor", "internal/devcluster/...", "cmd/..."}},
-	{"github.com/redis/go-redis/...", []string{"internal/redisstore", "internal/floor", "internal/devcluster/...", "cmd/..."}},
-	{"github.com/gin-gonic/gin/...", []string{"broker/httpapi", "broker/web", "internal/floor"}},
+	{"github.com/hashicorp/consul/api/...", []string{"internal/registry", "internal/consulhealth", "internal/baseline", "internal/devcluster/...", "cmd/..."}},
+	{"github.com/redis/go-redis/...", []string{"internal/redisstore", "internal/baseline", "internal/devcluster/...", "cmd/..."}},
+	{"github.com/gin-gonic/gin/...", []string{"broker/httpapi", "broker/web", "internal/baseline"}},
 }
 
 // arrowFindings reports every import that the rules do not allow, and every

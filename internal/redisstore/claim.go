@@ -25,7 +25,7 @@ func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (stagin
 	args := []any{
 		s.o.Prefix, pool, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(), c.Image, c.Zone,
 		mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits, life, staging.ArmedHead,
-		staging.VouchLife.Milliseconds(), s.poolCounter(pool), counterLife.Milliseconds(), c.RequestID,
+		staging.TrustTTL.Milliseconds(), s.poolCounter(pool), counterLife.Milliseconds(), c.RequestID,
 	}
 	for _, id := range c.Prefer {
 		args = append(args, id)
@@ -75,7 +75,7 @@ func (s *Store) Begin(ctx context.Context, x staging.Session, c staging.Claim) (
 func held(reply []string) (staging.ClaimResult, error) {
 	switch reply[0] {
 	case "stale":
-		return staging.ClaimResult{Outcome: staging.ClaimStale}, nil
+		return staging.ClaimResult{Outcome: staging.ClaimUntrusted}, nil
 	case "empty":
 		return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
 	case "reused":

@@ -44,13 +44,13 @@ func (s *Store) Rebind(ctx context.Context, idempotencyKey string, repeat stagin
 		repeat.ID, x.Claim, repeat.Fingerprint, x.ID, s.o.KeyLife.Milliseconds(), joined(several)).Err()
 }
 
-// Unhold lets the Idempotency-Key go on without a session, for a launch that
+// DetachKey lets the Idempotency-Key go on without a session, for a launch that
 // gives one up and tries another: a repeat then waits for it.
-func (s *Store) Unhold(ctx context.Context, idempotencyKey, claim string) error {
+func (s *Store) DetachKey(ctx context.Context, idempotencyKey, claim string) error {
 	if idempotencyKey == "" {
 		return nil
 	}
-	return unholdScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim).Err()
+	return detachKeyScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim).Err()
 }
 
 // Release frees the Idempotency-Key of a launch that gave no session, so that

@@ -415,7 +415,7 @@ func (x *machine) steps() map[string]func(*rapid.T) {
 			if k := m.keys[c.IdempotencyKey]; k != nil && k.Claim == c.ID && !k.Done {
 				k.Session, k.Several = "", ""
 			}
-			x.same(t, "unhold", nil, s.Unhold(ctx, c.IdempotencyKey, c.ID))
+			x.same(t, "unhold", nil, s.DetachKey(ctx, c.IdempotencyKey, c.ID))
 		},
 		"redis is wiped": func(t *rapid.T) {
 			if rapid.IntRange(0, 4).Draw(t, "rarely") != 0 {

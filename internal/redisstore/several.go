@@ -25,7 +25,7 @@ func (s *Store) ClaimSeveral(ctx context.Context, pools []staging.Config, n int,
 	args := []any{
 		s.o.Prefix, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(),
 		c.Image, mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits, life,
-		staging.VouchLife.Milliseconds(), counterLife.Milliseconds(), n, c.RequestID,
+		staging.TrustTTL.Milliseconds(), counterLife.Milliseconds(), n, c.RequestID,
 	}
 	for _, p := range pools {
 		keys = append(keys, s.readyKey(p.Name), s.poolKey(p.Name))
@@ -63,11 +63,11 @@ func several(reply []string, c staging.Claim) (staging.SeveralResult, error) {
 
 // tooFew reads how many there were of each pool.
 func tooFew(counts []string) staging.SeveralResult {
-	r := staging.SeveralResult{ClaimResult: staging.ClaimResult{Outcome: staging.ClaimStale}}
+	r := staging.SeveralResult{ClaimResult: staging.ClaimResult{Outcome: staging.ClaimUntrusted}}
 	for _, text := range counts {
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			n = staging.Unvouched
+			n = staging.Untrusted
 		} else {
 			r.Outcome = staging.ClaimEmpty
 		}

@@ -147,8 +147,8 @@ func TestWhereThereAreTooFewNothingChanges(t *testing.T) {
 		"one too few":            {4, keyed("c"), poolsOf("demo-east", "east", "demo-none", "east"), staging.ClaimEmpty, []int{3, 0}},
 		"named twice":            {4, keyed("c"), poolsOf("demo-east", "east", "demo-east", "east"), staging.ClaimEmpty, []int{3, 0}},
 		"of another zone":        {2, keyed("c"), poolsOf("demo-west", "east"), staging.ClaimEmpty, []int{0}},
-		"nobody vouches":         {2, keyed("c"), poolsOf("demo-east", "west"), staging.ClaimStale, []int{staging.Unvouched}},
-		"vouched for in part":    {4, keyed("c"), poolsOf("demo-far", "far", "demo-east", "east"), staging.ClaimEmpty, []int{staging.Unvouched, 3}},
+		"nobody vouches":         {2, keyed("c"), poolsOf("demo-east", "west"), staging.ClaimUntrusted, []int{staging.Untrusted}},
+		"vouched for in part":    {4, keyed("c"), poolsOf("demo-far", "far", "demo-east", "east"), staging.ClaimEmpty, []int{staging.Untrusted, 3}},
 		"more than the user may": {2, limited, poolsOf("demo-east", "east"), staging.ClaimLimit, nil},
 		"other permissions":      {2, permits, poolsOf("demo-east", "east"), staging.ClaimEmpty, []int{0}},
 	}

@@ -61,7 +61,7 @@ func (s *Store) readyKey(pool string) string      { return s.o.Prefix + "ready:"
 func (s *Store) poolKey(pool string) string       { return s.o.Prefix + "pool:" + pool }
 func (s *Store) conditionsKey(pool string) string { return s.o.Prefix + "conditions:" + pool }
 func (s *Store) userKey(id string) string         { return s.o.Prefix + "user:" + hashed(id) }
-func (s *Store) vouchKey(zone string) string      { return s.o.Prefix + "vouched:" + zone }
+func (s *Store) trustKey(zone string) string      { return s.o.Prefix + "vouched:" + zone }
 func (s *Store) indexKey() string                 { return s.o.Prefix + "sessions" }
 func (s *Store) epochKey() string                 { return s.o.Prefix + "epoch" }
 func (s *Store) eventsKey() string                { return s.o.Prefix + "events" }

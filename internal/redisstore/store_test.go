@@ -40,8 +40,8 @@ func vouch(t *testing.T, s *Store) {
 
 func vouchFor(t *testing.T, s *Store, zone string) {
 	t.Helper()
-	must(t, s.Mark(t.Context(), zone, "the-first-mark"))
-	noted, err := s.Vouch(t.Context(), zone, "the-first-mark", "a-mark", false)
+	must(t, s.PlaceMarker(t.Context(), zone, "the-first-mark"))
+	noted, err := s.RenewTrust(t.Context(), zone, "the-first-mark", "a-mark", false)
 	must(t, err)
 	if !noted {
 		t.Fatal("the mark that was there a moment ago is not")
@@ -155,7 +155,7 @@ func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
 		"retire":    func(x staging.Session) error { return s.Retire(ctx, x, "test") },
 		"finish":    func(x staging.Session) error { return s.Finish(ctx, x.ID, "", "test") },
 		"ended":     func(x staging.Session) error { return s.Ended(ctx, x, "test") },
-		"lapse":     func(x staging.Session) error { _, err := s.Lapse(ctx, x, time.Time{}); return err },
+		"lapse":     func(x staging.Session) error { _, err := s.ExpireKeepalive(ctx, x, time.Time{}); return err },
 		"keepalive": func(x staging.Session) error { _, err := s.Keepalive(ctx, x.ID); return err },
 	}
 	// The way from nothing to each state.
@@ -544,7 +544,7 @@ func TestARedisThatNobodyVouchesForIsNotBelieved(t *testing.T) {
 		t.Helper()
 		r, err := s.Claim(ctx, "demo-east", keyed)
 		must(t, err)
-		if r.Outcome != staging.ClaimStale || stateOf(t, s, "s1") != staging.Ready {
+		if r.Outcome != staging.ClaimUntrusted || stateOf(t, s, "s1") != staging.Ready {
 			t.Errorf("%s: %s, and the session is %s", why, r.Outcome, stateOf(t, s, "s1"))
 		}
 		holder, err := s.KeyHolder(ctx, "k")
@@ -553,12 +553,12 @@ func TestARedisThatNobodyVouchesForIsNotBelieved(t *testing.T) {
 			t.Errorf("%s: the key is held", why)
 		}
 	}
-	old := time.Now().Add(-staging.VouchLife - time.Second).UnixMilli()
-	must(t, s.rdb.HSet(ctx, s.vouchKey("east"), "at", old).Err())
+	old := time.Now().Add(-staging.TrustTTL - time.Second).UnixMilli()
+	must(t, s.rdb.HSet(ctx, s.trustKey("east"), "at", old).Err())
 	stale("an old word")
-	must(t, s.rdb.Del(ctx, s.vouchKey("east")).Err())
+	must(t, s.rdb.Del(ctx, s.trustKey("east")).Err())
 	stale("no word")
-	if noted, err := s.Vouch(ctx, "east", "a-mark", "another", false); noted || err != nil {
+	if noted, err := s.RenewTrust(ctx, "east", "a-mark", "another", false); noted || err != nil {
 		t.Errorf("a mark was left though the last one is gone: %v", err)
 	}
 	vouch(t, s)

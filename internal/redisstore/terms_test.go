@@ -102,7 +102,7 @@ func TestAKeepaliveAndALapseCannotBothWin(t *testing.T) {
 		t.Errorf("terms %+v", x.Terms)
 	}
 	// In time.
-	if x, err = s.Lapse(ctx, x, time.Time{}); err != nil || x.State != staging.Assigned {
+	if x, err = s.ExpireKeepalive(ctx, x, time.Time{}); err != nil || x.State != staging.Assigned {
 		t.Errorf("it lapsed at once: %+v %v", x, err)
 	}
 	// Its last sign of life was two hours ago.
@@ -111,11 +111,11 @@ func TestAKeepaliveAndALapseCannotBothWin(t *testing.T) {
 	if x, err = s.Keepalive(ctx, "s"); err != nil || x.KeepaliveAt.IsZero() || x.KeepaliveUntil().Before(time.Now().Add(50*time.Minute)) {
 		t.Errorf("kept alive: %+v %v", x, err)
 	}
-	if x, err = s.Lapse(ctx, x, time.Time{}); err != nil || x.State != staging.Assigned {
+	if x, err = s.ExpireKeepalive(ctx, x, time.Time{}); err != nil || x.State != staging.Assigned {
 		t.Errorf("it lapsed in spite of a keepalive: %+v %v", x, err)
 	}
 	must(t, s.rdb.HSet(ctx, s.sessionKey("s"), "keepalive_at", long).Err())
-	if x, err = s.Lapse(ctx, x, time.Time{}); err != nil || x.State != staging.Ending || !strings.Contains(x.Reason, "no keepalive came for 1h") {
+	if x, err = s.ExpireKeepalive(ctx, x, time.Time{}); err != nil || x.State != staging.Ending || !strings.Contains(x.Reason, "no keepalive came for 1h") {
 		t.Errorf("it did not lapse: %+v %v", x, err)
 	}
 	if _, err = s.Keepalive(ctx, "s"); !errors.As(err, &refused) || refused.State != staging.Ending {
@@ -123,7 +123,7 @@ func TestAKeepaliveAndALapseCannotBothWin(t *testing.T) {
 	}
 	for _, f := range []func() error{
 		func() error { _, err := s.Keepalive(ctx, "nobody"); return err },
-		func() error { _, err := s.Lapse(ctx, staging.Session{ID: "nobody"}, time.Time{}); return err },
+		func() error { _, err := s.ExpireKeepalive(ctx, staging.Session{ID: "nobody"}, time.Time{}); return err },
 	} {
 		if err := f(); !errors.Is(err, staging.ErrNoSession) {
 			t.Errorf("an unknown session: %v", err)
@@ -155,11 +155,11 @@ func TestAKeyGoesOnWithoutASessionAndIsBoundForAnExistingOne(t *testing.T) {
 	c.IdempotencyKey, c.Fingerprint = "key", "f"
 	_, err := s.Claim(ctx, "demo-east", c)
 	must(t, err)
-	must(t, s.Unhold(ctx, "key", "another"))
+	must(t, s.DetachKey(ctx, "key", "another"))
 	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Session.ID != "s" || h.Session.Claim != "c" {
 		t.Errorf("another claim took the session from the key: %+v %v", h, err)
 	}
-	must(t, s.Unhold(ctx, "key", "c"))
+	must(t, s.DetachKey(ctx, "key", "c"))
 	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Outcome != staging.ClaimRepeat || h.Session.ID != "" || h.Done {
 		t.Errorf("%+v %v", h, err)
 	}

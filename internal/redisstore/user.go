@@ -49,8 +49,8 @@ func (s *Store) Keepalive(ctx context.Context, id string) (staging.Session, erro
 // time. staging.ErrNoSession when Redis does not know it.
 //
 // lost is when keepalives may have been lost, because Redis was put back; zero for never.
-func (s *Store) Lapse(ctx context.Context, x staging.Session, lost time.Time) (staging.Session, error) {
-	reply, err := lapseScript.Run(ctx, s.rdb, []string{s.sessionKey(x.ID), s.eventsKey()},
+func (s *Store) ExpireKeepalive(ctx context.Context, x staging.Session, lost time.Time) (staging.Session, error) {
+	reply, err := expireKeepaliveScript.Run(ctx, s.rdb, []string{s.sessionKey(x.ID), s.eventsKey()},
 		x.ID, fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive), max(0, lost.UnixMilli())).StringSlice()
 	if err != nil {
 		return x, err

@@ -35,9 +35,9 @@ func (r *Registry) Key(ctx context.Context, idempotencyKey string) (staging.KeyH
 	return k, nil
 }
 
-// LetKeyGo frees a key that a claim holds, since its launch gave no session. A
+// ReleaseKey frees a key that a claim holds, since its launch gave no session. A
 // key of another claim stays.
-func (r *Registry) LetKeyGo(ctx context.Context, idempotencyKey, claim string) error {
+func (r *Registry) ReleaseKey(ctx context.Context, idempotencyKey, claim string) error {
 	return r.dropKey(ctx, idempotencyKey, func(k staging.KeyHold) bool { return k.Claim == claim })
 }
 

@@ -274,7 +274,7 @@ func TestAKeyIsBoundWithTheFateOrNotAtAll(t *testing.T) {
 	if hold, keyErr := r.Key(ctx, "k"); !won || err != nil || keyErr != nil || hold.Session != "next" {
 		t.Errorf("its next session: %v %v; the key: %+v %v", won, err, hold, keyErr)
 	}
-	must(t, r.LetKeyGo(ctx, "k", "another"))
+	must(t, r.ReleaseKey(ctx, "k", "another"))
 	if _, err := r.Key(ctx, "k"); err != nil {
 		t.Errorf("another claim let the key go: %v", err)
 	}

@@ -34,11 +34,11 @@ type Claim struct {
 // shell in, and claims for one that has it: the oldest first, but for so many.
 const ArmedHead = 32
 
-// VouchLife is for how long a scaler's word is good that Redis says the truth of a zone.
+// TrustTTL is for how long a scaler's word is good that Redis says the truth of a zone.
 // A fate record stands for longer after its session has ended, so that a Redis that was
 // put back to any earlier moment gives nobody a session that was somebody's: either the
 // record stands, or Redis is not believed.
-const VouchLife = 30 * time.Second
+const TrustTTL = 30 * time.Second
 
 // SeveralResult is what became of an attempt to claim several sessions at once.
 type SeveralResult struct {
@@ -47,13 +47,13 @@ type SeveralResult struct {
 	// Sessions are all that were claimed, for ClaimTaken.
 	Sessions []Session
 	// Ready is, for ClaimEmpty, how many there were of each pool, in the order in which
-	// the pools were named: too few, and none was taken. Unvouched is for a pool of a
-	// zone for which no scaler has vouched of late; ClaimStale is that of all of them.
+	// the pools were named: too few, and none was taken. Untrusted is for a pool of a
+	// zone for which no scaler has vouched of late; ClaimUntrusted is that of all of them.
 	Ready []int
 }
 
-// Unvouched stands for a number of sessions that nobody knows.
-const Unvouched = -1
+// Untrusted stands for a number of sessions that nobody knows.
+const Untrusted = -1
 
 // ClaimOutcome is what became of an attempt to claim a staged session or to
 // begin an on-demand one.
@@ -65,9 +65,9 @@ const (
 	ClaimTaken ClaimOutcome = "taken"
 	// ClaimEmpty: nothing is claimable.
 	ClaimEmpty ClaimOutcome = "empty"
-	// ClaimStale: no scaler has vouched of late for what Redis says of the zone, so it
+	// ClaimUntrusted: no scaler has vouched of late for what Redis says of the zone, so it
 	// is not believed.
-	ClaimStale ClaimOutcome = "stale"
+	ClaimUntrusted ClaimOutcome = "stale"
 	// ClaimRepeat: another launch holds the same Idempotency-Key.
 	ClaimRepeat ClaimOutcome = "repeat"
 	// ClaimKeyReused: the Idempotency-Key belongs to a different launch.

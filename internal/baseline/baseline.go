@@ -1,4 +1,4 @@
-// Package floor is what a launch is measured against: a bare Gin handler on
+// Package baseline is what a launch is measured against: a bare Gin handler on
 // loopback that does one SETNX on Redis, and one create by compare-and-set in
 // Consul after it if asked to, and nothing else. No broker that claims sessions in
 // Redis and decides them in Consul can answer faster than that.
@@ -7,7 +7,7 @@
 // and that Close removes them; those in Redis also expire by themselves. It trusts
 // whoever can reach its port, which is on loopback: it is for measuring, on servers
 // on which a few keys more do no harm.
-package floor
+package baseline
 
 import (
 	"context"

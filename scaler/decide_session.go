@@ -7,9 +7,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Loner is what Settle knows of one session that no pool counts: one that is a
+// Unpooled is what DecideSession knows of one session that no pool counts: one that is a
 // user's, was made on demand, is on its way out, or is of uncertain standing.
-type Loner struct {
+type Unpooled struct {
 	// State is what Redis says; "" when Redis does not know the session.
 	State  staging.State
 	Origin staging.Origin
@@ -42,11 +42,11 @@ type Loner struct {
 	Tagged bool
 	// TouchedAt is when a step last acted on it, or it was first seen.
 	TouchedAt time.Time
-	// BuriedAt is when it was noted as ended.
-	BuriedAt time.Time
+	// EndedNoticedAt is when it was noted as ended.
+	EndedNoticedAt time.Time
 }
 
-// Patience of Settle.
+// Patience of DecideSession.
 const (
 	// stopPatience is how long a session whose end has begun may run on before
 	// its job is stopped again: whoever began it should have stopped it.
@@ -60,13 +60,13 @@ const (
 	tagAfter = 2 * time.Second
 	// purgeDelay is how long an ended session's job stays in Nomad, so that its
 	// logs can be read, and its fate record in Consul, so that no Redis that was put
-	// back gives it away: longer than staging.VouchLife.
-	purgeDelay = 2 * staging.VouchLife
+	// back gives it away: longer than staging.TrustTTL.
+	purgeDelay = 2 * staging.TrustTTL
 )
 
-// Settle says what one session outside the pools needs, if anything, and when
+// DecideSession says what one session outside the pools needs, if anything, and when
 // to look again though nothing happened (zero for never). It is pure.
-func Settle(x Loner, now time.Time) (step *Step, wake time.Time) {
+func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	do := func(k Kind, reason string) (*Step, time.Time) { return &Step{Kind: k, Reason: reason}, time.Time{} }
 	later := func(d time.Duration) (*Step, time.Time) { return nil, x.TouchedAt.Add(d) }
 	patient := func(d time.Duration) bool { return now.Before(x.TouchedAt.Add(d)) }
@@ -80,22 +80,22 @@ func Settle(x Loner, now time.Time) (step *Step, wake time.Time) {
 	}
 
 	switch {
-	case x.State == staging.Ended && x.BuriedAt.IsZero():
+	case x.State == staging.Ended && x.EndedNoticedAt.IsZero():
 		return nil, now.Add(purgeDelay)
 	case x.State == staging.Ended:
-		if now.Before(x.BuriedAt.Add(purgeDelay)) {
-			return nil, x.BuriedAt.Add(purgeDelay)
+		if now.Before(x.EndedNoticedAt.Add(purgeDelay)) {
+			return nil, x.EndedNoticedAt.Add(purgeDelay)
 		}
 		return do(Purge, "ended a while ago")
 	case x.State == "" && gone && !patient(orphanPatience):
-		return do(Bury, "nothing of it runs")
+		return do(MarkEnded, "nothing of it runs")
 	case x.Fate == staging.VerdictAssigned && x.Origin == staging.Staged && !gone &&
 		(x.State == "" || x.State.Unassigned() || x.State == staging.Retiring):
 		return do(Restore, "its fate record says whose it is")
 	case x.State == staging.Retiring, x.State == staging.Ending:
 		switch {
 		case gone:
-			return do(Bury, "nothing of it runs")
+			return do(MarkEnded, "nothing of it runs")
 		case x.Stopped:
 			return nil, time.Time{}
 		case patient(stopPatience):
@@ -114,7 +114,7 @@ func Settle(x Loner, now time.Time) (step *Step, wake time.Time) {
 		if patient(orphanPatience) {
 			return later(orphanPatience)
 		}
-		return do(Bury, "it has no job in Nomad")
+		return do(MarkEnded, "it has no job in Nomad")
 	case x.Fate == staging.VerdictAssigned && x.State == "":
 		return do(Restore, "its fate record says whose it is")
 	case x.Fate == staging.VerdictRetired && (x.State == "" || x.State.Unassigned()):
@@ -128,31 +128,31 @@ func Settle(x Loner, now time.Time) (step *Step, wake time.Time) {
 		return do(End, "on demand, and nobody's")
 	case gone && x.Origin == staging.Staged && x.State.Unassigned():
 		// A Redis that was rolled back takes for unused what is somebody's and over.
-		return do(Bury, ended)
+		return do(MarkEnded, ended)
 	case gone:
 		return do(End, ended)
 	case x.State == staging.Claimed:
-		return settleClaimed(x, now)
+		return decideClaimed(x, now)
 	case x.State.Unassigned() && x.Failure != nil:
 		return do(End, ended)
 	case x.State.Unassigned() && x.Running && x.Passing && x.FirstLaunch:
 		return do(FirstLaunch, "running and its checks pass for the first time")
 	case x.State.Unassigned() && x.Running && x.Passing:
-		return do(Admit, "running and its checks pass")
+		return do(Assign, "running and its checks pass")
 	case x.State == staging.Pending && x.Running:
 		return do(Record, "its allocation runs")
 	case x.State.Unassigned() && x.Origin == staging.OnDemand:
-		return settleStarting(x, now)
+		return decideStarting(x, now)
 	case x.State == staging.Assigned:
-		return settleAssigned(x, now)
+		return decideAssigned(x, now)
 	}
 	return nil, time.Time{}
 }
 
-// settleStarting ends a session on demand that does not come up: one that no node
+// decideStarting ends a session on demand that does not come up: one that no node
 // takes, whose broker did not see to it, and one whose checks never pass. Either
 // would hold its user's place for good.
-func settleStarting(x Loner, now time.Time) (*Step, time.Time) {
+func decideStarting(x Unpooled, now time.Time) (*Step, time.Time) {
 	since, patience, why := x.TouchedAt, orphanPatience, ""
 	switch {
 	case x.Refused != nil:
@@ -170,8 +170,8 @@ func settleStarting(x Loner, now time.Time) (*Step, time.Time) {
 	return &Step{Kind: End, Reason: why}, time.Time{}
 }
 
-// settleAssigned keeps a user's session to its terms.
-func settleAssigned(x Loner, now time.Time) (*Step, time.Time) {
+// decideAssigned keeps a user's session to its terms.
+func decideAssigned(x Unpooled, now time.Time) (*Step, time.Time) {
 	var wake time.Time
 	over := func(at time.Time) bool {
 		if at.IsZero() {
@@ -189,7 +189,7 @@ func settleAssigned(x Loner, now time.Time) (*Step, time.Time) {
 	case over(x.EndsAt):
 		return &Step{Kind: End, Reason: fmt.Sprintf("its time limit of %s is over", x.Terms.TimeLimit)}, time.Time{}
 	case over(x.KeepaliveUntil):
-		return &Step{Kind: Lapse, Reason: fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive)}, time.Time{}
+		return &Step{Kind: ExpireKeepalive, Reason: fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive)}, time.Time{}
 	case !x.Tagged && now.Before(x.TouchedAt.Add(tagAfter)):
 		return nil, x.TouchedAt.Add(tagAfter)
 	case !x.Tagged:
@@ -198,12 +198,12 @@ func settleAssigned(x Loner, now time.Time) (*Step, time.Time) {
 	return nil, wake
 }
 
-// settleClaimed sees a claim to its end whose broker may be gone. Its fate
+// decideClaimed sees a claim to its end whose broker may be gone. Its fate
 // record says how far it came: finished, it is its user's; unfinished or absent
 // when the lease is over, its outcome cannot be known, and it is ended.
-func settleClaimed(x Loner, now time.Time) (*Step, time.Time) {
+func decideClaimed(x Unpooled, now time.Time) (*Step, time.Time) {
 	if x.Fate == staging.VerdictAssigned && !x.HookPending {
-		return &Step{Kind: Admit, Reason: "its fate record says that its claim is finished"}, time.Time{}
+		return &Step{Kind: Assign, Reason: "its fate record says that its claim is finished"}, time.Time{}
 	}
 	over := x.TouchedAt.Add(staging.ClaimLease)
 	if x.Fate == staging.VerdictAssigned {

@@ -11,7 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/greenroom/greenroom/internal/verdict"
+	"github.com/greenroom/greenroom/internal/benchreport"
 )
 
 func main() {
@@ -25,11 +25,11 @@ func run(args []string) error {
 	if len(args) != 1 {
 		return errors.New("give the directory that the rows are in")
 	}
-	rows, err := verdict.Rows(args[0])
+	rows, err := benchreport.Rows(args[0])
 	if err != nil {
 		return err
 	}
-	if err := verdict.Print(os.Stdout, rows); err != nil {
+	if err := benchreport.Print(os.Stdout, rows); err != nil {
 		return err
 	}
 	b, err := json.MarshalIndent(rows, "", " ")

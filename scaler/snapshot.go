@@ -10,7 +10,7 @@ import (
 // viewOf is what Decide is told of a pool. Its members are the pool's own copy.
 func (v *view) viewOf(p *pool, now time.Time) View {
 	w := View{
-		Config: p.config, Removed: p.removed, NoZone: p.asks.noZone, NoImage: p.asks.noImage, Blocked: p.asks.blocked,
+		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked,
 		HealthKnown: p.healthKnown, Backoff: p.backoff, AssignHook: p.assignHook,
 		Unsettled: len(p.unsettled),
 	}
@@ -28,32 +28,32 @@ func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
 		Running: e.running, Passing: e.passing, Over: e.over(), Failure: e.failed(), Refused: e.refused,
 		PlacedAt: e.placedAt, EndReason: e.reason, Draining: v.nodes[e.s.NodeID].draining,
 		FirstLaunch: v.firstLaunch(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
-		Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != p.asks.permits,
-		Stale:     !p.asks.noZone && !p.asks.noImage && e.s.Revision != p.asks.revision,
+		Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != p.target.permits,
+		Stale:     !p.target.noZone && !p.target.noImage && e.s.Revision != p.target.revision,
 		Busy:      e.busy || now.Before(e.until),
 	}
 }
 
-// workOut works out what a pool asks for, after its config or the resources changed.
-func (v *view) workOut(p *pool) {
+// resolveTarget works out what a pool asks for, after its config or the resources changed.
+func (v *view) resolveTarget(p *pool) {
 	zone, zoneThere := v.resources.Zones[p.config.Zone]
 	image, imageThere := v.resources.Images[p.config.Image]
-	p.asks = asks{noZone: !zoneThere, noImage: !imageThere, permits: p.config.Permissions.Permits()}
+	p.target = target{noZone: !zoneThere, noImage: !imageThere, permits: p.config.Permissions.Permits()}
 	if zoneThere && imageThere {
-		p.asks.blocked = blocked(image, zone)
-		p.asks.revision = staging.Revision(image, zone, p.config.Permissions)
+		p.target.blocked = blocked(image, zone)
+		p.target.revision = staging.Revision(image, zone, p.config.Permissions)
 	}
 	p.members.changeAll()
 }
 
-// lonerOf is what Settle is told of a session.
-func (v *view) lonerOf(e *entry) Loner {
-	return Loner{
+// unpooledOf is what DecideSession is told of a session.
+func (v *view) unpooledOf(e *entry) Unpooled {
+	return Unpooled{
 		State: e.s.State, Origin: e.s.Origin, Fate: e.fate, HasJob: e.hasJob, Missing: e.missing, Stopped: e.stopped,
 		Over: e.over(), Running: e.running, Passing: e.passing, Failure: e.failed(), Reason: e.reason,
 		Refused: e.refused, RunningSince: e.runningSince,
 		FirstLaunch: v.firstLaunch(e) != nil, Tagged: e.tagged,
 		Terms: e.s.Terms, EndsAt: e.s.EndsAt(), KeepaliveUntil: e.s.KeepaliveUntil(),
-		HookPending: e.stands.HookPending, Lease: e.stands.Lease, TouchedAt: e.touchedAt, BuriedAt: e.buriedAt,
+		HookPending: e.stands.HookPending, Lease: e.stands.Lease, TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
 	}
 }

@@ -193,7 +193,7 @@ func (b *Broker) given(ctx context.Context, l *launch, hold staging.KeyHold, id 
 	case f.Reason != "":
 		// That launch never finished, and its session was taken from it: the key is
 		// free for the next try.
-		if err := b.Registry.LetKeyGo(ctx, l.IdempotencyKey, hold.Claim); err != nil {
+		if err := b.Registry.ReleaseKey(ctx, l.IdempotencyKey, hold.Claim); err != nil {
 			return s, f, consulUnavailable(err)
 		}
 		return s, f, keyInFlight()
@@ -268,7 +268,7 @@ func (b *Broker) letKeyGo(l *launch) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), consulTimeout)
 	defer cancel()
-	if err := b.Registry.LetKeyGo(ctx, l.IdempotencyKey, l.claim.ID); err != nil {
+	if err := b.Registry.ReleaseKey(ctx, l.IdempotencyKey, l.claim.ID); err != nil {
 		l.log().WithError(err).Warn("could not let the idempotency key go in Consul; it goes with the session that it names")
 	}
 }

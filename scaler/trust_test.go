@@ -19,7 +19,7 @@ type marks struct {
 	full           bool
 }
 
-func (m *marks) Mark(_ context.Context, zone, mark string) error {
+func (m *marks) PlaceMarker(_ context.Context, zone, mark string) error {
 	if m.full {
 		return errors.New("OOM")
 	}
@@ -27,7 +27,7 @@ func (m *marks) Mark(_ context.Context, zone, mark string) error {
 	return nil
 }
 
-func (m *marks) Vouch(_ context.Context, zone, before, mark string, _ bool) (bool, error) {
+func (m *marks) RenewTrust(_ context.Context, zone, before, mark string, _ bool) (bool, error) {
 	if m.there[zone] != before {
 		return false, nil
 	}

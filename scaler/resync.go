@@ -20,8 +20,8 @@ func (v *view) setStore(all []staging.Session, now time.Time) (strange bool) {
 		e.s.State, e.s.Claim, e.s.User = s.State, s.Claim, s.User
 		e.s.ReadyAt, e.s.Reason = s.ReadyAt, s.Reason
 		v.learn(e, s)
-		if s.State == staging.Ended && e.buriedAt.IsZero() {
-			e.buriedAt = now
+		if s.State == staging.Ended && e.endedNoticedAt.IsZero() {
+			e.endedNoticedAt = now
 		}
 		if !e.hasJob {
 			s.AllocID = ""

@@ -12,18 +12,18 @@ import (
 
 // Mark leaves a scaler's mark in a zone, and vouches for nothing: who reads Redis next,
 // and then finds it there still, knows that Redis was not put back meanwhile.
-func (s *Store) Mark(ctx context.Context, zone, mark string) error {
-	return s.rdb.HSet(ctx, s.vouchKey(zone), "mark", mark).Err()
+func (s *Store) PlaceMarker(ctx context.Context, zone, mark string) error {
+	return s.rdb.HSet(ctx, s.trustKey(zone), "mark", mark).Err()
 }
 
 // Vouched reports whether a scaler has vouched of late for what Redis says of a zone.
-func (s *Store) Vouched(ctx context.Context, zone string) (bool, error) {
+func (s *Store) Trusted(ctx context.Context, zone string) (bool, error) {
 	p := s.rdb.Pipeline()
-	at, now := p.HGet(ctx, s.vouchKey(zone), "at"), p.Time(ctx)
+	at, now := p.HGet(ctx, s.trustKey(zone), "at"), p.Time(ctx)
 	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return false, err
 	}
-	return now.Val().Sub(millis(at.Val())).Abs() <= staging.VouchLife, nil
+	return now.Val().Sub(millis(at.Val())).Abs() <= staging.TrustTTL, nil
 }
 
 // Vouch notes that what Redis says of a zone is true now: for a while, claims believe
@@ -31,10 +31,10 @@ func (s *Store) Vouched(ctx context.Context, zone string) (bool, error) {
 // undone what it knew, and must be read anew.
 // With renew, the mark before must be recent, too: whoever left it has stood still
 // otherwise, and does not know what happened meanwhile.
-func (s *Store) Vouch(ctx context.Context, zone, before, mark string, renew bool) (noted bool, err error) {
+func (s *Store) RenewTrust(ctx context.Context, zone, before, mark string, renew bool) (noted bool, err error) {
 	life := ""
 	if renew {
-		life = strconv.FormatInt(staging.VouchLife.Milliseconds(), 10)
+		life = strconv.FormatInt(staging.TrustTTL.Milliseconds(), 10)
 	}
-	return vouchScript.Run(ctx, s.rdb, []string{s.vouchKey(zone)}, before, mark, life).Bool()
+	return renewTrustScript.Run(ctx, s.rdb, []string{s.trustKey(zone)}, before, mark, life).Bool()
 }

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Standing is how a pool stands: its numbers, and why they are not as its config
+// PoolStatus is how a pool stands: its numbers, and why they are not as its config
 // wants them.
-type Standing struct {
+type PoolStatus struct {
 	Zone, Image string
 	// Desired, Current and Ready are the pool's numbers of sessions.
 	Desired, Current, Ready int
@@ -17,22 +17,22 @@ type Standing struct {
 	Conditions []Condition
 }
 
-// Degree says how good a standing is.
-type Degree string
+// Fill says how good a status is.
+type Fill string
 
 // The degrees.
 const (
 	// Full: as many sessions are ready as are desired.
-	Full Degree = "full"
+	Full Fill = "full"
 	// Short: some are ready, fewer than desired.
-	Short Degree = "short"
+	Short Fill = "short"
 	// Bare: none is ready, though some are desired.
-	Bare Degree = "bare"
+	Bare Fill = "bare"
 )
 
-// Degree is that of the standing. A pool that desires nothing is full, and so is one
+// Fill is that of the status. A pool that desires nothing is full, and so is one
 // that is to go.
-func (s Standing) Degree() Degree {
+func (s PoolStatus) Fill() Fill {
 	switch {
 	case s.Draining || s.Ready >= s.Desired:
 		return Full
@@ -42,8 +42,8 @@ func (s Standing) Degree() Degree {
 	return Short
 }
 
-// Words tell the standing to people: a line of numbers, and one for each condition.
-func (s Standing) Words() string {
+// Words tell the status to people: a line of numbers, and one for each condition.
+func (s PoolStatus) Words() string {
 	if s.Draining {
 		return fmt.Sprintf("its staging config is deleted: %d sessions are left to be ended", s.Current)
 	}
@@ -54,15 +54,15 @@ func (s Standing) Words() string {
 	return strings.Join(lines, "\n")
 }
 
-// standingServicePrefix begins the name of the Consul service that tells how a pool
+// poolStatusServicePrefix begins the name of the Consul service that tells how a pool
 // stands. It is not that of the pool's sessions: theirs has an instance for each, some
 // of which are always only starting, and Nomad registers it.
-const standingServicePrefix = "greenroom-staging-"
+const poolStatusServicePrefix = "greenroom-staging-"
 
-// StandingService is the Consul service that tells how a pool stands.
-func StandingService(config string) string { return standingServicePrefix + config }
+// PoolStatusService is the Consul service that tells how a pool stands.
+func PoolStatusService(config string) string { return poolStatusServicePrefix + config }
 
-// PoolOfStanding is the pool of such a service; ok is false for any other.
-func PoolOfStanding(service string) (config string, ok bool) {
-	return strings.CutPrefix(service, standingServicePrefix)
+// PoolOfStatusService is the pool of such a service; ok is false for any other.
+func PoolOfStatusService(service string) (config string, ok bool) {
+	return strings.CutPrefix(service, poolStatusServicePrefix)
 }

@@ -1,11 +1,11 @@
-// Package verdict keeps the rows of `make bench`: a figure beside the target that
+// Package benchreport keeps the rows of `make bench`: a figure beside the target that
 // it is held against, its ratio to a limit or a peer that was measured in the same
 // run, and whether the target is met.
 //
 // It promises that rows which are measured by different tests, in whatever order,
 // end up in one table in the order of their numbers, and that the raw results stay
 // with their row. It judges nothing: whoever measures says what is met.
-package verdict
+package benchreport
 
 import (
 	"cmp"

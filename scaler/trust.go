@@ -102,7 +102,7 @@ func (s *Scaler) mark(ctx context.Context) map[string]lastMark {
 			continue
 		}
 		text := staging.NewClaimID()
-		if err := s.Store.Mark(ctx, zone, text); err != nil {
+		if err := s.Store.PlaceMarker(ctx, zone, text); err != nil {
 			s.cannotVouch(zone, err)
 			continue
 		}
@@ -136,13 +136,13 @@ func (s *Scaler) vouch(ctx context.Context, reading int, marks map[string]lastMa
 		mark := staging.NewClaimID()
 		before, ok := marks[zone]
 		if !ok {
-			if err := s.Store.Mark(ctx, zone, mark); err != nil {
+			if err := s.Store.PlaceMarker(ctx, zone, mark); err != nil {
 				s.cannotVouch(zone, err)
 				return true, nil
 			}
 			return false, errUnmarked
 		}
-		noted, err := s.Store.Vouch(ctx, zone, before.text, mark, before.ours)
+		noted, err := s.Store.RenewTrust(ctx, zone, before.text, mark, before.ours)
 		switch {
 		case err != nil:
 			s.cannotVouch(zone, err)

@@ -1,0 +1,36 @@
+package staging
+
+import "testing"
+
+func TestAStandingInWords(t *testing.T) {
+	for _, c := range []struct {
+		status PoolStatus
+		fill   Fill
+		words  string
+	}{
+		{PoolStatus{Desired: 2, Current: 2, Ready: 2}, Full, "desired 2, current 2, ready 2"},
+		{PoolStatus{Desired: 2, Current: 3, Ready: 3}, Full, "desired 2, current 3, ready 3"},
+		{PoolStatus{}, Full, "desired 0, current 0, ready 0"},
+		{PoolStatus{Desired: 2, Current: 2, Ready: 1}, Short, "desired 2, current 2, ready 1"},
+		{
+			PoolStatus{Desired: 2, Conditions: []Condition{
+				{Type: CapacityExhausted, Message: "not enough memory"}, {Type: HookFailing, Message: "exit code 1"},
+			}},
+			Bare, "desired 2, current 0, ready 0\nCapacityExhausted: not enough memory\nHookFailing: exit code 1",
+		},
+		{PoolStatus{Desired: 2, Current: 1, Draining: true}, Full, "its staging config is deleted: 1 sessions are left to be ended"},
+	} {
+		if c.status.Fill() != c.fill || c.status.Words() != c.words {
+			t.Errorf("%+v: %s, %q", c.status, c.status.Fill(), c.status.Words())
+		}
+	}
+}
+
+func TestTheServiceOfAStandingNamesItsPool(t *testing.T) {
+	if pool, ok := PoolOfStatusService(PoolStatusService("demo")); pool != "demo" || !ok {
+		t.Errorf("%q, %v", pool, ok)
+	}
+	if _, ok := PoolOfStatusService(PoolService("demo")); ok {
+		t.Error("the service of a pool's sessions is taken for that of its status")
+	}
+}
