@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -23,11 +24,11 @@ func (b *Broker) Authorize(ctx context.Context, a Access) (staging.Session, erro
 	defer cancel()
 	secret, err := b.Registry.Secret(read, accessSecret)
 	if err != nil {
-		return staging.Session{}, consulUnavailable(err)
+		return staging.Session{}, refusal.NoConsul(err)
 	}
 	s, err := b.Session(ctx, a.Session)
-	var e *Error
-	if errors.As(err, &e) && e.Kind == NotFound {
+	var e *refusal.Error
+	if errors.As(err, &e) && e.Kind == refusal.NotFound {
 		// Whoever asks without the token learns nothing, not even this.
 		return staging.Session{}, unauthorized()
 	}
@@ -53,10 +54,10 @@ func (b *Broker) Authorize(ctx context.Context, a Access) (staging.Session, erro
 	return s, nil
 }
 
-func unauthorized() *Error {
-	return &Error{Kind: Unauthorized, Detail: "send the session's access token, which the launch's reply has"}
+func unauthorized() *refusal.Error {
+	return &refusal.Error{Kind: refusal.Unauthorized, Detail: "send the session's access token, which the launch's reply has"}
 }
 
-func forbidden(format string, args ...any) *Error {
-	return &Error{Kind: Forbidden, Detail: fmt.Sprintf(format, args...)}
+func forbidden(format string, args ...any) *refusal.Error {
+	return &refusal.Error{Kind: refusal.Forbidden, Detail: fmt.Sprintf(format, args...)}
 }

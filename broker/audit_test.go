@@ -9,7 +9,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -55,8 +55,8 @@ func TestWhatMayHaveBeenDoneIsAudited(t *testing.T) {
 	b := on(w)
 	ctx := access.Call{Caller: access.Caller{Role: access.Admin, Accessor: "tk-1"}, Operation: "createToken", RequestID: "req-1"}.In(t.Context())
 	_, _, err := b.CreateToken(ctx, access.TokenRequest{Name: "n", Role: access.Viewer})
-	var refused *broker.Error
-	if !errors.As(err, &refused) || refused.Kind != broker.ConsulUnavailable {
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.ConsulUnavailable {
 		t.Fatalf("%v", err)
 	}
 	all := w.audits()

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -104,11 +103,4 @@ func (b *Broker) behindIfRoom(do func()) bool {
 		do()
 	})
 	return true
-}
-
-func overloaded(n int, of string) *Error {
-	return &Error{
-		Kind: Overloaded, RetryAfter: 2 * time.Second,
-		Detail: fmt.Sprintf("this broker is at its bound of %d %s; nothing was claimed: repeat shortly, here or at another broker", n, of),
-	}
 }

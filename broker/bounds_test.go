@@ -12,6 +12,8 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -68,7 +70,7 @@ func TestPastABoundNothingIsClaimed(t *testing.T) {
 				Registry: h, Store: h, Fleet: h, Health: h, Hooks: h, Meter: h, Log: logrus.NewEntry(log),
 			}, broker.Options{Bounds: broker.Bounds{OnDemand: bound, Hooks: bound, HookWait: time.Millisecond}})
 			defer b.Close()
-			req := broker.LaunchRequest{Launch: staging.Launch{Image: c.image, Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
+			req := launch.Request{Launch: staging.Launch{Image: c.image, Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
 			var wg sync.WaitGroup
 			for range c.within {
 				wg.Go(func() {
@@ -84,8 +86,8 @@ func TestPastABoundNothingIsClaimed(t *testing.T) {
 			before := len(h.calls)
 			h.mu.Unlock()
 			_, err := b.Launch(t.Context(), req)
-			var refused *broker.Error
-			if !errors.As(err, &refused) || refused.Kind != broker.Overloaded || refused.RetryAfter == 0 || len(refused.Attempts) == 0 {
+			var refused *refusal.Error
+			if !errors.As(err, &refused) || refused.Kind != refusal.Overloaded || refused.RetryAfter == 0 || len(refused.Attempts) == 0 {
 				t.Errorf("past the bound: %v", err)
 			}
 			h.mu.Lock()
@@ -116,7 +118,7 @@ func TestWhatGoesOnBehindTheAnswersIsBounded(t *testing.T) {
 	b := broker.New(broker.Parts{
 		Registry: stops, Store: stops, Fleet: stops, Health: stops, Hooks: stops, Meter: stops, Log: logrus.NewEntry(log),
 	}, broker.Options{Bounds: broker.Bounds{Behind: 1}})
-	req := broker.LaunchRequest{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
+	req := launch.Request{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
 	done := make(chan error, 1)
 	go func() {
 		_, err := b.Launch(t.Context(), req)

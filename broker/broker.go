@@ -9,6 +9,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/time/rate"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -174,7 +175,7 @@ type Meter interface {
 	// WithoutRedis counts a launch that was served while Redis was away.
 	WithoutRedis()
 	// Refused counts a launch that got no session, by why.
-	Refused(why Kind)
+	Refused(why refusal.Kind)
 	// HookFailed counts a hook that failed.
 	HookFailed(name staging.HookName)
 	// Launched observes a served launch.
@@ -268,8 +269,6 @@ const (
 	consulTimeout  = 5 * time.Second
 	nomadTimeout   = 10 * time.Second
 	cleanupTimeout = 15 * time.Second
-	// MaxWait bounds the caller's wait for an on-demand session.
-	MaxWait = 10 * time.Minute
 )
 
 // log fields, the same in every line.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -97,7 +98,7 @@ func (b *Broker) ownRegion(ctx context.Context, z staging.Zone) error {
 	ctx, cancel := context.WithTimeout(ctx, nomadTimeout)
 	defer cancel()
 	if err := b.Fleet.Ping(ctx); err != nil {
-		return nomadUnavailable(err)
+		return refusal.NoNomad(err)
 	}
 	own, err := b.Fleet.OwnRegion(ctx, z.Region)
 	if err != nil || !own {
@@ -127,7 +128,7 @@ func (b *Broker) checkImage(ctx context.Context, i staging.Image, res staging.Re
 	if err == nil || errors.As(err, &invalid) {
 		return err
 	}
-	return nomadUnavailable(err)
+	return refusal.NoNomad(err)
 }
 
 // checkConfig says why a staging config cannot be stored beside the resources.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -14,8 +15,8 @@ import (
 // tried for its launch.
 var errEnded = errors.New("ended while it was being made")
 
-func endedMeanwhile() *Error {
-	return &Error{Kind: LaunchFailed, Detail: "the session was ended while it was being made", Cause: errEnded}
+func endedMeanwhile() *refusal.Error {
+	return &refusal.Error{Kind: refusal.LaunchFailed, Detail: "the session was ended while it was being made", Cause: errEnded}
 }
 
 // abandon gives up a session of a launch that goes on, or may be repeated. A

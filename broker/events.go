@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -28,7 +29,7 @@ func (b *Broker) SessionAfter(ctx context.Context, id string, index uint64, wait
 	// The position comes first: what happens from then on is after it.
 	position, err := b.feed.position(context.WithoutCancel(ctx))
 	if err != nil {
-		return staging.Session{}, 0, redisUnavailable(err)
+		return staging.Session{}, 0, refusal.NoRedis(err)
 	}
 	s, err := b.Session(context.WithoutCancel(ctx), id)
 	// 0 would not wait.
@@ -71,7 +72,7 @@ type eventStream struct {
 // Events follows what happens after a position, the id of an event; "" is from now on.
 func (b *Broker) Events(ctx context.Context, after string) (EventStream, error) {
 	if err := b.feed.join(ctx, after); err != nil {
-		return nil, redisUnavailable(err)
+		return nil, refusal.NoRedis(err)
 	}
 	s := &eventStream{b: b, at: after}
 	// By Redis's own word: the reader may be behind by a moment.
@@ -80,7 +81,7 @@ func (b *Broker) Events(ctx context.Context, after string) (EventStream, error) 
 	now, err := b.Store.LastEvent(ctx)
 	if err != nil {
 		s.Close()
-		return nil, redisUnavailable(err)
+		return nil, refusal.NoRedis(err)
 	}
 	if s.ahead = staging.CompareEventIDs(after, now) > 0; s.ahead || after == "" {
 		s.at = now
@@ -105,7 +106,7 @@ func (s *eventStream) Next(ctx context.Context, patience time.Duration) (events 
 	for {
 		// Should what was kept have been lost, it is read from here on.
 		if err := s.b.feed.start(ctx, s.at); err != nil {
-			return nil, false, redisUnavailable(err)
+			return nil, false, refusal.NoRedis(err)
 		}
 		events, known, more := s.b.feed.after(s.at)
 		if !known {
@@ -139,7 +140,7 @@ func (s *eventStream) old(ctx context.Context) (events []staging.Event, gap bool
 	defer cancel()
 	events, kept, err := s.b.Store.EventsFrom(ctx, s.at, eventPage)
 	if err != nil {
-		return nil, false, redisUnavailable(err)
+		return nil, false, refusal.NoRedis(err)
 	}
 	gap = !kept && s.at != noEvent
 	if len(events) == 0 {

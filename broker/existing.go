@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -30,7 +31,7 @@ func (b *Broker) existing(ctx context.Context, l *launch) (staging.Session, erro
 		defer cancel()
 		r, err := b.Store.Adopt(store, l.IdempotencyKey, l.claim, s.ID)
 		if err != nil {
-			return staging.Session{}, redisUnavailable(err)
+			return staging.Session{}, refusal.NoRedis(err)
 		}
 		if err := l.held(r); err != nil {
 			return staging.Session{}, err
@@ -38,7 +39,7 @@ func (b *Broker) existing(ctx context.Context, l *launch) (staging.Session, erro
 	}
 	hook := hooksOf(s, l.image).Go
 	if !b.hooks.take(ctx, b.o.Bounds.HookWait) {
-		return staging.Session{}, overloaded(b.o.Bounds.Hooks, "hooks at once")
+		return staging.Session{}, refusal.AtBound(b.o.Bounds.Hooks, "hooks at once")
 	}
 	defer b.hooks.free()
 	start := time.Now()
@@ -47,8 +48,8 @@ func (b *Broker) existing(ctx context.Context, l *launch) (staging.Session, erro
 	if err != nil {
 		b.attempt(l, staging.StepExisting, s.Zone, staging.OutcomeFailed, err.Error())
 		b.hookFailed(l, s, staging.HookGo, err)
-		return staging.Session{}, &Error{
-			Kind: LaunchFailed, Cause: err,
+		return staging.Session{}, &refusal.Error{
+			Kind: refusal.LaunchFailed, Cause: err,
 			Detail: fmt.Sprintf("the user has session %s, which stays, and it could not be shown the URL: %s", s.ID, err),
 		}
 	}
@@ -95,7 +96,7 @@ func (b *Broker) fatedSessions(ctx context.Context, l *launch) ([]staging.Sessio
 	defer cancel()
 	fates, err := b.Registry.Fates(ctx)
 	if err != nil {
-		return nil, consulUnavailable(err)
+		return nil, refusal.NoConsul(err)
 	}
 	var all []staging.Session
 	// Ids are sorted by time of creation.
@@ -139,10 +140,10 @@ func (b *Broker) Keepalive(ctx context.Context, id string) (staging.Session, err
 	case errors.Is(err, staging.ErrNoSession):
 		return s, noSession(id, err)
 	case errors.As(err, &moved):
-		return s, &Error{
-			Kind: NotAssigned, Cause: err,
+		return s, &refusal.Error{
+			Kind: refusal.NotAssigned, Cause: err,
 			Detail: fmt.Sprintf("session %s is %s, and only an assigned one is kept alive; launch anew", id, moved.State),
 		}
 	}
-	return s, redisUnavailable(err)
+	return s, refusal.NoRedis(err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -47,7 +48,7 @@ func (b *Broker) History(ctx context.Context, name string) (minutes []staging.Mi
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if minutes, now, err = b.Store.History(ctx, name); err != nil {
-		return nil, now, redisUnavailable(err)
+		return nil, now, refusal.NoRedis(err)
 	}
 	return minutes, now, nil
 }

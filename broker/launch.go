@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -62,7 +63,7 @@ func (l *launch) in(zone string) staging.Launch {
 // the zone, staged ones of its alternate zones, one made on demand in the zone,
 // and on demand in the alternate zones; who has a session of an image with a go
 // hook and comes with a URL is given that one. The same Idempotency-Key gives
-// the same session. An error is an *Error or a *staging.InvalidError.
+// the same session. An error is an *refusal.Error or a *staging.InvalidError.
 //
 // Whoever calls must not cancel ctx once a claim has begun because a client
 // hung up: the launch is bounded by its own deadlines.
@@ -150,14 +151,14 @@ func (b *Broker) resolve(ctx context.Context, l *launch) error {
 		// Perhaps it was stored by another broker a moment ago.
 		var err error
 		if l.resources, err = b.Registry.Refresh(ctx); err != nil {
-			return consulUnavailable(err)
+			return refusal.NoConsul(err)
 		}
 		if groups, unknown = l.find(); unknown != nil {
 			return unknown
 		}
 	}
 	if !l.image.IsEnabled() {
-		return &Error{Kind: ImageDisabled, Detail: fmt.Sprintf("image %s is disabled; an administrator can enable it", l.Image)}
+		return &refusal.Error{Kind: refusal.ImageDisabled, Detail: fmt.Sprintf("image %s is disabled; an administrator can enable it", l.Image)}
 	}
 	l.settings = staging.Resolve(groups)
 	l.claim = staging.Claim{
@@ -169,7 +170,7 @@ func (b *Broker) resolve(ctx context.Context, l *launch) error {
 	}
 	var err error
 	if l.secret, err = b.Registry.Secret(ctx, accessSecret); err != nil {
-		return consulUnavailable(err)
+		return refusal.NoConsul(err)
 	}
 	return nil
 }
@@ -234,7 +235,7 @@ func (b *Broker) refuse(ctx context.Context, l *launch, err error) error {
 	if err := b.Store.Release(ctx, l.IdempotencyKey, l.claim.ID, ""); err != nil {
 		l.log().WithError(err).Warn("could not free the idempotency key; it frees itself when its lease ends")
 	}
-	var e *Error
+	var e *refusal.Error
 	if errors.As(err, &e) {
 		e.Attempts = l.attempts
 		b.Meter.Refused(e.Kind)
@@ -244,12 +245,12 @@ func (b *Broker) refuse(ctx context.Context, l *launch, err error) error {
 }
 
 // sessionLimit tells a user which sessions are too many.
-func sessionLimit(l *launch, held []string) *Error {
+func sessionLimit(l *launch, held []string) *refusal.Error {
 	if l.Several() {
 		return severalLimit(l, held)
 	}
-	return &Error{
-		Kind: SessionLimit, Sessions: held,
+	return &refusal.Error{
+		Kind: refusal.SessionLimit, Sessions: held,
 		Detail: fmt.Sprintf("the user's groups allow %d at once, and these count: %s; end one of them first",
 			l.settings.MaxSessionsPerUser, joined(held)),
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -407,7 +409,7 @@ func (w *world) Arm(context.Context, string, []string, int, time.Duration) (map[
 }
 func (w *world) Attempt(staging.Step, staging.Outcome)           {}
 func (w *world) Violation(staging.Violation)                     {}
-func (w *world) Refused(broker.Kind)                             {}
+func (w *world) Refused(refusal.Kind)                            {}
 func (w *world) HookFailed(staging.HookName)                     {}
 func (w *world) DetachKey(context.Context, string, string) error { return w.note("unhold") }
 func (w *world) Adopt(_ context.Context, _ string, _ staging.Claim, session string) (staging.ClaimResult, error) {
@@ -446,9 +448,9 @@ func on(w *world) *broker.Broker {
 	}, broker.Options{})
 }
 
-func launchIn(t *testing.T, w *world, image string, change ...func(*broker.LaunchRequest)) (broker.LaunchResult, error) {
+func launchIn(t *testing.T, w *world, image string, change ...func(*launch.Request)) (launch.Result, error) {
 	t.Helper()
-	req := broker.LaunchRequest{
+	req := launch.Request{
 		Launch: staging.Launch{Image: image, Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute,
 	}
 	for _, f := range change {
@@ -470,7 +472,7 @@ func TestTheOrderOfALaunch(t *testing.T) {
 		world world
 		want  []string // the calls, in order
 		also  []string // calls that come whenever they come
-		kind  broker.Kind
+		kind  refusal.Kind
 		gets  string // the session
 	}{
 		{
@@ -497,12 +499,12 @@ func TestTheOrderOfALaunch(t *testing.T) {
 		{
 			name: "Consul's answer is lost: no hook, no reuse, an honest error", image: "hooked",
 			world: world{ready: []string{"s1", "s2"}, fail: map[string]error{"decide": errAway}},
-			want:  []string{"claim", "decide s1", "release"}, also: []string{"end s1", "retire s1", "stop s1"}, kind: broker.ConsulUnavailable,
+			want:  []string{"claim", "decide s1", "release"}, also: []string{"end s1", "retire s1", "stop s1"}, kind: refusal.ConsulUnavailable,
 		},
 		{
 			name: "Consul fails after the hook: destroyed, since nobody can know", image: "hooked",
 			world: world{ready: []string{"s1"}, fail: map[string]error{"finished": errAway}},
-			want:  []string{"claim", "decide s1", "hook s1", "finished s1", "abandon s1", "release"}, also: []string{"end s1", "stop s1"}, kind: broker.ConsulUnavailable,
+			want:  []string{"claim", "decide s1", "hook s1", "finished s1", "abandon s1", "release"}, also: []string{"end s1", "stop s1"}, kind: refusal.ConsulUnavailable,
 		},
 		{
 			name: "Redis fails after Consul has it: the assignment stands", image: "plain",
@@ -526,11 +528,11 @@ func TestTheOrderOfALaunch(t *testing.T) {
 		{name: "nothing ready: on demand, born with its fate", image: "plain", want: append([]string{"claim"}, onDemand...), gets: "new"},
 		{
 			name: "no room: refused at once, nothing left", image: "plain", world: world{refused: &staging.Failure{Message: "not enough memory"}},
-			want: []string{"claim", "begin", "decide new", "register new", "placement", "release"}, also: []string{"end new", "stop new"}, kind: broker.NoCapacity,
+			want: []string{"claim", "begin", "decide new", "register new", "placement", "release"}, also: []string{"end new", "stop new"}, kind: refusal.NoCapacity,
 		},
 		{
 			name: "Nomad does not take the job: stopped, in case it did", image: "plain", world: world{fail: map[string]error{"register": errAway}},
-			want: []string{"claim", "begin", "decide new", "register new", "release"}, also: []string{"end new", "stop new"}, kind: broker.NomadUnavailable,
+			want: []string{"claim", "begin", "decide new", "register new", "release"}, also: []string{"end new", "stop new"}, kind: refusal.NomadUnavailable,
 		},
 	}
 	for i := range cases {
@@ -553,8 +555,8 @@ func TestTheOrderOfALaunch(t *testing.T) {
 			if diff := cmp.Diff(c.also, also); diff != "" {
 				t.Errorf("calls behind the answer (-want +got):\n%s", diff)
 			}
-			var refused *broker.Error
-			if c.kind != "" && (!errors.As(err, &refused) || refused.Kind != c.kind || len(refused.Attempts) == 0 && c.kind != broker.RedisUnavailable) {
+			var refused *refusal.Error
+			if c.kind != "" && (!errors.As(err, &refused) || refused.Kind != c.kind || len(refused.Attempts) == 0 && c.kind != refusal.RedisUnavailable) {
 				t.Errorf("error %v, want kind %s with its attempts", err, c.kind)
 			}
 			if c.kind == "" && (err != nil || short(r.Session.ID) != c.gets || r.Session.State != staging.Assigned || !r.Session.ExpiresAt.IsZero()) {
@@ -598,17 +600,17 @@ func TestAHookThatAlwaysFailsDoesNotUseUpThePool(t *testing.T) {
 func TestAServerThatDidNotAnswerIsAskedBeforeAnythingIsClaimed(t *testing.T) {
 	for what, c := range map[string]struct {
 		fail map[string]error
-		kind broker.Kind
+		kind refusal.Kind
 	}{
-		"consul": {map[string]error{"decide": errAway, "ping": errAway}, broker.ConsulUnavailable},
-		"nomad":  {map[string]error{"hook": &staging.HookError{Untouched: true, Cause: errAway}, "ping": errAway}, broker.NomadUnavailable},
+		"consul": {map[string]error{"decide": errAway, "ping": errAway}, refusal.ConsulUnavailable},
+		"nomad":  {map[string]error{"hook": &staging.HookError{Untouched: true, Cause: errAway}, "ping": errAway}, refusal.NomadUnavailable},
 	} {
 		w := &world{ready: []string{"s1", "s2", "s3", "s4"}, fail: c.fail}
 		b := on(w)
-		req := broker.LaunchRequest{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
+		req := launch.Request{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
 		for range 5 {
 			_, err := b.Launch(t.Context(), req)
-			var refused *broker.Error
+			var refused *refusal.Error
 			if !errors.As(err, &refused) || refused.Kind != c.kind || refused.RetryAfter == 0 {
 				t.Errorf("%s: %v", what, err)
 			}

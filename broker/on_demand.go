@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -20,42 +21,42 @@ func (b *Broker) onDemand(ctx context.Context, l *launch, places []place) (stagi
 	}
 	if !b.onDemands.try() {
 		b.attempt(l, staging.StepOnDemand, l.Zone, staging.OutcomeSkipped, "too many sessions are being made at once")
-		return staging.Session{}, overloaded(b.o.Bounds.OnDemand, "sessions that are made on demand at once")
+		return staging.Session{}, refusal.AtBound(b.o.Bounds.OnDemand, "sessions that are made on demand at once")
 	}
 	defer b.onDemands.free()
-	var refusals []refusal
+	var refusals []zoneRefusal
 	for _, p := range places {
 		if p.skip != "" {
 			b.attempt(l, staging.StepOnDemand, p.zone.Name, staging.OutcomeSkipped, p.skip)
-			refusals = append(refusals, refusal{zone: p.zone.Name, skipped: p.skip})
+			refusals = append(refusals, zoneRefusal{zone: p.zone.Name, skipped: p.skip})
 			continue
 		}
 		s, err := b.onDemandIn(ctx, wait, l, p.zone)
-		var e *Error
-		if err == nil || !errors.As(err, &e) || !e.elsewhere() {
+		var e *refusal.Error
+		if err == nil || !errors.As(err, &e) || !elsewhere(e) {
 			return s, err
 		}
-		refusals = append(refusals, refusal{zone: p.zone.Name, err: e})
+		refusals = append(refusals, zoneRefusal{zone: p.zone.Name, err: e})
 	}
-	return staging.Session{}, refused(l, refusals)
+	return staging.Session{}, refusedByAll(l, refusals)
 }
 
 // elsewhere reports whether another zone may do better.
-func (e *Error) elsewhere() bool {
-	return e.Kind == NoCapacity || e.Kind == NomadUnavailable || e.Kind == LaunchFailed && !errors.Is(e, errEnded)
+func elsewhere(e *refusal.Error) bool {
+	return e.Kind == refusal.NoCapacity || e.Kind == refusal.NomadUnavailable || e.Kind == refusal.LaunchFailed && !errors.Is(e, errEnded)
 }
 
-// refusal is why a zone did not take a launch.
-type refusal struct {
+// zoneRefusal is why a zone did not take a launch.
+type zoneRefusal struct {
 	zone    string
 	skipped string
-	err     *Error
+	err     *refusal.Error
 }
 
 // refused puts the refusals of all zones into one error.
-func refused(l *launch, all []refusal) error {
+func refusedByAll(l *launch, all []zoneRefusal) error {
 	var reasons []string
-	var last, full *Error
+	var last, full *refusal.Error
 	for _, r := range all {
 		if r.err == nil {
 			reasons = append(reasons, r.skipped)
@@ -63,7 +64,7 @@ func refused(l *launch, all []refusal) error {
 		}
 		reasons = append(reasons, fmt.Sprintf("zone %s: %s", r.zone, r.err.Detail))
 		last = r.err
-		if r.err.Kind == NoCapacity {
+		if r.err.Kind == refusal.NoCapacity {
 			full = r.err
 		}
 	}
@@ -75,7 +76,7 @@ func refused(l *launch, all []refusal) error {
 		last = full
 	}
 	detail := "no session is ready and none can be made: " + strings.Join(reasons, "; ")
-	return &Error{Kind: last.Kind, Detail: detail, RetryAfter: last.RetryAfter, Cause: last.Cause}
+	return &refusal.Error{Kind: last.Kind, Detail: detail, RetryAfter: last.RetryAfter, Cause: last.Cause}
 }
 
 // onDemandIn makes a session in a zone and waits for it to be up. A session
@@ -106,7 +107,7 @@ func (b *Broker) onDemandIn(ctx, wait context.Context, l *launch, zone staging.Z
 		b.consul.raise()
 		failed("Consul did not record the assignment")
 		b.abandon(ctx, l, s, "its assignment could not be recorded in Consul")
-		return staging.Session{}, consulUnavailable(err)
+		return staging.Session{}, refusal.NoConsul(err)
 	}
 	up, err := b.make(ctx, wait, l, spec)
 	switch {
@@ -128,8 +129,8 @@ func (b *Broker) onDemandIn(ctx, wait context.Context, l *launch, zone staging.Z
 
 // refusedToPlace: the scheduler has said no, which more waiting does not change.
 func refusedToPlace(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Kind == NoCapacity
+	var e *refusal.Error
+	return errors.As(err, &e) && e.Kind == refusal.NoCapacity
 }
 
 // spec is what the session is made of in a zone.
@@ -184,7 +185,7 @@ func (b *Broker) make(ctx, wait context.Context, l *launch, spec staging.Spec) (
 	l.timings.Hook += time.Since(start)
 	if err != nil && wait.Err() == nil {
 		b.hookFailed(l, s, staging.HookFirstLaunch, err)
-		err = &Error{Kind: LaunchFailed, Detail: "the session is up, and " + err.Error(), Cause: err}
+		err = &refusal.Error{Kind: refusal.LaunchFailed, Detail: "the session is up, and " + err.Error(), Cause: err}
 	}
 	return s, err
 }
@@ -198,12 +199,12 @@ func (b *Broker) register(ctx context.Context, l *launch, spec staging.Spec) (ev
 	}
 	var invalid *staging.InvalidError
 	if errors.As(err, &invalid) {
-		return "", &Error{
-			Kind: LaunchFailed, Cause: err,
+		return "", &refusal.Error{
+			Kind: refusal.LaunchFailed, Cause: err,
 			Detail: fmt.Sprintf("no job can be made of image %s for this user: %s", l.Image, invalid),
 		}
 	}
-	return "", nomadUnavailable(err)
+	return "", refusal.NoNomad(err)
 }
 
 // awaitUp waits until the session runs and its checks pass. The session is
@@ -216,18 +217,18 @@ func (b *Broker) awaitUp(launch, ctx context.Context, s staging.Session, evalID 
 	defer cancel()
 	placement, err := b.Fleet.Placement(place, s, evalID)
 	if err != nil {
-		return s, nomadUnavailable(err)
+		return s, refusal.NoNomad(err)
 	}
 	if r := placement.Refused; r != nil {
-		return s, &Error{
-			Kind: NoCapacity, Detail: "it cannot be placed: " + r.Message,
+		return s, &refusal.Error{
+			Kind: refusal.NoCapacity, Detail: "it cannot be placed: " + r.Message,
 			RetryAfter: 10 * time.Second, Cause: errors.New(r.Message),
 		}
 	}
 	s.State = staging.Starting
 	alloc, err := b.Fleet.WaitRunning(ctx, s)
 	if err != nil {
-		return s, nomadUnavailable(err)
+		return s, refusal.NoNomad(err)
 	}
 	if alloc.Failure != nil || alloc.Over {
 		return s, couldNotStart(alloc)
@@ -238,7 +239,7 @@ func (b *Broker) awaitUp(launch, ctx context.Context, s staging.Session, evalID 
 	}
 	// What answered its checks may have been another program, left on its port.
 	if alloc, err = b.Fleet.WaitRunning(ctx, s); err != nil {
-		return s, nomadUnavailable(err)
+		return s, refusal.NoNomad(err)
 	}
 	if alloc.Failure != nil || alloc.Over {
 		return s, couldNotStart(alloc)
@@ -258,7 +259,7 @@ func (b *Broker) awaitHealthy(ctx context.Context, s staging.Session) error {
 		if err == nil {
 			err = couldNotStart(alloc)
 		} else {
-			err = nomadUnavailable(err)
+			err = refusal.NoNomad(err)
 		}
 		ended <- err
 		cancel()
@@ -271,23 +272,23 @@ func (b *Broker) awaitHealthy(ctx context.Context, s staging.Session) error {
 	if end := <-ended; !errors.Is(end, context.Canceled) {
 		return end
 	}
-	return consulUnavailable(err)
+	return refusal.NoConsul(err)
 }
 
 // couldNotStart says why a session that was placed is over before it was up.
-func couldNotStart(alloc staging.AllocFacts) *Error {
+func couldNotStart(alloc staging.AllocFacts) *refusal.Error {
 	why := "its allocation ended"
 	if alloc.Failure != nil {
 		why = alloc.Failure.Message
 	}
-	return &Error{
-		Kind: LaunchFailed, Detail: "the session was placed and could not start: " + why, Cause: errors.New(why),
+	return &refusal.Error{
+		Kind: refusal.LaunchFailed, Detail: "the session was placed and could not start: " + why, Cause: errors.New(why),
 	}
 }
 
 // reasonOf is what of an error may be shown in attempts.
 func reasonOf(err error) string {
-	var e *Error
+	var e *refusal.Error
 	if errors.As(err, &e) {
 		return e.Detail
 	}

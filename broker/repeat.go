@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -16,22 +17,22 @@ func (*repeatError) Error() string { return "another launch holds the idempotenc
 // errKeyFree: the launch that held the key gave no session, so this one may try.
 var errKeyFree = errors.New("the idempotency key is free again")
 
-func keyReused() *Error {
-	return &Error{
-		Kind:   KeyReused,
+func keyReused() *refusal.Error {
+	return &refusal.Error{
+		Kind:   refusal.KeyReused,
 		Detail: "this Idempotency-Key was used for a launch with another body; use a fresh key for another launch",
 	}
 }
 
-func keyInFlight() *Error {
-	return &Error{
-		Kind: KeyInFlight, RetryAfter: time.Second,
+func keyInFlight() *refusal.Error {
+	return &refusal.Error{
+		Kind: refusal.KeyInFlight, RetryAfter: time.Second,
 		Detail: "a launch with this Idempotency-Key is still under way; repeat it to get its session",
 	}
 }
 
-func keyEnded() *Error {
-	return &Error{Kind: KeyReused, Detail: "the session of this Idempotency-Key has ended; launch anew with a fresh key"}
+func keyEnded() *refusal.Error {
+	return &refusal.Error{Kind: refusal.KeyReused, Detail: "the session of this Idempotency-Key has ended; launch anew with a fresh key"}
 }
 
 // Of a repeat that waits for the first launch: how often it looks, and how long
@@ -57,7 +58,7 @@ func (b *Broker) awaitRepeat(ctx context.Context, l *launch) (LaunchResult, erro
 			return LaunchResult{}, keyInFlight()
 		}
 		if err != nil {
-			return LaunchResult{}, redisUnavailable(err)
+			return LaunchResult{}, refusal.NoRedis(err)
 		}
 		if r.Outcome == staging.ClaimEmpty {
 			return LaunchResult{}, errKeyFree
@@ -70,7 +71,7 @@ func (b *Broker) awaitRepeat(ctx context.Context, l *launch) (LaunchResult, erro
 			if !r.Done && s.State.Over() {
 				// That launch failed, or its broker died; its key is free for another try.
 				if err := b.Store.Release(ctx, l.IdempotencyKey, r.Session.Claim, s.ID); err != nil {
-					return LaunchResult{}, redisUnavailable(err)
+					return LaunchResult{}, refusal.NoRedis(err)
 				}
 				return LaunchResult{}, errKeyFree
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -21,7 +22,7 @@ func (b *Broker) awaitSeveral(ctx context.Context, l *launch) ([]LaunchResult, e
 		case ctx.Err() != nil:
 			return nil, keyInFlight()
 		case err != nil:
-			return nil, redisUnavailable(err)
+			return nil, refusal.NoRedis(err)
 		case r.Outcome == staging.ClaimEmpty:
 			return nil, errKeyFree
 		}
@@ -46,9 +47,9 @@ func (b *Broker) severalOf(ctx context.Context, l *launch, r staging.ClaimResult
 	var all []staging.Session
 	for _, id := range r.Several {
 		s, err := b.Session(ctx, id)
-		var e *Error
+		var e *refusal.Error
 		switch {
-		case errors.As(err, &e) && e.Kind == NotFound:
+		case errors.As(err, &e) && e.Kind == refusal.NotFound:
 			// Redis does not know all of them, or has forgotten what has ended: Consul knows.
 			return b.severalRecorded(ctx, l, r)
 		case err != nil:
@@ -58,7 +59,7 @@ func (b *Broker) severalOf(ctx context.Context, l *launch, r staging.ClaimResult
 		case s.State.Over():
 			// That launch failed, or its broker died; its key is free for another try.
 			if err := b.Store.Release(ctx, l.IdempotencyKey, r.Session.Claim, r.Session.ID); err != nil {
-				return nil, redisUnavailable(err)
+				return nil, refusal.NoRedis(err)
 			}
 			return nil, errKeyFree
 		case s.State != staging.Assigned:
@@ -81,23 +82,23 @@ func (b *Broker) severalRecorded(ctx context.Context, l *launch, r staging.Claim
 
 // unlessServed gives the refusal of a launch that took no sessions, or, where Consul
 // says that its key is an earlier launch's, that one's: Redis may have forgotten it.
-func (b *Broker) unlessServed(ctx context.Context, l *launch, refusal error) error {
-	var e *Error
-	if l.IdempotencyKey == "" || !errors.As(refusal, &e) || e.Kind == KeyReused {
-		return refusal
+func (b *Broker) unlessServed(ctx context.Context, l *launch, refused error) error {
+	var e *refusal.Error
+	if l.IdempotencyKey == "" || !errors.As(refused, &e) || e.Kind == refusal.KeyReused {
+		return refused
 	}
 	read, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
 	hold, err := b.Registry.Key(read, l.IdempotencyKey)
 	if err != nil || hold.Claim == l.claim.ID {
-		return refusal // nobody's, or not to be known: the refusal stands, and takes nothing
+		return refused // nobody's, or not to be known: the refusal stands, and takes nothing
 	}
 	return b.repeatOf(ctx, l, hold)
 }
 
-func severalEnded(s staging.Session) *Error {
-	return &Error{
-		Kind:   KeyReused,
+func severalEnded(s staging.Session) *refusal.Error {
+	return &refusal.Error{
+		Kind:   refusal.KeyReused,
 		Detail: fmt.Sprintf("session %s of this Idempotency-Key is %s, so that not all of them are there; launch anew with a fresh key", s.ID, s.State),
 	}
 }

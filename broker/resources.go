@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -19,7 +20,7 @@ func (b *Broker) fresh(ctx context.Context) (staging.Resources, error) {
 	defer cancel()
 	res, err := b.Registry.Refresh(ctx)
 	if err != nil {
-		return res, consulUnavailable(err)
+		return res, refusal.NoConsul(err)
 	}
 	return res, nil
 }
@@ -36,7 +37,7 @@ func listed[T any](m map[string]T) []T {
 func one[T any](m map[string]T, what, name string) (T, error) {
 	v, ok := m[name]
 	if !ok {
-		return v, &Error{Kind: NotFound, Detail: fmt.Sprintf("there is no %s %q", what, name)}
+		return v, &refusal.Error{Kind: refusal.NotFound, Detail: fmt.Sprintf("there is no %s %q", what, name)}
 	}
 	return v, nil
 }
@@ -47,9 +48,9 @@ func stored(what, name string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, staging.ErrNoResource):
-		return &Error{Kind: NotFound, Detail: fmt.Sprintf("there is no %s %q", what, name), Cause: err}
+		return &refusal.Error{Kind: refusal.NotFound, Detail: fmt.Sprintf("there is no %s %q", what, name), Cause: err}
 	}
-	return consulUnavailable(err)
+	return refusal.NoConsul(err)
 }
 
 // Zones lists the zones by name.
@@ -147,8 +148,8 @@ func (b *Broker) unused(ctx context.Context, what, name string, names func(stagi
 		return err
 	}
 	if users := res.ConfigsOf(names); len(users) > 0 {
-		return &Error{
-			Kind: InUse,
+		return &refusal.Error{
+			Kind: refusal.InUse,
 			Detail: fmt.Sprintf("%s %q is named by staging config %s; delete or change that first",
 				what, name, strings.Join(users, ", ")),
 		}
@@ -229,11 +230,11 @@ func (b *Broker) standing(ctx context.Context, configs []staging.Config) ([]Pool
 	}
 	current, ready, err := b.Store.Counts(ctx, names...)
 	if err != nil {
-		return nil, redisUnavailable(err)
+		return nil, refusal.NoRedis(err)
 	}
 	conditions, err := b.Store.Conditions(ctx, names...)
 	if err != nil {
-		return nil, redisUnavailable(err)
+		return nil, refusal.NoRedis(err)
 	}
 	pools := make([]Pool, len(configs))
 	for i, c := range configs {

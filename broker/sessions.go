@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -22,7 +23,7 @@ func (b *Broker) Session(ctx context.Context, id string) (staging.Session, error
 		return s, noSession(id, err)
 	}
 	if err != nil {
-		return s, redisUnavailable(err)
+		return s, refusal.NoRedis(err)
 	}
 	return b.settled(ctx, s), nil
 }
@@ -40,8 +41,8 @@ func (b *Broker) settled(ctx context.Context, s staging.Session) staging.Session
 	return s
 }
 
-func noSession(id string, err error) *Error {
-	return &Error{Kind: NotFound, Detail: fmt.Sprintf("there is no session %q, or it ended a while ago", id), Cause: err}
+func noSession(id string, err error) *refusal.Error {
+	return &refusal.Error{Kind: refusal.NotFound, Detail: fmt.Sprintf("there is no session %q, or it ended a while ago", id), Cause: err}
 }
 
 // Sessions reads up to limit sessions of the kind wanted that have not ended, from
@@ -52,7 +53,7 @@ func (b *Broker) Sessions(ctx context.Context, f staging.SessionFilter, after st
 	defer cancel()
 	page, err := b.Store.Page(ctx, f, after, limit)
 	if err != nil {
-		return page, redisUnavailable(err)
+		return page, refusal.NoRedis(err)
 	}
 	return page, nil
 }
@@ -88,7 +89,7 @@ func (b *Broker) End(ctx context.Context, id string) error {
 	stop, cancel := context.WithTimeout(ctx, nomadTimeout)
 	defer cancel()
 	if err := b.Fleet.Stop(stop, s); err != nil {
-		return nomadUnavailable(err)
+		return refusal.NoNomad(err)
 	}
 	log.Info("session ended by request")
 	if who := access.CallOf(ctx).Caller; who.Role == access.Admin && who.Accessor != access.AccessorAnybody {
@@ -106,9 +107,9 @@ func endedOf(s staging.Session) map[string]any {
 	return seen
 }
 
-func busy(id string) *Error {
-	return &Error{
-		Kind: SessionBusy, Detail: fmt.Sprintf("session %s is being assigned this moment; try again", id),
+func busy(id string) *refusal.Error {
+	return &refusal.Error{
+		Kind: refusal.SessionBusy, Detail: fmt.Sprintf("session %s is being assigned this moment; try again", id),
 		RetryAfter: time.Second,
 	}
 }
@@ -135,7 +136,7 @@ func (b *Broker) retire(ctx context.Context, s staging.Session) error {
 		Session: s.ID, Verdict: staging.VerdictRetired, Reason: EndedByRequest, DecidedAt: time.Now().UTC(),
 	})
 	if err != nil {
-		return consulUnavailable(err)
+		return refusal.NoConsul(err)
 	}
 	if !won && fate.Verdict == staging.VerdictAssigned {
 		return busy(s.ID)
@@ -152,5 +153,5 @@ func (b *Broker) raced(s staging.Session, err error) error {
 		}
 		return busy(s.ID)
 	}
-	return redisUnavailable(err)
+	return refusal.NoRedis(err)
 }

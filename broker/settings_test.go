@@ -8,7 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -57,7 +58,7 @@ func TestTheFourSteps(t *testing.T) {
 		name  string
 		world world
 		want  []string
-		kind  broker.Kind
+		kind  refusal.Kind
 	}{
 		{
 			name:  "1 staged in the current zone",
@@ -96,7 +97,7 @@ func TestTheFourSteps(t *testing.T) {
 				"staged east empty: no session of pe is ready", "staged east skipped: zone east does not search alternate zones",
 				"on_demand east failed: it cannot be placed: no room in east", "on_demand east skipped: zone east does not search alternate zones",
 			},
-			kind: broker.NoCapacity,
+			kind: refusal.NoCapacity,
 		},
 		{
 			name:  "zones that the image may not run in are skipped, the current one too",
@@ -139,7 +140,7 @@ func TestTheFourSteps(t *testing.T) {
 				"on_demand east failed: it cannot be placed: no room in east", "on_demand west failed: it cannot be placed: no room in west",
 				"on_demand north failed: it cannot be placed: no room in north",
 			},
-			kind: broker.NoCapacity,
+			kind: refusal.NoCapacity,
 		},
 	}
 	for i := range cases {
@@ -147,7 +148,7 @@ func TestTheFourSteps(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r, err := launchIn(t, &c.world, "plain")
 			attempts := r.Attempts
-			var refused *broker.Error
+			var refused *refusal.Error
 			if errors.As(err, &refused) {
 				attempts = refused.Attempts
 				if refused.Kind != c.kind || refused.RetryAfter == 0 || !strings.Contains(refused.Detail, "zone east: it cannot be placed: no room in east") {
@@ -218,7 +219,7 @@ func TestAViolationGoesOnDemand(t *testing.T) {
 				c.image.Name, c.group.Name = "plain", "g"
 				r.Images["plain"], r.Groups["g"] = c.image, c.group
 			})}
-			r, err := launchIn(t, w, "plain", func(req *broker.LaunchRequest) {
+			r, err := launchIn(t, w, "plain", func(req *launch.Request) {
 				req.Groups, req.SSHKeys = []string{"g"}, []string{"ssh-ed25519 AAAA"}
 				req.UserEnvironment = map[string]string{"EDITOR": "vi"}
 			})
@@ -258,7 +259,7 @@ func TestAUsersNameCannotLeadAVolumeElsewhere(t *testing.T) {
 		w := &world{resources: threeZones(func(r *staging.Resources) {
 			r.Images["plain"] = staging.Image{Name: "plain", PersistentProfilePath: "/srv/{username}"}
 		})}
-		_, err := launchIn(t, w, "plain", func(req *broker.LaunchRequest) { req.User.Name = name })
+		_, err := launchIn(t, w, "plain", func(req *launch.Request) { req.User.Name = name })
 		var invalid *staging.InvalidError
 		if !errors.As(err, &invalid) || invalid.Fields[0].Field != "user.name" || len(w.specs) != 0 {
 			t.Errorf("name %q: %v, made %v", name, err, w.specs)
@@ -272,9 +273,9 @@ func TestTheUsersLimitIsToldWithTheSessionsThatCount(t *testing.T) {
 	w := &world{ready: []string{"s1"}, limited: []string{"a", "b"}, resources: threeZones(func(r *staging.Resources) {
 		r.Groups["g"] = staging.Group{Name: "g", MaxSessionsPerUser: &two}
 	})}
-	_, err := launchIn(t, w, "plain", func(req *broker.LaunchRequest) { req.Groups = []string{"g"} })
-	var refused *broker.Error
-	if !errors.As(err, &refused) || refused.Kind != broker.SessionLimit || !cmp.Equal(refused.Sessions, w.limited) || len(w.ready) != 1 {
+	_, err := launchIn(t, w, "plain", func(req *launch.Request) { req.Groups = []string{"g"} })
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.SessionLimit || !cmp.Equal(refused.Sessions, w.limited) || len(w.ready) != 1 {
 		t.Errorf("%v", err)
 	}
 }
@@ -285,11 +286,11 @@ func TestADisabledImageAndAnUnknownGroupAreRefused(t *testing.T) {
 		r.Images["off"] = staging.Image{Name: "off", Enabled: &no}
 	})}
 	_, err := launchIn(t, w, "off")
-	var refused *broker.Error
-	if !errors.As(err, &refused) || refused.Kind != broker.ImageDisabled {
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.ImageDisabled {
 		t.Errorf("%v", err)
 	}
-	_, err = launchIn(t, w, "plain", func(req *broker.LaunchRequest) { req.Groups = []string{"nobody"} })
+	_, err = launchIn(t, w, "plain", func(req *launch.Request) { req.Groups = []string{"nobody"} })
 	var invalid *staging.InvalidError
 	if !errors.As(err, &invalid) || invalid.Fields[0].Field != "groups[0]" {
 		t.Errorf("%v", err)
@@ -306,7 +307,7 @@ func TestAUserWhoHasASessionIsShownTheURLInIt(t *testing.T) {
 		r.Images["plain"] = staging.Image{Name: "plain", ExecConfig: staging.ExecConfig{Go: &staging.Hook{Cmd: []string{"open"}}}}
 	})
 	own := staging.Session{ID: "mine", Image: "plain", Zone: "west", State: staging.Assigned, Claim: "c", User: &staging.User{ID: "u"}}
-	withURL := func(req *broker.LaunchRequest) { req.URL, req.IdempotencyKey = "https://example.org", "k" }
+	withURL := func(req *launch.Request) { req.URL, req.IdempotencyKey = "https://example.org", "k" }
 
 	w := &world{ready: []string{"s1"}, owned: []staging.Session{own}, resources: withGo}
 	r, err := launchIn(t, w, "plain", withURL)
@@ -319,8 +320,8 @@ func TestAUserWhoHasASessionIsShownTheURLInIt(t *testing.T) {
 
 	w = &world{ready: []string{"s1"}, owned: []staging.Session{own}, resources: withGo, fail: map[string]error{"go": errAway}}
 	_, err = launchIn(t, w, "plain", withURL)
-	var refused *broker.Error
-	if !errors.As(err, &refused) || refused.Kind != broker.LaunchFailed || len(w.ready) != 1 || len(w.events) != 1 {
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.LaunchFailed || len(w.ready) != 1 || len(w.events) != 1 {
 		t.Errorf("%v, events %v", err, w.events)
 	}
 
@@ -335,16 +336,16 @@ func TestAFailedFirstLaunchIsTriedInAnotherZone(t *testing.T) {
 		r.Images["plain"] = staging.Image{Name: "plain", ExecConfig: staging.ExecConfig{FirstLaunch: &staging.Hook{Cmd: []string{"x"}}}}
 	})}
 	_, err := launchIn(t, w, "plain")
-	var refused *broker.Error
-	if !errors.As(err, &refused) || refused.Kind != broker.LaunchFailed || len(w.specs) != 3 || len(w.events) != 3 {
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.LaunchFailed || len(w.specs) != 3 || len(w.events) != 3 {
 		t.Errorf("%v, %d made, events %v", err, len(w.specs), w.events)
 	}
 }
 
 func TestAKeepaliveOfASessionThatIsOverIsRefused(t *testing.T) {
 	_, err := on(&world{}).Keepalive(t.Context(), "s")
-	var refused *broker.Error
-	if !errors.As(err, &refused) || refused.Kind != broker.NotAssigned {
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.NotAssigned {
 		t.Errorf("%v", err)
 	}
 }

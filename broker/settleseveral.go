@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -34,7 +35,7 @@ func (b *Broker) settleSeveral(ctx context.Context, l *launch, taken []staging.S
 		for _, s := range taken {
 			b.giveUp(ctx, l, s, "its assignment could not be recorded in Consul")
 		}
-		return nil, consulUnavailable(err)
+		return nil, refusal.NoConsul(err)
 	case len(lost) > 0:
 		b.dropLost(ctx, l, taken, lost)
 		return nil, errSomebodys
@@ -47,7 +48,7 @@ func (b *Broker) settleSeveral(ctx context.Context, l *launch, taken []staging.S
 		if err := b.finishSeveral(ctx, l, fates); err != nil && !b.finishedAll(ctx, l, taken, fates) {
 			b.consul.raise()
 			b.attempt(l, staging.StepStaged, l.Zone, staging.OutcomeFailed, "Consul did not record the end of the assign hooks")
-			return nil, consulUnavailable(err)
+			return nil, refusal.NoConsul(err)
 		}
 	}
 	return b.assignedSeveral(ctx, l, taken)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -77,7 +78,7 @@ func (b *Broker) serveSeveral(ctx context.Context, l *launch) ([]staging.Session
 	hook, places := l.image.ExecConfig.Assign != nil, 0
 	if hook {
 		if places = b.gather(ctx, b.hooks, l.Count, b.o.Bounds.HookWait); places == 0 {
-			return nil, overloaded(b.o.Bounds.Hooks, "hooks at once")
+			return nil, refusal.AtBound(b.o.Bounds.Hooks, "hooks at once")
 		}
 		defer func() {
 			for range places {
@@ -100,12 +101,12 @@ func (b *Broker) serveSeveral(ctx context.Context, l *launch) ([]staging.Session
 		switch {
 		case errors.Is(err, errSomebodys):
 			if lost++; lost == maxClaims {
-				return nil, &Error{Kind: NoCapacity, Cause: err, Detail: fmt.Sprintf(
+				return nil, &refusal.Error{Kind: refusal.NoCapacity, Cause: err, Detail: fmt.Sprintf(
 					"of the sessions that Redis calls ready one was somebody's already, %d times; none was given: try again shortly", lost)}
 			}
 		case errors.Is(err, errHook):
 			if failed++; failed == hookTries {
-				return nil, &Error{Kind: LaunchFailed, Cause: err, Detail: fmt.Sprintf(
+				return nil, &refusal.Error{Kind: refusal.LaunchFailed, Cause: err, Detail: fmt.Sprintf(
 					"%v: %s; all %d were destroyed, %d times: mend the image's assign hook",
 					errHook, l.attempts[len(l.attempts)-1].Reason, l.Count, failed)}
 			}
@@ -179,7 +180,7 @@ func (b *Broker) takeSeveral(ctx context.Context, l *launch, choices [][]staging
 		if err != nil {
 			// Whether the claim happened is not known. If it did, the sessions are
 			// nobody's, and the scaler ends them when the lease of a claim is over.
-			return nil, redisUnavailable(err)
+			return nil, refusal.NoRedis(err)
 		}
 		if err := l.held(r.ClaimResult); err != nil {
 			return nil, err
@@ -204,13 +205,13 @@ func (b *Broker) takeSeveral(ctx context.Context, l *launch, choices [][]staging
 		}
 	}
 	if !believed {
-		return nil, redisUnavailable(errUntrusted)
+		return nil, refusal.NoRedis(errUntrusted)
 	}
 	together := ""
 	if l.Together {
 		together = " in one zone"
 	}
-	return nil, &Error{Kind: NoCapacity, Detail: fmt.Sprintf(
+	return nil, &refusal.Error{Kind: refusal.NoCapacity, Detail: fmt.Sprintf(
 		"%d sessions are wanted at once%s, and ready are %s; none was taken: try again shortly, ask for fewer, or raise desired_sessions",
 		l.Count, together, strings.Join(ready, ", "))}
 }
@@ -230,13 +231,13 @@ func (b *Broker) claimSeveral(ctx context.Context, l *launch, pools []staging.Co
 }
 
 // severalLimit tells a user that so many more are too many.
-func severalLimit(l *launch, held []string) *Error {
+func severalLimit(l *launch, held []string) *refusal.Error {
 	counted := "none is there yet"
 	if len(held) > 0 {
 		counted = "these count: " + joined(held)
 	}
-	return &Error{
-		Kind: SessionLimit, Sessions: held,
+	return &refusal.Error{
+		Kind: refusal.SessionLimit, Sessions: held,
 		Detail: fmt.Sprintf("the user's groups allow %d at once, %d more are asked for, and %s; ask for fewer, or end some first",
 			l.settings.MaxSessionsPerUser, l.Count, counted),
 	}

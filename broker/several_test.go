@@ -16,13 +16,15 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // launchSeveralIn launches n sessions of an image.
-func launchSeveralIn(t *testing.T, w *world, image string, n int, change ...func(*broker.LaunchRequest)) ([]broker.LaunchResult, error) {
+func launchSeveralIn(t *testing.T, w *world, image string, n int, change ...func(*launch.Request)) ([]launch.Result, error) {
 	t.Helper()
-	req := broker.LaunchRequest{
+	req := launch.Request{
 		Launch: staging.Launch{Image: image, Zone: "east", User: staging.User{ID: "u", Name: "n"}, Count: n}, Wait: time.Minute,
 	}
 	for _, f := range change {
@@ -34,7 +36,7 @@ func launchSeveralIn(t *testing.T, w *world, image string, n int, change ...func
 	return all, err
 }
 
-func given(all []broker.LaunchResult) string {
+func given(all []launch.Result) string {
 	ids := make([]string, len(all))
 	for i, r := range all {
 		ids[i] = r.Session.ID
@@ -69,7 +71,7 @@ func TestSeveralAreGivenOrNone(t *testing.T) {
 		world world
 		want  []string // the calls, in order
 		also  []string // calls that come whenever they come, sorted
-		kind  broker.Kind
+		kind  refusal.Kind
 		says  string // in the refusal
 		gets  string // the sessions
 	}{
@@ -84,7 +86,7 @@ func TestSeveralAreGivenOrNone(t *testing.T) {
 		},
 		{
 			name: "too few: refused at once with how many there are", image: "plain", world: world{ready: []string{"s1"}},
-			want: []string{"claim 2 of p", "release"}, kind: broker.NoCapacity, says: "ready are 1;",
+			want: []string{"claim 2 of p", "release"}, kind: refusal.NoCapacity, says: "ready are 1;",
 		},
 		{
 			name: "one is another's: it is left to him, the other goes back, and is tried again", image: "plain",
@@ -96,13 +98,13 @@ func TestSeveralAreGivenOrNone(t *testing.T) {
 			name: "one was retired and no other is there: the other goes back, and none is given", image: "hooked",
 			world: world{ready: []string{"s1", "s2"}, decided: map[string]staging.Verdict{"s1": staging.VerdictRetired}},
 			want:  []string{"claim 2 of h", "decide s1 s2", "put back s2", "claim 2 of h", "release"},
-			also:  []string{"end s1"}, kind: broker.NoCapacity,
+			also:  []string{"end s1"}, kind: refusal.NoCapacity,
 		},
 		{
 			name: "Consul's answer is lost: no hook, none goes back, each is settled", image: "hooked",
 			world: world{ready: []string{"s1", "s2", "s3"}, fail: map[string]error{"decide": errAway}},
 			want:  []string{"claim 2 of h", "decide s1 s2", "release"},
-			also:  append(destroyed("s1", "s2"), "retire s1", "retire s2"), kind: broker.ConsulUnavailable,
+			also:  append(destroyed("s1", "s2"), "retire s1", "retire s2"), kind: refusal.ConsulUnavailable,
 		},
 		{
 			name: "a hook fails in one: all are destroyed, others are tried once", image: "hooked",
@@ -118,13 +120,13 @@ func TestSeveralAreGivenOrNone(t *testing.T) {
 			},
 			want: []string{"claim 2 of h", "decide s1 s2", "claim 2 of h", "decide s3 s4", "release"},
 			also: append(destroyed("s1", "s2", "s3", "s4"), "hook s1", "hook s2", "hook s3", "hook s4"),
-			kind: broker.LaunchFailed, says: "away",
+			kind: refusal.LaunchFailed, says: "away",
 		},
 		{
 			name: "Consul fails after the hooks: destroyed, since nobody can know", image: "hooked",
 			world: world{ready: []string{"s1", "s2"}, fail: map[string]error{"finished": errAway}},
 			want:  []string{"claim 2 of h", "decide s1 s2", "finished 2", "abandon s1", "abandon s2", "release"},
-			also:  append(destroyed("s1", "s2"), "hook s1", "hook s2"), kind: broker.ConsulUnavailable,
+			also:  append(destroyed("s1", "s2"), "hook s1", "hook s2"), kind: refusal.ConsulUnavailable,
 		},
 		{
 			name: "Redis fails after Consul has them: the assignment stands", image: "plain",
@@ -134,11 +136,11 @@ func TestSeveralAreGivenOrNone(t *testing.T) {
 		{
 			name: "Redis is away: refused, since only it can take all at once", image: "plain",
 			world: world{inConsul: []string{"s1", "s2"}, fail: map[string]error{"claim": errAway}},
-			want:  []string{"claim 2 of p", "release"}, kind: broker.RedisUnavailable,
+			want:  []string{"claim 2 of p", "release"}, kind: refusal.RedisUnavailable,
 		},
 		{
 			name: "so many more are too many for the user", image: "plain", world: world{ready: []string{"s1", "s2"}, limited: []string{"own"}},
-			want: []string{"claim 2 of p", "release"}, kind: broker.SessionLimit, says: "2 more are asked for",
+			want: []string{"claim 2 of p", "release"}, kind: refusal.SessionLimit, says: "2 more are asked for",
 		},
 	}
 	for i := range cases {
@@ -154,7 +156,7 @@ func TestSeveralAreGivenOrNone(t *testing.T) {
 			if diff := cmp.Diff(c.also, also); diff != "" {
 				t.Errorf("calls in any order (-want +got):\n%s", diff)
 			}
-			var refused *broker.Error
+			var refused *refusal.Error
 			if c.kind != "" && (!errors.As(err, &refused) || refused.Kind != c.kind || !strings.Contains(refused.Detail, c.says) || all != nil) {
 				t.Errorf("%v, error %v; want kind %s that says %q", all, err, c.kind, c.says)
 			}
@@ -178,8 +180,8 @@ func TestOneThatIsAlwaysSomebodysDoesNotKeepALaunchGoing(t *testing.T) {
 		w.decided[id] = staging.VerdictRetired
 	}
 	_, err := launchSeveralIn(t, w, "plain", 2)
-	var refused *broker.Error
-	if !errors.As(err, &refused) || refused.Kind != broker.NoCapacity {
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.NoCapacity {
 		t.Errorf("%v", err)
 	}
 	if len(w.ready) != 6 {
@@ -202,7 +204,7 @@ func twoZones() *staging.Resources {
 
 // TestTogetherIsOneZone: without it the zones are one choice, with it each is its own.
 func TestTogetherIsOneZone(t *testing.T) {
-	together := func(r *broker.LaunchRequest) { r.Together = true }
+	together := func(r *launch.Request) { r.Together = true }
 	pools := func() map[string][]string { return map[string][]string{"pe": {"e1", "e2"}, "pw": {"w1", "w2", "w3"}} }
 	w := &world{resources: twoZones(), pools: pools()}
 	all, err := launchSeveralIn(t, w, "plain", 4)
@@ -216,8 +218,8 @@ func TestTogetherIsOneZone(t *testing.T) {
 	}
 	w = &world{resources: twoZones(), pools: pools()}
 	_, err = launchSeveralIn(t, w, "plain", 4, together)
-	var refused *broker.Error
-	if !errors.As(err, &refused) || refused.Kind != broker.NoCapacity || !strings.Contains(refused.Detail, "2 in zone east, 3 in zone west") {
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.NoCapacity || !strings.Contains(refused.Detail, "2 in zone east, 3 in zone west") {
 		t.Errorf("4 of one: %v", err)
 	}
 }
@@ -227,7 +229,7 @@ func TestWhatStagingCannotHonourIsRefusedForSeveral(t *testing.T) {
 	res := *twoZones()
 	res.Groups = map[string]staging.Group{"g": {Name: "g", InjectSSHKeys: new(true)}}
 	w := &world{resources: &res, pools: map[string][]string{"pe": {"e1", "e2"}}}
-	_, err := launchSeveralIn(t, w, "plain", 2, func(r *broker.LaunchRequest) { r.Groups = []string{"g"} })
+	_, err := launchSeveralIn(t, w, "plain", 2, func(r *launch.Request) { r.Groups = []string{"g"} })
 	var invalid *staging.InvalidError
 	if !errors.As(err, &invalid) || invalid.Fields[0].Field != "count" || !strings.Contains(invalid.Fields[0].Message, `group "g"`) {
 		t.Errorf("%v", err)
@@ -239,7 +241,7 @@ func TestWhatStagingCannotHonourIsRefusedForSeveral(t *testing.T) {
 
 // TestSeveralOfOneKey: a repeat gets all of them, also one that Redis forgot.
 func TestSeveralOfOneKey(t *testing.T) {
-	keyed := func(r *broker.LaunchRequest) { r.IdempotencyKey = "k" }
+	keyed := func(r *launch.Request) { r.IdempotencyKey = "k" }
 	launch := staging.Launch{Image: "plain", Zone: "east", User: staging.User{ID: "u", Name: "n"}, Count: 2}
 	fates := map[string]staging.Fate{}
 	for _, id := range []string{"o1", "o2"} {
@@ -265,8 +267,8 @@ func TestSeveralOfOneKey(t *testing.T) {
 	// With another count it is another launch.
 	w = &world{ready: []string{"s1", "s2", "s3"}, fates: fates, keyHolder: hold}
 	_, err = launchSeveralIn(t, w, "plain", 3, keyed)
-	var refused *broker.Error
-	if !errors.As(err, &refused) || refused.Kind != broker.KeyReused || len(w.ready) != 3 {
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.KeyReused || len(w.ready) != 3 {
 		t.Errorf("another count: %v; ready %v", err, w.ready)
 	}
 	// One hook of the group has not finished: none is an answer yet.
@@ -274,7 +276,7 @@ func TestSeveralOfOneKey(t *testing.T) {
 	pending.HookPending = true
 	w = &world{ready: []string{"s1", "s2"}, fates: map[string]staging.Fate{"o1": fates["o1"], "o2": pending}, keyHolder: hold}
 	_, err = launchSeveralIn(t, w, "plain", 2, keyed)
-	if !errors.As(err, &refused) || refused.Kind != broker.KeyInFlight {
+	if !errors.As(err, &refused) || refused.Kind != refusal.KeyInFlight {
 		t.Errorf("under way: %v", err)
 	}
 }
@@ -327,7 +329,7 @@ func TestSeveralHooksHaveTheirPlacesBeforeAnythingIsClaimed(t *testing.T) {
 	b := broker.New(broker.Parts{
 		Registry: g, Store: g, Fleet: g, Health: g, Hooks: g, Meter: g, Log: logrus.NewEntry(log),
 	}, broker.Options{Bounds: broker.Bounds{Hooks: 2, HookWait: time.Millisecond}})
-	req := broker.LaunchRequest{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}, Count: 5}}
+	req := launch.Request{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}, Count: 5}}
 	done := make(chan error)
 	go func() {
 		all, err := b.LaunchSeveral(t.Context(), req)
@@ -340,8 +342,8 @@ func TestSeveralHooksHaveTheirPlacesBeforeAnythingIsClaimed(t *testing.T) {
 		runtime.Gosched()
 	}
 	_, err := b.LaunchSeveral(t.Context(), req)
-	var refused *broker.Error
-	if !errors.As(err, &refused) || refused.Kind != broker.Overloaded {
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.Overloaded {
 		t.Errorf("while all places are taken: %v", err)
 	}
 	close(g.may)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -110,8 +111,8 @@ func (b *Broker) staged(ctx context.Context, l *launch, pool staging.Config) (st
 			return staging.Session{}, err
 		}
 		s, err := b.take(ctx, l, pool)
-		var away *Error
-		if errors.As(err, &away) && away.Kind == RedisUnavailable {
+		var away *refusal.Error
+		if errors.As(err, &away) && away.Kind == refusal.RedisUnavailable {
 			return b.withoutRedis(ctx, l, pool)
 		}
 		if err != nil || s.ID == "" {
@@ -129,13 +130,13 @@ func (b *Broker) staged(ctx context.Context, l *launch, pool staging.Config) (st
 // answer: Consul, and Nomad where a hook is to run. Nothing has been claimed then.
 func (b *Broker) answers(ctx context.Context, hook bool) error {
 	if err := b.consul.away(ctx, b.Registry.Ping); err != nil {
-		return consulUnavailable(err)
+		return refusal.NoConsul(err)
 	}
 	if !hook {
 		return nil
 	}
 	if err := b.nomad.away(ctx, b.Fleet.Ping); err != nil {
-		return nomadUnavailable(err)
+		return refusal.NoNomad(err)
 	}
 	return nil
 }
@@ -161,14 +162,14 @@ func (b *Broker) take(ctx context.Context, l *launch, pool staging.Config) (stag
 	if err != nil {
 		// Whether the claim happened is not known. If it did, the session is
 		// nobody's, and the scaler ends it when the lease of a claim is over.
-		return staging.Session{}, redisUnavailable(err)
+		return staging.Session{}, refusal.NoRedis(err)
 	}
 	if err := l.held(r); err != nil {
 		return staging.Session{}, err
 	}
 	if r.Outcome == staging.ClaimUntrusted {
 		l.unvouched = true
-		return staging.Session{}, redisUnavailable(errUntrusted)
+		return staging.Session{}, refusal.NoRedis(errUntrusted)
 	}
 	if r.Outcome == staging.ClaimEmpty {
 		b.attempt(l, staging.StepStaged, pool.Zone, staging.OutcomeEmpty, fmt.Sprintf("no session of %s is ready", pool.Name))
@@ -221,7 +222,7 @@ func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (stag
 		b.consul.raise()
 		failed("Consul did not record the assignment")
 		b.giveUp(ctx, l, s, "its assignment could not be recorded in Consul")
-		return staging.Session{}, consulUnavailable(err)
+		return staging.Session{}, refusal.NoConsul(err)
 	}
 	if !won {
 		b.attempt(l, staging.StepStaged, s.Zone, staging.OutcomeLost, fmt.Sprintf("session %s was already %s", s.ID, fate.Verdict))
@@ -245,7 +246,7 @@ func (b *Broker) settle(ctx context.Context, l *launch, s staging.Session) (stag
 		if err := b.finish(ctx, l, fate); err != nil && !b.finished(ctx, l, s, fate) {
 			b.consul.raise()
 			failed("Consul did not record the end of the assign hook")
-			return staging.Session{}, consulUnavailable(err)
+			return staging.Session{}, refusal.NoConsul(err)
 		}
 	}
 	b.attempt(l, staging.StepStaged, s.Zone, staging.OutcomeServed, "")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -17,7 +18,7 @@ func (b *Broker) Tokens(ctx context.Context) ([]access.Token, error) {
 	defer cancel()
 	tokens, err := b.Registry.RefreshTokens(ctx)
 	if err != nil {
-		return nil, consulUnavailable(err)
+		return nil, refusal.NoConsul(err)
 	}
 	return tokens.All(), nil
 }
@@ -34,7 +35,7 @@ func (b *Broker) CreateToken(ctx context.Context, r access.TokenRequest) (t acce
 	err = b.Registry.CreateToken(write, t)
 	b.changed(ctx, "token", t.Accessor, nil, withoutHash(t), err)
 	if err != nil {
-		return t, "", consulUnavailable(err)
+		return t, "", refusal.NoConsul(err)
 	}
 	return t, secret, nil
 }
@@ -47,10 +48,10 @@ func (b *Broker) RevokeToken(ctx context.Context, accessor string) error {
 	t, err := b.Registry.RevokeToken(write, accessor)
 	b.changed(ctx, "token", accessor, withoutHash(t), nil, err)
 	if errors.Is(err, staging.ErrNoResource) {
-		return &Error{Kind: NotFound, Detail: fmt.Sprintf("there is no token %q; GET /v1/tokens lists them", accessor), Cause: err}
+		return &refusal.Error{Kind: refusal.NotFound, Detail: fmt.Sprintf("there is no token %q; GET /v1/tokens lists them", accessor), Cause: err}
 	}
 	if err != nil {
-		return consulUnavailable(err)
+		return refusal.NoConsul(err)
 	}
 	return nil
 }
@@ -68,11 +69,11 @@ func (b *Broker) Bootstrap(ctx context.Context) (t access.Token, secret string, 
 		b.changed(ctx, "token", t.Accessor, nil, withoutHash(t), err)
 	}
 	if err != nil {
-		return t, "", consulUnavailable(err)
+		return t, "", refusal.NoConsul(err)
 	}
 	if !made {
 		key := b.Registry.BootstrapKey()
-		return t, "", &Error{Kind: Bootstrapped, Detail: fmt.Sprintf(
+		return t, "", &refusal.Error{Kind: refusal.Bootstrapped, Detail: fmt.Sprintf(
 			"there are tokens already, and so is an administrator: ask for one (greenroom token create). "+
 				"Where no administrator's is left, delete the key %s in Consul (consul kv delete %s) and call again; tokens that there are stay", key, key)}
 	}

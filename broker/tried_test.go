@@ -10,6 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -37,7 +38,7 @@ func TestALaunchTriesASessionOnce(t *testing.T) {
 	b := broker.New(broker.Parts{
 		Registry: w, Store: w, Fleet: w, Health: w, Hooks: w, Meter: w, Log: logrus.NewEntry(log),
 	}, broker.Options{})
-	r, err := b.Launch(t.Context(), broker.LaunchRequest{
+	r, err := b.Launch(t.Context(), launch.Request{
 		Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute,
 	})
 	b.Close()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -25,7 +26,7 @@ func (b *Broker) withoutRedis(ctx context.Context, l *launch, pool staging.Confi
 	}
 	candidates, err := b.passing(ctx, l, pool)
 	if err != nil {
-		return staging.Session{}, consulUnavailable(err)
+		return staging.Session{}, refusal.NoConsul(err)
 	}
 	for _, s := range candidates[:min(len(candidates), searchTries)] {
 		if l.tried[s.ID] {
@@ -33,7 +34,7 @@ func (b *Broker) withoutRedis(ctx context.Context, l *launch, pool staging.Confi
 		}
 		found, err := b.locate(ctx, s)
 		if err != nil {
-			return staging.Session{}, nomadUnavailable(err)
+			return staging.Session{}, refusal.NoNomad(err)
 		}
 		if found.AllocID == "" || found.Staging != pool.Name || found.Image != l.Image || found.Permits != l.settings.Permissions.Permits() {
 			continue
@@ -114,7 +115,7 @@ func (b *Broker) admitWithoutRedis(ctx context.Context, l *launch) error {
 		switch {
 		case errors.Is(err, staging.ErrNoResource):
 		case err != nil:
-			return consulUnavailable(err)
+			return refusal.NoConsul(err)
 		case hold.Claim != l.claim.ID:
 			return b.repeatOf(ctx, l, hold)
 		}
@@ -125,7 +126,7 @@ func (b *Broker) admitWithoutRedis(ctx context.Context, l *launch) error {
 	}
 	fates, err := b.Registry.Fates(ctx)
 	if err != nil {
-		return consulUnavailable(err)
+		return refusal.NoConsul(err)
 	}
 	var held []string
 	for id, f := range fates {
@@ -189,12 +190,12 @@ func (b *Broker) given(ctx context.Context, l *launch, hold staging.KeyHold, id 
 	case errors.Is(err, staging.ErrNoResource):
 		return s, f, keyEnded()
 	case err != nil:
-		return s, f, consulUnavailable(err)
+		return s, f, refusal.NoConsul(err)
 	case f.Reason != "":
 		// That launch never finished, and its session was taken from it: the key is
 		// free for the next try.
 		if err := b.Registry.ReleaseKey(ctx, l.IdempotencyKey, hold.Claim); err != nil {
-			return s, f, consulUnavailable(err)
+			return s, f, refusal.NoConsul(err)
 		}
 		return s, f, keyInFlight()
 	case f.Claim != hold.Claim || f.HookPending:
@@ -207,7 +208,7 @@ func (b *Broker) given(ctx context.Context, l *launch, hold staging.KeyHold, id 
 	case errors.Is(err, staging.ErrNoSession):
 		return s, f, keyEnded()
 	case err != nil:
-		return s, f, nomadUnavailable(err)
+		return s, f, refusal.NoNomad(err)
 	case s.AllocID == "" || s.Origin == staging.OnDemand && !b.up(ctx, s):
 		return s, f, keyInFlight()
 	}

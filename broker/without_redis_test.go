@@ -7,14 +7,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // TestAKeyIsOneSessionsAlsoWithoutRedis: a repeat is known by the fate of its
 // session, one under way by the key that it holds in Consul.
 func TestAKeyIsOneSessionsAlsoWithoutRedis(t *testing.T) {
-	keyed := func(r *broker.LaunchRequest) { r.IdempotencyKey = "k" }
+	keyed := func(r *launch.Request) { r.IdempotencyKey = "k" }
 	fingerprint := staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}}.Fingerprint()
 	away := func(w *world) *world {
 		w.fail = map[string]error{"claim": errAway, "begin": errAway, "assign": errAway}
@@ -39,19 +40,19 @@ func TestAKeyIsOneSessionsAlsoWithoutRedis(t *testing.T) {
 	}
 	for what, c := range map[string]struct {
 		world *world
-		kind  broker.Kind // "" for the old session
+		kind  refusal.Kind // "" for the old session
 	}{
 		"a repeat, Redis away":              {away(before(func(*staging.Fate) {})), ""},
 		"a repeat, Redis has lost it":       {before(func(*staging.Fate) {}), ""},
-		"a repeat whose hook is under way":  {away(before(func(f *staging.Fate) { f.HookPending = true })), broker.KeyInFlight},
-		"the key of another launch":         {away(before(func(f *staging.Fate) { f.Fingerprint = "x" })), broker.KeyReused},
-		"the key of a session that is gone": {away(&world{keyHolder: staging.KeyHold{Claim: "c0", Fingerprint: fingerprint, Session: "gone"}}), broker.KeyReused},
-		"lost by Redis, its hook under way": {before(func(f *staging.Fate) { f.HookPending = true }), broker.KeyInFlight},
-		"lost by Redis, of another launch":  {before(func(f *staging.Fate) { f.Fingerprint = "x" }), broker.KeyReused},
+		"a repeat whose hook is under way":  {away(before(func(f *staging.Fate) { f.HookPending = true })), refusal.KeyInFlight},
+		"the key of another launch":         {away(before(func(f *staging.Fate) { f.Fingerprint = "x" })), refusal.KeyReused},
+		"the key of a session that is gone": {away(&world{keyHolder: staging.KeyHold{Claim: "c0", Fingerprint: fingerprint, Session: "gone"}}), refusal.KeyReused},
+		"lost by Redis, its hook under way": {before(func(f *staging.Fate) { f.HookPending = true }), refusal.KeyInFlight},
+		"lost by Redis, of another launch":  {before(func(f *staging.Fate) { f.Fingerprint = "x" }), refusal.KeyReused},
 	} {
 		c.world.ready = []string{"s9"}
 		r, err := launchIn(t, c.world, "hooked", keyed)
-		var refused *broker.Error
+		var refused *refusal.Error
 		switch {
 		case c.kind == "" && (err != nil || r.Session.ID != "old" || r.Session.Claim != "c0"):
 			t.Errorf("%s: %+v %v: %v", what, r.Session, err, c.world.calls)
@@ -76,9 +77,9 @@ func TestAUsersLimitHoldsWithoutRedis(t *testing.T) {
 		resources: res, inConsul: []string{"s1"}, fail: map[string]error{"claim": errAway, "begin": errAway},
 		fates: map[string]staging.Fate{"mine": {Session: "mine", Verdict: staging.VerdictAssigned, Claim: "c0", User: &staging.User{ID: "u"}, Zone: "east"}},
 	}
-	_, err := launchIn(t, w, "plain", func(r *broker.LaunchRequest) { r.Groups = []string{"g"} })
-	var refused *broker.Error
-	if !errors.As(err, &refused) || refused.Kind != broker.SessionLimit || !slices.Equal(refused.Sessions, []string{"mine"}) {
+	_, err := launchIn(t, w, "plain", func(r *launch.Request) { r.Groups = []string{"g"} })
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.SessionLimit || !slices.Equal(refused.Sessions, []string{"mine"}) {
 		t.Errorf("%v: %v", err, w.calls)
 	}
 }

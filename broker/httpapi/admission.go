@@ -75,8 +75,8 @@ func parametersFit(r *http.Request, op operation) error {
 	return nil
 }
 
-func refuseParameter(code Code, name, message string) *refusal {
-	return &refusal{
+func refuseParameter(code Code, name, message string) *problemError {
+	return &problemError{
 		code: code, detail: name + " " + message,
 		fields: []staging.FieldError{{Field: name, Message: message}},
 	}
@@ -101,10 +101,10 @@ func bodyFits(c *gin.Context, op operation) error {
 		if errors.As(err, &tooLarge) {
 			return refuse(CodeBodyTooLarge, "a body must be at most %d bytes here", most)
 		}
-		return &refusal{code: CodeMalformedBody, detail: "the body ended before its end", cause: err}
+		return &problemError{code: CodeMalformedBody, detail: "the body ended before its end", cause: err}
 	}
 	if faults := faultsOf(body, op.body); len(faults) > 0 {
-		return refusalOfFaults(faults)
+		return problemOfFaults(faults)
 	}
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))
 	return nil

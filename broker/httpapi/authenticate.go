@@ -8,7 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -78,19 +78,19 @@ func bearer(r *http.Request) string {
 func refuseCaller(c *gin.Context, rule access.Rule, err error) {
 	var away *access.UnavailableError
 	if errors.As(err, &away) {
-		refuseWith(c, refusalOfUnavailable(away))
+		refuseWith(c, issuerUnavailable(away))
 		return
 	}
 	c.Header("WWW-Authenticate", `Bearer realm="greenroom"`)
 	refuseWith(c, refuse(CodeUnauthorized, "%v; this call needs a token with the role %s", err, rule.Needs()))
 }
 
-func refusalOfUnavailable(away *access.UnavailableError) *refusal {
+func issuerUnavailable(away *access.UnavailableError) *problemError {
 	code := CodeIssuerUnavailable
 	if away.Stored {
-		code = Code(broker.ConsulUnavailable)
+		code = Code(refusal.ConsulUnavailable)
 	}
-	return &refusal{
+	return &problemError{
 		code: code, retryAfter: defaultRetryAfter, cause: away,
 		detail: "whose token this is cannot be found out now: " + away.What + " cannot be asked; repeat shortly",
 	}
@@ -102,7 +102,7 @@ const maxAuditedPath = 256
 func clipped(path string) string { return path[:min(len(path), maxAuditedPath)] }
 
 // audit tells auditors of a call that was denied.
-func (e *edge) audit(c *gin.Context, r *refusal) {
+func (e *edge) audit(c *gin.Context, r *problemError) {
 	status := statuses[r.code]
 	if status != http.StatusUnauthorized && status != http.StatusForbidden && !r.denied {
 		return
@@ -125,7 +125,7 @@ func own(c access.Caller, l staging.Launch) (staging.Launch, error) {
 		return l, nil
 	}
 	theirs := func(field, message string) (staging.Launch, error) {
-		r := refuseParameter(Code(broker.Forbidden), field, message)
+		r := refuseParameter(Code(refusal.Forbidden), field, message)
 		return l, r
 	}
 	switch {
@@ -146,8 +146,8 @@ func own(c access.Caller, l staging.Launch) (staging.Launch, error) {
 
 // notTheirs is what a user hears of a session that is another's: the same as of
 // one that is not there.
-func notTheirs(id string) *refusal {
-	return &refusal{code: Code(broker.NotFound), denied: true, detail: `there is no session "` + id + `", or it ended a while ago`}
+func notTheirs(id string) *problemError {
+	return &problemError{code: Code(refusal.NotFound), denied: true, detail: `there is no session "` + id + `", or it ended a while ago`}
 }
 
 // owned gives a session if it is the caller's to see, which a user's own alone are.

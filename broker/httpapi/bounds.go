@@ -6,7 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/refusal"
 )
 
 // Bounds are how many requests are served at once. What is past them is refused
@@ -77,8 +77,8 @@ func (b Bounds) middleware() gin.HandlerFunc {
 			}
 			c.Next()
 		default:
-			refuseWith(c, &refusal{
-				code: Code(broker.Overloaded), retryAfter: defaultRetryAfter,
+			refuseWith(c, &problemError{
+				code: Code(refusal.Overloaded), retryAfter: defaultRetryAfter,
 				detail: "this broker is at its bound of " + of + " at once; nothing was done: repeat shortly, here or at another broker",
 			})
 		}

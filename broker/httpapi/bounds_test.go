@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/broker/launch"
 )
 
 // slow is a broker whose launches wait to be released.
@@ -26,10 +26,10 @@ func newSlow() slow {
 	return slow{fake: newFake(), begun: make(chan struct{}, 1000), release: make(chan struct{})}
 }
 
-func (s slow) Launch(ctx context.Context, _ broker.LaunchRequest) (broker.LaunchResult, error) {
+func (s slow) Launch(ctx context.Context, _ launch.Request) (launch.Result, error) {
 	s.begun <- struct{}{}
 	<-s.release
-	return broker.LaunchResult{Session: assignedSession()}, ctx.Err()
+	return launch.Result{Session: assignedSession()}, ctx.Err()
 }
 
 // TestPastTheBoundALaunchIsRefusedAtOnce, and everything else goes on.

@@ -3,7 +3,7 @@ package httpapi
 import (
 	"net/http"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/refusal"
 )
 
 // Code is the stable `code` of a problem document. The broker's kinds are codes too.
@@ -50,33 +50,33 @@ var statuses = map[Code]int{
 	CodeInvalidField:         http.StatusUnprocessableEntity,
 	CodeInternal:             http.StatusInternalServerError,
 
-	Code(broker.NotFound):          http.StatusNotFound,
-	Code(broker.InUse):             http.StatusConflict,
-	Code(broker.SessionBusy):       http.StatusConflict,
-	Code(broker.KeyReused):         http.StatusUnprocessableEntity,
-	Code(broker.KeyInFlight):       http.StatusConflict,
-	Code(broker.Bootstrapped):      http.StatusConflict,
-	Code(broker.ImageDisabled):     http.StatusConflict,
-	Code(broker.SessionLimit):      http.StatusConflict,
-	Code(broker.NotAssigned):       http.StatusConflict,
-	Code(broker.Forbidden):         http.StatusForbidden,
-	Code(broker.NoCapacity):        http.StatusServiceUnavailable,
-	Code(broker.LaunchFailed):      http.StatusServiceUnavailable,
-	Code(broker.Overloaded):        http.StatusServiceUnavailable,
-	Code(broker.ConsulUnavailable): http.StatusServiceUnavailable,
-	Code(broker.NomadUnavailable):  http.StatusServiceUnavailable,
-	Code(broker.RedisUnavailable):  http.StatusServiceUnavailable,
+	Code(refusal.NotFound):          http.StatusNotFound,
+	Code(refusal.InUse):             http.StatusConflict,
+	Code(refusal.SessionBusy):       http.StatusConflict,
+	Code(refusal.KeyReused):         http.StatusUnprocessableEntity,
+	Code(refusal.KeyInFlight):       http.StatusConflict,
+	Code(refusal.Bootstrapped):      http.StatusConflict,
+	Code(refusal.ImageDisabled):     http.StatusConflict,
+	Code(refusal.SessionLimit):      http.StatusConflict,
+	Code(refusal.NotAssigned):       http.StatusConflict,
+	Code(refusal.Forbidden):         http.StatusForbidden,
+	Code(refusal.NoCapacity):        http.StatusServiceUnavailable,
+	Code(refusal.LaunchFailed):      http.StatusServiceUnavailable,
+	Code(refusal.Overloaded):        http.StatusServiceUnavailable,
+	Code(refusal.ConsulUnavailable): http.StatusServiceUnavailable,
+	Code(refusal.NomadUnavailable):  http.StatusServiceUnavailable,
+	Code(refusal.RedisUnavailable):  http.StatusServiceUnavailable,
 }
 
 // retryable are the codes whose answer always carries a Retry-After, also when
 // the broker gives no hint.
 var retryable = map[Code]bool{
-	CodeIssuerUnavailable:          true,
-	Code(broker.SessionBusy):       true,
-	Code(broker.KeyInFlight):       true,
-	Code(broker.NoCapacity):        true,
-	Code(broker.Overloaded):        true,
-	Code(broker.ConsulUnavailable): true,
-	Code(broker.NomadUnavailable):  true,
-	Code(broker.RedisUnavailable):  true,
+	CodeIssuerUnavailable:           true,
+	Code(refusal.SessionBusy):       true,
+	Code(refusal.KeyInFlight):       true,
+	Code(refusal.NoCapacity):        true,
+	Code(refusal.Overloaded):        true,
+	Code(refusal.ConsulUnavailable): true,
+	Code(refusal.NomadUnavailable):  true,
+	Code(refusal.RedisUnavailable):  true,
 }

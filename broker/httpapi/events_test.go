@@ -13,6 +13,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -48,7 +49,7 @@ func TestEventsAreServerSent(t *testing.T) {
 		t.Errorf("followed after %q, as %s", f.after, got.header.Get("Content-Type"))
 	}
 	e.do("GET", "/v1/events", "", header("Last-Event-ID", "yesterday")).expect(t, 400, "invalid_parameter", "Last-Event-ID")
-	f.fail = &broker.Error{Kind: broker.RedisUnavailable, Detail: "away"}
+	f.fail = &refusal.Error{Kind: refusal.RedisUnavailable, Detail: "away"}
 	e.do("GET", "/v1/events", "").expect(t, 503, "redis_unavailable")
 }
 

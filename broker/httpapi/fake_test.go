@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -26,8 +28,8 @@ type fake struct {
 	// fail is what every call fails with.
 	fail error
 	// launch answers launches; last is the latest.
-	launch func(ctx context.Context, r broker.LaunchRequest) (broker.LaunchResult, error)
-	last   broker.LaunchRequest
+	launch func(ctx context.Context, r launch.Request) (launch.Result, error)
+	last   launch.Request
 	access broker.Access
 	down   map[string]string
 	// tokens are those created, audits what auditors were told.
@@ -57,32 +59,32 @@ func newFake() *fake {
 	}
 }
 
-func (f *fake) Launch(ctx context.Context, r broker.LaunchRequest) (broker.LaunchResult, error) {
+func (f *fake) Launch(ctx context.Context, r launch.Request) (launch.Result, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = r
 	if f.fail != nil {
-		return broker.LaunchResult{}, f.fail
+		return launch.Result{}, f.fail
 	}
 	if err := r.Validate(); err != nil {
-		return broker.LaunchResult{}, err
+		return launch.Result{}, err
 	}
 	if f.launch != nil {
 		return f.launch(ctx, r)
 	}
-	return broker.LaunchResult{
+	return launch.Result{
 		Session: assignedSession(), Token: "tok", ConnectURL: "https://x/?token=tok",
 		Attempts: []staging.Attempt{{Step: staging.StepStaged, Zone: "east", Outcome: staging.OutcomeServed}},
 		Timings:  staging.Timings{Claim: 412 * time.Microsecond, Fence: 2 * time.Millisecond, Total: 3 * time.Millisecond},
 	}, nil
 }
 
-func (f *fake) LaunchSeveral(ctx context.Context, r broker.LaunchRequest) ([]broker.LaunchResult, error) {
+func (f *fake) LaunchSeveral(ctx context.Context, r launch.Request) ([]launch.Result, error) {
 	one, err := f.Launch(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return slices.Repeat([]broker.LaunchResult{one}, r.Count), nil
+	return slices.Repeat([]launch.Result{one}, r.Count), nil
 }
 
 // fields of an assigned session, all set, so that a test sees each in its answer.
@@ -113,7 +115,7 @@ func read[T any](f *fake, m map[string]T, what, name string) (T, error) {
 	case f.fail != nil:
 		return v, f.fail
 	case !ok:
-		return v, &broker.Error{Kind: broker.NotFound, Detail: "there is no " + what + " \"" + name + "\""}
+		return v, &refusal.Error{Kind: refusal.NotFound, Detail: "there is no " + what + " \"" + name + "\""}
 	}
 	return v, nil
 }
@@ -216,9 +218,9 @@ func (f *fake) Authorize(_ context.Context, a broker.Access) (staging.Session, e
 	case f.fail != nil:
 		return staging.Session{}, f.fail
 	case !slices.Contains(a.Tokens, "right"):
-		return staging.Session{}, &broker.Error{Kind: broker.Unauthorized, Detail: "send the session's access token"}
+		return staging.Session{}, &refusal.Error{Kind: refusal.Unauthorized, Detail: "send the session's access token"}
 	case a.Origin == "https://foreign.example":
-		return staging.Session{}, &broker.Error{Kind: broker.Forbidden, Detail: "foreign"}
+		return staging.Session{}, &refusal.Error{Kind: refusal.Forbidden, Detail: "foreign"}
 	}
 	s := assignedSession()
 	s.User.Name = "Zoë\n"
@@ -316,7 +318,7 @@ func (f *fake) Bootstrap(ctx context.Context) (access.Token, string, error) {
 	f.bootstrapped = true
 	f.mu.Unlock()
 	if done {
-		return access.Token{}, "", &broker.Error{Kind: broker.Bootstrapped, Detail: "delete the key"}
+		return access.Token{}, "", &refusal.Error{Kind: refusal.Bootstrapped, Detail: "delete the key"}
 	}
 	return f.CreateToken(ctx, access.TokenRequest{Name: "bootstrap", Role: access.Admin})
 }

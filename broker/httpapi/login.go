@@ -82,17 +82,17 @@ func (h *handlers) Login(ctx context.Context, r LoginRequestObject) (LoginRespon
 		return Login204Response{}, nil
 	}
 	wrong := func(code Code, err error) error {
-		return &refusal{code: code, detail: err.Error(), fields: []staging.FieldError{{Field: "token", Message: err.Error()}}}
+		return &problemError{code: code, detail: err.Error(), fields: []staging.FieldError{{Field: "token", Message: err.Error()}}}
 	}
 	if _, err := h.guard.Identify(requestContext(ctx), r.Body.Token, time.Now()); err != nil {
 		if away, ok := errors.AsType[*access.UnavailableError](err); ok {
-			return nil, refusalOfUnavailable(away)
+			return nil, issuerUnavailable(away)
 		}
 		return nil, wrong(CodeUnauthorized, err)
 	}
 	sealed, err := h.guard.Login(requestContext(ctx), r.Body.Token, time.Now())
 	if away, ok := errors.AsType[*access.UnavailableError](err); ok {
-		return nil, refusalOfUnavailable(away)
+		return nil, issuerUnavailable(away)
 	}
 	if errors.Is(err, access.ErrTokenTooLong) {
 		return nil, wrong(CodeInvalidField, err)

@@ -33,7 +33,7 @@ type edge struct {
 // Keys of a request's context.
 const (
 	keyRequestID = "request_id"
-	keyRefusal   = "refusal"
+	keyProblem   = "problem"
 	keyServed    = "served"
 )
 
@@ -133,8 +133,8 @@ func (e *edge) observe(c *gin.Context) {
 	if strings.HasPrefix(route, "/v1/health/") || route == "/metrics" {
 		level = logrus.DebugLevel
 	}
-	if v, ok := c.Get(keyRefusal); ok {
-		r := v.(*refusal)
+	if v, ok := c.Get(keyProblem); ok {
+		r := v.(*problemError)
 		e.audit(c, r)
 		log = log.WithField(fieldCode, r.code)
 		if status >= http.StatusInternalServerError {

@@ -48,7 +48,7 @@ func cursorAt(kind, cursor string) (string, error) {
 	return at, nil
 }
 
-func badCursor() *refusal {
+func badCursor() *problemError {
 	return refuseParameter(CodeInvalidParameter, "cursor", "is not the next_cursor of this list; leave it out to begin anew")
 }
 

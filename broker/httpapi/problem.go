@@ -12,7 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -24,8 +24,8 @@ const (
 // defaultRetryAfter is said where a repeat is worth it and nobody knows when.
 const defaultRetryAfter = 2 * time.Second
 
-// refusal is an error that becomes a problem document.
-type refusal struct {
+// problemError is an error that becomes a problem document.
+type problemError struct {
 	code   Code
 	detail string
 	fields []staging.FieldError
@@ -41,31 +41,31 @@ type refusal struct {
 }
 
 // Error implements error.
-func (r *refusal) Error() string {
+func (r *problemError) Error() string {
 	if r.cause != nil {
 		return r.cause.Error()
 	}
 	return r.detail
 }
 
-func refuse(code Code, format string, args ...any) *refusal {
-	return &refusal{code: code, detail: fmt.Sprintf(format, args...)}
+func refuse(code Code, format string, args ...any) *problemError {
+	return &problemError{code: code, detail: fmt.Sprintf(format, args...)}
 }
 
-// refusalOf sorts an error. What it does not know is internal: its text stays
+// problemOf sorts an error. What it does not know is internal: its text stays
 // in the log.
-func refusalOf(err error) *refusal {
+func problemOf(err error) *problemError {
 	var (
-		already *refusal
+		already *problemError
 		invalid *staging.InvalidError
-		refused *broker.Error
+		refused *refusal.Error
 	)
 	switch {
 	case errors.As(err, &already):
 		return already
 	// Before the values that are not valid: one may be the cause of a refusal.
 	case errors.As(err, &refused):
-		r := &refusal{
+		r := &problemError{
 			code: Code(refused.Kind), detail: refused.Detail, attempts: refused.Attempts, sessions: refused.Sessions,
 			retryAfter: refused.RetryAfter, cause: err,
 		}
@@ -74,19 +74,19 @@ func refusalOf(err error) *refusal {
 		}
 		return r
 	case errors.As(err, &invalid):
-		return &refusal{code: CodeInvalidField, detail: inWords(invalid.What+" is not valid", invalid.Fields), fields: invalid.Fields}
+		return &problemError{code: CodeInvalidField, detail: inWords(invalid.What+" is not valid", invalid.Fields), fields: invalid.Fields}
 	}
-	return &refusal{
+	return &problemError{
 		code:   CodeInternal,
 		detail: "the broker failed at this; its log has the cause, by the request id",
 		cause:  err,
 	}
 }
 
-// refusalOfFaults sums up what is wrong with a body: what is wrong with its
+// problemOfFaults sums up what is wrong with a body: what is wrong with its
 // form comes before what is wrong with its values.
-func refusalOfFaults(faults []fault) *refusal {
-	r := &refusal{code: CodeInvalidField}
+func problemOfFaults(faults []fault) *problemError {
+	r := &problemError{code: CodeInvalidField}
 	for _, f := range faults {
 		if f.code != CodeInvalidField && r.code == CodeInvalidField {
 			r.code = f.code
@@ -111,8 +111,8 @@ func inWords(what string, fields []staging.FieldError) string {
 // refuseWith answers with err's problem document and ends the request there.
 // The access log takes it from the context.
 func refuseWith(c *gin.Context, err error) {
-	r := refusalOf(err)
-	c.Set(keyRefusal, r)
+	r := problemOf(err)
+	c.Set(keyProblem, r)
 	c.Abort()
 	if c.Writer.Written() {
 		// Too late for another answer: the log is all that is left.

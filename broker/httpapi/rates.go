@@ -34,7 +34,7 @@ func (r *rates) spend(c access.Caller, n int, now time.Time) error {
 		return nil
 	}
 	taken.CancelAt(now)
-	return &refusal{
+	return &problemError{
 		code: CodeRateLimited, retryAfter: wait,
 		detail: fmt.Sprintf("token %s may launch %g sessions a second; nothing was done: repeat after Retry-After", c.Accessor, c.Rate),
 	}

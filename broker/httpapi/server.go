@@ -16,16 +16,17 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Broker is what the edge asks of the broker. Its errors are *broker.Error or
+// Broker is what the edge asks of the broker. Its errors are *problemError.Error or
 // *staging.InvalidError; anything else is answered as an internal error.
 type Broker interface {
-	Launch(ctx context.Context, req broker.LaunchRequest) (broker.LaunchResult, error)
+	Launch(ctx context.Context, req launch.Request) (launch.Result, error)
 	// LaunchSeveral is a launch's that asks for several sessions.
-	LaunchSeveral(ctx context.Context, req broker.LaunchRequest) ([]broker.LaunchResult, error)
+	LaunchSeveral(ctx context.Context, req launch.Request) ([]launch.Result, error)
 	Session(ctx context.Context, id string) (staging.Session, error)
 	SessionAfter(ctx context.Context, id string, index uint64, wait time.Duration) (s staging.Session, next uint64, err error)
 	Events(ctx context.Context, after string) (broker.EventStream, error)
@@ -126,7 +127,7 @@ func New(b Broker, o Options) http.Handler {
 	strict := NewStrictHandlerWithOptions(&handlers{broker: b, guard: o.Guard, draining: o.Draining, ending: o.Ending, rates: newRates()}, nil, StrictGinServerOptions{
 		// admit has held the body to its schema; what still does not fit is named without its cause.
 		RequestErrorHandlerFunc: func(c *gin.Context, err error) {
-			refuseWith(c, &refusal{code: CodeMalformedBody, detail: "the body does not fit this operation", cause: err})
+			refuseWith(c, &problemError{code: CodeMalformedBody, detail: "the body does not fit this operation", cause: err})
 		},
 		HandlerErrorFunc:         refuseWith,
 		ResponseErrorHandlerFunc: func(c *gin.Context, err error) { refuseWith(c, fmt.Errorf("write the answer: %w", err)) },
@@ -145,12 +146,12 @@ func New(b Broker, o Options) http.Handler {
 	return engine
 }
 
-// Timeouts of the server. A launch may wait for broker.MaxWait, then run its
+// Timeouts of the server. A launch may wait for launch.MaxWait, then run its
 // hook and write to its servers: an answer has longer than all of that.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
-	writeTimeout      = broker.MaxWait + 2*staging.MaxHookTimeout + time.Minute
+	writeTimeout      = launch.MaxWait + 2*staging.MaxHookTimeout + time.Minute
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 32 << 10
 )

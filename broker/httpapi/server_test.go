@@ -16,6 +16,8 @@ import (
 
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -29,7 +31,7 @@ func TestLaunch(t *testing.T) {
 	if got.status != http.StatusCreated || got.header.Get("Location") != "/v1/sessions/gr-1" {
 		t.Fatalf("status %d, Location %q: %s", got.status, got.header.Get("Location"), got.body)
 	}
-	want := broker.LaunchRequest{
+	want := launch.Request{
 		Launch: staging.Launch{
 			Image: "demo", Zone: "east", User: staging.User{ID: "u-1", Name: "alice"},
 			URL: "https://example.org", Environment: map[string]string{"K": "V"},
@@ -67,9 +69,9 @@ func TestLaunch(t *testing.T) {
 func TestLaunchThatIsNotUpYet(t *testing.T) {
 	for _, state := range []staging.State{staging.Pending, staging.Starting} {
 		f := newFake()
-		f.launch = func(context.Context, broker.LaunchRequest) (broker.LaunchResult, error) {
+		f.launch = func(context.Context, launch.Request) (launch.Result, error) {
 			s := staging.Session{ID: "gr-2", State: state, Origin: staging.OnDemand, Zone: "east", Image: "demo", CreatedAt: time.Now()}
-			return broker.LaunchResult{Session: s}, nil
+			return launch.Result{Session: s}, nil
 		}
 		got := newEdge(t, f).do("POST", "/v1/sessions?wait=0s", launchBody)
 		if got.status != http.StatusAccepted || got.header.Get("Location") != "/v1/sessions/gr-2" || got.header.Get("Retry-After") != "1" {
@@ -82,9 +84,9 @@ func TestLaunchThatIsNotUpYet(t *testing.T) {
 func TestLaunchOutlivesItsClient(t *testing.T) {
 	f := newFake()
 	ctx, hangUp := context.WithCancel(t.Context())
-	f.launch = func(ctx context.Context, _ broker.LaunchRequest) (broker.LaunchResult, error) {
+	f.launch = func(ctx context.Context, _ launch.Request) (launch.Result, error) {
 		hangUp()
-		return broker.LaunchResult{Session: assignedSession()}, ctx.Err()
+		return launch.Result{Session: assignedSession()}, ctx.Err()
 	}
 	got := newEdge(t, f).do("POST", "/v1/sessions", launchBody, func(r *http.Request) { *r = *r.WithContext(ctx) })
 	if got.status != http.StatusCreated {
@@ -102,30 +104,30 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		retryAfter string
 		fields     []string
 	}{
-		{&broker.Error{Kind: broker.NotFound}, 404, "not_found", "", nil},
-		{&broker.Error{Kind: broker.InUse}, 409, "in_use", "", nil},
-		{&broker.Error{Kind: broker.SessionBusy, RetryAfter: 1500 * time.Millisecond}, 409, "session_busy", "2", nil},
-		{&broker.Error{Kind: broker.KeyReused}, 422, "idempotency_key_reused", "", nil},
-		{&broker.Error{Kind: broker.KeyInFlight}, 409, "idempotency_key_in_flight", "2", nil},
-		{&broker.Error{Kind: broker.Bootstrapped}, 409, "already_bootstrapped", "", nil},
-		{&broker.Error{Kind: broker.ImageDisabled}, 409, "image_disabled", "", nil},
-		{&broker.Error{Kind: broker.SessionLimit, Sessions: []string{"gr-1", "gr-2"}}, 409, "session_limit", "", nil},
-		{&broker.Error{Kind: broker.NotAssigned}, 409, "session_not_assigned", "", nil},
-		{&broker.Error{Kind: broker.Forbidden}, 403, "forbidden", "", nil},
-		{&broker.Error{Kind: broker.NoCapacity, RetryAfter: time.Minute}, 503, "no_capacity", "60", nil},
-		{&broker.Error{Kind: broker.Overloaded}, 503, "overloaded", "2", nil},
-		{&broker.Error{Kind: broker.LaunchFailed}, 503, "launch_failed", "", nil},
-		{&broker.Error{Kind: broker.ConsulUnavailable}, 503, "consul_unavailable", "2", nil},
-		{&broker.Error{Kind: broker.NomadUnavailable}, 503, "nomad_unavailable", "2", nil},
-		{&broker.Error{Kind: broker.RedisUnavailable}, 503, "redis_unavailable", "2", nil},
-		{&broker.Error{Kind: "new_kind"}, 500, "new_kind", "", nil},
+		{&refusal.Error{Kind: refusal.NotFound}, 404, "not_found", "", nil},
+		{&refusal.Error{Kind: refusal.InUse}, 409, "in_use", "", nil},
+		{&refusal.Error{Kind: refusal.SessionBusy, RetryAfter: 1500 * time.Millisecond}, 409, "session_busy", "2", nil},
+		{&refusal.Error{Kind: refusal.KeyReused}, 422, "idempotency_key_reused", "", nil},
+		{&refusal.Error{Kind: refusal.KeyInFlight}, 409, "idempotency_key_in_flight", "2", nil},
+		{&refusal.Error{Kind: refusal.Bootstrapped}, 409, "already_bootstrapped", "", nil},
+		{&refusal.Error{Kind: refusal.ImageDisabled}, 409, "image_disabled", "", nil},
+		{&refusal.Error{Kind: refusal.SessionLimit, Sessions: []string{"gr-1", "gr-2"}}, 409, "session_limit", "", nil},
+		{&refusal.Error{Kind: refusal.NotAssigned}, 409, "session_not_assigned", "", nil},
+		{&refusal.Error{Kind: refusal.Forbidden}, 403, "forbidden", "", nil},
+		{&refusal.Error{Kind: refusal.NoCapacity, RetryAfter: time.Minute}, 503, "no_capacity", "60", nil},
+		{&refusal.Error{Kind: refusal.Overloaded}, 503, "overloaded", "2", nil},
+		{&refusal.Error{Kind: refusal.LaunchFailed}, 503, "launch_failed", "", nil},
+		{&refusal.Error{Kind: refusal.ConsulUnavailable}, 503, "consul_unavailable", "2", nil},
+		{&refusal.Error{Kind: refusal.NomadUnavailable}, 503, "nomad_unavailable", "2", nil},
+		{&refusal.Error{Kind: refusal.RedisUnavailable}, 503, "redis_unavailable", "2", nil},
+		{&refusal.Error{Kind: "new_kind"}, 500, "new_kind", "", nil},
 		{fmt.Errorf("launch: %w", staging.Invalid("launch", "zone", "there is no zone %q", "x")), 422, "invalid_field", "", []string{"zone"}},
 		{secret, 500, "internal", "", nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.code, func(t *testing.T) {
 			f := newFake()
-			if e, ok := tt.err.(*broker.Error); ok {
+			if e, ok := tt.err.(*refusal.Error); ok {
 				e.Detail, e.Cause, e.Attempts = "what to do", secret, attempts
 			}
 			f.fail = tt.err
@@ -135,7 +137,7 @@ func TestErrorsBecomeProblems(t *testing.T) {
 			if got.header.Get("Retry-After") != tt.retryAfter {
 				t.Errorf("Retry-After %q, want %q", got.header.Get("Retry-After"), tt.retryAfter)
 			}
-			if _, ok := tt.err.(*broker.Error); ok && (p.Detail != "what to do" || !cmp.Equal(p.Attempts, attempts)) {
+			if _, ok := tt.err.(*refusal.Error); ok && (p.Detail != "what to do" || !cmp.Equal(p.Attempts, attempts)) {
 				t.Errorf("detail %q, attempts %v", p.Detail, p.Attempts)
 			}
 			if tt.code == "session_limit" && !cmp.Equal(p.Sessions, []string{"gr-1", "gr-2"}) {
@@ -156,7 +158,7 @@ func TestErrorsBecomeProblems(t *testing.T) {
 
 func TestPanicIsAnInternalProblem(t *testing.T) {
 	f := newFake()
-	f.launch = func(context.Context, broker.LaunchRequest) (broker.LaunchResult, error) { panic("secret state") }
+	f.launch = func(context.Context, launch.Request) (launch.Result, error) { panic("secret state") }
 	e := newEdge(t, f)
 	got := e.do("POST", "/v1/sessions", launchBody)
 	got.expect(t, 500, "internal")
@@ -510,7 +512,7 @@ func TestServerIsBounded(t *testing.T) {
 	if s.ReadHeaderTimeout == 0 || s.ReadTimeout == 0 || s.IdleTimeout == 0 || s.MaxHeaderBytes == 0 {
 		t.Errorf("a bound is missing: %+v", s)
 	}
-	if s.WriteTimeout <= broker.MaxWait+staging.MaxHookTimeout {
+	if s.WriteTimeout <= launch.MaxWait+staging.MaxHookTimeout {
 		t.Errorf("an answer may take %s, which a launch may need", s.WriteTimeout)
 	}
 }
@@ -520,9 +522,9 @@ func TestServerIsBounded(t *testing.T) {
 func TestReadTimeoutDoesNotEndALongLaunch(t *testing.T) {
 	f := newFake()
 	release := make(chan struct{})
-	f.launch = func(context.Context, broker.LaunchRequest) (broker.LaunchResult, error) {
+	f.launch = func(context.Context, launch.Request) (launch.Result, error) {
 		<-release
-		return broker.LaunchResult{Session: assignedSession()}, nil
+		return launch.Result{Session: assignedSession()}, nil
 	}
 	e := newEdge(t, f)
 	s := httptest.NewUnstartedServer(e.handler)
@@ -551,8 +553,8 @@ func decoded(t *testing.T, b []byte) any {
 
 func TestAUsersOwnSessionIsAnOK(t *testing.T) {
 	f := newFake()
-	f.launch = func(context.Context, broker.LaunchRequest) (broker.LaunchResult, error) {
-		return broker.LaunchResult{Session: assignedSession(), Existing: true}, nil
+	f.launch = func(context.Context, launch.Request) (launch.Result, error) {
+		return launch.Result{Session: assignedSession(), Existing: true}, nil
 	}
 	if got := newEdge(t, f).do("POST", "/v1/sessions", launchBody); got.status != http.StatusOK || got.header.Get("Location") != "/v1/sessions/gr-1" {
 		t.Errorf("status %d, Location %q", got.status, got.header.Get("Location"))

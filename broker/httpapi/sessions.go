@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -47,7 +47,7 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 	if err := h.rates.spend(who, max(l.Count, 1), time.Now()); err != nil {
 		return nil, err
 	}
-	request := broker.LaunchRequest{
+	request := launch.Request{
 		Launch: l, IdempotencyKey: r.Params.IdempotencyKey, Wait: wait, RequestHost: requestHost(ctx),
 		GroupsOfProvider: who.Role == access.User,
 	}
@@ -76,12 +76,12 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 }
 
 // launchSeveral answers a launch of several sessions.
-func (h *handlers) launchSeveral(ctx context.Context, r broker.LaunchRequest) (CreateSessionResponseObject, error) {
+func (h *handlers) launchSeveral(ctx context.Context, r launch.Request) (CreateSessionResponseObject, error) {
 	all, err := h.broker.LaunchSeveral(context.WithoutCancel(requestContext(ctx)), r)
 	if err != nil {
 		return nil, err
 	}
-	served(ctx, each(all, func(r broker.LaunchResult) staging.Session { return r.Session })...)
+	served(ctx, each(all, func(r launch.Result) staging.Session { return r.Session })...)
 	return launchedReply{LaunchAnswer{Items: each(all, launched)}, "/v1/sessions?user=" + url.QueryEscape(r.User.ID)}, nil
 }
 
@@ -93,8 +93,8 @@ func parseWait(s string, absent time.Duration) (time.Duration, error) {
 	if err != nil {
 		return 0, refuseParameter(CodeInvalidParameter, "wait", err.Error())
 	}
-	if d < 0 || d.Std() > broker.MaxWait {
-		return 0, refuseParameter(CodeInvalidParameter, "wait", "must be between 0s and "+broker.MaxWait.String()+", is "+s)
+	if d < 0 || d.Std() > launch.MaxWait {
+		return 0, refuseParameter(CodeInvalidParameter, "wait", "must be between 0s and "+launch.MaxWait.String()+", is "+s)
 	}
 	return d.Std(), nil
 }
@@ -241,7 +241,7 @@ type Launched struct {
 	TimingsMs Timings `json:"timings_ms"`
 }
 
-func launched(r broker.LaunchResult) Launched {
+func launched(r launch.Result) Launched {
 	return Launched{
 		Session: session(r.Session), Token: r.Token, ConnectURL: r.ConnectURL,
 		Attempts: each(r.Attempts, itself[Attempt]),

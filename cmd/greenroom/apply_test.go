@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -252,7 +252,7 @@ func TestApplyStopsAtARefusal(t *testing.T) {
 	if len(c.broker.puts) != 1 {
 		t.Errorf("went on after a refusal: %q", c.broker.puts)
 	}
-	c.broker.err = &broker.Error{Kind: broker.ConsulUnavailable, Detail: "Consul does not answer"}
+	c.broker.err = &refusal.Error{Kind: refusal.ConsulUnavailable, Detail: "Consul does not answer"}
 	_, out, _ := c.run("apply", "-f", dir, "-o", "json")
 	if !strings.Contains(out, `"items"`) {
 		t.Errorf("-o json without a document: %s", out)

@@ -11,7 +11,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/greenroom/greenroom/broker"
+	launching "github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -78,8 +78,8 @@ func (f *benchFlags) settle(given func(flag string) bool) error {
 			return fmt.Errorf("--%s: %q names nothing", n.flag, n.value)
 		}
 	}
-	if f.wait < 0 || f.wait > broker.MaxWait {
-		return fmt.Errorf("--wait: must be between 0s and %s, is %s", broker.MaxWait, f.wait)
+	if f.wait < 0 || f.wait > launching.MaxWait {
+		return fmt.Errorf("--wait: must be between 0s and %s, is %s", launching.MaxWait, f.wait)
 	}
 	if f.dwell < 0 {
 		return fmt.Errorf("--dwell: must not be negative, is %s", f.dwell)

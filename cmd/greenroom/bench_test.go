@@ -11,7 +11,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/greenroom/greenroom/broker"
+	launching "github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -138,7 +139,7 @@ func cannedBench(t *testing.T) *cli {
 	c.broker.images["demo"] = staging.Image{Name: "demo"}
 	c.broker.zones["east"] = staging.Zone{Name: "east"}
 	c.broker.sessions = []staging.Session{userSession()}
-	c.broker.result = broker.LaunchResult{Session: userSession()}
+	c.broker.result = launching.Result{Session: userSession()}
 	return c
 }
 
@@ -154,8 +155,8 @@ func TestBenchSortsRefusalsAndErrors(t *testing.T) {
 		class           string
 		refused, errors int
 	}{
-		{&broker.Error{Kind: broker.NoCapacity, Detail: "full"}, "refused:no_capacity", 4, 0},
-		{&broker.Error{Kind: broker.ImageDisabled, Detail: "off"}, "error:image_disabled", 0, 4},
+		{&refusal.Error{Kind: refusal.NoCapacity, Detail: "full"}, "refused:no_capacity", 4, 0},
+		{&refusal.Error{Kind: refusal.ImageDisabled, Detail: "off"}, "error:image_disabled", 0, 4},
 	} {
 		c := cannedBench(t)
 		c.broker.err = tt.err

@@ -20,6 +20,8 @@ import (
 
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	launching "github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -39,7 +41,7 @@ type cannedBroker struct {
 	configs  map[string]staging.Config
 	sessions []staging.Session
 	filter   staging.SessionFilter
-	result   broker.LaunchResult
+	result   launching.Result
 	err      error
 	// checks is what every set of resources is refused with.
 	checks error
@@ -47,7 +49,7 @@ type cannedBroker struct {
 	deletes []string
 	// redis is what ails it.
 	redis string
-	asked broker.LaunchRequest
+	asked launching.Request
 	// status is how everything stands.
 	status broker.Status
 }
@@ -86,7 +88,7 @@ func (b *cannedBroker) Image(_ context.Context, name string) (staging.Image, err
 func find[T any](m map[string]T, what, name string) (v T, err error) {
 	v, ok := m[name]
 	if !ok {
-		err = &broker.Error{Kind: broker.NotFound, Detail: fmt.Sprintf("there is no %s %s", what, name)}
+		err = &refusal.Error{Kind: refusal.NotFound, Detail: fmt.Sprintf("there is no %s %s", what, name)}
 	}
 	return v, err
 }
@@ -108,7 +110,7 @@ func cannedPool(c staging.Config) broker.Pool {
 func (b *cannedBroker) Pool(_ context.Context, name string) (broker.Pool, error) {
 	c, ok := b.configs[name]
 	if !ok {
-		return broker.Pool{}, &broker.Error{Kind: broker.NotFound, Detail: "there is no staging config " + name}
+		return broker.Pool{}, &refusal.Error{Kind: refusal.NotFound, Detail: "there is no staging config " + name}
 	}
 	return cannedPool(c), nil
 }
@@ -175,7 +177,7 @@ func (b *cannedBroker) SessionAfter(_ context.Context, id string, _ uint64, _ ti
 			return s, 1, b.err
 		}
 	}
-	return staging.Session{}, 0, &broker.Error{Kind: broker.NotFound, Detail: "there is no session " + id}
+	return staging.Session{}, 0, &refusal.Error{Kind: refusal.NotFound, Detail: "there is no session " + id}
 }
 
 func (b *cannedBroker) End(ctx context.Context, id string) error {
@@ -183,7 +185,7 @@ func (b *cannedBroker) End(ctx context.Context, id string) error {
 	return err
 }
 
-func (b *cannedBroker) Launch(_ context.Context, r broker.LaunchRequest) (broker.LaunchResult, error) {
+func (b *cannedBroker) Launch(_ context.Context, r launching.Request) (launching.Result, error) {
 	b.asked = r
 	return b.result, b.err
 }
@@ -249,7 +251,7 @@ func userSession() staging.Session {
 
 func TestLaunchCommand(t *testing.T) {
 	c := newCLI(t, "")
-	c.broker.result = broker.LaunchResult{
+	c.broker.result = launching.Result{
 		Session:  userSession(),
 		Attempts: []staging.Attempt{{Step: staging.StepStaged, Zone: "east", Outcome: staging.OutcomeServed}},
 		Timings:  staging.Timings{Claim: time.Millisecond, Total: 12 * time.Millisecond},
@@ -263,7 +265,7 @@ func TestLaunchCommand(t *testing.T) {
 		"launch", "demo", "--zone", "east", "--user", "Bob, \"B\"\n$(id)", "--user-id", "u-2", "--url", "https://example.org",
 		"--env", "A=1,2", "--env", "B=x=y", "--wait", "5m", "--idempotency-key", "k 1", "-o", "json",
 	})
-	want := broker.LaunchRequest{
+	want := launching.Request{
 		Launch: staging.Launch{
 			Image: "demo", Zone: "east", User: staging.User{ID: "u-2", Name: "Bob, \"B\"\n$(id)"}, URL: "https://example.org",
 			Environment: map[string]string{"A": "1,2", "B": "x=y"},
@@ -315,11 +317,11 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"not found", nil, []string{"sessions", "show", "gr-x"}, exitNotFound, []string{"gr-x", "not_found"}},
 		{"not valid", staging.Invalid("launch", "zone", "there is no zone %q", "east"), launch, exitInvalid, []string{"zone there is no zone"}},
-		{"key reused", &broker.Error{Kind: broker.KeyReused, Detail: "use a fresh key"}, launch, exitInvalid, []string{"use a fresh key"}},
-		{"no capacity", &broker.Error{Kind: broker.NoCapacity, Detail: "full", Attempts: attempts}, launch, exitNoCapacity, []string{"full", "on_demand in east: failed, no memory"}},
-		{"launch failed", &broker.Error{Kind: broker.LaunchFailed, Detail: "broke"}, launch, exitFailed, []string{"broke"}},
-		{"busy", &broker.Error{Kind: broker.SessionBusy, Detail: "busy"}, launch, exitFailed, []string{"busy"}},
-		{"redis away", &broker.Error{Kind: broker.RedisUnavailable, Detail: "Redis does not answer"}, launch, exitUnavailable, []string{"Redis does not answer", "request id"}},
+		{"key reused", &refusal.Error{Kind: refusal.KeyReused, Detail: "use a fresh key"}, launch, exitInvalid, []string{"use a fresh key"}},
+		{"no capacity", &refusal.Error{Kind: refusal.NoCapacity, Detail: "full", Attempts: attempts}, launch, exitNoCapacity, []string{"full", "on_demand in east: failed, no memory"}},
+		{"launch failed", &refusal.Error{Kind: refusal.LaunchFailed, Detail: "broke"}, launch, exitFailed, []string{"broke"}},
+		{"busy", &refusal.Error{Kind: refusal.SessionBusy, Detail: "busy"}, launch, exitFailed, []string{"busy"}},
+		{"redis away", &refusal.Error{Kind: refusal.RedisUnavailable, Detail: "Redis does not answer"}, launch, exitUnavailable, []string{"Redis does not answer", "request id"}},
 		{"internal", io.ErrUnexpectedEOF, launch, exitFailed, []string{"internal", "request id"}},
 		{"no argument", nil, []string{"launch"}, exitUsage, []string{"IMAGE", "greenroom launch --help"}},
 		{"no zone", nil, []string{"launch", "demo", "--user", "x"}, exitUsage, []string{`"zone"`}},

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 )
 
@@ -94,10 +94,10 @@ func exitCode(err error) int {
 }
 
 func exitCodeOf(p *problemError) int {
-	switch broker.Kind(p.Code) {
-	case broker.NoCapacity:
+	switch refusal.Kind(p.Code) {
+	case refusal.NoCapacity:
 		return exitNoCapacity
-	case broker.ConsulUnavailable, broker.NomadUnavailable, broker.RedisUnavailable, broker.Kind(httpapi.CodeIssuerUnavailable):
+	case refusal.ConsulUnavailable, refusal.NomadUnavailable, refusal.RedisUnavailable, refusal.Kind(httpapi.CodeIssuerUnavailable):
 		return exitUnavailable
 	}
 	switch p.Status {

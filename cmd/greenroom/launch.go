@@ -13,8 +13,8 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	launching "github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -87,8 +87,8 @@ func (f launchFlags) request(image string) (staging.Launch, error) {
 	if l.User.ID == "" {
 		l.User.ID = f.user // none: the token says whose it is
 	}
-	if f.wait < 0 || f.wait > broker.MaxWait {
-		return l, fmt.Errorf("--wait: must be between 0s and %s, is %s", broker.MaxWait, f.wait)
+	if f.wait < 0 || f.wait > launching.MaxWait {
+		return l, fmt.Errorf("--wait: must be between 0s and %s, is %s", launching.MaxWait, f.wait)
 	}
 	if f.count < 1 || f.count > staging.MaxCount {
 		return l, fmt.Errorf("--count: must be between 1 and %d, is %d", staging.MaxCount, f.count)

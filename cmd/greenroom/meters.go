@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -83,7 +84,7 @@ func (m *brokerMeter) begin() {
 	for _, hook := range []staging.HookName{staging.HookAssign, staging.HookFirstLaunch, staging.HookGo} {
 		m.hookFailures.WithLabelValues(string(hook))
 	}
-	for _, code := range broker.LaunchRefusals {
+	for _, code := range refusal.LaunchRefusals {
 		m.refused.WithLabelValues(string(code))
 	}
 }
@@ -150,7 +151,7 @@ func (m *brokerMeter) HookFailed(name staging.HookName) {
 }
 
 // Refused implements broker.Meter.
-func (m *brokerMeter) Refused(why broker.Kind) { m.refused.WithLabelValues(string(why)).Inc() }
+func (m *brokerMeter) Refused(why refusal.Kind) { m.refused.WithLabelValues(string(why)).Inc() }
 
 // Attempt implements broker.Meter.
 func (m *brokerMeter) Attempt(step staging.Step, outcome staging.Outcome) {

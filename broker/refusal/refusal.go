@@ -1,4 +1,10 @@
-package broker
+// Package refusal is how the broker says no: an error with a kind that callers can act
+// on, a detail that names the next step, and the cause for the log.
+//
+// It promises that the text of a Kind never changes: it is the `code` of the API's
+// problem documents. Values that are not valid are a *staging.InvalidError instead,
+// which names the fields.
+package refusal
 
 import (
 	"fmt"
@@ -7,8 +13,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Kind sorts the broker's refusals by what a caller can do about them. Values
-// that are not valid are *staging.InvalidError instead, which names the fields.
+// Kind sorts refusals by what a caller can do about them.
 type Kind string
 
 // The kinds. Their text is the stable `code` of the API's problem documents.
@@ -75,5 +80,5 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s", e.Kind, e.Detail)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }

@@ -1,0 +1,2 @@
+// Package launch gives users sessions.
+package launch

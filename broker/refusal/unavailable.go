@@ -1,0 +1,42 @@
+package refusal
+
+import (
+	"fmt"
+	"time"
+)
+
+// retryUnavailable is the hint for a call that failed because a server did not answer,
+// or because the broker does as much at once as it may.
+const retryUnavailable = 2 * time.Second
+
+// NoRedis refuses because a call to Redis failed with err.
+func NoRedis(err error) *Error {
+	return &Error{
+		Kind: RedisUnavailable, Detail: "Redis does not answer, so no session can be claimed; try again shortly",
+		RetryAfter: retryUnavailable, Cause: err,
+	}
+}
+
+// NoConsul refuses because a call to Consul failed with err.
+func NoConsul(err error) *Error {
+	return &Error{
+		Kind: ConsulUnavailable, Detail: "Consul does not answer, and no session is given away without it; try again shortly",
+		RetryAfter: retryUnavailable, Cause: err,
+	}
+}
+
+// NoNomad refuses because a call to Nomad failed with err.
+func NoNomad(err error) *Error {
+	return &Error{
+		Kind: NomadUnavailable, Detail: "Nomad does not answer; try again shortly",
+		RetryAfter: retryUnavailable, Cause: err,
+	}
+}
+
+// AtBound refuses because limit of something, such as "hooks at once", are under way.
+func AtBound(limit int, of string) *Error {
+	return &Error{
+		Kind: Overloaded, RetryAfter: retryUnavailable,
+		Detail: fmt.Sprintf("this broker is at its bound of %d %s; nothing was claimed: repeat shortly, here or at another broker", limit, of),
+	}
+}
