@@ -22,7 +22,7 @@ func (b *Broker) Authorize(ctx context.Context, a Access) (staging.Session, erro
 	}
 	read, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
-	secret, err := b.Registry.Secret(read, accessSecret)
+	secret, err := b.Registry.Secret(read, staging.AccessSecret)
 	if err != nil {
 		return staging.Session{}, refusal.NoConsul(err)
 	}

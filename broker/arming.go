@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -42,7 +43,7 @@ func (b *Broker) wantArmed() {
 // settled by leases in Redis; without Redis the shells that there are stay until the
 // leases are over.
 func (b *Broker) KeepArmed(ctx context.Context, name string) {
-	k := &keeper{b: b, name: name, places: newSlots(arming), failed: map[string]time.Time{}, opening: map[string]bool{}}
+	k := &keeper{b: b, name: name, opens: semaphore.NewWeighted(arming), failed: map[string]time.Time{}, opening: map[string]bool{}}
 	defer k.work.Wait()
 	ticker := time.NewTicker(armEvery)
 	defer ticker.Stop()
@@ -75,10 +76,10 @@ func (b *Broker) KeepArmed(ctx context.Context, name string) {
 // keeper is what KeepArmed keeps in mind. One goroutine looks; those that open
 // shells report to it under mu.
 type keeper struct {
-	b      *Broker
-	name   string
-	places slots
-	work   sync.WaitGroup
+	b     *Broker
+	name  string
+	opens *semaphore.Weighted
+	work  sync.WaitGroup
 
 	mu sync.Mutex
 	// opening are the sessions in which a shell is being opened, failed those in which
@@ -137,7 +138,7 @@ func armedPools(r staging.Resources) map[string]string {
 func (k *keeper) may(id string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.opening[id] || time.Since(k.failed[id]) < armAgain || !k.places.try() {
+	if k.opening[id] || time.Since(k.failed[id]) < armAgain || !k.opens.TryAcquire(1) {
 		return false
 	}
 	k.opening[id] = true
@@ -146,7 +147,7 @@ func (k *keeper) may(id string) bool {
 
 func (k *keeper) open(ctx context.Context, id, task string) {
 	k.work.Go(func() {
-		defer k.places.free()
+		defer k.opens.Release(1)
 		call, cancel := context.WithTimeout(ctx, armTimeout)
 		defer cancel()
 		s, err := k.b.Store.Session(call, id)

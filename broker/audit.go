@@ -70,7 +70,7 @@ func (b *Broker) Audit(ctx context.Context, a staging.Audit) {
 	}
 	if b.denials.Allow() {
 		// Who is denied does not wait for it.
-		b.behindIfRoom(note)
+		b.background.TryGo(note)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -149,7 +150,7 @@ func (b *Broker) checkConfig(c staging.Config, res staging.Resources) error {
 		return staging.Invalid(what, "image", "is unknown: there is no image %q; create it first", c.Image)
 	}
 	if !image.AllowedIn(c.Zone) {
-		return staging.Invalid(what, "zone", "is not one that image %s is restricted to: %s", c.Image, joined(image.RestrictToZones))
+		return staging.Invalid(what, "zone", "is not one that image %s is restricted to: %s", c.Image, strings.Join(image.RestrictToZones, ", "))
 	}
 	return nil
 }

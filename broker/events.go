@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -23,7 +24,7 @@ func (b *Broker) SessionAfter(ctx context.Context, id string, index uint64, wait
 			return s, 0, err
 		}
 		if s.State != staging.Ended {
-			b.awaitChange(ctx, id, index, min(wait, MaxWait))
+			b.awaitChange(ctx, id, index, min(wait, launch.MaxWait))
 		}
 	}
 	// The position comes first: what happens from then on is after it.

@@ -44,22 +44,3 @@ func (b *Broker) DeleteGroup(ctx context.Context, name string) error {
 	b.changed(ctx, "group", name, orNil(was), nil, err)
 	return stored("group", name, err)
 }
-
-// ourGroups are those of an identity provider's groups that are groups here too.
-func (b *Broker) ourGroups(ctx context.Context, provided []string) ([]string, error) {
-	res := b.Registry.Resources()
-	if len(provided) > 0 && res.Index == 0 {
-		// The copy was not read yet: without its groups a user would have no limits.
-		var err error
-		if res, err = b.fresh(ctx); err != nil {
-			return nil, err
-		}
-	}
-	var ours []string
-	for _, name := range provided {
-		if _, ok := res.Groups[name]; ok {
-			ours = append(ours, name)
-		}
-	}
-	return ours, nil
-}

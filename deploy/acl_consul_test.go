@@ -30,7 +30,7 @@ func testConsulBroker(t *testing.T, g *guarded) {
 	if err != nil || !won {
 		t.Fatalf("decide a fate: %v, %v", won, err)
 	}
-	if err := r.FinishFate(patient(t), fate); err != nil {
+	if err := r.FinishFates(patient(t), []staging.Fate{fate}); err != nil {
 		t.Errorf("finish a fate: %v", err)
 	}
 	g.seesHealth(t, c)

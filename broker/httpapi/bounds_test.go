@@ -26,7 +26,7 @@ func newSlow() slow {
 	return slow{fake: newFake(), begun: make(chan struct{}, 1000), release: make(chan struct{})}
 }
 
-func (s slow) Launch(ctx context.Context, _ launch.Request) (launch.Result, error) {
+func (s slow) Launch(ctx context.Context, _ launch.Request) ([]launch.Result, error) {
 	s.begun <- struct{}{}
 	<-s.release
 	return launch.Result{Session: assignedSession()}, ctx.Err()

@@ -59,32 +59,26 @@ func newFake() *fake {
 	}
 }
 
-func (f *fake) Launch(ctx context.Context, r launch.Request) (launch.Result, error) {
+func (f *fake) Launch(ctx context.Context, r launch.Request) ([]launch.Result, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = r
 	if f.fail != nil {
-		return launch.Result{}, f.fail
+		return nil, f.fail
 	}
 	if err := r.Validate(); err != nil {
-		return launch.Result{}, err
+		return nil, err
 	}
 	if f.launch != nil {
-		return f.launch(ctx, r)
+		one, err := f.launch(ctx, r)
+		return []launch.Result{one}, err
 	}
-	return launch.Result{
+	one := launch.Result{
 		Session: assignedSession(), Token: "tok", ConnectURL: "https://x/?token=tok",
 		Attempts: []staging.Attempt{{Step: staging.StepStaged, Zone: "east", Outcome: staging.OutcomeServed}},
 		Timings:  staging.Timings{Claim: 412 * time.Microsecond, Fence: 2 * time.Millisecond, Total: 3 * time.Millisecond},
-	}, nil
-}
-
-func (f *fake) LaunchSeveral(ctx context.Context, r launch.Request) ([]launch.Result, error) {
-	one, err := f.Launch(ctx, r)
-	if err != nil {
-		return nil, err
 	}
-	return slices.Repeat([]launch.Result{one}, r.Count), nil
+	return slices.Repeat([]launch.Result{one}, max(1, r.Count)), nil
 }
 
 // fields of an assigned session, all set, so that a test sees each in its answer.

@@ -24,9 +24,7 @@ import (
 // Broker is what the edge asks of the broker. Its errors are *problemError.Error or
 // *staging.InvalidError; anything else is answered as an internal error.
 type Broker interface {
-	Launch(ctx context.Context, req launch.Request) (launch.Result, error)
-	// LaunchSeveral is a launch's that asks for several sessions.
-	LaunchSeveral(ctx context.Context, req launch.Request) ([]launch.Result, error)
+	Launch(ctx context.Context, req launch.Request) ([]launch.Result, error)
 	Session(ctx context.Context, id string) (staging.Session, error)
 	SessionAfter(ctx context.Context, id string, index uint64, wait time.Duration) (s staging.Session, next uint64, err error)
 	Events(ctx context.Context, after string) (broker.EventStream, error)

@@ -51,16 +51,17 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 		Launch: l, IdempotencyKey: r.Params.IdempotencyKey, Wait: wait, RequestHost: requestHost(ctx),
 		GroupsOfProvider: who.Role == access.User,
 	}
-	if l.Several() {
-		return h.launchSeveral(ctx, request)
-	}
 	// Once it has begun, a launch is carried to its end under the broker's own
 	// deadlines: a client that hangs up must not leave a claim half done.
-	result, err := h.broker.Launch(context.WithoutCancel(requestContext(ctx)), request)
+	results, err := h.broker.Launch(context.WithoutCancel(requestContext(ctx)), request)
 	if err != nil {
 		return nil, err
 	}
-	served(ctx, result.Session)
+	served(ctx, each(results, func(r launch.Result) staging.Session { return r.Session })...)
+	if l.Several() {
+		return launchedReply{LaunchAnswer{Items: each(results, launched)}, "/v1/sessions?user=" + url.QueryEscape(l.User.ID)}, nil
+	}
+	result := results[0]
 	body := launched(result)
 	location := "/v1/sessions/" + body.ID
 	if result.Existing {
@@ -73,16 +74,6 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 		}, nil
 	}
 	return launchedReply{LaunchAnswer{One: &body}, location}, nil
-}
-
-// launchSeveral answers a launch of several sessions.
-func (h *handlers) launchSeveral(ctx context.Context, r launch.Request) (CreateSessionResponseObject, error) {
-	all, err := h.broker.LaunchSeveral(context.WithoutCancel(requestContext(ctx)), r)
-	if err != nil {
-		return nil, err
-	}
-	served(ctx, each(all, func(r launch.Result) staging.Session { return r.Session })...)
-	return launchedReply{LaunchAnswer{Items: each(all, launched)}, "/v1/sessions?user=" + url.QueryEscape(r.User.ID)}, nil
 }
 
 func parseWait(s string, absent time.Duration) (time.Duration, error) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/web"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/hook"
@@ -152,7 +153,7 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		Hooks: hooks{runner: runner, armory: armory, ran: meter.hook}, Shells: armory, Meter: meter, Log: log,
 	}, broker.Options{
 		Limits:   staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions},
-		Bounds:   broker.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks, Armed: a.MaxArmed},
+		Bounds:   broker.Bounds{Bounds: launch.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks}, Armed: a.MaxArmed},
 		Unfenced: a.ClaimFence == config.FenceNone,
 	})
 	defer b.Close()

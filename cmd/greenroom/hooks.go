@@ -5,7 +5,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -52,7 +52,7 @@ const aliveTimeout = 200 * time.Millisecond
 
 // Ready implements broker.Hooks: a shell that waits in the session is asked whether
 // it lives, while the caller does something else.
-func (h hooks) Ready(ctx context.Context, s staging.Session, x staging.Hook) broker.Assignment {
+func (h hooks) Ready(ctx context.Context, s staging.Session, x staging.Hook) launch.Assignment {
 	a := &assignment{hooks: h, session: s, hook: x}
 	if h.armory == nil {
 		return a
@@ -85,14 +85,14 @@ type assignment struct {
 	answer <-chan *hook.Shell
 }
 
-// Run implements broker.Assignment.
+// Run implements launch.Assignment.
 func (a *assignment) Run(ctx context.Context, l staging.Launch) error {
 	shell := a.take()
 	a.ran(shell != nil)
 	return a.run(ctx, shell, a.session, staging.HookAssign, a.hook, l)
 }
 
-// Drop implements broker.Assignment.
+// Drop implements launch.Assignment.
 func (a *assignment) Drop() {
 	if shell := a.take(); shell != nil {
 		shell.Close()

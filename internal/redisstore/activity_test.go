@@ -16,7 +16,7 @@ func TestActivityCountsWhatWasGiven(t *testing.T) {
 	must(t, s.Publish(ctx, x))
 	must(t, s.Withdraw(ctx, x))
 	must(t, s.Publish(ctx, x))
-	r, err := s.Claim(ctx, pool.Name, claim("c"))
+	r, err := claimOne(ctx, s, pool.Name, claim("c"))
 	must(t, err)
 	for range 2 {
 		_, err = s.Assign(ctx, r.Session)
@@ -25,7 +25,7 @@ func TestActivityCountsWhatWasGiven(t *testing.T) {
 	must(t, s.Publish(ctx, session("b", 0)))
 	final := claim("d")
 	final.Final = true
-	_, err = s.Claim(ctx, pool.Name, final)
+	_, err = claimOne(ctx, s, pool.Name, final)
 	must(t, err)
 
 	made := session("o", 0)

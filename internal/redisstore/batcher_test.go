@@ -84,7 +84,7 @@ func TestClaimsThatComeTogetherShareATrip(t *testing.T) {
 	given := make([]string, launches)
 	for i := range launches {
 		wg.Go(func() {
-			r, err := s.Claim(ctx, "demo-east", claim(fmt.Sprint("c", i)))
+			r, err := claimOne(ctx, s, "demo-east", claim(fmt.Sprint("c", i)))
 			if err != nil || r.Outcome != staging.ClaimTaken {
 				t.Errorf("launch %d: %s %v", i, r.Outcome, err)
 			}
@@ -94,7 +94,7 @@ func TestClaimsThatComeTogetherShareATrip(t *testing.T) {
 	eventually(t, "all wait but those under way", func() bool { return s.together.queue() == launches-maxFlights && g.passed() == maxFlights })
 	late, giveUp := context.WithCancel(ctx)
 	wg.Go(func() {
-		if _, err := s.Claim(late, "demo-east", claim("late")); !errors.Is(err, context.Canceled) {
+		if _, err := claimOne(late, s, "demo-east", claim("late")); !errors.Is(err, context.Canceled) {
 			t.Errorf("a launch that was given up while it waited: %v", err)
 		}
 	})
@@ -132,7 +132,7 @@ func TestATripThatFailsFailsForAllOnIt(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 40 {
 		wg.Go(func() {
-			if _, err := lost.Claim(ctx, "demo-east", claim(fmt.Sprint("c", i))); err == nil {
+			if _, err := claimOne(ctx, lost, "demo-east", claim(fmt.Sprint("c", i))); err == nil {
 				t.Error("a claim without a Redis succeeded")
 			}
 		})

@@ -17,7 +17,7 @@ func TestHistoryKeepsTheFewestReady(t *testing.T) {
 	note()
 	final := claim("c")
 	final.Final = true
-	_, err := s.Claim(ctx, pool.Name, final)
+	_, err := claimOne(ctx, s, pool.Name, final)
 	must(t, err)
 	note()
 	must(t, s.Publish(ctx, session("d", 0)))

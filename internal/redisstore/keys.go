@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -21,7 +22,7 @@ func (s *Store) Adopt(ctx context.Context, idempotencyKey string, c staging.Clai
 	if reply[0] == "adopted" {
 		return staging.ClaimResult{Outcome: staging.ClaimTaken}, nil
 	}
-	return held(reply)
+	return refused(reply)
 }
 
 // Bind binds the Idempotency-Key of a launch that is done to its session for
@@ -33,15 +34,18 @@ func (s *Store) Bind(ctx context.Context, idempotencyKey, claim string) error {
 	return bindScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, s.o.KeyLife.Milliseconds()).Err()
 }
 
-// Rebind binds the Idempotency-Key of a repeat to the session of the earlier launch,
-// x with that one's claim, or, where it was given several, to all of them: several
-// are their ids. A key that yet another claim holds stays as it is.
-func (s *Store) Rebind(ctx context.Context, idempotencyKey string, repeat staging.Claim, x staging.Session, several ...string) error {
+// Rebind binds the Idempotency-Key of a repeat to the earlier launch, whose claim and
+// sessions are the holder's. A key that a third claim holds stays as it is.
+func (s *Store) Rebind(ctx context.Context, idempotencyKey string, repeat staging.Claim, holder staging.KeyHolder) error {
 	if repeat.Fingerprint == "" {
 		return nil
 	}
+	several := ""
+	if len(holder.Sessions) > 1 {
+		several = joined(holder.Sessions)
+	}
 	return rebindScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)},
-		repeat.ID, x.Claim, repeat.Fingerprint, x.ID, s.o.KeyLife.Milliseconds(), joined(several)).Err()
+		repeat.ID, holder.Claim, repeat.Fingerprint, holder.Sessions[0], s.o.KeyLife.Milliseconds(), several).Err()
 }
 
 // DetachKey lets the Idempotency-Key go on without a session, for a launch that
@@ -65,21 +69,21 @@ func (s *Store) Release(ctx context.Context, idempotencyKey, claim, session stri
 	return releaseScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, session).Err()
 }
 
-// KeyHolder tells which launch holds an Idempotency-Key: ClaimRepeat with its
-// claim, its session (if it has one yet), all of them where they are several, and
-// whether it is done, or ClaimEmpty when nobody does.
-func (s *Store) KeyHolder(ctx context.Context, idempotencyKey string) (staging.ClaimResult, error) {
+// KeyHolder reads which launch holds an Idempotency-Key; the zero value when none does.
+func (s *Store) KeyHolder(ctx context.Context, idempotencyKey string) (staging.KeyHolder, error) {
 	v, err := s.rdb.HMGet(ctx, s.idempotencyKey(idempotencyKey), "claim", "session", "done", "sessions").Result()
 	if err != nil {
-		return staging.ClaimResult{}, err
-	}
-	if v[0] == nil {
-		return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
+		return staging.KeyHolder{}, fmt.Errorf("redis: read the holder of an idempotency key: %w", err)
 	}
 	claim, _ := v[0].(string)
-	id, _ := v[1].(string)
-	several, _ := v[3].(string)
-	return staging.ClaimResult{
-		Outcome: staging.ClaimRepeat, Session: staging.Session{ID: id, Claim: claim}, Several: strings.Fields(several), Done: v[2] != nil,
-	}, nil
+	first, _ := v[1].(string)
+	all, _ := v[3].(string)
+	holder := staging.KeyHolder{Claim: claim, Sessions: strings.Fields(all), Done: v[2] != nil}
+	if len(holder.Sessions) == 0 && first != "" {
+		holder.Sessions = []string{first}
+	}
+	return holder, nil
 }
+
+// joined are ids as the scripts keep them.
+func joined(ids []string) string { return strings.Join(ids, " ") }

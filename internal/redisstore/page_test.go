@@ -77,7 +77,7 @@ func pages(t *testing.T, s *Store) {
 	for range 5 {
 		c := claim("alice")
 		c.ID, c.User.ID = staging.NewClaimID(), "alice"
-		r, err := s.Claim(t.Context(), "demo-east", c)
+		r, err := claimOne(t.Context(), s, "demo-east", c)
 		must(t, err)
 		if r.Outcome != staging.ClaimTaken {
 			t.Fatal(r.Outcome)

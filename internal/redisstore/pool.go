@@ -83,7 +83,7 @@ func (s *Store) Arm(ctx context.Context, broker string, pools []string, most int
 	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, pool := range pools {
 			// A pipeline cannot fall back from EVALSHA when the script is not known.
-			cmds[pool] = armScript.Eval(ctx, p, []string{s.readyKey(pool)}, s.o.Prefix, broker, lease.Milliseconds(), most, staging.ArmedHead)
+			cmds[pool] = armScript.Eval(ctx, p, []string{s.readyKey(pool)}, s.o.Prefix, broker, lease.Milliseconds(), most, armedHead)
 		}
 		return nil
 	})

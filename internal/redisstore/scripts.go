@@ -29,7 +29,6 @@ var (
 	publishScript         = script("count", "publish")
 	withdrawScript        = script("withdraw")
 	claimScript           = script("launch", "count", "claim")
-	claimSeveralScript    = script("launch", "count", "claim_several")
 	unclaimScript         = script("unclaim")
 	armScript             = script("arm")
 	renewTrustScript      = script("renew_trust")

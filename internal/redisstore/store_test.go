@@ -56,6 +56,22 @@ func session(id string, age time.Duration) staging.Session {
 	}
 }
 
+// oneClaim is the result of a claim of one session.
+type oneClaim struct {
+	staging.ClaimResult
+	Session staging.Session
+}
+
+// claimOne claims one session of a pool in the claim's zone.
+func claimOne(ctx context.Context, s *Store, pool string, c staging.Claim) (oneClaim, error) {
+	r, err := s.Claim(ctx, []staging.Config{{Name: pool, Zone: c.Zone}}, 1, c)
+	one := oneClaim{ClaimResult: r}
+	if len(r.Sessions) > 0 {
+		one.Session = r.Sessions[0]
+	}
+	return one, err
+}
+
 func claim(id string) staging.Claim {
 	return staging.Claim{ID: id, Image: "demo", Zone: "east", User: staging.User{ID: "u-" + id, Name: "O'Brien \"$(x)\"\n😀"}}
 }
@@ -80,7 +96,7 @@ func TestClaimTakesTheOldestReadySession(t *testing.T) {
 		must(t, s.Publish(ctx, session(id, age)))
 	}
 	for _, want := range []string{"old", "middle", "young"} {
-		r, err := s.Claim(ctx, "demo-east", claim("for-"+want))
+		r, err := claimOne(ctx, s, "demo-east", claim("for-"+want))
 		must(t, err)
 		if r.Outcome != staging.ClaimTaken || r.Session.ID != want {
 			t.Fatalf("got %s %q, want %q", r.Outcome, r.Session.ID, want)
@@ -91,7 +107,7 @@ func TestClaimTakesTheOldestReadySession(t *testing.T) {
 			t.Errorf("the claim's answer differs from the record (-claim +record):\n%s", diff)
 		}
 	}
-	r, err := s.Claim(ctx, "demo-east", claim("late"))
+	r, err := claimOne(ctx, s, "demo-east", claim("late"))
 	must(t, err)
 	if r.Outcome != staging.ClaimEmpty {
 		t.Errorf("an empty pool gave %s %q", r.Outcome, r.Session.ID)
@@ -110,7 +126,7 @@ func TestManyClaimsAtOnceTakeEachSessionOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Go(func() {
-			r, err := s.Claim(ctx, "demo-east", claim(fmt.Sprint("c", i)))
+			r, err := claimOne(ctx, s, "demo-east", claim(fmt.Sprint("c", i)))
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -143,11 +159,11 @@ func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
 		"publish":  func(x staging.Session) error { return s.Publish(ctx, x) },
 		"withdraw": func(x staging.Session) error { return s.Withdraw(ctx, x) },
 		"claim": func(x staging.Session) error {
-			_, err := s.Claim(ctx, x.Staging, claim("c"))
+			_, err := claimOne(ctx, s, x.Staging, claim("c"))
 			return err
 		},
 		"claim several": func(x staging.Session) error {
-			_, err := s.ClaimSeveral(ctx, poolsOf(x.Staging, x.Zone), 1, claim("c"))
+			_, err := s.Claim(ctx, poolsOf(x.Staging, x.Zone), 1, claim("c"))
 			return err
 		},
 		"unclaim":   func(x staging.Session) error { x.Claim = "c"; return s.Unclaim(ctx, x) },
@@ -208,7 +224,7 @@ func TestAClaimAndARetirementCannotBothWin(t *testing.T) {
 		var wg sync.WaitGroup
 		var claimed, retired bool
 		wg.Go(func() {
-			r, err := s.Claim(ctx, x.Staging, claim("c"))
+			r, err := claimOne(ctx, s, x.Staging, claim("c"))
 			claimed = err == nil && r.Outcome == staging.ClaimTaken
 		})
 		wg.Go(func() { retired = s.Retire(ctx, x, "expired") == nil })
@@ -239,7 +255,7 @@ func TestAStaleQueueEntryIsNoCandidate(t *testing.T) {
 			t.Errorf("case %d: it is still queued: %v %v", i, ready, err)
 		}
 		must(t, s.rdb.ZAdd(ctx, s.readyKey(x.Staging), redis.Z{Member: x.ID}).Err())
-		if r, err := s.Claim(ctx, x.Staging, claim("c")); err != nil || r.Outcome != staging.ClaimEmpty {
+		if r, err := claimOne(ctx, s, x.Staging, claim("c")); err != nil || r.Outcome != staging.ClaimEmpty {
 			t.Errorf("case %d: claimed %+v %v", i, r, err)
 		}
 	}
@@ -253,7 +269,7 @@ func TestAPoolGivesNoSessionOfAnotherImage(t *testing.T) {
 	old.Image = "before"
 	must(t, s.Publish(ctx, old))
 	must(t, s.Publish(ctx, session("new", 0)))
-	r, err := s.Claim(ctx, "demo-east", claim("c"))
+	r, err := claimOne(ctx, s, "demo-east", claim("c"))
 	must(t, err)
 	if r.Session.ID != "new" {
 		t.Errorf("claimed %+v", r)
@@ -288,7 +304,7 @@ func TestTheEpochChangesOnlyWhenTheDataIsWiped(t *testing.T) {
 func TestOnlyTheClaimThatHoldsASessionMayFinishIt(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	must(t, s.Publish(ctx, session("s", 0)))
-	r, err := s.Claim(ctx, "demo-east", claim("mine"))
+	r, err := claimOne(ctx, s, "demo-east", claim("mine"))
 	must(t, err)
 	thief := r.Session
 	thief.Claim = "another"
@@ -318,17 +334,17 @@ func TestAnIdempotencyKeyHoldsOneLaunch(t *testing.T) {
 		c.IdempotencyKey, c.Fingerprint = "key", fingerprint
 		return c
 	}
-	first, err := s.Claim(ctx, "demo-east", keyed("c1", "f"))
+	first, err := claimOne(ctx, s, "demo-east", keyed("c1", "f"))
 	must(t, err)
 	if first.Session.ID != "s1" {
 		t.Fatalf("first: %+v", first)
 	}
-	repeat, err := s.Claim(ctx, "demo-east", keyed("c2", "f"))
+	repeat, err := claimOne(ctx, s, "demo-east", keyed("c2", "f"))
 	must(t, err)
-	if repeat.Outcome != staging.ClaimRepeat || repeat.Session.ID != "s1" || repeat.Done {
+	if repeat.Outcome != staging.ClaimRepeat || !slices.Equal(repeat.Holder.Sessions, []string{"s1"}) || repeat.Holder.Done {
 		t.Errorf("a repeat under way: %+v", repeat)
 	}
-	other, err := s.Claim(ctx, "demo-east", keyed("c3", "another"))
+	other, err := claimOne(ctx, s, "demo-east", keyed("c3", "another"))
 	must(t, err)
 	if other.Outcome != staging.ClaimKeyReused {
 		t.Errorf("the key with another launch: %+v", other)
@@ -336,9 +352,9 @@ func TestAnIdempotencyKeyHoldsOneLaunch(t *testing.T) {
 	_, err = s.Assign(ctx, first.Session)
 	must(t, err)
 	must(t, s.Release(ctx, "key", "c1", "")) // bound for good: nothing is freed
-	repeat, err = s.Begin(ctx, staging.Session{ID: "od"}, keyed("c4", "f"))
+	repeat.ClaimResult, err = s.Begin(ctx, staging.Session{ID: "od"}, keyed("c4", "f"))
 	must(t, err)
-	if repeat.Outcome != staging.ClaimRepeat || repeat.Session.ID != "s1" || !repeat.Done {
+	if repeat.Outcome != staging.ClaimRepeat || !slices.Equal(repeat.Holder.Sessions, []string{"s1"}) || !repeat.Holder.Done {
 		t.Errorf("a repeat of a finished launch: %+v", repeat)
 	}
 	if got := stateOf(t, s, "s2"); got != staging.Ready {
@@ -350,17 +366,17 @@ func TestAReleasedKeyMayTryAgain(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	c := claim("c1")
 	c.IdempotencyKey, c.Fingerprint = "key", "f"
-	r, err := s.Claim(ctx, "empty", c)
+	r, err := claimOne(ctx, s, "empty", c)
 	must(t, err)
 	if r.Outcome != staging.ClaimEmpty {
 		t.Fatalf("%+v", r)
 	}
 	must(t, s.Release(ctx, "key", "another", ""))
-	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Outcome != staging.ClaimRepeat {
+	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Claim == "" {
 		t.Errorf("another claim freed the key: %+v %v", h, err)
 	}
 	must(t, s.Release(ctx, "key", "c1", ""))
-	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Outcome != staging.ClaimEmpty {
+	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Claim != "" {
 		t.Errorf("the key is still held: %+v %v", h, err)
 	}
 }
@@ -378,7 +394,7 @@ func TestRestoreGivesALostSessionBackToItsUser(t *testing.T) {
 	if diff := cmp.Diff(x, read); state != staging.Assigned || diff != "" {
 		t.Errorf("restored as %s (-want +got):\n%s", state, diff)
 	}
-	if r, err := s.Claim(ctx, x.Staging, claim("thief")); err != nil || r.Outcome != staging.ClaimEmpty {
+	if r, err := claimOne(ctx, s, x.Staging, claim("thief")); err != nil || r.Outcome != staging.ClaimEmpty {
 		t.Errorf("a restored session can still be claimed: %+v %v", r, err)
 	}
 	x.State = staging.Ready
@@ -396,7 +412,7 @@ func TestEventsTellEveryMoveInOrder(t *testing.T) {
 	_, err = s.Record(ctx, x)
 	must(t, err)
 	must(t, s.Publish(ctx, x))
-	r, err := s.Claim(ctx, x.Staging, claim("c"))
+	r, err := claimOne(ctx, s, x.Staging, claim("c"))
 	must(t, err)
 	_, err = s.Assign(ctx, r.Session)
 	must(t, err)
@@ -432,7 +448,7 @@ func TestCountsAndLists(t *testing.T) {
 	}
 	_, err := s.Record(ctx, session("p", 0))
 	must(t, err)
-	_, err = s.Claim(ctx, "demo-east", claim("c"))
+	_, err = claimOne(ctx, s, "demo-east", claim("c"))
 	must(t, err)
 	current, ready, err := s.Counts(ctx, "demo-east", "nobody")
 	must(t, err)
@@ -528,7 +544,7 @@ func TestARedisThatIsAwayIsAnErrorInTime(t *testing.T) {
 	s := New(rdb, Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if _, err := s.Claim(ctx, "demo-east", claim("c")); err == nil {
+	if _, err := claimOne(ctx, s, "demo-east", claim("c")); err == nil {
 		t.Error("a claim without a Redis succeeded")
 	}
 }
@@ -542,14 +558,14 @@ func TestARedisThatNobodyVouchesForIsNotBelieved(t *testing.T) {
 	keyed.IdempotencyKey, keyed.Fingerprint = "k", "f"
 	stale := func(why string) {
 		t.Helper()
-		r, err := s.Claim(ctx, "demo-east", keyed)
+		r, err := claimOne(ctx, s, "demo-east", keyed)
 		must(t, err)
 		if r.Outcome != staging.ClaimUntrusted || stateOf(t, s, "s1") != staging.Ready {
 			t.Errorf("%s: %s, and the session is %s", why, r.Outcome, stateOf(t, s, "s1"))
 		}
 		holder, err := s.KeyHolder(ctx, "k")
 		must(t, err)
-		if holder.Outcome != staging.ClaimEmpty {
+		if holder.Claim != "" {
 			t.Errorf("%s: the key is held", why)
 		}
 	}
@@ -562,7 +578,7 @@ func TestARedisThatNobodyVouchesForIsNotBelieved(t *testing.T) {
 		t.Errorf("a mark was left though the last one is gone: %v", err)
 	}
 	vouch(t, s)
-	r, err := s.Claim(ctx, "demo-east", keyed)
+	r, err := claimOne(ctx, s, "demo-east", keyed)
 	must(t, err)
 	if r.Outcome != staging.ClaimTaken {
 		t.Errorf("with a scaler's word: %s", r.Outcome)

@@ -208,26 +208,26 @@ func TestAFateIsFinishedByItsOwnClaimOnly(t *testing.T) {
 	if again, stands, err := r.CreateFate(ctx, staging.Fate{Session: "s", Verdict: staging.VerdictAssigned, Claim: "c", HookPending: true}); err != nil || !again || stands.Index != f.Index {
 		t.Errorf("a claim that asks again after a lost answer: %v %+v %v", again, stands, err)
 	}
-	must(t, r.FinishFate(ctx, f))
+	must(t, r.FinishFates(ctx, []staging.Fate{f}))
 	got, err := r.Fate(ctx, "s")
 	must(t, err)
 	if got.HookPending || got.Claim != "c" {
 		t.Errorf("finished: %+v", got)
 	}
-	if err := r.FinishFate(ctx, f); !errors.Is(err, ErrConflict) {
+	if err := r.FinishFates(ctx, []staging.Fate{f}); !errors.Is(err, ErrConflict) {
 		t.Errorf("finishing from a stale record: %v", err)
 	}
 	_, other, err := r.CreateFate(ctx, staging.Fate{Session: "t", Verdict: staging.VerdictAssigned, Claim: "d", HookPending: true})
 	must(t, err)
 	must(t, r.AbandonFate(ctx, other, "its lease is over"))
-	if err := r.FinishFate(ctx, other); !errors.Is(err, ErrConflict) {
+	if err := r.FinishFates(ctx, []staging.Fate{other}); !errors.Is(err, ErrConflict) {
 		t.Errorf("a late broker finished an abandoned fate: %v", err)
 	}
 	must(t, r.DeleteFate(ctx, "s"))
 	if _, err := r.Fate(ctx, "s"); !errors.Is(err, staging.ErrNoResource) {
 		t.Errorf("a deleted fate: %v", err)
 	}
-	if err := r.FinishFate(ctx, f); !errors.Is(err, ErrConflict) {
+	if err := r.FinishFates(ctx, []staging.Fate{f}); !errors.Is(err, ErrConflict) {
 		t.Errorf("finishing a deleted fate: %v", err)
 	}
 }

@@ -58,6 +58,9 @@ func (i Image) ConnectTo(s Session, token string) string {
 	return Substitute(i.ConnectURL, values)
 }
 
+// AccessSecret names the secret, shared by all brokers, that access tokens are made with.
+const AccessSecret = "access"
+
 // AccessToken is the token that opens one session to the user whose claim took
 // it. It is a message authentication code (HMAC-SHA256, RFC 2104) over both, so
 // that it needs no storing and the same launch always gives the same one.

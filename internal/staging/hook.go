@@ -174,3 +174,12 @@ func (e *HookError) Error() string { return e.Cause.Error() }
 
 // Unwrap gives the cause.
 func (e *HookError) Unwrap() error { return e.Cause }
+
+// HooksOf returns the hooks that a session was made with; those of its image as it is
+// now where the session carries none.
+func HooksOf(s Session, now Image) ExecConfig {
+	if s.Hooks != nil {
+		return *s.Hooks
+	}
+	return now.ExecConfig
+}

@@ -1,96 +1,154 @@
--- Takes the oldest ready session of a pool for a launch: ready -> claimed. Sessions
--- that the caller prefers come first, if they are among the oldest. Where nothing but
--- the claim decides, it is assigned in the same step.
--- The launch's Idempotency-Key, where it has one, is reserved in the same step,
--- and the user's sessions are counted against the limit that the launch has.
+-- Takes N ready sessions for one launch, or none: ready -> claimed, all in this one step.
+-- The pools are searched in the order given, each from its oldest session on; preferred
+-- sessions near the head of a queue come first. Where no fate record follows the claim,
+-- the sessions are assigned in the same step. The launch's Idempotency-Key, where it has
+-- one, is reserved, and the user's sessions are counted against the launch's limit.
 --
--- KEYS  1 ready queue  2 pool set  3 events  4 idempotency key (unused when ARGV[5] is "")  5 the user's sessions
--- ARGV  1 prefix  2 pool  3 claim  4 user (JSON)  5 launch fingerprint, "" without a key  6 lease of the key (ms)
---       7 image  8 zone  9 terms (JSON)  10 keepalive (ms), 0 for none  11 most sessions of the user, 0 for no limit
---       12 permissions  13 life of the key (ms) where the claim is final, "" where it is not
---       14 how far down the queue preferred ones are taken  15 for how long a scaler's word is good (ms)
---       16 prefix of the pool's counters  17 life of a counter (ms)
---       18 the launch's request id, kept with the event, "" for none
---       19... sessions that are preferred
+-- KEYS  1 idempotency key (unused when the fingerprint is "")  2 the user's sessions  3 events
+--       then for each pool: ready queue, pool set
+-- ARGV  1 prefix  2 claim  3 user (JSON)  4 launch fingerprint, "" without a key  5 lease of the key (ms)
+--       6 image  7 terms (JSON)  8 keepalive (ms), 0 for none  9 most sessions of the user, 0 for no limit
+--       10 permissions  11 life of the key (ms) where the claim is final, else ""
+--       12 how far down a queue preferred sessions are taken  13 TTL of a scaler's trust (ms)
+--       14 life of a counter (ms)  15 how many sessions
+--       16 the launch's request id, kept with the events, "" for none
+--       then for each pool: pool, zone, prefix of the pool's counters; then the preferred sessions
 --
--- Gives one of
---   {"claimed", id, facts, ready_at, now}
---   {"stale"}                    no scaler has vouched for the zone of late: Redis may be an old copy of itself
---   {"empty"}                    nothing is claimable; the key is reserved all the same
---   {"repeat", session, done}    another claim holds the key ("" where it has no session yet)
---   {"reused"}                   the key belongs to a different launch
---   {"limit", id, ...}           the user has as many sessions as allowed: these
+-- Returns one of
+--   {"claimed", now, id, facts, ready_at, ...}   three for each session
+--   {"empty", ready, ...}                        too few: how many each pool has, "untrusted" where
+--                                                Redis is not trusted for its zone
+--   {"untrusted", ...}                           the same where it is trusted for none of them
+--   {"repeat", session, done}, {"reused"} or {"limit", id, ...} as heldKey and overLimit return them
+-- A launch of several that is not served changes nothing. A launch of one goes on to
+-- sessions made on demand: its key stays reserved, and sessions at the head of the queue
+-- that no launch can take are removed from it.
+local key, user_sessions, events = KEYS[1], KEYS[2], KEYS[3]
+local prefix, claim, user, fingerprint, key_lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local image, terms, keepalive_ms, most, permits, final_key_life = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
+local prefer_depth, trust_ttl, counter_life = tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14]
+local wanted, request_id = tonumber(ARGV[15]), ARGV[16]
+local first_pool_arg = 17
+
+local keyed, final, one = fingerprint ~= '', final_key_life ~= '', wanted == 1
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local vouched = redis.call('HGET', ARGV[1] .. 'vouched:' .. ARGV[8], 'at')
-if not vouched or math.abs(now - tonumber(vouched)) > tonumber(ARGV[15]) then
-  return { 'stale' }
-end
-local keyed = ARGV[5] ~= ''
-local refusal = (keyed and heldKey(KEYS[4], ARGV[3], ARGV[5])) or overLimit(ARGV[1], KEYS[5], ARGV[3], ARGV[11])
-if refusal then
-  return refusal
+
+-- trusted reports whether a scaler has renewed its trust for a zone within its TTL.
+local function trusted(zone)
+  local at = redis.call('HGET', prefix .. 'vouched:' .. zone, 'at')
+  return at and math.abs(now - tonumber(at)) <= trust_ttl
 end
 
-local final = ARGV[13] ~= ''
-local state = final and 'assigned' or 'claimed'
+local pools, any_trusted = {}, false
+local next_arg = first_pool_arg
+for k = 4, #KEYS, 2 do
+  local pool = { queue = KEYS[k], set = KEYS[k + 1], name = ARGV[next_arg], zone = ARGV[next_arg + 1], counter = ARGV[next_arg + 2] }
+  pool.trusted = trusted(pool.zone)
+  any_trusted = any_trusted or pool.trusted
+  pools[#pools + 1] = pool
+  next_arg = next_arg + 3
+end
+-- An old copy of Redis is not believed about keys and limits either.
+if any_trusted then
+  local refusal = (keyed and heldKey(key, claim, fingerprint)) or overLimit(prefix, user_sessions, claim, most, wanted)
+  if refusal then
+    return refusal
+  end
+end
 
--- take claims a session that is out of the queue; nil when it is no candidate.
-local function take(id)
-  local session = ARGV[1] .. 'session:' .. id
+local found, seen = {}, {}
+
+-- consider claims a session of a pool's queue, if this launch can take it. It reports
+-- whether the session stays in the queue for now.
+local function consider(id, pool)
+  if seen[id] then
+    return true
+  end
+  local session = prefix .. 'session:' .. id
   local held = redis.call('HMGET', session, 'state', 'facts', 'ready_at', 'image', 'zone', 'permits')
   if held[1] ~= 'ready' then
-    return nil -- it has moved on, and is simply dropped from the queue
+    return false -- it has moved on
   end
-  if held[4] ~= ARGV[7] or held[5] ~= ARGV[8] or (held[6] or '') ~= ARGV[12] then
-    -- Made for what the pool's config said before: the scaler sees to it.
-    redis.call('HSET', session, 'state', 'starting')
-    redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'withdrawn', 'session', id, 'pool', ARGV[2])
-    return nil
+  if held[4] ~= image or held[5] ~= pool.zone or (held[6] or '') ~= permits then
+    if one then
+      -- Made for what the pool's config was before: the scaler retires it.
+      redis.call('HSET', session, 'state', 'starting')
+      redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', 'type', 'withdrawn', 'session', id, 'pool', pool.name)
+    end
+    return false
   end
-  if not redis.call('SET', ARGV[1] .. 'claim:' .. id, ARGV[3], 'NX') then
-    return nil
+  if not redis.call('SET', prefix .. 'claim:' .. id, claim, 'NX') then
+    return false
   end
-  local fields = { 'state', state, 'claim', ARGV[3], 'user', ARGV[4], 'terms', ARGV[9], 'keepalive_ms', ARGV[10], 'user_key', KEYS[5] }
+  seen[id] = true
+  found[#found + 1] = { id = id, facts = held[2], ready_at = held[3] or '0', pool = pool }
+  return true
+end
+
+local ready = {}
+for i, pool in ipairs(pools) do
+  local before = #found
+  for p = next_arg, pool.trusted and #ARGV or 0 do
+    local rank = #found < wanted and redis.call('ZRANK', pool.queue, ARGV[p])
+    if rank and rank < prefer_depth then
+      consider(ARGV[p], pool)
+    end
+  end
+  local from = 0
+  while pool.trusted and #found < wanted do
+    local page = redis.call('ZRANGE', pool.queue, from, one and from or from + 63)
+    if #page == 0 then
+      break
+    end
+    for _, id in ipairs(page) do
+      if #found < wanted then
+        if consider(id, pool) or not one then
+          from = from + 1
+        else
+          redis.call('ZREM', pool.queue, id)
+        end
+      end
+    end
+  end
+  ready[i] = pool.trusted and tostring(#found - before) or 'untrusted'
+end
+if #found < wanted then
+  for _, x in ipairs(found) do
+    redis.call('DEL', prefix .. 'claim:' .. x.id)
+  end
+  if one and keyed and any_trusted then
+    reserveKey(key, claim, fingerprint, key_lease)
+  end
+  return { any_trusted and 'empty' or 'untrusted', unpack(ready) }
+end
+
+local state = final and 'assigned' or 'claimed'
+local ids, reply = {}, { 'claimed', tostring(now) }
+for i, x in ipairs(found) do
+  ids[i] = x.id
+  redis.call('ZREM', x.pool.queue, x.id)
+  redis.call('SREM', x.pool.set, x.id)
+  local fields = { 'state', state, 'claim', claim, 'user', user, 'terms', terms, 'keepalive_ms', keepalive_ms, 'user_key', user_sessions }
   local function also(field, value)
     fields[#fields + 1] = field
     fields[#fields + 1] = value
   end
   if final then
     also('assigned_at', now)
-    countGiven(ARGV[16], ARGV[17], now)
+    countGiven(x.pool.counter, counter_life, now)
   end
   if keyed then
-    also('key', KEYS[4])
-    reserveKey(KEYS[4], ARGV[3], ARGV[5], final and ARGV[13] or ARGV[6], id, final)
+    also('key', key)
   end
-  redis.call('HSET', session, unpack(fields))
-  redis.call('SREM', KEYS[2], id)
-  redis.call('ZADD', KEYS[5], now, id)
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', state, 'session', id, 'pool', ARGV[2], 'request_id', ARGV[18])
-  return { 'claimed', id, held[2], held[3] or '0', tostring(now) }
+  redis.call('HSET', prefix .. 'session:' .. x.id, unpack(fields))
+  redis.call('ZADD', user_sessions, now, x.id)
+  redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', 'type', state, 'session', x.id, 'pool', x.pool.name, 'request_id', request_id)
+  reply[#reply + 1] = x.id
+  reply[#reply + 1] = x.facts
+  reply[#reply + 1] = x.ready_at
 end
-
-for i = 19, #ARGV do
-  local rank = redis.call('ZRANK', KEYS[1], ARGV[i])
-  if rank and rank < tonumber(ARGV[14]) then
-    redis.call('ZREM', KEYS[1], ARGV[i])
-    local taken = take(ARGV[i])
-    if taken then
-      return taken
-    end
-  end
+if keyed then
+  reserveKey(key, claim, fingerprint, final and final_key_life or key_lease, ids, final)
 end
-while true do
-  local popped = redis.call('ZPOPMIN', KEYS[1])
-  if not popped[1] then
-    if keyed then
-      reserveKey(KEYS[4], ARGV[3], ARGV[5], ARGV[6])
-    end
-    return { 'empty' }
-  end
-  local taken = take(popped[1])
-  if taken then
-    return taken
-  end
-end
+return reply

@@ -1,10 +1,9 @@
-package broker_test
+package launch_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,9 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/sirupsen/logrus"
 
-	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -30,8 +27,8 @@ func launchSeveralIn(t *testing.T, w *world, image string, n int, change ...func
 	for _, f := range change {
 		f(&req)
 	}
-	b := on(w)
-	all, err := b.LaunchSeveral(t.Context(), req)
+	b := on(w, manyTasks, launch.Bounds{})
+	all, err := b.Launch(t.Context(), req)
 	b.Close()
 	return all, err
 }
@@ -253,7 +250,7 @@ func TestSeveralOfOneKey(t *testing.T) {
 	if err != nil || given(all) != "o1 o2" {
 		t.Errorf("%s %v; %v", given(all), err, w.calls)
 	}
-	if !slices.Contains(w.calls, "rebind k o1 o1 o2") {
+	if !slices.Contains(w.calls, "rebind k o1 o2") {
 		t.Errorf("the key is not bound again: %v", w.calls)
 	}
 	if slices.Sort(w.ready); !slices.Equal(w.ready, []string{"s1", "s2"}) {
@@ -289,12 +286,12 @@ type gauged struct {
 	may       chan struct{}
 }
 
-func (g *gauged) Ready(ctx context.Context, s staging.Session, h staging.Hook) broker.Assignment {
+func (g *gauged) Ready(ctx context.Context, s staging.Session, h staging.Hook) launch.Assignment {
 	return gaugedAssignment{g.world.Ready(ctx, s, h), g}
 }
 
 type gaugedAssignment struct {
-	broker.Assignment
+	launch.Assignment
 	g *gauged
 }
 
@@ -324,15 +321,11 @@ func TestSeveralHooksHaveTheirPlacesBeforeAnythingIsClaimed(t *testing.T) {
 	for i := range 20 {
 		g.ready = append(g.ready, fmt.Sprint("s", i))
 	}
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	b := broker.New(broker.Parts{
-		Registry: g, Store: g, Fleet: g, Health: g, Hooks: g, Meter: g, Log: logrus.NewEntry(log),
-	}, broker.Options{Bounds: broker.Bounds{Hooks: 2, HookWait: time.Millisecond}})
+	b := on(g, manyTasks, launch.Bounds{Hooks: 2, HookWait: time.Millisecond})
 	req := launch.Request{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}, Count: 5}}
 	done := make(chan error)
 	go func() {
-		all, err := b.LaunchSeveral(t.Context(), req)
+		all, err := b.Launch(t.Context(), req)
 		if err == nil && len(all) != 5 {
 			err = fmt.Errorf("%d sessions", len(all))
 		}
@@ -341,7 +334,7 @@ func TestSeveralHooksHaveTheirPlacesBeforeAnythingIsClaimed(t *testing.T) {
 	for g.running() < 2 {
 		runtime.Gosched()
 	}
-	_, err := b.LaunchSeveral(t.Context(), req)
+	_, err := b.Launch(t.Context(), req)
 	var refused *refusal.Error
 	if !errors.As(err, &refused) || refused.Kind != refusal.Overloaded {
 		t.Errorf("while all places are taken: %v", err)
@@ -351,7 +344,7 @@ func TestSeveralHooksHaveTheirPlacesBeforeAnythingIsClaimed(t *testing.T) {
 		t.Errorf("five with room for two at once: %v", err)
 	}
 	// The places are free again, and no launch claimed that had none.
-	if all, err := b.LaunchSeveral(t.Context(), req); err != nil || len(all) != 5 {
+	if all, err := b.Launch(t.Context(), req); err != nil || len(all) != 5 {
 		t.Errorf("once more: %v", err)
 	}
 	b.Close()

@@ -1,4 +1,4 @@
-package broker_test
+package launch_test
 
 import (
 	"errors"
@@ -339,13 +339,5 @@ func TestAFailedFirstLaunchIsTriedInAnotherZone(t *testing.T) {
 	var refused *refusal.Error
 	if !errors.As(err, &refused) || refused.Kind != refusal.LaunchFailed || len(w.specs) != 3 || len(w.events) != 3 {
 		t.Errorf("%v, %d made, events %v", err, len(w.specs), w.events)
-	}
-}
-
-func TestAKeepaliveOfASessionThatIsOverIsRefused(t *testing.T) {
-	_, err := on(&world{}).Keepalive(t.Context(), "s")
-	var refused *refusal.Error
-	if !errors.As(err, &refused) || refused.Kind != refusal.NotAssigned {
-		t.Errorf("%v", err)
 	}
 }

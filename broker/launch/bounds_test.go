@@ -1,17 +1,13 @@
-package broker_test
+package launch_test
 
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/sirupsen/logrus"
-
-	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -42,7 +38,7 @@ func (h held) Run(ctx context.Context, s staging.Session, name staging.HookName,
 	return h.world.Run(ctx, s, name, x, l)
 }
 
-func (h held) Ready(_ context.Context, s staging.Session, x staging.Hook) broker.Assignment {
+func (h held) Ready(_ context.Context, s staging.Session, x staging.Hook) launch.Assignment {
 	return worldAssignment{h.Run, s, x}
 }
 
@@ -64,17 +60,13 @@ func TestPastABoundNothingIsClaimed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const bound = 2
 			h := held{world: &world{ready: c.ready}, begun: make(chan struct{}, 10), release: make(chan struct{})}
-			log := logrus.New()
-			log.SetOutput(io.Discard)
-			b := broker.New(broker.Parts{
-				Registry: h, Store: h, Fleet: h, Health: h, Hooks: h, Meter: h, Log: logrus.NewEntry(log),
-			}, broker.Options{Bounds: broker.Bounds{OnDemand: bound, Hooks: bound, HookWait: time.Millisecond}})
+			b := on(h, manyTasks, launch.Bounds{OnDemand: bound, Hooks: bound, HookWait: time.Millisecond})
 			defer b.Close()
 			req := launch.Request{Launch: staging.Launch{Image: c.image, Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
 			var wg sync.WaitGroup
 			for range c.within {
 				wg.Go(func() {
-					if r, err := b.Launch(t.Context(), req); err != nil || r.Session.State != staging.Assigned {
+					if r, err := b.one(t.Context(), req); err != nil || r.Session.State != staging.Assigned {
 						t.Errorf("within the bound: %+v %v", r, err)
 					}
 				})
@@ -85,7 +77,7 @@ func TestPastABoundNothingIsClaimed(t *testing.T) {
 			h.mu.Lock()
 			before := len(h.calls)
 			h.mu.Unlock()
-			_, err := b.Launch(t.Context(), req)
+			_, err := b.one(t.Context(), req)
 			var refused *refusal.Error
 			if !errors.As(err, &refused) || refused.Kind != refusal.Overloaded || refused.RetryAfter == 0 || len(refused.Attempts) == 0 {
 				t.Errorf("past the bound: %v", err)
@@ -98,7 +90,7 @@ func TestPastABoundNothingIsClaimed(t *testing.T) {
 			}
 			close(h.release)
 			wg.Wait()
-			if r, err := b.Launch(t.Context(), req); err != nil || r.Session.State != staging.Assigned {
+			if r, err := b.one(t.Context(), req); err != nil || r.Session.State != staging.Assigned {
 				t.Errorf("when there is room again: %+v %v", r, err)
 			}
 		})
@@ -113,15 +105,11 @@ func TestWhatGoesOnBehindTheAnswersIsBounded(t *testing.T) {
 		h.ready = append(h.ready, string(rune('a'+i)))
 	}
 	stops := &stopper{held: h, gate: make(chan struct{})}
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	b := broker.New(broker.Parts{
-		Registry: stops, Store: stops, Fleet: stops, Health: stops, Hooks: stops, Meter: stops, Log: logrus.NewEntry(log),
-	}, broker.Options{Bounds: broker.Bounds{Behind: 1}})
+	b := on(stops, 1, launch.Bounds{})
 	req := launch.Request{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
 	done := make(chan error, 1)
 	go func() {
-		_, err := b.Launch(t.Context(), req)
+		_, err := b.one(t.Context(), req)
 		done <- err
 	}()
 	select {

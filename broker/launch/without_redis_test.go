@@ -1,4 +1,4 @@
-package broker_test
+package launch_test
 
 import (
 	"errors"
@@ -58,6 +58,12 @@ func TestAKeyIsOneSessionsAlsoWithoutRedis(t *testing.T) {
 			t.Errorf("%s: %+v %v: %v", what, r.Session, err, c.world.calls)
 		case c.kind != "" && (!errors.As(err, &refused) || refused.Kind != c.kind):
 			t.Errorf("%s: %v: %v", what, err, c.world.calls)
+		}
+		// What the repeat claimed before it knew is unused.
+		if claimed := slices.Contains(c.world.calls, "claim") && c.world.fail["claim"] == nil; claimed {
+			if !slices.Equal(c.world.ready, []string{"s9"}) || !slices.Contains(c.world.calls, "put back s9") {
+				t.Errorf("%s: ready are %v: %v", what, c.world.ready, c.world.calls)
+			}
 		}
 		for _, call := range c.world.calls {
 			if strings.HasPrefix(call, "hook") {

@@ -1,15 +1,11 @@
-package broker_test
+package launch_test
 
 import (
 	"context"
-	"io"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/sirupsen/logrus"
-
-	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -20,11 +16,11 @@ type leaving struct {
 	claims int
 }
 
-func (l *leaving) Claim(ctx context.Context, pool string, c staging.Claim) (staging.ClaimResult, error) {
+func (l *leaving) Claim(ctx context.Context, pools []staging.Config, n int, c staging.Claim) (staging.ClaimResult, error) {
 	if l.claims++; l.claims > 1 {
 		return staging.ClaimResult{}, errAway
 	}
-	return l.world.Claim(ctx, pool, c)
+	return l.world.Claim(ctx, pools, n, c)
 }
 
 // TestALaunchTriesASessionOnce: one whose hook has failed is not found again in
@@ -33,12 +29,8 @@ func TestALaunchTriesASessionOnce(t *testing.T) {
 	w := &leaving{world: &world{
 		ready: []string{"s1"}, inConsul: []string{"s1", "s2"}, fail: map[string]error{"hook-of-s1": errAway},
 	}}
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	b := broker.New(broker.Parts{
-		Registry: w, Store: w, Fleet: w, Health: w, Hooks: w, Meter: w, Log: logrus.NewEntry(log),
-	}, broker.Options{})
-	r, err := b.Launch(t.Context(), launch.Request{
+	b := on(w, manyTasks, launch.Bounds{})
+	r, err := b.one(t.Context(), launch.Request{
 		Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute,
 	})
 	b.Close()
