@@ -35,7 +35,11 @@ func (s *Store) Claim(ctx context.Context, pools []staging.Config, n int, c stag
 	for _, id := range c.Prefer {
 		args = append(args, id)
 	}
-	reply, err := s.run(ctx, claimScript, keys, args...).StringSlice()
+	script := claimSeveralScript
+	if n == 1 && len(pools) == 1 {
+		script = claimOneScript
+	}
+	reply, err := s.run(ctx, script, keys, args...).StringSlice()
 	if err != nil {
 		return staging.ClaimResult{}, fmt.Errorf("redis: claim %d sessions of image %s: %w", n, c.Image, err)
 	}

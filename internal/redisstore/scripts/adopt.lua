@@ -8,5 +8,5 @@ local refusal = heldKey(KEYS[1], ARGV[1], ARGV[2])
 if refusal then
   return refusal
 end
-reserveKey(KEYS[1], ARGV[1], ARGV[2], ARGV[3], { ARGV[4] })
+reserveKey(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 return { 'adopted' }

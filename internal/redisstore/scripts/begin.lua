@@ -18,7 +18,7 @@ if refusal then
   return refusal
 end
 if keyed then
-  reserveKey(key, claim, fingerprint, key_lease, { id })
+  reserveKey(key, claim, fingerprint, key_lease, id)
 end
 redis.call('SET', session_claim, claim)
 redis.call('HSET', session, 'state', 'pending', 'claim', claim, 'user', user, 'facts', facts, 'pool', '',

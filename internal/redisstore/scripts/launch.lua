@@ -14,26 +14,31 @@ local function heldKey(key, claim, fingerprint)
   return { 'repeat', held[3] or '', held[4] or '' }
 end
 
--- reserveKey reserves an Idempotency-Key for a claim. ids are the launch's sessions, where
--- they are known: the first is in "session", all of several beside it in "sessions".
--- done says that the launch is finished.
-local function reserveKey(key, claim, fingerprint, lease, ids, done)
-  local fields = { 'claim', claim, 'launch', fingerprint }
-  local function also(field, value)
-    fields[#fields + 1] = field
-    fields[#fields + 1] = value
-  end
-  if ids then
-    also('session', ids[1])
-  end
-  if ids and #ids > 1 then
-    also('sessions', table.concat(ids, ' '))
-  end
+-- reserveKey reserves an Idempotency-Key for a claim. session is the launch's, the first of
+-- several, where it is known; done says that the launch is finished.
+local function reserveKey(key, claim, fingerprint, lease, session, done)
   if done then
-    also('done', '1')
+    redis.call('HSET', key, 'claim', claim, 'launch', fingerprint, 'session', session, 'done', '1')
+  elseif session then
+    redis.call('HSET', key, 'claim', claim, 'launch', fingerprint, 'session', session)
+  else
+    redis.call('HSET', key, 'claim', claim, 'launch', fingerprint)
   end
-  redis.call('HSET', key, unpack(fields))
   redis.call('PEXPIRE', key, lease)
+end
+
+-- markClaimed records a claim in a session's hash. key is the launch's Idempotency-Key,
+-- assigned_at the time where the claim is the assignment; false for none.
+local function markClaimed(session, state, claim, user, terms, keepalive_ms, user_sessions, key, assigned_at)
+  local fields = { 'state', state, 'claim', claim, 'user', user, 'terms', terms, 'keepalive_ms', keepalive_ms, 'user_key', user_sessions }
+  local n = #fields
+  if key then
+    fields[n + 1], fields[n + 2], n = 'key', key, n + 2
+  end
+  if assigned_at then
+    fields[n + 1], fields[n + 2] = 'assigned_at', assigned_at
+  end
+  redis.call('HSET', session, unpack(fields))
 end
 
 -- overLimit returns {"limit", id, ...}, oldest first, when as many more sessions as are
