@@ -11,7 +11,7 @@ import (
 )
 
 // errNotSent is the error of requests in the class NotSent.
-var errNotSent = errors.New("when the request was due, as many as may be in flight were unanswered")
+var errNotSent = errors.New("when the request was due, the maximum number of requests was already in flight")
 
 // Result is the result of one run of a load.
 type Result struct {
