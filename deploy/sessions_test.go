@@ -12,7 +12,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// mockSession is a jobspec whose task runs nothing. An exec in it returns 7.
+// mockSession is a jobspec with a mock task, which runs nothing. An exec in it returns 7.
 const mockSession = `
 job "app" {
   group "session" {

@@ -60,7 +60,7 @@ type Cluster struct {
 	// not have.
 	Consul, Redis, NomadServer *Process
 	NomadClients               []*Process
-	// ConsulAgents are the agents of all datacenters except the first, whose Nomad
+	// ConsulAgents are the agents of all datacenters except the first. There the Nomad
 	// client uses the Consul server.
 	ConsulAgents []*Process
 

@@ -64,8 +64,8 @@ server {
 	return nil
 }
 
-// defineNomadClient defines the Nomad client of the i-th datacenter. It also defines a
-// Consul agent, except for the first datacenter, whose client uses the Consul server.
+// defineNomadClient defines the Nomad client of the i-th datacenter and a Consul agent for
+// it. The client of the first datacenter uses the Consul server instead.
 func (c *Cluster) defineNomadClient(o Options, bins binaries, i, serverRPC int) error {
 	dc := o.Datacenters[i]
 	ports, err := c.ports.take(1)

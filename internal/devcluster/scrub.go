@@ -140,8 +140,8 @@ func mountsBelow(dir string) ([]string, error) {
 	return points, lines.Err()
 }
 
-// sweepStale removes what is left of temporary clusters whose process was killed. A
-// live cluster holds the lock of its directory.
+// sweepStale removes what is left of temporary clusters after their process was killed.
+// A live cluster holds the lock of its directory.
 func sweepStale(ctx context.Context) {
 	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*"))
 	for _, dir := range dirs {

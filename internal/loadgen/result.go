@@ -24,7 +24,7 @@ type Result struct {
 	// ServedPerSecond is Served divided by WallSeconds.
 	ServedPerSecond float64 `json:"served_per_second"`
 	// OfferedPerSecond is the rate at which an open load's requests were due. It is 0
-	// for the other loads, whose rate depends on the answers.
+	// for the other loads, because their rate depends on the answers.
 	OfferedPerSecond float64 `json:"offered_per_second,omitempty"`
 	// Latency is the latency of all served requests together, or nil if there are none.
 	Latency *Latency `json:"latency,omitempty"`
@@ -39,7 +39,7 @@ type Class struct {
 	Count  int    `json:"count"`
 	// Example is the error text of the first failure.
 	Example string `json:"example,omitempty"`
-	// Latency is nil for NotSent, whose requests have none.
+	// Latency is nil for NotSent: a request that was not sent has none.
 	Latency *Latency `json:"latency,omitempty"`
 }
 
