@@ -30,6 +30,7 @@ var steps = []step{
 	{"shell", "shell scripts parse", shellSyntax},
 	{"comments", "every package has a package comment", packageComments},
 	{"arrows", "packages import only what lies below them, without circles", arrows},
+	{"interfaces", "no hand-written interface has more than 12 methods", interfaces},
 	{"contract", "Redocly's linter finds nothing in openapi.yaml", contract},
 	{"tidy", "go.mod and go.sum are what `go mod tidy` writes", tidy},
 	{"gofumpt", "hand-written Go is formatted by gofumpt", gofumpt},
