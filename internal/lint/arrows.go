@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// rule says what one package, or everything below one directory, may import
+// rule lists what one package, or every package below one directory, may import
 // besides the standard library.
 type rule struct {
-	// of is a package's path, or "dir/..." for dir and all below it. The longest
-	// match counts.
+	// of is a package's path, or "dir/..." for dir and all below it. A package
+	// follows the rule whose pattern is the longest match.
 	of string
-	// ours are the patterns of our own packages that it may import.
+	// ours are patterns of this module's packages that it may import.
 	ours []string
-	// libraries are the patterns of other modules' packages; anyLibrary allows
-	// all but those of clients.
+	// libraries are patterns of other modules' packages that it may import;
+	// anyLibrary allows all of them except the libraries in clients.
 	libraries []string
-	// alone keeps its tests, too, from importing others of ours and clients.
-	// Otherwise a test may import whatever it needs to set the stage.
+	// alone applies ours and clients to the package's tests, too. Other packages'
+	// tests may import whatever they need for their setup.
 	alone bool
 }
 
@@ -73,8 +73,8 @@ var rules = []rule{
 	{of: "deploy"},
 }
 
-// client is a library that only some may hold: those that speak to one server,
-// and the web framework. Tests may, too.
+// client is a library that only its holders may import: the clients of Nomad,
+// Consul and Redis, and the web framework. Tests may import them, too.
 type client struct {
 	library string
 	holders []string
@@ -87,14 +87,14 @@ var clients = []client{
 	{"github.com/gin-gonic/gin/...", []string{"broker/httpapi", "broker/web", "internal/baseline"}},
 }
 
-// arrowFindings reports every import that the rules do not allow, and every
-// package that they do not know.
+// arrowFindings returns a finding for every import that the rules do not allow,
+// for every package without a rule, and for every circle in the rules.
 func arrowFindings(all []goPackage) []string {
-	var findings []string
+	findings := circleFindings(rules)
 	for _, p := range all {
-		r, ok := ruleFor(p.path())
+		r, ok := ruleFor(rules, p.path())
 		if !ok {
-			findings = append(findings, p.path()+": is not in the table of arrows; add it to internal/lint/arrows.go")
+			findings = append(findings, p.path()+": has no rule for its imports; add it to internal/lint/arrows.go")
 			continue
 		}
 		for _, imp := range p.Imports {
@@ -111,10 +111,52 @@ func arrowFindings(all []goPackage) []string {
 	return findings
 }
 
-// ruleFor finds the rule with the longest pattern that matches.
-func ruleFor(path string) (rule, bool) {
+// circleFindings returns a finding for every circle that the rules allow, such as
+// a -> b -> a. Go forbids circles of packages only: two directories could still
+// depend on each other through different packages. A rule may allow its own pattern.
+func circleFindings(table []rule) []string {
+	var findings, path []string
+	done := map[string]bool{}
+	var visit func(r rule)
+	visit = func(r rule) {
+		if i := slices.Index(path, r.of); i >= 0 {
+			findings = append(findings, "the rules allow a circle: "+strings.Join(append(slices.Clone(path[i:]), r.of), " -> "))
+			return
+		}
+		if done[r.of] {
+			return
+		}
+		path = append(path, r.of)
+		for _, next := range allowedBy(table, r) {
+			visit(next)
+		}
+		path = path[:len(path)-1]
+		done[r.of] = true
+	}
+	for _, r := range table {
+		visit(r)
+	}
+	return findings
+}
+
+// allowedBy returns the other rules whose packages r may import.
+func allowedBy(table []rule, r rule) []rule {
+	var allowed []rule
+	for _, other := range table {
+		if other.of != r.of && slices.ContainsFunc(r.ours, func(pattern string) bool {
+			at, _ := ruleFor(table, strings.TrimSuffix(pattern, "/..."))
+			return at.of == other.of || matches(pattern, strings.TrimSuffix(other.of, "/..."))
+		}) {
+			allowed = append(allowed, other)
+		}
+	}
+	return allowed
+}
+
+// ruleFor returns the rule with the longest pattern that matches path.
+func ruleFor(table []rule, path string) (rule, bool) {
 	var best rule
-	for _, r := range rules {
+	for _, r := range table {
 		if matches(r.of, path) && len(r.of) > len(best.of) {
 			best = r
 		}
@@ -122,7 +164,7 @@ func ruleFor(path string) (rule, bool) {
 	return best, best.of != ""
 }
 
-// forbids says why the package at path may not import imp, "" where it may.
+// forbids returns why the package at path may not import imp, or "" if it may.
 func (r rule) forbids(path, imp string) string {
 	if why := r.forbidsOurs(imp); why != "" {
 		return why
@@ -134,10 +176,11 @@ func (r rule) forbids(path, imp string) string {
 	if standard(imp) || ours(imp) || slices.ContainsFunc(r.libraries, allowed) {
 		return ""
 	}
-	return "of other modules it may import " + list(r.libraries)
+	return "from other modules it may import: " + list(r.libraries)
 }
 
-// forbidsInTests says the same of the package's tests.
+// forbidsInTests returns why the tests of the package at path may not import imp,
+// or "" if they may.
 func (r rule) forbidsInTests(path, imp string) string {
 	self := imp == modulePath+"/"+path
 	if self || !r.alone {
@@ -149,40 +192,43 @@ func (r rule) forbidsInTests(path, imp string) string {
 	return forbidsClient(path, imp)
 }
 
+// forbidsOurs checks an import of this module's packages.
 func (r rule) forbidsOurs(imp string) string {
 	sub := strings.TrimPrefix(imp, modulePath+"/")
 	if !ours(imp) || slices.ContainsFunc(r.ours, func(p string) bool { return matches(p, sub) }) {
 		return ""
 	}
-	return "arrows point down only; of our own it may import " + list(r.ours)
+	return "arrows point down only; from this module it may import: " + list(r.ours)
 }
 
+// forbidsClient checks an import of the libraries in clients.
 func forbidsClient(path, imp string) string {
 	for _, c := range clients {
 		if matches(c.library, imp) && !slices.ContainsFunc(c.holders, func(p string) bool { return matches(p, path) }) {
-			return "this library belongs to " + list(c.holders)
+			return "only these may import this library: " + list(c.holders)
 		}
 	}
 	return ""
 }
 
-// matches reports whether path is the pattern's, or below it where the
-// pattern ends in "/...".
+// matches reports whether path equals the pattern or, if the pattern ends in
+// "/...", lies below it.
 func matches(pattern, path string) bool {
 	dir, below := strings.CutSuffix(pattern, "/...")
 	return path == dir || below && strings.HasPrefix(path, dir+"/")
 }
 
-// ours reports whether an import is a package of this module.
+// ours reports whether imp is a package of this module.
 func ours(imp string) bool { return strings.HasPrefix(imp, modulePath+"/") }
 
-// standard reports whether an import is the standard library's: only its
-// paths begin with an element without a dot.
+// standard reports whether imp belongs to the standard library: only its paths
+// have no dot in their first element.
 func standard(imp string) bool {
 	first, _, _ := strings.Cut(imp, "/")
 	return !strings.Contains(first, ".")
 }
 
+// list joins patterns for a finding.
 func list(patterns []string) string {
 	if len(patterns) == 0 {
 		return "nothing"

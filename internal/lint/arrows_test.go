@@ -1,13 +1,14 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
 
 func own(path string) string { return modulePath + "/" + path }
 
-// Each case is one made-up package with one import that the design forbids.
+// Each case is an invented package with one import that the design forbids.
 func TestEachForbiddenArrowIsFound(t *testing.T) {
 	const (
 		nomad  = "github.com/hashicorp/nomad/api"
@@ -115,8 +116,48 @@ func TestAnUnknownPackageIsFound(t *testing.T) {
 	for _, path := range []string{"internal/newcomer", "broker/other", "internal/staging/sub", "scalers"} {
 		found := arrowFindings([]goPackage{{ImportPath: own(path)}})
 		if len(found) != 1 || !strings.Contains(found[0], "add it to") {
-			t.Errorf("%s: want to be told to add it to the table, got %q", path, found)
+			t.Errorf("%s: want a finding that asks for a rule, got %q", path, found)
 		}
+	}
+}
+
+// Only circles between different rules are findings: a rule may allow its own pattern,
+// and two rules may allow the same third one.
+func TestACircleInTheRulesIsFound(t *testing.T) {
+	for name, c := range map[string]struct {
+		table []rule
+		want  []string
+	}{
+		"none": {[]rule{
+			{of: "a/...", ours: []string{"a/...", "b", "c/d"}},
+			{of: "b", ours: []string{"c/..."}},
+			{of: "c/..."},
+			{of: "c/d"},
+		}, nil},
+		"two": {
+			[]rule{{of: "a", ours: []string{"b"}}, {of: "b", ours: []string{"a"}}},
+			[]string{"the rules allow a circle: a -> b -> a"},
+		},
+		"through a third": {
+			[]rule{{of: "top", ours: []string{"a"}}, {of: "a", ours: []string{"b"}}, {of: "b", ours: []string{"c"}}, {of: "c", ours: []string{"a"}}},
+			[]string{"the rules allow a circle: a -> b -> c -> a"},
+		},
+		"a pattern allows a package below it": {
+			[]rule{{of: "a", ours: []string{"b/..."}}, {of: "b/c", ours: []string{"a"}}},
+			[]string{"the rules allow a circle: a -> b/c -> a"},
+		},
+		"a package follows the rule of the directory above": {
+			[]rule{{of: "a", ours: []string{"b/c"}}, {of: "b/...", ours: []string{"a"}}},
+			[]string{"the rules allow a circle: a -> b/... -> a"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func(old []rule) { rules = old }(rules)
+			rules = c.table
+			if found := arrowFindings(nil); !slices.Equal(found, c.want) {
+				t.Errorf("want %q, got %q", c.want, found)
+			}
+		})
 	}
 }
 
