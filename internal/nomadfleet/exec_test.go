@@ -20,11 +20,11 @@ import (
 // heldOut runs a command until the connection lives to tell its exit code: Nomad resets
 // one whose command has ended while some of its stdin was still on the way (1.10.5), and
 // then nobody knows how it ended, as the error says.
-func (r *rig) heldOut(t *testing.T, s staging.Session, cmd []string, stdin string) (code int, err error) {
+func (r *rig) execUntilAnswered(t *testing.T, s staging.Session, cmd []string, stdin string) (code int, err error) {
 	t.Helper()
 	for range 5 {
 		var out bytes.Buffer
-		code, err = r.Exec(patient(t), s, "", cmd, strings.NewReader(stdin), &out, &out)
+		code, err = r.Exec(testContext(t), s, "", cmd, strings.NewReader(stdin), &out, &out)
 		if err == nil || !strings.Contains(err.Error(), "connection reset") {
 			return code, err
 		}
@@ -44,8 +44,8 @@ func TestExec(t *testing.T) {
 				t.Fatalf("got %+v", alloc.Failure)
 			}
 			for _, code := range []int{0, 1, 42, 127} {
-				got, err := r.heldOut(t, s, []string{"/bin/sh"}, fmt.Sprintf("exit %d\n", code))
-				if err != nil || got != code && !unbegun(driver, got) {
+				got, err := r.execUntilAnswered(t, s, []string{"/bin/sh"}, fmt.Sprintf("exit %d\n", code))
+				if err != nil || got != code && !notStartedYet(driver, got) {
 					t.Errorf("exit code %d, %v, want %d", got, err, code)
 				}
 			}
@@ -58,7 +58,7 @@ func TestExec(t *testing.T) {
 			want := fmt.Sprintf("%x", sha256.Sum256(data))
 			eventually(t, "all of stdin arrives", func() bool {
 				var errs bytes.Buffer
-				code, err := r.Exec(patient(t), s, "app", []string{"/bin/sh", "-c", "cat > $NOMAD_TASK_DIR/got"}, bytes.NewReader(data), io.Discard, &errs)
+				code, err := r.Exec(testContext(t), s, "app", []string{"/bin/sh", "-c", "cat > $NOMAD_TASK_DIR/got"}, bytes.NewReader(data), io.Discard, &errs)
 				if err != nil || code != 0 {
 					t.Fatalf("exit code %d, %v, %s", code, err, errs.String())
 				}
@@ -70,27 +70,27 @@ func TestExec(t *testing.T) {
 			})
 
 			// A session known by its id alone.
-			code, err := r.heldOut(t, staging.Session{ID: s.ID}, []string{"/bin/sh"}, "exit 5\n")
-			if err != nil || code != 5 && !unbegun(driver, code) {
+			code, err := r.execUntilAnswered(t, staging.Session{ID: s.ID}, []string{"/bin/sh"}, "exit 5\n")
+			if err != nil || code != 5 && !notStartedYet(driver, code) {
 				t.Errorf("by id alone: exit code %d, %v", code, err)
 			}
 
-			if _, err := r.Exec(patient(t), s, "no-such-task", []string{"/bin/sh"}, strings.NewReader(""), io.Discard, io.Discard); !errors.Is(err, nomadfleet.ErrUnavailable) {
+			if _, err := r.Exec(testContext(t), s, "no-such-task", []string{"/bin/sh"}, strings.NewReader(""), io.Discard, io.Discard); !errors.Is(err, nomadfleet.ErrUnavailable) {
 				t.Errorf("no such task: %v", err)
 			}
-			code, err = r.Exec(patient(t), s, "", []string{"/no/such/program"}, strings.NewReader(""), io.Discard, io.Discard)
+			code, err = r.Exec(testContext(t), s, "", []string{"/no/such/program"}, strings.NewReader(""), io.Discard, io.Discard)
 			t.Logf("no such program: exit code %d, %v", code, err)
-			if err == nil && code == 0 && !unbegun(driver, code) {
+			if err == nil && code == 0 && !notStartedYet(driver, code) {
 				t.Error("a program that is not there succeeded")
 			}
 
 			// A command that does not end does not hold the caller.
-			ctx, cancel := context.WithCancel(patient(t))
+			ctx, cancel := context.WithCancel(testContext(t))
 			started := make(chan struct{})
 			go func() { <-started; cancel() }()
 			for {
 				code, err = r.Exec(ctx, s, "", []string{"/bin/sh"}, strings.NewReader("echo up; exec sleep 5\n"), signalWriter{started}, io.Discard)
-				if err != nil || !unbegun(driver, code) {
+				if err != nil || !notStartedYet(driver, code) {
 					break
 				}
 			}
@@ -103,7 +103,7 @@ func TestExec(t *testing.T) {
 
 // unbegun reports whether an exit code is the docker driver's for a command
 // that has not begun.
-func unbegun(driver string, code int) bool { return driver == "docker" && code == 0 }
+func notStartedYet(driver string, code int) bool { return driver == "docker" && code == 0 }
 
 func busyboxOf(t testing.TB, driver string) string {
 	t.Helper()
@@ -138,7 +138,7 @@ func TestHookThroughNomad(t *testing.T) {
 			run := func(h staging.Hook, task string) (hook.Result, error) {
 				s := s
 				s.Task = task
-				return hook.Runner{Exec: r}.Run(patient(t), s, staging.HookAssign, h, hook.Input{Variables: map[string]string{"GREENROOM_USER_NAME": name}})
+				return hook.Runner{Exec: r}.Run(testContext(t), s, staging.HookAssign, h, hook.Input{Variables: map[string]string{"GREENROOM_USER_NAME": name}})
 			}
 			result, err := run(staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf '%s' "$GREENROOM_USER_NAME" > "$NOMAD_TASK_DIR/greeted"`}}, "")
 			if err != nil {
@@ -166,7 +166,7 @@ func TestHookThroughNomad(t *testing.T) {
 			gone := s
 			gone.Task = "app"
 			gone.AllocID = "00000000-0000-0000-0000-000000000000"
-			_, err = hook.Runner{Exec: r}.Run(patient(t), gone, staging.HookAssign, staging.Hook{Cmd: []string{"true"}}, hook.Input{})
+			_, err = hook.Runner{Exec: r}.Run(testContext(t), gone, staging.HookAssign, staging.Hook{Cmd: []string{"true"}}, hook.Input{})
 			// Nomad accepts the connection before it looks for the allocation. So
 			// some of the script may be on its way by then, or not: both are told.
 			var notStarted *hook.NotStartedError

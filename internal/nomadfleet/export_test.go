@@ -6,4 +6,4 @@ import "time"
 func (f *Fleet) SetPageSize(n int32) { f.pageSize = n }
 
 // SetSilence makes a watch impatient.
-func (f *Fleet) SetSilence(d time.Duration) { f.silence = d }
+func (f *Fleet) SetStreamTimeout(d time.Duration) { f.streamTimeout = d }

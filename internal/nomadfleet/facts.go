@@ -12,7 +12,7 @@ import (
 )
 
 // jobDead is Nomad's word for a job that has come to its end.
-const jobDead = "dead"
+const jobStatusDead = "dead"
 
 // jobFacts reads a session from its job's meta; ok is false for a job that is
 // not a session's.
@@ -31,7 +31,7 @@ func jobFacts(id, namespace, region string, meta map[string]string, stopped bool
 			Namespace: namespace, Region: region, CreatedAt: created,
 		},
 		Stopped: stopped,
-		Dead:    status == jobDead,
+		Dead:    status == jobStatusDead,
 	}, true
 }
 
@@ -49,41 +49,41 @@ func firstAlloc(allocs []*nomadapi.AllocationListStub) *nomadapi.AllocationListS
 
 // allocView is what a list stub and a full allocation have in common.
 type allocView struct {
-	id, nodeID      string
-	desired, client string
-	description     string
-	stopped         string // why Nomad wanted it stopped
-	resources       *nomadapi.AllocatedResources
-	tasks           map[string]*nomadapi.TaskState
-	createTime      int64
+	id, nodeID                  string
+	desiredStatus, clientStatus string
+	clientDescription           string
+	desiredDescription          string // why Nomad wanted it stopped
+	resources                   *nomadapi.AllocatedResources
+	tasks                       map[string]*nomadapi.TaskState
+	createTime                  int64
 }
 
-func stubView(a *nomadapi.AllocationListStub) allocView {
+func viewOfStub(a *nomadapi.AllocationListStub) allocView {
 	return allocView{
-		id: a.ID, nodeID: a.NodeID, desired: a.DesiredStatus, client: a.ClientStatus,
-		description: a.ClientDescription, stopped: a.DesiredDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
+		id: a.ID, nodeID: a.NodeID, desiredStatus: a.DesiredStatus, clientStatus: a.ClientStatus,
+		clientDescription: a.ClientDescription, desiredDescription: a.DesiredDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
 	}
 }
 
-func fullView(a *nomadapi.Allocation) allocView {
+func viewOfAlloc(a *nomadapi.Allocation) allocView {
 	return allocView{
-		id: a.ID, nodeID: a.NodeID, desired: a.DesiredStatus, client: a.ClientStatus,
-		description: a.ClientDescription, stopped: a.DesiredDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
+		id: a.ID, nodeID: a.NodeID, desiredStatus: a.DesiredStatus, clientStatus: a.ClientStatus,
+		clientDescription: a.ClientDescription, desiredDescription: a.DesiredDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
 	}
 }
 
 func allocFacts(a allocView) *staging.AllocFacts {
 	facts := &staging.AllocFacts{ID: a.id, NodeID: a.nodeID, CreatedAt: time.Unix(0, a.createTime).UTC()}
 	facts.Address, facts.Ports = endpoints(a.resources)
-	switch a.client {
+	switch a.clientStatus {
 	case nomadapi.AllocClientStatusRunning:
-		facts.Running = a.desired == nomadapi.AllocDesiredStatusRun && started(a.tasks)
+		facts.Running = a.desiredStatus == nomadapi.AllocDesiredStatusRun && started(a.tasks)
 	case nomadapi.AllocClientStatusComplete, nomadapi.AllocClientStatusFailed, nomadapi.AllocClientStatusLost:
 		facts.Over = true
 	}
 	facts.Failure = failure(a, facts.Over)
-	if facts.Failure == nil && (facts.Over || a.desired != nomadapi.AllocDesiredStatusRun || a.client == nomadapi.AllocClientStatusUnknown) {
-		facts.Reason = or(a.stopped, a.description)
+	if facts.Failure == nil && (facts.Over || a.desiredStatus != nomadapi.AllocDesiredStatusRun || a.clientStatus == nomadapi.AllocClientStatusUnknown) {
+		facts.Reason = firstOf(a.desiredDescription, a.clientDescription)
 	}
 	return facts
 }
@@ -137,4 +137,4 @@ func endpoints(r *nomadapi.AllocatedResources) (address string, ports map[string
 }
 
 // sessionID reports whether a job's id is a session's.
-func sessionID(job string) bool { return strings.HasPrefix(job, staging.SessionPrefix) }
+func isSessionID(job string) bool { return strings.HasPrefix(job, staging.SessionPrefix) }

@@ -81,7 +81,7 @@ func TestAllocFacts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := allocFacts(allocView{id: "a", client: tt.client, desired: tt.desired, tasks: tt.tasks, createTime: at.UnixNano()})
+			got := allocFacts(allocView{id: "a", clientStatus: tt.client, desiredStatus: tt.desired, tasks: tt.tasks, createTime: at.UnixNano()})
 			want := &staging.AllocFacts{ID: "a", Running: tt.running, Over: tt.over, Failure: tt.failure, CreatedAt: at}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)

@@ -35,8 +35,8 @@ const providerConsul = "consul"
 // the staged ones that are registered at the same time, as many as there be. The step is
 // below the 10 from which on Nomad would preempt one job for another (1.10.5).
 const (
-	ahead       = 5
-	maxPriority = 100
+	onDemandPriority = 5
+	maxPriority      = 100
 )
 
 // Fit makes a session's job of its image's template, which it takes over and
@@ -55,7 +55,7 @@ func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 	job.Datacenters = z.Datacenters
 	job.Meta = ownMeta(job.Meta, jobMeta(s))
 	if s.Origin == staging.OnDemand {
-		job.Priority = ptr(min(cmp.Or(value(job.Priority), nomadapi.JobDefaultPriority)+ahead, maxPriority))
+		job.Priority = ptr(min(cmp.Or(deref(job.Priority), nomadapi.JobDefaultPriority)+onDemandPriority, maxPriority))
 	}
 
 	// A session is one allocation that Nomad neither restarts nor moves: what

@@ -77,9 +77,9 @@ func TestFit(t *testing.T) {
 	if g.Disconnect != nil {
 		t.Error("Nomad would call its node disconnected when it is down")
 	}
-	patient := template()
-	patient.TaskGroups[0].Disconnect = &nomadapi.DisconnectStrategy{LostAfter: ptr(time.Hour)}
-	if d := Fit(patient, staging.Spec{Session: s, Zone: z}).TaskGroups[0].Disconnect; *d.Replace || *d.LostAfter != time.Hour {
+	withDisconnect := template()
+	withDisconnect.TaskGroups[0].Disconnect = &nomadapi.DisconnectStrategy{LostAfter: ptr(time.Hour)}
+	if d := Fit(withDisconnect, staging.Spec{Session: s, Zone: z}).TaskGroups[0].Disconnect; *d.Replace || *d.LostAfter != time.Hour {
 		t.Errorf("Nomad would make another in its place: %+v", d)
 	}
 	own := map[string]string{"GREENROOM_SESSION_ID": "gr-1", "GREENROOM_IMAGE": "app", "GREENROOM_ZONE": "eu", "K": "launch ${NOMAD_META_greenroom_dollar}{node.datacenter}"}
@@ -103,7 +103,7 @@ func TestFit(t *testing.T) {
 func TestFitOnDemandAndWithoutService(t *testing.T) {
 	job := template()
 	job.TaskGroups[0].Services = nil
-	if p := unfit(job); p != "" {
+	if p := templateProblems(job); p != "" {
 		t.Fatal(p)
 	}
 	s := staging.Session{ID: "gr-1", Origin: staging.OnDemand, Zone: "eu", Image: "app", Claim: "c1"}
@@ -117,7 +117,7 @@ func TestFitOnDemandAndWithoutService(t *testing.T) {
 		service.Meta[metaUserName] != "n ${NOMAD_META_greenroom_dollar}{x}" || service.Meta[metaState] != "assigned" {
 		t.Errorf("it does not show whose it is: %v %v", service.Tags, service.Meta)
 	}
-	if show(service, *s.User) {
+	if setUser(service, *s.User) {
 		t.Error("showing it again changes it")
 	}
 	if job.Region != nil || job.Namespace != nil || job.NodePool != nil {
@@ -131,18 +131,18 @@ func TestFitOnDemandAndWithoutService(t *testing.T) {
 // TestWhoWaitsGoesFirst: a job made on demand is scheduled before staged ones, and is
 // never so far ahead of one that Nomad would preempt it.
 func TestWhoWaitsGoesFirst(t *testing.T) {
-	of := func(origin staging.Origin, own *int) int {
+	priorityOf := func(origin staging.Origin, own *int) int {
 		job := template()
 		job.Priority = own
 		job = Fit(job, staging.Spec{Session: staging.Session{ID: "gr-1", Origin: origin}, Zone: staging.Zone{Name: "eu"}})
-		return value(job.Priority)
+		return deref(job.Priority)
 	}
 	for _, tt := range []struct {
 		own              *int
 		staged, onDemand int
 	}{{nil, 0, 55}, {ptr(50), 50, 55}, {ptr(70), 70, 75}, {ptr(98), 98, 100}} {
-		if staged, onDemand := of(staging.Staged, tt.own), of(staging.OnDemand, tt.own); staged != tt.staged || onDemand != tt.onDemand {
-			t.Errorf("of a template with priority %d: staged %d, on demand %d", value(tt.own), staged, onDemand)
+		if staged, onDemand := priorityOf(staging.Staged, tt.own), priorityOf(staging.OnDemand, tt.own); staged != tt.staged || onDemand != tt.onDemand {
+			t.Errorf("of a template with priority %d: staged %d, on demand %d", deref(tt.own), staged, onDemand)
 		}
 	}
 }
@@ -165,7 +165,7 @@ func TestUnfit(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			job := template()
 			tt.change(job, job.TaskGroups[0])
-			got := unfit(job)
+			got := templateProblems(job)
 			if (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
@@ -266,7 +266,7 @@ func TestWhatTheDriverDoesNotKnowIsNamed(t *testing.T) {
 		job.TaskGroups[0].Tasks[1].Driver = c.driver
 		got := ""
 		var invalid *staging.InvalidError
-		if errors.As(misfits(job, c.spec), &invalid) {
+		if errors.As(checkDriver(job, c.spec), &invalid) {
 			got = invalid.Fields[0].Field
 		}
 		if got != c.want {

@@ -14,7 +14,7 @@ import (
 
 // hooked is app, where its Docker image has what hooks ask for: a user to
 // switch to, and a few programs.
-func hooked(t *testing.T, driver string) staging.Image {
+func appForHooks(t *testing.T, driver string) staging.Image {
 	t.Helper()
 	image := app(t, driver)
 	if driver == "docker" {
@@ -34,7 +34,7 @@ func TestOnceThroughNomad(t *testing.T) {
 	for _, driver := range []string{"raw_exec", "docker"} {
 		for what, code := range map[string]int{"success": 0, "failure": 9} {
 			t.Run(driver+"/"+what, func(t *testing.T) {
-				s, alloc := r.start(t, r.session(t), hooked(t, driver), nil)
+				s, alloc := r.start(t, r.session(t), appForHooks(t, driver), nil)
 				if !alloc.Running {
 					t.Fatalf("got %+v", alloc.Failure)
 				}
@@ -42,7 +42,7 @@ func TestOnceThroughNomad(t *testing.T) {
 				var wg sync.WaitGroup
 				for range 8 {
 					wg.Go(func() {
-						result, err := hook.Runner{Exec: r}.Run(patient(t), s, staging.HookFirstLaunch, h, hook.Input{Once: true})
+						result, err := hook.Runner{Exec: r}.Run(testContext(t), s, staging.HookFirstLaunch, h, hook.Input{Once: true})
 						var failed *hook.FailedError
 						switch {
 						case code == 0 && err != nil:
@@ -69,7 +69,7 @@ func TestAHooksUserThroughNomad(t *testing.T) {
 	name := "o'brien \"x\" $(id) `id`\n}\nexit 9\n\U0001F600"
 	for driver, user := range map[string]string{"raw_exec": "nobody", "docker": "demo"} {
 		t.Run(driver, func(t *testing.T) {
-			s, alloc := r.start(t, r.session(t), hooked(t, driver), nil)
+			s, alloc := r.start(t, r.session(t), appForHooks(t, driver), nil)
 			if !alloc.Running {
 				t.Fatalf("got %+v", alloc.Failure)
 			}
@@ -80,7 +80,7 @@ func TestAHooksUserThroughNomad(t *testing.T) {
 			}
 			// The docker driver may cut what is written last: asked again, then.
 			eventually(t, "the hook's words are whole", func() bool {
-				result, err := hook.Runner{Exec: r}.Run(patient(t), s, staging.HookAssign, h, in)
+				result, err := hook.Runner{Exec: r}.Run(testContext(t), s, staging.HookAssign, h, in)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -91,7 +91,7 @@ func TestAHooksUserThroughNomad(t *testing.T) {
 				return result.Stdout == want
 			})
 			h.User = "nobody-here"
-			_, err := hook.Runner{Exec: r}.Run(patient(t), s, staging.HookAssign, h, in)
+			_, err := hook.Runner{Exec: r}.Run(testContext(t), s, staging.HookAssign, h, in)
 			var failed *hook.FailedError
 			if !errors.As(err, &failed) || failed.ExitCode != hook.ExitUser {
 				t.Errorf("a user who is not there: %v", err)

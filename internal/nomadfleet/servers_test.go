@@ -26,11 +26,11 @@ var shared = devtest.Share(devcluster.Options{Datacenters: []string{"dc1", "dc2"
 func TestMain(m *testing.M) { goleak.VerifyTestMain(shared.Around(m), goleak.IgnoreCurrent()) }
 
 // patience bounds what a test waits for; it is not an expectation.
-const patience = 90 * time.Second
+const testTimeout = 90 * time.Second
 
-func patient(t testing.TB) context.Context {
+func testContext(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -68,7 +68,7 @@ func (r rig) session(t testing.TB) staging.Session {
 		Staging: "app-east", Revision: "abc", CreatedAt: time.Now().UTC(),
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 		defer cancel()
 		if err := r.Purge(ctx, s); err != nil {
 			t.Errorf("purge: %v", err)
@@ -80,7 +80,7 @@ func (r rig) session(t testing.TB) staging.Session {
 // start registers a session and waits until it runs, or is over.
 func (r rig) start(t testing.TB, s staging.Session, image staging.Image, env map[string]string) (staging.Session, staging.AllocFacts) {
 	t.Helper()
-	ctx := patient(t)
+	ctx := testContext(t)
 	evalID, err := r.Register(ctx, staging.Spec{Session: s, Image: image, Zone: east, Environment: env})
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func (r rig) shell(t testing.TB, s staging.Session, script string) string {
 	var out string
 	eventually(t, "the output is whole", func() bool {
 		var stdout, stderr bytes.Buffer
-		_, err := r.Exec(patient(t), s, "", []string{"/bin/sh"}, strings.NewReader(script+"\nprintf '"+strings.ReplaceAll(end, "\n", "\\n")+"'\n"), &stdout, &stderr)
+		_, err := r.Exec(testContext(t), s, "", []string{"/bin/sh"}, strings.NewReader(script+"\nprintf '"+strings.ReplaceAll(end, "\n", "\\n")+"'\n"), &stdout, &stderr)
 		if err != nil {
 			t.Fatalf("%v, stderr %q", err, stderr.String())
 		}
@@ -213,7 +213,7 @@ func dockerImage(t testing.TB) string {
 // eventually waits for a condition, which it asks for again and again.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	ctx := patient(t)
+	ctx := testContext(t)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {

@@ -34,10 +34,10 @@ const (
 )
 
 // tagTries bounds how often a job that somebody else changes is read anew.
-const tagTries = 5
+const maxTagAttempts = 5
 
 // errContended: every try to change the job met another change of it.
-var errContended = errors.New("its job is being changed by somebody else")
+var errTagConflict = errors.New("its job is being changed by somebody else")
 
 // Tag shows in Consul whose an assigned session is: s.User. It registers the
 // session's job anew with nothing but its service's tags and meta changed, which
@@ -48,8 +48,8 @@ func (f *Fleet) Tag(ctx context.Context, s staging.Session) error {
 		return nil
 	}
 	op := "tag " + s.ID
-	for range tagTries {
-		done, err := f.tag(ctx, s)
+	for range maxTagAttempts {
+		done, err := f.tagOnce(ctx, s)
 		if err != nil {
 			return unavailable(op, err)
 		}
@@ -57,37 +57,37 @@ func (f *Fleet) Tag(ctx context.Context, s staging.Session) error {
 			return nil
 		}
 	}
-	return unavailable(op, errContended)
+	return unavailable(op, errTagConflict)
 }
 
 // tag is one try; done is false when the job was changed meanwhile.
-func (f *Fleet) tag(ctx context.Context, s staging.Session) (done bool, err error) {
-	ctx, cancel := f.bounded(ctx)
+func (f *Fleet) tagOnce(ctx context.Context, s staging.Session) (done bool, err error) {
+	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
-	job, _, err := f.nomad.Jobs().Info(s.ID, f.of(ctx, s))
+	job, _, err := f.nomad.Jobs().Info(s.ID, f.sessionQuery(ctx, s))
 	switch {
 	case notFound(err):
 		return true, nil
 	case err != nil:
 		return false, err
-	case job.Meta[metaSession] != s.ID, value(job.Stop), value(job.Status) == jobDead, len(job.TaskGroups) != 1:
+	case job.Meta[metaSession] != s.ID, deref(job.Stop), deref(job.Status) == jobStatusDead, len(job.TaskGroups) != 1:
 		return true, nil
 	}
 	service := sessionService(job.TaskGroups[0])
-	if service == nil || !show(service, *s.User) {
+	if service == nil || !setUser(service, *s.User) {
 		return true, nil
 	}
-	_, _, err = f.nomad.Jobs().EnforceRegister(job, value(job.JobModifyIndex), f.write(ctx, s.Namespace, s.Region))
-	if _, body, answered := answer(err); answered && strings.Contains(body, nomadapi.RegisterEnforceIndexErrPrefix) {
+	_, _, err = f.nomad.Jobs().EnforceRegister(job, deref(job.JobModifyIndex), f.writeOptions(ctx, s.Namespace, s.Region))
+	if _, body, hasResponse := responseError(err); hasResponse && strings.Contains(body, nomadapi.RegisterEnforceIndexErrPrefix) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
 // show writes a user into a service, and reports whether that changed it.
-func show(service *nomadapi.Service, u staging.User) bool {
-	id, name := literal(plain(u.ID, maxMetaValue)), literal(plain(u.Name, maxMetaValue))
-	user := literal(plain(tagUser+u.ID, maxTag))
+func setUser(service *nomadapi.Service, u staging.User) bool {
+	id, name := literal(sanitize(u.ID, maxMetaValue)), literal(sanitize(u.Name, maxMetaValue))
+	user := literal(sanitize(tagUser+u.ID, maxTag))
 	if slices.Contains(service.Tags, tagAssigned) && slices.Contains(service.Tags, user) && service.Meta[metaUserName] == name {
 		return false
 	}
@@ -98,7 +98,7 @@ func show(service *nomadapi.Service, u staging.User) bool {
 }
 
 // plain makes one line of what a user is called, at most limit bytes of it.
-func plain(text string, limit int) string {
+func sanitize(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '

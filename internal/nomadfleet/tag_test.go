@@ -18,7 +18,7 @@ func TestTagShowsTheUserAndTouchesNothingElse(t *testing.T) {
 	s, before := r.start(t, r.session(t), app(t, "raw_exec"), nil)
 	s.User = &staging.User{ID: "u ${node.datacenter}", Name: "O'Brien \"$x\" ${attr.kernel.name}\n😀" + strings.Repeat("é", 400)}
 	for range 2 {
-		if err := r.Tag(patient(t), s); err != nil {
+		if err := r.Tag(testContext(t), s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -58,17 +58,17 @@ func TestTagShowsTheUserAndTouchesNothingElse(t *testing.T) {
 		t.Errorf("the session says %q", out)
 	}
 
-	if err := r.Stop(patient(t), s); err != nil {
+	if err := r.Stop(testContext(t), s); err != nil {
 		t.Fatal(err)
 	}
 	s.User = &staging.User{ID: "late"}
-	if err := r.Tag(patient(t), s); err != nil {
+	if err := r.Tag(testContext(t), s); err != nil {
 		t.Fatal(err)
 	}
 	if job, _, err = r.nomad.Jobs().Info(s.ID, nil); err != nil || !*job.Stop {
 		t.Errorf("tagging brought a stopped session back: %v", err)
 	}
-	if err := r.Tag(patient(t), staging.Session{ID: "gr-nobody", User: s.User}); err != nil {
+	if err := r.Tag(testContext(t), staging.Session{ID: "gr-nobody", User: s.User}); err != nil {
 		t.Errorf("a session that is not there: %v", err)
 	}
 }
@@ -91,7 +91,7 @@ func TestACloneIsNotTheSession(t *testing.T) {
 		return err == nil && len(all) == 2
 	})
 	eventually(t, "the list tells that the first is over, and why", func() bool {
-		all, _, err := r.List(patient(t))
+		all, _, err := r.List(testContext(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,10 +109,10 @@ func TestACloneIsNotTheSession(t *testing.T) {
 
 func TestOwnRegion(t *testing.T) {
 	r := newRig(t)
-	if own, err := r.OwnRegion(patient(t), "global"); err != nil || !own {
+	if own, err := r.OwnRegion(testContext(t), "global"); err != nil || !own {
 		t.Errorf("the region of the server asked: %t, %v", own, err)
 	}
-	if own, err := r.OwnRegion(patient(t), "far"); err == nil || own {
+	if own, err := r.OwnRegion(testContext(t), "far"); err == nil || own {
 		t.Errorf("a region that there is not: %t, %v", own, err)
 	}
 }

@@ -23,7 +23,7 @@ import (
 // listed is what List says of one session.
 func (r rig) listed(t testing.TB, id string) staging.Observation {
 	t.Helper()
-	observations, _, err := r.List(patient(t))
+	observations, _, err := r.List(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func (v *view) of(id string) staging.Observation {
 func (r rig) watch(t testing.TB) *view {
 	t.Helper()
 	v := newView()
-	_, index, err := r.List(patient(t))
+	_, index, err := r.List(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestListAndWatchAgree(t *testing.T) {
 		t.Errorf("address and ports: watch %+v, wait %+v", v.of(after.ID).Alloc, alloc)
 	}
 
-	if err := r.Stop(patient(t), after); err != nil {
+	if err := r.Stop(testContext(t), after); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the watch says that it was stopped, and ended", func() bool {
@@ -142,7 +142,7 @@ func TestListAndWatchAgree(t *testing.T) {
 	if !list.Job.Stopped || !list.Job.Dead || !list.Alloc.Over {
 		t.Errorf("listed %+v %+v", list.Job, list.Alloc)
 	}
-	if err := r.Purge(patient(t), after); err != nil {
+	if err := r.Purge(testContext(t), after); err != nil {
 		t.Fatal(err)
 	}
 	if o := r.listed(t, after.ID); o.Session != "" {
@@ -157,7 +157,7 @@ func TestWatchTellsOfRefusedPlacement(t *testing.T) {
 	r := newRig(t)
 	v := r.watch(t)
 	s := r.session(t)
-	if _, err := r.Register(patient(t), staging.Spec{Session: s, Image: app(t, "raw_exec"), Zone: staging.Zone{Name: "east", Datacenters: []string{"dc9"}}}); err != nil {
+	if _, err := r.Register(testContext(t), staging.Spec{Session: s, Image: app(t, "raw_exec"), Zone: staging.Zone{Name: "east", Datacenters: []string{"dc9"}}}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the watch says that no node would do", func() bool {
@@ -186,7 +186,7 @@ func TestClonesAreNotTheSession(t *testing.T) {
 	if list.Alloc.ID != alloc.ID || v.of(s.ID).Alloc.ID != alloc.ID || !list.Alloc.Over {
 		t.Fatalf("took the clone for the session: list %+v, watch %+v", list.Alloc, v.of(s.ID).Alloc)
 	}
-	waited, err := r.WaitRunning(patient(t), s)
+	waited, err := r.WaitRunning(testContext(t), s)
 	if err != nil || waited.ID != alloc.ID || !waited.Over {
 		t.Fatalf("took the clone for the session: %+v, %v", waited, err)
 	}
@@ -195,7 +195,7 @@ func TestClonesAreNotTheSession(t *testing.T) {
 func TestListAcrossPagesAndNamespaces(t *testing.T) {
 	r := newRig(t)
 	r.SetPageSize(1)
-	ctx := patient(t)
+	ctx := testContext(t)
 	if _, err := r.nomad.Namespaces().Register(&nomadapi.Namespace{Name: "team"}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -255,12 +255,12 @@ func TestWatchEndsWithTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := staging.Session{ID: staging.NewSessionID(), Origin: staging.OnDemand, Zone: "east", Image: "app"}
-	if _, err := fleet.Register(patient(t), staging.Spec{Session: s, Image: app(t, "raw_exec"), Zone: staging.Zone{Name: "east", Datacenters: []string{"dc9"}}}); err != nil {
+	if _, err := fleet.Register(testContext(t), staging.Spec{Session: s, Image: app(t, "raw_exec"), Zone: staging.Zone{Name: "east", Datacenters: []string{"dc9"}}}); err != nil {
 		t.Fatal(err)
 	}
 	seen := make(chan staging.Observation, 100)
 	ended := make(chan error, 1)
-	go func() { ended <- fleet.Watch(patient(t), 1, func(o staging.Observation) { seen <- o }) }()
+	go func() { ended <- fleet.Watch(testContext(t), 1, func(o staging.Observation) { seen <- o }) }()
 	if o := <-seen; o.Node == nil || o.Node.ID == "" || o.Node.Draining {
 		t.Fatalf("got %+v, want the node first", o)
 	}
@@ -273,10 +273,10 @@ func TestWatchEndsWithTheServer(t *testing.T) {
 	if err := <-ended; !errors.Is(err, nomadfleet.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
-	if _, _, err := fleet.List(patient(t)); !errors.Is(err, nomadfleet.ErrUnavailable) {
+	if _, _, err := fleet.List(testContext(t)); !errors.Is(err, nomadfleet.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
-	if err := fleet.Watch(patient(t), 1, nil); !errors.Is(err, nomadfleet.ErrUnavailable) {
+	if err := fleet.Watch(testContext(t), 1, nil); !errors.Is(err, nomadfleet.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -284,8 +284,8 @@ func TestWatchEndsWithTheServer(t *testing.T) {
 func TestWatchEndsWhenTheStreamIsSilent(t *testing.T) {
 	r := newRig(t)
 	// Nomad's own heartbeats are half a minute apart.
-	r.SetSilence(300 * time.Millisecond)
-	err := r.Watch(patient(t), 1, func(staging.Observation) {})
+	r.SetStreamTimeout(300 * time.Millisecond)
+	err := r.Watch(testContext(t), 1, func(staging.Observation) {})
 	if !errors.Is(err, nomadfleet.ErrUnavailable) || !strings.Contains(err.Error(), "silent") {
 		t.Fatalf("got %v", err)
 	}

@@ -36,7 +36,7 @@ var driverKeys = map[string][]string{
 // misfits says what of a spec the template's driver does not know, as a
 // *staging.InvalidError; nil when there is nothing. Of a driver that is not in
 // the table everything passes: it will say so itself.
-func misfits(job *nomadapi.Job, spec staging.Spec) error {
+func checkDriver(job *nomadapi.Job, spec staging.Spec) error {
 	driver := mainTasks(job.TaskGroups[0])[0].Driver
 	known, ok := driverKeys[driver]
 	if !ok {
@@ -73,22 +73,22 @@ func fitConfig(t *nomadapi.Task, spec staging.Spec) {
 	}
 	maps.Copy(t.Config, spec.RunConfig)
 	if len(spec.Volumes) > 0 {
-		t.Config[configVolumes] = volumes(t.Config[configVolumes], spec.Volumes)
+		t.Config[configVolumes] = withVolumes(t.Config[configVolumes], spec.Volumes)
 	}
 	if len(spec.SSHKeys) > 0 {
-		t.Templates = append(t.Templates, keysFile(spec.SSHKeys))
+		t.Templates = append(t.Templates, sshKeysTemplate(spec.SSHKeys))
 		// Nomad knows where the task sees it: in a container or on the node.
-		t.Env["GREENROOM_SSH_AUTHORIZED_KEYS"] = "${NOMAD_SECRETS_DIR}/" + keysPath
+		t.Env["GREENROOM_SSH_AUTHORIZED_KEYS"] = "${NOMAD_SECRETS_DIR}/" + sshKeysPath
 	}
 }
 
 // keysPath is where a user's keys are, below the task's secrets directory.
-const keysPath = "ssh/authorized_keys"
+const sshKeysPath = "ssh/authorized_keys"
 
 // volumes adds mappings to what the config has: source:target, and ":ro".
-func volumes(have any, mappings []staging.VolumeMapping) []any {
+func withVolumes(existing any, mappings []staging.VolumeMapping) []any {
 	var all []any
-	switch have := have.(type) {
+	switch have := existing.(type) {
 	case []any:
 		all = append(all, have...)
 	case []string:
@@ -108,10 +108,10 @@ func volumes(have any, mappings []staging.VolumeMapping) []any {
 
 // keysFile is a file of a user's public keys. Its delimiters are ones that no
 // key has, so that Nomad's templating finds nothing to do in it.
-func keysFile(keys []string) *nomadapi.Template {
+func sshKeysTemplate(keys []string) *nomadapi.Template {
 	return &nomadapi.Template{
 		EmbeddedTmpl: ptr(strings.Join(keys, "\n") + "\n"),
-		DestPath:     ptr("secrets/" + keysPath),
+		DestPath:     ptr("secrets/" + sshKeysPath),
 		// Public, and read by whatever user the session's programs have.
 		Perms:      ptr("0444"),
 		ChangeMode: ptr("noop"),

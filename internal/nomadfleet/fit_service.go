@@ -37,6 +37,6 @@ func fitService(g *nomadapi.TaskGroup, s staging.Session) {
 	service.Meta = ownMeta(service.Meta, meta)
 	if s.User != nil {
 		// An on-demand session is born with its user.
-		show(service, *s.User)
+		setUser(service, *s.User)
 	}
 }
