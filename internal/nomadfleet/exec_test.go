@@ -17,9 +17,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// heldOut runs a command until the connection lives to tell its exit code: Nomad resets
-// one whose command has ended while some of its stdin was still on the way (1.10.5), and
-// then nobody knows how it ended, as the error says.
+// execUntilAnswered runs a command until Nomad returns its exit code. Nomad (1.10.5)
+// resets the connection if the command ends before all of its stdin has arrived. The
+// error then says that the exit code is not known.
 func (r *rig) execUntilAnswered(t *testing.T, s staging.Session, cmd []string, stdin string) (code int, err error) {
 	t.Helper()
 	for range 5 {
@@ -29,7 +29,7 @@ func (r *rig) execUntilAnswered(t *testing.T, s staging.Session, cmd []string, s
 			return code, err
 		}
 		if code != -1 || !errors.Is(err, nomadfleet.ErrUnavailable) {
-			t.Errorf("of a connection that was reset: exit code %d, %v", code, err)
+			t.Errorf("after a connection reset: exit code %d, %v", code, err)
 		}
 	}
 	return code, err
@@ -50,7 +50,7 @@ func TestExec(t *testing.T) {
 				}
 			}
 
-			// More than any buffer on the way, and not text.
+			// Binary data, and more than any buffer holds.
 			data := make([]byte, 300_000)
 			for i := range data {
 				data[i] = byte(rand.Uint32())
@@ -69,7 +69,7 @@ func TestExec(t *testing.T) {
 				return strings.HasPrefix(sum, want)
 			})
 
-			// A session known by its id alone.
+			// The session's allocation and task are not known.
 			code, err := r.execUntilAnswered(t, staging.Session{ID: s.ID}, []string{"/bin/sh"}, "exit 5\n")
 			if err != nil || code != 5 && !notStartedYet(driver, code) {
 				t.Errorf("by id alone: exit code %d, %v", code, err)
@@ -84,7 +84,7 @@ func TestExec(t *testing.T) {
 				t.Error("a program that is not there succeeded")
 			}
 
-			// A command that does not end does not hold the caller.
+			// A command that does not end does not block the caller.
 			ctx, cancel := context.WithCancel(testContext(t))
 			started := make(chan struct{})
 			go func() { <-started; cancel() }()
@@ -101,8 +101,8 @@ func TestExec(t *testing.T) {
 	}
 }
 
-// unbegun reports whether an exit code is the docker driver's for a command
-// that has not begun.
+// notStartedYet reports whether the docker driver may have returned this exit code for a
+// command that it has not started yet.
 func notStartedYet(driver string, code int) bool { return driver == "docker" && code == 0 }
 
 func busyboxOf(t testing.TB, driver string) string {
@@ -113,7 +113,7 @@ func busyboxOf(t testing.TB, driver string) string {
 	return busybox(t)
 }
 
-// signalWriter closes its channel at the first write.
+// signalWriter closes its channel on the first write.
 type signalWriter struct{ c chan struct{} }
 
 func (w signalWriter) Write(p []byte) (int, error) {
@@ -125,7 +125,7 @@ func (w signalWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// The assign hook, all the way through Nomad.
+// TestHookThroughNomad runs the assign hook through a real Nomad.
 func TestHookThroughNomad(t *testing.T) {
 	r := newRig(t)
 	name := "o'brien \"x\" $(id) `id` ${node.datacenter}\n}\nexit 9\n\U0001F600"
@@ -167,8 +167,8 @@ func TestHookThroughNomad(t *testing.T) {
 			gone.Task = "app"
 			gone.AllocID = "00000000-0000-0000-0000-000000000000"
 			_, err = hook.Runner{Exec: r}.Run(testContext(t), gone, staging.HookAssign, staging.Hook{Cmd: []string{"true"}}, hook.Input{})
-			// Nomad accepts the connection before it looks for the allocation. So
-			// some of the script may be on its way by then, or not: both are told.
+			// Nomad accepts the connection before it looks for the allocation. Some of the
+			// script may have been sent by then, so both errors are right.
 			var notStarted *hook.NotStartedError
 			if !(errors.As(err, &unknown) || errors.As(err, &notStarted)) || !strings.Contains(err.Error(), "Unknown allocation") {
 				t.Errorf("an allocation that is gone: %v", err)

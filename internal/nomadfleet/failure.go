@@ -1,6 +1,7 @@
 package nomadfleet
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,9 +14,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// failure says why an allocation could not start, or ended by itself. It is
-// nil for one that is well, that was stopped on purpose, or that was lost with
-// its node: none of those is the image's doing.
+// failure returns why an allocation could not start or ended by itself. It returns nil
+// if the allocation is healthy, was stopped on purpose, or was lost with its node: the
+// image causes none of these.
 func failure(a allocView, over bool) *staging.Failure {
 	names := slices.Sorted(maps.Keys(a.tasks))
 	for _, name := range names {
@@ -26,8 +27,8 @@ func failure(a allocView, over bool) *staging.Failure {
 	if !over || a.clientStatus == nomadapi.AllocClientStatusLost {
 		return nil
 	}
-	// The task that ended the others: the one that failed, or else the one that
-	// finished last of those that were not killed.
+	// Find the task that ended the allocation: the one that failed, else the last one
+	// that finished without being killed.
 	var last string
 	for _, name := range names {
 		t := a.tasks[name]
@@ -48,12 +49,12 @@ func failure(a allocView, over bool) *staging.Failure {
 	case last != "" && a.desiredStatus == nomadapi.AllocDesiredStatusRun:
 		return exitFailure(last, a.tasks[last])
 	case a.clientStatus == nomadapi.AllocClientStatusFailed && a.desiredStatus == nomadapi.AllocDesiredStatusRun:
-		return &staging.Failure{Type: staging.CrashLooping, Message: strings.ToLower(firstOf(a.clientDescription, "failed without a reason given"))}
+		return &staging.Failure{Type: staging.CrashLooping, Message: strings.ToLower(cmp.Or(a.clientDescription, "failed without a reason given"))}
 	}
 	return nil
 }
 
-// startProblem is what kept a task from starting; "" when nothing did.
+// startFailure returns why a task could not start; "" if nothing prevented it.
 func startFailure(t *nomadapi.TaskState) string {
 	for _, e := range slices.Backward(t.Events) {
 		switch e.Type {
@@ -64,8 +65,8 @@ func startFailure(t *nomadapi.TaskState) string {
 	return ""
 }
 
-// display is an event's text. Nomad puts it into DisplayMessage; the details
-// serve should it ever not.
+// display returns an event's text. It is normally in DisplayMessage; the details are
+// the fallback.
 func display(e *nomadapi.TaskEvent) string {
 	for _, m := range []string{
 		e.DisplayMessage, e.Details["driver_error"], e.Details["setup_error"],
@@ -80,7 +81,7 @@ func display(e *nomadapi.TaskEvent) string {
 
 func exitFailure(name string, t *nomadapi.TaskState) *staging.Failure {
 	e := lastEvent(t, nomadapi.TaskTerminated)
-	how := "exit code " + firstOf(e.Details["exit_code"], strconv.Itoa(e.ExitCode))
+	how := "exit code " + cmp.Or(e.Details["exit_code"], strconv.Itoa(e.ExitCode))
 	if signal := e.Details["signal"]; signal != "" && signal != "0" {
 		how = "signal " + signal
 	}
@@ -93,7 +94,7 @@ func exitFailure(name string, t *nomadapi.TaskState) *staging.Failure {
 	return &staging.Failure{Type: staging.CrashLooping, Message: fmt.Sprintf("task %s: %s", name, how)}
 }
 
-// roughly rounds a duration to what a reader of a message cares for.
+// roundForDisplay rounds a duration to the precision that suits a message.
 func roundForDisplay(d time.Duration) string {
 	switch {
 	case d < time.Second:
@@ -104,7 +105,7 @@ func roundForDisplay(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// find is the last event of a kind, or nil.
+// lastEvent returns the last event of a kind, or nil.
 func lastEvent(t *nomadapi.TaskState, kind string) *nomadapi.TaskEvent {
 	for _, e := range slices.Backward(t.Events) {
 		if e.Type == kind {
@@ -112,11 +113,4 @@ func lastEvent(t *nomadapi.TaskState, kind string) *nomadapi.TaskEvent {
 		}
 	}
 	return nil
-}
-
-func firstOf(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }

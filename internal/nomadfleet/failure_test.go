@@ -75,7 +75,7 @@ func TestAllocFacts(t *testing.T) {
 			&staging.Failure{Type: staging.CrashLooping, Message: "task main: exit code 137 (out of memory) after 3s"},
 		},
 		{
-			"failed, who knows why", "failed", "run", nil, false, true,
+			"failed without a reason", "failed", "run", nil, false, true,
 			&staging.Failure{Type: staging.CrashLooping, Message: "failed without a reason given"},
 		},
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// hooked is app, where its Docker image has what hooks ask for: a user to
-// switch to, and a few programs.
+// appForHooks is app with a Docker image that has what hooks need: a user to switch to,
+// and a few programs.
 func appForHooks(t *testing.T, driver string) staging.Image {
 	t.Helper()
 	image := app(t, driver)
@@ -27,8 +27,8 @@ func appForHooks(t *testing.T, driver string) staging.Image {
 	return image
 }
 
-// TestOnceThroughNomad: of eight that ask at the same time one runs the command,
-// and all are told how it ended.
+// TestOnceThroughNomad: of eight concurrent runs one executes the command, and all
+// return its outcome.
 func TestOnceThroughNomad(t *testing.T) {
 	r := newRig(t)
 	for _, driver := range []string{"raw_exec", "docker"} {
@@ -47,7 +47,7 @@ func TestOnceThroughNomad(t *testing.T) {
 						switch {
 						case code == 0 && err != nil:
 							t.Error(err)
-						// The docker driver may cut what is written last.
+						// The docker driver may cut off the end of the output.
 						case code != 0 && (!errors.As(err, &failed) || failed.ExitCode != code || driver != "docker" && failed.LastLine != "no desktop"):
 							t.Errorf("%+v, %v", result, err)
 						}
@@ -62,8 +62,8 @@ func TestOnceThroughNomad(t *testing.T) {
 	}
 }
 
-// TestAHooksUserThroughNomad: both machines' ways to switch, the container's
-// being busybox's su.
+// TestAHooksUserThroughNomad switches users on the node and in a container, which has
+// only busybox's su.
 func TestAHooksUserThroughNomad(t *testing.T) {
 	r := newRig(t)
 	name := "o'brien \"x\" $(id) `id`\n}\nexit 9\n\U0001F600"
@@ -78,7 +78,7 @@ func TestAHooksUserThroughNomad(t *testing.T) {
 				Variables: map[string]string{"GREENROOM_USER_NAME": name},
 				Tokens:    map[staging.Token]string{staging.TokenUsername: name},
 			}
-			// The docker driver may cut what is written last: asked again, then.
+			// The docker driver may cut off the end of the output, so repeat it.
 			eventually(t, "the hook's words are whole", func() bool {
 				result, err := hook.Runner{Exec: r}.Run(testContext(t), s, staging.HookAssign, h, in)
 				if err != nil {

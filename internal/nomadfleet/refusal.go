@@ -11,15 +11,15 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// place is where a session was to run, for the words of a refusal, which the
-// scheduler's numbers leave out. All of it may be unknown.
+// location is where a session was to run. A refusal's message needs it, because the
+// scheduler's metrics do not contain it. Every field may be empty.
 type location struct {
 	zone        string
 	datacenters []string
 }
 
-// refusal puts into words, for an administrator, why the scheduler found no
-// node; nil when it found one.
+// refusal explains to an administrator why the scheduler found no node. It returns nil
+// if the scheduler found one.
 func refusal(at location, failed map[string]*nomadapi.AllocationMetric) *staging.Failure {
 	if len(failed) == 0 {
 		return nil
@@ -42,11 +42,11 @@ func refusal(at location, failed map[string]*nomadapi.AllocationMetric) *staging
 	return &staging.Failure{Type: staging.NoNodesInZone, Message: noNodesMessage(at, m)}
 }
 
-// exhausted: "not enough memory in zone eu (2 of 2 nodes)".
+// exhaustedMessage returns, for example, "not enough memory in zone eu (2 of 2 nodes)".
 func exhaustedMessage(zone string, m *nomadapi.AllocationMetric) string {
 	total := max(m.NodesEvaluated, m.NodesExhausted)
 	var b strings.Builder
-	// The dimension that stopped most nodes comes first.
+	// The dimension that excluded the most nodes comes first.
 	dimensions := slices.SortedFunc(maps.Keys(m.DimensionExhausted), func(a, b string) int {
 		if d := m.DimensionExhausted[b] - m.DimensionExhausted[a]; d != 0 {
 			return d
@@ -71,7 +71,8 @@ func exhaustedMessage(zone string, m *nomadapi.AllocationMetric) string {
 	return b.String()
 }
 
-// noNodes: "no node in datacenter dc9", or what the nodes that there are lack.
+// noNodesMessage returns, for example, "no node in datacenter dc9 in zone eu", or what
+// the existing nodes lack.
 func noNodesMessage(at location, m *nomadapi.AllocationMetric) string {
 	zone := at.zone
 	switch {
@@ -80,7 +81,7 @@ func noNodesMessage(at location, m *nomadapi.AllocationMetric) string {
 	case m.NodesInPool > 0 || m.NodesEvaluated > 0:
 		return fmt.Sprintf("no node fits%s (%s looked at)", inZone(zone), countNodes(max(m.NodesInPool, m.NodesEvaluated)))
 	}
-	// NodesInPool counts those that are in the datacenters as well.
+	// NodesInPool counts only nodes in the job's datacenters, so here there is none.
 	where := "its datacenters"
 	if n := len(at.datacenters); n > 0 {
 		where = fmt.Sprintf("%s %s", plural(n, "datacenter"), strings.Join(at.datacenters, ", "))
@@ -91,7 +92,8 @@ func noNodesMessage(at location, m *nomadapi.AllocationMetric) string {
 	return fmt.Sprintf("no node in %s%s", where, inZone(zone))
 }
 
-// filtered: "missing drivers on 2 nodes, ${attr.kernel.name} = windows on 1 node".
+// filterReasons returns, for example,
+// "missing drivers on 2 nodes, ${attr.kernel.name} = windows on 1 node".
 func filterReasons(m *nomadapi.AllocationMetric) string {
 	var parts []string
 	for _, c := range slices.Sorted(maps.Keys(m.ConstraintFiltered)) {

@@ -23,7 +23,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-func TestCheckTellsInvalidFromUnavailable(t *testing.T) {
+func TestCheckDistinguishesInvalidFromUnavailable(t *testing.T) {
 	r := newRig(t)
 	good := app(t, "raw_exec")
 	with := func(old, with string) staging.Image {
@@ -119,7 +119,7 @@ func TestRegisterIsCreateOnly(t *testing.T) {
 		t.Fatalf("the repeat changed the job: version %d, allocation %s, was %s (%v)", *job.Version, again.ID, first.ID, err)
 	}
 
-	// The same id held by a job that is not ours must not pass for success.
+	// A job with the same id that is not the session's must not count as success.
 	foreign := r.session(t)
 	job.ID, job.Name, job.Meta = &foreign.ID, &foreign.ID, nil
 	job.CreateIndex, job.ModifyIndex, job.JobModifyIndex = nil, nil, nil
@@ -131,7 +131,7 @@ func TestRegisterIsCreateOnly(t *testing.T) {
 	}
 }
 
-func TestRegisterPassesOnARefusal(t *testing.T) {
+func TestRegisterReturnsARefusal(t *testing.T) {
 	r := newRig(t)
 	image := app(t, "raw_exec")
 	image.Jobspec = strings.Replace(image.Jobspec, `interval = "1s"`, `interval = "1ns"`, 1)
@@ -163,7 +163,7 @@ func TestStopAndPurge(t *testing.T) {
 	})
 	ended, err := r.WaitRunning(ctx, s)
 	if err != nil || !ended.Over || ended.Failure != nil {
-		t.Fatalf("one stopped on purpose has not failed: %+v, %v", ended, err)
+		t.Fatalf("a session that was stopped on purpose has a failure, or did not end: %+v, %v", ended, err)
 	}
 	for range 2 {
 		if err := r.Purge(ctx, s); err != nil {
@@ -171,10 +171,10 @@ func TestStopAndPurge(t *testing.T) {
 		}
 	}
 	if _, _, err := r.nomad.Jobs().Info(s.ID, nil); err == nil {
-		t.Fatal("the job is there still")
+		t.Fatal("the job still exists")
 	}
 	if err := r.Stop(ctx, s); err != nil {
-		t.Fatalf("stopping what is gone: %v", err)
+		t.Fatalf("stopping a session that is gone: %v", err)
 	}
 	if err := r.Stop(ctx, staging.Session{ID: "somebody-elses-job"}); err == nil {
 		t.Fatal("a job that is not a session was stopped")
@@ -200,7 +200,7 @@ func TestFailedStarts(t *testing.T) {
 		{"raw_exec without its program", missing, staging.ImageUnavailable, "/does/not/exist"},
 		{"docker without its image", unpulled, staging.ImageUnavailable, "no-such-image"},
 		{"exits with a code", crash, staging.CrashLooping, "task app: exit code 7 after"},
-		{"exits happily", done, staging.CrashLooping, "task app: exit code 0 after"},
+		{"exits with 0", done, staging.CrashLooping, "task app: exit code 0 after"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

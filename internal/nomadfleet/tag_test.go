@@ -11,8 +11,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestTagShowsTheUserAndTouchesNothingElse: the allocation runs on, Consul shows
-// whose it is, and a session that was stopped stays so.
+// TestTagShowsTheUserAndTouchesNothingElse: the allocation keeps running, Consul shows
+// the session's user, and a stopped session stays stopped.
 func TestTagShowsTheUserAndTouchesNothingElse(t *testing.T) {
 	r := newRig(t)
 	s, before := r.start(t, r.session(t), app(t, "raw_exec"), nil)
@@ -27,7 +27,7 @@ func TestTagShowsTheUserAndTouchesNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if *job.Version != 1 {
-		t.Errorf("tagged twice, the job is of version %d, want one change", *job.Version)
+		t.Errorf("after tagging twice the job has version %d, want one change", *job.Version)
 	}
 	consul, err := consulapi.NewClient(&consulapi.Config{Address: shared.Cluster(t).ConsulAddr})
 	if err != nil {
@@ -55,7 +55,7 @@ func TestTagShowsTheUserAndTouchesNothingElse(t *testing.T) {
 		t.Errorf("allocations %v %v, want %s alone, running", allocs, err, before.ID)
 	}
 	if out := r.shell(t, s, "echo still here"); out != "still here\n" {
-		t.Errorf("the session says %q", out)
+		t.Errorf("the session's shell printed %q", out)
 	}
 
 	if err := r.Stop(testContext(t), s); err != nil {
@@ -69,13 +69,12 @@ func TestTagShowsTheUserAndTouchesNothingElse(t *testing.T) {
 		t.Errorf("tagging brought a stopped session back: %v", err)
 	}
 	if err := r.Tag(testContext(t), staging.Session{ID: "gr-nobody", User: s.User}); err != nil {
-		t.Errorf("a session that is not there: %v", err)
+		t.Errorf("a session that does not exist: %v", err)
 	}
 }
 
-// TestACloneIsNotTheSession: Nomad starts another allocation for one that was
-// stopped under it; lists and watches tell of the first alone, that it was
-// replaced, and why it ended.
+// TestACloneIsNotTheSession: if an allocation is stopped in Nomad, Nomad starts a clone.
+// A list still contains the first allocation, that it was replaced, and why it ended.
 func TestACloneIsNotTheSession(t *testing.T) {
 	r := newRig(t)
 	s, first := r.start(t, r.session(t), app(t, "raw_exec"), nil)
@@ -90,7 +89,7 @@ func TestACloneIsNotTheSession(t *testing.T) {
 		all, _, err := r.nomad.Jobs().Allocations(s.ID, true, nil)
 		return err == nil && len(all) == 2
 	})
-	eventually(t, "the list tells that the first is over, and why", func() bool {
+	eventually(t, "the list has the first allocation's end and its reason", func() bool {
 		all, _, err := r.List(testContext(t))
 		if err != nil {
 			t.Fatal(err)
@@ -98,7 +97,7 @@ func TestACloneIsNotTheSession(t *testing.T) {
 		for _, o := range all {
 			if o.Session == s.ID && o.Alloc != nil {
 				if o.Alloc.ID != first.ID {
-					t.Fatalf("the list tells of %s, which is a clone", o.Alloc.ID)
+					t.Fatalf("the list has %s, which is a clone", o.Alloc.ID)
 				}
 				return o.Replaced && o.Alloc.Over && o.Alloc.Failure == nil && o.Alloc.Reason != ""
 			}
@@ -110,9 +109,9 @@ func TestACloneIsNotTheSession(t *testing.T) {
 func TestOwnRegion(t *testing.T) {
 	r := newRig(t)
 	if own, err := r.OwnRegion(testContext(t), "global"); err != nil || !own {
-		t.Errorf("the region of the server asked: %t, %v", own, err)
+		t.Errorf("the server's own region: %t, %v", own, err)
 	}
 	if own, err := r.OwnRegion(testContext(t), "far"); err == nil || own {
-		t.Errorf("a region that there is not: %t, %v", own, err)
+		t.Errorf("a region that does not exist: %t, %v", own, err)
 	}
 }

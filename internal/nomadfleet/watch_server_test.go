@@ -20,7 +20,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// listed is what List says of one session.
+// listed returns List's observation of one session.
 func (r rig) listed(t testing.TB, id string) staging.Observation {
 	t.Helper()
 	observations, _, err := r.List(testContext(t))
@@ -35,12 +35,12 @@ func (r rig) listed(t testing.TB, id string) staging.Observation {
 	return staging.Observation{}
 }
 
-// view folds observations as their type says: part by part, by index.
+// view merges observations as documented on their type: part by part, by index.
 type view struct {
 	mu    sync.Mutex
 	parts map[string]map[string]uint64
 	known map[string]staging.Observation
-	// regressed is set when an older part came after a newer one.
+	// regressed holds observations with an older part than one before them.
 	regressed []staging.Observation
 }
 
@@ -109,7 +109,7 @@ func TestListAndWatchAgree(t *testing.T) {
 	after, alloc := r.start(t, r.session(t), app(t, "raw_exec"), nil)
 
 	for _, s := range []staging.Session{before, after} {
-		eventually(t, "the watch says that it runs", func() bool {
+		eventually(t, "the watch emits that it runs", func() bool {
 			o := v.of(s.ID)
 			return o.Job != nil && o.Alloc != nil && o.Alloc.Running && o.Placement != nil
 		})
@@ -134,7 +134,7 @@ func TestListAndWatchAgree(t *testing.T) {
 	if err := r.Stop(testContext(t), after); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the watch says that it was stopped, and ended", func() bool {
+	eventually(t, "the watch emits that it was stopped and has ended", func() bool {
 		o := v.of(after.ID)
 		return o.Job.Stopped && o.Job.Dead && o.Alloc.Over && o.Alloc.Failure == nil
 	})
@@ -153,20 +153,21 @@ func TestListAndWatchAgree(t *testing.T) {
 	}
 }
 
-func TestWatchTellsOfRefusedPlacement(t *testing.T) {
+func TestWatchEmitsRefusedPlacement(t *testing.T) {
 	r := newRig(t)
 	v := r.watch(t)
 	s := r.session(t)
 	if _, err := r.Register(testContext(t), staging.Spec{Session: s, Image: app(t, "raw_exec"), Zone: staging.Zone{Name: "east", Datacenters: []string{"dc9"}}}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the watch says that no node would do", func() bool {
+	eventually(t, "the watch emits that no node fits", func() bool {
 		p := v.of(s.ID).Placement
 		return p != nil && p.Refused != nil && p.Refused.Message == "no node in datacenter dc9 in zone east"
 	})
 }
 
-// A clone that Nomad makes of a stopped allocation is never the session.
+// TestClonesAreNotTheSession: a clone that Nomad makes of a stopped allocation is never
+// taken for the session.
 func TestClonesAreNotTheSession(t *testing.T) {
 	r := newRig(t)
 	v := r.watch(t)
@@ -283,7 +284,7 @@ func TestWatchEndsWithTheServer(t *testing.T) {
 
 func TestWatchEndsWhenTheStreamIsSilent(t *testing.T) {
 	r := newRig(t)
-	// Nomad's own heartbeats are half a minute apart.
+	// Nomad's own heartbeats are 30 s apart.
 	r.SetStreamTimeout(300 * time.Millisecond)
 	err := r.Watch(testContext(t), 1, func(staging.Observation) {})
 	if !errors.Is(err, nomadfleet.ErrUnavailable) || !strings.Contains(err.Error(), "silent") {
