@@ -7,143 +7,142 @@ import (
 	"sync"
 )
 
-// greeting is what the shell is asked to say first, on a line of its own.
-const greeting = "greenroom-hook-shell-is-up"
+// readyMarker is the first line that the shell prints.
+const readyMarker = "greenroom-hook-shell-is-up"
 
-// feed is the shell's stdin: it asks the shell for words, is given a script when
-// the shell is to have it, and hands that over. It knows whether any of the script was
-// taken. The Nomad client reads stdin on a goroutine of its own that may outlive the
-// call, so that question has a firm answer only once the feed has been closed.
-type feed struct {
-	mu      sync.Mutex
-	changed *sync.Cond
-	asks    []byte
-	script  []byte
-	given   bool
-	taken   bool
-	closed  bool
+// stdinFeed is the shell's stdin: first probes, then the script. It records whether any
+// byte of the script was read. The Nomad client reads stdin on a goroutine that may
+// outlive the exec, so only close returns a final answer.
+type stdinFeed struct {
+	mu         sync.Mutex
+	changed    *sync.Cond
+	probes     []byte
+	script     []byte
+	scriptSent bool
+	delivered  bool
+	closed     bool
 }
 
-func newFeed(farewell string) *feed {
-	f := &feed{asks: []byte(farewellVariable + "=" + farewell + "; echo " + greeting + "\n")}
+func newStdinFeed(successMarker string) *stdinFeed {
+	f := &stdinFeed{probes: []byte(successVariable + "=" + successMarker + "; echo " + readyMarker + "\n")}
 	f.changed = sync.NewCond(&f.mu)
 	return f
 }
 
 // Read implements io.Reader.
-func (f *feed) Read(p []byte) (int, error) {
+func (f *stdinFeed) Read(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for !f.closed && !f.given && len(f.asks) == 0 {
+	for !f.closed && !f.scriptSent && len(f.probes) == 0 {
 		f.changed.Wait()
 	}
 	switch {
 	case f.closed:
 		return 0, io.EOF
-	case len(f.asks) > 0:
-		n := copy(p, f.asks)
-		f.asks = f.asks[n:]
+	case len(f.probes) > 0:
+		n := copy(p, f.probes)
+		f.probes = f.probes[n:]
 		return n, nil
 	case len(f.script) == 0:
 		return 0, io.EOF
 	}
 	n := copy(p, f.script)
 	f.script = f.script[n:]
-	f.taken = f.taken || n > 0
+	f.delivered = f.delivered || n > 0
 	return n, nil
 }
 
-// ask has the shell say a word.
-func (f *feed) ask(word string) {
+// probe lets the shell print a marker.
+func (f *stdinFeed) probe(marker string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.asks = append(f.asks, "echo "+word+"\n"...)
+	f.probes = append(f.probes, "echo "+marker+"\n"...)
 	f.changed.Broadcast()
 }
 
-// give lets the shell have the script, and then the end of its stdin.
-func (f *feed) give(script []byte) {
+// sendScript lets the shell read the script, and then the end of its stdin.
+func (f *stdinFeed) sendScript(script []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.script, f.given = script, true
+	f.script, f.scriptSent = script, true
 	f.changed.Broadcast()
 }
 
-// close ends the feed, any read under way included, and reports whether any
-// of the script was ever taken.
-func (f *feed) close() bool {
+// close ends stdin, also for a Read that is blocked, and reports whether any byte of the
+// script was read.
+func (f *stdinFeed) close() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
 	f.changed.Broadcast()
-	return f.taken
+	return f.delivered
 }
 
-// output is the shell's stdout: it waits for words that the shell was asked for,
-// keeps the end of what comes when none is awaited, and waits for the farewell; words
-// and farewell it takes out.
-type output struct {
+// stdoutWatcher is the shell's stdout. It waits for markers, keeps the end of the other
+// output, and removes the markers and everything before an expected one.
+type stdoutWatcher struct {
 	tail
 	mu sync.Mutex
-	// awaited is the word, heard is closed when it comes, before what came meanwhile.
-	awaited string
-	heard   chan struct{}
-	before  []byte
-	// farewell is what the script says after a success and nobody else can know;
-	// farewelled is closed when it comes.
-	farewell   string
-	farewelled chan struct{}
-	over       bool
+	// expected is the marker to wait for, "" for none. seen is closed when it arrives.
+	// pending is the output until then.
+	expected string
+	seen     chan struct{}
+	pending  []byte
+	// successMarker is the line that the script prints after a success. success is closed
+	// and succeeded set when it arrives.
+	successMarker string
+	success       chan struct{}
+	succeeded     bool
 }
 
-func newOutput(farewell string) *output {
-	return &output{farewell: farewell, farewelled: make(chan struct{})}
+func newStdoutWatcher(successMarker string) *stdoutWatcher {
+	return &stdoutWatcher{successMarker: successMarker, success: make(chan struct{})}
 }
 
-// await gives what is closed when the shell has said the word on a line of its own.
-func (o *output) await(word string) (heard <-chan struct{}) {
+// expect returns a channel that is closed when the shell has printed the marker as a line.
+func (o *stdoutWatcher) expect(marker string) (seen <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.awaited, o.heard, o.before = word, make(chan struct{}), nil
-	return o.heard
+	o.expected, o.seen, o.pending = marker, make(chan struct{}), nil
+	return o.seen
 }
 
 // Write implements io.Writer and never fails.
-func (o *output) Write(p []byte) (int, error) {
+func (o *stdoutWatcher) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := len(p)
-	if o.awaited != "" {
-		o.before = append(o.before, p...)
-		_, after, found := bytes.Cut(o.before, []byte(o.awaited+"\n"))
+	if o.expected != "" {
+		o.pending = append(o.pending, p...)
+		_, after, found := bytes.Cut(o.pending, []byte(o.expected+"\n"))
 		if !found {
-			o.before = o.before[max(0, len(o.before)-TailBytes):]
+			o.pending = o.pending[max(0, len(o.pending)-TailBytes):]
 			return n, nil
 		}
-		o.awaited, o.before = "", nil
-		close(o.heard)
+		o.expected, o.pending = "", nil
+		close(o.seen)
 		p = after
 	}
 	_, _ = o.tail.Write(p)
-	if !o.over && o.cut(o.farewell+"\n") {
-		o.over = true
-		close(o.farewelled)
+	if !o.succeeded && o.remove(o.successMarker+"\n") {
+		o.succeeded = true
+		close(o.success)
 	}
 	return n, nil
 }
 
-// succeeded reports whether the farewell has been said.
-func (o *output) succeeded() bool {
+// hasSucceeded reports whether the success marker has arrived.
+func (o *stdoutWatcher) hasSucceeded() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.over
+	return o.succeeded
 }
 
-// TailBytes is how much of each output stream is kept.
+// TailBytes is how many bytes of each output stream are kept.
 const TailBytes = 4 << 10
 
-// tail keeps the last TailBytes of what is written to it. It may still be
-// written to while, and after, it is read.
+// tail keeps the last TailBytes of what is written to it. Writing is allowed during and
+// after reading.
 type tail struct {
 	mu  sync.Mutex
 	buf []byte
@@ -164,8 +163,8 @@ func (t *tail) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// cut takes out the first s of what is kept, and reports whether there was one.
-func (t *tail) cut(s string) bool {
+// remove removes the first occurrence of s, and reports whether there was one.
+func (t *tail) remove(s string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before, after, found := bytes.Cut(t.buf, []byte(s))
@@ -175,7 +174,7 @@ func (t *tail) cut(s string) bool {
 	return found
 }
 
-// String is what has been kept so far.
+// String returns what is kept so far.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
