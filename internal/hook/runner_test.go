@@ -186,15 +186,15 @@ func greet(stdin io.Reader, stdout io.Writer) {
 // TestAnotherShellIsOpened: Nomad's docker driver may report exit code 0 for a shell that
 // has not started. Nothing was sent to it, so Run opens another one.
 func TestAnotherShellIsOpened(t *testing.T) {
-	asked := 0
+	opened := 0
 	r := hook.Runner{Exec: execFunc(func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-		if asked++; asked < 3 {
+		if opened++; opened < 3 {
 			return 0, nil
 		}
 		return local(ctx, cmd, stdin, stdout, stderr)
 	})}
 	result, err := r.Run(t.Context(), staging.Session{}, staging.HookAssign, staging.Hook{Cmd: []string{"/bin/sh", "-c", "echo done"}}, hook.Input{})
-	if err != nil || asked != 3 || result.Armings != 3 || result.Stdout != "done\n" {
+	if err != nil || opened != 3 || result.Armings != 3 || result.Stdout != "done\n" {
 		t.Fatalf("%+v, %v", result, err)
 	}
 }
@@ -224,7 +224,7 @@ func TestNothingIsSentAfterRunReturned(t *testing.T) {
 	var late io.Reader
 	r := hook.Runner{Exec: execFunc(func(_ context.Context, _ []string, stdin io.Reader, _, _ io.Writer) (int, error) {
 		late = stdin
-		return -2, errors.New("gave up while connecting")
+		return -2, errors.New("connection timed out")
 	})}
 	_, err := r.Run(t.Context(), staging.Session{}, staging.HookAssign, staging.Hook{Cmd: []string{"true"}}, hook.Input{})
 	var notStarted *hook.NotStartedError

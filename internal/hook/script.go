@@ -65,7 +65,7 @@ const reservedPrefix = "greenroom_"
 // environment variable or argument can hold, or if a variable's name is reserved.
 func Script(name staging.HookName, h staging.Hook, in Input) ([]byte, error) {
 	h = substituted(h, in.Tokens)
-	if err := check(name, h, in.Variables); err != nil {
+	if err := validate(name, h, in.Variables); err != nil {
 		return nil, err
 	}
 	env := make(map[string]string, len(h.Environment)+len(in.Variables))
@@ -141,7 +141,7 @@ func directory(dir string) string {
 	return dir
 }
 
-func check(name staging.HookName, h staging.Hook, vars map[string]string) error {
+func validate(name staging.HookName, h staging.Hook, vars map[string]string) error {
 	e := &staging.InvalidError{What: string(name) + " hook"}
 	add := func(field, format string, args ...any) {
 		e.Fields = append(e.Fields, staging.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})

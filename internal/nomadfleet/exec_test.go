@@ -144,7 +144,7 @@ func TestHookThroughNomad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("the hook took %s, with %d shells asked for", result.Duration, result.Armings)
+			t.Logf("the hook took %s, with %d shells opened", result.Duration, result.Armings)
 			if got := r.shell(t, s, `cat "$NOMAD_TASK_DIR/greeted"`); got != name {
 				t.Errorf("greeted %q, want %q", got, name)
 			}

@@ -136,5 +136,5 @@ func endpoints(r *nomadapi.AllocatedResources) (address string, ports map[string
 	return address, ports
 }
 
-// sessionID reports whether a job's id is a session's.
+// isSessionID reports whether a job's id is a session's.
 func isSessionID(job string) bool { return strings.HasPrefix(job, staging.SessionPrefix) }

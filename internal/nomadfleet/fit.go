@@ -156,12 +156,3 @@ func noReschedule() *nomadapi.ReschedulePolicy {
 		DelayFunction: ptr("constant"), MaxDelay: ptr(time.Duration(0)),
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
-
-func orNil(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}

@@ -79,7 +79,7 @@ func TestAHooksUserThroughNomad(t *testing.T) {
 				Tokens:    map[staging.Token]string{staging.TokenUsername: name},
 			}
 			// The docker driver may cut off the end of the output, so repeat it.
-			eventually(t, "the hook's words are whole", func() bool {
+			eventually(t, "the hook's output is complete", func() bool {
 				result, err := hook.Runner{Exec: r}.Run(testContext(t), s, staging.HookAssign, h, in)
 				if err != nil {
 					t.Fatal(err)

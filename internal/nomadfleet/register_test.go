@@ -10,19 +10,6 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-func TestPing(t *testing.T) {
-	if err := newRig(t).Ping(testContext(t)); err != nil {
-		t.Fatal(err)
-	}
-	client, err := nomadfleet.NewClient(nomadfleet.Settings{Address: "http://127.0.0.1:1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := nomadfleet.New(client, nomadfleet.Options{}).Ping(testContext(t)); !errors.Is(err, nomadfleet.ErrUnavailable) {
-		t.Fatalf("got %v, want ErrUnavailable", err)
-	}
-}
-
 func TestCheckDistinguishesInvalidFromUnavailable(t *testing.T) {
 	r := newRig(t)
 	good := app(t, "raw_exec")
@@ -52,7 +39,7 @@ func TestCheckDistinguishesInvalidFromUnavailable(t *testing.T) {
 		{"parameterized", with(`type = "batch"`, "type = \"batch\"\n parameterized {\n }"), []string{"parameterized"}},
 		{"Nomad's own services", with("name = \"app\"", "name = \"app\"\n provider = \"nomad\""), []string{`has "nomad"`}},
 		{"a check that Nomad refuses", with(`interval = "1s"`, `interval = "1ns"`), []string{"main validation failed: ", "interval (1ns) cannot be lower"}},
-		{"no command to speak of", staging.Image{Name: "app", Jobspec: `job "a" {}`}, []string{"exactly one group, has 0"}},
+		{"an empty job", staging.Image{Name: "app", Jobspec: `job "a" {}`}, []string{"exactly one group, has 0"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -89,12 +89,3 @@ func firstPort(g *nomadapi.TaskGroup) string {
 	}
 	return ""
 }
-
-// deref returns *p, or the zero value for nil.
-func deref[T any](p *T) T {
-	var zero T
-	if p == nil {
-		return zero
-	}
-	return *p
-}

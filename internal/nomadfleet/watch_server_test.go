@@ -193,6 +193,39 @@ func TestClonesAreNotTheSession(t *testing.T) {
 	}
 }
 
+// TestACloneIsNotTheSession: if an allocation is stopped in Nomad, Nomad starts a clone.
+// A list still contains the first allocation, that it was replaced, and why it ended.
+func TestACloneIsNotTheSession(t *testing.T) {
+	r := newRig(t)
+	s, first := r.start(t, r.session(t), app(t, "raw_exec"), nil)
+	alloc, _, err := r.nomad.Allocations().Info(first.ID, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.nomad.Allocations().Stop(alloc, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "Nomad made a clone", func() bool {
+		all, _, err := r.nomad.Jobs().Allocations(s.ID, true, nil)
+		return err == nil && len(all) == 2
+	})
+	eventually(t, "the list has the first allocation's end and its reason", func() bool {
+		all, _, err := r.List(testContext(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range all {
+			if o.Session == s.ID && o.Alloc != nil {
+				if o.Alloc.ID != first.ID {
+					t.Fatalf("the list has %s, which is a clone", o.Alloc.ID)
+				}
+				return o.Replaced && o.Alloc.Over && o.Alloc.Failure == nil && o.Alloc.Reason != ""
+			}
+		}
+		return false
+	})
+}
+
 func TestListAcrossPagesAndNamespaces(t *testing.T) {
 	r := newRig(t)
 	r.SetPageSize(1)
