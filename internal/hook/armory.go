@@ -47,15 +47,15 @@ func (a *Armory) Arm(ctx context.Context, session staging.Session, task string) 
 		return err
 	}
 	a.mu.Lock()
-	duplicate := a.closed || a.shells[session.ID] != nil
-	if !duplicate {
+	unneeded := a.closed || a.shells[session.ID] != nil
+	if !unneeded {
 		if a.shells == nil {
 			a.shells = map[string]*armedShell{}
 		}
 		a.shells[session.ID] = &armedShell{shell: shell, pool: session.Staging, task: task, lastAlive: time.Now()}
 	}
 	a.mu.Unlock()
-	if duplicate {
+	if unneeded {
 		shell.Close()
 	}
 	return nil
@@ -66,8 +66,8 @@ func (a *Armory) Armed(pool string) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var ids []string
-	for id, k := range a.shells {
-		if k.pool == pool && !k.ended() {
+	for id, s := range a.shells {
+		if s.pool == pool && !s.ended() {
 			ids = append(ids, id)
 		}
 	}
@@ -87,12 +87,12 @@ func (a *Armory) Count() int {
 func (a *Armory) Take(session, task string) *Shell {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	k := a.shells[session]
-	if k == nil || k.probing || k.task != task || k.ended() {
+	s := a.shells[session]
+	if s == nil || s.probing || s.task != task || s.ended() {
 		return nil
 	}
 	delete(a.shells, session)
-	return k.shell
+	return s.shell
 }
 
 // Keep closes the shells of all sessions that are not in sessions, and the shells that
@@ -101,15 +101,15 @@ func (a *Armory) Take(session, task string) *Shell {
 func (a *Armory) Keep(ctx context.Context, sessions map[string]bool) {
 	var closing []*Shell
 	a.mu.Lock()
-	for id, k := range a.shells {
+	for id, s := range a.shells {
 		switch {
-		case k.probing:
-		case !sessions[id] || k.ended():
+		case s.probing:
+		case !sessions[id] || s.ended():
 			delete(a.shells, id)
-			closing = append(closing, k.shell)
-		case time.Since(k.lastAlive) > probeInterval:
-			k.probing = true
-			a.probes.Go(func() { a.probe(ctx, id, k) })
+			closing = append(closing, s.shell)
+		case time.Since(s.lastAlive) > probeInterval:
+			s.probing = true
+			a.probes.Go(func() { a.probe(ctx, id, s) })
 		}
 	}
 	a.mu.Unlock()
@@ -125,19 +125,19 @@ const (
 	probeTimeout  = 2 * time.Second
 )
 
-func (a *Armory) probe(ctx context.Context, id string, k *armedShell) {
+func (a *Armory) probe(ctx context.Context, id string, s *armedShell) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	alive := k.shell.Alive(ctx)
+	alive := s.shell.Alive(ctx)
 	a.mu.Lock()
-	k.probing, k.lastAlive = false, time.Now()
+	s.probing, s.lastAlive = false, time.Now()
 	lost := !alive || a.closed
 	if lost {
 		delete(a.shells, id)
 	}
 	a.mu.Unlock()
 	if lost {
-		k.shell.Close()
+		s.shell.Close()
 	}
 }
 
@@ -148,15 +148,15 @@ func (a *Armory) Close() {
 	shells := a.shells
 	a.shells = nil
 	a.mu.Unlock()
-	for _, k := range shells {
-		k.shell.Close()
+	for _, s := range shells {
+		s.shell.Close()
 	}
 	a.probes.Wait()
 }
 
-func (k *armedShell) ended() bool {
+func (s *armedShell) ended() bool {
 	select {
-	case <-k.shell.Ended():
+	case <-s.shell.Ended():
 		return true
 	default:
 		return false

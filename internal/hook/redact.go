@@ -12,7 +12,7 @@ import (
 const redacted = "(hidden)"
 
 // minRedacted is the length in bytes from which on a value is redacted. Shorter values
-// are no secrets, and without every "1" the output would be unreadable.
+// are no secrets, and redacting every "1" would make the output unreadable.
 const minRedacted = 6
 
 // greenroomPrefix is the prefix of greenroom's own variables. Their values are in every

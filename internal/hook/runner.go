@@ -48,8 +48,8 @@ const maxShellAttempts = 10
 // Run runs a hook in the session until ctx or the hook's deadline ends it. A once-only
 // hook gets a second and an eighth of its deadline more, to report its outcome.
 //
-// Run sends the script only after the shell has reported that it is ready. A shell that
-// ends before that has received nothing of the user, so Run opens another one.
+// Run sends the script only after the shell has reported that it is ready. If a shell ends
+// with exit code 0 before that, it has received nothing of the user, and Run opens another.
 //
 // After a *staging.InvalidError (the hook cannot be written as a script) or a
 // *NotStartedError the session is still unused. After a *FailedError or an
@@ -75,7 +75,7 @@ func (r Runner) RunIn(ctx context.Context, armed *Shell, session staging.Session
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	redact := newRedactor(h, in)
+	secrets := newRedactor(h, in)
 	start := time.Now()
 	for attempts := 0; ; {
 		shell, wasArmed := armed, armed != nil
@@ -85,7 +85,7 @@ func (r Runner) RunIn(ctx context.Context, armed *Shell, session staging.Session
 		}
 		result, delivered, err := shell.run(ctx, script)
 		result.Duration, result.Armings = time.Since(start), attempts
-		result.Stdout, result.Stderr = redact.redact(result.Stdout), redact.redact(result.Stderr)
+		result.Stdout, result.Stderr = secrets.redact(result.Stdout), secrets.redact(result.Stderr)
 		switch {
 		case !delivered && wasArmed && ctx.Err() == nil:
 			continue
