@@ -148,7 +148,7 @@ func validate(name staging.HookName, h staging.Hook, vars map[string]string) err
 	}
 	text := func(field, value string) {
 		if strings.ContainsRune(value, 0) {
-			add(field, "must not contain a NUL byte: no environment variable or argument can hold one")
+			add(field, "must not hold a NUL byte: no environment variable or argument can carry one")
 		}
 	}
 	if len(h.Cmd) == 0 || h.Cmd[0] == "" {
