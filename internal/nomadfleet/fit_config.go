@@ -12,11 +12,11 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// configVolumes is the key of a driver's config that maps directories.
+// configVolumes is the key of a task's config that maps directories of the node.
 const configVolumes = "volumes"
 
-// driverKeys are the keys of each driver's task config, as Nomad 1.10.5 has
-// them. Nomad itself looks at them only on the node, when the session starts.
+// driverKeys holds the keys of each driver's task config (Nomad 1.10.5). Nomad itself
+// checks them only on the node, when the session starts.
 var driverKeys = map[string][]string{
 	"docker": strings.Fields(`advertise_ipv6_address args auth auth_soft_fail cap_add cap_drop cgroupns command
 		container_exists_attempts cpu_cfs_period cpu_hard_limit cpuset_cpus devices dns_options dns_search_domains dns_servers
@@ -33,10 +33,10 @@ var driverKeys = map[string][]string{
 		stderr_repeat_duration stderr_string stdout_repeat stdout_repeat_duration stdout_string`),
 }
 
-// misfits says what of a spec the template's driver does not know, as a
-// *staging.InvalidError; nil when there is nothing. Of a driver that is not in
-// the table everything passes: it will say so itself.
-func misfits(job *nomadapi.Job, spec staging.Spec) error {
+// checkDriver returns a *staging.InvalidError for run config keys and volumes that the
+// template's driver does not support. For a driver that is not in driverKeys it returns
+// nil, and the driver reports problems itself when the session starts.
+func checkDriver(job *nomadapi.Job, spec staging.Spec) error {
 	driver := mainTasks(job.TaskGroups[0])[0].Driver
 	known, ok := driverKeys[driver]
 	if !ok {
@@ -46,7 +46,7 @@ func misfits(job *nomadapi.Job, spec staging.Spec) error {
 	for _, key := range slices.Sorted(maps.Keys(spec.RunConfig)) {
 		if !slices.Contains(known, key) {
 			e.Fields = append(e.Fields, staging.FieldError{
-				Field: "run_config." + key, Message: fmt.Sprintf("is not a key of the %s driver; it knows %s", driver, strings.Join(known, ", ")),
+				Field: "run_config." + key, Message: fmt.Sprintf("is not a key of the %s driver; its keys are %s", driver, strings.Join(known, ", ")),
 			})
 		}
 	}
@@ -56,7 +56,7 @@ func misfits(job *nomadapi.Job, spec staging.Spec) error {
 			field = "persistent_profile_path"
 		}
 		e.Fields = append(e.Fields, staging.FieldError{
-			Field: field, Message: fmt.Sprintf("cannot be honoured: the %s driver maps no directories of the node", driver),
+			Field: field, Message: fmt.Sprintf("cannot be honoured: the %s driver cannot map directories of the node", driver),
 		})
 	}
 	if len(e.Fields) == 0 {
@@ -65,30 +65,31 @@ func misfits(job *nomadapi.Job, spec staging.Spec) error {
 	return e
 }
 
-// fitConfig merges the run config into the main task's driver config, and adds
-// the volumes and the user's keys.
+// fitConfig merges the run config into the main task's config, and adds the volumes and
+// the user's SSH keys.
 func fitConfig(t *nomadapi.Task, spec staging.Spec) {
 	if t.Config == nil && len(spec.RunConfig)+len(spec.Volumes) > 0 {
 		t.Config = map[string]any{}
 	}
 	maps.Copy(t.Config, spec.RunConfig)
 	if len(spec.Volumes) > 0 {
-		t.Config[configVolumes] = volumes(t.Config[configVolumes], spec.Volumes)
+		t.Config[configVolumes] = withVolumes(t.Config[configVolumes], spec.Volumes)
 	}
 	if len(spec.SSHKeys) > 0 {
-		t.Templates = append(t.Templates, keysFile(spec.SSHKeys))
-		// Nomad knows where the task sees it: in a container or on the node.
-		t.Env["GREENROOM_SSH_AUTHORIZED_KEYS"] = "${NOMAD_SECRETS_DIR}/" + keysPath
+		t.Templates = append(t.Templates, sshKeysTemplate(spec.SSHKeys))
+		// Nomad resolves the directory, which differs in a container and on the node.
+		t.Env["GREENROOM_SSH_AUTHORIZED_KEYS"] = "${NOMAD_SECRETS_DIR}/" + sshKeysPath
 	}
 }
 
-// keysPath is where a user's keys are, below the task's secrets directory.
-const keysPath = "ssh/authorized_keys"
+// sshKeysPath is the path of the user's SSH keys below the task's secrets directory.
+const sshKeysPath = "ssh/authorized_keys"
 
-// volumes adds mappings to what the config has: source:target, and ":ro".
-func volumes(have any, mappings []staging.VolumeMapping) []any {
+// withVolumes appends mappings to a config's volumes, each as source:target or
+// source:target:ro.
+func withVolumes(existing any, mappings []staging.VolumeMapping) []any {
 	var all []any
-	switch have := have.(type) {
+	switch have := existing.(type) {
 	case []any:
 		all = append(all, have...)
 	case []string:
@@ -106,17 +107,17 @@ func volumes(have any, mappings []staging.VolumeMapping) []any {
 	return all
 }
 
-// keysFile is a file of a user's public keys. Its delimiters are ones that no
-// key has, so that Nomad's templating finds nothing to do in it.
-func keysFile(keys []string) *nomadapi.Template {
+// sshKeysTemplate returns a template block that writes the user's public keys to a file.
+// No key contains its delimiters, so Nomad's templating changes nothing.
+func sshKeysTemplate(keys []string) *nomadapi.Template {
 	return &nomadapi.Template{
 		EmbeddedTmpl: ptr(strings.Join(keys, "\n") + "\n"),
-		DestPath:     ptr("secrets/" + keysPath),
-		// Public, and read by whatever user the session's programs have.
+		DestPath:     ptr("secrets/" + sshKeysPath),
+		// The keys are public, and the session's programs may run as any user.
 		Perms:      ptr("0444"),
 		ChangeMode: ptr("noop"),
 		LeftDelim:  ptr("\x01{"), RightDelim: ptr("}\x01"),
-		// Nomad wants the rest to be sound.
+		// The rest has no effect, but Nomad validates it.
 		ChangeSignal: ptr(""), Splay: ptr(5 * time.Second), VaultGrace: ptr(time.Duration(0)), Envvars: ptr(false), Once: ptr(true), ErrMissingKey: ptr(false),
 	}
 }

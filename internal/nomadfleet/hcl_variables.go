@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// variablesFile writes variables as Nomad's parser wants them: the content of
-// an HCL variables file. The values are strings; Nomad converts them to the
-// type that the jobspec declares.
+// variablesFile returns the content of an HCL variables file for Nomad's parser. The
+// values are strings; Nomad converts them to the types that the jobspec declares.
 func variablesFile(vars map[string]string) string {
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(vars)) {
@@ -18,7 +17,7 @@ func variablesFile(vars map[string]string) string {
 	return b.String()
 }
 
-// hclString quotes s as an HCL template without any template in it.
+// hclString quotes s as an HCL string in which nothing is interpolated.
 func hclString(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -36,7 +35,7 @@ func hclString(s string) string {
 		case r < 0x20 || r == 0x7f || r == 0x2028 || r == 0x2029 || r == 0x85:
 			fmt.Fprintf(&b, `\u%04x`, r)
 		case (r == '$' || r == '%') && strings.HasPrefix(s[i+1:], "{"):
-			// "${" and "%{" begin a template; a doubled sign is the sign itself.
+			// "${" and "%{" start a template sequence; doubling the sign escapes it.
 			b.WriteRune(r)
 			b.WriteRune(r)
 		default:

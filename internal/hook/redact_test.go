@@ -8,7 +8,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestWhatAHookPrintsOfItsEnvironmentIsHidden, in its output and in the error.
+// TestWhatAHookPrintsOfItsEnvironmentIsHidden checks the output and the error.
 func TestWhatAHookPrintsOfItsEnvironmentIsHidden(t *testing.T) {
 	r := hook.Runner{Exec: execFunc(local)}
 	h := staging.Hook{
@@ -30,9 +30,9 @@ func TestWhatAHookPrintsOfItsEnvironmentIsHidden(t *testing.T) {
 	h.Cmd = []string{"/bin/sh", "-c", `echo "cannot open $GREENROOM_URL for $GREENROOM_USER_NAME" >&2; exit 3`}
 	in.Variables["GREENROOM_URL"] = "https://example.org/?signature=s3cret"
 	if result, _ = r.Run(t.Context(), staging.Session{}, staging.HookAssign, h, in); result.Stderr != "cannot open (hidden) for alice-the-user\n" {
-		t.Errorf("of a URL was kept %q", result.Stderr)
+		t.Errorf("the URL was not hidden: %q", result.Stderr)
 	}
-	// Of a long output its end is kept, which begins within the value.
+	// Only the end of a long output is kept, and it begins within the value.
 	h.Environment = map[string]string{"KEY": "0123456789abcdef"}
 	h.Cmd = []string{"/bin/sh", "-c", `printf %s "$KEY"; head -c 4086 /dev/zero | tr '\0' x; exit 3`}
 	result, _ = r.Run(t.Context(), staging.Session{}, staging.HookAssign, h, hook.Input{})

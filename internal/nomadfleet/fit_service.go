@@ -8,8 +8,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// fitService makes the template's first service the session's, and gives a
-// template that has none a service with a TCP check on its first port.
+// fitService turns the template's first service into the session's. If the template has
+// no service, it adds one with a TCP check on the first port.
 func fitService(g *nomadapi.TaskGroup, s staging.Session) {
 	service := sessionService(g)
 	if service == nil {
@@ -26,7 +26,7 @@ func fitService(g *nomadapi.TaskGroup, s staging.Session) {
 	service.Provider = providerConsul
 	service.Tags = append(service.Tags,
 		"greenroom", "zone="+s.Zone, "image="+s.Image, "origin="+string(s.Origin), tagUnassigned)
-	// Canaries belong to deployments, which batch jobs do not have.
+	// Canaries are for deployments, which batch jobs do not have.
 	service.CanaryTags, service.CanaryMeta = nil, nil
 	meta := map[string]string{
 		metaSession: s.ID, metaZone: s.Zone, metaImage: s.Image, metaOrigin: string(s.Origin), metaState: unassigned,
@@ -36,7 +36,7 @@ func fitService(g *nomadapi.TaskGroup, s staging.Session) {
 	}
 	service.Meta = ownMeta(service.Meta, meta)
 	if s.User != nil {
-		// An on-demand session is born with its user.
-		show(service, *s.User)
+		// An on-demand session has its user from the start.
+		setUser(service, *s.User)
 	}
 }
