@@ -11,17 +11,6 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// log fields, the same in every line.
-const (
-	fieldSession = logfield.Session
-	fieldPool    = logfield.Staging
-	fieldZone    = logfield.Zone
-	fieldStep    = logfield.Step
-	fieldReason  = logfield.Reason
-	// The request of the launch that has the session, where that is known.
-	fieldRequestID = logfield.RequestID
-)
-
 // task is a step with all that applying it needs, so that a worker never looks
 // at the view; or, with report set, a pool's conditions to be told.
 type task struct {
@@ -54,9 +43,9 @@ func (t task) timeout() time.Duration {
 }
 
 // task makes an entry busy with a step.
-func (s *Scaler) task(v *view, e *entry, step Step, now time.Time) task {
+func (s *Scaler) newTask(v *view, e *entry, step Step, now time.Time) task {
 	e.busy, e.touchedAt = true, now
-	v.change(e)
+	v.memberChanged(e)
 	x := e.s
 	if step.Kind == Record {
 		x.State = staging.Pending
@@ -64,15 +53,15 @@ func (s *Scaler) task(v *view, e *entry, step Step, now time.Time) task {
 			x.State = staging.Starting
 		}
 	}
-	t := task{step: step, session: x, from: e.s.State, fate: e.stands, pool: e.s.Staging, zone: zoneOf(e.s)}
-	if h := v.firstLaunch(e); h != nil {
+	t := task{step: step, session: x, from: e.s.State, fate: e.fate, pool: e.s.Staging, zone: zoneOf(e.s)}
+	if h := v.firstLaunchHook(e); h != nil {
 		t.hook = *h
 	}
 	return t
 }
 
 // stage gives a new session its entry, so that it counts from this moment on.
-func (s *Scaler) stage(v *view, p *pool, step Step, now time.Time) task {
+func (s *Scaler) newStageTask(v *view, p *pool, step Step, now time.Time) task {
 	zone, image := v.resources.Zones[p.config.Zone], v.resources.Images[p.config.Image]
 	hooks := image.ExecConfig
 	x := staging.Session{
@@ -84,7 +73,7 @@ func (s *Scaler) stage(v *view, p *pool, step Step, now time.Time) task {
 	x.ExpiresAt = p.config.ExpiresAt(x.ID, x.CreatedAt)
 	e := v.entry(x.ID, now)
 	e.s, e.hasJob, e.busy, e.touchedAt = x, true, true, now
-	v.enlist(e)
+	v.updateMembership(e)
 	step.Session = x.ID
 	return task{step: step, session: x, spec: staging.StagedSpec(x, image, zone, p.config), pool: p.config.Name, zone: p.config.Zone}
 }
@@ -102,7 +91,7 @@ func (s *Scaler) worker(ctx context.Context, work <-chan task) {
 			case t.step.Kind == "" && !s.Locks.Held(t.zone):
 				// The zone's holder tells of it.
 			case t.step.Kind == "":
-				s.tell(c, t)
+				s.writeConditions(c, t)
 			default:
 				result := result{err: errNotHeld, gone: t.step.Kind == Stage}
 				if s.Locks.Held(t.zone) {
@@ -117,9 +106,9 @@ func (s *Scaler) worker(ctx context.Context, work <-chan task) {
 }
 
 // tell writes a pool's conditions.
-func (s *Scaler) tell(ctx context.Context, t task) {
+func (s *Scaler) writeConditions(ctx context.Context, t task) {
 	if err := s.Store.SetConditions(ctx, t.pool, t.report); err != nil {
-		s.Log.WithError(err).WithField(fieldPool, t.pool).Warn("could not tell Redis a pool's conditions")
+		s.Log.WithError(err).WithField(logfield.Staging, t.pool).Warn("could not tell Redis a pool's conditions")
 		s.post(ctx, func(v *view) {
 			if p := v.pools[t.pool]; p != nil {
 				p.reported, p.wake = nil, time.Now().Add(retryPause)
@@ -139,7 +128,7 @@ type result struct {
 	// gone: nothing of it is left to know.
 	gone bool
 	// learnt is the session as Redis has it, where the step read it.
-	learnt *staging.Session
+	stored *staging.Session
 	// failure is a failure to make the session that counts towards its pool's backoff.
 	failure *staging.Failure
 	err     error
@@ -155,9 +144,9 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		state, err := s.Store.Record(ctx, x)
 		return result{state: state, lost: err == nil && state == "", err: err}
 	case Publish:
-		return moved(staging.Ready, s.Store.Publish(ctx, x))
+		return transition(staging.Ready, s.Store.Publish(ctx, x))
 	case Withdraw:
-		return moved(staging.Starting, s.Store.Withdraw(ctx, x))
+		return transition(staging.Starting, s.Store.Withdraw(ctx, x))
 	case Retire:
 		return s.applyRetire(ctx, t)
 	case Assign:
@@ -166,7 +155,7 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		}
 		x.ExpiresAt = time.Time{} // expiration is for those that wait
 		_, err := s.Store.Assign(ctx, x)
-		return moved(staging.Assigned, err)
+		return transition(staging.Assigned, err)
 	case Restore:
 		x = t.fate.Given(x)
 		switch {
@@ -182,7 +171,7 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 	case Tag:
 		return s.applyTag(ctx, t)
 	case ExpireKeepalive:
-		return s.applyLapse(ctx, t)
+		return s.applyExpireKeepalive(ctx, t)
 	case End:
 		return s.applyEnd(ctx, t)
 	case Stop:
@@ -203,7 +192,7 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 
 // moved reads a store's answer to a move: a session that was in another state
 // is no failure, but news.
-func moved(to staging.State, err error) result {
+func transition(to staging.State, err error) result {
 	var other *staging.StateError
 	if errors.As(err, &other) && !other.Fenced {
 		return result{state: other.State, lost: other.State == ""}
@@ -220,12 +209,12 @@ func moved(to staging.State, err error) result {
 func (s *Scaler) applyEnd(ctx context.Context, t task) result {
 	x := t.session
 	if t.from == staging.Claimed || t.from == "" {
-		if r, settled := s.fence(ctx, t); !settled {
+		if r, final := s.fence(ctx, t); !final {
 			return r
 		}
 	}
 	// A session that Redis does not know is stopped all the same.
-	r := moved(staging.Ending, s.Store.Finish(ctx, x.ID, "", t.step.Reason))
+	r := transition(staging.Ending, s.Store.Finish(ctx, x.ID, "", t.step.Reason))
 	if r.err == nil && (r.state == staging.Ending || r.lost) {
 		r.state, r.lost, r.err = staging.Ending, false, s.Fleet.Stop(ctx, x)
 	}
@@ -234,7 +223,7 @@ func (s *Scaler) applyEnd(ctx context.Context, t task) result {
 
 // fence makes a session's fate final before it is ended. settled is false when
 // it turned out to be otherwise, or could not be known.
-func (s *Scaler) fence(ctx context.Context, t task) (r result, settled bool) {
+func (s *Scaler) fence(ctx context.Context, t task) (r result, final bool) {
 	if t.fate.Verdict == staging.VerdictAssigned {
 		if !t.fate.HookPending {
 			return result{}, true
@@ -242,13 +231,13 @@ func (s *Scaler) fence(ctx context.Context, t task) (r result, settled bool) {
 		err := s.Registry.AbandonFate(ctx, t.fate, t.step.Reason)
 		return result{err: err}, err == nil
 	}
-	_, stands, err := s.Registry.CreateFate(ctx, staging.Fate{
+	_, decided, err := s.Registry.CreateFate(ctx, staging.Fate{
 		Session: t.session.ID, Verdict: staging.VerdictRetired, Reason: t.step.Reason, DecidedAt: time.Now().UTC(),
 	})
 	if err != nil {
 		return result{err: err}, false
 	}
-	return result{fate: &stands}, stands.Verdict == staging.VerdictRetired
+	return result{fate: &decided}, decided.Verdict == staging.VerdictRetired
 }
 
 func (s *Scaler) applyStage(ctx context.Context, t task) result {
@@ -265,7 +254,7 @@ func (s *Scaler) applyStage(ctx context.Context, t task) result {
 	// run unseen. Should that fail too, the next full reading finds it.
 	undo := errors.Join(s.Fleet.Stop(ctx, t.session), s.Store.Ended(ctx, t.session, "Nomad did not take its job"))
 	if undo != nil {
-		s.Log.WithError(undo).WithField(fieldSession, t.session.ID).Warn("could not undo a session that could not be made")
+		s.Log.WithError(undo).WithField(logfield.Session, t.session.ID).Warn("could not undo a session that could not be made")
 	}
 	failure := &staging.Failure{Type: staging.NomadUnavailable, Message: "Nomad did not take a job: " + err.Error()}
 	var invalid *staging.InvalidError
@@ -279,21 +268,21 @@ func (s *Scaler) applyStage(ctx context.Context, t task) result {
 // has its fate decided, and stops it only when both agreed.
 func (s *Scaler) applyRetire(ctx context.Context, t task) result {
 	x := t.session
-	r := moved(staging.Retiring, s.Store.Retire(ctx, x, t.step.Reason))
+	r := transition(staging.Retiring, s.Store.Retire(ctx, x, t.step.Reason))
 	// A session that Redis does not know cannot be claimed through it; its fate decides.
 	if r.err != nil || (r.state != staging.Retiring && !r.lost) {
 		return r
 	}
 	r.state, r.lost = staging.Retiring, false
-	won, stands, err := s.Registry.CreateFate(ctx, staging.Fate{
+	won, decided, err := s.Registry.CreateFate(ctx, staging.Fate{
 		Session: x.ID, Verdict: staging.VerdictRetired, Reason: t.step.Reason, DecidedAt: time.Now().UTC(),
 	})
 	if err != nil {
 		r.err = err
 		return r
 	}
-	r.fate = &stands
-	if !won && stands.Verdict == staging.VerdictAssigned {
+	r.fate = &decided
+	if !won && decided.Verdict == staging.VerdictAssigned {
 		return r
 	}
 	r.err = s.Fleet.Stop(ctx, x)
@@ -309,10 +298,10 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	now := time.Now()
 	e.busy, e.touchedAt = false, now
 	log := s.Log.WithFields(logrus.Fields{
-		fieldSession: t.session.ID, fieldPool: t.pool, fieldStep: t.step.Kind, fieldReason: t.step.Reason,
+		logfield.Session: t.session.ID, logfield.Staging: t.pool, logfield.Step: t.step.Kind, logfield.Reason: t.step.Reason,
 	})
 	if e.request != "" {
-		log.Data[fieldRequestID] = e.request
+		log.Data[logfield.RequestID] = e.request
 	}
 	switch {
 	case r.err != nil:
@@ -343,13 +332,13 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	if r.state.Unassigned() && (t.step.Kind == End || t.step.Kind == ExpireKeepalive || t.step.Kind == Tag) {
 		// Redis takes for unused what was a user's: it has been rolled back.
 		e.s.State = r.state
-		s.rereadFates()
+		s.requestFleetResync()
 	}
 	switch {
 	case t.step.Kind == FirstLaunch:
-		v.launched(e, r, now)
-	case r.learnt != nil:
-		v.learn(e, *r.learnt)
+		v.firstLaunchDone(e, r, now)
+	case r.stored != nil:
+		v.setUserFacts(e, *r.stored)
 		e.tagged = e.tagged || t.step.Kind == Tag && r.err == nil
 		if t.step.Kind == ExpireKeepalive && e.s.State == staging.Assigned && !e.s.KeepaliveUntil().After(now) {
 			// Redis's clock, which decides, is behind ours.
@@ -365,10 +354,10 @@ func (s *Scaler) applied(v *view, t task, r result) {
 		e.endedNoticedAt = now
 	}
 	if r.fate != nil {
-		e.fate, e.stands = r.fate.Verdict, *r.fate
+		e.verdict, e.fate = r.fate.Verdict, *r.fate
 	}
-	v.enlist(e)
-	v.touch(e)
+	v.updateMembership(e)
+	v.markDirty(e)
 	if r.gone {
 		v.forget(e.s.ID)
 		v.purged[e.s.ID] = now

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"time"
 
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// maxLaunchTries bounds how often a first_launch hook is tried that was never
+// maxFirstLaunchTries bounds how often a first_launch hook is tried that was never
 // started: past it, it is the image that has no shell, and not Nomad that is away.
-const maxLaunchTries = 5
+const maxFirstLaunchTries = 5
 
 // applyFirstLaunch runs the hook. What it wrote is kept when it fails.
 func (s *Scaler) applyFirstLaunch(ctx context.Context, t task) result {
@@ -33,31 +34,31 @@ func (s *Scaler) applyFirstLaunch(ctx context.Context, t task) result {
 		e.Stdout, e.Stderr = failed.Stdout, failed.Stderr
 	}
 	if err := s.Store.Note(ctx, e); err != nil {
-		s.Log.WithError(err).WithField(fieldSession, t.session.ID).Warn("could not keep the event of a failed hook; the log has it")
+		s.Log.WithError(err).WithField(logfield.Session, t.session.ID).Warn("could not keep the event of a failed hook; the log has it")
 	}
 	return r
 }
 
 // launched folds in how a first_launch hook went.
-func (v *view) launched(e *entry, r result, now time.Time) {
+func (v *view) firstLaunchDone(e *entry, r result, now time.Time) {
 	switch {
 	case r.err == nil:
-		e.launched = true
-	case r.failure == nil && e.launchTries < maxLaunchTries:
-		e.launchTries++
+		e.firstLaunched = true
+	case r.failure == nil && e.firstLaunchTries < maxFirstLaunchTries:
+		e.firstLaunchTries++
 	default:
-		e.hookFailure = r.failure
-		if e.hookFailure == nil {
-			e.hookFailure = &staging.Failure{Type: staging.HookFailing, Message: r.err.Error()}
+		e.firstLaunchFailure = r.failure
+		if e.firstLaunchFailure == nil {
+			e.firstLaunchFailure = &staging.Failure{Type: staging.HookFailing, Message: r.err.Error()}
 		}
-		v.count(e, now)
+		v.countFailure(e, now)
 	}
 }
 
 // firstLaunch is the hook that a session is still to run before anybody has it;
 // nil when there is none.
-func (v *view) firstLaunch(e *entry) *staging.Hook {
-	if e.launched {
+func (v *view) firstLaunchHook(e *entry) *staging.Hook {
+	if e.firstLaunched {
 		return nil
 	}
 	if e.s.Hooks != nil {
@@ -76,7 +77,7 @@ func (s *Scaler) applyTag(ctx context.Context, t task) result {
 	if err != nil {
 		return result{err: err}
 	}
-	r := result{state: x.State, learnt: &x}
+	r := result{state: x.State, stored: &x}
 	if x.State == staging.Assigned {
 		shown := t.session
 		shown.User = x.User
@@ -85,10 +86,10 @@ func (s *Scaler) applyTag(ctx context.Context, t task) result {
 	return r
 }
 
-// applyLapse ends a session for which no keepalive came. Redis has the last word.
-func (s *Scaler) applyLapse(ctx context.Context, t task) result {
+// applyExpireKeepalive ends a session for which no keepalive came. Redis has the last word.
+func (s *Scaler) applyExpireKeepalive(ctx context.Context, t task) result {
 	var lost time.Time
-	if at := s.lostAt.Load(); at != nil {
+	if at := s.redisLostAt.Load(); at != nil {
 		lost = *at
 	}
 	x, err := s.Store.ExpireKeepalive(ctx, t.session, lost)
@@ -98,7 +99,7 @@ func (s *Scaler) applyLapse(ctx context.Context, t task) result {
 	if err != nil {
 		return result{err: err}
 	}
-	r := result{state: x.State, learnt: &x}
+	r := result{state: x.State, stored: &x}
 	if x.State == staging.Ending {
 		r.err = s.Fleet.Stop(ctx, t.session)
 	}
@@ -106,7 +107,7 @@ func (s *Scaler) applyLapse(ctx context.Context, t task) result {
 }
 
 // learn folds in what Redis says of a user's session.
-func (v *view) learn(e *entry, x staging.Session) {
+func (v *view) setUserFacts(e *entry, x staging.Session) {
 	e.s.User, e.s.Terms, e.s.AssignedAt, e.s.KeepaliveAt = x.User, x.Terms, x.AssignedAt, x.KeepaliveAt
 	if e.s.Hooks == nil {
 		e.s.Hooks = x.Hooks

@@ -32,7 +32,7 @@ func conditions(v View) []staging.Condition {
 	if v.Blocked != nil {
 		add(v.Blocked.Type, "%s", v.Blocked.Message)
 	}
-	if h := v.AssignHook; h.Failures >= hookPatience {
+	if h := v.AssignHook; h.Failures >= hookFailureThreshold {
 		add(staging.HookFailing, "%s (%d in a row)", h.Last.Message, h.Failures)
 	}
 	for i := range v.Members {
@@ -47,9 +47,9 @@ func conditions(v View) []staging.Condition {
 	return cs
 }
 
-// hookPatience is how often an assign hook must fail in a row to be a condition:
+// hookFailureThreshold is how often an assign hook must fail in a row to be a condition:
 // once may be the launch's doing.
-const hookPatience = 3
+const hookFailureThreshold = 3
 
 // blocked says why a pool of this image and zone stages nothing and is drained;
 // nil when it may stage.

@@ -19,9 +19,9 @@ func Decide(v View, b Bounds, now time.Time) Plan {
 	if !v.DesiredUntil.IsZero() {
 		d.wake(v.DesiredUntil)
 	}
-	d.failed()
-	d.misplaced()
-	d.ailing(b)
+	d.retireFailed()
+	d.retireMisplaced()
+	d.retireUnhealthy(b)
 	d.shrink()
 	d.replaceDue()
 	d.publishAndWithdraw()
@@ -62,7 +62,7 @@ func (d *decision) sort() {
 	d.sorted = true
 	rank := func(m *Member) int {
 		switch {
-		case d.serves(m):
+		case d.claimable(m):
 			return 2
 		case m.State == staging.Pending:
 			return 0
@@ -74,7 +74,7 @@ func (d *decision) sort() {
 			return c
 		}
 		byAge := cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-		if !d.serves(a) {
+		if !d.claimable(a) {
 			byAge = -byAge
 		}
 		return byAge
@@ -100,7 +100,7 @@ func (d *decision) drop(gone func(*Member) bool, end func(*Member)) {
 }
 
 // failed retires what has ended by itself or cannot start.
-func (d *decision) failed() {
+func (d *decision) retireFailed() {
 	d.drop(func(m *Member) bool { return m.Over || m.Failure != nil }, func(m *Member) {
 		if m.Failure != nil {
 			d.step(Retire, m.ID, "failed: %s", m.Failure.Message)
@@ -111,7 +111,7 @@ func (d *decision) failed() {
 }
 
 // misplaced retires at once what its config no longer asks for: it may serve nobody.
-func (d *decision) misplaced() {
+func (d *decision) retireMisplaced() {
 	if d.Removed {
 		return
 	}
@@ -123,12 +123,12 @@ func (d *decision) misplaced() {
 // ailing retires what has been waited for long enough: sessions whose checks no
 // longer pass, those whose checks never did, and those whose nodes are cut off,
 // which is not the image's failure.
-func (d *decision) ailing(b Bounds) {
+func (d *decision) retireUnhealthy(b Bounds) {
 	if !d.HealthKnown {
 		return
 	}
 	late := func(m *Member) bool {
-		since, patience, _ := awaited(m, b)
+		since, patience, _ := waitLimit(m, b)
 		if since.IsZero() || patience == 0 {
 			return false
 		}
@@ -139,7 +139,7 @@ func (d *decision) ailing(b Bounds) {
 		return true
 	}
 	d.drop(late, func(m *Member) {
-		_, patience, format := awaited(m, b)
+		_, patience, format := waitLimit(m, b)
 		if !m.Running && !m.UnhealthySince.IsZero() {
 			d.step(Retire, m.ID, "lost: Nomad has not called it running for %s; its node may be cut off", patience)
 			return
@@ -153,7 +153,7 @@ func (d *decision) ailing(b Bounds) {
 // awaited is since when a member has been waited for, how long it may be, and what is
 // said when that was in vain, to be formatted with the patience. since is zero for one
 // that is not waited for.
-func awaited(m *Member, b Bounds) (since time.Time, patience time.Duration, format string) {
+func waitLimit(m *Member, b Bounds) (since time.Time, patience time.Duration, format string) {
 	switch {
 	case m.healthy():
 	case !m.UnhealthySince.IsZero():
@@ -164,9 +164,9 @@ func awaited(m *Member, b Bounds) (since time.Time, patience time.Duration, form
 		if m.PlacedAt.After(since) {
 			since = m.PlacedAt // it waited for room
 		}
-		return since, b.PlacePatience, "it was placed, and has not begun to run for %s"
+		return since, b.PlaceTimeout, "it was placed, and has not begun to run for %s"
 	default:
-		return m.RunningSince, b.StartPatience, "it runs, and its checks have not passed for %s"
+		return m.RunningSince, b.StartTimeout, "it runs, and its checks have not passed for %s"
 	}
 	return time.Time{}, 0, ""
 }
@@ -176,19 +176,19 @@ func (d *decision) publishAndWithdraw() {
 	if !d.HealthKnown {
 		return
 	}
-	if !slices.ContainsFunc(d.live, func(m *Member) bool { k, _ := follow(m); return k != "" }) {
+	if !slices.ContainsFunc(d.live, func(m *Member) bool { k, _ := healthStep(m); return k != "" }) {
 		return
 	}
 	d.sort()
 	for _, m := range d.live {
-		if kind, why := follow(m); kind != "" {
+		if kind, why := healthStep(m); kind != "" {
 			d.step(kind, m.ID, "%s", why)
 		}
 	}
 }
 
 // follow is the step that a member's checks call for, and why; "" for none.
-func follow(m *Member) (k Kind, why string) {
+func healthStep(m *Member) (k Kind, why string) {
 	switch {
 	case m.Busy:
 	case m.State == staging.Pending && m.Running && !m.healthy():
@@ -221,7 +221,7 @@ func (d *decision) shrink() {
 	}
 	// Sessions due for replacement stand beside their replacements for a while;
 	// replaceDue sees to those.
-	excess := len(d.live) - len(d.expired()) - d.Desired
+	excess := len(d.live) - len(d.dueMembers()) - d.Desired
 	if excess <= 0 {
 		return
 	}
@@ -236,7 +236,7 @@ func (d *decision) shrink() {
 }
 
 // serves: a launch can be given it. One whose checks fail is about to be withdrawn.
-func (d *decision) serves(m *Member) bool {
+func (d *decision) claimable(m *Member) bool {
 	return m.State == staging.Ready && (!d.HealthKnown || m.healthy())
 }
 
@@ -246,7 +246,7 @@ func (d *decision) due(m *Member) bool {
 }
 
 // expired are the live members that are due.
-func (d *decision) expired() []*Member {
+func (d *decision) dueMembers() []*Member {
 	var due []*Member
 	for _, m := range d.live {
 		if d.due(m) {
@@ -269,16 +269,16 @@ func (d *decision) replaceDue() {
 		if !m.ExpiresAt.IsZero() {
 			d.wake(m.ExpiresAt)
 		}
-		if d.serves(m) {
+		if d.claimable(m) {
 			fresh++
 		}
 		refused = refused || m.Refused != nil
 	}
-	if len(d.expired()) == 0 {
+	if len(d.dueMembers()) == 0 {
 		return
 	}
 	d.sort()
-	due := d.expired()
+	due := d.dueMembers()
 	keep := max(0, d.Desired-fresh)
 	if refused {
 		keep = max(0, d.Desired-d.Config.Unavailable(d.Desired)-fresh)
@@ -286,13 +286,13 @@ func (d *decision) replaceDue() {
 	// Those that serve nobody go at once, then the oldest of the others.
 	serving := 0
 	for _, m := range due {
-		if d.serves(m) {
+		if d.claimable(m) {
 			serving++
 		}
 	}
 	gone := map[*Member]bool{}
 	for _, m := range due {
-		if d.serves(m) {
+		if d.claimable(m) {
 			if serving <= keep {
 				continue
 			}
@@ -335,7 +335,7 @@ func (d *decision) grow(b Bounds) {
 		}
 	}
 	surge := d.Config.Unavailable(d.Desired)
-	want := min(d.Desired-fresh, d.Desired+surge-len(d.live)) - d.Unsettled
+	want := min(d.Desired-fresh, d.Desired+surge-len(d.live)) - d.Unrecorded
 	if want <= 0 {
 		return
 	}

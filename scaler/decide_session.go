@@ -48,12 +48,12 @@ type Unpooled struct {
 
 // Patience of DecideSession.
 const (
-	// stopPatience is how long a session whose end has begun may run on before
+	// stopTimeout is how long a session whose end has begun may run on before
 	// its job is stopped again: whoever began it should have stopped it.
-	stopPatience = 5 * time.Second
-	// orphanPatience is how long a record may be without its job, or an
+	stopTimeout = 5 * time.Second
+	// orphanTimeout is how long a record may be without its job, or an
 	// on-demand session without its fate, before it is taken for left behind.
-	orphanPatience = time.Minute
+	orphanTimeout = time.Minute
 	// tagAfter is how long a session has been its user's before Consul shows it so: to
 	// show it costs Nomad as much as to make another, and one that ends within moments
 	// is not worth that.
@@ -87,7 +87,7 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 			return nil, x.EndedNoticedAt.Add(purgeDelay)
 		}
 		return do(Purge, "ended a while ago")
-	case x.State == "" && gone && !patient(orphanPatience):
+	case x.State == "" && gone && !patient(orphanTimeout):
 		return do(MarkEnded, "nothing of it runs")
 	case x.Fate == staging.VerdictAssigned && x.Origin == staging.Staged && !gone &&
 		(x.State == "" || x.State.Unassigned() || x.State == staging.Retiring):
@@ -98,8 +98,8 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 			return do(MarkEnded, "nothing of it runs")
 		case x.Stopped:
 			return nil, time.Time{}
-		case patient(stopPatience):
-			return later(stopPatience)
+		case patient(stopTimeout):
+			return later(stopTimeout)
 		case x.State == staging.Retiring:
 			// Anew from the fate record on: it may not have been decided.
 			return do(Retire, "its retirement has begun and it still runs")
@@ -111,8 +111,8 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 		return do(End, "its job is gone from Nomad")
 	case !x.HasJob:
 		// Its job is being registered, or never was.
-		if patient(orphanPatience) {
-			return later(orphanPatience)
+		if patient(orphanTimeout) {
+			return later(orphanTimeout)
 		}
 		return do(MarkEnded, "it has no job in Nomad")
 	case x.Fate == staging.VerdictAssigned && x.State == "":
@@ -122,8 +122,8 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	case x.State == "" && x.Origin == staging.Staged:
 		return do(Record, "Redis does not know it")
 	case x.State == "":
-		if patient(orphanPatience) {
-			return later(orphanPatience)
+		if patient(orphanTimeout) {
+			return later(orphanTimeout)
 		}
 		return do(End, "on demand, and nobody's")
 	case gone && x.Origin == staging.Staged && x.State.Unassigned():
@@ -153,15 +153,15 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 // takes, whose broker did not see to it, and one whose checks never pass. Either
 // would hold its user's place for good.
 func decideStarting(x Unpooled, now time.Time) (*Step, time.Time) {
-	since, patience, why := x.TouchedAt, orphanPatience, ""
+	since, patience, why := x.TouchedAt, orphanTimeout, ""
 	switch {
 	case x.Refused != nil:
 		why = "it cannot be placed: " + x.Refused.Message
 	case x.Running:
-		since, patience = x.RunningSince, DefaultBounds.StartPatience
+		since, patience = x.RunningSince, DefaultBounds.StartTimeout
 		why = fmt.Sprintf("it runs, and its checks have not passed for %s", patience)
 	default:
-		patience = DefaultBounds.PlacePatience
+		patience = DefaultBounds.PlaceTimeout
 		why = fmt.Sprintf("it was placed, and has not begun to run for %s", patience)
 	}
 	if at := since.Add(patience); at.After(now) {

@@ -79,10 +79,10 @@ func TestDecide(t *testing.T) {
 		wake    time.Duration // from noon; 0 for never
 	}{
 		{name: "an empty pool is filled", desired: 2, want: []string{"stage", "stage"}},
-		{name: "what is on its way counts", desired: 3, members: []Member{member("a", pending, 0, busy), member("b", starting, 0)}, want: []string{"stage"}, wake: DefaultBounds.PlacePatience},
+		{name: "what is on its way counts", desired: 3, members: []Member{member("a", pending, 0, busy), member("b", starting, 0)}, want: []string{"stage"}, wake: DefaultBounds.PlaceTimeout},
 		{
 			name: "placed late, when room came: given the same time", desired: 1,
-			members: []Member{member("a", pending, 31, func(m *Member) { m.PlacedAt = noon })}, want: []string{}, wake: DefaultBounds.PlacePatience,
+			members: []Member{member("a", pending, 31, func(m *Member) { m.PlacedAt = noon })}, want: []string{}, wake: DefaultBounds.PlaceTimeout,
 		},
 		{name: "placed, and never begun to run: replaced", desired: 1, members: []Member{member("a", pending, 31)}, want: []string{"retire a", "stage"}},
 		{name: "enough is enough", desired: 1, members: []Member{member("a", ready, 1)}, want: []string{}},
@@ -93,7 +93,7 @@ func TestDecide(t *testing.T) {
 		{
 			name: "healthy ones are published, others recorded as they start", desired: 3,
 			members: []Member{member("a", starting, 2, passing), member("b", pending, 1, func(m *Member) { m.Running = true }), member("c", pending, 0)},
-			want:    []string{"record b", "publish a"}, wake: DefaultBounds.PlacePatience,
+			want:    []string{"record b", "publish a"}, wake: DefaultBounds.PlaceTimeout,
 		},
 		{name: "a ready one whose checks fail is withdrawn", desired: 1, members: []Member{member("a", ready, 1, failing)}, want: []string{"withdraw a"}},
 		{
@@ -104,14 +104,14 @@ func TestDecide(t *testing.T) {
 		{
 			name: "excess: the newest of those not ready first, then the oldest ready", desired: 1,
 			members: []Member{member("old", ready, 9), member("new", ready, 1), member("p1", pending, 2), member("p2", pending, 1)},
-			want:    []string{"retire p2", "retire p1", "retire old"}, wake: DefaultBounds.PlacePatience - 2*time.Minute,
+			want:    []string{"retire p2", "retire p1", "retire old"}, wake: DefaultBounds.PlaceTimeout - 2*time.Minute,
 		},
 		{name: "an excess under way is not replaced by another", desired: 1, members: []Member{member("old", ready, 9, busy), member("new", ready, 1)}, want: []string{}},
 		{name: "desired zero drains", desired: 0, members: []Member{member("a", ready, 1)}, want: []string{"retire a"}},
 		{
 			name: "a deleted config drains and stages nothing", desired: 3,
 			members: []Member{member("a", ready, 1), member("b", pending, 1)},
-			change:  func(v *View) { v.Removed = true }, want: []string{"retire b", "retire a"}, wake: DefaultBounds.PlacePatience - time.Minute,
+			change:  func(v *View) { v.Removed = true }, want: []string{"retire b", "retire a"}, wake: DefaultBounds.PlaceTimeout - time.Minute,
 		},
 		{name: "a missing image stages nothing and keeps what is there", desired: 3, members: []Member{member("a", ready, 1)}, change: func(v *View) { v.NoImage = true }, want: []string{}},
 		{name: "what has ended by itself is retired and replaced", desired: 1, members: []Member{member("a", ready, 1, over)}, want: []string{"retire a", "stage"}},
@@ -245,7 +245,7 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			name: "what Redis has lost and will know again is not made twice", desired: 3, members: []Member{member("a", ready, 1)},
-			change: func(v *View) { v.Unsettled = 2 }, want: []string{},
+			change: func(v *View) { v.Unrecorded = 2 }, want: []string{},
 		},
 		{
 			name: "a schedule's change wakes the pool", desired: 0, change: func(v *View) { v.DesiredUntil = noon.Add(time.Hour) },
@@ -590,7 +590,7 @@ func TestSettle(t *testing.T) {
 		},
 		{"an assigned session that ended by itself is ended", with(func(x *Unpooled) { x.State, x.Over = staging.Assigned, true }), End, 0},
 		{"an assigned session whose job is gone is ended", with(func(x *Unpooled) { x.State, x.HasJob, x.Missing = staging.Assigned, false, true }), End, 0},
-		{"an assigned session whose job was not heard of yet is left in peace", with(func(x *Unpooled) { x.State, x.HasJob = staging.Assigned, false }), "", orphanPatience},
+		{"an assigned session whose job was not heard of yet is left in peace", with(func(x *Unpooled) { x.State, x.HasJob = staging.Assigned, false }), "", orphanTimeout},
 		{"an on-demand session that is up is admitted", with(func(x *Unpooled) { x.State, x.Origin = staging.Starting, staging.OnDemand }), Assign, 0},
 		{"an on-demand session that starts is recorded", with(func(x *Unpooled) { x.State, x.Origin, x.Passing = staging.Pending, staging.OnDemand, false }), Record, 0},
 		{
@@ -616,9 +616,9 @@ func TestSettle(t *testing.T) {
 			"on demand and still starting: looked at again",
 			with(func(x *Unpooled) {
 				x.State, x.Origin, x.Passing, x.RunningSince = staging.Starting, staging.OnDemand, false, noon
-			}), "", DefaultBounds.StartPatience,
+			}), "", DefaultBounds.StartTimeout,
 		},
-		{"a retiring session gets time to stop", with(func(x *Unpooled) { x.State = staging.Retiring }), "", stopPatience},
+		{"a retiring session gets time to stop", with(func(x *Unpooled) { x.State = staging.Retiring }), "", stopTimeout},
 		{"a retirement that hangs begins anew, its fate first", with(func(x *Unpooled) { x.State, x.TouchedAt = staging.Retiring, old }), Retire, 0},
 		{"an ending session that runs on is stopped", with(func(x *Unpooled) { x.State, x.TouchedAt = staging.Ending, old }), Stop, 0},
 		{"an ending session that was stopped is waited for", with(func(x *Unpooled) { x.State, x.Stopped, x.TouchedAt = staging.Ending, true, old }), "", 0},
@@ -653,7 +653,7 @@ func TestSettle(t *testing.T) {
 		},
 		{"a claim without a fate is ended after its lease", with(func(x *Unpooled) { x.State, x.TouchedAt = staging.Claimed, old }), End, 0},
 		{"a record whose job was never made is buried after a while", with(func(x *Unpooled) { x.State, x.HasJob, x.TouchedAt = staging.Pending, false, old }), MarkEnded, 0},
-		{"a record whose job is being made is not", with(func(x *Unpooled) { x.State, x.HasJob = staging.Pending, false }), "", orphanPatience},
+		{"a record whose job is being made is not", with(func(x *Unpooled) { x.State, x.HasJob = staging.Pending, false }), "", orphanTimeout},
 		{"on demand, without record and fate: ended after a while", with(func(x *Unpooled) { x.Origin, x.TouchedAt = staging.OnDemand, old }), End, 0},
 	}
 	for _, c := range cases {

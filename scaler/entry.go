@@ -9,10 +9,10 @@ import (
 // entry is what the scaler knows of one session. Only the loop touches it.
 type entry struct {
 	// s is the session as last known; its state is what Redis was last heard to say.
-	s    staging.Session
-	fate staging.Verdict
+	s       staging.Session
+	verdict staging.Verdict
 	// stands is its fate record, for Restore.
-	stands staging.Fate
+	fate staging.Fate
 
 	// hasJob: Nomad has its job, or is being given it. missing: a full reading
 	// did not find it.
@@ -25,14 +25,14 @@ type entry struct {
 	failure, refused *staging.Failure
 	// reason is what Nomad says of the end of an allocation that did not fail, or
 	// of why it may come.
-	reason                        string
-	jobIndex, allocIndex, plIndex uint64
+	reason                               string
+	jobIndex, allocIndex, placementIndex uint64
 
-	// launched: its first_launch hook has run. launchTries counts the tries that
+	// launched: its first_launch hook has run. firstLaunchTries counts the tries that
 	// never began, hookFailure is how it failed.
-	launched    bool
-	launchTries int
-	hookFailure *staging.Failure
+	firstLaunched      bool
+	firstLaunchTries   int
+	firstLaunchFailure *staging.Failure
 	// placedAt is when its allocation was first heard of.
 	placedAt time.Time
 	// runningSince, unhealthySince: as Member has them. healthyOnce: its checks
@@ -73,11 +73,11 @@ func (e *entry) over() bool {
 // pooled: it is an unassigned session of a pool, which Decide sees to. The
 // others are DecideSession's.
 func (e *entry) pooled() bool {
-	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.fate == "" && e.hasJob
+	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.verdict == "" && e.hasJob
 }
 
 // enter makes it a pool's member, or with nil nobody's.
-func (e *entry) enter(p *pool) {
+func (e *entry) joinPool(p *pool) {
 	if e.pool == p {
 		return
 	}
@@ -90,8 +90,8 @@ func (e *entry) enter(p *pool) {
 }
 
 // unsettled: it runs for a pool, nobody has it, and Redis does not know it.
-func (e *entry) unsettled() bool {
-	return e.s.Origin == staging.Staged && e.s.State == "" && e.fate == "" && e.hasJob && !e.stopped && !e.over()
+func (e *entry) unrecorded() bool {
+	return e.s.Origin == staging.Staged && e.s.State == "" && e.verdict == "" && e.hasJob && !e.stopped && !e.over()
 }
 
 // pool is what the scaler knows of one staging config's pool.
@@ -101,7 +101,7 @@ type pool struct {
 	members roster
 	target  target
 	// unsettled are sessions that run and that Redis does not know.
-	unsettled map[string]bool
+	unrecorded map[string]bool
 	// healthKnown: the watch on its service has spoken and not failed since.
 	healthKnown bool
 	// health is what Consul says of each allocation: a clone that Nomad made of a
@@ -128,8 +128,8 @@ type target struct {
 
 // failed says why a session is no good; nil when it is not known to be.
 func (e *entry) failed() *staging.Failure {
-	if e.hookFailure != nil {
-		return e.hookFailure
+	if e.firstLaunchFailure != nil {
+		return e.firstLaunchFailure
 	}
 	return e.failure
 }

@@ -96,8 +96,8 @@ func (c *crowd) resync() time.Duration {
 		byPool[s.Staging] = append(byPool[s.Staging], staging.Health{Session: s.ID, AllocID: "a-" + s.ID, Passing: true})
 	}
 	began := time.Now()
-	c.v.setFleet(c.fleet, nil, noon, noon)
-	c.v.setStore(c.sessions, noon)
+	c.v.resyncFleet(c.fleet, nil, noon, noon)
+	c.v.resyncStore(c.sessions, noon)
 	for name, p := range c.v.pools {
 		c.v.setHealth(p, byPool[name], noon)
 	}
@@ -120,8 +120,12 @@ func (c *crowd) turnover(n int) (events int) {
 		}
 		events++
 	}
-	step(func() { c.v.event(staging.Event{Type: staging.EventClaimed, Session: s.ID, Pool: s.Staging}, noon) })
-	step(func() { c.v.event(staging.Event{Type: staging.EventAssigned, Session: s.ID, Pool: s.Staging}, noon) })
+	step(func() {
+		c.v.applyEvent(staging.Event{Type: staging.EventClaimed, Session: s.ID, Pool: s.Staging}, noon)
+	})
+	step(func() {
+		c.v.applyEvent(staging.Event{Type: staging.EventAssigned, Session: s.ID, Pool: s.Staging}, noon)
+	})
 	// What Decide staged in its place comes up.
 	for _, id := range staged {
 		e := c.v.sessions[id]
@@ -129,9 +133,9 @@ func (c *crowd) turnover(n int) (events int) {
 		c.index++
 		fresh := e.s
 		step(func() { c.v.observe(c.observed(fresh), noon) })
-		step(func() { c.v.event(staging.Event{Type: staging.EventReady, Session: id, Pool: s.Staging}, noon) })
+		step(func() { c.v.applyEvent(staging.Event{Type: staging.EventReady, Session: id, Pool: s.Staging}, noon) })
 		e.busy = false
-		c.v.touch(e)
+		c.v.markDirty(e)
 		fresh.State = staging.Ready
 		c.sessions[at] = fresh
 	}

@@ -156,10 +156,10 @@ type View struct {
 	// nothing is published or withdrawn.
 	HealthKnown bool
 	Members     []Member
-	// Unsettled counts the pool's sessions that run and that Redis does not know
+	// Unrecorded counts the pool's sessions that run and that Redis does not know
 	// (any more): they are about to be members again, and count as there.
-	Unsettled int
-	Backoff   Backoff
+	Unrecorded int
+	Backoff    Backoff
 	// AssignHook is how the assign hook has failed lately, in a row.
 	AssignHook Backoff
 }
@@ -173,15 +173,15 @@ type Bounds struct {
 	NotReady int
 	// Grace is how long a session whose checks no longer pass may take to come back.
 	Grace time.Duration
-	// StartPatience is how long one that runs may take until its checks pass,
-	// PlacePatience how long one that is placed may take until it runs.
-	StartPatience, PlacePatience time.Duration
+	// StartTimeout is how long one that runs may take until its checks pass,
+	// PlaceTimeout how long one that is placed may take until it runs.
+	StartTimeout, PlaceTimeout time.Duration
 }
 
 // DefaultBounds suit a cluster of a few dozen nodes. By what it takes a Nomad client from
 // a job to its service in Consul when it is busy, 3 s on two cores, fewer that are not
 // ready at a time would hold Nomad back.
-var DefaultBounds = Bounds{StagePerPass: 20, NotReady: 250, Grace: 30 * time.Second, StartPatience: 10 * time.Minute, PlacePatience: 30 * time.Minute}
+var DefaultBounds = Bounds{StagePerPass: 20, NotReady: 250, Grace: 30 * time.Second, StartTimeout: 10 * time.Minute, PlaceTimeout: 30 * time.Minute}
 
 // Plan is what Decide wants done.
 type Plan struct {

@@ -9,9 +9,9 @@ import (
 
 // setStore takes every session that Redis knows. strange is true when it knows one that
 // nobody else has told of: whether Nomad has it should be asked soon.
-func (v *view) setStore(all []staging.Session, now time.Time) (strange bool) {
+func (v *view) resyncStore(all []staging.Session, now time.Time) (strange bool) {
 	v.storeKnown = true
-	clear(v.right)
+	clear(v.consistent)
 	known := make(map[string]bool, len(all))
 	for _, s := range all {
 		known[s.ID] = true
@@ -19,7 +19,7 @@ func (v *view) setStore(all []staging.Session, now time.Time) (strange bool) {
 		e := v.entry(s.ID, now)
 		e.s.State, e.s.Claim, e.s.User = s.State, s.Claim, s.User
 		e.s.ReadyAt, e.s.Reason = s.ReadyAt, s.Reason
-		v.learn(e, s)
+		v.setUserFacts(e, s)
 		if s.State == staging.Ended && e.endedNoticedAt.IsZero() {
 			e.endedNoticedAt = now
 		}
@@ -27,19 +27,19 @@ func (v *view) setStore(all []staging.Session, now time.Time) (strange bool) {
 			s.AllocID = ""
 			e.s = s
 		}
-		v.enlist(e)
+		v.updateMembership(e)
 	}
 	for id, e := range v.sessions {
 		// Redis has been wiped, or lost its newest writes.
 		if !known[id] && e.s.State != staging.Ended && !e.busy {
 			e.s.State = ""
-			v.enlist(e)
+			v.updateMembership(e)
 		}
 	}
 	for _, p := range v.pools {
 		p.reported = nil
 	}
-	v.touchAll()
+	v.markAllDirty()
 	return strange
 }
 
@@ -47,8 +47,8 @@ func (v *view) setStore(all []staging.Session, now time.Time) (strange bool) {
 // they were read after began. What was acted on since is newer than the reading.
 // strange is true when Redis calls a session ready that was heard of too late to be
 // missed in this reading: Nomad should be asked for it soon.
-func (v *view) setFleet(all []staging.Observation, fates map[string]staging.Fate, began, now time.Time) (strange bool) {
-	v.fleetKnown, v.fleetSeen = true, true
+func (v *view) resyncFleet(all []staging.Observation, fates map[string]staging.Fate, began, now time.Time) (strange bool) {
+	v.fleetKnown, v.fleetReadOnce = true, true
 	seen := make(map[string]bool, len(all))
 	nodes := map[string]bool{}
 	for _, o := range all {
@@ -70,14 +70,14 @@ func (v *view) setFleet(all []staging.Observation, fates map[string]staging.Fate
 	}
 	for id, e := range v.sessions {
 		if f, ok := fates[id]; ok {
-			e.fate, e.stands = f.Verdict, f
+			e.verdict, e.fate = f.Verdict, f
 		}
 		if !seen[id] && !e.busy && e.touchedAt.Before(began) {
 			e.hasJob, e.missing = false, true
 		}
 		strange = strange || e.s.State == staging.Ready && !e.hasJob && !e.missing
-		v.enlist(e)
+		v.updateMembership(e)
 	}
-	v.touchAll()
+	v.markAllDirty()
 	return strange
 }

@@ -105,7 +105,7 @@ func (c *newsmonger) redis(t *rapid.T) {
 	kind := rapid.SampledFrom([]staging.EventType{
 		staging.EventReady, staging.EventClaimed, staging.EventAssigned, staging.EventRetiring, staging.EventEnding, staging.EventHookFailed,
 	}).Draw(t, "event")
-	c.v.event(staging.Event{Type: kind, Session: c.id(t), Pool: c.pool(t), Hook: staging.HookAssign}, c.now)
+	c.v.applyEvent(staging.Event{Type: kind, Session: c.id(t), Pool: c.pool(t), Hook: staging.HookAssign}, c.now)
 }
 
 func (c *newsmonger) consul(t *rapid.T) {
@@ -131,7 +131,7 @@ func (c *newsmonger) allOfRedis(t *rapid.T) {
 			State: rapid.SampledFrom([]staging.State{staging.Pending, staging.Starting, staging.Ready, staging.Assigned, staging.Ended}).Draw(t, "state"),
 		})
 	}
-	c.v.setStore(all, c.now)
+	c.v.resyncStore(all, c.now)
 }
 
 func (c *newsmonger) allOfNomad(t *rapid.T) {
@@ -144,7 +144,7 @@ func (c *newsmonger) allOfNomad(t *rapid.T) {
 			fates[id] = staging.Fate{Session: id, Verdict: staging.VerdictRetired, Zone: "z"}
 		}
 	}
-	c.v.setFleet(all, fates, c.now, c.now)
+	c.v.resyncFleet(all, fates, c.now, c.now)
 }
 
 func (c *newsmonger) gone(t *rapid.T) { c.v.forget(c.id(t)) }

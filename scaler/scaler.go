@@ -17,7 +17,7 @@ type Registry interface {
 	// Watch calls emit with the resources now and at every change, until it fails.
 	Watch(ctx context.Context, emit func(staging.Resources)) error
 	Fates(ctx context.Context) (map[string]staging.Fate, error)
-	CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error)
+	CreateFate(ctx context.Context, f staging.Fate) (won bool, decided staging.Fate, err error)
 	AbandonFate(ctx context.Context, f staging.Fate, reason string) error
 	DeleteFate(ctx context.Context, session string) error
 }
@@ -133,17 +133,17 @@ type Options struct {
 // Scaler keeps pools at their desired size. Run it once.
 type Scaler struct {
 	Parts
-	o     Options
-	inbox chan func(*view)
-	lanes [lanes]chan task
+	o       Options
+	updates chan func(*view)
+	workers [queueCount]chan task
 	// reread asks for Nomad's sessions and the fates to be read anew, now.
-	reread chan struct{}
+	fleetResync chan struct{}
 	// wg counts the goroutines that Run started.
 	wg sync.WaitGroup
-	// lostAt is when Redis was last found wiped or put back.
-	lostAt atomic.Pointer[time.Time]
+	// redisLostAt is when Redis was last found wiped or put back.
+	redisLostAt atomic.Pointer[time.Time]
 	// told is what whoever vouches for Redis goes by.
-	told noticeboard
+	trustSnapshot trustSnapshot
 	// inSync is told whether every source is known, for health checks.
 	inSync syncFlag
 }
@@ -168,9 +168,9 @@ func New(p Parts, o Options) *Scaler {
 	if p.Board == nil {
 		p.Board = noBoard{}
 	}
-	s := &Scaler{Parts: p, o: o, inbox: make(chan func(*view), 1024), reread: make(chan struct{}, 1)}
-	for i := range s.lanes {
-		s.lanes[i] = make(chan task)
+	s := &Scaler{Parts: p, o: o, updates: make(chan func(*view), 1024), fleetResync: make(chan struct{}, 1)}
+	for i := range s.workers {
+		s.workers[i] = make(chan task)
 	}
 	return s
 }
@@ -185,9 +185,9 @@ func (noBoard) Holds(map[string]bool, bool)     {}
 // Run works until ctx is done, and returns when everything that it started has stopped.
 func (s *Scaler) Run(ctx context.Context) {
 	defer s.wg.Wait()
-	for lane, n := range [lanes]int{laneWork: s.o.Workers, laneHooks: s.o.HookWorkers, laneTags: s.o.TagWorkers} {
+	for queue, n := range [queueCount]int{workQueue: s.o.Workers, hookQueue: s.o.HookWorkers, tagQueue: s.o.TagWorkers} {
 		for range n {
-			s.wg.Go(func() { s.worker(ctx, s.lanes[lane]) })
+			s.wg.Go(func() { s.worker(ctx, s.workers[queue]) })
 		}
 	}
 	s.wg.Go(func() { s.watchRegistry(ctx) })
@@ -206,29 +206,29 @@ func (s *Scaler) loop(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
-		work, next := queues.offer(s.lanes)
+		work, next := queues.offer(s.workers)
 		select {
 		case <-ctx.Done():
 			return
-		case news := <-s.inbox:
+		case news := <-s.updates:
 			news(v)
 			s.drain(v)
-		case work[laneWork] <- next[laneWork]:
-			queues.taken(laneWork)
+		case work[workQueue] <- next[workQueue]:
+			queues.pop(workQueue)
 			continue
-		case work[laneHooks] <- next[laneHooks]:
-			queues.taken(laneHooks)
+		case work[hookQueue] <- next[hookQueue]:
+			queues.pop(hookQueue)
 			continue
-		case work[laneTags] <- next[laneTags]:
-			queues.taken(laneTags)
+		case work[tagQueue] <- next[tagQueue]:
+			queues.pop(tagQueue)
 			continue
 		case now := <-ticker.C:
-			v.due(now)
-			s.shareZones(v, now)
-			s.told.set(v.standing())
+			v.wakeDue(now)
+			s.followLocks(v, now)
+			s.trustSnapshot.store(v.trustState())
 		}
-		s.inSync.set(v.known())
-		if v.known() {
+		s.inSync.set(v.inSync())
+		if v.inSync() {
 			queues.add(s.decide(ctx, v, time.Now()))
 		}
 	}
@@ -236,9 +236,9 @@ func (s *Scaler) loop(ctx context.Context) {
 
 // drain takes what else has come, so that a burst of news costs one decision.
 func (s *Scaler) drain(v *view) {
-	for range cap(s.inbox) {
+	for range cap(s.updates) {
 		select {
-		case news := <-s.inbox:
+		case news := <-s.updates:
 			news(v)
 		default:
 			return
@@ -249,7 +249,7 @@ func (s *Scaler) drain(v *view) {
 // post hands news to the loop.
 func (s *Scaler) post(ctx context.Context, news func(*view)) {
 	select {
-	case s.inbox <- news:
+	case s.updates <- news:
 	case <-ctx.Done():
 	}
 }
@@ -257,9 +257,9 @@ func (s *Scaler) post(ctx context.Context, news func(*view)) {
 // decide looks at what was touched and gives the steps that it needs.
 func (s *Scaler) decide(ctx context.Context, v *view, now time.Time) []task {
 	var tasks []task
-	if v.unwatched {
-		v.unwatched = false
-		s.watchHealth(ctx, v)
+	if v.watchesStale {
+		v.watchesStale = false
+		s.ensureHealthWatches(ctx, v)
 	}
 	for name := range v.dirtyPools {
 		if p := v.pools[name]; p != nil && v.acts(p.config.Zone) {
@@ -302,20 +302,20 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 	}
 	s.Meter.Pool(p.config.Name, desired, len(view.Members), ready)
 	if p.removed && len(p.members.entries) == 0 && len(plan.Steps) == 0 {
-		s.drained(v, p)
+		s.forgetPool(v, p)
 		return []task{{pool: p.config.Name, zone: p.config.Zone, report: []staging.Condition{}}}
 	}
 	var tasks []task
 	for _, step := range plan.Steps {
 		if step.Kind == Stage {
-			tasks = append(tasks, s.stage(v, p, step, now))
+			tasks = append(tasks, s.newStageTask(v, p, step, now))
 			continue
 		}
 		if step.Failure != nil {
 			p.failed(step.Failure, now)
 		}
 		if e := v.sessions[step.Session]; e != nil && e.pool == p && !e.busy {
-			t := s.task(v, e, step, now)
+			t := s.newTask(v, e, step, now)
 			t.zone = p.config.Zone
 			tasks = append(tasks, t)
 		}
@@ -329,14 +329,14 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 }
 
 // drained forgets a pool whose config is gone and whose sessions are.
-func (s *Scaler) drained(v *view, p *pool) {
+func (s *Scaler) forgetPool(v *view, p *pool) {
 	if p.stopWatch != nil {
 		p.stopWatch()
 	}
 	delete(v.pools, p.config.Name)
 	s.Meter.PoolGone(p.config.Name)
 	s.Board.Gone(p.config.Name)
-	s.Log.WithField(fieldPool, p.config.Name).Info("pool drained")
+	s.Log.WithField(logfield.Staging, p.config.Name).Info("pool drained")
 }
 
 // report tells Redis of a pool's conditions when they changed.
@@ -346,7 +346,7 @@ func (s *Scaler) report(p *pool, found []staging.Condition, now time.Time) []tas
 		return nil
 	}
 	for _, c := range p.conditions {
-		s.Log.WithFields(logrus.Fields{fieldPool: p.config.Name, logfield.Condition: c.Type, fieldReason: c.Message}).Warn("pool is not as its config wants it")
+		s.Log.WithFields(logrus.Fields{logfield.Staging: p.config.Name, logfield.Condition: c.Type, logfield.Reason: c.Message}).Warn("pool is not as its config wants it")
 	}
 	s.Meter.Conditions(p.config.Name, p.conditions)
 	reported := p.conditions
@@ -380,11 +380,11 @@ func (s *Scaler) decideSession(v *view, e *entry, now time.Time) []task {
 		return nil
 	}
 	step.Session = e.s.ID
-	return []task{s.task(v, e, *step, now)}
+	return []task{s.newTask(v, e, *step, now)}
 }
 
 // due marks what is to be looked at again by now.
-func (v *view) due(now time.Time) {
+func (v *view) wakeDue(now time.Time) {
 	for name, p := range v.pools {
 		if !p.wake.IsZero() && !p.wake.After(now) {
 			v.dirtyPools[name] = true
@@ -393,7 +393,7 @@ func (v *view) due(now time.Time) {
 	for id, at := range v.timed {
 		if !at.After(now) {
 			if e := v.sessions[id]; e != nil {
-				v.touch(e)
+				v.markDirty(e)
 			}
 			delete(v.timed, id)
 		}

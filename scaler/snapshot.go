@@ -12,7 +12,7 @@ func (v *view) viewOf(p *pool, now time.Time) View {
 	w := View{
 		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked,
 		HealthKnown: p.healthKnown, Backoff: p.backoff, AssignHook: p.assignHook,
-		Unsettled: len(p.unsettled),
+		Unrecorded: len(p.unrecorded),
 	}
 	w.Desired, w.DesiredUntil = sizing.Desired(p.config, now)
 	w.Members = p.members.members(now, func(e *entry) Member { return v.memberOf(p, e, now) })
@@ -27,7 +27,7 @@ func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
 		ID: e.s.ID, State: e.s.State, CreatedAt: e.s.CreatedAt, ExpiresAt: p.config.ExpiresAt(e.s.ID, e.s.CreatedAt),
 		Running: e.running, Passing: e.passing, Over: e.over(), Failure: e.failed(), Refused: e.refused,
 		PlacedAt: e.placedAt, EndReason: e.reason, Draining: v.nodes[e.s.NodeID].draining,
-		FirstLaunch: v.firstLaunch(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
+		FirstLaunch: v.firstLaunchHook(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
 		Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != p.target.permits,
 		Stale:     !p.target.noZone && !p.target.noImage && e.s.Revision != p.target.revision,
 		Busy:      e.busy || now.Before(e.until),
@@ -49,11 +49,11 @@ func (v *view) resolveTarget(p *pool) {
 // unpooledOf is what DecideSession is told of a session.
 func (v *view) unpooledOf(e *entry) Unpooled {
 	return Unpooled{
-		State: e.s.State, Origin: e.s.Origin, Fate: e.fate, HasJob: e.hasJob, Missing: e.missing, Stopped: e.stopped,
+		State: e.s.State, Origin: e.s.Origin, Fate: e.verdict, HasJob: e.hasJob, Missing: e.missing, Stopped: e.stopped,
 		Over: e.over(), Running: e.running, Passing: e.passing, Failure: e.failed(), Reason: e.reason,
 		Refused: e.refused, RunningSince: e.runningSince,
-		FirstLaunch: v.firstLaunch(e) != nil, Tagged: e.tagged,
+		FirstLaunch: v.firstLaunchHook(e) != nil, Tagged: e.tagged,
 		Terms: e.s.Terms, EndsAt: e.s.EndsAt(), KeepaliveUntil: e.s.KeepaliveUntil(),
-		HookPending: e.stands.HookPending, Lease: e.stands.Lease, TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
+		HookPending: e.fate.HookPending, Lease: e.fate.Lease, TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
 	}
 }

@@ -32,7 +32,7 @@ const (
 
 // again runs try until ctx is done, pausing after each failure. try returns
 // nil when it is to be run again at once.
-func (s *Scaler) again(ctx context.Context, source string, lost func(*view), try func() error) {
+func (s *Scaler) retry(ctx context.Context, source string, lost func(*view), try func() error) {
 	pause := firstPause
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -56,10 +56,10 @@ func (s *Scaler) again(ctx context.Context, source string, lost func(*view), try
 
 // watchRegistry follows the resources.
 func (s *Scaler) watchRegistry(ctx context.Context) {
-	s.again(ctx, "registry", func(v *view) { v.resourcesKnown = false }, func() error {
+	s.retry(ctx, "registry", func(v *view) { v.resourcesKnown = false }, func() error {
 		return s.Registry.Watch(ctx, func(r staging.Resources) {
 			for key, why := range r.Unreadable {
-				s.Log.WithField(logfield.Key, key).WithField(fieldReason, why).Error("a stored resource cannot be read and is taken for absent; store it anew")
+				s.Log.WithField(logfield.Key, key).WithField(logfield.Reason, why).Error("a stored resource cannot be read and is taken for absent; store it anew")
 			}
 			s.post(ctx, func(v *view) { v.setResources(r) })
 		})
@@ -69,7 +69,7 @@ func (s *Scaler) watchRegistry(ctx context.Context) {
 // watchFleet reads all of Nomad's sessions and all fates, then follows Nomad's
 // events until they fail, the next full reading is due, or Redis was wiped.
 func (s *Scaler) watchFleet(ctx context.Context) {
-	s.again(ctx, "nomad", func(v *view) { v.fleetKnown = false }, func() error {
+	s.retry(ctx, "nomad", func(v *view) { v.fleetKnown = false }, func() error {
 		began := time.Now()
 		read, cancel := context.WithTimeout(ctx, readTimeout)
 		defer cancel()
@@ -82,15 +82,15 @@ func (s *Scaler) watchFleet(ctx context.Context) {
 			return err
 		}
 		s.post(ctx, func(v *view) {
-			if v.setFleet(all, fates, began, time.Now()) {
-				s.rereadFates()
+			if v.resyncFleet(all, fates, began, time.Now()) {
+				s.requestFleetResync()
 			}
 		})
 		follow, cancelFollow := context.WithTimeout(ctx, s.o.Resync)
 		defer cancelFollow()
 		s.wg.Go(func() {
 			select {
-			case <-s.reread:
+			case <-s.fleetResync:
 				cancelFollow()
 			case <-follow.Done():
 			}
@@ -108,11 +108,11 @@ func (s *Scaler) watchFleet(ctx context.Context) {
 // errWiped: what Redis knew is gone, or it cannot say.
 var errWiped = errors.New("redis has been wiped or rolled back, or does not answer")
 
-// One read of Redis's events waits for eventBlock, and for haste while there is a zone
+// One read of Redis's events waits for eventBlock, and for shortEventBlock while there is a zone
 // that nobody vouches for yet: until then claims there go by Consul, which is slower.
 const (
-	eventBlock = time.Second
-	haste      = eventBlock / 10
+	eventBlock      = time.Second
+	shortEventBlock = eventBlock / 10
 )
 
 // eventDebounce is how long the scaler lets pass before it acts on what Redis tells. A claim is
@@ -124,10 +124,10 @@ const eventDebounce = 25 * time.Millisecond
 // watchStore notes where Redis's events stand, reads all sessions, and follows
 // the events from there, until they fail or the next full reading is due.
 func (s *Scaler) watchStore(ctx context.Context) {
-	reading := 0
-	s.again(ctx, "redis", func(v *view) { v.storeKnown = false }, func() error {
-		reading++
-		nth := reading
+	resyncs := 0
+	s.retry(ctx, "redis", func(v *view) { v.storeKnown = false }, func() error {
+		resyncs++
+		resync := resyncs
 		read, cancel := context.WithTimeout(ctx, readTimeout)
 		defer cancel()
 		epoch, err := s.Store.Epoch(read)
@@ -135,7 +135,7 @@ func (s *Scaler) watchStore(ctx context.Context) {
 			return err
 		}
 		// Before anything else is read: what is read then is newer than the marks.
-		marks := s.mark(read)
+		markers := s.placeMarkers(read)
 		position, err := s.Store.LastEvent(read)
 		if err != nil {
 			return err
@@ -145,13 +145,13 @@ func (s *Scaler) watchStore(ctx context.Context) {
 			return err
 		}
 		s.post(ctx, func(v *view) {
-			if v.setStore(all, time.Now()) && v.fleetSeen {
-				s.rereadFates()
+			if v.resyncStore(all, time.Now()) && v.fleetReadOnce {
+				s.requestFleetResync()
 			}
-			v.reading = nth
+			v.resync = resync
 		})
 		var looked time.Time
-		wait := haste
+		wait := shortEventBlock
 		for due := time.Now().Add(s.o.Resync); time.Now().Before(due); {
 			var events []staging.Event
 			events, position, err = s.Store.Events(ctx, position, wait)
@@ -166,20 +166,20 @@ func (s *Scaler) watchStore(ctx context.Context) {
 					last, err = s.Store.LastEvent(ctx)
 				}
 				if err != nil || now != epoch || earlier(last, position) {
-					s.redisLost()
+					s.noteRedisLost()
 					return errors.Join(errWiped, err)
 				}
-				all, err := s.vouch(ctx, nth, marks)
+				all, err := s.renewTrust(ctx, resync, markers)
 				switch {
-				case errors.Is(err, errUnmarked):
+				case errors.Is(err, errNoMarker):
 					return nil
 				case err != nil:
-					s.redisLost()
+					s.noteRedisLost()
 					return err
 				case all:
 					wait = eventBlock
 				default:
-					wait = haste
+					wait = shortEventBlock
 				}
 			}
 			if len(events) > 0 {
@@ -190,7 +190,7 @@ func (s *Scaler) watchStore(ctx context.Context) {
 				}
 				s.post(ctx, func(v *view) {
 					for _, e := range events {
-						v.event(e, time.Now())
+						v.applyEvent(e, time.Now())
 					}
 				})
 			}
@@ -201,16 +201,16 @@ func (s *Scaler) watchStore(ctx context.Context) {
 
 // redisLost notes that Redis was wiped or put back. What it has lost, the fates tell:
 // they are read anew, too.
-func (s *Scaler) redisLost() {
+func (s *Scaler) noteRedisLost() {
 	now := time.Now()
-	s.lostAt.Store(&now)
-	s.rereadFates()
+	s.redisLostAt.Store(&now)
+	s.requestFleetResync()
 }
 
-// rereadFates asks for Nomad's sessions and the fates to be read anew, now.
-func (s *Scaler) rereadFates() {
+// requestFleetResync asks for Nomad's sessions and the fates to be read anew, now.
+func (s *Scaler) requestFleetResync() {
 	select {
-	case s.reread <- struct{}{}:
+	case s.fleetResync <- struct{}{}:
 	default:
 	}
 }
@@ -231,19 +231,19 @@ func earlier(a, b string) bool {
 }
 
 // unwatch ends the watches of zones that are gone and have no sessions left.
-func unwatch(v *view) {
+func stopUnusedWatches(v *view) {
 	for name, p := range v.onDemand {
-		if _, ok := v.resources.Zones[name]; ok || v.inhabited(name) {
+		if _, ok := v.resources.Zones[name]; ok || v.hasOnDemandSession(name) {
 			continue
 		}
 		p.stopWatch()
 		delete(v.onDemand, name)
-		delete(v.settled, name)
+		delete(v.onDemandZones, name)
 	}
 }
 
-// inhabited reports whether an on-demand session is in a zone.
-func (v *view) inhabited(zone string) bool {
+// hasOnDemandSession reports whether an on-demand session is in a zone.
+func (v *view) hasOnDemandSession(zone string) bool {
 	for _, e := range v.sessions {
 		if e.s.Origin == staging.OnDemand && e.s.Zone == zone {
 			return true
@@ -254,32 +254,32 @@ func (v *view) inhabited(zone string) bool {
 
 // watchHealth sees to it that the service of every pool, and of every zone's
 // on-demand sessions, is watched.
-func (s *Scaler) watchHealth(ctx context.Context, v *view) {
+func (s *Scaler) ensureHealthWatches(ctx context.Context, v *view) {
 	for name, p := range v.pools {
 		if p.stopWatch == nil {
-			p.stopWatch = s.followHealth(ctx, staging.PoolService(name), func(v *view) *pool { return v.pools[name] })
+			p.stopWatch = s.startHealthWatch(ctx, staging.PoolService(name), func(v *view) *pool { return v.pools[name] })
 		}
 	}
-	unwatch(v)
+	stopUnusedWatches(v)
 	for name := range v.resources.Zones {
-		s.watchZone(ctx, v, name)
+		s.ensureZoneWatch(ctx, v, name)
 	}
-	for name := range v.settled {
-		s.watchZone(ctx, v, name)
+	for name := range v.onDemandZones {
+		s.ensureZoneWatch(ctx, v, name)
 	}
 }
 
 // watchZone sees to it that the service of a zone's on-demand sessions is watched.
-func (s *Scaler) watchZone(ctx context.Context, v *view, name string) {
+func (s *Scaler) ensureZoneWatch(ctx context.Context, v *view, name string) {
 	if v.onDemand[name] != nil {
 		return
 	}
 	p := &pool{health: map[string]staging.Health{}}
 	v.onDemand[name] = p
-	p.stopWatch = s.followHealth(ctx, staging.OnDemandService(name), func(v *view) *pool { return v.onDemand[name] })
+	p.stopWatch = s.startHealthWatch(ctx, staging.OnDemandService(name), func(v *view) *pool { return v.onDemand[name] })
 }
 
-func (s *Scaler) followHealth(ctx context.Context, service string, find func(*view) *pool) (stop func()) {
+func (s *Scaler) startHealthWatch(ctx context.Context, service string, find func(*view) *pool) (stop func()) {
 	ctx, stop = context.WithCancel(ctx)
 	lost := func(v *view) {
 		if p := find(v); p != nil {
@@ -287,7 +287,7 @@ func (s *Scaler) followHealth(ctx context.Context, service string, find func(*vi
 		}
 	}
 	s.wg.Go(func() {
-		s.again(ctx, "consul health of "+service, lost, func() error {
+		s.retry(ctx, "consul health of "+service, lost, func() error {
 			return s.Health.Watch(ctx, service, func(found []staging.Health) {
 				s.post(ctx, func(v *view) {
 					if p := find(v); p != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -17,29 +18,27 @@ import (
 // it does not, Redis was wiped or put back meanwhile.
 
 // standing is what the loop tells the goroutine that vouches.
-type standing struct {
-	// reading is the reading of Redis that it goes by; right are the zones of which that
-	// one says the truth, acting all those in which this scaler acts.
-	reading       int
-	acting, right []string
+type trustState struct {
+	resync             int
+	acting, consistent []string
 }
 
 // noticeboard is where it is told.
-type noticeboard struct {
-	mu  sync.Mutex
-	now standing
+type trustSnapshot struct {
+	mu    sync.Mutex
+	state trustState
 }
 
-func (n *noticeboard) set(now standing) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.now = now
+func (t *trustSnapshot) store(state trustState) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.state = state
 }
 
-func (n *noticeboard) get() standing {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.now
+func (t *trustSnapshot) load() trustState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state
 }
 
 // standing says in which zones this scaler acts, and of which of them Redis calls no
@@ -48,8 +47,8 @@ func (n *noticeboard) get() standing {
 // That Nomad has been read once is enough: while it is away nothing is purged, so
 // that every fate record stands. Once a zone is right it stays so until Redis is read
 // anew: what happens to a session from then on is the scaler's own doing, or is heard of.
-func (v *view) standing() standing {
-	now := standing{reading: v.reading}
+func (v *view) trustState() trustState {
+	now := trustState{resync: v.resync}
 	if !v.resourcesKnown {
 		return now
 	}
@@ -59,24 +58,24 @@ func (v *view) standing() standing {
 			continue
 		}
 		now.acting = append(now.acting, zone)
-		if !v.storeKnown || !v.fleetSeen {
+		if !v.storeKnown || !v.fleetReadOnce {
 			continue
 		}
-		if !v.right[zone] && wrong == nil {
-			wrong = v.wrong()
+		if !v.consistent[zone] && wrong == nil {
+			wrong = v.inconsistentZones()
 		}
-		if v.right[zone] || !wrong[zone] {
-			v.right[zone] = true
-			now.right = append(now.right, zone)
+		if v.consistent[zone] || !wrong[zone] {
+			v.consistent[zone] = true
+			now.consistent = append(now.consistent, zone)
 		}
 	}
 	slices.Sort(now.acting)
-	slices.Sort(now.right)
+	slices.Sort(now.consistent)
 	return now
 }
 
 // wrong are the zones of which Redis calls a session ready that is not.
-func (v *view) wrong() map[string]bool {
+func (v *view) inconsistentZones() map[string]bool {
 	wrong := map[string]bool{}
 	for _, e := range v.sessions {
 		if e.s.State == staging.Ready && (!e.pooled() || e.over()) {
@@ -86,71 +85,71 @@ func (v *view) wrong() map[string]bool {
 	return wrong
 }
 
-// lastMark is the mark that must be there.
-type lastMark struct {
+// marker is the mark that must be there.
+type marker struct {
 	text string
 	// ours: this reading of Redis was vouched for with it, a second ago.
-	ours bool
+	renewed bool
 }
 
 // mark leaves a mark in each zone in which this scaler acts, before Redis is read. A
 // Redis that takes no writes can be read all the same.
-func (s *Scaler) mark(ctx context.Context) map[string]lastMark {
-	marks := map[string]lastMark{}
-	for _, zone := range s.told.get().acting {
+func (s *Scaler) placeMarkers(ctx context.Context) map[string]marker {
+	markers := map[string]marker{}
+	for _, zone := range s.trustSnapshot.load().acting {
 		if !s.Locks.Held(zone) {
 			continue
 		}
 		text := staging.NewClaimID()
 		if err := s.Store.PlaceMarker(ctx, zone, text); err != nil {
-			s.cannotVouch(zone, err)
+			s.trustNotRenewed(zone, err)
 			continue
 		}
-		marks[zone] = lastMark{text: text}
+		markers[zone] = marker{text: text}
 	}
-	return marks
+	return markers
 }
 
-func (s *Scaler) cannotVouch(zone string, err error) {
-	s.Log.WithError(err).WithField(fieldZone, zone).Warn("could not vouch for what Redis says of a zone; claims go by Consul until it takes a write")
+func (s *Scaler) trustNotRenewed(zone string, err error) {
+	s.Log.WithError(err).WithField(logfield.Zone, zone).Warn("could not vouch for what Redis says of a zone; claims go by Consul until it takes a write")
 }
 
-// errUnmarked: in a zone in which this scaler acts no mark was left before Redis was
-// read. It takes marks now, and must be read anew.
-var errUnmarked = errors.New("this reading of redis began before the scaler acted in a zone")
+// errNoMarker: in a zone in which this scaler acts no mark was left before Redis was
+// read. It takes markers now, and must be read anew.
+var errNoMarker = errors.New("this reading of redis began before the scaler acted in a zone")
 
 // vouch leaves a mark in each zone that may be vouched for, once the loop knows what
 // this reading of Redis found. all is true when that is every zone in which this scaler
 // acts. errWiped says that a mark is not there any more.
-func (s *Scaler) vouch(ctx context.Context, reading int, marks map[string]lastMark) (all bool, err error) {
+func (s *Scaler) renewTrust(ctx context.Context, resync int, markers map[string]marker) (all bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	now := s.told.get()
-	if now.reading != reading {
+	now := s.trustSnapshot.load()
+	if now.resync != resync {
 		return false, nil
 	}
-	for _, zone := range now.right {
+	for _, zone := range now.consistent {
 		if !s.Locks.Held(zone) {
 			continue // another may have vouched, and Redis been put back, meanwhile
 		}
-		mark := staging.NewClaimID()
-		before, ok := marks[zone]
+		next := staging.NewClaimID()
+		before, ok := markers[zone]
 		if !ok {
-			if err := s.Store.PlaceMarker(ctx, zone, mark); err != nil {
-				s.cannotVouch(zone, err)
+			if err := s.Store.PlaceMarker(ctx, zone, next); err != nil {
+				s.trustNotRenewed(zone, err)
 				return true, nil
 			}
-			return false, errUnmarked
+			return false, errNoMarker
 		}
-		noted, err := s.Store.RenewTrust(ctx, zone, before.text, mark, before.ours)
+		renewed, err := s.Store.RenewTrust(ctx, zone, before.text, next, before.renewed)
 		switch {
 		case err != nil:
-			s.cannotVouch(zone, err)
+			s.trustNotRenewed(zone, err)
 			return true, nil
-		case !noted:
+		case !renewed:
 			return false, errWiped
 		}
-		marks[zone] = lastMark{text: mark, ours: true}
+		markers[zone] = marker{text: next, renewed: true}
 	}
-	return len(now.right) == len(now.acting), nil
+	return len(now.consistent) == len(now.acting), nil
 }

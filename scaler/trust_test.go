@@ -48,33 +48,33 @@ func TestARedisPutBackBeforeTheFirstWordIsNoticed(t *testing.T) {
 			log := logrus.New()
 			log.SetOutput(io.Discard)
 			s := New(Parts{Store: m, Locks: held{}, Log: logrus.NewEntry(log)}, Options{})
-			right := standing{reading: 1, acting: []string{"y", "z"}, right: []string{"z"}}
-			if _, err := s.vouch(t.Context(), 1, nil); err != nil || len(m.vouched) > 0 {
+			right := trustState{resync: 1, acting: []string{"y", "z"}, consistent: []string{"z"}}
+			if _, err := s.renewTrust(t.Context(), 1, nil); err != nil || len(m.vouched) > 0 {
 				t.Errorf("vouched, or tried to, for what is not known: %v", err)
 			}
-			s.told.set(right)
+			s.trustSnapshot.store(right)
 			m.full = true
-			if all, err := s.vouch(t.Context(), 1, s.mark(t.Context())); err != nil || !all || len(m.vouched) > 0 {
+			if all, err := s.renewTrust(t.Context(), 1, s.placeMarkers(t.Context())); err != nil || !all || len(m.vouched) > 0 {
 				t.Errorf("a Redis that takes no writes: all %v, %v", all, err)
 			}
 			m.full = false
-			if _, err := s.vouch(t.Context(), 1, nil); !errors.Is(err, errUnmarked) {
+			if _, err := s.renewTrust(t.Context(), 1, nil); !errors.Is(err, errNoMarker) {
 				t.Errorf("a reading that began without a mark: %v", err)
 			}
-			left := s.mark(t.Context())
+			left := s.placeMarkers(t.Context())
 			m.there = before // Redis is put back
-			if _, err := s.vouch(t.Context(), 1, left); !errors.Is(err, errWiped) || len(m.vouched) > 0 {
+			if _, err := s.renewTrust(t.Context(), 1, left); !errors.Is(err, errWiped) || len(m.vouched) > 0 {
 				t.Errorf("Redis was put back since it was read: %v, vouched %v", err, m.vouched)
 			}
-			left = s.mark(t.Context())
+			left = s.placeMarkers(t.Context())
 			for range 2 {
-				if all, err := s.vouch(t.Context(), 1, left); err != nil || all || m.vouched["z"] != m.there["z"] || m.vouched["y"] != "" {
+				if all, err := s.renewTrust(t.Context(), 1, left); err != nil || all || m.vouched["z"] != m.there["z"] || m.vouched["y"] != "" {
 					t.Errorf("all: %v, %v; vouched %v of %v", all, err, m.vouched, m.there)
 				}
 			}
-			right.right = right.acting
-			s.told.set(right)
-			if all, err := s.vouch(t.Context(), 1, left); err != nil || !all {
+			right.consistent = right.acting
+			s.trustSnapshot.store(right)
+			if all, err := s.renewTrust(t.Context(), 1, left); err != nil || !all {
 				t.Errorf("with every zone right: all %v, %v", all, err)
 			}
 		})

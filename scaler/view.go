@@ -12,18 +12,18 @@ import (
 type view struct {
 	resources                              staging.Resources
 	resourcesKnown, fleetKnown, storeKnown bool
-	// fleetSeen: Nomad has been read whole, perhaps a while ago.
-	fleetSeen bool
-	sessions  map[string]*entry
-	pools     map[string]*pool
+	// fleetReadOnce: Nomad has been read whole, perhaps a while ago.
+	fleetReadOnce bool
+	sessions      map[string]*entry
+	pools         map[string]*pool
 	// onDemand is the health of each zone's on-demand sessions. settled are the
 	// zones in which one was seen: they are watched though the zone be gone.
-	onDemand map[string]*pool
-	settled  map[string]bool
+	onDemand      map[string]*pool
+	onDemandZones map[string]bool
 	// reading is which reading of Redis was the last; right are the zones of which
 	// Redis has been found to say the truth since.
-	reading int
-	right   map[string]bool
+	resync     int
+	consistent map[string]bool
 	// purged are the sessions of which nothing is left, and since when: a reading of
 	// Nomad that began before may still tell of them.
 	purged map[string]time.Time
@@ -32,13 +32,13 @@ type view struct {
 
 	// zones are those in which a session was seen. wanted are the locks asked
 	// for, mine since when each is held, acting where this scaler acts.
-	zones, wanted map[string]bool
-	mine          map[string]time.Time
-	acting        map[string]bool
+	sessionZones, wantedLocks map[string]bool
+	heldSince                 map[string]time.Time
+	acting                    map[string]bool
 
-	// unwatched: a pool or a zone came or went, so that the health watches are to be
+	// watchesStale: a pool or a zone came or went, so that the health watches are to be
 	// seen to.
-	unwatched bool
+	watchesStale bool
 
 	dirtyPools    map[string]bool
 	dirtySessions map[string]bool
@@ -48,18 +48,18 @@ type view struct {
 
 func newView() *view {
 	return &view{
-		sessions: map[string]*entry{}, pools: map[string]*pool{}, onDemand: map[string]*pool{}, settled: map[string]bool{},
-		purged: map[string]time.Time{}, nodes: map[string]node{}, right: map[string]bool{}, zones: map[string]bool{}, mine: map[string]time.Time{}, acting: map[string]bool{},
+		sessions: map[string]*entry{}, pools: map[string]*pool{}, onDemand: map[string]*pool{}, onDemandZones: map[string]bool{},
+		purged: map[string]time.Time{}, nodes: map[string]node{}, consistent: map[string]bool{}, sessionZones: map[string]bool{}, heldSince: map[string]time.Time{}, acting: map[string]bool{},
 		dirtyPools: map[string]bool{}, dirtySessions: map[string]bool{}, timed: map[string]time.Time{},
 	}
 }
 
 // known: every source has been read whole and none has failed since.
-func (v *view) known() bool { return v.resourcesKnown && v.fleetKnown && v.storeKnown }
+func (v *view) inSync() bool { return v.resourcesKnown && v.fleetKnown && v.storeKnown }
 
 // touch marks a session, and its pool, to be decided anew.
-func (v *view) touch(e *entry) {
-	v.change(e)
+func (v *view) markDirty(e *entry) {
+	v.memberChanged(e)
 	v.dirtySessions[e.s.ID] = true
 	if e.s.Staging != "" {
 		v.dirtyPools[e.s.Staging] = true
@@ -68,15 +68,15 @@ func (v *view) touch(e *entry) {
 
 // change notes that what Decide is told of a session may be out of date. Whatever
 // writes to an entry ends in it, by way of touch or enlist mostly.
-func (v *view) change(e *entry) {
+func (v *view) memberChanged(e *entry) {
 	if e.pool != nil {
 		e.pool.members.change(e)
 	}
 }
 
 // touchAll marks everything: after a source came back.
-func (v *view) touchAll() {
-	v.unwatched = true
+func (v *view) markAllDirty() {
+	v.watchesStale = true
 	for id := range v.sessions {
 		v.dirtySessions[id] = true
 	}
@@ -99,29 +99,29 @@ func (v *view) entry(id string, now time.Time) *entry {
 // forget drops a session of which nothing is left.
 func (v *view) forget(id string) {
 	if e := v.sessions[id]; e != nil {
-		v.leave(e)
+		v.leavePool(e)
 		delete(v.sessions, id)
 		if _, ok := v.resources.Zones[e.s.Zone]; !ok {
-			v.unwatched = true // it may have been the last in a zone that is gone
+			v.watchesStale = true // it may have been the last in a zone that is gone
 		}
 	}
 	delete(v.timed, id)
 	delete(v.dirtySessions, id)
 }
 
-func (v *view) leave(e *entry) {
-	e.enter(nil)
+func (v *view) leavePool(e *entry) {
+	e.joinPool(nil)
 	if p := v.pools[e.s.Staging]; p != nil {
-		delete(p.unsettled, e.s.ID)
+		delete(p.unrecorded, e.s.ID)
 		v.dirtyPools[e.s.Staging] = true
 	}
 }
 
 // enlist puts a session into its pool's members, or takes it out, as its
 // standing has it.
-func (v *view) enlist(e *entry) {
+func (v *view) updateMembership(e *entry) {
 	if !e.pooled() {
-		e.enter(nil)
+		e.joinPool(nil)
 	}
 	if e.s.Staging == "" {
 		return
@@ -136,21 +136,21 @@ func (v *view) enlist(e *entry) {
 		p.removed = true
 	}
 	if e.pooled() {
-		e.enter(p)
-		v.change(e)
+		e.joinPool(p)
+		v.memberChanged(e)
 	}
-	if e.unsettled() {
-		p.unsettled[e.s.ID] = true
+	if e.unrecorded() {
+		p.unrecorded[e.s.ID] = true
 	} else {
-		delete(p.unsettled, e.s.ID)
+		delete(p.unrecorded, e.s.ID)
 	}
 }
 
 func (v *view) addPool(c staging.Config) *pool {
-	p := &pool{config: c, unsettled: map[string]bool{}, health: map[string]staging.Health{}}
+	p := &pool{config: c, unrecorded: map[string]bool{}, health: map[string]staging.Health{}}
 	v.pools[c.Name] = p
 	v.resolveTarget(p)
-	v.unwatched = true
+	v.watchesStale = true
 	v.dirtyPools[c.Name] = true
 	return p
 }
@@ -158,7 +158,7 @@ func (v *view) addPool(c staging.Config) *pool {
 // setResources takes what the registry holds now.
 func (v *view) setResources(r staging.Resources) {
 	before := v.resources
-	v.resources, v.resourcesKnown, v.unwatched = r, true, true
+	v.resources, v.resourcesKnown, v.watchesStale = r, true, true
 	for name, c := range r.Configs {
 		p := v.pools[name]
 		if p == nil {
@@ -197,7 +197,7 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 	if j := o.Job; j != nil && o.Index >= e.jobIndex {
 		e.jobIndex = o.Index
 		e.hasJob, e.missing, e.stopped, e.dead = true, false, j.Stopped, j.Dead
-		v.identify(e, j.Session)
+		v.setIdentity(e, j.Session)
 	}
 	if a := o.Alloc; a != nil && o.Index >= e.allocIndex && (e.s.AllocID == "" || e.s.AllocID == a.ID) {
 		e.allocIndex = o.Index
@@ -215,17 +215,17 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 		e.replaced, e.running = true, false
 		e.reason = cmp.Or(e.reason, "Nomad replaced its allocation")
 	}
-	if p := o.Placement; p != nil && o.Index >= e.plIndex {
-		e.plIndex = o.Index
+	if p := o.Placement; p != nil && o.Index >= e.placementIndex {
+		e.placementIndex = o.Index
 		e.refused = p.Refused
 		if e.s.AllocID != "" {
 			e.refused = nil
 		}
 	}
-	v.enlist(e)
-	v.examine(e, now)
-	v.count(e, now)
-	v.touch(e)
+	v.updateMembership(e)
+	v.updateHealth(e, now)
+	v.countFailure(e, now)
+	v.markDirty(e)
 }
 
 // observeNode marks a node's sessions to be decided anew when its drain begins or ends.
@@ -240,7 +240,7 @@ func (v *view) observeNode(n staging.NodeFacts, index uint64) {
 	}
 	for _, e := range v.sessions {
 		if e.s.NodeID == n.ID {
-			v.touch(e)
+			v.markDirty(e)
 		}
 	}
 }
@@ -248,20 +248,20 @@ func (v *view) observeNode(n staging.NodeFacts, index uint64) {
 // examine takes what Consul says of a session's checks, and whether Nomad still
 // calls it running: it does not while the session's node is cut off, though the
 // checks there may go on passing.
-func (v *view) examine(e *entry, now time.Time) {
-	v.change(e)
-	e.passing = v.healthy(e)
+func (v *view) updateHealth(e *entry, now time.Time) {
+	v.memberChanged(e)
+	e.passing = v.checksPass(e)
 	switch {
 	case e.passing && e.running:
 		e.healthyOnce, e.unhealthySince = true, time.Time{}
-	case (e.healthyOnce || e.s.State == staging.Ready) && e.unhealthySince.IsZero() && v.watched(e) != nil && v.watched(e).healthKnown:
+	case (e.healthyOnce || e.s.State == staging.Ready) && e.unhealthySince.IsZero() && v.healthSource(e) != nil && v.healthSource(e).healthKnown:
 		e.unhealthySince = now
 	}
 }
 
 // count counts a pool's session that failed towards the pool's backoff, once.
 // One that ended without having failed was lost with its node, moved or stopped.
-func (v *view) count(e *entry, now time.Time) {
+func (v *view) countFailure(e *entry, now time.Time) {
 	p := v.pools[e.s.Staging]
 	if p == nil || e.counted || !e.pooled() || e.failed() == nil || e.stopped {
 		return
@@ -273,7 +273,7 @@ func (v *view) count(e *entry, now time.Time) {
 func (p *pool) failed(why *staging.Failure, now time.Time) { p.backoff = p.backoff.failed(why, now) }
 
 // identify fills what only the job knows of its session.
-func (v *view) identify(e *entry, j staging.Session) {
+func (v *view) setIdentity(e *entry, j staging.Session) {
 	e.s.Origin, e.s.Zone, e.s.Image, e.s.Staging = j.Origin, j.Zone, j.Image, j.Staging
 	e.s.Permits = j.Permits
 	e.s.Revision, e.s.Namespace, e.s.Region, e.s.Task = j.Revision, j.Namespace, j.Region, j.Task
@@ -289,10 +289,10 @@ func (v *view) identify(e *entry, j staging.Session) {
 	if p := v.pools[e.s.Staging]; p != nil && e.s.ExpiresAt.IsZero() && e.s.Origin == staging.Staged {
 		e.s.ExpiresAt = p.config.ExpiresAt(e.s.ID, e.s.CreatedAt)
 	}
-	v.zones[e.s.Zone] = true
-	if e.s.Origin == staging.OnDemand && !v.settled[e.s.Zone] {
-		v.settled[e.s.Zone] = true
-		v.unwatched = true
+	v.sessionZones[e.s.Zone] = true
+	if e.s.Origin == staging.OnDemand && !v.onDemandZones[e.s.Zone] {
+		v.onDemandZones[e.s.Zone] = true
+		v.watchesStale = true
 	}
 }
 
@@ -316,7 +316,7 @@ func (p *pool) intern(s *staging.Session) {
 }
 
 // watched is whose health watch tells of the session; nil when there is none yet.
-func (v *view) watched(e *entry) *pool {
+func (v *view) healthSource(e *entry) *pool {
 	if e.s.Origin == staging.OnDemand {
 		return v.onDemand[e.s.Zone]
 	}
@@ -324,8 +324,8 @@ func (v *view) watched(e *entry) *pool {
 }
 
 // healthy: Consul says that the session's own allocation passes its checks.
-func (v *view) healthy(e *entry) bool {
-	watched := v.watched(e)
+func (v *view) checksPass(e *entry) bool {
+	watched := v.healthSource(e)
 	return watched != nil && e.s.AllocID != "" && watched.health[e.s.AllocID].Passing
 }
 
@@ -338,8 +338,8 @@ func (v *view) setHealth(p *pool, found []staging.Health, now time.Time) {
 	}
 	look := func(h staging.Health) {
 		if e := v.sessions[h.Session]; e != nil {
-			v.examine(e, now)
-			v.touch(e)
+			v.updateHealth(e, now)
+			v.markDirty(e)
 		}
 	}
 	for id, h := range p.health {
@@ -355,17 +355,17 @@ func (v *view) setHealth(p *pool, found []staging.Health, now time.Time) {
 	if !p.healthKnown {
 		p.healthKnown = true
 		for _, e := range p.members.entries {
-			v.examine(e, now)
+			v.updateHealth(e, now)
 		}
 		v.dirtyPools[p.config.Name] = true
 	}
 }
 
 // event folds in what happened in Redis.
-func (v *view) event(ev staging.Event, now time.Time) {
+func (v *view) applyEvent(ev staging.Event, now time.Time) {
 	state, move := ev.Type.State()
 	if !move {
-		v.hookFailed(ev, now)
+		v.countAssignHookFailure(ev, now)
 		return
 	}
 	e := v.entry(ev.Session, now)
@@ -392,13 +392,13 @@ func (v *view) event(ev staging.Event, now time.Time) {
 	if ev.Type == staging.EventClaimed || ev.Type == staging.EventEnding || ev.Type == staging.EventRetiring {
 		e.touchedAt = now
 	}
-	v.enlist(e)
-	v.touch(e)
+	v.updateMembership(e)
+	v.markDirty(e)
 }
 
 // hookFailed counts an assign hook that failed. How first_launch fails is known
 // from the step that ran it.
-func (v *view) hookFailed(ev staging.Event, now time.Time) {
+func (v *view) countAssignHookFailure(ev staging.Event, now time.Time) {
 	p := v.pools[ev.Pool]
 	if p == nil || ev.Type != staging.EventHookFailed || ev.Hook != staging.HookAssign {
 		return

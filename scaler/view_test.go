@@ -28,7 +28,7 @@ func runs(v *view, id string) *entry {
 	}, noon)
 	e := v.sessions[id]
 	e.s.State = staging.Starting
-	v.enlist(e)
+	v.updateMembership(e)
 	return e
 }
 
@@ -130,11 +130,11 @@ func TestAPurgedSessionStaysGone(t *testing.T) {
 	v.forget("gr-1")
 	v.purged["gr-1"] = noon
 	late := staging.Observation{Session: "gr-1", Index: 9, Job: &staging.JobFacts{Session: staging.Session{ID: "gr-1", Zone: "z", Staging: "p"}, Dead: true}}
-	v.setFleet([]staging.Observation{late}, nil, noon, noon)
+	v.resyncFleet([]staging.Observation{late}, nil, noon, noon)
 	if v.sessions["gr-1"] != nil {
 		t.Error("it came back")
 	}
-	v.setFleet(nil, nil, noon.Add(time.Hour), noon.Add(time.Hour))
+	v.resyncFleet(nil, nil, noon.Add(time.Hour), noon.Add(time.Hour))
 	if len(v.purged) != 0 {
 		t.Error("it is kept in mind for ever")
 	}
@@ -145,13 +145,13 @@ func TestWhatOnlyRedisKnowsIsAskedForSoon(t *testing.T) {
 	v := poolView(staging.Image{})
 	runs(v, "gr-1")
 	known, old := staging.Session{ID: "gr-1", State: staging.Ready}, staging.Session{ID: "gr-old", State: staging.Ready, Staging: "p", Zone: "z"}
-	if v.setStore([]staging.Session{known}, noon) {
+	if v.resyncStore([]staging.Session{known}, noon) {
 		t.Error("what Nomad has is taken for strange")
 	}
-	if !v.setStore([]staging.Session{known, old}, noon) {
+	if !v.resyncStore([]staging.Session{known, old}, noon) {
 		t.Error("what nobody else has told of is not")
 	}
-	if v.setStore([]staging.Session{known, old}, noon) {
+	if v.resyncStore([]staging.Session{known, old}, noon) {
 		t.Error("it would be asked for again and again")
 	}
 }
@@ -163,12 +163,12 @@ func TestOnlyASessionMadeAfterAFailureEndsThePause(t *testing.T) {
 	p := v.pools["p"]
 	runs(v, "gr-1").s.CreatedAt = noon
 	p.failed(&staging.Failure{Type: staging.CrashLooping}, noon.Add(time.Second))
-	v.event(staging.Event{Type: staging.EventReady, Session: "gr-1", Pool: "p"}, noon.Add(2*time.Second))
+	v.applyEvent(staging.Event{Type: staging.EventReady, Session: "gr-1", Pool: "p"}, noon.Add(2*time.Second))
 	if !p.backoff.paused() {
 		t.Error("a session that was made before the failure ended the pause")
 	}
 	runs(v, "gr-2").s.CreatedAt = noon.Add(2 * time.Second)
-	v.event(staging.Event{Type: staging.EventReady, Session: "gr-2", Pool: "p"}, noon.Add(3*time.Second))
+	v.applyEvent(staging.Event{Type: staging.EventReady, Session: "gr-2", Pool: "p"}, noon.Add(3*time.Second))
 	if p.backoff.paused() {
 		t.Error("one that was made after it did not")
 	}
@@ -181,23 +181,23 @@ func TestAZoneIsVouchedForWhenRedisIsRight(t *testing.T) {
 	v.acting["z"] = true
 	want := func(why string, zones int) {
 		t.Helper()
-		if got := v.standing().right; len(got) != zones {
+		if got := v.trustState().consistent; len(got) != zones {
 			t.Errorf("%s: %v", why, got)
 		}
 	}
 	old := staging.Session{ID: "gr-old", State: staging.Ready, Origin: staging.Staged, Zone: "z", Image: "i", Staging: "p", CreatedAt: noon}
-	v.setStore([]staging.Session{old}, noon)
+	v.resyncStore([]staging.Session{old}, noon)
 	want("Nomad has not been read", 0)
-	v.setFleet(nil, nil, noon, noon)
+	v.resyncFleet(nil, nil, noon, noon)
 	want("Redis calls ready what Nomad does not have", 0)
-	v.setStore(nil, noon)
+	v.resyncStore(nil, noon)
 	v.forget("gr-old")
 	want("Redis is right", 1)
 	v.fleetKnown = false
 	want("Nomad is away since", 1)
 	v.storeKnown = false
 	want("Redis is not known", 0)
-	v.setStore([]staging.Session{old}, noon)
+	v.resyncStore([]staging.Session{old}, noon)
 	want("it was put back", 0)
 }
 
@@ -227,16 +227,16 @@ func TestAssignHooksThatFailInARowAreCounted(t *testing.T) {
 	v := poolView(staging.Image{})
 	failed := staging.Event{Type: staging.EventHookFailed, Pool: "p", Session: "gr-1", Hook: staging.HookAssign, Reason: "exit code 7"}
 	for range 3 {
-		v.event(failed, noon)
+		v.applyEvent(failed, noon)
 	}
-	v.event(staging.Event{Type: staging.EventViolation, Session: "gr-9"}, noon)
+	v.applyEvent(staging.Event{Type: staging.EventViolation, Session: "gr-9"}, noon)
 	if p := v.pools["p"]; p.assignHook.Failures != 3 || p.assignHook.Last.Message != "exit code 7" {
 		t.Errorf("%+v", p.assignHook)
 	}
 	if len(v.sessions) != 0 {
 		t.Error("an event that is no move made a session up")
 	}
-	v.event(staging.Event{Type: staging.EventAssigned, Pool: "p", Session: "gr-2"}, noon)
+	v.applyEvent(staging.Event{Type: staging.EventAssigned, Pool: "p", Session: "gr-2"}, noon)
 	if n := v.pools["p"].assignHook.Failures; n != 0 {
 		t.Errorf("%d after one succeeded", n)
 	}
@@ -245,34 +245,34 @@ func TestAssignHooksThatFailInARowAreCounted(t *testing.T) {
 func TestAFirstLaunchIsTriedAgainOnlyIfItNeverBegan(t *testing.T) {
 	v := poolView(staging.Image{ExecConfig: staging.ExecConfig{FirstLaunch: &staging.Hook{Cmd: []string{"x"}}}})
 	e := runs(v, "gr-1")
-	if v.firstLaunch(e) == nil {
+	if v.firstLaunchHook(e) == nil {
 		t.Fatal("it has no hook to run")
 	}
 	away := result{err: errors.New("nomad is away")}
-	for range maxLaunchTries {
-		v.launched(e, away, noon)
+	for range maxFirstLaunchTries {
+		v.firstLaunchDone(e, away, noon)
 		if e.failed() != nil {
 			t.Fatal("a hook that never began failed its session")
 		}
 	}
-	v.launched(e, away, noon)
+	v.firstLaunchDone(e, away, noon)
 	if e.failed() == nil {
 		t.Error("a session in which no hook can begin is waited for without end")
 	}
 	e = runs(v, "gr-2")
-	v.launched(e, result{err: errors.New("exit code 9"), failure: &staging.Failure{Type: staging.HookFailing, Message: "exit code 9"}}, noon.Add(time.Minute))
+	v.firstLaunchDone(e, result{err: errors.New("exit code 9"), failure: &staging.Failure{Type: staging.HookFailing, Message: "exit code 9"}}, noon.Add(time.Minute))
 	if f := e.failed(); f == nil || f.Type != staging.HookFailing || v.pools["p"].backoff.Failures != 2 {
 		t.Errorf("%+v, backoff %+v", f, v.pools["p"].backoff)
 	}
 	e = runs(v, "gr-3")
-	v.launched(e, result{}, noon)
-	if e.failed() != nil || v.firstLaunch(e) != nil {
+	v.firstLaunchDone(e, result{}, noon)
+	if e.failed() != nil || v.firstLaunchHook(e) != nil {
 		t.Error("it is to run a hook that has run")
 	}
 	// The hooks of its own revision count, not the image's now.
 	e = runs(v, "gr-4")
 	e.s.Hooks = &staging.ExecConfig{}
-	if v.firstLaunch(e) != nil {
+	if v.firstLaunchHook(e) != nil {
 		t.Error("it is to run a hook that its revision does not have")
 	}
 }
@@ -282,12 +282,12 @@ func TestAFirstLaunchIsTriedAgainOnlyIfItNeverBegan(t *testing.T) {
 func TestAFateOfWhichNothingIsLeftIsForgotten(t *testing.T) {
 	v := poolView(staging.Image{})
 	fates := map[string]staging.Fate{"gr-9": {Session: "gr-9", Verdict: staging.VerdictAssigned, Zone: "z"}}
-	v.setFleet(nil, fates, noon, noon)
+	v.resyncFleet(nil, fates, noon, noon)
 	e := v.sessions["gr-9"]
 	if e == nil || zoneOf(e.s) != "z" {
 		t.Fatalf("%+v", e)
 	}
-	v.setFleet(nil, fates, noon.Add(time.Minute), noon.Add(time.Minute))
+	v.resyncFleet(nil, fates, noon.Add(time.Minute), noon.Add(time.Minute))
 	if step, _ := DecideSession(v.unpooledOf(e), noon.Add(time.Second)); step != nil {
 		t.Errorf("at once: %+v", step)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -24,7 +25,7 @@ const unplaced = "_unplaced"
 
 // settling is how long a zone is only watched after its lock was taken: what
 // the last holder did in its last moment may still be on its way to us.
-const settling = time.Second
+const takeoverDelay = time.Second
 
 // errNotHeld: the zone was lost between the decision and its application.
 var errNotHeld = errors.New("the zone is another scaler's now")
@@ -43,7 +44,7 @@ func (v *view) acts(zone string) bool { return v.acting[zone] }
 // shareZones follows the locks: it wants those of every zone that there is or
 // was, begins to act in a zone a moment after its lock was taken, and stops at
 // once when it is lost.
-func (s *Scaler) shareZones(v *view, now time.Time) {
+func (s *Scaler) followLocks(v *view, now time.Time) {
 	want := map[string]bool{unplaced: true}
 	for name := range v.resources.Zones {
 		want[name] = true
@@ -51,27 +52,27 @@ func (s *Scaler) shareZones(v *view, now time.Time) {
 	for _, p := range v.pools {
 		want[p.config.Zone] = true
 	}
-	maps.Copy(want, v.zones)
-	if !maps.Equal(want, v.wanted) {
-		v.wanted = want
+	maps.Copy(want, v.sessionZones)
+	if !maps.Equal(want, v.wantedLocks) {
+		v.wantedLocks = want
 		s.Locks.Want(slices.Sorted(maps.Keys(want)))
 	}
 	for zone := range want {
-		held, since := s.Locks.Held(zone), v.mine[zone]
+		held, since := s.Locks.Held(zone), v.heldSince[zone]
 		switch {
 		case !held && since.IsZero():
 		case !held:
-			delete(v.mine, zone)
+			delete(v.heldSince, zone)
 			delete(v.acting, zone)
-			s.Log.WithField(fieldZone, zone).Warn("zone lost: another scaler has its lock, or Consul cannot be asked")
+			s.Log.WithField(logfield.Zone, zone).Warn("zone lost: another scaler has its lock, or Consul cannot be asked")
 		case since.IsZero():
-			v.mine[zone] = now
+			v.heldSince[zone] = now
 			// The fates of the last minute are not known yet.
-			s.rereadFates()
-		case !v.acting[zone] && now.Sub(since) >= settling:
+			s.requestFleetResync()
+		case !v.acting[zone] && now.Sub(since) >= takeoverDelay:
 			v.acting[zone] = true
-			s.Log.WithField(fieldZone, zone).Info("zone taken: this scaler acts in it")
-			v.touchZone(zone)
+			s.Log.WithField(logfield.Zone, zone).Info("zone taken: this scaler acts in it")
+			v.markZoneDirty(zone)
 		}
 	}
 	// Also those that were moved to a zone of another scaler's.
@@ -83,11 +84,11 @@ func (s *Scaler) shareZones(v *view, now time.Time) {
 		}
 	}
 	s.Meter.Zones(want, v.acting)
-	s.Board.Holds(v.acting, v.known())
+	s.Board.Holds(v.acting, v.inSync())
 }
 
 // touchZone marks everything of a zone to be decided anew.
-func (v *view) touchZone(zone string) {
+func (v *view) markZoneDirty(zone string) {
 	for name, p := range v.pools {
 		if p.config.Zone == zone {
 			v.dirtyPools[name] = true
