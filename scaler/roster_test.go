@@ -172,7 +172,7 @@ func (c *newsmonger) result(t *rapid.T) {
 	case 0:
 		r.err = errNotHeld
 	case 1:
-		r.lost = true
+		r.notInRedis = true
 	case 2:
 		r.failure = &staging.Failure{Type: staging.HookFailing}
 		r.err = errNotHeld

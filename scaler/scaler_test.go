@@ -67,7 +67,7 @@ func newRig(t *testing.T) *rig {
 	log.SetOutput(t.Output())
 	locks := r.registry.NewLocks(consul, strings.ReplaceAll(t.Name(), "/", "-"))
 	s := scaler.New(scaler.Parts{
-		Registry: r.registry, Store: r.store, Fleet: fleet, Health: consulhealth.New(consul), Locks: locks,
+		Registry: r.registry, SessionStore: r.store, TrustStore: r.store, EventStore: r.store, Fleet: fleet, Health: consulhealth.New(consul), Locks: locks,
 		Meter: noMeter{}, Log: logrus.NewEntry(log),
 	}, scaler.Options{})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -3,11 +3,11 @@ package scaler
 import (
 	"time"
 
-	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/scaler/sizing"
 )
 
-// viewOf is what Decide is told of a pool. Its members are the pool's own copy.
+// viewOf returns Decide's input for a pool. Its members are the pool's own slice, valid
+// until the pool's roster changes.
 func (v *view) viewOf(p *pool, now time.Time) View {
 	w := View{
 		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked,
@@ -19,9 +19,9 @@ func (v *view) viewOf(p *pool, now time.Time) View {
 	return w
 }
 
-// memberOf is what Decide is told of one member. It is told the same until the entry,
-// its node, its pool or the resources change, or a time is over for which it is to be
-// left alone; whatever changes one of those says so to the pool's roster.
+// memberOf derives Decide's input for one member. The pool's roster caches it until the
+// entry, its node, its pool or the resources change, or until a pause of the entry is
+// over. All code that changes one of those must note that in the roster.
 func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
 	return Member{
 		ID: e.s.ID, State: e.s.State, CreatedAt: e.s.CreatedAt, ExpiresAt: p.config.ExpiresAt(e.s.ID, e.s.CreatedAt),
@@ -34,19 +34,7 @@ func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
 	}
 }
 
-// resolveTarget works out what a pool asks for, after its config or the resources changed.
-func (v *view) resolveTarget(p *pool) {
-	zone, zoneThere := v.resources.Zones[p.config.Zone]
-	image, imageThere := v.resources.Images[p.config.Image]
-	p.target = target{noZone: !zoneThere, noImage: !imageThere, permits: p.config.Permissions.Permits()}
-	if zoneThere && imageThere {
-		p.target.blocked = blocked(image, zone)
-		p.target.revision = staging.Revision(image, zone, p.config.Permissions)
-	}
-	p.members.changeAll()
-}
-
-// unpooledOf is what DecideSession is told of a session.
+// unpooledOf returns DecideSession's input for a session.
 func (v *view) unpooledOf(e *entry) Unpooled {
 	return Unpooled{
 		State: e.s.State, Origin: e.s.Origin, Fate: e.verdict, HasJob: e.hasJob, Missing: e.missing, Stopped: e.stopped,

@@ -10,20 +10,28 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Redis is believed about which session to try only while a scaler vouches for it: a
-// copy of its data from yesterday names as ready what was somebody's and is long over,
-// fate record and all. So the scaler of a zone, when it has read all of Redis and set
-// right what it says of the zone, leaves a mark there every second, and each time finds
-// its last one first: the first time the one that it left before it began to read. Where
-// it does not, Redis was wiped or put back meanwhile.
+// Brokers let Redis choose the session of a claim only while a scaler renews the trust
+// in it. A Redis restored from yesterday's copy may call a session ready that a user had
+// and that has ended since, together with its fate record.
+//
+// The scaler of a zone renews that trust as follows:
+//
+//  1. Before a resync of Redis it places a marker in the zone.
+//  2. It reads all of Redis, and corrects what Redis has wrong about the zone.
+//  3. Once the zone is consistent, it replaces its marker every second, which is what
+//     renews the trust. Each time its previous marker must still be there, the first
+//     time the one from step 1. If it is not, Redis was wiped or restored meanwhile.
 
-// standing is what the loop tells the goroutine that vouches.
+// trustState is what the loop passes to the goroutine that renews trust.
 type trustState struct {
-	resync             int
+	// resync is the number of the Redis resync that the rest is based on.
+	resync int
+	// acting are the zones in which this scaler acts, consistent those of them in which
+	// Redis calls no session ready that is not.
 	acting, consistent []string
 }
 
-// noticeboard is where it is told.
+// trustSnapshot holds the newest trustState. It is safe for concurrent use.
 type trustSnapshot struct {
 	mu    sync.Mutex
 	state trustState
@@ -41,18 +49,19 @@ func (t *trustSnapshot) load() trustState {
 	return t.state
 }
 
-// standing says in which zones this scaler acts, and of which of them Redis calls no
-// session ready that is not: it does not know of one that is gone, or somebody's.
+// trustState returns the zones in which this scaler acts, and those of them in which
+// Redis calls no session ready that is gone or a user's.
 //
-// That Nomad has been read once is enough: while it is away nothing is purged, so
-// that every fate record stands. Once a zone is right it stays so until Redis is read
-// anew: what happens to a session from then on is the scaler's own doing, or is heard of.
+// Nomad must have been read once, and may be unreachable since: without it nothing is
+// purged, so every fate record still exists. A consistent zone stays so until the next
+// resync of Redis, because every later change to a session is made by this scaler or
+// arrives as an event.
 func (v *view) trustState() trustState {
 	now := trustState{resync: v.resync}
 	if !v.resourcesKnown {
 		return now
 	}
-	var wrong map[string]bool
+	var inconsistent map[string]bool
 	for zone := range v.resources.Zones {
 		if !v.acts(zone) {
 			continue
@@ -61,10 +70,10 @@ func (v *view) trustState() trustState {
 		if !v.storeKnown || !v.fleetReadOnce {
 			continue
 		}
-		if !v.consistent[zone] && wrong == nil {
-			wrong = v.inconsistentZones()
+		if !v.consistent[zone] && inconsistent == nil {
+			inconsistent = v.inconsistentZones()
 		}
-		if v.consistent[zone] || !wrong[zone] {
+		if v.consistent[zone] || !inconsistent[zone] {
 			v.consistent[zone] = true
 			now.consistent = append(now.consistent, zone)
 		}
@@ -74,26 +83,27 @@ func (v *view) trustState() trustState {
 	return now
 }
 
-// wrong are the zones of which Redis calls a session ready that is not.
+// inconsistentZones returns the zones in which Redis calls a session ready that is not.
 func (v *view) inconsistentZones() map[string]bool {
-	wrong := map[string]bool{}
+	inconsistent := map[string]bool{}
 	for _, e := range v.sessions {
 		if e.s.State == staging.Ready && (!e.pooled() || e.over()) {
-			wrong[zoneOf(e.s)] = true
+			inconsistent[zoneOf(e.s)] = true
 		}
 	}
-	return wrong
+	return inconsistent
 }
 
-// marker is the mark that must be there.
+// marker is a marker that this scaler placed in a zone, and that must still be there.
 type marker struct {
 	text string
-	// ours: this reading of Redis was vouched for with it, a second ago.
+	// renewed: trust was renewed with it since the last resync, a second ago.
 	renewed bool
 }
 
-// mark leaves a mark in each zone in which this scaler acts, before Redis is read. A
-// Redis that takes no writes can be read all the same.
+// placeMarkers places a marker in each zone in which this scaler acts. It must run
+// before Redis is read. A failure is only logged: a Redis that accepts no writes can
+// still be read.
 func (s *Scaler) placeMarkers(ctx context.Context) map[string]marker {
 	markers := map[string]marker{}
 	for _, zone := range s.trustSnapshot.load().acting {
@@ -101,7 +111,7 @@ func (s *Scaler) placeMarkers(ctx context.Context) map[string]marker {
 			continue
 		}
 		text := staging.NewClaimID()
-		if err := s.Store.PlaceMarker(ctx, zone, text); err != nil {
+		if err := s.TrustStore.PlaceMarker(ctx, zone, text); err != nil {
 			s.trustNotRenewed(zone, err)
 			continue
 		}
@@ -111,16 +121,17 @@ func (s *Scaler) placeMarkers(ctx context.Context) map[string]marker {
 }
 
 func (s *Scaler) trustNotRenewed(zone string, err error) {
-	s.Log.WithError(err).WithField(logfield.Zone, zone).Warn("could not vouch for what Redis says of a zone; claims go by Consul until it takes a write")
+	s.Log.WithError(err).WithField(logfield.Zone, zone).Warn("could not renew trust in Redis for a zone; claims use Consul until Redis accepts a write")
 }
 
-// errNoMarker: in a zone in which this scaler acts no mark was left before Redis was
-// read. It takes markers now, and must be read anew.
-var errNoMarker = errors.New("this reading of redis began before the scaler acted in a zone")
+// errNoMarker: a zone in which this scaler acts had no marker before the resync of
+// Redis. It can be placed now, and needs a new resync.
+var errNoMarker = errors.New("the resync of redis began before the scaler acted in a zone")
 
-// vouch leaves a mark in each zone that may be vouched for, once the loop knows what
-// this reading of Redis found. all is true when that is every zone in which this scaler
-// acts. errWiped says that a mark is not there any more.
+// renewTrust renews the trust in Redis in each consistent zone, once the loop has
+// applied the resync with that number. all is true when Redis is trusted in every zone
+// in which this scaler acts, or accepts no writes. The error is errWiped when a marker
+// is no longer there, and errNoMarker when there was none.
 func (s *Scaler) renewTrust(ctx context.Context, resync int, markers map[string]marker) (all bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -130,18 +141,18 @@ func (s *Scaler) renewTrust(ctx context.Context, resync int, markers map[string]
 	}
 	for _, zone := range now.consistent {
 		if !s.Locks.Held(zone) {
-			continue // another may have vouched, and Redis been put back, meanwhile
+			continue // another scaler may have renewed it, and Redis been restored, meanwhile
 		}
 		next := staging.NewClaimID()
 		before, ok := markers[zone]
 		if !ok {
-			if err := s.Store.PlaceMarker(ctx, zone, next); err != nil {
+			if err := s.TrustStore.PlaceMarker(ctx, zone, next); err != nil {
 				s.trustNotRenewed(zone, err)
 				return true, nil
 			}
 			return false, errNoMarker
 		}
-		renewed, err := s.Store.RenewTrust(ctx, zone, before.text, next, before.renewed)
+		renewed, err := s.TrustStore.RenewTrust(ctx, zone, before.text, next, before.renewed)
 		switch {
 		case err != nil:
 			s.trustNotRenewed(zone, err)

@@ -14,7 +14,7 @@ import (
 // marks is a store of nothing but marks: those there are, and of which zones a scaler
 // has said that they are right.
 type marks struct {
-	Store
+	TrustStore
 	there, vouched map[string]string
 	full           bool
 }
@@ -47,7 +47,7 @@ func TestARedisPutBackBeforeTheFirstWordIsNoticed(t *testing.T) {
 			m := &marks{there: map[string]string{}, vouched: map[string]string{}}
 			log := logrus.New()
 			log.SetOutput(io.Discard)
-			s := New(Parts{Store: m, Locks: held{}, Log: logrus.NewEntry(log)}, Options{})
+			s := New(Parts{TrustStore: m, Locks: held{}, Log: logrus.NewEntry(log)}, Options{})
 			right := trustState{resync: 1, acting: []string{"y", "z"}, consistent: []string{"z"}}
 			if _, err := s.renewTrust(t.Context(), 1, nil); err != nil || len(m.vouched) > 0 {
 				t.Errorf("vouched, or tried to, for what is not known: %v", err)
