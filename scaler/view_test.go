@@ -32,7 +32,7 @@ func runs(v *view, id string) *entry {
 	return e
 }
 
-func TestASessionThatFailsItsChecksHasItsTimeNoted(t *testing.T) {
+func TestASessionWhoseChecksFailIsUnhealthySinceThen(t *testing.T) {
 	v := poolView(staging.Image{})
 	e, p := runs(v, "gr-1"), v.pools["p"]
 	passes := func(yes bool, at time.Time) {
@@ -54,9 +54,9 @@ func TestASessionThatFailsItsChecksHasItsTimeNoted(t *testing.T) {
 	}
 }
 
-// TestASessionThatNomadLosesSightOfHasItsTimeNoted, though its checks go on passing:
+// TestADisconnectedSessionIsUnhealthySinceThen, though its checks go on passing:
 // its node is cut off.
-func TestASessionThatNomadLosesSightOfHasItsTimeNoted(t *testing.T) {
+func TestADisconnectedSessionIsUnhealthySinceThen(t *testing.T) {
 	v := poolView(staging.Image{})
 	e, p := runs(v, "gr-1"), v.pools["p"]
 	v.setHealth(p, []staging.Health{{Session: "gr-1", AllocID: "a-gr-1", Passing: true}}, noon)
@@ -140,8 +140,8 @@ func TestAPurgedSessionStaysGone(t *testing.T) {
 	}
 }
 
-// TestWhatOnlyRedisKnowsIsAskedForSoon: it may have been put back.
-func TestWhatOnlyRedisKnowsIsAskedForSoon(t *testing.T) {
+// TestASessionOnlyInRedisRequestsAFleetResync: it may have been put back.
+func TestASessionOnlyInRedisRequestsAFleetResync(t *testing.T) {
 	v := poolView(staging.Image{})
 	runs(v, "gr-1")
 	known, old := staging.Session{ID: "gr-1", State: staging.Ready}, staging.Session{ID: "gr-old", State: staging.Ready, Staging: "p", Zone: "z"}
@@ -174,9 +174,9 @@ func TestOnlyASessionMadeAfterAFailureEndsThePause(t *testing.T) {
 	}
 }
 
-// TestAZoneIsVouchedForWhenRedisIsRight: not while it calls ready what is gone or
+// TestAZoneIsConsistentWhenRedisIsRight: not while it calls ready what is gone or
 // somebody's, nor before Nomad was read; though Nomad be away since.
-func TestAZoneIsVouchedForWhenRedisIsRight(t *testing.T) {
+func TestAZoneIsConsistentWhenRedisIsRight(t *testing.T) {
 	v := poolView(staging.Image{})
 	v.acting["z"] = true
 	want := func(why string, zones int) {
@@ -242,7 +242,7 @@ func TestAssignHooksThatFailInARowAreCounted(t *testing.T) {
 	}
 }
 
-func TestAFirstLaunchIsTriedAgainOnlyIfItNeverBegan(t *testing.T) {
+func TestAFirstLaunchIsRetriedOnlyIfItNeverStarted(t *testing.T) {
 	v := poolView(staging.Image{ExecConfig: staging.ExecConfig{FirstLaunch: &staging.Hook{Cmd: []string{"x"}}}})
 	e := runs(v, "gr-1")
 	if v.firstLaunchHook(e) == nil {
@@ -277,9 +277,9 @@ func TestAFirstLaunchIsTriedAgainOnlyIfItNeverBegan(t *testing.T) {
 	}
 }
 
-// TestAFateOfWhichNothingIsLeftIsForgotten, after a while: its job may only be
+// TestAFateWithoutItsSessionIsPurged, after a while: its job may only be
 // on its way.
-func TestAFateOfWhichNothingIsLeftIsForgotten(t *testing.T) {
+func TestAFateWithoutItsSessionIsPurged(t *testing.T) {
 	v := poolView(staging.Image{})
 	fates := map[string]staging.Fate{"gr-9": {Session: "gr-9", Verdict: staging.VerdictAssigned, Zone: "z"}}
 	v.resyncFleet(nil, fates, noon, noon)
@@ -301,7 +301,7 @@ func TestAFateOfWhichNothingIsLeftIsForgotten(t *testing.T) {
 	}
 }
 
-func TestPositionsThatGoBackAreSeen(t *testing.T) {
+func TestEarlierComparesPositions(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
 		want bool
