@@ -9,8 +9,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Decide returns what one pool needs. It is pure: the same view and time give the same
-// plan. Busy members get no step. The conditions have no Since.
+// Decide returns what one pool needs. It is pure: the same view and time yield the
+// same plan. Busy members get no step. The conditions have no Since.
 //
 // The steps run in this order. Each of the retiring ones removes what it retires from
 // the live members, so that the later ones no longer count it:

@@ -8,7 +8,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// poolView is a view with one pool of one image, all of it known.
+// poolView returns a view with one pool, its image and its zone.
 func poolView(image staging.Image) *view {
 	v := newView()
 	image.Name = "i"
@@ -20,7 +20,7 @@ func poolView(image staging.Image) *view {
 	return v
 }
 
-// runs makes a session of the pool known to run.
+// runs adds a running session of the pool.
 func runs(v *view, id string) *entry {
 	v.observe(staging.Observation{
 		Session: id, Index: 1, Job: &staging.JobFacts{Session: staging.Session{ID: id, Origin: staging.Staged, Zone: "z", Image: "i", Staging: "p"}},
@@ -40,7 +40,7 @@ func TestASessionWhoseChecksFailIsUnhealthySinceThen(t *testing.T) {
 	}
 	passes(false, noon)
 	if !e.unhealthySince.IsZero() {
-		t.Error("one that was never healthy is taken for one that no longer is")
+		t.Error("a session that was never healthy counts as unhealthy")
 	}
 	passes(true, noon)
 	passes(false, noon.Add(time.Second))
@@ -50,31 +50,30 @@ func TestASessionWhoseChecksFailIsUnhealthySinceThen(t *testing.T) {
 	}
 	passes(true, noon.Add(2*time.Minute))
 	if !e.unhealthySince.IsZero() {
-		t.Error("healthy again, and still counted as unhealthy")
+		t.Error("healthy again, and still unhealthy")
 	}
 }
 
-// TestADisconnectedSessionIsUnhealthySinceThen, though its checks go on passing:
-// its node is cut off.
+// TestADisconnectedSessionIsUnhealthySinceThen, although its checks still pass.
 func TestADisconnectedSessionIsUnhealthySinceThen(t *testing.T) {
 	v := poolView(staging.Image{})
 	e, p := runs(v, "gr-1"), v.pools["p"]
 	v.setHealth(p, []staging.Health{{Session: "gr-1", AllocID: "a-gr-1", Passing: true}}, noon)
-	sees := func(running bool, index uint64, at time.Time) {
+	reports := func(running bool, index uint64, at time.Time) {
 		v.observe(staging.Observation{Session: "gr-1", Index: index, Alloc: &staging.AllocFacts{ID: "a-gr-1", Running: running}}, at)
 	}
-	sees(false, 2, noon.Add(time.Second))
+	reports(false, 2, noon.Add(time.Second))
 	if !e.unhealthySince.Equal(noon.Add(time.Second)) || e.failed() != nil || p.backoff.Failures != 0 {
-		t.Errorf("out of sight since %s, failed %v, %+v", e.unhealthySince, e.failed(), p.backoff)
+		t.Errorf("disconnected since %s, failed %v, %+v", e.unhealthySince, e.failed(), p.backoff)
 	}
-	sees(true, 3, noon.Add(2*time.Second))
+	reports(true, 3, noon.Add(2*time.Second))
 	if !e.unhealthySince.IsZero() {
-		t.Error("seen again, and still counted as lost")
+		t.Error("connected again, and still unhealthy")
 	}
 }
 
-// TestSessionsLostWithTheirNodeAreNoFailuresOfTheImage, nor do many that fail at
-// once count as many tries.
+// TestSessionsLostWithTheirNodeAreNoFailuresOfTheImage. Also, sessions that fail together
+// count as one try.
 func TestSessionsLostWithTheirNodeAreNoFailuresOfTheImage(t *testing.T) {
 	v := poolView(staging.Image{})
 	p := v.pools["p"]
@@ -101,18 +100,18 @@ func TestSessionsLostWithTheirNodeAreNoFailuresOfTheImage(t *testing.T) {
 	}
 }
 
-// TestAClonedSessionIsOver, though the first allocation may yet run on a node that
-// is cut off: Nomad has given it up.
+// TestAClonedSessionIsOver, although its first allocation may still run on a node that is
+// disconnected: Nomad has replaced it.
 func TestAClonedSessionIsOver(t *testing.T) {
-	for name, news := range map[string]staging.Observation{
+	for name, replaced := range map[string]staging.Observation{
 		"another allocation's event": {Alloc: &staging.AllocFacts{ID: "clone", Running: true, Address: "10.0.0.9"}},
 		"a list":                     {Alloc: &staging.AllocFacts{ID: "a-gr-1", Running: true}, Replaced: true},
 	} {
 		v := poolView(staging.Image{})
 		e := runs(v, "gr-1")
 		v.observe(staging.Observation{Session: "gr-1", Index: 2, Alloc: &staging.AllocFacts{ID: "a-gr-1", Running: true, Reason: "alloc is unknown"}}, noon)
-		news.Session, news.Index = "gr-1", 3
-		v.observe(news, noon)
+		replaced.Session, replaced.Index = "gr-1", 3
+		v.observe(replaced, noon)
 		if !e.over() || e.s.AllocID != "a-gr-1" || e.s.Address != "" {
 			t.Errorf("%s: over %t, %+v", name, e.over(), e.s)
 		}
@@ -123,7 +122,7 @@ func TestAClonedSessionIsOver(t *testing.T) {
 	}
 }
 
-// TestAPurgedSessionStaysGone, though a reading of Nomad that began before tells of it.
+// TestAPurgedSessionStaysGone, although a read of Nomad that began earlier contains it.
 func TestAPurgedSessionStaysGone(t *testing.T) {
 	v := poolView(staging.Image{})
 	runs(v, "gr-1")
@@ -132,32 +131,32 @@ func TestAPurgedSessionStaysGone(t *testing.T) {
 	late := staging.Observation{Session: "gr-1", Index: 9, Job: &staging.JobFacts{Session: staging.Session{ID: "gr-1", Zone: "z", Staging: "p"}, Dead: true}}
 	v.resyncFleet([]staging.Observation{late}, nil, noon, noon)
 	if v.sessions["gr-1"] != nil {
-		t.Error("it came back")
+		t.Error("a purged session has an entry again")
 	}
 	v.resyncFleet(nil, nil, noon.Add(time.Hour), noon.Add(time.Hour))
 	if len(v.purged) != 0 {
-		t.Error("it is kept in mind for ever")
+		t.Error("the purged session is remembered forever")
 	}
 }
 
-// TestASessionOnlyInRedisRequestsAFleetResync: it may have been put back.
+// TestASessionOnlyInRedisRequestsAFleetResync: Redis may have been restored.
 func TestASessionOnlyInRedisRequestsAFleetResync(t *testing.T) {
 	v := poolView(staging.Image{})
 	runs(v, "gr-1")
 	known, old := staging.Session{ID: "gr-1", State: staging.Ready}, staging.Session{ID: "gr-old", State: staging.Ready, Staging: "p", Zone: "z"}
 	if v.resyncStore([]staging.Session{known}, noon) {
-		t.Error("what Nomad has is taken for strange")
+		t.Error("a resync was requested for a session that Nomad has")
 	}
 	if !v.resyncStore([]staging.Session{known, old}, noon) {
-		t.Error("what nobody else has told of is not")
+		t.Error("no resync was requested for a session that only Redis has")
 	}
 	if v.resyncStore([]staging.Session{known, old}, noon) {
-		t.Error("it would be asked for again and again")
+		t.Error("a resync was requested again for the same session")
 	}
 }
 
-// TestOnlyASessionMadeAfterAFailureEndsThePause: one that was there before proves
-// nothing of what is made now.
+// TestOnlyASessionMadeAfterAFailureEndsThePause: an older session does not show that new
+// ones succeed.
 func TestOnlyASessionMadeAfterAFailureEndsThePause(t *testing.T) {
 	v := poolView(staging.Image{})
 	p := v.pools["p"]
@@ -170,12 +169,12 @@ func TestOnlyASessionMadeAfterAFailureEndsThePause(t *testing.T) {
 	runs(v, "gr-2").s.CreatedAt = noon.Add(2 * time.Second)
 	v.applyEvent(staging.Event{Type: staging.EventReady, Session: "gr-2", Pool: "p"}, noon.Add(3*time.Second))
 	if p.backoff.paused() {
-		t.Error("one that was made after it did not")
+		t.Error("a session that was made after the failure did not end the pause")
 	}
 }
 
-// TestAZoneIsConsistentWhenRedisIsRight: not while it calls ready what is gone or
-// somebody's, nor before Nomad was read; though Nomad be away since.
+// TestAZoneIsConsistentWhenRedisIsRight: not while Redis calls a session ready that is gone
+// or a user's, nor before Nomad was read; Nomad may be unreachable since.
 func TestAZoneIsConsistentWhenRedisIsRight(t *testing.T) {
 	v := poolView(staging.Image{})
 	v.acting["z"] = true
@@ -189,16 +188,16 @@ func TestAZoneIsConsistentWhenRedisIsRight(t *testing.T) {
 	v.resyncStore([]staging.Session{old}, noon)
 	want("Nomad has not been read", 0)
 	v.resyncFleet(nil, nil, noon, noon)
-	want("Redis calls ready what Nomad does not have", 0)
+	want("Redis calls a session ready that Nomad does not have", 0)
 	v.resyncStore(nil, noon)
 	v.forget("gr-old")
 	want("Redis is right", 1)
 	v.fleetKnown = false
-	want("Nomad is away since", 1)
+	want("Nomad is unreachable since", 1)
 	v.storeKnown = false
 	want("Redis is not known", 0)
 	v.resyncStore([]staging.Session{old}, noon)
-	want("it was put back", 0)
+	want("Redis was restored", 0)
 }
 
 func TestADrainedNodesSessionsAreToBeReplaced(t *testing.T) {
@@ -210,16 +209,16 @@ func TestADrainedNodesSessionsAreToBeReplaced(t *testing.T) {
 		return v.dirtyPools["p"]
 	}
 	if drains(false, 1) {
-		t.Error("a node that is as it was touches its pools")
+		t.Error("an unchanged node marks its pools dirty")
 	}
 	if !drains(true, 3) || !v.viewOf(v.pools["p"], noon).Members[0].Draining {
-		t.Error("its node drains, and nothing is to be decided")
+		t.Error("the drain of a node did not mark its pool dirty, or its member draining")
 	}
 	if drains(false, 2) {
-		t.Error("older news was believed")
+		t.Error("a stale observation was applied")
 	}
 	if !drains(false, 4) || v.viewOf(v.pools["p"], noon).Members[0].Draining {
-		t.Error("the drain was called off, and it is still to be replaced")
+		t.Error("the end of the drain did not mark its pool dirty, or its member is still draining")
 	}
 }
 
@@ -234,7 +233,7 @@ func TestAssignHooksThatFailInARowAreCounted(t *testing.T) {
 		t.Errorf("%+v", p.assignHook)
 	}
 	if len(v.sessions) != 0 {
-		t.Error("an event that is no move made a session up")
+		t.Error("an event that is no transition created an entry")
 	}
 	v.applyEvent(staging.Event{Type: staging.EventAssigned, Pool: "p", Session: "gr-2"}, noon)
 	if n := v.pools["p"].assignHook.Failures; n != 0 {
@@ -246,18 +245,18 @@ func TestAFirstLaunchIsRetriedOnlyIfItNeverStarted(t *testing.T) {
 	v := poolView(staging.Image{ExecConfig: staging.ExecConfig{FirstLaunch: &staging.Hook{Cmd: []string{"x"}}}})
 	e := runs(v, "gr-1")
 	if v.firstLaunchHook(e) == nil {
-		t.Fatal("it has no hook to run")
+		t.Fatal("the session has no hook to run")
 	}
-	away := result{err: errors.New("nomad is away")}
+	unreachable := result{err: errors.New("nomad is unreachable")}
 	for range maxFirstLaunchTries {
-		v.firstLaunchDone(e, away, noon)
+		v.firstLaunchDone(e, unreachable, noon)
 		if e.failed() != nil {
-			t.Fatal("a hook that never began failed its session")
+			t.Fatal("a hook that never started failed its session")
 		}
 	}
-	v.firstLaunchDone(e, away, noon)
+	v.firstLaunchDone(e, unreachable, noon)
 	if e.failed() == nil {
-		t.Error("a session in which no hook can begin is waited for without end")
+		t.Error("a session in which no hook can start is retried forever")
 	}
 	e = runs(v, "gr-2")
 	v.firstLaunchDone(e, result{err: errors.New("exit code 9"), failure: &staging.Failure{Type: staging.HookFailing, Message: "exit code 9"}}, noon.Add(time.Minute))
@@ -267,18 +266,18 @@ func TestAFirstLaunchIsRetriedOnlyIfItNeverStarted(t *testing.T) {
 	e = runs(v, "gr-3")
 	v.firstLaunchDone(e, result{}, noon)
 	if e.failed() != nil || v.firstLaunchHook(e) != nil {
-		t.Error("it is to run a hook that has run")
+		t.Error("a hook that has run is to run again")
 	}
-	// The hooks of its own revision count, not the image's now.
+	// The hooks are those of its own revision, not the image's current ones.
 	e = runs(v, "gr-4")
 	e.s.Hooks = &staging.ExecConfig{}
 	if v.firstLaunchHook(e) != nil {
-		t.Error("it is to run a hook that its revision does not have")
+		t.Error("a session is to run a hook that its revision does not have")
 	}
 }
 
-// TestAFateWithoutItsSessionIsPurged, after a while: its job may only be
-// on its way.
+// TestAFateWithoutItsSessionIsPurged, after a while: the registration of its job may be
+// under way.
 func TestAFateWithoutItsSessionIsPurged(t *testing.T) {
 	v := poolView(staging.Image{})
 	fates := map[string]staging.Fate{"gr-9": {Session: "gr-9", Verdict: staging.VerdictAssigned, Zone: "z"}}
