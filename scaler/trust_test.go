@@ -80,3 +80,30 @@ func TestARedisRestoredBeforeTrustIsRenewedIsNoticed(t *testing.T) {
 		})
 	}
 }
+
+// TestAZoneIsConsistentWhenRedisIsRight: not while Redis calls a session ready that is gone
+// or a user's, nor before Nomad was read; Nomad may be unreachable since.
+func TestAZoneIsConsistentWhenRedisIsRight(t *testing.T) {
+	v := poolView(staging.Image{})
+	v.acting["z"] = true
+	want := func(why string, zones int) {
+		t.Helper()
+		if got := v.trustState().consistent; len(got) != zones {
+			t.Errorf("%s: %v", why, got)
+		}
+	}
+	old := staging.Session{ID: "gr-old", State: staging.Ready, Origin: staging.Staged, Zone: "z", Image: "i", Staging: "p", CreatedAt: noon}
+	v.resyncStore([]staging.Session{old}, noon)
+	want("Nomad has not been read", 0)
+	v.resyncFleet(nil, nil, noon, noon)
+	want("Redis calls a session ready that Nomad does not have", 0)
+	v.resyncStore(nil, noon)
+	v.forget("gr-old")
+	want("Redis is right", 1)
+	v.fleetKnown = false
+	want("Nomad is unreachable since", 1)
+	v.storeKnown = false
+	want("Redis is not known", 0)
+	v.resyncStore([]staging.Session{old}, noon)
+	want("Redis was restored", 0)
+}
