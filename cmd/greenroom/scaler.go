@@ -76,7 +76,7 @@ func runScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	name := strings.ReplaceAll(listener.Addr().String(), ":", "-") + "-" + staging.NewClaimID()
 	locks, board := parts.registry.NewLocks(parts.client, name), consulhealth.NewBoard(parts.client, name)
 	s = scaler.New(scaler.Parts{
-		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{runner: hook.Runner{Exec: parts.fleet}}, Locks: locks,
+		Registry: parts.registry, SessionStore: parts.store, TrustStore: parts.store, EventStore: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{runner: hook.Runner{Exec: parts.fleet}}, Locks: locks,
 		Meter: meter, Board: board, Log: log,
 	}, scaler.Options{})
 

@@ -8,20 +8,21 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// listeners are the services that are watched, as they come and go.
-type listeners struct{ began, ended chan string }
+// watchRecorder records the services whose watches start and stop.
+type watchRecorder struct{ started, stopped chan string }
 
-func (l listeners) Watch(ctx context.Context, service string, _ func([]staging.Health)) error {
-	l.began <- service
+func (w watchRecorder) Watch(ctx context.Context, service string, _ func([]staging.Health)) error {
+	w.started <- service
 	<-ctx.Done()
-	l.ended <- service
+	w.stopped <- service
 	return ctx.Err()
 }
 
-// TestWatchesFollowPoolsAndZones, though they are only seen to when one came or went.
-func TestWatchesFollowPoolsAndZones(t *testing.T) {
-	heard := listeners{began: make(chan string, 8), ended: make(chan string, 8)}
-	s := New(Parts{Health: heard, Meter: quiet{}, Log: silent()}, Options{})
+// TestHealthWatchesFollowPoolsAndZones, although they are only adjusted when one is added or
+// removed.
+func TestHealthWatchesFollowPoolsAndZones(t *testing.T) {
+	watches := watchRecorder{started: make(chan string, 8), stopped: make(chan string, 8)}
+	s := New(Parts{Health: watches, Meter: quiet{}, Log: silent()}, Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer s.wg.Wait()
 	defer cancel()
@@ -37,11 +38,11 @@ func TestWatchesFollowPoolsAndZones(t *testing.T) {
 			select {
 			case got := <-on:
 				if !missing[got] {
-					t.Fatalf("%s: %s, wanted %v", what, got, want)
+					t.Fatalf("%s: %s, want %v", what, got, want)
 				}
 				delete(missing, got)
 			case <-time.After(10 * time.Second):
-				t.Fatalf("%s: still not %v", what, missing)
+				t.Fatalf("%s: missing %v", what, missing)
 			}
 		}
 	}
@@ -50,23 +51,23 @@ func TestWatchesFollowPoolsAndZones(t *testing.T) {
 		Configs: map[string]staging.Config{"p": {Name: "p", Zone: "z", Image: "i"}},
 	}
 	v.setResources(r)
-	expect("the first resources", heard.began, staging.PoolService("p"), staging.OnDemandService("z"))
+	expect("the first resources", watches.started, staging.PoolService("p"), staging.OnDemandService("z"))
 	r.Configs = map[string]staging.Config{"p": r.Configs["p"], "q": {Name: "q", Zone: "z", Image: "i"}}
 	v.setResources(r)
-	expect("a pool more", heard.began, staging.PoolService("q"))
+	expect("another pool", watches.started, staging.PoolService("q"))
 	runs := func(id, zone string) {
 		v.observe(staging.Observation{
 			Session: id, Index: 1, Job: &staging.JobFacts{Session: staging.Session{ID: id, Origin: staging.OnDemand, Zone: zone}},
 		}, noon)
 	}
 	runs("gr-1", "gone")
-	expect("a session on demand in a zone that is gone", heard.began, staging.OnDemandService("gone"))
+	expect("an on-demand session in a deleted zone", watches.started, staging.OnDemandService("gone"))
 	v.forget("gr-1")
-	expect("the last session there", heard.ended, staging.OnDemandService("gone"))
+	expect("the end of the last session there", watches.stopped, staging.OnDemandService("gone"))
 	runs("gr-2", "z")
 	r.Zones = map[string]staging.Zone{}
 	v.setResources(r)
-	expect("the zone is gone, and somebody in it", heard.ended)
+	expect("the zone is deleted with a session in it", watches.stopped)
 	v.forget("gr-2")
-	expect("nobody is left in it", heard.ended, staging.OnDemandService("z"))
+	expect("the end of its last session", watches.stopped, staging.OnDemandService("z"))
 }

@@ -3,57 +3,45 @@ package scaler
 import (
 	"time"
 
-	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/scaler/sizing"
 )
 
-// viewOf is what Decide is told of a pool. Its members are the pool's own copy.
+// viewOf returns Decide's input for a pool. Its members are the pool's own slice, valid
+// until the pool's roster changes.
 func (v *view) viewOf(p *pool, now time.Time) View {
 	w := View{
 		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked,
 		HealthKnown: p.healthKnown, Backoff: p.backoff, AssignHook: p.assignHook,
-		Unsettled: len(p.unsettled),
+		Unrecorded: len(p.unrecorded),
 	}
 	w.Desired, w.DesiredUntil = sizing.Desired(p.config, now)
 	w.Members = p.members.members(now, func(e *entry) Member { return v.memberOf(p, e, now) })
 	return w
 }
 
-// memberOf is what Decide is told of one member. It is told the same until the entry,
-// its node, its pool or the resources change, or a time is over for which it is to be
-// left alone; whatever changes one of those says so to the pool's roster.
+// memberOf derives Decide's input for one member. The pool's roster caches it until the
+// entry, its node, its pool or the resources change, or until a pause of the entry is
+// over. All code that changes one of those must note that in the roster.
 func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
 	return Member{
 		ID: e.s.ID, State: e.s.State, CreatedAt: e.s.CreatedAt, ExpiresAt: p.config.ExpiresAt(e.s.ID, e.s.CreatedAt),
 		Running: e.running, Passing: e.passing, Over: e.over(), Failure: e.failed(), Refused: e.refused,
 		PlacedAt: e.placedAt, EndReason: e.reason, Draining: v.nodes[e.s.NodeID].draining,
-		FirstLaunch: v.firstLaunch(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
+		FirstLaunch: v.firstLaunchHook(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
 		Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != p.target.permits,
 		Stale:     !p.target.noZone && !p.target.noImage && e.s.Revision != p.target.revision,
 		Busy:      e.busy || now.Before(e.until),
 	}
 }
 
-// resolveTarget works out what a pool asks for, after its config or the resources changed.
-func (v *view) resolveTarget(p *pool) {
-	zone, zoneThere := v.resources.Zones[p.config.Zone]
-	image, imageThere := v.resources.Images[p.config.Image]
-	p.target = target{noZone: !zoneThere, noImage: !imageThere, permits: p.config.Permissions.Permits()}
-	if zoneThere && imageThere {
-		p.target.blocked = blocked(image, zone)
-		p.target.revision = staging.Revision(image, zone, p.config.Permissions)
-	}
-	p.members.changeAll()
-}
-
-// unpooledOf is what DecideSession is told of a session.
+// unpooledOf returns DecideSession's input for a session.
 func (v *view) unpooledOf(e *entry) Unpooled {
 	return Unpooled{
-		State: e.s.State, Origin: e.s.Origin, Fate: e.fate, HasJob: e.hasJob, Missing: e.missing, Stopped: e.stopped,
+		State: e.s.State, Origin: e.s.Origin, Fate: e.verdict, HasJob: e.hasJob, Missing: e.missing, Stopped: e.stopped,
 		Over: e.over(), Running: e.running, Passing: e.passing, Failure: e.failed(), Reason: e.reason,
 		Refused: e.refused, RunningSince: e.runningSince,
-		FirstLaunch: v.firstLaunch(e) != nil, Tagged: e.tagged,
+		FirstLaunch: v.firstLaunchHook(e) != nil, Tagged: e.tagged,
 		Terms: e.s.Terms, EndsAt: e.s.EndsAt(), KeepaliveUntil: e.s.KeepaliveUntil(),
-		HookPending: e.stands.HookPending, Lease: e.stands.Lease, TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
+		HookPending: e.fate.HookPending, Lease: e.fate.Lease, TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
 	}
 }
