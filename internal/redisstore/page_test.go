@@ -148,7 +148,7 @@ func TestAPageReadsNoMoreThanItMust(t *testing.T) {
 		{"the ready ones of a pool", staging.SessionFilter{Staging: "demo-east", States: []staging.State{staging.Ready}}, 30},
 		{"the unassigned of a pool", staging.SessionFilter{Staging: "demo-east", States: []staging.State{staging.Ready, staging.Starting}}, 30},
 		{"the first of all", staging.SessionFilter{}, readPage},
-		{"what is rare", staging.SessionFilter{Image: "other"}, scanMost},
+		{"what is rare", staging.SessionFilter{Image: "other"}, maxScan},
 	} {
 		count.sessions = 0
 		page, err := s.Page(t.Context(), c.f, staging.Position{}, 10)
