@@ -42,8 +42,9 @@ func (s PoolStatus) Fill() Fill {
 	return Short
 }
 
-// Words tell the status to people: a line of numbers, and one for each condition.
-func (s PoolStatus) Words() string {
+// Summary returns the status as text for people: a line of numbers, and one line per
+// condition.
+func (s PoolStatus) Summary() string {
 	if s.Draining {
 		return fmt.Sprintf("its staging config is deleted: %d sessions are left to be ended", s.Current)
 	}

@@ -20,8 +20,8 @@ func TestAStandingInWords(t *testing.T) {
 		},
 		{PoolStatus{Desired: 2, Current: 1, Draining: true}, Full, "its staging config is deleted: 1 sessions are left to be ended"},
 	} {
-		if c.status.Fill() != c.fill || c.status.Words() != c.words {
-			t.Errorf("%+v: %s, %q", c.status, c.status.Fill(), c.status.Words())
+		if c.status.Fill() != c.fill || c.status.Summary() != c.words {
+			t.Errorf("%+v: %s, %q", c.status, c.status.Fill(), c.status.Summary())
 		}
 	}
 }
