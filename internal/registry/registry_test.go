@@ -87,7 +87,7 @@ func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
 	}
 }
 
-// TestEverybodyGetsTheSameSecret, however many ask for it first.
+// TestEverybodyGetsTheSameSecret, however many callers are first at the same time.
 func TestEverybodyGetsTheSameSecret(t *testing.T) {
 	const brokers = 16
 	_, client := newRegistry(t)
@@ -183,7 +183,7 @@ func TestExactlyOneOfManyDecidesAFate(t *testing.T) {
 		if won[i] {
 			winners++
 			if stands[i].Index == 0 && !stands[i].HookPending {
-				stands[i].Index = all["s"].Index // who changes it no more is not told
+				stands[i].Index = all["s"].Index // CreateFate does not return the index of a final record
 			}
 		}
 		if diff := cmp.Diff(stands[0], stands[i]); diff != "" {
@@ -232,8 +232,8 @@ func TestAFateIsFinishedByItsOwnClaimOnly(t *testing.T) {
 	}
 }
 
-// TestAKeyIsBoundWithTheFateOrNotAtAll: many launches with one key, each with a
-// session of its own, and one of them wins.
+// TestAKeyIsBoundWithTheFateOrNotAtAll: of many launches with one key, each with its own
+// session, exactly one wins.
 func TestAKeyIsBoundWithTheFateOrNotAtAll(t *testing.T) {
 	r, _ := newRegistry(t)
 	ctx := t.Context()
@@ -267,7 +267,7 @@ func TestAKeyIsBoundWithTheFateOrNotAtAll(t *testing.T) {
 	if len(fates) != 1 || fates[winner.Session].Claim != winner.Claim {
 		t.Errorf("fates %v, want only that of %s", fates, winner.Session)
 	}
-	// The same launch goes on with another session, and binds the key to that.
+	// The same launch tries another session, and binds the key to that one.
 	next := winner
 	next.Session, next.Index = "next", 0
 	won, next, err := r.CreateFate(ctx, next)
@@ -278,7 +278,7 @@ func TestAKeyIsBoundWithTheFateOrNotAtAll(t *testing.T) {
 	if _, err := r.Key(ctx, "k"); err != nil {
 		t.Errorf("another claim let the key go: %v", err)
 	}
-	// It goes with the session that it names, and with no other.
+	// The key is deleted with the fate of the session that it names, and with no other.
 	must(t, r.DeleteFate(ctx, winner.Session))
 	if _, err := r.Key(ctx, "k"); err != nil {
 		t.Errorf("the key went with a session that it does not name: %v", err)
