@@ -97,7 +97,7 @@ func TestAPageIsAPartOfTheList(t *testing.T) {
 		"all":                    {},
 		"of a user":              {User: "alice"},
 		"of a user, of an image": {User: "alice", Image: "other"},
-		"of nobody there is":     {User: "nobody"},
+		"of an unknown user":     {User: "nobody"},
 		"ready ones of a pool":   {Staging: "demo-east", States: []staging.State{staging.Ready}},
 		"unassigned of a pool":   {Staging: "other-east", States: []staging.State{staging.Ready, staging.Pending}},
 		"claimed ones of a pool": {Staging: "demo-east", States: []staging.State{staging.Claimed}},
@@ -157,7 +157,7 @@ func TestAPageReadsNoMoreThanItMust(t *testing.T) {
 			t.Errorf("a page of %s read %d sessions, want at most %d", c.what, count.sessions, c.most)
 		}
 		if strings.HasPrefix(c.what, "what") && (len(page.Items) != 0 || !page.More) {
-			t.Errorf("past its bound a page must be given as it is, with where to go on: %d items, more: %v", len(page.Items), page.More)
+			t.Errorf("a page that reaches its bound must end, with a position to continue at: %d items, more: %v", len(page.Items), page.More)
 		}
 	}
 	if got, n := every(t, s, staging.SessionFilter{Image: "other"}, 1000); len(got) != 30 || n != 2 {

@@ -41,9 +41,9 @@ func vouch(t *testing.T, s *Store) {
 func vouchFor(t *testing.T, s *Store, zone string) {
 	t.Helper()
 	must(t, s.PlaceMarker(t.Context(), zone, "the-first-mark"))
-	noted, err := s.RenewTrust(t.Context(), zone, "the-first-mark", "a-mark", false)
+	renewed, err := s.RenewTrust(t.Context(), zone, "the-first-mark", "a-mark", false)
 	must(t, err)
-	if !noted {
+	if !renewed {
 		t.Fatal("the marker that was just placed is gone")
 	}
 }
@@ -94,7 +94,7 @@ func TestClaimTakesTheOldestReadySession(t *testing.T) {
 	r, err := s.Claim(ctx, "demo-east", claim("late"))
 	must(t, err)
 	if r.Outcome != staging.ClaimEmpty {
-		t.Errorf("an empty pool gave %s %q", r.Outcome, r.Session.ID)
+		t.Errorf("an empty pool returned %s %q", r.Outcome, r.Session.ID)
 	}
 }
 
@@ -189,7 +189,7 @@ func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
 			case errors.As(err, &refused):
 				forbidden++
 				if refused.State != from && !refused.Fenced {
-					t.Errorf("%s from %s says that the session is %q", name, from, refused.State)
+					t.Errorf("%s from %s returns that the session is %q", name, from, refused.State)
 				}
 			}
 		}
@@ -305,7 +305,7 @@ func TestOnlyTheClaimThatHoldsASessionMayFinishIt(t *testing.T) {
 		t.Errorf("assigned: %+v", done)
 	}
 	if again, err := s.Assign(ctx, r.Session); err != nil || !again.AssignedAt.Equal(done.AssignedAt) {
-		t.Errorf("assigning again gave %v at %v, first at %v", err, again.AssignedAt, done.AssignedAt)
+		t.Errorf("assigning again: %v at %v, first at %v", err, again.AssignedAt, done.AssignedAt)
 	}
 }
 
@@ -418,7 +418,7 @@ func TestEventsTellEveryMoveInOrder(t *testing.T) {
 		t.Errorf("events %v, want %v", types, want)
 	}
 	if last := events[len(events)-1]; last.Reason != "bye" {
-		t.Errorf("the reason that was noted first is lost: %+v", last)
+		t.Errorf("the first reason is lost: %+v", last)
 	}
 	if more, _, err := s.Events(ctx, next, 10*time.Millisecond); err != nil || len(more) != 0 {
 		t.Errorf("read on from the end: %v %v", more, err)
@@ -515,7 +515,7 @@ func TestEventsFromSayWhetherAPositionIsKept(t *testing.T) {
 	rest, kept, err := s.EventsFrom(ctx, all[0].ID, 10)
 	must(t, err)
 	if diff := cmp.Diff(all[3:], rest); diff != "" || kept {
-		t.Errorf("after those were let go: kept %v: %s", kept, diff)
+		t.Errorf("after those were trimmed: kept %v: %s", kept, diff)
 	}
 	if none, kept, err := s.EventsFrom(ctx, all[4].ID, 10); err != nil || len(none) != 0 || !kept {
 		t.Errorf("after the newest: %d, kept %v, %v", len(none), kept, err)
@@ -558,7 +558,7 @@ func TestARedisThatNobodyVouchesForIsNotBelieved(t *testing.T) {
 	stale("old trust")
 	must(t, s.rdb.Del(ctx, s.trustKey("east")).Err())
 	stale("no trust")
-	if noted, err := s.RenewTrust(ctx, "east", "a-mark", "another", false); noted || err != nil {
+	if renewed, err := s.RenewTrust(ctx, "east", "a-mark", "another", false); renewed || err != nil {
 		t.Errorf("trust was renewed though the last marker is gone: %v", err)
 	}
 	vouch(t, s)

@@ -70,10 +70,10 @@ func TestALockIsOnesAtATimeAndTakenOverFromTheDead(t *testing.T) {
 	eventually(t, 30*time.Second, "the third takes over from one that stopped", func() bool { return third.Held("east") })
 	t.Logf("taken over from one that stopped after %s", time.Since(began))
 	if third.Held("west") {
-		t.Error("it holds what it does not want")
+		t.Error("it holds a lock that it does not want")
 	}
 	third.Want([]string{"west"})
-	eventually(t, 30*time.Second, "it lets go of what it no longer wants", func() bool { return third.Held("west") && !third.Held("east") })
+	eventually(t, 30*time.Second, "it releases the lock that it no longer wants", func() bool { return third.Held("west") && !third.Held("east") })
 }
 
 // TestAHolderThatCannotAskStopsHolding while Consul is paused, and holds again after it.
