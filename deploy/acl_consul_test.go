@@ -10,6 +10,7 @@ import (
 
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/consulhealth"
+	"github.com/greenroom/greenroom/internal/poolboard"
 	"github.com/greenroom/greenroom/internal/registry"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -114,7 +115,7 @@ func (g *guarded) showsAPool(t *testing.T, c *consulapi.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	board := consulhealth.NewBoard(c, "policy-test")
+	board := poolboard.New(c, "policy-test")
 	board.Holds(map[string]bool{"east": true}, true)
 	board.Show("app-east", staging.PoolStatus{Zone: "east", Desired: 1, Current: 1, Ready: 1})
 	ctx, stop := context.WithCancel(patient(t))

@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/greenroom/greenroom/internal/config"
-	"github.com/greenroom/greenroom/internal/consulhealth"
 	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/logfield"
+	"github.com/greenroom/greenroom/internal/poolboard"
 	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/scaler"
 )
@@ -74,7 +74,7 @@ func runScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	var s *scaler.Scaler
 	meter := newScalerMeter(metrics, func() bool { return s.InSync() })
 	name := strings.ReplaceAll(listener.Addr().String(), ":", "-") + "-" + staging.NewClaimID()
-	locks, board := parts.registry.NewLocks(parts.client, name), consulhealth.NewBoard(parts.client, name)
+	locks, board := parts.registry.NewLocks(parts.client, name), poolboard.New(parts.client, name)
 	s = scaler.New(scaler.Parts{
 		Registry: parts.registry, SessionStore: parts.store, TrustStore: parts.store, EventStore: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{runner: hook.Runner{Exec: parts.fleet}}, Locks: locks,
 		Meter: meter, Board: board, Log: log,

@@ -7,8 +7,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestActivityCountsWhatWasGiven: staged and on demand, once each however often the
-// assignment is noted, and how long sessions took to be ready, once each as well.
+// TestActivityCountsWhatWasGiven: each session given to a user counts once, staged or on
+// demand, however often Assign runs, and so does the time that it took to be ready.
 func TestActivityCountsWhatWasGiven(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	pool := staging.Config{Name: "demo-east", Zone: "east", Image: "demo"}

@@ -41,7 +41,7 @@ func (s *Store) Claim(ctx context.Context, pools []staging.Config, n int, c stag
 	}
 	reply, err := s.run(ctx, script, keys, args...).StringSlice()
 	if err != nil {
-		return staging.ClaimResult{}, fmt.Errorf("redis: claim %d sessions of image %s: %w", n, c.Image, err)
+		return staging.ClaimResult{}, callError(err, "claim %d sessions of image %s", n, c.Image)
 	}
 	switch reply[0] {
 	case "claimed":
@@ -94,7 +94,7 @@ func (s *Store) Begin(ctx context.Context, x staging.Session, c staging.Claim) (
 		x.ID, c.ID, mustJSON(c.User), facts(x), x.CreatedAt.UnixMilli(), c.Fingerprint, s.o.KeyLease.Milliseconds(),
 		s.o.Prefix, mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.RequestID).StringSlice()
 	if err != nil {
-		return staging.ClaimResult{}, fmt.Errorf("redis: begin on-demand session %s: %w", x.ID, err)
+		return staging.ClaimResult{}, callError(err, "begin on-demand session %s", x.ID)
 	}
 	if reply[0] == "begun" {
 		x.State, x.Claim, x.User, x.Terms = staging.Pending, c.ID, &c.User, c.Terms
@@ -136,7 +136,7 @@ func (s *Store) Unclaim(ctx context.Context, x staging.Session) error {
 		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID)},
 		x.ID, x.Claim, x.Staging).Text()
 	if err != nil {
-		return fmt.Errorf("redis: unclaim session %s: %w", x.ID, err)
+		return callError(err, "unclaim session %s", x.ID)
 	}
 	return expect(x.ID, state, nil, staging.Ready)
 }
@@ -154,7 +154,7 @@ func (s *Store) Assign(ctx context.Context, x staging.Session) (staging.Session,
 		[]string{s.sessionKey(x.ID), s.eventsKey()},
 		x.ID, x.Claim, facts(x), s.o.KeyLife.Milliseconds(), at, s.counterFor(x), counterLife.Milliseconds()).StringSlice()
 	if err != nil {
-		return x, fmt.Errorf("redis: assign session %s: %w", x.ID, err)
+		return x, callError(err, "assign session %s", x.ID)
 	}
 	if err := expect(x.ID, reply[0], nil, staging.Assigned); err != nil {
 		return x, err
@@ -169,7 +169,7 @@ func (s *Store) Finish(ctx context.Context, id, claim, reason string) error {
 	state, err := finishScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(id), s.eventsKey()}, id, claim, reason).Text()
 	if err != nil {
-		return fmt.Errorf("redis: begin the end of session %s: %w", id, err)
+		return callError(err, "begin the end of session %s", id)
 	}
 	return expect(id, state, nil, staging.Ending)
 }

@@ -2,14 +2,13 @@ package redisstore
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Adopt reserves the launch's Idempotency-Key, where it has one, for a session
-// that its user has already.
+// Adopt reserves the launch's Idempotency-Key, if it has one, for a session that its user
+// already has.
 func (s *Store) Adopt(ctx context.Context, idempotencyKey string, c staging.Claim, session string) (staging.ClaimResult, error) {
 	if c.Fingerprint == "" {
 		return staging.ClaimResult{Outcome: staging.ClaimTaken}, nil
@@ -17,7 +16,7 @@ func (s *Store) Adopt(ctx context.Context, idempotencyKey string, c staging.Clai
 	reply, err := adoptScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)},
 		c.ID, c.Fingerprint, s.o.KeyLease.Milliseconds(), session).StringSlice()
 	if err != nil {
-		return staging.ClaimResult{}, err
+		return staging.ClaimResult{}, callError(err, "adopt session %s for claim %s", session, c.ID)
 	}
 	if reply[0] == "adopted" {
 		return staging.ClaimResult{Outcome: staging.ClaimTaken}, nil
@@ -25,13 +24,14 @@ func (s *Store) Adopt(ctx context.Context, idempotencyKey string, c staging.Clai
 	return refused(reply)
 }
 
-// Bind binds the Idempotency-Key of a launch that is done to its session for
-// good. A key that another claim holds stays as it is.
+// Bind binds the Idempotency-Key of a finished launch to its session for KeyLife. A key
+// that another claim holds does not change.
 func (s *Store) Bind(ctx context.Context, idempotencyKey, claim string) error {
 	if idempotencyKey == "" {
 		return nil
 	}
-	return bindScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, s.o.KeyLife.Milliseconds()).Err()
+	err := bindScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, s.o.KeyLife.Milliseconds()).Err()
+	return callError(err, "bind the idempotency key of claim %s", claim)
 }
 
 // Rebind binds the Idempotency-Key of a repeat to the earlier launch, whose claim and
@@ -44,36 +44,39 @@ func (s *Store) Rebind(ctx context.Context, idempotencyKey string, repeat stagin
 	if len(holder.Sessions) > 1 {
 		several = joined(holder.Sessions)
 	}
-	return rebindScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)},
+	err := rebindScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)},
 		repeat.ID, holder.Claim, repeat.Fingerprint, holder.Sessions[0], s.o.KeyLife.Milliseconds(), several).Err()
+	return callError(err, "bind the idempotency key of claim %s to session %s of claim %s", repeat.ID, holder.Sessions[0], holder.Claim)
 }
 
-// DetachKey lets the Idempotency-Key go on without a session, for a launch that
-// gives one up and tries another: a repeat then waits for it.
+// DetachKey detaches the Idempotency-Key from its session, for a launch that gives up a
+// session and tries another. The key stays reserved, so a repeat waits for the launch.
 func (s *Store) DetachKey(ctx context.Context, idempotencyKey, claim string) error {
 	if idempotencyKey == "" {
 		return nil
 	}
-	return detachKeyScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim).Err()
+	err := detachKeyScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim).Err()
+	return callError(err, "detach the idempotency key of claim %s", claim)
 }
 
-// Release frees the Idempotency-Key of a launch that gave no session, so that
-// a repeat may try anew. A key of another claim, or bound for good, stays.
+// Release frees the Idempotency-Key of a launch that returned no session, so that a repeat
+// may try again. It does nothing if another claim holds the key or its launch is done.
 //
-// With a session given, the key must name it still: its launch may have gone on to
-// another one.
+// If session is not "", the key must still name it: the launch may have moved on to
+// another session.
 func (s *Store) Release(ctx context.Context, idempotencyKey, claim, session string) error {
 	if idempotencyKey == "" {
 		return nil
 	}
-	return releaseScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, session).Err()
+	err := releaseScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, session).Err()
+	return callError(err, "release the idempotency key of claim %s", claim)
 }
 
 // KeyHolder reads which launch holds an Idempotency-Key; the zero value when none does.
 func (s *Store) KeyHolder(ctx context.Context, idempotencyKey string) (staging.KeyHolder, error) {
 	v, err := s.rdb.HMGet(ctx, s.idempotencyKey(idempotencyKey), "claim", "session", "done", "sessions").Result()
 	if err != nil {
-		return staging.KeyHolder{}, fmt.Errorf("redis: read the holder of an idempotency key: %w", err)
+		return staging.KeyHolder{}, callError(err, "read an idempotency key")
 	}
 	claim, _ := v[0].(string)
 	first, _ := v[1].(string)

@@ -17,7 +17,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// model is what the scripts should make of Redis, in plain Go.
+// model is the content that Redis should have, computed in plain Go.
 type model struct {
 	sessions map[string]*modelSession
 	keys     map[string]*modelKey
@@ -26,19 +26,19 @@ type model struct {
 type modelSession struct {
 	State       staging.State
 	Claim, User string
-	// Image is what it was published for; Key is the launch's that has it.
+	// Image is the image that it was published with; Key is its launch's.
 	Image, Key string
-	// Back: it was put back into its pool unused.
+	// Back: it was unclaimed.
 	Back     bool
 	OnDemand bool
-	// Taken: its claim is noted beside it. Known: it is in the index.
+	// Taken: its claim key exists. Known: it is in the index.
 	Taken, Known bool
 	created      int64
 }
 
 type modelKey struct {
 	Claim, Launch, Session string
-	// Several are all of a launch's sessions, with blanks between, where it is for several.
+	// Several are the ids of all the launch's sessions, separated by blanks, if it has several.
 	Several string
 	Done    bool
 }
@@ -83,7 +83,7 @@ func (m *model) reserve(c staging.Claim, session string) {
 	k.Session = cmp.Or(session, k.Session)
 }
 
-// queue are the ready sessions, the oldest first.
+// queue holds the ready sessions, oldest first.
 func (m *model) queue() []string {
 	ids := []string{}
 	for id, s := range m.sessions {
@@ -149,7 +149,7 @@ func (m *model) begin(id string, created int64, c staging.Claim) staging.ClaimRe
 	return staging.ClaimResult{Outcome: staging.ClaimTaken, Sessions: []staging.Session{{ID: id}}}
 }
 
-// move is a change that only some states allow. It gives what forbids it.
+// move is a change that only some states allow. It returns the state that forbids it.
 func (m *model) move(id string, to staging.State, allowed func(*modelSession) bool) (forbids error) {
 	s := m.sessions[id]
 	if s == nil {
@@ -165,14 +165,14 @@ func (m *model) move(id string, to staging.State, allowed func(*modelSession) bo
 	return nil
 }
 
-// machine is the scripts beside the model.
+// machine runs the scripts and the model side by side.
 type machine struct {
 	t     *testing.T
 	store *Store
 	model *model
 	born  time.Time
 	next  int
-	// claims are those that launches have made; was is what each session was before
+	// claims are the claims of all launches so far. was has each session as it was before
 	// the last step.
 	claims []staging.Claim
 	was    map[string]modelSession
@@ -190,7 +190,7 @@ func (x *machine) session(id string) staging.Session {
 	return s
 }
 
-// aClaim is a new launch's, or one that was made before.
+// aClaim returns the claim of a new launch, or one that was made before.
 func (x *machine) aClaim(t *rapid.T) staging.Claim {
 	if len(x.claims) > 0 && rapid.IntRange(0, 3).Draw(t, "again") == 0 {
 		return rapid.SampledFrom(x.claims).Draw(t, "claim")
@@ -239,7 +239,7 @@ func (x *machine) sameResult(t *rapid.T, what string, want, got staging.ClaimRes
 	}
 }
 
-// steps are what brokers and scalers do, in any order.
+// steps are the calls that brokers and scalers make, in any order.
 func (x *machine) steps() map[string]func(*rapid.T) {
 	m, s, ctx := x.model, x.store, x.t.Context()
 	staged := func(t *rapid.T) staging.Session { return x.session(rapid.SampledFrom(stagedIDs).Draw(t, "session")) }
@@ -446,7 +446,7 @@ func (x *machine) wipe() {
 	}
 }
 
-// check holds Redis to the model, and both to what is never allowed.
+// check compares Redis with the model, and both with what must never happen.
 func (x *machine) check(t *rapid.T) {
 	ctx, s := x.t.Context(), x.store
 	known, pool := []string{}, []string{}
@@ -467,7 +467,7 @@ func (x *machine) check(t *rapid.T) {
 		want.Back = false
 		switch {
 		case !ok:
-		case back && before.State == staging.Claimed && want.State == staging.Ready: // put back unused
+		case back && before.State == staging.Claimed && want.State == staging.Ready: // unclaimed
 		case before.State == staging.Ready && want.State == staging.Assigned: // claimed and assigned in one step
 		case before.State != want.State && !staging.CanMove(before.State, want.State) && !restored(before, *want):
 			t.Fatalf("%s went from %s to %s", id, before.State, want.State)
@@ -517,14 +517,14 @@ func (x *machine) check(t *rapid.T) {
 	}
 }
 
-// restored: a fate record that Redis did not know has put a session right, which may
-// undo what Redis believed.
+// restored: Restore applied a fate record that Redis did not have. That may undo what
+// Redis held.
 func restored(before, now modelSession) bool {
 	return before.Claim != now.Claim && (now.State == staging.Claimed || now.State == staging.Assigned) && now.Taken
 }
 
-// TestTheScriptsAgreeWithTheirModel: whatever brokers and scalers do, in whatever
-// order, Redis is as a plain model has it.
+// TestTheScriptsAgreeWithTheirModel runs random steps of brokers and scalers, in any
+// order. Redis must then equal a plain model.
 func TestTheScriptsAgreeWithTheirModel(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: servers.Cluster(t).RedisAddr})
 	defer rdb.Close()

@@ -22,7 +22,7 @@ var servers = devtest.Share(devcluster.Options{NoConsul: true})
 
 func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
 
-// newStore gives each test keys of its own on the one Redis.
+// newStore returns a store with keys of its own for each test, on one Redis.
 func newStore(t *testing.T) *Store {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: servers.Cluster(t).RedisAddr})
@@ -32,7 +32,7 @@ func newStore(t *testing.T) *Store {
 	return s
 }
 
-// vouch has the store's data of zone east believed, as a scaler would.
+// vouch renews trust in zone east, as a scaler does.
 func vouch(t *testing.T, s *Store) {
 	t.Helper()
 	vouchFor(t, s, "east")
@@ -41,10 +41,10 @@ func vouch(t *testing.T, s *Store) {
 func vouchFor(t *testing.T, s *Store, zone string) {
 	t.Helper()
 	must(t, s.PlaceMarker(t.Context(), zone, "the-first-mark"))
-	noted, err := s.RenewTrust(t.Context(), zone, "the-first-mark", "a-mark", false)
+	renewed, err := s.RenewTrust(t.Context(), zone, "the-first-mark", "a-mark", false)
 	must(t, err)
-	if !noted {
-		t.Fatal("the mark that was there a moment ago is not")
+	if !renewed {
+		t.Fatal("the marker that was just placed is gone")
 	}
 }
 
@@ -110,7 +110,7 @@ func TestClaimTakesTheOldestReadySession(t *testing.T) {
 	r, err := claimOne(ctx, s, "demo-east", claim("late"))
 	must(t, err)
 	if r.Outcome != staging.ClaimEmpty {
-		t.Errorf("an empty pool gave %s %q", r.Outcome, r.Session.ID)
+		t.Errorf("an empty pool returned %s %q", r.Outcome, r.Session.ID)
 	}
 }
 
@@ -151,7 +151,7 @@ func TestManyClaimsAtOnceTakeEachSessionOnce(t *testing.T) {
 }
 
 // TestScriptsHoldToTheTableOfMoves runs every transition from every state and
-// compares what happened with package staging's table.
+// compares the result with package staging's table.
 func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	moves := map[string]func(x staging.Session) error{
@@ -174,7 +174,7 @@ func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
 		"lapse":     func(x staging.Session) error { _, err := s.ExpireKeepalive(ctx, x, time.Time{}); return err },
 		"keepalive": func(x staging.Session) error { _, err := s.Keepalive(ctx, x.ID); return err },
 	}
-	// The way from nothing to each state.
+	// The steps that lead from nothing to each state.
 	ways := map[staging.State][]string{
 		staging.Pending: {"record"}, staging.Starting: {"publish", "withdraw"}, staging.Ready: {"publish"},
 		staging.Claimed: {"publish", "claim"}, staging.Assigned: {"publish", "claim", "assign"},
@@ -205,7 +205,7 @@ func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
 			case errors.As(err, &refused):
 				forbidden++
 				if refused.State != from && !refused.Fenced {
-					t.Errorf("%s from %s says that the session is %q", name, from, refused.State)
+					t.Errorf("%s from %s returns that the session is %q", name, from, refused.State)
 				}
 			}
 		}
@@ -235,15 +235,15 @@ func TestAClaimAndARetirementCannotBothWin(t *testing.T) {
 	}
 }
 
-// TestAStaleQueueEntryIsNoCandidate: a queue that an old copy of Redis brought
-// back names sessions that have moved on.
+// TestAStaleQueueEntryIsNoCandidate: after a rollback of Redis, a queue may name sessions
+// that have moved on.
 func TestAStaleQueueEntryIsNoCandidate(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	for i, move := range []func(staging.Session) error{
 		func(x staging.Session) error { return s.Retire(ctx, x, "test") },
 		func(x staging.Session) error { return s.Withdraw(ctx, x) },
 		func(x staging.Session) error { return s.Ended(ctx, x, "test") },
-		func(staging.Session) error { return nil }, // never heard of
+		func(staging.Session) error { return nil }, // not in Redis
 	} {
 		x := session(fmt.Sprint("s", i), 0)
 		x.Staging = x.ID
@@ -261,8 +261,8 @@ func TestAStaleQueueEntryIsNoCandidate(t *testing.T) {
 	}
 }
 
-// TestAPoolGivesNoSessionOfAnotherImage: a config that was changed may still
-// have sessions of what it named before.
+// TestAPoolGivesNoSessionOfAnotherImage: after a change of its config, a pool may still
+// hold sessions of the old image.
 func TestAPoolGivesNoSessionOfAnotherImage(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	old := session("old", time.Minute)
@@ -321,7 +321,7 @@ func TestOnlyTheClaimThatHoldsASessionMayFinishIt(t *testing.T) {
 		t.Errorf("assigned: %+v", done)
 	}
 	if again, err := s.Assign(ctx, r.Session); err != nil || !again.AssignedAt.Equal(done.AssignedAt) {
-		t.Errorf("assigning again gave %v at %v, first at %v", err, again.AssignedAt, done.AssignedAt)
+		t.Errorf("assigning again: %v at %v, first at %v", err, again.AssignedAt, done.AssignedAt)
 	}
 }
 
@@ -351,7 +351,7 @@ func TestAnIdempotencyKeyHoldsOneLaunch(t *testing.T) {
 	}
 	_, err = s.Assign(ctx, first.Session)
 	must(t, err)
-	must(t, s.Release(ctx, "key", "c1", "")) // bound for good: nothing is freed
+	must(t, s.Release(ctx, "key", "c1", "")) // the launch is done: the key stays
 	repeat.ClaimResult, err = s.Begin(ctx, staging.Session{ID: "od"}, keyed("c4", "f"))
 	must(t, err)
 	if repeat.Outcome != staging.ClaimRepeat || !slices.Equal(repeat.Holder.Sessions, []string{"s1"}) || !repeat.Holder.Done {
@@ -384,7 +384,7 @@ func TestAReleasedKeyMayTryAgain(t *testing.T) {
 func TestRestoreGivesALostSessionBackToItsUser(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	x := session("s", 0)
-	must(t, s.Publish(ctx, x)) // an old Redis believes it unused
+	must(t, s.Publish(ctx, x)) // a Redis that was rolled back holds it as unused
 	x.State, x.Claim, x.User, x.AssignedAt = staging.Assigned, "c", &staging.User{ID: "u", Name: "n"}, time.Now().UTC().Truncate(time.Millisecond)
 	state, err := s.Restore(ctx, x, staging.Fate{IdempotencyKey: "restored", Fingerprint: "f"})
 	must(t, err)
@@ -434,7 +434,7 @@ func TestEventsTellEveryMoveInOrder(t *testing.T) {
 		t.Errorf("events %v, want %v", types, want)
 	}
 	if last := events[len(events)-1]; last.Reason != "bye" {
-		t.Errorf("the reason that was noted first is lost: %+v", last)
+		t.Errorf("the first reason is lost: %+v", last)
 	}
 	if more, _, err := s.Events(ctx, next, 10*time.Millisecond); err != nil || len(more) != 0 {
 		t.Errorf("read on from the end: %v %v", more, err)
@@ -490,7 +490,7 @@ func TestConditionsAreKeptPerPool(t *testing.T) {
 	}
 }
 
-// TestConditionsThatChangedAreAnEvent, and those that are said again are none.
+// TestConditionsThatChangedAreAnEvent: setting the same conditions again is none.
 func TestConditionsThatChangedAreAnEvent(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	full := []staging.Condition{{Type: staging.CapacityExhausted, Message: "full", Since: time.Now().UTC().Truncate(time.Second)}}
@@ -511,7 +511,7 @@ func TestConditionsThatChangedAreAnEvent(t *testing.T) {
 	}
 }
 
-// TestEventsFromSayWhetherAPositionIsKept also where others after it are.
+// TestEventsFromSayWhetherAPositionIsKept: later events may still be there when it is not.
 func TestEventsFromSayWhetherAPositionIsKept(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	for range 5 {
@@ -531,7 +531,7 @@ func TestEventsFromSayWhetherAPositionIsKept(t *testing.T) {
 	rest, kept, err := s.EventsFrom(ctx, all[0].ID, 10)
 	must(t, err)
 	if diff := cmp.Diff(all[3:], rest); diff != "" || kept {
-		t.Errorf("after those were let go: kept %v: %s", kept, diff)
+		t.Errorf("after those were trimmed: kept %v: %s", kept, diff)
 	}
 	if none, kept, err := s.EventsFrom(ctx, all[4].ID, 10); err != nil || len(none) != 0 || !kept {
 		t.Errorf("after the newest: %d, kept %v, %v", len(none), kept, err)
@@ -549,8 +549,8 @@ func TestARedisThatIsAwayIsAnErrorInTime(t *testing.T) {
 	}
 }
 
-// TestARedisThatNobodyVouchesForIsNotBelieved: nothing is claimed, and nothing else
-// happens; nor can a mark be left where the last one is gone.
+// TestARedisThatNobodyVouchesForIsNotBelieved: without trust a claim changes nothing, and
+// trust cannot be renewed once the last marker is gone.
 func TestARedisThatNobodyVouchesForIsNotBelieved(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	must(t, s.Publish(ctx, session("s1", time.Minute)))
@@ -571,16 +571,16 @@ func TestARedisThatNobodyVouchesForIsNotBelieved(t *testing.T) {
 	}
 	old := time.Now().Add(-staging.TrustTTL - time.Second).UnixMilli()
 	must(t, s.rdb.HSet(ctx, s.trustKey("east"), "at", old).Err())
-	stale("an old word")
+	stale("old trust")
 	must(t, s.rdb.Del(ctx, s.trustKey("east")).Err())
-	stale("no word")
-	if noted, err := s.RenewTrust(ctx, "east", "a-mark", "another", false); noted || err != nil {
-		t.Errorf("a mark was left though the last one is gone: %v", err)
+	stale("no trust")
+	if renewed, err := s.RenewTrust(ctx, "east", "a-mark", "another", false); renewed || err != nil {
+		t.Errorf("trust was renewed though the last marker is gone: %v", err)
 	}
 	vouch(t, s)
 	r, err := claimOne(ctx, s, "demo-east", keyed)
 	must(t, err)
 	if r.Outcome != staging.ClaimTaken {
-		t.Errorf("with a scaler's word: %s", r.Outcome)
+		t.Errorf("after trust was renewed: %s", r.Outcome)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// of is a claim of one user.
+// of returns a claim of one user.
 func of(user, id string) staging.Claim {
 	c := claim(id)
 	c.User.ID = user
@@ -70,7 +70,7 @@ func TestAUsersLimitHoldsHoweverManyLaunchAtOnce(t *testing.T) {
 	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Claim != "" {
 		t.Errorf("a launch over the limit keeps its key: %+v %v", h, err)
 	}
-	// Another user's do not count, nor do those that are over, nor those of the same claim.
+	// Sessions of other users, ended sessions and those of the same claim do not count.
 	other := of("other", "c")
 	other.MaxSessionsPerUser = 1
 	if r, err = claimOne(ctx, s, "demo-east", other); err != nil || r.Outcome != staging.ClaimTaken {
@@ -101,11 +101,11 @@ func TestAKeepaliveAndALapseCannotBothWin(t *testing.T) {
 	if x.Terms != c.Terms {
 		t.Errorf("terms %+v", x.Terms)
 	}
-	// In time.
+	// This keepalive is in time.
 	if x, err = s.ExpireKeepalive(ctx, x, time.Time{}); err != nil || x.State != staging.Assigned {
 		t.Errorf("it lapsed at once: %+v %v", x, err)
 	}
-	// Its last sign of life was two hours ago.
+	// Its last keepalive was two hours ago.
 	long := time.Now().Add(-2 * time.Hour).UnixMilli()
 	must(t, s.rdb.HSet(ctx, s.sessionKey("s"), "assigned_at", long).Err())
 	if x, err = s.Keepalive(ctx, "s"); err != nil || x.KeepaliveAt.IsZero() || x.KeepaliveUntil().Before(time.Now().Add(50*time.Minute)) {

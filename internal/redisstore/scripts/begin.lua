@@ -28,5 +28,5 @@ if keyed then
 end
 redis.call('ZADD', index, created, id)
 redis.call('ZADD', user_sessions, created, id)
-redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', 'type', 'pending', 'session', id, 'pool', '', 'request_id', request_id)
+emit(events, 'pending', id, '', 'request_id', request_id)
 return { 'begun' }

@@ -30,8 +30,7 @@ local first_preferred = 20
 
 
 local keyed, final = fingerprint ~= '', final_key_life ~= ''
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local now = now_ms()
 local at = redis.call('HGET', prefix .. 'vouched:' .. zone, 'at')
 if not at or math.abs(now - tonumber(at)) > trust_ttl then
   return { 'untrusted', 'untrusted' } -- an old copy of Redis is not believed about keys and limits either
@@ -51,7 +50,7 @@ local function take(id)
   if held[4] ~= image or held[5] ~= zone or (held[6] or '') ~= permits then
     -- Made for what the pool's config was before: the scaler retires it.
     redis.call('HSET', session, 'state', 'starting')
-    redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', 'type', 'withdrawn', 'session', id, 'pool', pool)
+    emit(events, 'withdrawn', id, pool)
     return nil
   end
   if not redis.call('SET', prefix .. 'claim:' .. id, claim, 'NX') then
@@ -67,7 +66,7 @@ local function take(id)
   end
   redis.call('SREM', pool_set, id)
   redis.call('ZADD', user_sessions, now, id)
-  redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', 'type', state, 'session', id, 'pool', pool, 'request_id', request_id)
+  emit(events, state, id, pool, 'request_id', request_id)
   return { 'claimed', tostring(now), id, held[2], held[3] or '0' }
 end
 

@@ -32,8 +32,7 @@ local wanted, request_id = tonumber(ARGV[15]), ARGV[16]
 local first_pool_arg = 17
 
 local keyed, final = fingerprint ~= '', final_key_life ~= ''
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local now = now_ms()
 
 -- trusted reports whether a scaler has renewed its trust for a zone within its TTL.
 local function trusted(zone)
@@ -117,7 +116,7 @@ for i, x in ipairs(found) do
     countGiven(x.pool.counter, counter_life, now)
   end
   redis.call('ZADD', user_sessions, now, x.id)
-  redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', 'type', state, 'session', x.id, 'pool', x.pool.name, 'request_id', request_id)
+  emit(events, state, x.id, x.pool.name, 'request_id', request_id)
   reply[#reply + 1] = x.id
   reply[#reply + 1] = x.facts
   reply[#reply + 1] = x.ready_at

@@ -29,5 +29,5 @@ if user_sessions then
 end
 redis.call('SADD', pool_set, id)
 redis.call('ZADD', queue, created, id)
-redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', 'type', 'ready', 'session', id, 'pool', pool)
+emit(events, 'ready', id, pool)
 return 'ready'

@@ -1,9 +1,10 @@
-package consulhealth
+package poolboard
 
 import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,8 +12,14 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 	"github.com/greenroom/greenroom/internal/staging"
 )
+
+var servers = devtest.Share(devcluster.Options{NoRedis: true})
+
+func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
 
 func consul(t *testing.T) *api.Client {
 	t.Helper()
@@ -23,7 +30,7 @@ func consul(t *testing.T) *api.Client {
 	return client
 }
 
-// shown waits until the catalog says of a pool's service what ok wants.
+// shown waits until ok accepts the checks of a pool's service in the catalog.
 func shown(t *testing.T, pool, what string, ok func([]*api.HealthCheck) bool) {
 	t.Helper()
 	var saw []string
@@ -47,7 +54,7 @@ func shown(t *testing.T, pool, what string, ok func([]*api.HealthCheck) bool) {
 	t.Fatalf("%s: Consul never showed %s; it shows %s", pool, what, saw)
 }
 
-// one is a single check with a status and a text in its output.
+// one accepts a single check with a status and a text in its output.
 func one(status, text string) func([]*api.HealthCheck) bool {
 	return func(checks []*api.HealthCheck) bool {
 		return len(checks) == 1 && checks[0].Status == status && strings.Contains(checks[0].Output, text)
@@ -73,7 +80,7 @@ func run(t *testing.T, b *Board) (stop func()) {
 var east = map[string]bool{"east": true}
 
 func TestABoardShowsHowAPoolStands(t *testing.T) {
-	b := NewBoard(consul(t), "s1")
+	b := New(consul(t), "s1")
 	b.Holds(east, true)
 	stop := run(t, b)
 	s := staging.PoolStatus{Zone: "east", Image: "app", Desired: 3, Current: 3, Ready: 3}
@@ -82,7 +89,7 @@ func TestABoardShowsHowAPoolStands(t *testing.T) {
 	s.Ready = 2
 	b.Show("p", s)
 	shown(t, "p", "a short pool", one(api.HealthWarning, "ready 2"))
-	// The status is the same: Consul's agent would keep this to itself for minutes.
+	// The status is the same: by itself, Consul's agent would not send this for minutes.
 	s.Ready, s.Conditions = 1, []staging.Condition{{Type: staging.CapacityExhausted, Message: "not enough memory"}}
 	b.Show("p", s)
 	shown(t, "p", "a condition", one(api.HealthWarning, "ready 1\nCapacityExhausted: not enough memory"))
@@ -95,45 +102,45 @@ func TestABoardShowsHowAPoolStands(t *testing.T) {
 	shown(t, "p", "nothing", none)
 	shown(t, "q", "the other still", one(api.HealthCritical, "ready 0"))
 	stop()
-	shown(t, "q", "nothing of one that has stopped", none)
+	shown(t, "q", "nothing of a board that has stopped", none)
 }
 
 func TestWhatNobodyTellsAnyMoreIsCritical(t *testing.T) {
-	b := NewBoard(consul(t), "s1")
+	b := New(consul(t), "s1")
 	b.ttl = 2 * time.Second
 	b.Holds(east, true)
 	run(t, b)
 	b.Show("silent", staging.PoolStatus{Zone: "east", Desired: 1, Current: 1, Ready: 1})
 	shown(t, "silent", "a full pool", one(api.HealthPassing, "ready 1"))
 	b.Holds(east, false)
-	shown(t, "silent", "that its time is up", one(api.HealthCritical, "TTL expired"))
+	shown(t, "silent", "that its TTL is over", one(api.HealthCritical, "TTL expired"))
 	b.Holds(east, true)
 	shown(t, "silent", "it again", one(api.HealthPassing, "ready 1"))
 }
 
 func TestABoardTakesOverFromOneThatWasKilled(t *testing.T) {
-	// The first is never run, so it takes nothing away.
-	first := NewBoard(consul(t), "first")
+	// The first never runs, so it deregisters nothing.
+	first := New(consul(t), "first")
 	first.Holds(map[string]bool{"east": true, "west": true}, true)
 	full := staging.PoolStatus{Zone: "east", Desired: 1, Current: 1, Ready: 1}
 	first.Show("kept", full)
 	first.Show("deleted", full)
 	full.Zone = "west"
 	first.Show("elsewhere", full)
-	if err := first.round(t.Context(), time.Now()); err != nil {
+	if err := first.publishDue(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { first.clear(func(err error) { t.Log(err) }) })
+	t.Cleanup(func() { first.deregisterAll(func(err error) { t.Log(err) }) })
 
-	second := NewBoard(consul(t), "second")
+	second := New(consul(t), "second")
 	second.Holds(east, true)
 	run(t, second)
 	second.Show("kept", staging.PoolStatus{Zone: "east", Desired: 1})
-	shown(t, "kept", "the second's word alone", func(checks []*api.HealthCheck) bool {
+	shown(t, "kept", "the second's status alone", func(checks []*api.HealthCheck) bool {
 		return one(api.HealthCritical, "ready 0")(checks) && strings.HasSuffix(checks[0].ServiceID, "-second")
 	})
-	shown(t, "deleted", "nothing: the zone's holder has no such pool", none)
-	shown(t, "elsewhere", "a zone of the first's as it was", one(api.HealthPassing, "ready 1"))
+	shown(t, "deleted", "nothing: the scaler that has the zone has no such pool", none)
+	shown(t, "elsewhere", "a pool in a zone that only the first has, unchanged", one(api.HealthPassing, "ready 1"))
 }
 
 // counted counts the writes of a client.
@@ -152,26 +159,26 @@ func TestABoardsWritesAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := NewBoard(client, "busy")
+	b := New(client, "busy")
 	b.Holds(east, true)
-	t.Cleanup(func() { b.clear(func(err error) { t.Error(err) }) })
+	t.Cleanup(func() { b.deregisterAll(func(err error) { t.Error(err) }) })
 	s := staging.PoolStatus{Zone: "east", Desired: 1000, Current: 1000}
 	// A minute in which something happens every 20 ms.
 	now := time.Now()
 	for i := range 3000 {
 		s.Ready = 1 + i%900
 		b.Show("busy", s)
-		if err := b.round(t.Context(), now.Add(time.Duration(i)*20*time.Millisecond)); err != nil {
+		if err := b.publishDue(t.Context(), now.Add(time.Duration(i)*20*time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if n := count.writes.Load(); n < 20 || n > 30 {
-		t.Errorf("%d writes in a minute of changes, want one of words every 5 s, of two calls each", n)
+		t.Errorf("%d writes in a minute of changes, want a change of the output every 5 s, of two calls each", n)
 	}
 	count.writes.Store(0)
 	now = now.Add(2 * time.Minute)
 	for i := range 3000 {
-		if err := b.round(t.Context(), now.Add(time.Duration(i)*20*time.Millisecond)); err != nil {
+		if err := b.publishDue(t.Context(), now.Add(time.Duration(i)*20*time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}
 	}
