@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// README.md names every file of these directories, and every file that it names exists.
+// Every file of ours that README.md names exists, and every file is named.
 func TestTheReadmeNamesWhatIsHere(t *testing.T) {
 	readme := read(t, "README.md")
 	for _, dir := range []string{"nomad", "acl"} {
 		for _, name := range regexp.MustCompile(`\b`+dir+`/[\w.-]+\.hcl`).FindAllString(readme, -1) {
 			if _, err := os.Stat(name); err != nil {
-				t.Errorf("README.md names a file that does not exist: %v", err)
+				t.Errorf("README.md names a file that is not there: %v", err)
 			}
 		}
 		entries, err := os.ReadDir(dir)
@@ -28,7 +28,7 @@ func TestTheReadmeNamesWhatIsHere(t *testing.T) {
 	}
 }
 
-// Nomad accepts the example of greenroom.vars with both job files.
+// The example of greenroom.vars is one that Nomad takes with both job files.
 func TestTheReadmesVariablesAreTheJobs(t *testing.T) {
 	_, after, _ := strings.Cut(read(t, "README.md"), "    redis_address  =")
 	example, _, _ := strings.Cut(after, "\n\n")
