@@ -8,13 +8,14 @@ import (
 	"testing"
 )
 
-// TestEveryPromiseNamesATestThatThereIs reads PROMISES.md.
+// TestEveryPromiseNamesATestThatThereIs finds each test that PROMISES.md names, in this
+// directory or in the package of its name.
 func TestEveryPromiseNamesATestThatThereIs(t *testing.T) {
 	text, err := os.ReadFile("PROMISES.md")
 	must(t, err)
 	named := regexp.MustCompile("`(?:([a-z/]+)\\.)?(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
 	if len(named) < 40 {
-		t.Fatalf("only %d tests are named: this test no longer reads the table", len(named))
+		t.Fatalf("only %d tests are named: this test no longer finds them", len(named))
 	}
 	for _, n := range named {
 		dir := "."

@@ -8,7 +8,7 @@ import (
 	"github.com/greenroom/greenroom/jobspecs"
 )
 
-// TestTheReadmesResourcesApply: what it shows is what apply reads.
+// TestTheReadmesResourcesApply applies the resources that README.md shows.
 func TestTheReadmesResourcesApply(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	must(t, err)
