@@ -139,13 +139,13 @@ func TestAPoolIsFilledRefilledShrunkAndDrained(t *testing.T) {
 
 	var claimed staging.ClaimResult
 	until(t, "the scaler renews trust in the zone, and a session is claimed", func() (bool, string) {
-		claimed, err = r.store.Claim(ctx, "fill", staging.Claim{
+		claimed, err = r.store.Claim(ctx, []staging.Config{config}, 1, staging.Claim{
 			ID: "c", Image: "mock", Zone: "east", Permits: staging.Permissions{}.Permits(), User: staging.User{ID: "u"},
 		})
 		must(t, err)
 		return claimed.Outcome == staging.ClaimTaken, string(claimed.Outcome)
 	})
-	_, _, err = r.registry.CreateFate(ctx, staging.Fate{Session: claimed.Session.ID, Verdict: staging.VerdictAssigned, Claim: "c"})
+	_, _, err = r.registry.CreateFate(ctx, staging.Fate{Session: claimed.Sessions[0].ID, Verdict: staging.VerdictAssigned, Claim: "c"})
 	must(t, err)
 	r.untilReady(t, "fill", 3)
 	if n := len(r.running(t, "fill")); n != 4 {
@@ -164,6 +164,6 @@ func TestAPoolIsFilledRefilledShrunkAndDrained(t *testing.T) {
 	must(t, err)
 	until(t, "drained except for the claimed session", func() (bool, string) {
 		running := r.running(t, "fill")
-		return len(running) == 1 && running[0] == claimed.Session.ID, fmt.Sprint(running)
+		return len(running) == 1 && running[0] == claimed.Sessions[0].ID, fmt.Sprint(running)
 	})
 }

@@ -29,7 +29,7 @@ func newSlow() slow {
 func (s slow) Launch(ctx context.Context, _ launch.Request) ([]launch.Result, error) {
 	s.begun <- struct{}{}
 	<-s.release
-	return launch.Result{Session: assignedSession()}, ctx.Err()
+	return []launch.Result{{Session: assignedSession()}}, ctx.Err()
 }
 
 // TestPastTheBoundALaunchIsRefusedAtOnce, and everything else goes on.
