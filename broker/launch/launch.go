@@ -47,6 +47,9 @@ type Options struct {
 
 // New returns a launcher on its parts.
 func New(p Parts, o Options) *Launcher {
+	if p.Claimed == nil {
+		p.Claimed = func() {}
+	}
 	return &Launcher{Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced}
 }
 

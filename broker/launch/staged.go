@@ -49,7 +49,7 @@ func (l *launch) stagedFrom(ctx context.Context, c candidate, short *shortage) (
 		}
 		defer l.hooks.Release(int64(runs))
 		// The next shell is opened once this launch has had the machine to itself.
-		defer l.claimed()
+		defer l.Claimed()
 	}
 	lost := 0
 	for range maxClaims {
@@ -101,12 +101,6 @@ func (l *launch) hooksFailed(err error) error {
 	return &refusal.Error{Kind: refusal.LaunchFailed, Cause: err, Detail: fmt.Sprintf(
 		"%v: %s; all %d were destroyed, %d times: mend the image's assign hook",
 		errHookFailed, l.attempts[len(l.attempts)-1].Reason, l.Count, l.failedHooks)}
-}
-
-func (l *launch) claimed() {
-	if l.Claimed != nil {
-		l.Claimed()
-	}
 }
 
 // claimFrom takes all of the launch's sessions from a candidate: one round trip to Redis.
