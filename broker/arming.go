@@ -10,6 +10,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -159,7 +160,7 @@ func (k *keeper) open(ctx context.Context, id, task string) {
 		maps.DeleteFunc(k.failed, func(_ string, at time.Time) bool { return time.Since(at) > armAgain })
 		if err != nil && ctx.Err() == nil {
 			k.failed[id] = time.Now()
-			k.b.Log.WithError(err).WithFields(logrus.Fields{fieldSession: id}).
+			k.b.Log.WithError(err).WithFields(logrus.Fields{logfield.Session: id}).
 				Debug("no shell could be opened ahead of time; the assign hook will open its own")
 		}
 		// The next one may have waited for this one's place.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -62,7 +63,7 @@ func (b *Broker) finished(ctx context.Context, l *launch, s staging.Session, fat
 		return true
 	}
 	b.unhold(ctx, l)
-	l.log().WithError(errors.Join(abandoned, err)).WithField(fieldSession, s.ID).
+	l.log().WithError(errors.Join(abandoned, err)).WithField(logfield.Session, s.ID).
 		Warn("whether an assignment is recorded is not known; the scaler ends the session with its lease, or finishes it")
 	return false
 }
@@ -84,7 +85,7 @@ func (b *Broker) assignedBehind(ctx context.Context, l *launch, s staging.Sessio
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		defer cancel()
 		if _, err := b.Store.Assign(ctx, s); err != nil {
-			l.log().WithError(err).WithField(fieldSession, s.ID).Warn("the assignment stands in Consul but could not be noted in Redis")
+			l.log().WithError(err).WithField(logfield.Session, s.ID).Warn("the assignment stands in Consul but could not be noted in Redis")
 		}
 	})
 	return s, nil
@@ -114,7 +115,7 @@ func (b *Broker) assigned(ctx context.Context, l *launch, s staging.Session) (st
 	case errors.As(err, &moved) && moved.State.Over():
 		return staging.Session{}, endedMeanwhile()
 	case err != nil:
-		l.log().WithError(err).WithField(fieldSession, s.ID).Warn("the assignment stands in Consul but could not be noted in Redis")
+		l.log().WithError(err).WithField(logfield.Session, s.ID).Warn("the assignment stands in Consul but could not be noted in Redis")
 		s.State, s.AssignedAt = staging.Assigned, time.Now().UTC()
 		return s, nil
 	}

@@ -25,20 +25,6 @@ const (
 // maxAudited bounds what an event has of a resource.
 const maxAudited = 16 << 10
 
-// Fields of an audit line.
-const (
-	fieldAudit     = logfield.Audit
-	fieldWho       = logfield.Who
-	fieldRole      = logfield.Role
-	fieldOperation = logfield.Operation
-	fieldOutcome   = logfield.Outcome
-	fieldTarget    = logfield.Target
-	fieldBefore    = logfield.Before
-	fieldAfter     = logfield.After
-	fieldRemote    = logfield.Remote
-	fieldRequestID = logfield.RequestID
-)
-
 // Audit tells auditors of a call: a line of the log, and an event. A log that is
 // kept is the record; the event is lost when Redis does not take it.
 func (b *Broker) Audit(ctx context.Context, a staging.Audit) {
@@ -46,11 +32,11 @@ func (b *Broker) Audit(ctx context.Context, a staging.Audit) {
 		*text = access.Hide(*text)
 	}
 	line := audible(b.Log).WithFields(logrus.Fields{
-		fieldAudit: true, fieldWho: a.Who, fieldOperation: a.Operation, fieldOutcome: a.Outcome,
+		logfield.Audit: true, logfield.Who: a.Who, logfield.Operation: a.Operation, logfield.Outcome: a.Outcome,
 	})
 	for field, value := range map[string]string{
-		fieldRole: a.Role, fieldTarget: a.Target, fieldBefore: a.Before, fieldAfter: a.After,
-		fieldReason: a.Reason, fieldRemote: a.Remote, fieldRequestID: a.RequestID,
+		logfield.Role: a.Role, logfield.Target: a.Target, logfield.Before: a.Before, logfield.After: a.After,
+		logfield.Reason: a.Reason, logfield.Remote: a.Remote, logfield.RequestID: a.RequestID,
 	} {
 		if value != "" {
 			line.Data[field] = value
@@ -61,7 +47,7 @@ func (b *Broker) Audit(ctx context.Context, a staging.Audit) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 		defer cancel()
 		if err := b.Store.Note(ctx, staging.Event{Type: staging.EventAudit, Audit: a}); err != nil {
-			b.Log.WithError(err).WithField(fieldRequestID, a.RequestID).Warn("could not keep the audit event; the log has it")
+			b.Log.WithError(err).WithField(logfield.RequestID, a.RequestID).Warn("could not keep the audit event; the log has it")
 		}
 	}
 	if a.Outcome != staging.AuditDenied {

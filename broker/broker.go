@@ -11,7 +11,6 @@ import (
 
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
-	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -269,17 +268,4 @@ const (
 	consulTimeout  = 5 * time.Second
 	nomadTimeout   = 10 * time.Second
 	cleanupTimeout = 15 * time.Second
-)
-
-// log fields, the same in every line.
-const (
-	fieldSession = logfield.Session
-	fieldClaim   = logfield.Claim
-	fieldImage   = logfield.Image
-	fieldZone    = logfield.Zone
-	fieldPool    = logfield.Staging
-	fieldUser    = logfield.UserID
-	fieldReason  = logfield.Reason
-	fieldSetting = logfield.Setting
-	fieldWhere   = logfield.Where
 )

@@ -8,6 +8,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -53,7 +54,7 @@ func (b *Broker) giveUp(ctx context.Context, l *launch, s staging.Session, reaso
 			return
 		}
 		if err != nil || stands.Verdict != staging.VerdictRetired && !ours {
-			l.log().WithError(err).WithField(fieldSession, s.ID).Warn("a claimed session is left to the scaler, which ends it with its lease")
+			l.log().WithError(err).WithField(logfield.Session, s.ID).Warn("a claimed session is left to the scaler, which ends it with its lease")
 			return
 		}
 		b.discard(l, s, reason)
@@ -75,7 +76,7 @@ func (b *Broker) unhold(ctx context.Context, l *launch) {
 // discard destroys a session that was claimed and cannot be given to its user.
 // It is never reused. The launch does not wait for it.
 func (b *Broker) discard(l *launch, s staging.Session, reason string) {
-	log := l.log().WithFields(logrus.Fields{fieldSession: s.ID, fieldReason: reason})
+	log := l.log().WithFields(logrus.Fields{logfield.Session: s.ID, logfield.Reason: reason})
 	b.behind(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 		defer cancel()
@@ -92,7 +93,7 @@ func (b *Broker) discard(l *launch, s staging.Session, reason string) {
 
 // yieldTo brings Redis into line with a fate that was decided before.
 func (b *Broker) yieldTo(l *launch, s staging.Session, fate staging.Fate) {
-	log := l.log().WithField(fieldSession, s.ID)
+	log := l.log().WithField(logfield.Session, s.ID)
 	b.behind(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 		defer cancel()

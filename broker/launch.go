@@ -45,9 +45,9 @@ type launch struct {
 
 // log begins a line about the launch: most say none.
 func (l *launch) log() *logrus.Entry {
-	line := l.logger.WithFields(logrus.Fields{fieldClaim: l.claim.ID, fieldImage: l.Image, fieldZone: l.Zone, fieldUser: l.User.ID})
+	line := l.logger.WithFields(logrus.Fields{logfield.Claim: l.claim.ID, logfield.Image: l.Image, logfield.Zone: l.Zone, logfield.UserID: l.User.ID})
 	if l.RequestID != "" {
-		line.Data[fieldRequestID] = l.RequestID
+		line.Data[logfield.RequestID] = l.RequestID
 	}
 	return line
 }
@@ -221,7 +221,7 @@ func (b *Broker) attempt(l *launch, step staging.Step, zone string, outcome stag
 	l.attempts = append(l.attempts, staging.Attempt{Step: step, Zone: zone, Outcome: outcome, Reason: reason})
 	b.Meter.Attempt(step, outcome)
 	if outcome != staging.OutcomeServed && outcome != staging.OutcomeStarting {
-		l.log().WithFields(logrus.Fields{logfield.Step: step, logfield.At: zone, logfield.Outcome: outcome, fieldReason: reason}).Info("step did not serve")
+		l.log().WithFields(logrus.Fields{logfield.Step: step, logfield.At: zone, logfield.Outcome: outcome, logfield.Reason: reason}).Info("step did not serve")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -68,7 +69,7 @@ func (b *Broker) End(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	log := b.Log.WithFields(logrus.Fields{fieldSession: s.ID, fieldZone: s.Zone, fieldImage: s.Image})
+	log := b.Log.WithFields(logrus.Fields{logfield.Session: s.ID, logfield.Zone: s.Zone, logfield.Image: s.Image})
 	switch {
 	case s.State == staging.Ended:
 		return nil

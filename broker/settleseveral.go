@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -116,7 +117,7 @@ func (b *Broker) putBack(ctx context.Context, l *launch, unused []staging.Sessio
 	defer cancel()
 	for _, s := range unused {
 		if err := b.Store.Unclaim(ctx, s); err != nil {
-			l.log().WithError(err).WithField(fieldSession, s.ID).
+			l.log().WithError(err).WithField(logfield.Session, s.ID).
 				Warn("could not put an unused session back into its pool; the scaler ends it with its lease")
 		}
 	}

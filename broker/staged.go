@@ -32,7 +32,7 @@ func (b *Broker) violated(l *launch, v staging.Violation) {
 	if l.Several() {
 		follows = "several sessions are not made on demand"
 	}
-	l.log().WithFields(logrus.Fields{fieldSetting: v.Setting, fieldWhere: v.Where}).
+	l.log().WithFields(logrus.Fields{logfield.Setting: v.Setting, logfield.Where: v.Where}).
 		Warn("violation: a staged session cannot honour this setting; " + follows)
 	b.note(l, staging.Event{
 		Type: staging.EventViolation, Zone: l.Zone, Image: l.Image, User: l.User.ID, Setting: v.Setting, Where: v.Where,

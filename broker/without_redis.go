@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -47,7 +48,7 @@ func (b *Broker) withoutRedis(ctx context.Context, l *launch, pool staging.Confi
 		if err != nil || served.ID != "" {
 			if err == nil {
 				b.Meter.WithoutRedis()
-				l.log().WithField(fieldSession, served.ID).Warn("served without Redis, from Consul's passing instances")
+				l.log().WithField(logfield.Session, served.ID).Warn("served without Redis, from Consul's passing instances")
 			}
 			return served, err
 		}

@@ -37,32 +37,6 @@ const (
 	keyServed    = "served"
 )
 
-// Fields of the access log, the same in every line. Bodies, queries and
-// headers are not among them: they hold users' data and tokens.
-const (
-	fieldRequestID  = logfield.RequestID
-	fieldMethod     = logfield.Method
-	fieldPath       = logfield.Path
-	fieldRoute      = logfield.Route
-	fieldStatus     = logfield.Status
-	fieldCode       = logfield.Code
-	fieldDurationMS = logfield.DurationMS
-	fieldBytes      = logfield.Bytes
-	fieldRemote     = logfield.Remote
-	fieldStack      = logfield.Stack
-	// Who called, where it is known: a token's accessor or a user's id.
-	fieldCaller = logfield.Caller
-	// Of a launch that was served.
-	fieldSession = logfield.Session
-	// Of one for several sessions, all of them.
-	fieldSessions = logfield.Sessions
-	fieldImage    = logfield.Image
-	fieldZone     = logfield.Zone
-	fieldUser     = logfield.UserID
-	fieldOrigin   = logfield.Origin
-	fieldState    = logfield.State
-)
-
 // served has the request's line in the access log say what a launch was given: one line
 // a launch tells all of one that went well.
 func served(ctx context.Context, given ...staging.Session) {
@@ -86,7 +60,8 @@ func (e *edge) identify(c *gin.Context) {
 	c.Header(headerRequestID, id)
 }
 
-// observe counts, times and logs the request: one line each.
+// observe counts, times and logs the request: one line each. Bodies, queries and
+// headers are not logged, since they hold users' data and tokens.
 func (e *edge) observe(c *gin.Context) {
 	start := time.Now()
 	c.Next()
@@ -104,29 +79,29 @@ func (e *edge) observe(c *gin.Context) {
 	}
 
 	log := e.log.WithFields(logrus.Fields{
-		fieldRequestID: c.GetString(keyRequestID), fieldMethod: c.Request.Method, fieldPath: access.Hide(c.Request.URL.Path),
-		fieldRoute: route, fieldStatus: status, fieldBytes: max(c.Writer.Size(), 0), fieldRemote: c.RemoteIP(),
-		fieldDurationMS: float64(took.Microseconds()) / 1000,
+		logfield.RequestID: c.GetString(keyRequestID), logfield.Method: c.Request.Method, logfield.Path: access.Hide(c.Request.URL.Path),
+		logfield.Route: route, logfield.Status: status, logfield.Bytes: max(c.Writer.Size(), 0), logfield.Remote: c.RemoteIP(),
+		logfield.DurationMS: float64(took.Microseconds()) / 1000,
 	})
 	if who := access.CallOf(c.Request.Context()).Caller; who.Role != "" && who.Accessor != access.AccessorAnybody {
-		log.Data[fieldCaller] = who.Who()
+		log.Data[logfield.Caller] = who.Who()
 	}
 	if v, ok := c.Get(keyServed); ok {
 		given := v.([]staging.Session)
 		s := given[0]
 		maps.Copy(log.Data, logrus.Fields{
-			fieldSession: s.ID, fieldImage: s.Image, fieldZone: s.Zone, fieldOrigin: s.Origin, fieldState: s.State,
+			logfield.Session: s.ID, logfield.Image: s.Image, logfield.Zone: s.Zone, logfield.Origin: s.Origin, logfield.State: s.State,
 		})
 		if len(given) > 1 {
 			ids := make([]string, len(given))
 			for i := range given {
 				ids[i] = given[i].ID
 			}
-			log.Data[fieldSessions] = strings.Join(ids, " ")
-			delete(log.Data, fieldSession)
+			log.Data[logfield.Sessions] = strings.Join(ids, " ")
+			delete(log.Data, logfield.Session)
 		}
 		if s.User != nil {
-			log.Data[fieldUser] = s.User.ID
+			log.Data[logfield.UserID] = s.User.ID
 		}
 	}
 	level := logrus.InfoLevel
@@ -136,7 +111,7 @@ func (e *edge) observe(c *gin.Context) {
 	if v, ok := c.Get(keyProblem); ok {
 		r := v.(*problemError)
 		e.audit(c, r)
-		log = log.WithField(fieldCode, r.code)
+		log = log.WithField(logfield.Code, r.code)
 		if status >= http.StatusInternalServerError {
 			log, level = log.WithError(r), logrus.WarnLevel
 		}
@@ -158,7 +133,7 @@ func (e *edge) recover(c *gin.Context) {
 			panic(v)
 		}
 		e.log.WithFields(logrus.Fields{
-			fieldRequestID: c.GetString(keyRequestID), fieldRoute: c.FullPath(), fieldStack: string(debug.Stack()),
+			logfield.RequestID: c.GetString(keyRequestID), logfield.Route: c.FullPath(), logfield.Stack: string(debug.Stack()),
 		}).Errorf("panic: %v", v)
 		refuseWith(c, fmt.Errorf("%w: %v", errNotAnswered, v))
 	}()
