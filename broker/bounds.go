@@ -5,30 +5,6 @@ import (
 	"time"
 )
 
-// Bounds are how much a broker does at once. What is past one is refused, or, for
-// hooks, waits for a moment before anything is claimed and then goes on down its
-// list: a queue that grows would only serve everybody late.
-type Bounds struct {
-	// OnDemand bounds the launches for which a session is being made. Each holds a
-	// connection to Nomad while it waits, and Nomad takes 100 from one address.
-	OnDemand int
-	// Hooks bounds the launches that run an assign or go hook. Each holds a
-	// connection to Nomad as well.
-	Hooks int
-	// HookWait is how long a launch waits for its turn to run a hook: many at once are
-	// served in a few rounds. Past it the launch goes on down its list.
-	HookWait time.Duration
-	// Armed bounds the shells that wait in sessions for an assign hook, in all, and
-	// ArmedPerPool those of one pool. Each holds a connection to Nomad.
-	Armed, ArmedPerPool int
-	// Behind bounds what goes on behind the answers: past it, a launch does its own
-	// part before it is answered.
-	Behind int
-}
-
-// DefaultBounds suit Nomad's own limits, with a scaler beside the broker.
-var DefaultBounds = Bounds{OnDemand: 32, Hooks: 32, HookWait: 5 * time.Second, Armed: 24, ArmedPerPool: 8, Behind: 1024}
-
 // slots are places for so many at once.
 type slots chan struct{}
 
@@ -84,23 +60,13 @@ func (b *Broker) gather(ctx context.Context, s slots, n int, patience time.Durat
 	return n
 }
 
-// behind does something that the launch's answer does not wait for, unless too
-// much goes on behind the answers already.
-func (b *Broker) behind(do func()) {
-	if !b.behindIfRoom(do) {
-		do()
-	}
-}
+// behind runs a task that the launch's answer does not wait for, unless the background is
+// full: then the launch waits for it.
+func (b *Broker) behind(do func()) { b.background.Go(do) }
 
-// behindIfRoom does something behind the answers, and reports whether there was room
-// for it: what somebody else sees to as well need not be done at all.
-func (b *Broker) behindIfRoom(do func()) bool {
-	if !b.behinds.try() {
-		return false
-	}
-	b.cleanups.Go(func() {
-		defer b.behinds.free()
-		do()
-	})
-	return true
-}
+// behindIfRoom runs a task in the background, and reports whether there was room for it:
+// another process does the task as well.
+func (b *Broker) behindIfRoom(do func()) bool { return b.background.TryGo(do) }
+
+// wantArmed signals that a session was claimed.
+func (b *Broker) wantArmed() { b.Armed.Wake() }

@@ -66,9 +66,7 @@ func TestPastABoundNothingIsClaimed(t *testing.T) {
 			h := held{world: &world{ready: c.ready}, begun: make(chan struct{}, 10), release: make(chan struct{})}
 			log := logrus.New()
 			log.SetOutput(io.Discard)
-			b := broker.New(broker.Parts{
-				Registry: h, Store: h, Fleet: h, Health: h, Hooks: h, Meter: h, Log: logrus.NewEntry(log),
-			}, broker.Options{Bounds: broker.Bounds{OnDemand: bound, Hooks: bound, HookWait: time.Millisecond}})
+			b := broker.New(partsOf(h, logrus.NewEntry(log)), broker.Options{Bounds: broker.Bounds{OnDemand: bound, Hooks: bound, HookWait: time.Millisecond}})
 			defer b.Close()
 			req := launch.Request{Launch: staging.Launch{Image: c.image, Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
 			var wg sync.WaitGroup
@@ -115,9 +113,7 @@ func TestWhatGoesOnBehindTheAnswersIsBounded(t *testing.T) {
 	stops := &stopper{held: h, gate: make(chan struct{})}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	b := broker.New(broker.Parts{
-		Registry: stops, Store: stops, Fleet: stops, Health: stops, Hooks: stops, Meter: stops, Log: logrus.NewEntry(log),
-	}, broker.Options{Bounds: broker.Bounds{Behind: 1}})
+	b := broker.New(partsOf(stops, logrus.NewEntry(log)), broker.Options{Bounds: broker.Bounds{Background: 1}})
 	req := launch.Request{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute}
 	done := make(chan error, 1)
 	go func() {

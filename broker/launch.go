@@ -9,6 +9,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/broker/sessions"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -138,7 +139,7 @@ func (l *launch) result(s staging.Session) LaunchResult {
 }
 
 // accessSecret names the secret that access tokens are made with.
-const accessSecret = "access"
+const accessSecret = sessions.AccessSecret
 
 // resolve finds what the launch needs, and makes its claim. Nothing has been
 // taken when it fails.

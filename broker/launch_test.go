@@ -15,9 +15,10 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/admin"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
-	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/broker/sessions"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -105,17 +106,6 @@ func (w *world) DeleteImage(context.Context, string) (*staging.Image, error) { r
 
 func (w *world) DeleteConfig(context.Context, string) (*staging.Config, error) { return nil, nil }
 
-func (w *world) RefreshTokens(context.Context) (*access.Tokens, error) {
-	return access.NewTokens(nil, 1, nil), nil
-}
-func (w *world) CreateToken(context.Context, access.Token) error { return w.fail["token"] }
-func (w *world) RevokeToken(context.Context, string) (access.Token, error) {
-	return access.Token{}, w.fail["token"]
-}
-
-func (w *world) Bootstrap(context.Context, access.Token) (bool, error) { return true, w.fail["token"] }
-
-func (w *world) BootstrapKey() string       { return "greenroom/bootstrap" }
 func (w *world) Ping(context.Context) error { return w.fail["ping"] }
 
 func (w *world) CreateFate(_ context.Context, f staging.Fate) (bool, staging.Fate, error) {
@@ -276,37 +266,8 @@ func (w *world) Session(context.Context, string) (staging.Session, error) {
 	return staging.Session{}, staging.ErrNoSession
 }
 
-func (w *world) NoteHistory(context.Context, []staging.Config) error { return nil }
-func (w *world) History(context.Context, string) ([]staging.Minute, time.Time, error) {
-	return nil, time.Time{}, nil
-}
-
-func (w *world) Activity(context.Context, []staging.Config) (map[string]staging.Activity, error) {
-	return map[string]staging.Activity{
-		"h": {PerMinute: 2, Staged: 30, OnDemand: 10, Ready: 4, MeanToReady: 1500 * time.Millisecond, MaxToReady: 3 * time.Second},
-	}, w.fail["activity"]
-}
-
-func (w *world) LastEvent(context.Context) (string, error) { return "0-0", w.fail["events"] }
-func (w *world) Events(ctx context.Context, after string, _ time.Duration) ([]staging.Event, string, error) {
-	<-ctx.Done()
-	return nil, after, ctx.Err()
-}
-
-func (w *world) EventsFrom(context.Context, string, int) ([]staging.Event, bool, error) {
-	return nil, true, w.fail["events"]
-}
-
 func (w *world) Page(context.Context, staging.SessionFilter, staging.Position, int) (staging.SessionPage, error) {
 	return staging.SessionPage{}, nil
-}
-
-func (w *world) Counts(context.Context, ...string) (map[string]int, map[string]int, error) {
-	return nil, nil, nil
-}
-
-func (w *world) Conditions(context.Context, ...string) (map[string][]staging.Condition, error) {
-	return nil, nil
 }
 
 func (w *world) Check(context.Context, staging.Image) error { return nil }
@@ -404,9 +365,6 @@ func (w *world) Trusted(context.Context, string) (bool, error) {
 }
 
 func (w *world) OwnRegion(context.Context, string) (bool, error) { return true, nil }
-func (w *world) Arm(context.Context, string, []string, int, time.Duration) (map[string][]string, error) {
-	return nil, nil
-}
 func (w *world) Attempt(staging.Step, staging.Outcome)           {}
 func (w *world) Violation(staging.Violation)                     {}
 func (w *world) Refused(refusal.Kind)                            {}
@@ -440,12 +398,33 @@ func short(id string) string {
 	return id
 }
 
+// servers are all servers in memory.
+type servers interface {
+	broker.Registry
+	broker.Store
+	broker.Fleet
+	broker.Health
+	broker.Hooks
+	broker.Meter
+	sessions.Store
+	admin.Registry
+	admin.Fleet
+}
+
+// partsOf is a broker's parts for launches on the servers.
+func partsOf(w servers, log *logrus.Entry) broker.Parts {
+	return broker.Parts{
+		Launch:   broker.LaunchParts{Registry: w, Store: w, Fleet: w, Health: w, Hooks: w, Meter: w},
+		Sessions: sessions.Servers{Store: w, Registry: w, Fleet: w},
+		Admin:    admin.Servers{Registry: w, Fleet: w},
+		Log:      log,
+	}
+}
+
 func on(w *world) *broker.Broker {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	return broker.New(broker.Parts{
-		Registry: w, Store: w, Fleet: w, Health: w, Hooks: w, Meter: w, Log: logrus.NewEntry(log),
-	}, broker.Options{})
+	return broker.New(partsOf(w, logrus.NewEntry(log)), broker.Options{})
 }
 
 func launchIn(t *testing.T, w *world, image string, change ...func(*launch.Request)) (launch.Result, error) {

@@ -341,11 +341,3 @@ func TestAFailedFirstLaunchIsTriedInAnotherZone(t *testing.T) {
 		t.Errorf("%v, %d made, events %v", err, len(w.specs), w.events)
 	}
 }
-
-func TestAKeepaliveOfASessionThatIsOverIsRefused(t *testing.T) {
-	_, err := on(&world{}).Keepalive(t.Context(), "s")
-	var refused *refusal.Error
-	if !errors.As(err, &refused) || refused.Kind != refusal.NotAssigned {
-		t.Errorf("%v", err)
-	}
-}

@@ -326,9 +326,7 @@ func TestSeveralHooksHaveTheirPlacesBeforeAnythingIsClaimed(t *testing.T) {
 	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	b := broker.New(broker.Parts{
-		Registry: g, Store: g, Fleet: g, Health: g, Hooks: g, Meter: g, Log: logrus.NewEntry(log),
-	}, broker.Options{Bounds: broker.Bounds{Hooks: 2, HookWait: time.Millisecond}})
+	b := broker.New(partsOf(g, logrus.NewEntry(log)), broker.Options{Bounds: broker.Bounds{Hooks: 2, HookWait: time.Millisecond}})
 	req := launch.Request{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}, Count: 5}}
 	done := make(chan error)
 	go func() {

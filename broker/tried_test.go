@@ -35,9 +35,7 @@ func TestALaunchTriesASessionOnce(t *testing.T) {
 	}}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	b := broker.New(broker.Parts{
-		Registry: w, Store: w, Fleet: w, Health: w, Hooks: w, Meter: w, Log: logrus.NewEntry(log),
-	}, broker.Options{})
+	b := broker.New(partsOf(w, logrus.NewEntry(log)), broker.Options{})
 	r, err := b.Launch(t.Context(), launch.Request{
 		Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}}, Wait: time.Minute,
 	})

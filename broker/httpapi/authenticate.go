@@ -108,7 +108,7 @@ func (e *edge) audit(c *gin.Context, r *problemError) {
 		return
 	}
 	call := access.CallOf(c.Request.Context())
-	e.broker.Audit(c.Request.Context(), staging.Audit{
+	e.auditor.Audit(c.Request.Context(), staging.Audit{
 		Who: call.Caller.Who(), Role: string(call.Caller.Role), Operation: call.Operation, Outcome: staging.AuditDenied,
 		Target: strings.ToValidUTF8(clipped(access.Hide(c.Request.URL.Path)), "?"), Reason: string(r.code) + ": " + r.detail,
 		Remote: call.Remote, RequestID: call.RequestID,

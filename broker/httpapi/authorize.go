@@ -8,7 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/sessions"
 )
 
 // routeAuthorize is what a reverse proxy asks about every request to a session.
@@ -27,9 +27,9 @@ const (
 // authorize answers a proxy: 200 with whose session it is, or a problem that is
 // 401, 403 or 5xx. It is not held to the contract's parameters, since the
 // headers are those of the proxy's user.
-func authorize(c *gin.Context, b Broker) {
+func authorize(c *gin.Context, of Sessions) {
 	r := c.Request
-	s, err := b.Authorize(r.Context(), broker.Access{
+	s, err := of.Authorize(r.Context(), sessions.Access{
 		Session: c.Param("id"), Tokens: accessTokens(r), Origin: r.Header.Get("Origin"),
 		RequestHost: hostOf(cmp.Or(r.Header.Get(headerForwardedHost), r.Host)),
 	})

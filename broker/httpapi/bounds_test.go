@@ -26,10 +26,16 @@ func newSlow() slow {
 	return slow{fake: newFake(), begun: make(chan struct{}, 1000), release: make(chan struct{})}
 }
 
-func (s slow) Launch(ctx context.Context, _ launch.Request) (launch.Result, error) {
+func (s slow) broker() httpapi.Broker {
+	b := s.fake.broker()
+	b.Launcher = s
+	return b
+}
+
+func (s slow) Launch(ctx context.Context, _ launch.Request) ([]launch.Result, error) {
 	s.begun <- struct{}{}
 	<-s.release
-	return launch.Result{Session: assignedSession()}, ctx.Err()
+	return []launch.Result{{Session: assignedSession()}}, ctx.Err()
 }
 
 // TestPastTheBoundALaunchIsRefusedAtOnce, and everything else goes on.

@@ -39,7 +39,10 @@ var closedContract = sync.OnceValues(func() (*contracttest.Contract, error) {
 	return contracttest.New(raw)
 })
 
-func newEdge(t *testing.T, b httpapi.Broker, adjust ...func(*httpapi.Options)) *edge {
+// rooms is a broker behind the edge.
+type rooms interface{ broker() httpapi.Broker }
+
+func newEdge(t *testing.T, b rooms, adjust ...func(*httpapi.Options)) *edge {
 	t.Helper()
 	var log bytes.Buffer
 	logger := logrus.New()
@@ -54,7 +57,7 @@ func newEdge(t *testing.T, b httpapi.Broker, adjust ...func(*httpapi.Options)) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &edge{t: t, handler: httpapi.New(b, o), log: &log, entry: o.Log, contract: contract}
+	return &edge{t: t, handler: httpapi.New(b.broker(), o), log: &log, entry: o.Log, contract: contract}
 }
 
 // answer is what came back.

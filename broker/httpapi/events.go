@@ -34,7 +34,7 @@ const (
 // events sends what happens to one who follows it, until either hangs up. Nothing is
 // queued: a page is sent, then the next is asked for. Before each, the caller is held
 // to the rules anew: a token that is revoked or expires meanwhile gets nothing more.
-func (e *edge) events(c *gin.Context, ending context.Context) {
+func (e *edge) follow(c *gin.Context, ending context.Context) {
 	after := c.GetHeader(headerLastEventID)
 	if after != "" && !staging.ValidEventID(after) {
 		refuseWith(c, refuseParameter(CodeInvalidParameter, headerLastEventID, "is no event's id; send the last one that came, or leave it out"))
@@ -52,7 +52,7 @@ func (e *edge) events(c *gin.Context, ending context.Context) {
 	}
 	ctx, stop := until(c.Request.Context(), ending)
 	defer stop()
-	stream, err := e.broker.Events(ctx, after)
+	stream, err := e.events.Follow(ctx, after)
 	if err != nil {
 		refuseWith(c, err)
 		return

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/events"
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
@@ -59,7 +59,13 @@ type revoking struct {
 	revoke func()
 }
 
-func (r revoking) Events(context.Context, string) (broker.EventStream, error) {
+func (r revoking) broker() httpapi.Broker {
+	b := r.fake.broker()
+	b.Events = r
+	return b
+}
+
+func (r revoking) Follow(context.Context, string) (events.Stream, error) {
 	return &revokingStream{r.revoke, 0}, nil
 }
 
@@ -103,7 +109,13 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 // endless gives events without end: a client that does not read them is soon behind.
 type endless struct{ *fake }
 
-func (endless) Events(context.Context, string) (broker.EventStream, error) {
+func (e endless) broker() httpapi.Broker {
+	b := e.fake.broker()
+	b.Events = e
+	return b
+}
+
+func (endless) Follow(context.Context, string) (events.Stream, error) {
 	return endlessStream{}, nil
 }
 
@@ -118,7 +130,7 @@ func (endlessStream) Close() {}
 // TestAConsumerThatDoesNotReadIsDropped, and its place is free again.
 func TestAConsumerThatDoesNotReadIsDropped(t *testing.T) {
 	o := httpapi.Options{Log: newEdge(t, newFake()).logger(), Bounds: httpapi.Bounds{Streams: 1}}
-	s := httptest.NewServer(httpapi.New(endless{newFake()}, o))
+	s := httptest.NewServer(httpapi.New(endless{newFake()}.broker(), o))
 	t.Cleanup(s.Close)
 	slow, err := http.Get(s.URL + "/v1/events")
 	if err != nil {

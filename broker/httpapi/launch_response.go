@@ -3,8 +3,58 @@ package httpapi
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
+	"time"
+
+	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/internal/staging"
 )
+
+// replyTo is the answer to a launch that was served.
+func replyTo(r launch.Request, results []launch.Result) CreateSessionResponseObject {
+	if r.Several() {
+		return launchedReply{LaunchAnswer{Items: each(results, launched)}, "/v1/sessions?user=" + url.QueryEscape(r.User.ID)}
+	}
+	body := launched(results[0])
+	location := "/v1/sessions/" + body.ID
+	if results[0].Existing {
+		return CreateSession200JSONResponse{Body: body, Headers: CreateSession200ResponseHeaders{Location: location}}
+	}
+	if body.State == staging.Pending || body.State == staging.Starting {
+		return CreateSession202JSONResponse{
+			Body:    body,
+			Headers: CreateSession202ResponseHeaders{Location: location, RetryAfter: followAfter},
+		}
+	}
+	return launchedReply{LaunchAnswer{One: &body}, location}
+}
+
+// Launched is a session with how its launch went.
+type Launched struct {
+	Session
+	// Token opens the session to its user; ConnectURL is where to send the user.
+	Token      string `json:"token"`
+	ConnectURL string `json:"connect_url,omitempty"`
+	// Attempts are every step that was tried, in order.
+	Attempts []Attempt `json:"attempts"`
+	// TimingsMs say where the time went, in milliseconds.
+	TimingsMs Timings `json:"timings_ms"`
+}
+
+func launched(r launch.Result) Launched {
+	return Launched{
+		Session: session(r.Session), Token: r.Token, ConnectURL: r.ConnectURL,
+		Attempts: each(r.Attempts, itself[Attempt]),
+		TimingsMs: Timings{
+			Claim: milliseconds(r.Timings.Claim), Fence: milliseconds(r.Timings.Fence),
+			Hook: milliseconds(r.Timings.Hook), Total: milliseconds(r.Timings.Total),
+		},
+	}
+}
+
+// milliseconds keeps microseconds as a fraction: a claim takes less than one millisecond.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // LaunchAnswer is what a launch is answered with that gave what it was to give: one
 // session, or the list of several.

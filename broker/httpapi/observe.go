@@ -26,7 +26,8 @@ type edge struct {
 	log      *logrus.Entry
 	metrics  metrics
 	guard    access.Guard
-	broker   Broker
+	events   Events
+	auditor  Auditor
 	contract contract
 }
 

@@ -3,7 +3,8 @@ package httpapi
 import (
 	"context"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/admin"
+	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -17,7 +18,7 @@ func named(what, path, body string) error {
 
 // ListZones implements StrictServerInterface.
 func (h *handlers) ListZones(ctx context.Context, r ListZonesRequestObject) (ListZonesResponseObject, error) {
-	all, err := h.broker.Zones(requestContext(ctx))
+	all, err := h.broker.Zones.List(requestContext(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +31,7 @@ func (h *handlers) ListZones(ctx context.Context, r ListZonesRequestObject) (Lis
 
 // GetZone implements StrictServerInterface.
 func (h *handlers) GetZone(ctx context.Context, r GetZoneRequestObject) (GetZoneResponseObject, error) {
-	z, err := h.broker.Zone(requestContext(ctx), r.Name)
+	z, err := h.broker.Zones.Get(requestContext(ctx), r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +46,7 @@ func (h *handlers) PutZone(ctx context.Context, r PutZoneRequestObject) (PutZone
 	}
 	z.Name = r.Name
 	z = z.WithDefaults()
-	created, err := h.broker.PutZone(requestContext(ctx), z)
+	created, err := h.broker.Zones.Put(requestContext(ctx), z)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func (h *handlers) PutZone(ctx context.Context, r PutZoneRequestObject) (PutZone
 
 // DeleteZone implements StrictServerInterface.
 func (h *handlers) DeleteZone(ctx context.Context, r DeleteZoneRequestObject) (DeleteZoneResponseObject, error) {
-	if err := h.broker.DeleteZone(requestContext(ctx), r.Name); err != nil {
+	if err := h.broker.Zones.Delete(requestContext(ctx), r.Name); err != nil {
 		return nil, err
 	}
 	return DeleteZone204Response{}, nil
@@ -65,7 +66,7 @@ func (h *handlers) DeleteZone(ctx context.Context, r DeleteZoneRequestObject) (D
 
 // ListImages implements StrictServerInterface.
 func (h *handlers) ListImages(ctx context.Context, r ListImagesRequestObject) (ListImagesResponseObject, error) {
-	all, err := h.broker.Images(requestContext(ctx))
+	all, err := h.broker.Images.List(requestContext(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func (h *handlers) ListImages(ctx context.Context, r ListImagesRequestObject) (L
 
 // GetImage implements StrictServerInterface.
 func (h *handlers) GetImage(ctx context.Context, r GetImageRequestObject) (GetImageResponseObject, error) {
-	i, err := h.broker.Image(requestContext(ctx), r.Name)
+	i, err := h.broker.Images.Get(requestContext(ctx), r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +93,7 @@ func (h *handlers) PutImage(ctx context.Context, r PutImageRequestObject) (PutIm
 		return nil, err
 	}
 	i.Name = r.Name
-	created, err := h.broker.PutImage(requestContext(ctx), i)
+	created, err := h.broker.Images.Put(requestContext(ctx), i)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func (h *handlers) PutImage(ctx context.Context, r PutImageRequestObject) (PutIm
 
 // DeleteImage implements StrictServerInterface.
 func (h *handlers) DeleteImage(ctx context.Context, r DeleteImageRequestObject) (DeleteImageResponseObject, error) {
-	if err := h.broker.DeleteImage(requestContext(ctx), r.Name); err != nil {
+	if err := h.broker.Images.Delete(requestContext(ctx), r.Name); err != nil {
 		return nil, err
 	}
 	return DeleteImage204Response{}, nil
@@ -112,7 +113,7 @@ func (h *handlers) DeleteImage(ctx context.Context, r DeleteImageRequestObject) 
 
 // ListGroups implements StrictServerInterface.
 func (h *handlers) ListGroups(ctx context.Context, r ListGroupsRequestObject) (ListGroupsResponseObject, error) {
-	all, err := h.broker.Groups(requestContext(ctx))
+	all, err := h.broker.Groups.List(requestContext(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +126,7 @@ func (h *handlers) ListGroups(ctx context.Context, r ListGroupsRequestObject) (L
 
 // GetGroup implements StrictServerInterface.
 func (h *handlers) GetGroup(ctx context.Context, r GetGroupRequestObject) (GetGroupResponseObject, error) {
-	g, err := h.broker.Group(requestContext(ctx), r.Name)
+	g, err := h.broker.Groups.Get(requestContext(ctx), r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +140,7 @@ func (h *handlers) PutGroup(ctx context.Context, r PutGroupRequestObject) (PutGr
 		return nil, err
 	}
 	g.Name = r.Name
-	created, err := h.broker.PutGroup(requestContext(ctx), g)
+	created, err := h.broker.Groups.Put(requestContext(ctx), g)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +152,7 @@ func (h *handlers) PutGroup(ctx context.Context, r PutGroupRequestObject) (PutGr
 
 // DeleteGroup implements StrictServerInterface.
 func (h *handlers) DeleteGroup(ctx context.Context, r DeleteGroupRequestObject) (DeleteGroupResponseObject, error) {
-	if err := h.broker.DeleteGroup(requestContext(ctx), r.Name); err != nil {
+	if err := h.broker.Groups.Delete(requestContext(ctx), r.Name); err != nil {
 		return nil, err
 	}
 	return DeleteGroup204Response{}, nil
@@ -159,8 +160,8 @@ func (h *handlers) DeleteGroup(ctx context.Context, r DeleteGroupRequestObject) 
 
 // CheckResources implements StrictServerInterface.
 func (h *handlers) CheckResources(ctx context.Context, r CheckResourcesRequestObject) (CheckResourcesResponseObject, error) {
-	set := broker.ResourceSet{Zones: r.Body.Zones, Images: r.Body.Images, Groups: r.Body.Groups, Configs: r.Body.Staging}
-	if err := h.broker.Check(requestContext(ctx), set); err != nil {
+	set := admin.Set{Zones: r.Body.Zones, Images: r.Body.Images, Groups: r.Body.Groups, Configs: r.Body.Staging}
+	if err := h.broker.Checker.Check(requestContext(ctx), set); err != nil {
 		return nil, err
 	}
 	return CheckResources204Response{}, nil
@@ -168,11 +169,11 @@ func (h *handlers) CheckResources(ctx context.Context, r CheckResourcesRequestOb
 
 // ListStaging implements StrictServerInterface.
 func (h *handlers) ListStaging(ctx context.Context, r ListStagingRequestObject) (ListStagingResponseObject, error) {
-	all, err := h.broker.Pools(requestContext(ctx))
+	all, err := h.broker.Pools.List(requestContext(ctx))
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := pageByName(all, func(p broker.Pool) string { return p.Name }, r.Params.Cursor, r.Params.Limit)
+	page, next, err := pageByName(all, func(p status.Pool) string { return p.Name }, r.Params.Cursor, r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +182,7 @@ func (h *handlers) ListStaging(ctx context.Context, r ListStagingRequestObject) 
 
 // GetStaging implements StrictServerInterface.
 func (h *handlers) GetStaging(ctx context.Context, r GetStagingRequestObject) (GetStagingResponseObject, error) {
-	p, err := h.broker.Pool(requestContext(ctx), r.Name)
+	p, err := h.broker.Pools.Get(requestContext(ctx), r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +196,7 @@ func (h *handlers) PutStaging(ctx context.Context, r PutStagingRequestObject) (P
 		return nil, err
 	}
 	c.Name = r.Name
-	p, created, err := h.broker.PutPool(requestContext(ctx), c)
+	p, created, err := h.broker.Pools.Put(requestContext(ctx), c)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +208,7 @@ func (h *handlers) PutStaging(ctx context.Context, r PutStagingRequestObject) (P
 
 // DeleteStaging implements StrictServerInterface.
 func (h *handlers) DeleteStaging(ctx context.Context, r DeleteStagingRequestObject) (DeleteStagingResponseObject, error) {
-	if err := h.broker.DeletePool(requestContext(ctx), r.Name); err != nil {
+	if err := h.broker.Pools.Delete(requestContext(ctx), r.Name); err != nil {
 		return nil, err
 	}
 	return DeleteStaging204Response{}, nil
@@ -215,14 +216,14 @@ func (h *handlers) DeleteStaging(ctx context.Context, r DeleteStagingRequestObje
 
 // GetHistory implements StrictServerInterface.
 func (h *handlers) GetHistory(ctx context.Context, r GetHistoryRequestObject) (GetHistoryResponseObject, error) {
-	minutes, now, err := h.broker.History(requestContext(ctx), r.Name)
+	minutes, now, err := h.broker.Monitor.History(requestContext(ctx), r.Name)
 	if err != nil {
 		return nil, err
 	}
 	return GetHistory200JSONResponse{Name: r.Name, Now: now, Minutes: each(minutes, itself[staging.Minute])}, nil
 }
 
-func pool(p broker.Pool) StagingPool {
+func pool(p status.Pool) StagingPool {
 	return StagingPool{
 		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
 		Permissions: p.Permissions, MaxUnavailable: p.MaxUnavailable, Schedule: p.Schedule,

@@ -15,59 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/sirupsen/logrus"
 
-	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
-
-// Broker is what the edge asks of the broker. Its errors are *problemError.Error or
-// *staging.InvalidError; anything else is answered as an internal error.
-type Broker interface {
-	Launch(ctx context.Context, req launch.Request) (launch.Result, error)
-	// LaunchSeveral is a launch's that asks for several sessions.
-	LaunchSeveral(ctx context.Context, req launch.Request) ([]launch.Result, error)
-	Session(ctx context.Context, id string) (staging.Session, error)
-	SessionAfter(ctx context.Context, id string, index uint64, wait time.Duration) (s staging.Session, next uint64, err error)
-	Events(ctx context.Context, after string) (broker.EventStream, error)
-	Sessions(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
-	End(ctx context.Context, id string) error
-	Keepalive(ctx context.Context, id string) (staging.Session, error)
-	Authorize(ctx context.Context, a broker.Access) (staging.Session, error)
-
-	Zones(ctx context.Context) ([]staging.Zone, error)
-	Zone(ctx context.Context, name string) (staging.Zone, error)
-	PutZone(ctx context.Context, z staging.Zone) (created bool, err error)
-	DeleteZone(ctx context.Context, name string) error
-
-	Images(ctx context.Context) ([]staging.Image, error)
-	Image(ctx context.Context, name string) (staging.Image, error)
-	PutImage(ctx context.Context, i staging.Image) (created bool, err error)
-	DeleteImage(ctx context.Context, name string) error
-
-	Groups(ctx context.Context) ([]staging.Group, error)
-	Group(ctx context.Context, name string) (staging.Group, error)
-	PutGroup(ctx context.Context, g staging.Group) (created bool, err error)
-	DeleteGroup(ctx context.Context, name string) error
-
-	Pools(ctx context.Context) ([]broker.Pool, error)
-	Pool(ctx context.Context, name string) (broker.Pool, error)
-	PutPool(ctx context.Context, c staging.Config) (p broker.Pool, created bool, err error)
-	DeletePool(ctx context.Context, name string) error
-	History(ctx context.Context, name string) (minutes []staging.Minute, now time.Time, err error)
-
-	Tokens(ctx context.Context) ([]access.Token, error)
-	CreateToken(ctx context.Context, r access.TokenRequest) (t access.Token, secret string, err error)
-	RevokeToken(ctx context.Context, accessor string) error
-	Bootstrap(ctx context.Context) (t access.Token, secret string, err error)
-	// Audit tells auditors of a call.
-	Audit(ctx context.Context, a staging.Audit)
-
-	Check(ctx context.Context, set broker.ResourceSet) error
-
-	Dependencies(ctx context.Context) []broker.Dependency
-	Status(ctx context.Context) broker.Status
-}
 
 // Options say how the edge is run.
 type Options struct {
@@ -109,7 +60,7 @@ func New(b Broker, o Options) http.Handler {
 	// The peer's address goes to the log as it is: nobody is believed about another one.
 	engine.ForwardedByClientIP = false
 
-	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, broker: b, contract: loadContract()}
+	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, events: b.Events, auditor: b.Auditor, contract: loadContract()}
 	o.Bounds.Launches = cmp.Or(o.Bounds.Launches, DefaultBounds.Launches)
 	o.Bounds.Waits = cmp.Or(o.Bounds.Waits, DefaultBounds.Waits)
 	o.Bounds.Streams = cmp.Or(o.Bounds.Streams, DefaultBounds.Streams)
@@ -135,8 +86,8 @@ func New(b Broker, o Options) http.Handler {
 	RegisterHandlersWithOptions(engine, strict, GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { refuseWith(c, refuse(CodeInvalidParameter, "%v", err)) },
 	})
-	engine.GET(routeAuthorize, func(c *gin.Context) { authorize(c, b) })
-	engine.GET(routeEvents, func(c *gin.Context) { e.events(c, o.Ending) })
+	engine.GET(routeAuthorize, func(c *gin.Context) { authorize(c, b.Sessions) })
+	engine.GET(routeEvents, func(c *gin.Context) { e.follow(c, o.Ending) })
 	engine.GET(routeDocs, docs)
 	engine.GET(routeContract, func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapiYAML) })
 	if o.Page != nil {

@@ -14,10 +14,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -199,7 +199,7 @@ func TestListsHavePages(t *testing.T) {
 		f.zones[name] = staging.Zone{Name: name, Datacenters: []string{"dc1"}}
 		f.images[name] = staging.Image{Name: name, Jobspec: "job"}
 		f.groups[name] = staging.Group{Name: name}
-		f.pools[name] = broker.Pool{Config: staging.Config{Name: name, Zone: "a", Image: "a"}}
+		f.pools[name] = status.Pool{Config: staging.Config{Name: name, Zone: "a", Image: "a"}}
 		// Two were made at the same moment.
 		f.sessions[name] = staging.Session{ID: name, State: staging.Ready, Origin: staging.Staged, Zone: "east", Image: "demo", CreatedAt: at.Add(time.Duration(i/2) * time.Second)}
 	}
@@ -333,7 +333,7 @@ func TestASetIsCheckedAndNotStored(t *testing.T) {
 
 func TestPoolWithConditions(t *testing.T) {
 	f := newFake()
-	f.pools["p"] = broker.Pool{
+	f.pools["p"] = status.Pool{
 		Config:  staging.Config{Name: "p", Zone: "east", Image: "demo", DesiredSessions: 3},
 		Current: 2, Ready: 1,
 		Conditions: []staging.Condition{{Type: staging.CapacityExhausted, Message: "no memory", Since: time.Now()}},
@@ -425,17 +425,17 @@ func TestHealth(t *testing.T) {
 func TestStatus(t *testing.T) {
 	f := newFake()
 	e := newEdge(t, f)
-	f.status = broker.Status{
-		Standing: broker.StandingDegraded, Reasons: []string{"why"}, Dependencies: f.Dependencies(t.Context()),
-		Zones: []broker.ZoneStatus{
-			{Name: "east", Vouched: true, Known: true, Pools: []broker.PoolStatus{
+	f.status = status.Status{
+		Health: status.HealthDegraded, Reasons: []string{"why"}, Dependencies: fakeMonitor{f}.Dependencies(t.Context()),
+		Zones: []status.ZoneStatus{
+			{Name: "east", Trusted: true, Known: true, Pools: []status.PoolStatus{
 				{
-					Pool: broker.Pool{Config: staging.Config{Name: "a", Image: "demo", DesiredSessions: 3}, Current: 2, Ready: 1},
+					Pool: status.Pool{Config: staging.Config{Name: "a", Image: "demo", DesiredSessions: 3}, Current: 2, Ready: 1},
 					Activity: staging.Activity{
 						PerMinute: 1.234, Staged: 9, OnDemand: 3, Ready: 2, MeanToReady: 1500 * time.Millisecond, MaxToReady: 2 * time.Second,
 					},
 				},
-				{Pool: broker.Pool{Config: staging.Config{Name: "b", Image: "demo"}}, Activity: staging.Activity{OnDemand: 3}},
+				{Pool: status.Pool{Config: staging.Config{Name: "b", Image: "demo"}}, Activity: staging.Activity{OnDemand: 3}},
 			}},
 			{Name: "west"},
 		},

@@ -18,7 +18,7 @@ import (
 func BenchmarkLaunch(b *testing.B) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	handler := httpapi.New(newFake(), httpapi.Options{Log: logrus.NewEntry(log), Registry: prometheus.NewRegistry()})
+	handler := httpapi.New(newFake().broker(), httpapi.Options{Log: logrus.NewEntry(log), Registry: prometheus.NewRegistry()})
 	b.ReportAllocs()
 	for b.Loop() {
 		r := httptest.NewRequest(http.MethodPost, "/v1/sessions?wait=30s", strings.NewReader(launchBody))

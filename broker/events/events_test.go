@@ -1,4 +1,4 @@
-package broker_test
+package events_test
 
 import (
 	"context"
@@ -11,13 +11,14 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/events"
+	"github.com/greenroom/greenroom/broker/sessions"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // eventLog is a store of sessions and events in memory.
 type eventLog struct {
-	broker.Store
+	sessions.Store
 	mu      sync.Mutex
 	events  []staging.Event
 	states  map[string]staging.State
@@ -106,17 +107,22 @@ func (l *eventLog) Session(_ context.Context, id string) (staging.Session, error
 	return staging.Session{ID: id, State: s}, l.fail
 }
 
-// following is a broker on the log that reads it.
-func following(t *testing.T, l *eventLog) *broker.Broker {
+// room is a feed of the log, which is read, and the sessions that wait on it.
+type room struct {
+	*events.Feed
+	*sessions.Sessions
+}
+
+func following(t *testing.T, l *eventLog) room {
 	t.Helper()
 	logger := logrus.New()
 	logger.SetOutput(io.Discard)
-	b := broker.New(broker.Parts{Store: l, Log: logrus.NewEntry(logger)}, broker.Options{})
+	feed := events.New(l, logrus.NewEntry(logger))
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { b.Follow(ctx) })
-	t.Cleanup(func() { stop(); wg.Wait(); b.Close() })
-	return b
+	wg.Go(func() { feed.Run(ctx) })
+	t.Cleanup(func() { stop(); wg.Wait() })
+	return room{feed, sessions.New(sessions.Servers{Store: l}, feed, nil, logrus.NewEntry(logger))}
 }
 
 // TestManyWaitOnOneReader: each is answered with its own session's change, by one reader.
@@ -190,7 +196,7 @@ func TestAWaitThatEndsWithoutChangeAnswersWhatIs(t *testing.T) {
 }
 
 // follow reads events until so many have come, or a gap.
-func follow(t *testing.T, s broker.EventStream, n int) (ids []string, gaps int) {
+func follow(t *testing.T, s events.Stream, n int) (ids []string, gaps int) {
 	t.Helper()
 	for len(ids) < n {
 		events, gap, err := s.Next(t.Context(), time.Minute)
@@ -219,9 +225,9 @@ func TestEventsAreFollowedFromWhereverOneWas(t *testing.T) {
 	for i := range 6010 {
 		want = append(want, fmt.Sprintf("%d-0", 1000+i))
 	}
-	open := func(after string) broker.EventStream {
+	open := func(after string) events.Stream {
 		t.Helper()
-		s, err := b.Events(t.Context(), after)
+		s, err := b.Follow(t.Context(), after)
 		if err != nil {
 			t.Fatal(err)
 		}

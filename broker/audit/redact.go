@@ -1,4 +1,4 @@
-package broker
+package audit
 
 import (
 	"crypto/sha256"
@@ -9,15 +9,14 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// What may be a secret is not shown to auditors, only that it is there, and that
-// it changed.
+// These stand for a value that may be a secret: the record shows that it is there, and
+// that it changed.
 const (
 	hiddenText  = "(hidden)"
 	changedText = "(hidden, changed)"
 )
 
-// hide replaces a map's values; as is what stands for one, changed for one that was
-// another before.
+// hide replaces a map's values with as, or with changed where the value was another before.
 func hide[V any](before, now map[string]V, as, changed V) map[string]V {
 	if now == nil {
 		return nil
@@ -32,16 +31,16 @@ func hide[V any](before, now map[string]V, as, changed V) map[string]V {
 	return hidden
 }
 
-// digest stands for a text of which it must be seen that it is another.
+// digest stands for a text, so that a change of the text shows.
 func digest(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return fmt.Sprintf("sha256:%s (%d bytes)", hex.EncodeToString(sum[:8]), len(s))
 }
 
-// redactImages gives two versions of an image without what may be secret: the
+// RedactImages returns two versions of an image without what may be secret: the
 // jobspec, the variables, the run config and the environments of hooks. Either
 // may be nil.
-func redactImages(before, after *staging.Image) (*staging.Image, *staging.Image) {
+func RedactImages(before, after *staging.Image) (*staging.Image, *staging.Image) {
 	return redactImage(nil, before), redactImage(before, after)
 }
 
@@ -76,8 +75,9 @@ func redactHook(before, now *staging.Hook) *staging.Hook {
 	return &r
 }
 
-// redactGroups gives two versions of a group without the values of its run config.
-func redactGroups(before, after *staging.Group) (*staging.Group, *staging.Group) {
+// RedactGroups returns two versions of a group without the values of its run config.
+// Either may be nil.
+func RedactGroups(before, after *staging.Group) (*staging.Group, *staging.Group) {
 	redact := func(before, now *staging.Group) *staging.Group {
 		if now == nil {
 			return nil
