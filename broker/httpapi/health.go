@@ -6,8 +6,8 @@ import (
 	"github.com/greenroom/greenroom/broker/status"
 )
 
-// GetLive implements StrictServerInterface: it asks nothing of anybody, since
-// no restart of the broker mends another server.
+// GetLive implements StrictServerInterface. It checks no other server, since restarting
+// the broker would not repair one.
 func (h *handlers) GetLive(context.Context, GetLiveRequestObject) (GetLiveResponseObject, error) {
 	return GetLive200JSONResponse{Status: LivenessStatusOk}, nil
 }
@@ -21,7 +21,7 @@ func (h *handlers) GetReady(ctx context.Context, _ GetReadyRequestObject) (GetRe
 		case d.Name != status.Redis:
 			body.Status = ReadinessStatusUnavailable
 		case body.Status == ReadinessStatusOk:
-			// Consul's passing instances serve, and the fate records decide as ever.
+			// Launches use Consul's passing instances, and the fate records decide as always.
 			body.Status = ReadinessStatusDegraded
 		}
 		return dependency(d)

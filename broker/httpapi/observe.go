@@ -21,7 +21,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// edge is what every request goes through before its handler.
+// edge is the middleware that every request passes before its handler.
 type edge struct {
 	log      *logrus.Entry
 	metrics  metrics
@@ -38,8 +38,8 @@ const (
 	keyServed    = "served"
 )
 
-// served has the request's line in the access log say what a launch was given: one line
-// a launch tells all of one that went well.
+// served adds a launch's sessions to the request's line in the access log, so that one
+// line shows everything about a launch that was served.
 func served(ctx context.Context, given ...staging.Session) {
 	if c, ok := ctx.(*gin.Context); ok {
 		c.Set(keyServed, given)
@@ -48,10 +48,10 @@ func served(ctx context.Context, given ...staging.Session) {
 
 const headerRequestID = "X-Request-Id"
 
-// saneRequestID is what a caller's id may look like: it ends up in logs.
+// saneRequestID is what a caller's request id must match, because it is written to logs.
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
 
-// identify gives the request its id: the caller's, or a fresh one.
+// identify sets the request's id: the caller's, or a fresh one.
 func (e *edge) identify(c *gin.Context) {
 	id := c.GetHeader(headerRequestID)
 	if !saneRequestID.MatchString(id) || access.Hide(id) != id {
@@ -75,7 +75,7 @@ func (e *edge) observe(c *gin.Context) {
 	status := c.Writer.Status()
 	e.metrics.requests.WithLabelValues(route, method, strconv.Itoa(status)).Inc()
 	if route != routeEvents {
-		// That one lasts as long as its client likes.
+		// A stream lasts as long as its client wants.
 		e.metrics.seconds.WithLabelValues(route, method).Observe(took.Seconds())
 	}
 
@@ -141,7 +141,7 @@ func (e *edge) recover(c *gin.Context) {
 	c.Next()
 }
 
-// boundedMethod keeps a caller from making up labels.
+// boundedMethod keeps callers from creating metric labels.
 func boundedMethod(m string) string {
 	switch m {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:

@@ -8,7 +8,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// named checks a body's name, which may be left out, against its path's.
+// named refuses a body whose name is not the path's. The body may leave it out.
 func named(what, path, body string) error {
 	if body != "" && body != path {
 		return staging.Invalid(what, "name", "must be %q as in the path, or left out; is %q", path, body)
@@ -16,13 +16,23 @@ func named(what, path, body string) error {
 	return nil
 }
 
+// lister lists the resources of one kind by name.
+type lister[T any] interface {
+	List(ctx context.Context) ([]T, error)
+}
+
+// pageOf returns a page of the resources of one kind, and the cursor of the next.
+func pageOf[T any](ctx context.Context, of lister[T], name func(T) string, cursor string, limit *int) (page []T, next string, err error) {
+	all, err := of.List(requestContext(ctx))
+	if err != nil {
+		return nil, "", err
+	}
+	return pageByName(all, name, cursor, limit)
+}
+
 // ListZones implements StrictServerInterface.
 func (h *handlers) ListZones(ctx context.Context, r ListZonesRequestObject) (ListZonesResponseObject, error) {
-	all, err := h.broker.Zones.List(requestContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	page, next, err := pageByName(all, func(z Zone) string { return z.Name }, r.Params.Cursor, r.Params.Limit)
+	page, next, err := pageOf(ctx, h.broker.Zones, func(z Zone) string { return z.Name }, r.Params.Cursor, r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -66,11 +76,7 @@ func (h *handlers) DeleteZone(ctx context.Context, r DeleteZoneRequestObject) (D
 
 // ListImages implements StrictServerInterface.
 func (h *handlers) ListImages(ctx context.Context, r ListImagesRequestObject) (ListImagesResponseObject, error) {
-	all, err := h.broker.Images.List(requestContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	page, next, err := pageByName(all, func(i Image) string { return i.Name }, r.Params.Cursor, r.Params.Limit)
+	page, next, err := pageOf(ctx, h.broker.Images, func(i Image) string { return i.Name }, r.Params.Cursor, r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -113,11 +119,7 @@ func (h *handlers) DeleteImage(ctx context.Context, r DeleteImageRequestObject) 
 
 // ListGroups implements StrictServerInterface.
 func (h *handlers) ListGroups(ctx context.Context, r ListGroupsRequestObject) (ListGroupsResponseObject, error) {
-	all, err := h.broker.Groups.List(requestContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	page, next, err := pageByName(all, func(g Group) string { return g.Name }, r.Params.Cursor, r.Params.Limit)
+	page, next, err := pageOf(ctx, h.broker.Groups, func(g Group) string { return g.Name }, r.Params.Cursor, r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -169,11 +171,7 @@ func (h *handlers) CheckResources(ctx context.Context, r CheckResourcesRequestOb
 
 // ListStaging implements StrictServerInterface.
 func (h *handlers) ListStaging(ctx context.Context, r ListStagingRequestObject) (ListStagingResponseObject, error) {
-	all, err := h.broker.Pools.List(requestContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	page, next, err := pageByName(all, func(p status.Pool) string { return p.Name }, r.Params.Cursor, r.Params.Limit)
+	page, next, err := pageOf(ctx, h.broker.Pools, func(p status.Pool) string { return p.Name }, r.Params.Cursor, r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}

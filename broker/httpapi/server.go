@@ -20,22 +20,23 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Options say how the edge is run.
+// Options set up the edge.
 type Options struct {
-	// Guard finds out who calls; the zero value lets everybody do everything.
+	// Guard identifies callers; the zero value lets everybody do everything.
 	Guard access.Guard
-	// Log takes the access log, and what went wrong inside.
+	// Log receives the access log and internal errors.
 	Log *logrus.Entry
-	// Registry takes the edge's metrics, and is served as /metrics. Nil: one of its own.
+	// Registry holds the edge's metrics, and is served as /metrics. Nil: one of its own.
 	Registry *prometheus.Registry
 	// Page adds the operators' page, below /ui/; nil for none.
 	Page func(gin.IRouter)
 	// Bounds are how much is done at once; each that is 0 is DefaultBounds'.
 	Bounds Bounds
-	// Ending is done when the broker stops: whoever waits or follows is let go then. Nil: never.
+	// Ending is done when the broker stops: requests that wait or follow events end then.
+	// Nil: never.
 	Ending context.Context
-	// Draining, when it is true, makes the broker say that it is not ready, so
-	// that callers go elsewhere before it stops. Nil: never.
+	// Draining reports whether the broker is about to stop: it then answers that it is not
+	// ready, so that load balancers send callers elsewhere. Nil: never.
 	Draining func() bool
 }
 
@@ -54,10 +55,10 @@ func New(b Broker, o Options) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true
-	// A redirect would lose a body or a token; a wrong path is told as such.
+	// A redirect would lose a body or a token; a wrong path gets a problem instead.
 	engine.RedirectTrailingSlash = false
 	engine.RedirectFixedPath = false
-	// The peer's address goes to the log as it is: nobody is believed about another one.
+	// The log has the peer's own address: no header can set another.
 	engine.ForwardedByClientIP = false
 
 	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, events: b.Events, auditor: b.Auditor, contract: loadContract()}
@@ -65,7 +66,7 @@ func New(b Broker, o Options) http.Handler {
 	o.Bounds.Waits = cmp.Or(o.Bounds.Waits, DefaultBounds.Waits)
 	o.Bounds.Streams = cmp.Or(o.Bounds.Streams, DefaultBounds.Streams)
 	o.Bounds.Others = cmp.Or(o.Bounds.Others, DefaultBounds.Others)
-	// A request is bounded once its body is there: a slow client holds no place.
+	// The bounds come after the body is read, so that a slow client holds no place.
 	engine.Use(e.identify, e.observe, e.recover, e.authenticate, e.admit, o.Bounds.middleware())
 	engine.NoRoute(func(c *gin.Context) {
 		refuseWith(c, refuse(CodeRouteNotFound, "there is no %s here; GET /v1/openapi.yaml lists the paths", c.Request.URL.Path))
@@ -76,7 +77,8 @@ func New(b Broker, o Options) http.Handler {
 	})
 
 	strict := NewStrictHandlerWithOptions(&handlers{broker: b, guard: o.Guard, draining: o.Draining, ending: o.Ending, rates: newRates()}, nil, StrictGinServerOptions{
-		// admit has held the body to its schema; what still does not fit is named without its cause.
+		// admit has checked the body against its schema; the cause of an error after that
+		// stays in the log.
 		RequestErrorHandlerFunc: func(c *gin.Context, err error) {
 			refuseWith(c, &problemError{code: CodeMalformedBody, detail: "the body does not fit this operation", cause: err})
 		},
@@ -107,9 +109,9 @@ const (
 	maxHeaderBytes    = 32 << 10
 )
 
-// NewServer returns a server for the handler with every bound set. Past so many
-// connections, or half of the files that the process may open, it closes those that
-// have been idle for longest.
+// NewServer returns a server for the handler with every timeout and bound set. Past the
+// number of connections, or half of the files that the process may open, it closes those
+// that have been idle for longest.
 func NewServer(addr string, handler http.Handler, connections int) *http.Server {
 	return &http.Server{
 		ConnState:         newConnections(connections).follow,
@@ -123,8 +125,8 @@ func NewServer(addr string, handler http.Handler, connections int) *http.Server 
 	}
 }
 
-// requestContext is the request's own context: the generated code passes
-// gin's, which is used again for another request when this one is answered.
+// requestContext returns the request's own context: the generated code passes gin's,
+// which gin reuses for another request once this one is answered.
 func requestContext(ctx context.Context) context.Context {
 	if c, ok := ctx.(*gin.Context); ok {
 		return c.Request.Context()
@@ -132,12 +134,12 @@ func requestContext(ctx context.Context) context.Context {
 	return ctx
 }
 
-// callerOf is who a handler's request is from.
+// callerOf returns the caller of a handler's request.
 func callerOf(ctx context.Context) access.Caller {
 	return access.CallOf(requestContext(ctx)).Caller
 }
 
-// requestHost is the host that the request was sent to, without port.
+// requestHost returns the host that the request was sent to, without port.
 func requestHost(ctx context.Context) string {
 	if c, ok := ctx.(*gin.Context); ok {
 		return hostOf(c.Request.Host)
@@ -152,5 +154,5 @@ func hostOf(hostport string) string {
 	return strings.Trim(hostport, "[]")
 }
 
-// errNotAnswered is what a panic is told as; its value and stack go to the log.
+// errNotAnswered is the error for a panic, whose value and stack go to the log.
 var errNotAnswered = errors.New("panic")

@@ -23,12 +23,12 @@ type handlers struct {
 	ending context.Context
 }
 
-// Of a launch's wait for a session on demand.
 const (
-	defaultWait = time.Minute
-	// defaultChangeWait is how long one waits for a session's change.
+	// defaultWait is how long a launch waits for a session made on demand, and
+	// defaultChangeWait how long a request waits for a session's change, by default.
+	defaultWait       = time.Minute
 	defaultChangeWait = 30 * time.Second
-	// followAfter is when to look again at a session that is not up yet.
+	// followAfter is the Retry-After in seconds for a session that is not up yet.
 	followAfter = 1
 )
 
@@ -90,7 +90,7 @@ func (h *handlers) ListSessions(ctx context.Context, r ListSessionsRequestObject
 	}
 	if who := callerOf(ctx); who.Role == access.User {
 		if filter.User != "" && filter.User != who.Subject {
-			// Others' are not there for it.
+			// For a user, others' sessions do not exist.
 			return ListSessions200JSONResponse{Items: []Session{}}, nil
 		}
 		filter.User = who.Subject
@@ -106,7 +106,7 @@ func (h *handlers) ListSessions(ctx context.Context, r ListSessionsRequestObject
 	return list, nil
 }
 
-// sessionFilter is what a list's parameters ask for.
+// sessionFilter returns the filter in a list's parameters.
 func sessionFilter(p ListSessionsParams) (staging.SessionFilter, error) {
 	for _, s := range p.State {
 		if !slices.Contains(staging.States, s) || s == staging.Ended {
@@ -122,7 +122,7 @@ func sessionFilter(p ListSessionsParams) (staging.SessionFilter, error) {
 	}, nil
 }
 
-// sessionCursor is where a page of sessions begins.
+// sessionCursor returns the position after which a page of sessions begins.
 func sessionCursor(cursor string) (staging.Position, error) {
 	at, err := cursorAt(sessionCursorKind, cursor)
 	if err != nil || at == "" {
@@ -150,7 +150,7 @@ func (h *handlers) GetSession(ctx context.Context, r GetSessionRequestObject) (G
 	}
 	waiting, stop := until(requestContext(ctx), h.ending)
 	defer stop()
-	// What is read after the wait is answered also when the broker stops.
+	// When the broker stops, the wait ends and the session is still answered.
 	s, index, err := h.broker.Sessions.SessionAfter(waiting, r.ID, uint64(r.Params.Index), wait)
 	if s, err = owned(callerOf(ctx), s, err); err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func (h *handlers) EndSession(ctx context.Context, r EndSessionRequestObject) (E
 	if err := h.theirs(ctx, r.ID); err != nil {
 		return nil, err
 	}
-	// As a launch's, the end of a session has several steps that belong together.
+	// Like a launch, the end of a session has several steps that belong together.
 	if err := h.broker.Sessions.End(context.WithoutCancel(requestContext(ctx)), r.ID); err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ func (h *handlers) KeepSessionAlive(ctx context.Context, r KeepSessionAliveReque
 	return KeepSessionAlive200JSONResponse(session(s)), nil
 }
 
-// theirs refuses a user another's session; others need not be asked about.
+// theirs refuses a user another's session. Callers with another role may see all.
 func (h *handlers) theirs(ctx context.Context, id string) error {
 	who := callerOf(ctx)
 	if who.Role != access.User {
@@ -193,8 +193,8 @@ func (h *handlers) theirs(ctx context.Context, id string) error {
 	return err
 }
 
-// session is what callers see of a session: its claim, which fences changes to
-// it, is not for them.
+// session returns what callers see of a session. They do not see its claim, which fences
+// changes to it.
 func session(s staging.Session) Session {
 	return Session{
 		ID: s.ID, State: s.State, Origin: s.Origin, Zone: s.Zone, Image: s.Image, Staging: s.Staging,
@@ -204,7 +204,7 @@ func session(s staging.Session) Session {
 	}
 }
 
-// each maps a list, and gives an empty one for nil: JSON has a null for that.
+// each maps a list. For nil it returns an empty list, which JSON does not encode as null.
 func each[A, B any](list []A, f func(A) B) []B {
 	out := make([]B, len(list))
 	for i, v := range list {

@@ -21,7 +21,7 @@ func (h *handlers) GetStatus(ctx context.Context, _ GetStatusRequestObject) (Get
 func zoneStatus(z status.ZoneStatus) ZoneStatus {
 	out := ZoneStatus{Name: z.Name, Vouched: z.Trusted, Pools: []PoolStatus{}}
 	var sum staging.Activity
-	// On demand is counted once for each image, however many pools it has here.
+	// On demand is counted once for each image, however many pools the image has in the zone.
 	demands := map[string]int{}
 	var current, ready int
 	for _, p := range z.Pools {
@@ -59,7 +59,7 @@ func poolStatus(p status.PoolStatus, known bool) PoolStatus {
 	return out
 }
 
-// share is the part that was served staged; nil where nothing was served.
+// share returns the part of launches that a staged session served; nil where none was served.
 func share(a staging.Activity) *float64 {
 	if a.Staged+a.OnDemand == 0 {
 		return nil

@@ -36,7 +36,7 @@ func (h *handlers) RevokeToken(ctx context.Context, r RevokeTokenRequestObject) 
 
 // Bootstrap implements StrictServerInterface.
 func (h *handlers) Bootstrap(ctx context.Context, _ BootstrapRequestObject) (BootstrapResponseObject, error) {
-	// Once it has begun it is carried to its end: the secret is told once.
+	// A client that hangs up does not cancel it: the secret is returned only once.
 	t, secret, err := h.broker.Tokens.Bootstrap(context.WithoutCancel(requestContext(ctx)))
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (h *handlers) Bootstrap(ctx context.Context, _ BootstrapRequestObject) (Boo
 
 const noStore = "no-store"
 
-// token is what callers see of a token: its hash is not for them.
+// token returns what callers see of a token: not its hash.
 func token(t access.Token) Token {
 	return Token{Accessor: t.Accessor, Name: t.Name, Role: t.Role, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, Rate: t.Rate}
 }
