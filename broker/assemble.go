@@ -29,7 +29,7 @@ type Parts struct {
 
 // Broker is the rooms of a broker, joined. It may be used concurrently.
 type Broker struct {
-	launchState
+	*launchState
 	Sessions *sessions.Sessions
 	Events   *events.Feed
 	Audit    *audit.Auditor
@@ -63,10 +63,10 @@ func (b *Broker) Follow(ctx context.Context) { b.Events.Run(ctx) }
 func (b *Broker) KeepHistory(ctx context.Context) { b.Status.KeepHistory(ctx) }
 
 // KeepArmed keeps shells open in the sessions that are claimed next, until ctx is done.
-// name tells this process from all other brokers.
+// name distinguishes this process from all other brokers.
 func (b *Broker) KeepArmed(ctx context.Context, name string) { b.Armed.Run(ctx, name) }
 
-// Close waits for the background work, every piece of which has a deadline of its own.
+// Close waits for the background work, which has a deadline for each task.
 // Call it after the last call has been answered.
 func (b *Broker) Close() {
 	b.close()

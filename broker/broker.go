@@ -157,8 +157,8 @@ type launchState struct {
 	close   context.CancelFunc
 }
 
-func newLaunchState(p Parts, o Options, work *background.Group) launchState {
-	l := launchState{
+func newLaunchState(p Parts, o Options, work *background.Group) *launchState {
+	l := &launchState{
 		LaunchParts: p.Launch, Log: p.Log, o: o, background: work,
 		onDemands: newSlots(o.Bounds.OnDemand), hooks: newSlots(o.Bounds.Hooks), gathers: newSlots(1),
 	}

@@ -9,7 +9,7 @@ import (
 
 // Options bound what a broker does.
 type Options struct {
-	// Limits bound what a staging config may ask for; the zero value stands for
+	// Limits bound the values of a staging config; the zero value stands for
 	// staging.DefaultLimits.
 	Limits staging.Limits
 	// Bounds are how much is done at once; each that is 0 is DefaultBounds'.

@@ -29,7 +29,7 @@ type Fleet interface {
 	// Check reports whether Nomad accepts the image's jobspec; a *staging.InvalidError
 	// has Nomad's message where it does not.
 	Check(ctx context.Context, i staging.Image) error
-	// OwnRegion reports whether a region is the one whose sessions are watched.
+	// OwnRegion reports whether a region is the one that this broker's Nomad serves.
 	OwnRegion(ctx context.Context, region string) (bool, error)
 }
 
@@ -62,8 +62,8 @@ type Admin struct {
 	configs *Resources[staging.Config]
 }
 
-// New returns the administration of the servers. limits bound what a staging config may
-// ask for.
+// New returns the administration of the servers. limits bound the values of a
+// staging config.
 func New(on Servers, numbers Numbers, auditor Auditor, limits staging.Limits) *Admin {
 	read := freshOf(on.Registry)
 	configs := newResources(configKind(on.Registry, limits), read, auditor)

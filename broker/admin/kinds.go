@@ -29,8 +29,8 @@ func zoneKind(r Registry, fleet Fleet) kind[staging.Zone] {
 	}
 }
 
-// ownRegion refuses a zone in another Nomad region than the one whose sessions are
-// watched: nobody would look after what runs there.
+// ownRegion refuses a zone in another region than that of the broker's Nomad: nothing
+// watches the sessions there.
 func ownRegion(ctx context.Context, fleet Fleet, z staging.Zone) error {
 	if z.Region == "" {
 		return nil
@@ -43,12 +43,12 @@ func ownRegion(ctx context.Context, fleet Fleet, z staging.Zone) error {
 	own, err := fleet.OwnRegion(ctx, z.Region)
 	if err != nil || !own {
 		return staging.Invalid("zone", "region",
-			"must be that of the Nomad that the broker asks, or left out: %q is another, or none; run scalers and brokers of its own there", z.Region)
+			"must be the region of this broker's own Nomad, or left out: %q is another, or none; run scalers and brokers of its own there", z.Region)
 	}
 	return nil
 }
 
-// imageKind are the images, whose jobspec Nomad must accept.
+// imageKind are the images. Nomad must accept their jobspec.
 func imageKind(r Registry, fleet Fleet) kind[staging.Image] {
 	return kind[staging.Image]{
 		what: "image",
@@ -112,7 +112,7 @@ func groupKind(r Registry) kind[staging.Group] {
 	}
 }
 
-// configKind are the staging configs, whose zone and image must exist and can be staged
+// configKind are the staging configs. Their zone and image must exist and be stageable
 // together. The scaler fills the pool of a stored one, and drains that of a deleted one;
 // sessions that were assigned from it stay.
 func configKind(r Registry, limits staging.Limits) kind[staging.Config] {
@@ -134,7 +134,7 @@ func configKind(r Registry, limits staging.Limits) kind[staging.Config] {
 	}
 }
 
-// stageable refuses a staging config whose zone and image cannot be staged together.
+// stageable refuses a staging config if its zone and image cannot be staged together.
 func stageable(c staging.Config, res staging.Resources) error {
 	what := fmt.Sprintf("staging config %q", c.Name)
 	zone, ok := res.Zones[c.Zone]

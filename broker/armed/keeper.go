@@ -163,7 +163,7 @@ func (k *Keeper) renew(ctx context.Context, broker string) error {
 	return nil
 }
 
-// hookTasks returns the pools whose image has an assign hook, with the task of the hook.
+// hookTasks returns the pools of images with an assign hook, with the hook's task.
 func hookTasks(r staging.Resources) map[string]string {
 	tasks := map[string]string{}
 	for name, c := range r.Configs {

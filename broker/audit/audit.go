@@ -40,8 +40,8 @@ type Auditor struct {
 	denials *rate.Limiter
 }
 
-// New returns an auditor whose events go to the store, those of denied calls in the
-// background group.
+// New returns an auditor. It keeps events in the store, those of denied calls in the
+// background.
 func New(store Store, background *background.Group, log *logrus.Entry) *Auditor {
 	return &Auditor{store: store, background: background, log: log, denials: rate.NewLimiter(rate.Every(denialsEvery), denialsBurst)}
 }
@@ -86,8 +86,8 @@ func (a *Auditor) write(record staging.Audit) {
 	line.Info("audit")
 }
 
-// atInfo returns a log that writes lines at info whatever the level of the given one is:
-// an audit line is a record, not a remark.
+// atInfo returns a log that writes lines at info whatever log's own level is: an audit
+// line is a record, not a remark.
 func atInfo(log *logrus.Entry) *logrus.Entry {
 	l := log.Logger
 	if l.IsLevelEnabled(logrus.InfoLevel) {

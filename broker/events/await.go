@@ -25,8 +25,8 @@ func (f *Feed) Index(ctx context.Context) (uint64, error) {
 }
 
 // Await returns when something has happened to a session after an index, when that can no
-// longer be known, when wait is over or ctx is done, or at once when Redis fails. What has
-// happened it does not say: the caller reads the session.
+// longer be known, when wait is over or ctx is done, or at once when Redis fails. The
+// caller reads the session to see what has happened.
 func (f *Feed) Await(ctx context.Context, session string, index uint64, wait time.Duration) {
 	if err := f.join(ctx, staging.EventIDOf(index)); err != nil {
 		return // the caller's read of the session meets the same failure, or succeeds

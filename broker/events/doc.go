@@ -5,6 +5,6 @@
 // memory, bounded; a follower that is further behind reads from Redis at its own pace.
 // There are no queues, so that a slow follower holds nobody up.
 //
-// A follower that missed events which Redis no longer keeps is told so: Next reports a gap.
-// When Redis fails, everyone who waits is woken and reads the current state instead.
+// Next reports a gap to a follower that missed events which Redis no longer keeps. When
+// Redis fails, all callers that wait are woken, and read the current state instead.
 package events

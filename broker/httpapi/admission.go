@@ -82,8 +82,8 @@ func refuseParameter(code Code, name, message string) *problemError {
 	}
 }
 
-// bodyFits reads the body, checks it and puts it back for the generated code, whose
-// decoder would accept more than the contract does.
+// bodyFits reads the body, checks it and puts it back for the generated code, which would
+// accept more than the contract does.
 func bodyFits(c *gin.Context, op operation) error {
 	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != mediaJSON {
 		return refuse(CodeUnsupportedMediaType, "send a JSON body with Content-Type: %s", mediaJSON)

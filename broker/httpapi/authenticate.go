@@ -68,14 +68,14 @@ func (e *edge) still(c *gin.Context) (access.Caller, bool) {
 
 // bearer returns the request's bearer token; "" for none.
 func bearer(r *http.Request) string {
-	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return ""
 	}
-	return strings.TrimSpace(given)
+	return strings.TrimSpace(token)
 }
 
-// refuseCaller answers a call whose caller could not be identified.
+// refuseCaller answers a call from a caller that could not be identified.
 func refuseCaller(c *gin.Context, rule access.Rule, err error) {
 	var away *access.UnavailableError
 	if errors.As(err, &away) {
@@ -93,7 +93,7 @@ func issuerUnavailable(away *access.UnavailableError) *problemError {
 	}
 	return &problemError{
 		code: code, retryAfter: defaultRetryAfter, cause: away,
-		detail: "the token cannot be checked now: " + away.What + " does not answer; repeat shortly",
+		detail: "whose token this is cannot be found out now: " + away.What + " cannot be asked; repeat shortly",
 	}
 }
 
@@ -116,7 +116,7 @@ func (e *edge) audit(c *gin.Context, r *problemError) {
 	})
 }
 
-// own sets a launch's user to the one whose own token was sent. Callers with another role
+// own sets a launch's user to the owner of a user's own token. Callers with another role
 // name the user.
 func own(c access.Caller, l staging.Launch) (staging.Launch, error) {
 	if c.Role != access.User {

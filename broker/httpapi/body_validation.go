@@ -27,7 +27,7 @@ var sameNameTwice = jsontext.AllowDuplicateNames(true)
 
 // faultsOf checks a body against its schema. encoding/json alone accepts too much: it
 // matches names whatever their case, takes the last of two equal names and null for
-// anything, and does not name the field whose value it refuses. Its tokens are slow, too;
+// anything, and does not name the field that it refuses. Its tokens are slow, too;
 // jsontext is its successor by the same authors.
 //
 // It supports the parts of a schema that our request bodies use: objects, maps, free
@@ -93,7 +93,7 @@ func (w *walk) more() bool {
 	return k != '}' && k != ']'
 }
 
-// skip reads to the end of a value whose first token was read.
+// skip reads to the end of a value; its first token was read.
 func (w *walk) skip(opened jsontext.Kind) {
 	depth := 0
 	for k := opened; ; k = w.token().Kind() {

@@ -22,8 +22,8 @@ type Bounds struct {
 	Others int
 }
 
-// DefaultBounds bound the requests whose body was read. The number of connections bounds
-// those that are still being read.
+// DefaultBounds bound the requests after their body was read. The number of connections
+// bounds those that are still being read.
 var DefaultBounds = Bounds{Launches: 512, Waits: 1024, Streams: 256, Others: 1024}
 
 // othersTimeout bounds a request that does not wait, from its body to the end of its answer.

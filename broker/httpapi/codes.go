@@ -68,7 +68,7 @@ var statuses = map[Code]int{
 	Code(refusal.RedisUnavailable):  http.StatusServiceUnavailable,
 }
 
-// retryable are the codes whose answer always carries a Retry-After, also where the
+// retryable are the codes that are always answered with a Retry-After, also where the
 // refusal has no hint.
 var retryable = map[Code]bool{
 	CodeIssuerUnavailable:           true,

@@ -76,5 +76,5 @@ func (c *connections) closeOldest() {
 	c.busy(oldest)
 	c.open--
 	c.closing[oldest] = true
-	_ = oldest.Close() // an error changes nothing: the connection is given up
+	_ = oldest.Close() // an error changes nothing: the connection is no longer counted
 }

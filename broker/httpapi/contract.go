@@ -31,8 +31,8 @@ func operationKey(method, route string) string { return method + " " + route }
 
 var pathVariable = regexp.MustCompile(`\{([^}]+)\}`)
 
-// loadContract reads the embedded document, once. It cannot fail in a binary whose
-// tests pass, so it panics instead of returning an error to every caller.
+// loadContract reads the embedded document, once. It cannot fail once its tests
+// have passed, so it panics instead of returning an error to every caller.
 var loadContract = sync.OnceValue(func() contract {
 	doc := mustLoad()
 	c := contract{}

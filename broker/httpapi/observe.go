@@ -40,9 +40,9 @@ const (
 
 // served adds a launch's sessions to the request's line in the access log, so that one
 // line shows everything about a launch that was served.
-func served(ctx context.Context, given ...staging.Session) {
+func served(ctx context.Context, sessions ...staging.Session) {
 	if c, ok := ctx.(*gin.Context); ok {
-		c.Set(keyServed, given)
+		c.Set(keyServed, sessions)
 	}
 }
 
@@ -88,15 +88,15 @@ func (e *edge) observe(c *gin.Context) {
 		log.Data[logfield.Caller] = who.Who()
 	}
 	if v, ok := c.Get(keyServed); ok {
-		given := v.([]staging.Session)
-		s := given[0]
+		sessions := v.([]staging.Session)
+		s := sessions[0]
 		maps.Copy(log.Data, logrus.Fields{
 			logfield.Session: s.ID, logfield.Image: s.Image, logfield.Zone: s.Zone, logfield.Origin: s.Origin, logfield.State: s.State,
 		})
-		if len(given) > 1 {
-			ids := make([]string, len(given))
-			for i := range given {
-				ids[i] = given[i].ID
+		if len(sessions) > 1 {
+			ids := make([]string, len(sessions))
+			for i := range sessions {
+				ids[i] = sessions[i].ID
 			}
 			log.Data[logfield.Sessions] = strings.Join(ids, " ")
 			delete(log.Data, logfield.Session)
@@ -136,7 +136,7 @@ func (e *edge) recover(c *gin.Context) {
 		e.log.WithFields(logrus.Fields{
 			logfield.RequestID: c.GetString(keyRequestID), logfield.Route: c.FullPath(), logfield.Stack: string(debug.Stack()),
 		}).Errorf("panic: %v", v)
-		refuseWith(c, fmt.Errorf("%w: %v", errNotAnswered, v))
+		refuseWith(c, fmt.Errorf("%w: %v", errPanic, v))
 	}()
 	c.Next()
 }

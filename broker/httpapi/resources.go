@@ -8,7 +8,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// named refuses a body whose name is not the path's. The body may leave it out.
+// named refuses a body with another name than the path's. The body may leave it out.
 func named(what, path, body string) error {
 	if body != "" && body != path {
 		return staging.Invalid(what, "name", "must be %q as in the path, or left out; is %q", path, body)

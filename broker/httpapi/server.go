@@ -154,5 +154,5 @@ func hostOf(hostport string) string {
 	return strings.Trim(hostport, "[]")
 }
 
-// errNotAnswered is the error for a panic, whose value and stack go to the log.
-var errNotAnswered = errors.New("panic")
+// errPanic is the error for a panic. The panic's value and stack go to the log.
+var errPanic = errors.New("panic")

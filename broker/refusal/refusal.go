@@ -1,4 +1,4 @@
-// Package refusal is how the broker says no: an error with a kind that callers can act
+// Package refusal has the broker's refusals: errors with a kind that callers can act
 // on, a detail that names the next step, and the cause for the log.
 //
 // It promises that the text of a Kind never changes: it is the `code` of the API's

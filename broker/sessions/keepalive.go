@@ -35,8 +35,8 @@ func (s *Sessions) Keepalive(ctx context.Context, id string) (staging.Session, e
 	return found, refusal.NoRedis(err)
 }
 
-// markAssigned marks a claimed session as assigned in Redis where its fate record says
-// so: the launch may have been answered a moment ago, before Redis was told.
+// markAssigned marks a claimed session as assigned in Redis if its fate record is
+// finished: the launch may have been answered a moment ago, before Redis had it.
 func (s *Sessions) markAssigned(ctx context.Context, id string) bool {
 	found, err := s.Session(ctx, id)
 	if err != nil || found.State != staging.Assigned {

@@ -31,8 +31,8 @@ type Registry interface {
 	Resources() staging.Resources
 	Fate(ctx context.Context, session string) (staging.Fate, error)
 	// CreateFate decides a session once; won is false when it was decided before, and
-	// stands is the record that counts.
-	CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error)
+	// valid is the record that counts.
+	CreateFate(ctx context.Context, f staging.Fate) (won bool, valid staging.Fate, err error)
 	// Secret returns a secret that all brokers share; the first caller creates it.
 	Secret(ctx context.Context, name string) ([]byte, error)
 }
@@ -76,8 +76,8 @@ func New(on Servers, changes Changes, auditor Auditor, log *logrus.Entry) *Sessi
 	return &Sessions{Servers: on, changes: changes, auditor: auditor, log: log}
 }
 
-// Session reads one session, also one that ended not long ago. A session whose launch was
-// answered is assigned, also while Redis does not show it yet.
+// Session reads one session, also one that ended not long ago. A session is assigned from
+// the answer of its launch on, also before Redis has it.
 func (s *Sessions) Session(ctx context.Context, id string) (staging.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
@@ -121,7 +121,7 @@ func (s *Sessions) List(ctx context.Context, f staging.SessionFilter, after stag
 	return page, nil
 }
 
-// maxWait bounds a wait for a change: the longest that the API lets a caller ask for.
+// maxWait bounds a wait for a change; the API allows no longer wait.
 const maxWait = 10 * time.Minute
 
 // SessionAfter reads a session once something has happened to it after an index, or when

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// maxAge is how old a cached value may be: callers may ask as often as they like, and the
-// servers are read once a second at most.
+// maxAge is how old a cached value may be: however often callers call, the servers are read
+// once a second at most.
 const maxAge = time.Second
 
 // cache holds the last value of something that is costly to read. One caller reads it for
-// all who ask meanwhile. The zero value is empty.
+// all that call meanwhile. The zero value is empty.
 type cache[T any] struct {
 	mu    sync.Mutex
 	at    time.Time

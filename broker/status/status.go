@@ -41,7 +41,7 @@ type Fleet interface {
 	Ping(ctx context.Context) error
 }
 
-// Servers are the adapters whose state is reported.
+// Servers are the adapters of the servers that are monitored.
 type Servers struct {
 	Store    Store
 	Registry Registry
@@ -75,7 +75,7 @@ const (
 // Status is one answer to whether all is well.
 type Status struct {
 	Health Health
-	// Reasons say why it is not, each in a sentence.
+	// Reasons are the reasons why not, each a sentence.
 	Reasons      []string
 	Dependencies []Dependency
 	// Zones are in the order of their names.
@@ -127,7 +127,7 @@ func (m *Monitor) read(ctx context.Context) Status {
 	for i, c := range configs {
 		z := zones[c.Zone]
 		if z == nil {
-			// The config's zone is gone; its conditions say so.
+			// The config's zone is gone; its conditions report that.
 			z = &ZoneStatus{Name: c.Zone, Known: known}
 			zones[c.Zone] = z
 		}
@@ -193,7 +193,7 @@ func (s *Status) worsen(health Health, format string, args ...any) {
 // judge adds a reason for each thing that is not well in a zone.
 func (s *Status) judge(z ZoneStatus) {
 	if len(z.Pools) > 0 && z.Known && !z.Trusted {
-		s.worsen(HealthDegraded, "no scaler is at work in zone %s: its pools are not kept, and launches there go by Consul", z.Name)
+		s.worsen(HealthDegraded, "no scaler is at work in zone %s: its pools are not kept, and launches there use Consul", z.Name)
 	}
 	for _, p := range z.Pools {
 		for _, c := range p.Conditions {
