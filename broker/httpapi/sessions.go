@@ -182,17 +182,6 @@ func (h *handlers) KeepSessionAlive(ctx context.Context, r KeepSessionAliveReque
 	return KeepSessionAlive200JSONResponse(session(s)), nil
 }
 
-// theirs refuses a user another's session. Callers with another role may see all.
-func (h *handlers) theirs(ctx context.Context, id string) error {
-	who := callerOf(ctx)
-	if who.Role != access.User {
-		return nil
-	}
-	s, err := h.broker.Sessions.Session(requestContext(ctx), id)
-	_, err = owned(who, s, err)
-	return err
-}
-
 // session returns what callers see of a session. They do not see its claim, which fences
 // changes to it.
 func session(s staging.Session) Session {
