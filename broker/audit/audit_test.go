@@ -56,8 +56,8 @@ func quiet() *logrus.Logger {
 	return log
 }
 
-// TestDeniedCallsDoNotFillTheEvents: anybody can make them, and what else happened
-// must stay readable. Changes are all kept.
+// TestDeniedCallsDoNotFillTheEvents: anybody can make them, and other events must stay
+// readable. All changes are kept.
 func TestDeniedCallsDoNotFillTheEvents(t *testing.T) {
 	k := &kept{}
 	a, wait := on(k, quiet())

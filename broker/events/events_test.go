@@ -152,12 +152,12 @@ func TestManyWaitOnOneReader(t *testing.T) {
 	for i := range sessions {
 		l.move(fmt.Sprint("s", i), staging.Assigned)
 	}
-	told := make(chan struct{})
-	go func() { wg.Wait(); close(told) }()
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
 	select {
-	case <-told:
+	case <-done:
 	case <-time.After(20 * time.Second):
-		t.Fatal("not all who wait were told of their session's change")
+		t.Fatal("not all waits ended with their session's change")
 	}
 	if l.most > 1 {
 		t.Errorf("%d read the events at once, want 1", l.most)
@@ -177,15 +177,15 @@ func TestAWaitThatEndsWithoutChangeAnswersWhatIs(t *testing.T) {
 	if err != nil || s.State != staging.Ready || next != index {
 		t.Errorf("%+v at %d after %d, %v", s, next, index, err)
 	}
-	// What cannot change any more, and what is not there, is answered at once: a wait
-	// this long would end the test.
+	// A session that has ended, and one that does not exist, are answered at once: a wait
+	// this long would time the test out.
 	if s, _, err := b.SessionAfter(t.Context(), "over", index, time.Hour); err != nil || s.State != staging.Ended {
 		t.Errorf("an ended session: %+v %v", s, err)
 	}
 	if _, _, err := b.SessionAfter(t.Context(), "none", index, time.Hour); err == nil {
 		t.Error("a session that is not there was waited for")
 	}
-	// Nor is an index waited on of which it is not known what happened since.
+	// An index so old that what happened since is unknown is not waited on either.
 	if s, _, err := b.SessionAfter(t.Context(), "s", 1, time.Hour); err != nil || s.State != staging.Ready {
 		t.Errorf("an index from long ago: %+v %v", s, err)
 	}
@@ -195,7 +195,7 @@ func TestAWaitThatEndsWithoutChangeAnswersWhatIs(t *testing.T) {
 	}
 }
 
-// follow reads events until so many have come, or a gap.
+// follow reads n events, and counts the gaps.
 func follow(t *testing.T, s events.Stream, n int) (ids []string, gaps int) {
 	t.Helper()
 	for len(ids) < n {
@@ -213,8 +213,8 @@ func follow(t *testing.T, s events.Stream, n int) (ids []string, gaps int) {
 	return ids, gaps
 }
 
-// TestEventsAreFollowedFromWhereverOneWas: from now on, from an id on, over what is kept
-// in memory and what is not, from one that is not kept, and from one that never was.
+// TestEventsAreFollowedFromWhereverOneWas: from now on; from an id on, whether its event is
+// in memory, only in Redis, or no longer kept; and from an id that no event ever had.
 func TestEventsAreFollowedFromWhereverOneWas(t *testing.T) {
 	l := newEventLog()
 	b := following(t, l)

@@ -31,7 +31,7 @@ func TestLaunch(t *testing.T) {
 		IdempotencyKey: "a key, 100%20", Wait: 30 * time.Second, RequestHost: "example.com",
 	}
 	if diff := cmp.Diff(want, f.last); diff != "" {
-		t.Errorf("the broker was asked for (-want +got):\n%s", diff)
+		t.Errorf("the broker got (-want +got):\n%s", diff)
 	}
 	const reply = `{
 		"id":"gr-1","state":"assigned","origin":"staged","zone":"east","image":"demo","staging":"demo-east",
@@ -49,7 +49,7 @@ func TestLaunch(t *testing.T) {
 
 	e.do("POST", "/v1/sessions", launchBody)
 	if f.last.Wait != time.Minute || f.last.IdempotencyKey != "" {
-		t.Errorf("without parameters the broker is asked to wait %s with the key %q", f.last.Wait, f.last.IdempotencyKey)
+		t.Errorf("without parameters the broker gets the wait %s and the key %q", f.last.Wait, f.last.IdempotencyKey)
 	}
 	for _, line := range []string{"alice", "example.org", "secret-claim"} {
 		if strings.Contains(e.log.String(), line) {

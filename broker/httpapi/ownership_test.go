@@ -9,7 +9,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestAUsersOwnToken launches for its user, and sees that user's sessions alone.
+// TestAUsersOwnToken launches for its user only, and sees only that user's sessions.
 func TestAUsersOwnToken(t *testing.T) {
 	f := newFake()
 	mine, theirs, nobodys := assignedSession(), assignedSession(), assignedSession()
@@ -53,9 +53,9 @@ func TestAUsersOwnToken(t *testing.T) {
 	if len(f.sessions) != 3 {
 		t.Error("another's session was ended")
 	}
-	// Those that are not there are no denial.
+	// A session that does not exist is no denied call.
 	if len(f.audits) != 6 || f.audits[0].Who != "user:u-1" {
-		t.Errorf("auditors were told %+v", f.audits)
+		t.Errorf("the audit records are %+v", f.audits)
 	}
 	for call, want := range map[string]int{"GET ": 200, "POST /keepalive": 200, "DELETE ": 204} {
 		method, path, _ := strings.Cut(call, " ")

@@ -13,7 +13,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestListsHavePages: every list, one item at a time, and what is no cursor of it.
+// TestListsHavePages: every list is read one item at a time; a cursor of another list is
+// refused.
 func TestListsHavePages(t *testing.T) {
 	f := newFake()
 	e := newEdge(t, f)
@@ -23,7 +24,7 @@ func TestListsHavePages(t *testing.T) {
 		f.images[name] = staging.Image{Name: name, Jobspec: "job"}
 		f.groups[name] = staging.Group{Name: name}
 		f.pools[name] = status.Pool{Config: staging.Config{Name: name, Zone: "a", Image: "a"}}
-		// Two were made at the same moment.
+		// Two were created at the same moment.
 		f.sessions[name] = staging.Session{ID: name, State: staging.Ready, Origin: staging.Staged, Zone: "east", Image: "demo", CreatedAt: at.Add(time.Duration(i/2) * time.Second)}
 	}
 	type list struct {

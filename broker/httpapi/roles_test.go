@@ -13,10 +13,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// roleTable says, in letters, who may call each operation: a admin, l launcher,
-// v viewer, u a user; o for everybody, with a token or without. It is written
-// beside the rules and not made of them. An operation of openapi.yaml that is not
-// in it fails the test.
+// roleTable lists the roles that may call each operation: a admin, l launcher, v viewer,
+// u user; o for everybody, with a token or without. It is written by hand and not derived
+// from the rules. An operation of openapi.yaml that it lacks fails the test.
 var roleTable = map[string]string{
 	"createSession": "alu", "listSessions": "alvu", "getSession": "alvu", "endSession": "alu", "keepSessionAlive": "alu",
 	"authorizeSession": "o",
@@ -42,7 +41,7 @@ var bodies = map[string]string{
 	"createToken":    `{"name":"n","role":"viewer"}`,
 }
 
-// canned is an issuer that knows its users by name.
+// canned is an issuer with a fixed set of tokens.
 type canned map[string]access.Caller
 
 func (i canned) Identify(_ context.Context, jwt string) (access.Caller, error) {
@@ -56,11 +55,11 @@ func (i canned) Identify(_ context.Context, jwt string) (access.Caller, error) {
 	return c, &access.RefusedError{Reason: "this token is not one that the issuer signed"}
 }
 
-// TestTheRoleTable calls every operation with each role, without a token, and with
-// one that is wrong, expired or revoked.
+// TestTheRoleTable calls every operation with each role, without a token, and with a token
+// that is wrong, expired or revoked.
 func TestTheRoleTable(t *testing.T) {
 	now := time.Now()
-	// Who follows the events is let go at once.
+	// Streams of events end at once.
 	over, end := context.WithCancel(t.Context())
 	end()
 	var stored []access.Token
@@ -100,7 +99,7 @@ func TestTheRoleTable(t *testing.T) {
 			call := func(token string) (answer, *fake, *edge) {
 				f := newFake()
 				f.sessions["gr-1"] = assignedSession()
-				// Without the broker's own token, so that bootstrap is what it is at first.
+				// Without the broker's own token, since with it bootstrap is closed.
 				g := guard
 				if op.OperationID == "bootstrap" {
 					g.Agent = ""
@@ -132,7 +131,7 @@ func TestTheRoleTable(t *testing.T) {
 						t.Errorf("%s with role %s: the answer does not name the role that is needed: %s", op.OperationID, role, p.Detail)
 					}
 					if len(f.audits) != 1 || f.audits[0].Outcome != staging.AuditDenied || f.audits[0].Operation != op.OperationID || f.audits[0].Who == "nobody" {
-						t.Errorf("%s with role %s: auditors were told %+v", op.OperationID, role, f.audits)
+						t.Errorf("%s with role %s: the audit records are %+v", op.OperationID, role, f.audits)
 					}
 				}
 				if strings.Contains(e.log.String(), token) {
@@ -145,7 +144,7 @@ func TestTheRoleTable(t *testing.T) {
 					t.Errorf("%s with %s: %d %s", op.OperationID, what, got.status, got.body)
 				}
 				if got.status == 401 && (len(f.audits) != 1 || f.audits[0].Who != "nobody") {
-					t.Errorf("%s with %s: auditors were told %+v", op.OperationID, what, f.audits)
+					t.Errorf("%s with %s: the audit records are %+v", op.OperationID, what, f.audits)
 				}
 			}
 			got, _, _ := call("the agent's")
@@ -173,7 +172,8 @@ func operation(t *testing.T, id string) string {
 	return ""
 }
 
-// TestWhoIsNotKnownNowIsNotCalledAStranger: nor is let in.
+// TestWhoIsNotKnownNowIsNotCalledAStranger: a token that cannot be checked now is answered
+// with 503, not 401, and is not accepted.
 func TestWhoIsNotKnownNowIsNotCalledAStranger(t *testing.T) {
 	for what, tt := range map[string]struct {
 		token, code string

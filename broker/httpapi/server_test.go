@@ -13,7 +13,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// guardedBy is a guard that knows the broker's own token alone.
+// guardedBy is a guard with the broker's own token and no other.
 func guardedBy(token string) access.Guard {
 	none := access.NewTokens(nil, 1, nil)
 	return access.Guard{On: true, Agent: access.Hash(token), Tokens: func() *access.Tokens { return none }}

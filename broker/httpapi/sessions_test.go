@@ -40,7 +40,7 @@ func TestSessionsAreFiltered(t *testing.T) {
 		States: []staging.State{staging.Ready, staging.Claimed}, Origin: staging.Staged, Zone: "east", Image: "demo", Staging: "p", User: "u/1",
 	}
 	if diff := cmp.Diff(want, f.filter); diff != "" {
-		t.Errorf("the broker was asked for (-want +got):\n%s", diff)
+		t.Errorf("the broker got (-want +got):\n%s", diff)
 	}
 	e.do("GET", "/v1/sessions?state=ended", "").expect(t, 400, "invalid_parameter", "state")
 	e.do("GET", "/v1/sessions?state=ready,idle", "").expect(t, 400, "invalid_parameter", "state")
@@ -59,7 +59,7 @@ func TestKeepalive(t *testing.T) {
 	}
 }
 
-// TestAuthorizeFindsTheTokenWhereverAProxyPutsIt, whatever token the broker demands.
+// TestAuthorizeFindsTheTokenWhereverAProxyPutsIt, and needs no token of the API.
 func TestAuthorizeFindsTheTokenWhereverAProxyPutsIt(t *testing.T) {
 	f := newFake()
 	e := newEdge(t, f, func(o *httpapi.Options) { o.Guard = guardedBy("the broker's") })
@@ -86,7 +86,7 @@ func TestAuthorizeFindsTheTokenWhereverAProxyPutsIt(t *testing.T) {
 		adjust = append(adjust, header("X-Forwarded-Host", "desk.example:8443"))
 		got := e.do("GET", "/v1/sessions/gr-1/authorize?odd=1", "", adjust...)
 		if got.status != tt.status || f.access.RequestHost != "desk.example" || f.access.Session != "gr-1" {
-			t.Errorf("%s: status %d, want %d; the broker was asked %+v", tt.name, got.status, tt.status, f.access)
+			t.Errorf("%s: status %d, want %d; the broker got %+v", tt.name, got.status, tt.status, f.access)
 		}
 		if got.status == 200 && (got.header.Get("X-Greenroom-User-Id") != "u-1" || got.header.Get("X-Greenroom-User-Name") != "Zo%C3%AB%0A" || got.header.Get("X-Greenroom-Session-Id") != "gr-1") {
 			t.Errorf("%s: headers %v", tt.name, got.header)

@@ -13,8 +13,8 @@ import (
 	"github.com/greenroom/greenroom/broker/httpapi"
 )
 
-// BenchmarkLaunch is what the edge costs a launch: from the request's bytes to the
-// answer's, with a broker that answers at once.
+// BenchmarkLaunch measures the edge's part of a launch: from the request's bytes to the
+// answer's, with a broker that answers immediately.
 func BenchmarkLaunch(b *testing.B) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)

@@ -11,7 +11,7 @@ import (
 	"github.com/greenroom/greenroom/internal/access"
 )
 
-// TestBootstrapIsClosedWhereThereAreAdministrators: it would be a way in beside them.
+// TestBootstrapIsClosedWhereThereAreAdministrators: it would make everybody an administrator.
 func TestBootstrapIsClosedWhereThereAreAdministrators(t *testing.T) {
 	for what, tt := range map[string]struct {
 		guard access.Guard
@@ -34,7 +34,7 @@ func TestBootstrapIsClosedWhereThereAreAdministrators(t *testing.T) {
 	e.do("POST", "/v1/bootstrap", "").expect(t, 409, "already_bootstrapped")
 }
 
-// TestATokensRateBoundsItsLaunches, and nobody else's.
+// TestATokensRateBoundsItsLaunches, and no other token's.
 func TestATokensRateBoundsItsLaunches(t *testing.T) {
 	slow, slowSecret := access.NewToken(access.TokenRequest{Name: "slow", Role: access.Launcher, Rate: 1.0 / 600}, time.Now())
 	other, otherSecret := access.NewToken(access.TokenRequest{Name: "other", Role: access.Launcher}, time.Now())
@@ -60,7 +60,8 @@ func TestATokensRateBoundsItsLaunches(t *testing.T) {
 	}
 }
 
-// TestASecretIsToldOnce: no answer but the one that made it has it, or its hash.
+// TestASecretIsToldOnce: only the answer that created a token has its secret; none has its
+// hash.
 func TestASecretIsToldOnce(t *testing.T) {
 	f := newFake()
 	e := newEdge(t, f)
@@ -93,8 +94,8 @@ func TestASecretIsToldOnce(t *testing.T) {
 	e.do("POST", "/v1/tokens", `{"name":"n","role":"viewer","rate":"5"}`).expect(t, 400, "invalid_type", "rate")
 }
 
-// TestATokenInAPathIsNotWritten: some take a token for its accessor, or put it where a
-// name belongs. The log and the auditors must not have it.
+// TestATokenInAPathIsNotWritten: callers mistake a token for its accessor, or for a name.
+// Neither the log nor an audit record may contain it.
 func TestATokenInAPathIsNotWritten(t *testing.T) {
 	admin, secret := access.NewToken(access.TokenRequest{Name: "n", Role: access.Admin}, time.Now())
 	tokens := access.NewTokens([]access.Token{admin}, 1, nil)
@@ -111,7 +112,7 @@ func TestATokenInAPathIsNotWritten(t *testing.T) {
 	if log := e.log.String(); strings.Contains(log, secret) || !strings.Contains(log, "/v1/tokens/(hidden)") {
 		t.Errorf("the log:\n%s", log)
 	}
-	if told := fmt.Sprint(f.audits); strings.Contains(told, secret) || !strings.Contains(told, "(hidden)") {
-		t.Errorf("auditors were told: %s", told)
+	if records := fmt.Sprint(f.audits); strings.Contains(records, secret) || !strings.Contains(records, "(hidden)") {
+		t.Errorf("the audit records are %s", records)
 	}
 }
