@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -57,7 +58,7 @@ func (l *launch) markAssignedAsync(ctx context.Context, s staging.Session) (stag
 		return s, nil // Redis does not know the claim: syncRedis restores the session there
 	}
 	l.Background.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), deadline.Redis)
 		defer cancel()
 		if _, err := l.Store.Assign(ctx, s); err != nil {
 			l.logSession(s).WithError(err).Warn("the assignment is recorded in Consul but could not be marked in Redis; the scaler will")
@@ -72,7 +73,7 @@ func (l *launch) markAssignedAsync(ctx context.Context, s staging.Session) (stag
 // A session that was ended in this very moment is an error.
 func (l *launch) markAssigned(ctx context.Context, s staging.Session) (staging.Session, error) {
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
 	done, err := l.Store.Assign(ctx, s)
 	l.timings.Claim += time.Since(start)

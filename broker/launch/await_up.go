@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -18,7 +19,7 @@ const retryNoRoom = 10 * time.Second
 // Its placement is waited for under launch's own deadline, however short the caller's wait
 // is: a session that cannot be placed must not be left, and the next zone must be tried.
 func (l *launch) awaitUp(launch, wait context.Context, s staging.Session, evalID string) (staging.Session, error) {
-	place, cancel := context.WithTimeout(launch, nomadTimeout)
+	place, cancel := context.WithTimeout(launch, deadline.Nomad)
 	defer cancel()
 	placement, err := l.Fleet.Placement(place, s, evalID)
 	if err != nil {

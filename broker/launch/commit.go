@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -96,7 +97,7 @@ func (l *launch) decide(ctx context.Context, sessions []staging.Session, hookPen
 	}
 	start := time.Now()
 	defer func() { l.timings.Fence += time.Since(start) }()
-	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
 	// Where there are more hooks than may run at once, they run in rounds.
 	rounds := 1
@@ -129,7 +130,7 @@ func (l *launch) finish(ctx context.Context, fates []staging.Fate) error {
 	}
 	start := time.Now()
 	defer func() { l.timings.Fence += time.Since(start) }()
-	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
 	return l.Fates.FinishFates(ctx, fates)
 }
@@ -143,7 +144,7 @@ func (l *launch) finished(ctx context.Context, taken []staging.Session, fates []
 		reason  = "the end of its assign hook could not be recorded in Consul"
 		another = "the end of the assign hook of a session of the same launch could not be recorded in Consul"
 	)
-	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
 	abandoned := l.Fates.AbandonFate(ctx, fates[0], reason)
 	if abandoned != nil {

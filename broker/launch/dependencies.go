@@ -142,25 +142,28 @@ type Meter interface {
 	Launched(origin staging.Origin, t staging.Timings)
 }
 
-// Parts are the adapters that launches work with.
-type Parts struct {
+// Servers are the adapters that launches work with.
+type Servers struct {
 	Resources Resources
 	Fates     Fates
 	Store     Store
 	Keys      Keys
-	Sessions  Sessions
 	Fleet     Fleet
 	Health    Health
 	Hooks     Hooks
 	// Shells is nil where none is opened ahead of time.
 	Shells Shells
+	Meter  Meter
+}
+
+// Parts are the servers, and what a broker's launches share with its other rooms.
+type Parts struct {
+	Servers
+	Sessions Sessions
 	// Claimed is called after a launch took sessions of an image with an assign hook: the
 	// next shells can be opened. Nil for nothing to call.
 	Claimed func()
-	Meter   Meter
 	// Background runs what answers do not wait for.
 	Background *background.Group
-	// Closing is done when the broker stops: retries in the background end then.
-	Closing context.Context
-	Log     *logrus.Entry
+	Log        *logrus.Entry
 }

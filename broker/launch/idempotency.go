@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -174,7 +175,7 @@ func (l *launch) unlessServed(ctx context.Context, refused error) error {
 	if !l.Several() || l.IdempotencyKey == "" || !errors.As(refused, &e) || e.Kind == refusal.KeyReused {
 		return refused
 	}
-	read, cancel := context.WithTimeout(ctx, consulTimeout)
+	read, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
 	hold, err := l.Fates.Key(read, l.IdempotencyKey)
 	if err != nil || hold.Claim == l.claim.ID {
@@ -185,7 +186,7 @@ func (l *launch) unlessServed(ctx context.Context, refused error) error {
 
 // rebind binds the launch's key in Redis to the earlier launch, which Redis did not know.
 func (l *launch) rebind(ctx context.Context, sessions []staging.Session) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
 	holder := staging.KeyHolder{Claim: sessions[0].Claim, Sessions: sessionIDs(sessions), Done: true}
 	if err := l.Keys.Rebind(ctx, l.IdempotencyKey, l.claim, holder); err != nil {

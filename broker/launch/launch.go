@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -34,6 +35,9 @@ type Launcher struct {
 	unfenced bool
 	// consul and nomad are tripped when that server did not answer a launch.
 	consul, nomad breaker
+	// closing is done when the broker stops: retries in the background end then.
+	closing context.Context
+	close   context.CancelFunc
 }
 
 // Options are how launches are served.
@@ -50,8 +54,14 @@ func New(p Parts, o Options) *Launcher {
 	if p.Claimed == nil {
 		p.Claimed = func() {}
 	}
-	return &Launcher{Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced}
+	b := &Launcher{Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced}
+	b.closing, b.close = context.WithCancel(context.Background())
+	return b
 }
+
+// Close ends what is retried in the background. Call it after the last launch has been
+// answered.
+func (b *Launcher) Close() { b.close() }
 
 // launch is one launch under way.
 type launch struct {
@@ -193,7 +203,7 @@ func (l *launch) attempt(step staging.Step, zone string, outcome staging.Outcome
 func (l *launch) note(e staging.Event) {
 	e.RequestID = l.RequestID
 	l.Background.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), deadline.Redis)
 		defer cancel()
 		if err := l.Store.Note(ctx, e); err != nil {
 			l.log().WithError(err).WithField(logfield.Event, e.Type).Warn("could not keep an event; the log has it")

@@ -11,15 +11,6 @@ import (
 	"github.com/greenroom/greenroom/broker/refusal"
 )
 
-// Deadlines of the calls out of a launch. None is reached on a healthy cluster; past it
-// waiting longer helps nobody.
-const (
-	storeTimeout   = 3 * time.Second
-	consulTimeout  = 5 * time.Second
-	nomadTimeout   = 10 * time.Second
-	cleanupTimeout = 15 * time.Second
-)
-
 // Bounds are how much a broker's launches do at once. Past a bound a launch is refused,
 // or, for hooks, waits for a moment before it claims anything and then goes on down its
 // list: a queue that grows would only serve everybody late.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -149,7 +150,7 @@ func (l *launch) spec(zone staging.Zone) (staging.Spec, error) {
 // begin records the session in Redis, under the launch's key.
 func (l *launch) begin(ctx context.Context, s staging.Session) (staging.Session, error) {
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
 	r, err := l.Store.Begin(ctx, s, l.claim)
 	l.timings.Claim += time.Since(start)
@@ -188,7 +189,7 @@ func (l *launch) make(ctx, wait context.Context, spec staging.Spec) (staging.Ses
 }
 
 func (l *launch) register(ctx context.Context, spec staging.Spec) (evalID string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, nomadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Nomad)
 	defer cancel()
 	evalID, err = l.Fleet.Register(ctx, spec)
 	if err == nil {

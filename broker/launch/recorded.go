@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -15,7 +16,7 @@ import (
 
 // registeredWithin is how long after its fate was decided the job of a session made on
 // demand may not be registered in Nomad yet.
-const registeredWithin = nomadTimeout + consulTimeout
+const registeredWithin = deadline.Nomad + deadline.Consul
 
 // located is what Nomad needs to be asked for a session, from its fate.
 func (l *launch) located(id string, f staging.Fate) staging.Session {
@@ -44,7 +45,7 @@ func (l *launch) userFates(ctx context.Context) ([]staging.Fate, error) {
 // recordedSessions are the sessions that the fate records assign to the user and that
 // Nomad runs, oldest first.
 func (l *launch) recordedSessions(ctx context.Context) ([]staging.Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
 	fates, err := l.userFates(ctx)
 	if err != nil {

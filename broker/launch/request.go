@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -68,7 +69,7 @@ func (b *Launcher) knownGroups(ctx context.Context, provided []string) ([]string
 	res := b.Resources.Resources()
 	if len(provided) > 0 && res.Index == 0 {
 		// The copy was not read yet: without its groups a user would have no limits.
-		ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+		ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 		defer cancel()
 		var err error
 		if res, err = b.Resources.Refresh(ctx); err != nil {
@@ -86,7 +87,7 @@ func (b *Launcher) knownGroups(ctx context.Context, provided []string) ([]string
 
 // resolve finds what the launch needs, and makes its claim.
 func (l *launch) resolve(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
 	l.resources = l.Resources.Resources()
 	groups, unknown := l.find()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -24,7 +25,7 @@ func (l *launch) reuse(ctx context.Context) (staging.Session, error) {
 		return s, err
 	}
 	if !l.redisAway {
-		store, cancel := context.WithTimeout(ctx, storeTimeout)
+		store, cancel := context.WithTimeout(ctx, deadline.Redis)
 		defer cancel()
 		r, err := l.Keys.Adopt(store, l.IdempotencyKey, l.claim, s.ID)
 		if err != nil {
@@ -49,7 +50,7 @@ func (l *launch) reuse(ctx context.Context) (staging.Session, error) {
 			Detail: fmt.Sprintf("the user has session %s, which stays, and it could not be shown the URL: %s", s.ID, err),
 		}
 	}
-	bind, cancel := context.WithTimeout(ctx, storeTimeout)
+	bind, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
 	if err := l.Keys.Bind(bind, l.IdempotencyKey, l.claim.ID); err != nil {
 		l.log().WithError(err).Warn("could not bind the idempotency key to the session; a repeat after its lease runs the go hook again")
@@ -62,7 +63,7 @@ func (l *launch) reuse(ctx context.Context) (staging.Session, error) {
 // from the fate records where Redis does not answer or is not trusted.
 func (l *launch) ownSession(ctx context.Context) (staging.Session, error) {
 	start := time.Now()
-	store, cancel := context.WithTimeout(ctx, storeTimeout)
+	store, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
 	trusted, err := l.Store.Trusted(store, l.Zone)
 	var all []staging.Session

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -107,7 +108,7 @@ func (l *launch) hooksFailed(err error) error {
 // No sessions and no error: there are too few.
 func (l *launch) claimFrom(ctx context.Context, c candidate, short *shortage) ([]staging.Session, error) {
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
 	claim := l.claim
 	claim.Permits = l.settings.Permissions.Permits()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -29,7 +30,7 @@ func (l *launch) unclaim(ctx context.Context, unused []staging.Session) {
 	if l.redisAway {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
 	for _, s := range unused {
 		if err := l.Store.Unclaim(ctx, s); err != nil {
@@ -63,7 +64,7 @@ func (l *launch) giveUpLost(ctx context.Context, taken []staging.Session, lost m
 // was restored, it may be another user's.
 func (l *launch) retireIfUndecided(s staging.Session, reason string) {
 	l.Background.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), consulTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), deadline.Consul)
 		defer cancel()
 		created, lost, err := l.Fates.CreateFates(ctx, []staging.Fate{{
 			Session: s.ID, Verdict: staging.VerdictRetired, Reason: reason, DecidedAt: time.Now().UTC(),
@@ -84,7 +85,7 @@ func (l *launch) retireIfUndecided(s staging.Session, reason string) {
 // syncToFate syncs Redis with a fate that was decided before.
 func (l *launch) syncToFate(s staging.Session, fate staging.Fate) {
 	l.Background.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), deadline.Cleanup)
 		defer cancel()
 		var err error
 		if fate.Verdict == staging.VerdictAssigned {
@@ -116,7 +117,7 @@ func (l *launch) destroyAll(ctx context.Context, sessions []staging.Session, rea
 func (l *launch) destroy(s staging.Session, reason string) {
 	l.Background.Go(func() {
 		log := l.logSession(s).WithField(logfield.Reason, reason)
-		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), deadline.Cleanup)
 		defer cancel()
 		if err := l.Store.Finish(ctx, s.ID, s.Claim, reason); err != nil {
 			log.WithError(err).Warn("could not mark in Redis that a claimed session is being destroyed")
@@ -134,7 +135,7 @@ func (l *launch) detachKey(ctx context.Context) {
 	if l.IdempotencyKey == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
 	if err := l.Keys.DetachKey(ctx, l.IdempotencyKey, l.claim.ID); err != nil {
 		l.log().WithError(err).Warn("could not take the sessions from the launch's idempotency key; a repeat may be refused for a moment")
@@ -145,13 +146,13 @@ func (l *launch) detachKey(ctx context.Context) {
 // that another launch holds stays as it is.
 func (l *launch) releaseKey(ctx context.Context) {
 	if l.keyIndex != 0 {
-		consul, cancel := context.WithTimeout(context.Background(), consulTimeout)
+		consul, cancel := context.WithTimeout(context.Background(), deadline.Consul)
 		defer cancel()
 		if err := l.Fates.ReleaseKey(consul, l.IdempotencyKey, l.claim.ID); err != nil {
 			l.log().WithError(err).Warn("could not free the idempotency key in Consul; it is deleted with the session that it names")
 		}
 	}
-	redis, cancel := context.WithTimeout(ctx, storeTimeout)
+	redis, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
 	if err := l.Keys.Release(redis, l.IdempotencyKey, l.claim.ID, ""); err != nil {
 		l.log().WithError(err).Warn("could not free the idempotency key in Redis; it expires with its lease")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -62,7 +63,7 @@ func (l *launch) withoutRedis(ctx context.Context, pool staging.Config) ([]stagi
 // passing are the pool's sessions that pass their checks and that Consul does not show as
 // assigned, oldest first.
 func (l *launch) passing(ctx context.Context, pool staging.Config) ([]staging.Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
 	found, err := l.Health.Passing(ctx, staging.PoolService(pool.Name))
 	if err != nil {
@@ -83,7 +84,7 @@ func (l *launch) passing(ctx context.Context, pool staging.Config) ([]staging.Se
 // locate reads from Nomad what Redis would have held of a session. A session that no
 // longer exists, or is a clone, is returned without an allocation.
 func (l *launch) locate(ctx context.Context, s staging.Session) (staging.Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, nomadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Nomad)
 	defer cancel()
 	found, err := l.Fleet.Find(ctx, s)
 	if errors.Is(err, staging.ErrNoSession) || err == nil && found.AllocID != s.AllocID {
@@ -110,7 +111,7 @@ func (l *launch) prepare(ctx context.Context, s staging.Session) error {
 // the fate.
 func (l *launch) admitWithoutRedis(ctx context.Context) error {
 	l.redisAway = true
-	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
 	if l.IdempotencyKey != "" {
 		hold, err := l.Fates.Key(ctx, l.IdempotencyKey)
@@ -158,7 +159,7 @@ const (
 func (l *launch) syncRedis(s staging.Session) {
 	f := staging.Fate{IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint}
 	restore := func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
 		defer cancel()
 		_, err := l.Store.Restore(ctx, s, f)
 		return err
@@ -168,7 +169,7 @@ func (l *launch) syncRedis(s staging.Session) {
 		return
 	}
 	l.Background.TryGo(func() {
-		ctx, cancel := context.WithTimeout(l.Closing, syncTimeout)
+		ctx, cancel := context.WithTimeout(l.closing, syncTimeout)
 		defer cancel()
 		pause := time.NewTicker(syncPause)
 		defer pause.Stop()

@@ -349,7 +349,10 @@ type launcher struct {
 }
 
 // Close waits for what runs in the background.
-func (l launcher) Close() { l.background.Wait() }
+func (l launcher) Close() {
+	l.Launcher.Close()
+	l.background.Wait()
+}
 
 // one launches one session.
 func (l launcher) one(ctx context.Context, req launch.Request) (launch.Result, error) {
@@ -369,8 +372,8 @@ func on(w interface {
 	log.SetOutput(io.Discard)
 	l := launcher{background: background.New(tasks)}
 	l.Launcher = launch.New(launch.Parts{
-		Resources: w, Fates: w, Store: w, Keys: w, Sessions: w, Fleet: w, Health: w, Hooks: w, Meter: w,
-		Background: l.background, Closing: context.Background(), Log: logrus.NewEntry(log),
+		Servers:  launch.Servers{Resources: w, Fates: w, Store: w, Keys: w, Fleet: w, Health: w, Hooks: w, Meter: w},
+		Sessions: w, Background: l.background, Log: logrus.NewEntry(log),
 	}, launch.Options{Bounds: bounds})
 	return l
 }

@@ -50,7 +50,7 @@ func settings(cmd *cobra.Command, kind config.Kind) *config.Loader {
 // boundedByDefault sets the bounds of what a broker does at once to their defaults.
 func boundedByDefault(a *config.Agent) {
 	a.MaxLaunches = httpapi.DefaultBounds.Launches
-	a.MaxOnDemand, a.MaxHooks, a.MaxArmed = broker.DefaultBounds.OnDemand, broker.DefaultBounds.Hooks, broker.DefaultBounds.Armed
+	a.MaxOnDemand, a.MaxHooks, a.MaxArmed = broker.DefaultBounds.Launch.OnDemand, broker.DefaultBounds.Launch.Hooks, broker.DefaultBounds.Armed
 }
 
 // adapters are the clients of the servers that an agent leans on.

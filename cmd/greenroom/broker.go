@@ -15,8 +15,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/admin"
+	"github.com/greenroom/greenroom/broker/armed"
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/sessions"
+	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/broker/web"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/hook"
@@ -149,15 +153,24 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	defer armory.Close()
 	meter.shells(armory.Count)
 	b := broker.New(broker.Parts{
-		Registry: parts.registry, Store: parts.store, Fleet: parts.fleet, Health: parts.health,
-		Hooks: hooks{runner: runner, armory: armory, ran: meter.hook}, Shells: armory, Meter: meter, Log: log,
+		Launch: launch.Servers{
+			Resources: parts.registry, Fates: parts.registry, Store: parts.store, Keys: parts.store, Fleet: parts.fleet, Health: parts.health,
+			Hooks: hooks{runner: runner, armory: armory, ran: meter.hook}, Shells: armory, Meter: meter,
+		},
+		Sessions: sessions.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet},
+		Events:   parts.store,
+		Audit:    parts.store,
+		Admin:    admin.Servers{Registry: parts.registry, Tokens: parts.registry, Fleet: parts.fleet},
+		Status:   status.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet},
+		Armed:    armed.Servers{Store: parts.store, Registry: parts.registry, Shells: armory},
+		Log:      log,
 	}, broker.Options{
 		Limits:   staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions},
-		Bounds:   broker.Bounds{Bounds: launch.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks}, Armed: a.MaxArmed},
+		Bounds:   broker.Bounds{Launch: launch.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks}, Armed: a.MaxArmed},
 		Unfenced: a.ClaimFence == config.FenceNone,
 	})
 	defer b.Close()
-	meter.dependencies(b.Dependencies)
+	meter.dependencies(b.Status.Dependencies)
 
 	// The copy of the resources is kept fresh for as long as requests are served.
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -181,7 +194,7 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		log.Warn("no token is demanded: the API is open to everybody on this machine, and bound to loopback only; see --access")
 	}
 	log.WithField(logfield.Address, listener.Addr().String()).Info("broker serves")
-	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(b, httpapi.Options{
+	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(edgeOf(b), httpapi.Options{
 		Guard: guardOf(a, parts), Page: web.Routes, Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches},
 		Ending: ctx,
 		// A load balancer hears of the end before connections are refused.
@@ -193,6 +206,15 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		wg.Go(func() { followCertificate(watching, certificate, log) })
 	}
 	return serve(ctx, listener, srv)
+}
+
+// edgeOf joins the broker's rooms to the HTTP edge.
+func edgeOf(b *broker.Broker) httpapi.Broker {
+	return httpapi.Broker{
+		Launcher: b.Launcher, Sessions: b.Sessions, Events: b.Events,
+		Zones: b.Admin.Zones, Images: b.Admin.Images, Groups: b.Admin.Groups, Pools: b.Admin.Pools,
+		Checker: b.Admin, Tokens: b.Admin.Tokens, Auditor: b.Audit, Monitor: b.Status,
+	}
 }
 
 // followCertificate has a renewed certificate served.

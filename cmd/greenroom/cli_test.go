@@ -18,10 +18,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/sirupsen/logrus"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/admin"
 	"github.com/greenroom/greenroom/broker/httpapi"
 	launching "github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -32,7 +33,7 @@ import (
 // cannedBroker answers with what it holds. A call that it does not have is a
 // nil interface's, which the edge answers as an internal error.
 type cannedBroker struct {
-	httpapi.Broker
+	httpapi.Sessions
 	mu       sync.Mutex
 	puts     []string
 	zones    map[string]staging.Zone
@@ -47,126 +48,113 @@ type cannedBroker struct {
 	checks error
 	// deletes are what was deleted, in order.
 	deletes []string
-	// redis is what ails it.
+	// redis is its problem; "" when it answers.
 	redis string
 	asked launching.Request
-	// status is how everything stands.
-	status broker.Status
+	// status is the state of everything.
+	status status.Status
 }
 
-func values[T any](m map[string]T) []T {
+// edge is the broker as the HTTP edge needs it.
+func (b *cannedBroker) edge() httpapi.Broker {
+	return httpapi.Broker{
+		Launcher: b, Sessions: b, Checker: b, Auditor: b, Monitor: cannedMonitor{b: b},
+		Zones:  cannedTable[staging.Zone]{b, b.zones, "zone", func(z staging.Zone) string { return z.Name }},
+		Images: cannedTable[staging.Image]{b, b.images, "image", func(i staging.Image) string { return i.Name }},
+		Groups: cannedTable[staging.Group]{b, b.groups, "group", func(g staging.Group) string { return g.Name }},
+		Pools:  cannedPools{cannedTable[staging.Config]{b, b.configs, "staging", func(c staging.Config) string { return c.Name }}},
+	}
+}
+
+// cannedTable is the resources of one kind.
+type cannedTable[T any] struct {
+	b    *cannedBroker
+	all  map[string]T
+	what string
+	name func(T) string
+}
+
+func (r cannedTable[T]) List(context.Context) ([]T, error) {
 	var all []T
-	for _, v := range m {
+	for _, v := range r.all {
 		all = append(all, v)
 	}
-	return all
+	return all, nil
 }
 
-func store[T any](b *cannedBroker, m map[string]T, what, name string, v T) (bool, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.puts = append(b.puts, what+" "+name)
-	_, had := m[name]
-	m[name] = v
-	return !had, b.err
-}
-
-func (b *cannedBroker) Audit(context.Context, staging.Audit) {}
-
-func (b *cannedBroker) Zones(context.Context) ([]staging.Zone, error) { return values(b.zones), nil }
-
-func (b *cannedBroker) Images(context.Context) ([]staging.Image, error) { return values(b.images), nil }
-
-func (b *cannedBroker) Zone(_ context.Context, name string) (staging.Zone, error) {
-	return find(b.zones, "zone", name)
-}
-
-func (b *cannedBroker) Image(_ context.Context, name string) (staging.Image, error) {
-	return find(b.images, "image", name)
-}
-
-func find[T any](m map[string]T, what, name string) (v T, err error) {
-	v, ok := m[name]
+func (r cannedTable[T]) Get(_ context.Context, name string) (v T, err error) {
+	v, ok := r.all[name]
 	if !ok {
-		err = &refusal.Error{Kind: refusal.NotFound, Detail: fmt.Sprintf("there is no %s %s", what, name)}
+		err = &refusal.Error{Kind: refusal.NotFound, Detail: fmt.Sprintf("there is no %s %s", r.what, name)}
 	}
 	return v, err
 }
 
-func (b *cannedBroker) Pools(context.Context) ([]broker.Pool, error) {
-	var pools []broker.Pool
-	for _, c := range b.configs {
-		pools = append(pools, cannedPool(c))
-	}
-	return pools, nil
+func (r cannedTable[T]) Put(_ context.Context, v T) (bool, error) {
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	name := r.name(v)
+	r.b.puts = append(r.b.puts, r.what+" "+name)
+	_, had := r.all[name]
+	r.all[name] = v
+	return !had, r.b.err
 }
 
-func cannedPool(c staging.Config) broker.Pool {
-	return broker.Pool{Config: c, Current: 2, Ready: 1, Conditions: []staging.Condition{
+func (r cannedTable[T]) Delete(_ context.Context, name string) error {
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	r.b.deletes = append(r.b.deletes, r.what+" "+name)
+	delete(r.all, name)
+	return r.b.err
+}
+
+type cannedPools struct{ configs cannedTable[staging.Config] }
+
+func (p cannedPools) List(ctx context.Context) ([]status.Pool, error) {
+	configs, err := p.configs.List(ctx)
+	var pools []status.Pool
+	for _, c := range configs {
+		pools = append(pools, cannedPool(c))
+	}
+	return pools, err
+}
+
+func (p cannedPools) Get(ctx context.Context, name string) (status.Pool, error) {
+	c, err := p.configs.Get(ctx, name)
+	return cannedPool(c), err
+}
+
+func (p cannedPools) Put(ctx context.Context, c staging.Config) (status.Pool, bool, error) {
+	created, err := p.configs.Put(ctx, c)
+	return cannedPool(c), created, err
+}
+
+func (p cannedPools) Delete(ctx context.Context, name string) error {
+	return p.configs.Delete(ctx, name)
+}
+
+func cannedPool(c staging.Config) status.Pool {
+	return status.Pool{Config: c, Current: 2, Ready: 1, Conditions: []staging.Condition{
 		{Type: staging.CapacityExhausted, Message: "not enough memory", Since: time.Now()},
 	}}
 }
 
-func (b *cannedBroker) Pool(_ context.Context, name string) (broker.Pool, error) {
-	c, ok := b.configs[name]
-	if !ok {
-		return broker.Pool{}, &refusal.Error{Kind: refusal.NotFound, Detail: "there is no staging config " + name}
-	}
-	return cannedPool(c), nil
+func (b *cannedBroker) Audit(context.Context, staging.Audit) {}
+
+func (b *cannedBroker) Check(context.Context, admin.Set) error { return b.checks }
+
+type cannedMonitor struct {
+	httpapi.Monitor
+	b *cannedBroker
 }
 
-func (b *cannedBroker) PutZone(_ context.Context, z staging.Zone) (bool, error) {
-	return store(b, b.zones, "zone", z.Name, z)
+func (m cannedMonitor) Status(context.Context) status.Status { return m.b.status }
+
+func (m cannedMonitor) Dependencies(context.Context) []status.Dependency {
+	return []status.Dependency{{Name: "consul"}, {Name: "nomad"}, {Name: "redis", Problem: m.b.redis}}
 }
 
-func (b *cannedBroker) PutImage(_ context.Context, i staging.Image) (bool, error) {
-	return store(b, b.images, "image", i.Name, i)
-}
-
-func (b *cannedBroker) Groups(context.Context) ([]staging.Group, error) { return values(b.groups), nil }
-
-func (b *cannedBroker) PutGroup(_ context.Context, g staging.Group) (bool, error) {
-	return store(b, b.groups, "group", g.Name, g)
-}
-
-func (b *cannedBroker) PutPool(_ context.Context, c staging.Config) (broker.Pool, bool, error) {
-	created, err := store(b, b.configs, "staging", c.Name, c)
-	return cannedPool(c), created, err
-}
-
-func (b *cannedBroker) Check(context.Context, broker.ResourceSet) error { return b.checks }
-
-func (b *cannedBroker) Status(context.Context) broker.Status { return b.status }
-
-func (b *cannedBroker) Dependencies(context.Context) []broker.Dependency {
-	return []broker.Dependency{{Name: "consul"}, {Name: "nomad"}, {Name: "redis", Problem: b.redis}}
-}
-
-func remove[T any](b *cannedBroker, m map[string]T, what, name string) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.deletes = append(b.deletes, what+" "+name)
-	delete(m, name)
-	return b.err
-}
-
-func (b *cannedBroker) DeleteZone(_ context.Context, name string) error {
-	return remove(b, b.zones, "zone", name)
-}
-
-func (b *cannedBroker) DeleteImage(_ context.Context, name string) error {
-	return remove(b, b.images, "image", name)
-}
-
-func (b *cannedBroker) DeleteGroup(_ context.Context, name string) error {
-	return remove(b, b.groups, "group", name)
-}
-
-func (b *cannedBroker) DeletePool(_ context.Context, name string) error {
-	return remove(b, b.configs, "staging", name)
-}
-
-func (b *cannedBroker) Sessions(_ context.Context, f staging.SessionFilter, _ staging.Position, _ int) (staging.SessionPage, error) {
+func (b *cannedBroker) List(_ context.Context, f staging.SessionFilter, _ staging.Position, _ int) (staging.SessionPage, error) {
 	b.filter = f
 	return staging.SessionPage{Items: b.sessions}, b.err
 }
@@ -185,9 +173,9 @@ func (b *cannedBroker) End(ctx context.Context, id string) error {
 	return err
 }
 
-func (b *cannedBroker) Launch(_ context.Context, r launching.Request) (launching.Result, error) {
+func (b *cannedBroker) Launch(_ context.Context, r launching.Request) ([]launching.Result, error) {
 	b.asked = r
-	return b.result, b.err
+	return []launching.Result{b.result}, b.err
 }
 
 // cli is a command line with a broker that it speaks to.
@@ -208,7 +196,7 @@ func newCLI(t *testing.T, token string) *cli {
 	if token != "" {
 		guard = access.Guard{On: true, Agent: access.Hash(token)}
 	}
-	s := httptest.NewServer(httpapi.New(b, httpapi.Options{Log: logrus.NewEntry(log), Guard: guard}))
+	s := httptest.NewServer(httpapi.New(b.edge(), httpapi.Options{Log: logrus.NewEntry(log), Guard: guard}))
 	t.Cleanup(s.Close)
 	t.Setenv("GREENROOM_ADDR", s.URL)
 	t.Setenv("GREENROOM_TOKEN", "")
@@ -376,10 +364,10 @@ func TestTokenOfTheCommandLine(t *testing.T) {
 // TestStatusTellsOfAZoneWithoutAScaler: its pools are full for now, and nobody keeps them.
 func TestStatusTellsOfAZoneWithoutAScaler(t *testing.T) {
 	c := newCLI(t, "")
-	zone := func(known, vouched bool, pools ...broker.PoolStatus) {
-		c.broker.status = broker.Status{Standing: broker.StandingOK, Zones: []broker.ZoneStatus{{Name: "east", Known: known, Vouched: vouched, Pools: pools}}}
+	zone := func(known, trusted bool, pools ...status.PoolStatus) {
+		c.broker.status = status.Status{Health: status.HealthOK, Zones: []status.ZoneStatus{{Name: "east", Known: known, Trusted: trusted, Pools: pools}}}
 	}
-	pool := broker.PoolStatus{Pool: broker.Pool{Config: staging.Config{Name: "p", Zone: "east", Image: "demo"}}}
+	pool := status.PoolStatus{Pool: status.Pool{Config: staging.Config{Name: "p", Zone: "east", Image: "demo"}}}
 	zone(true, false, pool)
 	c.want(exitUnwell, []string{"status"}, "not all is well", "! no scaler is at work in zone east")
 	c.want(exitUnwell, []string{"status", "--json"}, `"well": false`)

@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -98,7 +98,7 @@ func newHookFailures() *prometheus.CounterVec {
 }
 
 // dependencies has the servers asked whether they answer whenever metrics are read.
-func (m *brokerMeter) dependencies(ask func(context.Context) []broker.Dependency) {
+func (m *brokerMeter) dependencies(ask func(context.Context) []status.Dependency) {
 	m.registry.MustRegister(dependencyCollector{
 		up: prometheus.NewDesc("greenroom_dependency_up",
 			"1 while the server answers this broker, else 0, by dependency (consul, nomad, redis).", []string{"dependency"}, nil),
@@ -109,7 +109,7 @@ func (m *brokerMeter) dependencies(ask func(context.Context) []broker.Dependency
 // dependencyCollector asks at most once a second, as the broker's readiness does.
 type dependencyCollector struct {
 	up  *prometheus.Desc
-	ask func(context.Context) []broker.Dependency
+	ask func(context.Context) []status.Dependency
 }
 
 // Describe implements prometheus.Collector.
