@@ -81,7 +81,9 @@ func TestPastTheBoundALaunchIsRefusedAtOnce(t *testing.T) {
 func TestSlowClientsHoldNoPlace(t *testing.T) {
 	b := newSlow()
 	close(b.release)
-	e := newEdge(t, b, func(o *httpapi.Options) { o.Bounds.Launches = 1 })
+	// Fewer than the slow clients, and more than one: a launch holds its place for a moment
+	// after its answer was sent.
+	e := newEdge(t, b, func(o *httpapi.Options) { o.Bounds.Launches = 4 })
 	s := httptest.NewServer(e.handler)
 	defer s.Close()
 	for range 20 {
