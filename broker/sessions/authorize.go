@@ -11,10 +11,6 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// AccessSecret names the secret that access tokens are made with. The launch makes the
-// tokens, Authorize checks them.
-const AccessSecret = "access"
-
 // Access is a request for a session that a reverse proxy wants checked.
 type Access struct {
 	Session string
@@ -39,7 +35,7 @@ func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, er
 	}
 	read, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
-	secret, err := s.Registry.Secret(read, AccessSecret)
+	secret, err := s.Registry.Secret(read, staging.AccessSecret)
 	if err != nil {
 		return staging.Session{}, refusal.NoConsul(err)
 	}

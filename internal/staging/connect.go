@@ -58,7 +58,8 @@ func (i Image) ConnectTo(s Session, token string) string {
 	return Substitute(i.ConnectURL, values)
 }
 
-// AccessSecret names the secret, shared by all brokers, that access tokens are made with.
+// AccessSecret names the secret, shared by all brokers, that access tokens are made with: a
+// launch makes them, the authorize endpoint checks them.
 const AccessSecret = "access"
 
 // AccessToken returns the token that opens a session to the user of its claim. The token is
