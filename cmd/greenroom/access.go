@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/sirupsen/logrus"
-
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/issuer"
@@ -27,19 +25,4 @@ func guardOf(a config.Agent, parts *adapters) access.Guard {
 		g.Issuer = issuer.New(issuer.Settings{URL: a.Access.Issuer, Audience: a.Access.Audience, Mapping: a.Access.Mapping()})
 	}
 	return g
-}
-
-// followTokens renews the registry's copy of the tokens at every change.
-func followTokens(ctx context.Context, parts *adapters, log *logrus.Entry) {
-	const pause = time.Second
-	for ctx.Err() == nil {
-		err := parts.registry.WatchTokens(ctx)
-		if ctx.Err() == nil {
-			log.WithError(err).Warn("cannot follow the tokens in Consul; those last read go on being taken")
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-	}
 }

@@ -46,7 +46,7 @@ bench floor, the same load on the same servers without greenroom.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.settle(cmd.Flags().Changed); err != nil {
-				return usageError{err}
+				return badUsage(err)
 			}
 			return runBench(cmd, f)
 		},

@@ -1,15 +1,16 @@
 package main
 
 import (
+	"strings"
+
+	"github.com/greenroom/greenroom/broker/httpapi"
+
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/greenroom/greenroom/broker/httpapi"
 )
 
 const (

@@ -46,11 +46,11 @@ CONSUL_HTTP_TOKEN, which must allow to write there.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.settle(cmd.Flags().Changed); err != nil {
-				return usageError{err}
+				return badUsage(err)
 			}
 			var err error
 			if f.servers, err = f.config.Load(); err != nil {
-				return usageError{err}
+				return badUsage(err)
 			}
 			return runFloor(cmd, f)
 		},

@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
@@ -98,7 +95,7 @@ A configuration file:
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := load.Load()
 			if err != nil {
-				return usageError{err}
+				return badUsage(err)
 			}
 			listener, err := net.Listen("tcp", a.Bind)
 			if err != nil {
@@ -124,13 +121,13 @@ const brokerGC = 400
 func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *logrus.Entry) error {
 	defer listener.Close()
 	if err := a.Guarded(); err != nil {
-		return usageError{err}
+		return badUsage(err)
 	}
 	var certificate *config.Certificate
 	if a.TLSCert != "" {
 		var err error
 		if certificate, err = config.LoadCertificate(a.TLSCert, a.TLSKey); err != nil {
-			return usageError{err}
+			return badUsage(err)
 		}
 	}
 	parts, err := connect(a)
@@ -192,41 +189,4 @@ func runBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		wg.Go(func() { followCertificate(watching, certificate, log) })
 	}
 	return serve(ctx, listener, srv)
-}
-
-// followCertificate has a renewed certificate served.
-func followCertificate(ctx context.Context, certificate *config.Certificate, log *logrus.Entry) {
-	again := make(chan os.Signal, 1)
-	signal.Notify(again, syscall.SIGHUP)
-	defer signal.Stop(again)
-	certificate.Follow(ctx, again, func(err error) {
-		if err != nil {
-			log.WithError(err).Error("the certificate was not renewed; the one before is served on")
-			return
-		}
-		log.Info("the certificate was read again")
-	})
-}
-
-// followResources renews the registry's copy in memory at every change.
-func followResources(ctx context.Context, parts *adapters, log *logrus.Entry) {
-	const pause = time.Second
-	for ctx.Err() == nil {
-		err := parts.registry.Watch(ctx, func(staging.Resources) {})
-		if ctx.Err() == nil {
-			log.WithError(err).Warn("cannot follow the resources in Consul; launches go on with those last read")
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-	}
-}
-
-// tokenOf is the bearer token from --token or GREENROOM_TOKEN.
-func tokenOf(cmd *cobra.Command) string {
-	if f := cmd.Flags().Lookup("token"); f != nil && f.Value.String() != "" {
-		return f.Value.String()
-	}
-	return os.Getenv("GREENROOM_TOKEN")
 }

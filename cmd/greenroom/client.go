@@ -7,12 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -25,30 +22,6 @@ const callTimeout = 30 * time.Second
 type client struct {
 	*httpapi.ClientWithResponses
 	address string
-}
-
-// clientOf makes the client that a command's flags and environment ask for.
-func clientOf(cmd *cobra.Command) (*client, error) {
-	return clientBy(cmd, http.DefaultTransport.(*http.Transport).Clone())
-}
-
-// clientBy makes one with a transport of the caller's.
-func clientBy(cmd *cobra.Command, t *http.Transport) (*client, error) {
-	if err := trusting(cmd, t); err != nil {
-		return nil, err
-	}
-	address := flagOf(cmd, flagAddress)
-	if address == "" {
-		address = os.Getenv(envAddress)
-	}
-	if address == "" {
-		address = defaultAddress
-	}
-	c, err := newClient(address, tokenOf(cmd), httpapi.WithHTTPClient(&http.Client{Transport: t}))
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--%s (or %s): %w", flagAddress, envAddress, err)}
-	}
-	return c, nil
 }
 
 // newClient makes a client of the broker at an address such as
@@ -175,8 +148,6 @@ func brief(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, callTimeout)
 }
 
-// pools lists the staging configs with how their pools stand.
-func (c *client) pools(ctx context.Context) ([]httpapi.StagingPool, error) {
-	all, err := c.listPools(ctx)
-	return all.items, err
-}
+// launchGrace is how long beyond its wait a launch may take: the claim, and a
+// hook's longest time, for a few sessions one after the other.
+const launchGrace = 2*staging.MaxHookTimeout + 30*time.Second

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/greenroom/greenroom/broker/httpapi"
 )
 
 func newCompletionCommand() *cobra.Command {
@@ -36,7 +34,7 @@ names of images, zones, staging configs and sessions, for which the broker is as
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(out)
 			}
-			return usageError{fmt.Errorf("no shell %q", args[0])}
+			return badUsage(fmt.Errorf("no shell %q", args[0]))
 		},
 	}
 }
@@ -44,9 +42,6 @@ names of images, zones, staging configs and sessions, for which the broker is as
 // completionTimeout bounds how long a shell waits for names: a broker that does not
 // answer completes nothing.
 const completionTimeout = 2 * time.Second
-
-// names asks a broker for names that can be completed, each with what it is after a tab.
-type names func(ctx context.Context, c *client) ([]string, error)
 
 // completeFirst completes the first argument of a command.
 func completeFirst(of names) cobra.CompletionFunc {
@@ -90,51 +85,4 @@ func completeFlags(cmd *cobra.Command, flags map[string]names) {
 			panic("greenroom: " + err.Error())
 		}
 	}
-}
-
-func zoneNames(ctx context.Context, c *client) ([]string, error) { return c.zoneNames(ctx) }
-
-func imageNames(ctx context.Context, c *client) ([]string, error) {
-	all, err := c.listImages(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, i := range all.items {
-		found = append(found, i.Name)
-	}
-	return found, nil
-}
-
-func groupNames(ctx context.Context, c *client) ([]string, error) {
-	all, err := c.listGroups(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, g := range all.items {
-		found = append(found, g.Name)
-	}
-	return found, nil
-}
-
-func poolNames(ctx context.Context, c *client) ([]string, error) {
-	pools, err := c.pools(ctx)
-	var found []string
-	for _, p := range pools {
-		found = append(found, fmt.Sprintf("%s\t%d of %d ready", p.Name, p.ReadySessions, p.DesiredSessions))
-	}
-	return found, err
-}
-
-func sessionIDs(ctx context.Context, c *client) ([]string, error) {
-	all, err := c.listSessions(ctx, httpapi.ListSessionsParams{})
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, s := range all.items {
-		found = append(found, fmt.Sprintf("%s\t%s, %s", s.ID, s.State, printable(userName(s))))
-	}
-	return found, nil
 }

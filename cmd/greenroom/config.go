@@ -58,7 +58,7 @@ func checkConfig(cmd *cobra.Command, args []string) error {
 		fmt.Fprintln(cmd.OutOrStdout(), "The configuration is valid.")
 	}
 	if err != nil {
-		return usageError{err}
+		return badUsage(err)
 	}
 	return nil
 }

@@ -1,16 +1,9 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/sirupsen/logrus"
-
-	"github.com/greenroom/greenroom/internal/config"
 )
 
 func TestConfigCheckNamesEverythingWithItsLine(t *testing.T) {
@@ -55,31 +48,4 @@ func TestTheHelpsConfigurationFileIsValid(t *testing.T) {
 	files := map[string]string{"broker.pem": "x", "broker.key": "x", "token": "x", "ca.pem": "x", "consul.token": "x", "redis.password": "x"}
 	files["a.hcl"] = strings.ReplaceAll(shown, "/etc/greenroom/", "")
 	newCLI(t, "").want(exitOK, []string{"config", "check", filepath.Join(dirOf(t, files), "a.hcl")}, "valid")
-}
-
-func TestABrokerThatIsConfiguredByAFileServes(t *testing.T) {
-	c, d := startServers(t, []string{"dc1"})
-	dir := dirOf(t, map[string]string{
-		"a.hcl": "broker {\n  token_file = \"token\"\n}\n",
-		"token": "open-sesame-open\n",
-	})
-	b := startAgent(t, c, "broker", "--config", dir)
-	d.Broker = "http://" + b.address
-	d.ask(t, "GET", "/v1/zones", nil, http.StatusUnauthorized, nil)
-	d.ask(t, "GET", "/v1/zones", nil, http.StatusOK, nil, "Authorization", "Bearer open-sesame-open")
-	if strings.Contains(b.out.String(), "open-sesame-open") {
-		t.Errorf("the token is in the log:\n%s", b.out)
-	}
-}
-
-// TestWhatTheServerSaysIsOfTheLogsFormat: a probe without TLS is a line of JSON like all others.
-func TestWhatTheServerSaysIsOfTheLogsFormat(t *testing.T) {
-	var out bytes.Buffer
-	log := config.Agent{LogLevel: "info", LogFormat: "json"}.Logger()
-	log.SetOutput(&out)
-	serverLog(logrus.NewEntry(log)).Printf("http: TLS handshake error from %s: EOF", "127.0.0.1:1")
-	var line struct{ Msg string }
-	if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Msg != "http: TLS handshake error from 127.0.0.1:1: EOF" {
-		t.Errorf("%q: %v", out.String(), err)
-	}
 }

@@ -2,27 +2,20 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"text/tabwriter"
-	"time"
 
-	consulapi "github.com/hashicorp/consul/api"
-	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
-	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/staging"
-	"github.com/greenroom/greenroom/jobspecs"
 )
 
 // devFlags are the flags of greenroom dev.
@@ -50,7 +43,7 @@ data is kept and resumed on the next start.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.validate(); err != nil {
-				return usageError{err}
+				return badUsage(err)
 			}
 			return runDev(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -80,15 +73,6 @@ func (f devFlags) validate() error {
 		return fmt.Errorf("--desired: must be between 0 and %d, is %d", most, f.desired)
 	}
 	return nil
-}
-
-// zoneNames are the demo's zones in order; dc1 is east, dc2 west.
-func demoZones(n int) []string {
-	names := []string{"east", "west", "north", "south"}
-	for i := len(names); i < n; i++ {
-		names = append(names, fmt.Sprintf("zone-%d", i+1))
-	}
-	return names[:n]
 }
 
 // dev is a running greenroom dev.
@@ -149,36 +133,6 @@ func (d *dev) chooseDriver(ctx context.Context) error {
 	return nil
 }
 
-// demoImage is the image "demo" for the driver.
-func (d *dev) demoImage(ctx context.Context) (staging.Image, error) {
-	image := staging.Image{Name: "demo", Variables: map[string]string{}, ConnectURL: "http://{address}:{port_http}/"}
-	hooks := func(program string) staging.ExecConfig {
-		return staging.ExecConfig{
-			Assign: &staging.Hook{Cmd: []string{program, "assign"}},
-			Go:     &staging.Hook{Cmd: []string{program, "go"}},
-		}
-	}
-	switch d.driver {
-	case "docker":
-		tag, err := devcluster.BuildDemoImage(ctx)
-		if err != nil {
-			return image, err
-		}
-		image.Jobspec, image.Variables["image"] = jobspecs.DemoDocker, tag
-		image.ExecConfig = hooks("/demo-session")
-	case "raw_exec":
-		binary, err := devcluster.DemoBinary(ctx)
-		if err != nil {
-			return image, err
-		}
-		image.Jobspec, image.Variables["command"] = jobspecs.DemoRawExec, binary
-		image.ExecConfig = hooks(binary)
-	default:
-		image.Jobspec = jobspecs.DemoMock
-	}
-	return image, nil
-}
-
 // run starts the agents on the cluster, sets the demo up and waits for the end.
 func (d *dev) run(ctx context.Context, image staging.Image) error {
 	d.logs = filepath.Join(d.cluster.Dir, "greenroom")
@@ -190,11 +144,11 @@ func (d *dev) run(ctx context.Context, image staging.Image) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop(nil)
-	brokerAddr, err := d.agent(ctx, &wg, stop, "broker", runBroker)
+	brokerAddr, err := d.agent(ctx, &wg, stop, config.Broker, "broker", runBroker)
 	if err != nil {
 		return err
 	}
-	if _, err := d.agent(ctx, &wg, stop, "scaler", runScaler); err != nil {
+	if _, err := d.agent(ctx, &wg, stop, config.Scaler, "scaler", runScaler); err != nil {
 		return err
 	}
 	d.broker = "http://" + brokerAddr
@@ -224,88 +178,6 @@ func unasked(cause, err error) error {
 		return nil
 	}
 	return cause
-}
-
-// agent runs a broker or scaler on a free port, its log in a file.
-func (d *dev) agent(ctx context.Context, wg *sync.WaitGroup, stop context.CancelCauseFunc, name string,
-	run func(context.Context, config.Agent, net.Listener, *logrus.Entry) error,
-) (addr string, err error) {
-	file, err := os.OpenFile(filepath.Join(d.logs, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return "", err
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		file.Close()
-		return "", err
-	}
-	a := config.Agent{
-		Bind: listener.Addr().String(), NomadAddress: d.cluster.NomadAddr, ConsulAddress: d.cluster.ConsulAddr,
-		RedisAddress: d.cluster.RedisAddr, MaxDesiredSessions: staging.DefaultLimits.MaxDesiredSessions,
-		LogLevel: "info", LogFormat: "text",
-	}
-	boundedByDefault(&a)
-	if err := d.register(ctx, name, listener.Addr()); err != nil {
-		listener.Close()
-		file.Close()
-		return "", err
-	}
-	log := a.Logger()
-	log.SetOutput(file)
-	wg.Go(func() {
-		defer file.Close()
-		if err := run(ctx, a, listener, logrus.NewEntry(log)); err != nil {
-			stop(fmt.Errorf("the %s failed: %w", name, err))
-		}
-	})
-	return a.Bind, nil
-}
-
-// register has Consul check an agent's readiness, as the jobs in deploy/nomad have it
-// where Nomad runs the agents.
-func (d *dev) register(ctx context.Context, name string, addr net.Addr) error {
-	client, err := consulapi.NewClient(&consulapi.Config{Address: d.cluster.ConsulAddr})
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	service := "greenroom-" + name
-	return client.Agent().ServiceRegisterOpts(&consulapi.AgentServiceRegistration{
-		ID: service, Name: service, Address: "127.0.0.1", Port: addr.(*net.TCPAddr).Port,
-		Check: &consulapi.AgentServiceCheck{
-			CheckID: service + "-ready", Name: "ready", HTTP: fmt.Sprintf("http://%s/v1/health/ready", addr), Interval: "2s", Timeout: "3s",
-		},
-	}, consulapi.ServiceRegisterOpts{}.WithContext(ctx))
-}
-
-// pool is the name of a zone's demo pool.
-func (d *dev) pool(zone string) string { return "demo-" + zone }
-
-// setUp stores the demo's resources through the API, as any operator would.
-func (d *dev) setUp(ctx context.Context, image staging.Image) error {
-	var set resourceSet
-	for i, name := range demoZones(d.zones) {
-		set.zones = append(set.zones, staging.Zone{
-			Name: name, Datacenters: []string{fmt.Sprintf("dc%d", i+1)},
-			// Staged sessions are made before there is a request to take these from.
-			AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: strings.TrimPrefix(d.broker, "http://"),
-		})
-		set.configs = append(set.configs, staging.Config{
-			Name: d.pool(name), Zone: name, Image: image.Name, DesiredSessions: d.desired,
-			Expiration: staging.Duration(24 * time.Hour),
-		})
-	}
-	set.images = []staging.Image{image}
-	c, err := newClient(d.broker, "")
-	if err != nil {
-		return err
-	}
-	there, err := c.stored(ctx)
-	if err != nil {
-		return err
-	}
-	return c.apply(ctx, set.changes(there, nil), func(change) {})
 }
 
 func (d *dev) printTable() {
@@ -339,62 +211,4 @@ or, with the command line, then see who is where:
   greenroom sessions
 
 `, d.broker, d.broker)
-}
-
-// awaitPools waits until every demo pool is at its desired number. A look that
-// fails is no reason to end: the next one may not.
-func (d *dev) awaitPools(ctx context.Context) error {
-	c, err := newClient(d.broker, "")
-	if err != nil {
-		return err
-	}
-	tick := time.NewTicker(readyPoll)
-	defer tick.Stop()
-	for {
-		if pools, err := c.pools(ctx); err == nil && d.full(pools) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
-}
-
-// writeReadyFile writes the addresses whole or not at all.
-func (d *dev) writeReadyFile() error {
-	if d.readyFile == "" {
-		return nil
-	}
-	b, err := json.MarshalIndent(map[string]string{
-		"broker": d.broker, "consul": d.cluster.ConsulAddr, "nomad": d.cluster.NomadAddr, "redis": d.cluster.RedisAddr,
-		// No token guards the API of a dev broker, which is bound to loopback.
-		"token": "",
-	}, "", "  ")
-	if err != nil {
-		return err
-	}
-	part := d.readyFile + ".part"
-	if err := os.WriteFile(part, append(b, '\n'), 0o644); err != nil {
-		return fmt.Errorf("--ready-file: %w", err)
-	}
-	if err := os.Rename(part, d.readyFile); err != nil {
-		return fmt.Errorf("--ready-file: %w", err)
-	}
-	return nil
-}
-
-// full reports whether every demo pool is at its desired number.
-func (d *dev) full(pools []httpapi.StagingPool) bool {
-	ready := map[string]int{}
-	for _, p := range pools {
-		ready[p.Name] = p.ReadySessions
-	}
-	for _, zone := range demoZones(d.zones) {
-		if ready[d.pool(zone)] < d.desired {
-			return false
-		}
-	}
-	return true
 }

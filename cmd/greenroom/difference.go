@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // difference is one field that a change gives another value. Before or After is
@@ -154,4 +156,25 @@ func changedLines(before, after string) []string {
 		out = append(out, "  "+a[len(a)-last])
 	}
 	return out
+}
+
+func printFields(w io.Writer, ch change) {
+	for _, d := range ch.Fields {
+		printDifference(w, d, ch.Action == actionCreate)
+	}
+}
+
+// printConfigChange prints how a staging config was changed, as greenroom apply does.
+func printConfigChange(w io.Writer, before, after staging.Config) {
+	ch := change{Kind: blockStaging, Name: after.Name, Action: actionNone, Fields: differences(asText(before), asText(after))}
+	if len(ch.Fields) > 0 {
+		ch.Action = actionUpdate
+	}
+	printDone(w, ch)
+	printFields(w, ch)
+}
+
+// printDone prints in one line what was done.
+func printDone(w io.Writer, ch change) {
+	fmt.Fprintf(w, "%s %q %s\n", ch.Kind, ch.Name, ch.Action.done())
 }

@@ -13,31 +13,6 @@ import (
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 )
 
-// The exit codes, as the help lists them.
-const (
-	exitOK = iota
-	exitFailed
-	exitUsage
-	exitNotFound
-	exitInvalid
-	exitNoCapacity
-	exitUnavailable
-	exitChanges
-	exitUnwell
-)
-
-// exitError ends a command with an exit code of which its output has said why.
-type exitError int
-
-// Error implements error.
-func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
-
-// usageError says that the command was not called as it wants to be.
-type usageError struct{ error }
-
-// Unwrap gives the cause.
-func (e usageError) Unwrap() error { return e.error }
-
 // runError is whatever a command that did run returned. All other errors are
 // cobra's, about how it was called.
 type runError struct{ error }
@@ -124,3 +99,9 @@ func report(cmd *cobra.Command, err error, stderr io.Writer) int {
 	}
 	return code
 }
+
+// absentError says that what a command is about is not there.
+type absentError struct{ error }
+
+// Unwrap gives the cause.
+func (e *absentError) Unwrap() error { return e.error }

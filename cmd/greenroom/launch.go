@@ -28,10 +28,6 @@ type launchFlags struct {
 	together                bool
 }
 
-// launchGrace is how long beyond its wait a launch may take: the claim, and a
-// hook's longest time, for a few sessions one after the other.
-const launchGrace = 2*staging.MaxHookTimeout + 30*time.Second
-
 func newLaunchCommand() *cobra.Command {
 	var f launchFlags
 	cmd := &cobra.Command{
@@ -58,7 +54,7 @@ was begun goes on when this command is interrupted: repeat it with the same
 		Args: oneArgument("IMAGE"), ValidArgsFunction: completeFirst(imageNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("user") && f.user == "" {
-				return usageError{errors.New("--user: must not be empty")}
+				return badUsage(errors.New("--user: must not be empty"))
 			}
 			return runLaunch(cmd, args[0], f)
 		},
@@ -118,7 +114,7 @@ func (f launchFlags) request(image string) (staging.Launch, error) {
 func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 	request, err := f.request(image)
 	if err != nil {
-		return usageError{err}
+		return badUsage(err)
 	}
 	c, err := clientOf(cmd)
 	if err != nil {

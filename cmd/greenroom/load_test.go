@@ -31,7 +31,7 @@ func TestPastTheBoundLaunchesAreRefusedAtOnce(t *testing.T) {
 	for i := range callers {
 		wg.Go(func() {
 			began := time.Now()
-			r, err := d.call("POST", "/v1/sessions", asText(launch("crowd", "east", fmt.Sprint("c", i))))
+			r, err := d.call("POST", "/v1/sessions", jsonText(launch("crowd", "east", fmt.Sprint("c", i))))
 			if err != nil {
 				t.Error(err)
 				return
@@ -93,7 +93,7 @@ func TestIdleAndSlowClientsDoNotStopOthers(t *testing.T) {
 	}
 
 	// It hangs up as soon as its session is being made.
-	body := asText(launch("busy", "east", "hasty"))
+	body := jsonText(launch("busy", "east", "hasty"))
 	ctx, hangUp := context.WithCancel(t.Context())
 	req, err := http.NewRequestWithContext(ctx, "POST", d.Broker+"/v1/sessions", strings.NewReader(body))
 	must(t, err)

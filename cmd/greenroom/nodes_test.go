@@ -19,23 +19,6 @@ func twoNodes(t *testing.T) (*devcluster.Cluster, *devProcess) {
 	return c, d
 }
 
-// alloc is the first allocation of a session's job, by Nomad's word: the session.
-func (d *devProcess) alloc(t *testing.T, session string) *nomadapi.AllocationListStub {
-	t.Helper()
-	all, _, err := d.nomad(t).Jobs().Allocations(session, true, nil)
-	must(t, err)
-	var first *nomadapi.AllocationListStub
-	for _, a := range all {
-		if first == nil || a.CreateIndex < first.CreateIndex {
-			first = a
-		}
-	}
-	if first == nil {
-		t.Fatalf("session %s has no allocation", session)
-	}
-	return first
-}
-
 // untilAllElsewhere waits until as many of a pool's sessions as it wants are
 // ready, all of them on other nodes, and nothing unassigned of it runs on this one.
 func (d *devProcess) untilAllElsewhere(t *testing.T, pool string, ready int, node string, assigned ...string) {

@@ -14,7 +14,7 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 	t.Setenv("GREENROOM_ADDR", d.Broker)
 	t.Setenv("GREENROOM_TOKEN", "")
 	t.Setenv("NOMAD_ADDR", d.Nomad)
-	c := &cli{t: t, address: d.Broker}
+	c := realCLI(t)
 	image := quickImage("quick")
 	// Its own words are to be read again.
 	image.Jobspec = strings.ReplaceAll(image.Jobspec, "disabled      = true", "disabled      = false")
@@ -86,7 +86,10 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 		t.Errorf("set: %+v", config)
 	}
 	c.want(exitUnwell, []string{"status"}, "not all is well", "! quick has 0 of 2 ready")
-	var o overview
+	var o struct {
+		Well                          bool
+		Problems, Pools, Dependencies []any
+	}
 	decode(t, c.want(exitUnwell, []string{"status", "--json"}), &o)
 	if o.Well || len(o.Problems) != 2 || len(o.Pools) != 1 || len(o.Dependencies) != 3 {
 		t.Errorf("status --json: %+v", o)

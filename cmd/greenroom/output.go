@@ -1,19 +1,20 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strconv"
-	"strings"
-	"text/tabwriter"
-	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// The flags that say how a command prints its result.
+const (
+	flagOutput = "output"
+	flagJSON   = "json"
 )
 
 const (
@@ -21,55 +22,41 @@ const (
 	outputJSON  = "json"
 )
 
-// wantsJSON reports whether the output is for a program.
+// addOutputFlags adds the flags that wantsJSON reads.
+func addOutputFlags(f *pflag.FlagSet) {
+	f.StringP(flagOutput, "o", outputTable, "table for people, json for programs")
+	f.Bool(flagJSON, false, "the same as -o json")
+}
+
+// checkOutputFlags returns an error of usage where --output names no format.
+func checkOutputFlags(cmd *cobra.Command) error {
+	o, err := cmd.Flags().GetString(flagOutput)
+	if err != nil || o == outputTable || o == outputJSON {
+		return err
+	}
+	return badUsage(fmt.Errorf("--%s: must be %s or %s, is %q", flagOutput, outputTable, outputJSON, o))
+}
+
+// wantsJSON reports whether a command prints its result for a program.
 func wantsJSON(cmd *cobra.Command) bool {
-	return flagOf(cmd, flagOutput) == outputJSON || flagOf(cmd, flagJSON) == "true"
+	// A command may have a --json of its own, which names a file: that is no bool.
+	asked, err := cmd.Flags().GetBool(flagJSON)
+	o, _ := cmd.Flags().GetString(flagOutput)
+	return o == outputJSON || err == nil && asked
 }
 
-// printBody prints what the API answered, indented and otherwise as it is:
-// what a newer broker adds is not lost.
-func printBody(cmd *cobra.Command, body []byte) error {
-	var out bytes.Buffer
-	if err := json.Indent(&out, bytes.TrimSpace(body), "", "  "); err != nil {
-		return fmt.Errorf("the broker's answer is not JSON: %w", err)
-	}
-	out.WriteByte('\n')
-	_, err := out.WriteTo(cmd.OutOrStdout())
-	return err
+// encode prints a document for programs.
+func encode(w io.Writer, document any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(document)
 }
 
-// printTable prints rows under a header. An empty cell becomes a dash, so that
-// columns can be counted by scripts that will not use JSON.
-func printTable(w io.Writer, header []string, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, strings.Join(header, "\t"))
-	for _, row := range rows {
-		for i, cell := range row {
-			if row[i] = printable(cell); cell == "" {
-				row[i] = "-"
-			}
-		}
-		fmt.Fprintln(t, strings.Join(row, "\t"))
-	}
-	return t.Flush()
-}
+// encodeLine prints a document for programs in one line.
+func encodeLine(w io.Writer, document any) error { return json.NewEncoder(w).Encode(document) }
 
-// fact is a name with its value.
-type fact struct{ name, value string }
-
-// printFacts prints one thing's facts, one a line; those without a value are left out.
-func printFacts(w io.Writer, facts []fact) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	for _, f := range facts {
-		if f.value != "" {
-			fmt.Fprintf(t, "%s\t%s\n", f.name, printable(f.value))
-		}
-	}
-	return t.Flush()
-}
-
-// printable quotes a text that would move the cursor or break the line of a
-// terminal: users choose their names.
+// printable quotes a text with characters that a terminal would act on, such as
+// escape sequences and line breaks: users choose their names.
 func printable(s string) string {
 	for _, r := range s {
 		if !unicode.IsPrint(r) {
@@ -77,40 +64,4 @@ func printable(s string) string {
 		}
 	}
 	return s
-}
-
-// age is how long ago something was, in at most two units.
-func age(at, now time.Time) string {
-	if at.IsZero() {
-		return ""
-	}
-	d := max(now.Sub(at), 0)
-	switch {
-	case d < time.Minute:
-		return d.Truncate(time.Second).String()
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	}
-	return fmt.Sprintf("%dd", d/(24*time.Hour))
-}
-
-func moment(at time.Time) string {
-	if at.IsZero() {
-		return ""
-	}
-	return at.Format(time.RFC3339)
-}
-
-// endpoints are where a session's ports are reached, by their labels.
-func endpoints(address string, ports map[string]int) string {
-	if address == "" || len(ports) == 0 {
-		return address
-	}
-	parts := make([]string, 0, len(ports))
-	for _, label := range slices.Sorted(maps.Keys(ports)) {
-		parts = append(parts, fmt.Sprintf("%s=%s:%d", label, address, ports[label]))
-	}
-	return strings.Join(parts, " ")
 }

@@ -84,9 +84,3 @@ func printPlan(w io.Writer, p planned) {
 	}
 	fmt.Fprintf(w, "\n%d to create, %d to update, %d to delete, %d unchanged.\n", s.Create, s.Update, s.Delete, s.Unchanged)
 }
-
-func printFields(w io.Writer, ch change) {
-	for _, d := range ch.Fields {
-		printDifference(w, d, ch.Action == actionCreate)
-	}
-}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,7 +50,7 @@ func TestPlanSaysWhatApplyWouldChangeAndApplyDoesIt(t *testing.T) {
 	_, d := startServers(t, []string{"dc1"})
 	t.Setenv("GREENROOM_ADDR", d.Broker)
 	t.Setenv("GREENROOM_TOKEN", "")
-	c := &cli{t: t, address: d.Broker}
+	c := realCLI(t)
 	first := dirOf(t, map[string]string{"a.hcl": manyResources("0", "1s", "hush-hush"), "one.nomad.hcl": jobspecs.DemoMock})
 
 	// Everything is new, except for the zone that there is.
@@ -124,7 +123,7 @@ func TestApplyChecksEverythingByTheClustersRulesFirst(t *testing.T) {
 	_, d := startServers(t, []string{"dc1"}, "--max-desired-sessions", "5")
 	t.Setenv("GREENROOM_ADDR", d.Broker)
 	t.Setenv("GREENROOM_TOKEN", "")
-	c := &cli{t: t, address: d.Broker}
+	c := realCLI(t)
 	dir := dirOf(t, map[string]string{
 		"a.hcl": `zone "here" {
   datacenters = ["dc1"]
@@ -154,33 +153,4 @@ staging "large" {
 	}
 	d.ask(t, "GET", "/v1/zones/here", nil, 404, nil)
 	d.ask(t, "GET", "/v1/images/good", nil, 404, nil)
-}
-
-func TestWhatPruneMayNotDelete(t *testing.T) {
-	c := newCLI(t, "")
-	c.broker.zones["west"] = staging.Zone{Name: "west", Datacenters: []string{"dc2"}}.WithDefaults()
-	c.broker.images["demo"] = staging.Image{Name: "demo", Jobspec: "job"}
-	c.broker.configs["demo-west"] = staging.Config{Name: "demo-west", Zone: "west", Image: "demo"}
-	// These files leave staging configs alone, and one names the zone.
-	c.stdin = goodZone
-	c.want(exitInvalid, []string{"apply", "-f", "-", "--prune", "--yes"}, `zone "west"`, "demo-west")
-	// A config of the files names a zone that they would delete.
-	c.stdin = goodZone + "\nstaging \"p\" {\n  zone = \"west\"\n  image = \"demo\"\n  desired_sessions = 1\n}\n"
-	c.want(exitInvalid, []string{"plan", "-f", "-", "--prune"}, "-:8: ", `zone "west"`, "--prune would delete it")
-	c.stdin = strings.ReplaceAll(c.stdin, `zone = "west"`, `zone = "east"`)
-	c.want(exitUsage, []string{"apply", "-f", "-", "--prune"}, "say --yes", "demo-west")
-	if len(c.broker.puts)+len(c.broker.deletes) != 0 {
-		t.Errorf("stored %q and deleted %q all the same", c.broker.puts, c.broker.deletes)
-	}
-	c.want(exitOK, []string{"apply", "-f", "-", "--prune", "--yes"})
-	if want := []string{"staging demo-west", "zone west"}; !slices.Equal(c.broker.deletes, want) {
-		t.Errorf("deleted %q, want %q", c.broker.deletes, want)
-	}
-}
-
-func decode(t *testing.T, text string, into any) {
-	t.Helper()
-	if err := json.Unmarshal([]byte(text), into); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
 }

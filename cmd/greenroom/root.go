@@ -1,6 +1,10 @@
 package main
 
 import (
+	"context"
+	"io"
+	_ "time/tzdata"
+
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -28,11 +32,6 @@ var subcommands = []func() *cobra.Command{
 	newCompletionCommand,
 }
 
-const (
-	defaultAddress = "http://127.0.0.1:7480"
-	envAddress     = "GREENROOM_ADDR"
-)
-
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "greenroom",
@@ -57,45 +56,17 @@ greenroom exec ends with the exit code of the command that it ran.`,
   greenroom apply -f resources/
   greenroom launch demo --zone east --user alice
   greenroom sessions -o json`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			switch o := flagOf(cmd, flagOutput); o {
-			case outputTable, outputJSON:
-				return nil
-			default:
-				return usageError{fmt.Errorf("--output: must be %s or %s, is %q", outputTable, outputJSON, o)}
-			}
-		},
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return checkOutputFlags(cmd) },
 	}
-	f := root.PersistentFlags()
-	// The defaults from the environment are read when they are needed: help must not show a token.
-	f.String(flagAddress, "", "the broker's address (env "+envAddress+"; default "+defaultAddress+")")
-	f.String(flagToken, "", "the bearer token to show the broker (env GREENROOM_TOKEN)")
-	f.String(flagCACert, "", "a PEM file of the authorities that vouch for the broker's certificate (env "+envCACert+")")
-	f.StringP(flagOutput, "o", outputTable, "table for people, json for programs")
-	f.Bool(flagJSON, false, "the same as -o json")
+	addClientFlags(root.PersistentFlags())
+	addOutputFlags(root.PersistentFlags())
 	for _, make := range subcommands {
 		root.AddCommand(make())
 	}
 	markRuns(root)
 	return root
-}
-
-// Names of the flags that every command has.
-const (
-	flagAddress = "address"
-	flagToken   = "token"
-	flagOutput  = "output"
-	flagJSON    = "json"
-	flagCACert  = "ca-cert"
-)
-
-func flagOf(cmd *cobra.Command, name string) string {
-	if f := cmd.Flags().Lookup(name); f != nil {
-		return f.Value.String()
-	}
-	return ""
 }
 
 // oneArgument is cobra.ExactArgs(1) that says what the argument is.
@@ -106,4 +77,15 @@ func oneArgument(what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// run is main with everything that it touches given: it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	return report(cmd, err, stderr)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -46,7 +45,7 @@ files that are named.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := load.Load()
 			if err != nil {
-				return usageError{err}
+				return badUsage(err)
 			}
 			listener, err := net.Listen("tcp", a.Bind)
 			if err != nil {
@@ -117,10 +116,4 @@ func runScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 		})
 	})
 	return serve(ctx, listener, srv)
-}
-
-func health(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, fmt.Sprintf("{\"status\":%q}\n", text))
 }

@@ -137,7 +137,7 @@ func endSession(cmd *cobra.Command, args []string) error {
 // pathArgument refuses what would make another path of the API's.
 func pathArgument(what, value string) (string, error) {
 	if value == "" || value == "." || value == ".." {
-		return "", usageError{fmt.Errorf("%s: %q names nothing", what, value)}
+		return "", badUsage(fmt.Errorf("%s: %q names nothing", what, value))
 	}
 	return value, nil
 }

@@ -108,7 +108,7 @@ func TestOfTwoClassesAtOnceOneIsServed(t *testing.T) {
 	statuses := make([]int, 2)
 	var wg sync.WaitGroup
 	for i := range statuses {
-		body := asText(classOf("mock", "east", fmt.Sprint("class-", i), 4))
+		body := jsonText(classOf("mock", "east", fmt.Sprint("class-", i), 4))
 		wg.Go(func() {
 			r, err := d.call("POST", "/v1/sessions", body)
 			if err != nil {
@@ -151,7 +151,7 @@ func (d *devProcess) readyNow(t *testing.T, pool string, n int) {
 func TestTheUnusedGoBackBesideOneThatIsSomebodys(t *testing.T) {
 	d := withoutScaler(t, 3)
 	jobs := d.jobs(t, "mock") // the ids are sorted by time of creation
-	fate := asText(staging.Fate{
+	fate := jsonText(staging.Fate{
 		Session: jobs[0].id, Verdict: staging.VerdictAssigned, Claim: "another", User: &staging.User{ID: "u-other", Name: "other"}, Zone: "east",
 	})
 	_, err := d.consul(t).KV().Put(&consulapi.KVPair{Key: "greenroom/fates/" + jobs[0].id, Value: []byte(fate)}, nil)
@@ -300,7 +300,7 @@ func TestABrokerKilledAmongSeveralLeavesNothingClaimed(t *testing.T) {
 	at := &devProcess{readyFile: readyFile{Broker: "http://" + victim.address}}
 	var wg sync.WaitGroup
 	for _, user := range []string{"lost", "kept"} {
-		body := asText(classOf("hangs", "east", user, 2))
+		body := jsonText(classOf("hangs", "east", user, 2))
 		wg.Go(func() { _, _ = at.call("POST", "/v1/sessions", body, "Idempotency-Key", user) }) // it dies
 	}
 	kv := d.consul(t).KV()
@@ -323,7 +323,7 @@ func TestABrokerKilledAmongSeveralLeavesNothingClaimed(t *testing.T) {
 		}
 		f.Lease = time.Now().Add(-time.Second).UTC()
 		f.HookPending = f.User.Name == "lost"
-		_, err := kv.Put(&consulapi.KVPair{Key: "greenroom/fates/" + id, Value: []byte(asText(f))}, nil)
+		_, err := kv.Put(&consulapi.KVPair{Key: "greenroom/fates/" + id, Value: []byte(jsonText(f))}, nil)
 		must(t, err)
 	}
 	startAgent(t, c, "scaler")

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -41,11 +40,11 @@ it back.`,
 func runStagingSet(cmd *cobra.Command, name string, f stagingSetFlags) error {
 	changed := cmd.Flags().Changed
 	if !changed("desired") && !changed("expiration") && !changed("max-unavailable") {
-		return usageError{errors.New("say what to set: --desired, --expiration or --max-unavailable")}
+		return badUsage(errors.New("say what to set: --desired, --expiration or --max-unavailable"))
 	}
 	expiration, err := staging.ParseDuration(f.expiration)
 	if err != nil {
-		return usageError{fmt.Errorf("--expiration: %w", err)}
+		return badUsage(fmt.Errorf("--expiration: %w", err))
 	}
 	c, err := clientOf(cmd)
 	if err != nil {
@@ -78,11 +77,6 @@ func runStagingSet(cmd *cobra.Command, name string, f stagingSetFlags) error {
 	if wantsJSON(cmd) {
 		return printBody(cmd, put.Body)
 	}
-	ch := change{Kind: blockStaging, Name: name, Action: actionNone, Fields: differences(asText(before), asText(after))}
-	if len(ch.Fields) > 0 {
-		ch.Action = actionUpdate
-	}
-	fmt.Fprintln(cmd.OutOrStdout(), blockStaging, strconv.Quote(name), ch.Action.done())
-	printFields(cmd.OutOrStdout(), ch)
+	printConfigChange(cmd.OutOrStdout(), before, after)
 	return nil
 }

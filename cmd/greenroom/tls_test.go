@@ -159,7 +159,7 @@ redis {
 
 	t.Setenv("GREENROOM_TOKEN", "")
 	t.Setenv("GREENROOM_ADDR", "https://"+b.address)
-	cl := &cli{t: t}
+	cl := realCLI(t)
 	cl.want(exitUnavailable, []string{"staging"}, "is not trusted", "--ca-cert")
 	cl.want(exitUsage, []string{"staging", "--ca-cert", a.file("none.pem")}, "none.pem")
 	cl.want(exitOK, []string{"staging", "--ca-cert", a.file("ca.pem")})

@@ -13,35 +13,6 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-func newBootstrapCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "bootstrap",
-		Short: "Create the first administrator's token, once",
-		Long: `Create the first administrator's token of a broker that runs with --access, and
-print its secret, which is told once. It works once for all brokers of a cluster;
-a second call says how to recover where the token is lost.
-
-Do it before others can reach the broker: whoever is first is the administrator. A
-broker with GREENROOM_TOKEN, or an issuer that has administrators, demands theirs.`,
-		Example: `  greenroom bootstrap
-  export GREENROOM_TOKEN=$(greenroom bootstrap -o json | jq -r .secret)`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := clientOf(cmd)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := brief(cmd.Context())
-			defer cancel()
-			r, err := c.BootstrapWithResponse(ctx)
-			if err := c.answered(r, err, http.StatusCreated); err != nil {
-				return err
-			}
-			return printCreated(cmd, r.Body, *r.JSON201)
-		},
-	}
-}
-
 func newTokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
@@ -77,11 +48,11 @@ print it again. Revoke it by its accessor when it is lost.`,
 			if expires != "" {
 				var err error
 				if r.ExpiresIn, err = staging.ParseDuration(expires); err != nil || r.ExpiresIn <= 0 {
-					return usageError{fmt.Errorf("--expires: must be a duration such as 720h, is %q", expires)}
+					return badUsage(fmt.Errorf("--expires: must be a duration such as 720h, is %q", expires))
 				}
 			}
 			if err := r.Validate(); err != nil {
-				return usageError{err}
+				return badUsage(err)
 			}
 			c, err := clientOf(cmd)
 			if err != nil {

@@ -79,7 +79,7 @@ func (c *caller) rest(least, most time.Duration) {
 
 // launch tries until it is answered, and gives the session, and how long it took.
 func (c *caller) launch(image, user, key string) (given launched, took time.Duration) {
-	body := asText(launchWith(image, "east", user, map[string]any{"groups": []string{"torture"}}))
+	body := jsonText(launchWith(image, "east", user, map[string]any{"groups": []string{"torture"}}))
 	called := time.Now()
 	for patience := called.Add(launchPatience); time.Now().Before(patience); {
 		status, reply := c.call("POST", "/v1/sessions?wait=15s", body, key)

@@ -126,7 +126,7 @@ func (a *arena) resize(desired int) {
 // put stores a resource, trying again while servers are away.
 func (a *arena) put(path string, body any) {
 	a.Helper()
-	text := asText(body)
+	text := jsonText(body)
 	until(a.T, "PUT "+path, func() (bool, string) {
 		r, err := a.d.call("PUT", path, text)
 		return err == nil && (r.status == 200 || r.status == 201), fmt.Sprint(r.status, " ", string(r.body), err)

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // watchFlags are the flags of greenroom watch.
@@ -44,9 +42,9 @@ const minWatchInterval = 100 * time.Millisecond
 func runWatch(cmd *cobra.Command, f watchFlags) error {
 	switch {
 	case f.interval < minWatchInterval:
-		return usageError{fmt.Errorf("--interval: must be at least %s, is %s", minWatchInterval, f.interval)}
+		return badUsage(fmt.Errorf("--interval: must be at least %s, is %s", minWatchInterval, f.interval))
 	case f.rounds < 0:
-		return usageError{fmt.Errorf("--rounds: must be 0 or more, is %d", f.rounds)}
+		return badUsage(fmt.Errorf("--rounds: must be 0 or more, is %d", f.rounds))
 	}
 	c, err := clientOf(cmd)
 	if err != nil {
@@ -74,11 +72,8 @@ func runWatch(cmd *cobra.Command, f watchFlags) error {
 	}
 }
 
-// clearScreen puts the cursor home and wipes what is on the terminal.
-const clearScreen = "\x1b[H\x1b[2J"
-
 func watchRound(cmd *cobra.Command, c *client) error {
-	o, err := c.overview(cmd.Context())
+	o, err := overviewOf(cmd.Context(), c)
 	if err != nil {
 		return err
 	}
@@ -99,10 +94,4 @@ func watchRound(cmd *cobra.Command, c *client) error {
 	}
 	_, wrote := screen.WriteTo(out)
 	return errors.Join(err, wrote)
-}
-
-// isTerminal reports whether a reader or writer is a terminal.
-func isTerminal(v any) bool {
-	f, ok := v.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -89,7 +89,7 @@ greenroom bench floor.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if f.servers, err = f.config.Load(); err != nil {
-				return usageError{err}
+				return badUsage(err)
 			}
 			rdb, consul, closeClients, err := f.connect(cmd.Context(), connections)
 			if err != nil {

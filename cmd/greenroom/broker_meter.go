@@ -1,23 +1,11 @@
 package main
 
 import (
-	"context"
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
-
-// newMetrics returns a registry with the process's own metrics.
-func newMetrics() *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return r
-}
 
 // brokerMeter counts launches.
 type brokerMeter struct {
@@ -89,43 +77,6 @@ func (m *brokerMeter) begin() {
 	}
 }
 
-// newHookFailures is a metric that both agents have.
-func newHookFailures() *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "greenroom_hook_failures_total",
-		Help: "Hooks that failed in sessions, by hook (first_launch, assign, go). Both agents run first_launch.",
-	}, []string{"hook"})
-}
-
-// dependencies has the servers asked whether they answer whenever metrics are read.
-func (m *brokerMeter) dependencies(ask func(context.Context) []broker.Dependency) {
-	m.registry.MustRegister(dependencyCollector{
-		up: prometheus.NewDesc("greenroom_dependency_up",
-			"1 while the server answers this broker, else 0, by dependency (consul, nomad, redis).", []string{"dependency"}, nil),
-		ask: ask,
-	})
-}
-
-// dependencyCollector asks at most once a second, as the broker's readiness does.
-type dependencyCollector struct {
-	up  *prometheus.Desc
-	ask func(context.Context) []broker.Dependency
-}
-
-// Describe implements prometheus.Collector.
-func (c dependencyCollector) Describe(descs chan<- *prometheus.Desc) { descs <- c.up }
-
-// Collect implements prometheus.Collector. What it asks has a deadline of its own.
-func (c dependencyCollector) Collect(metrics chan<- prometheus.Metric) {
-	for _, d := range c.ask(context.Background()) {
-		up := 1.0
-		if d.Problem != "" {
-			up = 0
-		}
-		metrics <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, up, d.Name)
-	}
-}
-
 // shells has the shells that wait in sessions counted.
 func (m *brokerMeter) shells(count func() int) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -170,6 +121,3 @@ func (m *brokerMeter) Violation(v staging.Violation) {
 func (m *brokerMeter) Launched(origin staging.Origin, t staging.Timings) {
 	m.launches.WithLabelValues(string(origin)).Observe(t.Total.Seconds())
 }
-
-// readyPoll is how often something that must come true is looked at.
-const readyPoll = 100 * time.Millisecond

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/spf13/cobra"
-
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -47,18 +45,6 @@ func everyPage[T any](c *client, ask func(limit int, cursor string) (page[T], er
 			return all, nil
 		}
 	}
-}
-
-// printItems prints a list for a program.
-func printItems(cmd *cobra.Command, raw []json.RawMessage) error {
-	if raw == nil {
-		raw = []json.RawMessage{}
-	}
-	body, err := json.Marshal(map[string]any{"items": raw})
-	if err != nil {
-		return err
-	}
-	return printBody(cmd, body)
 }
 
 func (c *client) listSessions(ctx context.Context, params httpapi.ListSessionsParams) (list[httpapi.Session], error) {
@@ -120,4 +106,10 @@ func (c *client) listImages(ctx context.Context) (list[staging.Image], error) {
 		}
 		return p, err
 	})
+}
+
+// pools lists the staging configs with how their pools stand.
+func (c *client) pools(ctx context.Context) ([]httpapi.StagingPool, error) {
+	all, err := c.listPools(ctx)
+	return all.items, err
 }

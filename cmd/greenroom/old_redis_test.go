@@ -68,7 +68,7 @@ func TestAKeyThatRedisForgotIsItsSessionsAgain(t *testing.T) {
 	d.stage(t, quickImage("keyed"), 2)
 	d.untilReady(t, "keyed", 2)
 	const key = "forgotten"
-	body := asText(launch("keyed", "east", "kim"))
+	body := jsonText(launch("keyed", "east", "kim"))
 	repeat := func(body string, status int) (l launched) {
 		t.Helper()
 		r, err := d.call("POST", "/v1/sessions?wait=10s", body, "Idempotency-Key", key)
@@ -96,7 +96,7 @@ func TestAKeyThatRedisForgotIsItsSessionsAgain(t *testing.T) {
 		}
 	}
 	forget()
-	repeat(asText(launch("keyed", "east", "somebody-else")), 422)
+	repeat(jsonText(launch("keyed", "east", "somebody-else")), 422)
 	if again := repeat(body, 201); again.ID != first.ID {
 		t.Errorf("after another launch had come with the key, a repeat was given %s, the first launch %s", again.ID, first.ID)
 	}
