@@ -9,7 +9,7 @@ TIME ?= 10m
 SEED ?=
 
 # Packages with measurements for `make bench`, and which of them to take.
-BENCHES ?= ./cmd/greenroom ./scaler
+BENCHES ?= ./cmd/greenroom/internal/e2e ./scaler
 ROWS ?= ^TestMeasure
 # How many runs each figure is the median of.
 RUNS ?= 5
@@ -32,7 +32,7 @@ test: setup build ## Run every test, against real servers, and print what was me
 	@if [ -f bin/measured ]; then echo "measured:"; cat bin/measured; fi
 
 torture: setup build ## Break everything at random for 10 minutes (TIME=, SEED= to replay) and check that nobody got another's session
-	GREENROOM_TORTURE=$(TIME) GREENROOM_SEED=$(SEED) go test -count=1 -v -timeout 60m -run '^TestTorture$$' ./cmd/greenroom
+	GREENROOM_TORTURE=$(TIME) GREENROOM_SEED=$(SEED) go test -count=1 -v -timeout 60m -run '^TestTorture$$' ./cmd/greenroom/internal/e2e
 
 # The table is printed also of what was measured before something failed.
 bench: setup build ## Measure every figure against its limit, and print a table with targets and verdicts

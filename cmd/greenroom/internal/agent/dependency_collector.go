@@ -1,0 +1,38 @@
+package agent
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/greenroom/greenroom/broker"
+)
+
+// dependencies has the servers asked whether they answer whenever metrics are read.
+func (m *brokerMeter) dependencies(ask func(context.Context) []broker.Dependency) {
+	m.registry.MustRegister(dependencyCollector{
+		up: prometheus.NewDesc("greenroom_dependency_up",
+			"1 while the server answers this broker, else 0, by dependency (consul, nomad, redis).", []string{"dependency"}, nil),
+		ask: ask,
+	})
+}
+
+// dependencyCollector asks at most once a second, as the broker's readiness does.
+type dependencyCollector struct {
+	up  *prometheus.Desc
+	ask func(context.Context) []broker.Dependency
+}
+
+// Describe implements prometheus.Collector.
+func (c dependencyCollector) Describe(descs chan<- *prometheus.Desc) { descs <- c.up }
+
+// Collect implements prometheus.Collector. What it asks has a deadline of its own.
+func (c dependencyCollector) Collect(metrics chan<- prometheus.Metric) {
+	for _, d := range c.ask(context.Background()) {
+		up := 1.0
+		if d.Problem != "" {
+			up = 0
+		}
+		metrics <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, up, d.Name)
+	}
+}

@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/internal/hook"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// hooks fits the hook runner to what the broker and the scaler ask.
+type hooks struct {
+	runner hook.Runner
+	// armory has the shells that wait in sessions; nil for none.
+	armory *hook.Armory
+	// ran is told of every assign hook whether a shell waited for it.
+	ran func(armed bool)
+}
+
+// Run implements broker.Hooks.
+func (h hooks) Run(ctx context.Context, s staging.Session, name staging.HookName, x staging.Hook, l staging.Launch) error {
+	return h.run(ctx, nil, s, name, x, l)
+}
+
+func (h hooks) run(ctx context.Context, shell *hook.Shell, s staging.Session, name staging.HookName, x staging.Hook, l staging.Launch) error {
+	x.Task = cmp.Or(x.Task, s.Task)
+	in := hook.Input{Tokens: staging.HookTokens(l, s), Variables: l.Variables(s.ID)}
+	if name == staging.HookFirstLaunch {
+		// Before anybody has the session: nothing of a user's.
+		in.Once = true
+		in.Variables = map[string]string{
+			"GREENROOM_SESSION_ID": s.ID, "GREENROOM_IMAGE": s.Image, "GREENROOM_ZONE": s.Zone,
+		}
+		if l.RequestID != "" {
+			in.Variables[staging.RequestIDVariable] = l.RequestID
+		}
+	}
+	result, err := h.runner.RunIn(ctx, shell, s, name, x, in)
+	return hook.Report(name, result, err)
+}
+
+// FirstLaunch implements scaler.Hooks.
+func (h hooks) FirstLaunch(ctx context.Context, s staging.Session, x staging.Hook) error {
+	return h.Run(ctx, s, staging.HookFirstLaunch, x, staging.Launch{})
+}
+
+// aliveTimeout is how long a shell that waits may take to say that it does: far
+// longer than it ever does, and shorter than to open another would take twice.
+const aliveTimeout = 200 * time.Millisecond
+
+// Ready implements broker.Hooks: a shell that waits in the session is asked whether
+// it lives, while the caller does something else.
+func (h hooks) Ready(ctx context.Context, s staging.Session, x staging.Hook) broker.Assignment {
+	a := &assignment{hooks: h, session: s, hook: x}
+	if h.armory == nil {
+		return a
+	}
+	shell := h.armory.Take(s.ID, cmp.Or(x.Task, s.Task))
+	if shell == nil {
+		return a
+	}
+	answer := make(chan *hook.Shell, 1)
+	a.answer = answer
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
+		defer cancel()
+		if shell.Alive(ctx) {
+			answer <- shell
+			return
+		}
+		shell.Close()
+		answer <- nil
+	}()
+	return a
+}
+
+// assignment is an assign hook with the shell that waits for it, if one does.
+type assignment struct {
+	hooks
+	session staging.Session
+	hook    staging.Hook
+	// answer gives the shell if it lives; nil where none was asked.
+	answer <-chan *hook.Shell
+}
+
+// Run implements broker.Assignment.
+func (a *assignment) Run(ctx context.Context, l staging.Launch) error {
+	shell := a.take()
+	a.ran(shell != nil)
+	return a.run(ctx, shell, a.session, staging.HookAssign, a.hook, l)
+}
+
+// Drop implements broker.Assignment.
+func (a *assignment) Drop() {
+	if shell := a.take(); shell != nil {
+		shell.Close()
+	}
+}
+
+func (a *assignment) take() *hook.Shell {
+	if a.answer == nil {
+		return nil
+	}
+	shell := <-a.answer
+	a.answer = nil
+	return shell
+}

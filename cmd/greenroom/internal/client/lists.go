@@ -1,0 +1,115 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// List is all of a list of the broker's, whatever number of pages it took.
+type List[T any] struct {
+	Items []T
+	// raw are the items as they were answered.
+	Raw []json.RawMessage
+}
+
+// page is one page of a list, as the generated client has it.
+type page[T any] struct {
+	answer Response
+	body   []byte
+	items  []T
+	next   string
+}
+
+// pageSize is how many items one page is asked for.
+const pageSize = 1000
+
+// everyPage asks for page after page, each from the cursor that the one before gave.
+func everyPage[T any](c *Client, ask func(limit int, cursor string) (page[T], error)) (List[T], error) {
+	var all List[T]
+	for cursor := ""; ; {
+		p, err := ask(pageSize, cursor)
+		if err := c.Answered(p.answer, err, http.StatusOK); err != nil {
+			return all, err
+		}
+		var body struct{ Items []json.RawMessage }
+		if err := json.Unmarshal(p.body, &body); err != nil {
+			return all, fmt.Errorf("the broker's answer is not JSON: %w", err)
+		}
+		all.Items, all.Raw = append(all.Items, p.items...), append(all.Raw, body.Items...)
+		if cursor = p.next; cursor == "" {
+			return all, nil
+		}
+	}
+}
+
+func (c *Client) ListSessions(ctx context.Context, params httpapi.ListSessionsParams) (List[httpapi.Session], error) {
+	ctx, cancel := Brief(ctx)
+	defer cancel()
+	return everyPage(c, func(limit int, cursor string) (p page[httpapi.Session], err error) {
+		params.Limit, params.Cursor = &limit, cursor
+		r, err := c.ListSessionsWithResponse(ctx, &params)
+		if p.answer = r; err == nil && r.JSON200 != nil {
+			p = page[httpapi.Session]{r, r.Body, r.JSON200.Items, r.JSON200.NextCursor}
+		}
+		return p, err
+	})
+}
+
+func (c *Client) ListPools(ctx context.Context) (List[httpapi.StagingPool], error) {
+	ctx, cancel := Brief(ctx)
+	defer cancel()
+	return everyPage(c, func(limit int, cursor string) (p page[httpapi.StagingPool], err error) {
+		r, err := c.ListStagingWithResponse(ctx, &httpapi.ListStagingParams{Limit: &limit, Cursor: cursor})
+		if p.answer = r; err == nil && r.JSON200 != nil {
+			p = page[httpapi.StagingPool]{r, r.Body, r.JSON200.Items, r.JSON200.NextCursor}
+		}
+		return p, err
+	})
+}
+
+func (c *Client) ListGroups(ctx context.Context) (List[staging.Group], error) {
+	ctx, cancel := Brief(ctx)
+	defer cancel()
+	return everyPage(c, func(limit int, cursor string) (p page[staging.Group], err error) {
+		r, err := c.ListGroupsWithResponse(ctx, &httpapi.ListGroupsParams{Limit: &limit, Cursor: cursor})
+		if p.answer = r; err == nil && r.JSON200 != nil {
+			p = page[staging.Group]{r, r.Body, r.JSON200.Items, r.JSON200.NextCursor}
+		}
+		return p, err
+	})
+}
+
+func (c *Client) ListZones(ctx context.Context) (List[staging.Zone], error) {
+	ctx, cancel := Brief(ctx)
+	defer cancel()
+	return everyPage(c, func(limit int, cursor string) (p page[staging.Zone], err error) {
+		r, err := c.ListZonesWithResponse(ctx, &httpapi.ListZonesParams{Limit: &limit, Cursor: cursor})
+		if p.answer = r; err == nil && r.JSON200 != nil {
+			p = page[staging.Zone]{r, r.Body, r.JSON200.Items, r.JSON200.NextCursor}
+		}
+		return p, err
+	})
+}
+
+func (c *Client) ListImages(ctx context.Context) (List[staging.Image], error) {
+	ctx, cancel := Brief(ctx)
+	defer cancel()
+	return everyPage(c, func(limit int, cursor string) (p page[staging.Image], err error) {
+		r, err := c.ListImagesWithResponse(ctx, &httpapi.ListImagesParams{Limit: &limit, Cursor: cursor})
+		if p.answer = r; err == nil && r.JSON200 != nil {
+			p = page[staging.Image]{r, r.Body, r.JSON200.Items, r.JSON200.NextCursor}
+		}
+		return p, err
+	})
+}
+
+// Pools lists the staging configs with how their pools stand.
+func (c *Client) Pools(ctx context.Context) ([]httpapi.StagingPool, error) {
+	all, err := c.ListPools(ctx)
+	return all.Items, err
+}

@@ -1,0 +1,529 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	browserlog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/greenroom/greenroom/internal/issuer/issuertest"
+	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/jobspecs"
+)
+
+// tab is the operators' page in a real browser.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+	mu  sync.Mutex
+	// faults are what the browser refused, by the page's policy, and what the page's
+	// scripts failed at.
+	faults []string
+}
+
+// openPage opens a broker's page. When the test ends nothing may have gone wrong in it.
+func openPage(t *testing.T, d *devProcess) *tab {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(openBrowser(t, 1280, 860), 10*time.Minute)
+	t.Cleanup(cancel)
+	p := &tab{t: t, ctx: ctx}
+	must(t, chromedp.Listen(ctx, func(ev any) {
+		fault := ""
+		switch ev := ev.(type) {
+		case *browserlog.EventEntryAdded:
+			if string(ev.Entry.Source) == "security" || strings.Contains(ev.Entry.Text, "Content Security Policy") {
+				fault = ev.Entry.Text
+			}
+		case *runtime.EventExceptionThrown:
+			if fault = ev.ExceptionDetails.Text; ev.ExceptionDetails.Exception != nil {
+				fault += ": " + ev.ExceptionDetails.Exception.Description
+			}
+		}
+		if fault != "" {
+			p.mu.Lock()
+			p.faults = append(p.faults, fault)
+			p.mu.Unlock()
+		}
+	}))
+	_, err := chromedp.Call(ctx, browserlog.Enable, cdp.Empty{})
+	must(t, err)
+	must(t, chromedp.Do(ctx, chromedp.Navigate(d.Broker+"/")))
+	t.Cleanup(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, f := range p.faults {
+			t.Errorf("in the page: %s", f)
+		}
+	})
+	return p
+}
+
+// eval runs a script in the page and gives its value.
+func eval[T any](p *tab, script string, args ...any) T {
+	p.t.Helper()
+	quoted := make([]any, len(args))
+	for i, a := range args {
+		j, err := json.Marshal(a)
+		must(p.t, err)
+		quoted[i] = string(j)
+	}
+	v, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](fmt.Sprintf(script, quoted...)))
+	if err != nil {
+		p.t.Fatalf("%s: %v", script, err)
+	}
+	return v
+}
+
+func (p *tab) text() string {
+	text, err := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
+
+// shows waits until the page shows all the words.
+func (p *tab) shows(words ...string) {
+	p.t.Helper()
+	until(p.t, fmt.Sprintf("the page shows %q", words), func() (bool, string) {
+		text := p.text()
+		for _, w := range words {
+			if !strings.Contains(text, w) {
+				return false, text
+			}
+		}
+		return true, ""
+	})
+}
+
+// row gives the cells of a table's row by their labels; nil where there is none.
+func (p *tab) row(key string) map[string]string {
+	p.t.Helper()
+	return eval[map[string]string](p, `(r => r && Object.fromEntries([...r.cells].map(c => [c.dataset.label, c.innerText.trim()])))(document.querySelector('tr[data-key="' + %s + '"]'))`, key)
+}
+
+// untilRow waits until a row has a text in a cell.
+func (p *tab) untilRow(key, label, text string) {
+	p.t.Helper()
+	until(p.t, fmt.Sprintf("%s of %s is %s", label, key, text), func() (bool, string) {
+		row := p.row(key)
+		return row != nil && row[label] == text, fmt.Sprint(row, p.text())
+	})
+}
+
+// controls is a script that finds what can be pressed or filled in, by its name.
+const controls = `[...(document.querySelector('dialog[open]') ?? document).querySelectorAll('a, button, input, select, textarea, summary')]
+  .filter(e => e.checkVisibility() && (e.ariaLabel ?? e.labels?.[0]?.firstChild?.textContent ?? e.innerText).trim() === %s)[0]`
+
+// has reports whether there is something of a name to press.
+func (p *tab) has(name string) bool {
+	p.t.Helper()
+	return eval[bool](p, "Boolean("+controls+")", name)
+}
+
+// press presses what has a name, once it is there.
+func (p *tab) press(name string) {
+	p.t.Helper()
+	until(p.t, "there is "+name+" to press", func() (bool, string) {
+		return eval[bool](p, "(e => Boolean(e && !e.disabled && (e.click(), true)))("+controls+")", name), p.text()
+	})
+}
+
+// fill enters a value into what has a name, as its user would.
+func (p *tab) fill(name, value string) {
+	p.t.Helper()
+	until(p.t, "there is "+name+" to fill in", func() (bool, string) {
+		return eval[bool](p, `(e => Boolean(e && (e.value = %[2]s, e.dispatchEvent(new Event('input', {bubbles: true})), e.dispatchEvent(new Event('change', {bubbles: true})), e.value === %[2]s)))(`+
+			strings.ReplaceAll(controls, "%s", "%[1]s")+")", name, value), p.text()
+	})
+}
+
+// wrong is what is said to be wrong at a field.
+func (p *tab) wrong(name string) string {
+	p.t.Helper()
+	return eval[string](p, `(e => e?.getAttribute('aria-invalid') === 'true' ? document.getElementById(e.getAttribute('aria-describedby').split(' ')[0]).innerText : '')(`+controls+")", name)
+}
+
+// keep writes a picture of what is shown where a person can look at it.
+func (p *tab) keep(name string) {
+	p.t.Helper()
+	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	must(p.t, err)
+	dir := filepath.Join("..", "..", "bin", "screenshots")
+	must(p.t, os.MkdirAll(dir, 0o755))
+	must(p.t, os.WriteFile(filepath.Join(dir, "page-"+name+".png"), png, 0o644))
+}
+
+// pictures writes what is shown in light, in dark and at a phone's width, where nothing
+// may be wider than the phone.
+func (p *tab) pictures(name string) {
+	p.t.Helper()
+	scheme := func(value string) {
+		_, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}},
+		})
+		must(p.t, err)
+	}
+	scheme("light")
+	p.keep(name + "-light")
+	scheme("dark")
+	p.keep(name + "-dark")
+	must(p.t, chromedp.Do(p.ctx, chromedp.EmulateViewport(390, 844)))
+	if over := eval[int](p, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+		p.t.Errorf("%s is %d pixels wider than a phone", name, over)
+	}
+	scheme("light")
+	p.keep(name + "-phone")
+	scheme("dark")
+	p.keep(name + "-phone-dark")
+	must(p.t, chromedp.Do(p.ctx, chromedp.EmulateViewport(1280, 860)))
+	scheme("light")
+}
+
+// TestAnOperatorWorksOnThePage: a config that is wrong is told at its field, a right one
+// fills, a launch's user shows, the session is ended, and its place is filled again. The
+// page follows by itself all the while.
+func TestAnOperatorWorksOnThePage(t *testing.T) {
+	d := sharedDev(t)
+	d.store(t, quickImage("paged"))
+	p := openPage(t, d)
+	p.shows("Staging", "demo-east", "Live")
+	t.Cleanup(func() { _, _ = d.call("DELETE", "/v1/staging/paged-east", "") })
+
+	p.press("New staging config")
+	p.fill("Name", "paged-east")
+	p.fill("Zone", "east")
+	p.fill("Image", "paged")
+	p.fill("Desired sessions", "-1")
+	p.fill("Expiration", "soon")
+	p.press("Save")
+	until(t, "what is wrong is told at the field", func() (bool, string) {
+		return strings.HasPrefix(p.wrong("Expiration"), "must be a duration"), p.wrong("Expiration")
+	})
+	p.fill("Expiration", "24h")
+	p.press("Save")
+	until(t, "what is wrong is told at the next field", func() (bool, string) {
+		return strings.HasPrefix(p.wrong("Desired sessions"), "must be between 0 and"), p.wrong("Desired sessions")
+	})
+	if p.wrong("Expiration") != "" {
+		t.Error("what is mended is still told to be wrong")
+	}
+	p.pictures("form-wrong")
+	p.fill("Desired sessions", "2")
+	p.press("Save")
+	p.untilRow("paged-east", "Ready", "2")
+	p.untilRow("paged-east", "Current", "2")
+
+	p.press("New staging config")
+	p.fill("Name", "paged-east")
+	p.press("Save")
+	until(t, "a taken name is told", func() (bool, string) { return strings.Contains(p.wrong("Name"), "is taken"), p.wrong("Name") })
+	p.press("Cancel")
+
+	var l launched
+	d.ask(t, "POST", "/v1/sessions", launch("paged", "east", "<b>alice</b>"), 201, &l)
+	until(t, "the plot shows the claim", func() (bool, string) {
+		label := eval[string](p, `document.querySelector('tr[data-key="paged-east"] svg')?.getAttribute('aria-label') ?? ''`)
+		return strings.Contains(label, " 1 claims, 0 misses"), label
+	})
+	p.pictures("staging")
+	p.press("Sessions")
+	p.fill("Image", "paged")
+	p.untilRow(l.ID, "User", "<b>alice</b>")
+	p.untilRow(l.ID, "State", "assigned")
+	p.fill("Origin", "staged")
+	p.fill("State", "pending,starting,ready")
+	until(t, "sessions without a user are shown without one", func() (bool, string) {
+		return p.row(l.ID) == nil && strings.Contains(p.text(), "nobody"), p.text()
+	})
+	p.press("Clear")
+	p.fill("User id", "u-<b>alice</b>")
+	until(t, "alice's are shown alone", func() (bool, string) {
+		n := eval[int](p, "document.querySelectorAll('tbody tr').length")
+		return n == 1 && p.row(l.ID) != nil, p.text()
+	})
+	p.press("Clear")
+	p.pictures("sessions")
+	p.press(l.ID)
+	p.shows("Nomad allocation")
+	p.pictures("session")
+	p.press("Close")
+	p.press("End " + l.ID)
+	p.shows("End this session?", "<b>alice</b> loses it at once")
+	p.press("Cancel")
+	if s := d.session(t, l.ID); s.State != "assigned" {
+		t.Fatalf("a session that was not to be ended is %s", s.State)
+	}
+	p.press("End " + l.ID)
+	p.press("End session")
+	until(t, "the session is gone from the page", func() (bool, string) { return p.row(l.ID) == nil, fmt.Sprint(p.row(l.ID)) })
+	d.untilEnded(t, l.ID)
+	p.press("Staging")
+	p.untilRow("paged-east", "Ready", "2")
+
+	p.press("paged-east")
+	p.shows("Last 3 hours", `"desired_sessions": 2`)
+	p.pictures("pool")
+	p.press("Events")
+	p.shows("assigned", l.ID, "paged-east")
+	p.press("ended")
+	until(t, "only events of the type are shown", func() (bool, string) {
+		kinds := eval[string](p, "[...new Set([...document.querySelectorAll('.events .badge')].map(b => b.innerText))].join()")
+		return kinds == "ended", kinds
+	})
+	p.press("Clear")
+	p.shows("assigned")
+	p.pictures("events")
+	for _, view := range []string{"Zones", "Images", "Groups"} {
+		p.press(view)
+		p.shows("New " + strings.ToLower(strings.TrimSuffix(view, "s")))
+		if view != "Groups" {
+			until(t, view+" are listed", func() (bool, string) {
+				return eval[int](p, "document.querySelectorAll('tbody tr').length") > 0, p.text()
+			})
+		}
+		p.pictures(strings.ToLower(view))
+	}
+	p.press("Images")
+	p.press("Edit paged")
+	p.fill("Jobspec", "job {")
+	p.press("Save")
+	until(t, "Nomad's word is told at the jobspec", func() (bool, string) { return p.wrong("Jobspec") != "", p.text() })
+	p.pictures("image-wrong")
+	p.press("Cancel")
+
+	p.press("Staging")
+	p.press("Delete paged-east")
+	p.press("Delete")
+	until(t, "the config is gone from the page", func() (bool, string) { return p.row("paged-east") == nil, p.text() })
+	d.ask(t, "GET", "/v1/staging/paged-east", nil, 404, nil)
+}
+
+// TestThePageByKeyboard: a group is made, changed and deleted with nothing but a keyboard,
+// and where the focus is can always be seen.
+func TestThePageByKeyboard(t *testing.T) {
+	d := sharedDev(t)
+	p := openPage(t, d)
+	p.shows("demo-east")
+	t.Cleanup(func() { _, _ = d.call("DELETE", "/v1/groups/typed", "") })
+	const named = `(e => e === document.body ? "" : (e.ariaLabel ?? e.labels?.[0]?.firstChild?.textContent ?? e.innerText ?? '').trim())(document.activeElement)`
+	key := func(keys string, options ...chromedp.KeyOption) {
+		t.Helper()
+		must(t, chromedp.Do(p.ctx, chromedp.KeyEvent(keys, options...)))
+	}
+	tabTo := func(name string) {
+		t.Helper()
+		var met []string
+		for range 60 {
+			key(kb.Tab)
+			on := eval[string](p, named)
+			// The focus may be in the browser's own controls for one step.
+			if !eval[bool](p, "document.activeElement === document.body") && eval[string](p, "getComputedStyle(document.activeElement).outlineStyle") == "none" {
+				t.Errorf("it cannot be seen that %q has the focus", on)
+			}
+			if on == name {
+				return
+			}
+			met = append(met, on)
+		}
+		t.Fatalf("Tab never comes to %q: %q", name, met)
+	}
+	tabTo("Skip to content")
+	tabTo("Groups")
+	key(kb.Enter)
+	p.shows("New group")
+	tabTo("New group")
+	key(kb.Enter)
+	p.shows("Max sessions per user")
+	key(kb.Escape)
+	until(t, "Escape closes, and the focus is where it was", func() (bool, string) {
+		return !eval[bool](p, "Boolean(document.querySelector('dialog'))") && eval[string](p, named) == "New group", eval[string](p, named)
+	})
+	key(kb.Enter)
+	until(t, "the form's first field has the focus", func() (bool, string) { return eval[string](p, named) == "Name", eval[string](p, named) })
+	key("typed")
+	tabTo("Priority")
+	// What a field has is chosen when Tab comes to it, and typed over.
+	key("0.5")
+	key(kb.Enter)
+	until(t, "the wrong field has the focus", func() (bool, string) {
+		return p.wrong("Priority") != "" && eval[string](p, named) == "Priority", p.text()
+	})
+	for range 40 {
+		key(kb.Tab)
+		if on := eval[string](p, named); !eval[bool](p, "document.activeElement === document.body || Boolean(document.activeElement.closest('dialog'))") {
+			t.Fatalf("the focus left the dialog for %q", on)
+		}
+	}
+	tabTo("Priority")
+	key("7")
+	key(kb.Enter)
+	p.untilRow("typed", "Priority", "7")
+	tabTo("Delete typed")
+	key(kb.Enter)
+	p.shows("Delete the group typed?")
+	if on := eval[string](p, named); on != "Cancel" {
+		t.Errorf("%q has the focus in a question", on)
+	}
+	tabTo("Delete")
+	key(" ")
+	until(t, "the group is gone", func() (bool, string) { return p.row("typed") == nil, p.text() })
+	d.ask(t, "GET", "/v1/groups/typed", nil, 404, nil)
+}
+
+// TestEachRoleOnThePage: whoever logs in sees what the role may see, and the buttons of
+// what it may do; scripts see nothing of the login, which every broker takes, and which
+// is over when it is logged out or its token is revoked.
+func TestEachRoleOnThePage(t *testing.T) {
+	issuer := issuertest.New(t)
+	k := issuertest.NewKey(t, "k")
+	issuer.Publishes(k)
+	c, d := startCluster(t, 1)
+	startAgent(t, c, "scaler")
+	d.untilReady(t, "mock", 1)
+	guarded, b := guardedBroker(t, c, d, "--oidc-issuer", issuer.URL(), "--oidc-audience", "greenroom")
+	admin, errs, err := guarded.greenroom("", "bootstrap")
+	if err != nil {
+		t.Fatal(err, errs)
+	}
+	_, launcher := guarded.token(t, admin, "launcher")
+	accessor, viewer := guarded.token(t, admin, "viewer")
+	user := k.Signs(t, issuer.Claims(nil))
+	var l launched
+	guarded.ask(t, "POST", "/v1/sessions", `{"image":"mock","zone":"east"}`, 201, &l, bearer(user)...)
+
+	p := openPage(t, guarded)
+	p.shows("Log in")
+	p.fill("Token", "grt_wrong")
+	p.press("Log in")
+	p.shows("this token is not known")
+	p.pictures("login-wrong")
+	login := func(token string) {
+		t.Helper()
+		p.fill("Token", token)
+		p.press("Log in")
+		p.shows("Log out")
+		if seen := eval[string](p, "document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.documentElement.outerHTML"); strings.Contains(seen, token) || strings.Contains(seen, "greenroom_login") {
+			t.Error("scripts can read the token, or the login")
+		}
+	}
+	logout := func() {
+		t.Helper()
+		p.press("Log out")
+		p.shows("An administrator makes one")
+		// Not only what is shown: the browser has nothing any more.
+		if status := eval[int](p, `(() => { const r = new XMLHttpRequest(); r.open('GET', '/v1/self', false); r.send(); return r.status; })()`); status != 401 {
+			t.Errorf("who is logged out is answered %d", status)
+		}
+	}
+	for _, who := range []struct {
+		role, token          string
+		views                string
+		edits, ends, follows bool
+	}{
+		{"admin", admin, "Staging Sessions Zones Images Groups Events", true, true, true},
+		{"launcher", launcher, "Staging Sessions Zones Images Groups Events", false, true, true},
+		{"viewer", viewer, "Staging Sessions Zones Images Groups Events", false, false, true},
+		{"user", user, "Sessions", false, true, false},
+	} {
+		login(who.token)
+		p.shows(who.role)
+		if views := eval[string](p, "[...document.querySelectorAll('nav[aria-label=Views] a')].map(a => a.innerText).join(' ')"); views != who.views {
+			t.Errorf("%s sees %s", who.role, views)
+		}
+		if who.follows {
+			p.shows("Live")
+			// Whoever logs in is where the one before was.
+			p.press("Staging")
+			p.untilRow("mock", "Ready", "1")
+			if p.has("New staging config") != who.edits || p.has("Edit mock") != who.edits || p.has("Delete mock") != who.edits {
+				t.Errorf("%s sees the buttons that change something: %v", who.role, !who.edits)
+			}
+			p.press("Zones")
+			p.untilRow("east", "Datacenters", "dc1")
+			if p.has("New zone") != who.edits || p.has("Edit east") != who.edits {
+				t.Errorf("%s sees the buttons that change a zone: %v", who.role, !who.edits)
+			}
+			p.press("Sessions")
+		}
+		p.untilRow(l.ID, "State", "assigned")
+		if p.has("End "+l.ID) != who.ends {
+			t.Errorf("%s sees the button that ends a session: %v", who.role, !who.ends)
+		}
+		if who.role == "user" {
+			p.press("End " + l.ID)
+			p.press("End session")
+			until(t, "the user's session is gone", func() (bool, string) { return p.row(l.ID) == nil, p.text() })
+		}
+		logout()
+	}
+
+	login(viewer)
+	p.shows("Live")
+	if _, errs, err := guarded.greenroom(admin, "token", "revoke", accessor); err != nil {
+		t.Fatal(err, errs)
+	}
+	p.shows("An administrator makes one")
+	login(admin)
+	p.shows("Live")
+	// More than a page of sessions has, and then a pool that cannot be as it is wanted.
+	d.want(t, 60)
+	p.press("Sessions")
+	p.shows("50 shown", "Next page")
+	p.press("Next page")
+	p.shows("First page")
+	if n := eval[int](p, "document.querySelectorAll('tbody tr').length"); n < 1 || n > 50 {
+		t.Errorf("the second page has %d sessions", n)
+	}
+	p.press("First page")
+	p.shows("50 shown")
+	disabled := false
+	d.ask(t, "PUT", "/v1/images/mock", staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock, Enabled: &disabled}, 200, nil)
+	p.press("Staging")
+	p.shows("degraded")
+	until(t, "why the pool is not as wanted is told", func() (bool, string) {
+		row := p.row("mock")
+		return strings.HasPrefix(row["Conditions"], "ImageDisabled "), fmt.Sprint(row)
+	})
+	p.pictures("conditions")
+	b.end(t, syscall.SIGKILL)
+	p.shows("Not live: reconnecting", "What is shown may be old: the broker does not answer.")
+	p.pictures("away")
+}
+
+// TestAPoolsHistoryIsKept: by brokers, as the contract has it.
+func TestAPoolsHistoryIsKept(t *testing.T) {
+	d := sharedDev(t)
+	d.stage(t, quickImage("noted"), 2)
+	d.untilReady(t, "noted", 2)
+	for range 2 {
+		var l launched
+		d.ask(t, "POST", "/v1/sessions", launch("noted", "east", "amy"), 201, &l)
+	}
+	until(t, "the history has what happened", func() (bool, string) {
+		var h struct {
+			Now     time.Time
+			Minutes []staging.Minute
+		}
+		d.ask(t, "GET", "/v1/staging/noted/history", nil, 200, &h)
+		claims := 0
+		for _, m := range h.Minutes {
+			claims += m.Claims
+		}
+		return claims == 2, fmt.Sprintf("%+v", h)
+	})
+	d.ask(t, "GET", "/v1/staging/nothing/history", nil, 404, nil)
+}
