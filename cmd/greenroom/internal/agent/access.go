@@ -9,7 +9,8 @@ import (
 	"github.com/greenroom/greenroom/internal/issuer"
 )
 
-// guardOf is who may call the broker of a configuration.
+// guardOf returns the guard that decides which callers may use the broker: by the agent's
+// own token, by tokens in the registry, and by the configured issuer.
 func guardOf(a config.Agent, parts *adapters) access.Guard {
 	g := access.Guard{On: a.Guards(), Tokens: parts.registry.Tokens, AdminsElsewhere: a.Access.MapsAdmins()}
 	g.Secret = func(ctx context.Context) ([]byte, error) {

@@ -112,13 +112,14 @@ A configuration file:
 	return cmd
 }
 
-// brokerGC lets the heap grow to five times what is held before it is collected. A broker
-// holds some 20 MB, and what it makes for each request is soon garbage: a tenth of its
-// time went into collecting that.
+// brokerGC lets the heap grow to five times the live data before a collection. A broker
+// holds some 20 MB, and each request leaves garbage: with Go's default, collecting it took
+// a tenth of the broker's time.
 const brokerGC = 400
 
-// RunBroker serves until ctx is done: it stops taking requests, lets those
-// under way finish, then closes its clients.
+// RunBroker serves on listener until ctx is done. Then it stops taking requests, drains
+// those in flight, and closes its clients. An error in the configuration is an
+// exit.UsageError.
 func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *logrus.Entry) error {
 	defer listener.Close()
 	if err := a.Guarded(); err != nil {
@@ -156,7 +157,8 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	defer b.Close()
 	meter.dependencies(b.Dependencies)
 
-	// The copy of the resources is kept fresh for as long as requests are served.
+	// What the broker caches is followed until the last request has been answered, which is
+	// after ctx ends.
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -172,16 +174,16 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	}
 
 	if a.ClaimFence == config.FenceNone {
-		log.Warn("the claim fence is off: Redis decides alone, and one that loses its newest writes gives a session to a second user")
+		log.Warn("the claim fence is off: Redis alone decides who gets a session, and a Redis that loses its newest writes can assign one session to two users")
 	}
 	if !a.Guards() {
-		log.Warn("no token is demanded: the API is open to everybody on this machine, and bound to loopback only; see --access")
+		log.Warn("no token is required: everybody on this machine may use the API, which is bound to loopback only; see --access")
 	}
 	log.WithField(logfield.Address, listener.Addr().String()).Info("broker serves")
 	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(b, httpapi.Options{
 		Guard: guardOf(a, parts), Page: web.Routes, Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches},
 		Ending: ctx,
-		// A load balancer hears of the end before connections are refused.
+		// Not ready comes before connections are refused, so that a load balancer can react.
 		Draining: func() bool { return ctx.Err() != nil },
 	}), httpapi.DefaultConnections)
 	srv.ErrorLog = serverLog(log)

@@ -7,12 +7,12 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// brokerMeter counts launches.
+// brokerMeter implements broker.Meter with Prometheus metrics.
 type brokerMeter struct {
 	attempts   *prometheus.CounterVec
 	violations *prometheus.CounterVec
 	launches   *prometheus.HistogramVec
-	// withoutRedis counts what was served while Redis was away.
+	// withoutRedis counts staged launches that were served while Redis was unavailable.
 	withoutRedis prometheus.Counter
 	hooks        *prometheus.CounterVec
 	hookFailures *prometheus.CounterVec
@@ -55,8 +55,8 @@ func newBrokerMeter(r *prometheus.Registry) *brokerMeter {
 	return m
 }
 
-// begin has every series that can be known ahead there from the start: a rate of one
-// that begins with its first event does not see that event.
+// begin creates every series whose labels are known in advance: rate() misses the first
+// event of a series that appears with it.
 func (m *brokerMeter) begin() {
 	for _, step := range []staging.Step{staging.StepExisting, staging.StepStaged, staging.StepOnDemand} {
 		for _, outcome := range staging.Outcomes {
@@ -77,7 +77,7 @@ func (m *brokerMeter) begin() {
 	}
 }
 
-// shells has the shells that wait in sessions counted.
+// shells registers the gauge of armed shells, which count returns.
 func (m *brokerMeter) shells(count func() int) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "greenroom_armed_shells",
@@ -85,13 +85,13 @@ func (m *brokerMeter) shells(count func() int) {
 	}, func() float64 { return float64(count()) }))
 }
 
-// The shells that an assign hook may have.
+// The values of the label shell.
 const (
 	shellArmed  = "armed"
 	shellOpened = "opened"
 )
 
-// hook counts an assign hook.
+// hook counts an assign hook, which ran in an armed shell or in one that it opened.
 func (m *brokerMeter) hook(armed bool) {
 	m.hooks.WithLabelValues(map[bool]string{true: shellArmed, false: shellOpened}[armed]).Inc()
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/greenroom/greenroom/internal/registry"
 )
 
-// adapters are the clients of the servers that an agent leans on.
+// adapters are the clients of the servers that an agent needs.
 type adapters struct {
 	registry *registry.Registry
 	health   *consulhealth.Health
@@ -29,11 +29,11 @@ type adapters struct {
 	consul   *http.Transport
 }
 
-// connect makes the clients. Nothing is dialled yet: an agent starts while its
-// servers are still away, and says so in its readiness.
+// connect creates the adapters. It dials nothing: an agent starts while its servers are
+// still unavailable, and is not ready until they answer.
 func connect(a config.Agent) (*adapters, error) {
 	consulConfig := ConsulSettings(a)
-	// Each watch holds a connection, and claims need some beside those.
+	// Each watch holds a connection, and claims need more of them.
 	consulConfig.Transport.MaxIdleConnsPerHost = 64
 	consul, err := consulapi.NewClient(consulConfig)
 	if err != nil {
@@ -56,7 +56,7 @@ func connect(a config.Agent) (*adapters, error) {
 	}, nil
 }
 
-// close lets go of the connections.
+// close closes the connections to Consul and Redis.
 func (a *adapters) close() error {
 	a.consul.CloseIdleConnections()
 	return a.redis.Close()

@@ -8,7 +8,7 @@ import (
 	"github.com/greenroom/greenroom/broker"
 )
 
-// dependencies has the servers asked whether they answer whenever metrics are read.
+// dependencies registers a metric of whether each server answers; every scrape calls ask.
 func (m *brokerMeter) dependencies(ask func(context.Context) []broker.Dependency) {
 	m.registry.MustRegister(dependencyCollector{
 		up: prometheus.NewDesc("greenroom_dependency_up",
@@ -17,7 +17,8 @@ func (m *brokerMeter) dependencies(ask func(context.Context) []broker.Dependency
 	})
 }
 
-// dependencyCollector asks at most once a second, as the broker's readiness does.
+// dependencyCollector reports what ask returns. Scrapes cost the servers little, because
+// the broker caches that for a second.
 type dependencyCollector struct {
 	up  *prometheus.Desc
 	ask func(context.Context) []broker.Dependency
@@ -26,7 +27,7 @@ type dependencyCollector struct {
 // Describe implements prometheus.Collector.
 func (c dependencyCollector) Describe(descs chan<- *prometheus.Desc) { descs <- c.up }
 
-// Collect implements prometheus.Collector. What it asks has a deadline of its own.
+// Collect implements prometheus.Collector. ask has a deadline of its own.
 func (c dependencyCollector) Collect(metrics chan<- prometheus.Metric) {
 	for _, d := range c.ask(context.Background()) {
 		up := 1.0

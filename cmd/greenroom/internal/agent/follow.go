@@ -13,27 +13,28 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// followCertificate has a renewed certificate served.
+// followCertificate reloads the certificate when its files change, and at a SIGHUP,
+// until ctx is done.
 func followCertificate(ctx context.Context, certificate *config.Certificate, log *logrus.Entry) {
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
 	certificate.Follow(ctx, again, func(err error) {
 		if err != nil {
-			log.WithError(err).Error("the certificate was not renewed; the one before is served on")
+			log.WithError(err).Error("the certificate was not renewed; the broker keeps serving the previous one")
 			return
 		}
-		log.Info("the certificate was read again")
+		log.Info("reloaded the certificate")
 	})
 }
 
-// followResources renews the registry's copy in memory at every change.
+// followResources keeps the registry's cache of resources up to date until ctx is done.
 func followResources(ctx context.Context, parts *adapters, log *logrus.Entry) {
 	const pause = time.Second
 	for ctx.Err() == nil {
 		err := parts.registry.Watch(ctx, func(staging.Resources) {})
 		if ctx.Err() == nil {
-			log.WithError(err).Warn("cannot follow the resources in Consul; launches go on with those last read")
+			log.WithError(err).Warn("cannot watch the resources in Consul, retrying; launches use the last ones that were read")
 		}
 		select {
 		case <-ctx.Done():
@@ -42,13 +43,13 @@ func followResources(ctx context.Context, parts *adapters, log *logrus.Entry) {
 	}
 }
 
-// followTokens renews the registry's copy of the tokens at every change.
+// followTokens keeps the registry's cache of tokens up to date until ctx is done.
 func followTokens(ctx context.Context, parts *adapters, log *logrus.Entry) {
 	const pause = time.Second
 	for ctx.Err() == nil {
 		err := parts.registry.WatchTokens(ctx)
 		if ctx.Err() == nil {
-			log.WithError(err).Warn("cannot follow the tokens in Consul; those last read go on being taken")
+			log.WithError(err).Warn("cannot watch the tokens in Consul, retrying; the last ones that were read stay valid")
 		}
 		select {
 		case <-ctx.Done():

@@ -10,12 +10,12 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// hooks fits the hook runner to what the broker and the scaler ask.
+// hooks adapts the hook runner to the interfaces of the broker and the scaler.
 type hooks struct {
 	runner hook.Runner
-	// armory has the shells that wait in sessions; nil for none.
+	// armory holds the armed shells; nil for none.
 	armory *hook.Armory
-	// ran is told of every assign hook whether a shell waited for it.
+	// ran is called for every assign hook, with whether it ran in an armed shell.
 	ran func(armed bool)
 }
 
@@ -28,7 +28,7 @@ func (h hooks) run(ctx context.Context, shell *hook.Shell, s staging.Session, na
 	x.Task = cmp.Or(x.Task, s.Task)
 	in := hook.Input{Tokens: staging.HookTokens(l, s), Variables: l.Variables(s.ID)}
 	if name == staging.HookFirstLaunch {
-		// Before anybody has the session: nothing of a user's.
+		// The session has no user yet, so no variable is a user's.
 		in.Once = true
 		in.Variables = map[string]string{
 			"GREENROOM_SESSION_ID": s.ID, "GREENROOM_IMAGE": s.Image, "GREENROOM_ZONE": s.Zone,
@@ -46,12 +46,12 @@ func (h hooks) FirstLaunch(ctx context.Context, s staging.Session, x staging.Hoo
 	return h.Run(ctx, s, staging.HookFirstLaunch, x, staging.Launch{})
 }
 
-// aliveTimeout is how long a shell that waits may take to say that it does: far
-// longer than it ever does, and shorter than to open another would take twice.
+// aliveTimeout bounds the check of an armed shell: far more than a healthy one needs, and
+// less than twice the time to open a new one.
 const aliveTimeout = 200 * time.Millisecond
 
-// Ready implements broker.Hooks: a shell that waits in the session is asked whether
-// it lives, while the caller does something else.
+// Ready implements broker.Hooks. It checks the session's armed shell, if there is one,
+// while the caller goes on.
 func (h hooks) Ready(ctx context.Context, s staging.Session, x staging.Hook) broker.Assignment {
 	a := &assignment{hooks: h, session: s, hook: x}
 	if h.armory == nil {
@@ -76,12 +76,12 @@ func (h hooks) Ready(ctx context.Context, s staging.Session, x staging.Hook) bro
 	return a
 }
 
-// assignment is an assign hook with the shell that waits for it, if one does.
+// assignment is an assign hook with its armed shell, if there is one.
 type assignment struct {
 	hooks
 	session staging.Session
 	hook    staging.Hook
-	// answer gives the shell if it lives; nil where none was asked.
+	// answer receives the shell, or nil if it is dead; the channel is nil without a shell.
 	answer <-chan *hook.Shell
 }
 

@@ -12,9 +12,9 @@ import (
 	"github.com/greenroom/greenroom/internal/logfield"
 )
 
-// followLevel has the configuration read anew at every SIGHUP until ctx is done, and the
-// log's level set to what it then says. One that is not valid leaves the level as it is,
-// and the log says why. Nothing else of it is taken. stop waits until that has ended.
+// followLevel loads the configuration again at every SIGHUP and sets the log's level from
+// it, until ctx is done or stop is called, which waits for the end. All other settings are
+// ignored. A configuration that is not valid leaves the level as it is and is logged.
 func followLevel(ctx context.Context, load func() (config.Agent, error), log *logrus.Logger) (stop func()) {
 	hups := make(chan os.Signal, 1)
 	signal.Notify(hups, syscall.SIGHUP)
@@ -38,14 +38,14 @@ func followLevel(ctx context.Context, load func() (config.Agent, error), log *lo
 func readLevel(load func() (config.Agent, error), log *logrus.Logger) {
 	a, err := load()
 	if err != nil {
-		log.WithError(err).Error("the configuration is not valid any more; the log level stays as it is")
+		log.WithError(err).Error("the configuration is no longer valid; the log level stays as it is")
 		return
 	}
 	level, err := config.ParseLevel(a.LogLevel)
 	if err != nil {
-		log.WithError(err).Error("the log level stays as it is")
+		log.WithError(err).Error("the configured log level is not valid; the log level stays as it is")
 		return
 	}
 	log.SetLevel(level)
-	log.WithField(logfield.Level, level).Warn("log level read anew")
+	log.WithField(logfield.Level, level).Warn("reloaded the log level")
 }

@@ -12,7 +12,7 @@ func newMetrics() *prometheus.Registry {
 	return r
 }
 
-// newHookFailures is a metric that both agents have.
+// newHookFailures returns the metric of failed hooks, which both agents export.
 func newHookFailures() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "greenroom_hook_failures_total",

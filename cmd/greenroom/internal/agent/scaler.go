@@ -62,7 +62,8 @@ files that are named.`,
 	return cmd
 }
 
-// RunScaler works until ctx is done.
+// RunScaler keeps the pools until ctx is done, and serves health checks and metrics on
+// listener, which it closes. It releases the zones' locks after its last step.
 func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *logrus.Entry) error {
 	parts, err := connect(a)
 	if err != nil {
@@ -95,12 +96,12 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: serverLog(log),
 	}
-	log.WithField(logfield.Address, listener.Addr().String()).Info("scaler works")
+	log.WithField(logfield.Address, listener.Addr().String()).Info("scaler started")
 	ctx, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
-	// The locks are let go only when no step is under way any more.
+	// The locks are released only after the last step has ended.
 	holding, letGo := context.WithCancel(context.WithoutCancel(ctx))
 	wg.Go(func() {
 		defer letGo()
@@ -108,12 +109,12 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	})
 	wg.Go(func() {
 		board.Run(ctx, func(err error) {
-			log.WithError(err).Warn("cannot show in Consul how the pools stand; what it shows runs out")
+			log.WithError(err).Warn("cannot write the pools' status to Consul, retrying; the status there expires")
 		})
 	})
 	wg.Go(func() {
 		locks.Run(holding, func(err error) {
-			log.WithError(err).Warn("cannot see to the zones' locks; nothing is done in a zone whose lock is not sure")
+			log.WithError(err).Warn("cannot renew the zones' locks, retrying; no action in zones whose lock may be lost")
 		})
 	})
 	return serve(ctx, listener, srv)

@@ -7,12 +7,12 @@ import (
 	"github.com/greenroom/greenroom/scaler"
 )
 
-// scalerMeter shows pools and counts steps.
+// scalerMeter implements scaler.Meter with Prometheus metrics.
 type scalerMeter struct {
 	steps *prometheus.CounterVec
 	pools *prometheus.GaugeVec
 	zones prometheus.Gauge
-	// acts is by zone, seen the zones that it has.
+	// acts has a series for each zone; seen are those zones.
 	acts       *prometheus.GaugeVec
 	seen       map[string]bool
 	conditions *prometheus.GaugeVec

@@ -14,12 +14,11 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// drainTimeout bounds how long requests under way may take once an agent is
-// told to stop.
+// drainTimeout bounds how long requests in flight may take once an agent stops.
 const drainTimeout = 10 * time.Second
 
-// serve runs an HTTP server until ctx is done, then lets requests finish. It is https
-// where the server has settings of TLS.
+// serve runs an HTTP server until ctx is done, then drains it. It speaks HTTPS where the
+// server has a TLS configuration.
 func serve(ctx context.Context, listener net.Listener, srv *http.Server) error {
 	failed := make(chan error, 1)
 	go func() {
@@ -44,11 +43,11 @@ func serve(ctx context.Context, listener net.Listener, srv *http.Server) error {
 	return err
 }
 
-// serverLog is the log of an HTTP server, such as of handshakes that failed, as lines
-// of the agent's log in its format.
+// serverLog returns a logger for an HTTP server's own messages, such as failed handshakes,
+// which writes them to the agent's log in its format.
 func serverLog(log *logrus.Entry) *stdlog.Logger { return stdlog.New(lines{log}, "", 0) }
 
-// lines takes what is written as lines of a log.
+// lines writes each message as an entry of a log.
 type lines struct{ log *logrus.Entry }
 
 // Write implements io.Writer.

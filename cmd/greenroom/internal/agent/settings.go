@@ -15,7 +15,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Defaults is the configuration of an agent that nothing else was said of.
+// Defaults returns the configuration of an agent without files, variables and flags.
 func Defaults(kind config.Kind) config.Agent {
 	a := config.Agent{
 		Bind: "127.0.0.1:7480", NomadAddress: "http://127.0.0.1:4646", ConsulAddress: "http://127.0.0.1:8500", RedisAddress: "127.0.0.1:6379",
@@ -32,13 +32,14 @@ func Defaults(kind config.Kind) config.Agent {
 	return a
 }
 
-// Flags adds the flags of a kind of program to a command's.
+// Flags adds the flags of a kind of program to a command, and returns what loads the
+// configuration once they are parsed.
 func Flags(cmd *cobra.Command, kind config.Kind) *config.Loader {
 	return config.Register(cmd.Flags(), kind, Defaults(kind))
 }
 
-// ConsulSettings say how Consul is spoken to. What only its own tools' environment
-// can say, such as CONSUL_NAMESPACE, holds as well.
+// ConsulSettings returns the settings of a client of the configured Consul. Variables of
+// Consul's own tools that have no setting here, such as CONSUL_NAMESPACE, count too.
 func ConsulSettings(a config.Agent) *consulapi.Config {
 	c := consulapi.DefaultConfig()
 	c.Address, c.Token, c.TokenFile = a.ConsulAddress, string(a.ConsulToken), ""
@@ -49,20 +50,20 @@ func ConsulSettings(a config.Agent) *consulapi.Config {
 	return c
 }
 
-// nomadTLS says the same of Nomad.
+// nomadTLS returns the TLS settings of a client of Nomad.
 func nomadTLS(t config.TLS) *nomadapi.TLSConfig {
 	return &nomadapi.TLSConfig{
 		CACert: t.CAFile, CAPath: t.CAPath, ClientCert: t.CertFile, ClientKey: t.KeyFile, TLSServerName: t.ServerName, Insecure: t.SkipVerify,
 	}
 }
 
-// RedisSettings say it of Redis.
+// RedisSettings returns the options of a client of the configured Redis. It returns an
+// error where TLS files cannot be read.
 func RedisSettings(a config.Agent) (*redis.Options, error) {
 	o := &redis.Options{
 		Addr: a.RedisAddress, Username: a.RedisUser, Password: string(a.RedisPassword),
 		DialTimeout: 2 * time.Second, ReadTimeout: 3 * time.Second, WriteTimeout: 3 * time.Second,
-		// A script's outcome is not known when its answer is lost, and running it
-		// again is for its caller to decide.
+		// A script whose answer was lost may have run: only its caller can decide to retry.
 		MaxRetries: -1,
 	}
 	if a.RedisUseTLS {

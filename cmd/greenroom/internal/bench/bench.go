@@ -73,7 +73,7 @@ bench floor, the same load on the same servers without greenroom.`,
 	return cmd
 }
 
-// settle checks the flags.
+// settle validates the flags; given reports whether a flag was set.
 func (f *benchFlags) settle(given func(flag string) bool) error {
 	if err := f.loadFlags.settle(given); err != nil {
 		return err
@@ -99,17 +99,17 @@ func (f *benchFlags) settle(given func(flag string) bool) error {
 type bench struct {
 	benchFlags
 	*client.Client
-	// name is part of every user's id and key, and no other run's.
+	// name is unique to the run, and the start of every user's id and idempotency key.
 	name string
-	// calls ends some time after the command was told to stop: a launch that is
-	// given up cannot be ended, as nobody knows its session.
+	// calls is the context of launches. It ends interruptGrace after the command is
+	// interrupted: the session of a launch that is cancelled is unknown, and so cannot be
+	// ended.
 	calls context.Context
 	ends  *ends
 	given given
 }
 
-// interruptGrace is how long launches that are under way go on when the command is
-// told to stop.
+// interruptGrace is how long launches in flight may go on after an interrupt.
 const interruptGrace = 10 * time.Second
 
 func runBench(cmd *cobra.Command, f benchFlags) error {
@@ -147,8 +147,8 @@ func runBench(cmd *cobra.Command, f benchFlags) error {
 	return errors.Join(report.write(cmd, f.file), report.duplicates(), err)
 }
 
-// before notes what the run begins with: what it cannot do without is missed here,
-// not in each launch.
+// before reads the image, the zone and the pools, and starts the report with them. Where
+// the image or the zone is missing, the run fails here and not in each launch.
 func (b *bench) before(ctx context.Context) (*Report, error) {
 	ctx, cancel := client.Brief(ctx)
 	defer cancel()
@@ -176,7 +176,7 @@ func (b *bench) before(ctx context.Context) (*Report, error) {
 	return r, nil
 }
 
-// user is the user of a launch.
+// user returns the user of launch n.
 func (b *bench) user(n int) staging.User {
 	return staging.User{ID: fmt.Sprintf("%s-%d", b.name, n), Name: fmt.Sprintf("bench %d", n)}
 }

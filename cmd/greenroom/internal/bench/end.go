@@ -14,20 +14,20 @@ import (
 )
 
 const (
-	// endsAtOnce bounds the sessions that are being ended at a time, endTries how
-	// often each is tried, with endPause between.
+	// endsAtOnce bounds the sessions that are ended at the same time. Each has endTries
+	// attempts, with endPause between them.
 	endsAtOnce = 16
 	endTries   = 5
 	endPause   = time.Second
-	// endTimeout bounds the end of one session, with all tries.
+	// endTimeout bounds the end of one session, with all attempts.
 	endTimeout = endTries * (client.CallTimeout + endPause)
 )
 
-// ends ends sessions, each after its dwell or, where that is 0, when it is flushed.
+// ends ends sessions, each after its dwell or, where that is 0, at the flush.
 type ends struct {
 	client *client.Client
 	dwell  time.Duration
-	// over is done when no dwell is waited for any more.
+	// over is done when the rest of every dwell is skipped.
 	over  context.Context
 	slots chan struct{}
 	wg    sync.WaitGroup
@@ -38,12 +38,13 @@ type ends struct {
 	errs []error
 }
 
-// newEnds cuts every dwell short when ctx ends; sessions are ended all the same.
+// newEnds returns an ends that skips the rest of every dwell once ctx is done; it still
+// ends the sessions.
 func newEnds(ctx context.Context, c *client.Client, dwell time.Duration) *ends {
 	return &ends{client: c, dwell: dwell, over: ctx, slots: make(chan struct{}, endsAtOnce), done: map[string]bool{}}
 }
 
-// after takes a session that was just given.
+// after ends a session that was just launched, after the dwell or at the flush.
 func (e *ends) after(id string) {
 	if e.dwell == 0 {
 		e.mu.Lock()
@@ -62,7 +63,8 @@ func (e *ends) after(id string) {
 	})
 }
 
-// flush ends those that were held, and returns once all are ended or given up.
+// flush ends the sessions without a dwell, and returns once every session has ended or
+// its attempts are used up.
 func (e *ends) flush() {
 	e.mu.Lock()
 	held := e.held
@@ -74,7 +76,7 @@ func (e *ends) flush() {
 	e.wg.Wait()
 }
 
-// end ends one session. It outlives the command's context, as nothing may be left.
+// end ends one session, also after the command's context is done: no session may be left.
 func (e *ends) end(id string) {
 	e.slots <- struct{}{}
 	defer func() { <-e.slots }()
@@ -97,7 +99,7 @@ func (e *ends) end(id string) {
 	}
 }
 
-// try asks for the end; a session that is gone has ended.
+// try makes one attempt. A session that is not found has ended.
 func (e *ends) try(ctx context.Context, id string) error {
 	ctx, cancel := client.Brief(ctx)
 	defer cancel()
@@ -122,9 +124,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// end ends what the run was given, and what it was given without hearing of it. It
-// gives how many were ended, how long that took, and an error that names one that
-// is left.
+// end ends the run's sessions, also those whose launch was not answered. It returns how
+// many ended, how long that took, and an error that names one that is left.
 func (b *bench) end() (ended int, seconds float64, err error) {
 	began := time.Now()
 	b.ends.flush()
@@ -142,7 +143,7 @@ func (b *bench) end() (ended int, seconds float64, err error) {
 	return ended, time.Since(began).Seconds(), err
 }
 
-// sweep ends the sessions of the run's users that no launch's answer named.
+// sweep ends the sessions of the run's users that no answer named.
 func (b *bench) sweep(ctx context.Context) error {
 	all, err := b.ListSessions(ctx, httpapi.ListSessionsParams{})
 	if err != nil {

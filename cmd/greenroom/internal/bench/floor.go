@@ -69,7 +69,7 @@ func (f *floorFlags) addServers(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.fence, "fence", false, "create a key in Consul, too, by compare-and-set")
 }
 
-// FloorReport is what a run gives, as it is in its JSON.
+// FloorReport is the JSON of greenroom bench floor.
 type FloorReport struct {
 	Time   time.Time       `json:"time"`
 	Load   loadFlags       `json:"load"`
@@ -87,7 +87,8 @@ func (r *FloorReport) print(w io.Writer) error {
 }
 
 func runFloor(cmd *cobra.Command, f floorFlags) error {
-	// That they answer is better said by this process.
+	// A server that does not answer is reported better by this process than by the one
+	// that it starts.
 	_, _, closeClients, err := f.connect(cmd.Context(), 1)
 	if err != nil {
 		return err
@@ -112,8 +113,9 @@ func runFloor(cmd *cobra.Command, f floorFlags) error {
 	return errors.Join(writeResults(cmd, f.file, report, report.print), err, removed)
 }
 
-// connect makes clients with connections enough for the load, and hears whether
-// the servers answer. Consul's is nil without --fence.
+// connect returns clients with enough connections for the load, and a function that closes
+// them. It returns an error if a server does not answer. Without --fence, Consul's client
+// is nil.
 func (f floorFlags) connect(ctx context.Context, connections int) (*redis.Client, *consulapi.Client, func(), error) {
 	ctx, cancel := client.Brief(ctx)
 	defer cancel()
@@ -143,10 +145,10 @@ func (f floorFlags) connect(ctx context.Context, connections int) (*redis.Client
 	return rdb, consul, func() { rdb.Close(); c.Transport.CloseIdleConnections() }, nil
 }
 
-// ClassClaimed is of what the floor served.
+// ClassClaimed is the class of requests that the floor served.
 const ClassClaimed = "claimed"
 
-// floorRequest sends what a launch sends: a body of the same size and shape.
+// floorRequest returns a request with a body of the same size and shape as a launch's.
 func floorRequest(url string, c *http.Client) loadgen.Request {
 	return func(ctx context.Context, _, n int) (string, error) {
 		name := strconv.Itoa(n)

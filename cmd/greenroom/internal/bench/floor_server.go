@@ -18,7 +18,7 @@ import (
 	"github.com/greenroom/greenroom/internal/baseline"
 )
 
-// floorServer is the floor as a process of its own, which a broker is, too.
+// floorServer is the floor as a process of its own, as a broker is one.
 type floorServer struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
@@ -26,11 +26,11 @@ type floorServer struct {
 	url   string
 }
 
-// floorPatience bounds how long the process may take until it listens.
+// floorPatience bounds the time until the process listens.
 const floorPatience = 10 * time.Second
 
-// startFloor starts this program anew as the floor. It inherits the environment, and
-// with it the passwords.
+// startFloor starts this program a second time, as the floor. The process inherits the
+// environment, and with it the passwords.
 func startFloor(ctx context.Context, f floorFlags) (*floorServer, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -40,7 +40,7 @@ func startFloor(ctx context.Context, f floorFlags) (*floorServer, error) {
 	if f.fence {
 		args = append(args, "--fence")
 	}
-	// It is not ended with ctx: when this is interrupted, it has its keys to remove.
+	// The process does not end with ctx: after an interrupt it still has to remove its keys.
 	s := &floorServer{cmd: exec.Command(self, args...), wrong: new(bytes.Buffer)}
 	s.cmd.Stderr = s.wrong
 	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
@@ -65,7 +65,7 @@ func startFloor(ctx context.Context, f floorFlags) (*floorServer, error) {
 	return s, nil
 }
 
-// stop has the floor remove its keys, and waits for its end.
+// stop makes the floor remove its keys, and waits for its end.
 func (s *floorServer) stop() error {
 	s.stdin.Close()
 	if err := s.cmd.Wait(); err != nil {
@@ -74,8 +74,8 @@ func (s *floorServer) stop() error {
 	return nil
 }
 
-// newFloorServeCommand is what startFloor starts: the floor, which says where it
-// listens and goes on until its standard input ends.
+// newFloorServeCommand returns the command that startFloor starts. It prints the floor's
+// URL and serves until its standard input ends.
 func newFloorServeCommand() *cobra.Command {
 	var f floorFlags
 	var connections int

@@ -17,29 +17,29 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// The classes of outcome of a launch, besides the sessions' origins, "staged" and
-// "on_demand". Those of problem documents end with their code.
+// The classes of a launch's outcome, besides the origins "staged" and "on_demand". The
+// class of a problem document ends with its code.
 const (
-	// classNotUp is of a session that was not up when the wait was over.
+	// classNotUp: the session was not up when the wait was over.
 	classNotUp = "not_up"
-	// refusedPrefix is of a 503, which says to come back later; errorPrefix of
-	// every other problem.
+	// RefusedPrefix begins the class of a 503, which asks the caller to retry later;
+	// errorPrefix that of every other problem.
 	RefusedPrefix = "refused:"
 	errorPrefix   = "error:"
-	// classNoRetryAfter is of a 503 that does not say when to come back.
+	// classNoRetryAfter: a 503 without the header Retry-After.
 	classNoRetryAfter = errorPrefix + "no_retry_after"
-	// The others had no answer of a broker.
+	// These had no answer of a broker.
 	classTimeout     = errorPrefix + "timeout"
 	classInterrupted = errorPrefix + "interrupted"
 	classNoAnswer    = errorPrefix + "no_answer"
 )
 
-// given are the sessions that launches were given.
+// given holds the sessions that launches got.
 type given struct {
 	mu sync.Mutex
-	// by are the numbers of the launches, by session.
+	// by has the numbers of the launches, by session.
 	by map[string][]int
-	// unsure is set by a launch that may have been given one without hearing of it.
+	// unsure is set once a launch without an answer may have got a session.
 	unsure bool
 }
 
@@ -59,8 +59,8 @@ func (g *given) lost() {
 	g.unsure = true
 }
 
-// sum is how many different sessions were given, and those that more than one
-// launch was given.
+// sum returns the number of different sessions, and the sessions that more than one launch
+// got.
 func (g *given) sum() (distinct int, twice []duplicate) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -74,8 +74,8 @@ func (g *given) sum() (distinct int, twice []duplicate) {
 	return len(g.by), twice
 }
 
-// launch is the loadgen.Request of a run. It does not end with the context that it
-// is given, which ends when the command is told to stop, but with b.calls.
+// launch is the loadgen.Request of a run. It ends with b.calls and not with its context
+// argument, which ends at an interrupt.
 func (b *bench) launch(_ context.Context, _, n int) (string, error) {
 	ctx, cancel := context.WithTimeout(b.calls, b.wait+client.LaunchGrace)
 	defer cancel()
@@ -90,7 +90,7 @@ func (b *bench) launch(_ context.Context, _, n int) (string, error) {
 	if res.StatusCode >= http.StatusMultipleChoices {
 		return b.refused(ctx, res)
 	}
-	// Decoding all of the answer would cost this process what it is to measure.
+	// Decoding the whole answer would cost time on the machine that is measured.
 	var s struct {
 		ID     string         `json:"id"`
 		State  staging.State  `json:"state"`
@@ -101,7 +101,7 @@ func (b *bench) launch(_ context.Context, _, n int) (string, error) {
 		err = json.Unmarshal(body, &s)
 	}
 	if err == nil && s.ID == "" {
-		err = errors.New("it has no session in it")
+		err = errors.New("it holds no session")
 	}
 	if err != nil {
 		err = fmt.Errorf("the answer of the broker at %s: %w", b.Address, err)
@@ -116,7 +116,7 @@ func (b *bench) launch(_ context.Context, _, n int) (string, error) {
 	return string(s.Origin), nil
 }
 
-// refused is the outcome of an answer that gives no session.
+// refused returns the class and the error of an answer without a session.
 func (b *bench) refused(ctx context.Context, res *http.Response) (string, error) {
 	r, err := httpapi.ParseCreateSessionResponse(res)
 	err = b.Answered(r, err)
@@ -127,8 +127,8 @@ func (b *bench) refused(ctx context.Context, res *http.Response) (string, error)
 	return class, err
 }
 
-// editKey takes the key away where none is wanted: the generated client sends an
-// empty one.
+// editKey removes the idempotency key with --keys=false: the generated client would send
+// an empty one.
 func (b *bench) editKey(_ context.Context, r *http.Request) error {
 	if !b.keys {
 		r.Header.Del("Idempotency-Key")
@@ -136,7 +136,7 @@ func (b *bench) editKey(_ context.Context, r *http.Request) error {
 	return nil
 }
 
-// failed is the class of a launch's error.
+// failed returns the class of a launch's error.
 func (b *bench) failed(ctx context.Context, err error) string {
 	var p *client.ProblemError
 	if errors.As(err, &p) {
@@ -145,7 +145,7 @@ func (b *bench) failed(ctx context.Context, err error) string {
 		}
 		return errorPrefix + p.Code
 	}
-	// It may have been begun all the same.
+	// Without an answer, the launch may still have got a session.
 	b.given.lost()
 	switch {
 	case b.calls.Err() != nil:

@@ -18,15 +18,15 @@ const (
 	modeBurst  = "burst"
 )
 
-// maxInFlight bounds what one process sends at once: each is a connection.
+// maxInFlight bounds the requests in flight of one process: each holds a connection.
 const maxInFlight = 10_000
 
-// load is a load of internal/loadgen.
+// load is one of the loads of internal/loadgen.
 type load interface {
 	Run(context.Context, loadgen.Request) (*loadgen.Result, error)
 }
 
-// loadFlags say what load to send. They are part of the raw results.
+// loadFlags choose the load. They are part of the raw results.
 type loadFlags struct {
 	Mode     string        `json:"mode"`
 	Clients  int           `json:"clients,omitempty"`
@@ -37,7 +37,7 @@ type loadFlags struct {
 	InFlight int           `json:"in_flight,omitempty"`
 	Burst    int           `json:"burst,omitempty"`
 	Seed     uint64        `json:"seed,omitempty"`
-	// file takes the raw results; "" for none.
+	// file is where the raw results are written; "" for nowhere.
 	file string
 }
 
@@ -54,14 +54,15 @@ func (f *loadFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.file, "json", "", "write the raw results here, as JSON, with the histograms")
 }
 
-// flagModes are the modes that a flag is for.
+// flagModes has the modes that use a flag.
 var flagModes = map[string][]string{
 	"clients": {modeClosed, modeOpen}, "requests": {modeClosed},
 	"rate": {modeOpen}, "duration": {modeOpen}, "in-flight": {modeOpen}, "seed": {modeOpen},
 	"burst": {modeBurst},
 }
 
-// settle checks the flags, and keeps those alone that the mode uses.
+// settle validates the flags and sets those that the mode does not use to zero; given
+// reports whether a flag was set.
 func (f *loadFlags) settle(given func(flag string) bool) error {
 	uses := func(flag string) bool {
 		for _, m := range flagModes[flag] {
@@ -115,7 +116,7 @@ func (f *loadFlags) settle(given func(flag string) bool) error {
 	return nil
 }
 
-// load is what settled flags ask for.
+// load returns the load of flags that have been settled.
 func (f loadFlags) load() load {
 	switch f.Mode {
 	case modeOpen:
@@ -126,10 +127,10 @@ func (f loadFlags) load() load {
 	return loadgen.Closed{Clients: f.Clients, Requests: f.Requests}
 }
 
-// atOnce is how many requests are sent at the same time at most.
+// atOnce returns the largest number of requests in flight.
 func (f loadFlags) atOnce() int { return max(f.Clients, f.Burst) }
 
-// String names the load for a person.
+// String describes the load for a person.
 func (f loadFlags) String() string {
 	switch f.Mode {
 	case modeOpen:
@@ -140,7 +141,7 @@ func (f loadFlags) String() string {
 	return fmt.Sprintf("closed: %d clients x %d requests", f.Clients, f.Requests)
 }
 
-// transport keeps a connection alive for each of so many requests at once.
+// transport returns an HTTP transport that keeps atOnce connections alive.
 func transport(atOnce int) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, atOnce

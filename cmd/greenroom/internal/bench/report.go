@@ -16,10 +16,10 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Report is what a run of greenroom bench gives, as it is in its JSON.
+// Report is the JSON of greenroom bench.
 type Report struct {
 	Time time.Time `json:"time"`
-	// Run is the start of every user's id.
+	// Run is the run's name, with which every user's id begins.
 	Run          string    `json:"run"`
 	Load         loadFlags `json:"load"`
 	Image        string    `json:"image"`
@@ -27,21 +27,21 @@ type Report struct {
 	AssignHook   bool      `json:"assign_hook"`
 	DwellSeconds float64   `json:"dwell_seconds"`
 	WaitSeconds  float64   `json:"wait_seconds"`
-	// Keys says that each launch had an Idempotency-Key.
+	// Keys is true if each launch had an Idempotency-Key.
 	Keys bool `json:"keys"`
-	// Pools are the zone's of the image, as they stood before the run.
+	// Pools are the image's pools in the zone, before the run.
 	Pools []Pool `json:"pools"`
-	// Staged, OnDemand, Refused and Errors sum up the result's classes; refused are
-	// the answers 503. NotSent are an open load's that found no room.
+	// Staged, OnDemand, Refused and Errors sum up the result's classes. Refused counts the
+	// answers with status 503, NotSent the arrivals of an open load beyond --in-flight.
 	Staged   int `json:"staged"`
 	OnDemand int `json:"on_demand"`
 	Refused  int `json:"refused"`
 	Errors   int `json:"errors"`
 	NotSent  int `json:"not_sent"`
-	// StagedShare is Staged by those that were served; 0 where none was.
+	// StagedShare is Staged divided by all that were served; 0 where none was.
 	StagedShare float64 `json:"staged_share"`
-	// Given is how many different sessions were given, Ended how many of them were
-	// ended, which took EndSeconds after the last answer.
+	// Given counts the different sessions that launches got, Ended those of them that the
+	// run ended, in EndSeconds after the last answer.
 	Given      int             `json:"given"`
 	Duplicates []duplicate     `json:"duplicates,omitempty"`
 	Ended      int             `json:"ended"`
@@ -49,14 +49,14 @@ type Report struct {
 	Result     *loadgen.Result `json:"result"`
 }
 
-// Pool is how a pool stood.
+// Pool is a pool's fill before a run.
 type Pool struct {
 	Name    string `json:"name"`
 	Desired int    `json:"desired"`
 	Ready   int    `json:"ready"`
 }
 
-// duplicate is a session that more than one launch was given, by their numbers.
+// duplicate is a session that more than one launch got, with the launches' numbers.
 type duplicate struct {
 	Session  string `json:"session"`
 	Launches []int  `json:"launches"`
@@ -77,7 +77,7 @@ func (r *Report) add(result *loadgen.Result) {
 	}
 }
 
-// duplicates is an error when two launches were given the same session.
+// duplicates returns an error if two launches got the same session.
 func (r *Report) duplicates() error {
 	var errs []error
 	for _, d := range r.Duplicates {
@@ -111,7 +111,8 @@ func (r *Report) print(w io.Writer) error {
 	return err
 }
 
-// writeResults prints results as -o asks for, and writes them to file unless that is "".
+// writeResults prints results in the format that -o names, and writes them as JSON to file
+// unless that is "".
 func writeResults(cmd *cobra.Command, file string, results any, print func(io.Writer) error) error {
 	b, err := json.MarshalIndent(results, "", "  ")
 	if err != nil {

@@ -23,14 +23,14 @@ import (
 // CallTimeout bounds a call that waits for no session.
 const CallTimeout = 30 * time.Second
 
-// Client speaks to a broker.
+// Client calls the API of the broker at Address.
 type Client struct {
 	*httpapi.ClientWithResponses
 	Address string
 }
 
-// New makes a client of the broker at an address such as
-// http://127.0.0.1:7480; without a scheme it is http. Token may be "".
+// New returns a client of the broker at an address such as http://127.0.0.1:7480; an
+// address without a scheme is HTTP. It sends the bearer token unless that is "".
 func New(address, token string, options ...httpapi.ClientOption) (*Client, error) {
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
@@ -52,8 +52,8 @@ func New(address, token string, options ...httpapi.ClientOption) (*Client, error
 	return &Client{ClientWithResponses: api, Address: address}, nil
 }
 
-// leaveOutEmpty takes parameters without a value out of a request: the generated client
-// sends those that are not set, and the broker refuses them.
+// leaveOutEmpty removes query parameters without a value: the generated client sends those
+// that are not set, and the broker refuses them.
 func leaveOutEmpty(_ context.Context, r *http.Request) error {
 	query := r.URL.Query()
 	for name, values := range query {
@@ -65,13 +65,13 @@ func leaveOutEmpty(_ context.Context, r *http.Request) error {
 	return nil
 }
 
-// UnreachableError says that no broker answered.
+// UnreachableError means that no broker answered at an address.
 type UnreachableError struct {
 	address string
 	cause   error
 }
 
-// Error implements error.
+// Error implements error. The text names the flags and variables to check.
 func (e *UnreachableError) Error() string {
 	var untrusted *tls.CertificateVerificationError
 	if errors.As(e.cause, &untrusted) {
@@ -82,13 +82,14 @@ func (e *UnreachableError) Error() string {
 		e.address, e.cause, flagAddress, envAddress)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *UnreachableError) Unwrap() error { return e.cause }
 
-// ProblemError is the problem document that a broker answered.
+// ProblemError is the problem document of a broker's answer.
 type ProblemError struct{ httpapi.Problem }
 
-// Error implements error. The detail names the fields that are wrong.
+// Error implements error. The text holds the fields that are wrong, every attempt of a
+// launch, and the request id of a failure inside the broker.
 func (e *ProblemError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s)", output.Printable(e.Detail), e.Code)
@@ -104,6 +105,7 @@ func (e *ProblemError) Error() string {
 	return b.String()
 }
 
+// AttemptLine describes an attempt of a launch in one line.
 func AttemptLine(a staging.Attempt) string {
 	line := fmt.Sprintf("%s in %s: %s", a.Step, a.Zone, a.Outcome)
 	if a.Reason != "" {
@@ -112,7 +114,7 @@ func AttemptLine(a staging.Attempt) string {
 	return output.Printable(line)
 }
 
-// Response is what every answer of the generated client has.
+// Response has the methods that every answer of the generated client has.
 type Response interface {
 	StatusCode() int
 	Status() string
@@ -120,16 +122,16 @@ type Response interface {
 	GetApplicationProblemJSONDefault() *httpapi.Problem
 }
 
-// Answered turns a call's outcome into an error: nil when the broker did what
-// it was asked to, which it says with one of the statuses and, except for 204,
-// JSON. The generated code has then decoded that.
+// Answered returns the error of a call: nil if the broker answered with one of the
+// statuses and, except for 204, with JSON, which the generated code has then decoded. Other
+// answers of a broker are a *ProblemError, and none is an *UnreachableError.
 func (c *Client) Answered(r Response, err error, statuses ...int) error {
 	var transport *url.Error
 	switch {
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
 	case errors.As(err, &transport):
-		// Its text names the method and the URL again, which says less than the cause.
+		// The transport's text would repeat the method and the URL.
 		return &UnreachableError{c.Address, transport.Err}
 	case err != nil:
 		return fmt.Errorf("what answers at %s is not a greenroom broker: %w", c.Address, err)
@@ -142,17 +144,17 @@ func (c *Client) Answered(r Response, err error, statuses ...int) error {
 	}
 	err = fmt.Errorf("it answered %s, which is no answer of a greenroom broker", r.Status())
 	if r.StatusCode() >= http.StatusBadGateway {
-		// A proxy in front of it, most likely.
+		// Most likely an answer of a proxy whose broker is away.
 		return &UnreachableError{c.Address, err}
 	}
 	return fmt.Errorf("the broker at %s: %w", c.Address, err)
 }
 
-// Brief bounds a call that waits for no session.
+// Brief returns a context for a call that waits for no session: it ends after CallTimeout.
 func Brief(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, CallTimeout)
 }
 
-// LaunchGrace is how long beyond its wait a launch may take: the claim, and a
-// hook's longest time, for a few sessions one after the other.
+// LaunchGrace is how much longer than its wait a launch may take: the claim, and the hooks
+// at their longest, for a few sessions one after the other.
 const LaunchGrace = 2*staging.MaxHookTimeout + 30*time.Second

@@ -12,8 +12,8 @@ import (
 	"github.com/greenroom/greenroom/internal/config"
 )
 
-// The flags that say which broker a command calls, and the variables that count
-// where a flag is not given.
+// The flags that name the broker of a command, and the variables that apply where a flag
+// is not given.
 const (
 	flagAddress = "address"
 	flagToken   = "token"
@@ -35,7 +35,8 @@ func AddFlags(cmd *cobra.Command) {
 	f.String(flagCACert, "", "a PEM file of the authorities that vouch for the broker's certificate (env "+envCACert+")")
 }
 
-// FromFlags returns the client that a command's flags and environment ask for.
+// FromFlags returns a client of the broker that a command's flags and the environment name.
+// Errors are of usage.
 func FromFlags(cmd *cobra.Command) (*Client, error) {
 	return FromFlagsWith(cmd, http.DefaultTransport.(*http.Transport).Clone())
 }

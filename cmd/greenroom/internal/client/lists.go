@@ -10,14 +10,15 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// List is all of a list of the broker's, whatever number of pages it took.
+// List is a whole list of the broker's, of all its pages.
 type List[T any] struct {
 	Items []T
-	// raw are the items as they were answered.
+	// Raw are the items as the broker answered them, with fields that this client does not
+	// know.
 	Raw []json.RawMessage
 }
 
-// page is one page of a list, as the generated client has it.
+// page is one page of a list, from an answer of the generated client.
 type page[T any] struct {
 	answer Response
 	body   []byte
@@ -25,10 +26,10 @@ type page[T any] struct {
 	next   string
 }
 
-// pageSize is how many items one page is asked for.
+// pageSize is the number of items that a request asks for.
 const pageSize = 1000
 
-// everyPage asks for page after page, each from the cursor that the one before gave.
+// everyPage reads page after page; each begins at the cursor that the previous one returned.
 func everyPage[T any](c *Client, ask func(limit int, cursor string) (page[T], error)) (List[T], error) {
 	var all List[T]
 	for cursor := ""; ; {
@@ -47,6 +48,7 @@ func everyPage[T any](c *Client, ask func(limit int, cursor string) (page[T], er
 	}
 }
 
+// ListSessions returns the sessions that params select.
 func (c *Client) ListSessions(ctx context.Context, params httpapi.ListSessionsParams) (List[httpapi.Session], error) {
 	ctx, cancel := Brief(ctx)
 	defer cancel()
@@ -60,6 +62,7 @@ func (c *Client) ListSessions(ctx context.Context, params httpapi.ListSessionsPa
 	})
 }
 
+// ListPools returns the staging configs with the status of their pools.
 func (c *Client) ListPools(ctx context.Context) (List[httpapi.StagingPool], error) {
 	ctx, cancel := Brief(ctx)
 	defer cancel()
@@ -72,6 +75,7 @@ func (c *Client) ListPools(ctx context.Context) (List[httpapi.StagingPool], erro
 	})
 }
 
+// ListGroups returns the groups.
 func (c *Client) ListGroups(ctx context.Context) (List[staging.Group], error) {
 	ctx, cancel := Brief(ctx)
 	defer cancel()
@@ -84,6 +88,7 @@ func (c *Client) ListGroups(ctx context.Context) (List[staging.Group], error) {
 	})
 }
 
+// ListZones returns the zones.
 func (c *Client) ListZones(ctx context.Context) (List[staging.Zone], error) {
 	ctx, cancel := Brief(ctx)
 	defer cancel()
@@ -96,6 +101,7 @@ func (c *Client) ListZones(ctx context.Context) (List[staging.Zone], error) {
 	})
 }
 
+// ListImages returns the images.
 func (c *Client) ListImages(ctx context.Context) (List[staging.Image], error) {
 	ctx, cancel := Brief(ctx)
 	defer cancel()
@@ -108,7 +114,7 @@ func (c *Client) ListImages(ctx context.Context) (List[staging.Image], error) {
 	})
 }
 
-// Pools lists the staging configs with how their pools stand.
+// Pools returns the staging configs with the status of their pools.
 func (c *Client) Pools(ctx context.Context) ([]httpapi.StagingPool, error) {
 	all, err := c.ListPools(ctx)
 	return all.Items, err

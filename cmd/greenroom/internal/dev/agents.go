@@ -16,7 +16,8 @@ import (
 	"github.com/greenroom/greenroom/internal/config"
 )
 
-// agent runs a broker or scaler on a free port, its log in a file.
+// agent runs a broker or a scaler on a free port, logs to a file, and calls stop if it
+// fails. It returns the agent's address.
 func (d *dev) agent(ctx context.Context, wg *sync.WaitGroup, stop context.CancelCauseFunc, kind config.Kind, name string,
 	run func(context.Context, config.Agent, net.Listener, *logrus.Entry) error,
 ) (addr string, err error) {
@@ -47,8 +48,8 @@ func (d *dev) agent(ctx context.Context, wg *sync.WaitGroup, stop context.Cancel
 	return a.Bind, nil
 }
 
-// register has Consul check an agent's readiness, as the jobs in deploy/nomad have it
-// where Nomad runs the agents.
+// register makes Consul check an agent's readiness, as the jobs in deploy/nomad do where
+// Nomad runs the agents.
 func (d *dev) register(ctx context.Context, name string, addr net.Addr) error {
 	client, err := consulapi.NewClient(&consulapi.Config{Address: d.cluster.ConsulAddr})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/greenroom/greenroom/jobspecs"
 )
 
-// zoneNames are the demo's zones in order; dc1 is east, dc2 west.
+// demoZones returns the names of the demo's zones in order: dc1 is east, dc2 west.
 func demoZones(n int) []string {
 	names := []string{"east", "west", "north", "south"}
 	for i := len(names); i < n; i++ {
@@ -22,7 +22,7 @@ func demoZones(n int) []string {
 	return names[:n]
 }
 
-// demoImage is the image "demo" for the driver.
+// demoImage returns the image "demo" for the driver, and builds what it runs.
 func (d *dev) demoImage(ctx context.Context) (staging.Image, error) {
 	image := staging.Image{Name: "demo", Variables: map[string]string{}, ConnectURL: "http://{address}:{port_http}/"}
 	hooks := func(program string) staging.ExecConfig {
@@ -52,7 +52,7 @@ func (d *dev) demoImage(ctx context.Context) (staging.Image, error) {
 	return image, nil
 }
 
-// pool is the name of a zone's demo pool.
+// pool returns the name of a zone's demo pool.
 func (d *dev) pool(zone string) string { return "demo-" + zone }
 
 // setUp stores the demo's resources through the API, as any operator would.
@@ -61,7 +61,7 @@ func (d *dev) setUp(ctx context.Context, image staging.Image) error {
 	for i, name := range demoZones(d.zones) {
 		set.Zones = append(set.Zones, staging.Zone{
 			Name: name, Datacenters: []string{fmt.Sprintf("dc%d", i+1)},
-			// Staged sessions are made before there is a request to take these from.
+			// Staged sessions are created before any request from which these could be taken.
 			AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: strings.TrimPrefix(d.broker, "http://"),
 		})
 		set.Configs = append(set.Configs, staging.Config{

@@ -92,7 +92,7 @@ type dev struct {
 func runDev(ctx context.Context, f devFlags, out, progress io.Writer) error {
 	d := &dev{devFlags: f, out: out}
 	if f.readyFile != "" {
-		// A file of an earlier run must not pass for this one's.
+		// The file of an earlier run must not be taken for this run's.
 		if err := os.Remove(f.readyFile); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("--ready-file: %w", err)
 		}
@@ -114,7 +114,7 @@ func runDev(ctx context.Context, f devFlags, out, progress io.Writer) error {
 	})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // told to stop while starting; Start has cleaned up
+			return nil // interrupted while starting; Start has cleaned up
 		}
 		return err
 	}
@@ -123,7 +123,7 @@ func runDev(ctx context.Context, f devFlags, out, progress io.Writer) error {
 	return errors.Join(err, d.cluster.Stop())
 }
 
-// chooseDriver settles "auto", and says early when Docker was asked for in vain.
+// chooseDriver resolves "auto", and fails early if Docker was requested and does not answer.
 func (d *dev) chooseDriver(ctx context.Context) error {
 	switch d.driver {
 	case "auto":
@@ -143,7 +143,7 @@ func (d *dev) run(ctx context.Context, image staging.Image) error {
 	if err := os.MkdirAll(d.logs, 0o755); err != nil {
 		return err
 	}
-	// One agent that fails ends the others.
+	// An agent that fails stops the others.
 	ctx, stop := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -168,12 +168,12 @@ func (d *dev) run(ctx context.Context, image staging.Image) error {
 	}
 	<-ctx.Done()
 	if d.readyFile != "" {
-		os.Remove(d.readyFile) // it would name what no longer answers
+		os.Remove(d.readyFile) // its addresses no longer answer
 	}
 	return unasked(context.Cause(ctx), nil)
 }
 
-// unasked is the cause of an end that was not asked for, or otherwise err.
+// unasked returns the cause of an end that nobody requested, otherwise err.
 func unasked(cause, err error) error {
 	switch {
 	case cause == nil:

@@ -11,8 +11,8 @@ import (
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
 )
 
-// awaitPools waits until every demo pool is at its desired number. A look that
-// fails is no reason to end: the next one may not.
+// awaitPools waits until every demo pool is at its desired number. It retries reads that
+// fail.
 func (d *dev) awaitPools(ctx context.Context) error {
 	c, err := client.New(d.broker, "")
 	if err != nil {
@@ -32,7 +32,7 @@ func (d *dev) awaitPools(ctx context.Context) error {
 	}
 }
 
-// writeReadyFile writes the addresses whole or not at all.
+// writeReadyFile writes the addresses to --ready-file, atomically.
 func (d *dev) writeReadyFile() error {
 	if d.readyFile == "" {
 		return nil
@@ -69,5 +69,5 @@ func (d *dev) full(pools []httpapi.StagingPool) bool {
 	return true
 }
 
-// readyPoll is how often something that must come true is looked at.
+// readyPoll is the interval at which awaitPools reads the pools.
 const readyPoll = 100 * time.Millisecond

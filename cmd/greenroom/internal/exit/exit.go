@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// The exit codes, as the help lists them.
+// The exit codes, in the order in which greenroom --help lists them.
 const (
 	OK = iota
 	Failed
@@ -19,17 +19,19 @@ const (
 	Unwell
 )
 
-// Error ends a command with an exit code of which its output has said why.
+// Error ends a command with an exit code. It is not printed: the command's output has
+// already given the reason.
 type Error int
 
 // Error implements error.
 func (e Error) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// UsageError says that the command was not called as it wants to be.
+// UsageError means that a command was called with wrong arguments, flags, variables or
+// configuration; the exit code is Usage.
 type UsageError struct{ error }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e UsageError) Unwrap() error { return e.error }
 
-// BadUsage says that a command was not called as it must be; its exit code is exitUsage.
+// BadUsage returns err as a UsageError.
 func BadUsage(err error) error { return UsageError{err} }

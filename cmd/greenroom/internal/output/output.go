@@ -14,7 +14,7 @@ import (
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
 )
 
-// The flags that say how a command prints its result.
+// The flags that choose the format of a command's result.
 const (
 	flagOutput = "output"
 	flagJSON   = "json"
@@ -32,7 +32,7 @@ func AddFlags(cmd *cobra.Command) {
 	f.Bool(flagJSON, false, "the same as -o json")
 }
 
-// CheckFlags returns an error of usage where --output names no format.
+// CheckFlags returns a usage error if --output names no format.
 func CheckFlags(cmd *cobra.Command) error {
 	o, err := cmd.Flags().GetString(flagOutput)
 	if err != nil || o == formatTable || o == formatJSON {
@@ -43,20 +43,20 @@ func CheckFlags(cmd *cobra.Command) error {
 
 // WantsJSON reports whether a command prints its result for a program.
 func WantsJSON(cmd *cobra.Command) bool {
-	// A command may have a --json of its own, which names a file: that is no bool.
+	// A command may have a --json of its own that names a file; that one is no bool.
 	asked, err := cmd.Flags().GetBool(flagJSON)
 	o, _ := cmd.Flags().GetString(flagOutput)
 	return o == formatJSON || err == nil && asked
 }
 
-// JSON prints a document for programs.
+// JSON writes a document as indented JSON.
 func JSON(w io.Writer, document any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(document)
 }
 
-// JSONLine prints a document for programs in one line.
+// JSONLine writes a document as JSON in one line.
 func JSONLine(w io.Writer, document any) error { return json.NewEncoder(w).Encode(document) }
 
 // Printable quotes a text with characters that a terminal would act on, such as
