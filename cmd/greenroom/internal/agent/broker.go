@@ -21,6 +21,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
+// NewBrokerCommand returns greenroom broker.
 func NewBrokerCommand() *cobra.Command {
 	var load *config.Loader
 	cmd := &cobra.Command{

@@ -22,6 +22,7 @@ import (
 	"github.com/greenroom/greenroom/scaler"
 )
 
+// NewScalerCommand returns greenroom scaler.
 func NewScalerCommand() *cobra.Command {
 	var load *config.Loader
 	cmd := &cobra.Command{

@@ -28,6 +28,7 @@ type benchFlags struct {
 	keys, keep  bool
 }
 
+// NewCommand returns greenroom bench, with its subcommands.
 func NewCommand() *cobra.Command {
 	var f benchFlags
 	cmd := &cobra.Command{

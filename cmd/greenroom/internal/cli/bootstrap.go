@@ -13,7 +13,7 @@ func newBootstrapCommand() *cobra.Command {
 		Use:   "bootstrap",
 		Short: "Create the first administrator's token, once",
 		Long: `Create the first administrator's token of a broker that runs with --access, and
-print its secret, which is told once. It works once for all brokers of a cluster;
+print its secret, which is shown once. It works once for all brokers of a cluster;
 a second call says how to recover where the token is lost.
 
 Do it before others can reach the broker: whoever is first is the administrator. A

@@ -42,11 +42,11 @@ names of images, zones, staging configs and sessions, for which the broker is as
 	}
 }
 
-// completionTimeout bounds how long a shell waits for names: a broker that does not
-// answer completes nothing.
+// completionTimeout bounds how long a shell waits for names. A broker that does not answer
+// in time completes nothing.
 const completionTimeout = 2 * time.Second
 
-// completeFirst completes the first argument of a command.
+// completeFirst completes a command's first argument with names.
 func completeFirst(of names) cobra.CompletionFunc {
 	complete := completeFlag(of)
 	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
@@ -57,7 +57,7 @@ func completeFirst(of names) cobra.CompletionFunc {
 	}
 }
 
-// completeFlag completes a flag's value.
+// completeFlag completes a flag's value with names.
 func completeFlag(of names) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		c, err := client.FromFlags(cmd)
@@ -81,7 +81,7 @@ func contextOf(cmd *cobra.Command) context.Context {
 	return context.Background()
 }
 
-// completeFlags has a command complete values of its flags.
+// completeFlags registers the completion of a command's flags.
 func completeFlags(cmd *cobra.Command, flags map[string]names) {
 	for flag, of := range flags {
 		if err := cmd.RegisterFlagCompletionFunc(flag, completeFlag(of)); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
 )
 
-// zoneNames are the zones' names.
+// zoneNames returns the names of the zones.
 func zoneNames(ctx context.Context, c *client.Client) ([]string, error) {
 	all, err := c.ListZones(ctx)
 	if err != nil {
@@ -22,7 +22,8 @@ func zoneNames(ctx context.Context, c *client.Client) ([]string, error) {
 	return names, nil
 }
 
-// names asks a broker for names that can be completed, each with what it is after a tab.
+// names reads names to complete from a broker. A name may be followed by a tab and a
+// description.
 type names func(ctx context.Context, c *client.Client) ([]string, error)
 
 func imageNames(ctx context.Context, c *client.Client) ([]string, error) {

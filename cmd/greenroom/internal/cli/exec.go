@@ -70,7 +70,7 @@ func runExec(cmd *cobra.Command, id string, command []string, f execFlags) error
 	defer cancel()
 	var sizes <-chan nomadfleet.TerminalSize
 	if file, ok := in.(*os.File); tty && ok && isTerminal(in) {
-		// Every key is the command's, Ctrl-C too.
+		// In raw mode every key reaches the command in the session, also Ctrl-C.
 		before, err := term.MakeRaw(int(file.Fd()))
 		if err != nil {
 			return err

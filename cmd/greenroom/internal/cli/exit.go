@@ -16,14 +16,14 @@ import (
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 )
 
-// runError is whatever a command that did run returned. All other errors are
-// cobra's, about how it was called.
+// runError marks an error that a command's own code returned. All other errors are cobra's,
+// about wrong usage.
 type runError struct{ error }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e runError) Unwrap() error { return e.error }
 
-// markRuns has every command below cmd tell its own errors from cobra's.
+// markRuns wraps the errors of cmd and of every command below it in a runError.
 func markRuns(cmd *cobra.Command) {
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -38,7 +38,7 @@ func markRuns(cmd *cobra.Command) {
 	}
 }
 
-// exitCode sorts an error by what a script can do about it.
+// exitCode returns the exit code of an error: what a script needs to react to it.
 func exitCode(err error) int {
 	var (
 		usage       exit.UsageError
@@ -87,7 +87,7 @@ func exitCodeOf(p *client.ProblemError) int {
 	return exit.Failed
 }
 
-// report prints an error for a person and returns its exit code.
+// report prints an error for a person, and returns its exit code.
 func report(cmd *cobra.Command, err error, stderr io.Writer) int {
 	code := exitCode(err)
 	if code == exit.OK {
@@ -103,8 +103,9 @@ func report(cmd *cobra.Command, err error, stderr io.Writer) int {
 	return code
 }
 
-// absentError says that what a command is about is not there.
+// absentError means that what a command was called for does not exist; the exit code is
+// exit.NotFound.
 type absentError struct{ error }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *absentError) Unwrap() error { return e.error }

@@ -45,7 +45,7 @@ func listGroups(cmd *cobra.Command, _ []string) error {
 	return printTable(cmd.OutOrStdout(), []string{"NAME", "PRIORITY", "SETTINGS"}, rows)
 }
 
-// settingsOf says in short what a group sets.
+// settingsOf lists what a group sets, each in short.
 func settingsOf(g staging.Group) []string {
 	var set []string
 	for _, p := range staging.AllPermissions {

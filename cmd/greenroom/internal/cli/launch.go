@@ -41,7 +41,7 @@ its alternate zones, else one that is made on demand and waited for. A token tha
 user's own launches for that user: leave --user out.
 
 One that is made on demand takes its time: each step (placing, starting, healthy,
-assigned) is then told on the standard error.
+assigned) is then printed on the standard error.
 
 With --count the user is given that many sessions, or none: staged ones alone, with
 --together all of one zone.
@@ -80,11 +80,12 @@ was begun goes on when this command is interrupted: repeat it with the same
 	return cmd
 }
 
-// request checks what the broker could not name as the flags that they are.
+// request returns the launch that the flags ask for. It validates what the broker would
+// refuse under a name that is not the flag's.
 func (f launchFlags) request(image string) (staging.Launch, error) {
 	l := staging.Launch{Image: image, Zone: f.zone, User: staging.User{ID: f.userID, Name: f.user}, URL: f.url, Groups: f.groups}
 	if l.User.ID == "" {
-		l.User.ID = f.user // none: the token says whose it is
+		l.User.ID = f.user // where this is empty too, the broker takes the token's user
 	}
 	if f.wait < 0 || f.wait > launching.MaxWait {
 		return l, fmt.Errorf("--wait: must be between 0s and %s, is %s", launching.MaxWait, f.wait)
@@ -128,11 +129,11 @@ func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), f.wait+client.LaunchGrace)
 	defer cancel()
-	told := &progress{client: c, launch: request, out: cmd.ErrOrStderr(), began: time.Now(), told: map[string]bool{}}
+	p := &progress{client: c, launch: request, out: cmd.ErrOrStderr(), began: time.Now(), printed: map[string]bool{}}
 	watching, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	if f.wait > 0 && !request.Several() { // several are there at once, or not at all
-		wg.Go(func() { told.follow(watching) })
+	if f.wait > 0 && !request.Several() { // several sessions are staged ones: they come at once, or not at all
+		wg.Go(func() { p.follow(watching) })
 	}
 	r, err := c.CreateSessionWithResponse(ctx, &httpapi.CreateSessionParams{Wait: f.wait.String(), IdempotencyKey: f.key}, request)
 	stop()
@@ -140,22 +141,22 @@ func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 	if err := c.Answered(r, err, http.StatusOK, http.StatusCreated, http.StatusAccepted); err != nil {
 		var dial *net.OpError
 		if r == nil && (!errors.As(err, &dial) || dial.Op != "dial") {
-			// It was sent, and nobody knows what became of it.
+			// The request was sent, so the launch may have begun.
 			return fmt.Errorf("%w\n  it may have been begun: repeat it with --idempotency-key %s", err, f.key)
 		}
 		return err
 	}
-	given := launchedIn(r)
-	if len(given) == 0 {
+	sessions := launchedIn(r)
+	if len(sessions) == 0 {
 		return errors.New("the broker's answer has no session in it")
 	}
 	if !request.Several() {
-		told.done(given[0].Session)
+		p.done(sessions[0].Session)
 	}
 	if output.WantsJSON(cmd) {
 		return printBody(cmd, r.Body)
 	}
-	for i, s := range given {
+	for i, s := range sessions {
 		if i > 0 {
 			fmt.Fprintln(cmd.OutOrStdout())
 		}
@@ -166,7 +167,7 @@ func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 	return nil
 }
 
-// launchedIn are the sessions that an answer gives.
+// launchedIn returns the sessions of an answer.
 func launchedIn(r *httpapi.CreateSessionResponse) []httpapi.Launched {
 	switch {
 	case r.JSON200 != nil:

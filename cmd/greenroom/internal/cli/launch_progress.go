@@ -12,21 +12,21 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// progressPoll is how often a launch that takes its time is looked at. A staged session
-// is given before the first look.
+// progressPoll is the interval at which a slow launch is checked. A staged session is
+// assigned before the first check.
 const progressPoll = 300 * time.Millisecond
 
-// progress tells a person how far a launch is, while it is waited for. It changes
-// nothing about the launch: it looks, and says less when it cannot.
+// progress prints for a person how far a launch is, while the command waits for it. It only
+// reads: a read that fails leaves steps out and does not affect the launch.
 type progress struct {
-	client *client.Client
-	launch staging.Launch
-	out    io.Writer
-	began  time.Time
-	told   map[string]bool
+	client  *client.Client
+	launch  staging.Launch
+	out     io.Writer
+	began   time.Time
+	printed map[string]bool
 }
 
-// follow tells each step that it sees until ctx is done.
+// follow prints each step that it observes, until ctx is done.
 func (p *progress) follow(ctx context.Context) {
 	tick := time.NewTicker(progressPoll)
 	defer tick.Stop()
@@ -36,7 +36,7 @@ func (p *progress) follow(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		p.tell("placing", "image "+p.launch.Image+" in zone "+p.launch.Zone)
+		p.print("placing", "image "+p.launch.Image+" in zone "+p.launch.Zone)
 		s, found := p.look(ctx)
 		if found && s.State == staging.Starting {
 			p.starting(s)
@@ -44,7 +44,8 @@ func (p *progress) follow(ctx context.Context) {
 	}
 }
 
-// look finds the session that is being made: the user's newest of the image.
+// look returns the session that is being created: the user's newest of the image that is not
+// assigned.
 func (p *progress) look(ctx context.Context) (newest httpapi.Session, found bool) {
 	all, err := p.client.ListSessions(ctx, httpapi.ListSessionsParams{User: p.launch.User.ID, Image: p.launch.Image})
 	if err != nil {
@@ -58,17 +59,18 @@ func (p *progress) look(ctx context.Context) (newest httpapi.Session, found bool
 	return newest, found
 }
 
-// done tells what is known once the launch is answered, of one that took its time.
+// done prints the remaining steps once the launch has been answered, if any step was
+// printed before.
 func (p *progress) done(s httpapi.Session) {
-	if len(p.told) == 0 {
+	if len(p.printed) == 0 {
 		return
 	}
 	if s.State == staging.Starting || s.State == staging.Assigned {
 		p.starting(s)
 	}
 	if s.State == staging.Assigned {
-		p.tell("healthy", endpoints(s.Address, s.Ports))
-		p.tell("assigned", "to "+userName(s))
+		p.print("healthy", endpoints(s.Address, s.Ports))
+		p.print("assigned", "to "+userName(s))
 	}
 }
 
@@ -77,14 +79,14 @@ func (p *progress) starting(s httpapi.Session) {
 	if s.NodeID != "" {
 		where += " on node " + s.NodeID
 	}
-	p.tell("starting", where)
+	p.print("starting", where)
 }
 
-// tell says a step, once.
-func (p *progress) tell(step, what string) {
-	if p.told[step] {
+// print prints a step, once.
+func (p *progress) print(step, what string) {
+	if p.printed[step] {
 		return
 	}
-	p.told[step] = true
+	p.printed[step] = true
 	fmt.Fprintf(p.out, "%6.1fs  %-8s  %s\n", time.Since(p.began).Seconds(), step, output.Printable(what))
 }

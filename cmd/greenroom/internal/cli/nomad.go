@@ -12,12 +12,12 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// viaNomad is what the help of the commands that go past the broker says.
+// viaNomad is the part of the help that the commands without a broker share.
 const viaNomad = `This goes to Nomad directly, with your own NOMAD_ADDR and NOMAD_TOKEN (and NOMAD_CACERT,
 NOMAD_REGION and so on, as for nomad itself): the broker gives nobody a way into
 sessions.`
 
-// locate finds a session in the operator's own Nomad.
+// locate finds a session in the Nomad that the operator's own NOMAD_ variables name.
 func locate(ctx context.Context, id string) (*nomadfleet.Located, error) {
 	c := nomadapi.DefaultConfig()
 	fleet, err := nomadfleet.Open(nomadfleet.Settings{
@@ -30,7 +30,7 @@ func locate(ctx context.Context, id string) (*nomadfleet.Located, error) {
 	return l, nomadError(c.Address, err)
 }
 
-// nomadError says of an error of Nomad's what to do next.
+// nomadError adds to an error of Nomad's what to check next.
 func nomadError(address string, err error) error {
 	switch {
 	case err == nil:

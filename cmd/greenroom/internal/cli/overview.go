@@ -18,7 +18,7 @@ import (
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
 )
 
-// overview is all that status and watch show, at one moment.
+// overview is what status and watch show, at one moment.
 type overview struct {
 	Well         bool                       `json:"well"`
 	Problems     []string                   `json:"problems"`
@@ -27,7 +27,8 @@ type overview struct {
 	Pools        []httpapi.StagingPool      `json:"pools"`
 }
 
-// overviewOf asks the broker how everything stands.
+// overviewOf reads the health of the servers and the status of the pools. If a server is
+// unavailable, the pools may be missing, with a problem that explains it.
 func overviewOf(ctx context.Context, c *client.Client) (overview, error) {
 	o := overview{Problems: []string{}, Zones: []string{}}
 	ready, err := readiness(ctx, c)
@@ -54,7 +55,7 @@ func overviewOf(ctx context.Context, c *client.Client) (overview, error) {
 		}
 	}
 	if err != nil {
-		// What the servers' health says is why, and all there is to be had.
+		// The servers' health explains the failure, and is all that can be shown.
 		var refused *client.ProblemError
 		if !errors.As(err, &refused) || exitCode(err) != exit.Unavailable {
 			return o, err
@@ -73,7 +74,7 @@ func overviewOf(ctx context.Context, c *client.Client) (overview, error) {
 	return o, nil
 }
 
-// readiness is how the broker and the servers that it needs are.
+// readiness returns the health of the broker and of the servers that it needs.
 func readiness(ctx context.Context, c *client.Client) (httpapi.Readiness, error) {
 	ctx, cancel := client.Brief(ctx)
 	defer cancel()
@@ -90,8 +91,8 @@ func readiness(ctx context.Context, c *client.Client) (httpapi.Readiness, error)
 	return httpapi.Readiness{}, errors.New("the broker's answer has no health in it")
 }
 
-// unkeptZones are those with pools for which no scaler vouches. While Redis does not
-// say, there are none: that it does not is told anyway.
+// unkeptZones returns the zones with pools in which no scaler acts. It returns none while
+// Redis does not answer, because that is a problem of its own already.
 func unkeptZones(ctx context.Context, c *client.Client) ([]string, error) {
 	ctx, cancel := client.Brief(ctx)
 	defer cancel()
@@ -108,6 +109,7 @@ func unkeptZones(ctx context.Context, c *client.Client) ([]string, error) {
 	return idle, nil
 }
 
+// print prints the overview for a person: a verdict, the pools, the problems.
 func (o overview) print(w io.Writer, now time.Time) error {
 	servers := make([]string, len(o.Dependencies))
 	for i, d := range o.Dependencies {
@@ -133,8 +135,7 @@ func (o overview) print(w io.Writer, now time.Time) error {
 	return nil
 }
 
-// printPools prints the pools by zone, each with its conditions and for how long the
-// oldest has been there.
+// printPools prints the pools by zone, each with its conditions and the age of the oldest.
 func printPools(w io.Writer, pools []httpapi.StagingPool, now time.Time) error {
 	pools = slices.SortedFunc(slices.Values(pools), func(a, b httpapi.StagingPool) int {
 		return cmp.Or(strings.Compare(a.Zone, b.Zone), strings.Compare(a.Name, b.Name))

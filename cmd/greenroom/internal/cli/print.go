@@ -16,8 +16,8 @@ import (
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
 )
 
-// printBody prints what the API answered, indented and otherwise as it is:
-// what a newer broker adds is not lost.
+// printBody prints the API's answer, indented and otherwise unchanged, so that fields of a
+// newer broker are not lost.
 func printBody(cmd *cobra.Command, body []byte) error {
 	var out bytes.Buffer
 	if err := json.Indent(&out, bytes.TrimSpace(body), "", "  "); err != nil {
@@ -28,8 +28,8 @@ func printBody(cmd *cobra.Command, body []byte) error {
 	return err
 }
 
-// printTable prints rows under a header. An empty cell becomes a dash, so that
-// columns can be counted by scripts that will not use JSON.
+// printTable prints rows under a header. It prints a dash for an empty cell, so that scripts
+// without JSON can count columns.
 func printTable(w io.Writer, header []string, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, strings.Join(header, "\t"))
@@ -44,10 +44,10 @@ func printTable(w io.Writer, header []string, rows [][]string) error {
 	return t.Flush()
 }
 
-// fact is a name with its value.
+// fact is a name and its value.
 type fact struct{ name, value string }
 
-// printFacts prints one thing's facts, one a line; those without a value are left out.
+// printFacts prints facts, one per line, without those that have no value.
 func printFacts(w io.Writer, facts []fact) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, f := range facts {
@@ -58,7 +58,7 @@ func printFacts(w io.Writer, facts []fact) error {
 	return t.Flush()
 }
 
-// age is how long ago something was, in at most two units.
+// age returns how long before now at was, in at most two units; "" for the zero time.
 func age(at, now time.Time) string {
 	if at.IsZero() {
 		return ""
@@ -75,6 +75,7 @@ func age(at, now time.Time) string {
 	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }
 
+// moment returns a time in RFC 3339; "" for the zero time.
 func moment(at time.Time) string {
 	if at.IsZero() {
 		return ""
@@ -82,7 +83,7 @@ func moment(at time.Time) string {
 	return at.Format(time.RFC3339)
 }
 
-// endpoints are where a session's ports are reached, by their labels.
+// endpoints lists a session's ports as label=address:port, in the order of the labels.
 func endpoints(address string, ports map[string]int) string {
 	if address == "" || len(ports) == 0 {
 		return address

@@ -80,7 +80,7 @@ greenroom exec ends with the exit code of the command that it ran.`,
 	return root
 }
 
-// oneArgument is cobra.ExactArgs(1) that says what the argument is.
+// oneArgument is cobra.ExactArgs(1) with an error that names the argument.
 func oneArgument(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != 1 {

@@ -49,7 +49,7 @@ address: all, or those that the flags name.`
 	return cmd
 }
 
-// newSessionListCommand makes a command that lists sessions, with flags for which.
+// newSessionListCommand returns a command that lists sessions, with flags that filter them.
 func newSessionListCommand(use string) *cobra.Command {
 	var wanted httpapi.ListSessionsParams
 	var states []string
@@ -137,7 +137,7 @@ func endSession(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// pathArgument refuses what would make another path of the API's.
+// pathArgument refuses arguments that would change the path of the request.
 func pathArgument(what, value string) (string, error) {
 	if value == "" || value == "." || value == ".." {
 		return "", exit.BadUsage(fmt.Errorf("%s: %q names nothing", what, value))
@@ -145,7 +145,7 @@ func pathArgument(what, value string) (string, error) {
 	return value, nil
 }
 
-// userName is what to call a session's user: the name, or the id where there is none.
+// userName returns the name of a session's user, or the id where there is no name.
 func userName(s httpapi.Session) string {
 	if s.User == nil {
 		return ""
@@ -156,6 +156,7 @@ func userName(s httpapi.Session) string {
 	return s.User.ID
 }
 
+// sessionFacts are what greenroom sessions show and greenroom launch print of a session.
 func sessionFacts(s httpapi.Session) []fact {
 	facts := []fact{
 		{"id", s.ID},

@@ -90,6 +90,7 @@ func showStaging(cmd *cobra.Command, args []string) error {
 	return printFacts(cmd.OutOrStdout(), poolFacts(*r.JSON200, time.Now()))
 }
 
+// poolFacts are what greenroom staging show prints of a staging config and its pool.
 func poolFacts(p httpapi.StagingPool, now time.Time) []fact {
 	facts := []fact{
 		{"name", p.Name},

@@ -14,7 +14,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// stagingSetFlags are the flags of greenroom staging set. What is nil was not given.
+// stagingSetFlags are the flags of greenroom staging set.
 type stagingSetFlags struct {
 	desired                    int
 	expiration, maxUnavailable string

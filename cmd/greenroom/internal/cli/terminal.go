@@ -11,7 +11,7 @@ import (
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 )
 
-// terminalSizes tells a terminal's size, now and whenever it changes, until ctx is done.
+// terminalSizes sends a terminal's size, now and after every change, until ctx is done.
 func terminalSizes(ctx context.Context, terminal *os.File) <-chan nomadfleet.TerminalSize {
 	sizes := make(chan nomadfleet.TerminalSize, 1)
 	changed := make(chan os.Signal, 1)
@@ -42,5 +42,5 @@ func isTerminal(v any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// clearScreen puts the cursor home and wipes what is on the terminal.
+// clearScreen clears a terminal and puts the cursor home.
 const clearScreen = "\x1b[H\x1b[2J"

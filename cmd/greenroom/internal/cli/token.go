@@ -78,14 +78,14 @@ print it again. Revoke it by its accessor when it is lost.`,
 	return cmd
 }
 
-// printCreated prints a new token: the secret alone on standard output, so that a
-// script can take it, and the rest for people.
+// printCreated prints a new token: the secret alone on standard output, for scripts, and the
+// rest on standard error, for people.
 func printCreated(cmd *cobra.Command, body []byte, t httpapi.CreatedToken) error {
 	if output.WantsJSON(cmd) {
 		return printBody(cmd, body)
 	}
 	errs := cmd.ErrOrStderr()
-	fmt.Fprintf(errs, "token %s, role %s. Its secret follows, and is not told again:\n", t.Accessor, t.Role)
+	fmt.Fprintf(errs, "token %s, role %s. Its secret follows, and is not shown again:\n", t.Accessor, t.Role)
 	_, err := fmt.Fprintln(cmd.OutOrStdout(), t.Secret)
 	return err
 }

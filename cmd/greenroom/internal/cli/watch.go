@@ -40,7 +40,7 @@ A round that fails says why and the next one tries again.`,
 	return cmd
 }
 
-// minWatchInterval keeps a watch from being a load.
+// minWatchInterval bounds the load of a watch on the broker.
 const minWatchInterval = 100 * time.Millisecond
 
 func runWatch(cmd *cobra.Command, f watchFlags) error {
@@ -85,7 +85,7 @@ func watchRound(cmd *cobra.Command, c *client.Client) error {
 	if output.WantsJSON(cmd) {
 		return output.JSONLine(out, o)
 	}
-	// In one write, so that a terminal does not flicker.
+	// One write, so that a terminal does not flicker.
 	var screen bytes.Buffer
 	now := time.Now()
 	if isTerminal(out) {

@@ -28,11 +28,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// These tests run the command line in this process against the real HTTP edge.
-// What is behind the edge is canned: the tests beside this one have the servers.
-
-// Broker answers with what it holds. A call that it does not have is a
-// nil interface's, which the edge answers as an internal error.
+// Broker is a fake broker that answers with what its fields hold. Methods that it does not
+// have panic, which the edge answers as an internal error.
 type Broker struct {
 	httpapi.Broker
 	mu           sync.Mutex
@@ -45,14 +42,14 @@ type Broker struct {
 	Filter       staging.SessionFilter
 	Result       launching.Result
 	Err          error
-	// checks is what every set of resources is refused with.
+	// CheckErr is the refusal of every set of resources.
 	CheckErr error
-	// deletes are what was deleted, in order.
+	// Deletes are the resources that were deleted, in order, such as "zone east".
 	Deletes []string
-	// redis is what ails it.
+	// RedisProblem is why Redis is unavailable; "" while it answers.
 	RedisProblem string
 	Asked        launching.Request
-	// status is how everything stands.
+	// StatusNow is what Status returns.
 	StatusNow broker.Status
 }
 
@@ -195,14 +192,16 @@ func (b *Broker) Launch(_ context.Context, r launching.Request) (launching.Resul
 // CLI runs greenroom's commands in this process.
 type CLI struct {
 	t *testing.T
-	// broker is what the commands call; nil for one of the test's own.
+	// Broker is the broker that the commands call; nil after Real.
 	Broker *Broker
 	Stdin  string
 }
 
-// Real runs commands against the broker that GREENROOM_ADDR names.
+// Real returns a command line that calls the broker that GREENROOM_ADDR names.
 func Real(t *testing.T) *CLI { return &CLI{t: t} }
 
+// New starts a fake broker behind the real HTTP edge, and returns a command line that calls
+// it. With a token, the broker requires that token.
 func New(t *testing.T, token string) *CLI {
 	b := &Broker{
 		ZoneByName: map[string]staging.Zone{}, ImageByName: map[string]staging.Image{}, GroupByName: map[string]staging.Group{}, ConfigByName: map[string]staging.Config{},
@@ -220,14 +219,15 @@ func New(t *testing.T, token string) *CLI {
 	return &CLI{t: t, Broker: b}
 }
 
-// Run gives the exit code and what was printed.
+// Run runs a command, and returns its exit code and what it printed.
 func (c *CLI) Run(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	code = cli.Run(c.t.Context(), args, strings.NewReader(c.Stdin), &out, &errs)
 	return code, out.String(), errs.String()
 }
 
-// Want runs a command that must exit with code, having printed all of these.
+// Want runs a command that must exit with code and print each of the texts, on standard
+// output or error. It returns the standard output.
 func (c *CLI) Want(code int, args []string, printed ...string) (stdout string) {
 	c.t.Helper()
 	got, out, errs := c.Run(args...)
@@ -240,7 +240,7 @@ func (c *CLI) Want(code int, args []string, printed ...string) (stdout string) {
 		}
 	}
 	if code != exit.OK && code != exit.Changes && code != exit.Unwell && errs == "" {
-		c.t.Errorf("greenroom %s failed without a word", strings.Join(args, " "))
+		c.t.Errorf("greenroom %s failed without an error text", strings.Join(args, " "))
 	}
 	return out
 }
@@ -255,7 +255,7 @@ func UserSession() staging.Session {
 	}
 }
 
-// Dir writes files into a fresh directory.
+// Dir writes files, as contents by name, into a new directory and returns it.
 func Dir(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -267,7 +267,7 @@ func Dir(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// Decode decodes what a command printed as JSON.
+// Decode decodes JSON that a command printed.
 func Decode(t *testing.T, text string, into any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), into); err != nil {

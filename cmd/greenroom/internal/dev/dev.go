@@ -31,6 +31,7 @@ type devFlags struct {
 	readyFile string
 }
 
+// NewCommand returns greenroom dev.
 func NewCommand() *cobra.Command {
 	var f devFlags
 	cmd := &cobra.Command{

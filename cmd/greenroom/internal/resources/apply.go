@@ -18,7 +18,7 @@ import (
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
 )
 
-// applyFlags are those of apply and plan.
+// applyFlags are the flags of apply and plan.
 type applyFlags struct {
 	paths      []string
 	prune, yes bool
@@ -32,6 +32,7 @@ func (f *applyFlags) register(cmd *cobra.Command) {
 	}
 }
 
+// NewApplyCommand returns greenroom apply.
 func NewApplyCommand() *cobra.Command {
 	var f applyFlags
 	cmd := &cobra.Command{
@@ -95,8 +96,8 @@ A resource file:
 	return cmd
 }
 
-// plan reads the files and works out what applying them changes, once every rule,
-// the files' own and the broker's, holds.
+// plan reads the files and returns the changes that applying them makes, with the client
+// for that. Before it returns, every rule has been checked, here and by the broker.
 func plan(cmd *cobra.Command, f applyFlags) (*client.Client, []change, error) {
 	files, err := loadResources(f.paths, cmd.InOrStdin())
 	if err != nil {
@@ -141,11 +142,11 @@ func runApply(cmd *cobra.Command, f applyFlags) error {
 	err = makeChanges(cmd.Context(), c, all, func(ch change) {
 		items = append(items, Applied{Kind: ch.Kind, Name: ch.Name, Result: ch.Action.done(), Fields: ch.Fields})
 	})
-	// What was done before an error was done.
+	// Changes that were made before an error are reported too.
 	return errors.Join(err, output.JSON(cmd.OutOrStdout(), map[string][]Applied{"items": items}))
 }
 
-// Applied is what became of one resource.
+// Applied is the result of one resource, as greenroom apply --json prints it.
 type Applied struct {
 	Kind   string       `json:"kind"`
 	Name   string       `json:"name"`
@@ -153,7 +154,8 @@ type Applied struct {
 	Fields []Difference `json:"fields,omitempty"`
 }
 
-// confirm asks before something is deleted.
+// confirm asks the user before resources are deleted. It returns a usage error if the user
+// does not confirm, or cannot be asked.
 func (f applyFlags) confirm(cmd *cobra.Command, all []change) error {
 	var doomed []string
 	for _, ch := range all {
@@ -179,7 +181,7 @@ func (f applyFlags) confirm(cmd *cobra.Command, all []change) error {
 	return nil
 }
 
-// kinds are the kinds of resources that the files have.
+// kinds returns the kinds of resources that the files have.
 func (f *files) kinds() []string {
 	var kinds []string
 	for _, kind := range []string{blockZone, blockImage, blockGroup, blockStaging} {

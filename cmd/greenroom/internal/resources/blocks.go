@@ -12,7 +12,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// The blocks of a resource file.
+// The blocks of a resource file, which are also the kinds of resources.
 const (
 	blockZone    = "zone"
 	blockImage   = "image"
@@ -27,7 +27,7 @@ var fileSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: blockStaging, LabelNames: []string{"name"}},
 }}
 
-// What is inside the blocks.
+// The contents of the blocks.
 type (
 	zoneBlock struct {
 		Region               string   `hcl:"region,optional"`
@@ -99,7 +99,7 @@ type (
 	}
 )
 
-// resource decodes a block into the set, and says what is wrong with its values.
+// resource decodes a block into the set, and returns what validation finds in its values.
 func (f *files) resource(block *hcl.Block, name string, eval *hcl.EvalContext) error {
 	switch block.Type {
 	case blockZone:
@@ -152,7 +152,7 @@ func (f *files) resource(block *hcl.Block, name string, eval *hcl.EvalContext) e
 			})
 		}
 		f.set.Configs = append(f.set.Configs, c)
-		// How many sessions are too many is for the broker to say.
+		// Only the broker knows its limit of sessions.
 		return c.Validate(staging.Limits{MaxDesiredSessions: math.MaxInt32})
 	}
 }
@@ -184,7 +184,7 @@ func (f *files) hook(block *hcl.Block, name staging.HookName, h *hookBlock) *sta
 	}
 }
 
-// object is an HCL object as the JSON that the API takes.
+// object returns an HCL object as the JSON that the API takes.
 func (f *files) object(block *hcl.Block, field string, v cty.Value) map[string]any {
 	if v == cty.NilVal || v.IsNull() {
 		return nil

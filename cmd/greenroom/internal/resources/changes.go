@@ -15,7 +15,7 @@ const (
 	actionNone   action = "unchanged"
 )
 
-// done is how an action is called once it was done.
+// done returns the word for an action that has been done, such as "created".
 func (a action) done() string {
 	if a == actionNone {
 		return string(a)
@@ -23,19 +23,19 @@ func (a action) done() string {
 	return string(a) + "d"
 }
 
-// change is what is to become of one resource.
+// change is what applying does to one resource.
 type change struct {
 	Kind   string       `json:"kind"`
 	Name   string       `json:"name"`
 	Action action       `json:"action"`
 	Fields []Difference `json:"fields,omitempty"`
-	// resource is what to store; nil where nothing is.
+	// resource is what to store; nil where nothing is stored.
 	resource any
 }
 
-// changes are what bring the broker from what it has to the set, in the order in
-// which they can be done: what others name comes before them, and goes after them.
-// With prune, what is there and not in the set is deleted, of the kinds given.
+// changes returns what brings the broker from there to the set, in an order in which
+// references always resolve: a zone is created before, and deleted after, the staging
+// configs that name it. Of the kinds in prune, it deletes what is there and not in the set.
 func (s Set) changes(there stored, prune []string) []change {
 	var all []change
 	add := func(kind, name string, resource any) {
@@ -78,7 +78,7 @@ func (s Set) changes(there stored, prune []string) []change {
 	return all
 }
 
-// pending are the changes that do something.
+// pending returns the changes without those that change nothing.
 func pending(all []change) []change {
 	return slices.DeleteFunc(slices.Clone(all), func(c change) bool { return c.Action == actionNone })
 }

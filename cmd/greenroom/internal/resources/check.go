@@ -13,8 +13,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// references checks that what a staging config names is in the files or stored, and
-// that no staging config is left that names what is deleted.
+// references checks that every zone and image that a staging config names is in the files
+// or stored, and that none that a remaining staging config names is deleted.
 func (f *files) references(there stored, all []change) error {
 	gone := map[string]bool{}
 	for _, ch := range all {
@@ -53,11 +53,12 @@ func (f *files) references(there stored, all []change) error {
 	return f.err()
 }
 
-// checkTimeout bounds the broker's look at a set: it asks Nomad about each jobspec.
+// checkTimeout bounds the broker's check of a set, in which it calls Nomad for each jobspec.
 const checkTimeout = 4 * client.CallTimeout
 
-// accepted asks the broker whether it would take everything that changes, as one
-// set: its limits, the jobspecs by Nomad's word, what fits together.
+// accepted makes the broker check everything that changes as one set: its limits, the
+// jobspecs (with Nomad), and whether the resources fit together. Findings become errors at
+// the lines of the files.
 func (f *files) accepted(ctx context.Context, c *client.Client, all []change) error {
 	var set httpapi.ResourceSet
 	at := map[string]change{}
@@ -102,5 +103,5 @@ func (f *files) accepted(ctx context.Context, c *client.Client, all []change) er
 	return f.err()
 }
 
-// partOf is the place of a part in a set, as the broker names it.
+// partOf returns the path of a resource in a set, as the broker's findings name it.
 func partOf(list string, n int) string { return list + "[" + strconv.Itoa(n) + "]" }

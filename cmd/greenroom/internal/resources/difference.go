@@ -13,20 +13,19 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Difference is one field that a change gives another value. Before or After is
-// absent where the field is.
+// Difference is one field of a change, as greenroom plan --json prints it. Before or After
+// is absent where the field is not set.
 type Difference struct {
 	Field  string `json:"field"`
 	Before any    `json:"before,omitempty"`
 	After  any    `json:"after,omitempty"`
 }
 
-// notShown stands for a value that may be a secret: a plan ends up in the logs of
-// those who run it.
+// notShown replaces values that may be secrets: plans are often kept in logs.
 const notShown = "(not shown)"
 
-// differences compares two resources, each as its JSON ("" for none), field by field
-// in the order of the fields' names, which are spelled as the API spells them.
+// differences returns the fields in which two resources differ, each as its JSON ("" for
+// none), ordered by their names in the API.
 func differences(before, after string) []Difference {
 	old, new := flat(before), flat(after)
 	fields := maps.Clone(old)
@@ -52,8 +51,8 @@ func hidden(v any) any {
 	return notShown
 }
 
-// flat gives the fields of a JSON object by their paths, such as
-// exec_config.assign.cmd. Lists of plain values are one field.
+// flat returns the fields of a JSON object by their paths, such as
+// exec_config.assign.cmd. A list of plain values is one field.
 func flat(text string) map[string]any {
 	fields := map[string]any{}
 	if text == "" {
@@ -90,8 +89,8 @@ func flatten(path string, value any, into map[string]any) {
 	}
 }
 
-// printDifference prints a field's change for a person: in one line, or, where a
-// text of several lines changed, the lines. Of a new resource nothing was before.
+// printDifference prints a field's change for a person: in one line, or the changed lines
+// of a text with several. A field of a created resource has no value before.
 func printDifference(w io.Writer, d Difference, created bool) {
 	before, wasText := d.Before.(string)
 	after, isText := d.After.(string)
@@ -114,7 +113,7 @@ func printDifference(w io.Writer, d Difference, created bool) {
 	}
 }
 
-// shown is a value in one line; of a long text, how long it is.
+// shown returns a value in one line; for a text of several lines, their number.
 func shown(v any) string {
 	if s, ok := v.(string); ok {
 		if s == notShown {
@@ -131,8 +130,8 @@ func shown(v any) string {
 	return string(b)
 }
 
-// changedLines gives what is between the lines that both begin and end with, and
-// one line around it: enough to see what changed in a jobspec.
+// changedLines returns the lines between the common beginning and the common end of two
+// texts, with one line of context: enough to see what changed in a jobspec.
 func changedLines(before, after string) []string {
 	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
 	first := 0
@@ -159,13 +158,15 @@ func changedLines(before, after string) []string {
 	return out
 }
 
+// printFields prints the fields of a change.
 func printFields(w io.Writer, ch change) {
 	for _, d := range ch.Fields {
 		printDifference(w, d, ch.Action == actionCreate)
 	}
 }
 
-// PrintConfigChange prints how a staging config was changed, as greenroom apply does.
+// PrintConfigChange prints a change of a staging config that was made, as greenroom apply
+// does.
 func PrintConfigChange(w io.Writer, before, after staging.Config) {
 	ch := change{Kind: blockStaging, Name: after.Name, Action: actionNone, Fields: differences(asText(before), asText(after))}
 	if len(ch.Fields) > 0 {
@@ -175,7 +176,7 @@ func PrintConfigChange(w io.Writer, before, after staging.Config) {
 	printFields(w, ch)
 }
 
-// printDone prints in one line what was done.
+// printDone prints in one line a change that was made.
 func printDone(w io.Writer, ch change) {
 	fmt.Fprintf(w, "%s %q %s\n", ch.Kind, ch.Name, ch.Action.done())
 }

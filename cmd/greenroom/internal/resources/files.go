@@ -19,25 +19,25 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// FilesError says what is wrong with resource files, everything at once.
+// FilesError has every finding about resource files that are not valid.
 type FilesError struct{ findings []string }
 
-// Error implements error: a line for each finding, as file:line: what.
+// Error implements error: a line for each finding, as file:line: finding.
 func (e *FilesError) Error() string {
 	return "nothing was changed, these files are not valid:\n  " + strings.Join(e.findings, "\n  ")
 }
 
-// files gathers what a set of files declares.
+// files is what a set of resource files declares, with findings about it.
 type files struct {
 	set Set
-	// declared is where each resource was, by kind and name.
+	// declared is where each resource is, and blocks its block, by "kind name".
 	declared map[string]hcl.Range
 	blocks   map[string]*hcl.Block
 	findings []string
 }
 
-// loadResources decodes and validates every file before anything is done with
-// any of them. Errors are a *filesError, or about reading the files.
+// loadResources decodes and validates all files at the paths. The error is a *FilesError, or
+// about reading a file.
 func loadResources(paths []string, stdin io.Reader) (*files, error) {
 	f := &files{declared: map[string]hcl.Range{}, blocks: map[string]*hcl.Block{}}
 	for _, path := range paths {
@@ -61,16 +61,17 @@ func (f *files) err() error {
 	return &FilesError{f.findings}
 }
 
-// Endings of names: a directory holds resources beside the jobspecs that they read.
+// The endings of file names: a directory holds resource files beside the jobspecs that they
+// read.
 const (
 	resourceSuffix = ".hcl"
 	jobspecSuffix  = ".nomad.hcl"
 )
 
-// standardInput is the name that stands for it.
+// standardInput is the path that stands for standard input.
 const standardInput = "-"
 
-// filesAt gives the file itself, or a directory's resource files by name.
+// filesAt returns path itself, or the resource files of the directory path by name.
 func filesAt(path string) ([]string, error) {
 	if path == standardInput {
 		return []string{path}, nil
@@ -126,8 +127,8 @@ func read(path string, stdin io.Reader) (source []byte, dir string, err error) {
 	return source, filepath.Dir(path), err
 }
 
-// fileFunction reads a file beside the resource file. What is in it is not
-// evaluated: a jobspec's ${...} stays for Nomad.
+// fileFunction returns HCL's function file, which reads a file relative to dir. It does not
+// evaluate the contents: a jobspec's ${...} is for Nomad.
 func fileFunction(dir string) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "path", Type: cty.String}},
@@ -149,7 +150,7 @@ func fileFunction(dir string) function.Function {
 	})
 }
 
-// add decodes a block and checks what it says as far as that can be done here.
+// add decodes a block and validates it as far as that needs no broker.
 func (f *files) add(block *hcl.Block, eval *hcl.EvalContext) {
 	name := block.Labels[0]
 	id := block.Type + " " + name
@@ -175,7 +176,7 @@ func (f *files) duration(block *hcl.Block, field, text string) staging.Duration 
 	return d
 }
 
-// invalid notes what validation found, each at its own line.
+// invalid adds the findings of validation, each at its own line.
 func (f *files) invalid(block *hcl.Block, err error) {
 	var invalid *staging.InvalidError
 	if !errors.As(err, &invalid) {
@@ -205,8 +206,8 @@ func (f *files) find(at hcl.Range, format string, args ...any) {
 
 func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
 
-// rangeOf finds a field, such as exec_config.assign.cmd[1], in a block: the
-// attribute, or the innermost block on the way to it that is there.
+// rangeOf returns where a field, such as exec_config.assign.cmd[1], is in a block: its
+// attribute, or the innermost existing block on the way to it.
 func rangeOf(block *hcl.Block, field string) hcl.Range {
 	if field == "name" {
 		return block.LabelRanges[0]
@@ -224,7 +225,8 @@ func rangeOf(block *hcl.Block, field string) hcl.Range {
 		}
 		var inner []*hclsyntax.Block
 		for _, b := range body.Blocks {
-			// The API's list of volume_mappings is a block volume_mapping for each.
+			// A list such as volume_mappings in the API is a block volume_mapping for each
+			// item in a file.
 			if b.Type == part || b.Type+"s" == part {
 				inner = append(inner, b)
 			}

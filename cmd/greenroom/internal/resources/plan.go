@@ -10,6 +10,7 @@ import (
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
 )
 
+// NewPlanCommand returns greenroom plan.
 func NewPlanCommand() *cobra.Command {
 	var f applyFlags
 	cmd := &cobra.Command{
@@ -31,12 +32,13 @@ values of environment variables are not shown: they may be secrets.`,
 	return cmd
 }
 
-// Planned is a plan for programs.
+// Planned is a plan, as greenroom plan --json prints it.
 type Planned struct {
 	Changes []change `json:"changes"`
 	Summary Summary  `json:"summary"`
 }
 
+// Summary counts the resources of a plan by what applying does to them.
 type Summary struct {
 	Create    int `json:"create"`
 	Update    int `json:"update"`
@@ -74,6 +76,7 @@ func runPlan(cmd *cobra.Command, f applyFlags) error {
 	return err
 }
 
+// printPlan prints a plan for a person.
 func printPlan(w io.Writer, p Planned) {
 	for _, ch := range p.Changes {
 		sign := map[action]string{actionCreate: "+", actionUpdate: "~", actionDelete: "-"}[ch.Action]

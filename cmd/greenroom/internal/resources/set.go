@@ -9,7 +9,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Set is resources to store.
+// Set is a set of resources to store.
 type Set struct {
 	Zones   []staging.Zone
 	Images  []staging.Image
@@ -17,10 +17,10 @@ type Set struct {
 	Configs []staging.Config
 }
 
-// stored is what the broker has: of each kind, each resource as its JSON by its name.
+// stored is what the broker has: by kind and by name, each resource as its JSON.
 type stored map[string]map[string]string
 
-// storedBy reads what the broker has.
+// storedBy reads all resources from the broker.
 func storedBy(ctx context.Context, c *client.Client) (stored, error) {
 	s := stored{blockZone: {}, blockImage: {}, blockGroup: {}, blockStaging: {}}
 	zones, err := c.ListZones(ctx)
@@ -54,7 +54,7 @@ func storedBy(ctx context.Context, c *client.Client) (stored, error) {
 	return s, nil
 }
 
-// ConfigOf is the config of a pool, without how the pool stands.
+// ConfigOf returns the staging config of a pool, without the pool's status.
 func ConfigOf(p httpapi.StagingPool) staging.Config {
 	return staging.Config{
 		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
@@ -62,7 +62,7 @@ func ConfigOf(p httpapi.StagingPool) staging.Config {
 	}
 }
 
-// asText writes a resource so that equal ones are equal texts.
+// asText returns a resource as JSON; equal resources have equal texts.
 func asText(resource any) string {
 	b, err := json.Marshal(resource)
 	if err != nil {

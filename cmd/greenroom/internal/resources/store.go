@@ -10,7 +10,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// unfinishedError says that changes were begun and not all were made.
+// unfinishedError means that a change failed; those in left were not made.
 type unfinishedError struct {
 	cause error
 	made  int
@@ -28,11 +28,11 @@ func (e *unfinishedError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *unfinishedError) Unwrap() error { return e.cause }
 
-// makeChanges makes the changes in their order and stops at the first that fails, with
-// an error that says which were not made.
+// makeChanges makes the changes in their order, and calls made after each. It stops at the
+// first that fails, with an error that lists those that were not made.
 func makeChanges(ctx context.Context, c *client.Client, all []change, made func(change)) error {
 	for i, ch := range all {
 		if err := makeChange(ctx, c, ch); err != nil {
@@ -69,12 +69,12 @@ func makeChange(ctx context.Context, c *client.Client, ch change) error {
 	case staging.Config:
 		r, err = c.PutStagingWithResponse(ctx, v.Name, v)
 	default:
-		return fmt.Errorf("nothing stores a %T", v)
+		return fmt.Errorf("cannot store a resource of type %T", v)
 	}
 	return c.Answered(r, err, http.StatusOK, http.StatusCreated)
 }
 
-// removeResource deletes a resource. That it is gone already is no error.
+// removeResource deletes a resource. It is no error if there is none.
 func removeResource(ctx context.Context, c *client.Client, kind, name string) error {
 	var (
 		r   client.Response
@@ -96,7 +96,8 @@ func removeResource(ctx context.Context, c *client.Client, kind, name string) er
 	return c.Answered(r, err, http.StatusNoContent)
 }
 
-// Store brings the broker c from what it has to the set, and deletes nothing.
+// Store creates and changes resources in the broker until it has the set. It deletes
+// nothing.
 func (s Set) Store(ctx context.Context, c *client.Client) error {
 	there, err := storedBy(ctx, c)
 	if err != nil {
