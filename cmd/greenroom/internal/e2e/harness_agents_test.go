@@ -29,8 +29,8 @@ type agent struct {
 	done    chan struct{}
 }
 
-// startAgent starts one on a free port and returns when it listens. It is
-// killed when the test ends, if it still runs.
+// startAgent starts an agent of a kind ("broker" or "scaler") on a free port and returns once
+// it listens. If it still runs when the test ends, it is killed.
 func startAgent(t *testing.T, c *devcluster.Cluster, kind string, flags ...string) *agent {
 	t.Helper()
 	a := &agent{out: new(buffer), done: make(chan struct{})}
@@ -54,7 +54,7 @@ func startAgent(t *testing.T, c *devcluster.Cluster, kind string, flags ...strin
 		}
 	})
 	until(t, "the "+kind+" listens", func() (bool, string) {
-		// As text, or as JSON.
+		// The log is text, or JSON.
 		_, rest, _ := strings.Cut(strings.ReplaceAll(a.out.String(), `"address":`, `address=`), "address=\"")
 		a.address, _, _ = strings.Cut(rest, "\"")
 		return a.address != "", a.out.String()
@@ -62,7 +62,7 @@ func startAgent(t *testing.T, c *devcluster.Cluster, kind string, flags ...strin
 	return a
 }
 
-// end sends a signal and waits for the end.
+// end sends the agent a signal and waits for its end.
 func (a *agent) end(t *testing.T, sig os.Signal) {
 	t.Helper()
 	select {
@@ -80,11 +80,11 @@ func (a *agent) end(t *testing.T, sig os.Signal) {
 	}
 }
 
-// name is how a scaler is called in its locks.
+// name returns a scaler's name in its locks.
 func (a *agent) name() string { return strings.ReplaceAll(a.address, ":", "-") }
 
-// startCluster starts servers of a test's own, on which it may do as it likes,
-// and a broker, and stores a zone and a mock image with a pool.
+// startCluster starts servers for this test alone, which it may disturb, and a broker. It
+// stores a zone, and a mock image with a pool.
 func startCluster(t *testing.T, desired int, brokerFlags ...string) (*devcluster.Cluster, *devProcess) {
 	t.Helper()
 	c, d := startServers(t, []string{"dc1"}, brokerFlags...)
@@ -93,8 +93,8 @@ func startCluster(t *testing.T, desired int, brokerFlags ...string) (*devcluster
 	return c, d
 }
 
-// startServers starts servers of a test's own, with a Nomad node in each of the
-// datacenters, and a broker, and stores the zone east, which has them all.
+// startServers starts servers for this test alone, with a Nomad node in each of the
+// datacenters, and a broker. It stores the zone east, which has all datacenters.
 func startServers(t *testing.T, datacenters []string, brokerFlags ...string) (*devcluster.Cluster, *devProcess) {
 	t.Helper()
 	c, err := devcluster.Start(context.Background(), devcluster.Options{Datacenters: datacenters})
@@ -122,15 +122,15 @@ func (d *devProcess) want(t *testing.T, desired int) {
 	}
 }
 
-// wipeRedis empties Redis, whatever it still knew.
+// wipeRedis deletes everything in Redis.
 func (d *devProcess) wipeRedis(t *testing.T) error {
 	rdb := redis.NewClient(&redis.Options{Addr: d.Redis})
 	defer rdb.Close()
 	return rdb.FlushAll(t.Context()).Err()
 }
 
-// copyRedis keeps what Redis knows at one moment; the function given puts it all
-// back, and nothing else: as if its server had lost what it wrote since.
+// copyRedis copies everything in Redis. The function that it returns restores exactly that,
+// as if the server had lost all later writes.
 func (d *devProcess) copyRedis(t *testing.T) (back func()) {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: d.Redis})
@@ -161,8 +161,8 @@ return all`).Run(t.Context(), rdb, nil).StringSlice()
 	}
 }
 
-// believed reports whether a scaler vouches for what Redis says of a zone: until then
-// claims there go by Consul and Nomad.
+// believed reports whether a scaler has renewed trust in Redis for a zone. Until it has,
+// claims there use Consul.
 func (d *devProcess) believed(t *testing.T, zone string) bool {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: d.Redis})
@@ -174,7 +174,7 @@ func (d *devProcess) believed(t *testing.T, zone string) bool {
 	return time.Since(time.UnixMilli(at)) < staging.TrustTTL
 }
 
-// holder is the scaler that holds a zone's lock, by Consul's own word.
+// holder returns the scaler that holds a zone's lock in Consul.
 func (d *devProcess) holder(t *testing.T, zone string, scalers ...*agent) *agent {
 	t.Helper()
 	var found *agent

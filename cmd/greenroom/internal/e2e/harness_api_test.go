@@ -21,7 +21,8 @@ type reply struct {
 	body   []byte
 }
 
-// call asks the API; body is JSON text, or "" for none.
+// call sends a request to the API; body is JSON text, or "" for none. An answer that breaks
+// openapi.yaml is an error.
 func (d *devProcess) call(method, path, body string, headers ...string) (reply, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -47,7 +48,7 @@ func (d *devProcess) call(method, path, body string, headers ...string) (reply, 
 	return reply{res.StatusCode, res.Header, b}, err
 }
 
-// held is the contract that every answer of every test is held to.
+// held is the API's contract, which every answer in every test is checked against.
 var held struct {
 	once     sync.Once
 	contract *contracttest.Contract
@@ -67,7 +68,8 @@ func heldToContract(req *http.Request, res *http.Response, body []byte) error {
 	return held.contract.Check(req, res.StatusCode, res.Header, body)
 }
 
-// ask is call with a status that must come; into, when not nil, takes the body.
+// ask is call for an answer that must have a status. It decodes the body into into unless
+// that is nil.
 func (d *devProcess) ask(t *testing.T, method, path string, body any, status int, into any, headers ...string) reply {
 	t.Helper()
 	text := ""
@@ -91,7 +93,7 @@ func (d *devProcess) ask(t *testing.T, method, path string, body any, status int
 	return r
 }
 
-// jsonText is a value as JSON text.
+// jsonText returns a value as JSON text.
 func jsonText(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/greenroom/greenroom/jobspecs"
 )
 
-// quickImage is the demo as a plain process that is healthy at once: for tests
-// that need many sessions and no warm-up.
+// quickImage returns the demo as a plain process that is healthy at once, for tests with
+// many sessions.
 func quickImage(name string) staging.Image {
 	return staging.Image{
 		Name: name, Jobspec: jobspecs.DemoRawExec,
@@ -19,8 +19,8 @@ func quickImage(name string) staging.Image {
 	}
 }
 
-// stage stores an image and a pool of it in zone east, named alike, and removes
-// both, and every session of theirs, when the test ends.
+// stage stores an image and a pool of it in zone east, with the same name. When the test
+// ends it removes both, and every session of theirs.
 func (d *devProcess) stage(t *testing.T, image staging.Image, desired int, change ...func(*staging.Config)) staging.Config {
 	t.Helper()
 	c := staging.Config{Name: image.Name, Zone: "east", Image: image.Name, DesiredSessions: desired}
@@ -37,8 +37,8 @@ func (d *devProcess) stage(t *testing.T, image staging.Image, desired int, chang
 	return c
 }
 
-// zone stores a zone on a datacenter that can stage, and deletes it when the
-// test ends.
+// zone stores a zone on a datacenter, in which sessions can be staged, and deletes it when
+// the test ends.
 func (d *devProcess) zone(t *testing.T, name, datacenter string, change ...func(*staging.Zone)) staging.Zone {
 	t.Helper()
 	z := staging.Zone{Name: name, Datacenters: []string{datacenter}, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1"}
@@ -67,7 +67,8 @@ func (d *devProcess) store(t *testing.T, image staging.Image) {
 	})
 }
 
-// dockerImage is the demo in Docker under another name, healthy at once.
+// dockerImage returns the demo in Docker under another name, healthy at once. It skips the
+// test if no Docker daemon answers.
 func (d *devProcess) dockerImage(t *testing.T, name string) staging.Image {
 	t.Helper()
 	var image staging.Image

@@ -30,13 +30,13 @@ func (d *devProcess) consul(t *testing.T) *consulapi.Client {
 	return c
 }
 
-// job is what Nomad says of a session's job.
+// job is a session's job in Nomad.
 type job struct {
 	id, staging, origin string
 	submitted           time.Time
 }
 
-// jobs are the image's jobs that run, or will, by Nomad's own word.
+// jobs returns the image's jobs that Nomad runs or will run.
 func (d *devProcess) jobs(t *testing.T, image string) []job {
 	t.Helper()
 	list, _, err := d.nomad(t).Jobs().ListOptions(&nomadapi.JobListOptions{Fields: &nomadapi.JobListFields{Meta: true}},
@@ -52,7 +52,7 @@ func (d *devProcess) jobs(t *testing.T, image string) []job {
 	return out
 }
 
-// passing are the pool's sessions that pass their checks, by Consul's own word.
+// passing returns the pool's sessions that pass their checks in Consul.
 func (d *devProcess) passing(t *testing.T, pool string) []string {
 	t.Helper()
 	entries, _, err := d.consul(t).Health().Service(staging.PoolService(pool), "", true, nil)
@@ -65,7 +65,7 @@ func (d *devProcess) passing(t *testing.T, pool string) []string {
 	return ids
 }
 
-// noted are the events of a type that Redis keeps, newest last.
+// noted returns the events of a type that Redis holds, newest last.
 func (d *devProcess) noted(t *testing.T, kind staging.EventType) []map[string]any {
 	t.Helper()
 	var found []map[string]any
@@ -77,7 +77,7 @@ func (d *devProcess) noted(t *testing.T, kind staging.EventType) []map[string]an
 	return found
 }
 
-// events are all that Redis keeps, newest last.
+// events returns all events that Redis holds, newest last.
 func (d *devProcess) events(t *testing.T) (all []map[string]any) {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(d.Redis, "redis://")})
@@ -90,13 +90,13 @@ func (d *devProcess) events(t *testing.T) (all []map[string]any) {
 	return all
 }
 
-// scalerMetric reads one metric of the scaler, 0 when it has none of that name.
+// scalerMetric reads a metric of the shared scaler; 0 if there is none of that name.
 func (d *devProcess) scalerMetric(t *testing.T, name string) (value float64) {
 	t.Helper()
 	return metric(t, d.scaler(t), name)
 }
 
-// scaler is the address of the shared scaler, as its log has it.
+// scaler returns the URL of the shared scaler, from its log.
 func (d *devProcess) scaler(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(d.dir(t), "greenroom", "scaler.log"))
@@ -106,7 +106,8 @@ func (d *devProcess) scaler(t *testing.T) string {
 	return "http://" + address
 }
 
-// metric reads one metric, its labels included, 0 when there is none of that name.
+// metric reads a metric of an agent; the name includes the labels. It returns 0 if there is
+// none of that name.
 func metric(t *testing.T, agent, name string) (value float64) {
 	t.Helper()
 	for line := range strings.Lines(get(t, agent+"/metrics")) {
@@ -118,7 +119,7 @@ func metric(t *testing.T, agent, name string) (value float64) {
 	return value
 }
 
-// alloc is the first allocation of a session's job, by Nomad's word: the session.
+// alloc returns the first allocation of a session's job, which is the session.
 func (d *devProcess) alloc(t *testing.T, session string) *nomadapi.AllocationListStub {
 	t.Helper()
 	all, _, err := d.nomad(t).Jobs().Allocations(session, true, nil)

@@ -13,7 +13,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// launched is a launch's reply, as the issue that asked for the API has it.
+// launched is the API's answer to a launch. It is written by hand, not generated, so that a
+// change of the contract is noticed.
 type launched struct {
 	ID, State, Origin, Zone, Image string
 	Staging, Revision, Reason      string
@@ -26,15 +27,15 @@ type launched struct {
 	TimingsMS                      map[string]float64 `json:"timings_ms"`
 }
 
-// page is where the session serves its page.
+// page returns the URL of the session's page.
 func (l launched) page() string { return fmt.Sprintf("http://%s:%d", l.Address, l.Ports["http"]) }
 
-// launch is a launch body.
+// launch returns the body of a launch.
 func launch(image, zone, user string) map[string]any {
 	return map[string]any{"image": image, "zone": zone, "user": map[string]string{"id": "u-" + user, "name": user}}
 }
 
-// served is one line of a demo session's own record of whom it was given to.
+// served is one line of the record that a demo session keeps of its users.
 type served struct {
 	UserID      string `json:"user_id"`
 	UserName    string `json:"user_name"`
@@ -44,7 +45,7 @@ type served struct {
 	Environment map[string]string
 }
 
-// record asks a session itself whom it was given to.
+// record reads a demo session's own record of its users.
 func record(t *testing.T, l launched) []served {
 	t.Helper()
 	var all []served
@@ -62,8 +63,8 @@ func get(t *testing.T, url string) string {
 	return string(b)
 }
 
-// inside runs a shell command in a session, as an administrator would, and
-// gives what it wrote.
+// inside runs a shell command in a session, as an administrator would, and returns its
+// output.
 func (d *devProcess) inside(t *testing.T, session, command string) string {
 	t.Helper()
 	n := d.nomad(t)
@@ -75,12 +76,12 @@ func (d *devProcess) inside(t *testing.T, session, command string) string {
 	alloc, _, err := n.Allocations().Info(allocs[0].ID, nil)
 	must(t, err)
 	var text string
-	// The Docker driver may cut the end off, so the end must be seen.
+	// The Docker driver may lose the end of the output: retry until it is there.
 	until(t, "a command ran inside "+session, func() (bool, string) {
 		var out buffer
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		// Its input stays open while it runs: an end of it would end the exec.
+		// The input stays open while the command runs: its end would end the exec.
 		in, hold := io.Pipe()
 		defer hold.Close()
 		_, err := n.Allocations().Exec(ctx, alloc, "session", false,
@@ -100,7 +101,7 @@ func (d *devProcess) session(t *testing.T, id string) launched {
 	return s
 }
 
-// untilEnded waits until a session has ended, and gives why.
+// untilEnded waits until a session has ended, and returns the reason.
 func (d *devProcess) untilEnded(t *testing.T, id string) (reason string) {
 	t.Helper()
 	until(t, "session "+id+" ends", func() (bool, string) {

@@ -19,13 +19,13 @@ import (
 )
 
 // The tests of this package run the program as a user does: built, started as a
-// process of its own, and driven over its API and command line. What they
-// assert, they ask of Nomad, Consul, Docker and the sessions themselves.
+// process of its own, and driven over its API and command line. What they assert, they
+// read from Nomad, Consul, Redis, Docker and the sessions themselves.
 
 // bin is where TestMain builds greenroom and demo-session.
 var bin string
 
-// shared is the one greenroom dev that most tests use.
+// shared is the greenroom dev that most tests use.
 var shared struct {
 	once sync.Once
 	dev  *devProcess
@@ -65,14 +65,14 @@ type devProcess struct {
 	cmd  *exec.Cmd
 	out  *buffer
 	done chan struct{}
-	// agent is the broker, where the test started it by itself.
+	// agent is the broker of a test that started its servers by startServers.
 	agent *agent
 	readyFile
 }
 
 type readyFile struct{ Broker, Consul, Nomad, Redis, Token string }
 
-// buffer gathers a process's output while others read it.
+// buffer collects a process's output while others read it.
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -132,7 +132,8 @@ func launchDev(args ...string) (d *devProcess, readyFile string, err error) {
 	return d, readyFile, nil
 }
 
-// stop sends a signal and waits for the end.
+// stop sends the process a signal and waits for its end, which must come within a minute
+// and with exit code 0.
 func (d *devProcess) stop(sig syscall.Signal) error {
 	began := time.Now()
 	if err := d.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -151,7 +152,7 @@ func (d *devProcess) stop(sig syscall.Signal) error {
 	return nil
 }
 
-// dir is where the servers keep their data, as the printed table says.
+// dir returns the directory of the servers' data, from the table that greenroom dev printed.
 func (d *devProcess) dir(t *testing.T) string {
 	t.Helper()
 	for line := range strings.Lines(d.out.String()) {
@@ -163,8 +164,8 @@ func (d *devProcess) dir(t *testing.T) string {
 	return ""
 }
 
-// sharedDev gives the greenroom dev that tests share, with Docker where it is
-// there; under CI it must be.
+// sharedDev returns the greenroom dev that tests share, and starts it at the first call. It
+// runs in Docker if a daemon answers; in CI one must.
 func sharedDev(t *testing.T) *devProcess {
 	t.Helper()
 	shared.once.Do(func() {

@@ -10,20 +10,20 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// standing is a staging config as the API answers it.
-type standing struct {
+// poolStatus is a staging config with its pool's status, as the API answers it.
+type poolStatus struct {
 	Zone       string
 	Current    int `json:"current_sessions"`
 	Ready      int `json:"ready_sessions"`
 	Conditions []staging.Condition
 }
 
-// untilReady waits until a pool has so many sessions ready, by its own word and
-// Consul's, and launches take them by Redis's.
+// untilReady waits until a pool has n ready sessions, in the API and in Consul, and claims
+// use Redis.
 func (d *devProcess) untilReady(t *testing.T, pool string, n int) {
 	t.Helper()
 	until(t, fmt.Sprintf("%d ready in %s", n, pool), func() (bool, string) {
-		var s standing
+		var s poolStatus
 		d.ask(t, "GET", "/v1/staging/"+pool, nil, 200, &s)
 		passing := d.passing(t, pool)
 		believed := d.believed(t, s.Zone)
@@ -31,11 +31,11 @@ func (d *devProcess) untilReady(t *testing.T, pool string, n int) {
 	})
 }
 
-// untilCondition waits until a pool carries a condition whose message holds a text.
+// untilCondition waits until a pool has a condition whose message contains a text.
 func (d *devProcess) untilCondition(t *testing.T, pool string, kind staging.ConditionType, text string) {
 	t.Helper()
 	until(t, fmt.Sprintf("%s says %s: %s", pool, kind, text), func() (bool, string) {
-		var s standing
+		var s poolStatus
 		d.ask(t, "GET", "/v1/staging/"+pool, nil, 200, &s)
 		for _, c := range s.Conditions {
 			if c.Type == kind && strings.Contains(c.Message, text) && !c.Since.IsZero() {
@@ -46,13 +46,14 @@ func (d *devProcess) untilCondition(t *testing.T, pool string, kind staging.Cond
 	})
 }
 
-// until waits for a condition and says what it last saw when it does not come.
+// until waits up to two minutes for a condition, and reports what look saw last if it does
+// not come true.
 func until(t *testing.T, what string, look func() (ok bool, saw string)) {
 	t.Helper()
 	untilEvery(t, 50*time.Millisecond, what, look)
 }
 
-// untilEvery is until for whoever must not look too often: looking costs the servers, too.
+// untilEvery is until with a longer pause between looks, where looking loads the servers.
 func untilEvery(t *testing.T, pause time.Duration, what string, look func() (ok bool, saw string)) {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
@@ -75,7 +76,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// measured notes a figure for make test to print at its end.
+// measured prints a figure, and adds it to the file that make test prints at its end.
 func measured(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	fmt.Print(line)
@@ -85,7 +86,7 @@ func measured(format string, args ...any) {
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot note what was measured:", err)
+		fmt.Fprintln(os.Stderr, "cannot write the measured figure:", err)
 		return
 	}
 	defer f.Close()

@@ -354,7 +354,7 @@ func TestNoRoomIsAnHonestErrorAtOnce(t *testing.T) {
 		t.Errorf("%d Retry-After %q: %s", r.status, r.header.Get("Retry-After"), r.body)
 	}
 	until(t, "the pool says why, and nothing of the launch is left", func() (bool, string) {
-		var s standing
+		var s poolStatus
 		d.ask(t, "GET", "/v1/staging/huge", nil, 200, &s)
 		onDemand := 0
 		for _, j := range d.jobs(t, "huge") {

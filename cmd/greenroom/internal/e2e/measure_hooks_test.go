@@ -21,12 +21,12 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// assigned is how long launches took to be answered, and what of that was Redis's,
-// Consul's and the hook's, in milliseconds.
+// assigned holds how long launches took, and how much of that the claim in Redis, the fate
+// in Consul and the hook took, in milliseconds.
 type assigned struct{ whole, total, claim, fence, hook []float64 }
 
-// took launches a session of an image one at a time, each when the pool is whole, the
-// machine at rest and, with armed, a shell waits in as many sessions as are ready.
+// took launches sessions of an image one at a time. It waits before each until the pool is
+// full, the machine is at rest and, with armed, every ready session has an armed shell.
 func took(t *testing.T, d *devProcess, image string, ready, launches int, armed bool) (a assigned) {
 	t.Helper()
 	c := newWire(t, d.Broker)
@@ -52,9 +52,9 @@ func took(t *testing.T, d *devProcess, image string, ready, launches int, armed 
 	return a
 }
 
-// wire is a client on one connection that it keeps, and nothing more: what a test does
-// with every answer, to hold it to the contract, and the goroutines of Go's own client,
-// which have to be woken one after the other, are no part of what a broker takes.
+// wire is a minimal client on one connection. It leaves out what would distort the figures:
+// the check of every answer against the contract, and the goroutines of Go's own client,
+// which take time to wake.
 type wire struct {
 	conn   net.Conn
 	answer *bufio.Reader
@@ -70,7 +70,8 @@ func newWire(t *testing.T, address string) *wire {
 	return &wire{conn, bufio.NewReader(conn), host}
 }
 
-// launch launches, and gives how long it took from the first byte sent to the last one read.
+// launch launches a session, and returns the time from the first byte sent to the last byte
+// read.
 func (c *wire) launch(t *testing.T, request any) (l launched, ms float64) {
 	t.Helper()
 	body, err := json.Marshal(request)
@@ -95,9 +96,9 @@ func (c *wire) launch(t *testing.T, request any) (l launched, ms float64) {
 
 func milliseconds(began time.Time) float64 { return float64(time.Since(began).Microseconds()) / 1000 }
 
-// halts says, for a note, that this machine is a virtual one whose kernel halts a
-// processor the moment that it has nothing to do. To wake it costs some 0.35 ms, and a
-// launch that finds all servers idle wakes some fifteen times.
+// halts returns a note if this is a virtual machine whose kernel halts idle processors at
+// once. Waking one costs some 0.35 ms, and a launch on idle servers needs some fifteen
+// wake-ups.
 func halts() string {
 	const file, kernelDefault = "/sys/module/haltpoll/parameters/guest_halt_poll_ns", "200000"
 	text, err := os.ReadFile(file)
@@ -107,9 +108,9 @@ func halts() string {
 	return ". This kernel halts idle processors at once (haltpoll's guest_halt_poll_ns is 0, its default " + kernelDefault + "), and to wake one costs a good part of a millisecond"
 }
 
-// untilAtRest waits until the machine's processors have mostly been idle for a moment: to
-// start a container keeps a small one busy for a while. It does not wait for long: who
-// measures beside other work has it in his figures.
+// untilAtRest waits until the machine's processors have mostly been idle for a moment,
+// because starting a container keeps a small machine busy. It gives up soon: other work on
+// the machine then shows in the figures.
 func untilAtRest(t *testing.T) {
 	t.Helper()
 	const look, patience = 200 * time.Millisecond, 2 * time.Second
@@ -136,8 +137,8 @@ func untilAtRest(t *testing.T) {
 	}
 }
 
-// plainExec runs a command in sessions of an image as Nomad's own exec does, until its
-// exit code comes.
+// plainExec runs a command in sessions of an image by Nomad's own exec, and waits for its
+// exit code.
 func plainExec(t *testing.T, d *devProcess, image string, cmd []string, times int) (ms []float64) {
 	t.Helper()
 	fleet, err := nomadfleet.Open(nomadfleet.Settings{Address: d.Nomad}, nomadfleet.Options{})
@@ -155,9 +156,9 @@ func plainExec(t *testing.T, d *devProcess, image string, cmd []string, times in
 	return ms
 }
 
-// TestMeasureHooksInDocker: rows 3 and 4. The same hook in the same containers, by a
-// broker that keeps shells ahead of time and by one that does not, and on demand. The
-// hook writes a file and does nothing else: what a hook does is not greenroom's.
+// TestMeasureHooksInDocker measures rows 3 and 4: the same hook in the same containers, by a
+// broker with armed shells, by one without, and on demand. The hook only writes a file: the
+// time of a hook's own work is not greenroom's.
 func TestMeasureHooksInDocker(t *testing.T) {
 	keep := measure(t)
 	d, err := startDev("--desired", "1")

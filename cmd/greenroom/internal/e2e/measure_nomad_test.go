@@ -16,37 +16,36 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// What is measured with real jobs, of Nomad's mock driver, and a scaler.
+// These measurements use real jobs, of Nomad's mock driver, and a scaler.
 
-// scalerWorkers is how many steps a scaler applies at once, see scaler.Options.
+// scalerWorkers is how many steps a scaler applies at the same time, see scaler.Options.
 const scalerWorkers = 16
 
-// glance is how often it is looked whether all is up: to list hundreds of allocations or
-// services costs the servers as much as to make some.
+// glance is the interval between looks: listing hundreds of allocations or services costs
+// the servers as much as creating some.
 const glance = 200 * time.Millisecond
 
-// untilFull waits until a pool has so many ready sessions.
+// untilFull waits until a pool has n ready sessions.
 func (d *devProcess) untilFull(t *testing.T, pool string, n int) {
 	t.Helper()
 	untilEvery(t, glance, fmt.Sprintf("%d ready in %s", n, pool), func() (bool, string) {
-		var s standing
+		var s poolStatus
 		d.ask(t, "GET", "/v1/staging/"+pool, nil, 200, &s)
 		return s.Ready == n, fmt.Sprintf("%+v", s)
 	})
 }
 
-// bare is what Nomad does without greenroom, with as many calls at a time as the scaler
+// bare is what Nomad achieves without greenroom, with as many concurrent calls as the scaler
 // makes.
 type bare struct {
-	// registered is how many jobs a second it took, running how many it had running, up
-	// how many of them Consul called healthy as well, which is what ready means, and
-	// turnover how many came up a second while as many were stopped.
+	// All are jobs per second: registered, running, up (running and healthy in Consul, which
+	// is what ready means), and turnover (up, while as many were stopped).
 	registered, running, up, turnover float64
 }
 
-// bareLoop registers so many jobs of an image as the scaler does, and nothing else;
-// then, with turnover, it goes on for as long as that took, stopping one for each that it
-// registers. It purges them, and returns when none of them runs any more.
+// bareLoop registers n jobs of an image as the scaler does. With turnover, it then goes on
+// for as long as that took, and stops a job for each that it registers. Finally it purges
+// the jobs, and returns when none runs any more.
 func bareLoop(t *testing.T, d *devProcess, name string, n int, turnover bool) (b bare) {
 	t.Helper()
 	var image staging.Image
@@ -57,12 +56,12 @@ func bareLoop(t *testing.T, d *devProcess, name string, n int, turnover bool) (b
 	must(t, err)
 	spec := func() staging.Spec {
 		return staging.StagedSpec(staging.Session{
-			// No session's: a scaler that is there lets it be.
+			// The id is not a session's, so that scalers ignore the job.
 			ID: "bare-" + staging.NewSessionID(), State: staging.Pending, Origin: staging.Staged, Zone: "east", Image: name, Staging: "bare",
 			Namespace: zone.Namespace, Region: zone.Region, CreatedAt: time.Now().UTC(),
 		}, image, zone, staging.Config{Name: "bare", Zone: "east", Image: name})
 	}
-	// each does something with each of the specs, as many at once as a scaler would.
+	// each calls a function for each of the specs, with a scaler's concurrency.
 	each := func(specs []staging.Spec, f func(context.Context, staging.Spec) error) {
 		work := make(chan staging.Spec)
 		var wg sync.WaitGroup
@@ -98,7 +97,7 @@ func bareLoop(t *testing.T, d *devProcess, name string, n int, turnover bool) (b
 			mine[spec.Session.ID] = true
 		}
 		untilEvery(t, glance, "the bare loop's jobs run", func() (bool, string) {
-			// Of many containers one may fail to start: it had its turn.
+			// One of many containers may fail to start: that counts as done.
 			allocs, _, err := d.nomad(t).Allocations().List(&nomadapi.QueryOptions{Filter: `ClientStatus == "running" or ClientStatus == "failed"`})
 			must(t, err)
 			up := 0
@@ -154,8 +153,8 @@ func bareLoop(t *testing.T, d *devProcess, name string, n int, turnover bool) (b
 	return b
 }
 
-// TestMeasureUsersWhoComeAndGo: a Poisson stream of launches, each session ended
-// after a while, over a pool that the scaler refills.
+// TestMeasureUsersWhoComeAndGo measures a Poisson stream of launches over a pool that the
+// scaler refills; each session ends after a while.
 func TestMeasureUsersWhoComeAndGo(t *testing.T) {
 	keep := measure(t)
 	const (
@@ -177,7 +176,7 @@ func TestMeasureUsersWhoComeAndGo(t *testing.T) {
 			"--rate", fmt.Sprint(rate), "--duration", span.String(), "--dwell", "2s", "--seed", fmt.Sprint(run+1))
 		raw = append(raw, r)
 		failed, refused = failed+r.Result.Failures(), refused+r.Refused
-		// Of all launches those that were ready, and what Nomad can have running meanwhile.
+		// The share of launches that got a ready session, against what Nomad can start meanwhile.
 		allowed := min(1, (ready+bare.running*span.Seconds())/float64(r.Result.Requests))
 		shares = append(shares, float64(r.Staged)/float64(r.Result.Requests)/allowed)
 		for _, class := range r.Result.Classes {

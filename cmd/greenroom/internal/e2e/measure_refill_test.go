@@ -16,23 +16,22 @@ import (
 	"github.com/greenroom/greenroom/jobspecs"
 )
 
-// TestMeasureRefill: rows 9 and 10. A pool that fills from nothing, after a bare loop
-// that registered the same jobs, and what claims take meanwhile.
+// TestMeasureRefill measures rows 9 and 10: a pool that fills from nothing, beside a bare
+// loop that registers the same jobs, and how long claims take meanwhile.
 func TestMeasureRefill(t *testing.T) {
 	keep := measure(t)
 	const size, calm = 400, 100
 	var ratios, fills, runnings, bares, spreads []float64
 	var raw []any
-	// Each in a cluster of its own, which ends with it.
+	// Each run has a cluster of its own.
 	for run := range measuredRuns(t) {
 		t.Run(fmt.Sprint("run ", run+1), func(t *testing.T) {
 			c, d := startCluster(t, 0)
 			scaler := startAgent(t, c, "scaler")
-			// Claims are measured on sessions that are there already, of another pool, which
-			// is refilled as well.
+			// Claims are measured on the ready sessions of another pool, which is refilled, too.
 			d.ask(t, "PUT", "/v1/images/calm", staging.Image{Name: "calm", Jobspec: jobspecs.DemoMock}, 201, nil)
 			d.ask(t, "PUT", "/v1/staging/calm", staging.Config{Name: "calm", Zone: "east", Image: "calm", DesiredSessions: calm}, 201, nil)
-			// claims come at random moments for about as long as the refill takes.
+			// claims arrive at random for about as long as the refill takes.
 			claims := func() (p99 float64) {
 				var b bench.Report
 				benchRun(t, &b, "--address", d.Broker, "--image", "calm", "--zone", "east", "--keep",
@@ -45,9 +44,10 @@ func TestMeasureRefill(t *testing.T) {
 			idle := claims()
 			d.untilReady(t, "calm", calm)
 			untilAtRest(t)
-			// What an allocation costs Nomad and Consul grows with how many there are, and who
-			// comes second finds the traces of the first: the bare loop has as many others
-			// beside it as the refill, and they take turns at being first. No scaler looks on.
+			// An allocation costs Nomad and Consul more the more there are, and the second
+			// measurement finds traces of the first. So the bare loop has as many other
+			// allocations beside it as the refill, and they take turns at being first. No
+			// scaler runs during the bare loop.
 			var bare bare
 			loop := func() {
 				scaler.end(t, syscall.SIGTERM)
@@ -73,7 +73,8 @@ func TestMeasureRefill(t *testing.T) {
 				refill()
 				loop()
 			}
-			// Once more, with claims meanwhile, whose sessions are replaced and shown as assigned.
+			// Once more, with claims meanwhile: their sessions are replaced and published as
+			// assigned.
 			d.want(t, size)
 			busy := claims()
 			d.untilFull(t, "mock", size)
@@ -99,7 +100,7 @@ func TestMeasureRefill(t *testing.T) {
 	})
 }
 
-// TestMeasureRefillInDocker: row 13, the same with containers, in a cluster of its own.
+// TestMeasureRefillInDocker measures row 13: the same with containers.
 func TestMeasureRefillInDocker(t *testing.T) {
 	keep := measure(t)
 	const size = 40
@@ -132,7 +133,7 @@ func TestMeasureRefillInDocker(t *testing.T) {
 	})
 }
 
-// untilGone waits until none of a pool's sessions is in Consul any more.
+// untilGone waits until Consul has none of a pool's sessions.
 func (d *devProcess) untilGone(t *testing.T, pool string) {
 	t.Helper()
 	untilEvery(t, glance, "no session of "+pool+" is left", func() (bool, string) {
@@ -141,7 +142,7 @@ func (d *devProcess) untilGone(t *testing.T, pool string) {
 	})
 }
 
-// untilNothingRunsOf waits until Nomad runs no job whose name begins so.
+// untilNothingRunsOf waits until Nomad runs no job whose id begins with prefix.
 func (d *devProcess) untilNothingRunsOf(t *testing.T, prefix string) {
 	t.Helper()
 	until(t, "no allocation runs", func() (bool, string) {
@@ -152,7 +153,7 @@ func (d *devProcess) untilNothingRunsOf(t *testing.T, prefix string) {
 	})
 }
 
-// TestMeasureABrokersGrowth: row 12, over 100,000 claims.
+// TestMeasureABrokersGrowth measures row 12: a broker's memory over 100,000 claims.
 func TestMeasureABrokersGrowth(t *testing.T) {
 	keep := measure(t)
 	const claims, perRun = 100_000, 10_000
@@ -165,7 +166,7 @@ func TestMeasureABrokersGrowth(t *testing.T) {
 		var r bench.Report
 		benchRun(t, &r, launches(d, "--clients", "32", "--requests", fmt.Sprint(perRun/32))...)
 	}
-	// Once, so that pools of connections and buffers are as large as they get.
+	// A first run makes pools of connections and buffers as large as they get.
 	run()
 	goroutines, files, memory := look()
 	for range claims / perRun {

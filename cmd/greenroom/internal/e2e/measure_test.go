@@ -17,13 +17,12 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// What `make bench` measures of launches: greenroom bench against a broker as a
-// process. They are no tests of speed: whatever the figures are, they pass. Their
-// sessions are published in Redis directly, without a job in Nomad, where the claim
-// alone is measured; they are not ended, as there is nothing to end.
+// These are the measurements of `make bench` for launches: greenroom bench against a broker
+// process. They pass with any figures. Where only the claim is measured, sessions are
+// published in Redis directly, without a job in Nomad, and so need no end.
 
-// measuredRuns is how many runs a figure is the median of: five, or what make bench
-// RUNS= says, to try a measurement out.
+// measuredRuns returns the number of runs of which a figure is the median: five, or the
+// RUNS= of make bench.
 func measuredRuns(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("GREENROOM_BENCH_RUNS")
@@ -37,7 +36,8 @@ func measuredRuns(t *testing.T) int {
 	return n
 }
 
-// measure is where rows are to be kept; without it nothing is to be measured.
+// measure returns the function that stores a row of the table. It skips the test unless
+// GREENROOM_BENCH names the directory for rows.
 func measure(t *testing.T) (keep func(benchreport.Row)) {
 	t.Helper()
 	dir := os.Getenv(benchreport.Env)
@@ -51,13 +51,13 @@ func measure(t *testing.T) (keep func(benchreport.Row)) {
 	}
 }
 
-// publish makes so many sessions ready in the pool mock that Nomad knows nothing of.
+// publish adds n ready sessions to the pool mock in Redis, without jobs in Nomad.
 func publish(t *testing.T, c *devcluster.Cluster, n int) {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: c.RedisAddr})
 	defer rdb.Close()
 	store := redisstore.New(rdb, redisstore.Options{})
-	// As a scaler would: Redis is believed for a while.
+	// Trust in Redis is renewed as a scaler does it, for a while.
 	mark := staging.NewClaimID()
 	must(t, store.PlaceMarker(t.Context(), "east", mark))
 	_, err := store.RenewTrust(t.Context(), "east", mark, staging.NewClaimID(), false)
@@ -71,12 +71,12 @@ func publish(t *testing.T, c *devcluster.Cluster, n int) {
 	}
 }
 
-// launches are the arguments of a run of greenroom bench.
+// launches returns the arguments of greenroom bench for a load.
 func launches(d *devProcess, load ...string) []string {
 	return append([]string{"--address", d.Broker, "--image", "mock", "--zone", "east", "--keep"}, load...)
 }
 
-// TestMeasureClaimsAgainstTheFloor: throughput, with and without the fence.
+// TestMeasureClaimsAgainstTheFloor measures throughput, with and without the fence.
 func TestMeasureClaimsAgainstTheFloor(t *testing.T) {
 	keep := measure(t)
 	const clients, requests = 32, 200
@@ -118,7 +118,7 @@ func TestMeasureClaimsAgainstTheFloor(t *testing.T) {
 	}
 }
 
-// TestMeasureManyClaims: 4,000 by 40 clients, and 300 at once.
+// TestMeasureManyClaims measures 4,000 claims by 40 clients, and 300 at the same time.
 func TestMeasureManyClaims(t *testing.T) {
 	keep := measure(t)
 	c, d := startCluster(t, 0)
@@ -162,7 +162,7 @@ func TestMeasureManyClaims(t *testing.T) {
 	})
 }
 
-// TestMeasureMoreLaunchesThanReady: twice as many at once.
+// TestMeasureMoreLaunchesThanReady measures a burst of twice as many launches as sessions.
 func TestMeasureMoreLaunchesThanReady(t *testing.T) {
 	keep := measure(t)
 	const ready = 50
@@ -191,7 +191,7 @@ func TestMeasureMoreLaunchesThanReady(t *testing.T) {
 	})
 }
 
-// untilNoneOfOrigin ends an image's sessions of an origin, and waits for their end.
+// untilNoneOfOrigin ends the sessions of an image with an origin, and waits for their end.
 func (d *devProcess) untilNoneOfOrigin(t *testing.T, image string, origin staging.Origin) {
 	t.Helper()
 	until(t, "no session of "+image+" made "+string(origin)+" is left", func() (bool, string) {

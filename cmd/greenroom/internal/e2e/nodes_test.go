@@ -182,7 +182,7 @@ func nodesClient(t *testing.T, c *devcluster.Cluster, a *nomadapi.AllocationList
 func (d *devProcess) untilBlameless(t *testing.T, pool string) {
 	t.Helper()
 	until(t, pool+" has no condition", func() (bool, string) {
-		var s standing
+		var s poolStatus
 		d.ask(t, "GET", "/v1/staging/"+pool, nil, 200, &s)
 		return len(s.Conditions) == 0, fmt.Sprintf("%+v", s.Conditions)
 	})

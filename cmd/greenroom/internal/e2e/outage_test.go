@@ -85,7 +85,7 @@ func TestAPausedNomadStopsOnlyWhatNeedsIt(t *testing.T) {
 	}
 	refusedWith(t, d, "hooked", "nomad_unavailable")
 	refusedWith(t, d, "hooked", "nomad_unavailable")
-	var s standing
+	var s poolStatus
 	d.ask(t, "GET", "/v1/staging/hooked", nil, 200, &s)
 	if s.Ready < 2 {
 		t.Errorf("%d of 3 are ready: the outage used them up", s.Ready)

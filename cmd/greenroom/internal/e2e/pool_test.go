@@ -84,7 +84,7 @@ func TestAnUnhealthySessionLeavesTheQueueAtOnceAndIsReplaced(t *testing.T) {
 	ready := func(n int) {
 		t.Helper()
 		until(t, fmt.Sprintf("%d ready", n), func() (bool, string) {
-			var s standing
+			var s poolStatus
 			d.ask(t, "GET", "/v1/staging/ailing", nil, 200, &s)
 			return s.Ready == n, fmt.Sprintf("%+v", s)
 		})

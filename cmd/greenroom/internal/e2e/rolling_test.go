@@ -79,7 +79,7 @@ func TestANewRevisionRollsOverAPoolWhileUsersLaunch(t *testing.T) {
 	atFirst := launches()
 	var seen []trace
 	until(t, "every unassigned session is of the new revision", func() (bool, string) {
-		var s standing
+		var s poolStatus
 		d.ask(t, "GET", "/v1/staging/rolling", nil, 200, &s)
 		now := trace{at: time.Since(began).Round(10 * time.Millisecond), ready: s.Ready}
 		var list struct{ Items []launched }

@@ -62,7 +62,7 @@ func TestSeveralAreGivenOrNoneAndTheRestStaysReady(t *testing.T) {
 	d.untilReady(t, "class", 3)
 	before := d.jobs(t, "class")
 	d.tooFew(t, classOf("class", "east", "tess", 4), "ready are 3")
-	var s standing
+	var s poolStatus
 	d.ask(t, "GET", "/v1/staging/class", nil, 200, &s)
 	if s.Ready != 3 {
 		t.Errorf("%d are ready after a launch for 4 was refused, want all 3", s.Ready)
@@ -139,7 +139,7 @@ func withoutScaler(t *testing.T, ready int) *devProcess {
 // readyNow holds a pool to so many that are ready, now.
 func (d *devProcess) readyNow(t *testing.T, pool string, n int) {
 	t.Helper()
-	var s standing
+	var s poolStatus
 	d.ask(t, "GET", "/v1/staging/"+pool, nil, 200, &s)
 	if s.Ready != n {
 		t.Errorf("%d are ready in %s, want %d", s.Ready, pool, n)

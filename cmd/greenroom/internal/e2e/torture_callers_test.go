@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// op is one launch of a caller that was answered with an assigned session.
+// op is a launch that was answered with an assigned session.
 type op struct {
 	image, user, key, session, origin string
 	called, returned                  time.Time
 }
 
-// history is what all callers saw.
+// history is what all callers observed.
 type history struct {
 	mu       sync.Mutex
 	ops      []op
@@ -40,8 +40,8 @@ func (h *history) add(o op) {
 	h.ops = append(h.ops, o)
 }
 
-// caller is one user's client: it launches, repeats what was not answered with
-// the same key at whatever broker, and ends most of what it got.
+// caller is a user's client: it launches, repeats a launch without an answer with the same
+// key at any broker, and ends most of its sessions.
 type caller struct {
 	arena   *arena
 	history *history
@@ -49,7 +49,7 @@ type caller struct {
 	rng     *rand.Rand
 }
 
-// Of a caller's patience.
+// How long a caller waits.
 const (
 	askTimeout     = 25 * time.Second
 	launchPatience = 90 * time.Second
@@ -77,7 +77,7 @@ func (c *caller) rest(least, most time.Duration) {
 	<-time.After(least + time.Duration(c.rng.Int64N(int64(most-least))))
 }
 
-// launch tries until it is answered, and gives the session, and how long it took.
+// launch retries until it is answered, and returns the session and how long that took.
 func (c *caller) launch(image, user, key string) (given launched, took time.Duration) {
 	body := jsonText(launchWith(image, "east", user, map[string]any{"groups": []string{"torture"}}))
 	called := time.Now()
@@ -89,7 +89,7 @@ func (c *caller) launch(image, user, key string) (given launched, took time.Dura
 			c.history.add(op{image: image, user: user, key: key, session: l.ID, origin: l.Origin, called: called, returned: time.Now()})
 			return l, time.Since(called)
 		case status == http.StatusUnprocessableEntity:
-			// The key's session has ended: by a fault, or by its time limit.
+			// The session of the key has ended, by a fault or by its time limit.
 			c.history.mu.Lock()
 			c.history.lost++
 			c.history.mu.Unlock()
@@ -103,11 +103,11 @@ func (c *caller) launch(image, user, key string) (given launched, took time.Dura
 	return launched{}, 0
 }
 
-// promptly is how soon a launch must have been answered for its session to be held
-// to all that was promised: the limits of one that took longer may be over.
+// promptly bounds the launches whose sessions are checked against every promise: after a
+// slower one, the session's own limits may already have ended it.
 const promptly = 10 * time.Second
 
-// visit looks whether there is a session where it was told to be.
+// visit checks that the session is where the launch's answer has it.
 func (c *caller) visit(l launched, took time.Duration) {
 	if took > promptly {
 		return
@@ -141,8 +141,8 @@ func (c *caller) use(session string, took time.Duration) {
 	}
 }
 
-// keepalive must find the session, at the latest when scalers have set right a Redis
-// that was wiped or put back.
+// keepalive must find the session, at the latest once a scaler has repaired a Redis that was
+// wiped or rolled back.
 func (c *caller) keepalive(session string, took time.Duration) {
 	for patience := time.Now().Add(30 * time.Second); ; {
 		status, reply := c.call("POST", "/v1/sessions/"+session+"/keepalive", "", "")
@@ -159,7 +159,7 @@ func (c *caller) keepalive(session string, took time.Duration) {
 	}
 }
 
-// call asks any broker, and gives 0 when it did not answer.
+// call sends a request to any broker, and returns status 0 if it did not answer.
 func (c *caller) call(method, path, body, key string) (status int, reply []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()

@@ -16,8 +16,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// check holds the callers' histories and the sessions' own log against what was
-// promised, and gives every breach of it.
+// check compares the callers' histories and the sessions' own log with what greenroom
+// promises, and returns every violation.
 func (h *history) check(t *testing.T, log string) (problems []string) {
 	t.Helper()
 	find := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
@@ -29,7 +29,7 @@ func (h *history) check(t *testing.T, log string) (problems []string) {
 	}
 	byKey := map[string]string{}
 	for _, o := range h.ops {
-		// What has no hook does not hear of its user.
+		// A session without a hook does not know its user.
 		told := o.image == "torture" || o.origin == "on_demand"
 		if told && !slices.Contains(served[o.session], "u-"+o.user) {
 			find("%s was told that session %s is its own, and it served %v", o.user, o.session, served[o.session])
@@ -45,7 +45,7 @@ func (h *history) check(t *testing.T, log string) (problems []string) {
 	return append(problems, h.problems...)
 }
 
-// servedLog is whom each session served, by its own word, each user once.
+// servedLog reads from the sessions' own log the users of each session, each user once.
 func servedLog(t *testing.T, path string) map[string][]string {
 	t.Helper()
 	f, err := os.Open(path)
@@ -64,8 +64,8 @@ func servedLog(t *testing.T, path string) map[string][]string {
 	return all
 }
 
-// linearizable: each session is a register that one user may take, once, and
-// that tells every repeat of that user's launch the same.
+// linearizable reports whether the operations fit a register for each session, which one
+// user takes once, and which returns the same to every repeat of that user's launch.
 func linearizable(ops []op) bool {
 	users := map[string]int{}
 	client := func(user string) int {
@@ -97,8 +97,8 @@ func linearizable(ops []op) bool {
 	}, history)
 }
 
-// noOrphans: what Nomad runs and what Redis knows are the same sessions, and no
-// fate or key is of one that neither knows.
+// noOrphans waits until Nomad and Redis have the same sessions, and no fate and no key is
+// of a session that neither has.
 func (a *arena) noOrphans(t *testing.T) {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: a.d.Redis})

@@ -47,11 +47,11 @@ func (r *restartable) kill() {
 	r.now.end(r.t, syscall.SIGKILL)
 }
 
-// servers are those that the nemesis may torment.
+// servers are the processes that the nemesis disturbs.
 type servers struct{ *devcluster.Cluster }
 
-// nemesis does one fault after the other, each drawn from its own random numbers,
-// so that a seed gives the same faults in the same order.
+// nemesis injects one fault after the other, drawn from random numbers of its own, so that
+// a seed repeats the same faults in the same order.
 type nemesis struct {
 	a       *arena
 	rng     *rand.Rand
@@ -65,7 +65,7 @@ type nemesis struct {
 	slow   map[string]time.Duration
 }
 
-// fault is one that was done, and when it was over.
+// fault is a fault that was injected, and when it was over.
 type fault struct {
 	kind      string
 	began, at time.Time
@@ -83,7 +83,7 @@ func (n *nemesis) recovered(what string, took time.Duration) {
 	n.slow[what] = max(n.slow[what], took)
 }
 
-// run goes on until the deadline, and leaves everything running.
+// run injects faults until the deadline, and leaves everything running.
 func (n *nemesis) run(deadline time.Time) {
 	kinds := []struct {
 		name string
@@ -102,7 +102,7 @@ func (n *nemesis) run(deadline time.Time) {
 		{"image changed", func(time.Duration) { n.roll() }},
 		{"zone changed", func(time.Duration) { n.moveAuth() }},
 	}
-	// Every kind comes before any comes again.
+	// Every kind of fault comes once before any is repeated.
 	var order []int
 	for time.Now().Before(deadline) {
 		if len(order) == 0 {
@@ -132,13 +132,13 @@ func (n *nemesis) redisKilled(pause time.Duration) {
 	must(n.a.T, n.a.servers.Redis.Restart(n.a.T.Context()))
 }
 
-// rollback puts Redis back to what it was at the last rollback, or at the start.
+// rollback restores Redis as it was at the last rollback, or at the start.
 func (n *nemesis) rollback() {
 	n.back()
 	n.back = n.a.d.copyRedis(n.a.T)
 }
 
-// bothAway has launches find neither: those that go by Consul then lose it, too.
+// bothAway pauses Redis and Consul together: launches that fall back to Consul fail, too.
 func (n *nemesis) bothAway(pause time.Duration) {
 	must(n.a.T, n.a.servers.Redis.Kill())
 	<-time.After(pause / 2)
@@ -171,8 +171,8 @@ func (n *nemesis) roll() {
 	n.a.put("/v1/images/torture", i)
 }
 
-// moveAuth changes what the zone's sessions are told on their way: those that wait
-// are made anew.
+// moveAuth changes a setting of the zone that its sessions start with: waiting sessions are
+// replaced.
 func (n *nemesis) moveAuth() {
 	n.version++
 	z := n.a.zone
@@ -180,8 +180,8 @@ func (n *nemesis) moveAuth() {
 	n.a.put("/v1/zones/"+z.Name, z)
 }
 
-// slowest says how long after the end of each kind of fault the first launch
-// that was begun after it was answered, at the longest.
+// slowest returns for each kind of fault the longest time from the end of a fault until the
+// first launch that began afterwards was answered.
 func (n *nemesis) slowest(h *history) map[string]time.Duration {
 	slow := maps.Clone(n.slow)
 	for _, f := range n.faults {

@@ -15,14 +15,14 @@ import (
 
 // The torture: real servers, two scalers and three brokers as processes, callers
 // that launch, repeat, keep alive and end, and a nemesis that kills, pauses,
-// wipes and rolls back at random. What came of it is read from the callers' own
-// histories and from the sessions' own log of whom they served.
+// wipes and rolls back at random. The result is read from the callers' own
+// histories and from the sessions' own log of their users.
 
-// tortureCallers launch at once; each rests between its launches, so that a
-// small machine has something to refill with.
+// tortureCallers is the number of callers. Each rests between its launches, so that a small
+// machine has time to refill the pools.
 const tortureCallers = 32
 
-// tortureBriefly is how long it goes on in make test; make torture says for how long.
+// tortureBriefly is the duration in make test; make torture sets its own.
 const tortureBriefly = 60 * time.Second
 
 func TestTorture(t *testing.T) {
@@ -67,7 +67,7 @@ func TestTorture(t *testing.T) {
 	a.noOrphans(t)
 }
 
-// arena is what is tortured.
+// arena is the installation under torture.
 type arena struct {
 	*testing.T
 	d       *devProcess
@@ -82,7 +82,7 @@ type arena struct {
 func newArena(t *testing.T) *arena {
 	t.Helper()
 	a := &arena{T: t, log: filepath.Join(t.TempDir(), "served.jsonl")}
-	// Other users' sessions write to it, too.
+	// Sessions that run as other users write to it, too.
 	must(t, os.WriteFile(a.log, nil, 0o666))
 	c, d := startCluster(t, 0)
 	a.d, a.servers = d, servers{c}
@@ -92,7 +92,7 @@ func newArena(t *testing.T) *arena {
 	for range 2 {
 		a.scalers = append(a.scalers, newRestartable(t, c, "scaler"))
 	}
-	// The first broker, which stored the resources, stays out of it and answers questions.
+	// The first broker, which stored the resources, is never disturbed; the test reads from it.
 	a.image = quickImage("torture")
 	a.image.Variables["log"] = a.log
 	d.ask(t, "GET", "/v1/zones/east", nil, 200, &a.zone)
@@ -111,19 +111,19 @@ func newArena(t *testing.T) *arena {
 	return a
 }
 
-// Of the two pools: one whose image has an assign hook, and one whose image has none,
-// so that nothing but the answer says that a session was given.
+// The two pools: one whose image has an assign hook, and one whose image has none, so that
+// only the launch's answer shows that a session was assigned.
 const (
 	tortureDesired = 10
 	bareDesired    = 5
 )
 
-// resize sets the pool's size, as soon as Consul lets it.
+// resize sets the size of the pool torture.
 func (a *arena) resize(desired int) {
 	a.put("/v1/staging/torture", staging.Config{Zone: "east", Image: "torture", DesiredSessions: desired})
 }
 
-// put stores a resource, trying again while servers are away.
+// put stores a resource, and retries while servers are unavailable.
 func (a *arena) put(path string, body any) {
 	a.Helper()
 	text := jsonText(body)
