@@ -16,8 +16,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// nginx starts a real one in front of a session: it asks the broker about every
-// request, and passes on who the user is. It gives the address that it listens on.
+// nginx starts a real nginx in front of a session, which asks the broker about every request
+// and passes the user on. It returns the address of nginx.
 func nginx(t *testing.T, broker, session string) string {
 	t.Helper()
 	program, err := exec.LookPath("nginx")
@@ -81,8 +81,8 @@ http {
 	return address
 }
 
-// TestNginxLetsOnlyTheSessionsUserThrough: by the session's own access token and
-// an origin of the zone; and by nothing else.
+// TestNginxLetsOnlyTheSessionsUserThrough: a request passes with the session's own access
+// token and an origin of the zone, and with nothing else.
 func TestNginxLetsOnlyTheSessionsUserThrough(t *testing.T) {
 	d := sharedDev(t)
 	d.zone(t, "guarded", "dc1", func(z *staging.Zone) { z.AllowOriginDomain = "example.org" })
@@ -98,7 +98,7 @@ func TestNginxLetsOnlyTheSessionsUserThrough(t *testing.T) {
 	if l.Token == "" || l.Token == other.Token || l.ConnectURL != "https://desk.example.org/s/"+l.ID+"/?token="+l.Token {
 		t.Errorf("token %q, connect_url %q", l.Token, l.ConnectURL)
 	}
-	// The token is told by the launch and its repeats, and by nothing else.
+	// Only the launch and its repeats return the token.
 	var again launched
 	d.ask(t, "POST", "/v1/sessions", body, 201, &again, "Idempotency-Key", t.Name())
 	if again.Token != l.Token {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestScalersTakeOverFromEachOther: from one that is killed, and from one that is
-// told to stop.
+// TestScalersTakeOverFromEachOther: from a scaler that is killed, and from one that stops
+// in order.
 func TestScalersTakeOverFromEachOther(t *testing.T) {
 	c, d := startCluster(t, 2)
 	first, second := startAgent(t, c, "scaler"), startAgent(t, c, "scaler")
@@ -46,8 +46,8 @@ func TestScalersTakeOverFromEachOther(t *testing.T) {
 	}
 }
 
-// TestAScalerThatCannotTellActsNoMore: with Consul paused its locks are not
-// sure, so it replaces nothing, until it can ask again.
+// TestAScalerThatCannotTellActsNoMore: while Consul is paused, its locks may be lost, so it
+// replaces nothing.
 func TestAScalerThatCannotTellActsNoMore(t *testing.T) {
 	c, d := startCluster(t, 2)
 	s := startAgent(t, c, "scaler")
@@ -72,7 +72,7 @@ func TestAScalerThatCannotTellActsNoMore(t *testing.T) {
 	_, _, err := d.nomad(t).Jobs().Deregister(before[0].id, false, nil)
 	must(t, err)
 	until(t, "Nomad has stopped it", func() (bool, string) { return len(d.jobs(t, "mock")) < 2, "" })
-	// Several rounds of its loop, in each of which it would replace the session.
+	// Long enough for several passes, each of which would replace the session.
 	watch := time.NewTicker(100 * time.Millisecond)
 	for range 20 {
 		<-watch.C

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// waiting are the shells that wait in a session: processes that are /bin/sh and
-// nothing else, in its allocation's environment.
+// waiting returns the armed shells in a session: processes that are a bare /bin/sh in the
+// environment of its allocation.
 func (d *devProcess) waiting(t *testing.T, session string) (pids []int) {
 	t.Helper()
 	alloc := []byte("NOMAD_ALLOC_ID=" + d.alloc(t, session).ID + "\x00")
@@ -33,7 +33,7 @@ func (d *devProcess) waiting(t *testing.T, session string) (pids []int) {
 	return pids
 }
 
-// untilArmed waits until one shell, and not more, waits in each session of a pool.
+// untilArmed waits until each session of a pool has exactly one armed shell.
 func (d *devProcess) untilArmed(t *testing.T, pool string, sessions int) (ids []string) {
 	t.Helper()
 	until(t, fmt.Sprintf("a shell waits in each of the %d sessions of %s", sessions, pool), func() (bool, string) {
@@ -49,7 +49,7 @@ func (d *devProcess) untilArmed(t *testing.T, pool string, sessions int) (ids []
 	return ids
 }
 
-// ids are a pool's sessions in a state, the oldest first.
+// ids returns a pool's sessions in a state, oldest first.
 func (d *devProcess) ids(t *testing.T, pool, state string) (ids []string) {
 	t.Helper()
 	var list struct {
@@ -64,15 +64,15 @@ func (d *devProcess) ids(t *testing.T, pool, state string) (ids []string) {
 	return ids
 }
 
-// hooksRun counts the assign hooks that a broker ran, by whether a shell waited.
+// hooksRun returns the broker's count of assign hooks for a value of the label shell.
 func (d *devProcess) hooksRun(t *testing.T, shell string) (n int) {
 	t.Helper()
 	return int(metric(t, d.Broker, `greenroom_assign_hooks_total{shell="`+shell+`"}`))
 }
 
-// TestArmedHooks: a shell waits in the sessions that are claimed next, and runs their
-// assign hook; none is left in a session that is somebody's. One that has ended, or is
-// silent, costs the launch nothing but time. Of two brokers one keeps a shell in each.
+// TestArmedHooks: the sessions that are claimed next have an armed shell, which runs their
+// assign hook; assigned sessions keep none. A shell that has ended or hangs costs the launch
+// only time. Of two brokers, one keeps the shell of each session.
 func TestArmedHooks(t *testing.T) {
 	c, d := startCluster(t, 0)
 	startAgent(t, c, "scaler")
@@ -98,14 +98,14 @@ func TestArmedHooks(t *testing.T) {
 		return len(pids) == 0, fmt.Sprint(pids)
 	})
 
-	// Each is replaced that has ended.
+	// Every shell that ended is replaced.
 	ids := d.untilArmed(t, "armed", desired)
 	for _, id := range ids {
 		must(t, syscall.Kill(d.waiting(t, id)[0], syscall.SIGKILL))
 	}
 	ids = d.untilArmed(t, "armed", desired)
 
-	// Silent ones: nothing of the hook is sent, another shell is opened in the same session.
+	// Shells that hang: the hook is not sent to them; another shell is opened in the session.
 	for _, id := range ids {
 		must(t, syscall.Kill(d.waiting(t, id)[0], syscall.SIGSTOP))
 	}
@@ -124,7 +124,7 @@ func TestArmedHooks(t *testing.T) {
 	}
 }
 
-// TestAnImageWithoutAHookHasNoShell, and a pool that is gone none.
+// TestAnImageWithoutAHookHasNoShell, nor do the sessions of a deleted pool.
 func TestAnImageWithoutAHookHasNoShell(t *testing.T) {
 	c, d := startCluster(t, 0)
 	startAgent(t, c, "scaler")

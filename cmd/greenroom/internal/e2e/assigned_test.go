@@ -21,8 +21,8 @@ func inGroup(t *testing.T, d *devProcess, image, zone, user, group string) launc
 	return l
 }
 
-// TestASessionWithoutKeepaliveEnds, and one that is kept alive does not; staged
-// and on demand.
+// TestASessionWithoutKeepaliveEnds, and one that is kept alive does not, both staged and on
+// demand.
 func TestASessionWithoutKeepaliveEnds(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("alive"), 1)
@@ -30,7 +30,7 @@ func TestASessionWithoutKeepaliveEnds(t *testing.T) {
 	d.group(t, staging.Group{Name: "attentive", KeepaliveExpiration: staging.Duration(4 * time.Second)})
 	for _, zone := range []string{"east", "west"} {
 		l := inGroup(t, d, "alive", zone, "olga", "attentive")
-		// A user's client at its steady pace, for longer than the session has without it.
+		// A client sends keepalives for longer than the session lives without them.
 		pace := time.NewTicker(500 * time.Millisecond)
 		for range 14 {
 			<-pace.C
@@ -51,8 +51,7 @@ func TestASessionWithoutKeepaliveEnds(t *testing.T) {
 	}
 }
 
-// TestASessionEndsAtItsTimeLimitWhateverComes: of the group's and the image's
-// the shorter.
+// TestASessionEndsAtItsTimeLimitWhateverComes: the shorter limit of group and image counts.
 func TestASessionEndsAtItsTimeLimitWhateverComes(t *testing.T) {
 	d := sharedDev(t)
 	image := quickImage("timed")
@@ -104,7 +103,7 @@ func TestACloneIsNeverTheUsersSession(t *testing.T) {
 	must(t, err)
 	alloc, _, err := n.Allocations().Info(allocs[0].ID, nil)
 	must(t, err)
-	// Nomad forgets a stop that comes while a job is registered anew.
+	// Nomad loses a stop that arrives while the job is registered again.
 	until(t, "Consul shows whose it is", func() (bool, string) {
 		entries, _, err := d.consul(t).Health().Service(staging.PoolService("cloned"), "", false, nil)
 		must(t, err)
@@ -130,8 +129,8 @@ func TestACloneIsNeverTheUsersSession(t *testing.T) {
 	}
 }
 
-// TestTheListAndConsulShowWhoseASessionIs: staged ones without a user, assigned
-// ones with theirs; and no allocation is touched by the showing.
+// TestTheListAndConsulShowWhoseASessionIs: staged sessions have no user there, assigned ones
+// theirs. Publishing that does not touch any allocation.
 func TestTheListAndConsulShowWhoseASessionIs(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("shown"), 2)

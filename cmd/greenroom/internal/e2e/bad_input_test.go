@@ -9,8 +9,8 @@ import (
 	consulapi "github.com/hashicorp/consul/api"
 )
 
-// TestBadInputNamesTheFieldAndLeavesNothing: a problem document each, and
-// afterwards Consul and Nomad hold what they held before.
+// TestBadInputNamesTheFieldAndLeavesNothing: each is answered with a problem document, and
+// Consul and Nomad stay unchanged.
 func TestBadInputNamesTheFieldAndLeavesNothing(t *testing.T) {
 	d := sharedDev(t)
 	long := strings.Repeat("x", 49)
@@ -90,7 +90,7 @@ func TestNomadsMessageIsPassedOnWithItsLine(t *testing.T) {
 	}
 }
 
-// kv is everything that an operator configured, by Consul's own word.
+// kv returns all that an operator configured, as it is in Consul.
 func kv(t *testing.T, d *devProcess) string {
 	t.Helper()
 	pairs, _, err := d.consul(t).KV().List("greenroom/resources/", &consulapi.QueryOptions{RequireConsistent: true})

@@ -14,8 +14,8 @@ import (
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/bench"
 )
 
-// benchRun runs greenroom bench as a user does, and gives what it printed and its
-// raw results, decoded into results.
+// benchRun runs greenroom bench as a user does. It returns what that printed, and decodes its
+// raw results into results.
 func benchRun(t *testing.T, results any, args ...string) (printed string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "results.json")
@@ -29,8 +29,8 @@ func benchRun(t *testing.T, results any, args ...string) (printed string) {
 	return string(out)
 }
 
-// TestBenchLaunchesAndEndsWhatItLaunched: in each mode every launch gets a session
-// of its own, staged or on demand, and none is left.
+// TestBenchLaunchesAndEndsWhatItLaunched: in each mode every launch gets a session of its
+// own, staged or on demand, and no session is left.
 func TestBenchLaunchesAndEndsWhatItLaunched(t *testing.T) {
 	c, d := startCluster(t, 6)
 	startAgent(t, c, "scaler")
@@ -46,7 +46,7 @@ func TestBenchLaunchesAndEndsWhatItLaunched(t *testing.T) {
 		var r bench.Report
 		out := benchRun(t, &r, append([]string{"--address", d.Broker, "--image", "mock", "--zone", "east"}, tt.load...)...)
 		if tt.launches == 0 {
-			tt.launches = r.Result.Requests // as many as the seed has arrive
+			tt.launches = r.Result.Requests // the number of arrivals depends on the seed
 		}
 		if n := tt.launches; n == 0 || r.Result.Requests != n || r.Result.Served != n || r.Given != n || r.Ended != n || r.Staged+r.OnDemand != n {
 			t.Errorf("%v: of %d launches: %+v\n%s", tt.load, n, r, out)
@@ -68,8 +68,8 @@ func TestBenchLaunchesAndEndsWhatItLaunched(t *testing.T) {
 	})
 }
 
-// TestAnInterruptedBenchLeavesNothing: it ends what it was given, and finds what was
-// begun for launches whose answers it did not wait for.
+// TestAnInterruptedBenchLeavesNothing: it ends its sessions, and finds and ends those of
+// launches whose answers it did not wait for.
 func TestAnInterruptedBenchLeavesNothing(t *testing.T) {
 	c, d := startCluster(t, 2)
 	startAgent(t, c, "scaler")
@@ -106,7 +106,7 @@ func TestAnInterruptedBenchLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestTheFloorLeavesNoKeys, and every claim of it is its own.
+// TestTheFloorLeavesNoKeys: every claim of the floor uses keys of its own, and removes them.
 func TestTheFloorLeavesNoKeys(t *testing.T) {
 	c, d := startCluster(t, 0)
 	for _, more := range [][]string{nil, {"--fence"}, {"--mode", "burst", "--burst", "50"}} {

@@ -12,8 +12,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// openBrowser starts a Chromium for this test, of a window of that size. It has a
-// profile of its own and asks for nothing but what it is sent to.
+// openBrowser starts a Chromium for this test, with a window of the given size and a profile
+// of its own. It requests nothing but the pages that the test opens.
 func openBrowser(t *testing.T, width, height int) context.Context {
 	t.Helper()
 	flags := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -32,7 +32,7 @@ func openBrowser(t *testing.T, width, height int) context.Context {
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), flags...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
-	// It ends before its profile is removed.
+	// The browser must end before its profile is removed.
 	t.Cleanup(func() {
 		_ = chromedp.Cancel(ctx)
 		cancel()
@@ -41,7 +41,7 @@ func openBrowser(t *testing.T, width, height int) context.Context {
 	return ctx
 }
 
-// see opens a page, waits until it shows all the words, and keeps a picture of it.
+// see opens a page, waits until it shows all the words, and saves a picture of it.
 func see(t *testing.T, browser context.Context, url, picture string, words ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(browser, time.Minute)
@@ -50,7 +50,7 @@ func see(t *testing.T, browser context.Context, url, picture string, words ...st
 	shows(t, browser, picture, words...)
 }
 
-// press follows the link of those words, once it is there.
+// press follows a link by its text, once it is there.
 func press(t *testing.T, browser context.Context, link string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(browser, 3*time.Minute)
@@ -62,8 +62,8 @@ func press(t *testing.T, browser context.Context, link string) {
 	})
 }
 
-// shows waits until the page shows all the words, and keeps a picture of it, also of one
-// that does not.
+// shows waits until the page shows all the words, and saves a picture of it, also if it does
+// not.
 func shows(t *testing.T, browser context.Context, picture string, words ...string) {
 	t.Helper()
 	// Longer than until waits.
@@ -92,7 +92,7 @@ func shows(t *testing.T, browser context.Context, picture string, words ...strin
 	})
 }
 
-// keepPicture writes a picture where a person can look at it.
+// keepPicture writes a picture to the directory for people to look at, if there is one.
 func keepPicture(name string, png []byte) error {
 	dir := filepath.Join("..", "..", "bin", "screenshots")
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/greenroom/greenroom/jobspecs"
 )
 
-// TestAnOperatorSeesItAllInConsul: the real Consul UI in a real browser shows the
-// agents, how each pool stands, whose a session is, and the resources.
+// TestAnOperatorSeesItAllInConsul: the real Consul UI, in a real browser, shows the agents,
+// the status of each pool, the users of sessions, and the resources.
 func TestAnOperatorSeesItAllInConsul(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("seen"), 2)
@@ -56,7 +56,7 @@ func TestAnOperatorSeesItAllInConsul(t *testing.T) {
 		"ready sessions of seen", "desired 2, current 2, ready 2")
 	see(t, browser, ui+"services/"+session.Service.Service+"/instances", "consul-sessions",
 		"state=assigned", "state=unassigned", "user=u-alice")
-	// The UI shows the checks first, whatever address it is sent to.
+	// The UI opens the tab of checks first, whatever the address.
 	see(t, browser, instance(session)+"health-checks", "consul-session-health", session.Service.ID)
 	press(t, browser, "Tags & Meta")
 	shows(t, browser, "consul-session",
@@ -64,7 +64,7 @@ func TestAnOperatorSeesItAllInConsul(t *testing.T) {
 	see(t, browser, ui+"kv/greenroom/resources/staging/seen/edit", "consul-resource", "seen")
 }
 
-// untilStanding waits until Consul shows one word about how a pool stands, with a
+// untilStanding waits until Consul has one instance for the status of a pool, with a check
 // status and a text in its output.
 func (d *devProcess) untilStanding(t *testing.T, pool, status, text string) (e *consulapi.ServiceEntry) {
 	t.Helper()
@@ -87,8 +87,9 @@ func (d *devProcess) untilStanding(t *testing.T, pool, status, text string) (e *
 	return e
 }
 
-// TestConsulShowsHowAPoolStands: short, bare and why, taken over from a scaler that
-// is killed, told by nobody, and gone with its staging config.
+// TestConsulShowsHowAPoolStands: a pool that is short, a pool that is empty, and the reason.
+// A second scaler takes the status over from one that is killed; without any scaler it
+// expires; it goes with its staging config.
 func TestConsulShowsHowAPoolStands(t *testing.T) {
 	c, d := startCluster(t, 2)
 	first, second := startAgent(t, c, "scaler"), startAgent(t, c, "scaler")
@@ -103,7 +104,7 @@ func TestConsulShowsHowAPoolStands(t *testing.T) {
 		return strings.Contains(e.Service.ID, other.name()), e.Service.ID
 	})
 
-	// The sessions of before stay, and nothing more has room.
+	// The existing sessions stay, and there is no room for more.
 	d.ask(t, "PUT", "/v1/images/mock", staging.Image{
 		Name: "mock", Jobspec: jobspecs.DemoMock, Variables: map[string]string{"memory": "10000000"},
 	}, 200, nil)

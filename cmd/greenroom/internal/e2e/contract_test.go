@@ -9,8 +9,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestEveryPathAnswersAsTheContractHasIt asks a whole greenroom for every operation of
-// the contract; the harness holds each answer to it, as it does in every test.
+// TestEveryPathAnswersAsTheContractHasIt calls every operation of the contract on a whole
+// greenroom; the harness checks each answer, as it does in every test.
 func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	d := sharedDev(t)
 	var l launched
@@ -68,7 +68,7 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	}
 	_, stop := d.follow(t, "", "")
 	stop()
-	// Of a path and a method that it does not have, a problem document.
+	// An unknown path and an unknown method are answered with a problem document.
 	d.ask(t, "GET", "/v1/nowhere", nil, 404, nil)
 	d.ask(t, "PATCH", "/v1/zones/contract", nil, 405, nil)
 	if err := held.contract.Unseen(); err != nil {

@@ -40,7 +40,7 @@ func TestDevLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// nothingLeft asks the machine itself.
+// nothingLeft checks processes, containers, mounts, ports and data of this machine.
 func nothingLeft(t *testing.T, d *devProcess, dir string, allocs []*nomadapi.AllocationListStub) {
 	t.Helper()
 	procs, err := filepath.Glob("/proc/[0-9]*")
@@ -107,7 +107,7 @@ func TestDevResumesItsData(t *testing.T) {
 	})
 }
 
-// TestDevWithMockDriverScales fills a pool that no driver here could hold for real.
+// TestDevWithMockDriverScales fills a pool that is too large for real drivers here.
 func TestDevWithMockDriverScales(t *testing.T) {
 	d, err := startDev("--driver", "mock", "--zones", "1", "--desired", "60")
 	must(t, err)
@@ -122,13 +122,13 @@ func TestDevWithMockDriverScales(t *testing.T) {
 	}
 }
 
-// TestDevNamesTheServerThatCannotStart: exit 1, the server's name and its log.
+// TestDevNamesTheServerThatCannotStart: exit code 1, with the server's name and its log.
 func TestDevNamesTheServerThatCannotStart(t *testing.T) {
 	for server, version := range map[string]string{
 		"consul": "Consul v1.19.2", "nomad": "Nomad v1.10.5", "redis-server": "Redis server v=7.0.15",
 	} {
 		t.Run(server, func(t *testing.T) {
-			// A program of that name that says a supported version and then fails.
+			// A program of that name that prints a supported version and then fails.
 			path := t.TempDir()
 			script := "#!/bin/sh\ncase \"$*\" in *version*) echo '" + version + "'; exit 0;; esac\necho 'cannot bind: this is the log'; exit 3\n"
 			must(t, os.WriteFile(filepath.Join(path, server), []byte(script), 0o755))
@@ -148,7 +148,7 @@ func TestDevNamesTheServerThatCannotStart(t *testing.T) {
 	}
 }
 
-// TestDevRefusesFlagsThatMakeNoSense before anything is started.
+// TestDevRefusesFlagsThatMakeNoSense, and starts nothing.
 func TestDevRefusesFlagsThatMakeNoSense(t *testing.T) {
 	for _, args := range [][]string{{"--driver", "podman"}, {"--zones", "0"}, {"--desired", "-1"}, {"--colour"}} {
 		cmd := command(append([]string{"dev"}, args...)...)
@@ -159,7 +159,7 @@ func TestDevRefusesFlagsThatMakeNoSense(t *testing.T) {
 	}
 }
 
-// TestDevStoppedWhileStartingLeavesNothing: a Ctrl-C at once is no error.
+// TestDevStoppedWhileStartingLeavesNothing: an immediate Ctrl-C is no error.
 func TestDevStoppedWhileStartingLeavesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	d, ready, err := launchDev("--driver", "mock", "--data-dir", dir)

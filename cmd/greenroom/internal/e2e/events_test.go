@@ -23,8 +23,8 @@ type sse struct {
 	data     staging.Event
 }
 
-// follow follows the events after an id ("" is from now on) until the function given is
-// called. Those that came are read from the channel.
+// follow follows the events after an id ("" is from now on), and sends them to the channel,
+// until the function that it returns is called.
 func (d *devProcess) follow(t *testing.T, after, query string) (<-chan sse, func()) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -77,7 +77,7 @@ func (d *devProcess) follow(t *testing.T, after, query string) (<-chan sse, func
 	return events, stop
 }
 
-// next takes events until one is of the kind wanted and of the session, and gives all.
+// next reads events until one of a kind and of a session comes, and returns all that it read.
 func next(t *testing.T, events <-chan sse, kind, session string) (all []sse) {
 	t.Helper()
 	deadline := time.After(time.Minute)
@@ -97,7 +97,7 @@ func next(t *testing.T, events <-chan sse, kind, session string) (all []sse) {
 	}
 }
 
-// kinds are what happened to a session, in order.
+// kinds returns the kinds of a session's events, in order.
 func kinds(all []sse, session string) (names []string) {
 	for _, e := range all {
 		if e.data.Session == session {
@@ -107,8 +107,8 @@ func kinds(all []sse, session string) (names []string) {
 	return names
 }
 
-// TestEventsTellTheLifeOfASession from when it is staged to its end, each with its id;
-// a client that was cut off goes on where it was; what it missed for good it is told.
+// TestEventsTellTheLifeOfASession from its staging to its end, each with an id. A client that
+// was disconnected resumes where it was, and learns of events that are no longer there.
 func TestEventsTellTheLifeOfASession(t *testing.T) {
 	d := sharedDev(t)
 	events, stop := d.follow(t, "", "")
@@ -120,12 +120,12 @@ func TestEventsTellTheLifeOfASession(t *testing.T) {
 	stop()
 	d.ask(t, "DELETE", "/v1/sessions/"+l.ID, nil, 204, nil)
 	d.untilEnded(t, l.ID)
-	// Cut off: it goes on after the last that it got.
+	// After a disconnect the client resumes after its last event.
 	events, stop = d.follow(t, seen[len(seen)-1].id, "")
 	seen = append(seen, next(t, events, "ended", l.ID)...)
 	stop()
 	if got, want := kinds(seen, l.ID), []string{"pending", "starting", "ready", "claimed", "assigned", "ending", "ended"}; !slices.Equal(got, want) {
-		// Its allocation may be seen to run and to be healthy at once.
+		// The scaler may observe in one pass that the allocation runs and is healthy.
 		if !slices.Equal(got, slices.DeleteFunc(want, func(s string) bool { return s == "starting" })) {
 			t.Errorf("the session's life was told as %v", got)
 		}
@@ -142,7 +142,7 @@ func TestEventsTellTheLifeOfASession(t *testing.T) {
 		t.Errorf("the end says why: %+v", e)
 	}
 
-	// Of some types alone.
+	// Only events of some types.
 	events, stop = d.follow(t, seen[0].id, "?type=ready,ended")
 	some := next(t, events, "ended", l.ID)
 	stop()
@@ -150,7 +150,7 @@ func TestEventsTellTheLifeOfASession(t *testing.T) {
 		t.Errorf("of the types ready and ended came %v", got)
 	}
 
-	// From an event that is not kept any more.
+	// From an event that Redis no longer holds.
 	events, stop = d.follow(t, "1000-0", "")
 	first := next(t, events, "gap", "")[0]
 	if first.kind != "gap" || first.id != "" || !strings.Contains(first.data.Reason, "read the lists anew") {
@@ -160,7 +160,7 @@ func TestEventsTellTheLifeOfASession(t *testing.T) {
 	stop()
 }
 
-// TestConditionsThatChangeAreToldAsEvents: an image that is switched off, and on again.
+// TestConditionsThatChangeAreToldAsEvents: an image is disabled, and enabled again.
 func TestConditionsThatChangeAreToldAsEvents(t *testing.T) {
 	d := sharedDev(t)
 	image := quickImage("toggled")
@@ -194,8 +194,8 @@ func TestConditionsThatChangeAreToldAsEvents(t *testing.T) {
 	d.untilReady(t, "toggled", 1)
 }
 
-// TestASessionIsWatchedByTwoBrokers: an index of one is good at the other, a wait ends
-// with the session's change, and one without change answers what is.
+// TestASessionIsWatchedByTwoBrokers: an index of one is valid at the other. A wait ends when
+// the session changes; without a change it returns the session as it is.
 func TestASessionIsWatchedByTwoBrokers(t *testing.T) {
 	c, d := startCluster(t, 1)
 	startAgent(t, c, "scaler")
@@ -221,14 +221,15 @@ func TestASessionIsWatchedByTwoBrokers(t *testing.T) {
 	if s.State != "ready" {
 		t.Fatalf("the session is %s", s.State)
 	}
-	// Without a change a wait ends, at either.
+	// Without a change a wait ends at its timeout, at both brokers.
 	for _, b := range []*devProcess{d, e} {
 		at = index(b.ask(t, "GET", "/v1/sessions/"+id+"?wait=100ms&index="+at, nil, 200, &s))
 		if s.State != "ready" {
 			t.Fatalf("the session is %s", s.State)
 		}
 	}
-	// The convention: wait again with the index that was given, until it is as wished.
+	// The convention of blocking queries: wait again with the returned index until the session
+	// is as desired.
 	watch := func(b *devProcess, state string, done chan<- error) {
 		at := at
 		for {
@@ -266,7 +267,7 @@ func TestASessionIsWatchedByTwoBrokers(t *testing.T) {
 			t.Fatal("who waits for the session's end has not heard of it for two minutes")
 		}
 	}
-	// However many wait and follow, each broker reads the events on one connection.
+	// With any number of waiting clients, each broker reads the events on one connection.
 	for range 5 {
 		d.follow(t, "", "")
 		go func() { _, _ = d.call("GET", "/v1/sessions/"+id+"?wait=1s&index="+at, "") }()
@@ -278,7 +279,7 @@ func TestASessionIsWatchedByTwoBrokers(t *testing.T) {
 		must(t, err)
 		n := 0
 		for line := range strings.Lines(clients) {
-			// Blocked in it, and not a connection that did so last and has nothing to do.
+			// Blocked in XREAD now, not an idle connection whose last command was XREAD.
 			if strings.Contains(line, " flags=b") && strings.Contains(line, "cmd=xread") {
 				n++
 			}

@@ -11,14 +11,14 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// hookRun is one line of a demo session's own record of the hooks that ran.
+// hookRun is one line of the record that a demo session keeps of its hooks.
 type hookRun struct {
 	Via      string
 	UserName string `json:"user_name"`
 	URL      string
 }
 
-// hooksRun asks a session itself which hooks ran in it.
+// hooksRun reads a demo session's own record of its hooks.
 func hooksRun(t *testing.T, l launched) []hookRun {
 	t.Helper()
 	var all []hookRun
@@ -50,7 +50,7 @@ func TestFirstLaunchRunsOnceBeforeAnybodyHasTheSession(t *testing.T) {
 	}
 }
 
-// TestGoShowsTheURLInTheSessionThatTheUserHas, once for a key however often it is repeated.
+// TestGoShowsTheURLInTheSessionThatTheUserHas, once per key, however often it is repeated.
 func TestGoShowsTheURLInTheSessionThatTheUserHas(t *testing.T) {
 	d := sharedDev(t)
 	image := quickImage("going")
@@ -84,7 +84,7 @@ func TestTokensReachAHookAsData(t *testing.T) {
 	d := sharedDev(t)
 	image := quickImage("tokens")
 	image.Variables["record"] = "TOLD"
-	// The program's last argument is the name; what it prints is what it was given.
+	// The program prints its last argument, which is the name.
 	image.ExecConfig.Assign = &staging.Hook{
 		Cmd:         append([]string{"/bin/sh", "-c", `TOLD="$TOLD $1" exec "$2" assign`, "x", "{username}"}, demo()...),
 		Environment: map[string]string{"TOLD": "{user_id} {image} {zone} {url} {session_id}"},
@@ -102,7 +102,7 @@ func TestTokensReachAHookAsData(t *testing.T) {
 	}
 }
 
-// TestAHookRunsAsItsUser inside the container, and says clearly when it cannot.
+// TestAHookRunsAsItsUser inside the container, or fails with a clear error.
 func TestAHookRunsAsItsUser(t *testing.T) {
 	d := sharedDev(t)
 	image := d.dockerImage(t, "as-user")

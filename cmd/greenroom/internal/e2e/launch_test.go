@@ -60,14 +60,14 @@ func TestAStagedSessionGreetsItsUser(t *testing.T) {
 	})
 }
 
-// TestStagedAgainstOnDemand measures what staging is for. It asserts no time:
-// both and their ratio are printed at the end of make test.
+// TestStagedAgainstOnDemand measures what staging gains. It asserts no time: both times and
+// their ratio are printed at the end of make test.
 func TestStagedAgainstOnDemand(t *testing.T) {
 	d := sharedDev(t)
 	d.untilReady(t, "demo-east", 3)
 	var staged, onDemand launched
 	d.ask(t, "POST", "/v1/sessions", launch("demo", "east", "staged"), 201, &staged)
-	// The same image in a zone without a pool of it.
+	// The same image in a zone without a pool.
 	d.ask(t, "PUT", "/v1/zones/bare", staging.Zone{Name: "bare", Datacenters: []string{"dc1"}}, 201, nil)
 	t.Cleanup(func() { d.ask(t, "DELETE", "/v1/zones/bare", nil, 204, nil) })
 	d.ask(t, "POST", "/v1/sessions", launch("demo", "bare", "on demand"), 201, &onDemand)
@@ -84,7 +84,7 @@ func TestStagedAgainstOnDemand(t *testing.T) {
 	}
 }
 
-// TestManyCallersOverFewReadySessions: 32 at once over 20 ready.
+// TestManyCallersOverFewReadySessions: 32 concurrent callers, 20 ready sessions.
 func TestManyCallersOverFewReadySessions(t *testing.T) {
 	d := sharedDev(t)
 	const ready, callers = 20, 32
@@ -126,21 +126,21 @@ func TestManyCallersOverFewReadySessions(t *testing.T) {
 			t.Errorf("session %s was given to %s and to %s", l.ID, owner, l.User.Name)
 		}
 		owners[l.ID] = l.User.Name
-		// The session's own word, not ours.
+		// Read from the session itself.
 		got := record(t, l)
 		if len(got) != 1 || got[0].UserName != fmt.Sprint("caller-", i) {
 			t.Errorf("session %s of caller-%d says that it served %+v", l.ID, i, got)
 		}
 	}
 	measured("%d callers at once over %d ready: %v\n", callers, ready, origins)
-	// A refill may become ready while the later callers still arrive, and serve
-	// one of them; fewer than were ready would be a loss.
+	// A refill may become ready while the last callers arrive, and serve one of them. Fewer
+	// staged launches than ready sessions would be a loss.
 	if origins["staged"] < ready {
 		t.Errorf("%d callers got a staged session, %d were ready", origins["staged"], ready)
 	}
 }
 
-// TestARefillIsRegisteredAtTheClaim: the replacement follows the event.
+// TestARefillIsRegisteredAtTheClaim: the event of the claim triggers the replacement.
 func TestARefillIsRegisteredAtTheClaim(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("refill"), 2)
@@ -203,7 +203,7 @@ func TestDesiredDownAndUp(t *testing.T) {
 	d.untilReady(t, "sizes", 6)
 }
 
-// TestTheSameIdempotencyKeyGivesTheSameSession: repeated, and all at once.
+// TestTheSameIdempotencyKeyGivesTheSameSession: for repeats, and for concurrent launches.
 func TestTheSameIdempotencyKeyGivesTheSameSession(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("keyed"), 4)
@@ -239,7 +239,7 @@ func TestTheSameIdempotencyKeyGivesTheSameSession(t *testing.T) {
 	if p.Code != "idempotency_key_reused" {
 		t.Errorf("the key with another launch: code %q", p.Code)
 	}
-	// On demand, too: the zone has no pool of the image.
+	// The same on demand: the zone has no pool of the image.
 	body, err = json.Marshal(launch("keyed", "west", "erin"))
 	must(t, err)
 	for i := range callers {
@@ -260,8 +260,8 @@ func TestTheSameIdempotencyKeyGivesTheSameSession(t *testing.T) {
 	}
 }
 
-// TestAUserNameIsDataNeverShell: the worst of names arrives unchanged, by the
-// hook and by an on-demand session's environment, and runs nothing.
+// TestAUserNameIsDataNeverShell: a hostile name arrives unchanged, in the hook and in an
+// on-demand session's environment, and runs nothing.
 func TestAUserNameIsDataNeverShell(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("names"), 1)
@@ -283,8 +283,8 @@ func TestAUserNameIsDataNeverShell(t *testing.T) {
 	}
 }
 
-// TestAFailingHookCostsASessionNotTheLaunch: the session is destroyed, never
-// reused, and the launch goes on down the list.
+// TestAFailingHookCostsASessionNotTheLaunch: the session is destroyed and never reused, and
+// the launch tries its next step.
 func TestAFailingHookCostsASessionNotTheLaunch(t *testing.T) {
 	d := sharedDev(t)
 	image := quickImage("failing")
@@ -337,7 +337,7 @@ func TestAnOnDemandSessionThatIsNotUpInTimeIsAnsweredAndSeenHome(t *testing.T) {
 	}
 }
 
-// TestNoRoomIsAnHonestErrorAtOnce: 503 with the scheduler's reason, nothing left.
+// TestNoRoomIsAnHonestErrorAtOnce: 503 with the scheduler's reason, and nothing is left.
 func TestNoRoomIsAnHonestErrorAtOnce(t *testing.T) {
 	d := sharedDev(t)
 	image := quickImage("huge")
@@ -367,7 +367,7 @@ func TestNoRoomIsAnHonestErrorAtOnce(t *testing.T) {
 	})
 }
 
-// TestExpiredSessionsAreReplaced: the pool stays full while its sessions change.
+// TestExpiredSessionsAreReplaced: the pool stays full while its sessions are replaced.
 func TestExpiredSessionsAreReplaced(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("expiring"), 2, func(c *staging.Config) { c.Expiration = staging.MinExpiration })

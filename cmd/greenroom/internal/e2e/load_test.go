@@ -15,9 +15,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestPastTheBoundLaunchesAreRefusedAtOnce: of many at once over an empty pool as many
-// as the broker makes at a time are served; the others hear so at once, with
-// Retry-After, and nothing is left of them.
+// TestPastTheBoundLaunchesAreRefusedAtOnce: of a burst on an empty pool, the broker serves as
+// many as it may create at the same time. It refuses the others at once, with Retry-After,
+// and leaves nothing of them.
 func TestPastTheBoundLaunchesAreRefusedAtOnce(t *testing.T) {
 	const bound, callers = 3, 20
 	_, d := startCluster(t, 0, "--max-on-demand", fmt.Sprint(bound))
@@ -63,8 +63,8 @@ func TestPastTheBoundLaunchesAreRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// TestIdleAndSlowClientsDoNotStopOthers, nor do those that send too much, and what
-// one that hung up began is there when it asks again.
+// TestIdleAndSlowClientsDoNotStopOthers, nor do clients that send too much. A client that
+// hung up finds its launch when it repeats it.
 func TestIdleAndSlowClientsDoNotStopOthers(t *testing.T) {
 	_, d := startCluster(t, 0, "--max-launches", "4")
 	d.store(t, quickImage("busy"))
@@ -92,7 +92,7 @@ func TestIdleAndSlowClientsDoNotStopOthers(t *testing.T) {
 		t.Errorf("a body of 2 MiB: %d", r.status)
 	}
 
-	// It hangs up as soon as its session is being made.
+	// It hangs up as soon as its session is being created.
 	body := jsonText(launch("busy", "east", "hasty"))
 	ctx, hangUp := context.WithCancel(t.Context())
 	req, err := http.NewRequestWithContext(ctx, "POST", d.Broker+"/v1/sessions", strings.NewReader(body))

@@ -20,13 +20,13 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// lines are an agent's log lines; every one must be JSON with no field that is not listed.
+// lines returns an agent's log lines. Each must be JSON with fields of logfield alone.
 func (a *agent) lines(t *testing.T) []map[string]any {
 	t.Helper()
 	known := append([]string{logrus.FieldKeyTime, logrus.FieldKeyLevel, logrus.FieldKeyMsg, logrus.ErrorKey}, logfield.All...)
 	var all []map[string]any
 	text := a.out.String()
-	// The last may not be whole yet.
+	// The last line may be incomplete.
 	for line := range strings.Lines(text[:strings.LastIndex(text, "\n")+1]) {
 		var fields map[string]any
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
@@ -42,8 +42,8 @@ func (a *agent) lines(t *testing.T) []map[string]any {
 	return all
 }
 
-// TestARequestIsFollowedByItsID: from the broker's lines through the hook and the
-// claim's event to the scaler's lines; and all lines have listed fields alone.
+// TestARequestIsFollowedByItsID: its id is in the broker's lines, in the hook, in the claim's
+// event and in the scaler's lines. All lines have fields of logfield alone.
 func TestARequestIsFollowedByItsID(t *testing.T) {
 	c, d := startServers(t, []string{"dc1"}, "--log-format", "json", "--log-level", "debug")
 	s := startAgent(t, c, "scaler", "--log-format", "json", "--log-level", "debug")
@@ -56,7 +56,7 @@ func TestARequestIsFollowedByItsID(t *testing.T) {
 	if got := d.inside(t, l.ID, `cat "$NOMAD_TASK_DIR/request"`); got != "from-the-portal-1" {
 		t.Errorf("the hook was given request id %q", got)
 	}
-	// And one that is made on demand, since the pool is empty.
+	// A second launch is on demand, since the pool is empty.
 	config.DesiredSessions = 0
 	d.ask(t, "PUT", "/v1/staging/traced", config, 200, nil)
 	until(t, "the pool is empty", func() (bool, string) { jobs := d.jobs(t, "traced"); return len(jobs) == 1, "" })
@@ -94,7 +94,7 @@ func TestARequestIsFollowedByItsID(t *testing.T) {
 	}
 }
 
-// TestTheLogLevelChangesWhileAnAgentRuns: SIGHUP reads the configuration anew.
+// TestTheLogLevelChangesWhileAnAgentRuns: SIGHUP reloads the configuration.
 func TestTheLogLevelChangesWhileAnAgentRuns(t *testing.T) {
 	c, d := startServers(t, []string{"dc1"})
 	for _, kind := range []string{"broker", "scaler"} {
@@ -120,7 +120,7 @@ func TestTheLogLevelChangesWhileAnAgentRuns(t *testing.T) {
 					return strings.Contains(now, says), now
 				})
 			}
-			// Each makes a line at debug.
+			// Each request logs a line at level debug.
 			something := func(pool string) {
 				if kind == "broker" {
 					res, err := http.Get("http://" + a.address + "/v1/health/live")
@@ -149,7 +149,8 @@ func TestTheLogLevelChangesWhileAnAgentRuns(t *testing.T) {
 	}
 }
 
-// TestFieldsOfLinesAreListed reads the sources: no line has a field by a name of its own.
+// TestFieldsOfLinesAreListed reads the sources: every log field is a constant of
+// internal/logfield.
 func TestFieldsOfLinesAreListed(t *testing.T) {
 	seen := 0
 	for _, dir := range []string{"broker", "scaler", "cmd/greenroom"} {
@@ -180,7 +181,7 @@ func TestFieldsOfLinesAreListed(t *testing.T) {
 						check(x.Index)
 					}
 				case *ast.ValueSpec:
-					// The constants that stand for fields are the listed ones.
+					// A constant for a field must be one of logfield.
 					for i, name := range x.Names {
 						if strings.HasPrefix(name.Name, "field") && i < len(x.Values) {
 							check(x.Values[i])

@@ -25,11 +25,11 @@ type family struct {
 	agents map[string]bool
 	kind   string
 	help   string
-	// labels are its labels with all values that were seen.
+	// labels has all exported values of each label.
 	labels map[string]map[string]bool
 }
 
-// exported reads what the agents export of greenroom's own.
+// exported reads greenroom's own metrics from the agents.
 func exported(t *testing.T, agents map[string]string) map[string]*family {
 	t.Helper()
 	all := map[string]*family{}
@@ -69,7 +69,7 @@ func (f *family) see(label, value string) {
 	f.labels[label][value] = true
 }
 
-// something makes every metric have a series: what happens rarely, too.
+// something causes rare events, so that every metric has a series.
 func (d *devProcess) something(t *testing.T) {
 	t.Helper()
 	d.group(t, staging.Group{Name: "with-keys", InjectSSHKeys: new(true)})
@@ -85,14 +85,14 @@ func (d *devProcess) something(t *testing.T) {
 	d.untilCondition(t, "metered-off", staging.ImageDisabled, "disabled")
 }
 
-// agents are where the shared agents answer.
+// agents returns the URLs of the shared agents by their names.
 func (d *devProcess) agents(t *testing.T) map[string]string {
 	t.Helper()
 	return map[string]string{"broker": d.Broker, "scaler": d.scaler(t)}
 }
 
-// TestMetricsAreAsDocumented: the table in deploy/README.md is what brokers and scalers
-// export, the dashboard and the alerts ask for nothing else, and labels are bounded.
+// TestMetricsAreAsDocumented: the table in deploy/README.md lists what brokers and scalers
+// export, the dashboard and the alerts query nothing else, and labels are bounded.
 func TestMetricsAreAsDocumented(t *testing.T) {
 	d := sharedDev(t)
 	d.something(t)
@@ -212,7 +212,7 @@ func TestMetricsAreAsDocumented(t *testing.T) {
 	})
 }
 
-// row is a metric's row in the table.
+// row returns a metric's row in the table.
 func (f *family) row(name string) string {
 	var names []string
 	for _, l := range slices.Sorted(maps.Keys(f.labels)) {
@@ -223,7 +223,8 @@ func (f *family) row(name string) string {
 	return fmt.Sprintf("| `%s` | %s | %s | %s | %s |", name, strings.Join(slices.Sorted(maps.Keys(f.agents)), ", "), f.kind, strings.Join(names, ", "), f.help)
 }
 
-// holds reports everything of a query that no agent has, and gives the labels of its result.
+// holds reports every part of a query that no agent exports, and returns the labels of the
+// query's result.
 func holds(t *testing.T, of, query string, all map[string]*family) []string {
 	t.Helper()
 	for _, w := range wrongs(query, all) {
@@ -239,7 +240,7 @@ func holds(t *testing.T, of, query string, all map[string]*family) []string {
 		case *parser.AggregateExpr:
 			by = append(by, x.Grouping...)
 		case *parser.VectorSelector:
-			// What is not aggregated keeps its labels.
+			// Without an aggregation, the result keeps the labels.
 			if !slices.ContainsFunc(path, func(p parser.Node) bool { _, ok := p.(*parser.AggregateExpr); return ok }) {
 				if f := familyOf(x.Name, all); f != nil {
 					by = append(by, slices.Collect(maps.Keys(f.labels))...)
@@ -251,7 +252,7 @@ func holds(t *testing.T, of, query string, all map[string]*family) []string {
 	return by
 }
 
-// wrongs are what a query asks for that no agent has.
+// wrongs returns the metrics and labels of a query that no agent exports.
 func wrongs(query string, all map[string]*family) (found []string) {
 	expr, err := parser.NewParser(parser.Options{}).ParseExpr(query)
 	if err != nil {
@@ -291,7 +292,7 @@ func wrongs(query string, all map[string]*family) (found []string) {
 	return found
 }
 
-// familyOf is the family that a series belongs to.
+// familyOf returns the family of a series.
 func familyOf(series string, all map[string]*family) *family {
 	if f := all[series]; f != nil && f.kind != "histogram" {
 		return f

@@ -19,8 +19,8 @@ func twoNodes(t *testing.T) (*devcluster.Cluster, *devProcess) {
 	return c, d
 }
 
-// untilAllElsewhere waits until as many of a pool's sessions as it wants are
-// ready, all of them on other nodes, and nothing unassigned of it runs on this one.
+// untilAllElsewhere waits until a pool has its desired number of ready sessions, all on other
+// nodes, and none of its unassigned sessions runs on this node.
 func (d *devProcess) untilAllElsewhere(t *testing.T, pool string, ready int, node string, assigned ...string) {
 	t.Helper()
 	until(t, fmt.Sprintf("the %d sessions of %s are all on another node", ready, pool), func() (bool, string) {
@@ -41,8 +41,8 @@ func (d *devProcess) untilAllElsewhere(t *testing.T, pool string, ready int, nod
 	d.untilReady(t, pool, ready)
 }
 
-// TestADrainedNodesSessionsAreReplaced at once, those that nobody has; a user keeps
-// theirs until the drain's deadline, and it ends with the reason.
+// TestADrainedNodesSessionsAreReplaced: unassigned sessions at once. A user keeps a session
+// until the drain's deadline; then it ends with the reason.
 func TestADrainedNodesSessionsAreReplaced(t *testing.T) {
 	_, d := twoNodes(t)
 	d.stage(t, quickImage("drained"), 3)
@@ -62,7 +62,7 @@ func TestADrainedNodesSessionsAreReplaced(t *testing.T) {
 		t.Errorf("the user's session while its node drains: %+v", got)
 	}
 	d.untilBlameless(t, "drained")
-	drain(-1) // by force: now
+	drain(-1) // force: the deadline is now
 	if reason := d.untilEnded(t, l.ID); !strings.Contains(reason, "migrated") {
 		t.Errorf("it ended with %q", reason)
 	}
@@ -70,7 +70,7 @@ func TestADrainedNodesSessionsAreReplaced(t *testing.T) {
 	d.untilReady(t, "drained", 3)
 }
 
-// untilNothingRuns waits until no allocation of a session's job runs, a clone's neither.
+// untilNothingRuns waits until no allocation of a session's job runs, nor a clone of one.
 func (d *devProcess) untilNothingRuns(t *testing.T, session string) {
 	t.Helper()
 	until(t, "no allocation of "+session+" runs", func() (bool, string) {
@@ -88,9 +88,8 @@ func (d *devProcess) untilNothingRuns(t *testing.T, session string) {
 	})
 }
 
-// TestALostNodesSessionsAreReplaced: those that nobody has are made elsewhere, a
-// user's ends with Nomad's reason; and when the node is back, nothing of what was
-// given up there runs on.
+// TestALostNodesSessionsAreReplaced: unassigned sessions are replaced elsewhere, and a user's
+// session ends with Nomad's reason. When the node is back, none of them runs on there.
 func TestALostNodesSessionsAreReplaced(t *testing.T) {
 	c, d := twoNodes(t)
 	d.stage(t, quickImage("lost"), 2)
@@ -114,10 +113,9 @@ func TestALostNodesSessionsAreReplaced(t *testing.T) {
 	d.untilAllElsewhere(t, "lost", 2, node.NodeID)
 }
 
-// TestANodeThatIsCutOffAndComesBack: where an image's jobspec lets its node be cut
-// off for a while, a user's session goes on, and what nobody has is replaced after
-// its grace. The sessions there whose jobspecs do not say so end as if the node was
-// lost.
+// TestANodeThatIsCutOffAndComesBack: where a jobspec allows a disconnected client for a while,
+// a user's session goes on, and unassigned ones are replaced after the grace time. Sessions
+// of other jobspecs end as if the node was lost.
 func TestANodeThatIsCutOffAndComesBack(t *testing.T) {
 	c, d := twoNodes(t)
 	cut := quickImage("cut")
@@ -165,7 +163,7 @@ func TestANodeThatIsCutOffAndComesBack(t *testing.T) {
 	}
 }
 
-// nodesClient is the Nomad client on which an allocation is.
+// nodesClient returns the Nomad client on which an allocation runs.
 func nodesClient(t *testing.T, c *devcluster.Cluster, a *nomadapi.AllocationListStub) *devcluster.Process {
 	t.Helper()
 	for _, p := range c.NomadClients {
@@ -188,8 +186,8 @@ func (d *devProcess) untilBlameless(t *testing.T, pool string) {
 	})
 }
 
-// noProcessOf waits until nothing answers where a session was: Nomad may call an
-// allocation lost whose processes go on.
+// noProcessOf waits until nothing answers at a session's address: the processes of an
+// allocation that Nomad calls lost may still run.
 func (d *devProcess) noProcessOf(t *testing.T, l launched) {
 	t.Helper()
 	until(t, "nothing answers where "+l.ID+" was", func() (bool, string) {

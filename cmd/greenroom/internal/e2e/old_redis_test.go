@@ -11,13 +11,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// TestARedisFromYesterdayGivesNobodyAnEndedSession: it names as ready what was
-// somebody's and is long over, fate record and all. No scaler vouches for it, so it is
-// not believed; and the scalers set it right though launches go on writing to it.
+// TestARedisFromYesterdayGivesNobodyAnEndedSession: an old copy of Redis names as ready a
+// session that had a user and has ended, together with its fate record. No scaler has renewed
+// trust in that Redis, so claims do not use it. Scalers repair it while launches write to it.
 func TestARedisFromYesterdayGivesNobodyAnEndedSession(t *testing.T) {
 	c, d := startCluster(t, 0)
 	startAgent(t, c, "scaler")
-	// Without a hook nothing but the answer says that a session was given.
+	// Without a hook, only the launch's answer shows that a session was assigned.
 	plain := quickImage("plain")
 	plain.ExecConfig.Assign = nil
 	const ready = 3
@@ -32,7 +32,7 @@ func TestARedisFromYesterdayGivesNobodyAnEndedSession(t *testing.T) {
 		d.ask(t, "DELETE", "/v1/sessions/"+l.ID, nil, 204, nil)
 		d.untilEnded(t, l.ID)
 	}
-	// As a day later: Nomad and Consul have forgotten them, and Redis's marks are old.
+	// As a day later: Nomad and Consul no longer have them, and the markers in Redis are old.
 	for _, id := range over {
 		_, _, err := d.nomad(t).Jobs().Deregister(id, true, nil)
 		must(t, err)
@@ -61,8 +61,8 @@ func TestARedisFromYesterdayGivesNobodyAnEndedSession(t *testing.T) {
 	})
 }
 
-// TestAKeyThatRedisForgotIsItsSessionsAgain: each repeat is answered with the session at
-// once, and another launch that comes with the key takes it from nobody.
+// TestAKeyThatRedisForgotIsItsSessionsAgain: each repeat is answered with the session at once,
+// and a different launch with the same key does not get it.
 func TestAKeyThatRedisForgotIsItsSessionsAgain(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("keyed"), 2)

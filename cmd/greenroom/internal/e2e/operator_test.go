@@ -19,7 +19,7 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 	t.Setenv("NOMAD_ADDR", d.Nomad)
 	c := clitest.Real(t)
 	image := quickImage("quick")
-	// Its own words are to be read again.
+	// The session must keep a log.
 	image.Jobspec = strings.ReplaceAll(image.Jobspec, "disabled      = true", "disabled      = false")
 	if image.Jobspec == jobspecs.DemoRawExec {
 		t.Fatal("the jobspec's logs are not what this test takes them for")
@@ -28,7 +28,7 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 	d.store(t, image)
 	d.ask(t, "PUT", "/v1/staging/quick", staging.Config{Zone: "east", Image: "quick"}, 201, nil)
 
-	// Made on demand, and each step told; what was told is no part of the answer.
+	// On demand: each step is printed, and not as part of the answer.
 	code, out, errs := c.Run("launch", "quick", "--zone", "east", "--user", "alice", "--wait", "2m", "--json")
 	if code != exit.OK {
 		t.Fatalf("launch: %d %s%s", code, out, errs)
@@ -44,13 +44,14 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 		at = next
 	}
 
-	// Its log, and a command in it, by way of Nomad.
+	// The session's log, and a command in it, by way of Nomad.
 	until(t, "the log has been written", func() (bool, string) {
 		code, out, errs := c.Run("logs", s.ID, "--stderr")
 		return code == exit.OK && out != "", out + errs
 	})
 	c.Want(exit.OK, []string{"logs", s.ID})
-	// One whose jobspec keeps none has no log, and Nomad is not said to be away.
+	// A session whose jobspec disables logs has none, and that is not reported as Nomad
+	// being unavailable.
 	d.store(t, quickImage("mute"))
 	var mute launched
 	clitest.Decode(t, c.Want(exit.OK, []string{"launch", "mute", "--zone", "east", "--user", "bob", "--wait", "2m", "--json"}), &mute)
@@ -66,7 +67,7 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 	c.Want(exit.Usage, []string{"exec", s.ID}, "COMMAND")
 	c.Want(exit.Usage, []string{"exec", s.ID, "--tty", "maybe", "--", "true"}, "--tty")
 
-	// Following ends when it is told to.
+	// logs -f ends at an interrupt.
 	ctx, stop := context.WithCancel(t.Context())
 	var text buffer
 	ended := make(chan int)
@@ -79,8 +80,7 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 		t.Errorf("logs -f ended with %d: %s", code, text.String())
 	}
 
-	// A pool that nobody fills is not well, not even one that asks for none, and watch
-	// shows it so often.
+	// A pool without a scaler is not well, even if it wants no sessions.
 	c.Want(exit.Unwell, []string{"status"}, "not all is well", "consul ok", "quick", "! no scaler is at work in zone east")
 	c.Want(exit.OK, []string{"staging", "set", "quick", "--desired", "2", "--expiration", "8h"}, `staging "quick" updated`, "desired_sessions: 0 -> 2", `expiration: (not set) -> "8h0m0s"`)
 	var config staging.Config
@@ -106,7 +106,7 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 	c.Want(exit.Invalid, []string{"staging", "set", "quick", "--desired", "-1"}, "desired_sessions")
 	c.Want(exit.Usage, []string{"staging", "set", "quick"}, "--desired")
 	c.Want(exit.NotFound, []string{"staging", "set", "none", "--desired", "1"}, "none")
-	// A server that is away is said to be, whatever else cannot be had.
+	// An unavailable server is reported, whatever else cannot be read.
 	must(t, cluster.Redis.Pause())
 	until(t, "status says that Redis is away", func() (bool, string) {
 		code, out, errs := c.Run("status")

@@ -9,7 +9,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// refusedWith launches and wants a refusal with Retry-After.
+// refusedWith launches, and requires a refusal with a code and Retry-After.
 func refusedWith(t *testing.T, d *devProcess, image, code string) {
 	t.Helper()
 	body, err := json.Marshal(launch(image, "east", "early"))
@@ -23,8 +23,8 @@ func refusedWith(t *testing.T, d *devProcess, image, code string) {
 	}
 }
 
-// TestAPausedConsulGivesNothingAway, costs at most the session that was being
-// claimed, and all is as before when it goes on.
+// TestAPausedConsulGivesNothingAway: it costs at most the session that was being claimed, and
+// launches work again once Consul resumes.
 func TestAPausedConsulGivesNothingAway(t *testing.T) {
 	const ready = 3
 	c, d := startCluster(t, ready)
@@ -54,8 +54,8 @@ func TestAPausedConsulGivesNothingAway(t *testing.T) {
 	}
 }
 
-// TestAPausedNomadStopsOnlyWhatNeedsIt: sessions without a hook are assigned;
-// with one, 503 before anything more is claimed.
+// TestAPausedNomadStopsOnlyWhatNeedsIt: sessions without a hook are assigned. With a hook, a
+// launch is answered with 503 before it claims anything more.
 func TestAPausedNomadStopsOnlyWhatNeedsIt(t *testing.T) {
 	c, d := startCluster(t, 2)
 	startAgent(t, c, "scaler")
@@ -104,8 +104,8 @@ func TestAPausedNomadStopsOnlyWhatNeedsIt(t *testing.T) {
 	}
 }
 
-// TestARedisFromBeforeTheClaimsGivesNobodyAnothersSession: an old copy of its
-// data names sessions as ready that are somebody's; the fate records stop it.
+// TestARedisFromBeforeTheClaimsGivesNobodyAnothersSession: an old copy of Redis names assigned
+// sessions as ready; the fate records prevent a second assignment.
 func TestARedisFromBeforeTheClaimsGivesNobodyAnothersSession(t *testing.T) {
 	d, all := launchesOverARollback(t)
 	for _, problem := range servedTwice(t, all) {
@@ -120,8 +120,8 @@ func TestARedisFromBeforeTheClaimsGivesNobodyAnothersSession(t *testing.T) {
 	d.untilReady(t, "rolled", rolledReady)
 }
 
-// TestWithoutTheFenceTheSameIsCaught: the check of the test before can fail. With
-// Redis deciding alone, its old data gives sessions to second users.
+// TestWithoutTheFenceTheSameIsCaught shows that the previous test's check can fail: without
+// the fence, an old copy of Redis assigns sessions to second users.
 func TestWithoutTheFenceTheSameIsCaught(t *testing.T) {
 	_, all := launchesOverARollback(t, "--claim-fence", "none")
 	problems := servedTwice(t, all)
@@ -133,8 +133,8 @@ func TestWithoutTheFenceTheSameIsCaught(t *testing.T) {
 
 const rolledReady = 3
 
-// launchesOverARollback launches as many as are ready, puts Redis back to before
-// that, and launches as many again.
+// launchesOverARollback launches all ready sessions, rolls Redis back to the state before,
+// and launches as many again.
 func launchesOverARollback(t *testing.T, brokerFlags ...string) (*devProcess, []launched) {
 	t.Helper()
 	c, d := startCluster(t, 0, brokerFlags...)
@@ -159,8 +159,8 @@ func launchesOverARollback(t *testing.T, brokerFlags ...string) (*devProcess, []
 	return d, all
 }
 
-// servedTwice says which sessions served two users, by the launches' answers and by
-// the sessions' own word.
+// servedTwice returns the sessions that served two users, by the launches' answers and by the
+// sessions' own records.
 func servedTwice(t *testing.T, all []launched) (problems []string) {
 	t.Helper()
 	owners := map[string]string{}

@@ -23,12 +23,11 @@ type tab struct {
 	t   *testing.T
 	ctx context.Context
 	mu  sync.Mutex
-	// faults are what the browser refused, by the page's policy, and what the page's
-	// scripts failed at.
+	// faults are requests that the page's policy blocked, and errors of the page's scripts.
 	faults []string
 }
 
-// openPage opens a broker's page. When the test ends nothing may have gone wrong in it.
+// openPage opens a broker's page. The test fails if there were faults at its end.
 func openPage(t *testing.T, d *devProcess) *tab {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(openBrowser(t, 1280, 860), 10*time.Minute)
@@ -65,7 +64,7 @@ func openPage(t *testing.T, d *devProcess) *tab {
 	return p
 }
 
-// eval runs a script in the page and gives its value.
+// eval runs a script in the page and returns its value.
 func eval[T any](p *tab, script string, args ...any) T {
 	p.t.Helper()
 	quoted := make([]any, len(args))
@@ -103,7 +102,7 @@ func (p *tab) shows(words ...string) {
 	})
 }
 
-// row gives the cells of a table's row by their labels; nil where there is none.
+// row returns the cells of a table's row by their labels; nil if there is no such row.
 func (p *tab) row(key string) map[string]string {
 	p.t.Helper()
 	return eval[map[string]string](p, `(r => r && Object.fromEntries([...r.cells].map(c => [c.dataset.label, c.innerText.trim()])))(document.querySelector('tr[data-key="' + %s + '"]'))`, key)
@@ -118,17 +117,17 @@ func (p *tab) untilRow(key, label, text string) {
 	})
 }
 
-// controls is a script that finds what can be pressed or filled in, by its name.
+// controls is a script that finds a control (to press or fill in) by its name.
 const controls = `[...(document.querySelector('dialog[open]') ?? document).querySelectorAll('a, button, input, select, textarea, summary')]
   .filter(e => e.checkVisibility() && (e.ariaLabel ?? e.labels?.[0]?.firstChild?.textContent ?? e.innerText).trim() === %s)[0]`
 
-// has reports whether there is something of a name to press.
+// has reports whether there is a control of a name.
 func (p *tab) has(name string) bool {
 	p.t.Helper()
 	return eval[bool](p, "Boolean("+controls+")", name)
 }
 
-// press presses what has a name, once it is there.
+// press presses the control of a name, once it is there.
 func (p *tab) press(name string) {
 	p.t.Helper()
 	until(p.t, "there is "+name+" to press", func() (bool, string) {
@@ -136,7 +135,7 @@ func (p *tab) press(name string) {
 	})
 }
 
-// fill enters a value into what has a name, as its user would.
+// fill enters a value into the control of a name, as a user would.
 func (p *tab) fill(name, value string) {
 	p.t.Helper()
 	until(p.t, "there is "+name+" to fill in", func() (bool, string) {
@@ -145,13 +144,13 @@ func (p *tab) fill(name, value string) {
 	})
 }
 
-// wrong is what is said to be wrong at a field.
+// wrong returns the error that is shown at a field.
 func (p *tab) wrong(name string) string {
 	p.t.Helper()
 	return eval[string](p, `(e => e?.getAttribute('aria-invalid') === 'true' ? document.getElementById(e.getAttribute('aria-describedby').split(' ')[0]).innerText : '')(`+controls+")", name)
 }
 
-// keep writes a picture of what is shown where a person can look at it.
+// keep saves a picture of the page for people to look at.
 func (p *tab) keep(name string) {
 	p.t.Helper()
 	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
@@ -161,8 +160,8 @@ func (p *tab) keep(name string) {
 	must(p.t, os.WriteFile(filepath.Join(dir, "page-"+name+".png"), png, 0o644))
 }
 
-// pictures writes what is shown in light, in dark and at a phone's width, where nothing
-// may be wider than the phone.
+// pictures saves the page in light, in dark and at a phone's width, at which nothing may be
+// wider than the phone.
 func (p *tab) pictures(name string) {
 	p.t.Helper()
 	scheme := func(value string) {

@@ -15,9 +15,9 @@ import (
 	"github.com/greenroom/greenroom/jobspecs"
 )
 
-// TestAnOperatorWorksOnThePage: a config that is wrong is told at its field, a right one
-// fills, a launch's user shows, the session is ended, and its place is filled again. The
-// page follows by itself all the while.
+// TestAnOperatorWorksOnThePage: an invalid config has its error at the field, a valid one
+// fills, a launch's user appears, the session is ended, and a new one replaces it. The page
+// updates by itself all the time.
 func TestAnOperatorWorksOnThePage(t *testing.T) {
 	d := sharedDev(t)
 	d.store(t, quickImage("paged"))
@@ -134,8 +134,8 @@ func TestAnOperatorWorksOnThePage(t *testing.T) {
 	d.ask(t, "GET", "/v1/staging/paged-east", nil, 404, nil)
 }
 
-// TestThePageByKeyboard: a group is made, changed and deleted with nothing but a keyboard,
-// and where the focus is can always be seen.
+// TestThePageByKeyboard: a group is created, changed and deleted with the keyboard alone, and
+// the focus is always visible.
 func TestThePageByKeyboard(t *testing.T) {
 	d := sharedDev(t)
 	p := openPage(t, d)
@@ -178,7 +178,7 @@ func TestThePageByKeyboard(t *testing.T) {
 	until(t, "the form's first field has the focus", func() (bool, string) { return eval[string](p, named) == "Name", eval[string](p, named) })
 	key("typed")
 	tabTo("Priority")
-	// What a field has is chosen when Tab comes to it, and typed over.
+	// Tab selects a field's text, and typing replaces it.
 	key("0.5")
 	key(kb.Enter)
 	until(t, "the wrong field has the focus", func() (bool, string) {
@@ -206,9 +206,9 @@ func TestThePageByKeyboard(t *testing.T) {
 	d.ask(t, "GET", "/v1/groups/typed", nil, 404, nil)
 }
 
-// TestEachRoleOnThePage: whoever logs in sees what the role may see, and the buttons of
-// what it may do; scripts see nothing of the login, which every broker takes, and which
-// is over when it is logged out or its token is revoked.
+// TestEachRoleOnThePage: a login shows what its role may read, and the buttons of what it may
+// do. Scripts cannot read the login. Every broker accepts it, until the logout or until its
+// token is revoked.
 func TestEachRoleOnThePage(t *testing.T) {
 	issuer := issuertest.New(t)
 	k := issuertest.NewKey(t, "k")
@@ -246,7 +246,7 @@ func TestEachRoleOnThePage(t *testing.T) {
 		t.Helper()
 		p.press("Log out")
 		p.shows("An administrator makes one")
-		// Not only what is shown: the browser has nothing any more.
+		// The browser must hold nothing of the login, not only hide it.
 		if status := eval[int](p, `(() => { const r = new XMLHttpRequest(); r.open('GET', '/v1/self', false); r.send(); return r.status; })()`); status != 401 {
 			t.Errorf("who is logged out is answered %d", status)
 		}
@@ -268,7 +268,7 @@ func TestEachRoleOnThePage(t *testing.T) {
 		}
 		if who.follows {
 			p.shows("Live")
-			// Whoever logs in is where the one before was.
+			// A login opens the view of the login before.
 			p.press("Staging")
 			p.untilRow("mock", "Ready", "1")
 			if p.has("New staging config") != who.edits || p.has("Edit mock") != who.edits || p.has("Delete mock") != who.edits {
@@ -301,7 +301,7 @@ func TestEachRoleOnThePage(t *testing.T) {
 	p.shows("An administrator makes one")
 	login(admin)
 	p.shows("Live")
-	// More than a page of sessions has, and then a pool that cannot be as it is wanted.
+	// More sessions than a page has, and then a pool that cannot reach its desired number.
 	d.want(t, 60)
 	p.press("Sessions")
 	p.shows("50 shown", "Next page")
@@ -326,7 +326,7 @@ func TestEachRoleOnThePage(t *testing.T) {
 	p.pictures("away")
 }
 
-// TestAPoolsHistoryIsKept: by brokers, as the contract has it.
+// TestAPoolsHistoryIsKept: by brokers, and served as the contract has it.
 func TestAPoolsHistoryIsKept(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("noted"), 2)

@@ -15,7 +15,7 @@ import (
 	"github.com/greenroom/greenroom/jobspecs"
 )
 
-// manyResources is a directory's resources, with what a test wants to vary.
+// manyResources returns a file of resources, with the values that a test varies.
 func manyResources(desired, warmup, secret string) string {
 	return fmt.Sprintf(`
 zone "here" {
@@ -56,7 +56,7 @@ func TestPlanSaysWhatApplyWouldChangeAndApplyDoesIt(t *testing.T) {
 	c := clitest.Real(t)
 	first := clitest.Dir(t, map[string]string{"a.hcl": manyResources("0", "1s", "hush-hush"), "one.nomad.hcl": jobspecs.DemoMock})
 
-	// Everything is new, except for the zone that there is.
+	// Everything is new, except for the existing zone.
 	out := c.Want(exit.Changes, []string{"plan", "-f", first}, `+ create zone "here"`, `datacenters: ["dc1"]`, `+ create image "one"`,
 		"exec_config.assign.environment.PASSWORD: (not shown)", "variables.warmup: \"1s\"", "5 to create, 0 to update, 0 to delete, 0 unchanged")
 	if strings.Contains(out, "hush-hush") {
@@ -66,7 +66,7 @@ func TestPlanSaysWhatApplyWouldChangeAndApplyDoesIt(t *testing.T) {
 	c.Want(exit.OK, []string{"apply", "-f", first}, `zone "here" created`, `staging "one-here" created`)
 	c.Want(exit.OK, []string{"plan", "-f", first}, "Nothing to change: 5")
 
-	// A change is told field by field; of a jobspec, the lines.
+	// A change is printed field by field; of a jobspec, the changed lines.
 	changed := strings.Replace(jobspecs.DemoMock, "type", "# a remark\n  type", 1)
 	second := clitest.Dir(t, map[string]string{"a.hcl": manyResources("2", "2s", "other"), "one.nomad.hcl": changed})
 	c.Want(exit.Changes, []string{"plan", "-f", second}, `~ update image "one"`, `variables.warmup: "1s" -> "2s"`, "+   # a remark",
@@ -86,7 +86,8 @@ func TestPlanSaysWhatApplyWouldChangeAndApplyDoesIt(t *testing.T) {
 		t.Errorf("apply left it at %d", s.DesiredSessions)
 	}
 
-	// What the files no longer have goes, of the kinds that they have, and only with --prune.
+	// With --prune alone, resources that the files no longer have are deleted, of the kinds that
+	// the files have.
 	third := clitest.Dir(t, map[string]string{
 		"a.hcl": "zone \"here\" {\n  datacenters = [\"dc1\"]\n  allow_origin_domain = \"127.0.0.1\"\n  upstream_auth_address = \"127.0.0.1\"\n}\n" +
 			"image \"two\" {\n  jobspec = file(\"one.nomad.hcl\")\n}\n" +
@@ -150,7 +151,7 @@ staging "large" {
 `, "good.nomad.hcl": jobspecs.DemoMock,
 	})
 	for _, command := range []string{"plan", "apply"} {
-		// Each is at its line; that "here" is not stored yet is no matter.
+		// Each finding has its line. The zone "here" need not be stored.
 		c.Want(exit.Invalid, []string{command, "-f", dir}, "nothing was changed", `a.hcl:9: image "bad"`, `a.hcl:13: image "lost"`, "nowhere",
 			`a.hcl:18: staging "large"`, "between 0 and 5")
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestADisabledImageDrainsItsPool: unassigned sessions go, the assigned one stays.
+// TestADisabledImageDrainsItsPool: unassigned sessions end, the assigned one stays.
 func TestADisabledImageDrainsItsPool(t *testing.T) {
 	d := sharedDev(t)
 	image := quickImage("switched")
@@ -45,7 +45,7 @@ func TestADeletedConfigDrainsItsPool(t *testing.T) {
 	drained(t, d, "deleted", kept)
 }
 
-// drained waits until the assigned session is all that Nomad runs of an image.
+// drained waits until Nomad runs nothing of an image but the assigned session.
 func drained(t *testing.T, d *devProcess, image string, kept launched) {
 	t.Helper()
 	until(t, "only the assigned session is left", func() (bool, string) {
@@ -57,7 +57,7 @@ func drained(t *testing.T, d *devProcess, image string, kept launched) {
 	}
 }
 
-// TestAScheduleThatAppliesWinsOverTheBase, the highest of several.
+// TestAScheduleThatAppliesWinsOverTheBase; of several, the highest counts.
 func TestAScheduleThatAppliesWinsOverTheBase(t *testing.T) {
 	d := sharedDev(t)
 	always := func(n int) staging.Schedule {
@@ -73,8 +73,8 @@ func TestAScheduleThatAppliesWinsOverTheBase(t *testing.T) {
 	})
 }
 
-// TestAnUnhealthySessionLeavesTheQueueAtOnceAndIsReplaced after its grace time;
-// one that comes back in time is kept.
+// TestAnUnhealthySessionLeavesTheQueueAtOnceAndIsReplaced after its grace time; a session that
+// recovers in time is kept.
 func TestAnUnhealthySessionLeavesTheQueueAtOnceAndIsReplaced(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("ailing"), 2)
@@ -108,7 +108,7 @@ func TestAnUnhealthySessionLeavesTheQueueAtOnceAndIsReplaced(t *testing.T) {
 	}
 }
 
-// TestConditionsSayWhatIsWrong: each is caused, and said in words.
+// TestConditionsSayWhatIsWrong causes each condition, and reads its message.
 func TestConditionsSayWhatIsWrong(t *testing.T) {
 	d := sharedDev(t)
 	t.Run("memory too large for every node", func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestConditionsSayWhatIsWrong(t *testing.T) {
 	})
 	t.Run("a missing image", func(t *testing.T) {
 		image := d.dockerImage(t, "missing")
-		// A registry that is not there, on this machine.
+		// A Docker registry on this machine that does not answer.
 		image.Variables["image"] = "127.0.0.1:1/none:1"
 		d.stage(t, image, 1)
 		d.untilCondition(t, "missing", staging.ImageUnavailable, "127.0.0.1:1/none")
@@ -141,8 +141,7 @@ func TestConditionsSayWhatIsWrong(t *testing.T) {
 		d.stage(t, image, 1)
 		d.untilCondition(t, "absent", staging.ImageUnavailable, "no-such-program")
 	})
-	// ImageDisabled, ZoneNotStageable, ImageNotStageable and HookFailing are caused
-	// by the tests of what they are about.
+	// Other tests cause ImageDisabled, ZoneNotStageable, ImageNotStageable and HookFailing.
 	t.Run("an image that may not run in the zone any more", func(t *testing.T) {
 		image := quickImage("moved")
 		d.stage(t, image, 1)

@@ -11,8 +11,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestAChangedConfigServesNothingOfBefore: a launch never gets a session of an
-// image or zone that its config named before, and a changed image refreshes the pool.
+// TestAChangedConfigServesNothingOfBefore: a launch never gets a session of an image or zone
+// that the config named before, and a changed image refreshes the pool.
 func TestAChangedConfigServesNothingOfBefore(t *testing.T) {
 	d := sharedDev(t)
 	c := d.stage(t, quickImage("before"), 2)
@@ -52,8 +52,8 @@ func TestAChangedConfigServesNothingOfBefore(t *testing.T) {
 	d.untilReady(t, "before", 2)
 }
 
-// TestAWipedRedisCostsAMomentAndNoSession: the pools are claimable again, an
-// assigned session is its user's still, and one on its way finds its user.
+// TestAWipedRedisCostsAMomentAndNoSession: the pools become claimable again, an assigned
+// session keeps its user, and a session that is starting gets its user.
 func TestAWipedRedisCostsAMomentAndNoSession(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("wiped"), 3)
@@ -91,8 +91,8 @@ func TestAWipedRedisCostsAMomentAndNoSession(t *testing.T) {
 	}
 }
 
-// TestARedisThatRefusesWritesIsWaitedFor: no storm of attempts, the reason in
-// the conditions, and the pool fills once it takes writes again.
+// TestARedisThatRefusesWritesIsWaitedFor: attempts are few, the conditions have the reason,
+// and the pool fills once Redis accepts writes again.
 func TestARedisThatRefusesWritesIsWaitedFor(t *testing.T) {
 	d, err := startDev("--driver", "mock", "--zones", "1", "--desired", "1")
 	must(t, err)

@@ -12,21 +12,21 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// trace is what a roll looked like, moment by moment.
+// trace has the states of a pool during a roll.
 type trace struct {
 	at                time.Duration
 	ready, old, fresh int
 }
 
-// TestANewRevisionRollsOverAPoolWhileUsersLaunch: no launch fails, no session is
-// of a mix of revisions, and ready never falls under desired less a quarter.
+// TestANewRevisionRollsOverAPoolWhileUsersLaunch: no launch fails, no session mixes revisions,
+// and ready never falls below three quarters of desired.
 func TestANewRevisionRollsOverAPoolWhileUsersLaunch(t *testing.T) {
 	const desired, floor, callers = 8, 6, 4
 	d := sharedDev(t)
 	revision := func(version string) staging.Image {
 		i := quickImage("rolling")
 		i.Variables["version"], i.Variables["record"], i.Variables["warmup"] = version, "HOOK_VERSION", "1s"
-		// The hook belongs to the revision, too.
+		// The hook is part of the revision, too.
 		i.ExecConfig.Assign.Environment = map[string]string{"HOOK_VERSION": version}
 		return i
 	}
@@ -41,7 +41,7 @@ func TestANewRevisionRollsOverAPoolWhileUsersLaunch(t *testing.T) {
 	began := time.Now()
 	for i := range callers {
 		callersDone.Go(func() {
-			// One after the other, so that together they launch at a steady pace.
+			// The users start one after the other, for a steady rate of launches.
 			next := time.NewTimer(time.Duration(i) * 2 * time.Second)
 			defer next.Stop()
 			for n := 0; ; n++ {

@@ -11,7 +11,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// launchWith is a launch body with more in it.
+// launchWith returns a launch body with additional fields.
 func launchWith(image, zone, user string, more map[string]any) map[string]any {
 	l := launch(image, zone, user)
 	for k, v := range more {
@@ -20,8 +20,8 @@ func launchWith(image, zone, user string, more map[string]any) map[string]any {
 	return l
 }
 
-// TestEachGroupSettingIsAppliedOnDemand: a staged session cannot honour it; the
-// violation is told, and the container that is made has it.
+// TestEachGroupSettingIsAppliedOnDemand: a staged session cannot honour the setting. The
+// violation is reported, and the on-demand container has the setting.
 func TestEachGroupSettingIsAppliedOnDemand(t *testing.T) {
 	d := sharedDev(t)
 	image := d.dockerImage(t, "settings")
@@ -97,8 +97,8 @@ func TestEachGroupSettingIsAppliedOnDemand(t *testing.T) {
 	}
 }
 
-// TestAPersistentProfileAndVolumesOfUsersAreMadeOnDemand, and a pool of such an
-// image says that it would serve nobody.
+// TestAPersistentProfileAndVolumesOfUsersAreMadeOnDemand, and a pool of such an image has a
+// condition that it cannot serve any user.
 func TestAPersistentProfileAndVolumesOfUsersAreMadeOnDemand(t *testing.T) {
 	d := sharedDev(t)
 	host := t.TempDir()
@@ -163,7 +163,7 @@ func TestARunConfigKeyThatTheDriverDoesNotKnowIsRefusedByName(t *testing.T) {
 	if len(p.Errors) != 1 || p.Errors[0].Field != "run_config.shm_sizes" {
 		t.Errorf("%+v", p)
 	}
-	// A group's is known only with the image, at the launch.
+	// A group's run config can be checked only with the image, at the launch.
 	image.RunConfig = nil
 	d.store(t, image)
 	d.group(t, staging.Group{Name: "odd", RunConfig: map[string]any{"no_such_key": true}})
@@ -192,14 +192,14 @@ func TestMaxSessionsPerUserTellsWhichCount(t *testing.T) {
 	if p.Code != "session_limit" || !slices.Equal(p.Sessions, []string{first.ID}) {
 		t.Errorf("%+v, want the session %s", p, first.ID)
 	}
-	// Another user's do not count, nor do those that end.
+	// Sessions of other users do not count, nor do those that are ending.
 	d.ask(t, "POST", "/v1/sessions", launchWith("limited", "east", "other", map[string]any{"groups": []string{"one-each"}}), 201, nil)
 	d.ask(t, "DELETE", "/v1/sessions/"+first.ID, nil, 204, nil)
 	d.ask(t, "POST", "/v1/sessions", body, 201, nil)
 }
 
-// TestAChangedPermissionIsNeverServedFromBefore: a session has those that it was
-// made with, whatever its config says by now.
+// TestAChangedPermissionIsNeverServedFromBefore: a session has the permissions with which it
+// was created, not those that its config has now.
 func TestAChangedPermissionIsNeverServedFromBefore(t *testing.T) {
 	d := sharedDev(t)
 	c := d.stage(t, quickImage("permitted"), 2)

@@ -29,12 +29,12 @@ func (l launchedList) ids() (ids []string) {
 	return slices.Compact(ids)
 }
 
-// classOf is the body of a launch for n sessions.
+// classOf returns the body of a launch for n sessions.
 func classOf(image, zone, user string, n int) map[string]any {
 	return launchWith(image, zone, user, map[string]any{"count": n})
 }
 
-// tooFew launches for several and wants to be refused at once, with a text.
+// tooFew launches several sessions, and requires an immediate refusal with a text.
 func (d *devProcess) tooFew(t *testing.T, body map[string]any, says string) {
 	t.Helper()
 	var p struct{ Code, Detail string }
@@ -44,7 +44,7 @@ func (d *devProcess) tooFew(t *testing.T, body map[string]any, says string) {
 	}
 }
 
-// theirs holds each session's own record against whom it was given to.
+// theirs checks each session's own record of its users.
 func theirs(t *testing.T, l launchedList, user string) {
 	t.Helper()
 	for _, s := range l.Items {
@@ -54,8 +54,8 @@ func theirs(t *testing.T, l launchedList, user string) {
 	}
 }
 
-// TestSeveralAreGivenOrNoneAndTheRestStaysReady: 4 of 3 are refused and cost nothing, 3
-// of 3 are given.
+// TestSeveralAreGivenOrNoneAndTheRestStaysReady: of 3 ready sessions, a launch of 4 is refused
+// and costs nothing, and a launch of 3 is served.
 func TestSeveralAreGivenOrNoneAndTheRestStaysReady(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("class"), 3)
@@ -101,8 +101,8 @@ func TestSeveralAreGivenOrNoneAndTheRestStaysReady(t *testing.T) {
 	theirs(t, l, "ulf")
 }
 
-// TestOfTwoClassesAtOnceOneIsServed of 4 over 6 ready: exactly one is, and 2 stay ready.
-// Nothing is made meanwhile: there is no scaler any more.
+// TestOfTwoClassesAtOnceOneIsServed: two concurrent launches of 4 on 6 ready sessions. Exactly
+// one is served, and 2 sessions stay ready. There is no scaler that creates more.
 func TestOfTwoClassesAtOnceOneIsServed(t *testing.T) {
 	d := withoutScaler(t, 6)
 	statuses := make([]int, 2)
@@ -125,8 +125,8 @@ func TestOfTwoClassesAtOnceOneIsServed(t *testing.T) {
 	d.readyNow(t, "mock", 2)
 }
 
-// withoutScaler starts servers with a pool of mock sessions that are ready, and which
-// nobody replaces.
+// withoutScaler starts servers with a pool of ready mock sessions, and no scaler that would
+// replace them.
 func withoutScaler(t *testing.T, ready int) *devProcess {
 	t.Helper()
 	c, d := startCluster(t, ready)
@@ -136,7 +136,7 @@ func withoutScaler(t *testing.T, ready int) *devProcess {
 	return d
 }
 
-// readyNow holds a pool to so many that are ready, now.
+// readyNow requires that a pool has n ready sessions now.
 func (d *devProcess) readyNow(t *testing.T, pool string, n int) {
 	t.Helper()
 	var s poolStatus
@@ -146,8 +146,8 @@ func (d *devProcess) readyNow(t *testing.T, pool string, n int) {
 	}
 }
 
-// TestTheUnusedGoBackBesideOneThatIsSomebodys: Redis does not know that the oldest is
-// another's, and Consul does.
+// TestTheUnusedGoBackBesideOneThatIsSomebodys: the oldest session has another user, which
+// Consul knows and Redis does not. The other sessions of the claim are unclaimed.
 func TestTheUnusedGoBackBesideOneThatIsSomebodys(t *testing.T) {
 	d := withoutScaler(t, 3)
 	jobs := d.jobs(t, "mock") // the ids are sorted by time of creation
@@ -168,7 +168,7 @@ func TestTheUnusedGoBackBesideOneThatIsSomebodys(t *testing.T) {
 	}
 }
 
-// TestTogetherIsOneRealZone: else the alternate zone helps out.
+// TestTogetherIsOneRealZone: without together, the alternate zone adds sessions.
 func TestTogetherIsOneRealZone(t *testing.T) {
 	d := sharedDev(t)
 	d.zone(t, "there", "dc2")
@@ -211,11 +211,11 @@ func TestTogetherIsOneRealZone(t *testing.T) {
 	theirs(t, l, "mia")
 }
 
-// TestAHookThatFailsInOneDestroysAll, also the one in which it went well; others serve.
+// TestAHookThatFailsInOneDestroysAll, also those in which it succeeded; other sessions serve.
 func TestAHookThatFailsInOneDestroysAll(t *testing.T) {
 	d := sharedDev(t)
 	image := quickImage("brittle")
-	// It fails where it is first.
+	// The hook fails in the session in which it runs first.
 	first := filepath.Join(t.TempDir(), "first")
 	image.ExecConfig.Assign = &staging.Hook{Cmd: append([]string{"/bin/sh", "-c", `mkdir "$0" 2>/dev/null && exit 3; exec "$@"`, first}, demo("assign")...)}
 	d.stage(t, image, 4)
@@ -237,7 +237,7 @@ func TestAHookThatFailsInOneDestroysAll(t *testing.T) {
 	}
 }
 
-// TestAKeyOfSeveralIsTheSameSessionsAgain, also where Redis has forgotten it.
+// TestAKeyOfSeveralIsTheSameSessionsAgain, also when Redis has lost the key.
 func TestAKeyOfSeveralIsTheSameSessionsAgain(t *testing.T) {
 	d := sharedDev(t)
 	d.stage(t, quickImage("keys"), 3)
@@ -268,7 +268,7 @@ func TestAKeyOfSeveralIsTheSameSessionsAgain(t *testing.T) {
 	must(t, rdb.Del(t.Context(), keys...).Err())
 	same("with a Redis that forgot")
 	same("after that")
-	// The scaler may have begun to replace what was claimed for a moment: that is all.
+	// The scaler may only have begun to replace sessions that were claimed for a moment.
 	var list launchedList
 	d.ask(t, "GET", "/v1/sessions?image=keys&state=claimed,ending", nil, 200, &list)
 	if len(list.Items) != 0 {
@@ -284,9 +284,9 @@ func TestAKeyOfSeveralIsTheSameSessionsAgain(t *testing.T) {
 	theirs(t, first, "kay")
 }
 
-// TestABrokerKilledAmongSeveralLeavesNothingClaimed: what it had not finished is ended
-// when its lease is over, what it had is its user's, and a repeat's. The lease is
-// minutes; here Consul says that it is over.
+// TestABrokerKilledAmongSeveralLeavesNothingClaimed: sessions that it had not finished end when
+// their lease expires; a finished launch keeps its sessions, also for its repeats. A lease is
+// minutes, so the test makes it expire in Consul.
 func TestABrokerKilledAmongSeveralLeavesNothingClaimed(t *testing.T) {
 	c, d := startCluster(t, 0)
 	scaler := startAgent(t, c, "scaler")
@@ -346,7 +346,7 @@ func TestABrokerKilledAmongSeveralLeavesNothingClaimed(t *testing.T) {
 		}
 	}
 	repeat()
-	// All of Redis is lost: the scaler puts both back, and their key, from their fates.
+	// Redis loses everything: the scaler restores both sessions and their key from the fates.
 	rdb := redis.NewClient(&redis.Options{Addr: d.Redis})
 	defer rdb.Close()
 	must(t, rdb.FlushAll(t.Context()).Err())
@@ -362,7 +362,7 @@ func TestABrokerKilledAmongSeveralLeavesNothingClaimed(t *testing.T) {
 	repeat()
 }
 
-// redisState is what Redis itself says of a session.
+// redisState reads a session's state from Redis.
 func redisState(t *testing.T, d *devProcess, id string) (string, error) {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: d.Redis})

@@ -29,7 +29,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// authority is one that a test made, in files.
+// authority is a certificate authority that a test created, in files.
 type authority struct {
 	t    *testing.T
 	dir  string
@@ -79,8 +79,8 @@ func (a *authority) trust() *tls.Config {
 	return &tls.Config{RootCAs: pool}
 }
 
-// secureRedis starts a Redis that speaks TLS alone, to those who show a certificate,
-// and lets only the user greenroom do anything.
+// secureRedis starts a Redis that requires TLS with a client certificate, and in which only
+// the user greenroom has permissions.
 func (a *authority) secureRedis() (address string) {
 	t := a.t
 	t.Helper()
@@ -152,7 +152,7 @@ redis {
   }
 }
 `), 0o600))
-	// Consul's as its own tools have it.
+	// Consul's TLS settings come from the variables of its own tools.
 	t.Setenv("CONSUL_CACERT", a.file("ca.pem"))
 	t.Setenv("CONSUL_CLIENT_CERT", a.file("client.pem"))
 	t.Setenv("CONSUL_CLIENT_KEY", a.file("client.key"))
@@ -193,7 +193,7 @@ staging "quick" {
 		code, out, errs := cl.Run("status")
 		return code == exit.OK, out + errs
 	})
-	// The hook goes through Nomad's exec, by TLS too.
+	// The hook runs through Nomad's exec, also by TLS.
 	var given launched
 	clitest.Decode(t, cl.Want(exit.OK, []string{"launch", "quick", "--zone", "east", "--user", "alice", "--json"}), &given)
 	if given.Origin != string(staging.Staged) {
@@ -216,12 +216,12 @@ staging "quick" {
 	}
 	a.issue("broker", 99)
 	until(t, "the renewed certificate is served", func() (bool, string) { got := serial(); return got == "99", got })
-	// One may have come between the writing of the key and of the certificate.
+	// A reload may already have failed between the writes of key and certificate.
 	refusals := func() int { return strings.Count(b.out.String(), "was not renewed") }
 	before := refusals()
 	must(t, os.WriteFile(a.file("broker.pem"), []byte("not a certificate"), 0o600))
 	until(t, "the broker says that it cannot read it", func() (bool, string) { return refusals() > before, b.out.String() })
-	// It tries again when it is told to, also where nothing has changed.
+	// A SIGHUP makes it reload, even if no file has changed.
 	before = refusals()
 	must(t, b.cmd.Process.Signal(syscall.SIGHUP))
 	until(t, "the broker says so again", func() (bool, string) { return refusals() > before, b.out.String() })

@@ -16,7 +16,7 @@ import (
 	"github.com/greenroom/greenroom/jobspecs"
 )
 
-// guardedBroker starts a broker beside others that demands a token.
+// guardedBroker starts another broker, which requires a token.
 func guardedBroker(t *testing.T, c *devcluster.Cluster, d *devProcess, flags ...string) (*devProcess, *agent) {
 	t.Helper()
 	b := startAgent(t, c, "broker", append([]string{"--access"}, flags...)...)
@@ -25,10 +25,10 @@ func guardedBroker(t *testing.T, c *devcluster.Cluster, d *devProcess, flags ...
 	return guarded, b
 }
 
-// bearer is the header that shows a token.
+// bearer returns the header with a token.
 func bearer(secret string) []string { return []string{"Authorization", "Bearer " + secret} }
 
-// greenroom runs the command line with a token and gives what it printed.
+// greenroom runs the command line with a token, and returns what it printed.
 func (d *devProcess) greenroom(token string, args ...string) (stdout, stderr string, err error) {
 	cmd := command(args...)
 	var out, errs buffer
@@ -38,7 +38,7 @@ func (d *devProcess) greenroom(token string, args ...string) (stdout, stderr str
 	return strings.TrimSpace(out.String()), errs.String(), err
 }
 
-// token makes one with the command line.
+// token creates a token with the command line.
 func (d *devProcess) token(t *testing.T, admin, role string, flags ...string) (accessor, secret string) {
 	t.Helper()
 	out, errs, err := d.greenroom(admin, append([]string{"token", "create", "--name", "a " + role, "--role", role, "-o", "json"}, flags...)...)
@@ -50,7 +50,7 @@ func (d *devProcess) token(t *testing.T, admin, role string, flags ...string) (a
 	return made.Accessor, made.Secret
 }
 
-// untilStatus calls until a status comes.
+// untilStatus calls the API with a token until it answers with a status.
 func (d *devProcess) untilStatus(t *testing.T, what, token string, want int) {
 	t.Helper()
 	until(t, what, func() (bool, string) {
@@ -60,8 +60,8 @@ func (d *devProcess) untilStatus(t *testing.T, what, token string, want int) {
 	})
 }
 
-// TestTokensOfSeveralBrokers: the first is made once, whichever broker is asked;
-// what one makes or revokes counts at the other; and auditors hear of all of it.
+// TestTokensOfSeveralBrokers: bootstrap works once for all brokers, a token that one creates
+// or revokes is valid or invalid at the other, and all of it is audited.
 func TestTokensOfSeveralBrokers(t *testing.T) {
 	c, d := startCluster(t, 0)
 	one, _ := guardedBroker(t, c, d)
@@ -120,7 +120,7 @@ func TestTokensOfSeveralBrokers(t *testing.T) {
 	one.ask(t, "GET", "/v1/sessions", nil, 401, nil, bearer(launcher)...)
 	other.untilStatus(t, "a revoked token stops there", launcher, 401)
 
-	// What changed is told with who did it and without what is secret.
+	// Audit events name the caller and hold no secret.
 	image := staging.Image{Name: "audited", Jobspec: jobspecs.DemoMock}
 	image.ExecConfig.Assign = &staging.Hook{Cmd: []string{"x"}, Environment: map[string]string{"KEY": "first-s3cret", "SAME": "kept-s3cret"}}
 	one.ask(t, "PUT", "/v1/images/audited", image, 201, nil, bearer(admin)...)
@@ -130,7 +130,7 @@ func TestTokensOfSeveralBrokers(t *testing.T) {
 	one.ask(t, "DELETE", "/v1/images/audited", nil, 204, nil, bearer(admin)...)
 	var changes []map[string]any
 	denied := map[string]bool{}
-	// Who is denied does not wait until it is kept.
+	// A refused caller does not wait until the refusal is stored.
 	until(t, "auditors heard of the denied calls", func() (bool, string) {
 		changes = nil
 		for _, e := range d.noted(t, staging.EventAudit) {
@@ -169,7 +169,7 @@ func TestTokensOfSeveralBrokers(t *testing.T) {
 	}
 }
 
-// TestAUserOfTheIssuer launches with its own token, and has its own sessions alone.
+// TestAUserOfTheIssuer launches with the user's own token, and reads only the user's sessions.
 func TestAUserOfTheIssuer(t *testing.T) {
 	p := issuertest.New(t)
 	key := issuertest.NewKey(t, "k")
@@ -188,7 +188,7 @@ func TestAUserOfTheIssuer(t *testing.T) {
 	}
 	var amys, bobs launched
 	own := `{"image":"mock","zone":"east"}`
-	// Its groups come from the token: those of greenroom hold, others are left out.
+	// The user's groups come from the token; groups that greenroom does not have are ignored.
 	until(t, "the group is known", func() (bool, string) {
 		r, err := guarded.call("GET", "/v1/groups/students", "", as("eve", map[string]any{"roles": "eyes"})...)
 		must(t, err)
@@ -216,7 +216,7 @@ func TestAUserOfTheIssuer(t *testing.T) {
 	guarded.ask(t, "GET", "/v1/tokens", nil, 200, nil, as("root", map[string]any{"roles": []string{"boss"}})...)
 	guarded.ask(t, "GET", "/v1/sessions", nil, 401, nil, as("amy", map[string]any{"aud": "other"})...)
 
-	// With the issuer away, keys that were seen go on being taken.
+	// While the issuer is unavailable, tokens with known keys stay valid.
 	p.Close()
 	guarded.ask(t, "POST", "/v1/sessions/"+amys.ID+"/keepalive", nil, 200, nil, as("amy", nil)...)
 	unseen := issuertest.NewKey(t, "unseen")
@@ -227,9 +227,9 @@ func TestAUserOfTheIssuer(t *testing.T) {
 	d.ask(t, "DELETE", "/v1/sessions/"+bobs.ID, nil, 204, nil)
 }
 
-// TestNoSecretIsWritten: nothing that the agents or Nomad write, nor any event, has
-// a token, a JWT, a value of a hook's or a launch's environment, or a session's
-// access token; with everything logged that can be, and where things fail too.
+// TestNoSecretIsWritten: no log of the agents or of Nomad, and no event, contains a token, a
+// JWT, a value of a hook's or a launch's environment, or a session's access token. That
+// holds at level trace, and where things fail.
 func TestNoSecretIsWritten(t *testing.T) {
 	p := issuertest.New(t)
 	key := issuertest.NewKey(t, "k")
@@ -255,7 +255,7 @@ func TestNoSecretIsWritten(t *testing.T) {
 	group := staging.Group{Name: "exposed", Priority: 1, ExposeUserEnvironmentVars: &expose}
 	guarded.ask(t, "PUT", "/v1/groups/exposed", group, 201, nil, bearer(admin)...)
 
-	// A hook that serves, one that fails and prints all it was given, and one before anybody has the session.
+	// A hook that succeeds, one that fails and prints its whole input, and a first_launch hook.
 	good, bad := quickImage("discreet"), quickImage("chatty")
 	environment := map[string]string{"KEY": secrets["a hook's environment"]}
 	good.ExecConfig.Assign.Environment = environment
@@ -331,7 +331,7 @@ func TestNoSecretIsWritten(t *testing.T) {
 				at := strings.Index(text, secret)
 				t.Errorf("%s has %s: ...%s", where, what, text[max(0, at-200):at])
 			}
-			// A JWT's signature alone would be as good as a leak of where it was.
+			// A JWT's signature alone would show that the JWT was written.
 			if parts := strings.Split(secret, "."); len(parts) == 3 && strings.Contains(text, parts[2]) {
 				t.Errorf("%s has a part of %s", where, what)
 			}

@@ -11,8 +11,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestWithoutRedisSessionsAreStillGiven: by Consul's passing instances and the
-// fate records; one key, one session; and when Redis is back, empty, it knows all of it.
+// TestWithoutRedisSessionsAreStillGiven: launches use Consul's passing instances and the fate
+// records, and a key gets one session. When an empty Redis is back, scalers restore all of it.
 func TestWithoutRedisSessionsAreStillGiven(t *testing.T) {
 	const ready = 4
 	c, d := startCluster(t, 0)
@@ -28,7 +28,7 @@ func TestWithoutRedisSessionsAreStillGiven(t *testing.T) {
 	if health.Status != "degraded" {
 		t.Errorf("ready says %q", health.Status)
 	}
-	// More callers than sessions at once, half of them with one key.
+	// More concurrent callers than sessions, half of them with the same key.
 	const callers = 8
 	replies := make([]launched, callers)
 	var wg sync.WaitGroup
@@ -80,7 +80,7 @@ func TestWithoutRedisSessionsAreStillGiven(t *testing.T) {
 		if l.User.Name == "keyed" && l.ID != again.ID {
 			t.Errorf("caller %d with the key got %s, the repeat %s", i, l.ID, again.ID)
 		}
-		// The session's own word.
+		// Read from the session itself.
 		if got := record(t, l); len(got) != 1 || got[0].UserName != l.User.Name {
 			t.Errorf("session %s of %s says that it served %+v", l.ID, l.User.Name, got)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// steps writes attempts so that a test can hold them against what it wants.
+// steps returns a launch's attempts as texts, to compare.
 func steps(l launched) []string {
 	var out []string
 	for _, a := range l.Attempts {
@@ -19,8 +19,8 @@ func steps(l launched) []string {
 	return out
 }
 
-// TestTheFourStepsOnRealZones: staged here, staged there, on demand here, on
-// demand there, by a zone that searches its alternate.
+// TestTheFourStepsOnRealZones: staged here, staged in the alternate zone, on demand here, on
+// demand in the alternate zone.
 func TestTheFourStepsOnRealZones(t *testing.T) {
 	d := sharedDev(t)
 	d.zone(t, "away", "dc2")
@@ -54,7 +54,7 @@ func TestTheFourStepsOnRealZones(t *testing.T) {
 	removeAway()
 	expect(launchAt("three", 201), "home", "on_demand", "staged home skipped", "staged away skipped", "on_demand home served")
 
-	// A home without a node: its job is not placeable, the next zone is tried at once.
+	// The home zone has no node: its job cannot be placed, and the next zone is tried at once.
 	d.ask(t, "PUT", "/v1/zones/home", staging.Zone{
 		Name: "home", Datacenters: []string{"dc9"}, SearchAlternateZones: true, AlternateZones: []string{"away"},
 	}, 200, nil)
@@ -75,7 +75,7 @@ func TestTheFourStepsOnRealZones(t *testing.T) {
 	})
 }
 
-// TestEveryZoneRefuses: 503 with the reason of each and Retry-After.
+// TestEveryZoneRefuses: 503 with each zone's reason and Retry-After.
 func TestEveryZoneRefuses(t *testing.T) {
 	d := sharedDev(t)
 	d.zone(t, "void", "dc9")
@@ -124,8 +124,8 @@ func TestAnImageRestrictedToZonesRunsInNoOther(t *testing.T) {
 	}
 }
 
-// TestAZoneWithRequestHostStagesNothing: refused when it is stored; a condition
-// when the zone is changed back, and nothing more is staged.
+// TestAZoneWithRequestHostStagesNothing: a config for such a zone is refused. If the zone is
+// changed later, the pool has a condition, and nothing more is staged.
 func TestAZoneWithRequestHostStagesNothing(t *testing.T) {
 	d := sharedDev(t)
 	z := d.zone(t, "access", "dc1")
@@ -163,7 +163,7 @@ func TestAZoneWithRequestHostStagesNothing(t *testing.T) {
 	d.untilReady(t, "access", 2)
 }
 
-// TestAShortWaitDoesNotLeaveWhatCannotBePlaced: it goes on to the next zone, too.
+// TestAShortWaitDoesNotLeaveWhatCannotBePlaced: such a launch tries the next zone, too.
 func TestAShortWaitDoesNotLeaveWhatCannotBePlaced(t *testing.T) {
 	d := sharedDev(t)
 	d.zone(t, "hasty", "dc9", func(z *staging.Zone) { z.SearchAlternateZones, z.AlternateZones = true, []string{"west"} })
