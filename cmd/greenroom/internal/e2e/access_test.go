@@ -102,7 +102,7 @@ func TestNginxLetsOnlyTheSessionsUserThrough(t *testing.T) {
 	var again launched
 	d.ask(t, "POST", "/v1/sessions", body, 201, &again, "Idempotency-Key", t.Name())
 	if again.Token != l.Token {
-		t.Error("a repeat of the launch gives another token")
+		t.Error("a repeat of the launch returns another token")
 	}
 	for _, path := range []string{"/v1/sessions/" + l.ID, "/v1/sessions"} {
 		if r := d.ask(t, "GET", path, nil, 200, nil); strings.Contains(string(r.body), l.Token) || strings.Contains(string(r.body), `"token"`) {

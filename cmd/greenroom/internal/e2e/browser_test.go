@@ -92,9 +92,9 @@ func shows(t *testing.T, browser context.Context, picture string, words ...strin
 	})
 }
 
-// keepPicture writes a picture to the directory for people to look at, if there is one.
+// keepPicture writes a picture to bin/screenshots, for people to look at.
 func keepPicture(name string, png []byte) error {
-	dir := filepath.Join("..", "..", "bin", "screenshots")
+	dir := "../../../../bin/screenshots"
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}

@@ -127,7 +127,7 @@ func TestEventsTellTheLifeOfASession(t *testing.T) {
 	if got, want := kinds(seen, l.ID), []string{"pending", "starting", "ready", "claimed", "assigned", "ending", "ended"}; !slices.Equal(got, want) {
 		// The scaler may observe in one pass that the allocation runs and is healthy.
 		if !slices.Equal(got, slices.DeleteFunc(want, func(s string) bool { return s == "starting" })) {
-			t.Errorf("the session's life was told as %v", got)
+			t.Errorf("the events of the session are %v", got)
 		}
 	}
 	for i, e := range seen {

@@ -51,7 +51,7 @@ func TestARedisFromYesterdayGivesNobodyAnEndedSession(t *testing.T) {
 			t.Errorf("a user was given session %s, which was another's and is over", l.ID)
 		}
 		if get(t, l.page()+"/version"); t.Failed() {
-			t.Errorf("no session answers where %s was told to be", l.ID)
+			t.Errorf("no session answers where %s should be, by its launch", l.ID)
 		}
 	}
 	d.untilReady(t, "plain", ready)

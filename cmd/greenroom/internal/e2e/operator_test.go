@@ -39,7 +39,7 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 	for _, step := range []string{"placing", "starting", "healthy", "assigned"} {
 		next := strings.Index(errs, step)
 		if next <= at {
-			t.Errorf("%s is not told in its turn:\n%s", step, errs)
+			t.Errorf("step %s is not printed in its order:\n%s", step, errs)
 		}
 		at = next
 	}

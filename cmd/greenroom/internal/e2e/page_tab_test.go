@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -155,9 +153,7 @@ func (p *tab) keep(name string) {
 	p.t.Helper()
 	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 	must(p.t, err)
-	dir := filepath.Join("..", "..", "bin", "screenshots")
-	must(p.t, os.MkdirAll(dir, 0o755))
-	must(p.t, os.WriteFile(filepath.Join(dir, "page-"+name+".png"), png, 0o644))
+	must(p.t, keepPicture("page-"+name, png))
 }
 
 // pictures saves the page in light, in dark and at a phone's width, at which nothing may be

@@ -32,16 +32,16 @@ func TestAnOperatorWorksOnThePage(t *testing.T) {
 	p.fill("Desired sessions", "-1")
 	p.fill("Expiration", "soon")
 	p.press("Save")
-	until(t, "what is wrong is told at the field", func() (bool, string) {
+	until(t, "the error is shown at the field", func() (bool, string) {
 		return strings.HasPrefix(p.wrong("Expiration"), "must be a duration"), p.wrong("Expiration")
 	})
 	p.fill("Expiration", "24h")
 	p.press("Save")
-	until(t, "what is wrong is told at the next field", func() (bool, string) {
+	until(t, "the error is shown at the next field", func() (bool, string) {
 		return strings.HasPrefix(p.wrong("Desired sessions"), "must be between 0 and"), p.wrong("Desired sessions")
 	})
 	if p.wrong("Expiration") != "" {
-		t.Error("what is mended is still told to be wrong")
+		t.Error("a corrected field still shows its error")
 	}
 	p.pictures("form-wrong")
 	p.fill("Desired sessions", "2")
@@ -52,7 +52,7 @@ func TestAnOperatorWorksOnThePage(t *testing.T) {
 	p.press("New staging config")
 	p.fill("Name", "paged-east")
 	p.press("Save")
-	until(t, "a taken name is told", func() (bool, string) { return strings.Contains(p.wrong("Name"), "is taken"), p.wrong("Name") })
+	until(t, "a taken name is refused", func() (bool, string) { return strings.Contains(p.wrong("Name"), "is taken"), p.wrong("Name") })
 	p.press("Cancel")
 
 	var l launched
@@ -123,7 +123,7 @@ func TestAnOperatorWorksOnThePage(t *testing.T) {
 	p.press("Edit paged")
 	p.fill("Jobspec", "job {")
 	p.press("Save")
-	until(t, "Nomad's word is told at the jobspec", func() (bool, string) { return p.wrong("Jobspec") != "", p.text() })
+	until(t, "the error of Nomad is shown at the jobspec", func() (bool, string) { return p.wrong("Jobspec") != "", p.text() })
 	p.pictures("image-wrong")
 	p.press("Cancel")
 
@@ -268,7 +268,7 @@ func TestEachRoleOnThePage(t *testing.T) {
 		}
 		if who.follows {
 			p.shows("Live")
-			// A login opens the view of the login before.
+			// The page opens in the view that the previous login left.
 			p.press("Staging")
 			p.untilRow("mock", "Ready", "1")
 			if p.has("New staging config") != who.edits || p.has("Edit mock") != who.edits || p.has("Delete mock") != who.edits {
@@ -316,7 +316,7 @@ func TestEachRoleOnThePage(t *testing.T) {
 	d.ask(t, "PUT", "/v1/images/mock", staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock, Enabled: &disabled}, 200, nil)
 	p.press("Staging")
 	p.shows("degraded")
-	until(t, "why the pool is not as wanted is told", func() (bool, string) {
+	until(t, "the reason for the missing sessions is shown", func() (bool, string) {
 		row := p.row("mock")
 		return strings.HasPrefix(row["Conditions"], "ImageDisabled "), fmt.Sprint(row)
 	})

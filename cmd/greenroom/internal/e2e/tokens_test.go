@@ -144,7 +144,7 @@ func TestTokensOfSeveralBrokers(t *testing.T) {
 		return denied["deleteImage launcher"] && denied["createSession viewer"] && denied["listSessions <nil>"], fmt.Sprint(denied)
 	})
 	if len(changes) != 3 {
-		t.Fatalf("%d changes of the image were told: %v", len(changes), changes)
+		t.Fatalf("%d changes of the image were audited: %v", len(changes), changes)
 	}
 	who := fmt.Sprint(changes[1]["who"])
 	if !strings.HasPrefix(who, "token:tk-") || changes[1]["operation"] != "putImage" || changes[1]["role"] != "admin" || changes[1]["request_id"] != "the-change" {

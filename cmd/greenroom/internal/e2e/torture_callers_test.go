@@ -127,7 +127,7 @@ func (c *caller) visit(l launched, took time.Duration) {
 		cancel()
 		c.rest(100*time.Millisecond, 300*time.Millisecond)
 	}
-	c.history.problem("nothing answers where session %s of %s was told to be: %v", l.ID, l.User.Name, err)
+	c.history.problem("nothing answers where session %s of %s should be, by its launch: %v", l.ID, l.User.Name, err)
 }
 
 // use keeps a session alive for a while, and ends it or leaves it.

@@ -30,9 +30,9 @@ func (h *history) check(t *testing.T, log string) (problems []string) {
 	byKey := map[string]string{}
 	for _, o := range h.ops {
 		// A session without a hook does not know its user.
-		told := o.image == "torture" || o.origin == "on_demand"
-		if told && !slices.Contains(served[o.session], "u-"+o.user) {
-			find("%s was told that session %s is its own, and it served %v", o.user, o.session, served[o.session])
+		knows := o.image == "torture" || o.origin == "on_demand"
+		if knows && !slices.Contains(served[o.session], "u-"+o.user) {
+			find("session %s was assigned to %s, and it served %v", o.session, o.user, served[o.session])
 		}
 		if before, ok := byKey[o.key]; ok && before != o.session {
 			find("key %s gave sessions %s and %s", o.key, before, o.session)

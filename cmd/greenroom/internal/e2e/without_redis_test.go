@@ -106,7 +106,7 @@ func TestWithoutRedisSessionsAreStillGiven(t *testing.T) {
 		return r.status == 201 && json.Unmarshal(r.body, &after) == nil, string(r.body)
 	})
 	if after.ID != again.ID {
-		t.Errorf("with Redis back the key gives %s, before %s", after.ID, again.ID)
+		t.Errorf("with Redis back the key gets %s, before %s", after.ID, again.ID)
 	}
 	d.untilReady(t, "lonely", ready)
 }
