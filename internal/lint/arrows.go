@@ -24,8 +24,6 @@ type rule struct {
 
 const anyLibrary = "*"
 
-const cmdRooms = "cmd/greenroom/internal/"
-
 // rules draw the design's arrows: they point down only, and only cmd joins
 // logic and adapters. Every package must be in here.
 var rules = []rule{
@@ -99,6 +97,9 @@ var rules = []rule{
 	{of: "jobspecs"},
 	{of: "deploy"},
 }
+
+// cmdRooms is the directory of cmd/greenroom's rooms.
+const cmdRooms = "cmd/greenroom/internal/"
 
 // client is a library that only some may hold: those that speak to one server,
 // and the web framework. Tests may, too.
