@@ -2,21 +2,19 @@
 // by which a command chooses one.
 package exit
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // The exit codes, in the order in which greenroom --help lists them.
 const (
-	OK = iota
-	Failed
-	Usage
-	NotFound
-	Invalid
-	NoCapacity
-	Unavailable
-	Changes
-	Unwell
+	OK          = iota
+	Failed      // for any other reason
+	Usage       // the command was called wrongly
+	NotFound    // what the command names does not exist
+	Invalid     // the broker refused the input, or resource files are not valid
+	NoCapacity  // a launch found no room
+	Unavailable // the broker, or a server that it needs, does not answer
+	Changes     // plan: there is something to change
+	Unwell      // status: not all is well
 )
 
 // Error ends a command with an exit code. It is not printed: the command's output has
