@@ -9,7 +9,7 @@ TIME ?= 10m
 SEED ?=
 
 # Packages with measurements for `make bench`, and the tests to run in them.
-BENCHES ?= ./cmd/greenroom ./scaler
+BENCHES ?= ./cmd/greenroom/internal/e2e ./scaler
 ROWS ?= ^TestMeasure
 # Number of runs; each figure is their median.
 RUNS ?= 5
@@ -33,7 +33,7 @@ test: setup build ## Run every test, against real servers, and print what was me
 	@if [ -f bin/measured ]; then echo "measured:"; cat bin/measured; fi
 
 torture: setup build ## Break everything at random for 10 minutes (TIME=, SEED= to replay) and check that no user got another's session
-	GREENROOM_TORTURE=$(TIME) GREENROOM_SEED=$(SEED) go test -count=1 -v -timeout 60m -run '^TestTorture$$' ./cmd/greenroom
+	GREENROOM_TORTURE=$(TIME) GREENROOM_SEED=$(SEED) go test -count=1 -v -timeout 60m -run '^TestTorture$$' ./cmd/greenroom/internal/e2e
 
 # If a measurement fails, the table still shows the ones before it.
 bench: setup build ## Measure every figure against its limit, and print which targets are met

@@ -32,6 +32,31 @@ const logs = "github.com/sirupsen/logrus"
 var rules = []rule{
 	{of: "cmd/...", ours: []string{"broker/...", "scaler/...", "internal/...", "jobspecs"}, libraries: []string{anyLibrary}},
 
+	// The rooms of cmd/greenroom: main is a door, cli lists the commands, and only the
+	// tests are above it.
+	{of: "cmd/greenroom", ours: []string{cmdRooms + "cli"}},
+	{of: cmdRooms + "cli", ours: []string{
+		cmdRooms + "agent", cmdRooms + "bench", cmdRooms + "client", cmdRooms + "dev", cmdRooms + "exit", cmdRooms + "output", cmdRooms + "resources",
+		"broker/httpapi", "broker/launch", "broker/refusal", "internal/staging", "internal/access", "internal/config", "internal/nomadfleet",
+	}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "dev", ours: []string{
+		cmdRooms + "agent", cmdRooms + "client", cmdRooms + "exit", cmdRooms + "resources",
+		"broker/httpapi", "internal/staging", "internal/config", "internal/devcluster", "jobspecs",
+	}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "bench", ours: []string{
+		cmdRooms + "agent", cmdRooms + "client", cmdRooms + "exit", cmdRooms + "output",
+		"broker/httpapi", "broker/launch", "internal/staging", "internal/config", "internal/loadgen", "internal/baseline",
+	}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "resources", ours: []string{
+		cmdRooms + "client", cmdRooms + "exit", cmdRooms + "output", "broker/httpapi", "internal/staging",
+	}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "client", ours: []string{cmdRooms + "exit", cmdRooms + "output", "broker/httpapi", "internal/staging", "internal/config"}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "agent", ours: []string{cmdRooms + "exit", "broker/...", "scaler/...", "internal/..."}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "output", ours: []string{cmdRooms + "exit"}, libraries: []string{"github.com/spf13/..."}},
+	{of: cmdRooms + "exit"},
+	{of: cmdRooms + "clitest", ours: []string{cmdRooms + "cli", cmdRooms + "exit", "broker/...", "internal/staging", "internal/access"}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "e2e/...", libraries: []string{anyLibrary}},
+
 	// The two programs' logic: the vocabulary and interfaces of their own.
 	{of: "broker", ours: []string{
 		"broker/launch", "broker/sessions", "broker/admin", "broker/status", "broker/events", "broker/armed", "broker/audit",
@@ -88,6 +113,9 @@ var rules = []rule{
 	{of: "jobspecs"},
 	{of: "deploy"},
 }
+
+// cmdRooms is the directory of cmd/greenroom's rooms.
+const cmdRooms = "cmd/greenroom/internal/"
 
 // client is a library that only its holders may import: the clients of Nomad,
 // Consul and Redis, and the web framework. Tests may import them, too.

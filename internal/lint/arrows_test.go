@@ -63,8 +63,18 @@ func TestEachForbiddenArrowIsFound(t *testing.T) {
 		{"scaler/sizing", "github.com/sirupsen/logrus"},
 		{"jobspecs", own("internal/staging")},
 		{"deploy", own("internal/devcluster")},
-		{"cmd/greenroom", own("deploy")},
+		{"cmd/greenroom", own("broker")},
+		{"cmd/greenroom", own("cmd/greenroom/internal/agent")},
 		{"cmd/greenroom", gin},
+		{"cmd/greenroom/internal/agent", own("cmd/greenroom/internal/cli")},
+		{"cmd/greenroom/internal/agent", own("cmd/greenroom/internal/client")},
+		{"cmd/greenroom/internal/agent", own("deploy")},
+		{"cmd/greenroom/internal/bench", own("cmd/greenroom/internal/cli")},
+		{"cmd/greenroom/internal/cli", own("internal/registry")},
+		{"cmd/greenroom/internal/cli", own("cmd/greenroom/internal/e2e")},
+		{"cmd/greenroom/internal/client", own("cmd/greenroom/internal/cli")},
+		{"cmd/greenroom/internal/client", own("broker")},
+		{"cmd/demo-session", own("deploy")},
 	} {
 		t.Run(c.from+" to "+strings.TrimPrefix(c.to, modulePath+"/"), func(t *testing.T) {
 			found := arrowFindings([]goPackage{{ImportPath: own(c.from), Imports: []string{"fmt", c.to}}})
@@ -77,9 +87,13 @@ func TestEachForbiddenArrowIsFound(t *testing.T) {
 
 func TestAllowedArrowsAreNotFound(t *testing.T) {
 	found := arrowFindings([]goPackage{
-		{ImportPath: own("cmd/greenroom"), Imports: []string{
+		{ImportPath: own("cmd/greenroom"), Imports: []string{own("cmd/greenroom/internal/cli")}},
+		{ImportPath: own("cmd/greenroom/internal/agent"), Imports: []string{
 			own("broker"), own("broker/httpapi"), own("scaler"), own("internal/staging"), own("internal/registry"),
-			own("internal/devcluster"), own("jobspecs"), "github.com/hashicorp/nomad/api", "github.com/spf13/cobra",
+			"github.com/hashicorp/nomad/api", "github.com/spf13/cobra",
+		}},
+		{ImportPath: own("cmd/greenroom/internal/dev"), Imports: []string{
+			own("cmd/greenroom/internal/agent"), own("internal/devcluster"), own("jobspecs"), "github.com/hashicorp/consul/api",
 		}},
 		{ImportPath: own("broker"), Imports: []string{own("broker/admin"), own("internal/staging"), "github.com/sirupsen/logrus"}},
 		{ImportPath: own("broker/httpapi"), Imports: []string{own("broker/sessions"), own("internal/staging"), "github.com/gin-gonic/gin"}},
