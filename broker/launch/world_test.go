@@ -367,7 +367,8 @@ func (l launcher) one(ctx context.Context, req launch.Request) (launch.Result, e
 func on(w interface {
 	servers
 	launch.Fleet
-}, tasks int, bounds launch.Bounds) launcher {
+}, tasks int, bounds launch.Bounds,
+) launcher {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	l := launcher{background: background.New(tasks)}
