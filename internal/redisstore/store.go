@@ -28,9 +28,9 @@ type Options struct {
 
 // Store is greenroom's state in one Redis primary. It may be used concurrently.
 type Store struct {
-	rdb      redis.UniversalClient
-	o        Options
-	together together
+	rdb     redis.UniversalClient
+	o       Options
+	batcher batcher
 }
 
 // New returns a store on rdb. The caller closes rdb.
