@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"runtime/debug"
@@ -100,18 +99,7 @@ A configuration file:
     --oidc-groups-claim groups --oidc-role-claim roles --oidc-role ops=admin`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := load.Load()
-			if err != nil {
-				return exit.BadUsage(err)
-			}
-			listener, err := net.Listen("tcp", a.Bind)
-			if err != nil {
-				return fmt.Errorf("broker cannot listen: %w", err)
-			}
-			log := a.Logger()
-			log.SetOutput(cmd.ErrOrStderr())
-			defer followLevel(cmd.Context(), load.Load, log)()
-			return RunBroker(cmd.Context(), a, listener, logrus.NewEntry(log))
+			return run(cmd, load, RunBroker)
 		},
 	}
 	load = Flags(cmd, config.Broker)

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
-	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/logfield"
@@ -45,18 +43,7 @@ files that are named.`,
   greenroom scaler --bind 0.0.0.0:7481 --redis-address redis.service.consul:6379`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := load.Load()
-			if err != nil {
-				return exit.BadUsage(err)
-			}
-			listener, err := net.Listen("tcp", a.Bind)
-			if err != nil {
-				return fmt.Errorf("scaler cannot listen: %w", err)
-			}
-			log := a.Logger()
-			log.SetOutput(cmd.ErrOrStderr())
-			defer followLevel(cmd.Context(), load.Load, log)()
-			return RunScaler(cmd.Context(), a, listener, logrus.NewEntry(log))
+			return run(cmd, load, RunScaler)
 		},
 	}
 	load = Flags(cmd, config.Scaler)

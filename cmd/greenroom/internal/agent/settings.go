@@ -1,16 +1,20 @@
 package agent
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"time"
 
 	consulapi "github.com/hashicorp/consul/api"
 	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/redis/go-redis/v9"
+	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -74,4 +78,21 @@ func RedisSettings(a config.Agent) (*redis.Options, error) {
 		o.TLSConfig = t
 	}
 	return o, nil
+}
+
+// run loads the configuration of an agent's command, listens where it says, and serves with
+// the agent's log until the command's context is done.
+func run(cmd *cobra.Command, load *config.Loader, serve func(context.Context, config.Agent, net.Listener, *logrus.Entry) error) error {
+	a, err := load.Load()
+	if err != nil {
+		return exit.BadUsage(err)
+	}
+	listener, err := net.Listen("tcp", a.Bind)
+	if err != nil {
+		return fmt.Errorf("%s cannot listen: %w", cmd.Name(), err)
+	}
+	log := a.Logger()
+	log.SetOutput(cmd.ErrOrStderr())
+	defer followLevel(cmd.Context(), load.Load, log)()
+	return serve(cmd.Context(), a, listener, logrus.NewEntry(log))
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -22,17 +23,13 @@ broker with GREENROOM_TOKEN, or an issuer that has administrators, demands their
   export GREENROOM_TOKEN=$(greenroom bootstrap -o json | jq -r .secret)`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := client.FromFlags(cmd)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := client.Brief(cmd.Context())
-			defer cancel()
-			r, err := c.BootstrapWithResponse(ctx)
-			if err := c.Answered(r, err, http.StatusCreated); err != nil {
-				return err
-			}
-			return printCreated(cmd, r.Body, *r.JSON201)
+			return call(cmd, func(ctx context.Context, c *client.Client) error {
+				r, err := c.BootstrapWithResponse(ctx)
+				if err := c.Answered(r, err, http.StatusCreated); err != nil {
+					return err
+				}
+				return printCreated(cmd, r.Body, *r.JSON201)
+			})
 		},
 	}
 }

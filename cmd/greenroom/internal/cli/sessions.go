@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -96,45 +97,29 @@ func listSessions(cmd *cobra.Command, wanted httpapi.ListSessionsParams) error {
 }
 
 func showSession(cmd *cobra.Command, args []string) error {
-	c, err := client.FromFlags(cmd)
-	if err != nil {
-		return err
-	}
-	id, err := pathArgument("ID", args[0])
-	if err != nil {
-		return err
-	}
-	ctx, cancel := client.Brief(cmd.Context())
-	defer cancel()
-	r, err := c.GetSessionWithResponse(ctx, id, nil)
-	if err := c.Answered(r, err, http.StatusOK); err != nil {
-		return err
-	}
-	if output.WantsJSON(cmd) {
-		return printBody(cmd, r.Body)
-	}
-	return printFacts(cmd.OutOrStdout(), sessionFacts(*r.JSON200))
+	return callOn(cmd, "ID", args[0], func(ctx context.Context, c *client.Client, id string) error {
+		r, err := c.GetSessionWithResponse(ctx, id, nil)
+		if err := c.Answered(r, err, http.StatusOK); err != nil {
+			return err
+		}
+		if output.WantsJSON(cmd) {
+			return printBody(cmd, r.Body)
+		}
+		return printFacts(cmd.OutOrStdout(), sessionFacts(*r.JSON200))
+	})
 }
 
 func endSession(cmd *cobra.Command, args []string) error {
-	c, err := client.FromFlags(cmd)
-	if err != nil {
-		return err
-	}
-	id, err := pathArgument("ID", args[0])
-	if err != nil {
-		return err
-	}
-	ctx, cancel := client.Brief(cmd.Context())
-	defer cancel()
-	r, err := c.EndSessionWithResponse(ctx, id)
-	if err := c.Answered(r, err, http.StatusNoContent); err != nil {
-		return err
-	}
-	if !output.WantsJSON(cmd) {
-		fmt.Fprintf(cmd.OutOrStdout(), "session %s is being ended\n", id)
-	}
-	return nil
+	return callOn(cmd, "ID", args[0], func(ctx context.Context, c *client.Client, id string) error {
+		r, err := c.EndSessionWithResponse(ctx, id)
+		if err := c.Answered(r, err, http.StatusNoContent); err != nil {
+			return err
+		}
+		if !output.WantsJSON(cmd) {
+			fmt.Fprintf(cmd.OutOrStdout(), "session %s is being ended\n", id)
+		}
+		return nil
+	})
 }
 
 // pathArgument refuses arguments that would change the path of the request.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -70,24 +71,16 @@ func listStaging(cmd *cobra.Command, _ []string) error {
 }
 
 func showStaging(cmd *cobra.Command, args []string) error {
-	c, err := client.FromFlags(cmd)
-	if err != nil {
-		return err
-	}
-	name, err := pathArgument("NAME", args[0])
-	if err != nil {
-		return err
-	}
-	ctx, cancel := client.Brief(cmd.Context())
-	defer cancel()
-	r, err := c.GetStagingWithResponse(ctx, name)
-	if err := c.Answered(r, err, http.StatusOK); err != nil {
-		return err
-	}
-	if output.WantsJSON(cmd) {
-		return printBody(cmd, r.Body)
-	}
-	return printFacts(cmd.OutOrStdout(), poolFacts(*r.JSON200, time.Now()))
+	return callOn(cmd, "NAME", args[0], func(ctx context.Context, c *client.Client, name string) error {
+		r, err := c.GetStagingWithResponse(ctx, name)
+		if err := c.Answered(r, err, http.StatusOK); err != nil {
+			return err
+		}
+		if output.WantsJSON(cmd) {
+			return printBody(cmd, r.Body)
+		}
+		return printFacts(cmd.OutOrStdout(), poolFacts(*r.JSON200, time.Now()))
+	})
 }
 
 // poolFacts are what greenroom staging show prints of a staging config and its pool.

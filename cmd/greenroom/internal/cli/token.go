@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -99,33 +100,29 @@ func newTokenListCommand() *cobra.Command {
   greenroom token list -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := client.FromFlags(cmd)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := client.Brief(cmd.Context())
-			defer cancel()
-			r, err := c.ListTokensWithResponse(ctx)
-			if err := c.Answered(r, err, http.StatusOK); err != nil {
-				return err
-			}
-			if output.WantsJSON(cmd) {
-				return printBody(cmd, r.Body)
-			}
-			now := time.Now()
-			var rows [][]string
-			for _, t := range r.JSON200.Items {
-				rate := ""
-				if t.Rate > 0 {
-					rate = strconv.FormatFloat(t.Rate, 'g', -1, 64) + "/s"
+			return call(cmd, func(ctx context.Context, c *client.Client) error {
+				r, err := c.ListTokensWithResponse(ctx)
+				if err := c.Answered(r, err, http.StatusOK); err != nil {
+					return err
 				}
-				expires := moment(t.ExpiresAt)
-				if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
-					expires += " (expired)"
+				if output.WantsJSON(cmd) {
+					return printBody(cmd, r.Body)
 				}
-				rows = append(rows, []string{t.Accessor, t.Name, string(t.Role), age(t.CreatedAt, now), expires, rate})
-			}
-			return printTable(cmd.OutOrStdout(), []string{"ACCESSOR", "NAME", "ROLE", "AGE", "EXPIRES", "RATE"}, rows)
+				now := time.Now()
+				var rows [][]string
+				for _, t := range r.JSON200.Items {
+					rate := ""
+					if t.Rate > 0 {
+						rate = strconv.FormatFloat(t.Rate, 'g', -1, 64) + "/s"
+					}
+					expires := moment(t.ExpiresAt)
+					if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
+						expires += " (expired)"
+					}
+					rows = append(rows, []string{t.Accessor, t.Name, string(t.Role), age(t.CreatedAt, now), expires, rate})
+				}
+				return printTable(cmd.OutOrStdout(), []string{"ACCESSOR", "NAME", "ROLE", "AGE", "EXPIRES", "RATE"}, rows)
+			})
 		},
 	}
 }
@@ -138,18 +135,14 @@ func newTokenRevokeCommand() *cobra.Command {
 		Example: `  greenroom token revoke tk-0f3a9c51d2e84b7760aa`,
 		Args:    oneArgument("accessor, as greenroom token list has it"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := client.FromFlags(cmd)
-			if err != nil {
+			return call(cmd, func(ctx context.Context, c *client.Client) error {
+				r, err := c.RevokeTokenWithResponse(ctx, args[0])
+				if err := c.Answered(r, err, http.StatusNoContent); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "token %s is revoked\n", args[0])
 				return err
-			}
-			ctx, cancel := client.Brief(cmd.Context())
-			defer cancel()
-			r, err := c.RevokeTokenWithResponse(ctx, args[0])
-			if err := c.Answered(r, err, http.StatusNoContent); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "token %s is revoked\n", args[0])
-			return err
+			})
 		},
 	}
 }
