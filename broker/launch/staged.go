@@ -113,10 +113,8 @@ func (l *launch) claimFrom(ctx context.Context, c candidate, short *shortage) ([
 	claim := l.claim
 	claim.Permits = l.settings.Permissions.Permits()
 	claim.Final = l.unfenced && l.image.ExecConfig.Assign == nil
-	if l.Shells != nil && l.image.ExecConfig.Assign != nil {
-		for _, pool := range c.pools {
-			claim.Prefer = append(claim.Prefer, l.Shells.Armed(pool.Name)...)
-		}
+	if l.Shells != nil && l.image.ExecConfig.Assign != nil && !l.Several() {
+		claim.Prefer = l.Shells.Armed(c.pools[0].Name)
 	}
 	r, err := l.Store.Claim(ctx, c.pools, l.count(), claim)
 	l.timings.Claim += time.Since(start)
