@@ -54,7 +54,7 @@ func New(p Parts, o Options) *Broker {
 	b.Sessions = sessions.New(p.Sessions, b.Events, b.Audit, p.Log)
 	b.Admin = admin.New(p.Admin, b.Status, b.Audit, o.Limits)
 	b.Launcher = launch.New(launch.Parts{
-		Servers: p.Launch, Sessions: b.Sessions, Claimed: b.Armed.Wake, Background: work, Log: p.Log,
+		Servers: p.Launch, Sessions: b.Sessions, WakeShells: b.Armed.Wake, Background: work, Log: p.Log,
 	}, launch.Options{Bounds: o.Bounds.Launch, Unfenced: o.Unfenced})
 	return b
 }

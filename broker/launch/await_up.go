@@ -16,10 +16,9 @@ const retryNoRoom = 10 * time.Second
 // awaitUp waits until the session runs and its checks pass. The session is returned with
 // what is known of it, also beside an error.
 //
-// Its placement is waited for under launch's own deadline, however short the caller's wait
-// is: a session that cannot be placed must not be left, and the next zone must be tried.
-func (l *launch) awaitUp(launch, wait context.Context, s staging.Session, evalID string) (staging.Session, error) {
-	place, cancel := context.WithTimeout(launch, deadline.Nomad)
+// Its placement is waited for under ctx, however short the caller's wait is: a session that cannot be placed must not be left, and the next zone must be tried.
+func (l *launch) awaitUp(ctx, wait context.Context, s staging.Session, evalID string) (staging.Session, error) {
+	place, cancel := context.WithTimeout(ctx, deadline.Nomad)
 	defer cancel()
 	placement, err := l.Fleet.Placement(place, s, evalID)
 	if err != nil {

@@ -60,14 +60,14 @@ type candidate struct {
 // together. A launch of several that nothing could ever serve is an error.
 func (l *launch) candidates() ([]candidate, error) {
 	var all []candidate
-	group := -1 // the candidate that collects the pools of a launch of several
+	shared := -1 // the candidate whose pools a launch of several shares
 	add := func(pool staging.Config) {
-		if l.Several() && group >= 0 {
-			all[group].pools = append(all[group].pools, pool)
+		if l.Several() && shared >= 0 {
+			all[shared].pools = append(all[shared].pools, pool)
 			return
 		}
 		all = append(all, candidate{pools: []staging.Config{pool}, zone: pool.Zone})
-		group = len(all) - 1
+		shared = len(all) - 1
 	}
 	skip := func(zone, reason string, v *staging.Violation) {
 		all = append(all, candidate{zone: zone, skip: reason, violation: v})
@@ -79,7 +79,7 @@ func (l *launch) candidates() ([]candidate, error) {
 	if len(violations) == 0 {
 		for _, z := range l.zones() {
 			if l.Together {
-				group = -1
+				shared = -1
 			}
 			pools, reason := l.poolsIn(z)
 			if reason != "" {
@@ -111,7 +111,8 @@ func (l *launch) poolsIn(z zoneCandidate) (pools []staging.Config, skip string) 
 	if pools = l.resources.Pools(z.zone.Name, l.Image); len(pools) == 0 {
 		return nil, fmt.Sprintf("no staging config for image %s in zone %s", l.Image, z.zone.Name)
 	}
-	// Sessions that still exist were made for access settings that no longer hold.
+	// A zone that is no longer stageable may still have sessions, made under its old access
+	// settings.
 	return pools, z.zone.WhyNotStageable()
 }
 

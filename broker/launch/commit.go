@@ -17,7 +17,8 @@ var errLost = errors.New("one of the sessions was somebody's already")
 // others may be tried.
 var errHookFailed = errors.New("the assign hook failed in one of the sessions")
 
-// errClaimTooOld: the claim was made too long ago to be decided.
+// errClaimTooOld: this broker stood still since Redis replied to the claim, for longer than
+// Redis is trusted.
 var errClaimTooOld = errors.New("the claim was made too long ago to be decided now")
 
 // commit makes claimed sessions the user's, all of them or none: it has their fates
@@ -63,7 +64,7 @@ func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) 
 			l.destroyAll(ctx, taken, err.Error())
 			return nil, errHookFailed
 		}
-		if err := l.finish(ctx, fates); err != nil && !l.finished(ctx, taken, fates) {
+		if err := l.finish(ctx, fates); err != nil && !l.settleUnknownFinish(ctx, taken, fates) {
 			l.consul.trip()
 			l.attempt(staging.StepStaged, zoneOf(l, taken), staging.OutcomeFailed, "Consul did not record the end of the assign hook")
 			return nil, refusal.NoConsul(err)
@@ -135,11 +136,12 @@ func (l *launch) finish(ctx context.Context, fates []staging.Fate) error {
 	return l.Fates.FinishFates(ctx, fates)
 }
 
-// finished finds out what became of a finish whose reply was lost. All fates are finished
-// in one step, so the first represents them: once it is taken from the claim, none of them
-// can be finished. Sessions whose records were taken from the claim are destroyed; the
-// scaler ends the others with their lease, or finishes them.
-func (l *launch) finished(ctx context.Context, taken []staging.Session, fates []staging.Fate) bool {
+// settleUnknownFinish settles a finish whose reply was lost, and reports whether it
+// succeeded after all. All fates are finished in one step, so the first represents them:
+// once it is taken from the claim, none of them can be finished. Sessions whose records were
+// taken from the claim are destroyed; the scaler ends the others with their lease, or
+// finishes them.
+func (l *launch) settleUnknownFinish(ctx context.Context, taken []staging.Session, fates []staging.Fate) bool {
 	const (
 		reason  = "the end of its assign hook could not be recorded in Consul"
 		another = "the end of the assign hook of a session of the same launch could not be recorded in Consul"

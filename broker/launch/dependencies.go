@@ -26,8 +26,8 @@ type Fates interface {
 	CreateFates(ctx context.Context, fates []staging.Fate) (created []staging.Fate, lost map[string]staging.Fate, err error)
 	// FinishFates records that the assign hooks have finished, of all or of none.
 	FinishFates(ctx context.Context, fates []staging.Fate) error
-	// AbandonFate takes a record from its claim, which then cannot finish it. After any
-	// error it is not known whether it did.
+	// AbandonFate takes a record from its claim, which then cannot finish it. After an error
+	// other than a conflict it is not known whether it did.
 	AbandonFate(ctx context.Context, f staging.Fate, reason string) error
 	// Fate reads one record; staging.ErrNoResource for none. Fates reads all of them: only
 	// used while Redis is away or not trusted.
@@ -160,9 +160,9 @@ type Servers struct {
 type Parts struct {
 	Servers
 	Sessions Sessions
-	// Claimed is called after a launch took sessions of an image with an assign hook: the
-	// next shells can be opened. Nil for nothing to call.
-	Claimed func()
+	// WakeShells is called after a launch that may have taken sessions of an image with an
+	// assign hook: the next shells can be opened. Nil for nothing to call.
+	WakeShells func()
 	// Background runs what answers do not wait for.
 	Background *background.Group
 	Log        *logrus.Entry

@@ -124,8 +124,11 @@ func (l *launch) sessionsOf(ctx context.Context, holder staging.KeyHolder, waitO
 			return nil, false, errKeyFree
 		}
 		existing = holder.Claim != s.Claim
-		isAnswer := s.State == staging.Assigned && !existing || holder.Done && !l.Several() || waitOver && s.Origin == staging.OnDemand
-		if !isAnswer {
+		switch {
+		case s.State == staging.Assigned && !existing:
+		case holder.Done && !l.Several(): // existing: its go hook has run
+		case waitOver && s.Origin == staging.OnDemand: // not up, and not waited for any longer
+		default:
 			return nil, false, nil
 		}
 		sessions = append(sessions, s)

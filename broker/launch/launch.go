@@ -14,7 +14,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// The way of a launch, a file a step:
+// The way of a launch, a file for each step:
 //
 //	request.go        check the request, resolve image, zone and groups, make the claim
 //	reuse.go          the user has a session already: show it the URL
@@ -22,7 +22,8 @@ import (
 //	staged.go         claim ready sessions of a candidate (one Redis script)
 //	commit.go         fates in Consul -> hooks (assign_hooks.go) -> finished -> assigned.go
 //	on_demand.go      make a session; await_up.go waits for it
-//	without_redis.go  Redis is away or not trusted: candidates from Consul's checks
+//	without_redis.go  Redis is away or not trusted: candidates from Consul's checks, and
+//	                  recorded.go: sessions by their fates
 //	idempotency.go    a repeat gets the first launch's sessions
 //	undo.go           give sessions back, destroy them, free the key
 //	limits.go         how much at once, deadlines; breaker.go: a server did not answer
@@ -51,8 +52,8 @@ type Options struct {
 
 // New returns a launcher on its parts.
 func New(p Parts, o Options) *Launcher {
-	if p.Claimed == nil {
-		p.Claimed = func() {}
+	if p.WakeShells == nil {
+		p.WakeShells = func() {}
 	}
 	b := &Launcher{Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced}
 	b.closing, b.close = context.WithCancel(context.Background())
@@ -84,7 +85,8 @@ type launch struct {
 	// claimedAt is when sessions were claimed, by Redis's clock; repliedAt when that reply
 	// came, by this broker's.
 	claimedAt, repliedAt time.Time
-	// redisAway: Redis did not answer this launch, or is not trusted (untrusted).
+	// redisAway: the launch goes on without Redis, which did not answer, or, untrusted, is
+	// not trusted.
 	redisAway, untrusted bool
 	attempts             []staging.Attempt
 	timings              staging.Timings

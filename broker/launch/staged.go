@@ -49,8 +49,8 @@ func (l *launch) stagedFrom(ctx context.Context, c candidate, short *shortage) (
 			return nil, l.noHooks(c)
 		}
 		defer l.hooks.Release(int64(runs))
-		// The next shell is opened once this launch has had the machine to itself.
-		defer l.Claimed()
+		// After the launch, so that opening the next shell does not compete with it.
+		defer l.WakeShells()
 	}
 	lost := 0
 	for range maxClaims {
@@ -156,7 +156,7 @@ func (l *launch) refusedBy(r staging.ClaimResult) error {
 	return nil
 }
 
-// shortage is how many sessions each candidate had that had too few.
+// shortage is how many sessions were ready, for each candidate that had too few.
 type shortage struct {
 	ready []string
 	// trusted: Redis is trusted for one of the candidates' zones.

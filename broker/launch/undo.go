@@ -22,8 +22,8 @@ func endedMeanwhile() *refusal.Error {
 	return &refusal.Error{Kind: refusal.LaunchFailed, Detail: "the session was ended while it was being made", Cause: errEnded}
 }
 
-// unclaim puts claimed sessions back into their pools of which surely no fate was
-// written, nor will be: they are unused. A session that does not go back is ended by the
+// unclaim puts back claimed sessions that have no fate, and will get none: they are
+// unused. A session that does not go back is ended by the
 // scaler, with its lease. A session of withoutRedis was never claimed in Redis.
 func (l *launch) unclaim(ctx context.Context, unused []staging.Session) {
 	l.detachKey(ctx)
@@ -146,6 +146,7 @@ func (l *launch) detachKey(ctx context.Context) {
 // that another launch holds stays as it is.
 func (l *launch) releaseKey(ctx context.Context) {
 	if l.keyIndex != 0 {
+		// Not under ctx: a launch whose time is up must not keep its key in Consul.
 		consul, cancel := context.WithTimeout(context.Background(), deadline.Consul)
 		defer cancel()
 		if err := l.Fates.ReleaseKey(consul, l.IdempotencyKey, l.claim.ID); err != nil {

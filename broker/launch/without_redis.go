@@ -42,6 +42,7 @@ func (l *launch) withoutRedis(ctx context.Context, pool staging.Config) ([]stagi
 		}
 		found.State, found.Claim, found.User = staging.Claimed, l.claim.ID, &l.User
 		if err := l.prepare(ctx, found); err != nil {
+			l.logSession(found).WithError(err).Info("skipped a session without Redis: its first_launch hook has not run")
 			continue
 		}
 		served, err := l.commit(ctx, []staging.Session{found}, 1)
@@ -154,7 +155,7 @@ const (
 
 // syncRedis restores an assignment in Redis that was made without it, so that a repeat
 // finds its session there: at once where Redis answers and only was not trusted, else as
-// soon as it is back, in the background. Should this broker stop before, or run too much in
+// soon as it is back, in the background. Should this broker stop before, or have no room in
 // the background, the scaler does it, from the fate record.
 func (l *launch) syncRedis(s staging.Session) {
 	f := staging.Fate{IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint}
