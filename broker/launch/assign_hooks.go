@@ -11,17 +11,22 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// runHooks runs the assign hook in each of the sessions, at most runs at once. The error
-// is that of one in which it failed; no more are started then.
-func (l *launch) runHooks(ctx context.Context, taken []staging.Session, assignments []Assignment, runs int) error {
+// runHooks runs the assign hook in each of the sessions, at most runs at once; prepared is
+// that of a single session. The error is that of one in which it failed; no more are started
+// then.
+func (l *launch) runHooks(ctx context.Context, taken []staging.Session, hooks []*staging.Hook, prepared Assignment, runs int) error {
 	start := time.Now()
 	defer func() { l.timings.Hook += time.Since(start) }()
 	errs := make([]error, len(taken))
-	run := func(i int) { errs[i] = assignments[i].Run(ctx, l.in(taken[i].Zone)) }
-	if len(taken) == 1 {
-		run(0)
+	if prepared != nil {
+		errs[0] = prepared.Run(ctx, l.in(taken[0].Zone))
 	} else {
-		runAll(assignments, max(1, runs), func(i int) bool { run(i); return errs[i] == nil })
+		runAll(hooks, max(1, runs), func(i int) (ok bool) {
+			assignment := l.Hooks.Ready(ctx, taken[i], *hooks[i])
+			defer assignment.Drop()
+			errs[i] = assignment.Run(ctx, l.in(taken[i].Zone))
+			return errs[i] == nil
+		})
 	}
 	var first error
 	for i, err := range errs {
@@ -44,14 +49,14 @@ func (l *launch) runHooks(ctx context.Context, taken []staging.Session, assignme
 	return first
 }
 
-// runAll calls run for every assignment in turn, at most limit at once, until one call
+// runAll calls run for every hook in turn, at most limit at once, until one call
 // reports that its hook failed: then no more are started.
-func runAll(assignments []Assignment, limit int, run func(i int) (ok bool)) {
+func runAll(hooks []*staging.Hook, limit int, run func(i int) (ok bool)) {
 	var running sync.WaitGroup
 	var failed atomic.Bool
 	room := make(chan struct{}, limit)
-	for i := range assignments {
-		if assignments[i] == nil {
+	for i := range hooks {
+		if hooks[i] == nil {
 			continue
 		}
 		room <- struct{}{}

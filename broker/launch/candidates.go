@@ -140,7 +140,7 @@ func (l *launch) neverSeveral(all []candidate) error {
 
 // skipped records a candidate that is not tried.
 func (l *launch) skipped(c candidate) {
-	if c.violation != nil {
+	if c.violation != nil && !l.Several() { // of several all violations are recorded at once
 		l.violated(*c.violation)
 	}
 	l.attempt(staging.StepStaged, c.zone, staging.OutcomeSkipped, c.skip)

@@ -26,18 +26,19 @@ var errClaimTooOld = errors.New("the claim was made too long ago to be decided n
 // finished. errLost and errHookFailed say that other sessions may be tried.
 func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) ([]staging.Session, error) {
 	hooks := make([]*staging.Hook, len(taken))
-	assignments := make([]Assignment, len(taken))
+	var prepared Assignment
 	pending := false
 	for i := range taken {
 		s := &taken[i]
 		s.Terms, s.ExpiresAt = l.claim.Terms, time.Time{} // expiration is for sessions that wait
 		l.tried[s.ID] = true
-		if hooks[i] = staging.HooksOf(*s, l.image).Assign; hooks[i] != nil {
-			// While Consul decides, a shell that waits in the session is probed.
-			assignments[i] = l.Hooks.Ready(ctx, *s, *hooks[i])
-			defer assignments[i].Drop()
-			pending = true
-		}
+		hooks[i] = staging.HooksOf(*s, l.image).Assign
+		pending = pending || hooks[i] != nil
+	}
+	if len(taken) == 1 && pending {
+		// While Consul decides, a shell that waits in the session is probed.
+		prepared = l.Hooks.Ready(ctx, taken[0], *hooks[0])
+		defer prepared.Drop()
 	}
 	fates, lost, err := l.decide(ctx, taken, pending, runs)
 	var held *staging.KeyHeldError
@@ -45,6 +46,7 @@ func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) 
 	case errors.As(err, &held):
 		// Redis did not know of the launch that holds the key.
 		l.attempt(staging.StepStaged, zoneOf(l, taken), staging.OutcomeLost, "another launch holds the idempotency key")
+		l.detachKey(ctx)
 		l.unclaim(ctx, taken)
 		return nil, l.repeatOf(ctx, held.KeyHold)
 	case err != nil:
@@ -60,7 +62,7 @@ func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) 
 		return nil, errLost
 	}
 	if pending {
-		if err := l.runHooks(ctx, taken, assignments, runs); err != nil {
+		if err := l.runHooks(ctx, taken, hooks, prepared, runs); err != nil {
 			l.destroyAll(ctx, taken, err.Error())
 			return nil, errHookFailed
 		}
@@ -161,8 +163,10 @@ func (l *launch) settleUnknownFinish(ctx context.Context, taken []staging.Sessio
 		l.detachKey(ctx)
 		l.destroy(taken[0], reason)
 	}
+	others, cancelOthers := context.WithTimeout(context.WithoutCancel(ctx), deadline.Consul)
+	defer cancelOthers()
 	for i, s := range taken[1:] {
-		if err := l.Fates.AbandonFate(ctx, fates[i+1], another); err == nil {
+		if err := l.Fates.AbandonFate(others, fates[i+1], another); err == nil {
 			l.destroy(s, another)
 		}
 	}

@@ -104,6 +104,9 @@ func (l *launch) awaitFirst(ctx context.Context) ([]Result, error) {
 // claimed session is none until it is assigned. A session that the user had before is an
 // answer only when its go hook has run.
 func (l *launch) sessionsOf(ctx context.Context, holder staging.KeyHolder, waitOver bool) (sessions []staging.Session, existing bool, err error) {
+	if l.Several() && len(holder.Sessions) != l.count() {
+		return nil, false, nil // restored in part: its fates are not all finished, or not all known
+	}
 	for _, id := range holder.Sessions {
 		s, err := l.Sessions.Session(ctx, id)
 		var e *refusal.Error
@@ -118,7 +121,7 @@ func (l *launch) sessionsOf(ctx context.Context, holder staging.KeyHolder, waitO
 			return nil, false, l.endedOf(s)
 		case s.State.Over():
 			// That launch failed, or its broker died; its key is free for another try.
-			if err := l.Keys.Release(ctx, l.IdempotencyKey, holder.Claim, holder.Sessions[0]); err != nil {
+			if err := l.Keys.Release(ctx, l.IdempotencyKey, holder.Claim, holder.Session); err != nil {
 				return nil, false, refusal.NoRedis(err)
 			}
 			return nil, false, errKeyFree

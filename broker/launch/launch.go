@@ -78,8 +78,9 @@ type launch struct {
 	// tried are the sessions that this launch has had decided: none is tried again,
 	// whatever became of it.
 	tried map[string]bool
-	// failedHooks counts the tries that ended with a failed assign hook.
-	failedHooks int
+	// lost and failedHooks count the tries of a launch of several that ended with a lost
+	// session, and with a failed assign hook.
+	lost, failedHooks int
 	// keyIndex is the version of the key's record in Consul, once this launch holds it.
 	keyIndex uint64
 	// claimedAt is when sessions were claimed, by Redis's clock; repliedAt when that reply

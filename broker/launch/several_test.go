@@ -278,6 +278,39 @@ func TestSeveralOfOneKey(t *testing.T) {
 	}
 }
 
+// TestARepeatOfSeveralWhoseFirstLaunchFailedFreesTheKey by the session that the key names,
+// which is any of them once the scaler has restored it.
+func TestARepeatOfSeveralWhoseFirstLaunchFailedFreesTheKey(t *testing.T) {
+	over := staging.Session{State: staging.Ended, Claim: "first"}
+	w := &world{
+		ready: []string{"s1", "s2"}, inRedis: map[string]staging.Session{"a": over, "b": over},
+		keyInRedis: staging.KeyHolder{Claim: "first", Session: "b", Sessions: []string{"a", "b"}},
+	}
+	all, err := launchSeveralIn(t, w, "plain", 2, func(r *launch.Request) { r.IdempotencyKey = "k" })
+	if err != nil || given(all) != "s1 s2" || !slices.Contains(w.calls, "release of b") {
+		t.Errorf("%s %v; %v", given(all), err, w.calls)
+	}
+}
+
+// TestARepeatOfSeveralIsNotAnsweredWithSome of the first launch's sessions.
+func TestARepeatOfSeveralIsNotAnsweredWithSome(t *testing.T) {
+	w := &world{
+		inRedis:    map[string]staging.Session{"a": {ID: "a", State: staging.Assigned, Claim: "first"}},
+		keyInRedis: staging.KeyHolder{Claim: "first", Session: "a", Sessions: []string{"a"}, Done: true},
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	l := on(w, manyTasks, launch.Bounds{})
+	defer l.Close()
+	all, err := l.Launch(ctx, launch.Request{
+		Launch: staging.Launch{Image: "plain", Zone: "east", User: staging.User{ID: "u", Name: "n"}, Count: 2}, IdempotencyKey: "k",
+	})
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.KeyInFlight {
+		t.Errorf("%s %v", given(all), err)
+	}
+}
+
 // gauged counts the hooks that run at once, and lets none end before it may.
 type gauged struct {
 	*world

@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	// maxClaims bounds how often one launch claims from the same candidate when the
-	// sessions turn out to be lost or their hook fails: then something is wrong with all of
-	// them, and going on would only destroy more.
+	// maxClaims bounds how often a launch of one claims from the same candidate when the
+	// sessions turn out to be lost or their hook fails, and how often a launch of several is
+	// tried that loses one: then something is wrong with all of them, and going on would only
+	// destroy more.
 	maxClaims = 5
 	// maxFailedHooks bounds how often a launch of several is tried whose assign hook fails:
 	// each time all of its sessions are destroyed.
@@ -24,44 +25,86 @@ const (
 
 // staged tries the candidates in their order. No sessions and no error: none could serve.
 func (l *launch) staged(ctx context.Context, candidates []candidate) ([]staging.Session, error) {
+	if l.Several() {
+		return l.stagedSeveral(ctx, candidates)
+	}
+	for _, c := range candidates {
+		if len(c.pools) == 0 {
+			l.skipped(c)
+			continue
+		}
+		sessions, err := l.stagedFrom(ctx, c)
+		if err != nil || sessions != nil {
+			return sessions, err
+		}
+	}
+	return nil, nil
+}
+
+// stagedFrom tries to serve a launch of one from a candidate.
+func (l *launch) stagedFrom(ctx context.Context, c candidate) ([]staging.Session, error) {
+	runs, release := l.acquireForLaunch(ctx)
+	defer release()
+	if runs == 0 && l.hasAssignHook() {
+		// Sessions made on demand have a bound of their own.
+		l.attempt(staging.StepStaged, c.zone, staging.OutcomeSkipped,
+			fmt.Sprintf("this broker runs %d hooks at once, as many as it may", l.bounds.Hooks))
+		return nil, nil
+	}
+	for range maxClaims {
+		if err := l.checkServers(ctx, l.hasAssignHook()); err != nil {
+			return nil, err
+		}
+		taken, err := l.claimFrom(ctx, c, &shortage{})
+		var away *refusal.Error
+		if errors.As(err, &away) && away.Kind == refusal.RedisUnavailable {
+			return l.withoutRedis(ctx, c.pools[0])
+		}
+		if err != nil || taken == nil {
+			return nil, err
+		}
+		sessions, err := l.commit(ctx, taken, runs)
+		if !errors.Is(err, errLost) && !errors.Is(err, errHookFailed) {
+			return sessions, err
+		}
+	}
+	return nil, nil
+}
+
+// stagedSeveral serves a launch of several, or refuses it: none is made on demand.
+func (l *launch) stagedSeveral(ctx context.Context, candidates []candidate) ([]staging.Session, error) {
+	for _, c := range candidates {
+		if c.violation != nil {
+			l.violated(*c.violation)
+		}
+	}
+	runs, release := l.acquireForLaunch(ctx)
+	defer release()
+	if runs == 0 && l.hasAssignHook() {
+		return nil, refusal.AtBound(l.bounds.Hooks, "hooks at once")
+	}
 	short := shortage{}
 	for _, c := range candidates {
 		if len(c.pools) == 0 {
 			l.skipped(c)
 			continue
 		}
-		sessions, err := l.stagedFrom(ctx, c, &short)
+		sessions, err := l.severalFrom(ctx, c, runs, &short)
 		if err != nil || sessions != nil {
 			return sessions, err
 		}
 	}
-	if l.Several() {
-		return nil, l.unlessServed(ctx, short.refusal(l))
-	}
-	return nil, nil
+	return nil, l.unlessServed(ctx, short.refusal(l))
 }
 
-// stagedFrom tries to serve the launch from one candidate.
-func (l *launch) stagedFrom(ctx context.Context, c candidate, short *shortage) ([]staging.Session, error) {
-	runs := 0 // hooks that this launch may run at once
-	if l.image.ExecConfig.Assign != nil {
-		if runs = l.acquireHooks(ctx, l.count()); runs == 0 {
-			return nil, l.noHooks(c)
-		}
-		defer l.hooks.Release(int64(runs))
-		// After the launch, so that opening the next shell does not compete with it.
-		defer l.WakeShells()
-	}
-	lost := 0
-	for range maxClaims {
-		if err := l.checkServers(ctx, runs > 0); err != nil {
+// severalFrom tries to serve a launch of several from a candidate, until too few sessions
+// are left in it.
+func (l *launch) severalFrom(ctx context.Context, c candidate, runs int, short *shortage) ([]staging.Session, error) {
+	for {
+		if err := l.checkServers(ctx, l.hasAssignHook()); err != nil {
 			return nil, err
 		}
 		taken, err := l.claimFrom(ctx, c, short)
-		var away *refusal.Error
-		if errors.As(err, &away) && away.Kind == refusal.RedisUnavailable && !l.Several() {
-			return l.withoutRedis(ctx, c.pools[0])
-		}
 		if err != nil {
 			return nil, l.unlessServed(ctx, err)
 		}
@@ -71,31 +114,37 @@ func (l *launch) stagedFrom(ctx context.Context, c candidate, short *shortage) (
 		sessions, err := l.commit(ctx, taken, runs)
 		switch {
 		case errors.Is(err, errLost):
-			lost++
+			if l.lost++; l.lost == maxClaims {
+				return nil, &refusal.Error{Kind: refusal.NoCapacity, Cause: errLost, Detail: fmt.Sprintf(
+					"of the sessions that Redis calls ready one was somebody's already, %d times; none was given: try again shortly", l.lost)}
+			}
 		case errors.Is(err, errHookFailed):
-			if l.failedHooks++; l.Several() && l.failedHooks == maxFailedHooks {
+			if l.failedHooks++; l.failedHooks == maxFailedHooks {
 				return nil, l.hooksFailed(err)
 			}
 		default:
 			return sessions, err
 		}
 	}
-	if l.Several() {
-		return nil, &refusal.Error{Kind: refusal.NoCapacity, Cause: errLost, Detail: fmt.Sprintf(
-			"of the sessions that Redis calls ready one was somebody's already, %d times; none was given: try again shortly", lost)}
-	}
-	return nil, nil
 }
 
-// noHooks is what follows where the broker runs as many hooks as it may: a launch of one
-// goes on down its list, since sessions made on demand have a bound of their own.
-func (l *launch) noHooks(c candidate) error {
-	if l.Several() {
-		return refusal.AtBound(l.bounds.Hooks, "hooks at once")
+// hasAssignHook reports whether an assign hook is to run in the sessions.
+func (l *launch) hasAssignHook() bool { return l.image.ExecConfig.Assign != nil }
+
+// acquireForLaunch acquires the right to run the launch's assign hooks, and returns how many
+// may run at once; 0 where the image has none, or none came free in time. release ends it.
+func (l *launch) acquireForLaunch(ctx context.Context) (runs int, release func()) {
+	if !l.hasAssignHook() {
+		return 0, func() {}
 	}
-	l.attempt(staging.StepStaged, c.zone, staging.OutcomeSkipped,
-		fmt.Sprintf("this broker runs %d hooks at once, as many as it may", l.bounds.Hooks))
-	return nil
+	if runs = l.acquireHooks(ctx, l.count()); runs == 0 {
+		return 0, func() {}
+	}
+	return runs, func() {
+		// After the launch, so that opening the next shell does not compete with it.
+		l.WakeShells()
+		l.hooks.Release(int64(runs))
+	}
 }
 
 func (l *launch) hooksFailed(err error) error {
@@ -112,8 +161,8 @@ func (l *launch) claimFrom(ctx context.Context, c candidate, short *shortage) ([
 	defer cancel()
 	claim := l.claim
 	claim.Permits = l.settings.Permissions.Permits()
-	claim.Final = l.unfenced && l.image.ExecConfig.Assign == nil
-	if l.Shells != nil && l.image.ExecConfig.Assign != nil && !l.Several() {
+	claim.Final = l.unfenced && !l.hasAssignHook()
+	if l.Shells != nil && l.hasAssignHook() && !l.Several() {
 		claim.Prefer = l.Shells.Armed(c.pools[0].Name)
 	}
 	r, err := l.Store.Claim(ctx, c.pools, l.count(), claim)

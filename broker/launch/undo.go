@@ -23,18 +23,23 @@ func endedMeanwhile() *refusal.Error {
 }
 
 // unclaim puts back claimed sessions that have no fate, and will get none: they are
-// unused. A session that does not go back is ended by the
-// scaler, with its lease. A session of withoutRedis was never claimed in Redis.
+// unused. One that Redis does not take back is retired. A session of withoutRedis was never claimed in Redis.
 func (l *launch) unclaim(ctx context.Context, unused []staging.Session) {
-	l.detachKey(ctx)
 	if l.redisAway {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
 	for _, s := range unused {
-		if err := l.Store.Unclaim(ctx, s); err != nil {
-			l.logSession(s).WithError(err).Warn("could not put an unused session back into its pool; the scaler ends it with its lease")
+		err := l.Store.Unclaim(ctx, s)
+		var moved *staging.StateError
+		switch {
+		case err == nil:
+		case errors.As(err, &moved):
+			l.logSession(s).WithError(err).Warn("an unused session is no longer this launch's to put back into its pool")
+		default:
+			l.logSession(s).WithError(err).Warn("could not put an unused session back into its pool; it is ended")
+			l.retireIfUndecided(s, "it was claimed, not used, and could not be put back into its pool")
 		}
 	}
 }
@@ -42,6 +47,8 @@ func (l *launch) unclaim(ctx context.Context, unused []staging.Session) {
 // giveUpLost syncs Redis with the fates of the sessions that were decided before. The
 // others have no fate, since all are created or none: they are unused, and go back.
 func (l *launch) giveUpLost(ctx context.Context, taken []staging.Session, lost map[string]staging.Fate) {
+	// First: a waiting repeat must not take the end of a lost session for that of the launch.
+	l.detachKey(ctx)
 	var unused []staging.Session
 	for _, s := range taken {
 		fate, isLost := lost[s.ID]

@@ -42,6 +42,8 @@ type world struct {
 	keyHolder staging.KeyHold
 	// keyInRedis is who holds it there; nobody where it is not set.
 	keyInRedis staging.KeyHolder
+	// inRedis are the sessions that can be read.
+	inRedis map[string]staging.Session
 	// resources are the default ones unless set.
 	resources *staging.Resources
 	// limited are the sessions that are too many; owned those of the user.
@@ -106,7 +108,15 @@ func (w *world) Finish(_ context.Context, id, _, _ string) error { return w.note
 func (w *world) Restore(_ context.Context, s staging.Session, _ staging.Fate) (staging.State, error) {
 	return s.State, w.note("restore %s to %s", short(s.ID), s.User.ID)
 }
-func (w *world) Release(context.Context, string, string, string) error { return w.note("release") }
+func (w *world) Release(_ context.Context, _, _, session string) error {
+	if session == "" {
+		return w.note("release")
+	}
+	if session == w.keyInRedis.Session {
+		w.keyInRedis = staging.KeyHolder{}
+	}
+	return w.note("release of %s", session)
+}
 func (w *world) AbandonFate(_ context.Context, f staging.Fate, _ string) error {
 	return w.note("abandon %s", f.Session)
 }
@@ -282,6 +292,9 @@ func (w *world) Claim(_ context.Context, pools []staging.Config, n int, c stagin
 	if w.limited != nil {
 		return staging.ClaimResult{Outcome: staging.ClaimLimit, Held: w.limited}, nil
 	}
+	if w.keyInRedis.Claim != "" {
+		return staging.ClaimResult{Outcome: staging.ClaimRepeat}, nil
+	}
 	r := staging.ClaimResult{Outcome: staging.ClaimTaken}
 	var ids []string
 	for i, p := range pools {
@@ -323,6 +336,9 @@ func (w *world) KeyHolder(context.Context, string) (staging.KeyHolder, error) {
 
 // Session implements launch.Sessions.
 func (w *world) Session(_ context.Context, id string) (staging.Session, error) {
+	if s, ok := w.inRedis[id]; ok {
+		return s, nil
+	}
 	return staging.Session{}, &refusal.Error{Kind: refusal.NotFound, Detail: id}
 }
 

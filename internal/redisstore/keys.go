@@ -81,7 +81,7 @@ func (s *Store) KeyHolder(ctx context.Context, idempotencyKey string) (staging.K
 	claim, _ := v[0].(string)
 	first, _ := v[1].(string)
 	all, _ := v[3].(string)
-	holder := staging.KeyHolder{Claim: claim, Sessions: strings.Fields(all), Done: v[2] != nil}
+	holder := staging.KeyHolder{Claim: claim, Session: first, Sessions: strings.Fields(all), Done: v[2] != nil}
 	if len(holder.Sessions) == 0 && first != "" {
 		holder.Sessions = []string{first}
 	}

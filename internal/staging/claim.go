@@ -76,7 +76,9 @@ const Untrusted = -1
 type KeyHolder struct {
 	// Claim is the launch's; "" when no launch holds the key.
 	Claim string
-	// Sessions are the ids of the launch's sessions; none while it has none yet.
+	// Session is the one that the key names: of several one of them. Sessions are the ids of
+	// all of the launch's sessions. Both are empty while it has none yet.
+	Session  string
 	Sessions []string
 	// Done: the launch has finished with these sessions.
 	Done bool
