@@ -13,11 +13,13 @@
 // long a call to a server may take) and broker/background (work that no answer waits for).
 //
 // Where things are added: a new reason to skip a staged session in
-// broker/launch/candidates.go; a new condition of a pool in scaler/conditions.go; a new
-// kind of resource in broker/admin/kinds.go; a new refusal in broker/refusal, with its HTTP
-// status in broker/httpapi/codes.go.
+// broker/launch/candidates.go; a new condition of a pool in scaler/conditions.go and in the
+// list of broker/httpapi/openapi.yaml, followed by `make generate`; a new kind of resource
+// in broker/admin/kinds.go; a new refusal in broker/refusal, with its HTTP status in
+// broker/httpapi/codes.go.
 //
 // A broker promises to hold no state that another broker would miss: any number may run.
-// What it does at once is bounded; past a bound a call is refused at once, with nothing
-// claimed. What each room promises is in its own package comment.
+// What it does at once is bounded. Past a bound a call is refused at once, with nothing
+// claimed, except that a launch first waits up to launch.Bounds.HookWait to run its hooks.
+// What each room promises is in its own package comment.
 package broker

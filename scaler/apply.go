@@ -75,7 +75,7 @@ func transition(to staging.State, err error) result {
 func (s *Scaler) applyStage(ctx context.Context, t task) result {
 	if _, err := s.SessionStore.Record(ctx, t.session); err != nil {
 		return result{gone: true, err: err, failure: &staging.Failure{
-			Type: staging.RedisUnavailable, Message: "Redis did not store a new session: " + err.Error(),
+			Type: staging.RedisUnavailable, Message: "Redis did not store a new session: " + causeOf(err).Error(),
 		}}
 	}
 	_, err := s.Fleet.Register(ctx, t.spec)
@@ -97,6 +97,15 @@ func (s *Scaler) applyStage(ctx context.Context, t task) result {
 	return result{gone: true, failure: failure, err: err}
 }
 
+// causeOf returns what err wraps, without the session's id that the failed call adds: a
+// condition's message must not change with every session that fails for the same cause.
+func causeOf(err error) error {
+	if cause := errors.Unwrap(err); cause != nil {
+		return cause
+	}
+	return err
+}
+
 // applyRetire retires a session in Redis first, which keeps launches from claiming it,
 // then decides its fate, and stops its job only when both agree.
 func (s *Scaler) applyRetire(ctx context.Context, t task) result {
@@ -107,13 +116,13 @@ func (s *Scaler) applyRetire(ctx context.Context, t task) result {
 		return r
 	}
 	r.state, r.notInRedis = staging.Retiring, false
-	won, decided, err := s.createRetiredFate(ctx, t)
+	won, existing, err := s.createRetiredFate(ctx, t)
 	if err != nil {
 		r.err = err
 		return r
 	}
-	r.fate = &decided
-	if !won && decided.Verdict == staging.VerdictAssigned {
+	r.fate = &existing
+	if !won && existing.Verdict == staging.VerdictAssigned {
 		return r
 	}
 	r.err = s.Fleet.Stop(ctx, x)
@@ -160,15 +169,15 @@ func (s *Scaler) fence(ctx context.Context, t task) (r result, final bool) {
 		err := s.Registry.AbandonFate(ctx, t.fate, t.step.Reason)
 		return result{err: err}, err == nil
 	}
-	_, decided, err := s.createRetiredFate(ctx, t)
+	_, existing, err := s.createRetiredFate(ctx, t)
 	if err != nil {
 		return result{err: err}, false
 	}
-	return result{fate: &decided}, decided.Verdict == staging.VerdictRetired
+	return result{fate: &existing}, existing.Verdict == staging.VerdictRetired
 }
 
 // createRetiredFate decides that a session is retired, unless its fate is decided already.
-func (s *Scaler) createRetiredFate(ctx context.Context, t task) (won bool, decided staging.Fate, err error) {
+func (s *Scaler) createRetiredFate(ctx context.Context, t task) (won bool, existing staging.Fate, err error) {
 	return s.Registry.CreateFate(ctx, staging.Fate{
 		Session: t.session.ID, Verdict: staging.VerdictRetired, Reason: t.step.Reason, DecidedAt: time.Now().UTC(),
 	})

@@ -47,11 +47,3 @@ func (s *Scaler) applyExpireKeepalive(ctx context.Context, t task) result {
 	}
 	return r
 }
-
-// setUserFacts takes over what Redis has of a session's user and terms.
-func (v *view) setUserFacts(e *entry, x staging.Session) {
-	e.s.User, e.s.Terms, e.s.AssignedAt, e.s.KeepaliveAt = x.User, x.Terms, x.AssignedAt, x.KeepaliveAt
-	if e.s.Hooks == nil {
-		e.s.Hooks = x.Hooks
-	}
-}

@@ -14,8 +14,8 @@ const hookFailureThreshold = 3
 
 // conditions returns why a pool is not, or may soon not be, in its desired state, at
 // most one condition of each type. It is pure. The caller adds Since.
-func conditions(v View) []staging.Condition {
-	if v.Removed {
+func conditions(in PoolInput) []staging.Condition {
+	if in.Removed {
 		return nil
 	}
 	var cs []staging.Condition
@@ -27,26 +27,26 @@ func conditions(v View) []staging.Condition {
 		}
 		cs = append(cs, staging.Condition{Type: t, Message: fmt.Sprintf(format, args...)})
 	}
-	if v.NoZone {
-		add(staging.ZoneMissing, "zone %q does not exist", v.Config.Zone)
+	if in.NoZone {
+		add(staging.ZoneMissing, "zone %q does not exist", in.Config.Zone)
 	}
-	if v.NoImage {
-		add(staging.ImageMissing, "image %q does not exist", v.Config.Image)
+	if in.NoImage {
+		add(staging.ImageMissing, "image %q does not exist", in.Config.Image)
 	}
-	if v.Blocked != nil {
-		add(v.Blocked.Type, "%s", v.Blocked.Message)
+	if in.Blocked != nil {
+		add(in.Blocked.Type, "%s", in.Blocked.Message)
 	}
-	if h := v.AssignHook; h.Failures >= hookFailureThreshold {
+	if h := in.AssignHook; h.Failures >= hookFailureThreshold {
 		add(staging.HookFailing, "%s (%d in a row)", h.Last.Message, h.Failures)
 	}
-	for i := range v.Members {
-		m := &v.Members[i]
+	for i := range in.Members {
+		m := &in.Members[i]
 		if m.Refused != nil && m.State == staging.Pending {
 			add(m.Refused.Type, "%s", m.Refused.Message)
 		}
 	}
-	if f := v.Backoff.Last; f != nil && v.Backoff.paused() {
-		add(f.Type, "%s (%d in a row)", f.Message, v.Backoff.Failures)
+	if f := in.Backoff.Last; f != nil && in.Backoff.paused() {
+		add(f.Type, "%s (%d in a row)", f.Message, in.Backoff.Failures)
 	}
 	return cs
 }

@@ -22,13 +22,13 @@ import (
 //  5. replaceDue: expired, stale and draining sessions, as their replacements become ready
 //  6. publishAndWithdraw: whatever the health checks of the rest call for
 //  7. grow: stage what is missing
-func Decide(v View, b Bounds, now time.Time) Plan {
-	d := decision{View: v, now: now, live: make([]*Member, len(v.Members))}
-	for i := range v.Members {
-		d.live[i] = &v.Members[i]
+func Decide(in PoolInput, b Bounds, now time.Time) Plan {
+	d := decision{PoolInput: in, now: now, live: make([]*Member, len(in.Members))}
+	for i := range in.Members {
+		d.live[i] = &in.Members[i]
 	}
-	if !v.DesiredUntil.IsZero() {
-		d.wake(v.DesiredUntil)
+	if !in.DesiredUntil.IsZero() {
+		d.wake(in.DesiredUntil)
 	}
 	d.retireFailed()
 	d.retireMisplaced()
@@ -37,13 +37,13 @@ func Decide(v View, b Bounds, now time.Time) Plan {
 	d.replaceDue()
 	d.publishAndWithdraw()
 	d.grow(b)
-	d.plan.Conditions = conditions(v)
+	d.plan.Conditions = conditions(in)
 	return d.plan
 }
 
 // decision is a Decide in progress.
 type decision struct {
-	View
+	PoolInput
 	now  time.Time
 	plan Plan
 	// live are the members that stay. Once sorted, they are in the order in which

@@ -11,9 +11,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// genView draws a pool in any state.
-func genView(t *rapid.T) View {
-	v := View{
+// genPoolInput draws a pool in any state.
+func genPoolInput(t *rapid.T) PoolInput {
+	in := PoolInput{
 		Desired:     rapid.IntRange(0, 12).Draw(t, "desired"),
 		HealthKnown: rapid.Bool().Draw(t, "healthKnown"),
 		Removed:     rapid.IntRange(0, 9).Draw(t, "removed") == 0,
@@ -37,26 +37,26 @@ func genView(t *rapid.T) View {
 		} else if m.State == staging.Pending && rapid.Bool().Draw(t, "refused") {
 			refused(&m)
 		}
-		v.Members = append(v.Members, m)
+		in.Members = append(in.Members, m)
 	}
-	return v
+	return in
 }
 
 // TestDecideIsSafe checks what no plan may ever do.
 func TestDecideIsSafe(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		v := genView(t)
+		in := genPoolInput(t)
 		if rapid.IntRange(0, 9).Draw(t, "blocked") == 0 {
-			v.Blocked = &staging.Failure{Type: staging.ImageDisabled, Message: "disabled"}
+			in.Blocked = &staging.Failure{Type: staging.ImageDisabled, Message: "disabled"}
 		}
-		plan := Decide(v, DefaultBounds, noon)
+		plan := Decide(in, DefaultBounds, noon)
 		byID := map[string]Member{}
-		for _, m := range v.Members {
+		for _, m := range in.Members {
 			byID[m.ID] = m
 		}
 		staged, steps := 0, map[string]int{}
 		readyLeft := 0
-		for _, m := range v.Members {
+		for _, m := range in.Members {
 			if m.State == staging.Ready && m.Running && m.Passing && !m.Over {
 				readyLeft++
 			}
@@ -76,11 +76,11 @@ func TestDecideIsSafe(t *testing.T) {
 			}
 			switch s.Kind {
 			case Publish:
-				if !m.Running || !m.Passing || m.Over || !v.HealthKnown || m.FirstLaunch {
+				if !m.Running || !m.Passing || m.Over || !in.HealthKnown || m.FirstLaunch {
 					t.Fatalf("published %+v", m)
 				}
 			case Withdraw:
-				if m.State != staging.Ready || !v.HealthKnown {
+				if m.State != staging.Ready || !in.HealthKnown {
 					t.Fatalf("withdrew %+v", m)
 				}
 			case Retire:
@@ -89,25 +89,25 @@ func TestDecideIsSafe(t *testing.T) {
 				}
 			}
 		}
-		floor := min(readyBefore, v.Desired-v.Config.Unavailable(v.Desired))
-		if v.Removed || v.Blocked != nil {
+		floor := min(readyBefore, in.Desired-in.Config.Unavailable(in.Desired))
+		if in.Removed || in.Blocked != nil {
 			floor = 0
 		}
-		if v.HealthKnown && readyLeft < floor {
-			t.Fatalf("%d were ready, %d are left, %d desired with %q unavailable: %v", readyBefore, readyLeft, v.Desired, v.Config.MaxUnavailable, plan.Steps)
+		if in.HealthKnown && readyLeft < floor {
+			t.Fatalf("%d were ready, %d are left, %d desired with %q unavailable: %v", readyBefore, readyLeft, in.Desired, in.Config.MaxUnavailable, plan.Steps)
 		}
-		if staged > 0 && len(v.Members)+staged > v.Desired+v.Config.Unavailable(v.Desired)+overOrRetired(v, plan) {
-			t.Fatalf("%d members, %d staged, %d desired", len(v.Members), staged, v.Desired)
+		if staged > 0 && len(in.Members)+staged > in.Desired+in.Config.Unavailable(in.Desired)+overOrRetired(in, plan) {
+			t.Fatalf("%d members, %d staged, %d desired", len(in.Members), staged, in.Desired)
 		}
-		if (v.Removed || v.NoImage || v.Blocked != nil) && staged > 0 {
+		if (in.Removed || in.NoImage || in.Blocked != nil) && staged > 0 {
 			t.Fatal("staged without an image or a config")
 		}
 	})
 }
 
-func overOrRetired(v View, p Plan) int {
+func overOrRetired(in PoolInput, p Plan) int {
 	n := 0
-	for _, m := range v.Members {
+	for _, m := range in.Members {
 		if m.Over || m.Failure != nil {
 			n++
 		}
@@ -118,7 +118,7 @@ func overOrRetired(v View, p Plan) int {
 		}
 	}
 	// In Decide, busy members that are being retired do not count either.
-	for _, m := range v.Members {
+	for _, m := range in.Members {
 		if m.Busy {
 			n++
 		}
@@ -129,11 +129,11 @@ func overOrRetired(v View, p Plan) int {
 // naivePlan returns what a healthy pool needs: the missing sessions are staged and the
 // excess is retired, first the newest pending, then the newest starting, then the oldest
 // ready.
-func naivePlan(v View) (stage int, retire []string) {
-	if missing := v.Desired - len(v.Members); missing > 0 {
+func naivePlan(in PoolInput) (stage int, retire []string) {
+	if missing := in.Desired - len(in.Members); missing > 0 {
 		return min(missing, DefaultBounds.StagePerPass), nil
 	}
-	order := slices.Clone(v.Members)
+	order := slices.Clone(in.Members)
 	slices.SortFunc(order, func(a, b Member) int {
 		switch aReady, bReady := a.State == staging.Ready, b.State == staging.Ready; {
 		case aReady && bReady:
@@ -148,7 +148,7 @@ func naivePlan(v View) (stage int, retire []string) {
 		}
 		return b.CreatedAt.Compare(a.CreatedAt)
 	})
-	for _, m := range order[:len(order)-v.Desired] {
+	for _, m := range order[:len(order)-in.Desired] {
 		retire = append(retire, m.ID)
 	}
 	return 0, retire
@@ -157,14 +157,14 @@ func naivePlan(v View) (stage int, retire []string) {
 // TestDecideAgreesWithANaiveVersion on healthy pools.
 func TestDecideAgreesWithANaiveVersion(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		v := View{Desired: rapid.IntRange(0, 30).Draw(t, "desired"), HealthKnown: true}
+		in := PoolInput{Desired: rapid.IntRange(0, 30).Draw(t, "desired"), HealthKnown: true}
 		for i := range rapid.IntRange(0, 30).Draw(t, "members") {
 			state := rapid.SampledFrom([]staging.State{staging.Pending, staging.Starting, staging.Ready}).Draw(t, "state")
-			v.Members = append(v.Members, member(fmt.Sprint("m", i), state, i))
+			in.Members = append(in.Members, member(fmt.Sprint("m", i), state, i))
 		}
 		var retired []string
 		staged := 0
-		for _, s := range Decide(v, DefaultBounds, noon).Steps {
+		for _, s := range Decide(in, DefaultBounds, noon).Steps {
 			switch s.Kind {
 			case Stage:
 				staged++
@@ -174,7 +174,7 @@ func TestDecideAgreesWithANaiveVersion(t *testing.T) {
 				t.Fatalf("%s of %s, which is healthy", s.Kind, s.Session)
 			}
 		}
-		stage, retire := naivePlan(v)
+		stage, retire := naivePlan(in)
 		if staged != stage || !slices.Equal(retired, retire) {
 			t.Fatalf("staged %d, retired %v; naivePlan %d and %v", staged, retired, stage, retire)
 		}
@@ -185,49 +185,49 @@ func TestDecideAgreesWithANaiveVersion(t *testing.T) {
 // from any state. In the end exactly the desired number must be ready.
 func TestDecideConverges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		v := genView(t)
-		v.HealthKnown, v.Removed, v.NoImage = true, false, false
-		for i := range v.Members {
-			v.Members[i].Busy, v.Members[i].Refused = false, nil
+		in := genPoolInput(t)
+		in.HealthKnown, in.Removed, in.NoImage = true, false, false
+		for i := range in.Members {
+			in.Members[i].Busy, in.Members[i].Refused = false, nil
 		}
 		now, made := noon, 0
 		for range 60 {
-			plan := Decide(v, DefaultBounds, now)
+			plan := Decide(in, DefaultBounds, now)
 			if len(plan.Steps) == 0 && plan.Wake.IsZero() {
 				break
 			}
 			for _, s := range plan.Steps {
-				i := slices.IndexFunc(v.Members, func(m Member) bool { return m.ID == s.Session })
+				i := slices.IndexFunc(in.Members, func(m Member) bool { return m.ID == s.Session })
 				switch s.Kind {
 				case Stage:
 					made++
-					v.Members = append(v.Members, Member{ID: fmt.Sprint("new", made), State: staging.Pending, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour)})
+					in.Members = append(in.Members, Member{ID: fmt.Sprint("new", made), State: staging.Pending, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour)})
 				case Retire:
-					v.Members = slices.Delete(v.Members, i, i+1)
+					in.Members = slices.Delete(in.Members, i, i+1)
 				case Publish:
-					v.Members[i].State, v.Backoff = staging.Ready, Backoff{}
+					in.Members[i].State, in.Backoff = staging.Ready, Backoff{}
 				case FirstLaunch:
-					v.Members[i].FirstLaunch = false
+					in.Members[i].FirstLaunch = false
 				case Withdraw, Record:
-					v.Members[i].State = staging.Starting
+					in.Members[i].State = staging.Starting
 				}
 			}
 			// The cluster catches up: all placed sessions run and are healthy.
-			for i := range v.Members {
-				if !v.Members[i].Over {
-					v.Members[i].Running, v.Members[i].Passing, v.Members[i].UnhealthySince = true, true, time.Time{}
+			for i := range in.Members {
+				if !in.Members[i].Over {
+					in.Members[i].Running, in.Members[i].Passing, in.Members[i].UnhealthySince = true, true, time.Time{}
 				}
 			}
 			now = now.Add(10 * time.Second)
 		}
 		ready := 0
-		for _, m := range v.Members {
+		for _, m := range in.Members {
 			if m.State == staging.Ready && !m.Over {
 				ready++
 			}
 		}
-		if ready != v.Desired || len(v.Members) != v.Desired {
-			t.Fatalf("ended with %d members, %d ready; %d desired", len(v.Members), ready, v.Desired)
+		if ready != in.Desired || len(in.Members) != in.Desired {
+			t.Fatalf("ended with %d members, %d ready; %d desired", len(in.Members), ready, in.Desired)
 		}
 	})
 }

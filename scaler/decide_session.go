@@ -7,7 +7,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Unpooled is what DecideSession knows of one session that no pool counts: it is a
+// Unpooled is what DecideSession knows of one session that Decide does not handle: it is a
 // user's, was made on demand, is ending, or its state is uncertain.
 type Unpooled struct {
 	// State is its state in Redis; "" when Redis does not have it.
@@ -185,7 +185,8 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 
 // decideStarting ends an on-demand session that does not start: no node accepts it and
 // its broker did not end it, it is placed and never runs, or its checks never pass. It
-// would occupy its user's slot forever.
+// would occupy its user's slot forever. The limits are those of DefaultBounds:
+// Options.Bounds applies to pools, and this session is in none.
 func decideStarting(x Unpooled, now time.Time) (*Step, time.Time) {
 	since, limit, why := x.TouchedAt, orphanTimeout, ""
 	switch {

@@ -77,7 +77,7 @@ func TestDecide(t *testing.T) {
 		name    string
 		desired int
 		members []Member
-		change  func(*View)
+		change  func(*PoolInput)
 		want    []string
 		wake    time.Duration // from noon; 0 for never
 	}{
@@ -102,7 +102,7 @@ func TestDecide(t *testing.T) {
 		{
 			name: "without known health nothing is published or withdrawn", desired: 2,
 			members: []Member{member("a", ready, 1, failing), member("b", starting, 1, passing)},
-			change:  func(v *View) { v.HealthKnown = false }, want: []string{},
+			change:  func(in *PoolInput) { in.HealthKnown = false }, want: []string{},
 		},
 		{
 			name: "excess: the newest that are not ready first, then the oldest ready", desired: 1,
@@ -114,21 +114,21 @@ func TestDecide(t *testing.T) {
 		{
 			name: "a deleted config drains and stages nothing", desired: 3,
 			members: []Member{member("a", ready, 1), member("b", pending, 1)},
-			change:  func(v *View) { v.Removed = true }, want: []string{"retire b", "retire a"}, wake: DefaultBounds.PlaceTimeout - time.Minute,
+			change:  func(in *PoolInput) { in.Removed = true }, want: []string{"retire b", "retire a"}, wake: DefaultBounds.PlaceTimeout - time.Minute,
 		},
-		{name: "a missing image stages nothing and keeps what exists", desired: 3, members: []Member{member("a", ready, 1)}, change: func(v *View) { v.NoImage = true }, want: []string{}},
+		{name: "a missing image stages nothing and keeps what exists", desired: 3, members: []Member{member("a", ready, 1)}, change: func(in *PoolInput) { in.NoImage = true }, want: []string{}},
 		{name: "a session that ended by itself is retired and replaced", desired: 1, members: []Member{member("a", ready, 1, over)}, want: []string{"retire a", "stage"}},
 		{
 			name: "after a failure there is a pause", desired: 1, members: nil,
-			change: func(v *View) {
-				v.Backoff = Backoff{Failures: 3, At: noon.Add(-time.Second), Last: &staging.Failure{}}
+			change: func(in *PoolInput) {
+				in.Backoff = Backoff{Failures: 3, At: noon.Add(-time.Second), Last: &staging.Failure{}}
 			},
 			want: []string{}, wake: 3 * time.Second,
 		},
 		{
 			name: "after the pause one session is tried for all", desired: 5,
-			change: func(v *View) {
-				v.Backoff = Backoff{Failures: 3, At: noon.Add(-time.Minute), Last: &staging.Failure{}}
+			change: func(in *PoolInput) {
+				in.Backoff = Backoff{Failures: 3, At: noon.Add(-time.Minute), Last: &staging.Failure{}}
 			},
 			want: []string{"stage"},
 		},
@@ -193,7 +193,7 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			name: "a roll with max_unavailable in the config", desired: 8, members: slices.Repeat([]Member{member("a", ready, 9, stale)}, 8),
-			change: func(v *View) { v.Config.MaxUnavailable = "3" }, want: []string{"stage", "stage", "stage"}, wake: passPause,
+			change: func(in *PoolInput) { in.Config.MaxUnavailable = "3" }, want: []string{"stage", "stage", "stage"}, wake: passPause,
 		},
 		{
 			name: "a roll in a full zone: no more are retired first than may be unavailable", desired: 4,
@@ -210,8 +210,8 @@ func TestDecide(t *testing.T) {
 		{
 			name: "a new revision that fails retires no old session", desired: 2,
 			members: []Member{member("a", ready, 9, stale), member("b", ready, 8, stale), member("c", starting, 1, over)},
-			change: func(v *View) {
-				v.Backoff = Backoff{Failures: 1, At: noon, Last: &staging.Failure{}}
+			change: func(in *PoolInput) {
+				in.Backoff = Backoff{Failures: 1, At: noon, Last: &staging.Failure{}}
 			},
 			want: []string{"retire c"}, wake: time.Second,
 		},
@@ -221,8 +221,8 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			name: "a disabled image drains and stages nothing", desired: 3, members: []Member{member("a", ready, 1), member("b", ready, 1, stale)},
-			change: func(v *View) {
-				v.Blocked = &staging.Failure{Type: staging.ImageDisabled, Message: "image x is disabled"}
+			change: func(in *PoolInput) {
+				in.Blocked = &staging.Failure{Type: staging.ImageDisabled, Message: "image x is disabled"}
 			},
 			want: []string{"retire a", "retire b"},
 		},
@@ -248,10 +248,10 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			name: "unrecorded sessions count: they are not made twice", desired: 3, members: []Member{member("a", ready, 1)},
-			change: func(v *View) { v.Unrecorded = 2 }, want: []string{},
+			change: func(in *PoolInput) { in.Unrecorded = 2 }, want: []string{},
 		},
 		{
-			name: "the next change of the schedule wakes the pool", desired: 0, change: func(v *View) { v.DesiredUntil = noon.Add(time.Hour) },
+			name: "the next change of the schedule wakes the pool", desired: 0, change: func(in *PoolInput) { in.DesiredUntil = noon.Add(time.Hour) },
 			want: []string{}, wake: time.Hour,
 		},
 		{
@@ -262,11 +262,11 @@ func TestDecide(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			v := View{Desired: c.desired, Members: c.members, HealthKnown: true, Config: staging.Config{Name: "p"}}
+			in := PoolInput{Desired: c.desired, Members: c.members, HealthKnown: true, Config: staging.Config{Name: "p"}}
 			if c.change != nil {
-				c.change(&v)
+				c.change(&in)
 			}
-			plan := Decide(v, DefaultBounds, noon)
+			plan := Decide(in, DefaultBounds, noon)
 			if diff := cmp.Diff(c.want, short(plan.Steps)); diff != "" {
 				t.Errorf("steps (-want +got):\n%s", diff)
 			}

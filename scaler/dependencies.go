@@ -16,7 +16,7 @@ type Registry interface {
 	Fates(ctx context.Context) (map[string]staging.Fate, error)
 	// CreateFate writes a session's fate unless it has one. It returns the session's
 	// fate and whether this call decided it. After an error the outcome is unknown.
-	CreateFate(ctx context.Context, f staging.Fate) (won bool, decided staging.Fate, err error)
+	CreateFate(ctx context.Context, f staging.Fate) (won bool, existing staging.Fate, err error)
 	// AbandonFate takes the session from a claim that is unfinished after its lease:
 	// a broker that returns late can no longer finish it. It fails when the claim was
 	// finished meanwhile.

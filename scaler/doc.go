@@ -20,8 +20,10 @@
 //
 // The package promises:
 //
-//   - No action without observation. There is no plan before every source has been
-//     read completely, nor from the moment one fails until it has been read again.
+//   - No action without observation. There is no plan before the registry, Nomad and
+//     Redis have been read completely, nor from the moment one of them fails until it
+//     has been read again. While Consul's health checks of a pool are not current,
+//     nothing is published or withdrawn there, and no session counts as unhealthy.
 //   - No claimed or assigned session is stopped to shrink a pool. A retirement must
 //     be accepted by Redis and then decided by the fate record in Consul; only then
 //     is the job stopped.

@@ -108,20 +108,20 @@ func emptied(m map[string]bool) map[string]bool {
 
 // decidePool runs Decide on a pool, reports the pool's status, and returns its tasks.
 func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
-	view := v.viewOf(p, now)
-	plan := Decide(view, s.o.Bounds, now)
+	input := v.poolInput(p, now)
+	plan := Decide(input, s.o.Bounds, now)
 	p.wake = plan.Wake
 	ready := 0
-	for i := range view.Members {
-		if view.Members[i].State == staging.Ready {
+	for i := range input.Members {
+		if input.Members[i].State == staging.Ready {
 			ready++
 		}
 	}
-	desired := view.Desired
+	desired := input.Desired
 	if p.removed {
 		desired = 0
 	}
-	s.Meter.Pool(p.config.Name, desired, len(view.Members), ready)
+	s.Meter.Pool(p.config.Name, desired, len(input.Members), ready)
 	if p.removed && len(p.members.entries) == 0 && len(plan.Steps) == 0 {
 		s.forgetPool(v, p)
 		return []task{{pool: p.config.Name, zone: p.config.Zone, report: []staging.Condition{}}}
@@ -143,7 +143,7 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 	}
 	tasks = append(tasks, s.report(p, plan.Conditions, now)...)
 	s.Board.Show(p.config.Name, staging.PoolStatus{
-		Zone: p.config.Zone, Image: p.config.Image, Desired: desired, Current: len(view.Members), Ready: ready,
+		Zone: p.config.Zone, Image: p.config.Image, Desired: desired, Current: len(input.Members), Ready: ready,
 		Draining: p.removed, Conditions: p.conditions,
 	})
 	return tasks
@@ -160,8 +160,9 @@ func (s *Scaler) forgetPool(v *view, p *pool) {
 	s.Log.WithField(logfield.Staging, p.config.Name).Info("pool drained: its staging config is deleted and its last unassigned session has ended")
 }
 
-// report logs a pool's conditions when they changed, and returns the task that writes
-// them to Redis.
+// report logs a pool's conditions and returns the task that writes them to Redis, if they
+// changed, or if they must be written again: after every resync of Redis and after a
+// failed write.
 func (s *Scaler) report(p *pool, found []staging.Condition, now time.Time) []task {
 	p.conditions = since(p.conditions, found, now.UTC())
 	if p.reported != nil && slices.Equal(*p.reported, p.conditions) {
@@ -177,7 +178,8 @@ func (s *Scaler) report(p *pool, found []staging.Condition, now time.Time) []tas
 	return []task{{pool: p.config.Name, zone: p.config.Zone, report: reported}}
 }
 
-// decideSession runs DecideSession on a session that no pool counts, and returns its task.
+// decideSession runs DecideSession on a session that Decide does not handle, and returns
+// its task; none while a step for the session is under way or its pause is not over.
 func (s *Scaler) decideSession(v *view, e *entry, now time.Time) []task {
 	if e.busy || now.Before(e.until) {
 		v.timed[e.s.ID] = e.until

@@ -59,7 +59,7 @@ func TestSessionsLostWithTheirNodeAreNoFailuresOfTheImage(t *testing.T) {
 	if p.backoff.Failures != 0 {
 		t.Errorf("lost with their node: %+v", p.backoff)
 	}
-	for _, m := range v.viewOf(p, noon).Members {
+	for _, m := range v.poolInput(p, noon).Members {
 		if !m.Over || m.EndReason != "alloc is lost" {
 			t.Errorf("%+v", m)
 		}
@@ -108,13 +108,13 @@ func TestADrainedNodesSessionsAreToBeReplaced(t *testing.T) {
 	if drains(false, 1) {
 		t.Error("an unchanged node marks its pools dirty")
 	}
-	if !drains(true, 3) || !v.viewOf(v.pools["p"], noon).Members[0].Draining {
+	if !drains(true, 3) || !v.poolInput(v.pools["p"], noon).Members[0].Draining {
 		t.Error("the drain of a node did not mark its pool dirty, or its member draining")
 	}
 	if drains(false, 2) {
 		t.Error("a stale observation was applied")
 	}
-	if !drains(false, 4) || v.viewOf(v.pools["p"], noon).Members[0].Draining {
+	if !drains(false, 4) || v.poolInput(v.pools["p"], noon).Members[0].Draining {
 		t.Error("the end of the drain did not mark its pool dirty, or its member is still draining")
 	}
 }

@@ -97,7 +97,8 @@ func (v *view) inconsistentZones() map[string]bool {
 // marker is a marker that this scaler placed in a zone, and that must still be there.
 type marker struct {
 	text string
-	// renewed: trust was renewed with it since the last resync, a second ago.
+	// renewed: a renewal since the last resync placed it, about a second ago. Otherwise
+	// placeMarkers did, before that resync, and it may be older.
 	renewed bool
 }
 

@@ -61,7 +61,9 @@ func newView() *view {
 	}
 }
 
-// inSync: every source is known.
+// inSync: the registry, Nomad and Redis are known. Consul's health checks are not
+// included: while those of a pool are not current, only what depends on them waits
+// (PoolInput.HealthKnown).
 func (v *view) inSync() bool { return v.resourcesKnown && v.fleetKnown && v.storeKnown }
 
 // markDirty marks a session and its pool to be decided again.

@@ -44,7 +44,8 @@ const (
 	NoCapacity Kind = "no_capacity"
 	// Overloaded: the broker is at a bound of what it does at once.
 	Overloaded Kind = "overloaded"
-	// LaunchFailed: a session was made for the launch, and could not start.
+	// LaunchFailed: a session could not be made or could not start, one of its hooks
+	// failed (first_launch, assign or go), or it was ended during the launch.
 	LaunchFailed Kind = "launch_failed"
 	// ConsulUnavailable, NomadUnavailable, RedisUnavailable: that server did not answer.
 	ConsulUnavailable Kind = "consul_unavailable"

@@ -9,7 +9,8 @@ import (
 // or because the broker is at a bound.
 const retryUnavailable = 2 * time.Second
 
-// NoRedis refuses because a call to Redis failed with err.
+// NoRedis refuses because a call to Redis failed with err, or because Redis answers and is
+// not trusted; err then says so.
 func NoRedis(err error) *Error {
 	return &Error{
 		Kind: RedisUnavailable, Detail: "Redis does not answer, so no session can be claimed; try again shortly",

@@ -10,10 +10,6 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// armedHead is how far down a pool's ready queue Arm leases sessions to brokers, and
-// Claim takes preferred ones: the oldest sessions go first, give or take this many.
-const armedHead = 32
-
 // Claim takes n ready sessions of the launch's image, or none, from the pools in their
 // order, and reserves the launch's Idempotency-Key, in one round trip. Each pool's own
 // zone counts, not the claim's. An error leaves it unknown whether sessions were claimed.

@@ -3,9 +3,18 @@
 //
 // Every transition of a session is one Lua script in scripts/, so it is atomic, and one Go
 // method that runs the script. The scripts follow the table of moves in package staging; a
-// test compares the two. A script that changes a claimed session compares the claim's id,
-// the fencing value, and changes nothing if another claim holds the session. All times
-// are Redis's own.
+// test compares the two.
+//
+// The claim's id is the fencing value. The scripts with which a launch changes the session
+// that it claimed (assign, unclaim, and finish with a claim) change nothing if another claim
+// holds the session. Others do not compare: restore replaces the claim by that of the fate
+// record, and ended, expire_keepalive and finish without a claim end the session of any
+// claim.
+//
+// Scripts take the present time from Redis. Other times come from clients: when a session
+// was created from the scaler or broker that made it, and when it was assigned from its
+// broker, which counts from the time of the claim by Redis's clock, or from a broker's own
+// clock if the session was restored from its fate record.
 //
 // Redis does not decide anything finally: the fate record in Consul does. Everything here
 // can be rebuilt from Nomad, Consul's health and the fate records, so losing Redis costs
@@ -17,12 +26,12 @@
 // they pop, so a store needs one Redis primary, not a Redis Cluster.
 //
 //	PREFIX session:ID       hash    state, facts and times of one session
-//	PREFIX claim:ID         string  the claim that took the session, set once (NX)
+//	PREFIX claim:ID         string  the claim that holds the session; staged claims set it with NX, begin and restore overwrite it
 //	PREFIX ready:POOL       zset    claimable sessions, oldest first
 //	PREFIX pool:POOL        set     the pool's unassigned sessions
 //	PREFIX sessions         zset    all sessions that have not ended, by creation
 //	PREFIX key:HASH         hash    an Idempotency-Key: its claim, launch and session or sessions
-//	PREFIX user:HASH        zset    the sessions of one user, by when the user got them
+//	PREFIX user:HASH        zset    the sessions of one user, by when they were claimed, or created if on demand or restored
 //	PREFIX conditions:POOL  string  the pool's conditions, JSON
 //	PREFIX count:POOL:MINUTE        hash  a pool's activity in one minute, kept for a while
 //	PREFIX count:ZONE/IMAGE:MINUTE  hash  the same for on-demand sessions

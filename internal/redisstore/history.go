@@ -23,7 +23,7 @@ func (s *Store) NoteHistory(ctx context.Context, configs []staging.Config) error
 	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, c := range configs {
 			// EVAL, because a pipeline cannot retry an EVALSHA that Redis has no script for.
-			noteScript.Eval(ctx, p, []string{s.readyKey(c.Name)},
+			historyScript.Eval(ctx, p, []string{s.readyKey(c.Name)},
 				s.historyOf(c.Name), s.poolCounter(c.Name), s.demandCounter(c.Zone, c.Image), historyLife.Milliseconds())
 		}
 		return nil

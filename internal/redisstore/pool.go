@@ -2,9 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -54,58 +51,4 @@ func (s *Store) Ended(ctx context.Context, x staging.Session, reason string) err
 		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID)},
 		x.ID, x.Staging, reason, s.o.EndedLife.Milliseconds()).Err()
 	return callError(err, "mark session %s as ended", x.ID)
-}
-
-// Restore puts back a session that its fate record f assigns to a user, and that Redis has
-// lost or still holds as unused. x.State is claimed or assigned, or starting for an
-// on-demand session that is not up. The launch holds its Idempotency-Key again. Restore
-// returns the session's state in Redis after that.
-func (s *Store) Restore(ctx context.Context, x staging.Session, f staging.Fate) (staging.State, error) {
-	key, done := "", ""
-	if f.Fingerprint != "" {
-		key = s.idempotencyKey(f.IdempotencyKey)
-	}
-	if x.State == staging.Assigned {
-		done = "1"
-	}
-	state, err := restoreScript.Run(ctx, s.rdb,
-		[]string{
-			s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID), s.userKey(userID(x)), key,
-		},
-		x.ID, x.Staging, string(x.State), x.Claim, mustJSON(x.User), facts(x), x.CreatedAt.UnixMilli(), x.AssignedAt.UnixMilli(),
-		mustJSON(x.Terms), x.Terms.Keepalive.Std().Milliseconds(), f.Fingerprint, done, s.o.KeyLife.Milliseconds(),
-		joined(f.Sessions)).Text()
-	return staging.State(state), callError(err, "restore session %s", x.ID)
-}
-
-// Arm leases the oldest ready sessions of each pool to a broker, at most "most" per pool,
-// and returns their ids by pool. A further call renews the leases.
-func (s *Store) Arm(ctx context.Context, broker string, pools []string, most int, lease time.Duration) (map[string][]string, error) {
-	cmds := make(map[string]*redis.Cmd, len(pools))
-	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, pool := range pools {
-			// EVAL, because a pipeline cannot retry an EVALSHA that Redis has no script for.
-			cmds[pool] = armScript.Eval(ctx, p, []string{s.readyKey(pool)}, s.o.Prefix, broker, lease.Milliseconds(), most, armedHead)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, callError(err, "lease ready sessions of %d pools to broker %s", len(pools), broker)
-	}
-	leased := make(map[string][]string, len(pools))
-	for pool, cmd := range cmds {
-		ids, err := cmd.StringSlice()
-		if err != nil {
-			return nil, callError(err, "lease ready sessions of pool %s to broker %s", pool, broker)
-		}
-		leased[pool] = ids
-	}
-	return leased, nil
-}
-
-func userID(x staging.Session) string {
-	if x.User == nil {
-		return ""
-	}
-	return x.User.ID
 }

@@ -47,5 +47,5 @@ var (
 	endedScript           = script("ended")
 	restoreScript         = script("restore")
 	conditionsScript      = script("conditions")
-	noteScript            = script("note")
+	historyScript         = script("history")
 )

@@ -16,7 +16,8 @@
 //	PREFIX secrets/NAME             random bytes that all brokers share
 //	PREFIX keys/HASH                an Idempotency-Key with its claim and session, written with the fate
 //	PREFIX locks/ZONE               the scaler that acts in the zone, held through a Consul session
-//	PREFIX fates/SESSION            staging.Fate; listed at start and resync, never watched
+//	PREFIX fates/SESSION            staging.Fate; never watched; listed by the scaler at start and resync, and by
+//	                                brokers while Redis is away or not trusted
 //
 // Resources and fates have different prefixes, so that a claim does not wake the watchers
 // of the resources.

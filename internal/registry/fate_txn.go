@@ -36,8 +36,8 @@ func (r *Registry) CreateFates(ctx context.Context, fates []staging.Fate) (creat
 }
 
 // CreateFate decides one session's fate. won is false when it was decided before;
-// stands is the record that exists, with its index. Errors are those of CreateFates.
-func (r *Registry) CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error) {
+// existing is the record that exists now, with its index. Errors are those of CreateFates.
+func (r *Registry) CreateFate(ctx context.Context, f staging.Fate) (won bool, existing staging.Fate, err error) {
 	created, lost, err := r.CreateFates(ctx, []staging.Fate{f})
 	if err != nil {
 		return false, f, err
@@ -45,10 +45,10 @@ func (r *Registry) CreateFate(ctx context.Context, f staging.Fate) (won bool, st
 	if len(created) == 1 {
 		return true, created[0], nil
 	}
-	if stands = lost[f.Session]; stands.Verdict == "" {
+	if existing = lost[f.Session]; existing.Verdict == "" {
 		return false, f, fmt.Errorf("%w: the fate of session %s was deleted while it was being decided", staging.ErrNoResource, f.Session)
 	}
-	return false, stands, nil
+	return false, existing, nil
 }
 
 // FinishFates records that the assign hooks of all sessions of a launch have finished:
@@ -63,9 +63,10 @@ func (r *Registry) FinishFates(ctx context.Context, fates []staging.Fate) error 
 	return r.commitAll(ctx, &w)
 }
 
-// AbandonFate takes the record from a claim whose lease is over, so that a broker that
-// comes back late can no longer finish it. ErrConflict: it was finished or abandoned
-// meanwhile.
+// AbandonFate takes the record from an unfinished claim, which can then no longer be
+// finished. The scaler abandons a claim whose lease is over; a broker abandons its own,
+// within the lease, when the outcome of FinishFates is unknown. ErrConflict: it was
+// finished or abandoned meanwhile.
 func (r *Registry) AbandonFate(ctx context.Context, f staging.Fate, reason string) error {
 	f.Reason = reason
 	return r.commitAll(ctx, &fateWrite{what: "abandon", fates: []staging.Fate{f}})
@@ -187,15 +188,15 @@ func (r *Registry) conflicts(ctx context.Context, fates []staging.Fate, failed [
 			key = &hold
 			continue
 		}
-		stands, err := r.Fate(ctx, fates[op].Session)
+		existing, err := r.Fate(ctx, fates[op].Session)
 		if err != nil && !errors.Is(err, staging.ErrNoResource) {
 			return nil, nil, err
 		}
-		if err == nil && claim != "" && stands.Claim == claim {
-			ours = append(ours, stands)
+		if err == nil && claim != "" && existing.Claim == claim {
+			ours = append(ours, existing)
 			continue
 		}
-		lost[fates[op].Session] = stands
+		lost[fates[op].Session] = existing
 	}
 	switch {
 	case len(ours) == len(fates):

@@ -30,8 +30,9 @@ func (r *Registry) Fate(ctx context.Context, session string) (staging.Fate, erro
 	return f, nil
 }
 
-// Fates reads every record: at start and at resync. A record that cannot be
-// read is an error, since without it a session could be given away twice.
+// Fates reads every record: for the scaler at start and at resync, for brokers while Redis
+// is away or not trusted. A record that does not parse is an error, since without it a
+// session could get a second user.
 func (r *Registry) Fates(ctx context.Context) (map[string]staging.Fate, error) {
 	pairs, _, err := r.kv.List(r.fatesPrefix(), query(ctx))
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// ErrConflict means that other writers changed the same record between each read and
-// write, on every try.
+// ErrConflict means that another writer changed the same record between the read and the
+// write. Writes of resources try casTries times before they return it; writes of fates
+// do not try again.
 var ErrConflict = errors.New("another writer changed the record at the same time; read it and try again")
 
 // errNoLeader means that Consul can neither write nor read consistently.

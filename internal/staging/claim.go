@@ -62,7 +62,9 @@ type ClaimResult struct {
 	// have been taken, in the order in which the pools were named; Untrusted where
 	// Redis is not trusted for the pool's zone.
 	Ready []int
-	// Holder is the launch that holds the key, for ClaimRepeat; without its claim.
+	// Holder is the launch that holds the key, for ClaimRepeat; without its claim, and
+	// with the first of its sessions only. Brokers do not use it: they read the whole
+	// KeyHolder, again and again until that launch is done. Tests compare it with a model.
 	Holder KeyHolder
 	// Held are the ids of the user's sessions that count, for ClaimLimit.
 	Held []string

@@ -3,7 +3,7 @@
 -- KEYS  1 idempotency key
 -- ARGV  1 claim  2 launch fingerprint  3 lease of the key (ms)  4 session id
 --
--- Returns {"adopted"}, or {"repeat", session, done} or {"reused"} as claim.lua does.
+-- Returns {"adopted"}, or {"repeat", session, done} or {"reused"} as heldKey returns them.
 local key = KEYS[1]
 local claim, fingerprint, key_lease, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 

@@ -20,7 +20,8 @@
 --                               goes on to sessions made on demand
 --   {"untrusted", "untrusted"}  Redis is not trusted for the zone
 --   {"repeat", session, done}, {"reused"} or {"limit", id, ...} as heldKey and overLimit return them
--- Sessions at the head of the queue that no launch can take are removed from it.
+-- Sessions at the head of the queue that this launch cannot take are removed from it, and
+-- sessions that have ended are removed from the user's sessions (overLimit).
 local key, user_sessions, events, queue, pool_set = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local prefix, claim, user, fingerprint, key_lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local image, terms, keepalive_ms, most, permits, final_key_life = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
@@ -28,12 +29,12 @@ local prefer_depth, trust_ttl, counter_life = tonumber(ARGV[12]), tonumber(ARGV[
 local request_id, pool, zone, counter = ARGV[16], ARGV[17], ARGV[18], ARGV[19]
 local first_preferred = 20
 
-
 local keyed, final = fingerprint ~= '', final_key_life ~= ''
 local now = now_ms()
+-- Trust is checked before the key and the limit: an old copy of Redis may have both wrong.
 local at = redis.call('HGET', prefix .. 'vouched:' .. zone, 'at')
 if not at or math.abs(now - tonumber(at)) > trust_ttl then
-  return { 'untrusted', 'untrusted' } -- an old copy of Redis is not believed about keys and limits either
+  return { 'untrusted', 'untrusted' }
 end
 local refusal = (keyed and heldKey(key, claim, fingerprint)) or overLimit(prefix, user_sessions, claim, most, 1)
 if refusal then

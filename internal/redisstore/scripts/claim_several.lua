@@ -23,7 +23,8 @@
 --                                                Redis is not trusted for its zone
 --   {"untrusted", ...}                           the same where it is trusted for none of them
 --   {"repeat", session, done}, {"reused"} or {"limit", id, ...} as heldKey and overLimit return them
--- Where it returns no sessions, nothing has changed.
+-- Where it returns no sessions, no session and no key has changed; sessions that have ended
+-- may have been removed from the user's sessions (overLimit).
 local key, user_sessions, events = KEYS[1], KEYS[2], KEYS[3]
 local prefix, claim, user, fingerprint, key_lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local image, terms, keepalive_ms, most, permits, final_key_life = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
@@ -49,7 +50,8 @@ for k = 4, #KEYS, 2 do
   pools[#pools + 1] = pool
   next_arg = next_arg + 3
 end
--- An old copy of Redis is not believed about keys and limits either.
+-- Without trust in any zone the key and the limit are not checked: an old copy of Redis may
+-- have both wrong.
 if any_trusted then
   local refusal = (keyed and heldKey(key, claim, fingerprint)) or overLimit(prefix, user_sessions, claim, most, wanted)
   if refusal then

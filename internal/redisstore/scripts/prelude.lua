@@ -1,6 +1,6 @@
 -- Shared by all scripts: scripts.go puts it in front of each one.
 
--- now_ms returns Redis's own time in milliseconds since 1970. No client's clock decides anything.
+-- now_ms returns Redis's own time in milliseconds since 1970.
 local function now_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
