@@ -108,6 +108,7 @@ func (w *world) Finish(_ context.Context, id, _, _ string) error { return w.note
 func (w *world) Restore(_ context.Context, s staging.Session, _ staging.Fate) (staging.State, error) {
 	return s.State, w.note("restore %s to %s", short(s.ID), s.User.ID)
 }
+
 func (w *world) Release(_ context.Context, _, _, session string) error {
 	if session == "" {
 		return w.note("release")
@@ -117,6 +118,7 @@ func (w *world) Release(_ context.Context, _, _, session string) error {
 	}
 	return w.note("release of %s", session)
 }
+
 func (w *world) AbandonFate(_ context.Context, f staging.Fate, _ string) error {
 	return w.note("abandon %s", f.Session)
 }
