@@ -1,26 +1,25 @@
-// Package broker hands sessions to users: it claims a staged session, has its
-// fate decided in Consul, runs the assign hook in it, and falls back to other
-// zones and to sessions made on demand.
+// Package broker joins the rooms of a broker, the program that hands sessions to users.
 //
-// It promises that a launch goes down one list (staged in the zone, staged in its
-// alternate zones, on demand in the zone, on demand there) and says of each step why
-// it did not serve; and that a setting which a staged session cannot honour is
-// never left out: the session is made on demand with it.
+//	broker/launch    claims a session, has its fate decided in Consul, runs the assign hook
+//	broker/sessions  reads, lists, authorizes, keeps alive and ends sessions
+//	broker/events    reads what happens, once for all who wait for it
+//	broker/admin     stores zones, images, groups, staging configs and tokens by the rules
+//	broker/audit     records changes and denied calls
+//	broker/status    answers whether all is well, with the pools' numbers and histories
+//	broker/armed     keeps shells open in the sessions that are claimed next
+//	broker/httpapi   is the HTTP edge, broker/web the pages in a browser
 //
-// It promises that a session it answers with is, for ever, that one user's:
-// the fate record existed before the first byte of the hook was sent, and was
-// finished before the caller heard of the session. It trusts the compare-and-set
-// in Consul alone; Redis is believed only about which session to try. Once a
-// session has been claimed, a caller that hangs up does not stop the launch: it
-// is carried to its end under its own deadline. When a hook's outcome cannot be
-// known, or Consul's answer is lost, the session is destroyed, not reused.
+// Below them all are broker/refusal (errors that callers can act on), broker/deadline (how
+// long a call to a server may take) and broker/background (work that no answer waits for).
 //
-// A launch for several sessions is one launch: they are claimed, decided and finished
-// in one step each, all of them or none, and those whose claim came to nothing before a
-// fate was recorded of any of them are unused, and go back to their pools.
+// Where things are added: a new reason to skip a staged session in
+// broker/launch/candidates.go; a new condition of a pool in scaler/conditions.go and in the
+// list of broker/httpapi/openapi.yaml, followed by `make generate`; a new kind of resource
+// in broker/admin/kinds.go; a new refusal in broker/refusal, with its HTTP status in
+// broker/httpapi/codes.go.
 //
-// What it does at once is bounded; past a bound a launch is refused at once, with
-// nothing claimed.
-//
-// It holds no state that another broker would miss: any number may run.
+// A broker promises to hold no state that another broker would miss: any number may run.
+// What it does at once is bounded. Past a bound a call is refused at once, with nothing
+// claimed, except that a launch first waits up to launch.Bounds.HookWait to run its hooks.
+// What each room promises is in its own package comment.
 package broker

@@ -10,6 +10,7 @@ import (
 
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/consulhealth"
+	"github.com/greenroom/greenroom/internal/poolboard"
 	"github.com/greenroom/greenroom/internal/registry"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -30,7 +31,7 @@ func testConsulBroker(t *testing.T, g *guarded) {
 	if err != nil || !won {
 		t.Fatalf("decide a fate: %v, %v", won, err)
 	}
-	if err := r.FinishFate(patient(t), fate); err != nil {
+	if err := r.FinishFates(patient(t), []staging.Fate{fate}); err != nil {
 		t.Errorf("finish a fate: %v", err)
 	}
 	g.seesHealth(t, c)
@@ -81,7 +82,7 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	if err := registry.New(g.consul, "").CreateToken(patient(t), token); err != nil {
 		t.Fatal(err)
 	}
-	// Consul leaves out of a list what its reader may not see.
+	// Consul omits from a list what its reader may not see, so this is no error.
 	if tokens, err := r.RefreshTokens(patient(t)); err == nil && len(tokens.All()) > 0 {
 		t.Error("the scaler reads the callers' tokens")
 	}
@@ -93,8 +94,8 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	deniedInConsul(t, c)
 }
 
-// showsAPool shows in Consul how a pool stands, takes away what a scaler before left of
-// it, and in the end its own.
+// showsAPool publishes a pool's status in Consul. It checks that the board removes what an
+// earlier scaler left, and in the end its own instance.
 func (g *guarded) showsAPool(t *testing.T, c *consulapi.Client) {
 	t.Helper()
 	service := staging.PoolStatusService("app-east")
@@ -105,7 +106,7 @@ func (g *guarded) showsAPool(t *testing.T, c *consulapi.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A node without an agent: what is left there can only be taken out of the catalog.
+	// This node has no agent, so its instances can only be removed from the catalog.
 	_, err = g.consul.Catalog().Register(&consulapi.CatalogRegistration{
 		Node: "dead", Address: "192.0.2.1",
 		Service: &consulapi.AgentService{ID: service + "-dead", Service: service, Tags: []string{"zone=east", "scaler=dead"}},
@@ -114,14 +115,14 @@ func (g *guarded) showsAPool(t *testing.T, c *consulapi.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	board := consulhealth.NewBoard(c, "policy-test")
+	board := poolboard.New(c, "policy-test")
 	board.Holds(map[string]bool{"east": true}, true)
 	board.Show("app-east", staging.PoolStatus{Zone: "east", Desired: 1, Current: 1, Ready: 1})
 	ctx, stop := context.WithCancel(patient(t))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		board.Run(ctx, func(err error) { t.Errorf("show how a pool stands: %v", err) })
+		board.Run(ctx, func(err error) { t.Errorf("publish a pool's status: %v", err) })
 	}()
 	entries := func() []*consulapi.ServiceEntry {
 		found, _, err := g.consul.Health().Service(service, "", false, nil)
@@ -139,12 +140,12 @@ func (g *guarded) showsAPool(t *testing.T, c *consulapi.Client) {
 	stop()
 	<-done
 	if e := entries(); len(e) > 0 {
-		t.Errorf("%d instances are left of a scaler that has stopped", len(e))
+		t.Errorf("a stopped scaler left %d instances", len(e))
 	}
 }
 
-// seesHealth registers a session's service, as a Nomad agent does, and looks
-// for it through c.
+// seesHealth registers a session's service, as a Nomad agent does, and checks that c sees
+// its health.
 func (g *guarded) seesHealth(t *testing.T, c *consulapi.Client) {
 	t.Helper()
 	service := staging.PoolService("app-east")
@@ -159,13 +160,13 @@ func (g *guarded) seesHealth(t *testing.T, c *consulapi.Client) {
 	}
 }
 
-// deniedInConsul are what neither component may do in Consul.
+// deniedInConsul checks that c is denied what neither component may do in Consul.
 func deniedInConsul(t *testing.T, c *consulapi.Client) {
 	t.Helper()
 	_, err := c.KV().Put(&consulapi.KVPair{Key: "elsewhere/key", Value: []byte("x")}, nil)
 	denied(t, "writing a key elsewhere", err)
 	_, err = c.KV().Put(&consulapi.KVPair{Key: "greenroom-not/key", Value: []byte("x")}, nil)
-	denied(t, "writing a key that only begins alike", err)
+	denied(t, "writing a key with a similar prefix", err)
 	_, _, err = c.KV().Get("elsewhere/key", nil)
 	denied(t, "reading a key elsewhere", err)
 	_, err = c.KV().DeleteTree("", nil)
@@ -178,11 +179,11 @@ func deniedInConsul(t *testing.T, c *consulapi.Client) {
 	_, err = c.Operator().RaftGetConfiguration(nil)
 	denied(t, "the operator's Raft configuration", err)
 	if services, _, err := c.Catalog().Service("consul", "", nil); err != nil || len(services) > 0 {
-		t.Errorf("a service of others: want none to be seen, got %d, %v", len(services), err)
+		t.Errorf("another service: want it invisible, got %d instances, %v", len(services), err)
 	}
 }
 
-// consulTokenFor does the same in Consul.
+// consulTokenFor creates a policy in Consul and returns a token with this policy alone.
 func (g *guarded) consulTokenFor(t *testing.T, name, rules string) string {
 	t.Helper()
 	policy, _, err := g.consul.ACL().PolicyCreate(&consulapi.ACLPolicy{Name: name, Rules: rules}, nil)

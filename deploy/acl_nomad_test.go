@@ -36,7 +36,7 @@ func testNomadBroker(t *testing.T, g *guarded, foreign, raw staging.Session) {
 	denied(t, "an exec in another namespace", execIn(t, broker, foreign))
 	g.deniedToAll(t, token, foreign)
 
-	// Another namespace is added as the file says, and "default" need not be a zone's.
+	// Add another namespace as the file describes. No zone uses "default" then.
 	const first, more = `namespace "default" {`, "namespace \"default\" {\n  capabilities = [\"parse-job\", \"read-job\"]\n}\nnamespace \"elsewhere\" {"
 	moved := g.fleet(t, g.nomadTokenFor(t, "greenroom-broker-elsewhere", strings.Replace(policy, first, more, 1)))
 	if err := moved.Check(patient(t), image(mockSession)); err != nil {
@@ -50,7 +50,7 @@ func testNomadBroker(t *testing.T, g *guarded, foreign, raw staging.Session) {
 		t.Errorf("with another namespace, purge a session: %v", err)
 	}
 
-	// The opt-in is the commented line, as it stands in the file.
+	// To opt in, uncomment the line in the file.
 	const off, on = `# "alloc-node-exec",`, `"alloc-node-exec",`
 	if strings.Count(policy, off) != 1 {
 		t.Fatalf("the policy has no line %s", off)
@@ -69,7 +69,7 @@ func testNomadScaler(t *testing.T, g *guarded, foreign, raw staging.Session) {
 	if err != nil {
 		t.Fatalf("list sessions: %v", err)
 	}
-	// Watch while a session comes and goes.
+	// Watch while a session starts and ends.
 	s := newSession(zone)
 	ctx, stop := context.WithCancel(patient(t))
 	defer stop()
@@ -90,11 +90,11 @@ func testNomadScaler(t *testing.T, g *guarded, foreign, raw staging.Session) {
 	case err := <-watched:
 		t.Fatalf("watch sessions: %v", err)
 	case <-ctx.Done():
-		t.Fatal("the watch never told of the session")
+		t.Fatal("the watch did not report the session")
 	}
 	listed, _, err := scaler.List(patient(t))
 	if err != nil || !slices.ContainsFunc(listed, func(o staging.Observation) bool { return o.Session == s.ID && o.Job != nil && o.Alloc != nil }) {
-		t.Errorf("list sessions: the one that runs is not there whole: %+v, %v", listed, err)
+		t.Errorf("list sessions: want the running one with its job and allocation, got %+v, %v", listed, err)
 	}
 	stop()
 	if err := <-watched; !errors.Is(err, context.Canceled) {
@@ -114,8 +114,8 @@ func testNomadScaler(t *testing.T, g *guarded, foreign, raw staging.Session) {
 	g.deniedToAll(t, token, staging.Session{})
 }
 
-// deniedToAll are what neither component may do in Nomad. The scaler may read
-// other namespaces, and is given no foreign session.
+// deniedToAll checks that a token is denied what neither component may do in Nomad. The
+// scaler may read other namespaces, so its caller passes no foreign session.
 func (g *guarded) deniedToAll(t *testing.T, token string, foreign staging.Session) {
 	t.Helper()
 	c := g.nomadClient(t, token)
@@ -146,7 +146,7 @@ func (g *guarded) deniedToAll(t *testing.T, token string, foreign staging.Sessio
 	denied(t, "a session in another namespace", err)
 }
 
-// nomadTokenFor uploads a policy and makes a token with it alone.
+// nomadTokenFor uploads a policy to Nomad and returns a token with this policy alone.
 func (g *guarded) nomadTokenFor(t *testing.T, name, rules string) string {
 	t.Helper()
 	if _, err := g.nomad.ACLPolicies().Upsert(&nomadapi.ACLPolicy{Name: name, Rules: rules}, nil); err != nil {

@@ -11,17 +11,17 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestPolicies uploads the policies and uses tokens that have nothing else.
+// TestPolicies uploads the policies and uses tokens that have no other policy.
 func TestPolicies(t *testing.T) {
 	g := startGuarded(t)
 	if _, err := g.nomad.Namespaces().Register(&nomadapi.Namespace{Name: "elsewhere"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	management := g.fleet(t, nomadManagement)
-	// What is none of greenroom's business, and a session where an exec reaches the node.
+	// A job outside greenroom's namespace, and a session in which an exec runs on the node.
 	foreign := start(t, management, newSession(elsewhere), mockSession, elsewhere)
 	raw := start(t, management, newSession(zone), rawSession, zone)
-	// A guarded Nomad leaves what runs on its node: end it before the agent does.
+	// When the Nomad agent ends, its tasks keep running, so stop them first.
 	t.Cleanup(func() {
 		for _, s := range []staging.Session{foreign, raw} {
 			if err := management.Stop(context.WithoutCancel(t.Context()), s); err != nil {
@@ -37,7 +37,7 @@ func TestPolicies(t *testing.T) {
 	t.Run("consul scaler", func(t *testing.T) { testConsulScaler(t, g) })
 }
 
-// denied fails the test unless err is a refusal for want of a permission.
+// denied fails the test unless err is a refusal because of a missing permission.
 func denied(t *testing.T, what string, err error) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), "Permission denied") && !strings.Contains(err.Error(), "403") {

@@ -17,15 +17,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// What README.md has people keep in Nomad variables, full of what a template
-// or a shell could trip over.
+// Secrets that README.md stores in Nomad variables. The password has characters that are
+// special to a template or a shell.
 const (
 	redisPassword = `p<&"q $x\y é`
 	brokerToken   = `t0ken-for-callers`
 )
 
-// TestTheJobsServe follows README.md on servers with access control: policies,
-// secrets, both jobs; then it launches a staged session through the broker.
+// TestTheJobsServe follows README.md on servers with access control: it sets up policies,
+// secrets and both jobs. Then it launches a staged session through the broker.
 func TestTheJobsServe(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "greenroom")
 	build(t, binary)
@@ -34,7 +34,7 @@ func TestTheJobsServe(t *testing.T) {
 	ports := freePorts(t, 2)
 	redisAddr := guardRedis(t)
 
-	// The demo's sessions run by raw_exec.
+	// The sessions of this test use raw_exec.
 	policy := filepath.Join(t.TempDir(), "nomad-broker.policy.hcl")
 	g.run(t, "sh", "-c", `sed 's/# "alloc-node-exec"/"alloc-node-exec"/' acl/nomad-broker.policy.hcl > "$1"`, "sh", policy)
 	g.run(t, nomad, "acl", "policy", "apply", "-namespace", "default", "-job", "greenroom-broker", "greenroom-broker", policy)
@@ -62,8 +62,8 @@ func TestTheJobsServe(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			g.lastWords(t, "broker")
-			g.lastWords(t, "scaler")
+			g.logEnd(t, "broker")
+			g.logEnd(t, "scaler")
 		}
 		g.endAll(t)
 	})
@@ -107,7 +107,8 @@ func TestTheJobsServe(t *testing.T) {
 	api.must("DELETE", "/v1/sessions/"+session.ID, nil)
 }
 
-// build builds greenroom as its own tests do, so that it is compiled once for all.
+// build builds greenroom with the same flags as its own tests, so that they share the
+// build cache.
 func build(t *testing.T, binary string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -117,7 +118,7 @@ func build(t *testing.T, binary string) {
 	}
 }
 
-// run runs one of README.md's commands with management rights and gives what it prints.
+// run runs one of README.md's commands with management rights and returns its output.
 func (g *guarded) run(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(patient(t), program, args...)
@@ -132,7 +133,7 @@ func (g *guarded) run(t *testing.T, program string, args ...string) string {
 	return string(out)
 }
 
-// guardRedis has the shared Redis demand the password until the test ends.
+// guardRedis makes the shared Redis require the password until the test ends.
 func guardRedis(t *testing.T) string {
 	t.Helper()
 	addr := shared.Cluster(t).RedisAddr
@@ -152,8 +153,8 @@ func guardRedis(t *testing.T) string {
 	return addr
 }
 
-// endAll stops every job, the scaler first: it would replace its sessions. A
-// purge would take the allocations out of sight while they still end.
+// endAll stops every job. It stops the scaler first, which would otherwise replace its
+// sessions. It does not purge, because a purge hides allocations that have not ended yet.
 func (g *guarded) endAll(t *testing.T) {
 	t.Helper()
 	for _, prefix := range []string{"greenroom-scaler", ""} {
@@ -170,9 +171,9 @@ func (g *guarded) endAll(t *testing.T) {
 	}
 }
 
-// lastWords logs what became of a component's newest allocation and the end of
-// what it printed. It is for a test that has failed, and fails no more.
-func (g *guarded) lastWords(t *testing.T, component string) {
+// logEnd logs the events of a component's newest allocation and the end of its log. It is
+// for a test that has failed already, so its own errors do not fail the test.
+func (g *guarded) logEnd(t *testing.T, component string) {
 	t.Helper()
 	allocs, _, err := g.nomad.Jobs().Allocations("greenroom-"+component, false, nil)
 	if err != nil || len(allocs) == 0 {
@@ -188,8 +189,8 @@ func (g *guarded) lastWords(t *testing.T, component string) {
 	defer cancel()
 	logs := exec.CommandContext(ctx, program(t, shared.Cluster(t).NomadServer), "alloc", "logs", "-stderr", "-tail", "-n", "30", allocs[0].ID)
 	logs.Env = append(plainEnvironment(), "NOMAD_ADDR="+g.nomadAddr, "NOMAD_TOKEN="+g.nomadToken)
-	words, err := logs.CombinedOutput()
-	t.Logf("the end of the %s's log (%v):\n%s", component, err, words)
+	text, err := logs.CombinedOutput()
+	t.Logf("the end of the %s's log (%v):\n%s", component, err, text)
 }
 
 // caller calls a broker's API.
@@ -208,6 +209,7 @@ func (c caller) must(method, path string, body any) []byte {
 	return reply
 }
 
+// as calls with a token, "" for none, and returns the status and the body of the reply.
 func (c caller) as(token, method, path string, body any) (int, []byte) {
 	c.t.Helper()
 	var sent io.Reader

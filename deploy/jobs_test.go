@@ -22,11 +22,11 @@ func TestNomadTakesTheJobFiles(t *testing.T) {
 	const checksum = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
 	for _, file := range jobFiles {
 		for name, vars := range map[string][]string{
-			"docker":              {"driver=docker", "image=registry.example.org/greenroom:1"},
-			"a binary on nodes":   {"driver=raw_exec", "binary=/opt/greenroom/greenroom"},
-			"an artifact":         {"driver=exec", "artifact=https://example.org/greenroom"},
-			"a checked artifact":  {"driver=exec", "artifact=https://example.org/greenroom", "artifact_checksum=" + checksum},
-			"all about the place": {`datacenters=["dc1","dc2"]`, "port=8080", "node_pool=default", "nomad_address=https://nomad.example.org:4646", "consul_address=consul.example.org:8500"},
+			"docker":             {"driver=docker", "image=registry.example.org/greenroom:1"},
+			"a binary on nodes":  {"driver=raw_exec", "binary=/opt/greenroom/greenroom"},
+			"an artifact":        {"driver=exec", "artifact=https://example.org/greenroom"},
+			"a checked artifact": {"driver=exec", "artifact=https://example.org/greenroom", "artifact_checksum=" + checksum},
+			"other places":       {`datacenters=["dc1","dc2"]`, "port=8080", "node_pool=default", "nomad_address=https://nomad.example.org:4646", "consul_address=consul.example.org:8500"},
 		} {
 			t.Run(file+" with "+name, func(t *testing.T) {
 				args := []string{"job", "validate", "-var", "redis_address=redis.example.org:6379"}
@@ -60,7 +60,8 @@ func TestTheJobFilesAreFormatted(t *testing.T) {
 	}
 }
 
-// Whoever may read the job may read its environment and variables: no secret may be one.
+// Every reader of a job can read its environment and variables, so no secret may be in
+// them.
 func TestSecretsAreNoVariables(t *testing.T) {
 	for _, file := range jobFiles {
 		out, err := nomadCLI(t, "job", "run", "-output", "-var", "redis_address=r:1", file)

@@ -16,8 +16,7 @@ import (
 	"github.com/greenroom/greenroom/internal/devcluster"
 )
 
-// program is the path of a running server's program: the one that devcluster
-// found or built.
+// program returns the path of a running server's program, which devcluster found or built.
 func program(t testing.TB, p *devcluster.Process) string {
 	t.Helper()
 	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.PID()))
@@ -27,7 +26,7 @@ func program(t testing.TB, p *devcluster.Process) string {
 	return path
 }
 
-// agent writes a configuration and runs an agent on it until the test ends.
+// agent writes a configuration and runs an agent with it until the test ends.
 func agent(t *testing.T, path, dir, flag, config string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -43,12 +42,12 @@ func agent(t *testing.T, path, dir, flag, config string) {
 	}
 	cmd := exec.Command(path, "agent", flag, file)
 	cmd.Env, cmd.Stdout, cmd.Stderr = plainEnvironment(), log, log
-	// The kernel ends the agent should this process die before its clean-up.
+	// If this process dies before its clean-up, the kernel kills the agent.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started, done := make(chan error), make(chan struct{})
 	go func() {
-		// That signal is sent when the thread ends that started the agent: this
-		// one, which therefore stays to wait.
+		// The kernel sends that signal when the thread that started the agent ends. So
+		// this thread stays locked and waits for the agent.
 		runtime.LockOSThread()
 		defer close(done)
 		err := cmd.Start()
@@ -61,7 +60,7 @@ func agent(t *testing.T, path, dir, flag, config string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		// Only fails when it has ended already.
+		// This fails only if the agent has ended already.
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		kill := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
 		<-done
@@ -75,8 +74,8 @@ func agent(t *testing.T, path, dir, flag, config string) {
 	})
 }
 
-// unmountBelow takes away the secrets directories that a Nomad agent mounts for
-// its tasks, and keeps mounted when it ends.
+// unmountBelow unmounts the secrets directories that a Nomad agent mounts for its tasks.
+// The agent does not unmount them when it ends.
 func unmountBelow(t *testing.T, dir string) {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mounts")
@@ -92,8 +91,9 @@ func unmountBelow(t *testing.T, dir string) {
 	}
 }
 
-// plainEnvironment is ours without what changes how the servers and their
-// command lines behave: an AWS_CA_BUNDLE alone keeps a Nomad client from starting.
+// plainEnvironment returns our environment without variables that change the behaviour
+// of the servers and their command lines: AWS_CA_BUNDLE, for example, keeps a Nomad
+// client from starting.
 func plainEnvironment() []string {
 	var env []string
 	for _, kv := range os.Environ() {
@@ -106,9 +106,9 @@ func plainEnvironment() []string {
 	return env
 }
 
-// freePorts gives ports that nothing listens on, from a range where neither the
-// kernel (for outgoing connections) nor devcluster looks for any: they are still
-// free when the servers come to use them.
+// freePorts returns ports on which nothing listens. Neither the kernel (for outgoing
+// connections) nor devcluster uses ports from their range, so they are still free when
+// the servers start.
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
 	const first, last = 7000, 9999

@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// Every file of ours that README.md names exists, and every file is named.
+// Every file that README.md names exists, and README.md names every file.
 func TestTheReadmeNamesWhatIsHere(t *testing.T) {
 	readme := read(t, "README.md")
 	for _, dir := range []string{"nomad", "acl"} {
 		for _, name := range regexp.MustCompile(`\b`+dir+`/[\w.-]+\.hcl`).FindAllString(readme, -1) {
 			if _, err := os.Stat(name); err != nil {
-				t.Errorf("README.md names a file that is not there: %v", err)
+				t.Errorf("README.md names a missing file: %v", err)
 			}
 		}
 		entries, err := os.ReadDir(dir)
@@ -28,7 +28,7 @@ func TestTheReadmeNamesWhatIsHere(t *testing.T) {
 	}
 }
 
-// The example of greenroom.vars is one that Nomad takes with both job files.
+// Nomad accepts the example of greenroom.vars with both job files.
 func TestTheReadmesVariablesAreTheJobs(t *testing.T) {
 	_, after, _ := strings.Cut(read(t, "README.md"), "    redis_address  =")
 	example, _, _ := strings.Cut(after, "\n\n")

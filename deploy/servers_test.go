@@ -16,15 +16,16 @@ import (
 	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 )
 
-// shared has no access control: it is there to validate the job files, for its
-// Redis, and to tell where the servers' programs are.
+// shared is a cluster without access control. Tests use it to validate job files, and use
+// its Redis and the paths of its servers' programs.
 var shared = devtest.Share(devcluster.Options{Datacenters: []string{"dc1"}})
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(shared.Around(m), goleak.IgnoreCurrent()) }
 
-// patience bounds what a test waits for; it is not an expectation.
+// patience limits how long a test waits. It is generous and no expected duration.
 const patience = 2 * time.Minute
 
+// patient returns a context that ends after patience.
 func patient(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -43,13 +44,13 @@ func eventually(t testing.TB, f func(context.Context) error) {
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited in vain: %v", err)
+			t.Fatalf("gave up waiting: %v", err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-// guarded is a Nomad and a Consul with access control, and their management tokens.
+// guarded is a Nomad and a Consul with access control, with their management tokens.
 type guarded struct {
 	nomadAddr, consulAddr string
 	// nodeAddr is the Nomad client agent's own HTTP address.
@@ -64,7 +65,7 @@ const (
 	nomadManagement  = "d0000000-0000-4000-8000-000000000001"
 )
 
-// startGuarded starts them for this test.
+// startGuarded starts a Nomad and a Consul with access control for this test.
 func startGuarded(t *testing.T) *guarded {
 	t.Helper()
 	c := shared.Cluster(t)
@@ -108,8 +109,8 @@ acl {
 		return err
 	})
 
-	// A server and a client, as on a real cluster: they do not take the same tokens
-	// for everything.
+	// Nomad has a server and a client agent, as on a real cluster, because the two do not
+	// accept the same tokens for everything.
 	common := fmt.Sprintf(`
 bind_addr            = "127.0.0.1"
 disable_update_check = true
@@ -153,7 +154,7 @@ client {
 plugin "raw_exec" {
   config { enabled = true }
 }
-# Isolated, as docker is: an exec in such a task is none on the node.
+# Isolated, as docker is: an exec in such a task does not run on the node.
 plugin "mock_driver" {
   config { fs_isolation = "image" }
 }
@@ -173,7 +174,7 @@ plugin "mock_driver" {
 		}
 		node, _, err := g.nomad.Nodes().Info(nodes[0].ID, (&nomadapi.QueryOptions{}).WithContext(ctx))
 		if err != nil || node.Attributes["consul.version"] == "" {
-			return fmt.Errorf("the node has not seen Consul: %w", err)
+			return fmt.Errorf("the node has not found Consul: %w", err)
 		}
 		return nil
 	})

@@ -12,7 +12,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// sessions are those of the tests: pretended, but one can exec in them.
+// mockSession is a jobspec with a mock task, which runs nothing. An exec in it returns 7.
 const mockSession = `
 job "app" {
   group "session" {
@@ -42,6 +42,7 @@ job "app" {
   }
 }`
 
+// rawSession is a jobspec with a process on the node.
 const rawSession = `
 job "app" {
   group "session" {
@@ -81,7 +82,7 @@ func newSession(z staging.Zone) staging.Session {
 	}
 }
 
-// start registers a session and waits until it runs.
+// start registers a session, waits until it runs and returns it with its allocation.
 func start(t *testing.T, f *nomadfleet.Fleet, s staging.Session, jobspec string, z staging.Zone) staging.Session {
 	t.Helper()
 	evalID, err := f.Register(patient(t), staging.Spec{Session: s, Image: image(jobspec), Zone: z})
@@ -100,6 +101,7 @@ func start(t *testing.T, f *nomadfleet.Fleet, s staging.Session, jobspec string,
 	return s
 }
 
+// execIn runs a command in a session, as a hook does.
 func execIn(t *testing.T, f *nomadfleet.Fleet, s staging.Session) error {
 	t.Helper()
 	var out strings.Builder
@@ -131,8 +133,8 @@ func (g *guarded) node(t *testing.T) string {
 	return nodes[0].ID
 }
 
-// drained waits until no allocation of a job runs any more; "" is any job. It is
-// for clean-ups, when the test's own context has ended.
+// drained waits until all allocations of a job have ended; "" stands for all jobs. It
+// has a context of its own, because in a clean-up the test's context has ended.
 func (g *guarded) drained(t *testing.T, job string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

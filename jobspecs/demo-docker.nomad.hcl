@@ -1,5 +1,5 @@
-# The demo session in Docker. greenroom renames the job and fits it to its zone;
-# by itself it runs with: nomad job run -var image=greenroom/demo:TAG demo-docker.nomad.hcl
+# The demo session in Docker. greenroom renames the job and adapts it to its zone.
+# To run it without greenroom: nomad job run -var image=greenroom/demo:TAG demo-docker.nomad.hcl
 
 variable "image" {
   type        = string
@@ -80,7 +80,7 @@ job "demo" {
         DEMO_VERSION = var.version
       }
 
-      # `docker logs` shows them; Nomad's own collection costs two processes a session.
+      # Use `docker logs`: Nomad's log collection would cost two processes per session.
       logs {
         disabled      = true
         max_files     = 1

@@ -1,6 +1,6 @@
-# A pretended session: Nomad's mock_driver runs nothing, so that thousands of
-# them fit on one machine. It has no check: its service passes once it is
-# registered. By itself it runs with: nomad job run demo-mock.nomad.hcl
+# A mock session: Nomad's mock_driver runs nothing, so thousands of them fit on one
+# machine. It has no check, so its service passes once it is registered. To run it
+# without greenroom: nomad job run demo-mock.nomad.hcl
 
 variable "run_for" {
   type        = string

@@ -1,5 +1,6 @@
-# The demo session as a plain process, where there is no Docker. greenroom renames the job and fits it to its zone;
-# by itself it runs with: nomad job run -var command=$PWD/bin/demo-session demo-raw-exec.nomad.hcl
+# The demo session as a plain process, for nodes without Docker. greenroom renames the
+# job and adapts it to its zone. To run it without greenroom:
+# nomad job run -var command=$PWD/bin/demo-session demo-raw-exec.nomad.hcl
 
 variable "command" {
   type        = string
@@ -82,7 +83,7 @@ job "demo" {
         DEMO_LOG     = var.log
       }
 
-      # Collecting them costs another process a session.
+      # Log collection would cost another process per session.
       logs {
         disabled      = true
         max_files     = 1

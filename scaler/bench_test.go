@@ -8,42 +8,41 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// BenchmarkDecideSteady is a pool of 100 that is as its config wants it: what nearly
-// every event comes to.
+// BenchmarkDecideSteady is a pool of 100 in its desired state, which is the usual case.
 func BenchmarkDecideSteady(b *testing.B) {
-	v := View{Config: staging.Config{Name: "p"}, Desired: 100, HealthKnown: true}
+	in := PoolInput{Config: staging.Config{Name: "p"}, Desired: 100, HealthKnown: true}
 	for n := range 100 {
-		v.Members = append(v.Members, member(fmt.Sprintf("gr-%03d", n), staging.Ready, 100-n, expiring(time.Hour)))
+		in.Members = append(in.Members, member(fmt.Sprintf("gr-%03d", n), staging.Ready, 100-n, expiring(time.Hour)))
 	}
-	benchDecide(b, v, 0)
+	benchDecide(b, in, 0)
 }
 
 // BenchmarkDecideGrowing is an empty pool that wants 100: one pass's worth of steps.
 func BenchmarkDecideGrowing(b *testing.B) {
-	benchDecide(b, View{Config: staging.Config{Name: "p"}, Desired: 100, HealthKnown: true}, DefaultBounds.StagePerPass)
+	benchDecide(b, PoolInput{Config: staging.Config{Name: "p"}, Desired: 100, HealthKnown: true}, DefaultBounds.StagePerPass)
 }
 
 // BenchmarkDecideExcess is a pool of 100 that wants 90: the members must be sorted.
 func BenchmarkDecideExcess(b *testing.B) {
-	v := View{Config: staging.Config{Name: "p"}, Desired: 90, HealthKnown: true}
+	in := PoolInput{Config: staging.Config{Name: "p"}, Desired: 90, HealthKnown: true}
 	for n := range 100 {
-		v.Members = append(v.Members, member(fmt.Sprintf("gr-%03d", n), staging.Ready, n))
+		in.Members = append(in.Members, member(fmt.Sprintf("gr-%03d", n), staging.Ready, n))
 	}
-	benchDecide(b, v, 10)
+	benchDecide(b, in, 10)
 }
 
-func benchDecide(b *testing.B, v View, steps int) {
+func benchDecide(b *testing.B, in PoolInput, steps int) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if plan := Decide(v, DefaultBounds, noon); len(plan.Steps) != steps {
+		if plan := Decide(in, DefaultBounds, noon); len(plan.Steps) != steps {
 			b.Fatalf("%d steps, wanted %d", len(plan.Steps), steps)
 		}
 	}
 }
 
-// BenchmarkSettle is a user's session that keeps to its terms: no step, and a time to
-// look again.
-func BenchmarkSettle(b *testing.B) {
+// BenchmarkDecideSession is a user's session within its terms: no step, and a time to
+// decide again.
+func BenchmarkDecideSession(b *testing.B) {
 	x := Unpooled{
 		State: staging.Assigned, Origin: staging.Staged, Fate: staging.VerdictAssigned, HasJob: true, Running: true, Passing: true,
 		Tagged: true, EndsAt: noon.Add(time.Hour), KeepaliveUntil: noon.Add(time.Minute), TouchedAt: noon,
@@ -57,9 +56,9 @@ func BenchmarkSettle(b *testing.B) {
 }
 
 // BenchmarkEvent is an event from its arrival to its steps, with 1,000 pools of 100
-// sessions: claims, their ends and what replaces them.
+// sessions: claims, ends and replacements.
 func BenchmarkEvent(b *testing.B) {
-	c := newCrowd(1000)
+	c := newFullCluster(1000)
 	c.resync()
 	b.ReportAllocs()
 	events, turn := 0, 0

@@ -8,10 +8,14 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// conditions says in words why a pool is not, or may soon not be, as its config
-// wants it. It is pure; Since is added where the conditions are kept.
-func conditions(v View) []staging.Condition {
-	if v.Removed {
+// hookFailureThreshold is how often an assign hook must fail in a row to become a
+// condition: a single failure may be caused by the launch.
+const hookFailureThreshold = 3
+
+// conditions returns why a pool is not, or may soon not be, in its desired state, at
+// most one condition of each type. It is pure. The caller adds Since.
+func conditions(in PoolInput) []staging.Condition {
+	if in.Removed {
 		return nil
 	}
 	var cs []staging.Condition
@@ -23,36 +27,32 @@ func conditions(v View) []staging.Condition {
 		}
 		cs = append(cs, staging.Condition{Type: t, Message: fmt.Sprintf(format, args...)})
 	}
-	if v.NoZone {
-		add(staging.ZoneMissing, "zone %q does not exist", v.Config.Zone)
+	if in.NoZone {
+		add(staging.ZoneMissing, "zone %q does not exist", in.Config.Zone)
 	}
-	if v.NoImage {
-		add(staging.ImageMissing, "image %q does not exist", v.Config.Image)
+	if in.NoImage {
+		add(staging.ImageMissing, "image %q does not exist", in.Config.Image)
 	}
-	if v.Blocked != nil {
-		add(v.Blocked.Type, "%s", v.Blocked.Message)
+	if in.Blocked != nil {
+		add(in.Blocked.Type, "%s", in.Blocked.Message)
 	}
-	if h := v.AssignHook; h.Failures >= hookPatience {
+	if h := in.AssignHook; h.Failures >= hookFailureThreshold {
 		add(staging.HookFailing, "%s (%d in a row)", h.Last.Message, h.Failures)
 	}
-	for i := range v.Members {
-		m := &v.Members[i]
+	for i := range in.Members {
+		m := &in.Members[i]
 		if m.Refused != nil && m.State == staging.Pending {
 			add(m.Refused.Type, "%s", m.Refused.Message)
 		}
 	}
-	if f := v.Backoff.Last; f != nil && v.Backoff.paused() {
-		add(f.Type, "%s (%d in a row)", f.Message, v.Backoff.Failures)
+	if f := in.Backoff.Last; f != nil && in.Backoff.paused() {
+		add(f.Type, "%s (%d in a row)", f.Message, in.Backoff.Failures)
 	}
 	return cs
 }
 
-// hookPatience is how often an assign hook must fail in a row to be a condition:
-// once may be the launch's doing.
-const hookPatience = 3
-
-// blocked says why a pool of this image and zone stages nothing and is drained;
-// nil when it may stage.
+// blocked returns why a pool of this image and zone stages nothing and is drained; nil
+// when it may stage.
 func blocked(i staging.Image, z staging.Zone) *staging.Failure {
 	if !i.IsEnabled() {
 		return &staging.Failure{
@@ -74,8 +74,7 @@ func blocked(i staging.Image, z staging.Zone) *staging.Failure {
 	return nil
 }
 
-// since gives each condition the time since when it holds: that of the same
-// condition before, or now.
+// since sets each condition's Since: that of the same type in before, else now.
 func since(before, after []staging.Condition, now time.Time) []staging.Condition {
 	for i := range after {
 		after[i].Since = now

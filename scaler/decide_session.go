@@ -7,69 +7,85 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Unpooled is what DecideSession knows of one session that no pool counts: one that is a
-// user's, was made on demand, is on its way out, or is of uncertain standing.
+// Unpooled is what DecideSession knows of one session that Decide does not handle: it is a
+// user's, was made on demand, is ending, or its state is uncertain.
 type Unpooled struct {
-	// State is what Redis says; "" when Redis does not know the session.
+	// State is its state in Redis; "" when Redis does not have it.
 	State  staging.State
 	Origin staging.Origin
-	// Fate is the verdict of its fate record; "" while it is open or not known.
+	// Fate is the verdict of its fate record; "" while there is none or it is not known.
 	Fate staging.Verdict
-	// HookPending, Lease: of an assigned fate, whether its claim is unfinished
-	// and until when a broker may be at work on it.
+	// HookPending, Lease: of an assigned fate, whether its claim is unfinished, and
+	// until when a broker may be working on it.
 	HookPending bool
 	Lease       time.Time
-	// HasJob: Nomad has, or is about to have, its job. Missing: a full reading
-	// of Nomad did not find it. Stopped: the job was deregistered. Over: nothing
-	// of it runs or will.
+	// HasJob: Nomad has its job, or its registration is under way. Missing: a resync of
+	// Nomad did not find it. Stopped: the job was deregistered. Over: nothing of it
+	// runs or will run.
 	HasJob, Missing, Stopped, Over bool
 	Running, Passing               bool
 	// FirstLaunch: its first_launch hook is not known to have run.
 	FirstLaunch bool
-	Failure     *staging.Failure
-	// Refused: why no node would take it.
+	// Failure: why it ended or cannot start.
+	Failure *staging.Failure
+	// Refused: why no node accepts it.
 	Refused *staging.Failure
 	// RunningSince is when it began to run.
 	RunningSince time.Time
-	// Reason is what Nomad says of the end of its allocation, where the image did
-	// not fail, or of why it may come.
+	// Reason is Nomad's reason for the end of its allocation when the image did not
+	// fail, or for an end that may come.
 	Reason string
-	// Terms are those of its user; EndsAt and KeepaliveUntil follow from them,
-	// zero for never, as far as they are known.
+	// Terms are those of its user. EndsAt and KeepaliveUntil follow from them; zero for
+	// never, and while the terms are not known.
 	Terms                  staging.Terms
 	EndsAt, KeepaliveUntil time.Time
-	// Tagged: Consul shows whose it is, and its terms are known.
+	// Tagged: Consul shows its user, and its terms are known.
 	Tagged bool
-	// TouchedAt is when a step last acted on it, or it was first seen.
+	// TouchedAt is when it was first observed, a step last acted on it, or a launch or
+	// an end last moved it.
 	TouchedAt time.Time
-	// EndedNoticedAt is when it was noted as ended.
+	// EndedNoticedAt is when this scaler noticed that it had ended.
 	EndedNoticedAt time.Time
 }
 
-// Patience of DecideSession.
+// How long DecideSession waits.
 const (
-	// stopPatience is how long a session whose end has begun may run on before
-	// its job is stopped again: whoever began it should have stopped it.
-	stopPatience = 5 * time.Second
-	// orphanPatience is how long a record may be without its job, or an
-	// on-demand session without its fate, before it is taken for left behind.
-	orphanPatience = time.Minute
-	// tagAfter is how long a session has been its user's before Consul shows it so: to
-	// show it costs Nomad as much as to make another, and one that ends within moments
-	// is not worth that.
+	// stopTimeout is how long a session whose end has begun may run on before its job
+	// is stopped again: whatever began the end should have stopped it.
+	stopTimeout = 5 * time.Second
+	// orphanTimeout is how long a record may exist without its job, or an on-demand
+	// session without its fate, before it counts as left behind.
+	orphanTimeout = time.Minute
+	// tagAfter is how long a session is assigned before Consul shows its user. To show
+	// it costs as much as to make another session, which is not worth it for a session
+	// that ends within moments.
 	tagAfter = 2 * time.Second
-	// purgeDelay is how long an ended session's job stays in Nomad, so that its
-	// logs can be read, and its fate record in Consul, so that no Redis that was put
-	// back gives it away: longer than staging.TrustTTL.
+	// purgeDelay is how long an ended session's job stays in Nomad, so that its logs
+	// can be read, and its fate record in Consul. The record must outlast
+	// staging.TrustTTL, so that a Redis restored to an older state cannot hand out the
+	// session.
 	purgeDelay = 2 * staging.TrustTTL
 )
 
-// DecideSession says what one session outside the pools needs, if anything, and when
-// to look again though nothing happened (zero for never). It is pure.
+// DecideSession returns the step that one session outside the pools needs, nil for
+// none, and when to decide again although nothing happened (zero for never). It is pure.
+//
+// The first case that applies decides. They run in this order:
+//
+//  1. ended: purge it after a delay
+//  2. Redis and Nomad both lost it: mark it ended
+//  3. Redis has it as unassigned, its fate record as assigned: restore
+//  4. retiring or ending: mark it ended, or stop it again
+//  5. its job is missing or was never registered: retire, end, or mark it ended
+//  6. Redis lost it, or lost its retirement: restore, retire, record, or end
+//  7. nothing of it runs: end it
+//  8. claimed: decideClaimed
+//  9. on its way to its user: first_launch, then assign; decideStarting if it does not run
+//  10. assigned: decideAssigned
 func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	do := func(k Kind, reason string) (*Step, time.Time) { return &Step{Kind: k, Reason: reason}, time.Time{} }
 	later := func(d time.Duration) (*Step, time.Time) { return nil, x.TouchedAt.Add(d) }
-	patient := func(d time.Duration) bool { return now.Before(x.TouchedAt.Add(d)) }
+	within := func(d time.Duration) bool { return now.Before(x.TouchedAt.Add(d)) }
 	gone := x.Over || !x.HasJob
 	ended := "its job is gone"
 	switch {
@@ -80,97 +96,116 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	}
 
 	switch {
+	// 1. Ended.
 	case x.State == staging.Ended && x.EndedNoticedAt.IsZero():
 		return nil, now.Add(purgeDelay)
 	case x.State == staging.Ended:
 		if now.Before(x.EndedNoticedAt.Add(purgeDelay)) {
 			return nil, x.EndedNoticedAt.Add(purgeDelay)
 		}
-		return do(Purge, "ended a while ago")
-	case x.State == "" && gone && !patient(orphanPatience):
+		return do(Purge, "it ended a while ago")
+
+	// 2. Redis and Nomad both lost it.
+	case x.State == "" && gone && !within(orphanTimeout):
 		return do(MarkEnded, "nothing of it runs")
+
+	// 3. Redis has it as unassigned, its fate record as assigned.
 	case x.Fate == staging.VerdictAssigned && x.Origin == staging.Staged && !gone &&
 		(x.State == "" || x.State.Unassigned() || x.State == staging.Retiring):
-		return do(Restore, "its fate record says whose it is")
+		return do(Restore, "its fate record assigns it to a user")
+
+	// 4. Retiring or ending.
 	case x.State == staging.Retiring, x.State == staging.Ending:
 		switch {
 		case gone:
 			return do(MarkEnded, "nothing of it runs")
 		case x.Stopped:
 			return nil, time.Time{}
-		case patient(stopPatience):
-			return later(stopPatience)
+		case within(stopTimeout):
+			return later(stopTimeout)
 		case x.State == staging.Retiring:
-			// Anew from the fate record on: it may not have been decided.
+			// The whole retirement is repeated: its fate may not have been decided.
 			return do(Retire, "its retirement has begun and it still runs")
 		}
 		return do(Stop, "its end has begun and it still runs")
+
+	// 5. Its job is missing, or was never registered.
 	case x.Missing && (x.State == staging.Ready || (x.State == staging.Starting && x.Origin == staging.Staged)):
 		return do(Retire, "its job is gone from Nomad")
 	case x.Missing && (x.State == staging.Claimed || x.State == staging.Assigned):
 		return do(End, "its job is gone from Nomad")
 	case !x.HasJob:
-		// Its job is being registered, or never was.
-		if patient(orphanPatience) {
-			return later(orphanPatience)
+		if within(orphanTimeout) {
+			return later(orphanTimeout) // its registration may be under way
 		}
 		return do(MarkEnded, "it has no job in Nomad")
+
+	// 6. Redis lost it, or lost its retirement.
 	case x.Fate == staging.VerdictAssigned && x.State == "":
-		return do(Restore, "its fate record says whose it is")
+		return do(Restore, "its fate record assigns it to a user")
 	case x.Fate == staging.VerdictRetired && (x.State == "" || x.State.Unassigned()):
-		return do(Retire, "its fate record says that it is retired")
+		return do(Retire, "its fate record retires it")
 	case x.State == "" && x.Origin == staging.Staged:
-		return do(Record, "Redis does not know it")
+		return do(Record, "Redis does not have it")
 	case x.State == "":
-		if patient(orphanPatience) {
-			return later(orphanPatience)
+		if within(orphanTimeout) {
+			return later(orphanTimeout)
 		}
-		return do(End, "on demand, and nobody's")
+		return do(End, "it was made on demand and has no user")
+
+	// 7. Nothing of it runs.
 	case gone && x.Origin == staging.Staged && x.State.Unassigned():
-		// A Redis that was rolled back takes for unused what is somebody's and over.
+		// Redis was restored to a state from before its claim, and it has ended since.
 		return do(MarkEnded, ended)
 	case gone:
 		return do(End, ended)
+
+	// 8. Claimed.
 	case x.State == staging.Claimed:
 		return decideClaimed(x, now)
+
+	// 9. On its way to its user.
 	case x.State.Unassigned() && x.Failure != nil:
 		return do(End, ended)
 	case x.State.Unassigned() && x.Running && x.Passing && x.FirstLaunch:
-		return do(FirstLaunch, "running and its checks pass for the first time")
+		return do(FirstLaunch, "it runs and its checks pass for the first time")
 	case x.State.Unassigned() && x.Running && x.Passing:
-		return do(Assign, "running and its checks pass")
+		return do(Assign, "it runs and its checks pass")
 	case x.State == staging.Pending && x.Running:
 		return do(Record, "its allocation runs")
 	case x.State.Unassigned() && x.Origin == staging.OnDemand:
 		return decideStarting(x, now)
+
+	// 10. Assigned.
 	case x.State == staging.Assigned:
 		return decideAssigned(x, now)
 	}
 	return nil, time.Time{}
 }
 
-// decideStarting ends a session on demand that does not come up: one that no node
-// takes, whose broker did not see to it, and one whose checks never pass. Either
-// would hold its user's place for good.
+// decideStarting ends an on-demand session that does not start: no node accepts it and
+// its broker did not end it, it is placed and never runs, or its checks never pass. It
+// would occupy its user's slot forever. The limits are those of DefaultBounds:
+// Options.Bounds applies to pools, and this session is in none.
 func decideStarting(x Unpooled, now time.Time) (*Step, time.Time) {
-	since, patience, why := x.TouchedAt, orphanPatience, ""
+	since, limit, why := x.TouchedAt, orphanTimeout, ""
 	switch {
 	case x.Refused != nil:
 		why = "it cannot be placed: " + x.Refused.Message
 	case x.Running:
-		since, patience = x.RunningSince, DefaultBounds.StartPatience
-		why = fmt.Sprintf("it runs, and its checks have not passed for %s", patience)
+		since, limit = x.RunningSince, DefaultBounds.StartTimeout
+		why = fmt.Sprintf("it runs and its checks have not passed for %s", limit)
 	default:
-		patience = DefaultBounds.PlacePatience
-		why = fmt.Sprintf("it was placed, and has not begun to run for %s", patience)
+		limit = DefaultBounds.PlaceTimeout
+		why = fmt.Sprintf("it is placed and has not started to run for %s", limit)
 	}
-	if at := since.Add(patience); at.After(now) {
+	if at := since.Add(limit); at.After(now) {
 		return nil, at
 	}
 	return &Step{Kind: End, Reason: why}, time.Time{}
 }
 
-// decideAssigned keeps a user's session to its terms.
+// decideAssigned enforces the terms of a user's session, and tags it.
 func decideAssigned(x Unpooled, now time.Time) (*Step, time.Time) {
 	var wake time.Time
 	over := func(at time.Time) bool {
@@ -193,17 +228,17 @@ func decideAssigned(x Unpooled, now time.Time) (*Step, time.Time) {
 	case !x.Tagged && now.Before(x.TouchedAt.Add(tagAfter)):
 		return nil, x.TouchedAt.Add(tagAfter)
 	case !x.Tagged:
-		return &Step{Kind: Tag, Reason: "it became its user's"}, time.Time{}
+		return &Step{Kind: Tag, Reason: "it was assigned to a user"}, time.Time{}
 	}
 	return nil, wake
 }
 
-// decideClaimed sees a claim to its end whose broker may be gone. Its fate
-// record says how far it came: finished, it is its user's; unfinished or absent
-// when the lease is over, its outcome cannot be known, and it is ended.
+// decideClaimed completes or ends a claim whose broker may be gone. A finished fate
+// record makes the session its user's. If the record is unfinished or absent when the
+// lease is over, the outcome of the claim cannot be known, and the session is ended.
 func decideClaimed(x Unpooled, now time.Time) (*Step, time.Time) {
 	if x.Fate == staging.VerdictAssigned && !x.HookPending {
-		return &Step{Kind: Assign, Reason: "its fate record says that its claim is finished"}, time.Time{}
+		return &Step{Kind: Assign, Reason: "its fate record shows a finished claim"}, time.Time{}
 	}
 	over := x.TouchedAt.Add(staging.ClaimLease)
 	if x.Fate == staging.VerdictAssigned {

@@ -6,78 +6,88 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// entry is what the scaler knows of one session. Only the loop touches it.
+// entry is what the scaler knows of one session. Only the loop uses it.
 type entry struct {
-	// s is the session as last known; its state is what Redis was last heard to say.
-	s    staging.Session
-	fate staging.Verdict
-	// stands is its fate record, for Restore.
-	stands staging.Fate
+	// s is the session as last observed. Its State is the one in Redis; "" when Redis
+	// does not have it.
+	s staging.Session
+	// verdict is that of its fate record; "" while there is none or it is not known.
+	verdict staging.Verdict
+	// fate is the record itself, for Restore and for ending a claim.
+	fate staging.Fate
 
-	// hasJob: Nomad has its job, or is being given it. missing: a full reading
-	// did not find it.
+	// hasJob: Nomad has its job, or its registration is under way. missing: a resync of
+	// Nomad did not find it.
 	hasJob, missing    bool
 	stopped, dead      bool
 	running, allocOver bool
-	// replaced: Nomad has made another allocation in its place.
+	// replaced: Nomad has made another allocation in place of its own.
 	replaced         bool
 	passing          bool
 	failure, refused *staging.Failure
-	// reason is what Nomad says of the end of an allocation that did not fail, or
-	// of why it may come.
-	reason                        string
-	jobIndex, allocIndex, plIndex uint64
+	// reason is Nomad's reason for the end of an allocation that did not fail, or for an
+	// end that may come.
+	reason string
+	// The newest Raft indexes seen of each part; older ones are stale.
+	jobIndex, allocIndex, placementIndex uint64
 
-	// launched: its first_launch hook has run. launchTries counts the tries that
-	// never began, hookFailure is how it failed.
-	launched    bool
-	launchTries int
-	hookFailure *staging.Failure
-	// placedAt is when its allocation was first heard of.
+	// firstLaunched: its first_launch hook has run. firstLaunchTries counts the tries
+	// in which it could not be started, firstLaunchFailure is why it failed.
+	firstLaunched      bool
+	firstLaunchTries   int
+	firstLaunchFailure *staging.Failure
+	// placedAt is when its allocation was first observed.
 	placedAt time.Time
-	// runningSince, unhealthySince: as Member has them. healthyOnce: its checks
-	// have passed before.
+	// runningSince, unhealthySince: as in Member. healthyOnce: it has been healthy.
 	runningSince, unhealthySince time.Time
 	healthyOnce                  bool
 	// request is the id of the request whose launch has the session; "" where that is
 	// not known.
 	request string
-	// tagged: Consul shows whose it is.
+	// tagged: Consul shows its user.
 	tagged bool
 
-	// busy: a step for it is under way. until: it is left alone till then.
+	// busy: a step for it is under way. until: it is left alone until then.
 	busy  bool
 	until time.Time
-	// counted: its failure has been counted towards its pool's backoff.
+	// counted: its failure was counted towards its pool's backoff.
 	counted                   bool
 	touchedAt, endedNoticedAt time.Time
 
-	// pool is whose member it is; nil while it is none's. changed: that pool's
-	// roster has noted it as changed.
+	// pool is the pool of which it is a member; nil for none. changed: that pool's
+	// roster has it in its list of changed entries.
 	pool    *pool
 	changed bool
 }
 
-// node is what the scaler knows of one of Nomad's nodes.
-type node struct {
-	index    uint64
-	draining bool
-}
-
-// over: nothing of it runs or will, or Nomad has given it up. A stopped job of which no allocation was
-// heard may still have one, unless it was never placed.
+// over: nothing of it runs or will run, or Nomad has replaced it. A stopped job without
+// a known allocation may still have one, unless it was never placed.
 func (e *entry) over() bool {
 	return e.dead || e.allocOver || e.replaced || (e.stopped && e.s.AllocID == "" && e.refused != nil)
 }
 
-// pooled: it is an unassigned session of a pool, which Decide sees to. The
-// others are DecideSession's.
+// pooled: it is an unassigned session of a pool, which Decide handles. All others are
+// handled by DecideSession.
 func (e *entry) pooled() bool {
-	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.fate == "" && e.hasJob
+	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.verdict == "" && e.hasJob
 }
 
-// enter makes it a pool's member, or with nil nobody's.
-func (e *entry) enter(p *pool) {
+// unrecorded: it is a pool's session that Nomad has, that has no fate as far as is
+// known, and that Redis does not have.
+func (e *entry) unrecorded() bool {
+	return e.s.Origin == staging.Staged && e.s.State == "" && e.verdict == "" && e.hasJob && !e.stopped && !e.over()
+}
+
+// failed returns why a session is unusable; nil when it is not known to be.
+func (e *entry) failed() *staging.Failure {
+	if e.firstLaunchFailure != nil {
+		return e.firstLaunchFailure
+	}
+	return e.failure
+}
+
+// joinPool makes it a member of a pool, or with nil of none.
+func (e *entry) joinPool(p *pool) {
 	if e.pool == p {
 		return
 	}
@@ -89,47 +99,10 @@ func (e *entry) enter(p *pool) {
 	}
 }
 
-// unsettled: it runs for a pool, nobody has it, and Redis does not know it.
-func (e *entry) unsettled() bool {
-	return e.s.Origin == staging.Staged && e.s.State == "" && e.fate == "" && e.hasJob && !e.stopped && !e.over()
-}
-
-// pool is what the scaler knows of one staging config's pool.
-type pool struct {
-	config  staging.Config
-	removed bool
-	members roster
-	target  target
-	// unsettled are sessions that run and that Redis does not know.
-	unsettled map[string]bool
-	// healthKnown: the watch on its service has spoken and not failed since.
-	healthKnown bool
-	// health is what Consul says of each allocation: a clone that Nomad made of a
-	// lost one has its own, and is not the session.
-	health    map[string]staging.Health
-	stopWatch func()
-	backoff   Backoff
-	// assignHook counts the assign hook's failures since one succeeded.
-	assignHook Backoff
-	conditions []staging.Condition
-	// reported is what Redis was last told; nil when it must be told anew.
-	reported *[]staging.Condition
-	wake     time.Time
-}
-
-// target is what a pool's config comes to with the resources as they are. It is worked
-// out at every change of them, and not for every decision.
-type target struct {
-	noZone, noImage bool
-	blocked         *staging.Failure
-	// permits and revision are those of a session that is made now.
-	permits, revision string
-}
-
-// failed says why a session is no good; nil when it is not known to be.
-func (e *entry) failed() *staging.Failure {
-	if e.hookFailure != nil {
-		return e.hookFailure
+// setUserFacts takes over what Redis has of a session's user and terms.
+func (v *view) setUserFacts(e *entry, x staging.Session) {
+	e.s.User, e.s.Terms, e.s.AssignedAt, e.s.KeepaliveAt = x.User, x.Terms, x.AssignedAt, x.KeepaliveAt
+	if e.s.Hooks == nil {
+		e.s.Hooks = x.Hooks
 	}
-	return e.failure
 }

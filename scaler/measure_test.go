@@ -15,7 +15,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// quiet is a meter that counts nothing.
+// quiet is a meter that records nothing.
 type quiet struct{}
 
 func (quiet) Step(Kind, bool)                        {}
@@ -25,16 +25,16 @@ func (quiet) Conditions(string, []staging.Condition) {}
 func (quiet) HookFailed()                            {}
 func (quiet) Zones(_, _ map[string]bool)             {}
 
-// silent is a log that nobody reads.
+// silent returns a log that discards its lines.
 func silent() *logrus.Entry {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	return logrus.NewEntry(log)
 }
 
-// crowd is a scaler's loop with so many pools of so many ready sessions, fed as the
-// servers would feed it, without any.
-type crowd struct {
+// fullCluster is a scaler's loop with full pools. It feeds the loop as the servers would,
+// without any servers.
+type fullCluster struct {
 	s        *Scaler
 	v        *view
 	sessions []staging.Session
@@ -42,10 +42,10 @@ type crowd struct {
 	index    uint64
 }
 
-const crowdPerPool = 100
+const sessionsPerPool = 100
 
-func newCrowd(pools int) *crowd {
-	c := &crowd{s: New(Parts{Meter: quiet{}, Log: silent()}, Options{}), v: newView()}
+func newFullCluster(pools int) *fullCluster {
+	c := &fullCluster{s: New(Parts{Meter: quiet{}, Log: silent()}, Options{}), v: newView()}
 	r := staging.Resources{
 		Zones:   map[string]staging.Zone{"z": {Name: "z", Datacenters: []string{"dc1"}, AllowOriginDomain: "a", UpstreamAuthAddress: "b"}},
 		Images:  map[string]staging.Image{"i": {Name: "i"}},
@@ -53,13 +53,13 @@ func newCrowd(pools int) *crowd {
 	}
 	for p := range pools {
 		name := fmt.Sprintf("pool-%04d", p)
-		r.Configs[name] = staging.Config{Name: name, Zone: "z", Image: "i", DesiredSessions: crowdPerPool}
+		r.Configs[name] = staging.Config{Name: name, Zone: "z", Image: "i", DesiredSessions: sessionsPerPool}
 	}
 	c.v.setResources(r)
 	c.v.acting["z"] = true
 	revision := staging.Revision(r.Images["i"], r.Zones["z"], staging.Permissions{})
 	for name := range r.Configs {
-		for range crowdPerPool {
+		for range sessionsPerPool {
 			c.add(staging.Session{
 				ID: staging.NewSessionID(), State: staging.Ready, Origin: staging.Staged, Zone: "z", Image: "i", Staging: name,
 				Revision: revision, Permits: staging.Permissions{}.Permits(), Task: "session", CreatedAt: noon,
@@ -67,14 +67,14 @@ func newCrowd(pools int) *crowd {
 		}
 	}
 	for _, p := range c.v.pools {
-		p.stopWatch = func() {} // nobody watches
+		p.stopWatch = func() {} // so that no watch is started
 	}
 	c.v.onDemand["z"] = &pool{health: map[string]staging.Health{}, stopWatch: func() {}}
 	return c
 }
 
-// add makes a session that runs, by Nomad's word.
-func (c *crowd) add(s staging.Session) {
+// add adds a session that Nomad reports running.
+func (c *fullCluster) add(s staging.Session) {
 	c.index++
 	job := s
 	job.State = ""
@@ -82,22 +82,22 @@ func (c *crowd) add(s staging.Session) {
 	c.fleet = append(c.fleet, c.observed(job))
 }
 
-func (c *crowd) observed(s staging.Session) staging.Observation {
+func (c *fullCluster) observed(s staging.Session) staging.Observation {
 	return staging.Observation{
 		Session: s.ID, Index: c.index, Job: &staging.JobFacts{Session: s},
 		Alloc: &staging.AllocFacts{ID: "a-" + s.ID, NodeID: "n", Running: true, Address: "10.0.0.1", Ports: map[string]int{"http": 23000}},
 	}
 }
 
-// resync is a start from a full cluster: everything is read, and decided.
-func (c *crowd) resync() time.Duration {
+// resync reads and decides everything, as at the start, and returns how long that took.
+func (c *fullCluster) resync() time.Duration {
 	byPool := map[string][]staging.Health{}
 	for _, s := range c.sessions {
 		byPool[s.Staging] = append(byPool[s.Staging], staging.Health{Session: s.ID, AllocID: "a-" + s.ID, Passing: true})
 	}
 	began := time.Now()
-	c.v.setFleet(c.fleet, nil, noon, noon)
-	c.v.setStore(c.sessions, noon)
+	c.v.resyncFleet(c.fleet, nil, noon, noon)
+	c.v.resyncStore(c.sessions, noon)
 	for name, p := range c.v.pools {
 		c.v.setHealth(p, byPool[name], noon)
 	}
@@ -105,14 +105,14 @@ func (c *crowd) resync() time.Duration {
 	return time.Since(began)
 }
 
-// turnover is a claim, its end and its replacement, each as an event that is decided
-// at once, and gives how many events those were.
-func (c *crowd) turnover(n int) (events int) {
+// turnover applies a claim, its end and its replacement, each as an event that is decided
+// at once, and returns the number of events.
+func (c *fullCluster) turnover(n int) (events int) {
 	at := (n * 7919) % len(c.sessions)
 	s := c.sessions[at]
 	var staged []string
-	step := func(news func()) {
-		news()
+	step := func(update func()) {
+		update()
 		for _, t := range c.s.decide(context.Background(), c.v, noon) {
 			if t.step.Kind == Stage {
 				staged = append(staged, t.session.ID)
@@ -120,18 +120,22 @@ func (c *crowd) turnover(n int) (events int) {
 		}
 		events++
 	}
-	step(func() { c.v.event(staging.Event{Type: staging.EventClaimed, Session: s.ID, Pool: s.Staging}, noon) })
-	step(func() { c.v.event(staging.Event{Type: staging.EventAssigned, Session: s.ID, Pool: s.Staging}, noon) })
-	// What Decide staged in its place comes up.
+	step(func() {
+		c.v.applyEvent(staging.Event{Type: staging.EventClaimed, Session: s.ID, Pool: s.Staging}, noon)
+	})
+	step(func() {
+		c.v.applyEvent(staging.Event{Type: staging.EventAssigned, Session: s.ID, Pool: s.Staging}, noon)
+	})
+	// The replacement that Decide staged becomes ready.
 	for _, id := range staged {
 		e := c.v.sessions[id]
 		e.busy = false
 		c.index++
 		fresh := e.s
 		step(func() { c.v.observe(c.observed(fresh), noon) })
-		step(func() { c.v.event(staging.Event{Type: staging.EventReady, Session: id, Pool: s.Staging}, noon) })
+		step(func() { c.v.applyEvent(staging.Event{Type: staging.EventReady, Session: id, Pool: s.Staging}, noon) })
 		e.busy = false
-		c.v.touch(e)
+		c.v.markDirty(e)
 		fresh.State = staging.Ready
 		c.sessions[at] = fresh
 	}
@@ -147,8 +151,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// perEvent is what an event costs at so many pools.
-func perEvent(c *crowd, turns int) time.Duration {
+// perEvent returns the time that an event takes, averaged over turns.
+func perEvent(c *fullCluster, turns int) time.Duration {
 	began, events := time.Now(), 0
 	for n := range turns {
 		events += c.turnover(n)
@@ -157,7 +161,7 @@ func perEvent(c *crowd, turns int) time.Duration {
 }
 
 // TestMeasureScale is row 11 of make bench: one scaler, 1,000 pools of 100 sessions,
-// fed by generated events. The code is the real one; no servers.
+// fed by generated events. It runs the scaler's own code without servers.
 func TestMeasureScale(t *testing.T) {
 	dir := os.Getenv(benchreport.Env)
 	if dir == "" {
@@ -166,10 +170,10 @@ func TestMeasureScale(t *testing.T) {
 	const runs, turns = 5, 2000
 	var resyncs, ratios, bytes, fewer, more []float64
 	for range runs {
-		small := newCrowd(10)
+		small := newFullCluster(10)
 		small.resync()
 		few := perEvent(small, turns)
-		large := newCrowd(1000)
+		large := newFullCluster(1000)
 		before := heap()
 		resyncs = append(resyncs, large.resync().Seconds())
 		bytes = append(bytes, float64(heap()-before)/float64(len(large.sessions)))
@@ -194,9 +198,10 @@ func TestMeasureScale(t *testing.T) {
 	fmt.Printf("%s: %s, ratio %.2f\n", row.What, row.Figure, ratio)
 }
 
-// TestACrowdSettles: the measurement's own feed makes pools that want nothing.
-func TestACrowdSettles(t *testing.T) {
-	c := newCrowd(2)
+// TestTheGeneratedClusterIsInItsDesiredState: the pools that the measurement generates need
+// nothing.
+func TestTheGeneratedClusterIsInItsDesiredState(t *testing.T) {
+	c := newFullCluster(2)
 	c.resync()
 	for n := range 50 {
 		c.turnover(n)
@@ -208,7 +213,7 @@ func TestACrowdSettles(t *testing.T) {
 				ready++
 			}
 		}
-		if ready != crowdPerPool {
+		if ready != sessionsPerPool {
 			t.Errorf("%s has %d ready", name, ready)
 		}
 	}

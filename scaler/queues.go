@@ -1,44 +1,44 @@
 package scaler
 
-// Steps wait in lanes, so that those that take long, a hook of two minutes say,
-// and those that can wait do not hold up the others.
+// Tasks wait in one queue per class, so that steps that take long (a hook of two
+// minutes) and steps that can wait do not delay the others.
 const (
-	laneWork = iota
-	// laneHooks: hooks, which take as long as they take.
-	laneHooks
-	// laneTags: what only shows how things are.
-	laneTags
-	lanes
+	workQueue = iota
+	// hookQueue holds the hooks, which take as long as their commands take.
+	hookQueue
+	// tagQueue holds the steps that only publish information.
+	tagQueue
+	queueCount
 )
 
-func (t task) lane() int {
+func (t task) queue() int {
 	switch t.step.Kind {
 	case FirstLaunch:
-		return laneHooks
+		return hookQueue
 	case Tag:
-		return laneTags
+		return tagQueue
 	}
-	return laneWork
+	return workQueue
 }
 
-// queues are the steps that wait for a worker, in order. They are bounded by the
-// sessions: a session that has a step waiting is busy and is given no other.
-type queues [lanes][]task
+// queues hold the tasks that wait for a worker, each in order. The number of sessions
+// bounds them: a session with a waiting task is busy and gets no other.
+type queues [queueCount][]task
 
 func (q *queues) add(tasks []task) {
 	for _, t := range tasks {
-		q[t.lane()] = append(q[t.lane()], t)
+		q[t.queue()] = append(q[t.queue()], t)
 	}
 }
 
-func (q *queues) taken(lane int) { q[lane] = q[lane][1:] }
+func (q *queues) pop(queue int) { q[queue] = q[queue][1:] }
 
-// offer gives the next task of each lane with the channel to offer it on. A lane
-// without one is offered to nobody: a nil channel is never ready.
-func (q *queues) offer(to [lanes]chan task) (work [lanes]chan<- task, next [lanes]task) {
-	for lane, waiting := range q {
+// offer returns the next task of each queue, and the channel to send it on. An empty
+// queue has a nil channel, which is never ready in a select.
+func (q *queues) offer(to [queueCount]chan task) (work [queueCount]chan<- task, next [queueCount]task) {
+	for queue, waiting := range q {
 		if len(waiting) > 0 {
-			work[lane], next[lane] = to[lane], waiting[0]
+			work[queue], next[queue] = to[queue], waiting[0]
 		}
 	}
 	return work, next

@@ -7,19 +7,20 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// setStore takes every session that Redis knows. strange is true when it knows one that
-// nobody else has told of: whether Nomad has it should be asked soon.
-func (v *view) setStore(all []staging.Session, now time.Time) (strange bool) {
+// resyncStore takes over all of Redis's sessions. fleetResyncNeeded is true when Redis
+// has a session that is not in the view: Nomad should be read soon to see whether its
+// job exists.
+func (v *view) resyncStore(all []staging.Session, now time.Time) (fleetResyncNeeded bool) {
 	v.storeKnown = true
-	clear(v.right)
-	known := make(map[string]bool, len(all))
+	clear(v.consistent)
+	found := make(map[string]bool, len(all))
 	for _, s := range all {
-		known[s.ID] = true
-		strange = strange || v.sessions[s.ID] == nil
+		found[s.ID] = true
+		fleetResyncNeeded = fleetResyncNeeded || v.sessions[s.ID] == nil
 		e := v.entry(s.ID, now)
 		e.s.State, e.s.Claim, e.s.User = s.State, s.Claim, s.User
 		e.s.ReadyAt, e.s.Reason = s.ReadyAt, s.Reason
-		v.learn(e, s)
+		v.setUserFacts(e, s)
 		if s.State == staging.Ended && e.endedNoticedAt.IsZero() {
 			e.endedNoticedAt = now
 		}
@@ -27,57 +28,57 @@ func (v *view) setStore(all []staging.Session, now time.Time) (strange bool) {
 			s.AllocID = ""
 			e.s = s
 		}
-		v.enlist(e)
+		v.updateMembership(e)
 	}
 	for id, e := range v.sessions {
-		// Redis has been wiped, or lost its newest writes.
-		if !known[id] && e.s.State != staging.Ended && !e.busy {
+		// Redis was wiped, or lost its newest writes.
+		if !found[id] && e.s.State != staging.Ended && !e.busy {
 			e.s.State = ""
-			v.enlist(e)
+			v.updateMembership(e)
 		}
 	}
 	for _, p := range v.pools {
 		p.reported = nil
 	}
-	v.touchAll()
-	return strange
+	v.markAllDirty()
+	return fleetResyncNeeded
 }
 
-// setFleet takes every session that Nomad knows, and every fate record, as
-// they were read after began. What was acted on since is newer than the reading.
-// strange is true when Redis calls a session ready that was heard of too late to be
-// missed in this reading: Nomad should be asked for it soon.
-func (v *view) setFleet(all []staging.Observation, fates map[string]staging.Fate, began, now time.Time) (strange bool) {
-	v.fleetKnown, v.fleetSeen = true, true
-	seen := make(map[string]bool, len(all))
+// resyncFleet takes over all of Nomad's sessions and all fate records, as they were
+// read after began. A session on which something acted since is newer than the read.
+// anotherNeeded is true when Redis calls a session ready that appeared too late to
+// count as missing in this read: Nomad should be read again soon.
+func (v *view) resyncFleet(all []staging.Observation, fates map[string]staging.Fate, began, now time.Time) (anotherNeeded bool) {
+	v.fleetKnown, v.fleetReadOnce = true, true
+	found := make(map[string]bool, len(all))
 	nodes := map[string]bool{}
 	for _, o := range all {
 		if o.Node != nil {
 			nodes[o.Node.ID] = true
 		} else {
-			seen[o.Session] = true
+			found[o.Session] = true
 		}
 		v.observe(o, now)
 	}
 	maps.DeleteFunc(v.purged, func(_ string, at time.Time) bool { return at.Before(began.Add(-purgeDelay)) })
 	maps.DeleteFunc(v.nodes, func(id string, _ node) bool { return !nodes[id] })
 	for id, f := range fates {
-		// A fate of which nothing else is left: its job vanished while no scaler
-		// looked. Nomad was asked for one region alone.
-		if zone := v.resources.Zones[f.Zone]; v.sessions[id] == nil && !seen[id] && zone.Region == "" {
+		// Only its fate is left: its job vanished while no scaler was watching. A zone
+		// with a region is skipped, because Nomad was read in one region only.
+		if zone := v.resources.Zones[f.Zone]; v.sessions[id] == nil && !found[id] && zone.Region == "" {
 			v.entry(id, now).s.Zone = f.Zone
 		}
 	}
 	for id, e := range v.sessions {
 		if f, ok := fates[id]; ok {
-			e.fate, e.stands = f.Verdict, f
+			e.verdict, e.fate = f.Verdict, f
 		}
-		if !seen[id] && !e.busy && e.touchedAt.Before(began) {
+		if !found[id] && !e.busy && e.touchedAt.Before(began) {
 			e.hasJob, e.missing = false, true
 		}
-		strange = strange || e.s.State == staging.Ready && !e.hasJob && !e.missing
-		v.enlist(e)
+		anotherNeeded = anotherNeeded || e.s.State == staging.Ready && !e.hasJob && !e.missing
+		v.updateMembership(e)
 	}
-	v.touchAll()
-	return strange
+	v.markAllDirty()
+	return anotherNeeded
 }

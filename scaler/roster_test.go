@@ -14,25 +14,25 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestDecideIsToldOfEveryChange: whatever news comes, in whatever order, what Decide is
-// told of a pool is what would be told of it if nothing had been kept from before.
-func TestDecideIsToldOfEveryChange(t *testing.T) {
+// TestMembersFollowEveryChange: after any updates in any order, the members that the
+// roster caches are those that would be derived from scratch.
+func TestMembersFollowEveryChange(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := &newsmonger{s: New(Parts{Meter: quiet{}, Log: silent()}, Options{}), v: newView(), now: noon}
+		c := &viewFeed{s: New(Parts{Meter: quiet{}, Log: silent()}, Options{}), v: newView(), now: noon}
 		c.v.acting["z"] = true
 		c.resources(t)
-		news := map[string]func(*rapid.T){
+		updates := map[string]func(*rapid.T){
 			"resources": c.resources, "nomad": c.nomad, "node": c.node, "redis": c.redis, "consul": c.consul,
 			"all of redis": c.allOfRedis, "all of nomad": c.allOfNomad, "a step's result": c.result, "gone": c.gone, "decide": c.decide,
 			"a while": func(*rapid.T) { c.now = c.now.Add(time.Second) },
 			"":        c.check,
 		}
-		t.Repeat(news)
+		t.Repeat(updates)
 	})
 }
 
-// newsmonger feeds a view with any news.
-type newsmonger struct {
+// viewFeed feeds a view with random updates.
+type viewFeed struct {
 	s     *Scaler
 	v     *view
 	now   time.Time
@@ -40,15 +40,15 @@ type newsmonger struct {
 	tasks []task
 }
 
-func (c *newsmonger) id(t *rapid.T) string {
+func (c *viewFeed) id(t *rapid.T) string {
 	return fmt.Sprintf("gr-%d", rapid.IntRange(0, 9).Draw(t, "id"))
 }
 
-func (c *newsmonger) pool(t *rapid.T) string {
+func (c *viewFeed) pool(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"p", "q"}).Draw(t, "pool")
 }
 
-func (c *newsmonger) resources(t *rapid.T) {
+func (c *viewFeed) resources(t *rapid.T) {
 	r := staging.Resources{
 		Zones:   map[string]staging.Zone{"z": {Name: "z", Datacenters: []string{"dc1"}, AllowOriginDomain: "a", UpstreamAuthAddress: "b"}},
 		Images:  map[string]staging.Image{},
@@ -72,7 +72,7 @@ func (c *newsmonger) resources(t *rapid.T) {
 	c.v.setResources(r)
 }
 
-func (c *newsmonger) observation(t *rapid.T, id string) staging.Observation {
+func (c *viewFeed) observation(t *rapid.T, id string) staging.Observation {
 	c.index++
 	o := staging.Observation{Session: id, Index: c.index}
 	if rapid.Bool().Draw(t, "job") {
@@ -93,22 +93,22 @@ func (c *newsmonger) observation(t *rapid.T, id string) staging.Observation {
 	return o
 }
 
-func (c *newsmonger) nomad(t *rapid.T) { c.v.observe(c.observation(t, c.id(t)), c.now) }
+func (c *viewFeed) nomad(t *rapid.T) { c.v.observe(c.observation(t, c.id(t)), c.now) }
 
-func (c *newsmonger) node(t *rapid.T) {
+func (c *viewFeed) node(t *rapid.T) {
 	c.index++
 	n := staging.NodeFacts{ID: rapid.SampledFrom([]string{"n", "m"}).Draw(t, "node"), Draining: rapid.Bool().Draw(t, "draining")}
 	c.v.observe(staging.Observation{Index: c.index, Node: &n}, c.now)
 }
 
-func (c *newsmonger) redis(t *rapid.T) {
+func (c *viewFeed) redis(t *rapid.T) {
 	kind := rapid.SampledFrom([]staging.EventType{
 		staging.EventReady, staging.EventClaimed, staging.EventAssigned, staging.EventRetiring, staging.EventEnding, staging.EventHookFailed,
 	}).Draw(t, "event")
-	c.v.event(staging.Event{Type: kind, Session: c.id(t), Pool: c.pool(t), Hook: staging.HookAssign}, c.now)
+	c.v.applyEvent(staging.Event{Type: kind, Session: c.id(t), Pool: c.pool(t), Hook: staging.HookAssign}, c.now)
 }
 
-func (c *newsmonger) consul(t *rapid.T) {
+func (c *viewFeed) consul(t *rapid.T) {
 	p := c.v.pools[c.pool(t)]
 	if p == nil {
 		return
@@ -123,7 +123,7 @@ func (c *newsmonger) consul(t *rapid.T) {
 	c.v.setHealth(p, found, c.now)
 }
 
-func (c *newsmonger) allOfRedis(t *rapid.T) {
+func (c *viewFeed) allOfRedis(t *rapid.T) {
 	var all []staging.Session
 	for n := range rapid.IntRange(0, 10).Draw(t, "sessions") {
 		all = append(all, staging.Session{
@@ -131,10 +131,10 @@ func (c *newsmonger) allOfRedis(t *rapid.T) {
 			State: rapid.SampledFrom([]staging.State{staging.Pending, staging.Starting, staging.Ready, staging.Assigned, staging.Ended}).Draw(t, "state"),
 		})
 	}
-	c.v.setStore(all, c.now)
+	c.v.resyncStore(all, c.now)
 }
 
-func (c *newsmonger) allOfNomad(t *rapid.T) {
+func (c *viewFeed) allOfNomad(t *rapid.T) {
 	var all []staging.Observation
 	fates := map[string]staging.Fate{}
 	for n := range rapid.IntRange(0, 10).Draw(t, "sessions") {
@@ -144,14 +144,14 @@ func (c *newsmonger) allOfNomad(t *rapid.T) {
 			fates[id] = staging.Fate{Session: id, Verdict: staging.VerdictRetired, Zone: "z"}
 		}
 	}
-	c.v.setFleet(all, fates, c.now, c.now)
+	c.v.resyncFleet(all, fates, c.now, c.now)
 }
 
-func (c *newsmonger) gone(t *rapid.T) { c.v.forget(c.id(t)) }
+func (c *viewFeed) gone(t *rapid.T) { c.v.forget(c.id(t)) }
 
-func (c *newsmonger) decide(t *rapid.T) {
+func (c *viewFeed) decide(t *rapid.T) {
 	for _, p := range c.v.pools {
-		p.stopWatch = func() {} // nobody watches
+		p.stopWatch = func() {} // so that no watch is started
 	}
 	c.v.onDemand["z"] = &pool{health: map[string]staging.Health{}, stopWatch: func() {}}
 	for _, task := range c.s.decide(t.Context(), c.v, c.now) {
@@ -161,7 +161,7 @@ func (c *newsmonger) decide(t *rapid.T) {
 	}
 }
 
-func (c *newsmonger) result(t *rapid.T) {
+func (c *viewFeed) result(t *rapid.T) {
 	if len(c.tasks) == 0 {
 		return
 	}
@@ -172,19 +172,19 @@ func (c *newsmonger) result(t *rapid.T) {
 	case 0:
 		r.err = errNotHeld
 	case 1:
-		r.lost = true
+		r.notInRedis = true
 	case 2:
 		r.failure = &staging.Failure{Type: staging.HookFailing}
 		r.err = errNotHeld
 	}
 	c.s.applied(c.v, next, r)
 	if e := c.v.sessions[next.session.ID]; e != nil && r.err != nil {
-		e.until = c.now.Add(retryPause) // by this test's clock
+		e.until = c.now.Add(retryPause) // on this test's clock
 	}
 }
 
-// check compares what Decide is told with what is told anew.
-func (c *newsmonger) check(t *rapid.T) {
+// check compares the cached members with newly derived ones.
+func (c *viewFeed) check(t *rapid.T) {
 	for name, p := range c.v.pools {
 		var want []Member
 		for _, e := range c.v.sessions {
@@ -193,14 +193,14 @@ func (c *newsmonger) check(t *rapid.T) {
 			}
 		}
 		slices.SortFunc(want, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
-		if d := cmp.Diff(want, append([]Member(nil), c.v.viewOf(p, c.now).Members...)); d != "" {
-			t.Fatalf("%s: what is (-), what Decide is told (+):\n%s", name, d)
+		if d := cmp.Diff(want, append([]Member(nil), c.v.poolInput(p, c.now).Members...)); d != "" {
+			t.Fatalf("%s: derived (-), cached (+):\n%s", name, d)
 		}
 	}
 }
 
-// TestAMemberThatMovesIsReadInItsNewPool, though the old one was not decided since.
-func TestAMemberThatMovesIsReadInItsNewPool(t *testing.T) {
+// TestAMemberThatMovesIsDerivedInItsNewPool, although the old pool was not decided since.
+func TestAMemberThatMovesIsDerivedInItsNewPool(t *testing.T) {
 	of := func(e *entry) Member { return Member{ID: e.s.ID} }
 	var from, to roster
 	e := &entry{s: staging.Session{ID: "gr-1"}}
@@ -215,8 +215,8 @@ func TestAMemberThatMovesIsReadInItsNewPool(t *testing.T) {
 	}
 }
 
-// TestSessionsOfAPoolShareWhatTheyAllSay: what Nomad's answers repeat is kept once.
-func TestSessionsOfAPoolShareWhatTheyAllSay(t *testing.T) {
+// TestSessionsOfAPoolShareEqualStrings: strings that Nomad's answers repeat are kept once.
+func TestSessionsOfAPoolShareEqualStrings(t *testing.T) {
 	v := poolView(staging.Image{})
 	p := v.pools["p"]
 	v.observe(staging.Observation{Session: "gr-1", Index: 1, Job: &staging.JobFacts{Session: staging.Session{
@@ -224,6 +224,6 @@ func TestSessionsOfAPoolShareWhatTheyAllSay(t *testing.T) {
 		Revision: strings.Clone(p.target.revision),
 	}}}, noon)
 	if s := v.sessions["gr-1"].s; s.Revision != p.target.revision || unsafe.StringData(s.Revision) != unsafe.StringData(p.target.revision) {
-		t.Error("a session keeps a copy of its own of its pool's revision")
+		t.Error("a session keeps its own copy of its pool's revision")
 	}
 }

@@ -67,7 +67,7 @@ func newRig(t *testing.T) *rig {
 	log.SetOutput(t.Output())
 	locks := r.registry.NewLocks(consul, strings.ReplaceAll(t.Name(), "/", "-"))
 	s := scaler.New(scaler.Parts{
-		Registry: r.registry, Store: r.store, Fleet: fleet, Health: consulhealth.New(consul), Locks: locks,
+		Registry: r.registry, SessionStore: r.store, TrustStore: r.store, EventStore: r.store, Fleet: fleet, Health: consulhealth.New(consul), Locks: locks,
 		Meter: noMeter{}, Log: logrus.NewEntry(log),
 	}, scaler.Options{})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -91,7 +91,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// until waits for a condition and says what it last saw when it does not come.
+// until waits for a condition. If it fails, it reports what was last seen.
 func until(t *testing.T, what string, look func() (ok bool, saw string)) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
@@ -107,7 +107,7 @@ func until(t *testing.T, what string, look func() (ok bool, saw string)) {
 	}
 }
 
-// running counts the pool's sessions that run and are not being stopped, by Nomad's word.
+// running returns the pool's sessions that Nomad reports running and not being stopped.
 func (r *rig) running(t *testing.T, pool string) (ids []string) {
 	t.Helper()
 	all, _, err := r.fleet.List(t.Context())
@@ -138,14 +138,14 @@ func TestAPoolIsFilledRefilledShrunkAndDrained(t *testing.T) {
 	r.untilReady(t, "fill", 3)
 
 	var claimed staging.ClaimResult
-	until(t, "the scaler vouches for the zone, and a session is claimed", func() (bool, string) {
-		claimed, err = r.store.Claim(ctx, "fill", staging.Claim{
+	until(t, "the scaler renews trust in the zone, and a session is claimed", func() (bool, string) {
+		claimed, err = r.store.Claim(ctx, []staging.Config{config}, 1, staging.Claim{
 			ID: "c", Image: "mock", Zone: "east", Permits: staging.Permissions{}.Permits(), User: staging.User{ID: "u"},
 		})
 		must(t, err)
 		return claimed.Outcome == staging.ClaimTaken, string(claimed.Outcome)
 	})
-	_, _, err = r.registry.CreateFate(ctx, staging.Fate{Session: claimed.Session.ID, Verdict: staging.VerdictAssigned, Claim: "c"})
+	_, _, err = r.registry.CreateFate(ctx, staging.Fate{Session: claimed.Sessions[0].ID, Verdict: staging.VerdictAssigned, Claim: "c"})
 	must(t, err)
 	r.untilReady(t, "fill", 3)
 	if n := len(r.running(t, "fill")); n != 4 {
@@ -155,15 +155,15 @@ func TestAPoolIsFilledRefilledShrunkAndDrained(t *testing.T) {
 	config.DesiredSessions = 1
 	_, err = r.registry.PutConfig(ctx, config)
 	must(t, err)
-	until(t, "1 ready and the claimed one left", func() (bool, string) {
+	until(t, "1 ready and the claimed session left", func() (bool, string) {
 		running := r.running(t, "fill")
 		return len(running) == 2, fmt.Sprint(running)
 	})
 
 	_, err = r.registry.DeleteConfig(ctx, "fill")
 	must(t, err)
-	until(t, "drained but for the claimed one", func() (bool, string) {
+	until(t, "drained except for the claimed session", func() (bool, string) {
 		running := r.running(t, "fill")
-		return len(running) == 1 && running[0] == claimed.Session.ID, fmt.Sprint(running)
+		return len(running) == 1 && running[0] == claimed.Sessions[0].ID, fmt.Sprint(running)
 	})
 }

@@ -6,151 +6,162 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Redis is believed about which session to try only while a scaler vouches for it: a
-// copy of its data from yesterday names as ready what was somebody's and is long over,
-// fate record and all. So the scaler of a zone, when it has read all of Redis and set
-// right what it says of the zone, leaves a mark there every second, and each time finds
-// its last one first: the first time the one that it left before it began to read. Where
-// it does not, Redis was wiped or put back meanwhile.
-
-// standing is what the loop tells the goroutine that vouches.
-type standing struct {
-	// reading is the reading of Redis that it goes by; right are the zones of which that
-	// one says the truth, acting all those in which this scaler acts.
-	reading       int
-	acting, right []string
-}
-
-// noticeboard is where it is told.
-type noticeboard struct {
-	mu  sync.Mutex
-	now standing
-}
-
-func (n *noticeboard) set(now standing) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.now = now
-}
-
-func (n *noticeboard) get() standing {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.now
-}
-
-// standing says in which zones this scaler acts, and of which of them Redis calls no
-// session ready that is not: it does not know of one that is gone, or somebody's.
+// Brokers let Redis choose the session of a claim only while a scaler renews the trust
+// in it. A Redis restored from yesterday's copy may call a session ready that a user had
+// and that has ended since, together with its fate record.
 //
-// That Nomad has been read once is enough: while it is away nothing is purged, so
-// that every fate record stands. Once a zone is right it stays so until Redis is read
-// anew: what happens to a session from then on is the scaler's own doing, or is heard of.
-func (v *view) standing() standing {
-	now := standing{reading: v.reading}
+// The scaler of a zone renews that trust as follows:
+//
+//  1. Before a resync of Redis it places a marker in the zone.
+//  2. It reads all of Redis, and corrects what Redis has wrong about the zone.
+//  3. Once the zone is consistent, it replaces its marker every second, which is what
+//     renews the trust. Each time its previous marker must still be there, the first
+//     time the one from step 1. If it is not, Redis was wiped or restored meanwhile.
+
+// trustState is what the loop passes to the goroutine that renews trust.
+type trustState struct {
+	// resync is the number of the Redis resync that the rest is based on.
+	resync int
+	// acting are the zones in which this scaler acts, consistent those of them in which
+	// Redis calls no session ready that is not.
+	acting, consistent []string
+}
+
+// trustSnapshot holds the newest trustState. It is safe for concurrent use.
+type trustSnapshot struct {
+	mu    sync.Mutex
+	state trustState
+}
+
+func (t *trustSnapshot) store(state trustState) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.state = state
+}
+
+func (t *trustSnapshot) load() trustState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state
+}
+
+// trustState returns the zones in which this scaler acts, and those of them in which
+// Redis calls no session ready that is gone or a user's.
+//
+// Nomad must have been read once, and may be unreachable since: without it nothing is
+// purged, so every fate record still exists. A consistent zone stays so until the next
+// resync of Redis, because every later change to a session is made by this scaler or
+// arrives as an event.
+func (v *view) trustState() trustState {
+	now := trustState{resync: v.resync}
 	if !v.resourcesKnown {
 		return now
 	}
-	var wrong map[string]bool
+	var inconsistent map[string]bool
 	for zone := range v.resources.Zones {
 		if !v.acts(zone) {
 			continue
 		}
 		now.acting = append(now.acting, zone)
-		if !v.storeKnown || !v.fleetSeen {
+		if !v.storeKnown || !v.fleetReadOnce {
 			continue
 		}
-		if !v.right[zone] && wrong == nil {
-			wrong = v.wrong()
+		if !v.consistent[zone] && inconsistent == nil {
+			inconsistent = v.inconsistentZones()
 		}
-		if v.right[zone] || !wrong[zone] {
-			v.right[zone] = true
-			now.right = append(now.right, zone)
+		if v.consistent[zone] || !inconsistent[zone] {
+			v.consistent[zone] = true
+			now.consistent = append(now.consistent, zone)
 		}
 	}
 	slices.Sort(now.acting)
-	slices.Sort(now.right)
+	slices.Sort(now.consistent)
 	return now
 }
 
-// wrong are the zones of which Redis calls a session ready that is not.
-func (v *view) wrong() map[string]bool {
-	wrong := map[string]bool{}
+// inconsistentZones returns the zones in which Redis calls a session ready that is not.
+func (v *view) inconsistentZones() map[string]bool {
+	inconsistent := map[string]bool{}
 	for _, e := range v.sessions {
 		if e.s.State == staging.Ready && (!e.pooled() || e.over()) {
-			wrong[zoneOf(e.s)] = true
+			inconsistent[zoneOf(e.s)] = true
 		}
 	}
-	return wrong
+	return inconsistent
 }
 
-// lastMark is the mark that must be there.
-type lastMark struct {
+// marker is a marker that this scaler placed in a zone, and that must still be there.
+type marker struct {
 	text string
-	// ours: this reading of Redis was vouched for with it, a second ago.
-	ours bool
+	// renewed: a renewal since the last resync placed it, about a second ago. Otherwise
+	// placeMarkers did, before that resync, and it may be older.
+	renewed bool
 }
 
-// mark leaves a mark in each zone in which this scaler acts, before Redis is read. A
-// Redis that takes no writes can be read all the same.
-func (s *Scaler) mark(ctx context.Context) map[string]lastMark {
-	marks := map[string]lastMark{}
-	for _, zone := range s.told.get().acting {
+// placeMarkers places a marker in each zone in which this scaler acts. It must run
+// before Redis is read. A failure is only logged: a Redis that accepts no writes can
+// still be read.
+func (s *Scaler) placeMarkers(ctx context.Context) map[string]marker {
+	markers := map[string]marker{}
+	for _, zone := range s.trustSnapshot.load().acting {
 		if !s.Locks.Held(zone) {
 			continue
 		}
 		text := staging.NewClaimID()
-		if err := s.Store.PlaceMarker(ctx, zone, text); err != nil {
-			s.cannotVouch(zone, err)
+		if err := s.TrustStore.PlaceMarker(ctx, zone, text); err != nil {
+			s.trustNotRenewed(zone, err)
 			continue
 		}
-		marks[zone] = lastMark{text: text}
+		markers[zone] = marker{text: text}
 	}
-	return marks
+	return markers
 }
 
-func (s *Scaler) cannotVouch(zone string, err error) {
-	s.Log.WithError(err).WithField(fieldZone, zone).Warn("could not vouch for what Redis says of a zone; claims go by Consul until it takes a write")
+func (s *Scaler) trustNotRenewed(zone string, err error) {
+	s.Log.WithError(err).WithField(logfield.Zone, zone).Warn("could not renew trust in Redis for a zone; claims use Consul until Redis accepts a write")
 }
 
-// errUnmarked: in a zone in which this scaler acts no mark was left before Redis was
-// read. It takes marks now, and must be read anew.
-var errUnmarked = errors.New("this reading of redis began before the scaler acted in a zone")
+// errNoMarker: a zone in which this scaler acts had no marker before the resync of
+// Redis. It can be placed now, and needs a new resync.
+var errNoMarker = errors.New("the resync of redis began before the scaler acted in a zone")
 
-// vouch leaves a mark in each zone that may be vouched for, once the loop knows what
-// this reading of Redis found. all is true when that is every zone in which this scaler
-// acts. errWiped says that a mark is not there any more.
-func (s *Scaler) vouch(ctx context.Context, reading int, marks map[string]lastMark) (all bool, err error) {
+// renewTrust renews the trust in Redis in each consistent zone, once the loop has
+// applied the resync with that number. all is true when Redis is trusted in every zone
+// in which this scaler acts, or accepts no writes. The error is errWiped when a marker
+// is no longer there, and errNoMarker when there was none.
+func (s *Scaler) renewTrust(ctx context.Context, resync int, markers map[string]marker) (all bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	now := s.told.get()
-	if now.reading != reading {
+	now := s.trustSnapshot.load()
+	if now.resync != resync {
 		return false, nil
 	}
-	for _, zone := range now.right {
+	for _, zone := range now.consistent {
 		if !s.Locks.Held(zone) {
-			continue // another may have vouched, and Redis been put back, meanwhile
+			continue // another scaler may have renewed it, and Redis been restored, meanwhile
 		}
-		mark := staging.NewClaimID()
-		before, ok := marks[zone]
+		next := staging.NewClaimID()
+		before, ok := markers[zone]
 		if !ok {
-			if err := s.Store.PlaceMarker(ctx, zone, mark); err != nil {
-				s.cannotVouch(zone, err)
+			if err := s.TrustStore.PlaceMarker(ctx, zone, next); err != nil {
+				s.trustNotRenewed(zone, err)
 				return true, nil
 			}
-			return false, errUnmarked
+			return false, errNoMarker
 		}
-		noted, err := s.Store.RenewTrust(ctx, zone, before.text, mark, before.ours)
+		renewed, err := s.TrustStore.RenewTrust(ctx, zone, before.text, next, before.renewed)
 		switch {
 		case err != nil:
-			s.cannotVouch(zone, err)
+			s.trustNotRenewed(zone, err)
 			return true, nil
-		case !noted:
+		case !renewed:
 			return false, errWiped
 		}
-		marks[zone] = lastMark{text: mark, ours: true}
+		markers[zone] = marker{text: next, renewed: true}
 	}
-	return len(now.right) == len(now.acting), nil
+	return len(now.consistent) == len(now.acting), nil
 }

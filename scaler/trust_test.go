@@ -11,72 +11,99 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// marks is a store of nothing but marks: those there are, and of which zones a scaler
-// has said that they are right.
-type marks struct {
-	Store
-	there, vouched map[string]string
-	full           bool
+// markerStore holds only markers: those placed last, and those with which trust was
+// renewed last. full makes placing fail.
+type markerStore struct {
+	TrustStore
+	placed, renewed map[string]string
+	full            bool
 }
 
-func (m *marks) PlaceMarker(_ context.Context, zone, mark string) error {
+func (m *markerStore) PlaceMarker(_ context.Context, zone, marker string) error {
 	if m.full {
 		return errors.New("OOM")
 	}
-	m.there[zone] = mark
+	m.placed[zone] = marker
 	return nil
 }
 
-func (m *marks) RenewTrust(_ context.Context, zone, before, mark string, _ bool) (bool, error) {
-	if m.there[zone] != before {
+func (m *markerStore) RenewTrust(_ context.Context, zone, before, marker string, _ bool) (bool, error) {
+	if m.placed[zone] != before {
 		return false, nil
 	}
-	m.there[zone], m.vouched[zone] = mark, mark
+	m.placed[zone], m.renewed[zone] = marker, marker
 	return true, nil
 }
 
-type held struct{ Locks }
+type allHeld struct{ Locks }
 
-func (held) Held(string) bool { return true }
+func (allHeld) Held(string) bool { return true }
 
-// TestARedisPutBackBeforeTheFirstWordIsNoticed: from before Redis is read, this reading's
-// own mark must be there, also where nobody has ever vouched for the zone.
-func TestARedisPutBackBeforeTheFirstWordIsNoticed(t *testing.T) {
-	for name, before := range map[string]map[string]string{"never vouched for": {}, "vouched for": {"z": staging.NewClaimID()}} {
+// TestARedisRestoredBeforeTrustIsRenewedIsNoticed: the marker from before the resync must
+// still be there, even if trust in the zone was never renewed before.
+func TestARedisRestoredBeforeTrustIsRenewedIsNoticed(t *testing.T) {
+	for name, before := range map[string]map[string]string{"never trusted": {}, "trusted before": {"z": staging.NewClaimID()}} {
 		t.Run(name, func(t *testing.T) {
-			m := &marks{there: map[string]string{}, vouched: map[string]string{}}
+			m := &markerStore{placed: map[string]string{}, renewed: map[string]string{}}
 			log := logrus.New()
 			log.SetOutput(io.Discard)
-			s := New(Parts{Store: m, Locks: held{}, Log: logrus.NewEntry(log)}, Options{})
-			right := standing{reading: 1, acting: []string{"y", "z"}, right: []string{"z"}}
-			if _, err := s.vouch(t.Context(), 1, nil); err != nil || len(m.vouched) > 0 {
-				t.Errorf("vouched, or tried to, for what is not known: %v", err)
+			s := New(Parts{TrustStore: m, Locks: allHeld{}, Log: logrus.NewEntry(log)}, Options{})
+			state := trustState{resync: 1, acting: []string{"y", "z"}, consistent: []string{"z"}}
+			if _, err := s.renewTrust(t.Context(), 1, nil); err != nil || len(m.renewed) > 0 {
+				t.Errorf("renewed trust, or tried to, before the loop applied the resync: %v", err)
 			}
-			s.told.set(right)
+			s.trustSnapshot.store(state)
 			m.full = true
-			if all, err := s.vouch(t.Context(), 1, s.mark(t.Context())); err != nil || !all || len(m.vouched) > 0 {
-				t.Errorf("a Redis that takes no writes: all %v, %v", all, err)
+			if all, err := s.renewTrust(t.Context(), 1, s.placeMarkers(t.Context())); err != nil || !all || len(m.renewed) > 0 {
+				t.Errorf("a Redis that accepts no writes: all %v, %v", all, err)
 			}
 			m.full = false
-			if _, err := s.vouch(t.Context(), 1, nil); !errors.Is(err, errUnmarked) {
-				t.Errorf("a reading that began without a mark: %v", err)
+			if _, err := s.renewTrust(t.Context(), 1, nil); !errors.Is(err, errNoMarker) {
+				t.Errorf("a resync that began without a marker: %v", err)
 			}
-			left := s.mark(t.Context())
-			m.there = before // Redis is put back
-			if _, err := s.vouch(t.Context(), 1, left); !errors.Is(err, errWiped) || len(m.vouched) > 0 {
-				t.Errorf("Redis was put back since it was read: %v, vouched %v", err, m.vouched)
+			markers := s.placeMarkers(t.Context())
+			m.placed = before // Redis is restored
+			if _, err := s.renewTrust(t.Context(), 1, markers); !errors.Is(err, errWiped) || len(m.renewed) > 0 {
+				t.Errorf("Redis was restored since it was read: %v, renewed %v", err, m.renewed)
 			}
-			left = s.mark(t.Context())
+			markers = s.placeMarkers(t.Context())
 			for range 2 {
-				if all, err := s.vouch(t.Context(), 1, left); err != nil || all || m.vouched["z"] != m.there["z"] || m.vouched["y"] != "" {
-					t.Errorf("all: %v, %v; vouched %v of %v", all, err, m.vouched, m.there)
+				if all, err := s.renewTrust(t.Context(), 1, markers); err != nil || all || m.renewed["z"] != m.placed["z"] || m.renewed["y"] != "" {
+					t.Errorf("all: %v, %v; renewed %v of %v", all, err, m.renewed, m.placed)
 				}
 			}
-			right.right = right.acting
-			s.told.set(right)
-			if all, err := s.vouch(t.Context(), 1, left); err != nil || !all {
-				t.Errorf("with every zone right: all %v, %v", all, err)
+			state.consistent = state.acting
+			s.trustSnapshot.store(state)
+			if all, err := s.renewTrust(t.Context(), 1, markers); err != nil || !all {
+				t.Errorf("with every zone consistent: all %v, %v", all, err)
 			}
 		})
 	}
+}
+
+// TestAZoneIsConsistentWhenRedisIsRight: not while Redis calls a session ready that is gone
+// or a user's, nor before Nomad was read; Nomad may be unreachable since.
+func TestAZoneIsConsistentWhenRedisIsRight(t *testing.T) {
+	v := poolView(staging.Image{})
+	v.acting["z"] = true
+	want := func(why string, zones int) {
+		t.Helper()
+		if got := v.trustState().consistent; len(got) != zones {
+			t.Errorf("%s: %v", why, got)
+		}
+	}
+	old := staging.Session{ID: "gr-old", State: staging.Ready, Origin: staging.Staged, Zone: "z", Image: "i", Staging: "p", CreatedAt: noon}
+	v.resyncStore([]staging.Session{old}, noon)
+	want("Nomad has not been read", 0)
+	v.resyncFleet(nil, nil, noon, noon)
+	want("Redis calls a session ready that Nomad does not have", 0)
+	v.resyncStore(nil, noon)
+	v.forget("gr-old")
+	want("Redis is right", 1)
+	v.fleetKnown = false
+	want("Nomad is unreachable since", 1)
+	v.storeKnown = false
+	want("Redis is not known", 0)
+	v.resyncStore([]staging.Session{old}, noon)
+	want("Redis was restored", 0)
 }

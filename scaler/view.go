@@ -1,82 +1,83 @@
 package scaler
 
 import (
-	"cmp"
 	"reflect"
 	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// view is everything the scaler believes. It belongs to the loop.
+// view is everything the scaler knows. Only the loop uses it.
 type view struct {
+	// A source is known after it was read completely, until it fails.
 	resources                              staging.Resources
 	resourcesKnown, fleetKnown, storeKnown bool
-	// fleetSeen: Nomad has been read whole, perhaps a while ago.
-	fleetSeen bool
-	sessions  map[string]*entry
-	pools     map[string]*pool
-	// onDemand is the health of each zone's on-demand sessions. settled are the
-	// zones in which one was seen: they are watched though the zone be gone.
-	onDemand map[string]*pool
-	settled  map[string]bool
-	// reading is which reading of Redis was the last; right are the zones of which
-	// Redis has been found to say the truth since.
-	reading int
-	right   map[string]bool
-	// purged are the sessions of which nothing is left, and since when: a reading of
-	// Nomad that began before may still tell of them.
-	purged map[string]time.Time
-	// nodes are those that Nomad tells of.
+	// fleetReadOnce: Nomad was read completely at least once, perhaps a while ago.
+	fleetReadOnce bool
+	sessions      map[string]*entry
+	pools         map[string]*pool
+	// nodes are Nomad's nodes.
 	nodes map[string]node
+	// onDemand is the health of each zone's on-demand sessions. onDemandZones are the
+	// zones in which one was seen: they are watched even if the zone was deleted.
+	onDemand      map[string]*pool
+	onDemandZones map[string]bool
+	// resync is the number of the last resync of Redis, consistent the zones that were
+	// consistent since; see trustState.
+	resync     int
+	consistent map[string]bool
+	// purged are the sessions of which nothing is left, and since when: a read of Nomad
+	// that began earlier may still contain them.
+	purged map[string]time.Time
 
-	// zones are those in which a session was seen. wanted are the locks asked
-	// for, mine since when each is held, acting where this scaler acts.
-	zones, wanted map[string]bool
-	mine          map[string]time.Time
-	acting        map[string]bool
+	// sessionZones are the zones in which a session was seen. wantedLocks are the locks
+	// wanted, heldSince is since when each held one is held, and acting are the zones in
+	// which this scaler acts.
+	sessionZones, wantedLocks map[string]bool
+	heldSince                 map[string]time.Time
+	acting                    map[string]bool
 
-	// unwatched: a pool or a zone came or went, so that the health watches are to be
-	// seen to.
-	unwatched bool
-
+	// watchesStale: a pool or zone was added or removed, so that the health watches must
+	// be adjusted.
+	watchesStale bool
+	// dirtyPools and dirtySessions are to be decided again.
 	dirtyPools    map[string]bool
 	dirtySessions map[string]bool
-	// timed are the sessions that DecideSession wants to see again, and when.
+	// timed are the sessions to be decided again at a time.
 	timed map[string]time.Time
+}
+
+// node is what the scaler knows of one of Nomad's nodes.
+type node struct {
+	index    uint64
+	draining bool
 }
 
 func newView() *view {
 	return &view{
-		sessions: map[string]*entry{}, pools: map[string]*pool{}, onDemand: map[string]*pool{}, settled: map[string]bool{},
-		purged: map[string]time.Time{}, nodes: map[string]node{}, right: map[string]bool{}, zones: map[string]bool{}, mine: map[string]time.Time{}, acting: map[string]bool{},
+		sessions: map[string]*entry{}, pools: map[string]*pool{}, onDemand: map[string]*pool{}, onDemandZones: map[string]bool{},
+		purged: map[string]time.Time{}, nodes: map[string]node{}, consistent: map[string]bool{}, sessionZones: map[string]bool{}, heldSince: map[string]time.Time{}, acting: map[string]bool{},
 		dirtyPools: map[string]bool{}, dirtySessions: map[string]bool{}, timed: map[string]time.Time{},
 	}
 }
 
-// known: every source has been read whole and none has failed since.
-func (v *view) known() bool { return v.resourcesKnown && v.fleetKnown && v.storeKnown }
+// inSync: the registry, Nomad and Redis are known. Consul's health checks are not
+// included: while those of a pool are not current, only what depends on them waits
+// (PoolInput.HealthKnown).
+func (v *view) inSync() bool { return v.resourcesKnown && v.fleetKnown && v.storeKnown }
 
-// touch marks a session, and its pool, to be decided anew.
-func (v *view) touch(e *entry) {
-	v.change(e)
+// markDirty marks a session and its pool to be decided again.
+func (v *view) markDirty(e *entry) {
+	v.memberChanged(e)
 	v.dirtySessions[e.s.ID] = true
 	if e.s.Staging != "" {
 		v.dirtyPools[e.s.Staging] = true
 	}
 }
 
-// change notes that what Decide is told of a session may be out of date. Whatever
-// writes to an entry ends in it, by way of touch or enlist mostly.
-func (v *view) change(e *entry) {
-	if e.pool != nil {
-		e.pool.members.change(e)
-	}
-}
-
-// touchAll marks everything: after a source came back.
-func (v *view) touchAll() {
-	v.unwatched = true
+// markAllDirty marks everything to be decided again, after a source was read.
+func (v *view) markAllDirty() {
+	v.watchesStale = true
 	for id := range v.sessions {
 		v.dirtySessions[id] = true
 	}
@@ -86,7 +87,16 @@ func (v *view) touchAll() {
 	}
 }
 
-// entry gives the session's entry, a new one when it was not known.
+// memberChanged notes that the Member derived from an entry may be out of date. All
+// code that writes to an entry must end in it, mostly through markDirty or
+// updateMembership.
+func (v *view) memberChanged(e *entry) {
+	if e.pool != nil {
+		e.pool.members.change(e)
+	}
+}
+
+// entry returns a session's entry, a new one if it has none.
 func (v *view) entry(id string, now time.Time) *entry {
 	e := v.sessions[id]
 	if e == nil {
@@ -99,29 +109,29 @@ func (v *view) entry(id string, now time.Time) *entry {
 // forget drops a session of which nothing is left.
 func (v *view) forget(id string) {
 	if e := v.sessions[id]; e != nil {
-		v.leave(e)
+		v.leavePool(e)
 		delete(v.sessions, id)
 		if _, ok := v.resources.Zones[e.s.Zone]; !ok {
-			v.unwatched = true // it may have been the last in a zone that is gone
+			v.watchesStale = true // it may have been the last session in a deleted zone
 		}
 	}
 	delete(v.timed, id)
 	delete(v.dirtySessions, id)
 }
 
-func (v *view) leave(e *entry) {
-	e.enter(nil)
+func (v *view) leavePool(e *entry) {
+	e.joinPool(nil)
 	if p := v.pools[e.s.Staging]; p != nil {
-		delete(p.unsettled, e.s.ID)
+		delete(p.unrecorded, e.s.ID)
 		v.dirtyPools[e.s.Staging] = true
 	}
 }
 
-// enlist puts a session into its pool's members, or takes it out, as its
-// standing has it.
-func (v *view) enlist(e *entry) {
+// updateMembership makes a session a member of its pool, or removes it, according to
+// its state.
+func (v *view) updateMembership(e *entry) {
 	if !e.pooled() {
-		e.enter(nil)
+		e.joinPool(nil)
 	}
 	if e.s.Staging == "" {
 		return
@@ -131,40 +141,40 @@ func (v *view) enlist(e *entry) {
 		return
 	}
 	if p == nil {
-		// A pool whose config is gone: it lives on until it is drained.
+		// The pool's config was deleted: the pool exists until it is drained.
 		p = v.addPool(staging.Config{Name: e.s.Staging, Zone: e.s.Zone, Image: e.s.Image})
 		p.removed = true
 	}
 	if e.pooled() {
-		e.enter(p)
-		v.change(e)
+		e.joinPool(p)
+		v.memberChanged(e)
 	}
-	if e.unsettled() {
-		p.unsettled[e.s.ID] = true
+	if e.unrecorded() {
+		p.unrecorded[e.s.ID] = true
 	} else {
-		delete(p.unsettled, e.s.ID)
+		delete(p.unrecorded, e.s.ID)
 	}
 }
 
 func (v *view) addPool(c staging.Config) *pool {
-	p := &pool{config: c, unsettled: map[string]bool{}, health: map[string]staging.Health{}}
+	p := &pool{config: c, unrecorded: map[string]bool{}, health: map[string]staging.Health{}}
 	v.pools[c.Name] = p
 	v.resolveTarget(p)
-	v.unwatched = true
+	v.watchesStale = true
 	v.dirtyPools[c.Name] = true
 	return p
 }
 
-// setResources takes what the registry holds now.
+// setResources takes over the registry's current resources.
 func (v *view) setResources(r staging.Resources) {
 	before := v.resources
-	v.resources, v.resourcesKnown, v.unwatched = r, true, true
+	v.resources, v.resourcesKnown, v.watchesStale = r, true, true
 	for name, c := range r.Configs {
 		p := v.pools[name]
 		if p == nil {
 			p = v.addPool(c)
 		}
-		// What was changed may have been mended: try at once.
+		// A change may have fixed the cause of the failures: try at once.
 		if p.config.Image != c.Image || p.config.Zone != c.Zone ||
 			!reflect.DeepEqual(r.Images[c.Image], before.Images[c.Image]) || !reflect.DeepEqual(r.Zones[c.Zone], before.Zones[c.Zone]) {
 			p.backoff, p.assignHook = Backoff{}, Backoff{}
@@ -179,232 +189,4 @@ func (v *view) setResources(r staging.Resources) {
 		}
 		v.resolveTarget(p)
 	}
-}
-
-// observe folds in a piece of news from Nomad. News older than what is known is
-// dropped. Another allocation than the session's first is not the session, but a
-// clone that Nomad made when it gave the first one up, which may yet run on a node
-// that is cut off.
-func (v *view) observe(o staging.Observation, now time.Time) {
-	if o.Node != nil {
-		v.observeNode(*o.Node, o.Index)
-		return
-	}
-	if _, gone := v.purged[o.Session]; gone {
-		return
-	}
-	e := v.entry(o.Session, now)
-	if j := o.Job; j != nil && o.Index >= e.jobIndex {
-		e.jobIndex = o.Index
-		e.hasJob, e.missing, e.stopped, e.dead = true, false, j.Stopped, j.Dead
-		v.identify(e, j.Session)
-	}
-	if a := o.Alloc; a != nil && o.Index >= e.allocIndex && (e.s.AllocID == "" || e.s.AllocID == a.ID) {
-		e.allocIndex = o.Index
-		e.s.AllocID, e.s.NodeID, e.s.Address, e.s.Ports = a.ID, a.NodeID, a.Address, a.Ports
-		e.running, e.allocOver, e.failure, e.reason = a.Running, a.Over, a.Failure, a.Reason
-		e.refused = nil
-		if e.placedAt.IsZero() {
-			e.placedAt = now
-		}
-		if e.running && e.runningSince.IsZero() {
-			e.runningSince = now
-		}
-	}
-	if o.Replaced || o.Alloc != nil && o.Alloc.ID != e.s.AllocID {
-		e.replaced, e.running = true, false
-		e.reason = cmp.Or(e.reason, "Nomad replaced its allocation")
-	}
-	if p := o.Placement; p != nil && o.Index >= e.plIndex {
-		e.plIndex = o.Index
-		e.refused = p.Refused
-		if e.s.AllocID != "" {
-			e.refused = nil
-		}
-	}
-	v.enlist(e)
-	v.examine(e, now)
-	v.count(e, now)
-	v.touch(e)
-}
-
-// observeNode marks a node's sessions to be decided anew when its drain begins or ends.
-func (v *view) observeNode(n staging.NodeFacts, index uint64) {
-	before, known := v.nodes[n.ID]
-	if known && index < before.index {
-		return
-	}
-	v.nodes[n.ID] = node{index: index, draining: n.Draining}
-	if before.draining == n.Draining {
-		return
-	}
-	for _, e := range v.sessions {
-		if e.s.NodeID == n.ID {
-			v.touch(e)
-		}
-	}
-}
-
-// examine takes what Consul says of a session's checks, and whether Nomad still
-// calls it running: it does not while the session's node is cut off, though the
-// checks there may go on passing.
-func (v *view) examine(e *entry, now time.Time) {
-	v.change(e)
-	e.passing = v.healthy(e)
-	switch {
-	case e.passing && e.running:
-		e.healthyOnce, e.unhealthySince = true, time.Time{}
-	case (e.healthyOnce || e.s.State == staging.Ready) && e.unhealthySince.IsZero() && v.watched(e) != nil && v.watched(e).healthKnown:
-		e.unhealthySince = now
-	}
-}
-
-// count counts a pool's session that failed towards the pool's backoff, once.
-// One that ended without having failed was lost with its node, moved or stopped.
-func (v *view) count(e *entry, now time.Time) {
-	p := v.pools[e.s.Staging]
-	if p == nil || e.counted || !e.pooled() || e.failed() == nil || e.stopped {
-		return
-	}
-	e.counted = true
-	p.failed(e.failed(), now)
-}
-
-func (p *pool) failed(why *staging.Failure, now time.Time) { p.backoff = p.backoff.failed(why, now) }
-
-// identify fills what only the job knows of its session.
-func (v *view) identify(e *entry, j staging.Session) {
-	e.s.Origin, e.s.Zone, e.s.Image, e.s.Staging = j.Origin, j.Zone, j.Image, j.Staging
-	e.s.Permits = j.Permits
-	e.s.Revision, e.s.Namespace, e.s.Region, e.s.Task = j.Revision, j.Namespace, j.Region, j.Task
-	if p := v.pools[j.Staging]; p != nil {
-		p.intern(&e.s)
-	}
-	if !j.CreatedAt.IsZero() {
-		e.s.CreatedAt = j.CreatedAt
-	}
-	if e.s.Claim == "" {
-		e.s.Claim = j.Claim
-	}
-	if p := v.pools[e.s.Staging]; p != nil && e.s.ExpiresAt.IsZero() && e.s.Origin == staging.Staged {
-		e.s.ExpiresAt = p.config.ExpiresAt(e.s.ID, e.s.CreatedAt)
-	}
-	v.zones[e.s.Zone] = true
-	if e.s.Origin == staging.OnDemand && !v.settled[e.s.Zone] {
-		v.settled[e.s.Zone] = true
-		v.unwatched = true
-	}
-}
-
-// intern gives a session the pool's own copies of what it says as every other session of
-// the pool does: each was read from an answer of its own, and would keep its own.
-func (p *pool) intern(s *staging.Session) {
-	for _, x := range []struct {
-		its  *string
-		ours string
-	}{
-		{&s.Staging, p.config.Name},
-		{&s.Zone, p.config.Zone},
-		{&s.Image, p.config.Image},
-		{&s.Revision, p.target.revision},
-		{&s.Permits, p.target.permits},
-	} {
-		if *x.its == x.ours {
-			*x.its = x.ours
-		}
-	}
-}
-
-// watched is whose health watch tells of the session; nil when there is none yet.
-func (v *view) watched(e *entry) *pool {
-	if e.s.Origin == staging.OnDemand {
-		return v.onDemand[e.s.Zone]
-	}
-	return v.pools[e.s.Staging]
-}
-
-// healthy: Consul says that the session's own allocation passes its checks.
-func (v *view) healthy(e *entry) bool {
-	watched := v.watched(e)
-	return watched != nil && e.s.AllocID != "" && watched.health[e.s.AllocID].Passing
-}
-
-// setHealth takes what Consul says of one service now.
-func (v *view) setHealth(p *pool, found []staging.Health, now time.Time) {
-	before := p.health
-	p.health = make(map[string]staging.Health, len(found))
-	for _, h := range found {
-		p.health[h.AllocID] = h
-	}
-	look := func(h staging.Health) {
-		if e := v.sessions[h.Session]; e != nil {
-			v.examine(e, now)
-			v.touch(e)
-		}
-	}
-	for id, h := range p.health {
-		if before[id] != h {
-			look(h)
-		}
-	}
-	for id, h := range before {
-		if _, still := p.health[id]; !still {
-			look(h)
-		}
-	}
-	if !p.healthKnown {
-		p.healthKnown = true
-		for _, e := range p.members.entries {
-			v.examine(e, now)
-		}
-		v.dirtyPools[p.config.Name] = true
-	}
-}
-
-// event folds in what happened in Redis.
-func (v *view) event(ev staging.Event, now time.Time) {
-	state, move := ev.Type.State()
-	if !move {
-		v.hookFailed(ev, now)
-		return
-	}
-	e := v.entry(ev.Session, now)
-	e.s.State = state
-	if state == staging.Ended && e.endedNoticedAt.IsZero() {
-		e.endedNoticedAt = now
-	}
-	e.request = cmp.Or(ev.RequestID, e.request)
-	if ev.Pool != "" {
-		e.s.Staging, e.s.Origin = ev.Pool, staging.Staged
-	}
-	if p := v.pools[ev.Pool]; p != nil {
-		switch ev.Type {
-		case staging.EventReady:
-			// One that was made before the failure proves nothing.
-			if p.backoff.paused() && e.s.CreatedAt.After(p.backoff.At) {
-				p.backoff.ReadyAt = now
-			}
-		case staging.EventAssigned:
-			p.assignHook = Backoff{}
-			v.dirtyPools[ev.Pool] = true
-		}
-	}
-	if ev.Type == staging.EventClaimed || ev.Type == staging.EventEnding || ev.Type == staging.EventRetiring {
-		e.touchedAt = now
-	}
-	v.enlist(e)
-	v.touch(e)
-}
-
-// hookFailed counts an assign hook that failed. How first_launch fails is known
-// from the step that ran it.
-func (v *view) hookFailed(ev staging.Event, now time.Time) {
-	p := v.pools[ev.Pool]
-	if p == nil || ev.Type != staging.EventHookFailed || ev.Hook != staging.HookAssign {
-		return
-	}
-	p.assignHook = Backoff{
-		Failures: p.assignHook.Failures + 1, At: now, Last: &staging.Failure{Type: staging.HookFailing, Message: ev.Reason},
-	}
-	v.dirtyPools[ev.Pool] = true
 }

@@ -1,35 +1,23 @@
 package scaler
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Locks say which zones are this scaler's to act in: one lock for each, so that
-// several scalers share the zones and take over from each other.
-type Locks interface {
-	// Want says which locks are wanted from now on.
-	Want(zones []string)
-	// Held reports whether a zone's lock is surely held now.
-	Held(zone string) bool
-}
-
-// unplaced is the lock for sessions whose zone is not known. No zone is called
-// so: it is no DNS label.
+// unplaced is the name of the lock for sessions whose zone is not known. No zone has
+// this name: it is no DNS label.
 const unplaced = "_unplaced"
 
-// settling is how long a zone is only watched after its lock was taken: what
-// the last holder did in its last moment may still be on its way to us.
-const settling = time.Second
+// takeoverDelay is how long a zone is only observed after its lock was taken: the last
+// actions of its previous holder may not have arrived here yet.
+const takeoverDelay = time.Second
 
-// errNotHeld: the zone was lost between the decision and its application.
-var errNotHeld = errors.New("the zone is another scaler's now")
-
-// zoneOf is the zone whose holder sees to a session.
+// zoneOf returns the zone whose lock holder handles a session.
 func zoneOf(s staging.Session) string {
 	if s.Zone == "" {
 		return unplaced
@@ -40,10 +28,10 @@ func zoneOf(s staging.Session) string {
 // acts reports whether this scaler acts in a zone.
 func (v *view) acts(zone string) bool { return v.acting[zone] }
 
-// shareZones follows the locks: it wants those of every zone that there is or
-// was, begins to act in a zone a moment after its lock was taken, and stops at
-// once when it is lost.
-func (s *Scaler) shareZones(v *view, now time.Time) {
+// followLocks wants the locks of all zones that exist or still have sessions. It starts
+// to act in a zone a moment after its lock was taken, and stops at once when the lock
+// is lost.
+func (s *Scaler) followLocks(v *view, now time.Time) {
 	want := map[string]bool{unplaced: true}
 	for name := range v.resources.Zones {
 		want[name] = true
@@ -51,30 +39,30 @@ func (s *Scaler) shareZones(v *view, now time.Time) {
 	for _, p := range v.pools {
 		want[p.config.Zone] = true
 	}
-	maps.Copy(want, v.zones)
-	if !maps.Equal(want, v.wanted) {
-		v.wanted = want
+	maps.Copy(want, v.sessionZones)
+	if !maps.Equal(want, v.wantedLocks) {
+		v.wantedLocks = want
 		s.Locks.Want(slices.Sorted(maps.Keys(want)))
 	}
 	for zone := range want {
-		held, since := s.Locks.Held(zone), v.mine[zone]
+		held, since := s.Locks.Held(zone), v.heldSince[zone]
 		switch {
 		case !held && since.IsZero():
 		case !held:
-			delete(v.mine, zone)
+			delete(v.heldSince, zone)
 			delete(v.acting, zone)
-			s.Log.WithField(fieldZone, zone).Warn("zone lost: another scaler has its lock, or Consul cannot be asked")
+			s.Log.WithField(logfield.Zone, zone).Warn("lost a zone's lock: another scaler holds it, or Consul is unreachable; no more action in the zone")
 		case since.IsZero():
-			v.mine[zone] = now
-			// The fates of the last minute are not known yet.
-			s.rereadFates()
-		case !v.acting[zone] && now.Sub(since) >= settling:
+			v.heldSince[zone] = now
+			// The fates written since the last resync are not known yet.
+			s.requestFleetResync()
+		case !v.acting[zone] && now.Sub(since) >= takeoverDelay:
 			v.acting[zone] = true
-			s.Log.WithField(fieldZone, zone).Info("zone taken: this scaler acts in it")
-			v.touchZone(zone)
+			s.Log.WithField(logfield.Zone, zone).Info("holding a zone's lock: this scaler acts in the zone now")
+			v.markZoneDirty(zone)
 		}
 	}
-	// Also those that were moved to a zone of another scaler's.
+	// Also removes pools whose config moved them to a zone of another scaler.
 	for name, p := range v.pools {
 		if !v.acts(p.config.Zone) {
 			p.reported = nil
@@ -83,11 +71,11 @@ func (s *Scaler) shareZones(v *view, now time.Time) {
 		}
 	}
 	s.Meter.Zones(want, v.acting)
-	s.Board.Holds(v.acting, v.known())
+	s.Board.Holds(v.acting, v.inSync())
 }
 
-// touchZone marks everything of a zone to be decided anew.
-func (v *view) touchZone(zone string) {
+// markZoneDirty marks all pools and sessions of a zone to be decided again.
+func (v *view) markZoneDirty(zone string) {
 	for name, p := range v.pools {
 		if p.config.Zone == zone {
 			v.dirtyPools[name] = true

@@ -15,15 +15,15 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// maxBodyBytes bounds a request's body. The largest thing sent is a jobspec of
+// maxBodyBytes bounds a request's body. The largest is an image with a jobspec of
 // staging.MaxJobspecBytes, which JSON's escapes may make longer.
 const maxBodyBytes = 1 << 20
 
-// maxLaunchBytes bounds a launch's, of which there are many at once.
+// maxLaunchBytes bounds a launch's body, since many launches arrive at once.
 const maxLaunchBytes = 64 << 10
 
-// maxSetBytes bounds a set of resources to check: some dozens of the largest
-// jobspecs, or some thousands of usual ones.
+// maxSetBytes bounds a set of resources to check: room for dozens of the largest
+// jobspecs, or thousands of usual ones.
 const maxSetBytes = 16 << 20
 
 // admit holds a request to the contract before anything decodes it.
@@ -44,8 +44,8 @@ func (e *edge) admit(c *gin.Context) {
 	}
 }
 
-// parametersFit refuses parameters that the operation does not know, those that
-// are there twice and headers without a value: the caller meant something that
+// parametersFit refuses parameters that the operation does not have, those that
+// are sent twice and those without a value: the caller meant something that
 // would not happen.
 func parametersFit(r *http.Request, op operation) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -59,8 +59,8 @@ func parametersFit(r *http.Request, op operation) error {
 		case len(query[name]) > 1:
 			return refuseParameter(CodeInvalidParameter, name, "is there more than once")
 		case query[name][0] == "" && name != "cursor":
-			// Of a list it would be no filter at all: everybody's sessions, say. That of
-			// the first page is empty.
+			// An empty filter would list everything, such as everybody's sessions. The
+			// cursor of the first page is empty.
 			return refuseParameter(CodeInvalidParameter, name, "is empty; send a value, or leave it out")
 		}
 	}
@@ -82,8 +82,8 @@ func refuseParameter(code Code, name, message string) *problemError {
 	}
 }
 
-// bodyFits reads the body, checks it and puts it back for the generated code,
-// whose decoding then cannot be too forgiving.
+// bodyFits reads the body, checks it and puts it back for the generated code, which would
+// accept more than the contract does.
 func bodyFits(c *gin.Context, op operation) error {
 	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != mediaJSON {
 		return refuse(CodeUnsupportedMediaType, "send a JSON body with Content-Type: %s", mediaJSON)

@@ -13,8 +13,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// authenticate finds out who calls, and holds the call to the table of who may
-// call what: access.RuleFor.
+// authenticate identifies the caller, and refuses the call where the caller's role may not
+// make it, by the table in internal/access.
 func (e *edge) authenticate(c *gin.Context) {
 	call := access.Call{
 		Operation: c.Request.Method + " " + clipped(access.Hide(c.Request.URL.Path)), Remote: c.RemoteIP(), RequestID: c.GetString(keyRequestID),
@@ -23,7 +23,7 @@ func (e *edge) authenticate(c *gin.Context) {
 	if op, ok := e.contract[operationKey(c.Request.Method, c.FullPath())]; ok {
 		call.Operation, rule = op.id, e.guard.Rule(op.id)
 	} else if !strings.HasPrefix(c.Request.URL.Path, "/v1/") {
-		// What is not of the API has nothing to guard: there is nothing.
+		// Outside the API there is nothing to guard.
 		rule.Open = true
 	}
 	var refused error
@@ -53,8 +53,9 @@ func (e *edge) authenticate(c *gin.Context) {
 	}
 }
 
-// still reports whether who was let in would be let in now as well, and as whom. One
-// of whom that cannot be found out just now is who it was.
+// still returns the caller as of now, and reports whether the call would still be allowed:
+// a token may have been revoked or have expired meanwhile. If that cannot be checked now,
+// the caller stays authenticated.
 func (e *edge) still(c *gin.Context) (access.Caller, bool) {
 	call := access.CallOf(c.Request.Context())
 	now, err := e.guard.Identify(c.Request.Context(), bearer(c.Request), time.Now())
@@ -65,16 +66,16 @@ func (e *edge) still(c *gin.Context) (access.Caller, bool) {
 	return now, err == nil && e.guard.Rule(call.Operation).Allows(now.Role)
 }
 
-// bearer is the token that a request shows; "" for none.
+// bearer returns the request's bearer token; "" for none.
 func bearer(r *http.Request) string {
-	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return ""
 	}
-	return strings.TrimSpace(given)
+	return strings.TrimSpace(token)
 }
 
-// refuseCaller answers who was not let in.
+// refuseCaller answers a call from a caller that could not be identified.
 func refuseCaller(c *gin.Context, rule access.Rule, err error) {
 	var away *access.UnavailableError
 	if errors.As(err, &away) {
@@ -96,71 +97,21 @@ func issuerUnavailable(away *access.UnavailableError) *problemError {
 	}
 }
 
-// maxAuditedPath bounds what an audit event has of a path.
+// maxAuditedPath bounds the bytes of a path in an audit record.
 const maxAuditedPath = 256
 
 func clipped(path string) string { return path[:min(len(path), maxAuditedPath)] }
 
-// audit tells auditors of a call that was denied.
+// audit records a call that was denied.
 func (e *edge) audit(c *gin.Context, r *problemError) {
 	status := statuses[r.code]
 	if status != http.StatusUnauthorized && status != http.StatusForbidden && !r.denied {
 		return
 	}
 	call := access.CallOf(c.Request.Context())
-	e.broker.Audit(c.Request.Context(), staging.Audit{
+	e.auditor.Audit(c.Request.Context(), staging.Audit{
 		Who: call.Caller.Who(), Role: string(call.Caller.Role), Operation: call.Operation, Outcome: staging.AuditDenied,
 		Target: strings.ToValidUTF8(clipped(access.Hide(c.Request.URL.Path)), "?"), Reason: string(r.code) + ": " + r.detail,
 		Remote: call.Remote, RequestID: call.RequestID,
 	})
-}
-
-// own makes a launch that of the user whose own token was sent; others launch for
-// whom they name.
-func own(c access.Caller, l staging.Launch) (staging.Launch, error) {
-	if c.Role != access.User {
-		if l.User.ID == "" {
-			return l, staging.Invalid("launch", "user.id", "must not be empty: only a user's own token says who it is")
-		}
-		return l, nil
-	}
-	theirs := func(field, message string) (staging.Launch, error) {
-		r := refuseParameter(Code(refusal.Forbidden), field, message)
-		return l, r
-	}
-	switch {
-	case l.User.ID != "" && l.User.ID != c.Subject:
-		return theirs("user.id", "is another's: this token launches for its own user alone; leave it out")
-	case len(l.Groups) > 0:
-		return theirs("groups", "are the token's: leave them out")
-	case len(l.Environment) > 0:
-		// It reaches hooks, whatever the user's groups expose.
-		return theirs("environment", "is for launchers to set: send user_environment, which a group may expose")
-	}
-	l.User.ID, l.Groups = c.Subject, c.Groups
-	if l.User.Name == "" {
-		l.User.Name = c.UserName
-	}
-	return l, nil
-}
-
-// notTheirs is what a user hears of a session that is another's: the same as of
-// one that is not there.
-func notTheirs(id string) *problemError {
-	return &problemError{code: Code(refusal.NotFound), denied: true, detail: `there is no session "` + id + `", or it ended a while ago`}
-}
-
-// owned gives a session if it is the caller's to see, which a user's own alone are.
-func owned(c access.Caller, s staging.Session, err error) (staging.Session, error) {
-	if err != nil {
-		return s, err
-	}
-	user := ""
-	if s.User != nil {
-		user = s.User.ID
-	}
-	if !c.Owns(user) {
-		return staging.Session{}, notTheirs(s.ID)
-	}
-	return s, nil
 }

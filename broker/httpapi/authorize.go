@@ -8,13 +8,13 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/sessions"
 )
 
-// routeAuthorize is what a reverse proxy asks about every request to a session.
+// routeAuthorize is what a reverse proxy calls for every request to a session.
 const routeAuthorize = "/v1/sessions/:id/authorize"
 
-// Where a proxy says what it was asked for: nginx by convention, Traefik by itself.
+// Where a proxy sends the original request's parts: nginx by convention, Traefik by itself.
 const (
 	headerOriginalURI   = "X-Original-URI"
 	headerForwardedURI  = "X-Forwarded-Uri"
@@ -24,12 +24,12 @@ const (
 	queryAccessToken    = "token"
 )
 
-// authorize answers a proxy: 200 with whose session it is, or a problem that is
-// 401, 403 or 5xx. It is not held to the contract's parameters, since the
-// headers are those of the proxy's user.
-func authorize(c *gin.Context, b Broker) {
+// authorize answers a proxy: 200 with the session's user, or a problem with status 401,
+// 403 or 5xx. It is not held to the contract's parameters, since the headers are those of
+// the proxy's user.
+func authorize(c *gin.Context, of Sessions) {
 	r := c.Request
-	s, err := b.Authorize(r.Context(), broker.Access{
+	s, err := of.Authorize(r.Context(), sessions.Access{
 		Session: c.Param("id"), Tokens: accessTokens(r), Origin: r.Header.Get("Origin"),
 		RequestHost: hostOf(cmp.Or(r.Header.Get(headerForwardedHost), r.Host)),
 	})
@@ -44,10 +44,10 @@ func authorize(c *gin.Context, b Broker) {
 	c.Status(http.StatusOK)
 }
 
-// maxTokens bounds how many are tried.
+// maxTokens bounds how many tokens of a request are tried.
 const maxTokens = 8
 
-// accessTokens finds what may be the session's token in what the proxy passes on.
+// accessTokens returns everything in the proxy's request that may be the session's token.
 // None is ever logged.
 func accessTokens(r *http.Request) []string {
 	var found []string

@@ -16,22 +16,23 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// fault is one thing that is wrong with a body.
+// fault is one error in a body.
 type fault struct {
 	code Code
 	staging.FieldError
 }
 
-// sameNameTwice lets the walk see a name that is there twice, and say which.
+// sameNameTwice makes the decoder accept duplicate names, so that the walk can report them.
 var sameNameTwice = jsontext.AllowDuplicateNames(true)
 
-// faultsOf holds a body to its schema. encoding/json alone is too forgiving: it
-// matches names whatever their case, takes the last of two equal names and null
-// for anything, and does not name the field whose value it cannot take. It is slow at
-// tokens, too: jsontext is what comes after it, by its own keepers.
+// faultsOf checks a body against its schema. encoding/json alone accepts too much: it
+// matches names whatever their case, takes the last of two equal names and null for
+// anything, and does not name the field that it refuses. Its tokens are slow, too;
+// jsontext is its successor by the same authors.
 //
-// It knows the parts of a schema that our request bodies use: objects, maps,
-// free objects, arrays, strings, integers and their bounds, numbers, booleans and the format of durations.
+// It supports the parts of a schema that our request bodies use: objects, maps, free
+// objects, arrays, strings, integers and their bounds, numbers, booleans and the format
+// of durations.
 func faultsOf(body []byte, schema *openapi3.Schema) []fault {
 	if why := notJSON(body); why != "" {
 		return []fault{{CodeMalformedBody, staging.FieldError{Message: why}}}
@@ -41,7 +42,7 @@ func faultsOf(body []byte, schema *openapi3.Schema) []fault {
 	return w.faults
 }
 
-// notJSON says why a body is not one JSON value, "" when it is.
+// notJSON returns why a body is not one JSON value, "" when it is.
 func notJSON(body []byte) string {
 	if jsontext.Value(body).IsValid(sameNameTwice) {
 		return ""
@@ -67,8 +68,7 @@ func notJSON(body []byte) string {
 
 var errMoreThanOne = errors.New("something follows it")
 
-// walk goes through a body that is known to be valid JSON, so that reading its
-// tokens cannot fail.
+// walk goes through a body that is valid JSON, so that reading its tokens cannot fail.
 type walk struct {
 	dec    *jsontext.Decoder
 	faults []fault
@@ -78,7 +78,7 @@ func (w *walk) fault(code Code, field, format string, args ...any) {
 	w.faults = append(w.faults, fault{code, staging.FieldError{Field: field, Message: fmt.Sprintf(format, args...)}})
 }
 
-// token is the next one; it is good until the one after it is read.
+// token reads the next token, which is valid until the one after it is read.
 func (w *walk) token() jsontext.Token {
 	t, err := w.dec.ReadToken()
 	if err != nil {
@@ -87,13 +87,13 @@ func (w *walk) token() jsontext.Token {
 	return t
 }
 
-// more reports whether the object or list that is open has another member.
+// more reports whether the open object or list has another member.
 func (w *walk) more() bool {
 	k := w.dec.PeekKind()
 	return k != '}' && k != ']'
 }
 
-// skip goes past a value, or past the rest of one whose opening token was read.
+// skip reads to the end of a value; its first token was read.
 func (w *walk) skip(opened jsontext.Kind) {
 	depth := 0
 	for k := opened; ; k = w.token().Kind() {
@@ -109,7 +109,7 @@ func (w *walk) skip(opened jsontext.Kind) {
 	}
 }
 
-// pass goes past the next value.
+// pass reads past the next value.
 func (w *walk) pass() { w.skip(w.token().Kind()) }
 
 func (w *walk) value(path string, s *openapi3.Schema) {
@@ -144,7 +144,7 @@ func (w *walk) value(path string, s *openapi3.Schema) {
 
 func (w *walk) object(path string, s *openapi3.Schema) {
 	if free := s.AdditionalProperties.Has; free != nil && *free {
-		// Whatever is in it is not ours to know.
+		// Any content is allowed.
 		w.free(path)
 		return
 	}
@@ -179,7 +179,7 @@ func (w *walk) object(path string, s *openapi3.Schema) {
 	}
 }
 
-// free goes through an object of which any content will do, but no name twice.
+// free goes through an object with any content, and reports duplicate names in it.
 func (w *walk) free(path string) {
 	var seen names
 	for w.more() {
@@ -192,18 +192,18 @@ func (w *walk) free(path string) {
 	w.token()
 }
 
-// names are those of one object. Most objects have few, and need no map.
+// names are the names in one object. Most objects have few, and need no map.
 type names struct {
 	few  []string
 	many map[string]bool
 }
 
-// fewNames is how many are looked through one by one.
+// fewNames is up to how many names are searched one by one.
 const fewNames = 16
 
 func (n *names) has(name string) bool { return n.many[name] || slices.Contains(n.few, name) }
 
-// add reports whether the name is a new one.
+// add adds a name, and reports whether it is new.
 func (n *names) add(name string) bool {
 	if n.has(name) {
 		return false
@@ -228,8 +228,8 @@ func (w *walk) duration(path, value string) {
 	}
 }
 
-// bounded holds a whole number to the bounds that its schema gives, where it gives both:
-// once decoded, a 0 that was sent could not be told from one that was left out.
+// bounded checks a whole number against its schema's bounds, where the schema has both.
+// That must happen here: once decoded, a 0 that was sent looks like one that was left out.
 func (w *walk) bounded(path string, n jsontext.Token, s *openapi3.Schema) {
 	if s.Min == nil || s.Max == nil {
 		return

@@ -34,7 +34,7 @@ func TestBodiesAreHeldToTheContract(t *testing.T) {
 		{"twice in a map", launch, `{"image":"demo","zone":"east","user":{"id":"u"},"environment":{"K":"1","K":"2"}}`, 400, "duplicate_field", []string{"environment.K"}},
 		{"several at once", launch, `{"image":1,"zone":"east","user":{"id":2,"x":3}}`, 400, "invalid_type", []string{"image", "user.id", "user.x"}},
 		{"missing", launch, `{"user":{"id":"u"}}`, 422, "invalid_field", []string{"image", "zone"}},
-		// A user's own token says who it is; others must.
+		// A user's own token identifies its user; other callers must name one.
 		{"nobody", launch, `{"image":"demo","zone":"east"}`, 422, "invalid_field", []string{"user.id"}},
 		{"missing inside", launch, `{"image":"demo","zone":"east","user":{}}`, 422, "invalid_field", []string{"user.id"}},
 		{"missing and unknown", launch, `{"image":"demo","zone":"east","usr":{"id":"u"}}`, 400, "unknown_field", []string{"usr"}},

@@ -9,21 +9,21 @@ import (
 	"github.com/greenroom/greenroom/broker/refusal"
 )
 
-// Bounds are how many requests are served at once. What is past them is refused
-// at once: it would otherwise wait, and make others wait.
+// Bounds are how many requests are served at once. A request past them is refused
+// immediately: it would otherwise wait, and make others wait.
 type Bounds struct {
-	// Launches are those of sessions, which may wait for minutes.
+	// Launches are launches of sessions, which may wait for minutes.
 	Launches int
-	// Waits are those of one session's change, Streams those that follow the events:
-	// each holds a connection and little else.
+	// Waits are requests that wait for a session's change, Streams those that follow the
+	// events: each holds a connection and little else.
 	Waits, Streams int
-	// Others are all other requests but health and metrics, which have no bound:
+	// Others are all other requests except health and metrics, which have no bound:
 	// they must be answered when nothing else is.
 	Others int
 }
 
-// DefaultBounds bound what is under way, not the bodies that are still being read:
-// those the number of connections bounds.
+// DefaultBounds bound the requests after their body was read. The number of connections
+// bounds those that are still being read.
 var DefaultBounds = Bounds{Launches: 512, Waits: 1024, Streams: 256, Others: 1024}
 
 // othersTimeout bounds a request that does not wait, from its body to the end of its answer.
@@ -45,7 +45,7 @@ func waits(c *gin.Context) bool {
 // routeCheck takes a whole set of resources.
 const routeCheck = "/v1/resources/check"
 
-// unbounded are the paths that are answered whatever else goes on.
+// unbounded are the paths that are always answered, however busy the broker is.
 var unbounded = map[string]bool{"/v1/health/live": true, "/v1/health/ready": true, "/metrics": true}
 
 func (b Bounds) middleware() gin.HandlerFunc {
@@ -69,10 +69,11 @@ func (b Bounds) middleware() gin.HandlerFunc {
 			conn := http.NewResponseController(c.Writer)
 			switch of {
 			case "requests":
-				// Whoever reads the answer slowly does not hold the place for long.
+				// A client that reads the answer slowly does not hold its place for long.
 				_ = conn.SetWriteDeadline(time.Now().Add(othersTimeout))
 			case "waits for a session", "streams of events":
-				// The request is read. That its client goes away is heard of for as long as it waits.
+				// The request is read. Without a read deadline the server notices a client
+				// that goes away for as long as it waits.
 				_ = conn.SetReadDeadline(time.Time{})
 			}
 			c.Next()

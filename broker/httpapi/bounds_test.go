@@ -15,7 +15,7 @@ import (
 	"github.com/greenroom/greenroom/broker/launch"
 )
 
-// slow is a broker whose launches wait to be released.
+// slow is a broker with launches that wait to be released.
 type slow struct {
 	*fake
 	begun   chan struct{}
@@ -26,13 +26,19 @@ func newSlow() slow {
 	return slow{fake: newFake(), begun: make(chan struct{}, 1000), release: make(chan struct{})}
 }
 
-func (s slow) Launch(ctx context.Context, _ launch.Request) (launch.Result, error) {
-	s.begun <- struct{}{}
-	<-s.release
-	return launch.Result{Session: assignedSession()}, ctx.Err()
+func (s slow) broker() httpapi.Broker {
+	b := s.fake.broker()
+	b.Launcher = s
+	return b
 }
 
-// TestPastTheBoundALaunchIsRefusedAtOnce, and everything else goes on.
+func (s slow) Launch(ctx context.Context, _ launch.Request) ([]launch.Result, error) {
+	s.begun <- struct{}{}
+	<-s.release
+	return []launch.Result{{Session: assignedSession()}}, ctx.Err()
+}
+
+// TestPastTheBoundALaunchIsRefusedAtOnce, and other requests are still served.
 func TestPastTheBoundALaunchIsRefusedAtOnce(t *testing.T) {
 	const bound = 4
 	b := newSlow()
@@ -71,11 +77,13 @@ func TestPastTheBoundALaunchIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// TestSlowClientsHoldNoPlace: a launch whose body dribbles in is not yet under way.
+// TestSlowClientsHoldNoPlace: a launch counts only once its body has arrived.
 func TestSlowClientsHoldNoPlace(t *testing.T) {
 	b := newSlow()
 	close(b.release)
-	e := newEdge(t, b, func(o *httpapi.Options) { o.Bounds.Launches = 1 })
+	// Fewer than the slow clients, and more than one: a launch holds its place for a moment
+	// after its answer was sent.
+	e := newEdge(t, b, func(o *httpapi.Options) { o.Bounds.Launches = 4 })
 	s := httptest.NewServer(e.handler)
 	defer s.Close()
 	for range 20 {
@@ -100,7 +108,7 @@ func TestSlowClientsHoldNoPlace(t *testing.T) {
 	}
 }
 
-// TestTheOldestIdleConnectionsGo when there are too many, and none that is served.
+// TestTheOldestIdleConnectionsGo when there are too many, but none that is being served.
 func TestTheOldestIdleConnectionsGo(t *testing.T) {
 	const most = 10
 	b := newSlow()

@@ -9,7 +9,7 @@ import (
 // Code is the stable `code` of a problem document. The broker's kinds are codes too.
 type Code string
 
-// The codes of the edge itself; the contract says what a caller does about each.
+// The codes of the edge itself. The contract documents what a caller does about each.
 const (
 	CodeMalformedBody        Code = "malformed_body"
 	CodeInvalidType          Code = "invalid_type"
@@ -30,7 +30,7 @@ const (
 	CodeInternal             Code = "internal"
 )
 
-// statuses gives every code its HTTP status.
+// statuses maps every code to its HTTP status.
 var statuses = map[Code]int{
 	CodeMalformedBody:        http.StatusBadRequest,
 	CodeInvalidType:          http.StatusBadRequest,
@@ -68,8 +68,8 @@ var statuses = map[Code]int{
 	Code(refusal.RedisUnavailable):  http.StatusServiceUnavailable,
 }
 
-// retryable are the codes whose answer always carries a Retry-After, also when
-// the broker gives no hint.
+// retryable are the codes that are always answered with a Retry-After, also where the
+// refusal has no hint.
 var retryable = map[Code]bool{
 	CodeIssuerUnavailable:           true,
 	Code(refusal.SessionBusy):       true,

@@ -11,22 +11,22 @@ import (
 // DefaultConnections is how many connections a server keeps open at most.
 const DefaultConnections = 8192
 
-// connections keeps the number of open connections bounded: past it, those that
-// have waited for longest for a request are closed. One that is being served never
-// is; where all are, the new one is.
+// connections bounds the number of open connections: past it, those that have been idle
+// for longest are closed. One that is being served is never closed; where all are, the new
+// one is closed.
 type connections struct {
 	most int
 	mu   sync.Mutex
 	open int
-	// idle are those without a request, the oldest in front; places where each is.
+	// idle are those without a request, the oldest in front; places holds the element of each.
 	idle   *list.List
 	places map[net.Conn]*list.Element
-	// closing were closed here and do not count any more.
+	// closing were closed here and no longer count.
 	closing map[net.Conn]bool
 }
 
 func newConnections(most int) *connections {
-	// Half of what may be opened is left for connections to the servers, and for logs.
+	// Half of the files that may be open is left for connections to the servers, and for logs.
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur/2 < uint64(most) {
 		most = int(files.Cur / 2)
@@ -69,12 +69,12 @@ func (c *connections) busy(conn net.Conn) {
 	}
 }
 
-// closeOldest counts the connection as closed from now on; the server notices
-// a little later.
+// closeOldest closes the oldest idle connection, and no longer counts it; the server
+// notices the end a little later.
 func (c *connections) closeOldest() {
 	oldest := c.idle.Front().Value.(net.Conn)
 	c.busy(oldest)
 	c.open--
 	c.closing[oldest] = true
-	_ = oldest.Close() // its client hears of it, and nobody else wants to
+	_ = oldest.Close() // an error changes nothing: the connection is no longer counted
 }

@@ -17,7 +17,7 @@ var openapiYAML []byte
 // contract is what requests are held to, by method and route.
 type contract map[string]operation
 
-// operation is the part of the contract that concerns one operation's requests.
+// operation is the part of the contract about one operation's requests.
 type operation struct {
 	// id is its operationId.
 	id string
@@ -31,8 +31,8 @@ func operationKey(method, route string) string { return method + " " + route }
 
 var pathVariable = regexp.MustCompile(`\{([^}]+)\}`)
 
-// loadContract reads the embedded document, once. It cannot fail in a binary whose
-// tests pass, so that it panics rather than have every caller carry an error.
+// loadContract reads the embedded document, once. It cannot fail once its tests
+// have passed, so it panics instead of returning an error to every caller.
 var loadContract = sync.OnceValue(func() contract {
 	doc := mustLoad()
 	c := contract{}

@@ -19,8 +19,8 @@ import (
 	"github.com/yuin/goldmark/extension"
 )
 
-// The contract as it is written, and as a page to read. Neither needs a token: a browser
-// has none to show.
+// The contract as it is written, and as a page to read. Neither needs a token, since a
+// browser does not send one.
 const (
 	routeContract = "/v1/openapi.yaml"
 	routeDocs     = "/v1/docs"
@@ -29,12 +29,12 @@ const (
 //go:embed docs.html
 var docsHTML string
 
-// docsPage is made of the embedded contract, once: neither changes while it runs. The
-// page fetches nothing, runs nothing, and is within the policy that it is served with.
+// docsPage renders the embedded contract, once. The page fetches nothing and runs nothing,
+// so that it keeps to the policy that it is served with.
 var docsPage = sync.OnceValue(func() []byte {
 	doc := mustLoad()
 	var out bytes.Buffer
-	if err := template.Must(template.New("docs").Funcs(template.FuncMap{"markdown": markdown}).Parse(docsHTML)).Execute(&out, pageOf(doc)); err != nil {
+	if err := template.Must(template.New("docs").Funcs(template.FuncMap{"markdown": markdown}).Parse(docsHTML)).Execute(&out, docsOf(doc)); err != nil {
 		panic("httpapi: the page of the contract cannot be made: " + err.Error())
 	}
 	return out.Bytes()
@@ -46,17 +46,17 @@ func docs(c *gin.Context) {
 	c.Data(http.StatusOK, "text/html; charset=utf-8", docsPage())
 }
 
-// markdown renders a description of the contract, which is ours: HTML in it is not
-// rendered all the same.
+// markdown renders a description of the contract. HTML in it is left out, although the
+// contract is our own.
 func markdown(text string) template.HTML {
 	var out bytes.Buffer
 	if err := goldmark.New(goldmark.WithExtensions(extension.Table)).Convert([]byte(text), &out); err != nil {
-		panic("httpapi: a description of the contract is no Markdown: " + err.Error())
+		panic("httpapi: a description of the contract is not Markdown: " + err.Error())
 	}
 	return template.HTML(out.String())
 }
 
-// What the page shows.
+// The content of the page.
 type (
 	docsContent struct {
 		Title, Version, Description string
@@ -69,7 +69,7 @@ type (
 	}
 	docsOperation struct {
 		ID, Method, Path, Summary, Description string
-		// Open: it needs no token.
+		// Open: the operation needs no token.
 		Open       bool
 		Parameters []docsField
 		Body       *docsBody
@@ -82,7 +82,7 @@ type (
 	}
 	docsBody struct {
 		Media string
-		// Type is the schema in words, Schema its name where it has one.
+		// Type is the schema's type in words, Schema its name where it has one.
 		Type, Schema string
 		Examples     []docsExample
 	}
@@ -97,10 +97,10 @@ type (
 	}
 )
 
-func pageOf(doc *openapi3.T) docsContent {
+func docsOf(doc *openapi3.T) docsContent {
 	page := docsContent{Title: doc.Info.Title, Version: doc.Info.Version, Description: doc.Info.Description}
 	of := map[string][]docsOperation{}
-	// In the order of the paths, and there in that of a resource's life.
+	// In the order of the paths, and within a path in the order of a resource's life.
 	methods := []string{http.MethodPost, http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete}
 	for _, path := range slices.Sorted(maps.Keys(doc.Paths.Map())) {
 		item := doc.Paths.Value(path)
@@ -147,7 +147,7 @@ func operationOf(method, path string, item *openapi3.PathItem, op *openapi3.Oper
 			})
 		}
 		if strings.HasSuffix(status, "XX") || status == "default" {
-			// The same of every operation: the table at the top tells them.
+			// They are the same for every operation, and in the table at the top.
 			for i := range response.Bodies {
 				response.Bodies[i].Examples = nil
 			}
@@ -191,12 +191,12 @@ func fieldsOf(s *openapi3.Schema) (fields []docsField) {
 	return fields
 }
 
-// schemaName is the name of a schema of the contract's own list.
+// schemaName returns the name of a schema that the contract lists, and whether it does.
 func schemaName(ref *openapi3.SchemaRef) (string, bool) {
 	return strings.CutPrefix(ref.Ref, "#/components/schemas/")
 }
 
-// typeOf is a schema's type in words.
+// typeOf returns a schema's type in words.
 func typeOf(s *openapi3.Schema) string {
 	switch {
 	case len(s.AllOf) > 0:
@@ -227,7 +227,7 @@ func typeOf(s *openapi3.Schema) string {
 	return (*s.Type)[0]
 }
 
-// inJSON is an example as it is sent; a text is given as it is.
+// inJSON returns an example as it is sent; a string is returned as it is.
 func inJSON(v any) string {
 	switch v := v.(type) {
 	case nil:

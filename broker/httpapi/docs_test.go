@@ -12,7 +12,7 @@ import (
 )
 
 // TestTheContractIsAPage: with every path, operation, field and code, without a token,
-// and with nothing that is fetched from elsewhere or run.
+// and without scripts or anything fetched from elsewhere.
 func TestTheContractIsAPage(t *testing.T) {
 	e := newEdge(t, newFake(), func(o *httpapi.Options) { o.Guard = guardedBy("a token") })
 	got := e.do("GET", "/v1/docs", "")

@@ -19,7 +19,7 @@ import (
 	"github.com/greenroom/greenroom/broker/httpapi/contracttest"
 )
 
-// edge is a handler under test: whatever it answers is held to the contract.
+// edge is a handler under test. Every answer is checked against the contract.
 type edge struct {
 	t        *testing.T
 	handler  http.Handler
@@ -39,7 +39,10 @@ var closedContract = sync.OnceValues(func() (*contracttest.Contract, error) {
 	return contracttest.New(raw)
 })
 
-func newEdge(t *testing.T, b httpapi.Broker, adjust ...func(*httpapi.Options)) *edge {
+// rooms is a broker behind the edge.
+type rooms interface{ broker() httpapi.Broker }
+
+func newEdge(t *testing.T, b rooms, adjust ...func(*httpapi.Options)) *edge {
 	t.Helper()
 	var log bytes.Buffer
 	logger := logrus.New()
@@ -54,10 +57,10 @@ func newEdge(t *testing.T, b httpapi.Broker, adjust ...func(*httpapi.Options)) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &edge{t: t, handler: httpapi.New(b, o), log: &log, entry: o.Log, contract: contract}
+	return &edge{t: t, handler: httpapi.New(b.broker(), o), log: &log, entry: o.Log, contract: contract}
 }
 
-// answer is what came back.
+// answer is the response to a request.
 type answer struct {
 	status int
 	header http.Header
@@ -74,7 +77,7 @@ func (a answer) problem(t *testing.T) httpapi.Problem {
 		t.Fatalf("problem document: %v\n%s", err, a.body)
 	}
 	if p.Status != a.status {
-		t.Errorf("the document says status %d, the answer %d", p.Status, a.status)
+		t.Errorf("the document has status %d, the answer %d", p.Status, a.status)
 	}
 	return p
 }
@@ -99,7 +102,7 @@ func (e *edge) do(method, target, body string, adjust ...func(*http.Request)) an
 	return got
 }
 
-// holdToContract validates an answer.
+// holdToContract checks an answer against the contract.
 func (e *edge) holdToContract(r *http.Request, a answer) {
 	e.t.Helper()
 	if err := e.contract.Check(r, a.status, a.header, a.body); err != nil {

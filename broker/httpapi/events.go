@@ -16,25 +16,24 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Of a stream of events.
 const (
 	mediaEvents       = "text/event-stream"
 	headerLastEventID = "Last-Event-ID"
-	// heartbeat is after how long without an event a comment is sent: proxies close
-	// what is silent, and a client that is gone is noticed.
+	// heartbeat is the time without an event after which a comment is sent, because proxies
+	// close silent connections, and a failed write shows that the client is gone.
 	heartbeat = 15 * time.Second
-	// slowest is how long a client may take for what it is sent.
+	// slowest is how long a client may take to read what was sent.
 	slowest = 10 * time.Second
-	// reconnectMS is how long clients wait before they come back.
+	// reconnectMS is how long clients wait before they reconnect.
 	reconnectMS = 1000
-	// eventGap is the type of what says that some may have been missed.
+	// eventGap is the type of the event which says that some may have been missed.
 	eventGap = "gap"
 )
 
-// events sends what happens to one who follows it, until either hangs up. Nothing is
-// queued: a page is sent, then the next is asked for. Before each, the caller is held
-// to the rules anew: a token that is revoked or expires meanwhile gets nothing more.
-func (e *edge) events(c *gin.Context, ending context.Context) {
+// follow streams events to a client until either side hangs up. Nothing is queued: a page
+// is sent, then the next is read. Before each page the caller is checked again: a token
+// that was revoked or has expired meanwhile gets nothing more.
+func (e *edge) follow(c *gin.Context, ending context.Context) {
 	after := c.GetHeader(headerLastEventID)
 	if after != "" && !staging.ValidEventID(after) {
 		refuseWith(c, refuseParameter(CodeInvalidParameter, headerLastEventID, "is no event's id; send the last one that came, or leave it out"))
@@ -52,7 +51,7 @@ func (e *edge) events(c *gin.Context, ending context.Context) {
 	}
 	ctx, stop := until(c.Request.Context(), ending)
 	defer stop()
-	stream, err := e.broker.Events(ctx, after)
+	stream, err := e.events.Follow(ctx, after)
 	if err != nil {
 		refuseWith(c, err)
 		return
@@ -60,24 +59,24 @@ func (e *edge) events(c *gin.Context, ending context.Context) {
 	defer stream.Close()
 	c.Header("Content-Type", mediaEvents)
 	c.Header("Cache-Control", "no-store")
-	// nginx, above all, would gather what is to be sent at once.
+	// Proxies, nginx above all, would buffer the stream.
 	c.Header("X-Accel-Buffering", "no")
 	c.Status(http.StatusOK)
 	out := fmt.Appendf(nil, "retry: %d\n\n", reconnectMS)
 	for send(c, out) {
 		found, gap, err := stream.Next(ctx, heartbeat)
 		if err != nil {
-			// The client comes back by itself, with the last id that it got.
+			// The client reconnects by itself, with the last id that it received.
 			return
 		}
 		caller, still := e.still(c)
 		if !still {
-			// Coming back, the client is told why.
+			// When the client reconnects, it gets the refusal.
 			return
 		}
 		auditor := access.Admins.Allows(caller.Role)
 		if out = sseOf(found, gap, func(e staging.Event) bool {
-			// What auditors are told is the administrators' alone.
+			// Only administrators may see audit records.
 			return (len(types) == 0 || slices.Contains(types, string(e.Type))) && (auditor || e.Type != staging.EventAudit)
 		}); len(out) == 0 {
 			out = []byte(": nothing new\n\n")
@@ -85,10 +84,10 @@ func (e *edge) events(c *gin.Context, ending context.Context) {
 	}
 }
 
-// send writes to the client, and reports whether it took it in time.
+// send writes to the client, and reports whether the client read it in time.
 func send(c *gin.Context, out []byte) bool {
 	conn := http.NewResponseController(c.Writer)
-	// A recorder of tests has no deadlines.
+	// The recorder of tests has no deadlines.
 	_ = conn.SetWriteDeadline(time.Now().Add(slowest))
 	if _, err := c.Writer.Write(out); err != nil {
 		return false
@@ -96,7 +95,7 @@ func send(c *gin.Context, out []byte) bool {
 	return conn.Flush() == nil
 }
 
-// sseOf is what is sent of some events, those that are wanted.
+// sseOf returns the wanted events as server-sent events.
 func sseOf(found []staging.Event, gap bool, wanted func(staging.Event) bool) []byte {
 	var out bytes.Buffer
 	if gap {
@@ -110,19 +109,20 @@ func sseOf(found []staging.Event, gap bool, wanted func(staging.Event) bool) []b
 		}
 		data, err := json.Marshal(e)
 		if err != nil {
-			panic("httpapi: an event is texts and times and always marshals: " + err.Error())
+			panic("httpapi: an event always marshals: " + err.Error())
 		}
-		// JSON has no line break in it, which would end the data.
+		// JSON contains no line break, which would end the data.
 		fmt.Fprintf(&out, "id: %s\nevent: %s\ndata: %s\n\n", e.ID, e.Type, data)
 	}
 	if skipped != "" {
-		// An id alone is no event to a client, and it goes on after it when it comes back.
+		// An id alone is no event to a client, but the client continues after it when it
+		// reconnects.
 		fmt.Fprintf(&out, "id: %s\n\n", skipped)
 	}
 	return out.Bytes()
 }
 
-// until is a request's context that also ends when the broker stops.
+// until returns a request's context that also ends when the broker stops.
 func until(ctx, ending context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ending, cancel)

@@ -11,15 +11,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/events"
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestEventsAreServerSent: ids, types and data; a gap without an id; what is not of the
-// types wanted moves the client's id on, and nothing else.
+// TestEventsAreServerSent: with ids, types and data, and a gap without an id. An event of
+// another type than the requested ones only moves the client's id on.
 func TestEventsAreServerSent(t *testing.T) {
 	f := newFake()
 	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
@@ -53,13 +53,20 @@ func TestEventsAreServerSent(t *testing.T) {
 	e.do("GET", "/v1/events", "").expect(t, 503, "redis_unavailable")
 }
 
-// revoking gives a page of events and then revokes the token of who follows them.
+// revoking returns a page of events, and then revokes the token of the client that follows
+// them.
 type revoking struct {
 	*fake
 	revoke func()
 }
 
-func (r revoking) Events(context.Context, string) (broker.EventStream, error) {
+func (r revoking) broker() httpapi.Broker {
+	b := r.fake.broker()
+	b.Events = r
+	return b
+}
+
+func (r revoking) Follow(context.Context, string) (events.Stream, error) {
 	return &revokingStream{r.revoke, 0}, nil
 }
 
@@ -77,8 +84,8 @@ func (s *revokingStream) Next(ctx context.Context, _ time.Duration) ([]staging.E
 
 func (*revokingStream) Close() {}
 
-// TestAStreamEndsWithItsToken: what happens after it was revoked, or has expired, is not
-// told to who began to follow while it worked.
+// TestAStreamEndsWithItsToken: a client gets no event that happens after its token was
+// revoked or has expired.
 func TestAStreamEndsWithItsToken(t *testing.T) {
 	token, secret := access.NewToken(access.TokenRequest{Name: "n", Role: access.Viewer}, time.Now())
 	gone := token
@@ -87,7 +94,7 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 		var tokens atomic.Pointer[access.Tokens]
 		tokens.Store(access.NewTokens([]access.Token{token}, 1, nil))
 		revoke := func() { tokens.Store(access.NewTokens(after, 2, nil)) }
-		// Should it not end, the test does.
+		// If the stream does not end, the test does.
 		ending, end := context.WithTimeout(t.Context(), 2*time.Second)
 		e := newEdge(t, revoking{newFake(), revoke}, func(o *httpapi.Options) {
 			o.Ending, o.Guard = ending, access.Guard{On: true, Tokens: tokens.Load}
@@ -100,10 +107,16 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 	}
 }
 
-// endless gives events without end: a client that does not read them is soon behind.
+// endless returns events without end: a client that does not read them is soon behind.
 type endless struct{ *fake }
 
-func (endless) Events(context.Context, string) (broker.EventStream, error) {
+func (e endless) broker() httpapi.Broker {
+	b := e.fake.broker()
+	b.Events = e
+	return b
+}
+
+func (endless) Follow(context.Context, string) (events.Stream, error) {
 	return endlessStream{}, nil
 }
 
@@ -118,7 +131,7 @@ func (endlessStream) Close() {}
 // TestAConsumerThatDoesNotReadIsDropped, and its place is free again.
 func TestAConsumerThatDoesNotReadIsDropped(t *testing.T) {
 	o := httpapi.Options{Log: newEdge(t, newFake()).logger(), Bounds: httpapi.Bounds{Streams: 1}}
-	s := httptest.NewServer(httpapi.New(endless{newFake()}, o))
+	s := httptest.NewServer(httpapi.New(endless{newFake()}.broker(), o))
 	t.Cleanup(s.Close)
 	slow, err := http.Get(s.URL + "/v1/events")
 	if err != nil {
@@ -154,11 +167,11 @@ func TestASessionIsWaitedFor(t *testing.T) {
 	e := newEdge(t, f)
 	got := e.do("GET", "/v1/sessions/gr-1", "")
 	if got.header.Get("X-Greenroom-Index") != "41000" || f.index != 0 {
-		t.Errorf("index %q, asked for %d", got.header.Get("X-Greenroom-Index"), f.index)
+		t.Errorf("index %q, read with %d", got.header.Get("X-Greenroom-Index"), f.index)
 	}
 	e.do("GET", "/v1/sessions/gr-1?index=41000&wait=20ms", "")
 	if f.index != 41000 || f.wait != 20*time.Millisecond {
-		t.Errorf("asked to wait %s from %d", f.wait, f.index)
+		t.Errorf("the wait is %s from %d", f.wait, f.index)
 	}
 	e.do("GET", "/v1/sessions/gr-1?index=41000", "")
 	if f.wait != 30*time.Second {
@@ -169,7 +182,7 @@ func TestASessionIsWaitedFor(t *testing.T) {
 	e.do("GET", "/v1/sessions/gr-1?index=soon", "").expect(t, 400, "invalid_parameter")
 }
 
-// TestAWaitEndsWithTheBroker, and holds a place of its own meanwhile.
+// TestAWaitEndsWithTheBroker, and has a bound of its own meanwhile.
 func TestAWaitEndsWithTheBroker(t *testing.T) {
 	f := newFake()
 	f.sessions["gr-1"] = assignedSession()

@@ -8,44 +8,47 @@ import (
 	"sync"
 	"time"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/admin"
+	"github.com/greenroom/greenroom/broker/events"
+	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/broker/sessions"
+	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// fake is a broker in memory: this package's tests are about the edge, and the
-// broker's own run on the real servers. What is not set behaves as a broker
-// that knows nothing.
+// fake is what the broker's rooms have in memory: this package's tests are about the edge,
+// and the rooms' own run on the real servers. What is not set behaves as a broker without
+// any resource or session.
 type fake struct {
 	mu       sync.Mutex
 	zones    map[string]staging.Zone
 	images   map[string]staging.Image
 	groups   map[string]staging.Group
-	pools    map[string]broker.Pool
+	pools    map[string]status.Pool
 	sessions map[string]staging.Session
+	tokens   map[string]access.Token
 	// fail is what every call fails with.
 	fail error
 	// launch answers launches; last is the latest.
 	launch func(ctx context.Context, r launch.Request) (launch.Result, error)
 	last   launch.Request
-	access broker.Access
-	down   map[string]string
-	// tokens are those created, audits what auditors were told.
-	tokens       map[string]access.Token
-	bootstrapped bool
+	// access, checked and filter are those of the latest call.
+	access  sessions.Access
+	checked admin.Set
+	filter  staging.SessionFilter
+	down    map[string]string
+	status  status.Status
+	// audits are the records of denied calls.
 	audits       []staging.Audit
-	// checked is the latest set.
-	checked broker.ResourceSet
-	// filter is the latest list of sessions'.
-	filter staging.SessionFilter
-	status broker.Status
+	bootstrapped bool
 	// index and wait are those of the latest reading of a session; change ends a wait.
 	index  uint64
 	wait   time.Duration
 	change chan struct{}
-	// after is where the latest stream was to begin, pages what each gives.
+	// after is where the latest stream was to begin, pages what each returns.
 	after string
 	pages []fakePage
 }
@@ -53,38 +56,137 @@ type fake struct {
 func newFake() *fake {
 	return &fake{
 		zones: map[string]staging.Zone{}, images: map[string]staging.Image{}, groups: map[string]staging.Group{},
-		pools: map[string]broker.Pool{}, sessions: map[string]staging.Session{},
-		tokens: map[string]access.Token{},
-		status: broker.Status{Standing: broker.StandingOK},
+		pools: map[string]status.Pool{}, sessions: map[string]staging.Session{}, tokens: map[string]access.Token{},
+		status: status.Status{Health: status.HealthOK},
 	}
 }
 
-func (f *fake) Launch(ctx context.Context, r launch.Request) (launch.Result, error) {
+// broker is the rooms as the edge needs them.
+func (f *fake) broker() httpapi.Broker {
+	return httpapi.Broker{
+		Launcher: f, Events: f, Checker: f, Auditor: f, Monitor: fakeMonitor{f},
+		Sessions: fakeSessions{f},
+		Zones:    table[staging.Zone]{f, f.zones, "zone", func(z staging.Zone) (string, error) { return z.Name, z.Validate() }},
+		Images:   table[staging.Image]{f, f.images, "image", func(i staging.Image) (string, error) { return i.Name, i.Validate() }},
+		Groups:   table[staging.Group]{f, f.groups, "group", func(g staging.Group) (string, error) { return g.Name, g.Validate() }},
+		Pools: fakePools{table[status.Pool]{f, f.pools, "staging config", func(p status.Pool) (string, error) {
+			return p.Name, p.Validate(staging.DefaultLimits)
+		}}},
+		Tokens: fakeTokens{table[access.Token]{f, f.tokens, "token", func(t access.Token) (string, error) { return t.Accessor, nil }}},
+	}
+}
+
+// table is the resources of one kind.
+type table[T any] struct {
+	f    *fake
+	all  map[string]T
+	what string
+	// check returns a value's name, and why it is not valid.
+	check func(T) (string, error)
+}
+
+func (r table[T]) List(context.Context) ([]T, error) {
+	r.f.mu.Lock()
+	defer r.f.mu.Unlock()
+	var all []T
+	for _, name := range slices.SortedFunc(maps.Keys(r.all), cmp.Compare) {
+		all = append(all, r.all[name])
+	}
+	return all, r.f.fail
+}
+
+func (r table[T]) Get(_ context.Context, name string) (T, error) {
+	r.f.mu.Lock()
+	defer r.f.mu.Unlock()
+	v, ok := r.all[name]
+	switch {
+	case r.f.fail != nil:
+		return v, r.f.fail
+	case !ok:
+		return v, &refusal.Error{Kind: refusal.NotFound, Detail: "there is no " + r.what + " \"" + name + "\""}
+	}
+	return v, nil
+}
+
+func (r table[T]) Put(_ context.Context, v T) (created bool, _ error) {
+	r.f.mu.Lock()
+	defer r.f.mu.Unlock()
+	name, err := r.check(v)
+	if err = cmp.Or(r.f.fail, err); err != nil {
+		return false, err
+	}
+	_, had := r.all[name]
+	r.all[name] = v
+	return !had, nil
+}
+
+func (r table[T]) Delete(ctx context.Context, name string) error {
+	if _, err := r.Get(ctx, name); err != nil {
+		return err
+	}
+	r.f.mu.Lock()
+	defer r.f.mu.Unlock()
+	delete(r.all, name)
+	return nil
+}
+
+type fakePools struct{ table[status.Pool] }
+
+func (r fakePools) Put(ctx context.Context, c staging.Config) (status.Pool, bool, error) {
+	p := status.Pool{Config: c}
+	created, err := r.table.Put(ctx, p)
+	return p, created, err
+}
+
+type fakeTokens struct{ table[access.Token] }
+
+func (r fakeTokens) Create(ctx context.Context, q access.TokenRequest) (access.Token, string, error) {
+	t, secret := access.NewToken(q, time.Now())
+	if err := q.Validate(); err != nil {
+		return t, secret, cmp.Or(r.f.fail, err)
+	}
+	_, err := r.Put(ctx, t)
+	return t, secret, err
+}
+
+func (r fakeTokens) Revoke(ctx context.Context, accessor string) error {
+	return r.Delete(ctx, accessor)
+}
+
+func (r fakeTokens) Bootstrap(ctx context.Context) (access.Token, string, error) {
+	r.f.mu.Lock()
+	done := r.f.bootstrapped
+	r.f.bootstrapped = true
+	r.f.mu.Unlock()
+	if done {
+		return access.Token{}, "", &refusal.Error{Kind: refusal.Bootstrapped, Detail: "delete the key"}
+	}
+	return r.Create(ctx, access.TokenRequest{Name: "bootstrap", Role: access.Admin})
+}
+
+// Launch answers with one session, as often as the request counts.
+func (f *fake) Launch(ctx context.Context, r launch.Request) ([]launch.Result, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = r
 	if f.fail != nil {
-		return launch.Result{}, f.fail
+		return nil, f.fail
 	}
 	if err := r.Validate(); err != nil {
-		return launch.Result{}, err
+		return nil, err
 	}
-	if f.launch != nil {
-		return f.launch(ctx, r)
-	}
-	return launch.Result{
+	one := launch.Result{
 		Session: assignedSession(), Token: "tok", ConnectURL: "https://x/?token=tok",
 		Attempts: []staging.Attempt{{Step: staging.StepStaged, Zone: "east", Outcome: staging.OutcomeServed}},
 		Timings:  staging.Timings{Claim: 412 * time.Microsecond, Fence: 2 * time.Millisecond, Total: 3 * time.Millisecond},
-	}, nil
-}
-
-func (f *fake) LaunchSeveral(ctx context.Context, r launch.Request) ([]launch.Result, error) {
-	one, err := f.Launch(ctx, r)
-	if err != nil {
-		return nil, err
 	}
-	return slices.Repeat([]launch.Result{one}, r.Count), nil
+	if f.launch != nil {
+		var err error
+		if one, err = f.launch(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	return slices.Repeat([]launch.Result{one}, max(r.Count, 1)), nil
 }
 
 // fields of an assigned session, all set, so that a test sees each in its answer.
@@ -101,72 +203,18 @@ func assignedSession() staging.Session {
 	}
 }
 
-func (f *fake) History(_ context.Context, name string) ([]staging.Minute, time.Time, error) {
-	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
-	_, err := read(f, f.pools, "staging config", name)
-	return []staging.Minute{{At: at, Ready: new(2), Claims: 1, Misses: 1}}, at.Add(90 * time.Second), err
+type fakeSessions struct{ *fake }
+
+func (r fakeSessions) Session(ctx context.Context, id string) (staging.Session, error) {
+	return table[staging.Session]{f: r.fake, all: r.sessions, what: "session"}.Get(ctx, id)
 }
 
-func read[T any](f *fake, m map[string]T, what, name string) (T, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	v, ok := m[name]
-	switch {
-	case f.fail != nil:
-		return v, f.fail
-	case !ok:
-		return v, &refusal.Error{Kind: refusal.NotFound, Detail: "there is no " + what + " \"" + name + "\""}
-	}
-	return v, nil
-}
-
-func list[T any](f *fake, m map[string]T) ([]T, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var all []T
-	for _, name := range slices.SortedFunc(maps.Keys(m), cmp.Compare) {
-		all = append(all, m[name])
-	}
-	return all, f.fail
-}
-
-func put[T any](f *fake, m map[string]T, name string, v T, err error) (created bool, _ error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err = cmp.Or(f.fail, err); err != nil {
-		return false, err
-	}
-	_, had := m[name]
-	m[name] = v
-	return !had, nil
-}
-
-func remove[T any](f *fake, m map[string]T, what, name string) error {
-	if _, err := read(f, m, what, name); err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(m, name)
-	return nil
-}
-
-func (f *fake) Session(_ context.Context, id string) (staging.Session, error) {
-	return read(f, f.sessions, "session", id)
-}
-
-func (f *fake) Status(context.Context) broker.Status {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.status
-}
-
-// SessionAfter notes what is asked for, and answers when change is closed, or the wait is over.
-func (f *fake) SessionAfter(ctx context.Context, id string, index uint64, wait time.Duration) (staging.Session, uint64, error) {
-	f.mu.Lock()
-	f.index, f.wait = index, wait
-	change := f.change
-	f.mu.Unlock()
+// SessionAfter notes its arguments, and answers when change is closed, or the wait is over.
+func (r fakeSessions) SessionAfter(ctx context.Context, id string, index uint64, wait time.Duration) (staging.Session, uint64, error) {
+	r.mu.Lock()
+	r.index, r.wait = index, wait
+	change := r.change
+	r.mu.Unlock()
 	if index > 0 && change != nil {
 		select {
 		case <-change:
@@ -174,12 +222,52 @@ func (f *fake) SessionAfter(ctx context.Context, id string, index uint64, wait t
 		case <-time.After(wait):
 		}
 	}
-	s, err := read(f, f.sessions, "session", id)
+	s, err := r.Session(ctx, id)
 	return s, 41000, err
 }
 
-// Events gives pages of events, then nothing until ctx is done.
-func (f *fake) Events(_ context.Context, after string) (broker.EventStream, error) {
+func (r fakeSessions) List(_ context.Context, filter staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.filter = filter
+	all := slices.Collect(maps.Values(r.sessions))
+	all = slices.DeleteFunc(all, func(s staging.Session) bool { return !filter.Lets(s) || staging.PositionOf(s).Compare(after) <= 0 })
+	slices.SortFunc(all, func(a, b staging.Session) int { return staging.PositionOf(a).Compare(staging.PositionOf(b)) })
+	page := staging.SessionPage{Items: all}
+	if len(all) > limit {
+		page = staging.SessionPage{Items: all[:limit], More: true, Next: staging.PositionOf(all[limit-1])}
+	}
+	return page, r.fail
+}
+
+func (r fakeSessions) End(ctx context.Context, id string) error {
+	return table[staging.Session]{f: r.fake, all: r.sessions, what: "session"}.Delete(ctx, id)
+}
+
+func (r fakeSessions) Keepalive(ctx context.Context, id string) (staging.Session, error) {
+	return r.Session(ctx, id)
+}
+
+// Authorize knows one token.
+func (r fakeSessions) Authorize(_ context.Context, a sessions.Access) (staging.Session, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.access = a
+	switch {
+	case r.fail != nil:
+		return staging.Session{}, r.fail
+	case !slices.Contains(a.Tokens, "right"):
+		return staging.Session{}, &refusal.Error{Kind: refusal.Unauthorized, Detail: "send the session's access token"}
+	case a.Origin == "https://foreign.example":
+		return staging.Session{}, &refusal.Error{Kind: refusal.Forbidden, Detail: "foreign"}
+	}
+	s := assignedSession()
+	s.User.Name = "Zoë\n"
+	return s, nil
+}
+
+// Follow returns pages of events, then nothing until ctx is done.
+func (f *fake) Follow(_ context.Context, after string) (events.Stream, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.after = after
@@ -205,141 +293,37 @@ func (s *fakeStream) Next(ctx context.Context, _ time.Duration) ([]staging.Event
 
 func (*fakeStream) Close() {}
 
-func (f *fake) Keepalive(_ context.Context, id string) (staging.Session, error) {
-	return read(f, f.sessions, "session", id)
-}
-
-// Authorize knows one token.
-func (f *fake) Authorize(_ context.Context, a broker.Access) (staging.Session, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.access = a
-	switch {
-	case f.fail != nil:
-		return staging.Session{}, f.fail
-	case !slices.Contains(a.Tokens, "right"):
-		return staging.Session{}, &refusal.Error{Kind: refusal.Unauthorized, Detail: "send the session's access token"}
-	case a.Origin == "https://foreign.example":
-		return staging.Session{}, &refusal.Error{Kind: refusal.Forbidden, Detail: "foreign"}
-	}
-	s := assignedSession()
-	s.User.Name = "Zoë\n"
-	return s, nil
-}
-
-func (f *fake) Groups(context.Context) ([]staging.Group, error) { return list(f, f.groups) }
-func (f *fake) Group(_ context.Context, name string) (staging.Group, error) {
-	return read(f, f.groups, "group", name)
-}
-
-func (f *fake) PutGroup(_ context.Context, g staging.Group) (bool, error) {
-	return put(f, f.groups, g.Name, g, g.Validate())
-}
-
-func (f *fake) DeleteGroup(_ context.Context, name string) error {
-	return remove(f, f.groups, "group", name)
-}
-
-func (f *fake) Sessions(_ context.Context, filter staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
-	all, err := list(f, f.sessions)
-	f.mu.Lock()
-	f.filter = filter
-	f.mu.Unlock()
-	all = slices.DeleteFunc(all, func(s staging.Session) bool { return !filter.Lets(s) || staging.PositionOf(s).Compare(after) <= 0 })
-	slices.SortFunc(all, func(a, b staging.Session) int { return staging.PositionOf(a).Compare(staging.PositionOf(b)) })
-	page := staging.SessionPage{Items: all}
-	if len(all) > limit {
-		page = staging.SessionPage{Items: all[:limit], More: true, Next: staging.PositionOf(all[limit-1])}
-	}
-	return page, err
-}
-
-func (f *fake) End(_ context.Context, id string) error { return remove(f, f.sessions, "session", id) }
-
-func (f *fake) Zones(context.Context) ([]staging.Zone, error) { return list(f, f.zones) }
-
-func (f *fake) Zone(_ context.Context, name string) (staging.Zone, error) {
-	return read(f, f.zones, "zone", name)
-}
-
-func (f *fake) PutZone(_ context.Context, z staging.Zone) (bool, error) {
-	return put(f, f.zones, z.Name, z, z.Validate())
-}
-
-func (f *fake) DeleteZone(_ context.Context, name string) error {
-	return remove(f, f.zones, "zone", name)
-}
-
-func (f *fake) Images(context.Context) ([]staging.Image, error) { return list(f, f.images) }
-
-func (f *fake) Image(_ context.Context, name string) (staging.Image, error) {
-	return read(f, f.images, "image", name)
-}
-
-func (f *fake) PutImage(_ context.Context, i staging.Image) (bool, error) {
-	return put(f, f.images, i.Name, i, i.Validate())
-}
-
-func (f *fake) DeleteImage(_ context.Context, name string) error {
-	return remove(f, f.images, "image", name)
-}
-
-func (f *fake) Pools(context.Context) ([]broker.Pool, error) { return list(f, f.pools) }
-
-func (f *fake) Pool(_ context.Context, name string) (broker.Pool, error) {
-	return read(f, f.pools, "staging config", name)
-}
-
-func (f *fake) PutPool(_ context.Context, c staging.Config) (broker.Pool, bool, error) {
-	p := broker.Pool{Config: c}
-	created, err := put(f, f.pools, c.Name, p, c.Validate(staging.DefaultLimits))
-	return p, created, err
-}
-
-func (f *fake) DeletePool(_ context.Context, name string) error {
-	return remove(f, f.pools, "staging config", name)
-}
-
-func (f *fake) Tokens(context.Context) ([]access.Token, error) { return list(f, f.tokens) }
-
-func (f *fake) CreateToken(_ context.Context, r access.TokenRequest) (access.Token, string, error) {
-	t, secret := access.NewToken(r, time.Now())
-	_, err := put(f, f.tokens, t.Accessor, t, r.Validate())
-	return t, secret, err
-}
-
-func (f *fake) RevokeToken(_ context.Context, accessor string) error {
-	return remove(f, f.tokens, "token", accessor)
-}
-
-func (f *fake) Bootstrap(ctx context.Context) (access.Token, string, error) {
-	f.mu.Lock()
-	done := f.bootstrapped
-	f.bootstrapped = true
-	f.mu.Unlock()
-	if done {
-		return access.Token{}, "", &refusal.Error{Kind: refusal.Bootstrapped, Detail: "delete the key"}
-	}
-	return f.CreateToken(ctx, access.TokenRequest{Name: "bootstrap", Role: access.Admin})
-}
-
 func (f *fake) Audit(_ context.Context, a staging.Audit) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.audits = append(f.audits, a)
 }
 
-func (f *fake) Dependencies(context.Context) []broker.Dependency {
-	return []broker.Dependency{
-		{Name: "consul", Problem: f.down["consul"]},
-		{Name: "nomad", Problem: f.down["nomad"]},
-		{Name: "redis", Problem: f.down["redis"]},
-	}
-}
-
-func (f *fake) Check(_ context.Context, set broker.ResourceSet) error {
+func (f *fake) Check(_ context.Context, set admin.Set) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.checked = set
 	return f.fail
+}
+
+type fakeMonitor struct{ *fake }
+
+func (m fakeMonitor) Status(context.Context) status.Status {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.status
+}
+
+func (m fakeMonitor) Dependencies(context.Context) []status.Dependency {
+	return []status.Dependency{
+		{Name: "consul", Problem: m.down["consul"]},
+		{Name: "nomad", Problem: m.down["nomad"]},
+		{Name: "redis", Problem: m.down["redis"]},
+	}
+}
+
+func (m fakeMonitor) History(ctx context.Context, name string) ([]staging.Minute, time.Time, error) {
+	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
+	_, err := table[status.Pool]{f: m.fake, all: m.pools, what: "staging config"}.Get(ctx, name)
+	return []staging.Minute{{At: at, Ready: new(2), Claims: 1, Misses: 1}}, at.Add(90 * time.Second), err
 }

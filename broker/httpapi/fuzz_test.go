@@ -10,9 +10,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// FuzzLaunchBody: whatever is sent, the answer is the launch that was asked for or a
-// refusal that the contract has, never a failure of the broker's; and what passes
-// reaches the broker as it was written, nothing lost and nothing made up.
+// FuzzLaunchBody: every body is answered with the launch that it requests or with a refusal
+// of the contract, never with an internal error; and a body that passes reaches the broker
+// as it was written, nothing lost and nothing added.
 func FuzzLaunchBody(f *testing.F) {
 	f.Add([]byte(launchBody))
 	f.Add([]byte(`{"image":"demo","zone":"east","user":{"id":"u","name":"\u0000\ud83d\ude00"},"groups":["a","b"],"environment":{"":"x","K":"${HOME}"}}`))
@@ -31,13 +31,13 @@ func FuzzLaunchBody(f *testing.F) {
 		got := e.do("POST", "/v1/sessions", string(body))
 		switch got.status {
 		case http.StatusCreated:
-			var sent, heard any
+			var sent, received any
 			if err := json.Unmarshal(body, &sent); err != nil {
 				t.Fatalf("a body that is no JSON was served: %v", err)
 			}
-			heard = decoded(t, asJSON(t, b.last.Launch))
-			if diff := cmp.Diff(withoutEmpty(sent), withoutEmpty(heard)); diff != "" {
-				t.Errorf("the broker heard another launch (-sent +heard):\n%s", diff)
+			received = decoded(t, asJSON(t, b.last.Launch))
+			if diff := cmp.Diff(withoutEmpty(sent), withoutEmpty(received)); diff != "" {
+				t.Errorf("the broker got another launch (-sent +got):\n%s", diff)
 			}
 		case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
 		default:
@@ -55,7 +55,7 @@ func asJSON(t *testing.T, l staging.Launch) []byte {
 	return b
 }
 
-// withoutEmpty leaves out what says nothing: "", [] and {} mean the same as absence.
+// withoutEmpty leaves out empty values: "", [] and {} mean the same as absence.
 func withoutEmpty(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

@@ -3,28 +3,25 @@ package httpapi
 import (
 	"context"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/status"
 )
 
-// GetLive implements StrictServerInterface: it asks nothing of anybody, since
-// no restart of the broker mends another server.
+// GetLive implements StrictServerInterface. It checks no other server, since restarting
+// the broker would not repair one.
 func (h *handlers) GetLive(context.Context, GetLiveRequestObject) (GetLiveResponseObject, error) {
 	return GetLive200JSONResponse{Status: LivenessStatusOk}, nil
 }
 
-// dependencyRedis is the one without which the broker still serves.
-const dependencyRedis = "redis"
-
 // GetReady implements StrictServerInterface.
 func (h *handlers) GetReady(ctx context.Context, _ GetReadyRequestObject) (GetReadyResponseObject, error) {
 	body := Readiness{Status: ReadinessStatusOk}
-	body.Dependencies = each(h.broker.Dependencies(requestContext(ctx)), func(d broker.Dependency) DependencyHealth {
+	body.Dependencies = each(h.broker.Monitor.Dependencies(requestContext(ctx)), func(d status.Dependency) DependencyHealth {
 		switch {
 		case d.Problem == "":
-		case d.Name != dependencyRedis:
+		case d.Name != status.Redis:
 			body.Status = ReadinessStatusUnavailable
 		case body.Status == ReadinessStatusOk:
-			// Consul's passing instances serve, and the fate records decide as ever.
+			// Launches use Consul's passing instances, and the fate records decide as always.
 			body.Status = ReadinessStatusDegraded
 		}
 		return dependency(d)
@@ -38,10 +35,10 @@ func (h *handlers) GetReady(ctx context.Context, _ GetReadyRequestObject) (GetRe
 	return GetReady200JSONResponse(body), nil
 }
 
-func dependency(d broker.Dependency) DependencyHealth {
-	status := DependencyStatusOk
+func dependency(d status.Dependency) DependencyHealth {
+	health := DependencyHealth{Name: d.Name, Status: DependencyStatusOk, Problem: d.Problem}
 	if d.Problem != "" {
-		status = DependencyStatusUnavailable
+		health.Status = DependencyStatusUnavailable
 	}
-	return DependencyHealth{Name: d.Name, Status: status, Problem: d.Problem}
+	return health
 }

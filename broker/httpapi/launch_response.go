@@ -3,11 +3,61 @@ package httpapi
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
+	"time"
+
+	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// LaunchAnswer is what a launch is answered with that gave what it was to give: one
-// session, or the list of several.
+// replyTo is the answer to a launch that was served.
+func replyTo(r launch.Request, results []launch.Result) CreateSessionResponseObject {
+	if r.Several() {
+		return launchedReply{LaunchAnswer{Items: each(results, launched)}, "/v1/sessions?user=" + url.QueryEscape(r.User.ID)}
+	}
+	body := launched(results[0])
+	location := "/v1/sessions/" + body.ID
+	if results[0].Existing {
+		return CreateSession200JSONResponse{Body: body, Headers: CreateSession200ResponseHeaders{Location: location}}
+	}
+	if body.State == staging.Pending || body.State == staging.Starting {
+		return CreateSession202JSONResponse{
+			Body:    body,
+			Headers: CreateSession202ResponseHeaders{Location: location, RetryAfter: followAfter},
+		}
+	}
+	return launchedReply{LaunchAnswer{One: &body}, location}
+}
+
+// Launched is a session with the steps and timings of its launch.
+type Launched struct {
+	Session
+	// Token opens the session to its user; ConnectURL is where to send the user.
+	Token      string `json:"token"`
+	ConnectURL string `json:"connect_url,omitempty"`
+	// Attempts are every step that was tried, in order.
+	Attempts []Attempt `json:"attempts"`
+	// TimingsMs are how long the parts of the launch took, in milliseconds.
+	TimingsMs Timings `json:"timings_ms"`
+}
+
+func launched(r launch.Result) Launched {
+	return Launched{
+		Session: session(r.Session), Token: r.Token, ConnectURL: r.ConnectURL,
+		Attempts: each(r.Attempts, itself[Attempt]),
+		TimingsMs: Timings{
+			Claim: milliseconds(r.Timings.Claim), Fence: milliseconds(r.Timings.Fence),
+			Hook: milliseconds(r.Timings.Hook), Total: milliseconds(r.Timings.Total),
+		},
+	}
+}
+
+// milliseconds keeps microseconds as a fraction: a claim takes less than one millisecond.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// LaunchAnswer is the body of the answer to a launch that was served: one session, or the
+// list of several.
 type LaunchAnswer struct {
 	// One is nil where the launch was for several.
 	One   *Launched
@@ -28,9 +78,9 @@ func (a LaunchAnswer) content() any {
 // MarshalJSON implements json.Marshaler.
 func (a LaunchAnswer) MarshalJSON() ([]byte, error) { return json.Marshal(a.content()) }
 
-// launchedReply is the answer of a launch that was served. It is the generated one,
-// except that it is on its way before the launch is counted and logged, and that its
-// JSON is gone over once instead of twice.
+// launchedReply is the answer to a launch that was served. It differs from the generated
+// one in two ways: it is sent before the launch is counted and logged, and its JSON is
+// encoded once instead of twice.
 type launchedReply struct {
 	LaunchAnswer
 	location string
@@ -43,7 +93,7 @@ func (r launchedReply) VisitCreateSessionResponse(w http.ResponseWriter) error {
 		return err
 	}
 	w.Header().Set("Content-Type", mediaJSON)
-	// Without it what is flushed goes out in chunks.
+	// Without a length, the flush would send the body in chunks.
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("Location", r.location)
 	w.WriteHeader(http.StatusCreated)

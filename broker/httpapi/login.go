@@ -14,19 +14,19 @@ import (
 )
 
 // cookieLogin is the cookie of a browser that is logged in. Over TLS its name has the
-// prefix that keeps a neighbour's host from setting it.
+// prefix with which browsers let no other host set it.
 const (
 	cookieLogin       = "greenroom_login"
 	cookieLoginSecure = "__Host-" + cookieLogin
 )
 
-// Operations that set the cookie: no other site may have a browser log in or out.
+// Operations that set the cookie: no other site may make a browser log in or out.
 const (
 	operationLogin  = "login"
 	operationLogout = "logout"
 )
 
-// loginCookie is what is set; "" has the browser forget it.
+// loginCookie returns the header that sets the cookie; with "" the browser deletes it.
 func loginCookie(r *http.Request, sealed string) string {
 	c := http.Cookie{
 		Name: cookieLogin, Value: sealed, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
@@ -41,7 +41,7 @@ func loginCookie(r *http.Request, sealed string) string {
 	return c.String()
 }
 
-// loggedIn is the token that a browser's cookie stands for; "" for no cookie.
+// loggedIn returns the token that is sealed in a browser's cookie; "" for no cookie.
 func (e *edge) loggedIn(r *http.Request) (token string, err error) {
 	name := cookieLogin
 	if r.TLS != nil {
@@ -56,9 +56,9 @@ func (e *edge) loggedIn(r *http.Request) (token string, err error) {
 
 var sameOrigin = http.NewCrossOriginProtection()
 
-// fromOwnPage reports whether a request that changes something comes from a page of
-// this broker's, by what browsers say of themselves and pages cannot change. What is
-// on the same site, such as a session on another port, is no page of the broker's.
+// fromOwnPage reports whether a request that changes something comes from a page of this
+// broker, by headers that browsers set and pages cannot change. A page on the same site,
+// such as a session on another port, is not the broker's.
 func fromOwnPage(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:

@@ -27,8 +27,8 @@ func cookies(a answer) []*http.Cookie { return (&http.Response{Header: a.header}
 
 const ownOrigin, ownHost = "http://desk.example.org", "desk.example.org"
 
-// TestALoginIsACookieThatScriptsCannotRead: it stands for its token at every broker, for
-// what the page itself does, and for nothing that another page has the browser do.
+// TestALoginIsACookieThatScriptsCannotRead: every broker accepts it in place of the token,
+// for requests of the page itself, and for none that another page makes the browser send.
 func TestALoginIsACookieThatScriptsCannotRead(t *testing.T) {
 	g, secret := loginGuard(access.Admin)
 	guarded := func(o *httpapi.Options) { o.Guard = g }
@@ -90,7 +90,7 @@ func TestALoginIsACookieThatScriptsCannotRead(t *testing.T) {
 	}
 }
 
-// TestALoginOverTLS: its cookie is sent over TLS alone, and no other host can set it.
+// TestALoginOverTLS: the cookie is sent over TLS only, and no other host can set it.
 func TestALoginOverTLS(t *testing.T) {
 	g, secret := loginGuard(access.Viewer)
 	e := newEdge(t, newFake(), func(o *httpapi.Options) { o.Guard = g })
@@ -109,7 +109,7 @@ func TestALoginOverTLS(t *testing.T) {
 	}
 }
 
-// TestALoginNeedsItsSecret: while it cannot be read nobody is told that a token is wrong.
+// TestALoginNeedsItsSecret: while the secret cannot be read, no token is called wrong.
 func TestALoginNeedsItsSecret(t *testing.T) {
 	g, secret := loginGuard(access.Viewer)
 	g.Secret = func(context.Context) ([]byte, error) { return nil, errors.New("no leader") }
@@ -123,7 +123,7 @@ func TestALoginNeedsItsSecret(t *testing.T) {
 	}
 }
 
-// TestWithoutAccessNobodyLogsIn: the page opens at once, as who may everything.
+// TestWithoutAccessNobodyLogsIn: the page opens without a login, with every right.
 func TestWithoutAccessNobodyLogsIn(t *testing.T) {
 	e := newEdge(t, newFake())
 	if got := e.do("GET", "/v1/self", ""); got.status != 200 || !strings.Contains(string(got.body), `"guarded":false`) || !strings.Contains(string(got.body), `"role":"admin"`) {

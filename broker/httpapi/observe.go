@@ -21,12 +21,13 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// edge is what every request goes through before its handler.
+// edge is the middleware that every request passes before its handler.
 type edge struct {
 	log      *logrus.Entry
 	metrics  metrics
 	guard    access.Guard
-	broker   Broker
+	events   Events
+	auditor  Auditor
 	contract contract
 }
 
@@ -37,46 +38,20 @@ const (
 	keyServed    = "served"
 )
 
-// Fields of the access log, the same in every line. Bodies, queries and
-// headers are not among them: they hold users' data and tokens.
-const (
-	fieldRequestID  = logfield.RequestID
-	fieldMethod     = logfield.Method
-	fieldPath       = logfield.Path
-	fieldRoute      = logfield.Route
-	fieldStatus     = logfield.Status
-	fieldCode       = logfield.Code
-	fieldDurationMS = logfield.DurationMS
-	fieldBytes      = logfield.Bytes
-	fieldRemote     = logfield.Remote
-	fieldStack      = logfield.Stack
-	// Who called, where it is known: a token's accessor or a user's id.
-	fieldCaller = logfield.Caller
-	// Of a launch that was served.
-	fieldSession = logfield.Session
-	// Of one for several sessions, all of them.
-	fieldSessions = logfield.Sessions
-	fieldImage    = logfield.Image
-	fieldZone     = logfield.Zone
-	fieldUser     = logfield.UserID
-	fieldOrigin   = logfield.Origin
-	fieldState    = logfield.State
-)
-
-// served has the request's line in the access log say what a launch was given: one line
-// a launch tells all of one that went well.
-func served(ctx context.Context, given ...staging.Session) {
+// served adds a launch's sessions to the request's line in the access log, so that one
+// line shows everything about a launch that was served.
+func served(ctx context.Context, sessions ...staging.Session) {
 	if c, ok := ctx.(*gin.Context); ok {
-		c.Set(keyServed, given)
+		c.Set(keyServed, sessions)
 	}
 }
 
 const headerRequestID = "X-Request-Id"
 
-// saneRequestID is what a caller's id may look like: it ends up in logs.
+// saneRequestID is what a caller's request id must match, because it is written to logs.
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
 
-// identify gives the request its id: the caller's, or a fresh one.
+// identify sets the request's id: the caller's, or a fresh one.
 func (e *edge) identify(c *gin.Context) {
 	id := c.GetHeader(headerRequestID)
 	if !saneRequestID.MatchString(id) || access.Hide(id) != id {
@@ -86,7 +61,8 @@ func (e *edge) identify(c *gin.Context) {
 	c.Header(headerRequestID, id)
 }
 
-// observe counts, times and logs the request: one line each.
+// observe counts, times and logs the request: one line each. Bodies, queries and
+// headers are not logged, since they hold users' data and tokens.
 func (e *edge) observe(c *gin.Context) {
 	start := time.Now()
 	c.Next()
@@ -99,34 +75,34 @@ func (e *edge) observe(c *gin.Context) {
 	status := c.Writer.Status()
 	e.metrics.requests.WithLabelValues(route, method, strconv.Itoa(status)).Inc()
 	if route != routeEvents {
-		// That one lasts as long as its client likes.
+		// A stream lasts as long as its client wants.
 		e.metrics.seconds.WithLabelValues(route, method).Observe(took.Seconds())
 	}
 
 	log := e.log.WithFields(logrus.Fields{
-		fieldRequestID: c.GetString(keyRequestID), fieldMethod: c.Request.Method, fieldPath: access.Hide(c.Request.URL.Path),
-		fieldRoute: route, fieldStatus: status, fieldBytes: max(c.Writer.Size(), 0), fieldRemote: c.RemoteIP(),
-		fieldDurationMS: float64(took.Microseconds()) / 1000,
+		logfield.RequestID: c.GetString(keyRequestID), logfield.Method: c.Request.Method, logfield.Path: access.Hide(c.Request.URL.Path),
+		logfield.Route: route, logfield.Status: status, logfield.Bytes: max(c.Writer.Size(), 0), logfield.Remote: c.RemoteIP(),
+		logfield.DurationMS: float64(took.Microseconds()) / 1000,
 	})
 	if who := access.CallOf(c.Request.Context()).Caller; who.Role != "" && who.Accessor != access.AccessorAnybody {
-		log.Data[fieldCaller] = who.Who()
+		log.Data[logfield.Caller] = who.Who()
 	}
 	if v, ok := c.Get(keyServed); ok {
-		given := v.([]staging.Session)
-		s := given[0]
+		sessions := v.([]staging.Session)
+		s := sessions[0]
 		maps.Copy(log.Data, logrus.Fields{
-			fieldSession: s.ID, fieldImage: s.Image, fieldZone: s.Zone, fieldOrigin: s.Origin, fieldState: s.State,
+			logfield.Session: s.ID, logfield.Image: s.Image, logfield.Zone: s.Zone, logfield.Origin: s.Origin, logfield.State: s.State,
 		})
-		if len(given) > 1 {
-			ids := make([]string, len(given))
-			for i := range given {
-				ids[i] = given[i].ID
+		if len(sessions) > 1 {
+			ids := make([]string, len(sessions))
+			for i := range sessions {
+				ids[i] = sessions[i].ID
 			}
-			log.Data[fieldSessions] = strings.Join(ids, " ")
-			delete(log.Data, fieldSession)
+			log.Data[logfield.Sessions] = strings.Join(ids, " ")
+			delete(log.Data, logfield.Session)
 		}
 		if s.User != nil {
-			log.Data[fieldUser] = s.User.ID
+			log.Data[logfield.UserID] = s.User.ID
 		}
 	}
 	level := logrus.InfoLevel
@@ -136,7 +112,7 @@ func (e *edge) observe(c *gin.Context) {
 	if v, ok := c.Get(keyProblem); ok {
 		r := v.(*problemError)
 		e.audit(c, r)
-		log = log.WithField(fieldCode, r.code)
+		log = log.WithField(logfield.Code, r.code)
 		if status >= http.StatusInternalServerError {
 			log, level = log.WithError(r), logrus.WarnLevel
 		}
@@ -158,14 +134,14 @@ func (e *edge) recover(c *gin.Context) {
 			panic(v)
 		}
 		e.log.WithFields(logrus.Fields{
-			fieldRequestID: c.GetString(keyRequestID), fieldRoute: c.FullPath(), fieldStack: string(debug.Stack()),
+			logfield.RequestID: c.GetString(keyRequestID), logfield.Route: c.FullPath(), logfield.Stack: string(debug.Stack()),
 		}).Errorf("panic: %v", v)
-		refuseWith(c, fmt.Errorf("%w: %v", errNotAnswered, v))
+		refuseWith(c, fmt.Errorf("%w: %v", errPanic, v))
 	}()
 	c.Next()
 }
 
-// boundedMethod keeps a caller from making up labels.
+// boundedMethod keeps callers from creating metric labels.
 func boundedMethod(m string) string {
 	switch m {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:

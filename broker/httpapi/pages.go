@@ -13,19 +13,19 @@ const (
 	maxLimit     = 1000
 )
 
-// pageLimit is a request's limit, 0 where it has none.
-func pageLimit(asked *int) (int, error) {
+// pageLimit returns a request's limit, or the default where it has none.
+func pageLimit(limit *int) (int, error) {
 	switch {
-	case asked == nil:
+	case limit == nil:
 		return defaultLimit, nil
-	case *asked < 1 || *asked > maxLimit:
-		return 0, refuseParameter(CodeInvalidParameter, "limit", fmt.Sprintf("must be between 1 and %d, is %d", maxLimit, *asked))
+	case *limit < 1 || *limit > maxLimit:
+		return 0, refuseParameter(CodeInvalidParameter, "limit", fmt.Sprintf("must be between 1 and %d, is %d", maxLimit, *limit))
 	}
-	return *asked, nil
+	return *limit, nil
 }
 
-// Cursors are opaque to callers: inside is the kind of list, which keeps one list's from
-// being taken for another's, and the last item's place.
+// Cursors are opaque to callers. Inside are the kind of list, so that the cursor of one
+// list is refused by another, and the position of the last item.
 const (
 	sessionCursorKind = "s"
 	nameCursorKind    = "n"
@@ -35,7 +35,7 @@ func cursorOf(kind, at string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(kind + ":" + at))
 }
 
-// cursorAt is the place in a cursor; "" for no cursor, which is the beginning.
+// cursorAt returns the position in a cursor; "" for no cursor, which is the beginning.
 func cursorAt(kind, cursor string) (string, error) {
 	if cursor == "" {
 		return "", nil
@@ -49,13 +49,14 @@ func cursorAt(kind, cursor string) (string, error) {
 }
 
 func badCursor() *problemError {
-	return refuseParameter(CodeInvalidParameter, "cursor", "is not the next_cursor of this list; leave it out to begin anew")
+	return refuseParameter(CodeInvalidParameter, "cursor", "is not the next_cursor of this list; leave it out to start at the beginning")
 }
 
-// pageByName gives a page of what is listed by name, and the cursor of the next page, ""
-// where there is none. An item that came or went between two pages moves no other.
-func pageByName[T any](all []T, name func(T) string, cursor string, asked *int) (page []T, next string, err error) {
-	limit, err := pageLimit(asked)
+// pageByName returns a page of a list that is sorted by name, and the cursor of the next
+// page, "" where there is none. An item that is added or removed between two pages moves
+// no other.
+func pageByName[T any](all []T, name func(T) string, cursor string, limit *int) (page []T, next string, err error) {
+	size, err := pageLimit(limit)
 	if err != nil {
 		return nil, "", err
 	}
@@ -68,9 +69,9 @@ func pageByName[T any](all []T, name func(T) string, cursor string, asked *int) 
 		begin++
 	}
 	page = all[begin:]
-	if len(page) > limit {
-		page = page[:limit]
-		next = cursorOf(nameCursorKind, name(page[limit-1]))
+	if len(page) > size {
+		page = page[:size]
+		next = cursorOf(nameCursorKind, name(page[size-1]))
 	}
 	return page, next, nil
 }

@@ -21,7 +21,7 @@ const (
 	mediaProblem = "application/problem+json"
 )
 
-// defaultRetryAfter is said where a repeat is worth it and nobody knows when.
+// defaultRetryAfter is the hint where a repeat may succeed and the refusal has no hint.
 const defaultRetryAfter = 2 * time.Second
 
 // problemError is an error that becomes a problem document.
@@ -34,7 +34,7 @@ type problemError struct {
 	// sessions are those that are too many for a user.
 	sessions   []string
 	retryAfter time.Duration
-	// denied: auditors are told, as they are of every 401 and 403.
+	// denied: the call is audited, as every 401 and 403 is.
 	denied bool
 	// cause is for the log.
 	cause error
@@ -52,8 +52,8 @@ func refuse(code Code, format string, args ...any) *problemError {
 	return &problemError{code: code, detail: fmt.Sprintf(format, args...)}
 }
 
-// problemOf sorts an error. What it does not know is internal: its text stays
-// in the log.
+// problemOf returns the problem for an error. An error of no known type is internal: its
+// text stays in the log.
 func problemOf(err error) *problemError {
 	var (
 		already *problemError
@@ -63,7 +63,7 @@ func problemOf(err error) *problemError {
 	switch {
 	case errors.As(err, &already):
 		return already
-	// Before the values that are not valid: one may be the cause of a refusal.
+	// Refusals come before invalid values, because an invalid value may be a refusal's cause.
 	case errors.As(err, &refused):
 		r := &problemError{
 			code: Code(refused.Kind), detail: refused.Detail, attempts: refused.Attempts, sessions: refused.Sessions,
@@ -83,8 +83,8 @@ func problemOf(err error) *problemError {
 	}
 }
 
-// problemOfFaults sums up what is wrong with a body: what is wrong with its
-// form comes before what is wrong with its values.
+// problemOfFaults returns one problem for all faults of a body. Faults of its form decide
+// the code before faults of its values.
 func problemOfFaults(faults []fault) *problemError {
 	r := &problemError{code: CodeInvalidField}
 	for _, f := range faults {
@@ -108,14 +108,14 @@ func inWords(what string, fields []staging.FieldError) string {
 	return what + ": " + strings.Join(parts, "; ")
 }
 
-// refuseWith answers with err's problem document and ends the request there.
-// The access log takes it from the context.
+// refuseWith answers with err's problem document and ends the request. The access log
+// takes the problem from the context.
 func refuseWith(c *gin.Context, err error) {
 	r := problemOf(err)
 	c.Set(keyProblem, r)
 	c.Abort()
 	if c.Writer.Written() {
-		// Too late for another answer: the log is all that is left.
+		// It is too late for another answer; the problem is only logged.
 		return
 	}
 	status, ok := statuses[r.code]
@@ -142,5 +142,5 @@ func refuseWith(c *gin.Context, err error) {
 	c.Data(status, mediaProblem, body)
 }
 
-// seconds rounds up: a caller that comes back too early comes back twice.
+// seconds rounds up: a caller that comes back too early must come back again.
 func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }

@@ -19,9 +19,9 @@ type rates struct {
 
 func newRates() *rates { return &rates{each: map[string]*rate.Limiter{}} }
 
-// spend takes n launches from a token's rate, or refuses and says when to come
-// back. More at once than the rate has in a second count as that many: they would
-// never be let through otherwise.
+// spend takes n launches from a token's rate, or refuses with the time to come back
+// after. A launch of more sessions than the rate has in a second takes a second's worth:
+// it could never pass otherwise.
 func (r *rates) spend(c access.Caller, n int, now time.Time) error {
 	if c.Rate <= 0 {
 		return nil
@@ -40,8 +40,8 @@ func (r *rates) spend(c access.Caller, n int, now time.Time) error {
 	}
 }
 
-// of is a token's limiter. A new one is full, so that full ones need not be kept:
-// there are no more of them than tokens that launched of late.
+// of returns a token's limiter. A new limiter is full, so that full ones are dropped: only
+// tokens that launched recently have one.
 func (r *rates) of(c access.Caller, now time.Time) *rate.Limiter {
 	r.mu.Lock()
 	defer r.mu.Unlock()

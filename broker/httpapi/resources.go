@@ -3,11 +3,12 @@ package httpapi
 import (
 	"context"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/admin"
+	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// named checks a body's name, which may be left out, against its path's.
+// named refuses a body with another name than the path's. The body may leave it out.
 func named(what, path, body string) error {
 	if body != "" && body != path {
 		return staging.Invalid(what, "name", "must be %q as in the path, or left out; is %q", path, body)
@@ -15,13 +16,23 @@ func named(what, path, body string) error {
 	return nil
 }
 
+// lister lists the resources of one kind by name.
+type lister[T any] interface {
+	List(ctx context.Context) ([]T, error)
+}
+
+// pageOf returns a page of the resources of one kind, and the cursor of the next.
+func pageOf[T any](ctx context.Context, of lister[T], name func(T) string, cursor string, limit *int) (page []T, next string, err error) {
+	all, err := of.List(requestContext(ctx))
+	if err != nil {
+		return nil, "", err
+	}
+	return pageByName(all, name, cursor, limit)
+}
+
 // ListZones implements StrictServerInterface.
 func (h *handlers) ListZones(ctx context.Context, r ListZonesRequestObject) (ListZonesResponseObject, error) {
-	all, err := h.broker.Zones(requestContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	page, next, err := pageByName(all, func(z Zone) string { return z.Name }, r.Params.Cursor, r.Params.Limit)
+	page, next, err := pageOf(ctx, h.broker.Zones, func(z Zone) string { return z.Name }, r.Params.Cursor, r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +41,7 @@ func (h *handlers) ListZones(ctx context.Context, r ListZonesRequestObject) (Lis
 
 // GetZone implements StrictServerInterface.
 func (h *handlers) GetZone(ctx context.Context, r GetZoneRequestObject) (GetZoneResponseObject, error) {
-	z, err := h.broker.Zone(requestContext(ctx), r.Name)
+	z, err := h.broker.Zones.Get(requestContext(ctx), r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +56,7 @@ func (h *handlers) PutZone(ctx context.Context, r PutZoneRequestObject) (PutZone
 	}
 	z.Name = r.Name
 	z = z.WithDefaults()
-	created, err := h.broker.PutZone(requestContext(ctx), z)
+	created, err := h.broker.Zones.Put(requestContext(ctx), z)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +68,7 @@ func (h *handlers) PutZone(ctx context.Context, r PutZoneRequestObject) (PutZone
 
 // DeleteZone implements StrictServerInterface.
 func (h *handlers) DeleteZone(ctx context.Context, r DeleteZoneRequestObject) (DeleteZoneResponseObject, error) {
-	if err := h.broker.DeleteZone(requestContext(ctx), r.Name); err != nil {
+	if err := h.broker.Zones.Delete(requestContext(ctx), r.Name); err != nil {
 		return nil, err
 	}
 	return DeleteZone204Response{}, nil
@@ -65,11 +76,7 @@ func (h *handlers) DeleteZone(ctx context.Context, r DeleteZoneRequestObject) (D
 
 // ListImages implements StrictServerInterface.
 func (h *handlers) ListImages(ctx context.Context, r ListImagesRequestObject) (ListImagesResponseObject, error) {
-	all, err := h.broker.Images(requestContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	page, next, err := pageByName(all, func(i Image) string { return i.Name }, r.Params.Cursor, r.Params.Limit)
+	page, next, err := pageOf(ctx, h.broker.Images, func(i Image) string { return i.Name }, r.Params.Cursor, r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +85,7 @@ func (h *handlers) ListImages(ctx context.Context, r ListImagesRequestObject) (L
 
 // GetImage implements StrictServerInterface.
 func (h *handlers) GetImage(ctx context.Context, r GetImageRequestObject) (GetImageResponseObject, error) {
-	i, err := h.broker.Image(requestContext(ctx), r.Name)
+	i, err := h.broker.Images.Get(requestContext(ctx), r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +99,7 @@ func (h *handlers) PutImage(ctx context.Context, r PutImageRequestObject) (PutIm
 		return nil, err
 	}
 	i.Name = r.Name
-	created, err := h.broker.PutImage(requestContext(ctx), i)
+	created, err := h.broker.Images.Put(requestContext(ctx), i)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +111,7 @@ func (h *handlers) PutImage(ctx context.Context, r PutImageRequestObject) (PutIm
 
 // DeleteImage implements StrictServerInterface.
 func (h *handlers) DeleteImage(ctx context.Context, r DeleteImageRequestObject) (DeleteImageResponseObject, error) {
-	if err := h.broker.DeleteImage(requestContext(ctx), r.Name); err != nil {
+	if err := h.broker.Images.Delete(requestContext(ctx), r.Name); err != nil {
 		return nil, err
 	}
 	return DeleteImage204Response{}, nil
@@ -112,11 +119,7 @@ func (h *handlers) DeleteImage(ctx context.Context, r DeleteImageRequestObject) 
 
 // ListGroups implements StrictServerInterface.
 func (h *handlers) ListGroups(ctx context.Context, r ListGroupsRequestObject) (ListGroupsResponseObject, error) {
-	all, err := h.broker.Groups(requestContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	page, next, err := pageByName(all, func(g Group) string { return g.Name }, r.Params.Cursor, r.Params.Limit)
+	page, next, err := pageOf(ctx, h.broker.Groups, func(g Group) string { return g.Name }, r.Params.Cursor, r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +128,7 @@ func (h *handlers) ListGroups(ctx context.Context, r ListGroupsRequestObject) (L
 
 // GetGroup implements StrictServerInterface.
 func (h *handlers) GetGroup(ctx context.Context, r GetGroupRequestObject) (GetGroupResponseObject, error) {
-	g, err := h.broker.Group(requestContext(ctx), r.Name)
+	g, err := h.broker.Groups.Get(requestContext(ctx), r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +142,7 @@ func (h *handlers) PutGroup(ctx context.Context, r PutGroupRequestObject) (PutGr
 		return nil, err
 	}
 	g.Name = r.Name
-	created, err := h.broker.PutGroup(requestContext(ctx), g)
+	created, err := h.broker.Groups.Put(requestContext(ctx), g)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +154,7 @@ func (h *handlers) PutGroup(ctx context.Context, r PutGroupRequestObject) (PutGr
 
 // DeleteGroup implements StrictServerInterface.
 func (h *handlers) DeleteGroup(ctx context.Context, r DeleteGroupRequestObject) (DeleteGroupResponseObject, error) {
-	if err := h.broker.DeleteGroup(requestContext(ctx), r.Name); err != nil {
+	if err := h.broker.Groups.Delete(requestContext(ctx), r.Name); err != nil {
 		return nil, err
 	}
 	return DeleteGroup204Response{}, nil
@@ -159,8 +162,8 @@ func (h *handlers) DeleteGroup(ctx context.Context, r DeleteGroupRequestObject) 
 
 // CheckResources implements StrictServerInterface.
 func (h *handlers) CheckResources(ctx context.Context, r CheckResourcesRequestObject) (CheckResourcesResponseObject, error) {
-	set := broker.ResourceSet{Zones: r.Body.Zones, Images: r.Body.Images, Groups: r.Body.Groups, Configs: r.Body.Staging}
-	if err := h.broker.Check(requestContext(ctx), set); err != nil {
+	set := admin.Set{Zones: r.Body.Zones, Images: r.Body.Images, Groups: r.Body.Groups, Configs: r.Body.Staging}
+	if err := h.broker.Checker.Check(requestContext(ctx), set); err != nil {
 		return nil, err
 	}
 	return CheckResources204Response{}, nil
@@ -168,11 +171,7 @@ func (h *handlers) CheckResources(ctx context.Context, r CheckResourcesRequestOb
 
 // ListStaging implements StrictServerInterface.
 func (h *handlers) ListStaging(ctx context.Context, r ListStagingRequestObject) (ListStagingResponseObject, error) {
-	all, err := h.broker.Pools(requestContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	page, next, err := pageByName(all, func(p broker.Pool) string { return p.Name }, r.Params.Cursor, r.Params.Limit)
+	page, next, err := pageOf(ctx, h.broker.Pools, func(p status.Pool) string { return p.Name }, r.Params.Cursor, r.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +180,7 @@ func (h *handlers) ListStaging(ctx context.Context, r ListStagingRequestObject) 
 
 // GetStaging implements StrictServerInterface.
 func (h *handlers) GetStaging(ctx context.Context, r GetStagingRequestObject) (GetStagingResponseObject, error) {
-	p, err := h.broker.Pool(requestContext(ctx), r.Name)
+	p, err := h.broker.Pools.Get(requestContext(ctx), r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +194,7 @@ func (h *handlers) PutStaging(ctx context.Context, r PutStagingRequestObject) (P
 		return nil, err
 	}
 	c.Name = r.Name
-	p, created, err := h.broker.PutPool(requestContext(ctx), c)
+	p, created, err := h.broker.Pools.Put(requestContext(ctx), c)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +206,7 @@ func (h *handlers) PutStaging(ctx context.Context, r PutStagingRequestObject) (P
 
 // DeleteStaging implements StrictServerInterface.
 func (h *handlers) DeleteStaging(ctx context.Context, r DeleteStagingRequestObject) (DeleteStagingResponseObject, error) {
-	if err := h.broker.DeletePool(requestContext(ctx), r.Name); err != nil {
+	if err := h.broker.Pools.Delete(requestContext(ctx), r.Name); err != nil {
 		return nil, err
 	}
 	return DeleteStaging204Response{}, nil
@@ -215,14 +214,14 @@ func (h *handlers) DeleteStaging(ctx context.Context, r DeleteStagingRequestObje
 
 // GetHistory implements StrictServerInterface.
 func (h *handlers) GetHistory(ctx context.Context, r GetHistoryRequestObject) (GetHistoryResponseObject, error) {
-	minutes, now, err := h.broker.History(requestContext(ctx), r.Name)
+	minutes, now, err := h.broker.Monitor.History(requestContext(ctx), r.Name)
 	if err != nil {
 		return nil, err
 	}
 	return GetHistory200JSONResponse{Name: r.Name, Now: now, Minutes: each(minutes, itself[staging.Minute])}, nil
 }
 
-func pool(p broker.Pool) StagingPool {
+func pool(p status.Pool) StagingPool {
 	return StagingPool{
 		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
 		Permissions: p.Permissions, MaxUnavailable: p.MaxUnavailable, Schedule: p.Schedule,

@@ -15,76 +15,28 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/sirupsen/logrus"
 
-	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Broker is what the edge asks of the broker. Its errors are *problemError.Error or
-// *staging.InvalidError; anything else is answered as an internal error.
-type Broker interface {
-	Launch(ctx context.Context, req launch.Request) (launch.Result, error)
-	// LaunchSeveral is a launch's that asks for several sessions.
-	LaunchSeveral(ctx context.Context, req launch.Request) ([]launch.Result, error)
-	Session(ctx context.Context, id string) (staging.Session, error)
-	SessionAfter(ctx context.Context, id string, index uint64, wait time.Duration) (s staging.Session, next uint64, err error)
-	Events(ctx context.Context, after string) (broker.EventStream, error)
-	Sessions(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
-	End(ctx context.Context, id string) error
-	Keepalive(ctx context.Context, id string) (staging.Session, error)
-	Authorize(ctx context.Context, a broker.Access) (staging.Session, error)
-
-	Zones(ctx context.Context) ([]staging.Zone, error)
-	Zone(ctx context.Context, name string) (staging.Zone, error)
-	PutZone(ctx context.Context, z staging.Zone) (created bool, err error)
-	DeleteZone(ctx context.Context, name string) error
-
-	Images(ctx context.Context) ([]staging.Image, error)
-	Image(ctx context.Context, name string) (staging.Image, error)
-	PutImage(ctx context.Context, i staging.Image) (created bool, err error)
-	DeleteImage(ctx context.Context, name string) error
-
-	Groups(ctx context.Context) ([]staging.Group, error)
-	Group(ctx context.Context, name string) (staging.Group, error)
-	PutGroup(ctx context.Context, g staging.Group) (created bool, err error)
-	DeleteGroup(ctx context.Context, name string) error
-
-	Pools(ctx context.Context) ([]broker.Pool, error)
-	Pool(ctx context.Context, name string) (broker.Pool, error)
-	PutPool(ctx context.Context, c staging.Config) (p broker.Pool, created bool, err error)
-	DeletePool(ctx context.Context, name string) error
-	History(ctx context.Context, name string) (minutes []staging.Minute, now time.Time, err error)
-
-	Tokens(ctx context.Context) ([]access.Token, error)
-	CreateToken(ctx context.Context, r access.TokenRequest) (t access.Token, secret string, err error)
-	RevokeToken(ctx context.Context, accessor string) error
-	Bootstrap(ctx context.Context) (t access.Token, secret string, err error)
-	// Audit tells auditors of a call.
-	Audit(ctx context.Context, a staging.Audit)
-
-	Check(ctx context.Context, set broker.ResourceSet) error
-
-	Dependencies(ctx context.Context) []broker.Dependency
-	Status(ctx context.Context) broker.Status
-}
-
-// Options say how the edge is run.
+// Options set up the edge.
 type Options struct {
-	// Guard finds out who calls; the zero value lets everybody do everything.
+	// Guard identifies callers; the zero value lets everybody do everything.
 	Guard access.Guard
-	// Log takes the access log, and what went wrong inside.
+	// Log receives the access log and internal errors.
 	Log *logrus.Entry
-	// Registry takes the edge's metrics, and is served as /metrics. Nil: one of its own.
+	// Registry holds the edge's metrics, and is served as /metrics. Nil: one of its own.
 	Registry *prometheus.Registry
 	// Page adds the operators' page, below /ui/; nil for none.
 	Page func(gin.IRouter)
 	// Bounds are how much is done at once; each that is 0 is DefaultBounds'.
 	Bounds Bounds
-	// Ending is done when the broker stops: whoever waits or follows is let go then. Nil: never.
+	// Ending is done when the broker stops: requests that wait or follow events end then.
+	// Nil: never.
 	Ending context.Context
-	// Draining, when it is true, makes the broker say that it is not ready, so
-	// that callers go elsewhere before it stops. Nil: never.
+	// Draining reports whether the broker is about to stop: it then answers that it is not
+	// ready, so that load balancers send callers elsewhere. Nil: never.
 	Draining func() bool
 }
 
@@ -103,18 +55,18 @@ func New(b Broker, o Options) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true
-	// A redirect would lose a body or a token; a wrong path is told as such.
+	// A redirect would lose a body or a token; a wrong path gets a problem instead.
 	engine.RedirectTrailingSlash = false
 	engine.RedirectFixedPath = false
-	// The peer's address goes to the log as it is: nobody is believed about another one.
+	// The log has the peer's own address: no header can set another.
 	engine.ForwardedByClientIP = false
 
-	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, broker: b, contract: loadContract()}
+	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, events: b.Events, auditor: b.Auditor, contract: loadContract()}
 	o.Bounds.Launches = cmp.Or(o.Bounds.Launches, DefaultBounds.Launches)
 	o.Bounds.Waits = cmp.Or(o.Bounds.Waits, DefaultBounds.Waits)
 	o.Bounds.Streams = cmp.Or(o.Bounds.Streams, DefaultBounds.Streams)
 	o.Bounds.Others = cmp.Or(o.Bounds.Others, DefaultBounds.Others)
-	// A request is bounded once its body is there: a slow client holds no place.
+	// The bounds come after the body is read, so that a slow client holds no place.
 	engine.Use(e.identify, e.observe, e.recover, e.authenticate, e.admit, o.Bounds.middleware())
 	engine.NoRoute(func(c *gin.Context) {
 		refuseWith(c, refuse(CodeRouteNotFound, "there is no %s here; GET /v1/openapi.yaml lists the paths", c.Request.URL.Path))
@@ -125,7 +77,8 @@ func New(b Broker, o Options) http.Handler {
 	})
 
 	strict := NewStrictHandlerWithOptions(&handlers{broker: b, guard: o.Guard, draining: o.Draining, ending: o.Ending, rates: newRates()}, nil, StrictGinServerOptions{
-		// admit has held the body to its schema; what still does not fit is named without its cause.
+		// admit has checked the body against its schema; the cause of an error after that
+		// stays in the log.
 		RequestErrorHandlerFunc: func(c *gin.Context, err error) {
 			refuseWith(c, &problemError{code: CodeMalformedBody, detail: "the body does not fit this operation", cause: err})
 		},
@@ -135,8 +88,8 @@ func New(b Broker, o Options) http.Handler {
 	RegisterHandlersWithOptions(engine, strict, GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { refuseWith(c, refuse(CodeInvalidParameter, "%v", err)) },
 	})
-	engine.GET(routeAuthorize, func(c *gin.Context) { authorize(c, b) })
-	engine.GET(routeEvents, func(c *gin.Context) { e.events(c, o.Ending) })
+	engine.GET(routeAuthorize, func(c *gin.Context) { authorize(c, b.Sessions) })
+	engine.GET(routeEvents, func(c *gin.Context) { e.follow(c, o.Ending) })
 	engine.GET(routeDocs, docs)
 	engine.GET(routeContract, func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapiYAML) })
 	if o.Page != nil {
@@ -156,9 +109,9 @@ const (
 	maxHeaderBytes    = 32 << 10
 )
 
-// NewServer returns a server for the handler with every bound set. Past so many
-// connections, or half of the files that the process may open, it closes those that
-// have been idle for longest.
+// NewServer returns a server for the handler with every timeout and bound set. Past the
+// number of connections, or half of the files that the process may open, it closes those
+// that have been idle for longest.
 func NewServer(addr string, handler http.Handler, connections int) *http.Server {
 	return &http.Server{
 		ConnState:         newConnections(connections).follow,
@@ -172,8 +125,8 @@ func NewServer(addr string, handler http.Handler, connections int) *http.Server 
 	}
 }
 
-// requestContext is the request's own context: the generated code passes
-// gin's, which is used again for another request when this one is answered.
+// requestContext returns the request's own context: the generated code passes gin's,
+// which gin reuses for another request once this one is answered.
 func requestContext(ctx context.Context) context.Context {
 	if c, ok := ctx.(*gin.Context); ok {
 		return c.Request.Context()
@@ -181,12 +134,12 @@ func requestContext(ctx context.Context) context.Context {
 	return ctx
 }
 
-// callerOf is who a handler's request is from.
+// callerOf returns the caller of a handler's request.
 func callerOf(ctx context.Context) access.Caller {
 	return access.CallOf(requestContext(ctx)).Caller
 }
 
-// requestHost is the host that the request was sent to, without port.
+// requestHost returns the host that the request was sent to, without port.
 func requestHost(ctx context.Context) string {
 	if c, ok := ctx.(*gin.Context); ok {
 		return hostOf(c.Request.Host)
@@ -201,5 +154,5 @@ func hostOf(hostport string) string {
 	return strings.Trim(hostport, "[]")
 }
 
-// errNotAnswered is what a panic is told as; its value and stack go to the log.
-var errNotAnswered = errors.New("panic")
+// errPanic is the error for a panic. The panic's value and stack go to the log.
+var errPanic = errors.New("panic")

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,12 +23,12 @@ type handlers struct {
 	ending context.Context
 }
 
-// Of a launch's wait for a session on demand.
 const (
-	defaultWait = time.Minute
-	// defaultChangeWait is how long one waits for a session's change.
+	// defaultWait is how long a launch waits for a session made on demand, and
+	// defaultChangeWait how long a request waits for a session's change, by default.
+	defaultWait       = time.Minute
 	defaultChangeWait = 30 * time.Second
-	// followAfter is when to look again at a session that is not up yet.
+	// followAfter is the Retry-After in seconds for a session that is not up yet.
 	followAfter = 1
 )
 
@@ -51,38 +50,14 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 		Launch: l, IdempotencyKey: r.Params.IdempotencyKey, Wait: wait, RequestHost: requestHost(ctx),
 		GroupsOfProvider: who.Role == access.User,
 	}
-	if l.Several() {
-		return h.launchSeveral(ctx, request)
-	}
-	// Once it has begun, a launch is carried to its end under the broker's own
-	// deadlines: a client that hangs up must not leave a claim half done.
-	result, err := h.broker.Launch(context.WithoutCancel(requestContext(ctx)), request)
+	// Once it has begun, a launch runs to its end under the broker's own deadlines: a
+	// client that hangs up must not leave a claim half done.
+	results, err := h.broker.Launcher.Launch(context.WithoutCancel(requestContext(ctx)), request)
 	if err != nil {
 		return nil, err
 	}
-	served(ctx, result.Session)
-	body := launched(result)
-	location := "/v1/sessions/" + body.ID
-	if result.Existing {
-		return CreateSession200JSONResponse{Body: body, Headers: CreateSession200ResponseHeaders{Location: location}}, nil
-	}
-	if body.State == staging.Pending || body.State == staging.Starting {
-		return CreateSession202JSONResponse{
-			Body:    body,
-			Headers: CreateSession202ResponseHeaders{Location: location, RetryAfter: followAfter},
-		}, nil
-	}
-	return launchedReply{LaunchAnswer{One: &body}, location}, nil
-}
-
-// launchSeveral answers a launch of several sessions.
-func (h *handlers) launchSeveral(ctx context.Context, r launch.Request) (CreateSessionResponseObject, error) {
-	all, err := h.broker.LaunchSeveral(context.WithoutCancel(requestContext(ctx)), r)
-	if err != nil {
-		return nil, err
-	}
-	served(ctx, each(all, func(r launch.Result) staging.Session { return r.Session })...)
-	return launchedReply{LaunchAnswer{Items: each(all, launched)}, "/v1/sessions?user=" + url.QueryEscape(r.User.ID)}, nil
+	served(ctx, each(results, func(r launch.Result) staging.Session { return r.Session })...)
+	return replyTo(request, results), nil
 }
 
 func parseWait(s string, absent time.Duration) (time.Duration, error) {
@@ -115,12 +90,12 @@ func (h *handlers) ListSessions(ctx context.Context, r ListSessionsRequestObject
 	}
 	if who := callerOf(ctx); who.Role == access.User {
 		if filter.User != "" && filter.User != who.Subject {
-			// Others' are not there for it.
+			// For a user, others' sessions do not exist.
 			return ListSessions200JSONResponse{Items: []Session{}}, nil
 		}
 		filter.User = who.Subject
 	}
-	page, err := h.broker.Sessions(requestContext(ctx), filter, after, limit)
+	page, err := h.broker.Sessions.List(requestContext(ctx), filter, after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +106,7 @@ func (h *handlers) ListSessions(ctx context.Context, r ListSessionsRequestObject
 	return list, nil
 }
 
-// sessionFilter is what a list's parameters ask for.
+// sessionFilter returns the filter in a list's parameters.
 func sessionFilter(p ListSessionsParams) (staging.SessionFilter, error) {
 	for _, s := range p.State {
 		if !slices.Contains(staging.States, s) || s == staging.Ended {
@@ -147,7 +122,7 @@ func sessionFilter(p ListSessionsParams) (staging.SessionFilter, error) {
 	}, nil
 }
 
-// sessionCursor is where a page of sessions begins.
+// sessionCursor returns the position after which a page of sessions begins.
 func sessionCursor(cursor string) (staging.Position, error) {
 	at, err := cursorAt(sessionCursorKind, cursor)
 	if err != nil || at == "" {
@@ -175,8 +150,8 @@ func (h *handlers) GetSession(ctx context.Context, r GetSessionRequestObject) (G
 	}
 	waiting, stop := until(requestContext(ctx), h.ending)
 	defer stop()
-	// What is read after the wait is answered also when the broker stops.
-	s, index, err := h.broker.SessionAfter(waiting, r.ID, uint64(r.Params.Index), wait)
+	// When the broker stops, the wait ends and the session is still answered.
+	s, index, err := h.broker.Sessions.SessionAfter(waiting, r.ID, uint64(r.Params.Index), wait)
 	if s, err = owned(callerOf(ctx), s, err); err != nil {
 		return nil, err
 	}
@@ -188,8 +163,8 @@ func (h *handlers) EndSession(ctx context.Context, r EndSessionRequestObject) (E
 	if err := h.theirs(ctx, r.ID); err != nil {
 		return nil, err
 	}
-	// As a launch's, the end of a session has several steps that belong together.
-	if err := h.broker.End(context.WithoutCancel(requestContext(ctx)), r.ID); err != nil {
+	// Like a launch, the end of a session has several steps that belong together.
+	if err := h.broker.Sessions.End(context.WithoutCancel(requestContext(ctx)), r.ID); err != nil {
 		return nil, err
 	}
 	return EndSession204Response{}, nil
@@ -200,26 +175,15 @@ func (h *handlers) KeepSessionAlive(ctx context.Context, r KeepSessionAliveReque
 	if err := h.theirs(ctx, r.ID); err != nil {
 		return nil, err
 	}
-	s, err := h.broker.Keepalive(requestContext(ctx), r.ID)
+	s, err := h.broker.Sessions.Keepalive(requestContext(ctx), r.ID)
 	if err != nil {
 		return nil, err
 	}
 	return KeepSessionAlive200JSONResponse(session(s)), nil
 }
 
-// theirs refuses a user another's session; others need not be asked about.
-func (h *handlers) theirs(ctx context.Context, id string) error {
-	who := callerOf(ctx)
-	if who.Role != access.User {
-		return nil
-	}
-	s, err := h.broker.Session(requestContext(ctx), id)
-	_, err = owned(who, s, err)
-	return err
-}
-
-// session is what callers see of a session: its claim, which fences changes to
-// it, is not for them.
+// session returns what callers see of a session. They do not see its claim, which fences
+// changes to it.
 func session(s staging.Session) Session {
 	return Session{
 		ID: s.ID, State: s.State, Origin: s.Origin, Zone: s.Zone, Image: s.Image, Staging: s.Staging,
@@ -229,33 +193,7 @@ func session(s staging.Session) Session {
 	}
 }
 
-// Launched is a session with how its launch went.
-type Launched struct {
-	Session
-	// Token opens the session to its user; ConnectURL is where to send the user.
-	Token      string `json:"token"`
-	ConnectURL string `json:"connect_url,omitempty"`
-	// Attempts are every step that was tried, in order.
-	Attempts []Attempt `json:"attempts"`
-	// TimingsMs say where the time went, in milliseconds.
-	TimingsMs Timings `json:"timings_ms"`
-}
-
-func launched(r launch.Result) Launched {
-	return Launched{
-		Session: session(r.Session), Token: r.Token, ConnectURL: r.ConnectURL,
-		Attempts: each(r.Attempts, itself[Attempt]),
-		TimingsMs: Timings{
-			Claim: milliseconds(r.Timings.Claim), Fence: milliseconds(r.Timings.Fence),
-			Hook: milliseconds(r.Timings.Hook), Total: milliseconds(r.Timings.Total),
-		},
-	}
-}
-
-// milliseconds keeps microseconds as a fraction: a claim takes less than one millisecond.
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// each maps a list, and gives an empty one for nil: JSON has a null for that.
+// each maps a list. For nil it returns an empty list, which JSON does not encode as null.
 func each[A, B any](list []A, f func(A) B) []B {
 	out := make([]B, len(list))
 	for i, v := range list {

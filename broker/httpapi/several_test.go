@@ -30,13 +30,13 @@ func TestSeveralAreAList(t *testing.T) {
 		t.Errorf("%s", got.body)
 	}
 	if f.last.Count != 3 || !f.last.Together {
-		t.Errorf("the broker was asked for %+v", f.last)
+		t.Errorf("the broker got %+v", f.last)
 	}
 	var answer httpapi.LaunchAnswer
 	if err := json.Unmarshal(got.body, &answer); err != nil || len(answer.Items) != 3 || answer.One != nil {
 		t.Errorf("read again: %+v %v", answer, err)
 	}
-	// One is one, said or not.
+	// A count of 1 is the same as none.
 	got = e.do("POST", "/v1/sessions", `{"image":"demo","zone":"east","user":{"id":"u","name":"n"},"count":1}`)
 	if err := json.Unmarshal(got.body, &answer); err != nil || answer.One == nil || answer.One.ID != "gr-1" {
 		t.Errorf("a count of one: %+v %v: %s", answer, err, got.body)
@@ -51,7 +51,7 @@ func TestACountThatCannotBeIsRefused(t *testing.T) {
 	e.do("POST", "/v1/sessions", `{"image":"demo","zone":"east","user":{"id":"u","name":"n"},"count":"3"}`).expect(t, 400, "invalid_type", "count")
 }
 
-// TestSeveralSpendAsManyOfATokensRate.
+// TestSeveralSpendAsManyOfATokensRate: a launch of n sessions counts n times.
 func TestSeveralSpendAsManyOfATokensRate(t *testing.T) {
 	token, secret := access.NewToken(access.TokenRequest{Name: "slow", Role: access.Launcher, Rate: 5}, time.Now())
 	tokens := access.NewTokens([]access.Token{token}, 1, nil)

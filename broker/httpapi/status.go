@@ -5,23 +5,23 @@ import (
 	"math"
 	"time"
 
-	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // GetStatus implements StrictServerInterface.
 func (h *handlers) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetStatusResponseObject, error) {
-	s := h.broker.Status(requestContext(ctx))
+	s := h.broker.Monitor.Status(requestContext(ctx))
 	return GetStatus200JSONResponse{
-		Status: StatusStatus(s.Standing), Reasons: each(s.Reasons, itself[string]),
+		Status: StatusStatus(s.Health), Reasons: each(s.Reasons, itself[string]),
 		Dependencies: each(s.Dependencies, dependency), Zones: each(s.Zones, zoneStatus),
 	}, nil
 }
 
-func zoneStatus(z broker.ZoneStatus) ZoneStatus {
-	out := ZoneStatus{Name: z.Name, Vouched: z.Vouched, Pools: []PoolStatus{}}
+func zoneStatus(z status.ZoneStatus) ZoneStatus {
+	out := ZoneStatus{Name: z.Name, Vouched: z.Trusted, Pools: []PoolStatus{}}
 	var sum staging.Activity
-	// On demand is counted once for each image, however many pools it has here.
+	// On demand is counted once for each image, however many pools the image has in the zone.
 	demands := map[string]int{}
 	var current, ready int
 	for _, p := range z.Pools {
@@ -42,7 +42,7 @@ func zoneStatus(z broker.ZoneStatus) ZoneStatus {
 	return out
 }
 
-func poolStatus(p broker.PoolStatus, known bool) PoolStatus {
+func poolStatus(p status.PoolStatus, known bool) PoolStatus {
 	out := PoolStatus{
 		Name: p.Name, Image: p.Image, DesiredSessions: p.DesiredSessions, Conditions: each(p.Conditions, itself[Condition]),
 	}
@@ -59,7 +59,7 @@ func poolStatus(p broker.PoolStatus, known bool) PoolStatus {
 	return out
 }
 
-// share is the part that was served staged; nil where nothing was served.
+// share returns the part of launches that a staged session served; nil where none was served.
 func share(a staging.Activity) *float64 {
 	if a.Staged+a.OnDemand == 0 {
 		return nil

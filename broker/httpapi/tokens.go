@@ -8,7 +8,7 @@ import (
 
 // ListTokens implements StrictServerInterface.
 func (h *handlers) ListTokens(ctx context.Context, _ ListTokensRequestObject) (ListTokensResponseObject, error) {
-	all, err := h.broker.Tokens(requestContext(ctx))
+	all, err := h.broker.Tokens.List(requestContext(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -17,7 +17,7 @@ func (h *handlers) ListTokens(ctx context.Context, _ ListTokensRequestObject) (L
 
 // CreateToken implements StrictServerInterface.
 func (h *handlers) CreateToken(ctx context.Context, r CreateTokenRequestObject) (CreateTokenResponseObject, error) {
-	t, secret, err := h.broker.CreateToken(requestContext(ctx), access.TokenRequest{
+	t, secret, err := h.broker.Tokens.Create(requestContext(ctx), access.TokenRequest{
 		Name: r.Body.Name, Role: r.Body.Role, ExpiresIn: r.Body.ExpiresIn, Rate: r.Body.Rate,
 	})
 	if err != nil {
@@ -28,7 +28,7 @@ func (h *handlers) CreateToken(ctx context.Context, r CreateTokenRequestObject) 
 
 // RevokeToken implements StrictServerInterface.
 func (h *handlers) RevokeToken(ctx context.Context, r RevokeTokenRequestObject) (RevokeTokenResponseObject, error) {
-	if err := h.broker.RevokeToken(requestContext(ctx), r.Accessor); err != nil {
+	if err := h.broker.Tokens.Revoke(requestContext(ctx), r.Accessor); err != nil {
 		return nil, err
 	}
 	return RevokeToken204Response{}, nil
@@ -36,8 +36,8 @@ func (h *handlers) RevokeToken(ctx context.Context, r RevokeTokenRequestObject) 
 
 // Bootstrap implements StrictServerInterface.
 func (h *handlers) Bootstrap(ctx context.Context, _ BootstrapRequestObject) (BootstrapResponseObject, error) {
-	// Once it has begun it is carried to its end: the secret is told once.
-	t, secret, err := h.broker.Bootstrap(context.WithoutCancel(requestContext(ctx)))
+	// A client that hangs up does not cancel it: the secret is returned only once.
+	t, secret, err := h.broker.Tokens.Bootstrap(context.WithoutCancel(requestContext(ctx)))
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (h *handlers) Bootstrap(ctx context.Context, _ BootstrapRequestObject) (Boo
 
 const noStore = "no-store"
 
-// token is what callers see of a token: its hash is not for them.
+// token returns what callers see of a token: not its hash.
 func token(t access.Token) Token {
 	return Token{Accessor: t.Accessor, Name: t.Name, Role: t.Role, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, Rate: t.Rate}
 }

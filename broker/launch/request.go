@@ -1,8 +1,13 @@
 package launch
 
 import (
+	"context"
+	"fmt"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -36,4 +41,99 @@ type Result struct {
 	Token, ConnectURL string
 	// Existing: the user had this session before, and its go hook ran.
 	Existing bool
+}
+
+// newLaunch checks a request and resolves what it names. Nothing has been claimed when
+// it fails.
+func (b *Launcher) newLaunch(ctx context.Context, req Request) (*launch, error) {
+	if req.GroupsOfProvider {
+		var err error
+		if req.Groups, err = b.knownGroups(ctx, req.Groups); err != nil {
+			return nil, err
+		}
+	}
+	if err := req.Validate(); err != nil {
+		return nil, err
+	}
+	if err := staging.CheckIdempotencyKey(req.IdempotencyKey); err != nil {
+		return nil, err
+	}
+	req.Wait = min(req.Wait, MaxWait)
+	req.RequestID = access.CallOf(ctx).RequestID
+	l := &launch{Launcher: b, Request: req, began: time.Now(), tried: map[string]bool{}}
+	return l, l.resolve(ctx)
+}
+
+// knownGroups are those of an identity provider's groups that greenroom has.
+func (b *Launcher) knownGroups(ctx context.Context, provided []string) ([]string, error) {
+	res := b.Resources.Resources()
+	if len(provided) > 0 && res.Index == 0 {
+		// The copy was not read yet: without its groups a user would have no limits.
+		ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+		defer cancel()
+		var err error
+		if res, err = b.Resources.Refresh(ctx); err != nil {
+			return nil, refusal.NoConsul(err)
+		}
+	}
+	var known []string
+	for _, name := range provided {
+		if _, ok := res.Groups[name]; ok {
+			known = append(known, name)
+		}
+	}
+	return known, nil
+}
+
+// resolve finds what the launch needs, and makes its claim.
+func (l *launch) resolve(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+	defer cancel()
+	l.resources = l.Resources.Resources()
+	groups, unknown := l.find()
+	if unknown != nil {
+		// Perhaps another broker stored it a moment ago.
+		var err error
+		if l.resources, err = l.Resources.Refresh(ctx); err != nil {
+			return refusal.NoConsul(err)
+		}
+		if groups, unknown = l.find(); unknown != nil {
+			return unknown
+		}
+	}
+	if !l.image.IsEnabled() {
+		return &refusal.Error{Kind: refusal.ImageDisabled, Detail: fmt.Sprintf("image %s is disabled; an administrator can enable it", l.Image)}
+	}
+	l.settings = staging.Resolve(groups)
+	l.claim = staging.Claim{
+		ID: staging.NewClaimID(), User: l.User, Image: l.Image, Zone: l.Zone, IdempotencyKey: l.IdempotencyKey,
+		RequestID: l.RequestID, Terms: l.settings.TermsFor(l.image), MaxSessionsPerUser: l.settings.MaxSessionsPerUser,
+	}
+	if l.IdempotencyKey != "" {
+		l.claim.Fingerprint = l.Fingerprint()
+	}
+	var err error
+	if l.secret, err = l.Resources.Secret(ctx, staging.AccessSecret); err != nil {
+		return refusal.NoConsul(err)
+	}
+	return nil
+}
+
+// find looks up what the launch names. The error names the field of what does not exist.
+func (l *launch) find() (groups []staging.Group, err error) {
+	var ok bool
+	if l.image, ok = l.resources.Images[l.Image]; !ok {
+		return nil, staging.Invalid("launch", "image", "is unknown: there is no image %q; GET /v1/images lists them", l.Image)
+	}
+	if _, ok = l.resources.Zones[l.Zone]; !ok {
+		return nil, staging.Invalid("launch", "zone", "is unknown: there is no zone %q; GET /v1/zones lists them", l.Zone)
+	}
+	for i, name := range l.Groups {
+		g, ok := l.resources.Groups[name]
+		if !ok {
+			return nil, staging.Invalid("launch", fmt.Sprintf("groups[%d]", i), "is unknown: there is no group %q; GET /v1/groups lists them", name)
+		}
+		groups = append(groups, g)
+	}
+	return groups, nil
 }

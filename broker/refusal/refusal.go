@@ -1,4 +1,4 @@
-// Package refusal is how the broker says no: an error with a kind that callers can act
+// Package refusal has the broker's refusals: errors with a kind that callers can act
 // on, a detail that names the next step, and the cause for the log.
 //
 // It promises that the text of a Kind never changes: it is the `code` of the API's
@@ -22,7 +22,7 @@ const (
 	NotFound Kind = "not_found"
 	// InUse: a zone or image that a staging config names cannot be deleted.
 	InUse Kind = "in_use"
-	// SessionBusy: the session is being assigned this very moment.
+	// SessionBusy: the session is being assigned at this moment.
 	SessionBusy Kind = "session_busy"
 	// KeyReused: the Idempotency-Key was used for another launch before.
 	KeyReused Kind = "idempotency_key_reused"
@@ -32,19 +32,20 @@ const (
 	ImageDisabled Kind = "image_disabled"
 	// SessionLimit: the user has as many sessions as the user's groups allow.
 	SessionLimit Kind = "session_limit"
-	// NotAssigned: the session is not, or no longer, a user's.
+	// NotAssigned: the session is not assigned to a user, or no longer.
 	NotAssigned Kind = "session_not_assigned"
-	// Bootstrapped: there are tokens, and so there is an administrator already.
+	// Bootstrapped: tokens exist already, so there is an administrator.
 	Bootstrapped Kind = "already_bootstrapped"
-	// Unauthorized: there is no such session, or this is not its access token.
+	// Unauthorized: the session does not exist, or the token is not its access token.
 	Unauthorized Kind = "unauthorized"
-	// Forbidden: the token is right, and the origin is not one of the zone's.
+	// Forbidden: the token is right, but the zone does not allow the origin.
 	Forbidden Kind = "forbidden"
 	// NoCapacity: nothing was ready and nothing could be placed.
 	NoCapacity Kind = "no_capacity"
-	// Overloaded: as much is under way as the broker does at once.
+	// Overloaded: the broker is at a bound of what it does at once.
 	Overloaded Kind = "overloaded"
-	// LaunchFailed: a session was made for the launch and could not start.
+	// LaunchFailed: a session could not be made or could not start, one of its hooks
+	// failed (first_launch, assign or go), or it was ended during the launch.
 	LaunchFailed Kind = "launch_failed"
 	// ConsulUnavailable, NomadUnavailable, RedisUnavailable: that server did not answer.
 	ConsulUnavailable Kind = "consul_unavailable"
@@ -52,7 +53,7 @@ const (
 	RedisUnavailable  Kind = "redis_unavailable"
 )
 
-// LaunchRefusals are the kinds that a launch may be refused with once it is under way.
+// LaunchRefusals are the kinds with which a launch may be refused once it is under way.
 var LaunchRefusals = []Kind{
 	KeyReused, KeyInFlight, SessionLimit, SessionBusy, NotAssigned, NoCapacity, Overloaded, LaunchFailed,
 	ConsulUnavailable, NomadUnavailable, RedisUnavailable,
@@ -64,9 +65,9 @@ type Error struct {
 	Detail string
 	// RetryAfter is a hint for when the same call may go through; 0 for none.
 	RetryAfter time.Duration
-	// Attempts are the steps of a launch that were tried.
+	// Attempts are the steps that the launch tried.
 	Attempts []staging.Attempt
-	// Sessions are the ids of those that count, for SessionLimit.
+	// Sessions are the ids of the user's sessions that count, for SessionLimit.
 	Sessions []string
 	// Cause is for the log, not for the caller.
 	Cause error

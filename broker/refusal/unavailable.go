@@ -6,10 +6,11 @@ import (
 )
 
 // retryUnavailable is the hint for a call that failed because a server did not answer,
-// or because the broker does as much at once as it may.
+// or because the broker is at a bound.
 const retryUnavailable = 2 * time.Second
 
-// NoRedis refuses because a call to Redis failed with err.
+// NoRedis refuses because a call to Redis failed with err, or because Redis answers and is
+// not trusted; err then says so.
 func NoRedis(err error) *Error {
 	return &Error{
 		Kind: RedisUnavailable, Detail: "Redis does not answer, so no session can be claimed; try again shortly",
@@ -33,7 +34,7 @@ func NoNomad(err error) *Error {
 	}
 }
 
-// AtBound refuses because limit of something, such as "hooks at once", are under way.
+// AtBound refuses because the limit of something, such as "hooks at once", is reached.
 func AtBound(limit int, of string) *Error {
 	return &Error{
 		Kind: Overloaded, RetryAfter: retryUnavailable,

@@ -1,9 +1,9 @@
-// Package web is the operators' page: files that the broker serves below /ui/, and that
-// call the documented API alone, as the one who is logged in.
+// Package web is the operators' page: files that the broker serves below /ui/. They call
+// nothing but the documented API, as the user who is logged in.
 //
-// It promises that the page works without any other server: it fetches nothing but what
-// is embedded here and the broker's API, and the policy that it is served with has the
-// browser refuse all else, inline scripts and styles among it. Nothing of it is built or
-// generated: what is in assets is what the browser runs. What comes from the API is put
-// into the page as text, never as markup, which the policy demands as well.
+// It promises that the page works without any other server: it fetches only the files
+// embedded here and the broker's API, and the policy that it is served with makes the
+// browser refuse everything else, also inline scripts and styles. Nothing is built or
+// generated: the browser runs the files in assets as they are. Text from the API is put
+// into the page as text, never as markup, which the policy enforces as well.
 package web

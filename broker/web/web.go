@@ -16,29 +16,29 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// policy is what the page may do: run and show what it is served with, and call the
-// broker that served it. Text from the API cannot become script whatever the page does
-// with it, since the browser takes no markup from scripts.
+// policy limits the page to the embedded files and the API of the broker that served it.
+// Text from the API cannot become script whatever the page does with it, since the browser
+// refuses markup from scripts.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
 	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// root is where the page is.
+// root is the path of the page.
 const root = "/ui/"
 
-// mediaTypes are those of the files, whatever the machine has in its own table.
+// mediaTypes are the files' media types; the machine's own table does not matter.
 var mediaTypes = map[string]string{
 	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
 	".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 }
 
-// Routes adds the page.
+// Routes adds the page's routes.
 func Routes(r gin.IRouter) {
 	toPage := func(c *gin.Context) { c.Redirect(http.StatusFound, root) }
 	r.GET("/", toPage)
 	r.GET("/ui", toPage)
 	entries, err := fs.ReadDir(assets, "assets")
 	if err != nil {
-		panic("web: the embedded files are not there: " + err.Error())
+		panic("web: cannot read the embedded files: " + err.Error())
 	}
 	for _, e := range entries {
 		body, err := assets.ReadFile("assets/" + e.Name())
@@ -55,14 +55,14 @@ func Routes(r gin.IRouter) {
 	}
 }
 
-// file serves one of them. A browser asks each time whether it is still the same, so
-// that a new broker's page is whole at once.
+// file serves one file. A browser revalidates it at each use, so that after an upgrade it
+// never mixes the files of two versions.
 func file(name string, body []byte) gin.HandlerFunc {
 	sum := sha256.Sum256(body)
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
 	media, ok := mediaTypes[path.Ext(name)]
 	if !ok {
-		panic("web: of what type is " + name + "?")
+		panic("web: no media type for " + name)
 	}
 	return func(c *gin.Context) {
 		h := c.Writer.Header()

@@ -24,8 +24,8 @@ func get(t *testing.T, path string, headers ...string) *httptest.ResponseRecorde
 	return w
 }
 
-// TestThePageIsWhole: every file that another names is served, as what it is, within a
-// policy that lets it do nothing else, and none names anything elsewhere.
+// TestThePageIsWhole: every file that another names is served with its media type and the
+// policy, and none names anything on another server.
 func TestThePageIsWhole(t *testing.T) {
 	names := regexp.MustCompile(`(?:src|href)="([^"#]+)"|from '([^']+)'|src: '([^']+)'`)
 	seen, queue := map[string]bool{}, []string{""}
@@ -66,7 +66,7 @@ func TestThePageIsWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// All but the page itself under its file's name.
+	// index.html is served as the page itself, not under its file's name.
 	if len(seen) != len(entries) {
 		t.Errorf("%d files are embedded, %d are reached: %v", len(entries), len(seen), seen)
 	}

@@ -1,15 +1,15 @@
-# What a broker does in Consul: it keeps zones, images and staging configs, and
-# decides the fate of each session that it gives away.
+# A broker's rights in Consul. It stores zones, images and staging configs, and writes
+# the fate record of each session that it hands to a user.
 key_prefix "greenroom/" {
   policy = "write"
 }
 
-# The health of the sessions.
+# It reads the health of the sessions.
 service_prefix "greenroom-" {
   policy = "read"
 }
 
-# A service is healthy on a node that is; Consul shows neither without this.
+# A service is healthy only if its node is, and Consul shows neither without this.
 node_prefix "" {
   policy = "read"
 }

@@ -1,6 +1,6 @@
-# What a scaler does in Consul: it reads zones, images and staging configs, and
-# decides the fate of each session that it retires. The brokers' secrets, which
-# are under greenroom/secrets/, are not for it.
+# A scaler's rights in Consul. It reads zones, images and staging configs, and writes
+# the fate record of each session that it retires. It cannot read the brokers'
+# secrets, which are under greenroom/secrets/.
 key_prefix "greenroom/resources/" {
   policy = "read"
 }
@@ -8,13 +8,13 @@ key_prefix "greenroom/fates/" {
   policy = "write"
 }
 
-# With a session that is gone goes the launch's Idempotency-Key.
+# When a session is gone, the scaler deletes the Idempotency-Key of its launch.
 key_prefix "greenroom/keys/" {
   policy = "write"
 }
 
-# Several scalers share the zones by locks, which a Consul session holds for as
-# long as a check of the scaler's own passes.
+# Several scalers share the zones by locks. A Consul session holds a scaler's locks
+# while the scaler's own check passes.
 key_prefix "greenroom/locks/" {
   policy = "write"
 }
@@ -22,23 +22,23 @@ service "greenroom-scaler-locks" {
   policy = "write"
 }
 
-# How each pool stands is shown in Consul, by a service for each. Those of the
-# sessions are Nomad's to register.
+# The scaler publishes the status of each pool as a service. It does not register
+# the services of sessions: Nomad does.
 service_prefix "greenroom-staging-" {
   policy = "write"
 }
 
-# A lock is held by a session.
+# It creates the Consul session that holds its locks.
 session_prefix "" {
   policy = "write"
 }
 
-# The health of the sessions.
+# It reads the health of the sessions.
 service_prefix "greenroom-" {
   policy = "read"
 }
 
-# A service is healthy on a node that is; Consul shows neither without this.
+# A service is healthy only if its node is, and Consul shows neither without this.
 node_prefix "" {
   policy = "read"
 }

@@ -1,20 +1,20 @@
-# What a broker does in Nomad, in each namespace that a zone puts its sessions in.
-# Add a block like this for each further one. A zone that names none uses
-# "default"; when no zone does, its block still needs "parse-job" and "read-job",
-# for images' jobspecs are checked there.
+# A broker's rights in Nomad, in each namespace that a zone uses for its sessions.
+# Add a block like this for each other namespace. A zone without a namespace uses
+# "default". Even if no zone uses it, the block of "default" needs "parse-job" and
+# "read-job", because the broker checks images' jobspecs there.
 namespace "default" {
   capabilities = [
     "submit-job", # parse jobspecs, register an on-demand session, stop any session
     "read-job",   # validate jobspecs; follow a session's evaluation and allocation
     "alloc-exec", # run the assign hook inside a session
 
-    # Sessions of the raw_exec driver run as the node's own processes, so an exec
-    # in one is an exec on the node. Only for those who have such images:
+    # Sessions of the raw_exec driver are processes of the node, so an exec in such a
+    # session is an exec on the node. Uncomment this only if you have such images:
     # "alloc-node-exec",
   ]
 }
 
-# A session's node: the hook is sent to it directly, not through a server.
+# The broker sends a hook directly to the session's node, not through a server.
 node {
   policy = "read"
 }

@@ -1,7 +1,7 @@
-# What a scaler does in Nomad, in each namespace that a zone puts its sessions in.
-# Add a block like this for each further one. A zone that names none uses
-# "default"; when no zone does, its block still needs "parse-job", for jobspecs
-# are parsed there.
+# A scaler's rights in Nomad, in each namespace that a zone uses for its sessions.
+# Add a block like this for each other namespace. A zone without a namespace uses
+# "default". Even if no zone uses it, the block of "default" needs "parse-job",
+# because the scaler parses jobspecs there.
 namespace "default" {
   capabilities = [
     "submit-job", # parse jobspecs; register sessions, stop and purge them
@@ -9,21 +9,21 @@ namespace "default" {
     "read-job",   # jobs, evaluations, allocations and their event stream
     "alloc-exec", # run the first_launch hook inside a session
 
-    # Sessions of the raw_exec driver run as the node's own processes, so an exec
-    # in one is an exec on the node. Only for those who have such images with a
-    # first_launch hook:
+    # Sessions of the raw_exec driver are processes of the node, so an exec in such a
+    # session is an exec on the node. Uncomment this only if you have such images with
+    # a first_launch hook:
     # "alloc-node-exec",
   ]
 }
 
-# A session's node: the hook is sent to it directly, not through a server.
+# The scaler sends a hook directly to the session's node, not through a server.
 node {
   policy = "read"
 }
 
-# The scaler listens to one event stream for all namespaces, which Nomad refuses
-# to whoever may not read every one of them. Where "default" is the only
-# namespace, this block can go.
+# The scaler reads one event stream for all namespaces. Nomad refuses that stream to a
+# token that cannot read all of them. If "default" is the only namespace, you can
+# remove this block.
 namespace "*" {
   capabilities = ["list-jobs", "read-job"]
 }

@@ -1,10 +1,10 @@
-# The broker: the HTTP API that hands sessions to users. Any number may run.
+# The broker serves the HTTP API that hands sessions to users. Any number may run.
 #
 #   nomad job run -var-file=greenroom.vars nomad/greenroom-broker.nomad.hcl
 #
-# Secrets are no variables of this file: everyone who may read the job can read
-# those. They come from the Nomad variable nomad/jobs/greenroom-broker, which
-# of all jobs only this one may read; see ../README.md.
+# This file has no variables for secrets, because everyone who can read the job can
+# read its variables. Secrets come from the Nomad variable nomad/jobs/greenroom-broker,
+# which no other job can read; see ../README.md.
 
 variable "count" {
   type        = number
@@ -101,9 +101,9 @@ job "greenroom-broker" {
   namespace   = var.namespace
   node_pool   = var.node_pool
 
-  # One at a time, and back to the last good version when a new one does not get ready,
-  # at its first failure: with a progress_deadline Nomad would try it on other
-  # nodes until that has passed.
+  # Update one broker at a time. If a new version does not get ready, return to the last
+  # good one at the first failure: with a progress_deadline, Nomad would try the new
+  # version on other nodes until the deadline.
   update {
     max_parallel      = 1
     health_check      = "checks"
@@ -123,7 +123,8 @@ job "greenroom-broker" {
   group "broker" {
     count = var.count
 
-    # Out of Consul's catalog first; callers then have this long to notice.
+    # Nomad removes the broker from Consul's catalog first, and stops it after this
+    # delay, so that callers can notice.
     shutdown_delay = "5s"
 
     network {
@@ -136,7 +137,8 @@ job "greenroom-broker" {
       name = "greenroom-broker"
       port = "http"
 
-      # Ready: it reaches Nomad, Consul and Redis. While it does not, callers go elsewhere.
+      # Ready: it reaches Nomad, Consul and Redis. While it does not, callers use other
+      # brokers.
       check {
         name     = "ready"
         type     = "http"
@@ -145,7 +147,7 @@ job "greenroom-broker" {
         timeout  = "3s"
       }
 
-      # Live: it answers at all. Only when it does not does a restart help.
+      # Live: it answers. Nomad restarts it only if it does not.
       check {
         name     = "live"
         type     = "http"
@@ -164,8 +166,8 @@ job "greenroom-broker" {
       driver      = var.driver
       kill_signal = "SIGTERM"
 
-      # Launches under way are carried to their end within this time. A node's
-      # max_kill_timeout (30s unless set) bounds it.
+      # The broker finishes launches in progress within this time. The node's
+      # max_kill_timeout (default 30s) limits it.
       kill_timeout = "30s"
 
       dynamic "config" {
@@ -208,16 +210,16 @@ job "greenroom-broker" {
         CONSUL_HTTP_ADDR     = var.consul_address
       }
 
-      # NOMAD_TOKEN is the job's own identity: no token for Nomad is kept anywhere.
-      # Nomad grants it what the policies attached to this job allow. To parse a
-      # jobspec it is good with client agents alone: see nomad_address.
+      # NOMAD_TOKEN is the job's own identity, so that no token for Nomad is stored.
+      # Nomad grants it the rights of the policies that are attached to this job. Only
+      # client agents accept it for parsing jobspecs; see nomad_address.
       identity {
         env = true
       }
 
-      # What else is secret, each item only where the variable has it. nomad_token
-      # is for where the identity is no good: a server's nomad_address, or zones in
-      # another region.
+      # The other secrets. Each is set only if the Nomad variable has it. nomad_token is
+      # for cases in which Nomad does not accept the identity: if nomad_address is a
+      # server's, or if zones are in another region.
       template {
         destination = "${NOMAD_SECRETS_DIR}/greenroom.env"
         env         = true

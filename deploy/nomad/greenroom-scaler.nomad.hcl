@@ -1,10 +1,11 @@
-# The scaler: it keeps the pools of sessions at their desired numbers. One runs.
+# The scaler keeps the pools of sessions at their desired numbers. One is enough; see
+# count.
 #
 #   nomad job run -var-file=greenroom.vars nomad/greenroom-scaler.nomad.hcl
 #
-# Secrets are no variables of this file: everyone who may read the job can read
-# those. They come from the Nomad variable nomad/jobs/greenroom-scaler, which
-# of all jobs only this one may read; see ../README.md.
+# This file has no variables for secrets, because everyone who can read the job can
+# read its variables. Secrets come from the Nomad variable nomad/jobs/greenroom-scaler,
+# which no other job can read; see ../README.md.
 
 variable "driver" {
   type        = string
@@ -101,9 +102,9 @@ job "greenroom-scaler" {
   namespace   = var.namespace
   node_pool   = var.node_pool
 
-  # Back to the last good version when a new one does not get ready,
-  # at its first failure: with a progress_deadline Nomad would try it on other
-  # nodes until that has passed.
+  # If a new version does not get ready, return to the last good one at the first
+  # failure: with a progress_deadline, Nomad would try the new version on other nodes
+  # until the deadline.
   update {
     max_parallel      = 1
     health_check      = "checks"
@@ -121,12 +122,13 @@ job "greenroom-scaler" {
   }
 
   group "scaler" {
-    # Scalers share the zones, one lock in Consul for each, and take over from one
-    # that dies within seconds. Without any nothing refills; the brokers go on.
+    # Scalers share the zones by a lock in Consul for each zone. If a scaler dies, another
+    # takes over its zones within seconds. Without a scaler pools are not refilled, but
+    # the brokers continue.
     count = var.count
 
-    # A scaler whose node has lost the servers is replaced elsewhere, so it has to
-    # stop by itself.
+    # If a node loses contact with Nomad's servers, Nomad starts a new scaler on another
+    # node, so the old one has to stop by itself.
     disconnect {
       stop_on_client_after = "1m"
     }
@@ -141,7 +143,7 @@ job "greenroom-scaler" {
       name = "greenroom-scaler"
       port = "http"
 
-      # Ready: it reaches Nomad, Consul and Redis and has seen what there is.
+      # Ready: it reaches Nomad, Consul and Redis and has read their current state.
       check {
         name     = "ready"
         type     = "http"
@@ -150,7 +152,7 @@ job "greenroom-scaler" {
         timeout  = "3s"
       }
 
-      # Live: it answers at all. Only when it does not does a restart help.
+      # Live: it answers. Nomad restarts it only if it does not.
       check {
         name     = "live"
         type     = "http"
@@ -169,7 +171,7 @@ job "greenroom-scaler" {
       driver      = var.driver
       kill_signal = "SIGTERM"
 
-      # A pass under way is carried to its end within this time.
+      # The scaler finishes a pass in progress within this time.
       kill_timeout = "30s"
 
       dynamic "config" {
@@ -212,16 +214,16 @@ job "greenroom-scaler" {
         CONSUL_HTTP_ADDR     = var.consul_address
       }
 
-      # NOMAD_TOKEN is the job's own identity: no token for Nomad is kept anywhere.
-      # Nomad grants it what the policies attached to this job allow. To parse a
-      # jobspec it is good with client agents alone: see nomad_address.
+      # NOMAD_TOKEN is the job's own identity, so that no token for Nomad is stored.
+      # Nomad grants it the rights of the policies that are attached to this job. Only
+      # client agents accept it for parsing jobspecs; see nomad_address.
       identity {
         env = true
       }
 
-      # What else is secret, each item only where the variable has it. nomad_token
-      # is for where the identity is no good: a server's nomad_address, or zones in
-      # another region.
+      # The other secrets. Each is set only if the Nomad variable has it. nomad_token is
+      # for cases in which Nomad does not accept the identity: if nomad_address is a
+      # server's, or if zones are in another region.
       template {
         destination = "${NOMAD_SECRETS_DIR}/greenroom.env"
         env         = true

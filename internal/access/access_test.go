@@ -24,9 +24,9 @@ func TestClaimsBecomeACaller(t *testing.T) {
 		"no role":           {map[string]any{"sub": "u-1"}, User},
 		"a role not mapped": {roles("admin"), User},
 		"one":               {roles("watch"), Viewer},
-		"the mightiest":     {roles("watch", "ops", "portal"), Admin},
-		"not a text":        {roles(1, map[string]any{"ops": true}), User},
-		"named as it is":    {map[string]any{"sub": "u-1", "realm_access.roles": "portal"}, Launcher},
+		"the most powerful": {roles("watch", "ops", "portal"), Admin},
+		"not a string":      {roles(1, map[string]any{"ops": true}), User},
+		"a name with dots":  {map[string]any{"sub": "u-1", "realm_access.roles": "portal"}, Launcher},
 	} {
 		if c, err := m.Caller(tt.claims); err != nil || c.Role != tt.want || c.Subject != "u-1" {
 			t.Errorf("%s: %+v, %v", what, c, err)
@@ -36,7 +36,7 @@ func TestClaimsBecomeACaller(t *testing.T) {
 		"none": {}, "empty": {"sub": ""}, "a number": {"sub": 7.0}, "a list": {"sub": []any{"u-1"}}, "NUL": {"sub": "u\x00"},
 	} {
 		if c, err := m.Caller(claims); err == nil {
-			t.Errorf("a user that is %s is let in as %+v", what, c)
+			t.Errorf("a user that is %s is accepted as %+v", what, c)
 		}
 	}
 	c, err := m.Caller(map[string]any{"sub": "u-1", "name": "Alice", "groups": []any{"students", "staff"}})
@@ -61,15 +61,15 @@ func TestATokenEndsAtItsTime(t *testing.T) {
 func TestAnOperationThatIsNotInTheTableIsTheAdministrators(t *testing.T) {
 	for _, role := range []Role{Launcher, Viewer, User, ""} {
 		if RuleFor("newOperation").Allows(role) {
-			t.Errorf("%q may", role)
+			t.Errorf("%q may call it", role)
 		}
 	}
 	if !RuleFor("newOperation").Allows(Admin) {
-		t.Error("no administrator may")
+		t.Error("an administrator may not call it")
 	}
 }
 
-func TestTokensAreTakenOutOfTexts(t *testing.T) {
+func TestHideReplacesTokens(t *testing.T) {
 	_, secret := NewToken(TokenRequest{Name: "n", Role: Viewer}, time.Now())
 	jwt := "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1LTEifQ.c2ln"
 	for text, want := range map[string]string{

@@ -8,37 +8,37 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Mapping says which claims of an identity provider's token mean what. A claim is
-// named as it is, or by the way to it with dots: realm_access.roles.
+// Mapping says how the claims of an identity provider's token become a caller. A claim is
+// given by its name, or by its path with dots, such as realm_access.roles.
 type Mapping struct {
-	// User is the claim that is the user's id; it must be there.
+	// User is the claim with the user's id. A token without it is refused.
 	User string
-	// Groups is the claim that lists the user's groups; "" for none.
+	// Groups is the claim with the user's groups; "" for none.
 	Groups string
-	// Role is the claim whose values Roles gives a role; "" for none.
+	// Role is the claim whose values Roles maps to roles; "" for none.
 	Role  string
 	Roles map[string]Role
 }
 
-// claimUserName is what OpenID Connect calls a user's name for people.
-const claimUserName = "name"
+// nameClaim is the standard claim of OpenID Connect for a user's display name.
+const nameClaim = "name"
 
-// Caller is who the claims are about: of several roles the mightiest, and a user
-// where there is none.
+// Caller returns the caller that the claims describe. With several roles it has the most
+// powerful one; without any it has the role User. Errors are a *RefusedError.
 func (m Mapping) Caller(claims map[string]any) (Caller, error) {
 	c := Caller{Role: User}
 	c.Subject, _ = claimAt(claims, m.User).(string)
 	if c.Subject == "" || len(c.Subject) > staging.MaxUserIDLength || strings.ContainsRune(c.Subject, 0) {
-		return Caller{}, &RefusedError{fmt.Sprintf("the token's claim %q must name its user, in at most %d bytes", m.User, staging.MaxUserIDLength)}
+		return Caller{}, &RefusedError{fmt.Sprintf("the token's claim %q must be the user's id, with at most %d bytes", m.User, staging.MaxUserIDLength)}
 	}
-	c.UserName, _ = claims[claimUserName].(string)
+	c.UserName, _ = claims[nameClaim].(string)
 	if m.Groups != "" {
-		c.Groups = textsOf(claimAt(claims, m.Groups))
+		c.Groups = stringsOf(claimAt(claims, m.Groups))
 	}
 	if m.Role == "" {
 		return c, nil
 	}
-	values := textsOf(claimAt(claims, m.Role))
+	values := stringsOf(claimAt(claims, m.Role))
 	for _, role := range TokenRoles {
 		if slices.ContainsFunc(values, func(v string) bool { return m.Roles[v] == role }) {
 			c.Role = role
@@ -48,7 +48,7 @@ func (m Mapping) Caller(claims map[string]any) (Caller, error) {
 	return c, nil
 }
 
-// claimAt finds a claim by its own name, or else by the way to it.
+// claimAt returns a claim by its name, else by its path.
 func claimAt(claims map[string]any, name string) any {
 	if v, ok := claims[name]; ok {
 		return v
@@ -61,8 +61,8 @@ func claimAt(claims map[string]any, name string) any {
 	return claimAt(inner, rest)
 }
 
-// textsOf gives a claim's texts: providers send one, or a list.
-func textsOf(v any) []string {
+// stringsOf returns a claim's strings. Providers send one string or a list.
+func stringsOf(v any) []string {
 	switch v := v.(type) {
 	case string:
 		return []string{v}

@@ -1,8 +1,9 @@
-// Package access says who may call what: the roles, the one table of rules, what
-// a token is, and how the claims of an identity provider become a caller.
+// Package access decides which caller may use which operation of the API: the roles, the
+// table of rules, tokens, and the mapping from an identity provider's claims to a caller.
 //
-// It is pure, but for the Guard, which asks what it is given. It promises that an
-// operation that is not in the table is nobody's but an administrator's, that a
-// secret cannot be found from what is stored of it, and that a caller who could
-// not be looked up is neither let in nor called a stranger (see UnavailableError).
+// It is pure, except for the Guard, which calls the functions in its fields. It promises:
+//   - Only an administrator may use an operation that is not in the table.
+//   - A token's secret cannot be computed from what is stored.
+//   - A caller that cannot be checked now is refused with an UnavailableError, and not
+//     as one with a wrong token.
 package access

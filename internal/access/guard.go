@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// The reasons why a caller is not let in; each says what to do next.
+// The reasons why a caller is refused. Each says what to do next.
 var (
-	// ErrNoToken: none was sent.
+	// ErrNoToken means that no token was sent.
 	ErrNoToken = errors.New("send Authorization: Bearer TOKEN")
-	// ErrUnknown: it is none that works, or none any more. Which of the two is not told.
+	// ErrUnknown means that the token never existed or was revoked. It does not say which.
 	ErrUnknown = errors.New("this token is not known, or was revoked: ask an administrator for another")
-	// ErrExpired: it worked once.
-	ErrExpired = errors.New("this token has expired: ask for a fresh one")
+	// ErrExpired means that the token was valid and has expired.
+	ErrExpired = errors.New("this token has expired: ask for a new one")
 )
 
-// UnavailableError: who the caller is could not be found out now. The caller is
-// not let in, and is not told that its token is wrong, since it may be right.
+// UnavailableError means that the caller cannot be checked now. The call is refused, but
+// not as one with a wrong token, since the token may be valid.
 type UnavailableError struct {
-	// What does not answer, for people.
+	// What does not answer, such as "the OpenID Connect issuer".
 	What string
-	// Stored: it is a stored token's; otherwise a token of the issuer's.
+	// Stored is true if a stored token cannot be checked, false for an issuer's token.
 	Stored bool
 	Cause  error
 }
@@ -32,10 +32,10 @@ type UnavailableError struct {
 // Error implements error.
 func (e *UnavailableError) Error() string { return fmt.Sprintf("%s: %v", e.What, e.Cause) }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *UnavailableError) Unwrap() error { return e.Cause }
 
-// RefusedError: a token of the identity provider is not accepted, and why.
+// RefusedError means that a token of the identity provider is not accepted, and says why.
 type RefusedError struct{ Reason string }
 
 // Error implements error.
@@ -47,24 +47,25 @@ type Issuer interface {
 	Identify(ctx context.Context, jwt string) (Caller, error)
 }
 
-// Guard finds out who a caller is. The zero value is open: everybody is Anybody.
+// Guard authenticates callers. The zero value requires no token: every caller is Anybody.
 type Guard struct {
-	// On demands a token of every caller.
+	// On requires a token of every caller.
 	On bool
-	// Agent is the hash of the broker's own token, see Hash; "" for none. It is an administrator's.
+	// Agent is the hash of the broker's own token (see Hash), which is an
+	// administrator's; "" for none.
 	Agent string
-	// Tokens gives the copy of those that are stored, or nil while it was not read yet.
+	// Tokens returns the cache of the stored tokens, or nil while it was not read yet.
 	Tokens func() *Tokens
-	// Secret gives what all brokers share to seal logins with; nil: nobody logs in.
+	// Secret returns the secret that all brokers share to seal logins; nil disables logins.
 	Secret func(ctx context.Context) ([]byte, error)
-	// Issuer is nil where there is none.
+	// Issuer checks JWTs; nil if none are accepted.
 	Issuer Issuer
-	// AdminsElsewhere: the issuer has administrators.
+	// AdminsElsewhere is set if the issuer has administrators.
 	AdminsElsewhere bool
 }
 
-// Rule is an operation's rule. The way to the first administrator's token is open
-// only while there is no other way to be one.
+// Rule returns an operation's rule. Anybody may call bootstrap, which creates the first
+// administrator's token, but only if there is no other way to be an administrator.
 func (g Guard) Rule(operation string) Rule {
 	if operation == "bootstrap" && (g.Agent != "" || g.AdminsElsewhere) {
 		return Admins
@@ -72,8 +73,8 @@ func (g Guard) Rule(operation string) Rule {
 	return RuleFor(operation)
 }
 
-// Identify finds out who shows a bearer token. For a stored one it asks nobody.
-// Its errors are ErrNoToken, ErrUnknown, ErrExpired, a *RefusedError or an
+// Identify returns the caller with a bearer token. It checks a stored token without a
+// remote call. Errors are ErrNoToken, ErrUnknown, ErrExpired, a *RefusedError or an
 // *UnavailableError.
 func (g Guard) Identify(ctx context.Context, bearer string, now time.Time) (Caller, error) {
 	if !g.On {
@@ -82,7 +83,7 @@ func (g Guard) Identify(ctx context.Context, bearer string, now time.Time) (Call
 	if bearer == "" {
 		return Caller{}, ErrNoToken
 	}
-	// Hashes are of one length, so that the comparison's time tells nothing, not even that.
+	// All hashes have the same length, so the time of the comparison reveals nothing.
 	if g.Agent != "" && subtle.ConstantTimeCompare([]byte(g.Agent), []byte(Hash(bearer))) == 1 {
 		return Caller{Role: Admin, Accessor: AccessorAgent, Name: "GREENROOM_TOKEN"}, nil
 	}
@@ -94,7 +95,7 @@ func (g Guard) Identify(ctx context.Context, bearer string, now time.Time) (Call
 		tokens = g.Tokens()
 	}
 	if tokens == nil {
-		return Caller{}, &UnavailableError{What: "the tokens in Consul", Stored: true, Cause: errors.New("they were not read yet")}
+		return Caller{}, &UnavailableError{What: "the tokens in Consul", Stored: true, Cause: errors.New("not read yet")}
 	}
 	t, ok := tokens.Find(bearer)
 	switch {

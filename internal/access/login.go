@@ -9,60 +9,61 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 )
 
-// LoginLife is how long a login at the operators' page lasts. It ends sooner when its
-// token does: the token is looked at anew in every call.
+// LoginLife is how long a login to the operators' page lasts. It ends earlier if its token
+// does, because every call checks the token.
 const LoginLife = 12 * time.Hour
 
-// maxLoginToken bounds a token that can be logged in with: browsers keep cookies of
-// 4096 bytes, and sealed it is a third longer.
+// maxLoginToken is the maximum length of a token for a login: a cookie holds 4096 bytes,
+// and sealing makes the token a third longer.
 const maxLoginToken = 2900
 
-// ErrLoginOver: a login is too old, or none of ours. Which of the two is not told.
+// ErrLoginOver means that a login has expired or is not valid. It does not say which.
 var ErrLoginOver = errors.New("this login is over: log in again")
 
-// ErrTokenTooLong: a token does not fit into a browser's cookie.
+// ErrTokenTooLong means that a token does not fit into a browser's cookie.
 var ErrTokenTooLong = errors.New("this token is too long for a login: ask for a shorter one, or send it as the bearer token")
 
-// Login seals a token for a browser to keep. Whoever holds what it gives can use the
-// token until the login is over, and can not read it. Every broker that shares the
-// guard's secret can open it: nothing is stored.
+// Login seals a token for a browser's cookie. The cookie's holder can use the token until
+// the login is over, but cannot read it. Nothing is stored: every broker with the same
+// secret can open the login.
 func (g Guard) Login(ctx context.Context, token string, now time.Time) (sealed string, err error) {
 	if len(token) > maxLoginToken {
 		return "", ErrTokenTooLong
 	}
-	seal, err := g.seal(ctx)
+	aead, err := g.aead(ctx)
 	if err != nil {
 		return "", err
 	}
 	plain := binary.BigEndian.AppendUint64(nil, uint64(now.Add(LoginLife).Unix()))
-	// The nonce is random, and in front of what is sealed.
-	out := seal.Seal(nil, nil, append(plain, token...), nil)
+	// The result starts with the random nonce.
+	out := aead.Seal(nil, nil, append(plain, token...), nil)
 	return base64.RawURLEncoding.EncodeToString(out), nil
 }
 
-// LoginToken gives the token that a login stands for. Its errors are ErrLoginOver or an
+// LoginToken returns the token that a login seals. Errors are ErrLoginOver or an
 // *UnavailableError.
 func (g Guard) LoginToken(ctx context.Context, sealed string, now time.Time) (token string, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(sealed)
 	if err != nil {
 		return "", ErrLoginOver
 	}
-	seal, err := g.seal(ctx)
+	aead, err := g.aead(ctx)
 	if err != nil {
 		return "", err
 	}
-	plain, err := seal.Open(nil, nil, raw, nil)
+	plain, err := aead.Open(nil, nil, raw, nil)
 	if err != nil || len(plain) < 8 || now.Unix() >= int64(binary.BigEndian.Uint64(plain)) {
 		return "", ErrLoginOver
 	}
 	return string(plain[8:]), nil
 }
 
-// seal is AES-256-GCM with a key for this use alone.
-func (g Guard) seal(ctx context.Context) (cipher.AEAD, error) {
+// aead returns AES-256-GCM with a key that is derived for logins only.
+func (g Guard) aead(ctx context.Context) (cipher.AEAD, error) {
 	if g.Secret == nil {
 		return nil, ErrLoginOver
 	}
@@ -72,11 +73,11 @@ func (g Guard) seal(ctx context.Context) (cipher.AEAD, error) {
 	}
 	key, err := hkdf.Key(sha256.New, secret, nil, "greenroom login", 32)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("derive the key of logins: %w", err)
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("create the cipher of logins: %w", err)
 	}
 	return cipher.NewGCMWithRandomNonce(block)
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestALogin: another broker with the same secret opens it, it is over after its life,
-// and what was changed, or sealed with another secret, is none.
+// TestALogin: another broker with the same secret opens a login, a login expires, and one
+// that was changed or sealed with another secret is refused.
 func TestALogin(t *testing.T) {
 	now := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
 	with := func(secret string) Guard {
@@ -26,15 +26,15 @@ func TestALogin(t *testing.T) {
 	if token, err := with("shared").LoginToken(ctx, sealed, now.Add(LoginLife-time.Second)); token != "grt_secret" || err != nil {
 		t.Errorf("another broker opens %q, %v", token, err)
 	}
-	other := byte('A')
-	if sealed[len(sealed)/2] == other {
-		other = 'B'
+	changed := byte('A')
+	if sealed[len(sealed)/2] == changed {
+		changed = 'B'
 	}
 	for what, open := range map[string]func() (string, error){
 		"an old one": func() (string, error) { return one.LoginToken(ctx, sealed, now.Add(LoginLife)) },
 		"another's":  func() (string, error) { return with("other").LoginToken(ctx, sealed, now) },
 		"a changed one": func() (string, error) {
-			return one.LoginToken(ctx, sealed[:len(sealed)/2]+string(other)+sealed[len(sealed)/2+1:], now)
+			return one.LoginToken(ctx, sealed[:len(sealed)/2]+string(changed)+sealed[len(sealed)/2+1:], now)
 		},
 		"a shorter one":  func() (string, error) { return one.LoginToken(ctx, sealed[:10], now) },
 		"none":           func() (string, error) { return one.LoginToken(ctx, "", now) },

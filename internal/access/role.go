@@ -6,36 +6,36 @@ import (
 	"strings"
 )
 
-// Role is what a caller may do; Rules has the table.
+// Role decides what a caller may do; see the table of rules.
 type Role string
 
-// The roles, the mightiest first.
+// The roles, the most powerful first.
 const (
 	// Admin may do everything.
 	Admin Role = "admin"
-	// Launcher launches for any user that it names, reads and ends any session, and
-	// reads the resources: a portal, a matchmaker.
+	// Launcher may launch for any user, read and end any session, and read the resources.
+	// A portal or a matchmaker has it.
 	Launcher Role = "launcher"
-	// Viewer reads, and changes nothing.
+	// Viewer may read everything and change nothing.
 	Viewer Role = "viewer"
-	// User is one user of the identity provider: launches for itself, and sees and
-	// ends its own sessions alone. No token has it.
+	// User is a user of the identity provider. It may launch for itself, and read and end
+	// only its own sessions. No stored token has it.
 	User Role = "user"
 )
 
-// TokenRoles are those that a token may have.
+// TokenRoles are the roles that a stored token may have, the most powerful first.
 var TokenRoles = []Role{Admin, Launcher, Viewer}
 
-// ParseRole reads a role that a token, or a claim's value, may stand for.
+// ParseRole parses a role that a stored token or a claim's value may have.
 func ParseRole(s string) (Role, error) {
 	if r := Role(s); slices.Contains(TokenRoles, r) {
 		return r, nil
 	}
-	return "", fmt.Errorf("must be %s, is %q", inWords(TokenRoles), s)
+	return "", fmt.Errorf("must be %s, is %q", joinRoles(TokenRoles), s)
 }
 
-// inWords joins roles as people do: admin, launcher or viewer.
-func inWords(roles []Role) string {
+// joinRoles returns, for example, "admin, launcher or viewer".
+func joinRoles(roles []Role) string {
 	names := make([]string, len(roles))
 	for i, r := range roles {
 		names[i] = string(r)
@@ -46,25 +46,26 @@ func inWords(roles []Role) string {
 	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }
 
-// Caller is who a request is from. The zero value is nobody.
+// Caller is an authenticated caller of the API. The zero value is nobody.
 type Caller struct {
 	Role Role
-	// Accessor names the token that was shown; "" where it was none of the stored ones.
+	// Accessor identifies the stored token; "" for a user of the identity provider. See
+	// AccessorAgent and AccessorAnybody for callers without a stored token.
 	Accessor string
-	// Name is the token's, for people.
+	// Name is the token's name.
 	Name string
 	// Subject is the user's id at the identity provider; "" for a token.
 	Subject string
-	// UserName is what the provider calls the user; "" where it does not say.
+	// UserName is the user's name at the provider; "" if the provider does not send it.
 	UserName string
-	// Groups are the user's, as the provider has them.
+	// Groups are the user's groups at the provider.
 	Groups []string
-	// Rate bounds the token's launches a second; 0 is no bound.
+	// Rate is the token's limit in launches per second; 0 is no limit.
 	Rate float64
 }
 
-// Who names the caller in audit events: "token:ACCESSOR", "user:ID", "anybody" where
-// access is not guarded, or "nobody".
+// Who returns the caller's name in audit events: "token:ACCESSOR", "user:ID", "anybody" if
+// the API requires no token, or "nobody".
 func (c Caller) Who() string {
 	switch {
 	case c.Subject != "":
@@ -77,19 +78,19 @@ func (c Caller) Who() string {
 	return "nobody"
 }
 
-// Owns reports whether a session of this user is the caller's to see: every one
-// is but to a user, who has only its own. userID is "" for a session of nobody.
+// Owns reports whether the caller may see the sessions of a user. With the role User it may
+// see only its own; other roles may see all. userID is "" for a session without a user.
 func (c Caller) Owns(userID string) bool {
 	return c.Role != User || userID != "" && userID == c.Subject
 }
 
-// Accessors of callers that no stored token stands for.
+// Accessors of callers without a stored token.
 const (
-	// AccessorAgent is the broker's own GREENROOM_TOKEN.
+	// AccessorAgent is the caller with the broker's own GREENROOM_TOKEN.
 	AccessorAgent = "agent"
-	// AccessorAnybody is everybody, where access is not guarded.
+	// AccessorAnybody is every caller of an API that requires no token.
 	AccessorAnybody = "anybody"
 )
 
-// Anybody is who calls where access is not guarded.
+// Anybody is every caller of an API that requires no token.
 var Anybody = Caller{Role: Admin, Accessor: AccessorAnybody}

@@ -2,98 +2,98 @@ package access
 
 import "slices"
 
-// Rule says who may call one operation.
+// Rule says which callers may call an operation.
 type Rule struct {
-	// Open needs no token of the broker's.
+	// Open lets every caller call it, without a token.
 	Open bool
-	// Roles are those that may; a role that is not among them may not.
+	// Roles are the roles that may call it.
 	Roles []Role
 }
 
-// Allows reports whether a role may.
+// Allows reports whether a role may call the operation.
 func (r Rule) Allows(role Role) bool { return r.Open || slices.Contains(r.Roles, role) }
 
-// Needs says in words which role is needed.
-func (r Rule) Needs() string { return inWords(r.Roles) }
+// Needs returns the roles that may call the operation, such as "admin or launcher".
+func (r Rule) Needs() string { return joinRoles(r.Roles) }
 
 var (
-	open      = Rule{Open: true}
-	everybody = Rule{Roles: []Role{Admin, Launcher, Viewer, User}}
-	// A user has only its own sessions: see Caller.Owns.
-	launches = Rule{Roles: []Role{Admin, Launcher, User}}
-	reads    = Rule{Roles: []Role{Admin, Launcher, Viewer}}
-	admins   = Rule{Roles: []Role{Admin}}
+	openRule = Rule{Open: true}
+	anyRole  = Rule{Roles: []Role{Admin, Launcher, Viewer, User}}
+	// A caller with the role User may use only its own sessions, see Caller.Owns.
+	launcherRule = Rule{Roles: []Role{Admin, Launcher, User}}
+	readerRule   = Rule{Roles: []Role{Admin, Launcher, Viewer}}
+	adminRule    = Rule{Roles: []Role{Admin}}
 )
 
-// rules is the whole of who may call what, by the operationId of openapi.yaml.
-// An operation that is not in here is the administrators' alone.
+// rules has the rule of every operation, with the operationId of openapi.yaml as key. Only
+// administrators may call an operation that is not in it.
 var rules = map[string]Rule{
-	"createSession":    launches,
-	"listSessions":     everybody,
-	"getSession":       everybody,
-	"endSession":       launches,
-	"keepSessionAlive": launches,
-	// What a proxy asks with its user's headers: it shows the session's own token.
-	"authorizeSession": open,
+	"createSession":    launcherRule,
+	"listSessions":     anyRole,
+	"getSession":       anyRole,
+	"endSession":       launcherRule,
+	"keepSessionAlive": launcherRule,
+	// A proxy calls it with its user's headers. They contain the session's own token.
+	"authorizeSession": openRule,
 
-	// A user's token is not for it: it tells of everybody.
-	"streamEvents": reads,
-	"getStatus":    reads,
+	// Not for the role User: both show the sessions of all users.
+	"streamEvents": readerRule,
+	"getStatus":    readerRule,
 
-	"listStaging":   reads,
-	"getStaging":    reads,
-	"getHistory":    reads,
-	"putStaging":    admins,
-	"deleteStaging": admins,
-	"listZones":     reads,
-	"getZone":       reads,
-	"putZone":       admins,
-	"deleteZone":    admins,
-	"listImages":    reads,
-	"getImage":      reads,
-	"putImage":      admins,
-	"deleteImage":   admins,
-	"listGroups":    reads,
-	"getGroup":      reads,
-	"putGroup":      admins,
-	"deleteGroup":   admins,
-	// It stores nothing, and lets the servers work on what it is given.
-	"checkResources": admins,
+	"listStaging":   readerRule,
+	"getStaging":    readerRule,
+	"getHistory":    readerRule,
+	"putStaging":    adminRule,
+	"deleteStaging": adminRule,
+	"listZones":     readerRule,
+	"getZone":       readerRule,
+	"putZone":       adminRule,
+	"deleteZone":    adminRule,
+	"listImages":    readerRule,
+	"getImage":      readerRule,
+	"putImage":      adminRule,
+	"deleteImage":   adminRule,
+	"listGroups":    readerRule,
+	"getGroup":      readerRule,
+	"putGroup":      adminRule,
+	"deleteGroup":   adminRule,
+	// It stores nothing, but makes the servers parse and validate its input.
+	"checkResources": adminRule,
 
-	"listTokens":  admins,
-	"createToken": admins,
-	"revokeToken": admins,
-	// Whoever has a token may log in with it, and out again. Every role may ask who it is.
-	"login":   open,
-	"logout":  open,
-	"getSelf": everybody,
-	// It works once. Where an administrator has a token already, Guard closes it.
-	"bootstrap": open,
+	"listTokens":  adminRule,
+	"createToken": adminRule,
+	"revokeToken": adminRule,
+	// A login checks the token that it is given. Every role may read its own identity.
+	"login":   openRule,
+	"logout":  openRule,
+	"getSelf": anyRole,
+	// It works once. Guard.Rule closes it if there is another administrator.
+	"bootstrap": openRule,
 
-	// A browser that reads the contract has no token to show.
-	"getOpenAPI": open,
-	"getDocs":    open,
-	"getLive":    open,
-	"getReady":   open,
-	"getMetrics": open,
+	// A browser that reads the contract sends no token, and neither do probes.
+	"getOpenAPI": openRule,
+	"getDocs":    openRule,
+	"getLive":    openRule,
+	"getReady":   openRule,
+	"getMetrics": openRule,
 }
 
-// RuleFor gives an operation's rule.
+// RuleFor returns an operation's rule.
 func RuleFor(operation string) Rule {
 	if r, ok := rules[operation]; ok {
 		return r
 	}
-	return admins
+	return adminRule
 }
 
-// Signed is the rule of what is no operation of the API: whoever shows a right
-// token may hear that it is not there.
-var Signed = everybody
+// Signed is the rule for a request that is no operation of the API: every caller with a
+// valid token may learn that it does not exist.
+var Signed = anyRole
 
-// Admins is the rule of what only administrators may.
-var Admins = admins
+// Admins is the rule that allows only administrators.
+var Admins = adminRule
 
-// Known reports whether the table has an operation.
+// Known reports whether the table contains an operation.
 func Known(operation string) bool {
 	_, ok := rules[operation]
 	return ok

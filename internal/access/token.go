@@ -18,39 +18,39 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Token is what is stored of a bearer token: everything but its secret.
+// Token is a stored bearer token: everything except its secret.
 type Token struct {
-	// Accessor names it: it can be told, and opens nothing.
+	// Accessor identifies the token. It is not secret and grants nothing.
 	Accessor string `json:"accessor"`
-	// Name says what it is for.
+	// Name says what the token is for.
 	Name string `json:"name"`
 	Role Role   `json:"role"`
-	// Hash is the SHA-256 of the secret, in hex. The secret is random and 256 bits
-	// long, so that no slower hash would make it harder to find.
+	// Hash is the SHA-256 of the secret, in hex. The secret has 256 random bits, so a
+	// slower hash would not make it harder to find.
 	Hash      string    `json:"hash"`
 	CreatedAt time.Time `json:"created_at"`
-	// ExpiresAt is when it stops working; zero is never.
+	// ExpiresAt is when the token expires; the zero time is never.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
-	// Rate bounds its launches a second at each broker; 0 is no bound.
+	// Rate is the limit in launches per second at each broker; 0 is no limit.
 	Rate float64 `json:"rate,omitempty"`
 }
 
 // Bounds of a token.
 const (
 	MaxTokenName = 128
-	// MaxRate is more than a broker serves.
+	// MaxRate is more than a broker can serve.
 	MaxRate = 100000
 	// MinRate is one launch an hour.
 	MinRate = 1.0 / 3600
 )
 
-// TokenRequest is a wish for a token.
+// TokenRequest is a request to create a token.
 type TokenRequest struct {
 	Name string
 	Role Role
-	// ExpiresIn is how long it works; 0 is for ever.
+	// ExpiresIn is the token's lifetime; 0 is unlimited.
 	ExpiresIn staging.Duration
-	// Rate bounds its launches a second; 0 is no bound.
+	// Rate is the limit in launches per second; 0 is no limit.
 	Rate float64
 }
 
@@ -75,7 +75,7 @@ func (r TokenRequest) Validate() error {
 		add("expires_in", "must be more than 0, or left out for a token that does not expire")
 	}
 	if r.Rate != 0 && !(r.Rate >= MinRate && r.Rate <= MaxRate) || math.IsNaN(r.Rate) {
-		add("rate", "must be between one an hour (%.6f) and %d launches a second, or left out for no bound", MinRate, MaxRate)
+		add("rate", "must be between one an hour (%.6f) and %d launches per second, or left out for no limit", MinRate, MaxRate)
 	}
 	if len(invalid.Fields) > 0 {
 		return invalid
@@ -83,27 +83,27 @@ func (r TokenRequest) Validate() error {
 	return nil
 }
 
-// secretPrefix lets people, and those who search for leaked secrets, see what it is.
+// secretPrefix identifies a secret as greenroom's, for people and for secret scanners.
 const secretPrefix = "grt_"
 
-// shownSecret is what a token's secret looks like in a text, and a JWT.
-var shownSecret = regexp.MustCompile(secretPrefix + `[A-Za-z0-9_-]{16,}|\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+`)
+// secretPattern matches a token's secret or a JWT in a text.
+var secretPattern = regexp.MustCompile(secretPrefix + `[A-Za-z0-9_-]{16,}|\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+`)
 
-// Hide takes tokens out of a text that callers had a hand in, such as a path, before
-// it is written anywhere: some take a token for its accessor, or put it into a URL.
+// Hide replaces tokens in a text that a caller controls, such as a path, before it is
+// logged. Some callers send a token instead of its accessor, or put it into a URL.
 func Hide(text string) string {
-	// Most texts have none, and the pattern is slow to find that out.
+	// Most texts contain none, and this check is faster than the pattern.
 	if !strings.Contains(text, secretPrefix) && !strings.Contains(text, "eyJ") {
 		return text
 	}
-	return shownSecret.ReplaceAllString(text, "(hidden)")
+	return secretPattern.ReplaceAllString(text, "(hidden)")
 }
 
-// NewToken makes a token at a time, and the secret that opens it, which nobody
-// can find again.
+// NewToken creates a token at the time now, and returns its secret, which is not stored and
+// cannot be recovered.
 func NewToken(r TokenRequest, now time.Time) (t Token, secret string) {
 	random := make([]byte, 32+10)
-	_, _ = rand.Read(random) // never fails: crypto/rand's own word
+	_, _ = rand.Read(random) // never fails, as crypto/rand documents
 	secret = secretPrefix + base64.RawURLEncoding.EncodeToString(random[:32])
 	t = Token{
 		Accessor: "tk-" + hex.EncodeToString(random[32:]), Name: r.Name, Role: r.Role, Hash: Hash(secret),
@@ -115,30 +115,30 @@ func NewToken(r TokenRequest, now time.Time) (t Token, secret string) {
 	return t, secret
 }
 
-// Hash is what is stored of a secret.
+// Hash returns the hash of a secret that is stored.
 func Hash(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])
 }
 
-// Expired reports whether it has stopped working.
+// Expired reports whether the token has expired at the time now.
 func (t Token) Expired(now time.Time) bool { return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) }
 
-// Caller is who shows it.
+// Caller returns the caller that authenticates with the token.
 func (t Token) Caller() Caller {
 	return Caller{Role: t.Role, Accessor: t.Accessor, Name: t.Name, Rate: t.Rate}
 }
 
-// Tokens is a copy of all that are stored, as of one moment. It does not change.
+// Tokens is an immutable snapshot of all stored tokens.
 type Tokens struct {
 	byHash map[string]Token
-	// Index is Consul's index of the moment.
+	// Index is Consul's index of the snapshot.
 	Index uint64
-	// Unreadable are the keys of those that do not parse, and why.
+	// Unreadable has the keys of records that cannot be parsed, and the reason for each.
 	Unreadable map[string]string
 }
 
-// NewTokens makes a copy.
+// NewTokens returns a snapshot.
 func NewTokens(all []Token, index uint64, unreadable map[string]string) *Tokens {
 	t := &Tokens{byHash: make(map[string]Token, len(all)), Index: index, Unreadable: unreadable}
 	for _, token := range all {
@@ -147,14 +147,14 @@ func NewTokens(all []Token, index uint64, unreadable map[string]string) *Tokens 
 	return t
 }
 
-// Find gives the token that a secret opens. The secret is looked up by its hash:
-// how long that takes tells nothing of other secrets.
+// Find returns the token with a secret. It looks up the secret's hash, so its duration
+// reveals nothing about other secrets.
 func (t *Tokens) Find(secret string) (Token, bool) {
 	found, ok := t.byHash[Hash(secret)]
 	return found, ok
 }
 
-// All lists them, oldest first.
+// All returns all tokens, oldest first.
 func (t *Tokens) All() []Token {
 	return slices.SortedFunc(maps.Values(t.byHash), func(a, b Token) int {
 		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {

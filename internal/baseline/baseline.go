@@ -1,12 +1,11 @@
-// Package baseline is what a launch is measured against: a bare Gin handler on
-// loopback that does one SETNX on Redis, and one create by compare-and-set in
-// Consul after it if asked to, and nothing else. No broker that claims sessions in
-// Redis and decides them in Consul can answer faster than that.
+// Package baseline serves the smallest possible claim, for comparison with a launch:
+// a bare Gin handler on loopback that does one SETNX in Redis and, optionally, one
+// create by compare-and-set in Consul after it. No broker that claims sessions in
+// Redis and decides their fate in Consul can answer faster.
 //
-// It promises that its keys are its own, under a prefix that no two floors share,
-// and that Close removes them; those in Redis also expire by themselves. It trusts
-// whoever can reach its port, which is on loopback: it is for measuring, on servers
-// on which a few keys more do no harm.
+// Every server's keys have a prefix of their own, and Close removes them. Keys in
+// Redis also expire. There is no authentication: the server listens on loopback and
+// is meant for measurements, on servers where a few extra keys do no harm.
 package baseline
 
 import (
@@ -25,19 +24,19 @@ import (
 )
 
 const (
-	// callTimeout bounds one claim, and readTimeout the reading of a request.
+	// callTimeout limits one claim, and readTimeout the reading of a request.
 	callTimeout = 10 * time.Second
 	readTimeout = 10 * time.Second
-	// keyLife is how long keys stay in Redis when nobody removes them.
-	keyLife = time.Hour
-	// removal bounds the removal of all keys.
-	removal = time.Minute
-	// scanned is how many keys Redis looks at in one step of the removal.
-	scanned = 1000
+	// keyTTL is how long keys stay in Redis if Close does not remove them.
+	keyTTL = time.Hour
+	// removeTimeout limits the removal of all keys.
+	removeTimeout = time.Minute
+	// scanCount is how many keys Redis examines in one step of the removal.
+	scanCount = 1000
 )
 
-// Floor is a server that listens.
-type Floor struct {
+// Server is a running baseline server.
+type Server struct {
 	redis  *redis.Client
 	consul *consulapi.KV
 	prefix string
@@ -46,35 +45,36 @@ type Floor struct {
 	ended  chan error
 }
 
-// Start listens on a free port of loopback. Consul may be nil: then a claim is the
-// SETNX alone. The clients stay the caller's, who closes them after Close.
-func Start(rdb *redis.Client, consul *consulapi.Client) (*Floor, error) {
+// Start listens on a free port of loopback. If consul is nil, a claim is the SETNX
+// alone. The caller closes the clients after Close.
+func Start(rdb *redis.Client, consul *consulapi.Client) (*Server, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("the floor cannot listen: %w", err)
+		return nil, fmt.Errorf("start the baseline server: listen: %w", err)
 	}
-	f := &Floor{
+	s := &Server{
 		redis:  rdb,
 		prefix: "greenroom-floor/" + strings.ToLower(ulid.Make().String()) + "/",
 		url:    "http://" + listener.Addr().String(),
 		ended:  make(chan error, 1),
 	}
 	if consul != nil {
-		f.consul = consul.KV()
+		s.consul = consul.KV()
 	}
-	f.server = &http.Server{Handler: f.handler(), ReadTimeout: readTimeout, WriteTimeout: callTimeout + readTimeout, IdleTimeout: time.Minute}
-	go func() { f.ended <- f.server.Serve(listener) }()
-	return f, nil
+	s.server = &http.Server{Handler: s.handler(), ReadTimeout: readTimeout, WriteTimeout: callTimeout + readTimeout, IdleTimeout: time.Minute}
+	go func() { s.ended <- s.server.Serve(listener) }()
+	return s, nil
 }
 
-// URL is where the floor listens.
-func (f *Floor) URL() string { return f.url }
+// URL returns the server's base URL.
+func (s *Server) URL() string { return s.url }
 
-// Claim is where to POST the claim of a name at the floor that listens there, whatever
-// the body: it answers 201, 409 when the name was claimed before, or 503 with the reason.
+// Claim returns the URL that claims a name at the baseline server with the given base
+// URL. A POST with any body returns 201, 409 if the name is already claimed, or 503
+// with the reason.
 func Claim(url, name string) string { return url + "/claims/" + name }
 
-func (f *Floor) handler() http.Handler {
+func (s *Server) handler() http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
 	e.POST("/claims/:name", func(c *gin.Context) {
@@ -85,7 +85,7 @@ func (f *Floor) handler() http.Handler {
 			c.String(http.StatusBadRequest, "%s", err)
 			return
 		}
-		switch claimed, err := f.claim(ctx, f.prefix+c.Param("name"), body); {
+		switch claimed, err := s.claim(ctx, s.prefix+c.Param("name"), body); {
 		case err != nil:
 			c.String(http.StatusServiceUnavailable, "%s", err)
 		case !claimed:
@@ -97,42 +97,42 @@ func (f *Floor) handler() http.Handler {
 	return e
 }
 
-// claim reports whether the key was nobody's.
-func (f *Floor) claim(ctx context.Context, key string, body []byte) (bool, error) {
-	claimed, err := f.redis.SetNX(ctx, key, body, keyLife).Result()
-	if err != nil || !claimed || f.consul == nil {
+// claim creates the key and reports whether it did not exist before.
+func (s *Server) claim(ctx context.Context, key string, body []byte) (bool, error) {
+	claimed, err := s.redis.SetNX(ctx, key, body, keyTTL).Result()
+	if err != nil || !claimed || s.consul == nil {
 		return claimed, err
 	}
-	// An index of 0 creates, and only creates.
-	claimed, _, err = f.consul.CAS(&consulapi.KVPair{Key: key, Value: body}, new(consulapi.WriteOptions).WithContext(ctx))
+	// A compare-and-set with index 0 only succeeds if the key does not exist.
+	claimed, _, err = s.consul.CAS(&consulapi.KVPair{Key: key, Value: body}, new(consulapi.WriteOptions).WithContext(ctx))
 	return claimed, err
 }
 
-// Close stops the server, once it has answered what it was asked, and removes its keys.
-func (f *Floor) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), removal)
+// Close waits for the requests in flight, stops the server and removes its keys.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
-	// A claim that is under way would leave a key behind.
-	err := f.server.Shutdown(ctx)
-	if served := <-f.ended; !errors.Is(served, http.ErrServerClosed) {
+	// Shut down first: a claim in flight would leave a key behind.
+	err := s.server.Shutdown(ctx)
+	if served := <-s.ended; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
-	if removed := f.remove(ctx); removed != nil {
-		err = errors.Join(err, fmt.Errorf("keys of the floor are left; remove those under %s: %w", f.prefix, removed))
+	if removed := s.remove(ctx); removed != nil {
+		err = errors.Join(err, fmt.Errorf("remove the baseline server's keys; some are left under %s: %w", s.prefix, removed))
 	}
 	return err
 }
 
-func (f *Floor) remove(ctx context.Context) error {
+func (s *Server) remove(ctx context.Context) error {
 	var err error
-	if f.consul != nil {
-		_, err = f.consul.DeleteTree(f.prefix, new(consulapi.WriteOptions).WithContext(ctx))
+	if s.consul != nil {
+		_, err = s.consul.DeleteTree(s.prefix, new(consulapi.WriteOptions).WithContext(ctx))
 	}
 	var cursor uint64
 	for {
-		keys, next, scan := f.redis.Scan(ctx, cursor, f.prefix+"*", scanned).Result()
+		keys, next, scan := s.redis.Scan(ctx, cursor, s.prefix+"*", scanCount).Result()
 		if scan == nil && len(keys) > 0 {
-			scan = f.redis.Unlink(ctx, keys...).Err()
+			scan = s.redis.Unlink(ctx, keys...).Err()
 		}
 		if scan != nil || next == 0 {
 			return errors.Join(err, scan)

@@ -1,10 +1,10 @@
-// Package benchreport keeps the rows of `make bench`: a figure beside the target that
-// it is held against, its ratio to a limit or a peer that was measured in the same
-// run, and whether the target is met.
+// Package benchreport stores the rows of `make bench`. A row has a figure, its target,
+// its ratio to a limit or a peer measured in the same run, and whether the target is
+// met.
 //
-// It promises that rows which are measured by different tests, in whatever order,
-// end up in one table in the order of their numbers, and that the raw results stay
-// with their row. It judges nothing: whoever measures says what is met.
+// Different tests may write rows in any order; the table shows them in the order of
+// their numbers. The raw results stay with their row. The test that measures decides
+// whether its target is met.
 package benchreport
 
 import (
@@ -21,42 +21,44 @@ import (
 	"text/tabwriter"
 )
 
-// Env names the variable of the environment with the directory to keep rows in.
-// Where it is not set, nothing is to be measured.
+// Env is the environment variable with the directory for the rows. If it is not set,
+// tests skip their measurements.
 const Env = "GREENROOM_BENCH"
 
 // Row is one line of the table.
 type Row struct {
-	// Number is its place in the table.
+	// Number is the row's position in the table.
 	Number int `json:"number"`
-	// What was measured, with what load; no two rows are alike in this.
+	// What describes the measurement and its load. It is unique in the table.
 	What string `json:"what"`
 	// Target and Figure are texts with their units.
 	Target string `json:"target"`
 	Figure string `json:"figure"`
-	// Ratio is what the figure is of the limit or peer; 0 where there is none.
+	// Ratio is the figure divided by the limit's or peer's; 0 if there is none.
 	Ratio float64 `json:"ratio,omitempty"`
-	Met   bool    `json:"met"`
-	// Note says how it was measured or why the target is not met; it may be "".
+	// Met reports whether the figure meets the target.
+	Met bool `json:"met"`
+	// Note explains the measurement, or why the target is not met; it may be "".
 	Note string `json:"note,omitempty"`
-	// Raw are the results that it was taken from.
+	// Raw holds the results behind the figure.
 	Raw any `json:"raw,omitempty"`
 }
 
-// notName is what a file's name is spared.
-var notName = regexp.MustCompile(`[^a-z0-9]+`)
+// notInName matches the characters that a file name replaces by "-".
+var notInName = regexp.MustCompile(`[^a-z0-9]+`)
 
-// Keep keeps a row in a directory, in the place of an earlier one of the same What.
+// Keep writes a row to a directory and replaces an earlier one with the same What.
 func Keep(dir string, r Row) error {
 	b, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
 		return err
 	}
-	name := fmt.Sprintf("%02d-%s.row.json", r.Number, strings.Trim(notName.ReplaceAllString(strings.ToLower(r.What), "-"), "-"))
+	name := fmt.Sprintf("%02d-%s.row.json", r.Number, strings.Trim(notInName.ReplaceAllString(strings.ToLower(r.What), "-"), "-"))
 	return os.WriteFile(filepath.Join(dir, name), append(b, '\n'), 0o644)
 }
 
-// Rows reads those that are kept in a directory, in order.
+// Rows returns a directory's rows in the order of their numbers. It is an error if
+// there are none.
 func Rows(dir string) ([]Row, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.row.json"))
 	if err != nil {
@@ -75,25 +77,25 @@ func Rows(dir string) ([]Row, error) {
 		rows = append(rows, r)
 	}
 	if len(rows) == 0 {
-		return nil, errors.New("nothing was measured: there are no rows in " + dir)
+		return nil, errors.New("nothing was measured: no rows in " + dir)
 	}
 	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(a.Number, b.Number) })
 	return rows, nil
 }
 
-// Print writes the table, and below it the notes.
+// Print writes the table, with the notes below it.
 func Print(w io.Writer, rows []Row) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "#\tWHAT\tTARGET\tFIGURE\tRATIO\tVERDICT")
 	for _, r := range rows {
-		ratio, met := "-", "NOT MET"
+		ratio, result := "-", "NOT MET"
 		if r.Ratio != 0 {
 			ratio = fmt.Sprintf("%.3g", r.Ratio)
 		}
 		if r.Met {
-			met = "met"
+			result = "met"
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\n", r.Number, r.What, r.Target, r.Figure, ratio, met)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\n", r.Number, r.What, r.Target, r.Figure, ratio, result)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -108,7 +110,8 @@ func Print(w io.Writer, rows []Row) error {
 	return nil
 }
 
-// Median is the middle of values, or the mean of the two in the middle; 0 of none.
+// Median returns the median of values: the middle one, or the mean of the two in the
+// middle. Without values it returns 0.
 func Median(values ...float64) float64 {
 	if len(values) == 0 {
 		return 0

@@ -9,7 +9,7 @@ import (
 func TestRowsAreKeptAndPrintedInOrder(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Rows(dir); err == nil {
-		t.Error("no rows are no error")
+		t.Error("want an error for a directory without rows, got none")
 	}
 	for _, r := range []Row{
 		{Number: 12, What: "growth", Target: "none", Figure: "0", Met: true},

@@ -10,25 +10,25 @@ import (
 	"github.com/greenroom/greenroom/internal/access"
 )
 
-// Access says who may call the broker.
+// Access configures the access to the broker's API.
 type Access struct {
-	// Enforced demands a token of every caller; greenroom bootstrap makes the first.
+	// Enforced requires a token of every caller; greenroom bootstrap creates the first.
 	Enforced bool
-	// Issuer is the URL of an OpenID Connect issuer whose JWTs are taken; "" for none.
+	// Issuer is the URL of an OpenID Connect issuer whose JWTs are accepted; "" for none.
 	Issuer string
-	// Audience must be among those of a JWT.
+	// Audience must be among the audiences of a JWT.
 	Audience string
-	// UserClaim, GroupsClaim and RoleClaim are the claims that name the user, the
-	// user's groups and roles; the latter two "" for none.
+	// UserClaim, GroupsClaim and RoleClaim are the claims with the user's id, groups and
+	// roles. GroupsClaim and RoleClaim may be "" for none.
 	UserClaim, GroupsClaim, RoleClaim string
-	// Roles gives values of RoleClaim a role: admin, launcher or viewer.
+	// Roles maps values of RoleClaim to a role: admin, launcher or viewer.
 	Roles map[string]string
 }
 
-// Guards reports whether a token is demanded of every caller.
+// Guards reports whether every caller needs a token.
 func (a Agent) Guards() bool { return a.Token != "" || a.Access.Enforced || a.Access.Issuer != "" }
 
-// Mapping is how the claims of a JWT become a caller. Access has been validated.
+// Mapping returns the mapping from a JWT's claims to a caller. Access must be valid.
 func (a Access) Mapping() access.Mapping {
 	m := access.Mapping{User: a.UserClaim, Groups: a.GroupsClaim, Role: a.RoleClaim, Roles: map[string]access.Role{}}
 	for value, role := range a.Roles {
@@ -37,62 +37,61 @@ func (a Access) Mapping() access.Mapping {
 	return m
 }
 
-// MapsAdmins reports whether the issuer has administrators.
+// MapsAdmins reports whether a JWT of the issuer can have the role admin.
 func (a Access) MapsAdmins() bool {
 	return a.Issuer != "" && slices.Contains(slices.Collect(maps.Values(a.Roles)), string(access.Admin))
 }
 
-// validate names every setting that cannot be used.
-func (a Access) validate(bad func(flag, format string, args ...any)) {
+// validate calls add for every setting that cannot be used.
+func (a Access) validate(add func(flag, format string, args ...any)) {
 	if a.Issuer == "" {
 		if a.Audience != "" || a.GroupsClaim != "" || a.RoleClaim != "" || len(a.Roles) > 0 {
-			bad("oidc-issuer", "must be given where other --oidc flags are")
+			add("oidc-issuer", "must be set if other --oidc flags are")
 		}
 		return
 	}
 	u, err := url.Parse(a.Issuer)
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
-		bad("oidc-issuer", "must be a URL such as https://login.example.org, is %q", a.Issuer)
-	case u.Scheme == "http" && !loopback(u.Hostname()):
-		// Who can change its answers could sign as anybody.
-		bad("oidc-issuer", "must be https, but on loopback; is %q", a.Issuer)
+		add("oidc-issuer", "must be a URL such as https://login.example.org, is %q", a.Issuer)
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		// An attacker who changes the issuer's responses could sign as any user.
+		add("oidc-issuer", "must be https, unless it is on loopback; is %q", a.Issuer)
 	}
 	if a.Audience == "" {
-		bad("oidc-audience", "must say which audience a JWT is to be for: one for another service must not open this one")
+		add("oidc-audience", "must name the audience of accepted JWTs, so that a JWT for another service is refused")
 	}
 	if a.UserClaim == "" {
-		bad("oidc-user-claim", "must name the claim that is the user's id, such as sub")
+		add("oidc-user-claim", "must name the claim that holds the user's id, such as sub")
 	}
 	if (a.RoleClaim == "") != (len(a.Roles) == 0) {
-		bad("oidc-role-claim", "and --oidc-role belong together: the claim, and which of its values is which role")
+		add("oidc-role-claim", "and --oidc-role must be set together: the claim, and the role of each of its values")
 	}
 	for _, value := range slices.Sorted(maps.Keys(a.Roles)) {
 		if _, err := access.ParseRole(a.Roles[value]); err != nil {
-			bad("oidc-role", "%s: the role %v", value, err)
+			add("oidc-role", "%s: the role %v", value, err)
 		}
 	}
 }
 
-// loopback reports whether a host is this machine, and no other can reach it.
-func loopback(host string) bool {
+// isLoopback reports whether only this machine can reach a host.
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback() || host == "localhost"
 }
 
-// Guarded returns an error when an API that demands no token would be reachable
-// from another machine.
+// Guarded returns an error if other machines could reach an API that requires no token.
 func (a Agent) Guarded() error {
 	if a.Guards() {
 		return nil
 	}
 	host, _, err := net.SplitHostPort(a.Bind)
 	if err != nil {
-		return err
+		return fmt.Errorf("--bind %q: %w", a.Bind, err)
 	}
-	if loopback(host) {
+	if isLoopback(host) {
 		return nil
 	}
-	return fmt.Errorf("--bind %s can be reached from other machines, and no token guards the API: "+
+	return fmt.Errorf("other machines can reach --bind %s, and the API requires no token: "+
 		"start it with --access (or GREENROOM_ACCESS=true) and run greenroom bootstrap, set GREENROOM_TOKEN or --oidc-issuer, or bind to 127.0.0.1", a.Bind)
 }

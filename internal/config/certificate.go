@@ -9,37 +9,37 @@ import (
 	"time"
 )
 
-// certificatePoll is how often the files are looked at.
-const certificatePoll = time.Second
+// certificatePollInterval is the time between two checks of the files.
+const certificatePollInterval = time.Second
 
-// Certificate is a server's certificate that is read again when its files change,
-// so that a renewal needs no restart. A renewal that cannot be read changes nothing.
+// Certificate is a server's certificate that is reloaded when its files change, so that
+// a renewal needs no restart. If the new files cannot be read, the old certificate stays.
 type Certificate struct {
 	certFile, keyFile string
 	current           atomic.Pointer[tls.Certificate]
-	// stamp is that of the files which were last read, whatever came of it.
-	stamp string
+	// lastStamp is the stamp of the files at the last attempt to read them.
+	lastStamp string
 }
 
-// LoadCertificate reads a certificate, with those that vouch for it, and its key
-// from PEM files.
+// LoadCertificate reads a certificate with its chain, and its key, from PEM files.
 func LoadCertificate(certFile, keyFile string) (*Certificate, error) {
 	c := &Certificate{certFile: certFile, keyFile: keyFile}
-	c.stamp = c.stampOf()
+	c.lastStamp = c.currentStamp()
 	return c, c.read()
 }
 
 func (c *Certificate) read() error {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
-		return fmt.Errorf("certificate %s with key %s: %w", c.certFile, c.keyFile, err)
+		return fmt.Errorf("read certificate %s with key %s: %w", c.certFile, c.keyFile, err)
 	}
 	c.current.Store(&pair)
 	return nil
 }
 
-// stampOf tells files from their renewals, also where a link was pointed elsewhere.
-func (c *Certificate) stampOf() (stamp string) {
+// currentStamp returns a value that changes when the files are renewed, also if they are
+// links to other files then.
+func (c *Certificate) currentStamp() (stamp string) {
 	for _, name := range []string{c.certFile, c.keyFile} {
 		if info, err := os.Stat(name); err == nil {
 			stamp += fmt.Sprint(info.ModTime().UnixNano(), info.Size(), ";")
@@ -48,8 +48,7 @@ func (c *Certificate) stampOf() (stamp string) {
 	return stamp
 }
 
-// Server gives the settings of a server's TLS, with the certificate as it is at
-// each handshake.
+// Server returns a server's TLS configuration. Each handshake uses the current certificate.
 func (c *Certificate) Server() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
@@ -57,25 +56,25 @@ func (c *Certificate) Server() *tls.Config {
 	}
 }
 
-// Follow reads the files again when they have changed, and at each signal, until
-// ctx is done. It tells every reading: nil, or why the certificate stays as it was.
-func (c *Certificate) Follow(ctx context.Context, again <-chan os.Signal, tell func(error)) {
-	tick := time.NewTicker(certificatePoll)
+// Follow reloads the files when they have changed and on each signal from reload, until
+// ctx is done. It reports every attempt: nil, or why the old certificate stays.
+func (c *Certificate) Follow(ctx context.Context, reload <-chan os.Signal, report func(error)) {
+	tick := time.NewTicker(certificatePollInterval)
 	defer tick.Stop()
 	for {
-		asked := false
+		forced := false
 		select {
 		case <-ctx.Done():
 			return
-		case <-again:
-			asked = true
+		case <-reload:
+			forced = true
 		case <-tick.C:
 		}
-		stamp := c.stampOf()
-		if !asked && stamp == c.stamp {
+		stamp := c.currentStamp()
+		if !forced && stamp == c.lastStamp {
 			continue
 		}
-		c.stamp = stamp
-		tell(c.read())
+		c.lastStamp = stamp
+		report(c.read())
 	}
 }

@@ -1,7 +1,7 @@
-// Package config is the configuration of greenroom's two agents, the broker and
-// the scaler: what they listen on, which servers they speak to, and how they
-// log. It promises that a configuration which passes Validate can be used as it
-// is, and that a secret in it never shows when it is printed.
+// Package config loads the configuration of greenroom's two agents, the broker and the
+// scaler: their addresses, the servers that they connect to, access, limits and logs. It
+// promises that a configuration that passes Validate can be used, and that printing one
+// never shows a secret.
 package config
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Secret is a token or password. It prints as "(set)" or "", never as itself.
+// Secret is a token or password. It prints as "(set)", or "" if it is empty.
 type Secret string
 
 // String implements fmt.Stringer.
@@ -35,45 +35,45 @@ type Agent struct {
 	NomadAddress, ConsulAddress, RedisAddress string
 	// NomadTLS and ConsulTLS are for https addresses; RedisTLS is used with RedisUseTLS.
 	NomadTLS, ConsulTLS, RedisTLS TLS
-	// RedisUseTLS: Redis is spoken to by TLS.
+	// RedisUseTLS connects to Redis by TLS.
 	RedisUseTLS bool
 	// RedisUser is an ACL user of Redis; "" is its default user.
 	RedisUser string
 	// TLSCert and TLSKey are PEM files with which the broker serves https; "" for http.
 	TLSCert, TLSKey string
-	// Tokens and password toward the servers; "" for none.
+	// NomadToken, ConsulToken and RedisPassword authenticate to the servers; "" for none.
 	NomadToken, ConsulToken, RedisPassword Secret
-	// Token is an administrator's token of the broker; "" for none. See Access for others.
+	// Token is an administrator's token for the broker's API; "" for none.
 	Token Secret
-	// Access says who else may call the broker.
+	// Access configures the other ways to authenticate to the API.
 	Access Access
 	// MaxDesiredSessions is the largest desired_sessions that a staging config may ask for.
 	MaxDesiredSessions int
-	// MaxLaunches, MaxOnDemand and MaxHooks are how many of each a broker has under
-	// way at once.
+	// MaxLaunches, MaxOnDemand and MaxHooks bound the concurrent launches, on-demand
+	// starts and hooks of a broker.
 	MaxLaunches, MaxOnDemand, MaxHooks int
-	// MaxArmed is how many shells a broker keeps in ready sessions ahead of time, for
-	// the assign hooks that come next; 0 for none.
+	// MaxArmed is how many shells a broker opens in ready sessions ahead of time, for the
+	// next assign hooks; 0 for none.
 	MaxArmed int
-	// ClaimFence says what decides a claim: FenceConsul or FenceNone.
+	// ClaimFence is what decides a claim: FenceConsul or FenceNone.
 	ClaimFence string
-	// LogLevel is one of logrus's levels, LogFormat "text" or "json".
+	// LogLevel is trace, debug, info, warn or error. LogFormat is "text" or "json".
 	LogLevel, LogFormat string
 
-	// consulSSL: an address of Consul's without a scheme is https.
+	// consulSSL makes a Consul address without a scheme an https address.
 	consulSSL bool
 }
 
-// TLS is how one server is spoken to by TLS. All of it may be left out: then the
-// system's authorities are believed, and no certificate is shown.
+// TLS configures TLS to one server. The zero value trusts the system's authorities and
+// sends no client certificate.
 type TLS struct {
-	// CAFile and CAPath are a PEM file of authorities, and a directory of such.
+	// CAFile is a PEM file of authorities, CAPath a directory of such files.
 	CAFile, CAPath string
-	// CertFile and KeyFile are PEM files of the certificate to show, and its key.
+	// CertFile and KeyFile are PEM files of the client certificate and its key.
 	CertFile, KeyFile string
-	// ServerName is what the server's certificate must be for; "": its address.
+	// ServerName is the name in the server's certificate; "" is the host of its address.
 	ServerName string
-	// SkipVerify believes any certificate.
+	// SkipVerify accepts any certificate.
 	SkipVerify bool
 }
 
@@ -81,20 +81,20 @@ type TLS struct {
 const (
 	// FenceConsul: a compare-and-set in Consul decides every claim.
 	FenceConsul = "consul"
-	// FenceNone: Redis decides alone; when it loses its newest writes, a session
-	// may be given to a second user.
+	// FenceNone: Redis decides alone. If it loses its latest writes, a session may be
+	// given to a second user.
 	FenceNone = "none"
 )
 
-// shortestToken is how long GREENROOM_TOKEN is at the least: it lets whoever has it do everything.
-const shortestToken = 16
+// minTokenLength is the minimum length of GREENROOM_TOKEN, which permits everything.
+const minTokenLength = 16
 
-// problems are what is wrong, of the settings that a kind of program has.
+// problems returns what is wrong with the settings that a kind of program has.
 func (a Agent) problems(kind Kind) []problem {
 	var all []problem
-	bad := func(flag, format string, args ...any) {
+	add := func(flag, format string, args ...any) {
 		for _, s := range settings {
-			if s.flag == flag && s.of&kind != 0 {
+			if s.flag == flag && s.kinds&kind != 0 {
 				all = append(all, problem{flag, fmt.Sprintf(format, args...)})
 				return
 			}
@@ -106,41 +106,41 @@ func (a Agent) problems(kind Kind) []problem {
 			_, err = net.LookupPort("tcp", port) // a number, or a name such as http
 		}
 		if err != nil {
-			bad(hp.flag, "must be host:port, is %q", hp.value)
+			add(hp.flag, "must be host:port, is %q", hp.value)
 		}
 	}
 	for _, u := range []struct{ flag, value string }{{"nomad-address", a.NomadAddress}, {"consul-address", a.ConsulAddress}} {
 		p, err := url.Parse(u.value)
 		if err != nil || p.Host == "" || (p.Scheme != "http" && p.Scheme != "https") {
-			bad(u.flag, "must be a URL such as http://127.0.0.1:4646, is %q", u.value)
+			add(u.flag, "must be a URL such as http://127.0.0.1:4646, is %q", u.value)
 		}
 	}
 	if a.ClaimFence != "" && a.ClaimFence != FenceConsul && a.ClaimFence != FenceNone {
-		bad("claim-fence", "must be %s or %s, is %q", FenceConsul, FenceNone, a.ClaimFence)
+		add("claim-fence", "must be %s or %s, is %q", FenceConsul, FenceNone, a.ClaimFence)
 	}
-	a.Access.validate(bad)
-	if a.Token != "" && len(a.Token) < shortestToken {
-		bad("token", "must have %d characters at least, so that nobody guesses it: openssl rand -hex 16 makes one", shortestToken)
+	a.Access.validate(add)
+	if a.Token != "" && len(a.Token) < minTokenLength {
+		add("token", "must have at least %d characters, so that it cannot be guessed: openssl rand -hex 16 makes one", minTokenLength)
 	}
 	if a.MaxDesiredSessions < 1 {
-		bad("max-desired-sessions", "must be at least 1, is %d", a.MaxDesiredSessions)
+		add("max-desired-sessions", "must be at least 1, is %d", a.MaxDesiredSessions)
 	}
 	for _, n := range []struct {
 		flag  string
 		value int
 	}{{"max-launches", a.MaxLaunches}, {"max-on-demand", a.MaxOnDemand}, {"max-hooks", a.MaxHooks}} {
 		if n.value < 1 {
-			bad(n.flag, "must be at least 1, is %d", n.value)
+			add(n.flag, "must be at least 1, is %d", n.value)
 		}
 	}
 	if a.MaxArmed < 0 {
-		bad("max-armed", "must be 0, for none, or more, is %d", a.MaxArmed)
+		add("max-armed", "must be at least 0 (0 is none), is %d", a.MaxArmed)
 	}
 	if _, err := ParseLevel(a.LogLevel); err != nil {
-		bad("log-level", "%v", err)
+		add("log-level", "%v", err)
 	}
 	if a.LogFormat != "text" && a.LogFormat != "json" {
-		bad("log-format", "must be text or json, is %q", a.LogFormat)
+		add("log-format", "must be text or json, is %q", a.LogFormat)
 	}
 	for _, pair := range []struct {
 		cert, key         string
@@ -154,18 +154,18 @@ func (a Agent) problems(kind Kind) []problem {
 		switch {
 		case (pair.certFile == "") == (pair.keyFile == ""):
 		case pair.certFile == "":
-			bad(pair.key, "a key without its certificate is of no use: give --%s, too", pair.cert)
+			add(pair.key, "a key without its certificate cannot be used: set --%s, too", pair.cert)
 		default:
-			bad(pair.cert, "a certificate without its key is of no use: give --%s, too", pair.key)
+			add(pair.cert, "a certificate without its key cannot be used: set --%s, too", pair.key)
 		}
 	}
 	if a.RedisTLS != (TLS{}) && !a.RedisUseTLS {
-		bad("redis-tls", "is not on, and other settings of TLS toward Redis are there: turn it on, or drop them")
+		add("redis-tls", "is not on, but other TLS settings of Redis are set: turn it on, or remove them")
 	}
 	return all
 }
 
-// ParseLevel reads a log's level. Its error says which there are.
+// ParseLevel parses a log level. Its error lists the levels.
 func ParseLevel(text string) (logrus.Level, error) {
 	level, err := logrus.ParseLevel(text)
 	if err != nil || level < logrus.ErrorLevel {
@@ -174,7 +174,7 @@ func ParseLevel(text string) (logrus.Level, error) {
 	return level, nil
 }
 
-// Logger returns a logger as the configuration has it.
+// Logger returns a logger with the configured level and format.
 func (a Agent) Logger() *logrus.Logger {
 	log := logrus.New()
 	if level, err := logrus.ParseLevel(a.LogLevel); err == nil {

@@ -76,6 +76,6 @@ func TestASecretDoesNotPrint(t *testing.T) {
 	a := good()
 	a.Token, a.NomadToken = "hush-hush", "hush-hush"
 	if s := fmt.Sprintf("%v %+v %#v %s", a, a, a, a.Token); strings.Contains(s, "hush-hush") {
-		t.Errorf("the secret shows: %s", s)
+		t.Errorf("the secret is visible: %s", s)
 	}
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// fileSuffix is that of the files that are read of a directory.
+// fileSuffix is the suffix of the files that are read from a directory.
 const fileSuffix = ".hcl"
 
-// FilesError says everything that is wrong with a configuration, a line for each:
-// where it was said (file:line, the variable or the flag), and what is wrong.
+// FilesError lists everything that is wrong with a configuration. A finding names the
+// source of the value (file:line, variable or flag) and what is wrong.
 type FilesError struct{ Findings []string }
 
 // Error implements error.
@@ -26,21 +26,21 @@ func (e *FilesError) Error() string {
 	return "the configuration is not valid:\n  " + strings.Join(e.Findings, "\n  ")
 }
 
-// said is a setting with the value that a file gives it.
-type said struct {
+// fileValue is a setting with its value in a file.
+type fileValue struct {
 	setting
-	text  string
-	place hcl.Range
+	text string
+	pos  hcl.Range
 }
 
-// files gathers what configuration files say.
+// files collects the values and findings of configuration files.
 type files struct {
-	said     []said
+	values   []fileValue
 	findings []string
 }
 
-// readFiles reads files, and the .hcl files of directories by name. Errors are
-// about reading them; what is wrong inside them is among the findings.
+// readFiles reads files, and the .hcl files of directories in the order of their names.
+// An error means that a file could not be read. What is wrong in a file is a finding.
 func readFiles(paths []string) (*files, error) {
 	f := &files{}
 	for _, path := range paths {
@@ -51,10 +51,10 @@ func readFiles(paths []string) (*files, error) {
 		}
 		if info.IsDir() {
 			if names, err = filepath.Glob(filepath.Join(path, "*"+fileSuffix)); err != nil {
-				return nil, err
+				return nil, fmt.Errorf("list the directory %s: %w", path, err)
 			}
 			if len(names) == 0 {
-				return nil, fmt.Errorf("%s: holds no configuration: its files end in %s", path, fileSuffix)
+				return nil, fmt.Errorf("the directory %s contains no %s file", path, fileSuffix)
 			}
 		}
 		for _, name := range names {
@@ -62,22 +62,22 @@ func readFiles(paths []string) (*files, error) {
 			if err != nil {
 				return nil, err
 			}
-			f.read(source, name)
+			f.readSource(source, name)
 		}
 	}
 	return f, nil
 }
 
-func (f *files) read(source []byte, name string) {
+func (f *files) readSource(source []byte, name string) {
 	parsed, diags := hclsyntax.ParseConfig(source, name, hcl.InitialPos)
-	f.report(diags)
+	f.addDiagnostics(diags)
 	if !diags.HasErrors() {
-		f.body("", parsed.Body)
+		f.readBody("", parsed.Body)
 	}
 }
 
-// body reads what is inside a block, prefix being the block's key and a dot.
-func (f *files) body(prefix string, body hcl.Body) {
+// readBody reads the content of a block. prefix is the block's key with a dot, or "".
+func (f *files) readBody(prefix string, body hcl.Body) {
 	schema := &hcl.BodySchema{}
 	known := map[string]setting{}
 	for _, s := range settings {
@@ -96,21 +96,21 @@ func (f *files) body(prefix string, body hcl.Body) {
 		known[name] = s
 	}
 	content, diags := body.Content(schema)
-	f.report(diags)
-	for _, a := range inOrder(content.Attributes) {
+	f.addDiagnostics(diags)
+	for _, a := range sortedByPosition(content.Attributes) {
 		f.attribute(known[a.Name], a)
 	}
 	seen := map[string]hcl.Range{}
 	for _, block := range content.Blocks {
 		if first, twice := seen[block.Type]; twice {
-			f.find(block.DefRange, "%s%s: is there twice; it began at line %d", prefix, block.Type, first.Start.Line)
+			f.addFinding(block.DefRange, "%s%s: is there twice; the first is at line %d", prefix, block.Type, first.Start.Line)
 		}
 		seen[block.Type] = block.DefRange
-		f.body(prefix+block.Type+".", block.Body)
+		f.readBody(prefix+block.Type+".", block.Body)
 	}
 }
 
-func inOrder(attributes hcl.Attributes) []*hcl.Attribute {
+func sortedByPosition(attributes hcl.Attributes) []*hcl.Attribute {
 	var all []*hcl.Attribute
 	for _, a := range attributes {
 		all = append(all, a)
@@ -119,84 +119,84 @@ func inOrder(attributes hcl.Attributes) []*hcl.Attribute {
 	return all
 }
 
-// attribute notes a value that is of the right type.
+// attribute records a value if it has the setting's type, else a finding.
 func (f *files) attribute(s setting, a *hcl.Attribute) {
 	v, diags := a.Expr.Value(nil)
-	if f.report(diags); diags.HasErrors() {
+	if f.addDiagnostics(diags); diags.HasErrors() {
 		return
 	}
-	is := v.Type().FriendlyName()
+	hclType := v.Type().FriendlyName()
 	if v.IsNull() {
-		is = "null"
+		hclType = "null"
 	}
 	if v.Type().IsObjectType() {
-		is = "object"
+		hclType = "object"
 	}
-	if is != s.is {
-		f.find(a.Range, "%s: must be %s, is %s", s.key, article(s.is), article(is))
+	if hclType != s.hclType {
+		f.addFinding(a.Range, "%s: must be %s, is %s", s.key, withArticle(s.hclType), withArticle(hclType))
 		return
 	}
-	if is == "object" {
+	if hclType == "object" {
 		f.object(s, a, v)
 		return
 	}
 	str, err := convert.Convert(v, cty.String)
 	if err != nil {
-		f.find(a.Range, "%s: %v", s.key, err)
+		f.addFinding(a.Range, "%s: %v", s.key, err)
 		return
 	}
 	text := str.AsString()
 	if s.path && !filepath.IsAbs(text) {
 		text = filepath.Join(filepath.Dir(a.Range.Filename), text)
 	}
-	f.said = append(f.said, said{setting: s, text: text, place: a.Range})
+	f.values = append(f.values, fileValue{setting: s, text: text, pos: a.Range})
 }
 
-func article(noun string) string {
+func withArticle(noun string) string {
 	if noun == "object" {
 		return "an object"
 	}
 	return "a " + noun
 }
 
-// object notes an object whose values are strings.
+// object records an object if all of its values are strings, else a finding.
 func (f *files) object(s setting, a *hcl.Attribute, v cty.Value) {
 	var lines []string
 	for it := v.ElementIterator(); it.Next(); {
 		key, value := it.Element()
 		if value.Type() != cty.String || value.IsNull() {
-			f.find(a.Range, "%s: the value of %s must be a string", s.key, key.AsString())
+			f.addFinding(a.Range, "%s: the value of %s must be a string", s.key, key.AsString())
 			return
 		}
 		lines = append(lines, key.AsString()+"="+value.AsString())
 	}
-	f.said = append(f.said, said{setting: s, text: strings.Join(lines, "\n"), place: a.Range})
+	f.values = append(f.values, fileValue{setting: s, text: strings.Join(lines, "\n"), pos: a.Range})
 }
 
-func (f *files) report(diags hcl.Diagnostics) {
+func (f *files) addDiagnostics(diags hcl.Diagnostics) {
 	for _, d := range diags {
 		if d.Severity == hcl.DiagError {
-			f.find(*d.Subject, "%s: %s", d.Summary, strings.ReplaceAll(d.Detail, "\n", " "))
+			f.addFinding(*d.Subject, "%s: %s", d.Summary, strings.ReplaceAll(d.Detail, "\n", " "))
 		}
 	}
 }
 
-func (f *files) find(at hcl.Range, format string, args ...any) {
-	f.findings = append(f.findings, place(at)+": "+fmt.Sprintf(format, args...))
+func (f *files) addFinding(at hcl.Range, format string, args ...any) {
+	f.findings = append(f.findings, position(at)+": "+fmt.Sprintf(format, args...))
 }
 
-func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
+func position(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
 
-// Check says what is wrong with configuration files, for every agent that they
-// configure, over the defaults given: nil, a *FilesError, or an error about reading them.
-// Neither flags nor the environment are looked at.
+// Check validates configuration files for every agent that they configure, on top of the
+// given defaults. It ignores flags and the environment. The error is a *FilesError if the
+// files are not valid, else it says why they could not be read.
 func Check(paths []string, defaults map[Kind]Agent) error {
 	var findings []string
 	for _, kind := range []Kind{Broker, Scaler} {
 		_, err := (&Loader{kind: kind, defaults: defaults[kind]}).load(paths, func(string) string { return "" })
-		var wrong *FilesError
-		if errors.As(err, &wrong) {
-			for _, finding := range wrong.Findings {
+		var invalid *FilesError
+		if errors.As(err, &invalid) {
+			for _, finding := range invalid.Findings {
 				if !slices.Contains(findings, finding) {
 					findings = append(findings, finding)
 				}

@@ -13,8 +13,8 @@ import (
 // FlagConfig is the flag that names configuration files.
 const FlagConfig = "config"
 
-// Loader makes an agent's configuration from files, the environment and flags: a
-// flag counts before a variable, a variable before a file, and of files the later.
+// Loader loads an agent's configuration from files, the environment and flags. A flag
+// overrides a variable, a variable overrides a file, and a file overrides earlier files.
 type Loader struct {
 	kind     Kind
 	defaults Agent
@@ -22,15 +22,15 @@ type Loader struct {
 	flags    *pflag.FlagSet
 }
 
-// Register adds the flags of a kind of agent to a command's. Load gives the
-// configuration once they are parsed.
+// Register adds the flags of a kind of agent to a command's flags. Call Load after they
+// are parsed.
 func Register(fs *pflag.FlagSet, kind Kind, defaults Agent) *Loader {
 	l := &Loader{kind: kind, defaults: defaults, flags: fs}
-	if kind&agents != 0 {
-		fs.StringArrayVar(&l.paths, FlagConfig, nil, "an HCL file, or a directory of .hcl files; may be repeated, the later one counts")
+	if kind&agentKinds != 0 {
+		fs.StringArrayVar(&l.paths, FlagConfig, nil, "an HCL file, or a directory of .hcl files; may be repeated, and a later one overrides")
 	}
 	for _, s := range settings {
-		if s.of&kind == 0 || s.flag == "" || s.help == "" {
+		if s.kinds&kind == 0 || s.flag == "" || s.help == "" {
 			continue
 		}
 		help := s.help
@@ -41,14 +41,14 @@ func Register(fs *pflag.FlagSet, kind Kind, defaults Agent) *Loader {
 		if s.get != nil {
 			v.text = s.get(&defaults)
 		}
-		if f := fs.VarPF(v, s.flag, "", help); s.is == "bool" {
+		if f := fs.VarPF(v, s.flag, "", help); s.hclType == "bool" {
 			f.NoOptDefVal = "true"
 		}
 	}
 	return l
 }
 
-// Given are the flags of these that were given, as arguments for another process.
+// Given returns the configuration flags that were set, as arguments for another process.
 func (l *Loader) Given() []string {
 	var args []string
 	l.flags.Visit(func(f *pflag.Flag) {
@@ -59,7 +59,7 @@ func (l *Loader) Given() []string {
 	return args
 }
 
-// flagValue is a flag's text, which is looked at when everything is loaded.
+// flagValue is a flag's text. Load parses it.
 type flagValue struct {
 	setting
 	text string
@@ -70,7 +70,7 @@ func (v *flagValue) String() string { return v.text }
 
 // Set implements pflag.Value.
 func (v *flagValue) Set(text string) error {
-	if v.is == "object" && v.text != "" {
+	if v.hclType == "object" && v.text != "" {
 		text = v.text + "\n" + text
 	}
 	v.text = text
@@ -82,19 +82,19 @@ func (v *flagValue) Type() string {
 	switch {
 	case v.path:
 		return "path"
-	case v.is == "number":
+	case v.hclType == "number":
 		return "int"
-	case v.is == "object":
+	case v.hclType == "object":
 		return "NAME=VALUE"
 	}
-	return v.is
+	return v.hclType
 }
 
-// Load gives the configuration. An error is a *FilesError with everything that is
-// wrong, each where it was said, or about reading the files.
+// Load returns the configuration. The error is a *FilesError with everything that is
+// wrong, or says why a file could not be read.
 func (l *Loader) Load() (Agent, error) { return l.load(l.paths, os.Getenv) }
 
-// load is Load with the files and the environment given.
+// load is Load for the given files and environment.
 func (l *Loader) load(paths []string, getenv func(string) string) (Agent, error) {
 	read, err := readFiles(paths)
 	if err != nil {
@@ -102,48 +102,49 @@ func (l *Loader) load(paths []string, getenv func(string) string) (Agent, error)
 	}
 	a := l.defaults
 	findings := read.findings
-	// origin is where a setting's value was said, by its flag, for what is found later.
-	origin := map[string]string{}
-	take := func(s setting, from, text string) {
+	// sources has the source of each setting's value, with the flag as key. Problems that
+	// are found later name it.
+	sources := map[string]string{}
+	apply := func(s setting, source, text string) {
 		if s.flag != "" {
-			origin[s.flag] = from
+			sources[s.flag] = source
 		}
 		if err := s.set(&a, text); err != nil {
-			findings = append(findings, from+": "+err.Error())
+			findings = append(findings, source+": "+err.Error())
 		}
 	}
-	for _, s := range read.said {
-		if s.of&l.kind != 0 {
-			take(s.setting, place(s.place)+": "+s.key, s.text)
+	for _, s := range read.values {
+		if s.kinds&l.kind != 0 {
+			apply(s.setting, position(s.pos)+": "+s.key, s.text)
 		}
 	}
 	for _, s := range settings {
-		if s.of&l.kind == 0 {
+		if s.kinds&l.kind == 0 {
 			continue
 		}
 		for _, name := range s.env {
-			// As the servers' tools have it, an empty variable is none.
+			// An empty variable counts as unset, as in the tools of Nomad and Consul.
 			if text := getenv(name); text != "" {
-				take(s, name, text)
+				apply(s, name, text)
 				break
 			}
 		}
 	}
 	for _, s := range settings {
-		if l.flags == nil || s.of&l.kind == 0 || s.flag == "" {
+		if l.flags == nil || s.kinds&l.kind == 0 || s.flag == "" {
 			continue
 		}
 		if f := l.flags.Lookup(s.flag); f != nil && f.Changed {
-			take(s, "--"+s.flag, f.Value.String())
+			apply(s, "--"+s.flag, f.Value.String())
 		}
 	}
 	a.ConsulAddress = a.withScheme(a.ConsulAddress)
 	for _, p := range a.problems(l.kind) {
-		from := origin[p.flag]
-		if from == "" {
-			from = "--" + p.flag
+		source := sources[p.flag]
+		if source == "" {
+			source = "--" + p.flag
 		}
-		findings = append(findings, from+": "+p.text)
+		findings = append(findings, source+": "+p.text)
 	}
 	if len(findings) > 0 {
 		return a, &FilesError{findings}
@@ -151,8 +152,9 @@ func (l *Loader) load(paths []string, getenv func(string) string) (Agent, error)
 	return a, nil
 }
 
-// withScheme gives Consul's address a scheme: CONSUL_HTTP_ADDR often has none. What is
-// neither a URL nor host:port stays as it is, and is found wrong.
+// withScheme adds a scheme to Consul's address, because CONSUL_HTTP_ADDR often has none.
+// It returns an address that is neither a URL nor host:port unchanged, and validation
+// finds it.
 func (a Agent) withScheme(address string) string {
 	if host, _, err := net.SplitHostPort(address); err != nil || host == "" || strings.Contains(address, "://") {
 		return address
@@ -166,10 +168,10 @@ func (a Agent) withScheme(address string) string {
 // problem is what is wrong with a setting.
 type problem struct{ flag, text string }
 
-// Validate names every setting that cannot be used, as its flag is spelled.
+// Validate returns an error with every setting that cannot be used, by its flag.
 func (a Agent) Validate() error {
 	var errs []error
-	for _, p := range a.problems(everyOf) {
+	for _, p := range a.problems(allKinds) {
 		errs = append(errs, fmt.Errorf("--%s: %s", p.flag, p.text))
 	}
 	return errors.Join(errs...)

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// write writes files into a fresh directory.
+// write writes files to a new directory.
 func write(t *testing.T, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -23,7 +23,7 @@ func write(t *testing.T, files map[string]string) (dir string) {
 	return dir
 }
 
-// load is a broker's or scaler's configuration from arguments and an environment.
+// load loads a broker's or scaler's configuration from arguments and an environment.
 func load(t *testing.T, kind Kind, env map[string]string, args ...string) (Agent, error) {
 	t.Helper()
 	fs := pflag.NewFlagSet("agent", pflag.ContinueOnError)
@@ -52,9 +52,9 @@ func TestAFlagCountsBeforeAVariableBeforeAFile(t *testing.T) {
 		{"a variable over a file", a.NomadAddress, "http://env:2"},
 		{"an address without a scheme", a.ConsulAddress, "http://consul:8500"},
 		{"a flag over a variable", fmt.Sprint(a.MaxHooks), "700"},
-		{"a number of a file", fmt.Sprint(a.MaxArmed), "8"},
+		{"a number in a file", fmt.Sprint(a.MaxArmed), "8"},
 		{"a secret in a file beside the configuration", string(a.RedisPassword), "from-file"},
-		{"nothing said", a.Bind, good().Bind},
+		{"the default", a.Bind, good().Bind},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %q, want %q", c.what, c.got, c.want)
@@ -62,10 +62,10 @@ func TestAFlagCountsBeforeAVariableBeforeAFile(t *testing.T) {
 	}
 	roles := write(t, map[string]string{"a.hcl": "broker {\n  access {\n    enforced = true\n    oidc {\n      roles = { ops = \"admin\", help = \"viewer\" }\n    }\n  }\n}\n"})
 	if a, err = load(t, Broker, nil, "--config", roles); err != nil || !a.Access.Enforced || a.Access.Roles["help"] != "viewer" || len(a.Access.Roles) != 2 {
-		t.Errorf("roles of a file: %+v %v", a.Access, err)
+		t.Errorf("roles in a file: %+v %v", a.Access, err)
 	}
 	if a, err = load(t, Broker, nil, "--config", roles, "--oidc-role", "a=launcher", "--oidc-role", "b=admin"); err != nil || len(a.Access.Roles) != 2 || a.Access.Roles["a"] != "launcher" {
-		t.Errorf("roles of flags: %+v %v", a.Access, err)
+		t.Errorf("roles in flags: %+v %v", a.Access, err)
 	}
 	env = map[string]string{"GREENROOM_REDIS_PASSWORD": "from-env", "CONSUL_HTTP_ADDR": "consul:8501", "CONSUL_HTTP_SSL": "true", "CONSUL_HTTP_SSL_VERIFY": "false"}
 	if a, err = load(t, Scaler, env, "--config", dir); err != nil {
@@ -95,10 +95,10 @@ func TestEverythingThatIsWrongIsNamedWhereItWasSaid(t *testing.T) {
 		{"no role", "", nil, []string{"--oidc-role", "ops=root"}, []string{"--oidc-role: ops: the role"}},
 		{"null", "log_level = null\n", nil, nil, []string{"a.hcl:1: log_level: must be a string, is a null"}},
 		{"half a number", "broker {\n  max_hooks = 1.5\n}\n", nil, nil, []string{"a.hcl:2: broker.max_hooks: must be a whole number"}},
-		{"a block twice", "nomad {\n}\nnomad {\n}\n", nil, nil, []string{"a.hcl:3: nomad: is there twice; it began at line 1"}},
+		{"a block twice", "nomad {\n}\nnomad {\n}\n", nil, nil, []string{"a.hcl:3: nomad: is there twice; the first is at line 1"}},
 		{"no HCL", "broker {\n", nil, nil, []string{"a.hcl:1: "}},
-		{"a secret written down", "consul {\n  token = \"x\"\n}\n", nil, nil, []string{"a.hcl:2: Unsupported argument", "token"}},
-		{"a variable that is no place for it", "log_level = env.HOME\n", nil, nil, []string{"a.hcl:1: "}},
+		{"a secret in the file", "consul {\n  token = \"x\"\n}\n", nil, nil, []string{"a.hcl:2: Unsupported argument", "token"}},
+		{"a variable in an expression", "log_level = env.HOME\n", nil, nil, []string{"a.hcl:1: "}},
 		{"values that cannot be used", "log_level = \"loud\"\nnomad {\n  address = \"nowhere\"\n}\n", nil, nil, []string{
 			"a.hcl:1: log_level: must be one of", "a.hcl:3: nomad.address: must be a URL",
 		}},
@@ -121,14 +121,14 @@ func TestEverythingThatIsWrongIsNamedWhereItWasSaid(t *testing.T) {
 					t.Errorf("%q is not named in:\n%v", want, err)
 				}
 			}
-			if extra := len(wrong.Findings) - len(tt.want); extra > 0 && tt.name != "no such file" && tt.name != "a secret written down" {
+			if extra := len(wrong.Findings) - len(tt.want); extra > 0 && tt.name != "no such file" && tt.name != "a secret in the file" {
 				t.Errorf("%d findings too many:\n%v", extra, err)
 			}
 		})
 	}
 }
 
-func TestCheckLooksAtBothAgents(t *testing.T) {
+func TestCheckValidatesBothAgents(t *testing.T) {
 	defaults := map[Kind]Agent{Broker: good(), Scaler: good()}
 	dir := write(t, map[string]string{"a.hcl": "log_level = \"loud\"\nbroker {\n  max_hooks = 0\n}\nscaler {\n  bind = \"x\"\n}\n"})
 	var wrong *FilesError
@@ -144,19 +144,19 @@ func TestCheckLooksAtBothAgents(t *testing.T) {
 	}
 }
 
-// TestEverySettingCanBeSaid: a key is in one block, a flag is registered once for a
-// kind, and what has neither a flag nor a key has a variable.
-func TestEverySettingCanBeSaid(t *testing.T) {
+// TestSettingsTable: a key is unique, a flag is registered once per kind, and a setting
+// without a flag and a key has a variable.
+func TestSettingsTable(t *testing.T) {
 	keys := map[string]bool{}
 	for _, s := range settings {
 		if s.key != "" && keys[s.key] {
-			t.Errorf("%s is there twice", s.key)
+			t.Errorf("the key %s is not unique", s.key)
 		}
 		keys[s.key] = true
 		if s.key == "" && len(s.env) == 0 {
-			t.Errorf("nobody can say %+v", s)
+			t.Errorf("%+v cannot be set", s)
 		}
-		if s.set == nil || s.key != "" && s.is == "" {
+		if s.set == nil || s.key != "" && s.hclType == "" {
 			t.Errorf("%s: %+v", s.key, s)
 		}
 	}

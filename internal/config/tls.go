@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// Client gives the settings of a client's TLS, for clients that do not read the
-// files themselves.
+// Client returns a client's TLS configuration, for libraries that do not read the files
+// themselves.
 func (t TLS) Client() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.SkipVerify}
 	if t.CAFile != "" || t.CAPath != "" {
@@ -23,7 +23,7 @@ func (t TLS) Client() (*tls.Config, error) {
 	if t.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("certificate %s with key %s: %w", t.CertFile, t.KeyFile, err)
+			return nil, fmt.Errorf("read certificate %s with key %s: %w", t.CertFile, t.KeyFile, err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
@@ -38,7 +38,7 @@ func (t TLS) authorities() (*x509.CertPool, error) {
 	if t.CAPath != "" {
 		found, err := filepath.Glob(filepath.Join(t.CAPath, "*.pem"))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("list the directory %s: %w", t.CAPath, err)
 		}
 		names = append(names, found...)
 	}
@@ -46,7 +46,7 @@ func (t TLS) authorities() (*x509.CertPool, error) {
 	for _, name := range names {
 		pem, err := os.ReadFile(name)
 		if err != nil {
-			return nil, unreadable(err)
+			return nil, unreadableFile(err)
 		}
 		if !pool.AppendCertsFromPEM(pem) {
 			return nil, fmt.Errorf("the file %s holds no certificate in PEM", name)

@@ -11,19 +11,19 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// SessionMeta is the key in a service instance's metadata that names its session.
+// SessionMeta is the key of the session id in a service instance's metadata.
 const SessionMeta = "greenroom_session"
 
-// What package nomadfleet writes into an assigned session's metadata.
+// Package nomadfleet writes this into an assigned session's metadata.
 const (
 	stateMeta     = "greenroom_state"
 	stateAssigned = "assigned"
 )
 
 // Bounds of a watch: how long one blocking query stays open, and the pause between two.
-// Each query gives all instances anew, of which a busy pool has one that changes at any
-// moment: the pause grows with how many there are, so that what a watch costs Consul
-// and its reader does not grow with the square of the pool.
+// Each query returns all instances, and in a busy pool some instance changes at any
+// moment. The pause therefore grows with the number of instances. Otherwise the cost of a
+// watch, for Consul and its reader, would grow with the square of the pool's size.
 const (
 	watchWait        = time.Minute
 	shortestPause    = 50 * time.Millisecond
@@ -31,6 +31,7 @@ const (
 	longestPause     = time.Second
 )
 
+// watchPause returns the pause after a query that returned so many instances.
 func watchPause(instances int) time.Duration {
 	return min(max(shortestPause, time.Duration(instances)*pausePerInstance), longestPause)
 }
@@ -40,11 +41,11 @@ type Health struct {
 	health *api.Health
 }
 
-// New returns a reader of the Consul that client speaks to.
+// New returns a reader of client's Consul.
 func New(client *api.Client) *Health { return &Health{health: client.Health()} }
 
-// Watch calls emit with all instances of a service as they are, and again
-// whenever one changes, until ctx is done or Consul fails; it returns why.
+// Watch calls emit with all instances of a service, and again after each change, until ctx
+// is done or Consul fails. It returns that error.
 func (h *Health) Watch(ctx context.Context, service string, emit func([]staging.Health)) error {
 	return h.watch(ctx, service, "", func(found []staging.Health) bool {
 		emit(found)
@@ -52,8 +53,8 @@ func (h *Health) Watch(ctx context.Context, service string, emit func([]staging.
 	})
 }
 
-// WaitPassing returns when the given session's instance passes its checks, or
-// when ctx is done, or Consul fails.
+// WaitPassing waits until the session's instance passes its checks. It returns an error if
+// ctx is done or Consul fails before that.
 func (h *Health) WaitPassing(ctx context.Context, service, session string) error {
 	filter := fmt.Sprintf("Service.Meta.%s == %q", SessionMeta, session)
 	return h.watch(ctx, service, filter, func(found []staging.Health) bool {
@@ -66,23 +67,23 @@ func (h *Health) WaitPassing(ctx context.Context, service, session string) error
 	})
 }
 
-// Passing reads a service's instances that pass their checks, as they are now.
+// Passing reads the instances of a service that pass their checks now.
 func (h *Health) Passing(ctx context.Context, service string) ([]staging.Health, error) {
 	entries, _, err := h.health.Service(service, "", true, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("consul: read the passing instances of service %s: %w", service, err)
 	}
 	return instances(entries), nil
 }
 
-// watch runs blocking queries while more wants them.
+// watch runs blocking queries until more returns false.
 func (h *Health) watch(ctx context.Context, service, filter string, more func([]staging.Health) bool) error {
 	var index uint64
 	for {
 		q := (&api.QueryOptions{WaitIndex: index, WaitTime: watchWait, Filter: filter}).WithContext(ctx)
 		entries, meta, err := h.health.Service(service, "", false, q)
 		if err != nil {
-			return err
+			return fmt.Errorf("consul: watch the instances of service %s: %w", service, err)
 		}
 		if meta.LastIndex < index {
 			index = 0
@@ -112,9 +113,9 @@ func instances(entries []*api.ServiceEntry) []staging.Health {
 	return found
 }
 
-// allocID takes the allocation out of the service id that Nomad gives:
-// _nomad-task-<alloc id>-group-<group>-<service>-<port>, where the id is a
-// UUID of 36 characters.
+// allocID returns the allocation's id from the id that Nomad gives a service:
+// _nomad-task-<alloc id>-group-<group>-<service>-<port>, where <alloc id> is a UUID of 36
+// characters. It returns "" for any other id.
 func allocID(serviceID string) string {
 	const uuid = 36
 	rest, ok := strings.CutPrefix(serviceID, "_nomad-task-")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
 
 const alloc = "3f2c1d00-aaaa-bbbb-cccc-0123456789ab"
 
-// register adds an instance as Nomad does, with a check that the test drives.
+// register adds an instance as Nomad does, with a check that the test updates.
 func register(t *testing.T, client *api.Client, service, session string) (check string) {
 	t.Helper()
 	id := "_nomad-task-" + alloc + "-group-session-" + service + "-http"
@@ -42,22 +43,22 @@ func TestWatchFollowsChecksAndPassingIsAllOfThem(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	told := make(chan []staging.Health, 100)
+	emitted := make(chan []staging.Health, 100)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- New(client).Watch(ctx, "greenroom-pool-p", func(h []staging.Health) { told <- h })
+		ended <- New(client).Watch(ctx, "greenroom-pool-p", func(h []staging.Health) { emitted <- h })
 	}()
 	until := func(what string, ok func([]staging.Health) bool) {
 		t.Helper()
 		deadline := time.After(30 * time.Second)
 		for {
 			select {
-			case h := <-told:
+			case h := <-emitted:
 				if ok(h) {
 					return
 				}
 			case <-deadline:
-				t.Fatalf("the watch never told: %s", what)
+				t.Fatalf("the watch never emitted: %s", what)
 			}
 		}
 	}
@@ -96,8 +97,11 @@ func TestAConsulThatIsAwayIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := New(client).Watch(t.Context(), "x", func([]staging.Health) { t.Error("told something") }); err == nil {
-		t.Error("no error")
+	if err := New(client).Watch(t.Context(), "x", func([]staging.Health) { t.Error("emitted something") }); err == nil || !strings.Contains(err.Error(), "watch the instances of service x") {
+		t.Errorf("%v, want an error that names the call", err)
+	}
+	if _, err := New(client).Passing(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "passing instances of service x") {
+		t.Errorf("%v, want an error that names the call", err)
 	}
 }
 

@@ -16,9 +16,8 @@ import (
 	"time"
 )
 
-// servers holds the module files that Nomad and Consul are built from. They
-// carry the names of the go command's -modfile, since a directory with a go.mod
-// could not be embedded.
+// servers holds the module files from which Nomad and Consul are built. They are not
+// named go.mod and go.sum, because a directory with a go.mod cannot be embedded.
 //
 //go:embed servers/*.mod servers/*.sum
 var servers embed.FS
@@ -26,7 +25,7 @@ var servers embed.FS
 // serverModule is a server that can be built from its published Go module.
 type serverModule struct {
 	name, version, pkg string
-	// from (included) and below are the versions that are used from PATH.
+	// A program on PATH is used if its version is at least from and less than below.
 	from, below version
 }
 
@@ -35,8 +34,8 @@ var (
 	consulModule = serverModule{"consul", "v1.19.2", "github.com/hashicorp/consul", version{1, 18}, version{2, 0}}
 )
 
-// Prepare looks up Nomad and Consul and builds what is missing, so that a later
-// Start does not have to.
+// Prepare looks up Nomad and Consul and builds missing programs, so that a later Start
+// need not build them. It writes lines about a build to progress, which may be nil.
 func Prepare(ctx context.Context, progress io.Writer) error {
 	for _, m := range []serverModule{nomadModule, consulModule} {
 		if _, err := m.program(ctx, progress); err != nil {
@@ -46,18 +45,18 @@ func Prepare(ctx context.Context, progress io.Writer) error {
 	return nil
 }
 
-// program returns the path of the server's program: from PATH in a supported
-// version, else from the cache, else freshly built.
+// program returns the path of the server's program. It prefers a supported version
+// on PATH, then the cache, and otherwise builds the program.
 func (m serverModule) program(ctx context.Context, progress io.Writer) (string, error) {
 	if path, err := exec.LookPath(m.name); err == nil {
-		v, err := askVersion(ctx, path, "version")
+		v, err := programVersion(ctx, path, "version")
 		if err == nil && !v.less(m.from) && v.less(m.below) {
 			return path, nil
 		}
 		if err != nil {
-			return "", fmt.Errorf("the %s on PATH cannot be used: %w", m.name, err)
+			return "", fmt.Errorf("find the version of the %s on PATH: %w", m.name, err)
 		}
-		say(progress, "%s is version %d.%d, which is not supported: %s is used instead", path, v[0], v[1], m.version)
+		printLine(progress, "%s is version %d.%d, which is not supported; using %s instead", path, v[0], v[1], m.version)
 	}
 	cache, err := CacheDir()
 	if err != nil {
@@ -69,13 +68,13 @@ func (m serverModule) program(ctx context.Context, progress io.Writer) (string, 
 		return path, nil
 	}
 	if err := m.build(ctx, dir, path, progress); err != nil {
-		return "", fmt.Errorf("%s is not on PATH in a supported version, and building it failed: %w", m.name, err)
+		return "", fmt.Errorf("no supported version of %s is on PATH, and building it failed: %w", m.name, err)
 	}
 	return path, nil
 }
 
-// CacheDir is where built servers and demo programs are kept: $GREENROOM_CACHE,
-// else greenroom in the user's cache directory.
+// CacheDir returns the directory for built servers and demo programs:
+// $GREENROOM_CACHE, or greenroom in the user's cache directory.
 func CacheDir() (string, error) {
 	if dir := os.Getenv("GREENROOM_CACHE"); dir != "" {
 		return filepath.Abs(dir)
@@ -87,8 +86,8 @@ func CacheDir() (string, error) {
 	return filepath.Join(base, "greenroom"), nil
 }
 
-// build compiles the server in dir and puts it at path. Of several processes
-// one builds and the others wait for it.
+// build builds the server in dir and moves it to path. If several processes call it
+// at once, one of them builds and the others wait.
 func (m serverModule) build(ctx context.Context, dir, path string, progress io.Writer) error {
 	goTool, err := exec.LookPath("go")
 	if err != nil {
@@ -98,7 +97,7 @@ func (m serverModule) build(ctx context.Context, dir, path string, progress io.W
 		return err
 	}
 	lock, err := waitLock(ctx, filepath.Join(dir, lockName), func() {
-		say(progress, "another process is building %s %s: waiting for it", m.name, m.version)
+		printLine(progress, "waiting for another process that builds %s %s", m.name, m.version)
 	})
 	if err != nil {
 		return err
@@ -116,11 +115,11 @@ func (m serverModule) build(ctx context.Context, dir, path string, progress io.W
 			return err
 		}
 	}
-	say(progress, "building %s %s from its Go module: some minutes the first time, then it is kept in %s", m.name, m.version, dir)
+	printLine(progress, "building %s %s from its Go module; this takes some minutes once, then the program is cached in %s", m.name, m.version, dir)
 	fresh := path + ".new"
 	cmd := exec.CommandContext(ctx, goTool, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", fresh, m.pkg)
 	cmd.Dir = dir
-	// Flags and workspaces of the user are for the user's own modules.
+	// The user's flags and workspaces are meant for the user's own modules.
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
@@ -130,11 +129,11 @@ func (m serverModule) build(ctx context.Context, dir, path string, progress io.W
 	return os.Rename(fresh, path)
 }
 
-// progressInterval is how often a long build says how far it is.
+// progressInterval is the time between two progress lines of a long build.
 const progressInterval = 15 * time.Second
 
-// runWithProgress runs a verbose go build and reports what it is at. Its error
-// ends with the build's last lines.
+// runWithProgress runs a verbose go build and reports its progress. Its error ends
+// with the last lines of the build's output.
 func runWithProgress(cmd *exec.Cmd, what string, progress io.Writer) error {
 	r, w := io.Pipe()
 	cmd.Stdout, cmd.Stderr = w, w
@@ -150,42 +149,42 @@ func runWithProgress(cmd *exec.Cmd, what string, progress io.Writer) error {
 			last = append(last[max(0, len(last)-tailLines+1):], lines.Text())
 			mu.Unlock()
 		}
-		// A line too long for the scanner must not block the build.
+		// If a line is too long for the scanner, the build must not block on the pipe.
 		_, _ = io.Copy(io.Discard, r)
 	})
 	began := time.Now()
-	quit := make(chan struct{})
+	built := make(chan struct{})
 	wg.Go(func() {
 		tick := time.NewTicker(progressInterval)
 		defer tick.Stop()
 		for {
 			select {
-			case <-quit:
+			case <-built:
 				return
 			case <-tick.C:
 				mu.Lock()
-				n, at := count, "downloading"
+				n, current := count, "downloading"
 				if len(last) > 0 {
-					at = last[len(last)-1]
+					current = last[len(last)-1]
 				}
 				mu.Unlock()
-				say(progress, "%s: %v, %d steps done, at %s", what, time.Since(began).Round(time.Second), n, at)
+				printLine(progress, "%s: %v, %d steps done, at %s", what, time.Since(began).Round(time.Second), n, current)
 			}
 		}
 	})
 	err := cmd.Run()
 	w.Close()
-	close(quit)
+	close(built)
 	wg.Wait()
 	if err != nil {
 		return fmt.Errorf("%s: %w\n    %s", strings.Join(cmd.Args, " "), err, strings.Join(slices.Clone(last), "\n    "))
 	}
-	say(progress, "%s: done in %v", what, time.Since(began).Round(time.Second))
+	printLine(progress, "%s: done in %v", what, time.Since(began).Round(time.Second))
 	return nil
 }
 
-// waitLock locks a file as tryLock does and waits while another holds it;
-// waiting is called once when that is so.
+// waitLock locks a file as tryLock does, but waits while another process holds the
+// lock. It calls waiting once if it has to wait.
 func waitLock(ctx context.Context, path string, waiting func()) (*os.File, error) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
@@ -205,9 +204,9 @@ func waitLock(ctx context.Context, path string, waiting func()) (*os.File, error
 	}
 }
 
-// say writes a line of progress. That nobody may be able to read it is no
-// reason to stop.
-func say(w io.Writer, format string, args ...any) {
+// printLine writes a line of progress to w, if w is not nil. It ignores errors: lost
+// progress is no reason to stop.
+func printLine(w io.Writer, format string, args ...any) {
 	if w != nil {
 		fmt.Fprintf(w, format+"\n", args...)
 	}

@@ -13,26 +13,30 @@ import (
 	"time"
 )
 
-// Options say what a cluster is made of. The zero value is Consul and Redis
-// without Nomad.
+// Options are the parts of a cluster. The zero value is Consul and Redis without
+// Nomad.
 type Options struct {
-	// Dir keeps the servers' data and is resumed from on the next start; it is
-	// created when missing. "": a temporary directory, removed by Stop.
+	// Dir holds the servers' data. It is created if missing, and a later Start in it
+	// resumes the cluster. If it is "", the cluster uses a temporary directory, which
+	// Stop removes.
 	Dir string
-	// Datacenters are Nomad's, one client process for each; none: no Nomad.
+	// Datacenters are Nomad's datacenters. Each has one client process. If there are
+	// none, the cluster has no Nomad.
 	Datacenters []string
-	// Docker gives the Nomad clients the docker driver and demands that it is healthy.
+	// Docker enables the docker driver in the Nomad clients. Start fails if the driver
+	// is not healthy.
 	Docker bool
-	// CPU (MHz) and MemoryMB are what each Nomad client claims to have; 0 is
-	// room for some thousands of small sessions, whatever the machine has.
+	// CPU (MHz) and MemoryMB are the resources that each Nomad client reports. 0 stands
+	// for room for some thousands of small sessions, independent of the machine.
 	CPU, MemoryMB int
-	// NoConsul and NoRedis leave that server out. Nomad needs Consul.
+	// NoConsul and NoRedis omit that server. Nomad needs Consul.
 	NoConsul, NoRedis bool
-	// TLS has Nomad's agents serve https alone, and Consul's server https, too, there
-	// only to those who show a certificate of the same authority; nil for plain http.
+	// TLS makes Nomad's agents serve https only. Consul's server serves https in
+	// addition to http, and there requires client certificates from the same authority.
+	// With nil, all servers use plain http.
 	TLS *TLSFiles
-	// Progress is told, a line at a time, what takes long (a first build of
-	// Nomad or Consul); nil for nobody.
+	// Progress receives lines about slow steps, such as a first build of Nomad or
+	// Consul. It may be nil.
 	Progress io.Writer
 }
 
@@ -42,51 +46,51 @@ type TLSFiles struct{ CA, Cert, Key string }
 
 // Cluster is a set of running servers.
 type Cluster struct {
-	// Dir holds each server's configuration, data and log.
+	// Dir holds the configuration, data and log of each server.
 	Dir string
-	// NomadAddr and ConsulAddr are URLs such as http://127.0.0.1:10000; "" for
-	// a server that was not asked for.
+	// NomadAddr and ConsulAddr are URLs such as http://127.0.0.1:10000, or "" if the
+	// cluster does not have that server.
 	NomadAddr, ConsulAddr string
-	// ConsulHTTPS is Consul's https address, "" without Options.TLS.
+	// ConsulHTTPS is Consul's https URL, or "" without Options.TLS.
 	ConsulHTTPS string
-	// RedisAddr is host:port, or "".
+	// RedisAddr is host:port, or "" if the cluster has no Redis.
 	RedisAddr string
 	// Consul, Redis, NomadServer and NomadClients (in the order of
-	// Options.Datacenters) are the processes; nil for those not asked for.
+	// Options.Datacenters) are the processes, nil for servers that the cluster does
+	// not have.
 	Consul, Redis, NomadServer *Process
 	NomadClients               []*Process
-	// ConsulAgents are those of the second datacenter and on; the first one's
-	// Nomad client uses the Consul server.
+	// ConsulAgents are the agents of all datacenters except the first. There the Nomad
+	// client uses the Consul server.
 	ConsulAgents []*Process
 
 	temporary bool
 	docker    bool
-	// consulJoin is where Consul's agents meet its server.
+	// consulJoin is the address at which Consul's agents join its server.
 	consulJoin string
 	dirLock    *os.File
-	ports      *lease
+	ports      *portLease
 	spawn      *spawner
 
 	stopOnce sync.Once
 	stopErr  error
 }
 
-// startTimeout bounds how long one server may take until it answers. It is
-// generous: a busy small machine takes tens of seconds where an idle one takes two.
+// startTimeout limits the start of one server until it answers. A server that takes two
+// seconds on an idle machine may take tens of seconds on a small busy one.
 const startTimeout = 90 * time.Second
 
-// stopGrace is how long a server gets to end by itself.
+// stopGrace is how long a server may take to end before it is killed.
 const stopGrace = 2 * time.Second
 
 var errStartTimeout = fmt.Errorf("no answer within %v", startTimeout)
 
-// Start starts the servers and returns once all of them answer. When it fails
-// nothing is left running; a server that did not come up gives a *StartError.
-// Before anything is started, the servers' programs are looked up, and built
-// if they must be, which the first time takes minutes.
+// Start starts the servers and returns once all of them answer. If it fails, no server
+// keeps running. If a server does not start, the error is a *StartError. First Start
+// looks up the servers' programs and builds missing ones, which takes minutes once.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if len(o.Datacenters) > 0 && o.NoConsul {
-		return nil, errors.New("devcluster: Nomad needs Consul: its sessions' health is there")
+		return nil, errors.New("devcluster: Nomad needs Consul for the health checks of its sessions")
 	}
 	bins, err := findServers(ctx, o)
 	if err != nil {
@@ -98,7 +102,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		if c.temporary {
 			err = errors.Join(err, os.RemoveAll(c.Dir))
 		}
-		c.closeFiles()
+		c.release()
 		return nil, err
 	}
 	if err := c.startAll(ctx, o, bins); err != nil {
@@ -107,10 +111,10 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// tempPrefix begins the name of every temporary cluster's directory.
+// tempPrefix is the prefix of the directory names of temporary clusters.
 const tempPrefix = "greenroom-run-"
 
-// prepare takes the directory and the ports.
+// prepare creates and locks the directory and leases the ports.
 func (c *Cluster) prepare(o Options) error {
 	if o.Dir == "" {
 		dir, err := os.MkdirTemp("", tempPrefix)
@@ -128,7 +132,7 @@ func (c *Cluster) prepare(o Options) error {
 		}
 		c.Dir = dir
 	}
-	// The kernel tells us of mounts and processes by their real paths.
+	// The kernel lists mounts and processes by their real paths, and scrub compares them.
 	dir, err := filepath.EvalSymlinks(c.Dir)
 	if err != nil {
 		return err
@@ -141,24 +145,24 @@ func (c *Cluster) prepare(o Options) error {
 	if len(o.Datacenters) > 0 {
 		blocks = largeBlocks
 	}
-	// On a resumed directory: the ports of the last time, when they are free.
-	memory := filepath.Join(dir, "ports")
+	// A resumed cluster gets the ports of its last run if they are free.
+	portsFile := filepath.Join(dir, "ports")
 	prefer := 0
-	if b, err := os.ReadFile(memory); err == nil {
+	if b, err := os.ReadFile(portsFile); err == nil {
 		prefer, _ = strconv.Atoi(strings.TrimSpace(string(b)))
 	}
 	if c.ports, err = leasePorts(blocks, prefer); err != nil {
 		return err
 	}
 	c.spawn = newSpawner()
-	return os.WriteFile(memory, []byte(strconv.Itoa(c.ports.first)+"\n"), 0o600)
+	return os.WriteFile(portsFile, []byte(strconv.Itoa(c.ports.first)+"\n"), 0o600)
 }
 
 const lockName = "lock"
 
-// lockDir makes the directory ours until closeFiles. In a temporary one the
-// lock appears under its name only once it is held: a sweep takes one that is
-// there and not held for a dead cluster's.
+// lockDir locks the directory until release. In a temporary directory the lock file
+// gets its final name only after it is locked, because sweepStale takes an unlocked
+// file of that name for a dead cluster's.
 func (c *Cluster) lockDir() error {
 	path := filepath.Join(c.Dir, lockName)
 	if c.temporary {
@@ -176,21 +180,21 @@ func (c *Cluster) lockDir() error {
 	return err
 }
 
-// startAll brings the servers up: Consul and its agents, Redis and the Nomad
-// server side by side, then the Nomad clients, which look for Consul once as they start and
-// then only every quarter of a minute.
+// startAll starts Consul, its agents, Redis and the Nomad server concurrently, and
+// after them the Nomad clients. A Nomad client looks for Consul when it starts, and
+// then only every 15 seconds, so Consul must be there first.
 func (c *Cluster) startAll(ctx context.Context, o Options, bins binaries) error {
 	if err := c.define(o, bins); err != nil {
 		return err
 	}
-	if err := startTogether(ctx, c.heads()); err != nil {
+	if err := startConcurrently(ctx, c.independent()); err != nil {
 		return err
 	}
-	return startTogether(ctx, c.NomadClients)
+	return startConcurrently(ctx, c.NomadClients)
 }
 
-// define lays out every server's ports, directory and configuration, always in
-// the same order, so that a resumed cluster has the ports it had.
+// define assigns ports, directories and configurations to all servers. The order never
+// changes, so that a resumed cluster gets the same ports again.
 func (c *Cluster) define(o Options, bins binaries) error {
 	if !o.NoConsul {
 		if err := c.defineConsul(bins.consul, o.TLS); err != nil {
@@ -208,8 +212,8 @@ func (c *Cluster) define(o Options, bins binaries) error {
 	return c.defineNomad(o, bins)
 }
 
-// heads are the servers that nothing else must wait for.
-func (c *Cluster) heads() []*Process {
+// independent returns the servers that start without waiting for others.
+func (c *Cluster) independent() []*Process {
 	var ps []*Process
 	for _, p := range []*Process{c.Consul, c.Redis, c.NomadServer} {
 		if p != nil {
@@ -219,10 +223,10 @@ func (c *Cluster) heads() []*Process {
 	return append(ps, c.ConsulAgents...)
 }
 
-// Processes lists every server of the cluster.
-func (c *Cluster) Processes() []*Process { return append(c.heads(), c.NomadClients...) }
+// Processes returns all servers of the cluster.
+func (c *Cluster) Processes() []*Process { return append(c.independent(), c.NomadClients...) }
 
-// newProcess makes the process for a server and its directory below c.Dir.
+// newProcess returns a process for a server and creates its directory below c.Dir.
 func (c *Cluster) newProcess(name, path string, ready func(context.Context) error, args ...string) (*Process, string, error) {
 	dir := filepath.Join(c.Dir, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -239,12 +243,12 @@ func (c *Cluster) newProcess(name, path string, ready func(context.Context) erro
 	}, dir, nil
 }
 
-// marker is the variable that every server and, through Nomad, every raw_exec
-// task finds in its environment: it tells which cluster a process belongs to.
+// marker is an environment variable of every server and, through Nomad, of every
+// raw_exec task. Its value identifies the cluster that a process belongs to.
 const marker = "GREENROOM_CLUSTER_DIR"
 
-// environment is ours without what would change how the servers behave: an
-// AWS_CA_BUNDLE alone keeps a Nomad client from starting.
+// environment returns our environment without variables that change the servers'
+// behaviour: AWS_CA_BUNDLE, for example, keeps a Nomad client from starting.
 func environment(dir string) []string {
 	env := []string{marker + "=" + dir}
 	for _, kv := range os.Environ() {
@@ -257,9 +261,9 @@ func environment(dir string) []string {
 	return env
 }
 
-// startTogether starts the servers side by side and returns the first failure,
-// without waiting for those that lean on the one that failed.
-func startTogether(ctx context.Context, ps []*Process) error {
+// startConcurrently starts the servers concurrently. At the first failure it cancels
+// the other starts, which may depend on the server that failed, and returns its error.
+func startConcurrently(ctx context.Context, ps []*Process) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup

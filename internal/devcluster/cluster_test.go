@@ -18,14 +18,14 @@ import (
 	"github.com/greenroom/greenroom/jobspecs"
 )
 
-// shared is for the tests that only run jobs; those that stop or hurt servers
+// shared is the cluster of the tests that only run jobs. Tests that stop or harm servers
 // start their own.
 var shared = devtest.Share(devcluster.Options{Datacenters: []string{"dc1", "dc2"}, Docker: true})
 
-// A stopped cluster leaves no goroutine either.
+// TestMain also checks that a stopped cluster leaves no goroutine.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(shared.Around(m)) }
 
-// ports lists the ports of a cluster's servers that we know of.
+// ports returns the known ports of a cluster's servers.
 func ports(t *testing.T, c *devcluster.Cluster) []int {
 	t.Helper()
 	var list []int
@@ -41,7 +41,7 @@ func ports(t *testing.T, c *devcluster.Cluster) []int {
 	return list
 }
 
-// nothingLeft fails the test when something of a stopped cluster is still there.
+// nothingLeft fails the test if anything of a stopped cluster still exists.
 func nothingLeft(t *testing.T, c *devcluster.Cluster, ports []int) {
 	t.Helper()
 	for _, p := range c.Processes() {
@@ -69,9 +69,9 @@ func nothingLeft(t *testing.T, c *devcluster.Cluster, ports []int) {
 	}
 }
 
-// startDemo runs n demo sessions on docker in dc1 and one by raw_exec and one
-// pretended in dc2, and returns the sessions' ports once all run. Without Docker it leaves those
-// on docker out.
+// startDemo starts n demo sessions with docker in dc1, and one with raw_exec and one with
+// mock_driver in dc2. It returns the sessions' ports once all run. Without Docker it
+// starts none with docker.
 func startDemo(t *testing.T, c *devcluster.Cluster, n int) []int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
@@ -82,7 +82,7 @@ func startDemo(t *testing.T, c *devcluster.Cluster, n int) []int {
 	}
 	image := ""
 	if devcluster.DockerAvailable(ctx) != nil {
-		n = 0 // in CI the cluster would not have started
+		n = 0 // under CI=true the cluster would not have started
 	} else if image, err = devcluster.BuildDemoImage(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -125,8 +125,8 @@ func TestStopLeavesNothing(t *testing.T) {
 	}
 }
 
-// A crashed server and a frozen client cannot end their sessions; Stop does.
-func TestStopOfAHurtCluster(t *testing.T) {
+// Stop also ends the sessions of a crashed server and of a frozen client.
+func TestStopOfAHarmedCluster(t *testing.T) {
 	c := devtest.Cluster(t, devcluster.Options{Datacenters: []string{"dc1", "dc2"}, Docker: true})
 	all := append(ports(t, c), startDemo(t, c, 2)...)
 	if err := c.NomadServer.Kill(); err != nil {
@@ -144,8 +144,7 @@ func TestStopOfAHurtCluster(t *testing.T) {
 	nothingLeft(t, c, all)
 }
 
-// A directory that was named is resumed: the same addresses, and what was
-// stored is still there.
+// A cluster in a named directory resumes with the same addresses and data.
 func TestResume(t *testing.T) {
 	o := devcluster.Options{Dir: t.TempDir(), Datacenters: []string{"dc1", "dc2"}}
 	first := devtest.Cluster(t, o)
@@ -157,7 +156,7 @@ func TestResume(t *testing.T) {
 		t.Fatalf("SET: %s", got)
 	}
 	if _, err := devcluster.Start(context.Background(), o); err == nil || !strings.Contains(err.Error(), "in use") {
-		t.Errorf("a second cluster in the same directory: %v, want an error that says that it is in use", err)
+		t.Errorf("a second cluster in the same directory: %v, want an error that the directory is in use", err)
 	}
 	all := ports(t, first)
 	if err := first.Stop(); err != nil {
@@ -178,15 +177,15 @@ func TestResume(t *testing.T) {
 	}
 	job, _, err := nomadClient(t, second).Jobs().Info("mock", nil)
 	if err != nil || job.Stop == nil || !*job.Stop {
-		t.Errorf("Nomad should know the job as stopped: %+v, %v", job, err)
+		t.Errorf("want the job stopped in Nomad, got %+v, %v", job, err)
 	}
 	runJob(t, nomadClient(t, second), jobspecs.DemoMock, "mock-2", "dc2", nil)
 	running(t, nomadClient(t, second), "mock-2")
 }
 
-// taken reports whether another cluster of this machine, another package's test say, has
-// the block of ports that a cluster had: it listens on the block's first, which is the one
-// before Consul's.
+// taken reports whether another cluster on this machine, such as one of another package's
+// tests, now has the cluster's block of ports. Its owner listens on the block's first
+// port, which is the one before Consul's.
 func taken(t *testing.T, c *devcluster.Cluster) bool {
 	t.Helper()
 	u, err := url.Parse(c.ConsulAddr)
@@ -205,8 +204,8 @@ func taken(t *testing.T, c *devcluster.Cluster) bool {
 	return false
 }
 
-// Each server comes back on its port with its data after a crash, and a frozen
-// one does not answer until it is resumed.
+// After a crash, each server restarts on its port with its data. A frozen server does
+// not answer until it is resumed.
 func TestHarm(t *testing.T) {
 	c := devtest.Cluster(t, devcluster.Options{Datacenters: []string{"dc1"}})
 	ctx := context.Background()
@@ -221,7 +220,7 @@ func TestHarm(t *testing.T) {
 		select {
 		case <-p.Done():
 		default:
-			t.Errorf("%s is killed and not done", p.Name)
+			t.Errorf("%s was killed, but Done is not closed", p.Name)
 		}
 	}
 	if _, err := get(c.ConsulAddr + "/v1/kv/k?raw"); err == nil {
@@ -242,7 +241,7 @@ func TestHarm(t *testing.T) {
 	if err := c.Redis.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := redisAsk(c, "PING", 200*time.Millisecond); err == nil {
+	if _, err := redisReply(c, "PING", 200*time.Millisecond); err == nil {
 		t.Error("a frozen Redis answers")
 	}
 	if err := c.Redis.Resume(); err != nil {

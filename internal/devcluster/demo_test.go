@@ -23,7 +23,7 @@ import (
 	"github.com/greenroom/greenroom/jobspecs"
 )
 
-// served is what the demo session says of whom it was given to.
+// served is the demo session's record of a hook: its user and how it ran.
 type served struct {
 	UserID      string            `json:"user_id"`
 	UserName    string            `json:"user_name"`
@@ -46,7 +46,7 @@ func (i inside) Exec(ctx context.Context, _ staging.Session, _ string, cmd []str
 	return i.client.Allocations().Exec(ctx, i.alloc, "session", false, cmd, stdin, stdout, stderr, nil, nil)
 }
 
-// hook runs one of the demo session's hooks as greenroom does, and gives its exit status.
+// hook runs one of the demo session's hooks as greenroom does and returns its exit status.
 func (i inside) hook(t *testing.T, program, name string, variables map[string]string) int {
 	t.Helper()
 	h := staging.Hook{Cmd: []string{program, name}, Timeout: staging.Duration(time.Minute)}
@@ -82,7 +82,7 @@ func TestDemoSession(t *testing.T) {
 			spec := strings.Replace(driver.spec, `"demo"`, fmt.Sprintf("%q", "service-"+driver.dc), -1)
 			runJob(t, client, spec, id, driver.dc, map[string]string{driver.variable: driver.value, "warmup": "2s", "record": "K,THEME", "version": "v7"})
 			alloc := running(t, client, id)
-			// While it warms up it serves, and says that it is not healthy.
+			// While the session warms up, it serves its page and reports that it is unhealthy.
 			eventually(t, "the page", func() error { _, err := get(address(alloc)); return err })
 			resp, err := web.Get(address(alloc) + "/health")
 			if err != nil {
@@ -94,10 +94,10 @@ func TestDemoSession(t *testing.T) {
 			}
 			page, err := get(address(alloc))
 			if err != nil || !strings.Contains(page, "In the green room") {
-				t.Errorf("the page of a session that is nobody's: %v\n%s", err, page)
+				t.Errorf("the page of an unassigned session: %v\n%s", err, page)
 			}
 			if body, err := get(address(alloc) + "/served"); err != nil || strings.TrimSpace(body) != "[]" {
-				t.Errorf("the record of a session that is nobody's: %q, %v", body, err)
+				t.Errorf("the record of an unassigned session: %q, %v", body, err)
 			}
 			eventually(t, "health", func() error { _, err := get(address(alloc) + "/health"); return err })
 			eventually(t, "the check in Consul", func() error {
@@ -134,17 +134,17 @@ func TestDemoSession(t *testing.T) {
 				t.Fatal(err)
 			}
 			if strings.Contains(page, "<script") || !strings.Contains(html.UnescapeString(page), "Hello, "+hostile+"!") {
-				t.Errorf("the page does not greet its user by the name as it is:\n%s", page)
+				t.Errorf("the page does not greet its user by the exact name:\n%s", page)
 			}
 
 			hookRuns(t, session, driver.program, want)
-			atWill(t, client, alloc)
+			healthOnDemand(t, client, alloc)
 		})
 	}
 }
 
-// hookRuns checks the demo session's other hooks: they have a list of their own,
-// the last URL is on the page, and the session's user stays who it was.
+// hookRuns checks the demo session's other hooks: they are in a separate list, the page
+// shows the last URL, and the session's user does not change.
 func hookRuns(t *testing.T, session inside, program string, user served) {
 	t.Helper()
 	const next = "https://example.org/next?a=<b>"
@@ -165,7 +165,7 @@ func hookRuns(t *testing.T, session inside, program string, user served) {
 			variables[run.fail] = strconv.Itoa(run.code)
 		}
 		if code := session.hook(t, program, run.hook, variables); code != run.code {
-			t.Errorf("%s, told to end with %d: exit status %d", run.hook, run.code, code)
+			t.Errorf("%s: exit status %d, want %d", run.hook, code, run.code)
 		}
 	}
 	list := func(path string) []served {
@@ -188,19 +188,19 @@ func hookRuns(t *testing.T, session inside, program string, user served) {
 		t.Errorf("the hooks that ran (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]served{user}, list("/served")); diff != "" {
-		t.Errorf("whom it was given to, after other hooks (-want +got):\n%s", diff)
+		t.Errorf("the users after other hooks (-want +got):\n%s", diff)
 	}
 	page, err := get(address(session.alloc))
 	if err != nil || !strings.Contains(html.UnescapeString(page), "<dd>"+next+"</dd>") || strings.Contains(page, next) || !strings.Contains(page, "<dd>v7</dd>") {
-		t.Errorf("the page shows neither the last URL nor the version, or not as text: %v\n%s", err, page)
+		t.Errorf("the page lacks the last URL or the version as text: %v\n%s", err, page)
 	}
 	if body, err := get(address(session.alloc) + "/version"); err != nil || body != "v7\n" {
 		t.Errorf("the version: %q, %v", body, err)
 	}
 }
 
-// atWill checks that a file makes the session ill, and well again when it goes.
-func atWill(t *testing.T, client *api.Client, alloc *api.Allocation) {
+// healthOnDemand checks that the session is unhealthy while a certain file exists.
+func healthOnDemand(t *testing.T, client *api.Client, alloc *api.Allocation) {
 	t.Helper()
 	for _, step := range []struct {
 		script string

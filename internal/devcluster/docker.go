@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// DockerAvailable returns nil when a Docker daemon answers, else an error that
-// says what to do about it.
+// DockerAvailable returns nil if a Docker daemon answers, and otherwise an error that
+// suggests how to get one.
 func DockerAvailable(ctx context.Context) error {
 	if _, err := exec.LookPath("docker"); err != nil {
 		return errors.New("docker is not on PATH: install it, for example with: apt-get install --no-install-recommends docker.io iptables")
@@ -19,7 +19,7 @@ func DockerAvailable(ctx context.Context) error {
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "docker", "version", "--format", "{{.Server.Version}}").CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("no Docker daemon answers (`make setup` starts one where it may): %w: %s", err, bytes.TrimSpace(out))
+		return fmt.Errorf("no Docker daemon answers (as root, `make setup` starts one): %w: %s", err, bytes.TrimSpace(out))
 	}
 	return nil
 }

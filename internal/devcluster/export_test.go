@@ -1,6 +1,6 @@
 package devcluster
 
-// What the tests look at to see that nothing is left.
+// The tests use these to check that nothing is left of a cluster.
 var (
 	Marked      = marked
 	Containers  = containers

@@ -17,7 +17,7 @@ import (
 	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 )
 
-// stub puts a shell script of that name into dir.
+// stub writes a shell script with the given name to dir.
 func stub(t *testing.T, dir, name, script string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
@@ -25,8 +25,8 @@ func stub(t *testing.T, dir, name, script string) {
 	}
 }
 
-// A server that exits is named in the error, with the end of its log; the
-// others do not stay.
+// If a server exits, the error names it and shows the end of its log. The other servers
+// do not keep running.
 func TestStartErrorShowsTheLog(t *testing.T) {
 	bin := t.TempDir()
 	stub(t, bin, "consul", `
@@ -47,18 +47,18 @@ exit 3
 	}
 	for _, want := range []string{"consul did not start", "exit status 3", "the moon is in the wrong house"} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("the error does not say %q:\n%v", want, err)
+			t.Errorf("the error does not contain %q:\n%v", want, err)
 		}
 	}
 	if strings.Contains(err.Error(), "consul-agent") {
-		t.Errorf("the error blames a server that only leans on the one that failed:\n%v", err)
+		t.Errorf("the error blames a server that depends on the one that failed:\n%v", err)
 	}
 	if pids := devcluster.Marked(dir); len(pids) > 0 {
 		t.Errorf("processes are left: %v", pids)
 	}
 }
 
-// A start that its caller gives up says so, and blames no server.
+// If the caller cancels a start, the error is the context's and blames no server.
 func TestStartCutShort(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	bin, dir := t.TempDir(), t.TempDir()
@@ -104,8 +104,8 @@ func TestMissingDockerSaysWhatToInstall(t *testing.T) {
 	}
 }
 
-// fakeGo stands in for the go command, since a real build takes minutes: it
-// checks that it has module files and the right package, and "builds" a script.
+// fakeGo replaces the go command, because a real build takes minutes. It checks that
+// module files exist, and "builds" a script that prints the package to build.
 const fakeGo = `
 [ -s go.mod ] && [ -s go.sum ] || { echo "no module files in $PWD" >&2; exit 1; }
 echo run >>"$BUILDS"
@@ -117,8 +117,8 @@ printf '#!/bin/sh\necho %s\n' "$1" >"$out"
 chmod +x "$out"
 `
 
-// Where no supported version is on PATH, Nomad and Consul are built, each once
-// however many ask at once, and the next time they are in the cache.
+// If no supported version is on PATH, Nomad and Consul are built, each only once even by
+// concurrent calls, and kept in the cache.
 func TestPrepareBuildsOnce(t *testing.T) {
 	bin, cache := t.TempDir(), t.TempDir()
 	builds := filepath.Join(t.TempDir(), "builds")
@@ -148,7 +148,7 @@ func TestPrepareBuildsOnce(t *testing.T) {
 		t.Errorf("builds: %q, %v; want two", b, err)
 	}
 	if !strings.Contains(progress.String(), "1.4, which is not supported") {
-		t.Errorf("the progress does not tell that Nomad 1.4 is passed over:\n%s", progress.String())
+		t.Errorf("the progress does not mention that Nomad 1.4 is not supported:\n%s", progress.String())
 	}
 	built, err := filepath.Glob(filepath.Join(cache, "servers", "*-v*", "[nc]o[nm]*[dl]"))
 	if err != nil || len(built) != 2 {
@@ -164,12 +164,12 @@ func TestFailedBuildSaysWhy(t *testing.T) {
 	stub(t, bin, "go", "echo 'the sum does not add up' >&2; exit 1\n")
 	err := devcluster.Prepare(context.Background(), nil)
 	if err == nil || !strings.Contains(err.Error(), "nomad") || !strings.Contains(err.Error(), "the sum does not add up") {
-		t.Errorf("got %v, want an error about nomad with the build's own words", err)
+		t.Errorf("got %v, want an error about nomad with the build's output", err)
 	}
 }
 
-// A cluster whose process is killed outright leaves its tasks; the next start
-// of any cluster sweeps them up.
+// If a cluster's process is killed, its tasks keep running. The next start of any
+// cluster removes them.
 func TestStartSweepsWhatAKilledProcessLeft(t *testing.T) {
 	if dir := os.Getenv("DEVCLUSTER_VICTIM"); dir != "" {
 		beKilled(t)
@@ -185,12 +185,12 @@ func TestStartSweepsWhatAKilledProcessLeft(t *testing.T) {
 	}
 	var dir string
 	for dir == "" {
-		var word string
-		if _, err := fmt.Fscan(out, &word); err != nil {
-			t.Fatalf("the victim said nothing: %v, %v", err, cmd.Wait())
+		var token string
+		if _, err := fmt.Fscan(out, &token); err != nil {
+			t.Fatalf("the victim did not print its directory: %v, %v", err, cmd.Wait())
 		}
-		dir, _ = strings.CutPrefix(word, "victim:")
-		if dir == word {
+		dir, _ = strings.CutPrefix(token, "victim:")
+		if dir == token {
 			dir = ""
 		}
 	}
@@ -199,7 +199,7 @@ func TestStartSweepsWhatAKilledProcessLeft(t *testing.T) {
 	}
 	_ = cmd.Wait() // it was killed
 	if len(devcluster.Marked(dir)) == 0 {
-		t.Error("the victim's task is gone by itself: this test shows nothing")
+		t.Error("the victim's task ended by itself, so this test shows nothing")
 	}
 	devtest.Redis(t)
 	if pids := devcluster.Marked(dir); len(pids) > 0 {
@@ -216,7 +216,7 @@ func TestStartSweepsWhatAKilledProcessLeft(t *testing.T) {
 	}
 }
 
-// beKilled starts a cluster with sessions, says where it is, and waits for its end.
+// beKilled starts a cluster with sessions, prints its directory and waits to be killed.
 func beKilled(t *testing.T) {
 	c, err := devcluster.Start(context.Background(), devcluster.Options{Datacenters: []string{"dc1", "dc2"}, Docker: true})
 	if err != nil {

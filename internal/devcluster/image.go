@@ -15,14 +15,15 @@ import (
 	"path/filepath"
 )
 
-// DemoBinaryName is the demo session's program, which a build puts beside greenroom.
+// DemoBinaryName is the file name of the demo session's program, which `make build`
+// puts beside greenroom.
 const DemoBinaryName = "demo-session"
 
 const demoPackage = "github.com/greenroom/greenroom/cmd/demo-session"
 
-// DemoBinary returns the path of the demo session's program: the one beside the
-// running program, else one built from the checkout that the working directory
-// is in. A built one stays where it is as long as its content is the same.
+// DemoBinary returns the path of the demo session's program. It prefers the one beside
+// the running program, and otherwise builds one from the checkout around the working
+// directory. The path of a built program depends only on its content.
 func DemoBinary(ctx context.Context) (string, error) {
 	if exe, err := os.Executable(); err == nil {
 		beside := filepath.Join(filepath.Dir(exe), DemoBinaryName)
@@ -47,7 +48,7 @@ func DemoBinary(ctx context.Context) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", built, demoPackage)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("there is no %s beside the running program, and building it failed (that takes Go and greenroom's checkout as working directory): %w\n%s",
+		return "", fmt.Errorf("no %s beside the running program, and building it failed (that needs Go, and greenroom's checkout as the working directory): %w\n%s",
 			DemoBinaryName, err, bytes.TrimSpace(out))
 	}
 	content, err := os.ReadFile(built)
@@ -59,7 +60,8 @@ func DemoBinary(ctx context.Context) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	// Of several that come here at once one wins; the others have built the same.
+	// If several processes arrive here at once, one rename succeeds. All have built the
+	// same content.
 	if err := os.Rename(fresh, dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		if _, statErr := os.Stat(path); statErr != nil {
 			return "", err
@@ -68,15 +70,16 @@ func DemoBinary(ctx context.Context) (string, error) {
 	return path, nil
 }
 
-// busybox is where Debian's busybox-static puts its program.
+// busybox is the path of the program in Debian's package busybox-static.
 const busybox = "/bin/busybox"
 
-// imageSettings are part of the image, so its tag depends on them.
+// imageSettings are arguments of docker import. They are part of the image, so its tag
+// depends on them.
 var imageSettings = []string{"--change", "ENV PATH=/bin", "--change", `CMD ["/demo-session"]`}
 
 // BuildDemoImage returns the name of a Docker image with the demo session at
-// /demo-session and a shell at /bin/sh. It is made when the daemon does not have
-// it yet, without any registry. The tag follows from the content.
+// /demo-session and a shell at /bin/sh. If the daemon does not have the image yet,
+// BuildDemoImage makes it without any registry. The tag is a hash of the content.
 func BuildDemoImage(ctx context.Context) (string, error) {
 	if err := DockerAvailable(ctx); err != nil {
 		return "", err
@@ -102,8 +105,8 @@ func BuildDemoImage(ctx context.Context) (string, error) {
 	return name, nil
 }
 
-// demoLayer is the image's file system as a tar, the same bytes for the same
-// programs.
+// demoLayer returns the image's file system as a tar. Equal programs produce equal
+// bytes.
 func demoLayer(binary string) ([]byte, error) {
 	session, err := os.ReadFile(binary)
 	if err != nil {
@@ -130,7 +133,7 @@ func demoLayer(binary string) ([]byte, error) {
 	}{
 		{DemoBinaryName, session, 0o755},
 		{"bin/busybox", shell, 0o755},
-		// A user for hooks that are not to run as root.
+		// A user for hooks that must not run as root.
 		{"etc/passwd", []byte("root:x:0:0:root:/tmp:/bin/sh\ndemo:x:1000:1000:demo:/tmp:/bin/sh\n"), 0o644},
 		{"etc/group", []byte("root:x:0:\ndemo:x:1000:\n"), 0o644},
 	} {
@@ -141,7 +144,7 @@ func demoLayer(binary string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	// Enough to look around in: busybox is whatever it is called.
+	// Enough tools to look around in the container. Busybox acts by the name of its link.
 	for _, applet := range []string{
 		"sh", "cat", "echo", "env", "grep", "hostname", "id", "kill", "ls", "mkdir", "mv", "ps", "rm", "sleep", "su", "tail", "touch", "tr", "wget",
 	} {
@@ -155,10 +158,10 @@ func demoLayer(binary string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// staticBusybox reads busybox; the one of Debian's other package needs
-// libraries that the image does not have.
+// staticBusybox returns the content of a static busybox. The one of Debian's package
+// busybox needs libraries that the image does not have.
 func staticBusybox() ([]byte, error) {
-	const advice = "the demo image's shell is made from it: install it, for example with: apt-get install busybox-static"
+	const advice = "the demo image needs it as a shell: install it, for example with: apt-get install busybox-static"
 	content, err := os.ReadFile(busybox)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s is missing, and %s", busybox, advice)
@@ -178,8 +181,8 @@ func staticBusybox() ([]byte, error) {
 	return content, nil
 }
 
-// CheckBusybox returns nil when the demo image's shell can be made, else an
-// error that says what to install.
+// CheckBusybox returns nil if there is a shell for the demo image, and otherwise an
+// error that names the package to install.
 func CheckBusybox() error {
 	_, err := staticBusybox()
 	return err

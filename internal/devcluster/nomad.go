@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// What a Nomad client claims to have unless told otherwise: room for 4000
-// pretended sessions (10 MHz, 10 MB, 10 MB of disk each) many times over.
+// Resources that a Nomad client reports unless the options set others. They have ample
+// room for 4000 mock sessions of 10 MHz, 10 MB of memory and 10 MB of disk each.
 const (
 	defaultCPU      = 400_000
 	defaultMemoryMB = 400_000
 	diskMB          = 1_000_000
 )
 
-// sessionsNice is by how much Nomad's clients, and the sessions below them, let the
-// servers and greenroom go first.
+// sessionsNice is the nice value of Nomad's clients and their sessions, so that the
+// servers and greenroom get the CPU first.
 const sessionsNice = 5
 
-// defineNomad lays out one Nomad server and a client for each datacenter.
+// defineNomad defines a Nomad server and a client for each datacenter.
 func (c *Cluster) defineNomad(o Options, bins binaries) error {
 	ports, err := c.ports.take(3)
 	if err != nil {
@@ -34,9 +34,9 @@ func (c *Cluster) defineNomad(o Options, bins binaries) error {
 		return err
 	}
 	c.NomadServer = server
-	// Ended jobs are let go after an hour, batch evaluations too (their default
-	// is a day), or a day of churn fills the server. The event buffer is large
-	// so that a watcher that reconnects finds what it missed.
+	// Nomad collects ended jobs and batch evaluations after an hour. With the default of
+	// a day for evaluations, a day of churn would fill the server. The event buffer is
+	// large, so that a watcher that reconnects finds the events that it missed.
 	err = nomadConfig(server, dir, fmt.Sprintf(`
 datacenter = %q
 ports {
@@ -64,8 +64,8 @@ server {
 	return nil
 }
 
-// defineNomadClient lays out the client of the i-th datacenter and, for all but
-// the first, which has the Consul server, a Consul agent.
+// defineNomadClient defines the Nomad client of the i-th datacenter and a Consul agent for
+// it. The client of the first datacenter uses the Consul server instead.
 func (c *Cluster) defineNomadClient(o Options, bins binaries, i, serverRPC int) error {
 	dc := o.Datacenters[i]
 	ports, err := c.ports.take(1)
@@ -90,8 +90,8 @@ func (c *Cluster) defineNomadClient(o Options, bins binaries, i, serverRPC int) 
 		return err
 	}
 	p.addr = addr
-	// Elsewhere sessions have machines of their own. Here those that start must not keep
-	// those that are launched from the processor.
+	// In production, sessions run on other machines. Here, sessions that start must not
+	// take the CPU from launches.
 	p.nice = sessionsNice
 	c.NomadClients = append(c.NomadClients, p)
 	cpu, memory := o.CPU, o.MemoryMB
@@ -101,13 +101,13 @@ func (c *Cluster) defineNomadClient(o Options, bins binaries, i, serverRPC int) 
 	if memory == 0 {
 		memory = defaultMemoryMB
 	}
-	// Nomad puts a socket deep below the allocations' directory, and a socket's
-	// path must be shorter than 108 bytes.
+	// Keep this path short: Nomad creates a socket deep below it, and the path of a
+	// socket must be shorter than 108 bytes.
 	allocs := filepath.Join(c.Dir, "alloc", dc)
 	first, last := c.ports.sessions(i, len(o.Datacenters))
-	// Several clients share one docker daemon: none may remove containers that
-	// it does not know, for they are another's. Ended allocations keep their
-	// files for a look at them, within bounds.
+	// Several clients share one Docker daemon, so no client may remove containers that
+	// it does not know: they belong to another client. Up to 5000 ended allocations keep
+	// their files for inspection.
 	return nomadConfig(p, dir, fmt.Sprintf(`
 datacenter = %q
 name       = %q
@@ -149,8 +149,8 @@ plugin "docker" {
 %s`, dc, name, ports[0], allocs, serverRPC, cpu, memory, diskMB, diskMB, first, last, strings.Join(drivers, ","), nomadConsul(consul)+o.TLS.nomad()))
 }
 
-// nomadConsul points a Nomad agent at its Consul agent. Nomad's own agents are
-// found by their addresses, so they need not be in the catalog.
+// nomadConsul configures the Consul agent of a Nomad agent. Nomad's agents find each
+// other by address, so they need not be in Consul's catalog.
 func nomadConsul(addr string) string {
 	return fmt.Sprintf(`
 consul {
@@ -162,7 +162,7 @@ consul {
 `, strings.TrimPrefix(addr, "http://"))
 }
 
-// scheme is that of Nomad's addresses.
+// scheme returns the URL scheme of Nomad's addresses.
 func (f *TLSFiles) scheme() string {
 	if f == nil {
 		return "http"
@@ -170,7 +170,7 @@ func (f *TLSFiles) scheme() string {
 	return "https"
 }
 
-// nomad has a Nomad agent serve https.
+// nomad configures a Nomad agent to serve https; "" without TLS.
 func (f *TLSFiles) nomad() string {
 	if f == nil {
 		return ""
@@ -185,8 +185,8 @@ tls {
 `, f.CA, f.Cert, f.Key)
 }
 
-// nomadConfig writes an agent's configuration, with what all agents share in
-// front, and points the process at it.
+// nomadConfig writes an agent's configuration, with the settings of all agents first,
+// and sets the process's arguments to use it.
 func nomadConfig(p *Process, dir, config string) error {
 	shared := fmt.Sprintf(`
 data_dir             = %q
@@ -208,7 +208,7 @@ limits {
 	return os.WriteFile(file, []byte(strings.TrimLeft(shared, "\n")+config), 0o644)
 }
 
-// nomadServerReady: there is a leader and it answers.
+// nomadServerReady returns nil if there is a leader and it answers.
 func (c *Cluster) nomadServerReady(ctx context.Context) error {
 	var leader string
 	if err := getJSON(ctx, c.NomadAddr+"/v1/status/leader", &leader); err != nil {
@@ -221,14 +221,14 @@ func (c *Cluster) nomadServerReady(ctx context.Context) error {
 	return getJSON(ctx, c.NomadAddr+"/v1/jobs", &jobs)
 }
 
-// node is what we read of a Nomad node.
+// node holds the fields of a Nomad node that we read.
 type node struct {
 	Status, SchedulingEligibility string
 	Drivers                       map[string]struct{ Healthy bool }
 	Attributes                    map[string]string
 }
 
-// agentSelf is what we read of what a Nomad client says of itself.
+// agentSelf holds the fields of a Nomad client's /v1/agent/self that we read.
 type agentSelf struct {
 	Stats struct {
 		Client struct {
@@ -238,10 +238,13 @@ type agentSelf struct {
 	} `json:"stats"`
 }
 
-// nomadClientReady: it has heard from the server since it started (what the
-// server knows of its node may be from before), its node takes work and has
-// seen Consul (without which no job with a Consul service is placed on it), and
-// every driver is healthy.
+// nomadClientReady returns nil if the client at addr can run sessions:
+//   - It has had a heartbeat since it started. Until then, the server's record of its
+//     node may be an old one.
+//   - Its node is ready and eligible.
+//   - Its node has found Consul. Nomad places no job with a Consul service on a node
+//     without it.
+//   - Every driver is healthy.
 func (c *Cluster) nomadClientReady(ctx context.Context, addr string, drivers []string) error {
 	var self agentSelf
 	if err := getJSON(ctx, addr+"/v1/agent/self", &self); err != nil {
@@ -249,7 +252,7 @@ func (c *Cluster) nomadClientReady(ctx context.Context, addr string, drivers []s
 	}
 	client := self.Stats.Client
 	if client.NodeID == "" || client.HeartbeatTTL == "" || client.HeartbeatTTL == "0s" {
-		return errors.New("it has not heard from the server yet")
+		return errors.New("it has had no heartbeat with the server yet")
 	}
 	var n node
 	if err := getJSON(ctx, c.NomadAddr+"/v1/node/"+url.PathEscape(client.NodeID), &n); err != nil {
@@ -259,7 +262,7 @@ func (c *Cluster) nomadClientReady(ctx context.Context, addr string, drivers []s
 		return fmt.Errorf("its node is %s and %s, not ready and eligible", n.Status, n.SchedulingEligibility)
 	}
 	if n.Attributes["consul.version"] == "" {
-		return errors.New("its node has not seen Consul yet")
+		return errors.New("its node has not found Consul yet")
 	}
 	for _, d := range drivers {
 		if !n.Drivers[d].Healthy {

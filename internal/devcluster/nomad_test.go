@@ -18,7 +18,7 @@ import (
 	"github.com/greenroom/greenroom/internal/devcluster"
 )
 
-// wait bounds every wait for a condition.
+// wait limits every wait for a condition.
 const wait = 60 * time.Second
 
 // eventually polls until f returns nil.
@@ -47,7 +47,7 @@ func nomadClient(t *testing.T, c *devcluster.Cluster) *api.Client {
 	return client
 }
 
-// runJob registers a jobspec under an id of its own, in one datacenter.
+// runJob registers a jobspec with the given id in one datacenter.
 func runJob(t *testing.T, client *api.Client, spec, id, dc string, variables map[string]string) {
 	t.Helper()
 	var vars strings.Builder
@@ -106,16 +106,16 @@ func passing(c *devcluster.Cluster, service string) (int, error) {
 	return len(entries), err
 }
 
-// address is where an allocation's port http answers.
+// address returns the URL of an allocation's port http.
 func address(alloc *api.Allocation) string {
 	p := alloc.AllocatedResources.Shared.Ports[0]
 	return fmt.Sprintf("http://%s:%d", p.HostIP, p.Value)
 }
 
-// web keeps no connection: a leak check would find it.
+// web keeps no connection open, because the leak check would find it.
 var web = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-// get returns a page's body; another status than 200 is an error.
+// get returns a page's body. Any status except 200 is an error.
 func get(url string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -135,7 +135,7 @@ func get(url string) (string, error) {
 	return string(b), err
 }
 
-// execute runs a command in an allocation's task session and returns its exit
+// execute runs a command in the task "session" of an allocation and returns its exit
 // status and output.
 func execute(t *testing.T, client *api.Client, alloc *api.Allocation, stdin string, argv ...string) (int, string) {
 	t.Helper()
@@ -168,17 +168,19 @@ func put(t *testing.T, url, value string) {
 	}
 }
 
-// redisCommand sends one inline command and returns the first line of the answer.
+// redisCommand sends one inline command and returns the first line of the reply.
 func redisCommand(t *testing.T, c *devcluster.Cluster, command string) string {
 	t.Helper()
-	line, err := redisAsk(c, command, 5*time.Second)
+	line, err := redisReply(c, command, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return line
 }
 
-func redisAsk(c *devcluster.Cluster, command string, timeout time.Duration) (string, error) {
+// redisReply sends one inline command and returns the first line of the reply, or an
+// error if there is none within the timeout.
+func redisReply(c *devcluster.Cluster, command string, timeout time.Duration) (string, error) {
 	conn, err := net.DialTimeout("tcp", c.RedisAddr, timeout)
 	if err != nil {
 		return "", err

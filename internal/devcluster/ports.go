@@ -8,20 +8,19 @@ import (
 	"syscall"
 )
 
-// Ports are handed out in blocks, each guarded by its first port, on which its
-// owner listens, so that clusters of several processes (tests of two packages, a
-// `greenroom dev` beside them, whoever runs them) never reach for the same port. The blocks lie outside Linux's
-// default range for outgoing connections (32768 to 60999), which would take
-// ports at random.
+// Each cluster leases a block of ports. The owner of a block listens on its first port,
+// so that clusters of different processes, such as the tests of two packages and a
+// `greenroom dev`, never use the same port. The blocks are outside Linux's default
+// range for outgoing connections (32768 to 60999), which take ports at random.
 
-// block is a range of ports: first, and size of them.
+// block is a range of size ports that begins with first.
 type block struct{ first, size int }
 
-// serverPorts is the part at the head of a large block that is for servers;
-// the rest is for Nomad's sessions.
+// serverPorts is how many ports at the start of a large block are for servers. The rest
+// is for Nomad's sessions.
 const serverPorts = 100
 
-// largeBlocks are for clusters with Nomad, smallBlocks for those without.
+// largeBlocks are for clusters with Nomad, smallBlocks for clusters without it.
 var (
 	largeBlocks = []block{{10000, 4300}, {14300, 4300}, {18600, 4300}, {22900, 4300}, {27200, 4300}, {61000, 4500}}
 	smallBlocks = func() []block {
@@ -33,16 +32,18 @@ var (
 	}()
 )
 
-// lease is a block of ports that is ours until it is released.
-type lease struct {
+// portLease is a block of ports that belongs to one cluster until release.
+type portLease struct {
 	block
+	// guard listens on the block's first port.
 	guard net.Listener
-	next  int
+	// next is the next port that take tries.
+	next int
 }
 
-// leasePorts takes the first free block, or the one that begins at prefer when
-// that is free.
-func leasePorts(blocks []block, prefer int) (*lease, error) {
+// leasePorts leases the block that begins with prefer if it is free, and otherwise the
+// first free one.
+func leasePorts(blocks []block, prefer int) (*portLease, error) {
 	ordered := make([]block, 0, len(blocks)+1)
 	for _, b := range blocks {
 		if b.first == prefer {
@@ -58,14 +59,14 @@ func leasePorts(blocks []block, prefer int) (*lease, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &lease{block: b, guard: guard, next: b.first + 1}, nil
+		return &portLease{block: b, guard: guard, next: b.first + 1}, nil
 	}
 	return nil, fmt.Errorf("all %d blocks of ports on 127.0.0.1 are in use by other clusters", len(blocks))
 }
 
-// take returns the next n ports of the block that nothing listens on, from the
-// part that is for servers.
-func (l *lease) take(n int) ([]int, error) {
+// take returns the next n ports of the servers' part of the block on which nothing
+// listens.
+func (l *portLease) take(n int) ([]int, error) {
 	limit := l.first + min(l.size, serverPorts)
 	var ports []int
 	for ; l.next < limit && len(ports) < n; l.next++ {
@@ -79,15 +80,15 @@ func (l *lease) take(n int) ([]int, error) {
 	return ports, nil
 }
 
-// sessions splits what is left of the block in n ranges and returns the i-th,
-// both ends included.
-func (l *lease) sessions(i, n int) (first, last int) {
+// sessions splits the sessions' part of the block into n ranges and returns the first
+// and the last port of the i-th.
+func (l *portLease) sessions(i, n int) (first, last int) {
 	each := (l.size - serverPorts) / n
 	first = l.first + serverPorts + i*each
 	return first, first + each - 1
 }
 
-func (l *lease) release() { l.guard.Close() }
+func (l *portLease) release() { l.guard.Close() }
 
 // portFree reports whether a server could listen on the port.
 func portFree(port int) bool {
@@ -101,8 +102,8 @@ func portFree(port int) bool {
 
 var errLocked = errors.New("locked by another process")
 
-// tryLock locks a file that it creates when needed; closing it unlocks. It
-// returns errLocked when another holds it.
+// tryLock locks a file and creates it if needed. Closing the file unlocks it. tryLock
+// returns errLocked if another process holds the lock.
 func tryLock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

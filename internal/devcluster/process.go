@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// Process is one server of a cluster. Its methods may be called from any
-// goroutine; Kill, Pause, Resume and Restart are there to hurt it in tests.
+// Process is one server of a cluster. Its methods are safe for concurrent use. Tests
+// use Kill, Pause, Resume and Restart to inject failures.
 type Process struct {
-	// Name says which server it is: "consul", "redis", "nomad-server", "nomad-client-dc1" ...
+	// Name identifies the server: "consul", "redis", "nomad-server", "nomad-client-dc1" ...
 	Name string
-	// LogPath is the file that holds its output, over all its restarts.
+	// LogPath is the file with the server's output, across restarts.
 	LogPath string
 
 	// addr is the URL of a Nomad client's own API.
@@ -26,10 +26,10 @@ type Process struct {
 	path string
 	args []string
 	env  []string
-	// nice is by how much it lets others go first, as nice(1) counts.
+	// nice is the process's nice value, as in nice(1).
 	nice  int
 	spawn *spawner
-	// ready returns nil once the server does its work.
+	// ready returns nil once the server is ready.
 	ready func(context.Context) error
 
 	mu   sync.Mutex
@@ -38,10 +38,10 @@ type Process struct {
 	err  error
 }
 
-// pollInterval is how often a starting server is asked whether it is ready.
+// pollInterval is the time between two checks whether a starting server is ready.
 const pollInterval = 50 * time.Millisecond
 
-// start runs the server's command and returns once it is under way.
+// start starts the server's process. It does not wait until the server is ready.
 func (p *Process) start() error {
 	log, err := os.OpenFile(p.LogPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -52,15 +52,15 @@ func (p *Process) start() error {
 	cmd.Env = p.env
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
-	// A group of its own: a Ctrl-C in the terminal reaches only us, and we stop
-	// the servers in their order. Should we die without stopping them, the
-	// kernel kills them.
+	// With its own process group, a Ctrl-C in the terminal does not reach the server, and
+	// Stop ends the servers in order. If this process dies first, the kernel kills them.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.spawn.run(cmd.Start); err != nil {
 		return err
 	}
 	if p.nice != 0 {
-		// It has one thread yet, from which the others have it. Without it all works, too.
+		// The process still has one thread, and later threads inherit the value. A failure
+		// is ignored, because the cluster also works without it.
 		_ = syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, p.nice)
 	}
 	done := make(chan struct{})
@@ -77,8 +77,8 @@ func (p *Process) start() error {
 	return nil
 }
 
-// waitReady returns nil once the server is ready, and an error when it exits
-// first or ctx ends.
+// waitReady waits until the server is ready. It returns an error if the server exits or
+// ctx ends first.
 func (p *Process) waitReady(ctx context.Context) error {
 	done := p.Done()
 	tick := time.NewTicker(pollInterval)
@@ -109,14 +109,14 @@ func (p *Process) exitError() error {
 	return p.err
 }
 
-// Done is closed when the server's present process has exited.
+// Done returns a channel that is closed when the server's current process has exited.
 func (p *Process) Done() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.done
 }
 
-// PID is that of the server's present or last process.
+// PID returns the id of the server's current or last process, 0 before the first.
 func (p *Process) PID() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,7 +126,7 @@ func (p *Process) PID() int {
 	return p.cmd.Process.Pid
 }
 
-// running reports whether the server's process is there.
+// running reports whether the server's process exists.
 func (p *Process) running() bool {
 	done := p.Done()
 	if done == nil {
@@ -140,7 +140,7 @@ func (p *Process) running() bool {
 	}
 }
 
-// signal sends a signal; to a process that has exited it does nothing.
+// signal sends a signal to the process. It does nothing if the process has exited.
 func (p *Process) signal(sig syscall.Signal) error {
 	p.mu.Lock()
 	cmd := p.cmd
@@ -154,8 +154,8 @@ func (p *Process) signal(sig syscall.Signal) error {
 	return nil
 }
 
-// Kill ends the server at once, as a crash would, and waits until it is gone.
-// What a Nomad client runs goes on without it.
+// Kill ends the server at once, as a crash would, and waits until it is gone. The tasks
+// of a Nomad client keep running.
 func (p *Process) Kill() error {
 	if err := p.signal(syscall.SIGKILL); err != nil {
 		return err
@@ -164,15 +164,15 @@ func (p *Process) Kill() error {
 	return nil
 }
 
-// Pause freezes the server: it holds its connections and answers nothing.
+// Pause freezes the server: it keeps its connections and does not answer.
 func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
 
-// Resume lets a paused server go on.
+// Resume continues a paused server.
 func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }
 
-// Restart starts the server again on the same ports and data, ending it first
-// when it still runs, and returns once it is ready. Its error is a *StartError,
-// or the reason for which the caller's ctx ended.
+// Restart stops the server if it runs, starts it again with the same ports and data,
+// and returns once it is ready. Its error is a *StartError, or the cause of ctx if ctx
+// ended.
 func (p *Process) Restart(ctx context.Context) error {
 	p.stop(stopGrace)
 	if err := p.start(); err != nil {
@@ -185,20 +185,20 @@ func (p *Process) Restart(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("starting %s was cut short: %w", p.Name, context.Cause(ctx))
+		return fmt.Errorf("start of %s canceled: %w", p.Name, context.Cause(ctx))
 	default:
 		return p.startError(err)
 	}
 }
 
-// stop asks the server to end, paused or not, and kills it after grace. It
-// returns once the process is gone.
+// stop terminates the server, even a paused one, and kills it after grace. It returns
+// once the process is gone.
 func (p *Process) stop(grace time.Duration) {
 	if !p.running() {
 		return
 	}
-	// The process is our child and not yet waited for, so the signals cannot
-	// reach another, and the only failure is that it has just exited.
+	// The signals cannot reach another process, because this one is our child and was
+	// not reaped yet. They fail only if it has just exited.
 	_ = p.signal(syscall.SIGTERM)
 	_ = p.signal(syscall.SIGCONT)
 	timer := time.NewTimer(grace)
@@ -212,10 +212,10 @@ func (p *Process) stop(grace time.Duration) {
 	<-p.Done()
 }
 
-// tailBytes bounds how much of a log is read for its tail.
+// tailBytes limits how much of a log LogTail reads.
 const tailBytes = 64 << 10
 
-// LogTail returns the last n lines of the server's output, or says why it
+// LogTail returns the last n lines of the server's output, or an error text if the log
 // cannot be read.
 func (p *Process) LogTail(n int) string {
 	f, err := os.Open(p.LogPath)
@@ -239,24 +239,24 @@ func (p *Process) LogTail(n int) string {
 	return strings.Join(lines, "\n")
 }
 
-// StartError says which server could not be started, and why as far as its own
-// log tells.
+// StartError is the error of a server that did not start.
 type StartError struct {
 	// Server is the process's name.
 	Server string
-	// LogTail holds the last lines of its output; "" when it has none.
+	// LogTail holds the last lines of its output, or "".
 	LogTail string
-	Err     error
+	// Err is the cause.
+	Err error
 }
 
-// tailLines is how much of a log goes into an error.
+// tailLines is how many lines of a log an error includes.
 const tailLines = 20
 
 func (p *Process) startError(err error) *StartError {
 	return &StartError{Server: p.Name, LogTail: p.LogTail(tailLines), Err: err}
 }
 
-// Error implements error; it ends with the log's tail, over several lines.
+// Error implements error. The text ends with the last lines of the log.
 func (e *StartError) Error() string {
 	msg := fmt.Sprintf("%s did not start: %v", e.Server, e.Err)
 	if e.LogTail != "" {
@@ -265,5 +265,5 @@ func (e *StartError) Error() string {
 	return msg
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *StartError) Unwrap() error { return e.Err }

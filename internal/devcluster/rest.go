@@ -9,20 +9,20 @@ import (
 	"net/http"
 )
 
-// httpClient keeps no connection open: nothing of ours may outlive a cluster.
-// Every request carries a context with a deadline. Whom it speaks to is known by the
-// port on loopback that was given to it, so that it believes any certificate.
+// httpClient keeps no connection open, so that nothing outlives a cluster. Its requests
+// have a deadline in their context. It accepts any certificate: the servers listen on
+// ports of loopback that this cluster has leased.
 var httpClient = &http.Client{Transport: &http.Transport{
 	DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 }}
 
-// getJSON reads a document of one of the servers.
+// getJSON requests a JSON document from a server and decodes it.
 func getJSON(ctx context.Context, url string, into any) error {
 	return callJSON(ctx, http.MethodGet, url, into)
 }
 
-// callJSON sends a request without a body and decodes the reply; into may be
-// nil. Any status but 200 is an error that carries the server's words.
+// callJSON sends a request without a body and decodes the reply into into, which may be
+// nil. For any status except 200 it returns an error with the start of the reply.
 func callJSON(ctx context.Context, method, url string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
@@ -34,8 +34,8 @@ func callJSON(ctx context.Context, method, url string, into any) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		words, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
-		return fmt.Errorf("%s %s: %s: %s", method, url, resp.Status, words)
+		reply, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
+		return fmt.Errorf("%s %s: %s: %s", method, url, resp.Status, reply)
 	}
 	if into == nil {
 		return nil

@@ -16,10 +16,9 @@ import (
 	"time"
 )
 
-// scrub removes what tasks of the cluster in dir left behind: processes that
-// carry its marker, containers that use its files, and mounts below it. It is
-// for a cluster whose servers are gone; after an orderly stop it finds only
-// the mounts of ended allocations.
+// scrub removes what the tasks of the cluster in dir left behind: processes with its
+// marker, containers that mount its files, and mounts below it. The cluster's servers
+// must have ended. After an orderly stop, only the mounts of ended allocations are left.
 func scrub(ctx context.Context, dir string, docker bool) error {
 	err := killMarked(ctx, dir)
 	if docker {
@@ -28,9 +27,9 @@ func scrub(ctx context.Context, dir string, docker bool) error {
 	return errors.Join(err, unmountBelow(dir))
 }
 
-// killMarked kills every process that has the cluster's marker in its
-// environment and waits until all are gone. A new one may be born while the
-// first are killed, so it looks again until there is none.
+// killMarked kills all processes with the cluster's marker in their environment and
+// waits until they are gone. Such a process may start another one meanwhile, so
+// killMarked repeats until it finds none.
 func killMarked(ctx context.Context, dir string) error {
 	for {
 		pids := marked(dir)
@@ -44,21 +43,21 @@ func killMarked(ctx context.Context, dir string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("processes %v of the cluster in %s do not end: %w", pids, dir, ctx.Err())
+			return fmt.Errorf("processes %v of the cluster in %s are still running: %w", pids, dir, ctx.Err())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// marked lists the processes that belong to the cluster in dir. A process that
-// has ended and is not waited for has no environment any more, and is not
-// listed.
+// marked returns the ids of the processes that belong to the cluster in dir. A zombie
+// has no environment and is not listed.
 func marked(dir string) []int {
 	want := []byte(marker + "=" + dir)
 	var pids []int
 	files, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, file := range files {
-		// Unreadable means that it is another user's or has just ended: not ours.
+		// An unreadable environment belongs to another user or to a process that has just
+		// ended. Neither is ours.
 		b, err := os.ReadFile(file)
 		if err != nil || !slices.ContainsFunc(bytes.Split(b, []byte{0}), func(kv []byte) bool { return bytes.Equal(kv, want) }) {
 			continue
@@ -84,7 +83,8 @@ func removeContainers(ctx context.Context, dir string) error {
 	return nil
 }
 
-// containers lists the containers whose files are below dir, running or not.
+// containers returns the ids of the containers, running or not, that mount files below
+// dir.
 func containers(ctx context.Context, dir string) ([]string, error) {
 	out, err := exec.CommandContext(ctx, "docker", "ps", "--all", "--no-trunc", "--filter", "label=com.hashicorp.nomad.alloc_id",
 		"--format", "{{.ID}}\t{{.Mounts}}").Output()
@@ -109,7 +109,7 @@ func unmountBelow(dir string) error {
 	}
 	var errs []error
 	for _, p := range slices.Backward(points) {
-		// Detached, so that a file held open for a moment longer is no obstacle.
+		// Detach, so that a file that is still open does not make the unmount fail.
 		if err := syscall.Unmount(p, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) {
 			errs = append(errs, fmt.Errorf("unmount %s: %w", p, err))
 		}
@@ -117,14 +117,14 @@ func unmountBelow(dir string) error {
 	return errors.Join(errs...)
 }
 
-// mountsBelow lists the mount points below dir in the order they were mounted.
+// mountsBelow returns the mount points below dir in the order of their mounting.
 func mountsBelow(dir string) ([]string, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	// The kernel writes blanks and backslashes in a path as octal escapes.
+	// In this file the kernel escapes blanks and backslashes as octal numbers.
 	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 	var points []string
 	lines := bufio.NewScanner(f)
@@ -140,8 +140,8 @@ func mountsBelow(dir string) ([]string, error) {
 	return points, lines.Err()
 }
 
-// sweepStale removes what temporary clusters left whose process was killed
-// outright. One that still lives holds the lock of its directory.
+// sweepStale removes what is left of temporary clusters after their process was killed.
+// A live cluster holds the lock of its directory.
 func sweepStale(ctx context.Context) {
 	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*"))
 	for _, dir := range dirs {
@@ -149,7 +149,7 @@ func sweepStale(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		// A directory without its lock is being made or unmade by its owner.
+		// If there is no lock file, the owner is just creating or removing the directory.
 		if _, err := os.Stat(filepath.Join(dir, lockName)); err != nil {
 			continue
 		}
@@ -158,7 +158,7 @@ func sweepStale(ctx context.Context) {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, scrubTimeout)
-		// What cannot be swept now is tried again by the next start.
+		// If this fails, the next Start tries again.
 		if scrub(ctx, dir, DockerAvailable(ctx) == nil) == nil {
 			_ = os.RemoveAll(dir)
 		}

@@ -6,24 +6,24 @@ import (
 	"sync"
 )
 
-// spawner starts processes from one operating system thread that lives until
-// close. The kernel sends a parent-death signal when the *thread* that started
-// the child ends, and Go ends threads as it sees fit, so a child started from
-// any goroutine could be killed while its parent lives on.
+// spawner starts processes from one operating system thread that lives until close. The
+// kernel sends a child its parent-death signal when the *thread* that started it ends.
+// Go may end a thread at any time, so a child started from an ordinary goroutine could
+// be killed while this process still runs.
 type spawner struct {
-	work chan func()
-	quit chan struct{}
-	over chan struct{}
-	once sync.Once
+	work  chan func()
+	quit  chan struct{}
+	ended chan struct{}
+	once  sync.Once
 }
 
 var errStopped = errors.New("the cluster has been stopped")
 
 func newSpawner() *spawner {
-	s := &spawner{work: make(chan func()), quit: make(chan struct{}), over: make(chan struct{})}
+	s := &spawner{work: make(chan func()), quit: make(chan struct{}), ended: make(chan struct{})}
 	go func() {
-		defer close(s.over)
-		// Never unlocked: the thread ends with the goroutine.
+		defer close(s.ended)
+		// The goroutine never unlocks its thread, so the thread ends with it.
 		runtime.LockOSThread()
 		for {
 			select {
@@ -37,20 +37,20 @@ func newSpawner() *spawner {
 	return s
 }
 
-// run calls f, which starts a process, on the thread.
+// run calls f, which starts a process, on the spawner's thread.
 func (s *spawner) run(f func() error) error {
 	result := make(chan error, 1)
 	select {
 	case s.work <- func() { result <- f() }:
 		return <-result
-	case <-s.over:
+	case <-s.ended:
 		return errStopped
 	}
 }
 
-// close ends the thread, and with it every process that was started from it
-// and still runs.
+// close ends the thread. The kernel then kills every process that it started and that
+// still runs.
 func (s *spawner) close() {
 	s.once.Do(func() { close(s.quit) })
-	<-s.over
+	<-s.ended
 }

@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// Bounds of a stop's parts; with stopGrace in between they stay below the 15 s
-// within which a cluster promises to be gone. Docker ends about three
-// containers a second on a small machine; the scrub is for those that remain.
+// Timeouts of the parts of a stop. Together with stopGrace they stay below 15 seconds,
+// the promised duration of a stop. On a small machine Docker ends about three
+// containers per second; scrub removes the remaining ones.
 const (
 	endSessionsTimeout = 5 * time.Second
 	scrubTimeout       = 5 * time.Second
-	// deregisterers bounds how many jobs are deregistered at a time.
-	deregisterers = 16
+	// maxDeregistrations limits how many jobs are deregistered at a time.
+	maxDeregistrations = 16
 )
 
-// Stop ends the cluster: first every Nomad job, then the servers, then whatever
-// a task left behind. It returns when all is gone and may be called again,
-// which gives the same answer. Data is kept when a directory was given.
+// Stop ends all Nomad jobs, then the servers, and then removes what tasks left behind.
+// It returns when everything is gone. Further calls return the same result. If
+// Options.Dir was set, Stop keeps the data.
 func (c *Cluster) Stop() error {
 	c.stopOnce.Do(func() { c.stopErr = c.stop() })
 	return c.stopErr
@@ -33,7 +33,7 @@ func (c *Cluster) stop() error {
 	if c.NomadServer != nil {
 		for _, p := range append([]*Process{c.NomadServer}, c.NomadClients...) {
 			if p.running() {
-				_ = p.Resume() // of a paused one no job could be ended
+				_ = p.Resume() // a paused agent cannot end its jobs
 			}
 		}
 		c.endSessions(ctx)
@@ -46,17 +46,17 @@ func (c *Cluster) stop() error {
 	ctx, cancel := context.WithTimeout(ctx, scrubTimeout)
 	defer cancel()
 	err := scrub(ctx, c.Dir, c.docker)
-	// Where something could not be removed, the directory stays for the next
-	// Start to try again.
+	// If something could not be removed, the directory stays, and the next Start tries
+	// again.
 	if err == nil && c.temporary {
 		err = os.RemoveAll(c.Dir)
 	}
-	c.closeFiles()
+	c.release()
 	return err
 }
 
-// closeFiles gives back what prepare took.
-func (c *Cluster) closeFiles() {
+// release releases what prepare acquired.
+func (c *Cluster) release() {
 	if c.spawn != nil {
 		c.spawn.close()
 	}
@@ -68,9 +68,9 @@ func (c *Cluster) closeFiles() {
 	}
 }
 
-// endSessions deregisters every job and waits until no allocation runs on a
-// node whose client is there to end it. What it cannot end in time is left to
-// the scrub, so nothing here is an error.
+// endSessions deregisters all jobs and waits until their allocations have ended on every
+// node with a running client. It returns no error, because scrub removes what does not
+// end in time.
 func (c *Cluster) endSessions(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, endSessionsTimeout)
 	defer cancel()
@@ -94,8 +94,8 @@ func (c *Cluster) endSessions(ctx context.Context) {
 	}
 }
 
-// deregisterAll stops every job that is not stopped yet. A scaler that still
-// runs may add others meanwhile, so it is called again until nothing runs.
+// deregisterAll stops all jobs that are not stopped yet. endSessions calls it
+// repeatedly, because a running scaler may register new jobs meanwhile.
 func (c *Cluster) deregisterAll(ctx context.Context) error {
 	var jobs []struct {
 		ID, Namespace, Type string
@@ -104,17 +104,17 @@ func (c *Cluster) deregisterAll(ctx context.Context) error {
 	if err := getJSON(ctx, c.NomadAddr+"/v1/jobs?namespace=*", &jobs); err != nil {
 		return err
 	}
-	slots := make(chan struct{}, deregisterers)
+	semaphore := make(chan struct{}, maxDeregistrations)
 	var wg sync.WaitGroup
 	for _, j := range jobs {
 		if j.Stop {
 			continue
 		}
-		slots <- struct{}{}
+		semaphore <- struct{}{}
 		wg.Go(func() {
-			defer func() { <-slots }()
+			defer func() { <-semaphore }()
 			u := fmt.Sprintf("%s/v1/job/%s?namespace=%s", c.NomadAddr, url.PathEscape(j.ID), url.QueryEscape(j.Namespace))
-			// One that fails is tried again in the next round.
+			// If this fails, the next call tries again.
 			_ = callJSON(ctx, http.MethodDelete, u, nil)
 		})
 	}
@@ -122,7 +122,7 @@ func (c *Cluster) deregisterAll(ctx context.Context) error {
 	return nil
 }
 
-// allEnded reports whether no allocation runs, or is about to, on these nodes.
+// allEnded reports whether the given nodes have no running or pending allocation.
 func (c *Cluster) allEnded(ctx context.Context, nodes map[string]bool) bool {
 	var allocs []struct{ NodeID, ClientStatus string }
 	if err := getJSON(ctx, c.NomadAddr+"/v1/allocations?namespace=*&task_states=false", &allocs); err != nil {

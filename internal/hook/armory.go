@@ -9,32 +9,32 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Armory keeps shells that were opened in sessions ahead of time, one a session. It
-// may be used concurrently. Each shell holds a connection to Nomad: whoever arms
-// bounds how many.
+// Armory is a set of shells that were opened in sessions ahead of time, one per session.
+// A launch that takes one saves the time to open it. Armory is safe for concurrent use.
+// Each shell holds a connection to Nomad, so the caller of Arm must bound their number.
 type Armory struct {
 	Runner Runner
 
 	mu     sync.Mutex
-	shells map[string]*kept
+	shells map[string]*armedShell
 	closed bool
-	// asks are the questions under way.
-	asks sync.WaitGroup
+	// probes waits for the probes in flight.
+	probes sync.WaitGroup
 }
 
-// kept is one shell of the armory.
-type kept struct {
+// armedShell is one shell of the armory.
+type armedShell struct {
 	shell *Shell
 	pool  string
 	task  string
-	// asked: it is being asked whether it lives.
-	asked bool
-	// heard is when it last said a word.
-	heard time.Time
+	// probing is set while a probe is in flight, and nobody may take the shell then.
+	probing bool
+	// lastAlive is when the shell was opened or last probed.
+	lastAlive time.Time
 }
 
-// Arm opens a shell in a task of the session, unless there is one. An error says that
-// there is none, and why.
+// Arm opens a shell in a task of the session and keeps it, unless the session has one
+// already. An error means that no shell was opened.
 func (a *Armory) Arm(ctx context.Context, session staging.Session, task string) error {
 	a.mu.Lock()
 	have := a.shells[session.ID] != nil
@@ -47,27 +47,27 @@ func (a *Armory) Arm(ctx context.Context, session staging.Session, task string) 
 		return err
 	}
 	a.mu.Lock()
-	superfluous := a.closed || a.shells[session.ID] != nil
-	if !superfluous {
+	unneeded := a.closed || a.shells[session.ID] != nil
+	if !unneeded {
 		if a.shells == nil {
-			a.shells = map[string]*kept{}
+			a.shells = map[string]*armedShell{}
 		}
-		a.shells[session.ID] = &kept{shell: shell, pool: session.Staging, task: task, heard: time.Now()}
+		a.shells[session.ID] = &armedShell{shell: shell, pool: session.Staging, task: task, lastAlive: time.Now()}
 	}
 	a.mu.Unlock()
-	if superfluous {
+	if unneeded {
 		shell.Close()
 	}
 	return nil
 }
 
-// Armed names the sessions of a pool in which a shell waits.
+// Armed returns the ids of a pool's sessions that have an open shell, in order.
 func (a *Armory) Armed(pool string) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var ids []string
-	for id, k := range a.shells {
-		if k.pool == pool && !k.ended() {
+	for id, s := range a.shells {
+		if s.pool == pool && !s.ended() {
 			ids = append(ids, id)
 		}
 	}
@@ -75,86 +75,88 @@ func (a *Armory) Armed(pool string) []string {
 	return ids
 }
 
-// Count is how many shells wait.
+// Count returns the number of shells.
 func (a *Armory) Count() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.shells)
 }
 
-// Take gives the shell that waits in a task of the session, to be used or closed; nil
-// where none does.
+// Take removes and returns the shell in a task of the session, or nil if there is none.
+// The caller must use the shell or close it.
 func (a *Armory) Take(session, task string) *Shell {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	k := a.shells[session]
-	if k == nil || k.asked || k.task != task || k.ended() {
+	s := a.shells[session]
+	if s == nil || s.probing || s.task != task || s.ended() {
 		return nil
 	}
 	delete(a.shells, session)
-	return k.shell
+	return s.shell
 }
 
-// Keep closes the shells of all sessions but those named, those that have ended, and
-// those that do not answer when they are asked, which each is now and then.
+// Keep closes the shells of all sessions that are not in sessions, and the shells that
+// have ended. It also probes each shell every probeInterval in the background, and
+// closes those that do not answer.
 func (a *Armory) Keep(ctx context.Context, sessions map[string]bool) {
-	var gone []*Shell
+	var closing []*Shell
 	a.mu.Lock()
-	for id, k := range a.shells {
+	for id, s := range a.shells {
 		switch {
-		case k.asked:
-		case !sessions[id] || k.ended():
+		case s.probing:
+		case !sessions[id] || s.ended():
 			delete(a.shells, id)
-			gone = append(gone, k.shell)
-		case time.Since(k.heard) > askEvery:
-			k.asked = true
-			a.asks.Go(func() { a.ask(ctx, id, k) })
+			closing = append(closing, s.shell)
+		case time.Since(s.lastAlive) > probeInterval:
+			s.probing = true
+			a.probes.Go(func() { a.probe(ctx, id, s) })
 		}
 	}
 	a.mu.Unlock()
-	for _, s := range gone {
+	for _, s := range closing {
 		s.Close()
 	}
 }
 
-// A shell that is silent for longer than it takes to answer is taken for lost.
+// A shell is probed every probeInterval, and is lost if it does not answer within
+// probeTimeout.
 const (
-	askEvery = 5 * time.Second
-	answerIn = 2 * time.Second
+	probeInterval = 5 * time.Second
+	probeTimeout  = 2 * time.Second
 )
 
-func (a *Armory) ask(ctx context.Context, id string, k *kept) {
-	ctx, cancel := context.WithTimeout(ctx, answerIn)
+func (a *Armory) probe(ctx context.Context, id string, s *armedShell) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	alive := k.shell.Alive(ctx)
+	alive := s.shell.Alive(ctx)
 	a.mu.Lock()
-	k.asked, k.heard = false, time.Now()
+	s.probing, s.lastAlive = false, time.Now()
 	lost := !alive || a.closed
 	if lost {
 		delete(a.shells, id)
 	}
 	a.mu.Unlock()
 	if lost {
-		k.shell.Close()
+		s.shell.Close()
 	}
 }
 
-// Close closes every shell. Nothing is armed any more.
+// Close closes every shell. After it, Arm keeps no shell.
 func (a *Armory) Close() {
 	a.mu.Lock()
 	a.closed = true
 	shells := a.shells
 	a.shells = nil
 	a.mu.Unlock()
-	for _, k := range shells {
-		k.shell.Close()
+	for _, s := range shells {
+		s.shell.Close()
 	}
-	a.asks.Wait()
+	a.probes.Wait()
 }
 
-func (k *kept) ended() bool {
+func (s *armedShell) ended() bool {
 	select {
-	case <-k.shell.Ended():
+	case <-s.shell.Ended():
 		return true
 	default:
 		return false

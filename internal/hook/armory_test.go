@@ -19,7 +19,7 @@ func named(name string) hook.Input {
 	return hook.Input{Variables: map[string]string{"GREENROOM_USER_NAME": name}}
 }
 
-// counted counts the execs that were asked for.
+// counted returns a Runner that counts its execs.
 func counted(execs *atomic.Int32, then execFunc) hook.Runner {
 	return hook.Runner{Exec: execFunc(func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 		execs.Add(1)
@@ -36,7 +36,7 @@ func TestAnArmedShellRunsTheHook(t *testing.T) {
 	}
 	for range 3 {
 		if !shell.Alive(t.Context()) {
-			t.Fatal("a shell that waits does not say that it does")
+			t.Fatal("a waiting shell does not answer a probe")
 		}
 	}
 	result, err := r.RunIn(t.Context(), shell, staging.Session{}, staging.HookAssign, hello, named("it's $(me)"))
@@ -44,7 +44,7 @@ func TestAnArmedShellRunsTheHook(t *testing.T) {
 		t.Errorf("%+v, %v, after %d execs", result, err, execs.Load())
 	}
 	if shell.Alive(t.Context()) {
-		t.Error("a shell that was used up lives")
+		t.Error("a used shell is still alive")
 	}
 }
 
@@ -62,8 +62,8 @@ func TestAnArmedShellThatEndedIsReplacedWithinTheRun(t *testing.T) {
 	}
 }
 
-// TestAnArmedShellThatIsLostAfterTheFirstByte: nobody knows what it did, so no other
-// one is tried.
+// TestAnArmedShellThatIsLostAfterTheFirstByte: its outcome is unknown, so RunIn opens no
+// other shell.
 func TestAnArmedShellThatIsLostAfterTheFirstByte(t *testing.T) {
 	var execs atomic.Int32
 	r := counted(&execs, func(_ context.Context, _ []string, stdin io.Reader, stdout, _ io.Writer) (int, error) {
@@ -96,11 +96,11 @@ func TestASilentShellIsNotTakenForAlive(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if shell.Alive(ctx) {
-		t.Error("it said nothing, and is taken for alive")
+		t.Error("it did not answer, and counts as alive")
 	}
 }
 
-func TestWhereNoShellOpensThereIsNone(t *testing.T) {
+func TestArmFailsIfNoShellOpens(t *testing.T) {
 	for name, exec := range map[string]execFunc{
 		"no such program": func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error) { return 127, nil },
 		"no connection": func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error) {
@@ -135,15 +135,15 @@ func TestTheArmoryKeepsOneShellASession(t *testing.T) {
 		t.Errorf("%d shells: %v, %v", a.Count(), p, q)
 	}
 	if a.Take("s1", "another task") != nil {
-		t.Error("a shell in another task was given")
+		t.Error("Take returned a shell in another task")
 	}
 	a.Keep(t.Context(), map[string]bool{"s1": true})
 	if a.Take("s2", "main") != nil {
-		t.Error("a shell was kept that was not to be")
+		t.Error("Keep kept the shell of a session that is not in the list")
 	}
 	shell := a.Take("s1", "main")
 	if shell == nil || a.Take("s1", "main") != nil {
-		t.Fatal("it is to be given once")
+		t.Fatal("Take must return a shell exactly once")
 	}
 	shell.Close()
 }

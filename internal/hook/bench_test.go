@@ -7,9 +7,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// BenchmarkScript is the making of an assign hook's script, with tokens and an
-// environment, as for every staged launch of an image that has one: as whoever the
-// session is, as a user of it, and at most once.
+// BenchmarkScript builds the script of an assign hook with tokens and an environment, as
+// every staged launch of an image with such a hook does: as the task's user, as another
+// user, and once-only.
 func BenchmarkScript(b *testing.B) {
 	plain := staging.Hook{
 		Cmd: []string{"/usr/bin/assign", "--user", "{username}", "--url={url}"}, Workdir: "/home/session",

@@ -9,8 +9,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// NotStartedError: no byte of the hook was handed over. The session has not
-// seen its user and is as it was.
+// NotStartedError means that no byte of the hook's script was sent. The session is
+// unused and unchanged.
 type NotStartedError struct {
 	Hook  staging.HookName
 	Cause error
@@ -21,14 +21,14 @@ func (e *NotStartedError) Error() string {
 	return fmt.Sprintf("the %s hook was not started: %v", e.Hook, e.Cause)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *NotStartedError) Unwrap() error { return e.Cause }
 
-// FailedError: the hook ran to its end and its exit code was not 0.
+// FailedError means that the hook ran to its end and its exit code was not 0.
 type FailedError struct {
 	Hook     staging.HookName
 	ExitCode int
-	// LastLine is the last line that it wrote to stderr, or else to stdout; it may be "".
+	// LastLine is the last line of its stderr, else of its stdout; "" if both are empty.
 	LastLine string
 }
 
@@ -40,9 +40,9 @@ func (e *FailedError) Error() string {
 	return fmt.Sprintf("the %s hook failed with exit code %d: %s", e.Hook, e.ExitCode, e.LastLine)
 }
 
-// UnknownError: some of the hook was handed over and its exit code never came
-// back, because its time was up or the connection was lost. It may have run,
-// may still be running, or may never have begun.
+// UnknownError means that some of the hook's script was sent and its exit code did not
+// arrive before the deadline or before the connection was lost. The hook may have run,
+// may still run, or may never have started.
 type UnknownError struct {
 	Hook  staging.HookName
 	Cause error
@@ -53,11 +53,11 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("the %s hook's outcome is not known: %v", e.Hook, e.Cause)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *UnknownError) Unwrap() error { return e.Cause }
 
-// Report puts a run that failed into one *staging.HookError, for events and
-// conditions; nil for one that did not.
+// Report returns the *staging.HookError of a failed run, for events and conditions. It
+// returns nil if err is nil.
 func Report(name staging.HookName, r Result, err error) error {
 	if err == nil {
 		return nil
@@ -69,7 +69,7 @@ func Report(name staging.HookName, r Result, err error) error {
 	return e
 }
 
-// timeoutError: the hook was still running when its time was up.
+// timeoutError means that the hook was still running at its deadline.
 type timeoutError struct {
 	after    time.Duration
 	lastLine string
@@ -85,13 +85,13 @@ func (e *timeoutError) Error() string {
 	return text
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *timeoutError) Unwrap() error { return e.cause }
 
-// errNoProof: see ExitSuccess.
-var errNoProof = errors.New("exit code 0 was reported, which the hook's script never gives")
+// errUnprovenSuccess is explained at ExitSuccess.
+var errUnprovenSuccess = errors.New("exit code 0 was reported, which the hook's script never returns")
 
-// maxLastLine bounds a line that goes into an error, a log line and an attempt's reason.
+// maxLastLine bounds the last line of output in an error, in bytes.
 const maxLastLine = 300
 
 func lastLine(r Result) string {

@@ -11,9 +11,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestReportTellsEventsWhatIsKnown: what the command said, how it ended, and
-// whether the session has seen any of it.
-func TestReportTellsEventsWhatIsKnown(t *testing.T) {
+// TestReport: the result has the output, the exit code, and whether the session is still
+// unused.
+func TestReport(t *testing.T) {
 	if err := hook.Report(staging.HookGo, hook.Result{Stdout: "done"}, nil); err != nil {
 		t.Errorf("a success: %v", err)
 	}

@@ -15,7 +15,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestOnceRunsOnceForAllWhoAsk, and tells all of them how it ended.
+// TestOnceRunsOnceForAllWhoAsk: concurrent and later runs all return the outcome of the
+// one execution.
 func TestOnceRunsOnceForAllWhoAsk(t *testing.T) {
 	for name, code := range map[string]int{"success": 0, "failure": 9} {
 		t.Run(name, func(t *testing.T) {
@@ -41,7 +42,7 @@ func TestOnceRunsOnceForAllWhoAsk(t *testing.T) {
 				wg.Go(check)
 			}
 			wg.Wait()
-			check() // later, too
+			check() // also for a later run
 			if b, err := os.ReadFile(filepath.Join(dir, "runs")); err != nil || string(b) != "ran\n" {
 				t.Errorf("it ran %q %v", b, err)
 			}
@@ -49,8 +50,8 @@ func TestOnceRunsOnceForAllWhoAsk(t *testing.T) {
 	}
 }
 
-func TestOnceWithoutAPlaceToRememberIsAnError(t *testing.T) {
-	for what, dir := range map[string]string{"no directory": "", "one that is not there": filepath.Join(t.TempDir(), "missing")} {
+func TestOnceWithoutATaskDirectoryIsAnError(t *testing.T) {
+	for what, dir := range map[string]string{"no directory": "", "a missing directory": filepath.Join(t.TempDir(), "missing")} {
 		t.Setenv("NOMAD_TASK_DIR", dir)
 		ran := filepath.Join(t.TempDir(), "ran")
 		h := staging.Hook{Cmd: []string{"touch", ran}}
@@ -64,8 +65,9 @@ func TestOnceWithoutAPlaceToRememberIsAnError(t *testing.T) {
 	}
 }
 
-// TestARunThatWasCutOffIsWaitedForInVain: nobody can know how it ended.
-func TestARunThatWasCutOffIsWaitedForInVain(t *testing.T) {
+// TestARunThatWasCutOffIsUnfinished: the lock of an earlier run exists and its outcome
+// never arrives.
+func TestARunThatWasCutOffIsUnfinished(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("NOMAD_TASK_DIR", dir)
 	if err := os.Mkdir(filepath.Join(dir, ".greenroom-first_launch"), 0o755); err != nil {
@@ -83,8 +85,8 @@ func TestARunThatWasCutOffIsWaitedForInVain(t *testing.T) {
 	}
 }
 
-// TestARunThatTakesTooLongIsUnknown, with what it has said so far; and who asks
-// again learns how it ended after all.
+// TestARunThatTakesTooLongIsUnknown: the error has the output so far, and a later run
+// returns the outcome.
 func TestARunThatTakesTooLongIsUnknown(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("NOMAD_TASK_DIR", dir)

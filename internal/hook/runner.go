@@ -10,59 +10,57 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Execer runs a command in a session, as Nomad's alloc exec does. Its error
-// says that the exit code is not known. It must return soon after ctx is done.
-// It may still be reading stdin then: the Runner sees to it that the read ends.
+// Execer runs a command in a session, as Nomad's alloc exec does. Its error means that
+// the exit code is not known. It must return soon after ctx is done. It may still read
+// stdin then; the Runner ends that read.
 type Execer interface {
 	Exec(ctx context.Context, session staging.Session, task string, cmd []string,
 		stdin io.Reader, stdout, stderr io.Writer) (exitCode int, err error)
 }
 
-// Runner runs hooks. The zero value of all but Exec is ready for use,
-// and one Runner serves any number of hooks at once.
+// Runner runs hooks. It needs only Exec, and is safe for concurrent use.
 type Runner struct {
 	Exec Execer
 }
 
-// Result is what is known of a hook that was handed over, also of one that failed.
+// Result is what is known about a run of a hook, also about one that failed.
 type Result struct {
-	// ExitCode is the command's, -1 where it is not known.
+	// ExitCode is the command's exit code, -1 if it is not known.
 	ExitCode int
-	// Stdout and Stderr are the ends of what it wrote, TailBytes at most, without the
-	// values of the hook's and the launch's environment.
+	// Stdout and Stderr are the ends of the output, at most TailBytes each. The values
+	// of the hook's and the launch's environment are redacted.
 	Stdout, Stderr string
-	// Duration is from the call to the exit code, or to the error.
+	// Duration is the time from the call to the exit code or the error.
 	Duration time.Duration
-	// Armings is how many shells were asked for: none where one was armed ahead of
-	// time; more than 1 is a sign of a Docker that is slow to start them.
+	// Armings is how many shells the run opened: 0 if it used one that was opened ahead
+	// of time. More than 1 is a sign that Docker starts them slowly.
 	Armings int
 }
 
-// shell is the whole argument vector that Nomad sees. Nothing of the user's
-// may ever join it: Nomad writes exec command lines to its log.
+// shell is the whole argument vector that Nomad sees. It must never contain a user's
+// data, because Nomad writes the command lines of execs to its log.
 var shell = []string{"/bin/sh"}
 
-// maxArming bounds how often a shell is asked for that Nomad says has ended
-// before it said a word; see ExitSuccess.
-const maxArming = 10
+// maxShellAttempts bounds how often a run opens a shell if Nomad reports that it ended
+// with exit code 0 before it was ready; see ExitSuccess.
+const maxShellAttempts = 10
 
-// Run runs a hook in the session, bounded by ctx and the hook's own deadline, a
-// once-only hook by an eighth and a second more, for its last words.
+// Run runs a hook in the session until ctx or the hook's deadline ends it. A once-only
+// hook gets a second and an eighth of its deadline more, to report its outcome.
 //
-// It first has the shell say that it is there, and only then hands the script
-// over. A shell that never says so has been given nothing of the user's, and
-// another one is asked for.
+// Run sends the script only after the shell has reported that it is ready. If a shell ends
+// with exit code 0 before that, it has received nothing of the user, and Run opens another.
 //
-// The error is nil, or a *staging.InvalidError (it cannot be written as a
-// script) or *NotStartedError, after both of which the session is unused; or a
-// *FailedError or *UnknownError, after which it is not.
+// After a *staging.InvalidError (the hook cannot be written as a script) or a
+// *NotStartedError the session is still unused. After a *FailedError or an
+// *UnknownError it is used.
 func (r Runner) Run(ctx context.Context, session staging.Session, name staging.HookName, h staging.Hook, in Input) (Result, error) {
 	return r.RunIn(ctx, nil, session, name, h, in)
 }
 
-// RunIn is Run in a shell that was armed in the session, which it uses up. Where
-// there is none (nil), or it has ended without taking any of the script, it asks for
-// another as Run does.
+// RunIn is Run in a shell that was opened in the session ahead of time. The shell cannot
+// be used again. If armed is nil, or has ended before it read any of the script, RunIn
+// opens another shell, as Run does.
 func (r Runner) RunIn(ctx context.Context, armed *Shell, session staging.Session, name staging.HookName, h staging.Hook, in Input) (Result, error) {
 	script, err := Script(name, h, in)
 	if err != nil {
@@ -73,58 +71,58 @@ func (r Runner) RunIn(ctx context.Context, armed *Shell, session staging.Session
 	}
 	timeout := h.Deadline()
 	if in.Once {
-		timeout += onceGrace(timeout)
+		timeout += onceGracePeriod(timeout)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	hider := newHider(h, in)
+	secrets := newRedactor(h, in)
 	start := time.Now()
-	for armings := 0; ; {
-		shell, waited := armed, armed != nil
-		if armed = nil; !waited {
+	for attempts := 0; ; {
+		shell, wasArmed := armed, armed != nil
+		if armed = nil; !wasArmed {
 			shell = r.open(ctx, session, h.Task)
-			armings++
+			attempts++
 		}
-		result, fed, err := shell.run(ctx, script)
-		result.Duration, result.Armings = time.Since(start), armings
-		result.Stdout, result.Stderr = hider.hide(result.Stdout), hider.hide(result.Stderr)
+		result, delivered, err := shell.run(ctx, script)
+		result.Duration, result.Armings = time.Since(start), attempts
+		result.Stdout, result.Stderr = secrets.redact(result.Stdout), secrets.redact(result.Stderr)
 		switch {
-		case !fed && waited && ctx.Err() == nil:
+		case !delivered && wasArmed && ctx.Err() == nil:
 			continue
-		case !fed && err == nil && result.ExitCode == 0 && armings < maxArming && pause(ctx):
+		case !delivered && err == nil && result.ExitCode == 0 && attempts < maxShellAttempts && pause(ctx):
 			continue
 		}
-		// A once-only hook's script keeps the time, too.
-		unfinished := err == nil && fed && result.ExitCode == ExitUnfinished
+		// The script of a once-only hook reports by ExitUnfinished that the deadline passed.
+		unfinished := err == nil && delivered && result.ExitCode == ExitUnfinished
 		if unfinished {
 			err = context.DeadlineExceeded
 		}
 		if unfinished || err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			err = &timeoutError{after: h.Deadline(), lastLine: lastLine(result), cause: err}
 		}
-		err = verdict(name, result, fed, err)
+		err = outcome(name, result, delivered, err)
 		result.ExitCode = exitCode(err)
 		return result, err
 	}
 }
 
-func verdict(name staging.HookName, r Result, fed bool, err error) error {
+func outcome(name staging.HookName, r Result, delivered bool, err error) error {
 	switch {
-	case err != nil && !fed:
+	case err != nil && !delivered:
 		return &NotStartedError{Hook: name, Cause: err}
-	case !fed:
-		return &NotStartedError{Hook: name, Cause: fmt.Errorf("the session's /bin/sh ended with exit code %d before it said a word: %s", r.ExitCode, lastLine(r))}
+	case !delivered:
+		return &NotStartedError{Hook: name, Cause: fmt.Errorf("the session's /bin/sh ended with exit code %d before it was ready: %s", r.ExitCode, lastLine(r))}
 	case err != nil:
 		return &UnknownError{Hook: name, Cause: err}
 	case r.ExitCode == ExitSuccess:
 		return nil
 	case r.ExitCode == 0:
-		return &UnknownError{Hook: name, Cause: errNoProof}
+		return &UnknownError{Hook: name, Cause: errUnprovenSuccess}
 	}
 	return &FailedError{Hook: name, ExitCode: r.ExitCode, LastLine: lastLine(r)}
 }
 
-// exitCode is the command's, as far as a verdict tells it.
+// exitCode returns the command's exit code for an outcome; -1 if it is not known.
 func exitCode(err error) int {
 	var failed *FailedError
 	switch {
@@ -136,8 +134,7 @@ func exitCode(err error) int {
 	return -1
 }
 
-// pause waits a moment before the next shell, and reports whether there is
-// time for one.
+// pause waits before the next attempt to open a shell. It returns false if ctx is done.
 func pause(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():

@@ -18,18 +18,18 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// execFunc is an Execer that a test writes down.
+// execFunc is a function as an Execer.
 type execFunc func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error)
 
 func (f execFunc) Exec(ctx context.Context, _ staging.Session, _ string, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	return f(ctx, cmd, stdin, stdout, stderr)
 }
 
-// local runs the command on this machine, as raw_exec would.
+// local runs the command on this machine, as the raw_exec driver does.
 func local(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	c := exec.CommandContext(ctx, cmd[0], cmd[1:]...)
 	c.Stdin, c.Stdout, c.Stderr = stdin, stdout, stderr
-	c.WaitDelay = time.Second // what a hook leaves running is not waited for
+	c.WaitDelay = time.Second // do not wait for processes that a hook leaves running
 	err := c.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Exited() {
@@ -58,7 +58,7 @@ func TestRunSucceeds(t *testing.T) {
 	}
 }
 
-func TestRunTellsHowFarItGot(t *testing.T) {
+func TestRunErrorsSayHowFarItGot(t *testing.T) {
 	lost := errors.New("connection lost")
 	tests := []struct {
 		name string
@@ -110,7 +110,7 @@ func TestRunTellsHowFarItGot(t *testing.T) {
 			},
 		},
 		{
-			"a success that nothing proves",
+			"exit code 0 without proof of success",
 			staging.Hook{Cmd: []string{"true"}},
 			func(_ context.Context, _ []string, stdin io.Reader, stdout, _ io.Writer) (int, error) {
 				greet(stdin, stdout)
@@ -174,7 +174,7 @@ func TestRunTellsHowFarItGot(t *testing.T) {
 	}
 }
 
-// greet reads what the shell is asked first and answers it, in two pieces.
+// greet reads the shell's first command and prints its ready marker, in two writes.
 func greet(stdin io.Reader, stdout io.Writer) {
 	b := make([]byte, 100)
 	n, _ := stdin.Read(b)
@@ -183,48 +183,48 @@ func greet(stdin io.Reader, stdout io.Writer) {
 	_, _ = stdout.Write(greeting[8:])
 }
 
-// Nomad's docker driver may say that a shell has ended, with exit code 0, when
-// it has not begun. Nothing was handed over, so another is asked for.
-func TestAnotherShellIsAskedFor(t *testing.T) {
-	asked := 0
+// TestAnotherShellIsOpened: Nomad's docker driver may report exit code 0 for a shell that
+// has not started. Nothing was sent to it, so Run opens another one.
+func TestAnotherShellIsOpened(t *testing.T) {
+	opened := 0
 	r := hook.Runner{Exec: execFunc(func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-		if asked++; asked < 3 {
+		if opened++; opened < 3 {
 			return 0, nil
 		}
 		return local(ctx, cmd, stdin, stdout, stderr)
 	})}
 	result, err := r.Run(t.Context(), staging.Session{}, staging.HookAssign, staging.Hook{Cmd: []string{"/bin/sh", "-c", "echo done"}}, hook.Input{})
-	if err != nil || asked != 3 || result.Armings != 3 || result.Stdout != "done\n" {
+	if err != nil || opened != 3 || result.Armings != 3 || result.Stdout != "done\n" {
 		t.Fatalf("%+v, %v", result, err)
 	}
 }
 
-// A hook that has succeeded is not waited for any longer, whatever becomes of
-// the connection; one that failed is, for its last words.
-func TestFarewellEndsTheWait(t *testing.T) {
+// TestSuccessMarkerEndsTheWait: Run returns as soon as the hook has succeeded, even if
+// the exec does not return.
+func TestSuccessMarkerEndsTheWait(t *testing.T) {
 	r := hook.Runner{Exec: execFunc(func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 		_, err := local(context.WithoutCancel(ctx), cmd, stdin, stdout, stderr)
 		if err != nil {
 			return -2, err
 		}
-		// As Nomad's docker driver, which learns of the end late.
+		// Nomad's docker driver notices the end late.
 		<-ctx.Done()
 		return -2, ctx.Err()
 	})}
-	h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf 'no newline'; env | grep -i farewell; true`}}
+	h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf 'no newline'; env | grep -i success_marker; true`}}
 	result, err := r.Run(t.Context(), staging.Session{}, staging.HookAssign, h, hook.Input{})
 	if err != nil || result.Stdout != "no newline" || result.ExitCode != 0 {
 		t.Fatalf("%+v, %v", result, err)
 	}
 }
 
-// A client library may come back to stdin after the call has returned. It must
-// find it empty: "not started" is a promise.
-func TestNothingIsFedAfterTheVerdict(t *testing.T) {
+// TestNothingIsSentAfterRunReturned: the client library may read stdin after the exec has
+// returned. It must read nothing then, because "not started" is a promise.
+func TestNothingIsSentAfterRunReturned(t *testing.T) {
 	var late io.Reader
 	r := hook.Runner{Exec: execFunc(func(_ context.Context, _ []string, stdin io.Reader, _, _ io.Writer) (int, error) {
 		late = stdin
-		return -2, errors.New("gave up while connecting")
+		return -2, errors.New("connection timed out")
 	})}
 	_, err := r.Run(t.Context(), staging.Session{}, staging.HookAssign, staging.Hook{Cmd: []string{"true"}}, hook.Input{})
 	var notStarted *hook.NotStartedError

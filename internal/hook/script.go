@@ -11,62 +11,61 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Input is what a run of a hook is given beside the hook itself.
+// Input is the data of one run of a hook.
 type Input struct {
-	// Variables are added to the environment, and win over the hook's own.
+	// Variables are added to the environment and override the hook's own.
 	Variables map[string]string
 	// Tokens are the values of the tokens in the hook's arguments and environment.
 	Tokens map[staging.Token]string
-	// Once: the command runs at most once in a session, whoever asks and however
-	// often. Who asks while it runs waits for it; who asks later is told how it ended.
+	// Once runs the command at most once per session. A run that starts while the
+	// command runs waits for it, and a later run returns the same outcome.
 	Once bool
 }
 
 // Exit codes of the script.
 const (
-	// ExitSuccess says that the command ran and its exit code was 0. It is not
-	// 0 itself, because 0 proves nothing: Nomad's docker driver (1.10.5) asks
-	// Docker for the exit code right after it has asked for the start, and when
-	// Docker has not started the shell yet it is told "not running, 0" and
-	// passes that on. A success has to be something that only the script says.
+	// ExitSuccess means that the command ran and its exit code was 0. It is not 0
+	// itself, because 0 proves nothing: Nomad's docker driver (1.10.5) reads the exit
+	// code from Docker right after it has requested the start. If Docker has not started
+	// the shell yet, it answers "not running, 0", and Nomad returns this 0. So the
+	// script reports success with a code of its own.
 	ExitSuccess = 86
-	// ExitUnfinished says that a once-only hook has begun, now or before, and
-	// has not ended in the time that it has.
+	// ExitUnfinished means that a once-only hook was started, by this or an earlier run,
+	// and has not ended within its deadline.
 	ExitUnfinished = 88
-	// exitOther stands for a command's own 86 or 88.
+	// exitOther replaces a command's own 86 or 88.
 	exitOther = 87
-	// ExitUser says that the command cannot be run as the hook's user.
+	// ExitUser means that the command cannot run as the hook's user.
 	ExitUser = 125
-	// ExitWorkdir says that the working directory is not there, or that what
-	// keeps a once-only hook from running twice cannot be written. 127 is the
-	// shell's own code for a program that is not there.
+	// ExitWorkdir means that the working directory does not exist, or that the lock of a
+	// once-only hook cannot be written. 127 is the shell's own code for a program that
+	// does not exist.
 	ExitWorkdir = 126
 )
 
-// farewellVariable is a variable of the shell's own, never exported.
-const farewellVariable = "greenroom_farewell"
+// successVariable is the shell variable that holds the success marker. It is never
+// exported, so the command cannot read it.
+const successVariable = "greenroom_success_marker"
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// ownVariables begin with this; no hook may change them.
-const ownVariables = "greenroom_"
+// reservedPrefix is the prefix of the script's own variables. No hook may set them.
+const reservedPrefix = "greenroom_"
 
-// Script is what /bin/sh is fed to run a hook: the same hook and input always
-// give the same bytes. The hook's own environment comes first, so that the
-// input's variables win.
+// Script returns the shell script that runs a hook. The same hook and input always
+// result in the same bytes. The input's variables override the hook's environment.
 //
-// The whole script is one brace group. A shell reads a group to its end before
-// it runs any of it, so a script that is cut short by a broken connection is a
-// syntax error instead of half a command. The command reads /dev/null, so that
-// it can never swallow the script. The script's exit code is the command's, but
-// ExitSuccess for 0; and if the shell has a farewell in a variable, it says
-// that too when the command has succeeded.
+// The whole script is one brace group. A shell reads a group to its end before it runs
+// any of it, so a script that a broken connection cuts off is a syntax error instead of
+// half a command. The command's stdin is /dev/null, so that it cannot read the script.
+// The script's exit code is that of the command, but ExitSuccess for 0. If the shell has
+// a success marker in successVariable, the script prints it when the command succeeds.
 //
-// A value that no environment or argument can carry (a NUL byte), or a name
-// that a shell keeps for itself, is a *staging.InvalidError.
+// The error is a *staging.InvalidError if a value contains a NUL byte, which no
+// environment variable or argument can hold, or if a variable's name is reserved.
 func Script(name staging.HookName, h staging.Hook, in Input) ([]byte, error) {
 	h = substituted(h, in.Tokens)
-	if err := check(name, h, in.Variables); err != nil {
+	if err := validate(name, h, in.Variables); err != nil {
 		return nil, err
 	}
 	env := make(map[string]string, len(h.Environment)+len(in.Variables))
@@ -80,7 +79,7 @@ func Script(name staging.HookName, h staging.Hook, in Input) ([]byte, error) {
 	}
 	run := command(h.Cmd, env)
 	if h.User != "" {
-		run = commandAs(h.User, h.Cmd, env)
+		run = commandAsUser(h.User, h.Cmd, env)
 	}
 	if in.Once {
 		b.WriteString(onlyOnce(name, run, h.Deadline()))
@@ -93,12 +92,12 @@ func Script(name staging.HookName, h staging.Hook, in Input) ([]byte, error) {
 esac
 exit $greenroom_status
 }
-`, farewellVariable, ExitSuccess, ExitUnfinished, exitOther)
+`, successVariable, ExitSuccess, ExitUnfinished, exitOther)
 	return b.Bytes(), nil
 }
 
-// command is the command and its environment in a shell of their own: the
-// script's own steps never see that environment.
+// command returns the shell text that runs a command with its environment in a subshell,
+// so that the environment does not affect the script's own steps.
 func command(cmd []string, env map[string]string) string {
 	var b strings.Builder
 	b.WriteString("(\n")
@@ -113,7 +112,7 @@ func command(cmd []string, env map[string]string) string {
 	return b.String()
 }
 
-// substituted is the hook with its tokens replaced.
+// substituted returns the hook with its tokens replaced by their values.
 func substituted(h staging.Hook, tokens map[staging.Token]string) staging.Hook {
 	cmd := make([]string, len(h.Cmd))
 	for i, a := range h.Cmd {
@@ -127,13 +126,14 @@ func substituted(h staging.Hook, tokens map[staging.Token]string) staging.Hook {
 	return h
 }
 
-// quote makes one shell word of s, whatever it holds: within single quotes a
-// shell knows no escape at all, so the one character to treat is the quote.
+// quote returns s as one shell word. Within single quotes a shell knows no escape, so
+// only the single quote itself needs one.
 func quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// directory keeps cd from taking a name for an option, or "-" for the last directory.
+// directory returns dir so that cd takes it neither for an option nor for "-", the
+// previous directory.
 func directory(dir string) string {
 	if strings.HasPrefix(dir, "-") {
 		return "./" + dir
@@ -141,7 +141,7 @@ func directory(dir string) string {
 	return dir
 }
 
-func check(name staging.HookName, h staging.Hook, vars map[string]string) error {
+func validate(name staging.HookName, h staging.Hook, vars map[string]string) error {
 	e := &staging.InvalidError{What: string(name) + " hook"}
 	add := func(field, format string, args ...any) {
 		e.Fields = append(e.Fields, staging.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
@@ -164,8 +164,8 @@ func check(name staging.HookName, h staging.Hook, vars map[string]string) error 
 			switch {
 			case !variableName.MatchString(k):
 				add("environment."+k, "is not a name for an environment variable")
-			case staging.ShellOwned(k) || strings.HasPrefix(k, ownVariables):
-				add("environment."+k, "is a variable that shells keep for themselves")
+			case staging.ShellOwned(k) || strings.HasPrefix(k, reservedPrefix):
+				add("environment."+k, "is a variable that the shell reserves; use another name")
 			}
 			text("environment."+k, env[k])
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// hostile is what people and programs have been known to put into a name.
+// hostile holds values that people and programs put into names.
 var hostile = []string{
 	"", " ", "alice", "o'brien", "''", "'\\''", `"`, "`id`", "$(id)", "${HOME}", "$HOME", "$$", "\\", "a\\", "\\n",
 	"a\nb", "\n", "a\r\nb", "\t", ";", "&", "|", "}", "{", "\n}\nexit 3\n{\n", "#", "!", "*", "~", "-n", "--", "=", "a=b",
@@ -32,7 +32,7 @@ func everyByte() string {
 	return string(all)
 }
 
-// shells are the ones that sessions really have: Debian's dash and busybox ash.
+// shells returns the shells that sessions have: Debian's dash and busybox ash.
 func shells(t testing.TB) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
@@ -49,7 +49,7 @@ func shells(t testing.TB) map[string][]string {
 	return found
 }
 
-// needsRoot: it takes root to run anything as another user.
+// needsRoot fails a test that runs commands as another user, unless it runs as root.
 func needsRoot(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -62,7 +62,7 @@ func run(t testing.TB, shell []string, script []byte, env ...string) (stdout, st
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), shell[0], shell[1:]...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
-	// Not a file: os/exec then makes a pipe, and the shell cannot seek in it.
+	// The wrapper makes os/exec use a pipe, in which the shell cannot seek.
 	cmd.Stdin = struct{ *bytes.Reader }{bytes.NewReader(script)}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -74,8 +74,8 @@ func run(t testing.TB, shell []string, script []byte, env ...string) (stdout, st
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// roundTrip checks that a variable, an argument and a token come out as they
-// went in, as the task's own user and as another.
+// roundTrip checks that a variable, an argument and a token reach the command unchanged,
+// for the task's own user and for another one.
 func roundTrip(t interface {
 	testing.TB
 }, shell []string, value string,
@@ -84,7 +84,7 @@ func roundTrip(t interface {
 	for _, user := range []string{"", "nobody"} {
 		h := staging.Hook{
 			Cmd:         []string{"/bin/sh", "-c", `printf '%s|%s|%s|%s.' "$GREENROOM_USER_NAME" "$1" "$TOKEN" "$(cat)"`, "sh", "{username}"},
-			Environment: map[string]string{"GREENROOM_USER_NAME": "the hook's, which loses", "TOKEN": "{username}"},
+			Environment: map[string]string{"GREENROOM_USER_NAME": "the hook's, which is overridden", "TOKEN": "{username}"},
 			User:        user,
 		}
 		script, err := hook.Script(staging.HookAssign, h, hook.Input{
@@ -95,7 +95,7 @@ func roundTrip(t interface {
 		}
 		stdout, stderr, code := run(t, shell, script)
 		if want := value + "|" + value + "|" + value + "|."; stdout != want || code != hook.ExitSuccess || stderr != "" {
-			t.Fatalf("as user %q, %q came out as %q, exit code %d, stderr %q", user, value, stdout, code, stderr)
+			t.Fatalf("as user %q, %q arrived as %q, exit code %d, stderr %q", user, value, stdout, code, stderr)
 		}
 	}
 }
@@ -132,7 +132,7 @@ func TestScriptCarriesAnythingProperty(t *testing.T) {
 				}
 				stdout, stderr, code := run(t, shell, script)
 				if stdout != v+"|"+v+"." || code != hook.ExitSuccess || stderr != "" {
-					r.Fatalf("%q came out as %q, exit code %d, stderr %q", v, stdout, code, stderr)
+					r.Fatalf("%q arrived as %q, exit code %d, stderr %q", v, stdout, code, stderr)
 				}
 			})
 		})
@@ -146,7 +146,7 @@ func FuzzScript(f *testing.F) {
 	found := shells(f)
 	f.Fuzz(func(t *testing.T, value string) {
 		if strings.ContainsRune(value, 0) || len(value) > 32<<10 {
-			t.Skip("no environment can carry it")
+			t.Skip("no environment variable can hold it")
 		}
 		for _, shell := range found {
 			roundTrip(t, shell, value)
@@ -161,7 +161,7 @@ func TestScriptIsDeterministicAndOrdered(t *testing.T) {
 		Workdir:     "/srv/a b",
 	}
 	want := "{\ncd '/srv/a b' || exit 126\n(\nexport A='hook'\nexport B='launch'\nexport C='1'\nexec '/opt/assign' 'it'\\''s'\n) </dev/null\n" +
-		"greenroom_status=$?\ncase $greenroom_status in\n0) [ -z \"$greenroom_farewell\" ] || echo \"$greenroom_farewell\"; exit 86 ;;\n86|88) exit 87 ;;\nesac\nexit $greenroom_status\n}\n"
+		"greenroom_status=$?\ncase $greenroom_status in\n0) [ -z \"$greenroom_success_marker\" ] || echo \"$greenroom_success_marker\"; exit 86 ;;\n86|88) exit 87 ;;\nesac\nexit $greenroom_status\n}\n"
 	for range 20 {
 		script, err := hook.Script(staging.HookAssign, h, hook.Input{Variables: map[string]string{"C": "1", "B": "launch"}})
 		if err != nil {
@@ -212,8 +212,8 @@ func TestScriptExitCodes(t *testing.T) {
 	}
 }
 
-// A connection can break between any two bytes. The command must then run as
-// a whole or not at all.
+// TestCutScriptRunsNothing: a connection can break after any byte. The command must then
+// run completely or not at all.
 func TestCutScriptRunsNothing(t *testing.T) {
 	h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `echo ran "$@"`, "sh", "one", "two"}, Workdir: "/", Environment: map[string]string{"K": "v"}}
 	script, err := hook.Script(staging.HookAssign, h, hook.Input{Variables: map[string]string{"L": "w x"}})
@@ -245,8 +245,8 @@ func TestScriptRefuses(t *testing.T) {
 		{"NUL in an argument", staging.Hook{Cmd: []string{"a", "b\x00"}}, nil, "cmd[1]"},
 		{"NUL in the directory", staging.Hook{Cmd: ok, Workdir: "\x00"}, nil, "workdir"},
 		{"NUL in a variable", staging.Hook{Cmd: ok}, map[string]string{"K": "\x00"}, "environment.K"},
-		{"a name that is shell", staging.Hook{Cmd: ok}, map[string]string{"K;id;X": "v"}, "environment.K;id;X"},
-		{"a name that the shell keeps", staging.Hook{Cmd: ok, Environment: map[string]string{"OPTIND": "x"}}, nil, "environment.OPTIND"},
+		{"a name with shell syntax", staging.Hook{Cmd: ok}, map[string]string{"K;id;X": "v"}, "environment.K;id;X"},
+		{"a name that the shell reserves", staging.Hook{Cmd: ok, Environment: map[string]string{"OPTIND": "x"}}, nil, "environment.OPTIND"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

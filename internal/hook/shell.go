@@ -8,44 +8,44 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Shell is a /bin/sh in a session that waits for a script. It says words when it is
-// asked to, and has been given nothing of any user's: until a script is handed over,
-// its session is as unused as before.
+// Shell is a /bin/sh in a session that waits for a script. It prints a marker when it is
+// probed. It has received nothing of any user, so its session stays unused until a script
+// is sent.
 type Shell struct {
-	feed *feed
-	out  *output
-	errs tail
-	// greeted is closed when it has said that it is there.
-	greeted <-chan struct{}
-	cancel  context.CancelFunc
-	// ended is closed when its exec has returned, with code and err.
+	stdin  *stdinFeed
+	stdout *stdoutWatcher
+	stderr tail
+	// ready is closed when the shell has printed readyMarker.
+	ready  <-chan struct{}
+	cancel context.CancelFunc
+	// ended is closed when the exec has returned. code and err are set then.
 	ended chan struct{}
 	code  int
 	err   error
 }
 
-// open asks for a shell, which lives until ctx is done or it is closed.
+// open starts to open a shell, which lives until ctx is done or it is closed.
 func (r Runner) open(ctx context.Context, session staging.Session, task string) *Shell {
-	// Nobody but this shell may be able to say it, the command least of all.
-	farewell := rand.Text()
-	s := &Shell{feed: newFeed(farewell), out: newOutput(farewell), ended: make(chan struct{})}
-	s.greeted = s.out.await(greeting)
+	// The marker proves success, so it is random and the command cannot know it.
+	successMarker := rand.Text()
+	s := &Shell{stdin: newStdinFeed(successMarker), stdout: newStdoutWatcher(successMarker), ended: make(chan struct{})}
+	s.ready = s.stdout.expect(readyMarker)
 	ctx, s.cancel = context.WithCancel(ctx)
 	go func() {
 		defer close(s.ended)
-		s.code, s.err = r.Exec.Exec(ctx, session, task, shell, s.feed, s.out, &s.errs)
+		s.code, s.err = r.Exec.Exec(ctx, session, task, shell, s.stdin, s.stdout, &s.stderr)
 	}()
 	return s
 }
 
-// Arm opens a shell in a task of the session ahead of time ("" is the main task),
-// and gives it once it is there. It lives until Close, or until its session ends.
-// An error says that there is no such shell, and that nothing was done.
+// Arm opens a shell in a task of the session ahead of time ("" is the main task) and
+// returns it once it is ready. The shell lives until Close or until its session ends. An
+// error means that no shell is open and that the session is unchanged.
 func (r Runner) Arm(ctx context.Context, session staging.Session, task string) (*Shell, error) {
-	for arming := 1; ; arming++ {
+	for attempt := 1; ; attempt++ {
 		s := r.open(context.WithoutCancel(ctx), session, task)
 		select {
-		case <-s.greeted:
+		case <-s.ready:
 			return s, nil
 		case <-s.ended:
 		case <-ctx.Done():
@@ -53,23 +53,23 @@ func (r Runner) Arm(ctx context.Context, session staging.Session, task string) (
 		s.Close()
 		switch {
 		case ctx.Err() != nil:
-			return nil, ctx.Err()
+			return nil, fmt.Errorf("open a shell in session %s: %w", session.ID, ctx.Err())
 		case s.err != nil:
 			return nil, s.err
-		case s.code != 0 || arming == maxArming || !pause(ctx):
-			return nil, fmt.Errorf("the session's /bin/sh ended with exit code %d before it said a word", s.code)
+		case s.code != 0 || attempt == maxShellAttempts || !pause(ctx):
+			return nil, fmt.Errorf("open a shell in session %s: /bin/sh ended with exit code %d before it was ready", session.ID, s.code)
 		}
 	}
 }
 
-// Alive has the shell say a word, and reports whether it did before ctx was done.
-// Only one may ask at a time, and nobody any more once a script was handed over.
+// Alive lets the shell print a marker, and reports whether it arrived before ctx was
+// done. It must not be called concurrently, nor after a script was sent.
 func (s *Shell) Alive(ctx context.Context) bool {
-	word := rand.Text()
-	heard := s.out.await(word)
-	s.feed.ask(word)
+	marker := rand.Text()
+	seen := s.stdout.expect(marker)
+	s.stdin.probe(marker)
 	select {
-	case <-heard:
+	case <-seen:
 		return true
 	case <-s.ended:
 	case <-ctx.Done():
@@ -77,41 +77,41 @@ func (s *Shell) Alive(ctx context.Context) bool {
 	return false
 }
 
-// Ended is closed when the shell is no more.
+// Ended returns a channel that is closed when the shell has ended.
 func (s *Shell) Ended() <-chan struct{} { return s.ended }
 
-// Close ends the shell: it reads the end of its stdin. It may be called twice.
+// Close ends the shell by closing its stdin, and waits for it. It may be called twice.
 func (s *Shell) Close() {
-	s.feed.close()
+	s.stdin.close()
 	s.cancel()
 	<-s.ended
 }
 
-// run hands the script over when the shell is there, and waits for how it ends; fed
-// is whether any of the script was taken. The shell is used up.
-func (s *Shell) run(ctx context.Context, script []byte) (result Result, fed bool, err error) {
+// run sends the script once the shell is ready, and waits for its end. delivered reports
+// whether any byte of the script was read. The shell cannot be used again.
+func (s *Shell) run(ctx context.Context, script []byte) (result Result, delivered bool, err error) {
 	select {
-	case <-s.greeted:
-		s.feed.give(script)
+	case <-s.ready:
+		s.stdin.sendScript(script)
 	case <-s.ended:
 	case <-ctx.Done():
 	}
-	// The farewell comes a good while before Nomad's docker driver, which polls,
-	// has found out that the shell has ended: nobody waits for it to.
+	// Nomad's docker driver polls, and notices the shell's end much later than the
+	// success marker arrives. So a success does not wait for the exec to return.
 	code := -1
 	select {
-	case <-s.out.farewelled:
+	case <-s.stdout.success:
 	case <-s.ended:
 		code, err = s.code, s.err
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
-	// The library may be blocked in a read when the exec has returned: from here on
-	// the feed hands over nothing.
-	fed = s.feed.close()
-	s.Close() // what it wrote before is there then
-	if s.out.succeeded() {
+	// The library may still be blocked in a read after the exec has returned. From here
+	// on no byte of the script is delivered.
+	delivered = s.stdin.close()
+	s.Close() // after it, all output has arrived
+	if s.stdout.hasSucceeded() {
 		code, err = ExitSuccess, nil
 	}
-	return Result{ExitCode: code, Stdout: s.out.String(), Stderr: s.errs.String()}, fed, err
+	return Result{ExitCode: code, Stdout: s.stdout.String(), Stderr: s.stderr.String()}, delivered, err
 }

@@ -7,18 +7,17 @@ import (
 	"strings"
 )
 
-// asUser defines greenroom_as USER TEXT, which goes on as that user with the
-// text as the shell's. It uses the first program there that can switch, as none
-// of them is everywhere; busybox's setpriv cannot. A user may be a name or a
-// number, also a number that no name has.
+// switchUserScript defines the shell function greenroom_as USER TEXT. It switches to the
+// user and runs the text in a shell. It uses the first program that it finds and that can
+// switch users, because none is in every image; busybox's setpriv cannot. The user is a
+// name or a number, also a number without a name.
 //
-// All of it runs as root, so nothing of the hook's environment, which may be
-// what somebody asked for in a launch, is there yet: a PATH or an LD_PRELOAD in
-// it would be obeyed.
-const asUser = `greenroom_as() {
+// All of this runs as root. So the hook's environment, which a launch may set, is not
+// exported yet: root must not use its PATH or LD_PRELOAD.
+const switchUserScript = `greenroom_as() {
 greenroom_refuse() { echo "the hook's user \"$greenroom_asked\": $1" >&2; exit %[1]d; }
 greenroom_asked=$1 greenroom_name= greenroom_uid= greenroom_gid= greenroom_home=
-greenroom_me=$(id -u 2>/dev/null) || greenroom_refuse "the container has no id program to tell users by; install it (coreutils or busybox)"
+greenroom_me=$(id -u 2>/dev/null) || greenroom_refuse "the container has no id program, which is needed to look up users; install it (coreutils or busybox)"
 if [ -r /etc/passwd ]; then
 while IFS=: read -r greenroom_n greenroom_x greenroom_u greenroom_g greenroom_x greenroom_h greenroom_x; do
 if [ "$greenroom_n" = "$1" ] || [ "$greenroom_u" = "$1" ]; then
@@ -51,33 +50,32 @@ greenroom_x=--clear-groups
 exec setpriv --reuid "$greenroom_uid" --regid "$greenroom_gid" $greenroom_x /bin/sh -c "$2" ;;
 esac
 if [ -n "$greenroom_name" ] && command -v su >/dev/null; then exec su -s /bin/sh -c "$2" -- "$greenroom_name"; fi
-greenroom_refuse "the container has no program to switch with; install runuser, su-exec, gosu, setpriv (util-linux) or su"
+greenroom_refuse "the container has no program to switch users with; install runuser, su-exec, gosu, setpriv (util-linux) or su"
 }
 `
 
-// commandAs is the command and its environment as another user. The values
-// travel in variables of our own names, and the text that the other user's shell
-// reads names only these: no value is in an argument that others could see, or
-// is ever read as shell.
-func commandAs(user string, cmd []string, env map[string]string) string {
-	var values, text, own strings.Builder
+// commandAsUser returns the shell text that runs a command with its environment as
+// another user. It passes the values in variables with names of our own, and the other
+// user's shell reads a text with only these names. So no value is in an argument, which
+// others could see, and no value is parsed as shell.
+func commandAsUser(user string, cmd []string, env map[string]string) string {
+	var values, text, unset strings.Builder
 	count := 0
-	carry := func(value string) string {
-		variable := fmt.Sprintf("%sv%d", ownVariables, count)
+	pass := func(value string) string {
+		variable := fmt.Sprintf("%sv%d", reservedPrefix, count)
 		count++
 		fmt.Fprintf(&values, "export %s=%s\n", variable, quote(value))
-		own.WriteString(" " + variable)
+		unset.WriteString(" " + variable)
 		return `"$` + variable + `"`
 	}
-	// What the switch has left in place goes first: HOME and its like may be the
-	// hook's to set.
+	// These exports run after the switch, so the hook may set HOME and USER itself.
 	for _, k := range slices.Sorted(maps.Keys(env)) {
-		fmt.Fprintf(&text, "export %s=%s\n", k, carry(env[k]))
+		fmt.Fprintf(&text, "export %s=%s\n", k, pass(env[k]))
 	}
 	text.WriteString("set --")
 	for _, arg := range cmd {
-		text.WriteString(" " + carry(arg))
+		text.WriteString(" " + pass(arg))
 	}
-	fmt.Fprintf(&text, "\nunset%s\nexec \"$@\"", own.String())
-	return "(\n" + fmt.Sprintf(asUser, ExitUser) + values.String() + "greenroom_as " + quote(user) + " " + quote(text.String()) + "\n)"
+	fmt.Fprintf(&text, "\nunset%s\nexec \"$@\"", unset.String())
+	return "(\n" + fmt.Sprintf(switchUserScript, ExitUser) + values.String() + "greenroom_as " + quote(user) + " " + quote(text.String()) + "\n)"
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestTheHooksUserRunsIt, with every program that may be there to switch;
-// arguments and environment stay what they are.
+// TestTheHooksUserRunsIt with every program that can switch users. Arguments and
+// environment stay unchanged.
 func TestTheHooksUserRunsIt(t *testing.T) {
 	needsRoot(t)
 	nobody, err := user.Lookup("nobody")
@@ -44,7 +44,7 @@ func TestTheHooksUserRunsIt(t *testing.T) {
 	for name, shell := range shells(t) {
 		for _, tt := range tests {
 			if name == "ash" && tt.with == "setpriv" {
-				continue // it prefers busybox's own, which cannot switch
+				continue // ash prefers busybox's own setpriv, which cannot switch users
 			}
 			t.Run(name+"/"+tt.with+"/"+tt.user, func(t *testing.T) {
 				home := nobody.HomeDir
@@ -67,7 +67,8 @@ func TestTheHooksUserRunsIt(t *testing.T) {
 	}
 }
 
-// TestAUserWhoCannotBeSwitchedToIsAClearError, and one who need not be is none.
+// TestAUserWhoCannotBeSwitchedToIsAClearError; no switch is needed if the shell runs as
+// the user already.
 func TestAUserWhoCannotBeSwitchedToIsAClearError(t *testing.T) {
 	needsRoot(t)
 	for name, shell := range shells(t) {
@@ -89,7 +90,7 @@ func TestAUserWhoCannotBeSwitchedToIsAClearError(t *testing.T) {
 			{"no such user", "no-such-user", only(t, ""), nil, "is not a user of the container"},
 			{"not root", "daemon", only(t, "su"), asNobody, "the task does not run as root"},
 		}
-		if name != "ash" { // which has all of busybox's programs in itself
+		if name != "ash" { // busybox ash has all of busybox's programs built in
 			tests = append(tests, tests[:1]...)
 			tests[2].name, tests[2].user, tests[2].want = "nothing to switch with", "nobody", "install runuser, su-exec, gosu, setpriv (util-linux) or su"
 			tests = append(tests, tests[0])
@@ -116,9 +117,9 @@ func TestAUserWhoCannotBeSwitchedToIsAClearError(t *testing.T) {
 	}
 }
 
-// TestWhatSwitchesDoesNotSeeTheHooksEnvironment: it runs as root, and a launch
-// may ask for any PATH.
-func TestWhatSwitchesDoesNotSeeTheHooksEnvironment(t *testing.T) {
+// TestSwitchingUsersIgnoresTheHooksEnvironment: the switch runs as root, and a launch may
+// set any PATH.
+func TestSwitchingUsersIgnoresTheHooksEnvironment(t *testing.T) {
 	needsRoot(t)
 	planted, trace := t.TempDir(), filepath.Join(t.TempDir(), "trace")
 	for _, program := range []string{"id", "runuser", "su-exec"} {
@@ -140,7 +141,7 @@ func TestWhatSwitchesDoesNotSeeTheHooksEnvironment(t *testing.T) {
 	}
 }
 
-// only gives a directory for PATH with id and one program to switch users with.
+// only returns a directory for PATH with id and one program to switch users with.
 func only(t *testing.T, with string) string {
 	t.Helper()
 	dir := t.TempDir()

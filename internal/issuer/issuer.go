@@ -1,16 +1,20 @@
 // Package issuer checks the tokens of an OpenID Connect issuer.
 //
-// It promises that a token is accepted only with a signature by one of the keys
-// that the issuer publishes, for our audience, from this issuer, and within its
-// time; that nobody who sends wrong tokens can make it ask the issuer more than
-// once a second; and that an issuer that does not answer is told apart from a
-// token that is wrong. Keys are kept: an issuer that is away stops only tokens
-// signed with keys that were never seen.
+// It promises:
+//   - A token is accepted only if it is from this issuer, for our audience, not expired,
+//     and signed with a key that the issuer publishes.
+//   - Wrong tokens cause at most one request a second to the issuer, after a short burst.
+//   - An issuer that does not answer is an *access.UnavailableError, a wrong token an
+//     *access.RefusedError.
+//
+// Keys are cached. While the issuer is unreachable, only tokens that are signed with a key
+// that is not in the cache cannot be checked.
 package issuer
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -21,66 +25,69 @@ import (
 	"github.com/greenroom/greenroom/internal/access"
 )
 
-// timeout bounds one question to the issuer, from its connection to the answer's end.
-const timeout = 5 * time.Second
+// requestTimeout bounds one request to the issuer, including its connection and the body
+// of the response.
+const requestTimeout = 5 * time.Second
 
-// Questions to the issuer: one a second, and a few at once: its description and
-// its keys belong together.
+// The limit of requests to the issuer: one a second, with a burst, because the discovery
+// document and the keys are requested together.
 const (
-	questionsEvery = time.Second
-	questionsBurst = 4
+	requestInterval = time.Second
+	requestBurst    = 4
 )
 
-// Settings say whose tokens are accepted.
+// Settings say which tokens are accepted.
 type Settings struct {
-	// URL is the issuer's, as its tokens name it.
+	// URL is the issuer's URL, as in the iss claim of its tokens.
 	URL string
-	// Audience must be among a token's.
+	// Audience must be among a token's audiences.
 	Audience string
-	Mapping  access.Mapping
-	// Transport is how the issuer is asked; nil is the standard library's.
+	// Mapping says how a token's claims become a caller.
+	Mapping access.Mapping
+	// Transport is for the requests to the issuer; nil is the standard library's.
 	Transport http.RoundTripper
 }
 
-// Issuer is one OpenID Connect issuer. It may be used concurrently.
+// Issuer is one OpenID Connect issuer. It is safe for concurrent use.
 type Issuer struct {
 	s      Settings
 	client *http.Client
 
 	mu sync.Mutex
-	// verifier is nil until the issuer described itself.
+	// verifier is nil until the discovery document was read.
 	verifier *oidc.IDTokenVerifier
 }
 
-// New returns an issuer. Nothing is asked yet: a broker starts while it is away.
+// New returns an issuer. It sends no request, so that a broker can start while the issuer
+// is unreachable.
 func New(s Settings) *Issuer {
 	if s.Transport == nil {
 		s.Transport = http.DefaultTransport
 	}
-	bounded := &asked{next: s.Transport, limit: rate.NewLimiter(rate.Every(questionsEvery), questionsBurst)}
-	return &Issuer{s: s, client: &http.Client{Transport: bounded, Timeout: timeout}}
+	bounded := &limitedTransport{next: s.Transport, limit: rate.NewLimiter(rate.Every(requestInterval), requestBurst)}
+	return &Issuer{s: s, client: &http.Client{Transport: bounded, Timeout: requestTimeout}}
 }
 
-// Identify checks a token and gives who it is about. Errors are an
-// *access.RefusedError or an *access.UnavailableError.
+// Identify checks a token and returns its caller. Errors are an *access.RefusedError or an
+// *access.UnavailableError.
 func (i *Issuer) Identify(ctx context.Context, jwt string) (access.Caller, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	verifier, err := i.described(ctx)
+	verifier, err := i.discover(ctx)
 	if err != nil {
 		return access.Caller{}, unavailable(err)
 	}
-	// go-oidc's error does not wrap that of the keys, so that it is caught where it is made.
-	keys := &caught{}
-	token, err := verifier.Verify(context.WithValue(ctx, caughtKey{}, keys), jwt)
-	var away *awayError
+	// go-oidc's error does not wrap the error of the key set, so the key set stores it.
+	signature := &signatureError{}
+	token, err := verifier.Verify(context.WithValue(ctx, signatureErrorKey{}, signature), jwt)
+	var unreachable *unreachableError
 	switch {
-	case errors.As(keys.err, &away):
-		return access.Caller{}, unavailable(away)
-	case keys.err != nil && ctx.Err() != nil:
+	case errors.As(signature.err, &unreachable):
+		return access.Caller{}, unavailable(unreachable)
+	case signature.err != nil && ctx.Err() != nil:
 		return access.Caller{}, unavailable(ctx.Err())
 	case err != nil:
-		return access.Caller{}, &access.RefusedError{Reason: reason(err)}
+		return access.Caller{}, &access.RefusedError{Reason: refusalReason(err)}
 	}
 	var claims map[string]any
 	if err := token.Claims(&claims); err != nil {
@@ -93,9 +100,9 @@ func unavailable(err error) error {
 	return &access.UnavailableError{What: "the OpenID Connect issuer", Cause: err}
 }
 
-// reason says what is wrong with a token. The library's text may hold parts of
-// it, so that only what is known to hold none is passed on.
-func reason(err error) string {
+// refusalReason says what is wrong with a token. The library's text may contain parts of
+// the token, so it is not used.
+func refusalReason(err error) string {
 	var expired *oidc.TokenExpiredError
 	if errors.As(err, &expired) {
 		return "this token has expired: sign in again"
@@ -103,68 +110,68 @@ func reason(err error) string {
 	return "this token is not one that the issuer signed for this audience: sign in again"
 }
 
-// described asks the issuer to describe itself, once.
-func (i *Issuer) described(ctx context.Context) (*oidc.IDTokenVerifier, error) {
+// discover returns the verifier. The first call reads the issuer's discovery document.
+func (i *Issuer) discover(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.verifier != nil {
 		return i.verifier, nil
 	}
-	// Those who wait here have a deadline too: the one who asks holds the lock no longer than its own.
+	// Waiting for the lock may have taken as long as another caller's deadline.
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, i.client), i.s.URL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the discovery document of %s: %w", i.s.URL, err)
 	}
-	var found struct {
+	var metadata struct {
 		Keys       string   `json:"jwks_uri"`
 		Algorithms []string `json:"id_token_signing_alg_values_supported"`
 	}
-	if err := provider.Claims(&found); err != nil {
-		return nil, err
+	if err := provider.Claims(&metadata); err != nil {
+		return nil, fmt.Errorf("decode the discovery document of %s: %w", i.s.URL, err)
 	}
-	keys := catching{oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), i.client), found.Keys)}
+	keys := errorCapturingKeySet{oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), i.client), metadata.Keys)}
 	i.verifier = oidc.NewVerifier(i.s.URL, keys, &oidc.Config{
-		ClientID: i.s.Audience, SupportedSigningAlgs: signedAlgorithms(found.Algorithms),
+		ClientID: i.s.Audience, SupportedSigningAlgs: acceptedAlgorithms(metadata.Algorithms),
 	})
 	return i.verifier, nil
 }
 
-// asymmetric are the algorithms by which only the issuer can sign.
-var asymmetric = map[string]bool{
+// asymmetricAlgorithms are the signature algorithms for which only the issuer has the key.
+var asymmetricAlgorithms = map[string]bool{
 	oidc.RS256: true, oidc.RS384: true, oidc.RS512: true, oidc.ES256: true, oidc.ES384: true, oidc.ES512: true,
 	oidc.PS256: true, oidc.PS384: true, oidc.PS512: true, oidc.EdDSA: true,
 }
 
-// signedAlgorithms are those of the issuer's that are accepted; without any it is
-// the one that every issuer must have.
-func signedAlgorithms(offered []string) []string {
-	var taken []string
+// acceptedAlgorithms returns the issuer's algorithms that are accepted. If there are none,
+// it returns RS256, which every issuer must support.
+func acceptedAlgorithms(offered []string) []string {
+	var accepted []string
 	for _, a := range offered {
-		if asymmetric[a] {
-			taken = append(taken, a)
+		if asymmetricAlgorithms[a] {
+			accepted = append(accepted, a)
 		}
 	}
-	if len(taken) == 0 {
+	if len(accepted) == 0 {
 		return []string{oidc.RS256}
 	}
-	return taken
+	return accepted
 }
 
-// caught holds what a key set said of one token.
-type caught struct{ err error }
+// signatureError holds the key set's error for one token.
+type signatureError struct{ err error }
 
-type caughtKey struct{}
+type signatureErrorKey struct{}
 
-// catching is a key set that leaves its error with the caller.
-type catching struct{ oidc.KeySet }
+// errorCapturingKeySet is a key set that stores its error in the context's signatureError.
+type errorCapturingKeySet struct{ oidc.KeySet }
 
 // VerifySignature implements oidc.KeySet.
-func (k catching) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+func (k errorCapturingKeySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
 	payload, err := k.KeySet.VerifySignature(ctx, jwt)
-	if c, ok := ctx.Value(caughtKey{}).(*caught); ok {
+	if c, ok := ctx.Value(signatureErrorKey{}).(*signatureError); ok {
 		c.err = err
 	}
 	return payload, err

@@ -21,18 +21,18 @@ func issuerOf(p *issuertest.Provider) *Issuer {
 	}})
 }
 
-// refused wants a token refused, for good and without a part of it in the reason.
+// refused checks that a token is refused, with a reason that contains no part of it.
 func refused(t *testing.T, i *Issuer, what, jwt string) {
 	t.Helper()
 	c, err := i.Identify(t.Context(), jwt)
-	var no *access.RefusedError
-	if !errors.As(err, &no) {
+	var refusal *access.RefusedError
+	if !errors.As(err, &refusal) {
 		t.Errorf("%s: %+v, %v", what, c, err)
 		return
 	}
 	for _, part := range strings.Split(jwt, ".") {
-		if len(part) > 3 && strings.Contains(no.Reason, part) {
-			t.Errorf("%s: the reason has a part of the token: %s", what, no.Reason)
+		if len(part) > 3 && strings.Contains(refusal.Reason, part) {
+			t.Errorf("%s: the reason has a part of the token: %s", what, refusal.Reason)
 		}
 	}
 }
@@ -46,7 +46,7 @@ func accepted(t *testing.T, i *Issuer, what, jwt string) access.Caller {
 	return c
 }
 
-// TestOnlyTheIssuersTokensForUsAreTaken within their time.
+// TestOnlyTheIssuersTokensForUsAreTaken: other tokens and expired ones are refused.
 func TestOnlyTheIssuersTokensForUsAreTaken(t *testing.T) {
 	p := issuertest.New(t)
 	first, stranger := issuertest.NewKey(t, "first"), issuertest.NewKey(t, "first")
@@ -61,23 +61,23 @@ func TestOnlyTheIssuersTokensForUsAreTaken(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	for what, change := range map[string]map[string]any{
-		"another audience":    {"aud": "other"},
-		"no audience":         {"aud": nil},
-		"another issuer":      {"iss": "https://evil.example"},
-		"expired":             {"exp": time.Now().Add(-time.Minute).Unix()},
-		"no expiry":           {"exp": nil},
-		"not yet":             {"nbf": time.Now().Add(time.Hour).Unix()},
-		"no user":             {"sub": nil},
-		"a user that is none": {"sub": strings.Repeat("x", 300)},
+		"another audience":   {"aud": "other"},
+		"no audience":        {"aud": nil},
+		"another issuer":     {"iss": "https://evil.example"},
+		"expired":            {"exp": time.Now().Add(-time.Minute).Unix()},
+		"no expiry":          {"exp": nil},
+		"not yet":            {"nbf": time.Now().Add(time.Hour).Unix()},
+		"no user":            {"sub": nil},
+		"a user id too long": {"sub": strings.Repeat("x", 300)},
 	} {
 		refused(t, i, what, first.Signs(t, p.Claims(change)))
 	}
 	right := first.Signs(t, p.Claims(nil))
 	parts := strings.Split(right, ".")
-	refused(t, i, "signed by nobody", "eyJhbGciOiJub25lIn0."+parts[1]+".")
-	refused(t, i, "nothing of a token", "a.b.c")
+	refused(t, i, "not signed", "eyJhbGciOiJub25lIn0."+parts[1]+".")
+	refused(t, i, "not a token", "a.b.c")
 	refused(t, i, "another's claims", parts[0]+"."+strings.Split(first.Signs(t, p.Claims(map[string]any{"roles": "boss"})), ".")[1]+"."+parts[2])
-	// The public key as a password: what a verifier that takes any algorithm falls for.
+	// A verifier that accepts any algorithm would take the public key for an HMAC secret.
 	der, err := json.Marshal(jose.JSONWebKey{Key: first.Private.Public()})
 	if err != nil {
 		t.Fatal(err)
@@ -86,16 +86,16 @@ func TestOnlyTheIssuersTokensForUsAreTaken(t *testing.T) {
 	refused(t, i, "signed by a stranger", stranger.Signs(t, p.Claims(nil)))
 }
 
-// TestKeysRotateAndAreKept: a new key is taken at once, an old one no longer; and
-// while the issuer is away, those that were seen go on being taken, and of others
-// it is said that they cannot be checked, not that they are wrong.
+// TestKeysRotateAndAreKept: a new key is accepted at once, and a removed one is refused.
+// While the issuer is unreachable, tokens with cached keys are accepted, and tokens with
+// other keys are an UnavailableError and not refused.
 func TestKeysRotateAndAreKept(t *testing.T) {
 	p := issuertest.New(t)
 	first, second, third := issuertest.NewKey(t, "first"), issuertest.NewKey(t, "second"), issuertest.NewKey(t, "third")
 	p.Publishes(first)
 	i := issuerOf(p)
-	// How often it may be asked is another test's.
-	i.client.Transport.(*asked).limit.SetLimit(rate.Inf)
+	// Another test covers the limit of requests.
+	i.client.Transport.(*limitedTransport).limit.SetLimit(rate.Inf)
 	old := first.Signs(t, p.Claims(nil))
 	accepted(t, i, "the first key's", old)
 	p.Publishes(second)
@@ -108,8 +108,8 @@ func TestKeysRotateAndAreKept(t *testing.T) {
 	} {
 		p.Breaks(broken)
 		accepted(t, i, "the second key's while it answers "+what, second.Signs(t, p.Claims(nil)))
-		var away *access.UnavailableError
-		if c, err := i.Identify(t.Context(), third.Signs(t, p.Claims(nil))); !errors.As(err, &away) {
+		var unreachable *access.UnavailableError
+		if c, err := i.Identify(t.Context(), third.Signs(t, p.Claims(nil))); !errors.As(err, &unreachable) {
 			t.Errorf("an unknown key's while it answers %s: %+v, %v", what, c, err)
 		}
 	}
@@ -117,7 +117,7 @@ func TestKeysRotateAndAreKept(t *testing.T) {
 	accepted(t, i, "the second key's while it is away", second.Signs(t, p.Claims(nil)))
 }
 
-// TestABrokerStartsWhileTheIssuerIsAway, and takes tokens once it is there.
+// TestABrokerStartsWhileTheIssuerIsAway, and accepts tokens once the issuer is reachable.
 func TestABrokerStartsWhileTheIssuerIsAway(t *testing.T) {
 	p := issuertest.New(t)
 	k := issuertest.NewKey(t, "k")
@@ -125,15 +125,15 @@ func TestABrokerStartsWhileTheIssuerIsAway(t *testing.T) {
 	p.Breaks(func(w http.ResponseWriter) { http.Error(w, "no", http.StatusServiceUnavailable) })
 	i := issuerOf(p)
 	jwt := k.Signs(t, p.Claims(nil))
-	var away *access.UnavailableError
-	if c, err := i.Identify(t.Context(), jwt); !errors.As(err, &away) {
+	var unreachable *access.UnavailableError
+	if c, err := i.Identify(t.Context(), jwt); !errors.As(err, &unreachable) {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	p.Breaks(nil)
 	accepted(t, i, "once it is there", jwt)
 }
 
-// TestWrongTokensDoNotWearTheIssuerOut: many of them are a few questions.
+// TestWrongTokensDoNotWearTheIssuerOut: many wrong tokens cause only a few requests.
 func TestWrongTokensDoNotWearTheIssuerOut(t *testing.T) {
 	p := issuertest.New(t)
 	k, stranger := issuertest.NewKey(t, "k"), issuertest.NewKey(t, "stranger")
@@ -144,12 +144,12 @@ func TestWrongTokensDoNotWearTheIssuerOut(t *testing.T) {
 	began, before := time.Now(), p.Count()
 	for range 500 {
 		if c, err := i.Identify(t.Context(), wrong); err == nil {
-			t.Fatalf("taken as %+v", c)
+			t.Fatalf("accepted as %+v", c)
 		}
 		accepted(t, i, "a right one among wrong ones", right)
 	}
-	// The bound holds however long that took.
-	if n, most := p.Count()-before, questionsBurst+int(time.Since(began)/questionsEvery)+1; n > most {
-		t.Errorf("500 wrong tokens made %d questions, want at most %d", n, most)
+	// The limit depends on how long the loop took.
+	if n, limit := p.Count()-before, requestBurst+int(time.Since(began)/requestInterval)+1; n > limit {
+		t.Errorf("500 wrong tokens caused %d requests, want at most %d", n, limit)
 	}
 }

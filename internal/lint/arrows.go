@@ -6,38 +6,78 @@ import (
 	"strings"
 )
 
-// rule says what one package, or everything below one directory, may import
+// rule lists what one package, or every package below one directory, may import
 // besides the standard library.
 type rule struct {
-	// of is a package's path, or "dir/..." for dir and all below it. The longest
-	// match counts.
+	// of is a package's path, or "dir/..." for dir and all below it. A package
+	// follows the rule whose pattern is the longest match.
 	of string
-	// ours are the patterns of our own packages that it may import.
+	// ours are patterns of this module's packages that it may import.
 	ours []string
-	// libraries are the patterns of other modules' packages; anyLibrary allows
-	// all but those of clients.
+	// libraries are patterns of other modules' packages that it may import;
+	// anyLibrary allows all of them except the libraries in clients.
 	libraries []string
-	// alone keeps its tests, too, from importing others of ours and clients.
-	// Otherwise a test may import whatever it needs to set the stage.
+	// alone applies ours and clients to the package's tests, too. Other packages'
+	// tests may import whatever they need for their setup.
 	alone bool
 }
 
 const anyLibrary = "*"
+
+// logs is the library for log lines.
+const logs = "github.com/sirupsen/logrus"
 
 // rules draw the design's arrows: they point down only, and only cmd joins
 // logic and adapters. Every package must be in here.
 var rules = []rule{
 	{of: "cmd/...", ours: []string{"broker/...", "scaler/...", "internal/...", "jobspecs"}, libraries: []string{anyLibrary}},
 
+	// The rooms of cmd/greenroom: main is a door, cli lists the commands, and only the
+	// tests are above it.
+	{of: "cmd/greenroom", ours: []string{cmdRooms + "cli"}},
+	{of: cmdRooms + "cli", ours: []string{
+		cmdRooms + "agent", cmdRooms + "bench", cmdRooms + "client", cmdRooms + "dev", cmdRooms + "exit", cmdRooms + "output", cmdRooms + "resources",
+		"broker/httpapi", "broker/launch", "broker/refusal", "internal/staging", "internal/access", "internal/config", "internal/nomadfleet",
+	}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "dev", ours: []string{
+		cmdRooms + "agent", cmdRooms + "client", cmdRooms + "exit", cmdRooms + "resources",
+		"broker/httpapi", "internal/staging", "internal/config", "internal/devcluster", "jobspecs",
+	}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "bench", ours: []string{
+		cmdRooms + "agent", cmdRooms + "client", cmdRooms + "exit", cmdRooms + "output",
+		"broker/httpapi", "broker/launch", "internal/staging", "internal/config", "internal/loadgen", "internal/baseline",
+	}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "resources", ours: []string{
+		cmdRooms + "client", cmdRooms + "exit", cmdRooms + "output", "broker/httpapi", "internal/staging",
+	}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "client", ours: []string{cmdRooms + "exit", cmdRooms + "output", "broker/httpapi", "internal/staging", "internal/config"}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "agent", ours: []string{cmdRooms + "exit", "broker/...", "scaler/...", "internal/..."}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "output", ours: []string{cmdRooms + "exit"}, libraries: []string{"github.com/spf13/..."}},
+	{of: cmdRooms + "exit"},
+	{of: cmdRooms + "clitest", ours: []string{cmdRooms + "cli", cmdRooms + "exit", "broker/...", "internal/staging", "internal/access"}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "e2e/...", libraries: []string{anyLibrary}},
+
 	// The two programs' logic: the vocabulary and interfaces of their own.
 	{of: "broker", ours: []string{
-		"broker/launch", "broker/sessions", "broker/admin", "broker/status", "broker/events", "broker/armed", "broker/audit", "broker/background", "broker/refusal",
+		"broker/launch", "broker/sessions", "broker/admin", "broker/status", "broker/events", "broker/armed", "broker/audit",
+		"broker/background", "broker/deadline", "broker/refusal",
 		"internal/staging", "internal/logfield", "internal/access",
 	}, libraries: []string{anyLibrary}},
+	// The broker's rooms know each other's types only where one answers with another's.
 	{of: "broker/refusal", ours: []string{"internal/staging"}},
+	{of: "broker/deadline"},
 	{of: "broker/background", libraries: []string{"golang.org/x/sync/errgroup"}},
-	{of: "broker/launch", ours: []string{"broker/refusal", "broker/background", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{anyLibrary}},
-	{of: "broker/httpapi", ours: []string{"broker", "broker/launch", "broker/refusal", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{anyLibrary}},
+	{of: "broker/launch", ours: []string{"broker/refusal", "broker/background", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{anyLibrary}},
+	{of: "broker/sessions", ours: []string{"broker/refusal", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{logs}},
+	{of: "broker/events", ours: []string{"broker/refusal", "broker/deadline", "internal/staging"}, libraries: []string{logs}},
+	{of: "broker/audit", ours: []string{"broker/background", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{logs, "golang.org/x/time/rate"}},
+	{of: "broker/status", ours: []string{"broker/refusal", "broker/deadline", "internal/staging", "internal/logfield"}, libraries: []string{logs}},
+	{of: "broker/admin", ours: []string{"broker/audit", "broker/status", "broker/refusal", "broker/deadline", "internal/staging", "internal/access"}},
+	{of: "broker/armed", ours: []string{"broker/background", "broker/deadline", "internal/staging", "internal/logfield"}, libraries: []string{logs}},
+	{of: "broker/httpapi", ours: []string{
+		"broker/launch", "broker/sessions", "broker/admin", "broker/status", "broker/events", "broker/refusal",
+		"internal/staging", "internal/logfield", "internal/access",
+	}, libraries: []string{anyLibrary}},
 	{of: "broker/httpapi/contracttest", libraries: []string{anyLibrary}},
 	{of: "broker/web", libraries: []string{"github.com/gin-gonic/gin"}},
 	{of: "scaler", ours: []string{"internal/staging", "internal/logfield", "scaler/sizing"}, libraries: []string{anyLibrary}},
@@ -54,6 +94,7 @@ var rules = []rule{
 	// The adapters: one dependency each, and not one another.
 	{of: "internal/registry", ours: []string{"internal/staging", "internal/access"}, libraries: []string{anyLibrary}},
 	{of: "internal/consulhealth", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
+	{of: "internal/poolboard", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
 	{of: "internal/nomadfleet", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
 	{of: "internal/redisstore", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
 	{of: "internal/issuer", ours: []string{"internal/access"}, libraries: []string{anyLibrary}},
@@ -73,8 +114,11 @@ var rules = []rule{
 	{of: "deploy"},
 }
 
-// client is a library that only some may hold: those that speak to one server,
-// and the web framework. Tests may, too.
+// cmdRooms is the directory of cmd/greenroom's rooms.
+const cmdRooms = "cmd/greenroom/internal/"
+
+// client is a library that only its holders may import: the clients of Nomad,
+// Consul and Redis, and the web framework. Tests may import them, too.
 type client struct {
 	library string
 	holders []string
@@ -82,19 +126,19 @@ type client struct {
 
 var clients = []client{
 	{"github.com/hashicorp/nomad/api/...", []string{"internal/nomadfleet", "internal/devcluster/...", "cmd/..."}},
-	{"github.com/hashicorp/consul/api/...", []string{"internal/registry", "internal/consulhealth", "internal/baseline", "internal/devcluster/...", "cmd/..."}},
+	{"github.com/hashicorp/consul/api/...", []string{"internal/registry", "internal/consulhealth", "internal/poolboard", "internal/baseline", "internal/devcluster/...", "cmd/..."}},
 	{"github.com/redis/go-redis/...", []string{"internal/redisstore", "internal/baseline", "internal/devcluster/...", "cmd/..."}},
 	{"github.com/gin-gonic/gin/...", []string{"broker/httpapi", "broker/web", "internal/baseline"}},
 }
 
-// arrowFindings reports every import that the rules do not allow, and every
-// package that they do not know.
+// arrowFindings returns a finding for every import that the rules do not allow,
+// for every package without a rule, and for every circle in the rules.
 func arrowFindings(all []goPackage) []string {
-	var findings []string
+	findings := circleFindings(rules)
 	for _, p := range all {
-		r, ok := ruleFor(p.path())
+		r, ok := ruleFor(rules, p.path())
 		if !ok {
-			findings = append(findings, p.path()+": is not in the table of arrows; add it to internal/lint/arrows.go")
+			findings = append(findings, p.path()+": has no rule for its imports; add it to internal/lint/arrows.go")
 			continue
 		}
 		for _, imp := range p.Imports {
@@ -111,10 +155,52 @@ func arrowFindings(all []goPackage) []string {
 	return findings
 }
 
-// ruleFor finds the rule with the longest pattern that matches.
-func ruleFor(path string) (rule, bool) {
+// circleFindings returns a finding for every circle that the rules allow, such as
+// a -> b -> a. Go forbids circles of packages only: two directories could still
+// depend on each other through different packages. A rule may allow its own pattern.
+func circleFindings(table []rule) []string {
+	var findings, path []string
+	done := map[string]bool{}
+	var visit func(r rule)
+	visit = func(r rule) {
+		if i := slices.Index(path, r.of); i >= 0 {
+			findings = append(findings, "the rules allow a circle: "+strings.Join(append(slices.Clone(path[i:]), r.of), " -> "))
+			return
+		}
+		if done[r.of] {
+			return
+		}
+		path = append(path, r.of)
+		for _, next := range allowedBy(table, r) {
+			visit(next)
+		}
+		path = path[:len(path)-1]
+		done[r.of] = true
+	}
+	for _, r := range table {
+		visit(r)
+	}
+	return findings
+}
+
+// allowedBy returns the other rules whose packages r may import.
+func allowedBy(table []rule, r rule) []rule {
+	var allowed []rule
+	for _, other := range table {
+		if other.of != r.of && slices.ContainsFunc(r.ours, func(pattern string) bool {
+			at, _ := ruleFor(table, strings.TrimSuffix(pattern, "/..."))
+			return at.of == other.of || matches(pattern, strings.TrimSuffix(other.of, "/..."))
+		}) {
+			allowed = append(allowed, other)
+		}
+	}
+	return allowed
+}
+
+// ruleFor returns the rule with the longest pattern that matches path.
+func ruleFor(table []rule, path string) (rule, bool) {
 	var best rule
-	for _, r := range rules {
+	for _, r := range table {
 		if matches(r.of, path) && len(r.of) > len(best.of) {
 			best = r
 		}
@@ -122,7 +208,7 @@ func ruleFor(path string) (rule, bool) {
 	return best, best.of != ""
 }
 
-// forbids says why the package at path may not import imp, "" where it may.
+// forbids returns why the package at path may not import imp, or "" if it may.
 func (r rule) forbids(path, imp string) string {
 	if why := r.forbidsOurs(imp); why != "" {
 		return why
@@ -134,10 +220,11 @@ func (r rule) forbids(path, imp string) string {
 	if standard(imp) || ours(imp) || slices.ContainsFunc(r.libraries, allowed) {
 		return ""
 	}
-	return "of other modules it may import " + list(r.libraries)
+	return "from other modules it may import: " + list(r.libraries)
 }
 
-// forbidsInTests says the same of the package's tests.
+// forbidsInTests returns why the tests of the package at path may not import imp,
+// or "" if they may.
 func (r rule) forbidsInTests(path, imp string) string {
 	self := imp == modulePath+"/"+path
 	if self || !r.alone {
@@ -149,40 +236,43 @@ func (r rule) forbidsInTests(path, imp string) string {
 	return forbidsClient(path, imp)
 }
 
+// forbidsOurs checks an import of this module's packages.
 func (r rule) forbidsOurs(imp string) string {
 	sub := strings.TrimPrefix(imp, modulePath+"/")
 	if !ours(imp) || slices.ContainsFunc(r.ours, func(p string) bool { return matches(p, sub) }) {
 		return ""
 	}
-	return "arrows point down only; of our own it may import " + list(r.ours)
+	return "arrows point down only; from this module it may import: " + list(r.ours)
 }
 
+// forbidsClient checks an import of the libraries in clients.
 func forbidsClient(path, imp string) string {
 	for _, c := range clients {
 		if matches(c.library, imp) && !slices.ContainsFunc(c.holders, func(p string) bool { return matches(p, path) }) {
-			return "this library belongs to " + list(c.holders)
+			return "only these may import this library: " + list(c.holders)
 		}
 	}
 	return ""
 }
 
-// matches reports whether path is the pattern's, or below it where the
-// pattern ends in "/...".
+// matches reports whether path equals the pattern or, if the pattern ends in
+// "/...", lies below it.
 func matches(pattern, path string) bool {
 	dir, below := strings.CutSuffix(pattern, "/...")
 	return path == dir || below && strings.HasPrefix(path, dir+"/")
 }
 
-// ours reports whether an import is a package of this module.
+// ours reports whether imp is a package of this module.
 func ours(imp string) bool { return strings.HasPrefix(imp, modulePath+"/") }
 
-// standard reports whether an import is the standard library's: only its
-// paths begin with an element without a dot.
+// standard reports whether imp belongs to the standard library: only its paths
+// have no dot in their first element.
 func standard(imp string) bool {
 	first, _, _ := strings.Cut(imp, "/")
 	return !strings.Contains(first, ".")
 }
 
+// list joins patterns for a finding.
 func list(patterns []string) string {
 	if len(patterns) == 0 {
 		return "nothing"

@@ -1,13 +1,14 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
 
 func own(path string) string { return modulePath + "/" + path }
 
-// Each case is one made-up package with one import that the design forbids.
+// Each case is an invented package with one import that the design forbids.
 func TestEachForbiddenArrowIsFound(t *testing.T) {
 	const (
 		nomad  = "github.com/hashicorp/nomad/api"
@@ -48,6 +49,11 @@ func TestEachForbiddenArrowIsFound(t *testing.T) {
 		{"broker", gin},
 		{"broker/httpapi", own("internal/registry")},
 		{"broker/httpapi", own("broker/web")},
+		{"broker/httpapi", own("broker")},
+		{"broker/sessions", own("broker")},
+		{"broker/sessions", own("broker/admin")},
+		{"broker/status", own("broker/admin")},
+		{"broker/launch", own("broker/sessions")},
 		{"broker/web", own("broker/httpapi")},
 		{"scaler", own("internal/nomadfleet")},
 		{"scaler", own("broker")},
@@ -57,8 +63,18 @@ func TestEachForbiddenArrowIsFound(t *testing.T) {
 		{"scaler/sizing", "github.com/sirupsen/logrus"},
 		{"jobspecs", own("internal/staging")},
 		{"deploy", own("internal/devcluster")},
-		{"cmd/greenroom", own("deploy")},
+		{"cmd/greenroom", own("broker")},
+		{"cmd/greenroom", own("cmd/greenroom/internal/agent")},
 		{"cmd/greenroom", gin},
+		{"cmd/greenroom/internal/agent", own("cmd/greenroom/internal/cli")},
+		{"cmd/greenroom/internal/agent", own("cmd/greenroom/internal/client")},
+		{"cmd/greenroom/internal/agent", own("deploy")},
+		{"cmd/greenroom/internal/bench", own("cmd/greenroom/internal/cli")},
+		{"cmd/greenroom/internal/cli", own("internal/registry")},
+		{"cmd/greenroom/internal/cli", own("cmd/greenroom/internal/e2e")},
+		{"cmd/greenroom/internal/client", own("cmd/greenroom/internal/cli")},
+		{"cmd/greenroom/internal/client", own("broker")},
+		{"cmd/demo-session", own("deploy")},
 	} {
 		t.Run(c.from+" to "+strings.TrimPrefix(c.to, modulePath+"/"), func(t *testing.T) {
 			found := arrowFindings([]goPackage{{ImportPath: own(c.from), Imports: []string{"fmt", c.to}}})
@@ -71,12 +87,16 @@ func TestEachForbiddenArrowIsFound(t *testing.T) {
 
 func TestAllowedArrowsAreNotFound(t *testing.T) {
 	found := arrowFindings([]goPackage{
-		{ImportPath: own("cmd/greenroom"), Imports: []string{
+		{ImportPath: own("cmd/greenroom"), Imports: []string{own("cmd/greenroom/internal/cli")}},
+		{ImportPath: own("cmd/greenroom/internal/agent"), Imports: []string{
 			own("broker"), own("broker/httpapi"), own("scaler"), own("internal/staging"), own("internal/registry"),
-			own("internal/devcluster"), own("jobspecs"), "github.com/hashicorp/nomad/api", "github.com/spf13/cobra",
+			"github.com/hashicorp/nomad/api", "github.com/spf13/cobra",
 		}},
-		{ImportPath: own("broker"), Imports: []string{own("internal/staging"), "github.com/sirupsen/logrus"}},
-		{ImportPath: own("broker/httpapi"), Imports: []string{own("broker"), own("internal/staging"), "github.com/gin-gonic/gin"}},
+		{ImportPath: own("cmd/greenroom/internal/dev"), Imports: []string{
+			own("cmd/greenroom/internal/agent"), own("internal/devcluster"), own("jobspecs"), "github.com/hashicorp/consul/api",
+		}},
+		{ImportPath: own("broker"), Imports: []string{own("broker/admin"), own("internal/staging"), "github.com/sirupsen/logrus"}},
+		{ImportPath: own("broker/httpapi"), Imports: []string{own("broker/sessions"), own("internal/staging"), "github.com/gin-gonic/gin"}},
 		{ImportPath: own("scaler"), Imports: []string{own("scaler/sizing"), own("internal/staging")}},
 		{ImportPath: own("scaler/sizing"), Imports: []string{own("internal/staging"), "github.com/robfig/cron/v3"}},
 		{ImportPath: own("internal/nomadfleet"), Imports: []string{own("internal/staging"), "github.com/hashicorp/nomad/api"}},
@@ -115,8 +135,48 @@ func TestAnUnknownPackageIsFound(t *testing.T) {
 	for _, path := range []string{"internal/newcomer", "broker/other", "internal/staging/sub", "scalers"} {
 		found := arrowFindings([]goPackage{{ImportPath: own(path)}})
 		if len(found) != 1 || !strings.Contains(found[0], "add it to") {
-			t.Errorf("%s: want to be told to add it to the table, got %q", path, found)
+			t.Errorf("%s: want a finding that asks for a rule, got %q", path, found)
 		}
+	}
+}
+
+// Only circles between different rules are findings: a rule may allow its own pattern,
+// and two rules may allow the same third one.
+func TestACircleInTheRulesIsFound(t *testing.T) {
+	for name, c := range map[string]struct {
+		table []rule
+		want  []string
+	}{
+		"none": {[]rule{
+			{of: "a/...", ours: []string{"a/...", "b", "c/d"}},
+			{of: "b", ours: []string{"c/..."}},
+			{of: "c/..."},
+			{of: "c/d"},
+		}, nil},
+		"two": {
+			[]rule{{of: "a", ours: []string{"b"}}, {of: "b", ours: []string{"a"}}},
+			[]string{"the rules allow a circle: a -> b -> a"},
+		},
+		"through a third": {
+			[]rule{{of: "top", ours: []string{"a"}}, {of: "a", ours: []string{"b"}}, {of: "b", ours: []string{"c"}}, {of: "c", ours: []string{"a"}}},
+			[]string{"the rules allow a circle: a -> b -> c -> a"},
+		},
+		"a pattern allows a package below it": {
+			[]rule{{of: "a", ours: []string{"b/..."}}, {of: "b/c", ours: []string{"a"}}},
+			[]string{"the rules allow a circle: a -> b/c -> a"},
+		},
+		"a package follows the rule of the directory above": {
+			[]rule{{of: "a", ours: []string{"b/c"}}, {of: "b/...", ours: []string{"a"}}},
+			[]string{"the rules allow a circle: a -> b/... -> a"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func(old []rule) { rules = old }(rules)
+			rules = c.table
+			if found := arrowFindings(nil); !slices.Equal(found, c.want) {
+				t.Errorf("want %q, got %q", c.want, found)
+			}
+		})
 	}
 }
 

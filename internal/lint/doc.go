@@ -1,15 +1,15 @@
-// Command lint holds the repository to its own rules. `make lint` runs it from
-// the top of the checkout:
+// Command lint checks that the repository follows its own rules. `make lint` runs
+// it from the top of the checkout:
 //
 //	go run ./internal/lint
 //
-// It promises to change nothing in the checkout, to run every step even after
-// one has found something, and to exit 1 when any step has a finding or cannot
-// be carried out. The steps and what each demands are listed in main.go.
+// It changes nothing in the checkout, runs every step even if an earlier one has
+// findings, and exits with 1 if any step has a finding or fails. main.go lists
+// the steps and their rules.
 //
-// The tools that it calls are pinned in tools.mod, beside this file and outside
-// the program's own go.mod, so that a linter's dependencies never become the
-// program's. To raise one:
+// tools.mod, beside this file, pins the tools that it calls. It is separate from
+// the program's go.mod, so that a linter's dependencies never become the
+// program's. To upgrade a tool:
 //
 //	go get -tool -modfile=internal/lint/tools.mod mvdan.cc/gofumpt@latest
 package main

@@ -17,7 +17,7 @@ import (
 // https://go.dev/s/generatedcode
 var generatedMark = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 
-// handWritten reports whether a Go file lacks the mark of generated code.
+// handWritten reports whether a Go file has no mark of generated code.
 func handWritten(t *tree, file string) (bool, error) {
 	b, err := os.ReadFile(t.path(file))
 	if err != nil {
@@ -26,9 +26,9 @@ func handWritten(t *tree, file string) (bool, error) {
 	return !generatedMark.Match(b), nil
 }
 
-// generated runs `go generate` in a copy of the checkout and reports every
-// file that came out different. A copy, because a check must not change what
-// it checks, whatever the generators write and however they fail.
+// generated runs `go generate` in a copy of the checkout and returns a finding for
+// every file that changes. It uses a copy so that the checkout stays as it is, even
+// if a generator fails halfway.
 func generated(ctx context.Context, t *tree) ([]string, error) {
 	dir, err := os.MkdirTemp("", "greenroom-lint-")
 	if err != nil {
@@ -44,7 +44,7 @@ func generated(ctx context.Context, t *tree) ([]string, error) {
 	return t.differences(dir)
 }
 
-// copyTo writes every file of the tree below dir.
+// copyTo copies every file of the tree to dir.
 func (t *tree) copyTo(dir string) error {
 	for _, f := range t.files {
 		b, err := os.ReadFile(t.path(f))
@@ -66,7 +66,7 @@ func (t *tree) copyTo(dir string) error {
 	return nil
 }
 
-// differences reports what below dir is not as it is in the tree.
+// differences returns a finding for every file that differs between the tree and dir.
 func (t *tree) differences(dir string) ([]string, error) {
 	var findings []string
 	for _, f := range t.files {
@@ -100,7 +100,8 @@ func (t *tree) differences(dir string) ([]string, error) {
 	return findings, err
 }
 
-// firstDifference is the number, from 1, of the first line in which a and b differ.
+// firstDifference returns the number, from 1, of the first line that differs
+// between a and b.
 func firstDifference(a, b []byte) int {
 	la, lb := strings.Split(string(a), "\n"), strings.Split(string(b), "\n")
 	for i := range min(len(la), len(lb)) {

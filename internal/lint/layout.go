@@ -7,16 +7,17 @@ import (
 	"strings"
 )
 
-// topLevel is what the top of the checkout may hold, besides dot-files.
+// topLevel lists what the top of the checkout may hold besides dot-files.
 var topLevel = []string{
 	"cmd", "scaler", "broker", "jobspecs", "internal", "deploy",
 	"go.mod", "go.sum", "Makefile", "README.md",
 }
 
-// vagueNames are names of packages that say nothing about what is in them, so
-// that everything ends up there.
+// vagueNames are package names that do not describe their content. Such packages
+// collect unrelated code.
 var vagueNames = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared"}
 
+// layout checks the checkout's directories.
 func layout(_ context.Context, t *tree) ([]string, error) {
 	return layoutFindings(t.files), nil
 }
@@ -35,7 +36,7 @@ func layoutFindings(files []string) []string {
 			at := strings.Join(parts[:i+1], "/")
 			if slices.Contains(vagueNames, dir) && !seen[at] {
 				seen[at] = true
-				findings = append(findings, fmt.Sprintf("%s: name it after what it holds; no %s package here", at, dir))
+				findings = append(findings, fmt.Sprintf("%s: name it after its content; a package may not be called %s", at, dir))
 			}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// checkout makes a git checkout of a made-up module.
+// checkout makes a git checkout with the given files.
 func checkout(t *testing.T, files map[string]string) *tree {
 	t.Helper()
 	dir := t.TempDir()
@@ -159,7 +159,7 @@ func TestEveryStepRunsAndTheResultIsReadable(t *testing.T) {
 	if clean {
 		t.Error("reported as clean")
 	}
-	for _, want := range []string{"1 to mend", "    a.go: is wrong\n", "could not run", "no such tool", "is clean ... ok ("} {
+	for _, want := range []string{"1 to fix", "    a.go: is wrong\n", "could not run", "no such tool", "is clean ... ok ("} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("want %q in\n%s", want, out.String())
 		}

@@ -10,32 +10,33 @@ import (
 	"time"
 )
 
-// stepTimeout bounds one step. The first staticcheck run on a machine compiles
-// it and every dependency, which takes a minute or two on a small one.
+// stepTimeout limits one step. The first run of staticcheck on a machine compiles
+// staticcheck and every dependency, which takes a minute or two on a small machine.
 const stepTimeout = 15 * time.Minute
 
-// step is one rule, or one tool's rules.
+// step checks one rule, or the rules of one tool.
 type step struct {
 	name string
-	// demands says what the step wants, for whoever reads a finding.
-	demands string
-	// run returns one finding per line of text that a person can act on; an
-	// error means that the step could not be carried out.
+	// summary is a sentence that explains the step's findings to their reader.
+	summary string
+	// run returns findings, each one line that a person can act on. An error means
+	// that the check itself failed.
 	run func(context.Context, *tree) ([]string, error)
 }
 
-// steps are in order of cost, so that the cheap findings come first.
+// steps run in order of their cost, so that cheap findings appear first.
 var steps = []step{
 	{"layout", "the top level holds only what the design names", layout},
 	{"shell", "shell scripts parse", shellSyntax},
-	{"comments", "every package says what it promises", packageComments},
-	{"arrows", "packages import only what lies below them", arrows},
-	{"contract", "openapi.yaml is clean by Redocly's linter", contract},
+	{"comments", "every package has a package comment", packageComments},
+	{"arrows", "packages import only what lies below them, without circles", arrows},
+	{"interfaces", "no hand-written interface has more than 12 methods", interfaces},
+	{"contract", "Redocly's linter finds nothing in openapi.yaml", contract},
 	{"tidy", "go.mod and go.sum are what `go mod tidy` writes", tidy},
 	{"gofumpt", "hand-written Go is formatted by gofumpt", gofumpt},
 	{"generated", "generated files are what `go generate ./...` writes", generated},
-	{"vet", "go vet ./... has nothing to say", vet},
-	{"staticcheck", "staticcheck ./... has nothing to say", staticcheck},
+	{"vet", "go vet ./... finds nothing", vet},
+	{"staticcheck", "staticcheck ./... finds nothing", staticcheck},
 }
 
 func main() {
@@ -52,8 +53,8 @@ func main() {
 	}
 }
 
-// runSteps runs each step in turn, writes how it went and how long it took,
-// and reports whether all were clean.
+// runSteps runs the steps one after the other, writes each one's findings and
+// duration, and reports whether there was no finding and no failure.
 func runSteps(ctx context.Context, w io.Writer, t *tree, steps []step) bool {
 	clean := true
 	for _, s := range steps {
@@ -61,7 +62,7 @@ func runSteps(ctx context.Context, w io.Writer, t *tree, steps []step) bool {
 			fmt.Fprintln(w, "lint: interrupted")
 			return false
 		}
-		fmt.Fprintf(w, "%-12s %s ... ", s.name, s.demands)
+		fmt.Fprintf(w, "%-12s %s ... ", s.name, s.summary)
 		began := time.Now()
 		stepCtx, cancel := context.WithTimeout(ctx, stepTimeout)
 		findings, err := s.run(stepCtx, t)
@@ -73,7 +74,7 @@ func runSteps(ctx context.Context, w io.Writer, t *tree, steps []step) bool {
 			fmt.Fprintf(w, "could not run (%.1fs)\n    %v\n", took, err)
 		case len(findings) > 0:
 			clean = false
-			fmt.Fprintf(w, "%d to mend (%.1fs)\n", len(findings), took)
+			fmt.Fprintf(w, "%d to fix (%.1fs)\n", len(findings), took)
 			for _, f := range findings {
 				fmt.Fprintf(w, "    %s\n", f)
 			}

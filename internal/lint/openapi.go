@@ -16,13 +16,14 @@ import (
 )
 
 const (
-	// contractFile is the API's contract.
+	// contractFile is the contract of the broker's HTTP API.
 	contractFile = "broker/httpapi/openapi.yaml"
-	// contractLinter pins its linter, Redocly's, as npm has it, and holds its rules.
+	// contractLinter is a directory with the npm lock file that pins the contract's
+	// linter, Redocly CLI, and with the linter's rules.
 	contractLinter = "internal/lint/openapi"
 )
 
-// contract has Redocly's linter read the API's contract.
+// contract runs Redocly's linter on the API's contract.
 func contract(ctx context.Context, t *tree) ([]string, error) {
 	modules, err := npmModules(ctx, t.path(contractLinter))
 	if err != nil {
@@ -46,7 +47,7 @@ func contract(ctx context.Context, t *tree) ([]string, error) {
 // finding is a line of the linter's that a reader can act on: where, how bad, which rule, what.
 var finding = regexp.MustCompile(`^\s+(\d+:\d+)\s+(?:error|warning)\s+(\S+)\s+(.*)$`)
 
-// contractFindings are the findings in the linter's output, warnings too.
+// contractFindings returns the findings in the linter's output, warnings included.
 func contractFindings(out string) []string {
 	var findings []string
 	for l := range strings.Lines(out) {
@@ -57,9 +58,9 @@ func contractFindings(out string) []string {
 	return findings
 }
 
-// npmModules gives the node_modules directory of what the lock file in dir pins. It
-// lies in the user's cache under the lock file's hash, so that a second checkout
-// installs nothing.
+// npmModules returns a node_modules directory with the packages that the lock file in
+// dir pins, and installs them if needed. It is in the user's cache under the lock
+// file's hash, so that a second checkout installs nothing.
 func npmModules(ctx context.Context, dir string) (string, error) {
 	lock, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
 	if err != nil {
@@ -77,13 +78,13 @@ func npmModules(ctx context.Context, dir string) (string, error) {
 	}
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
-			return "", fmt.Errorf("%s is not installed, and the contract's linter needs it; on Debian as root make lint installs it, else install nodejs and npm", program)
+			return "", fmt.Errorf("%s is not installed, and the contract's linter needs it; make lint installs it as root on Debian, otherwise install nodejs and npm", program)
 		}
 	}
 	if err := os.MkdirAll(filepath.Dir(home), 0o755); err != nil {
 		return "", err
 	}
-	// Made beside it and put in place whole: an install that was cut off is not taken for one.
+	// The rename below is atomic, so that an interrupted install is never used.
 	fresh, err := os.MkdirTemp(filepath.Dir(home), "install-")
 	if err != nil {
 		return "", err
@@ -98,19 +99,20 @@ func npmModules(ctx context.Context, dir string) (string, error) {
 			return "", err
 		}
 	}
-	// No package's own scripts are run: the linter needs none.
+	// The linter needs no install scripts of its packages, so none may run.
 	cmd := command(ctx, fresh, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%s: %w\n%s", cmd, err, indent(string(bytes.TrimSpace(out))))
 	}
-	// Of two at once the second finds it there.
+	// If two installs run at once, the second finds the directory in place.
 	if err := os.Rename(fresh, home); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
 	return modules, nil
 }
 
-// cacheDir is where the project keeps what a second checkout need not fetch again.
+// cacheDir returns the directory for downloads that several checkouts share:
+// $GREENROOM_CACHE, or greenroom in the user's cache directory.
 func cacheDir() (string, error) {
 	if dir := os.Getenv("GREENROOM_CACHE"); dir != "" {
 		return filepath.Abs(dir)

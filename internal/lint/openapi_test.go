@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestTheContractsLinterFindsWhatIsWrong runs the real one on a contract with a field
-// whose example its schema does not allow, an answer without an example, and a
-// reference that leads nowhere.
+// TestTheContractsLinterFindsWhatIsWrong runs the real linter on a contract with an
+// example that its schema does not allow, a response without an example, and a broken
+// reference.
 func TestTheContractsLinterFindsWhatIsWrong(t *testing.T) {
 	top := filepath.Join("..", "..")
 	dir := t.TempDir()
@@ -64,7 +64,7 @@ components:
 	}
 }
 
-// A warning counts, although the linter exits with success.
+// A warning is a finding, although the linter exits with 0.
 func TestAWarningOfTheContractsLinterIsAFinding(t *testing.T) {
 	got := contractFindings("validating openapi.yaml...\nopenapi.yaml:\n  12:7  warning  some-rule  Mend this.\n\nvalidated in 3ms\n")
 	if len(got) != 1 || got[0] != contractFile+":12:7: Mend this. (some-rule)" {

@@ -12,25 +12,25 @@ import (
 // modulePath is the prefix of our own packages.
 const modulePath = "github.com/greenroom/greenroom"
 
-// goPackage is what the go command says of one of our packages.
+// goPackage is what `go list` prints about one of our packages.
 type goPackage struct {
 	ImportPath string
-	// Doc is the package comment's first sentence; "" where there is none.
+	// Doc is the first sentence of the package comment, or "".
 	Doc string
-	// Imports are those of the files that are built, the other two those of the
-	// tests inside and outside of the package.
+	// Imports are the imports of the files without tests, TestImports those of the
+	// tests in the package, XTestImports those of the tests in package x_test.
 	Imports, TestImports, XTestImports []string
-	// Standard is true of the standard library's.
+	// Standard is true for packages of the standard library.
 	Standard bool
 	Error    *struct{ Err string }
 }
 
-// path is the package's place in the checkout, "broker/httpapi".
+// path returns the package's directory in the checkout, such as "broker/httpapi".
 func (p goPackage) path() string {
 	return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, modulePath), "/")
 }
 
-// listPackages lists every package of ours.
+// listPackages returns every package of this module.
 func listPackages(ctx context.Context, dir string) ([]goPackage, error) {
 	out, err := output(ctx, dir, "go", "list", "-e", "-json=ImportPath,Doc,Imports,TestImports,XTestImports,Standard,Error", "./...")
 	if err != nil {
@@ -51,6 +51,7 @@ func listPackages(ctx context.Context, dir string) ([]goPackage, error) {
 	}
 }
 
+// packageComments checks that every package has a package comment.
 func packageComments(ctx context.Context, t *tree) ([]string, error) {
 	all, err := listPackages(ctx, t.dir)
 	if err != nil {
@@ -63,12 +64,13 @@ func commentFindings(all []goPackage) []string {
 	var findings []string
 	for _, p := range all {
 		if p.Doc == "" {
-			findings = append(findings, p.path()+": has no package comment; say in one what it promises")
+			findings = append(findings, p.path()+": has no package comment; write one that describes what the package promises")
 		}
 	}
 	return findings
 }
 
+// arrows checks every package's imports.
 func arrows(ctx context.Context, t *tree) ([]string, error) {
 	all, err := listPackages(ctx, t.dir)
 	if err != nil {

@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// toolsMod pins gofumpt and staticcheck. The tools themselves ask the go
-// command about the checkout without it, so they see the program's own go.mod.
+// toolsMod pins gofumpt and staticcheck. When the tools themselves call the go
+// command, they do so without this flag, so they see the program's own go.mod.
 const toolsMod = "-modfile=internal/lint/tools.mod"
 
-// command prepares a command in dir that ends with ctx.
+// command returns a command that runs in dir and ends when ctx does.
 func command(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
-	// The go command passes an interrupt on to what it has started; a kill
-	// would leave those running.
+	// The go command passes an interrupt on to its child processes; a kill would
+	// leave them running.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	return cmd
 }
 
-// output runs a command that must succeed and returns what it printed.
+// output runs a command that must succeed and returns its standard output.
 func output(ctx context.Context, dir, name string, args ...string) (string, error) {
 	cmd := command(ctx, dir, name, args...)
 	var stdout, stderr bytes.Buffer
@@ -39,8 +39,8 @@ func output(ctx context.Context, dir, name string, args ...string) (string, erro
 	return stdout.String(), nil
 }
 
-// complaints runs a tool that prints what it has found and then exits with an
-// error, and returns the lines that it printed.
+// complaints runs a tool that prints its findings and then exits with an error.
+// It returns the lines of the output.
 func complaints(ctx context.Context, dir, name string, args ...string) ([]string, error) {
 	cmd := command(ctx, dir, name, args...)
 	out, err := cmd.CombinedOutput()
@@ -58,8 +58,8 @@ func complaints(ctx context.Context, dir, name string, args ...string) ([]string
 	}
 }
 
-// lines splits a tool's output, without the go command's notes on downloads
-// and the headings of packages.
+// lines splits a tool's output into lines. It drops the go command's notes about
+// downloads and the headings of packages.
 func lines(out string) []string {
 	var kept []string
 	for l := range strings.Lines(out) {
@@ -72,6 +72,7 @@ func lines(out string) []string {
 	return kept
 }
 
+// indent indents a tool's output for an error text.
 func indent(s string) string {
 	return "    " + strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n        ")
 }
@@ -84,10 +85,11 @@ func staticcheck(ctx context.Context, t *tree) ([]string, error) {
 	return complaints(ctx, t.dir, "go", "tool", toolsMod, "staticcheck", "./...")
 }
 
-// changed is a line of a diff that a reader can act on: not a lone bracket.
+// changed matches a line of a diff that a reader can act on, and no lone bracket.
 var changed = regexp.MustCompile(`^[+-].*[a-z0-9]\.`)
 
-// tidy names the lines of go.mod that change, and only counts go.sum's: they follow.
+// tidy returns the lines of go.mod that `go mod tidy` would change. It only counts
+// the lines of go.sum, because they follow from go.mod.
 func tidy(ctx context.Context, t *tree) ([]string, error) {
 	found, err := complaints(ctx, t.dir, "go", "mod", "tidy", "-diff")
 	if err != nil || len(found) == 0 {
@@ -100,7 +102,7 @@ func tidy(ctx context.Context, t *tree) ([]string, error) {
 		case isDiff:
 			file, _, _ = strings.Cut(rest, " ")
 		case file == "":
-			// The go command's own complaint, of a diff that it could not make.
+			// An error of the go command, printed instead of a diff.
 			findings = append(findings, l)
 		case strings.HasPrefix(l, "+++ ") || strings.HasPrefix(l, "--- ") || !changed.MatchString(l):
 		case file == "go.sum":
@@ -115,6 +117,7 @@ func tidy(ctx context.Context, t *tree) ([]string, error) {
 	return append(findings, "run: go mod tidy"), nil
 }
 
+// gofumpt checks the formatting of hand-written Go files.
 func gofumpt(ctx context.Context, t *tree) ([]string, error) {
 	args := []string{"tool", toolsMod, "gofumpt", "-l"}
 	for _, f := range t.files {
@@ -138,10 +141,10 @@ func gofumpt(ctx context.Context, t *tree) ([]string, error) {
 	return found, err
 }
 
-// shebang is the first line of a shell script.
+// shebang matches the first line of a shell script.
 var shebang = regexp.MustCompile(`^#!.*\b(ba|da)?sh\b`)
 
-// shellSyntax has bash parse every shell script, without running it.
+// shellSyntax lets bash parse every shell script without running it.
 func shellSyntax(ctx context.Context, t *tree) ([]string, error) {
 	var findings []string
 	for _, f := range t.files {

@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// tree is the checkout that is being looked at.
+// tree is the checkout to check.
 type tree struct {
-	// dir is its top.
+	// dir is the top directory.
 	dir string
-	// files are the paths, relative to dir with slashes, of every file that git
-	// tracks or would add: not the ignored ones, not those deleted on disk.
+	// files are the paths, relative to dir and with slashes, of every file that git
+	// tracks or would add. Ignored files and files deleted on disk are not listed.
 	files []string
 }
 
-// openTree lists the checkout at dir.
+// openTree lists the files of the checkout at dir.
 func openTree(ctx context.Context, dir string) (*tree, error) {
 	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
 		return nil, fmt.Errorf("run this from the top of the checkout, where go.mod is: %w", err)
@@ -45,10 +45,10 @@ func openTree(ctx context.Context, dir string) (*tree, error) {
 	return t, nil
 }
 
-// path is where a file of the tree is on disk.
+// path returns the path of a file of the tree on disk.
 func (t *tree) path(file string) string { return filepath.Join(t.dir, filepath.FromSlash(file)) }
 
-// firstLine returns a file's first line without its end.
+// firstLine returns a file's first line without the newline.
 func (t *tree) firstLine(file string) (string, error) {
 	f, err := os.Open(t.path(file))
 	if err != nil {
@@ -57,7 +57,7 @@ func (t *tree) firstLine(file string) (string, error) {
 	defer f.Close()
 	s := bufio.NewScanner(f)
 	if !s.Scan() {
-		// An empty file, or a first line too long to be one of text.
+		// The file is empty, or its first line is too long for a script's.
 		return "", nil
 	}
 	return s.Text(), nil

@@ -1,24 +1,23 @@
-// Package loadgen sends a load and measures how it is answered. What a request
-// is, its caller says: a function that does one and names the class of outcome
-// that it had.
+// Package loadgen sends a load of requests and measures outcomes and latencies. The
+// caller provides a function that sends one request and returns the class of its
+// outcome.
 //
-// There are three loads. Closed has a fixed number of clients, each of which sends
-// its next request once the last one is answered. Open has arrivals at random
-// moments of their own, as users have, whether or not the earlier ones are
-// answered. Burst is many at once.
+// There are three kinds of load. A closed load has a fixed number of clients, and each
+// sends its next request after the answer to the last one. In an open load requests
+// arrive at random times, as those of users do, independently of earlier answers. A
+// burst sends many requests at once.
 //
 // It promises:
-//   - Every request that was due is in exactly one class of the result. One that an
-//     open load could not send, because too many were unanswered, is in NotSent.
-//   - An open load's latency counts from the moment at which the request was meant to
-//     start, not from when a client was free for it: a server that stalls is charged
-//     with everybody whom it kept waiting (no coordinated omission). A closed load's
-//     clients wait with the server, which is what that load means, and what its
-//     latencies leave out.
-//   - Each request of a run has a number of its own, from 0 without gaps, and the same
-//     seed gives the same arrivals.
-//   - Run returns once everything that it started has ended. When its context ends it
-//     sends no more, and waits for those that are under way.
+//   - Every due request is in exactly one class of the result. A request that an open
+//     load cannot send, because too many are unanswered, is in NotSent.
+//   - In an open load, latency counts from the intended start of a request and not
+//     from the time when a client became free, so that a stalled server is charged for
+//     every request that had to wait (no coordinated omission). In a closed load the
+//     clients wait for the server, and latencies do not include that wait.
+//   - Requests of a run are numbered from 0 without gaps, and equal seeds produce equal
+//     arrivals.
+//   - Run returns after everything that it started has ended. When its context ends, it
+//     sends no more requests and waits for those in flight.
 //
-// It trusts the function to end: a deadline for each request is the function's to set.
+// The function must return by itself: it sets the deadline of its request.
 package loadgen

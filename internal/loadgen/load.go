@@ -7,32 +7,33 @@ import (
 	"time"
 )
 
-// Request does one request and returns the class of its outcome, such as "staged"
-// or "refused:no_capacity", and the error if it failed. Worker is the client that
-// sends it, from 0; no two requests of the same worker run at once. N is the
-// request's number in its run. A failure without a class is in Failed.
+// Request sends one request and returns the class of its outcome, such as "staged"
+// or "refused:no_capacity", and an error if it failed. Worker is the number, from 0,
+// of the client that sends it; a worker sends one request at a time. N is the
+// request's number in its run. A failure without a class counts as Failed.
 type Request func(ctx context.Context, worker, n int) (class string, err error)
 
 const (
-	// Failed is the class of failures that have none of their own.
+	// Failed is the class of failures without a class of their own.
 	Failed = "failed"
-	// NotSent is the class of an open load's requests that were due while too many
+	// NotSent is the class of an open load's requests that were due while InFlight
 	// others were unanswered. They have no latency.
 	NotSent = "not_sent"
 )
 
-// Closed is a number of clients that each send requests one after the other.
+// Closed is a load by clients that each send requests one after the other.
 type Closed struct {
-	// Clients send at the same time, Requests each.
+	// Clients is how many clients send at the same time, and Requests how many
+	// requests each of them sends.
 	Clients, Requests int
 }
 
-// Run sends the load. The result is of what was sent also when the context ended
-// before all was, which is the error then. Client c's requests have the numbers
-// from c*Requests on.
+// Run sends the load. If the context ends first, Run returns its cause together with
+// the result of the requests sent so far. Client c's requests have the numbers from
+// c*Requests on.
 func (l Closed) Run(ctx context.Context, do Request) (*Result, error) {
 	if l.Clients < 1 || l.Requests < 1 {
-		return nil, fmt.Errorf("loadgen: a closed load needs a client and a request, has %d and %d", l.Clients, l.Requests)
+		return nil, fmt.Errorf("loadgen: a closed load needs at least one client and one request, got %d and %d", l.Clients, l.Requests)
 	}
 	r := newRecorder()
 	var wg sync.WaitGroup
@@ -50,16 +51,17 @@ func (l Closed) Run(ctx context.Context, do Request) (*Result, error) {
 	return r.result(), context.Cause(ctx)
 }
 
-// Burst is a number of requests that are all released at the same moment.
+// Burst is a load of requests that all start at the same moment.
 type Burst struct {
+	// Size is the number of requests.
 	Size int
 }
 
-// Run sends the load, each request by a worker of its own with the same number.
-// Latency counts from the moment of release.
+// Run sends the load. Each request has its own worker, with the request's number.
+// Latency counts from the common start.
 func (l Burst) Run(ctx context.Context, do Request) (*Result, error) {
 	if l.Size < 1 {
-		return nil, fmt.Errorf("loadgen: a burst needs a request, has %d", l.Size)
+		return nil, fmt.Errorf("loadgen: a burst needs at least one request, got %d", l.Size)
 	}
 	var wg, waiting sync.WaitGroup
 	release := make(chan struct{})

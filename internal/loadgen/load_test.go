@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// calls notes every request that was done.
+// calls records every request that was sent.
 type calls struct {
 	mu      sync.Mutex
 	numbers []int
@@ -26,7 +26,7 @@ type calls struct {
 	doubled bool
 }
 
-// then is a request that is noted and then is what f says.
+// then returns a Request that is recorded and then returns f's result.
 func (c *calls) then(f func(n int) (string, error)) Request {
 	c.busy = map[int]bool{}
 	return func(_ context.Context, worker, n int) (string, error) {
@@ -48,14 +48,15 @@ func (c *calls) wantNumbers(t *testing.T, n int) {
 	t.Helper()
 	slices.Sort(c.numbers)
 	if len(c.numbers) != n || len(slices.Compact(c.numbers)) != n || n > 0 && (c.numbers[0] != 0 || c.numbers[n-1] != n-1) {
-		t.Errorf("%d requests were done; want each number below %d once", len(c.numbers), n)
+		t.Errorf("%d requests were sent; want each number below %d once", len(c.numbers), n)
 	}
 	if c.doubled {
-		t.Error("a worker did two requests at once")
+		t.Error("a worker sent two requests at once")
 	}
 }
 
-// every fifth fails, every other is one of two classes.
+// mixed fails two requests of five, one of them without a class. The others succeed in
+// two classes.
 func mixed(n int) (string, error) {
 	switch {
 	case n%5 == 0:
@@ -112,7 +113,7 @@ func TestAClosedLoadsClientsSendOneAfterTheOther(t *testing.T) {
 			time.Sleep(time.Duration(n+1) * time.Second)
 			return "ok", nil
 		})
-		// The second client's three take 4, 5 and 6 seconds.
+		// The second client's three requests take 4, 5 and 6 seconds.
 		if err != nil || r.WallSeconds != 15 || math.Abs(r.ServedPerSecond-6.0/15) > 1e-9 {
 			t.Errorf("%v %+v", err, r)
 		}
@@ -203,7 +204,7 @@ func TestAResultIsPrintedAndIsJSON(t *testing.T) {
 	}
 }
 
-// BenchmarkClosed is what the measuring itself costs a request.
+// BenchmarkClosed measures the cost of the measurement itself per request.
 func BenchmarkClosed(b *testing.B) {
 	b.ReportAllocs()
 	r, err := Closed{Clients: 32, Requests: b.N/32 + 1}.Run(b.Context(), func(context.Context, int, int) (string, error) { return "ok", nil })

@@ -10,24 +10,25 @@ import (
 	"time"
 )
 
-// Open is a load whose requests arrive at moments of their own, whether or not
-// the earlier ones are answered: a Poisson process.
+// Open is a load whose requests arrive at random times, whether or not earlier ones
+// are answered: a Poisson process.
 type Open struct {
-	// Rate is how many arrive in a second on average, For how long they do.
+	// Rate is the average number of arrivals per second.
 	Rate float64
-	For  time.Duration
-	// Clients is how many requests are sent at once. One that arrives while all of
-	// them are busy waits, and the wait counts as latency.
+	// For is how long requests arrive.
+	For time.Duration
+	// Clients is how many requests are sent at once. A request that arrives while all
+	// clients are busy waits, and the wait counts as latency.
 	Clients int
-	// InFlight is how many may be unanswered at once, those that wait for a client
-	// among them. What arrives then is in the class NotSent.
+	// InFlight is how many requests may be unanswered at once, including those that
+	// wait for a client. A request above this limit is not sent: its class is NotSent.
 	InFlight int
-	// Seed fixes the moments of arrival.
+	// Seed determines the times of arrival.
 	Seed uint64
 }
 
-// Arrivals are the moments, from the start, at which the requests are due: with
-// independent, exponentially distributed times between them.
+// Arrivals returns the times, since the start, at which requests are due. The gaps
+// between them are independent and exponentially distributed.
 func (l Open) Arrivals() iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		random := rand.New(rand.NewPCG(l.Seed, 0))
@@ -41,24 +42,23 @@ func (l Open) Arrivals() iter.Seq[time.Duration] {
 	}
 }
 
-// due is a request that has arrived.
+// due is a request that has arrived: its number and its intended start.
 type due struct {
 	n  int
 	at time.Time
 }
 
-// Run sends the load, and waits for the last answers after the last arrival. The
-// result is of what arrived also when the context ended before all had, which is
-// the error then.
+// Run sends the load and waits for the last answers. If the context ends first, Run
+// returns its cause together with the result of the requests that arrived so far.
 func (l Open) Run(ctx context.Context, do Request) (*Result, error) {
 	if !(l.Rate > 0) || l.For <= 0 || l.Clients < 1 || l.InFlight < 1 {
-		return nil, fmt.Errorf("loadgen: an open load needs a rate, a duration, a client and room in flight, has %+v", l)
+		return nil, fmt.Errorf("loadgen: an open load needs a rate, a duration, at least one client and one request in flight, got %+v", l)
 	}
 	r := newRecorder()
 	var (
 		wg       sync.WaitGroup
 		inFlight atomic.Int64
-		// It has room for all that may be in flight, so that no arrival waits for another.
+		// The buffer holds all requests that may be in flight, so that no arrival delays the next.
 		arrived = make(chan due, l.InFlight)
 	)
 	for worker := range min(l.Clients, l.InFlight) {
@@ -96,7 +96,7 @@ func (l Open) Run(ctx context.Context, do Request) (*Result, error) {
 	return result, context.Cause(ctx)
 }
 
-// waitUntil reports whether a moment came before the end of ctx.
+// waitUntil waits until at and reports whether ctx was still alive then.
 func waitUntil(ctx context.Context, at time.Time) bool {
 	wait := time.Until(at)
 	if wait <= 0 {

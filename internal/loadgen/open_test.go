@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestArrivalsArePoisson: the times between them have the mean and the spread of
-// the exponential distribution, and no memory.
+// TestArrivalsArePoisson checks that the gaps between arrivals have the mean and the
+// deviation of the exponential distribution, and are not correlated.
 func TestArrivalsArePoisson(t *testing.T) {
 	l := Open{Rate: 50, For: 1000 * time.Second, Seed: 7}
 	all := slices.Collect(l.Arrivals())
@@ -42,8 +42,8 @@ func TestArrivalsArePoisson(t *testing.T) {
 		what      string
 		got, want float64
 	}{
-		{"mean gap by 1/rate", mean * l.Rate, 1},
-		{"deviation by the mean", math.Sqrt(variance) / mean, 1},
+		{"mean gap divided by 1/rate", mean * l.Rate, 1},
+		{"deviation divided by the mean", math.Sqrt(variance) / mean, 1},
 		{"share of gaps longer than the mean", float64(longer) / float64(len(gaps)), 1 / math.E},
 		{"correlation of a gap with the next", next / variance, 0},
 	} {
@@ -65,8 +65,8 @@ func TestTheSameSeedGivesTheSameArrivals(t *testing.T) {
 	}
 }
 
-// TestAnOpenLoadCountsFromTheIntendedStart: with one client whom the first request
-// keeps for a minute, the others' latencies hold what they waited for it.
+// TestAnOpenLoadCountsFromTheIntendedStart has one client that the first request keeps
+// busy for a minute. The latencies of the others must include their wait for it.
 func TestAnOpenLoadCountsFromTheIntendedStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := Open{Rate: 5, For: 10 * time.Second, Clients: 1, InFlight: 1000, Seed: 3}
@@ -88,11 +88,11 @@ func TestAnOpenLoadCountsFromTheIntendedStart(t *testing.T) {
 		if waited.Class != "kept waiting" || waited.Count != len(due)-1 {
 			t.Fatalf("%+v", waited)
 		}
-		// All of them are answered at the moment at which the first one is.
+		// All of them are answered as soon as the first one is.
 		answered := due[0] + time.Minute
 		near(t, "the longest wait", waited.Latency.Max, float64(answered-due[1])/1e6)
 		if shortest := float64(answered-due[len(due)-1]) / 1e6; waited.Latency.Buckets[0].UpTo < shortest {
-			t.Errorf("one waited for %v ms, which is less than %v", waited.Latency.Buckets[0].UpTo, shortest)
+			t.Errorf("a request waited for %v ms, which is less than %v", waited.Latency.Buckets[0].UpTo, shortest)
 		}
 		if want := float64(len(due)) / 10; r.OfferedPerSecond != want {
 			t.Errorf("%v a second were offered, want %v", r.OfferedPerSecond, want)
@@ -100,8 +100,8 @@ func TestAnOpenLoadCountsFromTheIntendedStart(t *testing.T) {
 	})
 }
 
-// TestAnOpenLoadDoesNotWaitForAnswers: with clients enough every request starts
-// when it is due, however long the others take.
+// TestAnOpenLoadDoesNotWaitForAnswers checks that with enough clients every request
+// starts when it is due, even if the others take long.
 func TestAnOpenLoadDoesNotWaitForAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := Open{Rate: 20, For: 5 * time.Second, Clients: 1000, InFlight: 1000, Seed: 4}
@@ -120,13 +120,14 @@ func TestAnOpenLoadDoesNotWaitForAnswers(t *testing.T) {
 	})
 }
 
-// TestWhatFindsNoRoomIsCounted: nothing that was due is left out of the result.
+// TestWhatFindsNoRoomIsCounted checks that the result includes every due request, even
+// those that are not sent.
 func TestWhatFindsNoRoomIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := Open{Rate: 50, For: 10 * time.Second, Clients: 2, InFlight: 5, Seed: 5}
 		due := len(slices.Collect(l.Arrivals()))
 		r, err := l.Run(t.Context(), func(context.Context, int, int) (string, error) {
-			time.Sleep(time.Minute) // longer than arrivals go on
+			time.Sleep(time.Minute) // longer than requests arrive
 			return "ok", nil
 		})
 		if err != nil || r.Requests != due || r.Served != 5 || r.Count(NotSent) != due-5 || r.Failures() != due-5 {

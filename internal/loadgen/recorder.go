@@ -10,15 +10,15 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// What a histogram tells apart: microseconds up to an hour, to three digits. Longer
-// ones count as an hour.
+// A histogram covers microseconds up to an hour with three significant digits. Longer
+// durations count as an hour.
 const (
 	unit    = time.Microsecond
 	longest = time.Hour
 	digits  = 3
 )
 
-// recorder gathers the outcomes of one run.
+// recorder collects the outcomes of one run.
 type recorder struct {
 	began   time.Time
 	mu      sync.Mutex
@@ -26,45 +26,45 @@ type recorder struct {
 	classes map[kind]*outcomes
 }
 
-// kind is a class, of successes or of failures.
+// kind is a class and whether its requests failed.
 type kind struct {
 	class  string
 	failed bool
 }
 
-// outcomes are those of one kind.
+// outcomes counts the requests of one kind.
 type outcomes struct {
 	count   int
 	latency *hdrhistogram.Histogram
-	// example is the text of the first failure.
+	// example is the error text of the first failure.
 	example string
 }
 
 func newRecorder() *recorder { return &recorder{began: time.Now(), classes: map[kind]*outcomes{}} }
 
-// do does one request that was meant to start at a moment, and records it.
-func (r *recorder) do(ctx context.Context, do Request, worker, n int, meant time.Time) {
+// do sends one request and records it. Its latency counts from the intended start.
+func (r *recorder) do(ctx context.Context, do Request, worker, n int, intended time.Time) {
 	class, err := do(ctx, worker, n)
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	o := r.of(class, err)
+	o := r.count(class, err)
 	if o.latency == nil {
 		o.latency = newHistogram()
 	}
-	record(o.latency, now.Sub(meant))
+	record(o.latency, now.Sub(intended))
 	r.ended = now
 }
 
-// notSent records a request that found no room.
+// notSent records a request that was not sent because too many were in flight.
 func (r *recorder) notSent() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.of(NotSent, errNotSent)
+	r.count(NotSent, errNotSent)
 }
 
-// of counts an outcome and gives its kind's.
-func (r *recorder) of(class string, err error) *outcomes {
+// count counts an outcome and returns the outcomes of its kind.
+func (r *recorder) count(class string, err error) *outcomes {
 	if class == "" && err != nil {
 		class = Failed
 	}
@@ -83,13 +83,14 @@ func (r *recorder) of(class string, err error) *outcomes {
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(longest/unit), digits) }
 
+// record adds a duration to a histogram.
 func record(h *hdrhistogram.Histogram, d time.Duration) {
-	// Within the bounds it cannot fail.
+	// RecordValue cannot fail for a value within the histogram's range.
 	_ = h.RecordValue(int64(min(max(d, 0), longest) / unit))
 }
 
-// result sums up, once everything has ended: successes first, then failures, each
-// by class.
+// result returns the result of the run after its last request has ended. Classes of
+// successes come first, then those of failures, each sorted by name.
 func (r *recorder) result() *Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()

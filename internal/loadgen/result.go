@@ -10,24 +10,25 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// errNotSent is why a request is in the class NotSent.
-var errNotSent = errors.New("as many requests as may be in flight were unanswered when it was due")
+// errNotSent is the error of requests in the class NotSent.
+var errNotSent = errors.New("when the request was due, the maximum number of requests was already in flight")
 
-// Result is what became of a load.
+// Result is the result of one run of a load.
 type Result struct {
-	// Requests were due; of those Served did not fail.
+	// Requests is the number of due requests, and Served the number of those that
+	// succeeded.
 	Requests int `json:"requests"`
 	Served   int `json:"served"`
-	// WallSeconds is from the start to the last answer.
+	// WallSeconds is the time from the start to the last answer.
 	WallSeconds float64 `json:"wall_seconds"`
-	// ServedPerSecond is Served by WallSeconds.
+	// ServedPerSecond is Served divided by WallSeconds.
 	ServedPerSecond float64 `json:"served_per_second"`
-	// OfferedPerSecond is how many of an open load were due in a second; 0 of others,
-	// which send as fast as they are answered.
+	// OfferedPerSecond is the rate at which an open load's requests were due. It is 0
+	// for the other loads, because their rate depends on the answers.
 	OfferedPerSecond float64 `json:"offered_per_second,omitempty"`
-	// Latency is that of all that were served, of every class; nil where none was.
+	// Latency is the latency of all served requests together, or nil if there are none.
 	Latency *Latency `json:"latency,omitempty"`
-	// Classes are the outcomes: those that were served, then those that failed.
+	// Classes are the outcomes, served classes first, then failed ones.
 	Classes []Class `json:"classes"`
 }
 
@@ -36,26 +37,26 @@ type Class struct {
 	Class  string `json:"class"`
 	Failed bool   `json:"failed"`
 	Count  int    `json:"count"`
-	// Example is the text of the first failure.
+	// Example is the error text of the first failure.
 	Example string `json:"example,omitempty"`
-	// Latency is nil where nothing was sent.
+	// Latency is nil for NotSent: a request that was not sent has none.
 	Latency *Latency `json:"latency,omitempty"`
 }
 
-// Latency is how long requests took, in milliseconds.
+// Latency is a distribution of latencies in milliseconds.
 type Latency struct {
 	P50  float64 `json:"p50_ms"`
 	P90  float64 `json:"p90_ms"`
 	P99  float64 `json:"p99_ms"`
 	Max  float64 `json:"max_ms"`
 	Mean float64 `json:"mean_ms"`
-	// Buckets are the histogram itself, without those that are empty: add those of
-	// several runs to sum them up.
+	// Buckets are the histogram without its empty buckets. Add up the buckets of
+	// several runs to combine them.
 	Buckets []Bucket `json:"buckets"`
 }
 
-// Bucket is how many requests took from more than the bucket before up to UpTo
-// milliseconds.
+// Bucket counts the requests that took at most UpTo milliseconds, and longer than the
+// limit of the bucket before it.
 type Bucket struct {
 	UpTo  float64 `json:"up_to_ms"`
 	Count int64   `json:"count"`
@@ -74,10 +75,10 @@ func latencyOf(h *hdrhistogram.Histogram) *Latency {
 	return l
 }
 
-// ms gives a histogram's value in milliseconds.
+// ms returns a histogram's value in milliseconds.
 func ms(v int64) float64 { return float64(v) * float64(unit) / float64(time.Millisecond) }
 
-// Count is how many outcomes are in a class, served and failed.
+// Count returns the number of outcomes of a class, served and failed.
 func (r *Result) Count(class string) int {
 	n := 0
 	for _, c := range r.Classes {
@@ -88,11 +89,11 @@ func (r *Result) Count(class string) int {
 	return n
 }
 
-// Failures is how many failed, those that were not sent among them.
+// Failures returns the number of failed requests, including those not sent.
 func (r *Result) Failures() int { return r.Requests - r.Served }
 
-// Print writes the result as a table, an outcome a line, and an example of each
-// kind of failure below it.
+// Print writes the result as a table with one line per class, and below it an example
+// of each class of failures.
 func (r *Result) Print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "OUTCOME\tCOUNT\tSHARE\tP50 MS\tP90 MS\tP99 MS\tMAX MS\t")

@@ -1,36 +1,36 @@
-// Package logfield lists the names of all fields that the broker's and the scaler's
-// log lines have, besides logrus's own time, level, msg and error. It promises that a
-// thing is called the same in every line of both: who looks for a session or a request
-// looks for one field.
+// Package logfield lists the names of all fields in the log lines of the broker and the
+// scaler, besides logrus's own time, level, msg and error. It promises that a thing has
+// the same field in every line of both: one search finds all lines about a session or a
+// request.
 package logfield
 
-// What a line is about.
+// The subject of a line.
 const (
-	// Session is a session's id, Staging the pool's staging config.
+	// Session is a session's id, Staging the name of the pool's staging config.
 	Session = "session"
 	Staging = "staging"
-	// Sessions are the ids of all sessions of a launch for several, with blanks between.
+	// Sessions are the ids of all sessions of a launch, separated by blanks.
 	Sessions = "sessions"
 	Zone     = "zone"
 	Image    = "image"
-	// UserID is the user's id; names are not logged.
+	// UserID is the user's id. Users' names are never logged.
 	UserID = "user_id"
-	// Claim is a launch's hold on a session.
+	// Claim is the id of a launch's claim on a session.
 	Claim  = "claim"
 	Origin = "origin"
 	State  = "state"
-	// Reason says why, in words.
+	// Reason is the reason as text.
 	Reason = "reason"
-	// RequestID is that of the API's request which asked for it: in the broker's lines,
-	// the hook's environment, the claim's event, and the scaler's lines about the session.
+	// RequestID is the id of the API request that caused the line. The hook's environment
+	// and the claim's event have it, too.
 	RequestID = "request_id"
 )
 
-// A launch's steps, and the scaler's.
+// Steps of a launch or of the scaler.
 const (
 	Step    = "step"
 	Outcome = "outcome"
-	// At is the zone of a step, which may be another than the launch's.
+	// At is the zone of a step, which may differ from the launch's.
 	At      = "at"
 	Setting = "setting"
 	Where   = "where"
@@ -39,7 +39,7 @@ const (
 	Condition = "condition"
 )
 
-// A request, in the access log.
+// A request in the access log.
 const (
 	Method     = "method"
 	Path       = "path"
@@ -53,7 +53,7 @@ const (
 	Stack      = "stack"
 )
 
-// An audit line.
+// An audit event.
 const (
 	Audit     = "audit"
 	Who       = "who"
@@ -66,18 +66,18 @@ const (
 
 // The agent itself.
 const (
-	// Address is what it listens on.
+	// Address is the address that the agent listens on.
 	Address = "address"
-	// Server is one that it leans on, Source what it follows there.
+	// Server is a server that the agent depends on, Source what it watches there.
 	Server = "server"
 	Source = "source"
-	// Key is one in Consul's KV store.
+	// Key is a key in Consul's KV store.
 	Key = "key"
-	// Level is the log's own, after it was changed.
+	// Level is the new log level, after a change.
 	Level = "log_level"
 )
 
-// All are all of them.
+// All lists all fields. A test checks that log lines have no others.
 var All = []string{
 	Session, Sessions, Staging, Zone, Image, UserID, Claim, Origin, State, Reason, RequestID,
 	Step, Outcome, At, Setting, Where, Event, Condition,

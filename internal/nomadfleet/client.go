@@ -16,42 +16,42 @@ import (
 
 // Settings say how to reach Nomad.
 type Settings struct {
-	// Address is the HTTP API, for example http://127.0.0.1:4646; "" is the
-	// client library's default, which heeds NOMAD_ADDR.
+	// Address is the URL of the HTTP API, for example http://127.0.0.1:4646; "" is
+	// the client library's default, which reads NOMAD_ADDR.
 	Address string
-	// Region is the default region; "" is that of the server asked.
+	// Region is the default region; "" is that of the server at Address.
 	Region string
 	// Token is an ACL token's secret id; "" for none.
 	Token string
-	// TLS is for https addresses; nil for the system's trust.
+	// TLS is for https addresses; nil trusts the system's authorities.
 	TLS *nomadapi.TLSConfig
 }
 
 const (
 	dialTimeout = 5 * time.Second
-	// idlePerHost lets a burst of registrations reuse its connections: every
-	// call goes to the one agent, and Go keeps only two to a host by itself.
+	// idlePerHost lets a burst of registrations reuse connections. All calls go to
+	// one agent, and Go's default keeps only two idle connections per host.
 	idlePerHost = 64
-	// connsPerHost leaves room below the 100 that Nomad takes from one address, for
-	// execs, which have connections of their own.
+	// connsPerHost stays below the 100 connections that Nomad accepts from one
+	// address. The rest is for execs, which use connections of their own.
 	connsPerHost = 64
-	// execTimeout bounds the look-up of a node and the handshake of an exec,
-	// not the command: an upgraded connection has left the HTTP client.
+	// execTimeout bounds the lookup of a node and the handshake of an exec. It does
+	// not bound the command: an upgraded connection has left the HTTP client.
 	execTimeout = 10 * time.Second
 )
 
-// NewClient returns a Nomad client whose connections are pooled and whose
-// dialling is bounded. Its calls have no deadline of their own, since some of
-// them wait on purpose: a context bounds each.
+// NewClient returns a Nomad client with pooled connections and a bounded dial. Its
+// calls have no timeout of their own, since blocking queries wait on purpose: pass
+// each call a context.
 func NewClient(s Settings) (*nomadapi.Client, error) { return newClient(s, 0) }
 
-// NewExecClient returns a client for Options.Exec: every call of it, and the
-// handshake of every exec, is bounded, which the library offers no context for.
+// NewExecClient returns a client for Options.Exec. A timeout bounds its calls and
+// the handshake of its execs, because the library takes no context for the handshake.
 func NewExecClient(s Settings) (*nomadapi.Client, error) { return newClient(s, execTimeout) }
 
 func newClient(s Settings, timeout time.Duration) (*nomadapi.Client, error) {
-	// A plain *http.Transport: the library takes it apart to dial its
-	// websockets, so a wrapped one would make every exec fail.
+	// This must be a plain *http.Transport: the library reads its fields to dial
+	// websockets, and every exec would fail with a wrapped one.
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
@@ -65,7 +65,7 @@ func newClient(s Settings, timeout time.Duration) (*nomadapi.Client, error) {
 	}
 	client := &http.Client{Transport: transport, Timeout: timeout}
 	if err := nomadapi.ConfigureTLS(client, s.TLS); err != nil {
-		return nil, fmt.Errorf("nomad client's TLS: %w", err)
+		return nil, fmt.Errorf("nomad: configure TLS: %w", err)
 	}
 	c := nomadapi.DefaultConfig()
 	if s.Address != "" {
@@ -77,44 +77,44 @@ func newClient(s Settings, timeout time.Duration) (*nomadapi.Client, error) {
 	if s.Token != "" {
 		c.SecretID = s.Token
 	}
-	// The default config may carry NOMAD_NAMESPACE, which would confine every
-	// call that names none to it.
+	// The default config may hold NOMAD_NAMESPACE, which would apply to every call
+	// that names no namespace.
 	c.Namespace = ""
 	c.HttpClient = client
 	n, err := nomadapi.NewClient(c)
 	if err != nil {
-		return nil, fmt.Errorf("nomad client: %w", err)
+		return nil, fmt.Errorf("nomad: create client: %w", err)
 	}
 	return n, nil
 }
 
 // Options tune a Fleet; the zero value is ready for use.
 type Options struct {
-	// Exec is used by Exec alone; nil is the Fleet's own client, whose
-	// handshakes nothing bounds. See NewExecClient.
+	// Exec is the client for Fleet.Exec, see NewExecClient. nil is the Fleet's own
+	// client, whose handshakes have no timeout.
 	Exec *nomadapi.Client
-	// Region is where List and Watch look; "" is the client's own. Indexes of
-	// different regions cannot be compared: watch each with a Fleet of its own.
+	// Region is the region of List and Watch; "" is the client's own. Indexes of
+	// different regions cannot be compared, so each region needs its own Fleet.
 	Region string
-	// Namespace is where List and Watch look; "" is all that the token may see.
+	// Namespace is the namespace of List and Watch; "" is all that the token may see.
 	Namespace string
-	// CallTimeout bounds each call that does not wait on purpose; 0 is 15 s.
+	// CallTimeout bounds each call that is not a blocking query; 0 is 15 s.
 	CallTimeout time.Duration
 }
 
-// Fleet is the sessions' side of one Nomad. It may be used concurrently, and
-// holds no connection or goroutine that needs closing.
+// Fleet manages the jobs of sessions in one Nomad. It is safe for concurrent use and
+// holds nothing that must be closed.
 type Fleet struct {
-	nomad     *nomadapi.Client
-	execs     *nomadapi.Client
-	opts      Options
-	templates templateCache
-	// pageSize and silence are constants but for the tests.
-	pageSize int32
-	silence  time.Duration
+	nomad      *nomadapi.Client
+	execClient *nomadapi.Client
+	opts       Options
+	templates  templateCache
+	// Only tests change pageSize and streamTimeout.
+	pageSize      int32
+	streamTimeout time.Duration
 }
 
-// New returns a Fleet on a client, preferably one from NewClient.
+// New returns a Fleet that uses client, preferably one from NewClient.
 func New(client *nomadapi.Client, opts Options) *Fleet {
 	if opts.Exec == nil {
 		opts.Exec = client
@@ -125,10 +125,10 @@ func New(client *nomadapi.Client, opts Options) *Fleet {
 	if opts.CallTimeout == 0 {
 		opts.CallTimeout = 15 * time.Second
 	}
-	return &Fleet{nomad: client, execs: opts.Exec, opts: opts, pageSize: defaultPageSize, silence: maxSilence}
+	return &Fleet{nomad: client, execClient: opts.Exec, opts: opts, pageSize: defaultPageSize, streamTimeout: maxStreamSilence}
 }
 
-// Open is NewClient, NewExecClient and New in one.
+// Open calls NewClient, NewExecClient and New.
 func Open(s Settings, opts Options) (*Fleet, error) {
 	client, err := NewClient(s)
 	if err != nil {
@@ -142,50 +142,49 @@ func Open(s Settings, opts Options) (*Fleet, error) {
 	return New(client, opts), nil
 }
 
-// Ping reports whether Nomad answers and has a leader; if not, the error is
-// ErrUnavailable.
+// Ping returns nil if Nomad answers and has a leader, else ErrUnavailable.
 func (f *Fleet) Ping(ctx context.Context) error {
-	ctx, cancel := f.bounded(ctx)
+	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
 	var leader string
-	if _, err := f.nomad.Raw().Query("/v1/status/leader", &leader, f.query(ctx, "", f.opts.Region)); err != nil {
-		return unavailable("ask for its leader", err)
+	if _, err := f.nomad.Raw().Query("/v1/status/leader", &leader, f.queryOptions(ctx, "", f.opts.Region)); err != nil {
+		return unavailable("read the leader", err)
 	}
 	if leader == "" {
-		return unavailable("ask for its leader", errors.New("it has none"))
+		return unavailable("read the leader", errors.New("the cluster has no leader"))
 	}
 	return nil
 }
 
-// OwnRegion reports whether a region is the one that List and Watch look at: its
-// leader is the same server. An error is ErrUnavailable; Nomad gives one also for a
-// region that it does not know.
+// OwnRegion reports whether region is the one of List and Watch, which is so if both
+// have the same leader. Errors are ErrUnavailable, also for a region that Nomad does
+// not know.
 func (f *Fleet) OwnRegion(ctx context.Context, region string) (bool, error) {
-	ctx, cancel := f.bounded(ctx)
+	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
 	leaders := make([]string, 2)
 	for i, r := range []string{f.opts.Region, region} {
-		if _, err := f.nomad.Raw().Query("/v1/status/leader", &leaders[i], f.query(ctx, "", r)); err != nil {
-			return false, unavailable("ask for the leader of region "+r, err)
+		if _, err := f.nomad.Raw().Query("/v1/status/leader", &leaders[i], f.queryOptions(ctx, "", r)); err != nil {
+			return false, unavailable(fmt.Sprintf("read the leader of region %q", r), err)
 		}
 	}
 	return leaders[0] == leaders[1], nil
 }
 
-func (f *Fleet) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+func (f *Fleet) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, f.opts.CallTimeout)
 }
 
-// query gives fresh options for one read: the library writes into them.
-func (f *Fleet) query(ctx context.Context, namespace, region string) *nomadapi.QueryOptions {
+// queryOptions returns new options for one read, because the library writes to them.
+func (f *Fleet) queryOptions(ctx context.Context, namespace, region string) *nomadapi.QueryOptions {
 	return (&nomadapi.QueryOptions{Namespace: namespace, Region: region}).WithContext(ctx)
 }
 
-func (f *Fleet) write(ctx context.Context, namespace, region string) *nomadapi.WriteOptions {
+func (f *Fleet) writeOptions(ctx context.Context, namespace, region string) *nomadapi.WriteOptions {
 	return (&nomadapi.WriteOptions{Namespace: namespace, Region: region}).WithContext(ctx)
 }
 
-// of gives fresh options for one read of a session's things.
-func (f *Fleet) of(ctx context.Context, s staging.Session) *nomadapi.QueryOptions {
-	return f.query(ctx, s.Namespace, s.Region)
+// sessionQuery returns new options for one read in the session's namespace and region.
+func (f *Fleet) sessionQuery(ctx context.Context, s staging.Session) *nomadapi.QueryOptions {
+	return f.queryOptions(ctx, s.Namespace, s.Region)
 }

@@ -1,15 +1,18 @@
-// Package nomadfleet makes, watches and ends the Nomad jobs that sessions are.
+// Package nomadfleet registers, watches and stops the Nomad jobs of sessions.
 //
-// It promises that one session is one job of one allocation that is never
-// restarted or rescheduled by Nomad; that a job is only ever created, never
-// overwritten; that what a user typed reaches a task's environment unchanged,
-// out of reach of Nomad's interpolation; and that it tells a jobspec that Nomad
-// refuses (*staging.InvalidError) from a Nomad that does not answer
-// (ErrUnavailable). What it observes is either whole or an error: a watch ends
-// as soon as it cannot be sure that it saw everything.
+// It promises:
+//   - A session is one job with one allocation. Nomad never restarts or
+//     reschedules it.
+//   - Register creates a job and never overwrites one.
+//   - A value that a user typed reaches a task's environment unchanged: Nomad does
+//     not interpolate it.
+//   - A jobspec that Nomad refuses is a *staging.InvalidError. A Nomad that does
+//     not answer is ErrUnavailable.
+//   - An observation is complete, or it is an error. A watch ends as soon as it may
+//     have missed an event.
 //
-// It trusts Nomad's indexes to order the news of one region, and Nomad's first
-// allocation of a job to be the session. A later one of the same job is a clone
-// that Nomad made of a lost allocation: it is reported as the end of the session,
-// and never as the session.
+// It trusts Nomad's indexes to order the events of one region, and takes the first
+// allocation of a job for the session. A later allocation of the same job is a
+// clone that Nomad made of a lost one. It is reported as the end of the session,
+// never as the session.
 package nomadfleet

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestEnvironmentArrivesUnchanged: what a user typed is out of reach of
-// Nomad's interpolation, whatever of it Nomad would know.
+// TestEnvironmentArrivesUnchanged: Nomad interpolates nothing in values that a user
+// typed, also not names that it knows.
 func TestEnvironmentArrivesUnchanged(t *testing.T) {
 	want := map[string]string{
 		"PLAIN":      "alice",

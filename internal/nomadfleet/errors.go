@@ -9,36 +9,36 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 )
 
-// ErrUnavailable is what every error of this package is, by errors.Is, that
-// means: Nomad did not answer, or would not do this now. The same call may go
-// through later.
+// ErrUnavailable means that Nomad did not answer or could not do the call now. The
+// same call may succeed later. Test for it with errors.Is.
 var ErrUnavailable = errors.New("nomad is unavailable")
 
 var (
-	errNotPlaced = errors.New("it has none yet")
-	errStalled   = errors.New("the event stream has gone silent")
-	errEnded     = errors.New("the event stream has ended")
+	errNoAllocation = errors.New("the job has no allocation yet")
+	errStreamSilent = errors.New("the event stream is silent: not even a heartbeat arrived")
+	errStreamEnded  = errors.New("the event stream ended")
 )
 
-// UnavailableError is an ErrUnavailable with what was tried and what came back.
+// UnavailableError is an ErrUnavailable that names the call that failed.
 type UnavailableError struct {
-	// Op completes "Nomad could not".
+	// Op is the call and its object, such as "register job gr-1".
 	Op    string
 	Cause error
 }
 
 // Error implements error.
 func (e *UnavailableError) Error() string {
-	return fmt.Sprintf("Nomad could not %s: %v", e.Op, e.Cause)
+	return fmt.Sprintf("nomad: %s: %v", e.Op, e.Cause)
 }
 
-// Unwrap gives ErrUnavailable and the cause.
+// Unwrap returns ErrUnavailable and the cause.
 func (e *UnavailableError) Unwrap() []error { return []error{ErrUnavailable, e.Cause} }
 
 func unavailable(op string, cause error) error { return &UnavailableError{Op: op, Cause: cause} }
 
-// answer is the status and text of a reply that was not a success, if err is one.
-func answer(err error) (status int, body string, ok bool) {
+// responseError returns the status and body of an HTTP response that is not a
+// success. ok is false if err is something else, so that no response arrived.
+func responseError(err error) (status int, body string, ok bool) {
 	var e nomadapi.UnexpectedResponseError
 	if !errors.As(err, &e) || !e.HasStatusCode() {
 		return 0, "", false
@@ -47,6 +47,6 @@ func answer(err error) (status int, body string, ok bool) {
 }
 
 func notFound(err error) bool {
-	status, _, ok := answer(err)
+	status, _, ok := responseError(err)
 	return ok && status == http.StatusNotFound
 }

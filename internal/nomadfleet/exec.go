@@ -12,21 +12,20 @@ import (
 )
 
 // Exec runs a command in one of the session's tasks ("" is its main task) and
-// gives its exit code. An error means that the exit code is not known: the
-// command may or may not have run. When ctx is done Exec returns at once, and
-// the command, if it was started, runs on: Nomad cannot take it back.
+// returns its exit code. If the exit code is not known, the error is ErrUnavailable,
+// and the command may or may not have run. Exec returns at once when ctx is done. A
+// command that was started keeps running then, because Nomad cannot cancel it.
 //
-// stdin must not be nil. It is read only once the connection to the task
-// stands, on a goroutine that ends at the next return of Read. Nothing is
-// written to stdout and stderr after Exec has returned.
+// stdin must not be nil. It is read only after the connection to the task is open, on
+// a goroutine that ends when the current Read returns. Nothing is written to stdout
+// and stderr after Exec has returned.
 //
-// An exit code of 0 is not to be believed on its own: Nomad's docker driver
-// (1.10.5) gives it for a command that Docker has not begun yet, and that may
-// still run; the busier the machine, the more often. Have the command prove its
-// success, as package hook does, by another exit code. The docker driver may
-// also cut the end of stdout off.
+// Do not trust an exit code of 0 alone: on a busy machine, Nomad's docker driver
+// (1.10.5) returns it for a command that Docker has not started yet, and that may
+// still run. Let the command prove its success with another exit code, as package
+// hook does. The docker driver may also cut off the end of stdout.
 //
-// Nomad writes cmd to its log: nothing secret belongs there.
+// Nomad writes cmd to its log, so cmd must hold no secret.
 func (f *Fleet) Exec(ctx context.Context, s staging.Session, task string, cmd []string,
 	stdin io.Reader, stdout, stderr io.Writer,
 ) (exitCode int, err error) {
@@ -34,26 +33,26 @@ func (f *Fleet) Exec(ctx context.Context, s staging.Session, task string, cmd []
 	if err != nil {
 		return -1, err
 	}
-	out, errs := &gate{to: stdout}, &gate{to: stderr}
-	defer out.close()
-	defer errs.close()
+	out, errs := &detachableWriter{dst: stdout}, &detachableWriter{dst: stderr}
+	defer out.detach()
+	defer errs.detach()
 
-	type ending struct {
+	type result struct {
 		code int
 		err  error
 	}
-	ended := make(chan ending, 1)
-	// The library dials without a context. Left behind by a ctx that is done,
-	// this goroutine ends with its handshake, which Options.Exec bounds.
+	results := make(chan result, 1)
+	// The library dials without a context. If ctx is done first, this goroutine
+	// continues until its handshake ends, which Options.Exec bounds.
 	go func() {
-		code, err := f.execs.Allocations().Exec(ctx, alloc, task, false, cmd, stdin, out, errs, nil, f.of(ctx, s))
-		ended <- ending{code, err}
+		code, err := f.execClient.Allocations().Exec(ctx, alloc, task, false, cmd, stdin, out, errs, nil, f.sessionQuery(ctx, s))
+		results <- result{code, err}
 	}()
-	op := fmt.Sprintf("run a command in %s", s.ID)
+	op := fmt.Sprintf("exec in task %s of job %s", task, s.ID)
 	select {
 	case <-ctx.Done():
 		return -1, unavailable(op, context.Cause(ctx))
-	case e := <-ended:
+	case e := <-results:
 		if e.err != nil {
 			return -1, unavailable(op, e.err)
 		}
@@ -61,7 +60,8 @@ func (f *Fleet) Exec(ctx context.Context, s staging.Session, task string, cmd []
 	}
 }
 
-// execTarget fills in what the session does not carry.
+// execTarget returns the allocation and the task to run a command in. It reads from
+// Nomad what the session's fields do not hold.
 func (f *Fleet) execTarget(ctx context.Context, s staging.Session, task string) (*nomadapi.Allocation, string, error) {
 	if task == "" {
 		task = s.Task
@@ -69,24 +69,23 @@ func (f *Fleet) execTarget(ctx context.Context, s staging.Session, task string) 
 	if s.AllocID != "" && s.NodeID != "" && task != "" {
 		return &nomadapi.Allocation{ID: s.AllocID, NodeID: s.NodeID, Namespace: s.Namespace, JobID: s.ID}, task, nil
 	}
-	ctx, cancel := f.bounded(ctx)
+	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
-	op := "find the allocation of " + s.ID
 	id := s.AllocID
 	if id == "" {
-		allocs, _, err := f.nomad.Jobs().Allocations(s.ID, true, f.of(ctx, s))
+		allocs, _, err := f.nomad.Jobs().Allocations(s.ID, true, f.sessionQuery(ctx, s))
 		if err != nil {
-			return nil, "", unavailable(op, err)
+			return nil, "", unavailable("list the allocations of job "+s.ID, err)
 		}
 		first := firstAlloc(allocs)
 		if first == nil {
-			return nil, "", unavailable(op, errNotPlaced)
+			return nil, "", unavailable("find the allocation of job "+s.ID, errNoAllocation)
 		}
 		id = first.ID
 	}
-	alloc, _, err := f.nomad.Allocations().Info(id, f.of(ctx, s))
+	alloc, _, err := f.nomad.Allocations().Info(id, f.sessionQuery(ctx, s))
 	if err != nil {
-		return nil, "", unavailable(op, err)
+		return nil, "", unavailable("read allocation "+id+" of job "+s.ID, err)
 	}
 	if task == "" && alloc.Job != nil {
 		task = alloc.Job.Meta[metaTask]
@@ -94,26 +93,26 @@ func (f *Fleet) execTarget(ctx context.Context, s staging.Session, task string) 
 	return alloc, task, nil
 }
 
-// gate passes writes on until it is closed: the library may be writing still
-// while its caller has gone on to read what was written.
-type gate struct {
-	mu     sync.Mutex
-	to     io.Writer
-	closed bool
+// detachableWriter passes writes on to dst until it is detached. The library may
+// still write after Exec has returned, while Exec's caller reads what was written.
+type detachableWriter struct {
+	mu       sync.Mutex
+	dst      io.Writer
+	detached bool
 }
 
 // Write implements io.Writer.
-func (g *gate) Write(p []byte) (int, error) {
+func (g *detachableWriter) Write(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed || g.to == nil {
+	if g.detached || g.dst == nil {
 		return len(p), nil
 	}
-	return g.to.Write(p)
+	return g.dst.Write(p)
 }
 
-func (g *gate) close() {
+func (g *detachableWriter) detach() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.closed = true
+	g.detached = true
 }

@@ -17,19 +17,19 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// heldOut runs a command until the connection lives to tell its exit code: Nomad resets
-// one whose command has ended while some of its stdin was still on the way (1.10.5), and
-// then nobody knows how it ended, as the error says.
-func (r *rig) heldOut(t *testing.T, s staging.Session, cmd []string, stdin string) (code int, err error) {
+// execUntilAnswered runs a command until Nomad returns its exit code. Nomad (1.10.5)
+// resets the connection if the command ends before all of its stdin has arrived. The
+// error then says that the exit code is not known.
+func (r *rig) execUntilAnswered(t *testing.T, s staging.Session, cmd []string, stdin string) (code int, err error) {
 	t.Helper()
 	for range 5 {
 		var out bytes.Buffer
-		code, err = r.Exec(patient(t), s, "", cmd, strings.NewReader(stdin), &out, &out)
+		code, err = r.Exec(testContext(t), s, "", cmd, strings.NewReader(stdin), &out, &out)
 		if err == nil || !strings.Contains(err.Error(), "connection reset") {
 			return code, err
 		}
 		if code != -1 || !errors.Is(err, nomadfleet.ErrUnavailable) {
-			t.Errorf("of a connection that was reset: exit code %d, %v", code, err)
+			t.Errorf("after a connection reset: exit code %d, %v", code, err)
 		}
 	}
 	return code, err
@@ -44,13 +44,13 @@ func TestExec(t *testing.T) {
 				t.Fatalf("got %+v", alloc.Failure)
 			}
 			for _, code := range []int{0, 1, 42, 127} {
-				got, err := r.heldOut(t, s, []string{"/bin/sh"}, fmt.Sprintf("exit %d\n", code))
-				if err != nil || got != code && !unbegun(driver, got) {
+				got, err := r.execUntilAnswered(t, s, []string{"/bin/sh"}, fmt.Sprintf("exit %d\n", code))
+				if err != nil || got != code && !notStartedYet(driver, got) {
 					t.Errorf("exit code %d, %v, want %d", got, err, code)
 				}
 			}
 
-			// More than any buffer on the way, and not text.
+			// Binary data, and more than any buffer holds.
 			data := make([]byte, 300_000)
 			for i := range data {
 				data[i] = byte(rand.Uint32())
@@ -58,7 +58,7 @@ func TestExec(t *testing.T) {
 			want := fmt.Sprintf("%x", sha256.Sum256(data))
 			eventually(t, "all of stdin arrives", func() bool {
 				var errs bytes.Buffer
-				code, err := r.Exec(patient(t), s, "app", []string{"/bin/sh", "-c", "cat > $NOMAD_TASK_DIR/got"}, bytes.NewReader(data), io.Discard, &errs)
+				code, err := r.Exec(testContext(t), s, "app", []string{"/bin/sh", "-c", "cat > $NOMAD_TASK_DIR/got"}, bytes.NewReader(data), io.Discard, &errs)
 				if err != nil || code != 0 {
 					t.Fatalf("exit code %d, %v, %s", code, err, errs.String())
 				}
@@ -69,28 +69,28 @@ func TestExec(t *testing.T) {
 				return strings.HasPrefix(sum, want)
 			})
 
-			// A session known by its id alone.
-			code, err := r.heldOut(t, staging.Session{ID: s.ID}, []string{"/bin/sh"}, "exit 5\n")
-			if err != nil || code != 5 && !unbegun(driver, code) {
+			// The session's allocation and task are not known.
+			code, err := r.execUntilAnswered(t, staging.Session{ID: s.ID}, []string{"/bin/sh"}, "exit 5\n")
+			if err != nil || code != 5 && !notStartedYet(driver, code) {
 				t.Errorf("by id alone: exit code %d, %v", code, err)
 			}
 
-			if _, err := r.Exec(patient(t), s, "no-such-task", []string{"/bin/sh"}, strings.NewReader(""), io.Discard, io.Discard); !errors.Is(err, nomadfleet.ErrUnavailable) {
+			if _, err := r.Exec(testContext(t), s, "no-such-task", []string{"/bin/sh"}, strings.NewReader(""), io.Discard, io.Discard); !errors.Is(err, nomadfleet.ErrUnavailable) {
 				t.Errorf("no such task: %v", err)
 			}
-			code, err = r.Exec(patient(t), s, "", []string{"/no/such/program"}, strings.NewReader(""), io.Discard, io.Discard)
+			code, err = r.Exec(testContext(t), s, "", []string{"/no/such/program"}, strings.NewReader(""), io.Discard, io.Discard)
 			t.Logf("no such program: exit code %d, %v", code, err)
-			if err == nil && code == 0 && !unbegun(driver, code) {
+			if err == nil && code == 0 && !notStartedYet(driver, code) {
 				t.Error("a program that is not there succeeded")
 			}
 
-			// A command that does not end does not hold the caller.
-			ctx, cancel := context.WithCancel(patient(t))
+			// A command that does not end does not block the caller.
+			ctx, cancel := context.WithCancel(testContext(t))
 			started := make(chan struct{})
 			go func() { <-started; cancel() }()
 			for {
 				code, err = r.Exec(ctx, s, "", []string{"/bin/sh"}, strings.NewReader("echo up; exec sleep 5\n"), signalWriter{started}, io.Discard)
-				if err != nil || !unbegun(driver, code) {
+				if err != nil || !notStartedYet(driver, code) {
 					break
 				}
 			}
@@ -101,9 +101,9 @@ func TestExec(t *testing.T) {
 	}
 }
 
-// unbegun reports whether an exit code is the docker driver's for a command
-// that has not begun.
-func unbegun(driver string, code int) bool { return driver == "docker" && code == 0 }
+// notStartedYet reports whether the docker driver may have returned this exit code for a
+// command that it has not started yet.
+func notStartedYet(driver string, code int) bool { return driver == "docker" && code == 0 }
 
 func busyboxOf(t testing.TB, driver string) string {
 	t.Helper()
@@ -113,7 +113,7 @@ func busyboxOf(t testing.TB, driver string) string {
 	return busybox(t)
 }
 
-// signalWriter closes its channel at the first write.
+// signalWriter closes its channel on the first write.
 type signalWriter struct{ c chan struct{} }
 
 func (w signalWriter) Write(p []byte) (int, error) {
@@ -125,7 +125,7 @@ func (w signalWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// The assign hook, all the way through Nomad.
+// TestHookThroughNomad runs the assign hook through a real Nomad.
 func TestHookThroughNomad(t *testing.T) {
 	r := newRig(t)
 	name := "o'brien \"x\" $(id) `id` ${node.datacenter}\n}\nexit 9\n\U0001F600"
@@ -138,13 +138,13 @@ func TestHookThroughNomad(t *testing.T) {
 			run := func(h staging.Hook, task string) (hook.Result, error) {
 				s := s
 				s.Task = task
-				return hook.Runner{Exec: r}.Run(patient(t), s, staging.HookAssign, h, hook.Input{Variables: map[string]string{"GREENROOM_USER_NAME": name}})
+				return hook.Runner{Exec: r}.Run(testContext(t), s, staging.HookAssign, h, hook.Input{Variables: map[string]string{"GREENROOM_USER_NAME": name}})
 			}
 			result, err := run(staging.Hook{Cmd: []string{"/bin/sh", "-c", `printf '%s' "$GREENROOM_USER_NAME" > "$NOMAD_TASK_DIR/greeted"`}}, "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("the hook took %s, with %d shells asked for", result.Duration, result.Armings)
+			t.Logf("the hook took %s, with %d shells opened", result.Duration, result.Armings)
 			if got := r.shell(t, s, `cat "$NOMAD_TASK_DIR/greeted"`); got != name {
 				t.Errorf("greeted %q, want %q", got, name)
 			}
@@ -166,9 +166,9 @@ func TestHookThroughNomad(t *testing.T) {
 			gone := s
 			gone.Task = "app"
 			gone.AllocID = "00000000-0000-0000-0000-000000000000"
-			_, err = hook.Runner{Exec: r}.Run(patient(t), gone, staging.HookAssign, staging.Hook{Cmd: []string{"true"}}, hook.Input{})
-			// Nomad accepts the connection before it looks for the allocation. So
-			// some of the script may be on its way by then, or not: both are told.
+			_, err = hook.Runner{Exec: r}.Run(testContext(t), gone, staging.HookAssign, staging.Hook{Cmd: []string{"true"}}, hook.Input{})
+			// Nomad accepts the connection before it looks for the allocation. Some of the
+			// script may have been sent by then, so both errors are right.
 			var notStarted *hook.NotStartedError
 			if !(errors.As(err, &unknown) || errors.As(err, &notStarted)) || !strings.Contains(err.Error(), "Unknown allocation") {
 				t.Errorf("an allocation that is gone: %v", err)

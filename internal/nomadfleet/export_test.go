@@ -2,8 +2,8 @@ package nomadfleet
 
 import "time"
 
-// SetPageSize makes lists come in small pages.
+// SetPageSize makes lists use small pages.
 func (f *Fleet) SetPageSize(n int32) { f.pageSize = n }
 
-// SetSilence makes a watch impatient.
-func (f *Fleet) SetSilence(d time.Duration) { f.silence = d }
+// SetStreamTimeout makes a watch end after a shorter silence.
+func (f *Fleet) SetStreamTimeout(d time.Duration) { f.streamTimeout = d }

@@ -1,6 +1,7 @@
 package nomadfleet
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -11,17 +12,17 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// jobDead is Nomad's word for a job that has come to its end.
-const jobDead = "dead"
+// jobStatusDead is Nomad's status of a job that has ended.
+const jobStatusDead = "dead"
 
-// jobFacts reads a session from its job's meta; ok is false for a job that is
-// not a session's.
+// jobFacts reads a session from its job's meta. ok is false if the job is not a
+// session's.
 func jobFacts(id, namespace, region string, meta map[string]string, stopped bool, status string) (staging.JobFacts, bool) {
 	if meta[metaSession] == "" || meta[metaSession] != id {
 		return staging.JobFacts{}, false
 	}
-	// A job without a readable time of creation has the zero time, which is
-	// older than any: it is replaced before others.
+	// A job without a valid creation time gets the zero time. It counts as the oldest,
+	// and is replaced first.
 	created, _ := time.Parse(time.RFC3339Nano, meta[metaCreated])
 	return staging.JobFacts{
 		Session: staging.Session{
@@ -31,12 +32,12 @@ func jobFacts(id, namespace, region string, meta map[string]string, stopped bool
 			Namespace: namespace, Region: region, CreatedAt: created,
 		},
 		Stopped: stopped,
-		Dead:    status == jobDead,
+		Dead:    status == jobStatusDead,
 	}, true
 }
 
-// firstAlloc is a job's first created allocation: the session's. Later ones
-// are clones that Nomad made of a lost one.
+// firstAlloc returns the allocation that was created first, which is the session's.
+// Later ones are clones that Nomad made of a lost one.
 func firstAlloc(allocs []*nomadapi.AllocationListStub) *nomadapi.AllocationListStub {
 	var first *nomadapi.AllocationListStub
 	for _, a := range allocs {
@@ -47,49 +48,49 @@ func firstAlloc(allocs []*nomadapi.AllocationListStub) *nomadapi.AllocationListS
 	return first
 }
 
-// allocView is what a list stub and a full allocation have in common.
+// allocView has the fields that a list stub and a full allocation share.
 type allocView struct {
-	id, nodeID      string
-	desired, client string
-	description     string
-	stopped         string // why Nomad wanted it stopped
-	resources       *nomadapi.AllocatedResources
-	tasks           map[string]*nomadapi.TaskState
-	createTime      int64
+	id, nodeID                  string
+	desiredStatus, clientStatus string
+	clientDescription           string
+	desiredDescription          string // why Nomad stops it
+	resources                   *nomadapi.AllocatedResources
+	tasks                       map[string]*nomadapi.TaskState
+	createTime                  int64
 }
 
-func stubView(a *nomadapi.AllocationListStub) allocView {
+func viewOfStub(a *nomadapi.AllocationListStub) allocView {
 	return allocView{
-		id: a.ID, nodeID: a.NodeID, desired: a.DesiredStatus, client: a.ClientStatus,
-		description: a.ClientDescription, stopped: a.DesiredDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
+		id: a.ID, nodeID: a.NodeID, desiredStatus: a.DesiredStatus, clientStatus: a.ClientStatus,
+		clientDescription: a.ClientDescription, desiredDescription: a.DesiredDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
 	}
 }
 
-func fullView(a *nomadapi.Allocation) allocView {
+func viewOfAlloc(a *nomadapi.Allocation) allocView {
 	return allocView{
-		id: a.ID, nodeID: a.NodeID, desired: a.DesiredStatus, client: a.ClientStatus,
-		description: a.ClientDescription, stopped: a.DesiredDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
+		id: a.ID, nodeID: a.NodeID, desiredStatus: a.DesiredStatus, clientStatus: a.ClientStatus,
+		clientDescription: a.ClientDescription, desiredDescription: a.DesiredDescription, resources: a.AllocatedResources, tasks: a.TaskStates, createTime: a.CreateTime,
 	}
 }
 
 func allocFacts(a allocView) *staging.AllocFacts {
 	facts := &staging.AllocFacts{ID: a.id, NodeID: a.nodeID, CreatedAt: time.Unix(0, a.createTime).UTC()}
 	facts.Address, facts.Ports = endpoints(a.resources)
-	switch a.client {
+	switch a.clientStatus {
 	case nomadapi.AllocClientStatusRunning:
-		facts.Running = a.desired == nomadapi.AllocDesiredStatusRun && started(a.tasks)
+		facts.Running = a.desiredStatus == nomadapi.AllocDesiredStatusRun && started(a.tasks)
 	case nomadapi.AllocClientStatusComplete, nomadapi.AllocClientStatusFailed, nomadapi.AllocClientStatusLost:
 		facts.Over = true
 	}
 	facts.Failure = failure(a, facts.Over)
-	if facts.Failure == nil && (facts.Over || a.desired != nomadapi.AllocDesiredStatusRun || a.client == nomadapi.AllocClientStatusUnknown) {
-		facts.Reason = or(a.stopped, a.description)
+	if facts.Failure == nil && (facts.Over || a.desiredStatus != nomadapi.AllocDesiredStatusRun || a.clientStatus == nomadapi.AllocClientStatusUnknown) {
+		facts.Reason = cmp.Or(a.desiredDescription, a.clientDescription)
 	}
 	return facts
 }
 
-// started reports whether no task is yet to start. Nomad calls an allocation
-// running as soon as one of its tasks, a prestart task say, is.
+// started reports whether every task has started. Nomad reports an allocation as
+// running as soon as one of its tasks runs, such as a prestart task.
 func started(tasks map[string]*nomadapi.TaskState) bool {
 	for _, t := range tasks {
 		if t.State == "pending" {
@@ -99,8 +100,7 @@ func started(tasks map[string]*nomadapi.TaskState) bool {
 	return true
 }
 
-// endpoints are the address that an allocation's ports are on, and the ports
-// by label.
+// endpoints returns the address of an allocation's ports, and the ports by label.
 func endpoints(r *nomadapi.AllocatedResources) (address string, ports map[string]int) {
 	if r == nil {
 		return "", nil
@@ -122,7 +122,7 @@ func endpoints(r *nomadapi.AllocatedResources) (address string, ports map[string
 	}
 	networks := r.Shared.Networks
 	for _, name := range slices.Sorted(maps.Keys(r.Tasks)) {
-		// Where jobspecs of old have their ports.
+		// Older jobspecs have their ports here.
 		networks = append(slices.Clip(networks), r.Tasks[name].Networks...)
 	}
 	for _, n := range networks {
@@ -136,5 +136,5 @@ func endpoints(r *nomadapi.AllocatedResources) (address string, ports map[string
 	return address, ports
 }
 
-// sessionID reports whether a job's id is a session's.
-func sessionID(job string) bool { return strings.HasPrefix(job, staging.SessionPrefix) }
+// isSessionID reports whether a job's id is a session's.
+func isSessionID(job string) bool { return strings.HasPrefix(job, staging.SessionPrefix) }

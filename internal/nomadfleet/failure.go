@@ -1,6 +1,7 @@
 package nomadfleet
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,48 +14,48 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// failure says why an allocation could not start, or ended by itself. It is
-// nil for one that is well, that was stopped on purpose, or that was lost with
-// its node: none of those is the image's doing.
+// failure returns why an allocation could not start or ended by itself. It returns nil
+// if the allocation is healthy, was stopped on purpose, or was lost with its node: the
+// image causes none of these.
 func failure(a allocView, over bool) *staging.Failure {
 	names := slices.Sorted(maps.Keys(a.tasks))
 	for _, name := range names {
-		if message := startProblem(a.tasks[name]); message != "" {
+		if message := startFailure(a.tasks[name]); message != "" {
 			return &staging.Failure{Type: staging.ImageUnavailable, Message: fmt.Sprintf("task %s: %s", name, message)}
 		}
 	}
-	if !over || a.client == nomadapi.AllocClientStatusLost {
+	if !over || a.clientStatus == nomadapi.AllocClientStatusLost {
 		return nil
 	}
-	// The task that ended the others: the one that failed, or else the one that
-	// finished last of those that were not killed.
+	// Find the task that ended the allocation: the one that failed, else the last one
+	// that finished without being killed.
 	var last string
 	for _, name := range names {
 		t := a.tasks[name]
-		if find(t, nomadapi.TaskKilling) != nil {
+		if lastEvent(t, nomadapi.TaskKilling) != nil {
 			continue
 		}
-		if find(t, nomadapi.TaskTerminated) == nil {
+		if lastEvent(t, nomadapi.TaskTerminated) == nil {
 			continue
 		}
 		if t.Failed {
-			return crashed(name, t)
+			return exitFailure(name, t)
 		}
 		if last == "" || t.FinishedAt.After(a.tasks[last].FinishedAt) {
 			last = name
 		}
 	}
 	switch {
-	case last != "" && a.desired == nomadapi.AllocDesiredStatusRun:
-		return crashed(last, a.tasks[last])
-	case a.client == nomadapi.AllocClientStatusFailed && a.desired == nomadapi.AllocDesiredStatusRun:
-		return &staging.Failure{Type: staging.CrashLooping, Message: strings.ToLower(or(a.description, "failed without a reason given"))}
+	case last != "" && a.desiredStatus == nomadapi.AllocDesiredStatusRun:
+		return exitFailure(last, a.tasks[last])
+	case a.clientStatus == nomadapi.AllocClientStatusFailed && a.desiredStatus == nomadapi.AllocDesiredStatusRun:
+		return &staging.Failure{Type: staging.CrashLooping, Message: strings.ToLower(cmp.Or(a.clientDescription, "failed without a reason given"))}
 	}
 	return nil
 }
 
-// startProblem is what kept a task from starting; "" when nothing did.
-func startProblem(t *nomadapi.TaskState) string {
+// startFailure returns why a task could not start; "" if nothing prevented it.
+func startFailure(t *nomadapi.TaskState) string {
 	for _, e := range slices.Backward(t.Events) {
 		switch e.Type {
 		case nomadapi.TaskDriverFailure, nomadapi.TaskSetupFailure, nomadapi.TaskArtifactDownloadFailed, nomadapi.TaskFailedValidation:
@@ -64,8 +65,8 @@ func startProblem(t *nomadapi.TaskState) string {
 	return ""
 }
 
-// display is an event's text. Nomad puts it into DisplayMessage; the details
-// serve should it ever not.
+// display returns an event's text. It is normally in DisplayMessage; the details are
+// the fallback.
 func display(e *nomadapi.TaskEvent) string {
 	for _, m := range []string{
 		e.DisplayMessage, e.Details["driver_error"], e.Details["setup_error"],
@@ -78,9 +79,9 @@ func display(e *nomadapi.TaskEvent) string {
 	return e.Type
 }
 
-func crashed(name string, t *nomadapi.TaskState) *staging.Failure {
-	e := find(t, nomadapi.TaskTerminated)
-	how := "exit code " + or(e.Details["exit_code"], strconv.Itoa(e.ExitCode))
+func exitFailure(name string, t *nomadapi.TaskState) *staging.Failure {
+	e := lastEvent(t, nomadapi.TaskTerminated)
+	how := "exit code " + cmp.Or(e.Details["exit_code"], strconv.Itoa(e.ExitCode))
 	if signal := e.Details["signal"]; signal != "" && signal != "0" {
 		how = "signal " + signal
 	}
@@ -88,13 +89,13 @@ func crashed(name string, t *nomadapi.TaskState) *staging.Failure {
 		how += " (out of memory)"
 	}
 	if !t.StartedAt.IsZero() && t.FinishedAt.After(t.StartedAt) {
-		how += " after " + roughly(t.FinishedAt.Sub(t.StartedAt))
+		how += " after " + roundForDisplay(t.FinishedAt.Sub(t.StartedAt))
 	}
 	return &staging.Failure{Type: staging.CrashLooping, Message: fmt.Sprintf("task %s: %s", name, how)}
 }
 
-// roughly rounds a duration to what a reader of a message cares for.
-func roughly(d time.Duration) string {
+// roundForDisplay rounds a duration to the precision that suits a message.
+func roundForDisplay(d time.Duration) string {
 	switch {
 	case d < time.Second:
 		return d.Round(10 * time.Millisecond).String()
@@ -104,19 +105,12 @@ func roughly(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// find is the last event of a kind, or nil.
-func find(t *nomadapi.TaskState, kind string) *nomadapi.TaskEvent {
+// lastEvent returns the last event of a kind, or nil.
+func lastEvent(t *nomadapi.TaskState, kind string) *nomadapi.TaskEvent {
 	for _, e := range slices.Backward(t.Events) {
 		if e.Type == kind {
 			return e
 		}
 	}
 	return nil
-}
-
-func or(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }

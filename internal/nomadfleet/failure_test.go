@@ -75,13 +75,13 @@ func TestAllocFacts(t *testing.T) {
 			&staging.Failure{Type: staging.CrashLooping, Message: "task main: exit code 137 (out of memory) after 3s"},
 		},
 		{
-			"failed, who knows why", "failed", "run", nil, false, true,
+			"failed without a reason", "failed", "run", nil, false, true,
 			&staging.Failure{Type: staging.CrashLooping, Message: "failed without a reason given"},
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := allocFacts(allocView{id: "a", client: tt.client, desired: tt.desired, tasks: tt.tasks, createTime: at.UnixNano()})
+			got := allocFacts(allocView{id: "a", clientStatus: tt.client, desiredStatus: tt.desired, tasks: tt.tasks, createTime: at.UnixNano()})
 			want := &staging.AllocFacts{ID: "a", Running: tt.running, Over: tt.over, Failure: tt.failure, CreatedAt: at}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)

@@ -7,37 +7,37 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Find reads a session from its job and its first allocation: what it is, where
-// it runs, and its ports. The session given names its id, namespace and region.
-// staging.ErrNoSession when its job is not there, stopped or over; a session that
-// has not been placed comes without an allocation. Other errors are ErrUnavailable.
+// Find reads a session from its job and its first allocation: its fields, its node,
+// its address and its ports. The argument names the session by id, namespace and
+// region. A session that is not placed yet is returned without an allocation.
+// The error is staging.ErrNoSession if the job does not exist, is stopped or has
+// ended, else ErrUnavailable.
 func (f *Fleet) Find(ctx context.Context, s staging.Session) (staging.Session, error) {
-	ctx, cancel := f.bounded(ctx)
+	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
-	op := "find " + s.ID
-	job, _, err := f.nomad.Jobs().Info(s.ID, f.of(ctx, s))
+	job, _, err := f.nomad.Jobs().Info(s.ID, f.sessionQuery(ctx, s))
 	if notFound(err) {
 		return s, fmt.Errorf("%w: %s", staging.ErrNoSession, s.ID)
 	}
 	if err != nil {
-		return s, unavailable(op, err)
+		return s, unavailable("read job "+s.ID, err)
 	}
-	facts, ours := jobFacts(s.ID, s.Namespace, s.Region, job.Meta, value(job.Stop), value(job.Status))
-	if !ours || facts.Stopped || facts.Dead {
+	facts, isSession := jobFacts(s.ID, s.Namespace, s.Region, job.Meta, deref(job.Stop), deref(job.Status))
+	if !isSession || facts.Stopped || facts.Dead {
 		return s, fmt.Errorf("%w: %s", staging.ErrNoSession, s.ID)
 	}
 	found := facts.Session
-	allocs, _, err := f.nomad.Jobs().Allocations(s.ID, true, f.of(ctx, s))
+	allocs, _, err := f.nomad.Jobs().Allocations(s.ID, true, f.sessionQuery(ctx, s))
 	if err != nil {
-		return s, unavailable(op, err)
+		return s, unavailable("list the allocations of job "+s.ID, err)
 	}
 	first := firstAlloc(allocs)
 	if first == nil {
 		return found, nil
 	}
-	alloc, _, err := f.nomad.Allocations().Info(first.ID, f.of(ctx, s))
+	alloc, _, err := f.nomad.Allocations().Info(first.ID, f.sessionQuery(ctx, s))
 	if err != nil {
-		return s, unavailable(op, err)
+		return s, unavailable("read allocation "+first.ID+" of job "+s.ID, err)
 	}
 	found.AllocID, found.NodeID = alloc.ID, alloc.NodeID
 	found.Address, found.Ports = endpoints(alloc.AllocatedResources)

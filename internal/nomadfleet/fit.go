@@ -11,8 +11,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Keys of a session's job meta. Underscores: Nomad also makes environment
-// variables of them.
+// Keys of a session's job meta. They have underscores because Nomad also makes
+// environment variables of them.
 const (
 	metaPrefix   = "greenroom_"
 	metaSession  = "greenroom_session"
@@ -25,23 +25,23 @@ const (
 	metaTask     = "greenroom_task"
 	metaCreated  = "greenroom_created"
 	metaPermits  = "greenroom_permits"
-	// metaDollar holds a dollar sign, for literal to name.
+	// metaDollar holds a dollar sign, which literal refers to.
 	metaDollar = "greenroom_dollar"
 )
 
 const providerConsul = "consul"
 
-// A job made on demand has a user who waits for it: Nomad's servers schedule it before
-// the staged ones that are registered at the same time, as many as there be. The step is
-// below the 10 from which on Nomad would preempt one job for another (1.10.5).
+// A user waits for an on-demand session, so its job gets a higher priority: Nomad
+// schedules it before staged jobs that are registered at the same time. The difference
+// is below 10, from which on Nomad would preempt the staged job (1.10.5).
 const (
-	ahead       = 5
-	maxPriority = 100
+	onDemandPriority = 5
+	maxPriority      = 100
 )
 
-// Fit makes a session's job of its image's template, which it takes over and
-// changes: give it a copy. It is pure. The template must have passed Check, and
-// the spec misfits.
+// Fit turns an image's template into a session's job. It changes the template, so pass
+// a copy, and it has no other effect. The template must follow templateProblems' rules,
+// and the spec must have passed checkDriver.
 func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 	s, z := spec.Session, spec.Zone
 	g := job.TaskGroups[0]
@@ -55,21 +55,21 @@ func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 	job.Datacenters = z.Datacenters
 	job.Meta = ownMeta(job.Meta, jobMeta(s))
 	if s.Origin == staging.OnDemand {
-		job.Priority = ptr(min(cmp.Or(value(job.Priority), nomadapi.JobDefaultPriority)+ahead, maxPriority))
+		job.Priority = ptr(min(cmp.Or(deref(job.Priority), nomadapi.JobDefaultPriority)+onDemandPriority, maxPriority))
 	}
 
-	// A session is one allocation that Nomad neither restarts nor moves: what
-	// comes after it is for the scaler to decide. Batch jobs allow no update
-	// or migrate block, and the parser has put in a service's.
+	// A session is one allocation that Nomad neither restarts nor moves: the scaler
+	// decides what happens after it. Batch jobs allow no update or migrate block, but
+	// the parser has added the defaults of a service job.
 	job.Update, job.Migrate, job.Reschedule = nil, nil, nil
 	g.Update, g.Migrate, g.Scaling = nil, nil, nil
 	g.Count = ptr(1)
 	g.RestartPolicy = noRestart()
 	g.ReschedulePolicy = noReschedule()
 	if g.Disconnect != nil {
-		// Its node may be cut off for a while. A group without the block must not be
-		// given one: Nomad would call a dead node disconnected, not down, and the
-		// session unknown, and make a clone all the same (1.10.5).
+		// The template allows its node to be disconnected for a while. Do not add this
+		// block to a group without it: Nomad would report a dead node as disconnected
+		// instead of down and the session as unknown, and still make a clone (1.10.5).
 		g.Disconnect.Replace = ptr(false)
 	}
 	g.Meta = ownMeta(g.Meta, nil)
@@ -86,8 +86,8 @@ func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 	return job
 }
 
-// taskEnv is a main task's environment: the template's, which Nomad may
-// interpolate, then greenroom's, which it must not.
+// taskEnv returns a main task's environment: the template's variables, which Nomad
+// interpolates, and greenroom's, which it must not.
 func taskEnv(template map[string]string, s staging.Session, extra map[string]string) map[string]string {
 	out := make(map[string]string, len(template)+len(extra)+3)
 	maps.Copy(out, template)
@@ -100,10 +100,10 @@ func taskEnv(template map[string]string, s staging.Session, extra map[string]str
 	return out
 }
 
-// literal writes a value so that it is itself again after Nomad has
-// interpolated it. Nomad replaces ${name} where it knows the name, once, from
-// the left, and has no escape; so the dollar sign of every "${" is replaced by
-// a reference to a meta value that holds one.
+// literal encodes a value so that Nomad's interpolation restores it unchanged. Nomad
+// replaces every ${name} whose name it knows, in one pass from the left, and has no
+// escape. So literal replaces the dollar sign of every "${" by a reference to a meta
+// value that holds a dollar sign.
 func literal(v string) string {
 	return strings.ReplaceAll(v, "${", "${NOMAD_META_"+metaDollar+"}{")
 }
@@ -128,8 +128,8 @@ func jobMeta(s staging.Session) map[string]string {
 	return m
 }
 
-// ownMeta is a template's meta without anything that could pass for
-// greenroom's, and with what is greenroom's.
+// ownMeta returns a template's meta with greenroom's keys added. It drops keys of the
+// template that look like greenroom's.
 func ownMeta(template, ours map[string]string) map[string]string {
 	out := make(map[string]string, len(template)+len(ours))
 	for k, v := range template {
@@ -144,7 +144,7 @@ func ownMeta(template, ours map[string]string) map[string]string {
 func noRestart() *nomadapi.RestartPolicy {
 	return &nomadapi.RestartPolicy{
 		Attempts: ptr(0), Mode: ptr(nomadapi.RestartPolicyModeFail),
-		// Not used, but Nomad wants them to be sound.
+		// These have no effect, but Nomad validates them.
 		Interval: ptr(24 * time.Hour), Delay: ptr(15 * time.Second), RenderTemplates: ptr(false),
 	}
 }
@@ -155,13 +155,4 @@ func noReschedule() *nomadapi.ReschedulePolicy {
 		Interval: ptr(24 * time.Hour), Delay: ptr(5 * time.Second),
 		DelayFunction: ptr("constant"), MaxDelay: ptr(time.Duration(0)),
 	}
-}
-
-func ptr[T any](v T) *T { return &v }
-
-func orNil(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// template is a parsed jobspec that has everything that fitting must see to.
+// template returns a parsed jobspec with everything that Fit must change.
 func template() *nomadapi.Job {
 	policy := &nomadapi.RestartPolicy{Attempts: ptr(3), Mode: ptr("delay")}
 	return &nomadapi.Job{
@@ -77,10 +77,10 @@ func TestFit(t *testing.T) {
 	if g.Disconnect != nil {
 		t.Error("Nomad would call its node disconnected when it is down")
 	}
-	patient := template()
-	patient.TaskGroups[0].Disconnect = &nomadapi.DisconnectStrategy{LostAfter: ptr(time.Hour)}
-	if d := Fit(patient, staging.Spec{Session: s, Zone: z}).TaskGroups[0].Disconnect; *d.Replace || *d.LostAfter != time.Hour {
-		t.Errorf("Nomad would make another in its place: %+v", d)
+	withDisconnect := template()
+	withDisconnect.TaskGroups[0].Disconnect = &nomadapi.DisconnectStrategy{LostAfter: ptr(time.Hour)}
+	if d := Fit(withDisconnect, staging.Spec{Session: s, Zone: z}).TaskGroups[0].Disconnect; *d.Replace || *d.LostAfter != time.Hour {
+		t.Errorf("Nomad would replace it: %+v", d)
 	}
 	own := map[string]string{"GREENROOM_SESSION_ID": "gr-1", "GREENROOM_IMAGE": "app", "GREENROOM_ZONE": "eu", "K": "launch ${NOMAD_META_greenroom_dollar}{node.datacenter}"}
 	equal("env of a second main task", own, g.Tasks[2].Env)
@@ -103,7 +103,7 @@ func TestFit(t *testing.T) {
 func TestFitOnDemandAndWithoutService(t *testing.T) {
 	job := template()
 	job.TaskGroups[0].Services = nil
-	if p := unfit(job); p != "" {
+	if p := templateProblems(job); p != "" {
 		t.Fatal(p)
 	}
 	s := staging.Session{ID: "gr-1", Origin: staging.OnDemand, Zone: "eu", Image: "app", Claim: "c1"}
@@ -115,39 +115,39 @@ func TestFitOnDemandAndWithoutService(t *testing.T) {
 	}
 	if !slices.Contains(service.Tags, "user=u 1") || !slices.Contains(service.Tags, "state=assigned") || slices.Contains(service.Tags, "state=unassigned") ||
 		service.Meta[metaUserName] != "n ${NOMAD_META_greenroom_dollar}{x}" || service.Meta[metaState] != "assigned" {
-		t.Errorf("it does not show whose it is: %v %v", service.Tags, service.Meta)
+		t.Errorf("it does not show its user: %v %v", service.Tags, service.Meta)
 	}
-	if show(service, *s.User) {
-		t.Error("showing it again changes it")
+	if setUser(service, *s.User) {
+		t.Error("setting the same user again changed the service")
 	}
 	if job.Region != nil || job.Namespace != nil || job.NodePool != nil {
-		t.Error("what the zone leaves open is for Nomad to choose")
+		t.Error("fields that the zone leaves empty must stay empty, so that Nomad chooses")
 	}
 	if _, ok := job.Meta[metaStaging]; ok || job.Meta[metaClaim] != "c1" || job.Meta[metaOrigin] != "on_demand" {
 		t.Errorf("meta %v", job.Meta)
 	}
 }
 
-// TestWhoWaitsGoesFirst: a job made on demand is scheduled before staged ones, and is
-// never so far ahead of one that Nomad would preempt it.
+// TestWhoWaitsGoesFirst: an on-demand job has a higher priority than staged ones, but
+// not so much higher that Nomad would preempt them.
 func TestWhoWaitsGoesFirst(t *testing.T) {
-	of := func(origin staging.Origin, own *int) int {
+	priorityOf := func(origin staging.Origin, own *int) int {
 		job := template()
 		job.Priority = own
 		job = Fit(job, staging.Spec{Session: staging.Session{ID: "gr-1", Origin: origin}, Zone: staging.Zone{Name: "eu"}})
-		return value(job.Priority)
+		return deref(job.Priority)
 	}
 	for _, tt := range []struct {
 		own              *int
 		staged, onDemand int
 	}{{nil, 0, 55}, {ptr(50), 50, 55}, {ptr(70), 70, 75}, {ptr(98), 98, 100}} {
-		if staged, onDemand := of(staging.Staged, tt.own), of(staging.OnDemand, tt.own); staged != tt.staged || onDemand != tt.onDemand {
-			t.Errorf("of a template with priority %d: staged %d, on demand %d", value(tt.own), staged, onDemand)
+		if staged, onDemand := priorityOf(staging.Staged, tt.own), priorityOf(staging.OnDemand, tt.own); staged != tt.staged || onDemand != tt.onDemand {
+			t.Errorf("template with priority %d: staged %d, on demand %d", deref(tt.own), staged, onDemand)
 		}
 	}
 }
 
-func TestUnfit(t *testing.T) {
+func TestTemplateProblems(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*nomadapi.Job, *nomadapi.TaskGroup)
@@ -165,7 +165,7 @@ func TestUnfit(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			job := template()
 			tt.change(job, job.TaskGroups[0])
-			got := unfit(job)
+			got := templateProblems(job)
 			if (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
@@ -173,8 +173,8 @@ func TestUnfit(t *testing.T) {
 	}
 }
 
-// interpolate is what Nomad does to an environment value (1.10,
-// helper/args.ReplaceEnv), written anew: known names in ${}, one pass.
+// interpolate is our copy of Nomad's interpolation of an environment value (1.10,
+// helper/args.ReplaceEnv): it replaces known names in ${}, in one pass.
 func interpolate(v string, known map[string]string) string {
 	var b strings.Builder
 	for {
@@ -207,7 +207,7 @@ func TestLiteralSurvivesInterpolation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := strings.Join(rapid.SliceOfN(word, 0, 12).Draw(t, "words"), "")
 		if got := interpolate(literal(v), known); got != v {
-			t.Fatalf("%q became %q, by way of %q", v, got, literal(v))
+			t.Fatalf("%q became %q, encoded as %q", v, got, literal(v))
 		}
 	})
 }
@@ -248,7 +248,7 @@ func jsonOf(t *testing.T, v any) string {
 	return string(b)
 }
 
-func TestWhatTheDriverDoesNotKnowIsNamed(t *testing.T) {
+func TestCheckDriverNamesUnsupportedFields(t *testing.T) {
 	profile := staging.Image{Name: "i", PersistentProfilePath: "/srv"}
 	mapped := []staging.VolumeMapping{{Source: "/a", Target: "/b"}}
 	for name, c := range map[string]struct {
@@ -257,16 +257,16 @@ func TestWhatTheDriverDoesNotKnowIsNamed(t *testing.T) {
 		want   string
 	}{
 		"docker's own":           {"docker", staging.Spec{RunConfig: map[string]any{"hostname": "h", "shm_size": 1}, Volumes: mapped}, ""},
-		"a key of docker's":      {"raw_exec", staging.Spec{RunConfig: map[string]any{"hostname": "h"}}, "run_config.hostname"},
+		"docker's key elsewhere": {"raw_exec", staging.Spec{RunConfig: map[string]any{"hostname": "h"}}, "run_config.hostname"},
 		"volumes":                {"exec", staging.Spec{Volumes: mapped}, "volume_mappings"},
 		"a profile":              {"raw_exec", staging.Spec{Image: profile, Volumes: mapped}, "persistent_profile_path"},
-		"a driver of somebody's": {"podman", staging.Spec{RunConfig: map[string]any{"anything": 1}, Volumes: mapped}, ""},
+		"an unknown driver":      {"podman", staging.Spec{RunConfig: map[string]any{"anything": 1}, Volumes: mapped}, ""},
 	} {
 		job := template()
 		job.TaskGroups[0].Tasks[1].Driver = c.driver
 		got := ""
 		var invalid *staging.InvalidError
-		if errors.As(misfits(job, c.spec), &invalid) {
+		if errors.As(checkDriver(job, c.spec), &invalid) {
 			got = invalid.Fields[0].Field
 		}
 		if got != c.want {

@@ -12,9 +12,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// hooked is app, where its Docker image has what hooks ask for: a user to
-// switch to, and a few programs.
-func hooked(t *testing.T, driver string) staging.Image {
+// appForHooks is app with a Docker image that has what hooks need: a user to switch to,
+// and a few programs.
+func appForHooks(t *testing.T, driver string) staging.Image {
 	t.Helper()
 	image := app(t, driver)
 	if driver == "docker" {
@@ -27,14 +27,14 @@ func hooked(t *testing.T, driver string) staging.Image {
 	return image
 }
 
-// TestOnceThroughNomad: of eight that ask at the same time one runs the command,
-// and all are told how it ended.
+// TestOnceThroughNomad: of eight concurrent runs one executes the command, and all
+// return its outcome.
 func TestOnceThroughNomad(t *testing.T) {
 	r := newRig(t)
 	for _, driver := range []string{"raw_exec", "docker"} {
 		for what, code := range map[string]int{"success": 0, "failure": 9} {
 			t.Run(driver+"/"+what, func(t *testing.T) {
-				s, alloc := r.start(t, r.session(t), hooked(t, driver), nil)
+				s, alloc := r.start(t, r.session(t), appForHooks(t, driver), nil)
 				if !alloc.Running {
 					t.Fatalf("got %+v", alloc.Failure)
 				}
@@ -42,12 +42,12 @@ func TestOnceThroughNomad(t *testing.T) {
 				var wg sync.WaitGroup
 				for range 8 {
 					wg.Go(func() {
-						result, err := hook.Runner{Exec: r}.Run(patient(t), s, staging.HookFirstLaunch, h, hook.Input{Once: true})
+						result, err := hook.Runner{Exec: r}.Run(testContext(t), s, staging.HookFirstLaunch, h, hook.Input{Once: true})
 						var failed *hook.FailedError
 						switch {
 						case code == 0 && err != nil:
 							t.Error(err)
-						// The docker driver may cut what is written last.
+						// The docker driver may cut off the end of the output.
 						case code != 0 && (!errors.As(err, &failed) || failed.ExitCode != code || driver != "docker" && failed.LastLine != "no desktop"):
 							t.Errorf("%+v, %v", result, err)
 						}
@@ -62,14 +62,14 @@ func TestOnceThroughNomad(t *testing.T) {
 	}
 }
 
-// TestAHooksUserThroughNomad: both machines' ways to switch, the container's
-// being busybox's su.
+// TestAHooksUserThroughNomad switches users on the node and in a container, which has
+// only busybox's su.
 func TestAHooksUserThroughNomad(t *testing.T) {
 	r := newRig(t)
 	name := "o'brien \"x\" $(id) `id`\n}\nexit 9\n\U0001F600"
 	for driver, user := range map[string]string{"raw_exec": "nobody", "docker": "demo"} {
 		t.Run(driver, func(t *testing.T) {
-			s, alloc := r.start(t, r.session(t), hooked(t, driver), nil)
+			s, alloc := r.start(t, r.session(t), appForHooks(t, driver), nil)
 			if !alloc.Running {
 				t.Fatalf("got %+v", alloc.Failure)
 			}
@@ -78,9 +78,9 @@ func TestAHooksUserThroughNomad(t *testing.T) {
 				Variables: map[string]string{"GREENROOM_USER_NAME": name},
 				Tokens:    map[staging.Token]string{staging.TokenUsername: name},
 			}
-			// The docker driver may cut what is written last: asked again, then.
-			eventually(t, "the hook's words are whole", func() bool {
-				result, err := hook.Runner{Exec: r}.Run(patient(t), s, staging.HookAssign, h, in)
+			// The docker driver may cut off the end of the output, so repeat it.
+			eventually(t, "the hook's output is complete", func() bool {
+				result, err := hook.Runner{Exec: r}.Run(testContext(t), s, staging.HookAssign, h, in)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -91,7 +91,7 @@ func TestAHooksUserThroughNomad(t *testing.T) {
 				return result.Stdout == want
 			})
 			h.User = "nobody-here"
-			_, err := hook.Runner{Exec: r}.Run(patient(t), s, staging.HookAssign, h, in)
+			_, err := hook.Runner{Exec: r}.Run(testContext(t), s, staging.HookAssign, h, in)
 			var failed *hook.FailedError
 			if !errors.As(err, &failed) || failed.ExitCode != hook.ExitUser {
 				t.Errorf("a user who is not there: %v", err)

@@ -14,35 +14,34 @@ import (
 // defaultPageSize bounds one reply of a list.
 const defaultPageSize = 500
 
-// onlySessions is a filter of Nomad's lists.
-const onlySessions = `JobID matches "^` + staging.SessionPrefix + `"`
+// sessionsFilter is a filter expression for Nomad's lists that selects sessions' jobs.
+const sessionsFilter = `JobID matches "^` + staging.SessionPrefix + `"`
 
-// List gives what Nomad says of every node, then everything that it says of
-// every session, ordered by id, and the index to Watch from. Each one of a session carries its job; one
-// with an allocation carries that too, and Placement says how the scheduler
-// decided, once it has. A session that is not in the list is not in Nomad.
+// List returns an observation of every node, then one of every session ordered by
+// id, and the index to Watch from. The observation of a session has its job, its
+// allocation if there is one, and its placement once the scheduler has decided.
 //
-// Its errors are ErrUnavailable, and give no part of a list.
+// Errors are ErrUnavailable. List never returns a part of a list.
 func (f *Fleet) List(ctx context.Context) (observations []staging.Observation, index uint64, err error) {
 	l, err := f.list(ctx)
 	if err != nil {
-		return nil, 0, unavailable("list the sessions", err)
+		return nil, 0, unavailable("list sessions", err)
 	}
 	return l.observations(), l.index(), nil
 }
 
-// listing is what one List read. Nomad has no snapshot across tables: each
+// listing is what one List read. Nomad has no snapshot across tables, so each table
 // was read a little later than the one before.
 type listing struct {
 	region string
-	// jobs and allocs are by session.
+	// jobs and allocs have the session's id as key.
 	jobs   map[string]*nomadapi.JobListStub
 	allocs map[string]*nomadapi.AllocationListStub
-	// replaced are the sessions whose jobs have more than one allocation.
+	// replaced holds the sessions with more than one allocation.
 	replaced map[string]bool
 	evals    map[string]*nomadapi.Evaluation
 	nodes    []*nomadapi.NodeListStub
-	// The indexes up to which each is known.
+	// The index up to which each table was read.
 	jobsIndex, allocsIndex, nodesIndex uint64
 }
 
@@ -55,15 +54,15 @@ func (f *Fleet) list(ctx context.Context) (listing, error) {
 		replaced: map[string]bool{},
 	}
 	var err error
-	l.nodesIndex, err = pages(ctx, f, func(q *nomadapi.QueryOptions) (*nomadapi.QueryMeta, error) {
+	l.nodesIndex, err = readPages(ctx, f, func(q *nomadapi.QueryOptions) (*nomadapi.QueryMeta, error) {
 		nodes, meta, err := f.nomad.Nodes().List(q)
 		l.nodes = append(l.nodes, nodes...)
 		return meta, err
 	})
 	if err != nil {
-		return l, fmt.Errorf("nodes: %w", err)
+		return l, fmt.Errorf("list nodes: %w", err)
 	}
-	l.jobsIndex, err = pages(ctx, f, func(q *nomadapi.QueryOptions) (*nomadapi.QueryMeta, error) {
+	l.jobsIndex, err = readPages(ctx, f, func(q *nomadapi.QueryOptions) (*nomadapi.QueryMeta, error) {
 		q.Prefix = staging.SessionPrefix
 		jobs, meta, err := f.nomad.Jobs().ListOptions(&nomadapi.JobListOptions{Fields: &nomadapi.JobListFields{Meta: true}}, q)
 		for _, j := range jobs {
@@ -72,10 +71,10 @@ func (f *Fleet) list(ctx context.Context) (listing, error) {
 		return meta, err
 	})
 	if err != nil {
-		return l, fmt.Errorf("jobs: %w", err)
+		return l, fmt.Errorf("list jobs: %w", err)
 	}
-	l.allocsIndex, err = pages(ctx, f, func(q *nomadapi.QueryOptions) (*nomadapi.QueryMeta, error) {
-		q.Filter = onlySessions
+	l.allocsIndex, err = readPages(ctx, f, func(q *nomadapi.QueryOptions) (*nomadapi.QueryMeta, error) {
+		q.Filter = sessionsFilter
 		q.Params = map[string]string{"resources": "true", "task_states": "true"}
 		allocs, meta, err := f.nomad.Allocations().List(q)
 		for _, a := range allocs {
@@ -88,17 +87,17 @@ func (f *Fleet) list(ctx context.Context) (listing, error) {
 		return meta, err
 	})
 	if err != nil {
-		return l, fmt.Errorf("allocations: %w", err)
+		return l, fmt.Errorf("list allocations: %w", err)
 	}
 	if err := f.refreshJobs(ctx, &l); err != nil {
-		return l, fmt.Errorf("jobs: %w", err)
+		return l, err
 	}
-	if !l.unplaced() {
+	if !l.hasUnplaced() {
 		return l, nil
 	}
-	_, err = pages(ctx, f, func(q *nomadapi.QueryOptions) (*nomadapi.QueryMeta, error) {
-		// A refused evaluation names the blocked one that follows it.
-		q.Filter = onlySessions + ` and Status == "` + evalComplete + `" and BlockedEval != ""`
+	_, err = readPages(ctx, f, func(q *nomadapi.QueryOptions) (*nomadapi.QueryMeta, error) {
+		// An evaluation that found no node names the blocked one that follows it.
+		q.Filter = sessionsFilter + ` and Status == "` + evalComplete + `" and BlockedEval != ""`
 		evals, meta, err := f.nomad.Evaluations().List(q)
 		for _, e := range evals {
 			if last := l.evals[e.JobID]; last == nil || e.ModifyIndex > last.ModifyIndex {
@@ -108,19 +107,19 @@ func (f *Fleet) list(ctx context.Context) (listing, error) {
 		return meta, err
 	})
 	if err != nil {
-		return l, fmt.Errorf("evaluations: %w", err)
+		return l, fmt.Errorf("list evaluations: %w", err)
 	}
 	return l, nil
 }
 
-// pages reads a list to its end and gives the index of its first page: what
-// happened after that may or may not be in the list.
-func pages(ctx context.Context, f *Fleet, page func(*nomadapi.QueryOptions) (*nomadapi.QueryMeta, error)) (uint64, error) {
+// readPages reads all pages of a list and returns the index of the first one. A
+// change after that index may or may not be in the list.
+func readPages(ctx context.Context, f *Fleet, page func(*nomadapi.QueryOptions) (*nomadapi.QueryMeta, error)) (uint64, error) {
 	var index uint64
 	token := ""
 	for {
-		call, cancel := f.bounded(ctx)
-		q := f.query(call, f.opts.Namespace, f.opts.Region)
+		callCtx, cancel := f.withTimeout(ctx)
+		q := f.queryOptions(callCtx, f.opts.Namespace, f.opts.Region)
 		q.PerPage, q.NextToken = f.pageSize, token
 		meta, err := page(q)
 		cancel()
@@ -136,39 +135,39 @@ func pages(ctx context.Context, f *Fleet, page func(*nomadapi.QueryOptions) (*no
 	}
 }
 
-// refreshJobs reads again the jobs whose allocation changed after the jobs
-// were read, so that within one observation neither part is older than the
-// observation's index: there are only ever a few.
+// refreshJobs reads those jobs again whose allocation changed after the jobs were
+// listed, so that no part of an observation is older than its index. Such jobs are
+// always few.
 func (f *Fleet) refreshJobs(ctx context.Context, l *listing) error {
 	for id, alloc := range l.allocs {
 		old := l.jobs[id]
 		if old == nil || alloc.ModifyIndex <= l.jobsIndex {
 			continue
 		}
-		call, cancel := f.bounded(ctx)
-		job, _, err := f.nomad.Jobs().Info(id, f.query(call, alloc.Namespace, f.opts.Region))
+		callCtx, cancel := f.withTimeout(ctx)
+		job, _, err := f.nomad.Jobs().Info(id, f.queryOptions(callCtx, alloc.Namespace, f.opts.Region))
 		cancel()
 		switch {
 		case notFound(err):
-			// Purged in between. Its allocation says nothing any more either.
+			// The job was purged in between, so its allocation does not matter either.
 			delete(l.jobs, id)
 		case err != nil:
-			return err
+			return fmt.Errorf("read job %s: %w", id, err)
 		default:
 			fresh := *old
-			fresh.Stop, fresh.Status, fresh.ModifyIndex = value(job.Stop), value(job.Status), value(job.ModifyIndex)
+			fresh.Stop, fresh.Status, fresh.ModifyIndex = deref(job.Stop), deref(job.Status), deref(job.ModifyIndex)
 			l.jobs[id] = &fresh
 		}
 	}
 	return nil
 }
 
-func (l listing) place(session string) place {
+func (l listing) locationOf(session string) location {
 	job := l.jobs[session]
-	return place{zone: job.Meta[metaZone], datacenters: job.Datacenters}
+	return location{zone: job.Meta[metaZone], datacenters: job.Datacenters}
 }
 
-func (l listing) unplaced() bool {
+func (l listing) hasUnplaced() bool {
 	for id := range l.jobs {
 		if l.allocs[id] == nil {
 			return true
@@ -177,7 +176,7 @@ func (l listing) unplaced() bool {
 	return false
 }
 
-// index is the one after which Watch must begin to miss nothing.
+// index is the index from which Watch must start so that it misses no event.
 func (l listing) index() uint64 { return min(l.jobsIndex, l.allocsIndex, l.nodesIndex) }
 
 func (l listing) observations() []staging.Observation {
@@ -192,13 +191,13 @@ func (l listing) observations() []staging.Observation {
 		}
 		o := staging.Observation{Session: id, Index: job.ModifyIndex, Job: &facts}
 		if alloc := l.allocs[id]; alloc != nil {
-			o.Alloc, o.Replaced = allocFacts(stubView(alloc)), l.replaced[id]
+			o.Alloc, o.Replaced = allocFacts(viewOfStub(alloc)), l.replaced[id]
 			o.Placement = &staging.PlacementFacts{}
-			// The job was read again if the allocation is news to it, so this
-			// index is that of the newest thing told here, and no newer.
+			// If the allocation is newer than the list of jobs, refreshJobs has read
+			// the job again. So this is exactly the index of the newest part.
 			o.Index = max(o.Index, alloc.ModifyIndex)
 		} else if eval := l.evals[id]; eval != nil {
-			o.Placement = &staging.PlacementFacts{Refused: refusal(l.place(id), eval.FailedTGAllocs)}
+			o.Placement = &staging.PlacementFacts{Refused: refusal(l.locationOf(id), eval.FailedTGAllocs)}
 		}
 		out = append(out, o)
 	}

@@ -11,43 +11,42 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Located is a session's allocation as an operator works with it, who has neither
-// what a broker knows of the session nor its namespace.
+// Located is a session's allocation, found by an operator who knows only the
+// session's id and not its namespace.
 type Located struct {
 	fleet *Fleet
 	alloc *nomadapi.Allocation
-	// Task is its main task.
+	// Task is the session's main task.
 	Task string
 }
 
-// Locate finds the session's allocation by its id alone, also when it has ended, for
-// as long as Nomad remembers it. staging.ErrNoSession when there is none, or none
-// that the token may see; other errors are ErrUnavailable.
+// Locate finds a session's allocation by the session's id alone. It also finds one
+// that has ended, for as long as Nomad keeps it. The error is staging.ErrNoSession
+// if there is no such job that the token may read, else ErrUnavailable.
 func (f *Fleet) Locate(ctx context.Context, id string) (*Located, error) {
-	ctx, cancel := f.bounded(ctx)
+	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
-	op := "find session " + id
-	q := f.query(ctx, nomadapi.AllNamespacesNamespace, f.opts.Region)
+	q := f.queryOptions(ctx, nomadapi.AllNamespacesNamespace, f.opts.Region)
 	q.Prefix = id
 	jobs, _, err := f.nomad.Jobs().List(q)
 	if err != nil {
-		return nil, unavailable(op, err)
+		return nil, unavailable("list the jobs with prefix "+id, err)
 	}
 	for _, j := range jobs {
-		if j.ID != id || !sessionID(j.ID) {
+		if j.ID != id || !isSessionID(j.ID) {
 			continue
 		}
-		allocs, _, err := f.nomad.Jobs().Allocations(id, true, f.query(ctx, j.Namespace, f.opts.Region))
+		allocs, _, err := f.nomad.Jobs().Allocations(id, true, f.queryOptions(ctx, j.Namespace, f.opts.Region))
 		if err != nil {
-			return nil, unavailable(op, err)
+			return nil, unavailable("list the allocations of job "+id, err)
 		}
 		first := firstAlloc(allocs)
 		if first == nil {
-			return nil, unavailable(op, errNotPlaced)
+			return nil, unavailable("find the allocation of job "+id, errNoAllocation)
 		}
-		alloc, _, err := f.nomad.Allocations().Info(first.ID, f.query(ctx, j.Namespace, f.opts.Region))
+		alloc, _, err := f.nomad.Allocations().Info(first.ID, f.queryOptions(ctx, j.Namespace, f.opts.Region))
 		if err != nil {
-			return nil, unavailable(op, err)
+			return nil, unavailable("read allocation "+first.ID+" of job "+id, err)
 		}
 		l := &Located{fleet: f, alloc: alloc}
 		if alloc.Job != nil {
@@ -58,8 +57,8 @@ func (f *Fleet) Locate(ctx context.Context, id string) (*Located, error) {
 	return nil, fmt.Errorf("%w: %s", staging.ErrNoSession, id)
 }
 
-func (l *Located) query(ctx context.Context) *nomadapi.QueryOptions {
-	return l.fleet.query(ctx, l.alloc.Namespace, l.fleet.opts.Region)
+func (l *Located) queryOptions(ctx context.Context) *nomadapi.QueryOptions {
+	return l.fleet.queryOptions(ctx, l.alloc.Namespace, l.fleet.opts.Region)
 }
 
 // The two streams of a task's log.
@@ -68,17 +67,18 @@ const (
 	Stderr = "stderr"
 )
 
-// ErrNoLog says that Nomad answers and has no such log.
+// ErrNoLog means that Nomad answered and has no such log.
 var ErrNoLog = errors.New("there is no log")
 
-// Logs copies a stream of a task's log to w: all that there is, and with follow also
-// what comes, until ctx is done. An error is ErrNoLog, ErrUnavailable, or w's.
+// Logs copies a stream of a task's log to w. With follow it also copies what the task
+// writes from then on, until ctx is done. Errors are ErrNoLog, ErrUnavailable, or
+// those of w.
 func (l *Located) Logs(ctx context.Context, task, stream string, follow bool, w io.Writer) error {
-	op := fmt.Sprintf("read the %s of task %s", stream, task)
-	// The library's reader is stopped by this channel, and by ctx.
+	op := fmt.Sprintf("read %s of task %s in job %s", stream, task, l.alloc.JobID)
+	// This channel stops the library's reader, and so does ctx.
 	stop := make(chan struct{})
 	defer close(stop)
-	frames, failed := l.fleet.nomad.AllocFS().Logs(l.alloc, follow, task, stream, nomadapi.OriginStart, 0, stop, l.query(ctx))
+	frames, failed := l.fleet.nomad.AllocFS().Logs(l.alloc, follow, task, stream, nomadapi.OriginStart, 0, stop, l.queryOptions(ctx))
 	for {
 		select {
 		case <-ctx.Done():
@@ -102,18 +102,18 @@ func (l *Located) Logs(ctx context.Context, task, stream string, follow bool, w 
 	}
 }
 
-// TerminalSize is that of a caller's terminal, in characters.
+// TerminalSize is the size of a terminal, in characters.
 type TerminalSize = nomadapi.TerminalSize
 
-// Attach runs a command in a task with the caller's streams, and gives its exit code.
-// With tty they are a terminal, whose sizes are read from the channel. An error means
-// that the exit code is not known, and is ErrUnavailable.
+// Attach runs a command in a task with the caller's streams and returns its exit code.
+// With tty the streams are a terminal; its size is read from sizes. If the exit code is
+// not known, the error is ErrUnavailable.
 func (l *Located) Attach(ctx context.Context, task string, command []string, tty bool,
 	stdin io.Reader, stdout, stderr io.Writer, sizes <-chan TerminalSize,
 ) (exitCode int, err error) {
-	code, err := l.fleet.nomad.Allocations().Exec(ctx, l.alloc, task, tty, command, stdin, stdout, stderr, sizes, l.query(ctx))
+	code, err := l.fleet.nomad.Allocations().Exec(ctx, l.alloc, task, tty, command, stdin, stdout, stderr, sizes, l.queryOptions(ctx))
 	if err != nil {
-		return -1, unavailable("run a command in "+l.alloc.JobID, err)
+		return -1, unavailable(fmt.Sprintf("exec in task %s of job %s", task, l.alloc.JobID), err)
 	}
 	return code, nil
 }

@@ -11,16 +11,16 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// place is where a session was to run, for the words of a refusal, which the
-// scheduler's numbers leave out. All of it may be unknown.
-type place struct {
+// location is where a session was to run. A refusal's message needs it, because the
+// scheduler's metrics do not contain it. Every field may be empty.
+type location struct {
 	zone        string
 	datacenters []string
 }
 
-// refusal puts into words, for an administrator, why the scheduler found no
-// node; nil when it found one.
-func refusal(at place, failed map[string]*nomadapi.AllocationMetric) *staging.Failure {
+// refusal explains to an administrator why the scheduler found no node. It returns nil
+// if the scheduler found one.
+func refusal(at location, failed map[string]*nomadapi.AllocationMetric) *staging.Failure {
 	if len(failed) == 0 {
 		return nil
 	}
@@ -37,16 +37,16 @@ func refusal(at place, failed map[string]*nomadapi.AllocationMetric) *staging.Fa
 		}
 	}
 	if m.NodesExhausted > 0 {
-		return &staging.Failure{Type: staging.CapacityExhausted, Message: exhausted(zone, m)}
+		return &staging.Failure{Type: staging.CapacityExhausted, Message: exhaustedMessage(zone, m)}
 	}
-	return &staging.Failure{Type: staging.NoNodesInZone, Message: noNodes(at, m)}
+	return &staging.Failure{Type: staging.NoNodesInZone, Message: noNodesMessage(at, m)}
 }
 
-// exhausted: "not enough memory in zone eu (2 of 2 nodes)".
-func exhausted(zone string, m *nomadapi.AllocationMetric) string {
+// exhaustedMessage returns, for example, "not enough memory in zone eu (2 of 2 nodes)".
+func exhaustedMessage(zone string, m *nomadapi.AllocationMetric) string {
 	total := max(m.NodesEvaluated, m.NodesExhausted)
 	var b strings.Builder
-	// The dimension that stopped most nodes comes first.
+	// The dimension that excluded the most nodes comes first.
 	dimensions := slices.SortedFunc(maps.Keys(m.DimensionExhausted), func(a, b string) int {
 		if d := m.DimensionExhausted[b] - m.DimensionExhausted[a]; d != 0 {
 			return d
@@ -54,7 +54,7 @@ func exhausted(zone string, m *nomadapi.AllocationMetric) string {
 		return strings.Compare(a, b)
 	})
 	if len(dimensions) == 0 {
-		fmt.Fprintf(&b, "no room%s (%s)", inZone(zone), ofNodes(m.NodesExhausted, total))
+		fmt.Fprintf(&b, "no room%s (%s)", inZone(zone), countOf(m.NodesExhausted, total))
 	}
 	for i, d := range dimensions {
 		where := ""
@@ -63,24 +63,25 @@ func exhausted(zone string, m *nomadapi.AllocationMetric) string {
 		} else {
 			where = inZone(zone)
 		}
-		fmt.Fprintf(&b, "not enough %s%s (%s)", d, where, ofNodes(m.DimensionExhausted[d], total))
+		fmt.Fprintf(&b, "not enough %s%s (%s)", d, where, countOf(m.DimensionExhausted[d], total))
 	}
 	if len(m.ConstraintFiltered) > 0 {
-		b.WriteString("; " + filtered(m))
+		b.WriteString("; " + filterReasons(m))
 	}
 	return b.String()
 }
 
-// noNodes: "no node in datacenter dc9", or what the nodes that there are lack.
-func noNodes(at place, m *nomadapi.AllocationMetric) string {
+// noNodesMessage returns, for example, "no node in datacenter dc9 in zone eu", or what
+// the existing nodes lack.
+func noNodesMessage(at location, m *nomadapi.AllocationMetric) string {
 	zone := at.zone
 	switch {
 	case len(m.ConstraintFiltered) > 0 || len(m.ClassFiltered) > 0:
-		return fmt.Sprintf("no node fits%s: %s", inZone(zone), filtered(m))
+		return fmt.Sprintf("no node fits%s: %s", inZone(zone), filterReasons(m))
 	case m.NodesInPool > 0 || m.NodesEvaluated > 0:
-		return fmt.Sprintf("no node fits%s (%s looked at)", inZone(zone), nodes(max(m.NodesInPool, m.NodesEvaluated)))
+		return fmt.Sprintf("no node fits%s (%s looked at)", inZone(zone), countNodes(max(m.NodesInPool, m.NodesEvaluated)))
 	}
-	// NodesInPool counts those that are in the datacenters as well.
+	// NodesInPool counts only nodes in the job's datacenters, so here there is none.
 	where := "its datacenters"
 	if n := len(at.datacenters); n > 0 {
 		where = fmt.Sprintf("%s %s", plural(n, "datacenter"), strings.Join(at.datacenters, ", "))
@@ -91,15 +92,16 @@ func noNodes(at place, m *nomadapi.AllocationMetric) string {
 	return fmt.Sprintf("no node in %s%s", where, inZone(zone))
 }
 
-// filtered: "missing drivers on 2 nodes, ${attr.kernel.name} = windows on 1 node".
-func filtered(m *nomadapi.AllocationMetric) string {
+// filterReasons returns, for example,
+// "missing drivers on 2 nodes, ${attr.kernel.name} = windows on 1 node".
+func filterReasons(m *nomadapi.AllocationMetric) string {
 	var parts []string
 	for _, c := range slices.Sorted(maps.Keys(m.ConstraintFiltered)) {
-		parts = append(parts, fmt.Sprintf("%s on %s", c, nodes(m.ConstraintFiltered[c])))
+		parts = append(parts, fmt.Sprintf("%s on %s", c, countNodes(m.ConstraintFiltered[c])))
 	}
 	if len(parts) == 0 {
 		for _, c := range slices.Sorted(maps.Keys(m.ClassFiltered)) {
-			parts = append(parts, fmt.Sprintf("node class %q on %s", c, nodes(m.ClassFiltered[c])))
+			parts = append(parts, fmt.Sprintf("node class %q on %s", c, countNodes(m.ClassFiltered[c])))
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -112,9 +114,9 @@ func inZone(zone string) string {
 	return " in zone " + zone
 }
 
-func ofNodes(n, total int) string { return fmt.Sprintf("%d of %s", n, nodes(total)) }
+func countOf(n, total int) string { return fmt.Sprintf("%d of %s", n, countNodes(total)) }
 
-func nodes(n int) string { return fmt.Sprintf("%d %s", n, plural(n, "node")) }
+func countNodes(n int) string { return fmt.Sprintf("%d %s", n, plural(n, "node")) }
 
 func plural(n int, word string) string {
 	if n == 1 {

@@ -10,10 +10,10 @@ import (
 )
 
 func TestRefusal(t *testing.T) {
-	eu := place{zone: "eu", datacenters: []string{"dc9"}}
+	eu := location{zone: "eu", datacenters: []string{"dc9"}}
 	tests := []struct {
 		name   string
-		at     place
+		at     location
 		metric *nomadapi.AllocationMetric
 		want   staging.Failure
 	}{
@@ -34,7 +34,7 @@ func TestRefusal(t *testing.T) {
 		},
 		{
 			"full of nothing named",
-			place{},
+			location{},
 			&nomadapi.AllocationMetric{NodesExhausted: 1},
 			staging.Failure{Type: staging.CapacityExhausted, Message: "no room (1 of 1 node)"},
 		},
@@ -50,13 +50,13 @@ func TestRefusal(t *testing.T) {
 		},
 		{
 			"nor node pool",
-			place{zone: "eu", datacenters: []string{"dc1", "dc2"}},
+			location{zone: "eu", datacenters: []string{"dc1", "dc2"}},
 			&nomadapi.AllocationMetric{NodePool: "gpu"},
 			staging.Failure{Type: staging.NoNodesInZone, Message: "no node in datacenters dc1, dc2 and node pool gpu in zone eu"},
 		},
 		{
 			"nothing known",
-			place{},
+			location{},
 			&nomadapi.AllocationMetric{},
 			staging.Failure{Type: staging.NoNodesInZone, Message: "no node in its datacenters"},
 		},

@@ -10,20 +10,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-func TestPing(t *testing.T) {
-	if err := newRig(t).Ping(patient(t)); err != nil {
-		t.Fatal(err)
-	}
-	client, err := nomadfleet.NewClient(nomadfleet.Settings{Address: "http://127.0.0.1:1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := nomadfleet.New(client, nomadfleet.Options{}).Ping(patient(t)); !errors.Is(err, nomadfleet.ErrUnavailable) {
-		t.Fatalf("got %v, want ErrUnavailable", err)
-	}
-}
-
-func TestCheckTellsInvalidFromUnavailable(t *testing.T) {
+func TestCheckDistinguishesInvalidFromUnavailable(t *testing.T) {
 	r := newRig(t)
 	good := app(t, "raw_exec")
 	with := func(old, with string) staging.Image {
@@ -34,7 +21,7 @@ func TestCheckTellsInvalidFromUnavailable(t *testing.T) {
 		i.Jobspec = strings.Replace(i.Jobspec, old, with, 1)
 		return i
 	}
-	if err := r.Check(patient(t), good); err != nil {
+	if err := r.Check(testContext(t), good); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {
@@ -52,11 +39,11 @@ func TestCheckTellsInvalidFromUnavailable(t *testing.T) {
 		{"parameterized", with(`type = "batch"`, "type = \"batch\"\n parameterized {\n }"), []string{"parameterized"}},
 		{"Nomad's own services", with("name = \"app\"", "name = \"app\"\n provider = \"nomad\""), []string{`has "nomad"`}},
 		{"a check that Nomad refuses", with(`interval = "1s"`, `interval = "1ns"`), []string{"main validation failed: ", "interval (1ns) cannot be lower"}},
-		{"no command to speak of", staging.Image{Name: "app", Jobspec: `job "a" {}`}, []string{"exactly one group, has 0"}},
+		{"an empty job", staging.Image{Name: "app", Jobspec: `job "a" {}`}, []string{"exactly one group, has 0"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := r.Check(patient(t), tt.image)
+			err := r.Check(testContext(t), tt.image)
 			var invalid *staging.InvalidError
 			if !errors.As(err, &invalid) || len(invalid.Fields) != 1 || invalid.Fields[0].Field != "jobspec" {
 				t.Fatalf("got %v, want a refused jobspec", err)
@@ -74,7 +61,7 @@ func TestCheckTellsInvalidFromUnavailable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = nomadfleet.New(client, nomadfleet.Options{}).Check(patient(t), good)
+	err = nomadfleet.New(client, nomadfleet.Options{}).Check(testContext(t), good)
 	var invalid *staging.InvalidError
 	if !errors.Is(err, nomadfleet.ErrUnavailable) || errors.As(err, &invalid) {
 		t.Fatalf("got %v, want ErrUnavailable", err)
@@ -103,39 +90,39 @@ func TestRegisterIsCreateOnly(t *testing.T) {
 	image := app(t, "raw_exec")
 	s, first := r.start(t, r.session(t), image, nil)
 
-	evalID, err := r.Register(patient(t), staging.Spec{Session: s, Image: image, Zone: east, Environment: map[string]string{"OTHER": "1"}})
+	evalID, err := r.Register(testContext(t), staging.Spec{Session: s, Image: image, Zone: east, Environment: map[string]string{"OTHER": "1"}})
 	if err != nil || evalID != "" {
 		t.Fatalf("a repeat: %q, %v", evalID, err)
 	}
-	if _, err := r.Placement(patient(t), s, evalID); err != nil {
+	if _, err := r.Placement(testContext(t), s, evalID); err != nil {
 		t.Fatal(err)
 	}
 	job, _, err := r.nomad.Jobs().Info(s.ID, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := r.WaitRunning(patient(t), s)
+	again, err := r.WaitRunning(testContext(t), s)
 	if err != nil || again.ID != first.ID || *job.Version != 0 {
 		t.Fatalf("the repeat changed the job: version %d, allocation %s, was %s (%v)", *job.Version, again.ID, first.ID, err)
 	}
 
-	// The same id held by a job that is not ours must not pass for success.
+	// A job with the same id that is not the session's must not count as success.
 	foreign := r.session(t)
 	job.ID, job.Name, job.Meta = &foreign.ID, &foreign.ID, nil
 	job.CreateIndex, job.ModifyIndex, job.JobModifyIndex = nil, nil, nil
 	if _, _, err := r.nomad.Jobs().Register(job, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Register(patient(t), staging.Spec{Session: foreign, Image: image, Zone: east}); !errors.Is(err, nomadfleet.ErrUnavailable) {
+	if _, err := r.Register(testContext(t), staging.Spec{Session: foreign, Image: image, Zone: east}); !errors.Is(err, nomadfleet.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
 }
 
-func TestRegisterPassesOnARefusal(t *testing.T) {
+func TestRegisterReturnsARefusal(t *testing.T) {
 	r := newRig(t)
 	image := app(t, "raw_exec")
 	image.Jobspec = strings.Replace(image.Jobspec, `interval = "1s"`, `interval = "1ns"`, 1)
-	_, err := r.Register(patient(t), staging.Spec{Session: r.session(t), Image: image, Zone: east})
+	_, err := r.Register(testContext(t), staging.Spec{Session: r.session(t), Image: image, Zone: east})
 	var invalid *staging.InvalidError
 	if !errors.As(err, &invalid) || invalid.Fields[0].Field != "jobspec" {
 		t.Fatalf("got %v", err)
@@ -144,7 +131,7 @@ func TestRegisterPassesOnARefusal(t *testing.T) {
 
 	zone := east
 	zone.Namespace = "no-such-namespace"
-	_, err = r.Register(patient(t), staging.Spec{Session: r.session(t), Image: app(t, "raw_exec"), Zone: zone})
+	_, err = r.Register(testContext(t), staging.Spec{Session: r.session(t), Image: app(t, "raw_exec"), Zone: zone})
 	if !errors.As(err, &invalid) || !strings.Contains(err.Error(), `nonexistent namespace "no-such-namespace"`) {
 		t.Fatalf("got %v", err)
 	}
@@ -152,7 +139,7 @@ func TestRegisterPassesOnARefusal(t *testing.T) {
 
 func TestStopAndPurge(t *testing.T) {
 	r := newRig(t)
-	ctx := patient(t)
+	ctx := testContext(t)
 	s, _ := r.start(t, r.session(t), app(t, "raw_exec"), nil)
 	if err := r.Stop(ctx, s); err != nil {
 		t.Fatal(err)
@@ -163,7 +150,7 @@ func TestStopAndPurge(t *testing.T) {
 	})
 	ended, err := r.WaitRunning(ctx, s)
 	if err != nil || !ended.Over || ended.Failure != nil {
-		t.Fatalf("one stopped on purpose has not failed: %+v, %v", ended, err)
+		t.Fatalf("a session that was stopped on purpose has a failure, or did not end: %+v, %v", ended, err)
 	}
 	for range 2 {
 		if err := r.Purge(ctx, s); err != nil {
@@ -171,10 +158,10 @@ func TestStopAndPurge(t *testing.T) {
 		}
 	}
 	if _, _, err := r.nomad.Jobs().Info(s.ID, nil); err == nil {
-		t.Fatal("the job is there still")
+		t.Fatal("the job still exists")
 	}
 	if err := r.Stop(ctx, s); err != nil {
-		t.Fatalf("stopping what is gone: %v", err)
+		t.Fatalf("stopping a session that is gone: %v", err)
 	}
 	if err := r.Stop(ctx, staging.Session{ID: "somebody-elses-job"}); err == nil {
 		t.Fatal("a job that is not a session was stopped")
@@ -200,14 +187,14 @@ func TestFailedStarts(t *testing.T) {
 		{"raw_exec without its program", missing, staging.ImageUnavailable, "/does/not/exist"},
 		{"docker without its image", unpulled, staging.ImageUnavailable, "no-such-image"},
 		{"exits with a code", crash, staging.CrashLooping, "task app: exit code 7 after"},
-		{"exits happily", done, staging.CrashLooping, "task app: exit code 0 after"},
+		{"exits with 0", done, staging.CrashLooping, "task app: exit code 0 after"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s, alloc := r.start(t, r.session(t), tt.image, nil)
 			eventually(t, "it is over", func() bool {
 				if !alloc.Over {
-					alloc, _ = r.WaitRunning(patient(t), s)
+					alloc, _ = r.WaitRunning(testContext(t), s)
 				}
 				return alloc.Over
 			})
@@ -245,7 +232,7 @@ func TestNotPlaceable(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := r.session(t)
-			ctx := patient(t)
+			ctx := testContext(t)
 			evalID, err := r.Register(ctx, staging.Spec{Session: s, Image: tt.image, Zone: tt.zone})
 			if err != nil {
 				t.Fatal(err)

@@ -25,17 +25,17 @@ var shared = devtest.Share(devcluster.Options{Datacenters: []string{"dc1", "dc2"
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(shared.Around(m), goleak.IgnoreCurrent()) }
 
-// patience bounds what a test waits for; it is not an expectation.
-const patience = 90 * time.Second
+// testTimeout bounds how long a test waits. It is not an expectation.
+const testTimeout = 90 * time.Second
 
-func patient(t testing.TB) context.Context {
+func testContext(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// rig is a Fleet on the shared Nomad, and Nomad itself for a second opinion.
+// rig is a Fleet on the shared Nomad, and a client of that Nomad to check its results.
 type rig struct {
 	*nomadfleet.Fleet
 	nomad *nomadapi.Client
@@ -60,7 +60,7 @@ func newRig(t testing.TB) rig {
 
 var east = staging.Zone{Name: "east", Datacenters: []string{"dc1"}}
 
-// session gives a fresh staged session, purged when the test ends.
+// session returns a new staged session, which is purged when the test ends.
 func (r rig) session(t testing.TB) staging.Session {
 	t.Helper()
 	s := staging.Session{
@@ -68,7 +68,7 @@ func (r rig) session(t testing.TB) staging.Session {
 		Staging: "app-east", Revision: "abc", CreatedAt: time.Now().UTC(),
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 		defer cancel()
 		if err := r.Purge(ctx, s); err != nil {
 			t.Errorf("purge: %v", err)
@@ -77,10 +77,10 @@ func (r rig) session(t testing.TB) staging.Session {
 	return s
 }
 
-// start registers a session and waits until it runs, or is over.
+// start registers a session and waits until it runs or is over.
 func (r rig) start(t testing.TB, s staging.Session, image staging.Image, env map[string]string) (staging.Session, staging.AllocFacts) {
 	t.Helper()
-	ctx := patient(t)
+	ctx := testContext(t)
 	evalID, err := r.Register(ctx, staging.Spec{Session: s, Image: image, Zone: east, Environment: env})
 	if err != nil {
 		t.Fatal(err)
@@ -97,16 +97,16 @@ func (r rig) start(t testing.TB, s staging.Session, image staging.Image, env map
 	return s, alloc
 }
 
-// shell runs a script that may run twice in the session's main task and gives
-// its stdout. It asks again until the output is whole: see Exec for the docker
-// driver's ways.
+// shell runs a script in the session's main task and returns its stdout. It repeats the
+// script until the output is complete, because the docker driver may cut it off (see
+// Exec). So the script must be safe to run twice.
 func (r rig) shell(t testing.TB, s staging.Session, script string) string {
 	t.Helper()
 	const end = "\n-- end --\n"
 	var out string
-	eventually(t, "the output is whole", func() bool {
+	eventually(t, "the output is complete", func() bool {
 		var stdout, stderr bytes.Buffer
-		_, err := r.Exec(patient(t), s, "", []string{"/bin/sh"}, strings.NewReader(script+"\nprintf '"+strings.ReplaceAll(end, "\n", "\\n")+"'\n"), &stdout, &stderr)
+		_, err := r.Exec(testContext(t), s, "", []string{"/bin/sh"}, strings.NewReader(script+"\nprintf '"+strings.ReplaceAll(end, "\n", "\\n")+"'\n"), &stdout, &stderr)
 		if err != nil {
 			t.Fatalf("%v, stderr %q", err, stderr.String())
 		}
@@ -126,7 +126,7 @@ func busybox(t testing.TB) string {
 	return path
 }
 
-// app is a session that keeps its environment in a file and serves a port.
+// app is an image whose session writes its environment to a file and serves a port.
 func app(t testing.TB, driver string) staging.Image {
 	t.Helper()
 	image := staging.Image{Name: "app", Variables: map[string]string{"busybox": busybox(t)}}
@@ -175,7 +175,7 @@ const testImage = "greenroom-nomadfleet-test:1"
 
 var importOnce sync.Once
 
-// dockerImage makes an image of busybox alone, so that no registry is needed.
+// dockerImage builds an image with only busybox, so that no registry is needed.
 func dockerImage(t testing.TB) string {
 	t.Helper()
 	importOnce.Do(func() {
@@ -210,16 +210,16 @@ func dockerImage(t testing.TB) string {
 	return testImage
 }
 
-// eventually waits for a condition, which it asks for again and again.
+// eventually polls until a condition holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	ctx := patient(t)
+	ctx := testContext(t)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out waiting: %s", what)
 		case <-tick.C:
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"time"
@@ -11,26 +12,26 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 )
 
-// maxSilence is how long the event stream may say nothing at all. Nomad sends a
-// heartbeat when a stream opens and every 30 s from then on (1.10).
-const maxSilence = 75 * time.Second
+// maxStreamSilence bounds the time without any data on the event stream. Nomad sends a
+// heartbeat when a stream opens and every 30 s after that (1.10).
+const maxStreamSilence = 75 * time.Second
 
-// streamPath asks for the topics that sessions and their nodes appear in. The library's own
-// EventStream hides the heartbeats, without which a dead connection looks like
-// a quiet cluster.
+// streamPath subscribes to the topics of sessions and their nodes. The library's own
+// EventStream hides the heartbeats, and without them a dead connection looks like a
+// quiet cluster.
 const streamPath = "/v1/event/stream?topic=Job:*&topic=Allocation:*&topic=Evaluation:*&topic=Node:*"
 
-// batch is one line of the stream: the events of one transaction, or none of
-// them for a heartbeat.
+// batch is one line of the stream: the events of one transaction. A heartbeat has no
+// events.
 type batch struct {
 	Index  uint64
 	Events []event
-	// Error is what Nomad writes when it can send no more.
+	// Error is set on the last line if Nomad cannot continue the stream.
 	Error *struct{ Message string }
 }
 
-// event is one of a batch. The payload stays as it came until it is known to
-// be a session's.
+// event is one event of a batch. Its payload is decoded only if the event concerns a
+// session or a node.
 type event struct {
 	Topic      string
 	Type       string
@@ -40,20 +41,20 @@ type event struct {
 	Payload    json.RawMessage
 }
 
-// stream opens the event stream after index, calls opened once Nomad has
-// subscribed it, and then each with every batch in turn. It always ends with
-// an error: that of ctx, of opened, or of the stream.
+// stream opens the event stream after index, calls opened once Nomad has subscribed
+// it, and then calls each for every batch in order. It always returns an error: that of
+// ctx, of a callback, or of the stream.
 func (f *Fleet) stream(ctx context.Context, index uint64, opened func() error, each func(batch) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watchdog := time.AfterFunc(f.silence, func() { cancel(errStalled) })
+	watchdog := time.AfterFunc(f.streamTimeout, func() { cancel(errStreamSilent) })
 	defer watchdog.Stop()
 
-	q := f.query(ctx, f.opts.Namespace, f.opts.Region)
+	q := f.queryOptions(ctx, f.opts.Namespace, f.opts.Region)
 	q.Params = map[string]string{"index": strconv.FormatUint(index, 10)}
 	body, err := f.nomad.Raw().Response(streamPath, q)
 	if err != nil {
-		return because(ctx, err)
+		return preferCause(ctx, fmt.Errorf("open the event stream: %w", err))
 	}
 	defer body.Close() //nolint:errcheck // it was only read from
 
@@ -62,21 +63,21 @@ func (f *Fleet) stream(ctx context.Context, index uint64, opened func() error, e
 		var b batch
 		if err := decoder.Decode(&b); err != nil {
 			if errors.Is(err, io.EOF) {
-				// Also how Nomad refuses a token that may not listen.
-				err = errEnded
+				// Nomad also ends the stream like this if the token may not read events.
+				err = errStreamEnded
 			}
-			return because(ctx, err)
+			return preferCause(ctx, fmt.Errorf("read the event stream: %w", err))
 		}
-		watchdog.Reset(f.silence)
+		watchdog.Reset(f.streamTimeout)
 		if b.Error != nil {
-			return errors.New(b.Error.Message)
+			return fmt.Errorf("read the event stream: %s", b.Error.Message)
 		}
 		if first {
-			// Nomad greets with a heartbeat once the subscription stands.
+			// Nomad sends a heartbeat as soon as the subscription exists.
 			if err := opened(); err != nil {
 				return err
 			}
-			watchdog.Reset(f.silence)
+			watchdog.Reset(f.streamTimeout)
 		}
 		if err := each(b); err != nil {
 			return err
@@ -84,16 +85,16 @@ func (f *Fleet) stream(ctx context.Context, index uint64, opened func() error, e
 	}
 }
 
-// because prefers the reason for which a context was ended to the error that
-// its end caused.
-func because(ctx context.Context, err error) error {
+// preferCause returns the cause of ctx's cancellation if there is one, else err. An
+// error that the cancellation itself caused explains nothing.
+func preferCause(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
 	return err
 }
 
-// payload is what an event carries, of the topics asked for.
+// payload is the content of an event. One field is set, according to the topic.
 type payload struct {
 	Job        *nomadapi.Job
 	Allocation *nomadapi.Allocation

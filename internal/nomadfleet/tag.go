@@ -14,7 +14,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// What Consul shows of a session's standing, in its service's tags and meta.
+// Tags and meta keys of a session's service, by which Consul shows whether the session
+// is assigned and to which user.
 const (
 	metaState    = "greenroom_state"
 	metaUserID   = "greenroom_user_id"
@@ -27,67 +28,72 @@ const (
 	tagUser       = "user="
 )
 
-// Consul refuses a longer value of a service's meta. A tag has no bound there; this one is ours.
 const (
+	// maxMetaValue is Consul's limit for a value of a service's meta, in bytes.
 	maxMetaValue = 512
-	maxTag       = 255
+	// maxTag is greenroom's own limit; Consul has none for tags.
+	maxTag = 255
 )
 
-// tagTries bounds how often a job that somebody else changes is read anew.
-const tagTries = 5
+// maxTagAttempts bounds the attempts to tag a job that others change at the same time.
+const maxTagAttempts = 5
 
-// errContended: every try to change the job met another change of it.
-var errContended = errors.New("its job is being changed by somebody else")
+// errTagConflict means that somebody else changed the job during every attempt.
+var errTagConflict = errors.New("somebody else changed the job during every attempt")
 
-// Tag shows in Consul whose an assigned session is: s.User. It registers the
-// session's job anew with nothing but its service's tags and meta changed, which
-// leaves the allocation alone; a job that is stopped, over or not there is left
-// as it is. It may be repeated. Its errors are ErrUnavailable.
+// Tag shows the user of an assigned session, s.User, in Consul. It registers the
+// session's job again and changes only its service's tags and meta, so the allocation
+// keeps running. It does nothing if the job is stopped, has ended or does not exist.
+// It may be repeated. Errors are ErrUnavailable.
 func (f *Fleet) Tag(ctx context.Context, s staging.Session) error {
 	if s.User == nil {
 		return nil
 	}
-	op := "tag " + s.ID
-	for range tagTries {
-		done, err := f.tag(ctx, s)
+	for range maxTagAttempts {
+		done, err := f.tagOnce(ctx, s)
 		if err != nil {
-			return unavailable(op, err)
+			return err
 		}
 		if done {
 			return nil
 		}
 	}
-	return unavailable(op, errContended)
+	return unavailable("tag job "+s.ID, errTagConflict)
 }
 
-// tag is one try; done is false when the job was changed meanwhile.
-func (f *Fleet) tag(ctx context.Context, s staging.Session) (done bool, err error) {
-	ctx, cancel := f.bounded(ctx)
+// tagOnce is one attempt of Tag. done is false if somebody else changed the job
+// meanwhile.
+func (f *Fleet) tagOnce(ctx context.Context, s staging.Session) (done bool, err error) {
+	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
-	job, _, err := f.nomad.Jobs().Info(s.ID, f.of(ctx, s))
+	job, _, err := f.nomad.Jobs().Info(s.ID, f.sessionQuery(ctx, s))
 	switch {
 	case notFound(err):
 		return true, nil
 	case err != nil:
-		return false, err
-	case job.Meta[metaSession] != s.ID, value(job.Stop), value(job.Status) == jobDead, len(job.TaskGroups) != 1:
+		return false, unavailable("read job "+s.ID, err)
+	case job.Meta[metaSession] != s.ID, deref(job.Stop), deref(job.Status) == jobStatusDead, len(job.TaskGroups) != 1:
 		return true, nil
 	}
 	service := sessionService(job.TaskGroups[0])
-	if service == nil || !show(service, *s.User) {
+	if service == nil || !setUser(service, *s.User) {
 		return true, nil
 	}
-	_, _, err = f.nomad.Jobs().EnforceRegister(job, value(job.JobModifyIndex), f.write(ctx, s.Namespace, s.Region))
-	if _, body, answered := answer(err); answered && strings.Contains(body, nomadapi.RegisterEnforceIndexErrPrefix) {
+	_, _, err = f.nomad.Jobs().EnforceRegister(job, deref(job.JobModifyIndex), f.writeOptions(ctx, s.Namespace, s.Region))
+	if _, body, hasResponse := responseError(err); hasResponse && strings.Contains(body, nomadapi.RegisterEnforceIndexErrPrefix) {
 		return false, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return false, unavailable("register job "+s.ID+" with the user's tags", err)
+	}
+	return true, nil
 }
 
-// show writes a user into a service, and reports whether that changed it.
-func show(service *nomadapi.Service, u staging.User) bool {
-	id, name := literal(plain(u.ID, maxMetaValue)), literal(plain(u.Name, maxMetaValue))
-	user := literal(plain(tagUser+u.ID, maxTag))
+// setUser writes a user to a service's tags and meta, and reports whether that changed
+// them.
+func setUser(service *nomadapi.Service, u staging.User) bool {
+	id, name := literal(sanitize(u.ID, maxMetaValue)), literal(sanitize(u.Name, maxMetaValue))
+	user := literal(sanitize(tagUser+u.ID, maxTag))
 	if slices.Contains(service.Tags, tagAssigned) && slices.Contains(service.Tags, user) && service.Meta[metaUserName] == name {
 		return false
 	}
@@ -97,8 +103,8 @@ func show(service *nomadapi.Service, u staging.User) bool {
 	return true
 }
 
-// plain makes one line of what a user is called, at most limit bytes of it.
-func plain(text string, limit int) string {
+// sanitize replaces control characters with blanks and cuts text to limit bytes.
+func sanitize(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '

@@ -11,14 +11,14 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestTagShowsTheUserAndTouchesNothingElse: the allocation runs on, Consul shows
-// whose it is, and a session that was stopped stays so.
+// TestTagShowsTheUserAndTouchesNothingElse: the allocation keeps running, Consul shows
+// the session's user, and a stopped session stays stopped.
 func TestTagShowsTheUserAndTouchesNothingElse(t *testing.T) {
 	r := newRig(t)
 	s, before := r.start(t, r.session(t), app(t, "raw_exec"), nil)
 	s.User = &staging.User{ID: "u ${node.datacenter}", Name: "O'Brien \"$x\" ${attr.kernel.name}\n😀" + strings.Repeat("é", 400)}
 	for range 2 {
-		if err := r.Tag(patient(t), s); err != nil {
+		if err := r.Tag(testContext(t), s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -27,7 +27,7 @@ func TestTagShowsTheUserAndTouchesNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if *job.Version != 1 {
-		t.Errorf("tagged twice, the job is of version %d, want one change", *job.Version)
+		t.Errorf("after tagging twice the job has version %d, want one change", *job.Version)
 	}
 	consul, err := consulapi.NewClient(&consulapi.Config{Address: shared.Cluster(t).ConsulAddr})
 	if err != nil {
@@ -55,64 +55,20 @@ func TestTagShowsTheUserAndTouchesNothingElse(t *testing.T) {
 		t.Errorf("allocations %v %v, want %s alone, running", allocs, err, before.ID)
 	}
 	if out := r.shell(t, s, "echo still here"); out != "still here\n" {
-		t.Errorf("the session says %q", out)
+		t.Errorf("the session's shell printed %q", out)
 	}
 
-	if err := r.Stop(patient(t), s); err != nil {
+	if err := r.Stop(testContext(t), s); err != nil {
 		t.Fatal(err)
 	}
 	s.User = &staging.User{ID: "late"}
-	if err := r.Tag(patient(t), s); err != nil {
+	if err := r.Tag(testContext(t), s); err != nil {
 		t.Fatal(err)
 	}
 	if job, _, err = r.nomad.Jobs().Info(s.ID, nil); err != nil || !*job.Stop {
 		t.Errorf("tagging brought a stopped session back: %v", err)
 	}
-	if err := r.Tag(patient(t), staging.Session{ID: "gr-nobody", User: s.User}); err != nil {
-		t.Errorf("a session that is not there: %v", err)
-	}
-}
-
-// TestACloneIsNotTheSession: Nomad starts another allocation for one that was
-// stopped under it; lists and watches tell of the first alone, that it was
-// replaced, and why it ended.
-func TestACloneIsNotTheSession(t *testing.T) {
-	r := newRig(t)
-	s, first := r.start(t, r.session(t), app(t, "raw_exec"), nil)
-	alloc, _, err := r.nomad.Allocations().Info(first.ID, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.nomad.Allocations().Stop(alloc, nil); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "Nomad made a clone", func() bool {
-		all, _, err := r.nomad.Jobs().Allocations(s.ID, true, nil)
-		return err == nil && len(all) == 2
-	})
-	eventually(t, "the list tells that the first is over, and why", func() bool {
-		all, _, err := r.List(patient(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, o := range all {
-			if o.Session == s.ID && o.Alloc != nil {
-				if o.Alloc.ID != first.ID {
-					t.Fatalf("the list tells of %s, which is a clone", o.Alloc.ID)
-				}
-				return o.Replaced && o.Alloc.Over && o.Alloc.Failure == nil && o.Alloc.Reason != ""
-			}
-		}
-		return false
-	})
-}
-
-func TestOwnRegion(t *testing.T) {
-	r := newRig(t)
-	if own, err := r.OwnRegion(patient(t), "global"); err != nil || !own {
-		t.Errorf("the region of the server asked: %t, %v", own, err)
-	}
-	if own, err := r.OwnRegion(patient(t), "far"); err == nil || own {
-		t.Errorf("a region that there is not: %t, %v", own, err)
+	if err := r.Tag(testContext(t), staging.Session{ID: "gr-nobody", User: s.User}); err != nil {
+		t.Errorf("a session that does not exist: %v", err)
 	}
 }

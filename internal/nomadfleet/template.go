@@ -16,20 +16,20 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// fieldJobspec is the field of an image that a refused jobspec is about.
+// fieldJobspec is the field that a *staging.InvalidError about a jobspec names.
 const fieldJobspec = "jobspec"
 
-// Check asks Nomad whether it takes the image's jobspec, fitted as for a
-// session. A refusal is a *staging.InvalidError about the field "jobspec" with
-// Nomad's own words, line included, or about a run config or volume mapping that
-// the driver does not know; a Nomad that does not answer is
-// ErrUnavailable.
+// Check validates the image's jobspec in Nomad, after fitting it as for a session. If
+// Nomad refuses it, the error is a *staging.InvalidError about the field "jobspec" with
+// Nomad's message and line number. A run config or volume mapping that the driver does
+// not support is a *staging.InvalidError about that field. If Nomad does not answer,
+// the error is ErrUnavailable.
 func (f *Fleet) Check(ctx context.Context, image staging.Image) error {
 	template, err := f.template(ctx, image)
 	if err != nil {
 		return err
 	}
-	// A session of no zone: whether nodes fit is for the scheduler to say, each time.
+	// The probe has no real zone, since only the scheduler can say whether nodes fit.
 	probe := staging.Session{
 		ID: staging.SessionPrefix + "check", Origin: staging.Staged,
 		Zone: "check", Image: image.Name, Staging: "check",
@@ -39,25 +39,25 @@ func (f *Fleet) Check(ctx context.Context, image staging.Image) error {
 	if image.PersistentProfilePath != "" {
 		spec.Volumes = append(spec.Volumes, staging.VolumeMapping{Source: image.PersistentProfilePath, Target: staging.ProfileTarget})
 	}
-	if err := misfits(template, spec); err != nil {
+	if err := checkDriver(template, spec); err != nil {
 		return err
 	}
-	if err := strayHooks(template, image); err != nil {
+	if err := checkHookTasks(template, image); err != nil {
 		return err
 	}
 	job := Fit(template, spec)
 	problems, err := f.validate(ctx, job, "", "")
 	if err != nil {
-		return unavailable("check a jobspec", err)
+		return unavailable("validate the job of image "+image.Name, err)
 	}
 	if len(problems) > 0 {
-		return refused(image, oneLine(problems))
+		return invalidJobspec(image, oneLine(problems))
 	}
 	return nil
 }
 
-// strayHooks refuses hooks that name a task which the jobspec does not have.
-func strayHooks(job *nomadapi.Job, image staging.Image) error {
+// checkHookTasks returns a *staging.InvalidError for hooks whose task is not in the jobspec.
+func checkHookTasks(job *nomadapi.Job, image staging.Image) error {
 	e := &staging.InvalidError{What: fmt.Sprintf("image %q", image.Name)}
 	for _, h := range []struct {
 		name staging.HookName
@@ -85,86 +85,86 @@ func strayHooks(job *nomadapi.Job, image staging.Image) error {
 	return e
 }
 
-// validate gives Nomad's objections to a job. The errors of a Nomad that does
-// not answer are err.
+// validate returns Nomad's objections to a job. The error means that Nomad did not
+// validate it.
 func (f *Fleet) validate(ctx context.Context, job *nomadapi.Job, namespace, region string) ([]string, error) {
-	ctx, cancel := f.bounded(ctx)
+	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
-	reply, _, err := f.nomad.Jobs().Validate(job, f.write(ctx, namespace, region))
+	response, _, err := f.nomad.Jobs().Validate(job, f.writeOptions(ctx, namespace, region))
 	if err != nil {
 		return nil, err
 	}
-	return reply.ValidationErrors, nil
+	return response.ValidationErrors, nil
 }
 
-func refused(image staging.Image, message string) error {
+func invalidJobspec(image staging.Image, message string) error {
 	return staging.Invalid(fmt.Sprintf("image %q", image.Name), fieldJobspec, "%s", message)
 }
 
-// template is the image's jobspec as a job of the caller's own, parsed by
-// Nomad and found to be fit for a session.
+// template returns the image's jobspec as a job that the caller may change. Nomad has
+// parsed it, and it follows the rules for a session's template.
 func (f *Fleet) template(ctx context.Context, image staging.Image) (*nomadapi.Job, error) {
 	variables := variablesFile(image.Variables)
 	key := sha256.Sum256([]byte(variables + "\x00" + image.Jobspec))
 	if job, ok := f.templates.get(key); ok {
 		return job, nil
 	}
-	ctx, cancel := f.bounded(ctx)
+	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
 	var raw json.RawMessage
 	request := nomadapi.JobsParseRequest{JobHCL: image.Jobspec, Variables: variables, Canonicalize: true}
-	// Not Jobs().ParseHCLOpts, which takes no context.
-	if _, err := f.nomad.Raw().Write("/v1/jobs/parse", &request, &raw, f.write(ctx, "", "")); err != nil {
-		if status, body, ok := answer(err); ok && status == http.StatusBadRequest {
-			return nil, refused(image, parseMessage(body))
+	// Jobs().ParseHCLOpts takes no context.
+	if _, err := f.nomad.Raw().Write("/v1/jobs/parse", &request, &raw, f.writeOptions(ctx, "", "")); err != nil {
+		if status, body, ok := responseError(err); ok && status == http.StatusBadRequest {
+			return nil, invalidJobspec(image, parseMessage(body))
 		}
-		return nil, unavailable("parse a jobspec", err)
+		return nil, unavailable("parse the jobspec of image "+image.Name, err)
 	}
 	job, err := decodeJob(raw)
 	if err != nil {
-		return nil, unavailable("parse a jobspec", err)
+		return nil, unavailable("parse the jobspec of image "+image.Name, err)
 	}
-	if problem := unfit(job); problem != "" {
-		return nil, refused(image, problem)
+	if problem := templateProblems(job); problem != "" {
+		return nil, invalidJobspec(image, problem)
 	}
 	f.templates.put(key, raw)
 	return job, nil
 }
 
-// parseMessage is what Nomad says of a jobspec that does not parse, by the
-// names that the image's owner knows.
+// parseMessage rewrites Nomad's message about a jobspec that does not parse for the
+// image's owner, who does not know Nomad's file name.
 func parseMessage(body string) string {
 	body = strings.TrimPrefix(body, "Failed to parse job: ")
-	// What is about no one place comes with an empty one.
+	// A message without a position has an empty one.
 	body = strings.TrimPrefix(body, "<nil>: ")
 	return strings.ReplaceAll(body, "input.hcl:", "line ")
 }
 
 var (
-	errorCount = regexp.MustCompile(`\d+ errors? occurred:\s*(\* )?`)
-	errorItem  = regexp.MustCompile(`\s*\n\s*(\* )?`)
+	errorCountPattern = regexp.MustCompile(`\d+ errors? occurred:\s*(\* )?`)
+	errorItemPattern  = regexp.MustCompile(`\s*\n\s*(\* )?`)
 )
 
 // oneLine writes Nomad's nested lists of errors on one line.
 func oneLine(problems []string) string {
-	all := errorCount.ReplaceAllString(strings.TrimSpace(strings.Join(problems, "\n")), "")
-	return strings.TrimSpace(errorItem.ReplaceAllString(strings.TrimSpace(all), "; "))
+	all := errorCountPattern.ReplaceAllString(strings.TrimSpace(strings.Join(problems, "\n")), "")
+	return strings.TrimSpace(errorItemPattern.ReplaceAllString(strings.TrimSpace(all), "; "))
 }
 
 func decodeJob(raw json.RawMessage) (*nomadapi.Job, error) {
 	job := new(nomadapi.Job)
 	if err := json.Unmarshal(raw, job); err != nil {
-		return nil, fmt.Errorf("its reply: %w", err)
+		return nil, fmt.Errorf("decode the response: %w", err)
 	}
 	return job, nil
 }
 
-// maxTemplates bounds the cache: far more images than one scaler keeps busy.
+// maxTemplates bounds the cache. It is far more images than one scaler uses.
 const maxTemplates = 128
 
-// templateCache holds parsed jobspecs by their content, as JSON: decoding it
-// gives every session a job of its own, with nothing shared. The oldest entry
-// makes room for a new one. The zero value is ready for use.
+// templateCache holds parsed jobspecs, with a hash of their content as key. It stores
+// them as JSON, so that each session decodes its own job and shares nothing. A full
+// cache drops its oldest entry. The zero value is ready for use.
 type templateCache struct {
 	mu    sync.Mutex
 	jobs  map[[sha256.Size]byte]json.RawMessage

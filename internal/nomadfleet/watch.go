@@ -10,29 +10,29 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Watch emits, in order, how every session stands and then all news of them,
-// until ctx is done or it can no longer be sure to miss nothing; it always
-// returns an error: ctx's as it is, else an ErrUnavailable. The caller lists
-// anew and watches again, with a pause that grows.
+// Watch emits the current observation of every node and session, and then every
+// change in order. It ends when ctx is done or when it may have missed an event. It
+// always returns an error: that of ctx, unwrapped, or ErrUnavailable. The caller then
+// lists and watches again, with a backoff.
 //
-// index is that of the caller's last List. Nomad's stream itself leaves gaps in
-// silence, since it keeps only its last hundred transactions or so. So Watch
-// opens the stream first and lists after that, emits the list, and leaves out
-// the events that the list includes. What it cannot tell of is a job that was
-// purged between the caller's List and its own.
+// index is that of the caller's last List. Nomad keeps only about its last hundred
+// transactions, and its stream has gaps without a sign of them. So Watch opens the
+// stream first, lists after that, emits the list and drops the events that the list
+// contains. It does not notice a job that was purged between the caller's List and
+// its own.
 //
-// emit is called from one goroutine. Nomad drops a reader that is too slow, so
-// it should only take note.
+// emit is called from one goroutine. It must return quickly, because Nomad drops a
+// reader that is too slow.
 func (f *Fleet) Watch(ctx context.Context, index uint64, emit func(staging.Observation)) error {
-	w := watcher{region: f.opts.Region, emit: emit, places: map[string]place{}}
+	w := watcher{region: f.opts.Region, emit: emit, locations: map[string]location{}}
 	err := f.stream(ctx, index, func() error { return f.catchUp(ctx, &w) }, w.batch)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return unavailable("watch the sessions", err)
+	return unavailable("watch sessions", err)
 }
 
-// catchUp emits how everything stands, the stream being open.
+// catchUp emits a list of everything. The stream must be open before it lists.
 func (f *Fleet) catchUp(ctx context.Context, w *watcher) error {
 	l, err := f.list(ctx)
 	if err != nil {
@@ -41,7 +41,7 @@ func (f *Fleet) catchUp(ctx context.Context, w *watcher) error {
 	w.seenJobs, w.seenAllocs, w.seenNodes = l.jobsIndex, l.allocsIndex, l.nodesIndex
 	for _, o := range l.observations() {
 		if o.Session != "" {
-			w.places[o.Session] = l.place(o.Session)
+			w.locations[o.Session] = l.locationOf(o.Session)
 		}
 		w.emit(o)
 	}
@@ -52,22 +52,22 @@ func (f *Fleet) catchUp(ctx context.Context, w *watcher) error {
 type watcher struct {
 	region string
 	emit   func(staging.Observation)
-	// The indexes up to which all is emitted.
+	// The index up to which each table was emitted.
 	seenJobs, seenAllocs, seenNodes uint64
-	// places are those of the sessions that there are, for the messages of
-	// evaluations, which do not know them.
-	places map[string]place
+	// locations has the location of each existing session. A message about a refused
+	// placement needs it, and an evaluation does not contain it.
+	locations map[string]location
 }
 
-// batch emits one transaction's observations. Those of clones come last: the
-// transaction may also say why the session was replaced.
+// batch emits the observations of one transaction. It emits clones last, because the
+// same transaction may contain the reason why the session was replaced.
 func (w *watcher) batch(b batch) error {
 	var clones []staging.Observation
 	for _, e := range b.Events {
 		o, err := w.event(e)
 		switch {
 		case err != nil:
-			return fmt.Errorf("%s event %s at index %d: %w", e.Topic, e.Type, e.Index, err)
+			return fmt.Errorf("decode %s event %s at index %d: %w", e.Topic, e.Type, e.Index, err)
 		case o.Replaced:
 			clones = append(clones, o)
 		case o != (staging.Observation{}):
@@ -80,17 +80,17 @@ func (w *watcher) batch(b batch) error {
 	return nil
 }
 
-// event is one event's observation; the zero one when it is neither a session's
-// nor a node's, or no news. An event that cannot be read is an error: what it said
-// would be missed.
+// event returns the observation of one event. It is zero if the event concerns neither
+// a session nor a node, or if it was emitted before. An event that cannot be decoded is
+// an error, because its change would be missed.
 func (w *watcher) event(e event) (o staging.Observation, err error) {
 	switch nomadapi.Topic(e.Topic) {
 	case nomadapi.TopicJob:
-		if !sessionID(e.Key) || e.Index <= w.seenJobs {
+		if !isSessionID(e.Key) || e.Index <= w.seenJobs {
 			return o, nil
 		}
 	case nomadapi.TopicAllocation, nomadapi.TopicEvaluation:
-		if len(e.FilterKeys) == 0 || !sessionID(e.FilterKeys[0]) || e.Index <= w.seenAllocs {
+		if len(e.FilterKeys) == 0 || !isSessionID(e.FilterKeys[0]) || e.Index <= w.seenAllocs {
 			return o, nil
 		}
 	case nomadapi.TopicNode:
@@ -112,7 +112,7 @@ func (w *watcher) event(e event) (o staging.Observation, err error) {
 	case p.Allocation != nil && p.Allocation.PreviousAllocation != "":
 		o = staging.Observation{Session: p.Allocation.JobID, Index: e.Index, Replaced: true}
 	case p.Allocation != nil:
-		o = staging.Observation{Session: p.Allocation.JobID, Index: e.Index, Alloc: allocFacts(fullView(p.Allocation))}
+		o = staging.Observation{Session: p.Allocation.JobID, Index: e.Index, Alloc: allocFacts(viewOfAlloc(p.Allocation))}
 	case p.Evaluation != nil:
 		if facts := w.placement(p.Evaluation); facts != nil {
 			o = staging.Observation{Session: p.Evaluation.JobID, Index: e.Index, Placement: facts}
@@ -125,23 +125,23 @@ func (w *watcher) event(e event) (o staging.Observation, err error) {
 
 func (w *watcher) job(e event, job *nomadapi.Job) *staging.JobFacts {
 	deregistered := e.Type == "JobDeregistered" || e.Type == "JobBatchDeregistered"
-	facts, ok := jobFacts(e.Key, value(job.Namespace), w.region, job.Meta, deregistered || value(job.Stop), value(job.Status))
+	facts, ok := jobFacts(e.Key, deref(job.Namespace), w.region, job.Meta, deregistered || deref(job.Stop), deref(job.Status))
 	if !ok {
 		return nil
 	}
 	if facts.Stopped {
-		delete(w.places, e.Key)
+		delete(w.locations, e.Key)
 	} else {
-		w.places[e.Key] = place{zone: facts.Session.Zone, datacenters: job.Datacenters}
+		w.locations[e.Key] = location{zone: facts.Session.Zone, datacenters: job.Datacenters}
 	}
 	return &facts
 }
 
-// placement is what an evaluation decided; nil while it has not, or when it
-// was about something else.
+// placement returns the decision of an evaluation. It returns nil if there is none yet,
+// or if the evaluation is not about a placement.
 func (w *watcher) placement(eval *nomadapi.Evaluation) *staging.PlacementFacts {
 	if eval.Status != evalComplete || eval.TriggeredBy == triggerDeregister {
 		return nil
 	}
-	return &staging.PlacementFacts{Refused: refusal(w.places[eval.JobID], eval.FailedTGAllocs)}
+	return &staging.PlacementFacts{Refused: refusal(w.locations[eval.JobID], eval.FailedTGAllocs)}
 }

@@ -20,10 +20,10 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// listed is what List says of one session.
+// listed returns List's observation of one session.
 func (r rig) listed(t testing.TB, id string) staging.Observation {
 	t.Helper()
-	observations, _, err := r.List(patient(t))
+	observations, _, err := r.List(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,12 +35,12 @@ func (r rig) listed(t testing.TB, id string) staging.Observation {
 	return staging.Observation{}
 }
 
-// view folds observations as their type says: part by part, by index.
+// view merges observations as documented on their type: part by part, by index.
 type view struct {
 	mu    sync.Mutex
 	parts map[string]map[string]uint64
 	known map[string]staging.Observation
-	// regressed is set when an older part came after a newer one.
+	// regressed holds observations with an older part than one before them.
 	regressed []staging.Observation
 }
 
@@ -86,7 +86,7 @@ func (v *view) of(id string) staging.Observation {
 func (r rig) watch(t testing.TB) *view {
 	t.Helper()
 	v := newView()
-	_, index, err := r.List(patient(t))
+	_, index, err := r.List(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestListAndWatchAgree(t *testing.T) {
 	after, alloc := r.start(t, r.session(t), app(t, "raw_exec"), nil)
 
 	for _, s := range []staging.Session{before, after} {
-		eventually(t, "the watch says that it runs", func() bool {
+		eventually(t, "the watch emits that it runs", func() bool {
 			o := v.of(s.ID)
 			return o.Job != nil && o.Alloc != nil && o.Alloc.Running && o.Placement != nil
 		})
@@ -131,10 +131,10 @@ func TestListAndWatchAgree(t *testing.T) {
 		t.Errorf("address and ports: watch %+v, wait %+v", v.of(after.ID).Alloc, alloc)
 	}
 
-	if err := r.Stop(patient(t), after); err != nil {
+	if err := r.Stop(testContext(t), after); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the watch says that it was stopped, and ended", func() bool {
+	eventually(t, "the watch emits that it was stopped and has ended", func() bool {
 		o := v.of(after.ID)
 		return o.Job.Stopped && o.Job.Dead && o.Alloc.Over && o.Alloc.Failure == nil
 	})
@@ -142,7 +142,7 @@ func TestListAndWatchAgree(t *testing.T) {
 	if !list.Job.Stopped || !list.Job.Dead || !list.Alloc.Over {
 		t.Errorf("listed %+v %+v", list.Job, list.Alloc)
 	}
-	if err := r.Purge(patient(t), after); err != nil {
+	if err := r.Purge(testContext(t), after); err != nil {
 		t.Fatal(err)
 	}
 	if o := r.listed(t, after.ID); o.Session != "" {
@@ -153,20 +153,21 @@ func TestListAndWatchAgree(t *testing.T) {
 	}
 }
 
-func TestWatchTellsOfRefusedPlacement(t *testing.T) {
+func TestWatchEmitsRefusedPlacement(t *testing.T) {
 	r := newRig(t)
 	v := r.watch(t)
 	s := r.session(t)
-	if _, err := r.Register(patient(t), staging.Spec{Session: s, Image: app(t, "raw_exec"), Zone: staging.Zone{Name: "east", Datacenters: []string{"dc9"}}}); err != nil {
+	if _, err := r.Register(testContext(t), staging.Spec{Session: s, Image: app(t, "raw_exec"), Zone: staging.Zone{Name: "east", Datacenters: []string{"dc9"}}}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the watch says that no node would do", func() bool {
+	eventually(t, "the watch emits that no node fits", func() bool {
 		p := v.of(s.ID).Placement
 		return p != nil && p.Refused != nil && p.Refused.Message == "no node in datacenter dc9 in zone east"
 	})
 }
 
-// A clone that Nomad makes of a stopped allocation is never the session.
+// TestClonesAreNotTheSession: a clone that Nomad makes of a stopped allocation is never
+// taken for the session.
 func TestClonesAreNotTheSession(t *testing.T) {
 	r := newRig(t)
 	v := r.watch(t)
@@ -186,16 +187,49 @@ func TestClonesAreNotTheSession(t *testing.T) {
 	if list.Alloc.ID != alloc.ID || v.of(s.ID).Alloc.ID != alloc.ID || !list.Alloc.Over {
 		t.Fatalf("took the clone for the session: list %+v, watch %+v", list.Alloc, v.of(s.ID).Alloc)
 	}
-	waited, err := r.WaitRunning(patient(t), s)
+	waited, err := r.WaitRunning(testContext(t), s)
 	if err != nil || waited.ID != alloc.ID || !waited.Over {
 		t.Fatalf("took the clone for the session: %+v, %v", waited, err)
 	}
 }
 
+// TestACloneIsNotTheSession: if an allocation is stopped in Nomad, Nomad starts a clone.
+// A list still contains the first allocation, that it was replaced, and why it ended.
+func TestACloneIsNotTheSession(t *testing.T) {
+	r := newRig(t)
+	s, first := r.start(t, r.session(t), app(t, "raw_exec"), nil)
+	alloc, _, err := r.nomad.Allocations().Info(first.ID, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.nomad.Allocations().Stop(alloc, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "Nomad made a clone", func() bool {
+		all, _, err := r.nomad.Jobs().Allocations(s.ID, true, nil)
+		return err == nil && len(all) == 2
+	})
+	eventually(t, "the list has the first allocation's end and its reason", func() bool {
+		all, _, err := r.List(testContext(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range all {
+			if o.Session == s.ID && o.Alloc != nil {
+				if o.Alloc.ID != first.ID {
+					t.Fatalf("the list has %s, which is a clone", o.Alloc.ID)
+				}
+				return o.Replaced && o.Alloc.Over && o.Alloc.Failure == nil && o.Alloc.Reason != ""
+			}
+		}
+		return false
+	})
+}
+
 func TestListAcrossPagesAndNamespaces(t *testing.T) {
 	r := newRig(t)
 	r.SetPageSize(1)
-	ctx := patient(t)
+	ctx := testContext(t)
 	if _, err := r.nomad.Namespaces().Register(&nomadapi.Namespace{Name: "team"}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -255,12 +289,12 @@ func TestWatchEndsWithTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := staging.Session{ID: staging.NewSessionID(), Origin: staging.OnDemand, Zone: "east", Image: "app"}
-	if _, err := fleet.Register(patient(t), staging.Spec{Session: s, Image: app(t, "raw_exec"), Zone: staging.Zone{Name: "east", Datacenters: []string{"dc9"}}}); err != nil {
+	if _, err := fleet.Register(testContext(t), staging.Spec{Session: s, Image: app(t, "raw_exec"), Zone: staging.Zone{Name: "east", Datacenters: []string{"dc9"}}}); err != nil {
 		t.Fatal(err)
 	}
 	seen := make(chan staging.Observation, 100)
 	ended := make(chan error, 1)
-	go func() { ended <- fleet.Watch(patient(t), 1, func(o staging.Observation) { seen <- o }) }()
+	go func() { ended <- fleet.Watch(testContext(t), 1, func(o staging.Observation) { seen <- o }) }()
 	if o := <-seen; o.Node == nil || o.Node.ID == "" || o.Node.Draining {
 		t.Fatalf("got %+v, want the node first", o)
 	}
@@ -273,19 +307,19 @@ func TestWatchEndsWithTheServer(t *testing.T) {
 	if err := <-ended; !errors.Is(err, nomadfleet.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
-	if _, _, err := fleet.List(patient(t)); !errors.Is(err, nomadfleet.ErrUnavailable) {
+	if _, _, err := fleet.List(testContext(t)); !errors.Is(err, nomadfleet.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
-	if err := fleet.Watch(patient(t), 1, nil); !errors.Is(err, nomadfleet.ErrUnavailable) {
+	if err := fleet.Watch(testContext(t), 1, nil); !errors.Is(err, nomadfleet.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
 }
 
 func TestWatchEndsWhenTheStreamIsSilent(t *testing.T) {
 	r := newRig(t)
-	// Nomad's own heartbeats are half a minute apart.
-	r.SetSilence(300 * time.Millisecond)
-	err := r.Watch(patient(t), 1, func(staging.Observation) {})
+	// Nomad's own heartbeats are 30 s apart.
+	r.SetStreamTimeout(300 * time.Millisecond)
+	err := r.Watch(testContext(t), 1, func(staging.Observation) {})
 	if !errors.Is(err, nomadfleet.ErrUnavailable) || !strings.Contains(err.Error(), "silent") {
 		t.Fatalf("got %v", err)
 	}

@@ -10,19 +10,19 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// counterLife is how long a minute's counter is kept: it outlives the window that it is
-// read for.
+// counterLife is how long a minute's counter is kept: longer than the window that is read.
 const counterLife = staging.ActivityWindow + 2*time.Minute
 
-// poolCounter begins the counters of a pool.
+// poolCounter is the prefix of a pool's counters.
 func (s *Store) poolCounter(pool string) string { return s.o.Prefix + "count:" + pool + ":" }
 
-// demandCounter begins those of what is made on demand. No name has a slash in it.
+// demandCounter is the prefix of the counters of on-demand sessions. It cannot be a pool's
+// prefix, since names have no slash.
 func (s *Store) demandCounter(zone, image string) string {
 	return s.o.Prefix + "count:" + zone + "/" + image + ":"
 }
 
-// counterFor begins the counters that a session is counted in when it is given.
+// counterFor is the prefix of the counters that count the session when a user gets it.
 func (s *Store) counterFor(x staging.Session) string {
 	if x.Origin == staging.OnDemand {
 		return s.demandCounter(x.Zone, x.Image)
@@ -30,17 +30,17 @@ func (s *Store) counterFor(x staging.Session) string {
 	return s.poolCounter(x.Staging)
 }
 
-// Activity reads what has gone on in the pools of some configs of late, by their names.
+// Activity reads the recent activity of the configs' pools, by the configs' names.
 func (s *Store) Activity(ctx context.Context, configs []staging.Config) (map[string]staging.Activity, error) {
 	now, err := s.rdb.Time(ctx).Result()
 	if err != nil {
-		return nil, err
+		return nil, callError(err, "read the time for the activity of pools")
 	}
 	all := make(map[string]staging.Activity, len(configs))
 	const window = int64(staging.ActivityWindow / time.Minute)
 	minute := now.Unix() / 60
 	for _, c := range configs {
-		// A pipeline a pool: however many there are, no reply is large.
+		// One pipeline per pool keeps each reply small.
 		pools, demands := make([]*redis.SliceCmd, window), make([]*redis.SliceCmd, window)
 		_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i := range window {
@@ -51,39 +51,39 @@ func (s *Store) Activity(ctx context.Context, configs []staging.Config) (map[str
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, callError(err, "read the activity of pool %s", c.Name)
 		}
 		all[c.Name] = activity(pools, demands, now)
 	}
 	return all, nil
 }
 
-// activity sums up the counters of the minutes up to now, the newest first.
+// activity adds up the counters of the minutes before now. The newest counter comes first.
 func activity(pools, demands []*redis.SliceCmd, now time.Time) staging.Activity {
 	var a staging.Activity
 	const recent = int(staging.RecentWindow / time.Minute)
-	var took, lately int64
+	var totalMS, recentGiven int64
 	for i := range pools {
 		given, ready, ms, most := number(pools[i], 0), number(pools[i], 1), number(pools[i], 2), number(pools[i], 3)
 		a.Staged += int(given)
 		a.OnDemand += int(number(demands[i], 0))
 		a.Ready += int(ready)
-		took += ms
+		totalMS += ms
 		a.MaxToReady = max(a.MaxToReady, time.Duration(most)*time.Millisecond)
 		if i < recent {
-			lately += given
+			recentGiven += given
 		}
 	}
 	if a.Ready > 0 {
-		a.MeanToReady = time.Duration(took/int64(a.Ready)) * time.Millisecond
+		a.MeanToReady = time.Duration(totalMS/int64(a.Ready)) * time.Millisecond
 	}
-	// The minute that is under way counts as far as it has come.
+	// Of the current minute only the part that has passed counts.
 	passed := float64(recent-1) + max(now.Sub(now.Truncate(time.Minute)).Minutes(), 1.0/60)
-	a.PerMinute = float64(lately) / passed
+	a.PerMinute = float64(recentGiven) / passed
 	return a
 }
 
-// number is a field of a counter, 0 where there is none.
+// number returns the i-th field of a counter, 0 if the counter does not have it.
 func number(c *redis.SliceCmd, i int) int64 {
 	text, _ := c.Val()[i].(string)
 	n, _ := strconv.ParseInt(text, 10, 64)

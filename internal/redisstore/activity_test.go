@@ -7,8 +7,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestActivityCountsWhatWasGiven: staged and on demand, once each however often the
-// assignment is noted, and how long sessions took to be ready, once each as well.
+// TestActivityCountsWhatWasGiven: each session given to a user counts once, staged or on
+// demand, however often Assign runs, and so does the time that it took to be ready.
 func TestActivityCountsWhatWasGiven(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	pool := staging.Config{Name: "demo-east", Zone: "east", Image: "demo"}
@@ -16,7 +16,7 @@ func TestActivityCountsWhatWasGiven(t *testing.T) {
 	must(t, s.Publish(ctx, x))
 	must(t, s.Withdraw(ctx, x))
 	must(t, s.Publish(ctx, x))
-	r, err := s.Claim(ctx, pool.Name, claim("c"))
+	r, err := claimOne(ctx, s, pool.Name, claim("c"))
 	must(t, err)
 	for range 2 {
 		_, err = s.Assign(ctx, r.Session)
@@ -25,7 +25,7 @@ func TestActivityCountsWhatWasGiven(t *testing.T) {
 	must(t, s.Publish(ctx, session("b", 0)))
 	final := claim("d")
 	final.Final = true
-	_, err = s.Claim(ctx, pool.Name, final)
+	_, err = claimOne(ctx, s, pool.Name, final)
 	must(t, err)
 
 	made := session("o", 0)

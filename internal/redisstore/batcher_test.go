@@ -62,10 +62,10 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-func (t *together) queue() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.waiting)
+func (b *batcher) queue() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.waiting)
 }
 
 // TestClaimsThatComeTogetherShareATrip: each is given a session of its own, also where
@@ -84,23 +84,23 @@ func TestClaimsThatComeTogetherShareATrip(t *testing.T) {
 	given := make([]string, launches)
 	for i := range launches {
 		wg.Go(func() {
-			r, err := s.Claim(ctx, "demo-east", claim(fmt.Sprint("c", i)))
+			r, err := claimOne(ctx, s, "demo-east", claim(fmt.Sprint("c", i)))
 			if err != nil || r.Outcome != staging.ClaimTaken {
 				t.Errorf("launch %d: %s %v", i, r.Outcome, err)
 			}
 			given[i] = r.Session.ID
 		})
 	}
-	eventually(t, "all wait but those under way", func() bool { return s.together.queue() == launches-maxFlights && g.passed() == maxFlights })
+	eventually(t, "all wait but those under way", func() bool { return s.batcher.queue() == launches-maxPipelines && g.passed() == maxPipelines })
 	late, giveUp := context.WithCancel(ctx)
 	wg.Go(func() {
-		if _, err := s.Claim(late, "demo-east", claim("late")); !errors.Is(err, context.Canceled) {
+		if _, err := claimOne(late, s, "demo-east", claim("late")); !errors.Is(err, context.Canceled) {
 			t.Errorf("a launch that was given up while it waited: %v", err)
 		}
 	})
-	eventually(t, "one more waits", func() bool { return s.together.queue() == launches-maxFlights+1 })
+	eventually(t, "one more waits", func() bool { return s.batcher.queue() == launches-maxPipelines+1 })
 	giveUp()
-	eventually(t, "it waits no more", func() bool { return s.together.queue() == launches-maxFlights })
+	eventually(t, "it waits no more", func() bool { return s.batcher.queue() == launches-maxPipelines })
 	close(g.open)
 	wg.Wait()
 
@@ -116,8 +116,8 @@ func TestClaimsThatComeTogetherShareATrip(t *testing.T) {
 	if left != 1 {
 		t.Errorf("%d sessions are left of %d: the launch that was given up took one", left, launches+1)
 	}
-	if s.together.flights != 0 || s.together.queue() != 0 {
-		t.Errorf("%d under way, %d wait, after all", s.together.flights, s.together.queue())
+	if s.batcher.inFlight != 0 || s.batcher.queue() != 0 {
+		t.Errorf("%d under way, %d wait, after all", s.batcher.inFlight, s.batcher.queue())
 	}
 }
 
@@ -132,15 +132,15 @@ func TestATripThatFailsFailsForAllOnIt(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 40 {
 		wg.Go(func() {
-			if _, err := lost.Claim(ctx, "demo-east", claim(fmt.Sprint("c", i))); err == nil {
+			if _, err := claimOne(ctx, lost, "demo-east", claim(fmt.Sprint("c", i))); err == nil {
 				t.Error("a claim without a Redis succeeded")
 			}
 		})
 	}
-	eventually(t, "all wait but those under way", func() bool { return lost.together.queue() == 40-maxFlights })
+	eventually(t, "all wait but those under way", func() bool { return lost.batcher.queue() == 40-maxPipelines })
 	close(g.open)
 	wg.Wait()
-	if lost.together.flights != 0 || lost.together.queue() != 0 {
-		t.Errorf("%d under way, %d wait, after all", lost.together.flights, lost.together.queue())
+	if lost.batcher.inFlight != 0 || lost.batcher.queue() != 0 {
+		t.Errorf("%d under way, %d wait, after all", lost.batcher.inFlight, lost.batcher.queue())
 	}
 }

@@ -10,92 +10,137 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Claim takes the oldest ready session of the launch's image and zone from a pool, one
-// that it prefers if that is among the oldest, and reserves the launch's
-// Idempotency-Key, in one round trip.
-func (s *Store) Claim(ctx context.Context, pool string, c staging.Claim) (staging.ClaimResult, error) {
-	key := ""
-	if c.Fingerprint != "" {
-		key = s.idempotencyKey(c.IdempotencyKey)
-	}
-	life := ""
+// Claim takes n ready sessions of the launch's image, or none, from the pools in their
+// order, and reserves the launch's Idempotency-Key, in one round trip. Each pool's own
+// zone counts, not the claim's. An error leaves it unknown whether sessions were claimed.
+func (s *Store) Claim(ctx context.Context, pools []staging.Config, n int, c staging.Claim) (staging.ClaimResult, error) {
+	finalKeyLife := ""
 	if c.Final {
-		life = strconv.FormatInt(s.o.KeyLife.Milliseconds(), 10)
+		finalKeyLife = strconv.FormatInt(s.o.KeyLife.Milliseconds(), 10)
 	}
-	args := []any{
-		s.o.Prefix, pool, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(), c.Image, c.Zone,
-		mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits, life, staging.ArmedHead,
-		staging.TrustTTL.Milliseconds(), s.poolCounter(pool), counterLife.Milliseconds(), c.RequestID,
+	keys := make([]string, 0, 3+2*len(pools))
+	keys = append(keys, s.keyOf(c), s.userKey(c.User.ID), s.eventsKey())
+	args := make([]any, 0, 16+3*len(pools)+len(c.Prefer))
+	args = append(args, s.o.Prefix, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(),
+		c.Image, mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits, finalKeyLife,
+		armedHead, staging.TrustTTL.Milliseconds(), counterLife.Milliseconds(), n, c.RequestID)
+	for _, p := range pools {
+		keys = append(keys, s.readyKey(p.Name), s.poolKey(p.Name))
+		args = append(args, p.Name, p.Zone, s.poolCounter(p.Name))
 	}
 	for _, id := range c.Prefer {
 		args = append(args, id)
 	}
-	reply, err := s.run(ctx, claimScript,
-		[]string{s.readyKey(pool), s.poolKey(pool), s.eventsKey(), key, s.userKey(c.User.ID)}, args...).StringSlice()
+	script := claimSeveralScript
+	if n == 1 && len(pools) == 1 {
+		script = claimOneScript
+	}
+	reply, err := s.run(ctx, script, keys, args...).StringSlice()
 	if err != nil {
-		return staging.ClaimResult{}, err
+		return staging.ClaimResult{}, callError(err, "claim %d sessions of image %s", n, c.Image)
 	}
-	if reply[0] != "claimed" {
-		return held(reply)
+	switch reply[0] {
+	case "claimed":
+		return claimed(reply[1:], c)
+	case "empty":
+		return staging.ClaimResult{Outcome: staging.ClaimEmpty, Ready: readyCounts(reply[1:])}, nil
+	case "untrusted":
+		return staging.ClaimResult{Outcome: staging.ClaimUntrusted, Ready: readyCounts(reply[1:])}, nil
 	}
-	var x staging.Session
-	if err := json.Unmarshal([]byte(reply[2]), &x); err != nil {
-		return staging.ClaimResult{}, fmt.Errorf("session %s was claimed, and its facts in Redis do not parse: %w", reply[1], err)
-	}
-	x.State, x.Claim, x.User, x.Terms, x.ReadyAt = staging.Claimed, c.ID, &c.User, c.Terms, millis(reply[3])
-	at := millis(reply[4])
-	if c.Final {
-		x.State, x.AssignedAt, x.ExpiresAt = staging.Assigned, at, time.Time{}
-	}
-	return staging.ClaimResult{Outcome: staging.ClaimTaken, Session: x, At: at}, nil
+	return refused(reply)
 }
 
-// Begin notes an on-demand session, born with its user and claim, and reserves
+// claimed reads the sessions of a claim: the time, then three texts for each.
+func claimed(reply []string, c staging.Claim) (staging.ClaimResult, error) {
+	r := staging.ClaimResult{Outcome: staging.ClaimTaken, At: millis(reply[0])}
+	r.Sessions = make([]staging.Session, 0, len(reply)/3)
+	for texts := reply[1:]; len(texts) >= 3; texts = texts[3:] {
+		var x staging.Session
+		if err := json.Unmarshal([]byte(texts[1]), &x); err != nil {
+			return r, fmt.Errorf("redis: session %s was claimed, and its facts do not parse: %w", texts[0], err)
+		}
+		x.State, x.Claim, x.User, x.Terms, x.ReadyAt = staging.Claimed, c.ID, &c.User, c.Terms, millis(texts[2])
+		if c.Final {
+			x.State, x.AssignedAt = staging.Assigned, r.At
+		}
+		x.ExpiresAt = time.Time{} // expiration is for sessions that wait
+		r.Sessions = append(r.Sessions, x)
+	}
+	return r, nil
+}
+
+// readyCounts reads how many sessions of each pool could have been claimed.
+func readyCounts(texts []string) []int {
+	counts := make([]int, len(texts))
+	for i, text := range texts {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			n = staging.Untrusted
+		}
+		counts[i] = n
+	}
+	return counts
+}
+
+// Begin records an on-demand session, born with its user and claim, and reserves
 // the launch's Idempotency-Key for it.
 func (s *Store) Begin(ctx context.Context, x staging.Session, c staging.Claim) (staging.ClaimResult, error) {
-	key := ""
-	if c.Fingerprint != "" {
-		key = s.idempotencyKey(c.IdempotencyKey)
-	}
 	reply, err := beginScript.Run(ctx, s.rdb,
-		[]string{s.sessionKey(x.ID), s.indexKey(), s.eventsKey(), key, s.claimKey(x.ID), s.userKey(c.User.ID)},
+		[]string{s.sessionKey(x.ID), s.indexKey(), s.eventsKey(), s.keyOf(c), s.claimKey(x.ID), s.userKey(c.User.ID)},
 		x.ID, c.ID, mustJSON(c.User), facts(x), x.CreatedAt.UnixMilli(), c.Fingerprint, s.o.KeyLease.Milliseconds(),
 		s.o.Prefix, mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.RequestID).StringSlice()
 	if err != nil {
-		return staging.ClaimResult{}, err
+		return staging.ClaimResult{}, callError(err, "begin on-demand session %s", x.ID)
 	}
 	if reply[0] == "begun" {
 		x.State, x.Claim, x.User, x.Terms = staging.Pending, c.ID, &c.User, c.Terms
-		return staging.ClaimResult{Outcome: staging.ClaimTaken, Session: x}, nil
+		return staging.ClaimResult{Outcome: staging.ClaimTaken, Sessions: []staging.Session{x}}, nil
 	}
-	return held(reply)
+	return refused(reply)
 }
 
-// held reads the answers that the scripts that begin a launch share.
-func held(reply []string) (staging.ClaimResult, error) {
+// keyOf is the Redis key of a claim's Idempotency-Key; "" where it has none.
+func (s *Store) keyOf(c staging.Claim) string {
+	if c.Fingerprint == "" {
+		return ""
+	}
+	return s.idempotencyKey(c.IdempotencyKey)
+}
+
+// refused reads the replies by which every script that begins a launch refuses it.
+func refused(reply []string) (staging.ClaimResult, error) {
 	switch reply[0] {
-	case "stale":
-		return staging.ClaimResult{Outcome: staging.ClaimUntrusted}, nil
-	case "empty":
-		return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
 	case "reused":
 		return staging.ClaimResult{Outcome: staging.ClaimKeyReused}, nil
 	case "repeat":
-		return staging.ClaimResult{
-			Outcome: staging.ClaimRepeat,
-			Session: staging.Session{ID: reply[1]},
-			Done:    reply[2] != "",
-		}, nil
+		holder := staging.KeyHolder{Done: reply[2] != ""}
+		if reply[1] != "" {
+			holder.Sessions = []string{reply[1]}
+		}
+		return staging.ClaimResult{Outcome: staging.ClaimRepeat, Holder: holder}, nil
 	case "limit":
 		return staging.ClaimResult{Outcome: staging.ClaimLimit, Held: reply[1:]}, nil
 	}
-	return staging.ClaimResult{}, fmt.Errorf("redis script answered %q", reply)
+	return staging.ClaimResult{}, fmt.Errorf("redis: script returned %q", reply)
+}
+
+// Unclaim puts a claimed session back into its pool. It is only for a session of which
+// it is known that no fate was recorded, and never will be by this claim. A
+// *staging.StateError says that the claim no longer holds it.
+func (s *Store) Unclaim(ctx context.Context, x staging.Session) error {
+	state, err := unclaimScript.Run(ctx, s.rdb,
+		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID)},
+		x.ID, x.Claim, x.Staging).Text()
+	if err != nil {
+		return callError(err, "unclaim session %s", x.ID)
+	}
+	return expect(x.ID, state, nil, staging.Ready)
 }
 
 // Assign finishes a launch: the session is its user's, and the launch's
-// Idempotency-Key, if it has one, is bound to it for good. It gives the session
-// with its time of assignment: x's, or Redis's now where it has none. Repeating it is
-// harmless.
+// Idempotency-Key, if it has one, stays bound to it for its whole life. Assign returns
+// the session with its time of assignment: x's, or Redis's now where x has none.
+// Repeating it is harmless.
 func (s *Store) Assign(ctx context.Context, x staging.Session) (staging.Session, error) {
 	at := ""
 	if !x.AssignedAt.IsZero() {
@@ -105,7 +150,7 @@ func (s *Store) Assign(ctx context.Context, x staging.Session) (staging.Session,
 		[]string{s.sessionKey(x.ID), s.eventsKey()},
 		x.ID, x.Claim, facts(x), s.o.KeyLife.Milliseconds(), at, s.counterFor(x), counterLife.Milliseconds()).StringSlice()
 	if err != nil {
-		return x, err
+		return x, callError(err, "assign session %s", x.ID)
 	}
 	if err := expect(x.ID, reply[0], nil, staging.Assigned); err != nil {
 		return x, err
@@ -119,5 +164,8 @@ func (s *Store) Assign(ctx context.Context, x staging.Session) (staging.Session,
 func (s *Store) Finish(ctx context.Context, id, claim, reason string) error {
 	state, err := finishScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(id), s.eventsKey()}, id, claim, reason).Text()
-	return expect(id, state, err, staging.Ending)
+	if err != nil {
+		return callError(err, "begin the end of session %s", id)
+	}
+	return expect(id, state, nil, staging.Ending)
 }

@@ -1,35 +1,43 @@
-// Package redisstore keeps in Redis what must be fast: each pool's ready queue,
-// claims, the index of sessions, idempotency keys, pool conditions and recent
-// events.
+// Package redisstore keeps in Redis what must be fast: each pool's ready queue, claims,
+// the index of sessions, idempotency keys, pool conditions and recent events.
 //
-// Every transition of a session is one Lua script in scripts/, so it happens
-// whole or not at all, and one Go method that runs it. The scripts hold to the
-// table of moves in package staging; a test compares the two. A script that
-// changes a claimed session is given the claim's id and does nothing for a
-// claim that is not the session's (the fencing value). Time is Redis's own.
+// Every transition of a session is one Lua script in scripts/, so it is atomic, and one Go
+// method that runs the script. The scripts follow the table of moves in package staging; a
+// test compares the two.
 //
-// Nothing here is the last word: the fate record in Consul decides, and all
-// that is kept here can be rebuilt from Nomad, Consul's health and those
-// records. A lost Redis costs speed for a moment, never a session. A Redis that was put
-// back to an earlier state is not believed: claims are made only in zones for which a
-// scaler has vouched in the last half minute, and it does so only where its last mark
-// is still there.
+// The claim's id is the fencing value. The scripts with which a launch changes the session
+// that it claimed (assign, unclaim, and finish with a claim) change nothing if another claim
+// holds the session. Others do not compare: restore replaces the claim by that of the fate
+// record, and ended, expire_keepalive and finish without a claim end the session of any
+// claim.
 //
-// The keys of one store share a prefix, and the scripts build session keys from
-// the ids that they pop, so a store needs one Redis primary, not a Redis Cluster.
+// Scripts take the present time from Redis. Other times come from clients: when a session
+// was created from the scaler or broker that made it, and when it was assigned from its
+// broker, which counts from the time of the claim by Redis's clock, or from a broker's own
+// clock if the session was restored from its fate record.
+//
+// Redis does not decide anything finally: the fate record in Consul does. Everything here
+// can be rebuilt from Nomad, Consul's health and the fate records, so losing Redis costs
+// speed for a moment and never a session. Claims do not use a Redis that may have been
+// rolled back: they are made only in zones whose scaler has renewed its trust within
+// TrustTTL, and the scaler renews it only while its last marker is still there.
+//
+// All keys of a store share a prefix. The scripts build session keys from the ids that
+// they pop, so a store needs one Redis primary, not a Redis Cluster.
 //
 //	PREFIX session:ID       hash    state, facts and times of one session
-//	PREFIX claim:ID         string  the claim that took it, set once (NX)
+//	PREFIX claim:ID         string  the claim that holds the session; staged claims set it with NX, begin and restore overwrite it
 //	PREFIX ready:POOL       zset    claimable sessions, oldest first
 //	PREFIX pool:POOL        set     the pool's unassigned sessions
-//	PREFIX sessions         zset    every session that has not ended, by creation
-//	PREFIX key:HASH         hash    an Idempotency-Key: its claim, launch and session, or all of several
-//	PREFIX user:HASH        zset    the sessions of one user, by when they became so
+//	PREFIX sessions         zset    all sessions that have not ended, by creation
+//	PREFIX key:HASH         hash    an Idempotency-Key: its claim, launch and session or sessions
+//	PREFIX user:HASH        zset    the sessions of one user, by when they were claimed, or created if on demand or restored
 //	PREFIX conditions:POOL  string  the pool's conditions, JSON
-//	PREFIX count:POOL:MINUTE        hash  what went on in a pool in one minute, for a while
-//	PREFIX count:ZONE/IMAGE:MINUTE  hash  the same of sessions made on demand
-//	PREFIX vouched:ZONE     hash    the mark that the zone's scaler left last, and when
+//	PREFIX count:POOL:MINUTE        hash  a pool's activity in one minute, kept for a while
+//	PREFIX count:ZONE/IMAGE:MINUTE  hash  the same for on-demand sessions
+//	PREFIX history:POOL:HOUR        hash  a pool's history in one hour, kept for a while
+//	PREFIX vouched:ZONE     hash    the scaler's last marker in the zone, and when it renewed trust
 //	PREFIX armed:ID         string  the broker that keeps a shell in a ready session, leased
 //	PREFIX epoch            string  changes when the data was wiped
-//	PREFIX events           stream  what happened, bounded
+//	PREFIX events           stream  recent events, bounded
 package redisstore

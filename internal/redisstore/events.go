@@ -12,20 +12,20 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// LastEvent gives the position of the newest event, to read on from.
+// LastEvent returns the position of the newest event, "0-0" if there is none.
 func (s *Store) LastEvent(ctx context.Context) (string, error) {
 	last, err := s.rdb.XRevRangeN(ctx, s.eventsKey(), "+", "-", 1).Result()
 	if err != nil || len(last) == 0 {
-		return "0-0", err
+		return "0-0", callError(err, "read the last event")
 	}
 	return last[0].ID, nil
 }
 
-// eventPage bounds one read of Events.
+// eventPage is the most events that one call of Events reads.
 const eventPage = 1000
 
-// Events gives what happened after a position, waiting up to block for the
-// first of it, and the position to read on from. No event in time is no error.
+// Events reads the events after a position, and returns the position to continue at. If
+// there is none yet, it waits up to block for the first one; none in that time is no error.
 func (s *Store) Events(ctx context.Context, after string, block time.Duration) ([]staging.Event, string, error) {
 	streams, err := s.rdb.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{s.eventsKey(), after}, Count: eventPage, Block: block,
@@ -34,7 +34,7 @@ func (s *Store) Events(ctx context.Context, after string, block time.Duration) (
 		return nil, after, nil
 	}
 	if err != nil {
-		return nil, after, err
+		return nil, after, callError(err, "read events after %s", after)
 	}
 	var events []staging.Event
 	for _, m := range streams[0].Messages {
@@ -44,7 +44,7 @@ func (s *Store) Events(ctx context.Context, after string, block time.Duration) (
 	return events, after, nil
 }
 
-// event reads an event as it is kept.
+// event decodes an entry of the stream.
 func event(m redis.XMessage) staging.Event {
 	text := func(k string) string { v, _ := m.Values[k].(string); return v }
 	e := staging.Event{
@@ -64,18 +64,19 @@ func event(m redis.XMessage) staging.Event {
 		e.RequestID = text("request_id")
 	}
 	if cs := text("conditions"); cs != "" {
-		// Written by us; one that does not parse is still an event with its reason.
+		// If the conditions do not parse, the event still has its reason.
 		_ = json.Unmarshal([]byte(cs), &e.Conditions)
 	}
 	return e
 }
 
-// EventsFrom gives up to count events after the one at a position, without waiting, and
-// whether that one is still kept: where it is not, others after it may be gone, too.
+// EventsFrom reads up to count events after a position, without waiting. kept reports
+// whether the event at the position still exists. If it does not, later ones may be gone,
+// too.
 func (s *Store) EventsFrom(ctx context.Context, position string, count int) (events []staging.Event, kept bool, err error) {
 	found, err := s.rdb.XRangeN(ctx, s.eventsKey(), position, "+", int64(count)+1).Result()
 	if err != nil {
-		return nil, false, err
+		return nil, false, callError(err, "read events from %s on", position)
 	}
 	if kept = len(found) > 0 && found[0].ID == position; kept {
 		found = found[1:]
@@ -86,14 +87,16 @@ func (s *Store) EventsFrom(ctx context.Context, position string, count int) (eve
 	return events, kept, nil
 }
 
-// Bounds of the event stream, which the scripts have too, and of what a hook
-// wrote in one event.
 const (
+	// maxEvents is about how many events the stream keeps; scripts/prelude.lua has the
+	// same bound.
 	maxEvents = 10000
+	// maxOutput is the most bytes of a hook's output that one event keeps, of each stream.
 	maxOutput = 4096
 )
 
-// Note keeps an event that is no move of a session: a violation, a failed hook, what auditors are told.
+// Note appends an event that is not a move of a session: a violation, a failed hook, an
+// audit record.
 func (s *Store) Note(ctx context.Context, e staging.Event) error {
 	values := []string{"type", string(e.Type), "session", e.Session, "pool", e.Pool}
 	for _, f := range [][2]string{
@@ -121,26 +124,28 @@ func (s *Store) Note(ctx context.Context, e staging.Event) error {
 			values = append(values, f[0], f[1])
 		}
 	}
-	return s.rdb.XAdd(ctx, &redis.XAddArgs{Stream: s.eventsKey(), MaxLen: maxEvents, Approx: true, Values: values}).Err()
+	err := s.rdb.XAdd(ctx, &redis.XAddArgs{Stream: s.eventsKey(), MaxLen: maxEvents, Approx: true, Values: values}).Err()
+	return callError(err, "append an event of type %s", e.Type)
 }
 
-// tail is the end of a hook's output.
+// tail returns the last maxOutput bytes of a hook's output.
 func tail(s string) string {
 	return s[max(0, len(s)-maxOutput):]
 }
 
-// Epoch names this life of Redis's data: it changes when the data was wiped,
-// which nothing else would tell a reader of events.
+// Epoch returns the id of this life of Redis's data. It changes when the data was wiped,
+// which a reader of events could not find out otherwise.
 func (s *Store) Epoch(ctx context.Context) (string, error) {
-	// Read first: a Redis that takes no writes can still say that it was not wiped.
+	// Read first: a Redis that refuses writes still shows that it was not wiped.
 	epoch, err := s.rdb.Get(ctx, s.epochKey()).Result()
 	if !errors.Is(err, redis.Nil) {
-		return epoch, err
+		return epoch, callError(err, "read the epoch")
 	}
 	fresh := staging.NewClaimID()
 	set, err := s.rdb.SetNX(ctx, s.epochKey(), fresh, 0).Result()
 	if err != nil || set {
-		return fresh, err
+		return fresh, callError(err, "set the epoch")
 	}
-	return s.rdb.Get(ctx, s.epochKey()).Result()
+	epoch, err = s.rdb.Get(ctx, s.epochKey()).Result()
+	return epoch, callError(err, "read the epoch")
 }

@@ -11,30 +11,31 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// historyLife is how long an hour of a pool's history is kept after it was last written to.
+// historyLife is how long an hour of a pool's history is kept after its last write.
 const historyLife = staging.HistoryWindow + 5*time.Minute
 
 func (s *Store) historyOf(pool string) string { return s.o.Prefix + "history:" + pool + ":" }
 
-// NoteHistory notes how the pools of some configs stand. It may be called by many and
-// often: of a minute the fewest ready are kept.
+// NoteHistory records the current numbers of the configs' pools in their history. Several
+// programs may call it, and often: of each minute the lowest number of ready sessions is
+// kept.
 func (s *Store) NoteHistory(ctx context.Context, configs []staging.Config) error {
 	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, c := range configs {
-			// A pipeline cannot fall back from EVALSHA when the script is not known.
-			noteScript.Eval(ctx, p, []string{s.readyKey(c.Name)},
+			// EVAL, because a pipeline cannot retry an EVALSHA that Redis has no script for.
+			historyScript.Eval(ctx, p, []string{s.readyKey(c.Name)},
 				s.historyOf(c.Name), s.poolCounter(c.Name), s.demandCounter(c.Zone, c.Image), historyLife.Milliseconds())
 		}
 		return nil
 	})
-	return err
+	return callError(err, "record the history of %d pools", len(configs))
 }
 
-// History gives the minutes that something was noted of a pool in, within
-// staging.HistoryWindow, the oldest first, and the time by Redis's clock.
+// History reads a pool's history within staging.HistoryWindow, oldest minute first, and
+// the time by Redis's clock. Minutes without any record are left out.
 func (s *Store) History(ctx context.Context, pool string) (minutes []staging.Minute, now time.Time, err error) {
 	if now, err = s.rdb.Time(ctx).Result(); err != nil {
-		return nil, now, err
+		return nil, now, callError(err, "read the time for the history of pool %s", pool)
 	}
 	now = now.UTC()
 	const hours = int64(staging.HistoryWindow/time.Hour) + 1
@@ -47,7 +48,7 @@ func (s *Store) History(ctx context.Context, pool string) (minutes []staging.Min
 		return nil
 	})
 	if err != nil {
-		return nil, now, err
+		return nil, now, callError(err, "read the history of pool %s", pool)
 	}
 	since := now.Add(-staging.HistoryWindow)
 	for i, hour := range read {

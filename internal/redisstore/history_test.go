@@ -6,8 +6,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestHistoryKeepsTheFewestReady: of what was seen in a minute, with what was given in
-// it, and lets go of it.
+// TestHistoryKeepsTheFewestReady: a minute keeps the lowest number of ready sessions and
+// the sessions given to users, and its history expires.
 func TestHistoryKeepsTheFewestReady(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	pool := staging.Config{Name: "demo-east", Zone: "east", Image: "demo"}
@@ -17,13 +17,13 @@ func TestHistoryKeepsTheFewestReady(t *testing.T) {
 	note()
 	final := claim("c")
 	final.Final = true
-	_, err := s.Claim(ctx, pool.Name, final)
+	_, err := claimOne(ctx, s, pool.Name, final)
 	must(t, err)
 	note()
 	must(t, s.Publish(ctx, session("d", 0)))
 	must(t, s.Publish(ctx, session("e", 0)))
 	note()
-	// What is made on demand has no pool that somebody looks at.
+	// On-demand sessions have no pool of their own.
 	made := session("o", 0)
 	made.Origin, made.Staging, made.Claim = staging.OnDemand, "", "e"
 	_, err = s.Begin(ctx, made, claim("e"))
@@ -33,7 +33,7 @@ func TestHistoryKeepsTheFewestReady(t *testing.T) {
 	note()
 	minutes, now, err := s.History(ctx, pool.Name)
 	must(t, err)
-	// The test may run past the end of a minute.
+	// The minute may end during the test.
 	least, claims, misses := 99, 0, 0
 	for _, m := range minutes {
 		if claims += m.Claims; m.Ready != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Adopt reserves the launch's Idempotency-Key, where it has one, for a session
-// that its user has already.
+// Adopt reserves the launch's Idempotency-Key, if it has one, for a session that its user
+// already has.
 func (s *Store) Adopt(ctx context.Context, idempotencyKey string, c staging.Claim, session string) (staging.ClaimResult, error) {
 	if c.Fingerprint == "" {
 		return staging.ClaimResult{Outcome: staging.ClaimTaken}, nil
@@ -16,70 +16,77 @@ func (s *Store) Adopt(ctx context.Context, idempotencyKey string, c staging.Clai
 	reply, err := adoptScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)},
 		c.ID, c.Fingerprint, s.o.KeyLease.Milliseconds(), session).StringSlice()
 	if err != nil {
-		return staging.ClaimResult{}, err
+		return staging.ClaimResult{}, callError(err, "adopt session %s for claim %s", session, c.ID)
 	}
 	if reply[0] == "adopted" {
 		return staging.ClaimResult{Outcome: staging.ClaimTaken}, nil
 	}
-	return held(reply)
+	return refused(reply)
 }
 
-// Bind binds the Idempotency-Key of a launch that is done to its session for
-// good. A key that another claim holds stays as it is.
+// Bind binds the Idempotency-Key of a finished launch to its session for KeyLife. A key
+// that another claim holds does not change.
 func (s *Store) Bind(ctx context.Context, idempotencyKey, claim string) error {
 	if idempotencyKey == "" {
 		return nil
 	}
-	return bindScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, s.o.KeyLife.Milliseconds()).Err()
+	err := bindScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, s.o.KeyLife.Milliseconds()).Err()
+	return callError(err, "bind the idempotency key of claim %s", claim)
 }
 
-// Rebind binds the Idempotency-Key of a repeat to the session of the earlier launch,
-// x with that one's claim, or, where it was given several, to all of them: several
-// are their ids. A key that yet another claim holds stays as it is.
-func (s *Store) Rebind(ctx context.Context, idempotencyKey string, repeat staging.Claim, x staging.Session, several ...string) error {
+// Rebind binds the Idempotency-Key of a repeat to the earlier launch, whose claim and
+// sessions are the holder's. A key that a third claim holds stays as it is.
+func (s *Store) Rebind(ctx context.Context, idempotencyKey string, repeat staging.Claim, holder staging.KeyHolder) error {
 	if repeat.Fingerprint == "" {
 		return nil
 	}
-	return rebindScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)},
-		repeat.ID, x.Claim, repeat.Fingerprint, x.ID, s.o.KeyLife.Milliseconds(), joined(several)).Err()
+	several := ""
+	if len(holder.Sessions) > 1 {
+		several = joined(holder.Sessions)
+	}
+	err := rebindScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)},
+		repeat.ID, holder.Claim, repeat.Fingerprint, holder.Sessions[0], s.o.KeyLife.Milliseconds(), several).Err()
+	return callError(err, "bind the idempotency key of claim %s to session %s of claim %s", repeat.ID, holder.Sessions[0], holder.Claim)
 }
 
-// DetachKey lets the Idempotency-Key go on without a session, for a launch that
-// gives one up and tries another: a repeat then waits for it.
+// DetachKey detaches the Idempotency-Key from its session, for a launch that gives up a
+// session and tries another. The key stays reserved, so a repeat waits for the launch.
 func (s *Store) DetachKey(ctx context.Context, idempotencyKey, claim string) error {
 	if idempotencyKey == "" {
 		return nil
 	}
-	return detachKeyScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim).Err()
+	err := detachKeyScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim).Err()
+	return callError(err, "detach the idempotency key of claim %s", claim)
 }
 
-// Release frees the Idempotency-Key of a launch that gave no session, so that
-// a repeat may try anew. A key of another claim, or bound for good, stays.
+// Release frees the Idempotency-Key of a launch that returned no session, so that a repeat
+// may try again. It does nothing if another claim holds the key or its launch is done.
 //
-// With a session given, the key must name it still: its launch may have gone on to
-// another one.
+// If session is not "", the key must still name it: the launch may have moved on to
+// another session.
 func (s *Store) Release(ctx context.Context, idempotencyKey, claim, session string) error {
 	if idempotencyKey == "" {
 		return nil
 	}
-	return releaseScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, session).Err()
+	err := releaseScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, session).Err()
+	return callError(err, "release the idempotency key of claim %s", claim)
 }
 
-// KeyHolder tells which launch holds an Idempotency-Key: ClaimRepeat with its
-// claim, its session (if it has one yet), all of them where they are several, and
-// whether it is done, or ClaimEmpty when nobody does.
-func (s *Store) KeyHolder(ctx context.Context, idempotencyKey string) (staging.ClaimResult, error) {
+// KeyHolder reads which launch holds an Idempotency-Key; the zero value when none does.
+func (s *Store) KeyHolder(ctx context.Context, idempotencyKey string) (staging.KeyHolder, error) {
 	v, err := s.rdb.HMGet(ctx, s.idempotencyKey(idempotencyKey), "claim", "session", "done", "sessions").Result()
 	if err != nil {
-		return staging.ClaimResult{}, err
-	}
-	if v[0] == nil {
-		return staging.ClaimResult{Outcome: staging.ClaimEmpty}, nil
+		return staging.KeyHolder{}, callError(err, "read an idempotency key")
 	}
 	claim, _ := v[0].(string)
-	id, _ := v[1].(string)
-	several, _ := v[3].(string)
-	return staging.ClaimResult{
-		Outcome: staging.ClaimRepeat, Session: staging.Session{ID: id, Claim: claim}, Several: strings.Fields(several), Done: v[2] != nil,
-	}, nil
+	first, _ := v[1].(string)
+	all, _ := v[3].(string)
+	holder := staging.KeyHolder{Claim: claim, Session: first, Sessions: strings.Fields(all), Done: v[2] != nil}
+	if len(holder.Sessions) == 0 && first != "" {
+		holder.Sessions = []string{first}
+	}
+	return holder, nil
 }
+
+// joined are ids as the scripts keep them.
+func joined(ids []string) string { return strings.Join(ids, " ") }

@@ -10,47 +10,48 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// scanMost bounds the sessions that are read for one page. Past it the page is given as
-// it is, with where to go on: a caller who asks for what is rare asks more often, and
-// nobody's question holds Redis for long.
-const scanMost = 2000
+// maxScan is the most sessions that are read for one page. After that many, Page returns
+// what it found and the position to continue at. A rare match then takes several calls,
+// and no call keeps Redis busy for long.
+const maxScan = 2000
 
-// Page reads up to limit of the sessions that the filter lets through and that have not
-// ended, from after a position on, the oldest first.
+// Page reads up to limit sessions that match the filter and have not ended, oldest first,
+// starting after a position.
 //
-// It reads no more than it must: a user's sessions are in a set of their own, a pool's
-// unassigned ones in its set, its ready ones in its queue. Only what none of those holds
-// is looked for among all sessions.
+// It uses the smallest index that has all matches: the user's sessions, the pool's ready
+// queue, or the pool's set of unassigned sessions. Without one of them it scans the index
+// of all sessions.
 func (s *Store) Page(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
 	index := s.indexKey()
 	switch {
 	case f.User != "":
-		return s.pageOfSet(ctx, s.rdb.ZCard(ctx, s.userKey(f.User)), func() *redis.StringSliceCmd {
+		return s.pageOfSet(ctx, "user "+f.User, s.rdb.ZCard(ctx, s.userKey(f.User)), func() *redis.StringSliceCmd {
 			return s.rdb.ZRange(ctx, s.userKey(f.User), 0, -1)
 		}, f, after, limit)
 	case f.Staging != "" && len(f.States) == 1 && f.States[0] == staging.Ready:
 		index = s.readyKey(f.Staging)
 	case f.Staging != "" && f.Unassigned():
-		return s.pageOfSet(ctx, s.rdb.SCard(ctx, s.poolKey(f.Staging)), func() *redis.StringSliceCmd {
+		return s.pageOfSet(ctx, "pool "+f.Staging, s.rdb.SCard(ctx, s.poolKey(f.Staging)), func() *redis.StringSliceCmd {
 			return s.rdb.SMembers(ctx, s.poolKey(f.Staging))
 		}, f, after, limit)
 	}
 	return s.scan(ctx, index, f, after, limit)
 }
 
-// pageOfSet reads a page of a set that has another order, or none: all of it is read,
-// unless it is so large that the index of all sessions does better.
-func (s *Store) pageOfSet(ctx context.Context, size *redis.IntCmd, ids func() *redis.StringSliceCmd, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
+// pageOfSet reads a page from a set that is not ordered by creation. It reads the whole
+// set; if that is too large, it scans the index of all sessions instead. owner is for its
+// errors.
+func (s *Store) pageOfSet(ctx context.Context, owner string, size *redis.IntCmd, ids func() *redis.StringSliceCmd, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
 	n, err := size.Result()
 	if err != nil {
-		return staging.SessionPage{}, err
+		return staging.SessionPage{}, callError(err, "count the sessions of %s", owner)
 	}
-	if n > scanMost {
+	if n > maxScan {
 		return s.scan(ctx, s.indexKey(), f, after, limit)
 	}
 	members, err := ids().Result()
 	if err != nil {
-		return staging.SessionPage{}, err
+		return staging.SessionPage{}, callError(err, "list the sessions of %s", owner)
 	}
 	all, err := s.read(ctx, members)
 	if err != nil {
@@ -68,26 +69,26 @@ func (s *Store) pageOfSet(ctx context.Context, size *redis.IntCmd, ids func() *r
 	return page, nil
 }
 
-// scan reads a page from an index of ids by their time of creation.
+// scan reads a page from an index that is ordered by creation.
 func (s *Store) scan(ctx context.Context, index string, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
 	page := staging.SessionPage{Items: []staging.Session{}}
-	from, offset, looked := after, int64(0), 0
-	for looked < scanMost {
-		count := min(readPage, scanMost-looked)
+	from, offset, scanned := after, int64(0), 0
+	for scanned < maxScan {
+		count := min(readPage, maxScan-scanned)
 		found, err := s.rdb.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
 			Key: index, Start: strconv.FormatInt(after.Created, 10), Stop: "+inf", ByScore: true, Offset: offset, Count: int64(count),
 		}).Result()
 		if err != nil {
-			return page, err
+			return page, callError(err, "scan %s from %d on", index, after.Created)
 		}
 		offset += int64(len(found))
-		looked += len(found)
+		scanned += len(found)
 		var ids []string
 		at := map[string]staging.Position{}
 		for _, z := range found {
 			id, _ := z.Member.(string)
 			p := staging.Position{Created: int64(z.Score), ID: id}
-			// Others were made in the same millisecond, and came in the page before.
+			// The index starts at a millisecond. Some of its sessions were on the page before.
 			if p.Compare(after) > 0 {
 				ids, at[id] = append(ids, id), p
 			}

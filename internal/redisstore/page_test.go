@@ -14,7 +14,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// reads counts the sessions that are read in pipelines.
+// reads counts the sessions that pipelines read.
 type reads struct{ sessions int }
 
 func (r *reads) DialHook(next redis.DialHook) redis.DialHook {
@@ -33,7 +33,7 @@ func (r *reads) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
-// every follows a list to its end, and gives the ids and the number of pages.
+// every reads all pages of a list, and returns the ids and the number of pages.
 func every(t *testing.T, s *Store, f staging.SessionFilter, limit int) (ids []string, pages int) {
 	t.Helper()
 	for after := (staging.Position{}); ; {
@@ -56,7 +56,7 @@ func every(t *testing.T, s *Store, f staging.SessionFilter, limit int) (ids []st
 	}
 }
 
-// pages stores 60 sessions of two pools, of which some are users'; many were made in
+// pages stores 60 sessions of two pools. Some belong to users, and many were created in
 // the same millisecond.
 func pages(t *testing.T, s *Store) {
 	t.Helper()
@@ -77,7 +77,7 @@ func pages(t *testing.T, s *Store) {
 	for range 5 {
 		c := claim("alice")
 		c.ID, c.User.ID = staging.NewClaimID(), "alice"
-		r, err := s.Claim(t.Context(), "demo-east", c)
+		r, err := claimOne(t.Context(), s, "demo-east", c)
 		must(t, err)
 		if r.Outcome != staging.ClaimTaken {
 			t.Fatal(r.Outcome)
@@ -86,8 +86,8 @@ func pages(t *testing.T, s *Store) {
 	must(t, s.Retire(t.Context(), session("s58", 0), "x"))
 }
 
-// TestAPageIsAPartOfTheList: for every filter, whatever the size of a page, the pages
-// together are the list, in its order, each session once.
+// TestAPageIsAPartOfTheList: for every filter and page size, the pages together are the
+// whole list, in its order, with each session once.
 func TestAPageIsAPartOfTheList(t *testing.T) {
 	s := newStore(t)
 	pages(t, s)
@@ -97,7 +97,7 @@ func TestAPageIsAPartOfTheList(t *testing.T) {
 		"all":                    {},
 		"of a user":              {User: "alice"},
 		"of a user, of an image": {User: "alice", Image: "other"},
-		"of nobody there is":     {User: "nobody"},
+		"of an unknown user":     {User: "nobody"},
 		"ready ones of a pool":   {Staging: "demo-east", States: []staging.State{staging.Ready}},
 		"unassigned of a pool":   {Staging: "other-east", States: []staging.State{staging.Ready, staging.Pending}},
 		"claimed ones of a pool": {Staging: "demo-east", States: []staging.State{staging.Claimed}},
@@ -125,7 +125,7 @@ func TestAPageIsAPartOfTheList(t *testing.T) {
 	}
 }
 
-// TestAPageReadsNoMoreThanItMust: of 3000 sessions a user's, a pool's and a rare kind.
+// TestAPageReadsNoMoreThanItMust reads from 3000 sessions those of a user, of a pool and of a rare kind.
 func TestAPageReadsNoMoreThanItMust(t *testing.T) {
 	s, count := newStore(t), &reads{}
 	pipe := s.rdb.Pipeline()
@@ -148,7 +148,7 @@ func TestAPageReadsNoMoreThanItMust(t *testing.T) {
 		{"the ready ones of a pool", staging.SessionFilter{Staging: "demo-east", States: []staging.State{staging.Ready}}, 30},
 		{"the unassigned of a pool", staging.SessionFilter{Staging: "demo-east", States: []staging.State{staging.Ready, staging.Starting}}, 30},
 		{"the first of all", staging.SessionFilter{}, readPage},
-		{"what is rare", staging.SessionFilter{Image: "other"}, scanMost},
+		{"what is rare", staging.SessionFilter{Image: "other"}, maxScan},
 	} {
 		count.sessions = 0
 		page, err := s.Page(t.Context(), c.f, staging.Position{}, 10)
@@ -157,7 +157,7 @@ func TestAPageReadsNoMoreThanItMust(t *testing.T) {
 			t.Errorf("a page of %s read %d sessions, want at most %d", c.what, count.sessions, c.most)
 		}
 		if strings.HasPrefix(c.what, "what") && (len(page.Items) != 0 || !page.More) {
-			t.Errorf("past its bound a page must be given as it is, with where to go on: %d items, more: %v", len(page.Items), page.More)
+			t.Errorf("a page that reaches its bound must end, with a position to continue at: %d items, more: %v", len(page.Items), page.More)
 		}
 	}
 	if got, n := every(t, s, staging.SessionFilter{Image: "other"}, 1000); len(got) != 30 || n != 2 {

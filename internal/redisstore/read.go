@@ -2,42 +2,39 @@ package redisstore
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Session reads one session; staging.ErrNoSession when Redis does not know it.
+// Session reads one session. It returns staging.ErrNoSession if Redis does not have it.
 func (s *Store) Session(ctx context.Context, id string) (staging.Session, error) {
 	h, err := s.rdb.HGetAll(ctx, s.sessionKey(id)).Result()
 	if err != nil {
-		return staging.Session{}, err
+		return staging.Session{}, callError(err, "read session %s", id)
 	}
 	if len(h) == 0 {
 		return staging.Session{}, fmt.Errorf("%w: %s", staging.ErrNoSession, id)
 	}
-	return decode(h)
+	return decode(id, h)
 }
 
-// readPage bounds one pipeline of Sessions: enough to make the round trips
-// few, few enough that no reply is large.
+// readPage is the most sessions that one pipeline reads: it keeps round trips few and
+// replies small.
 const readPage = 500
 
 // Sessions reads every session that has not ended, oldest first.
 func (s *Store) Sessions(ctx context.Context) ([]staging.Session, error) {
 	ids, err := s.rdb.ZRange(ctx, s.indexKey(), 0, -1).Result()
 	if err != nil {
-		return nil, err
+		return nil, callError(err, "list all sessions")
 	}
 	return s.read(ctx, ids)
 }
 
-// read reads sessions by their ids; those that have gone are left out.
+// read reads sessions by their ids, and leaves out those that Redis does not have.
 func (s *Store) read(ctx context.Context, ids []string) ([]staging.Session, error) {
 	all := make([]staging.Session, 0, len(ids))
 	for len(ids) > 0 {
@@ -51,12 +48,12 @@ func (s *Store) read(ctx context.Context, ids []string) ([]staging.Session, erro
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, callError(err, "read %d sessions, from %s on", len(page), page[0])
 		}
-		for _, cmd := range cmds {
-			// A session may have gone between the index and here.
+		for i, cmd := range cmds {
+			// A session may have expired since its id was read from the index.
 			if h := cmd.Val(); len(h) > 0 {
-				x, err := decode(h)
+				x, err := decode(page[i], h)
 				if err != nil {
 					return nil, err
 				}
@@ -67,7 +64,7 @@ func (s *Store) read(ctx context.Context, ids []string) ([]staging.Session, erro
 	return all, nil
 }
 
-// Counts counts the sessions of each pool named.
+// Counts returns the numbers of current and ready sessions of each named pool.
 func (s *Store) Counts(ctx context.Context, pools ...string) (current, ready map[string]int, err error) {
 	currents := make([]*redis.IntCmd, len(pools))
 	readies := make([]*redis.IntCmd, len(pools))
@@ -79,56 +76,11 @@ func (s *Store) Counts(ctx context.Context, pools ...string) (current, ready map
 		return nil
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, callError(err, "count the sessions of %d pools", len(pools))
 	}
 	current, ready = make(map[string]int, len(pools)), make(map[string]int, len(pools))
 	for i, pool := range pools {
 		current[pool], ready[pool] = int(currents[i].Val()), int(readies[i].Val())
 	}
 	return current, ready, nil
-}
-
-// SetConditions replaces what is said of a pool. Where that differs from what was said
-// before it is an event.
-func (s *Store) SetConditions(ctx context.Context, pool string, conditions []staging.Condition) error {
-	said, text := "", "nothing is in the way"
-	if len(conditions) > 0 {
-		said = mustJSON(conditions)
-		parts := make([]string, len(conditions))
-		for i, c := range conditions {
-			parts[i] = string(c.Type) + ": " + c.Message
-		}
-		text = strings.Join(parts, "; ")
-	}
-	return conditionsScript.Run(ctx, s.rdb, []string{s.conditionsKey(pool), s.eventsKey()}, pool, said, text).Err()
-}
-
-// Conditions gives what is said of each pool named.
-func (s *Store) Conditions(ctx context.Context, pools ...string) (map[string][]staging.Condition, error) {
-	cmds := make([]*redis.StringCmd, len(pools))
-	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, pool := range pools {
-			cmds[i] = p.Get(ctx, s.conditionsKey(pool))
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, err
-	}
-	all := make(map[string][]staging.Condition, len(pools))
-	for i, pool := range pools {
-		b, err := cmds[i].Bytes()
-		if errors.Is(err, redis.Nil) {
-			continue
-		}
-		var cs []staging.Condition
-		if err == nil {
-			err = json.Unmarshal(b, &cs)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("conditions of pool %s: %w", pool, err)
-		}
-		all[pool] = cs
-	}
-	return all, nil
 }

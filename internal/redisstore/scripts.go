@@ -10,10 +10,10 @@ import (
 //go:embed scripts/*.lua
 var sources embed.FS
 
-// script makes one script of the files named, in order.
+// script joins scripts/prelude.lua and the named files, in order, into one script.
 func script(names ...string) *redis.Script {
 	var text strings.Builder
-	for _, name := range names {
+	for _, name := range append([]string{"prelude"}, names...) {
 		src, err := sources.ReadFile("scripts/" + name + ".lua")
 		if err != nil {
 			panic("redisstore: " + err.Error())
@@ -23,12 +23,12 @@ func script(names ...string) *redis.Script {
 	return redis.NewScript(text.String())
 }
 
-// One script per transition; each file's header gives its keys, arguments and outcomes.
+// One script per transition. The header of each file lists its keys, arguments and outcomes.
 var (
 	recordScript          = script("record")
 	publishScript         = script("count", "publish")
 	withdrawScript        = script("withdraw")
-	claimScript           = script("launch", "count", "claim")
+	claimOneScript        = script("launch", "count", "claim_one")
 	claimSeveralScript    = script("launch", "count", "claim_several")
 	unclaimScript         = script("unclaim")
 	armScript             = script("arm")
@@ -47,5 +47,5 @@ var (
 	endedScript           = script("ended")
 	restoreScript         = script("restore")
 	conditionsScript      = script("conditions")
-	noteScript            = script("note")
+	historyScript         = script("history")
 )

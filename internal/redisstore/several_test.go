@@ -65,7 +65,7 @@ func TestSeveralAreTakenFromThePoolsInTheirOrder(t *testing.T) {
 	pools := poolsOf("demo-east", "east", "demo-west", "west")
 	at, err := s.LastEvent(ctx)
 	must(t, err)
-	r, err := s.ClaimSeveral(ctx, pools, 5, c)
+	r, err := s.Claim(ctx, pools, 5, c)
 	must(t, err)
 	told, _, err := s.Events(ctx, at, time.Second)
 	must(t, err)
@@ -92,7 +92,7 @@ func TestSeveralAreTakenFromThePoolsInTheirOrder(t *testing.T) {
 	}
 	holder, err := s.KeyHolder(ctx, "k")
 	must(t, err)
-	if holder.Session.ID != "e0" || holder.Session.Claim != "c" || !slices.Equal(holder.Several, ids(r.Sessions)) || holder.Done {
+	if holder.Claim != "c" || !slices.Equal(holder.Sessions, ids(r.Sessions)) || holder.Done {
 		t.Errorf("the key: %+v", holder)
 	}
 	own, err := s.UserSessions(ctx, c.User.ID)
@@ -101,11 +101,11 @@ func TestSeveralAreTakenFromThePoolsInTheirOrder(t *testing.T) {
 	}
 	d := c
 	d.ID = "d"
-	if r, err := s.ClaimSeveral(ctx, pools, 2, d); err != nil || r.Outcome != staging.ClaimRepeat || r.Session.ID != "e0" {
+	if r, err := s.Claim(ctx, pools, 2, d); err != nil || r.Outcome != staging.ClaimRepeat || !slices.Equal(r.Holder.Sessions, []string{"e0"}) {
 		t.Errorf("a repeat: %+v %v", r, err)
 	}
 	d.Fingerprint = "g"
-	if r, err := s.ClaimSeveral(ctx, pools, 2, d); err != nil || r.Outcome != staging.ClaimKeyReused {
+	if r, err := s.Claim(ctx, pools, 2, d); err != nil || r.Outcome != staging.ClaimKeyReused {
 		t.Errorf("another launch of the key: %+v %v", r, err)
 	}
 	for _, x := range r.Sessions {
@@ -113,7 +113,7 @@ func TestSeveralAreTakenFromThePoolsInTheirOrder(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if holder, err = s.KeyHolder(ctx, "k"); err != nil || !holder.Done || !slices.Equal(holder.Several, ids(r.Sessions)) {
+	if holder, err = s.KeyHolder(ctx, "k"); err != nil || !holder.Done || !slices.Equal(holder.Sessions, ids(r.Sessions)) {
 		t.Errorf("the key once they are assigned: %+v %v", holder, err)
 	}
 }
@@ -154,7 +154,7 @@ func TestWhereThereAreTooFewNothingChanges(t *testing.T) {
 	}
 	for name, c := range cases {
 		before := dump(t, s)
-		r, err := s.ClaimSeveral(ctx, c.pools, c.n, c.claim)
+		r, err := s.Claim(ctx, c.pools, c.n, c.claim)
 		if err != nil || r.Outcome != c.want || !slices.Equal(r.Ready, c.ready) || r.Sessions != nil {
 			t.Errorf("%s: %+v %v; want %s %v", name, r, err, c.want, c.ready)
 		}
@@ -176,7 +176,7 @@ func TestOfLaunchesForSeveralAtOnceEachHasAllOrNone(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Go(func() {
-			r, err := s.ClaimSeveral(ctx, poolsOf("demo-east", "east"), n, claim(fmt.Sprint("c", i)))
+			r, err := s.Claim(ctx, poolsOf("demo-east", "east"), n, claim(fmt.Sprint("c", i)))
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil || len(r.Sessions) != 0 && len(r.Sessions) != n {
@@ -209,7 +209,7 @@ func TestAnUnusedSessionGoesBackWhereItCameFrom(t *testing.T) {
 	}
 	c := claim("c")
 	c.IdempotencyKey, c.Fingerprint = "k", "f"
-	r, err := s.ClaimSeveral(ctx, poolsOf("demo-east", "east"), 2, c)
+	r, err := s.Claim(ctx, poolsOf("demo-east", "east"), 2, c)
 	must(t, err)
 	stranger := r.Sessions[0]
 	stranger.Claim = "d"
@@ -236,7 +236,7 @@ func TestAnUnusedSessionGoesBackWhereItCameFrom(t *testing.T) {
 	if own, err := s.UserSessions(ctx, c.User.ID); err != nil || !slices.Equal(ids(own), []string{"young"}) {
 		t.Errorf("the user has %v %v", ids(own), err)
 	}
-	if r, err := s.Claim(ctx, "demo-east", claim("e")); err != nil || r.Session.ID != "old" {
+	if r, err := claimOne(ctx, s, "demo-east", claim("e")); err != nil || r.Session.ID != "old" {
 		t.Errorf("the next claim: %+v %v", r, err)
 	}
 	if err := s.Unclaim(ctx, session("never", 0)); !errors.As(err, &moved) || moved.State != "" {
@@ -252,19 +252,19 @@ func TestAKeyOfSeveralIsRestoredWithAllOfThem(t *testing.T) {
 	x.State, x.Claim, x.User = staging.Assigned, "c", &staging.User{ID: "u"}
 	_, err := s.Restore(ctx, x, f)
 	must(t, err)
-	holder := func() staging.ClaimResult {
+	holder := func() staging.KeyHolder {
 		r, err := s.KeyHolder(context.WithoutCancel(ctx), "k")
 		must(t, err)
 		return r
 	}
-	if r := holder(); !slices.Equal(r.Several, f.Sessions) || !r.Done {
+	if r := holder(); !slices.Equal(r.Sessions, f.Sessions) || !r.Done {
 		t.Errorf("restored: %+v", r)
 	}
 	c := claim("d")
 	c.IdempotencyKey, c.Fingerprint = "k2", "f"
 	x.ID = "a"
-	must(t, s.Rebind(ctx, "k2", c, x, "a", "b"))
-	if r, err := s.KeyHolder(ctx, "k2"); err != nil || !slices.Equal(r.Several, f.Sessions) || r.Session.ID != "a" || !r.Done {
+	must(t, s.Rebind(ctx, "k2", c, staging.KeyHolder{Claim: x.Claim, Sessions: []string{"a", "b"}}))
+	if r, err := s.KeyHolder(ctx, "k2"); err != nil || !slices.Equal(r.Sessions, f.Sessions) || !r.Done {
 		t.Errorf("bound again: %+v %v", r, err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -14,28 +13,27 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Options set a store up; zero values are replaced by the defaults named here.
+// Options configure a store. A zero value means the default that is named here.
 type Options struct {
-	// Prefix begins every key; "greenroom:".
+	// Prefix is the prefix of every key. Default "greenroom:".
 	Prefix string
-	// KeyLease is how long an Idempotency-Key is held for a launch that has not
-	// finished; past it, its broker is taken for dead. 5 minutes; it must exceed
-	// the longest launch.
+	// KeyLease is how long an unfinished launch holds its Idempotency-Key. After that its
+	// broker counts as dead, so KeyLease must exceed the longest launch. Default 5 minutes.
 	KeyLease time.Duration
-	// KeyLife is how long a finished launch answers for its key; 24 hours.
+	// KeyLife is how long a finished launch holds its Idempotency-Key. Default 24 hours.
 	KeyLife time.Duration
-	// EndedLife is how long an ended session can still be read; 1 hour.
+	// EndedLife is how long an ended session can still be read. Default 1 hour.
 	EndedLife time.Duration
 }
 
 // Store is greenroom's state in one Redis primary. It may be used concurrently.
 type Store struct {
-	rdb      redis.UniversalClient
-	o        Options
-	together together
+	rdb     redis.UniversalClient
+	o       Options
+	batcher batcher
 }
 
-// New returns a store on rdb, which stays the caller's to close.
+// New returns a store on rdb. The caller closes rdb.
 func New(rdb redis.UniversalClient, o Options) *Store {
 	if o.Prefix == "" {
 		o.Prefix = "greenroom:"
@@ -52,8 +50,8 @@ func New(rdb redis.UniversalClient, o Options) *Store {
 	return &Store{rdb: rdb, o: o}
 }
 
-// Ping asks Redis whether it answers.
-func (s *Store) Ping(ctx context.Context) error { return s.rdb.Ping(ctx).Err() }
+// Ping returns an error unless Redis answers.
+func (s *Store) Ping(ctx context.Context) error { return callError(s.rdb.Ping(ctx).Err(), "ping") }
 
 func (s *Store) sessionKey(id string) string      { return s.o.Prefix + "session:" + id }
 func (s *Store) claimKey(id string) string        { return s.o.Prefix + "claim:" + id }
@@ -66,18 +64,18 @@ func (s *Store) indexKey() string                 { return s.o.Prefix + "session
 func (s *Store) epochKey() string                 { return s.o.Prefix + "epoch" }
 func (s *Store) eventsKey() string                { return s.o.Prefix + "events" }
 
-// idempotencyKey hashes the caller's key, which may be long and hold anything.
+// idempotencyKey hashes the caller's key, which may be long and contain any characters.
 func (s *Store) idempotencyKey(key string) string {
 	return s.o.Prefix + "key:" + hashed(key)
 }
 
-// hashed makes a short name of what a caller gave.
+// hashed makes a short key of a caller's text.
 func hashed(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:16])
 }
 
-// facts is the part of a session that no script reads, as one JSON value.
+// facts returns, as one JSON value, the part of a session that no script reads.
 func facts(x staging.Session) string {
 	x.State, x.Claim, x.User, x.Reason = "", "", nil, ""
 	x.Terms = staging.Terms{}
@@ -88,17 +86,17 @@ func facts(x staging.Session) string {
 func mustJSON(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		// Strings, numbers, times and maps of them always marshal.
+		// The values consist of strings, numbers, times and maps, which always marshal.
 		panic("redisstore: " + err.Error())
 	}
 	return string(b)
 }
 
-// decode puts a session together again from its hash.
-func decode(h map[string]string) (staging.Session, error) {
+// decode returns the session that a hash holds. id is for its errors.
+func decode(id string, h map[string]string) (staging.Session, error) {
 	var x staging.Session
 	if err := json.Unmarshal([]byte(h["facts"]), &x); err != nil {
-		return x, fmt.Errorf("facts of a session in Redis do not parse: %w", err)
+		return x, callError(err, "parse the facts of session %s", id)
 	}
 	x.State = staging.State(h["state"])
 	x.Claim = h["claim"]
@@ -106,12 +104,12 @@ func decode(h map[string]string) (staging.Session, error) {
 	if u := h["user"]; u != "" {
 		x.User = new(staging.User)
 		if err := json.Unmarshal([]byte(u), x.User); err != nil {
-			return x, fmt.Errorf("the user of session %s in Redis does not parse: %w", x.ID, err)
+			return x, callError(err, "parse the user of session %s", id)
 		}
 	}
 	if terms := h["terms"]; terms != "" {
 		if err := json.Unmarshal([]byte(terms), &x.Terms); err != nil {
-			return x, fmt.Errorf("the terms of session %s in Redis do not parse: %w", x.ID, err)
+			return x, callError(err, "parse the terms of session %s", id)
 		}
 	}
 	x.KeepaliveAt = millis(h["keepalive_at"])
@@ -119,12 +117,13 @@ func decode(h map[string]string) (staging.Session, error) {
 	x.AssignedAt = millis(h["assigned_at"])
 	x.EndedAt = millis(h["ended_at"])
 	if x.Claim != "" {
-		// Expiration is for sessions that wait.
+		// Only a session that waits in a pool expires.
 		x.ExpiresAt = time.Time{}
 	}
 	return x, nil
 }
 
+// millis returns the time of a text of milliseconds since 1970; zero for "", "0" or no number.
 func millis(s string) time.Time {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n == 0 {

@@ -14,7 +14,7 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// of is a claim of one user.
+// of returns a claim of one user.
 func of(user, id string) staging.Claim {
 	c := claim(id)
 	c.User.ID = user
@@ -36,7 +36,7 @@ func TestAUsersLimitHoldsHoweverManyLaunchAtOnce(t *testing.T) {
 			var r staging.ClaimResult
 			var err error
 			if i%2 == 0 {
-				r, err = s.Claim(ctx, "demo-east", c)
+				r, err = s.Claim(ctx, poolsOf("demo-east", "east"), 1, c)
 			} else {
 				r, err = s.Begin(ctx, staging.Session{ID: fmt.Sprint("od", i), Origin: staging.OnDemand, CreatedAt: time.Now()}, c)
 			}
@@ -60,27 +60,27 @@ func TestAUsersLimitHoldsHoweverManyLaunchAtOnce(t *testing.T) {
 	}
 	c := of("u", "late")
 	c.MaxSessionsPerUser, c.IdempotencyKey, c.Fingerprint = 3, "key", "f"
-	r, err := s.Claim(ctx, "demo-east", c)
+	r, err := claimOne(ctx, s, "demo-east", c)
 	must(t, err)
 	slices.Sort(ids)
 	slices.Sort(r.Held)
 	if r.Outcome != staging.ClaimLimit || !slices.Equal(r.Held, ids) {
 		t.Errorf("%+v; the user's are %v", r, ids)
 	}
-	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Outcome != staging.ClaimEmpty {
+	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Claim != "" {
 		t.Errorf("a launch over the limit keeps its key: %+v %v", h, err)
 	}
-	// Another user's do not count, nor do those that are over, nor those of the same claim.
+	// Sessions of other users, ended sessions and those of the same claim do not count.
 	other := of("other", "c")
 	other.MaxSessionsPerUser = 1
-	if r, err = s.Claim(ctx, "demo-east", other); err != nil || r.Outcome != staging.ClaimTaken {
+	if r, err = claimOne(ctx, s, "demo-east", other); err != nil || r.Outcome != staging.ClaimTaken {
 		t.Errorf("another user: %+v %v", r, err)
 	}
-	if r, err = s.Claim(ctx, "demo-east", other); err != nil || r.Outcome != staging.ClaimTaken {
+	if r, err = claimOne(ctx, s, "demo-east", other); err != nil || r.Outcome != staging.ClaimTaken {
 		t.Errorf("the same claim's next try: %+v %v", r, err)
 	}
 	must(t, s.Finish(ctx, ids[0], "", "bye"))
-	if r, err = s.Claim(ctx, "demo-east", c); err != nil || r.Outcome != staging.ClaimTaken {
+	if r, err = claimOne(ctx, s, "demo-east", c); err != nil || r.Outcome != staging.ClaimTaken {
 		t.Errorf("after one ended: %+v %v", r, err)
 	}
 }
@@ -90,7 +90,7 @@ func TestAKeepaliveAndALapseCannotBothWin(t *testing.T) {
 	must(t, s.Publish(ctx, session("s", 0)))
 	c := claim("c")
 	c.Terms = staging.Terms{Keepalive: staging.Duration(time.Hour), TimeLimit: staging.Duration(2 * time.Hour)}
-	r, err := s.Claim(ctx, "demo-east", c)
+	r, err := claimOne(ctx, s, "demo-east", c)
 	must(t, err)
 	var refused *staging.StateError
 	if _, err := s.Keepalive(ctx, "s"); !errors.As(err, &refused) || refused.State != staging.Claimed {
@@ -101,11 +101,11 @@ func TestAKeepaliveAndALapseCannotBothWin(t *testing.T) {
 	if x.Terms != c.Terms {
 		t.Errorf("terms %+v", x.Terms)
 	}
-	// In time.
+	// This keepalive is in time.
 	if x, err = s.ExpireKeepalive(ctx, x, time.Time{}); err != nil || x.State != staging.Assigned {
 		t.Errorf("it lapsed at once: %+v %v", x, err)
 	}
-	// Its last sign of life was two hours ago.
+	// Its last keepalive was two hours ago.
 	long := time.Now().Add(-2 * time.Hour).UnixMilli()
 	must(t, s.rdb.HSet(ctx, s.sessionKey("s"), "assigned_at", long).Err())
 	if x, err = s.Keepalive(ctx, "s"); err != nil || x.KeepaliveAt.IsZero() || x.KeepaliveUntil().Before(time.Now().Add(50*time.Minute)) {
@@ -138,7 +138,7 @@ func TestRestoreBringsTheTermsAndTheUsersIndexBack(t *testing.T) {
 	x.Terms = staging.Terms{Keepalive: staging.Duration(time.Minute)}
 	_, err := s.Restore(ctx, x, staging.Fate{IdempotencyKey: "restored", Fingerprint: "f"})
 	must(t, err)
-	if h, err := s.KeyHolder(ctx, "restored"); err != nil || h.Session.ID != "s" || h.Session.Claim != "c" || !h.Done {
+	if h, err := s.KeyHolder(ctx, "restored"); err != nil || !slices.Equal(h.Sessions, []string{"s"}) || h.Claim != "c" || !h.Done {
 		t.Errorf("the launch does not answer for its key: %+v %v", h, err)
 	}
 	own, err := s.UserSessions(ctx, "u")
@@ -153,14 +153,14 @@ func TestAKeyGoesOnWithoutASessionAndIsBoundForAnExistingOne(t *testing.T) {
 	must(t, s.Publish(ctx, session("s", 0)))
 	c := claim("c")
 	c.IdempotencyKey, c.Fingerprint = "key", "f"
-	_, err := s.Claim(ctx, "demo-east", c)
+	_, err := claimOne(ctx, s, "demo-east", c)
 	must(t, err)
 	must(t, s.DetachKey(ctx, "key", "another"))
-	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Session.ID != "s" || h.Session.Claim != "c" {
+	if h, err := s.KeyHolder(ctx, "key"); err != nil || !slices.Equal(h.Sessions, []string{"s"}) || h.Claim != "c" {
 		t.Errorf("another claim took the session from the key: %+v %v", h, err)
 	}
 	must(t, s.DetachKey(ctx, "key", "c"))
-	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Outcome != staging.ClaimRepeat || h.Session.ID != "" || h.Done {
+	if h, err := s.KeyHolder(ctx, "key"); err != nil || h.Claim == "" || len(h.Sessions) != 0 || h.Done {
 		t.Errorf("%+v %v", h, err)
 	}
 
@@ -171,13 +171,13 @@ func TestAKeyGoesOnWithoutASessionAndIsBoundForAnExistingOne(t *testing.T) {
 	}
 	e := d
 	e.ID = "e"
-	if r, err := s.Adopt(ctx, "own", e, "mine"); err != nil || r.Outcome != staging.ClaimRepeat || r.Session.ID != "mine" || r.Done {
+	if r, err := s.Adopt(ctx, "own", e, "mine"); err != nil || r.Outcome != staging.ClaimRepeat || !slices.Equal(r.Holder.Sessions, []string{"mine"}) || r.Holder.Done {
 		t.Errorf("a repeat: %+v %v", r, err)
 	}
 	must(t, s.Bind(ctx, "own", "e"))
 	must(t, s.Bind(ctx, "own", "d"))
 	must(t, s.Release(ctx, "own", "d", ""))
-	if r, err := s.Adopt(ctx, "own", e, "mine"); err != nil || r.Outcome != staging.ClaimRepeat || !r.Done {
+	if r, err := s.Adopt(ctx, "own", e, "mine"); err != nil || r.Outcome != staging.ClaimRepeat || !r.Holder.Done {
 		t.Errorf("a repeat of what is done: %+v %v", r, err)
 	}
 	e.Fingerprint = "another"

@@ -10,31 +10,35 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Mark leaves a scaler's mark in a zone, and vouches for nothing: who reads Redis next,
-// and then finds it there still, knows that Redis was not put back meanwhile.
-func (s *Store) PlaceMarker(ctx context.Context, zone, mark string) error {
-	return s.rdb.HSet(ctx, s.trustKey(zone), "mark", mark).Err()
+// PlaceMarker writes the scaler's marker for a zone. It does not renew trust. A scaler that
+// reads Redis after that and still finds the marker knows that Redis was not rolled back
+// in between.
+func (s *Store) PlaceMarker(ctx context.Context, zone, marker string) error {
+	err := s.rdb.HSet(ctx, s.trustKey(zone), "mark", marker).Err()
+	return callError(err, "place the scaler's marker of zone %s", zone)
 }
 
-// Vouched reports whether a scaler has vouched of late for what Redis says of a zone.
+// Trusted reports whether a scaler has renewed trust in Redis for the zone within
+// TrustTTL.
 func (s *Store) Trusted(ctx context.Context, zone string) (bool, error) {
 	p := s.rdb.Pipeline()
 	at, now := p.HGet(ctx, s.trustKey(zone), "at"), p.Time(ctx)
 	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return false, err
+		return false, callError(err, "read the trust in zone %s", zone)
 	}
 	return now.Val().Sub(millis(at.Val())).Abs() <= staging.TrustTTL, nil
 }
 
-// Vouch notes that what Redis says of a zone is true now: for a while, claims believe
-// it. noted is false when the mark before is not there any more: Redis has lost or
-// undone what it knew, and must be read anew.
-// With renew, the mark before must be recent, too: whoever left it has stood still
-// otherwise, and does not know what happened meanwhile.
-func (s *Store) RenewTrust(ctx context.Context, zone, before, mark string, renew bool) (noted bool, err error) {
-	life := ""
-	if renew {
-		life = strconv.FormatInt(staging.TrustTTL.Milliseconds(), 10)
+// RenewTrust makes claims in the zone use Redis for another TrustTTL, and replaces the
+// marker. It returns false if the old marker is no longer there: Redis has lost or undone
+// writes, and the scaler must read it again.
+// With recent, the old marker must also be younger than TrustTTL. If it is older, the
+// scaler was stopped for a while and does not know what happened in that time.
+func (s *Store) RenewTrust(ctx context.Context, zone, oldMarker, newMarker string, recent bool) (renewed bool, err error) {
+	maxAge := ""
+	if recent {
+		maxAge = strconv.FormatInt(staging.TrustTTL.Milliseconds(), 10)
 	}
-	return renewTrustScript.Run(ctx, s.rdb, []string{s.trustKey(zone)}, before, mark, life).Bool()
+	renewed, err = renewTrustScript.Run(ctx, s.rdb, []string{s.trustKey(zone)}, oldMarker, newMarker, maxAge).Bool()
+	return renewed, callError(err, "renew trust in zone %s", zone)
 }

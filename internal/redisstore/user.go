@@ -8,12 +8,12 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// UserSessions reads the sessions that a user has, oldest first: claimed and
-// assigned ones, and those on demand that are not up yet.
+// UserSessions reads the user's sessions, oldest first: those that are claimed or
+// assigned, and on-demand sessions that are not up yet.
 func (s *Store) UserSessions(ctx context.Context, userID string) ([]staging.Session, error) {
 	ids, err := s.rdb.ZRange(ctx, s.userKey(userID), 0, -1).Result()
 	if err != nil {
-		return nil, err
+		return nil, callError(err, "list the sessions of user %s", userID)
 	}
 	all, err := s.read(ctx, ids)
 	if err != nil {
@@ -28,40 +28,41 @@ func (s *Store) UserSessions(ctx context.Context, userID string) ([]staging.Sess
 	return own, nil
 }
 
-// Keepalive notes that a session's user is still there, and gives the session.
-// A *staging.StateError says that it is not assigned, staging.ErrNoSession that
-// it is not known.
+// Keepalive records that a session's user is still there, and returns the session. It
+// returns a *staging.StateError if the session is not assigned, and staging.ErrNoSession
+// if Redis does not have it.
 func (s *Store) Keepalive(ctx context.Context, id string) (staging.Session, error) {
 	reply, err := keepaliveScript.Run(ctx, s.rdb, []string{s.sessionKey(id)}).StringSlice()
 	switch {
 	case err != nil:
-		return staging.Session{}, err
+		return staging.Session{}, callError(err, "keepalive of session %s", id)
 	case reply[0] == "":
 		return staging.Session{}, fmt.Errorf("%w: %s", staging.ErrNoSession, id)
 	case len(reply) == 1:
 		return staging.Session{}, &staging.StateError{Session: id, State: staging.State(reply[0])}
 	}
-	return decode(pairs(reply[1:]))
+	return decode(id, pairs(reply[1:]))
 }
 
-// Lapse begins the end of a session whose keepalive is over by Redis's clock,
-// and gives the session as it then is: still assigned when a keepalive came in
-// time. staging.ErrNoSession when Redis does not know it.
+// ExpireKeepalive starts the end of a session whose keepalive period is over by Redis's
+// clock. It returns the session as it is after that: still assigned if a keepalive came
+// in time. It returns staging.ErrNoSession if Redis does not have the session.
 //
-// lost is when keepalives may have been lost, because Redis was put back; zero for never.
+// lost is when keepalives may have been lost because Redis was rolled back, zero for
+// never: the keepalive period starts again at that time.
 func (s *Store) ExpireKeepalive(ctx context.Context, x staging.Session, lost time.Time) (staging.Session, error) {
 	reply, err := expireKeepaliveScript.Run(ctx, s.rdb, []string{s.sessionKey(x.ID), s.eventsKey()},
 		x.ID, fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive), max(0, lost.UnixMilli())).StringSlice()
 	if err != nil {
-		return x, err
+		return x, callError(err, "expire the keepalive of session %s", x.ID)
 	}
 	if len(reply) == 0 {
 		return x, fmt.Errorf("%w: %s", staging.ErrNoSession, x.ID)
 	}
-	return decode(pairs(reply))
+	return decode(x.ID, pairs(reply))
 }
 
-// pairs makes a hash of its fields and values in turn.
+// pairs returns the hash that a script returned as a list of fields and values in turn.
 func pairs(list []string) map[string]string {
 	h := make(map[string]string, len(list)/2)
 	for i := 0; i+1 < len(list); i += 2 {

@@ -7,99 +7,11 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/hashicorp/consul/api"
-
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
 func (r *Registry) fatesPrefix() string      { return r.prefix + "fates/" }
 func (r *Registry) fateKey(id string) string { return r.fatesPrefix() + id }
-
-// CreateFate decides a session's fate, once and for all. won is false when it
-// was decided before; the fate given is the record that stands, with its index.
-// A fate with an Idempotency-Key binds the key to its session in the same write;
-// a *staging.KeyHeldError says that the key is another launch's, and that nothing
-// was written. Any other error means that nothing is known of the outcome.
-func (r *Registry) CreateFate(ctx context.Context, f staging.Fate) (won bool, stands staging.Fate, err error) {
-	f.Index = 0 // Consul's "only if there is no such key"
-	won, f, err = r.writeFate(ctx, f)
-	if err != nil || won {
-		return won, f, err
-	}
-	stands, err = r.Fate(ctx, f.Session)
-	if errors.Is(err, staging.ErrNoResource) && f.Fingerprint != "" {
-		// Not the session but the key is another's.
-		hold, keyErr := r.Key(ctx, f.IdempotencyKey)
-		if keyErr == nil && hold.Claim != f.Claim {
-			return false, f, &staging.KeyHeldError{KeyHold: hold}
-		}
-	}
-	if err == nil && f.Claim != "" && stands.Claim == f.Claim {
-		// Our own record: the answer to an earlier try was lost on its way.
-		return true, stands, nil
-	}
-	return false, stands, err
-}
-
-// FinishFate notes that the assign hook of f's claim has finished; f is the
-// record as CreateFate gave it. ErrConflict: it was changed or deleted since,
-// so the session has been settled by somebody else.
-func (r *Registry) FinishFate(ctx context.Context, f staging.Fate) error {
-	f.HookPending = false
-	done, _, err := r.writeFate(ctx, f)
-	if err == nil && !done {
-		return fmt.Errorf("%w: the fate of session %s", ErrConflict, f.Session)
-	}
-	return err
-}
-
-// AbandonFate takes the record from a claim whose lease is over, so that a
-// broker that comes back late can no longer finish it. ErrConflict: it was
-// finished or settled meanwhile.
-func (r *Registry) AbandonFate(ctx context.Context, f staging.Fate, reason string) error {
-	f.Reason = reason
-	done, _, err := r.writeFate(ctx, f)
-	if err == nil && !done {
-		return fmt.Errorf("%w: the fate of session %s", ErrConflict, f.Session)
-	}
-	return err
-}
-
-// writeFate is a compare-and-set on f.Index. Where another will follow, it is a
-// transaction of one operation: that costs the same Raft write and, unlike a plain one,
-// answers with the index that the next one needs. A plain one costs Consul less besides.
-func (r *Registry) writeFate(ctx context.Context, f staging.Fate) (bool, staging.Fate, error) {
-	b, err := json.Marshal(f)
-	if err != nil {
-		return false, f, err
-	}
-	if bindsKey := f.Index == 0 && f.Fingerprint != ""; !bindsKey && !f.HookPending {
-		p := &api.KVPair{Key: r.fateKey(f.Session), Value: b, ModifyIndex: f.Index}
-		f.Index = 0 // no longer known: whoever wants to change the record reads it first
-		done, _, err := r.kv.CAS(p, (&api.WriteOptions{}).WithContext(ctx))
-		return done, f, err
-	}
-	ops := api.TxnOps{{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: r.fateKey(f.Session), Value: b, Index: f.Index}}}
-	if f.Index == 0 && f.Fingerprint != "" {
-		op, err := r.keyOp(f)
-		if err != nil {
-			return false, f, err
-		}
-		ops = append(ops, op)
-	}
-	done, reply, _, err := r.txn.Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
-	if err != nil || !done {
-		return false, f, err
-	}
-	if len(reply.Results) != len(ops) || reply.Results[0].KV == nil {
-		return false, f, fmt.Errorf("consul acknowledged the fate of session %s without an index", f.Session)
-	}
-	f.Index = reply.Results[0].KV.ModifyIndex
-	if len(ops) > 1 && reply.Results[1].KV != nil {
-		f.KeyIndex = reply.Results[1].KV.ModifyIndex
-	}
-	return true, f, nil
-}
 
 // Fate reads one record; staging.ErrNoResource when the session's fate is open.
 func (r *Registry) Fate(ctx context.Context, session string) (staging.Fate, error) {
@@ -118,8 +30,9 @@ func (r *Registry) Fate(ctx context.Context, session string) (staging.Fate, erro
 	return f, nil
 }
 
-// Fates reads every record: at start and at resync. A record that cannot be
-// read is an error, since without it a session could be given away twice.
+// Fates reads every record: for the scaler at start and at resync, for brokers while Redis
+// is away or not trusted. A record that does not parse is an error, since without it a
+// session could get a second user.
 func (r *Registry) Fates(ctx context.Context) (map[string]staging.Fate, error) {
 	pairs, _, err := r.kv.List(r.fatesPrefix(), query(ctx))
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-func (r *Registry) keyKey(idempotencyKey string) string {
+// idempotencyKeyPath returns the path of an Idempotency-Key's record.
+func (r *Registry) idempotencyKeyPath(idempotencyKey string) string {
 	sum := sha256.Sum256([]byte(idempotencyKey))
 	return r.prefix + "keys/" + hex.EncodeToString(sum[:16])
 }
@@ -21,12 +22,12 @@ func (r *Registry) keyKey(idempotencyKey string) string {
 // none does.
 func (r *Registry) Key(ctx context.Context, idempotencyKey string) (staging.KeyHold, error) {
 	var k staging.KeyHold
-	p, _, err := r.kv.Get(r.keyKey(idempotencyKey), query(ctx))
+	p, _, err := r.kv.Get(r.idempotencyKeyPath(idempotencyKey), query(ctx))
 	if err != nil {
 		return k, err
 	}
 	if p == nil {
-		return k, fmt.Errorf("%w: %s", staging.ErrNoResource, r.keyKey(idempotencyKey))
+		return k, fmt.Errorf("%w: %s", staging.ErrNoResource, r.idempotencyKeyPath(idempotencyKey))
 	}
 	if err := json.Unmarshal(p.Value, &k); err != nil {
 		return k, fmt.Errorf("%s does not parse: %w", p.Key, err)
@@ -43,7 +44,7 @@ func (r *Registry) ReleaseKey(ctx context.Context, idempotencyKey, claim string)
 
 // dropKey deletes a key's record if it is the one that is meant.
 func (r *Registry) dropKey(ctx context.Context, idempotencyKey string, meant func(staging.KeyHold) bool) error {
-	p, _, err := r.kv.Get(r.keyKey(idempotencyKey), query(ctx))
+	p, _, err := r.kv.Get(r.idempotencyKeyPath(idempotencyKey), query(ctx))
 	if err != nil || p == nil {
 		return err
 	}
@@ -62,5 +63,5 @@ func (r *Registry) keyOp(f staging.Fate) (*api.TxnOp, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: r.keyKey(f.IdempotencyKey), Value: b, Index: f.KeyIndex}}, nil
+	return &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: r.idempotencyKeyPath(f.IdempotencyKey), Value: b, Index: f.KeyIndex}}, nil
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// holder runs a program's locks; kill ends it without a word, stop as it should.
+// holder runs a program's locks. kill ends it without releasing them, stop in order.
 type holder struct {
 	*Locks
 	kill, stop func()
@@ -45,7 +45,7 @@ func TestALockIsOnesAtATimeAndTakenOverFromTheDead(t *testing.T) {
 	first := newHolder(t, "first", "east", "west")
 	eventually(t, 30*time.Second, "the first holds both", func() bool { return first.Held("east") && first.Held("west") })
 	second := newHolder(t, "second", "east", "west")
-	// For longer than a session's life nobody else has them.
+	// The first keeps them for longer than a session lives without heartbeats.
 	for end := time.Now().Add(lockTTL + 2*time.Second); time.Now().Before(end); {
 		if second.Held("east") || second.Held("west") || !first.Held("east") {
 			t.Fatal("two hold one lock, or the holder lost it")
@@ -62,7 +62,7 @@ func TestALockIsOnesAtATimeAndTakenOverFromTheDead(t *testing.T) {
 	})
 	t.Logf("taken over from the dead after %s", time.Since(began))
 	if first.Held("east") {
-		t.Error("a holder that Consul has not heard of believes that it holds")
+		t.Error("a holder without heartbeats still believes that it holds the lock")
 	}
 	third := newHolder(t, "third", "east")
 	second.stop()
@@ -70,13 +70,13 @@ func TestALockIsOnesAtATimeAndTakenOverFromTheDead(t *testing.T) {
 	eventually(t, 30*time.Second, "the third takes over from one that stopped", func() bool { return third.Held("east") })
 	t.Logf("taken over from one that stopped after %s", time.Since(began))
 	if third.Held("west") {
-		t.Error("it holds what it does not want")
+		t.Error("it holds a lock that it does not want")
 	}
 	third.Want([]string{"west"})
-	eventually(t, 30*time.Second, "it lets go of what it no longer wants", func() bool { return third.Held("west") && !third.Held("east") })
+	eventually(t, 30*time.Second, "it releases the lock that it no longer wants", func() bool { return third.Held("west") && !third.Held("east") })
 }
 
-// TestAHolderThatCannotAskStopsHolding, and comes back when it can.
+// TestAHolderThatCannotAskStopsHolding while Consul is paused, and holds again after it.
 func TestAHolderThatCannotAskStopsHolding(t *testing.T) {
 	h := newHolder(t, "only", "east")
 	eventually(t, 30*time.Second, "it holds", func() bool { return h.Held("east") })

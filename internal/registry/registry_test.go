@@ -77,7 +77,7 @@ func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
 	before, err := r.DeleteConfig(ctx, "demo-east")
 	must(t, err)
 	if diff := cmp.Diff(&config, before); diff != "" {
-		t.Errorf("what was deleted is told otherwise (-want +got):\n%s", diff)
+		t.Errorf("the deletes returned other resources (-want +got):\n%s", diff)
 	}
 	if _, err := r.DeleteConfig(ctx, "demo-east"); !errors.Is(err, staging.ErrNoResource) {
 		t.Errorf("deleting what is not there: %v", err)
@@ -87,7 +87,7 @@ func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
 	}
 }
 
-// TestEverybodyGetsTheSameSecret, however many ask for it first.
+// TestEverybodyGetsTheSameSecret, however many callers are first at the same time.
 func TestEverybodyGetsTheSameSecret(t *testing.T) {
 	const brokers = 16
 	_, client := newRegistry(t)
@@ -102,7 +102,7 @@ func TestEverybodyGetsTheSameSecret(t *testing.T) {
 			}
 			again, err := r.Secret(t.Context(), "access")
 			if err != nil || string(again) != string(s) {
-				t.Errorf("asked twice, got two: %v", err)
+				t.Errorf("two calls returned different secrets: %v", err)
 			}
 			got[i] = string(s)
 		})
@@ -115,7 +115,7 @@ func TestEverybodyGetsTheSameSecret(t *testing.T) {
 	}
 	r := New(client, t.Name()+"/")
 	if other, err := r.Secret(t.Context(), "other"); err != nil || string(other) == got[0] {
-		t.Errorf("another name gives the same secret: %v", err)
+		t.Errorf("another name has the same secret: %v", err)
 	}
 }
 
@@ -123,15 +123,15 @@ func TestWatchTellsEveryChangeAndNothingOfFates(t *testing.T) {
 	r, client := newRegistry(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	told := make(chan staging.Resources, 100)
+	emitted := make(chan staging.Resources, 100)
 	ended := make(chan error, 1)
-	go func() { ended <- New(client, t.Name()+"/").Watch(ctx, func(r staging.Resources) { told <- r }) }()
+	go func() { ended <- New(client, t.Name()+"/").Watch(ctx, func(r staging.Resources) { emitted <- r }) }()
 	next := func() staging.Resources {
 		select {
-		case r := <-told:
+		case r := <-emitted:
 			return r
 		case <-time.After(30 * time.Second):
-			t.Fatal("the watch told nothing")
+			t.Fatal("the watch emitted nothing")
 			return staging.Resources{}
 		}
 	}
@@ -143,7 +143,7 @@ func TestWatchTellsEveryChangeAndNothingOfFates(t *testing.T) {
 	_, err = r.PutZone(ctx, staging.Zone{Name: "east", Datacenters: []string{"dc1"}})
 	must(t, err)
 	if second := next(); len(second.Zones) != 1 {
-		t.Errorf("the fate woke the watch, or the zone was not told: %+v", second)
+		t.Errorf("the fate woke the watch, or the zone was not emitted: %+v", second)
 	}
 	_, err = client.KV().Put(&api.KVPair{Key: t.Name() + "/resources/zones/west", Value: []byte("{")}, nil)
 	must(t, err)
@@ -183,18 +183,18 @@ func TestExactlyOneOfManyDecidesAFate(t *testing.T) {
 		if won[i] {
 			winners++
 			if stands[i].Index == 0 && !stands[i].HookPending {
-				stands[i].Index = all["s"].Index // who changes it no more is not told
+				stands[i].Index = all["s"].Index // CreateFate does not return the index of a final record
 			}
 		}
 		if diff := cmp.Diff(stands[0], stands[i]); diff != "" {
-			t.Errorf("two callers were told two fates:\n%s", diff)
+			t.Errorf("two callers got different fates:\n%s", diff)
 		}
 	}
 	if winners != 1 {
 		t.Errorf("%d winners", winners)
 	}
 	if diff := cmp.Diff(map[string]staging.Fate{"s": stands[0]}, all); diff != "" {
-		t.Errorf("the record is not what they were told:\n%s", diff)
+		t.Errorf("the record is not the one that the callers got:\n%s", diff)
 	}
 }
 
@@ -206,34 +206,34 @@ func TestAFateIsFinishedByItsOwnClaimOnly(t *testing.T) {
 		t.Fatal(won, err)
 	}
 	if again, stands, err := r.CreateFate(ctx, staging.Fate{Session: "s", Verdict: staging.VerdictAssigned, Claim: "c", HookPending: true}); err != nil || !again || stands.Index != f.Index {
-		t.Errorf("a claim that asks again after a lost answer: %v %+v %v", again, stands, err)
+		t.Errorf("a repeated call after a lost answer: %v %+v %v", again, stands, err)
 	}
-	must(t, r.FinishFate(ctx, f))
+	must(t, r.FinishFates(ctx, []staging.Fate{f}))
 	got, err := r.Fate(ctx, "s")
 	must(t, err)
 	if got.HookPending || got.Claim != "c" {
 		t.Errorf("finished: %+v", got)
 	}
-	if err := r.FinishFate(ctx, f); !errors.Is(err, ErrConflict) {
+	if err := r.FinishFates(ctx, []staging.Fate{f}); !errors.Is(err, ErrConflict) {
 		t.Errorf("finishing from a stale record: %v", err)
 	}
 	_, other, err := r.CreateFate(ctx, staging.Fate{Session: "t", Verdict: staging.VerdictAssigned, Claim: "d", HookPending: true})
 	must(t, err)
 	must(t, r.AbandonFate(ctx, other, "its lease is over"))
-	if err := r.FinishFate(ctx, other); !errors.Is(err, ErrConflict) {
+	if err := r.FinishFates(ctx, []staging.Fate{other}); !errors.Is(err, ErrConflict) {
 		t.Errorf("a late broker finished an abandoned fate: %v", err)
 	}
 	must(t, r.DeleteFate(ctx, "s"))
 	if _, err := r.Fate(ctx, "s"); !errors.Is(err, staging.ErrNoResource) {
 		t.Errorf("a deleted fate: %v", err)
 	}
-	if err := r.FinishFate(ctx, f); !errors.Is(err, ErrConflict) {
+	if err := r.FinishFates(ctx, []staging.Fate{f}); !errors.Is(err, ErrConflict) {
 		t.Errorf("finishing a deleted fate: %v", err)
 	}
 }
 
-// TestAKeyIsBoundWithTheFateOrNotAtAll: many launches with one key, each with a
-// session of its own, and one of them wins.
+// TestAKeyIsBoundWithTheFateOrNotAtAll: of many launches with one key, each with its own
+// session, exactly one wins.
 func TestAKeyIsBoundWithTheFateOrNotAtAll(t *testing.T) {
 	r, _ := newRegistry(t)
 	ctx := t.Context()
@@ -267,7 +267,7 @@ func TestAKeyIsBoundWithTheFateOrNotAtAll(t *testing.T) {
 	if len(fates) != 1 || fates[winner.Session].Claim != winner.Claim {
 		t.Errorf("fates %v, want only that of %s", fates, winner.Session)
 	}
-	// The same launch goes on with another session, and binds the key to that.
+	// The same launch tries another session, and binds the key to that one.
 	next := winner
 	next.Session, next.Index = "next", 0
 	won, next, err := r.CreateFate(ctx, next)
@@ -278,7 +278,7 @@ func TestAKeyIsBoundWithTheFateOrNotAtAll(t *testing.T) {
 	if _, err := r.Key(ctx, "k"); err != nil {
 		t.Errorf("another claim let the key go: %v", err)
 	}
-	// It goes with the session that it names, and with no other.
+	// The key is deleted with the fate of the session that it names, and with no other.
 	must(t, r.DeleteFate(ctx, winner.Session))
 	if _, err := r.Key(ctx, "k"); err != nil {
 		t.Errorf("the key went with a session that it does not name: %v", err)

@@ -8,34 +8,34 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// secretBytes is as long as the keys that the secrets are used as.
+// secretBytes is the length of a secret, which is that of the keys it is used as.
 const secretBytes = 32
 
-var errNoSecret = errors.New("the secret was deleted while it was being read; try again")
+var errNoSecret = errors.New("the secret was deleted at the same time, or is too short; try again")
 
-// Secret gives a random secret that everybody who asks for the name shares. The
-// first to ask makes it, by compare-and-set; it is kept in memory after the
-// first reading, so a changed one counts after a restart.
+// Secret returns the random secret of a name, which all callers share. The first call
+// creates it by compare-and-set. It is cached after the first read, so a program uses a
+// changed secret only after a restart.
 func (r *Registry) Secret(ctx context.Context, name string) ([]byte, error) {
 	if s, ok := r.secrets.Load(name); ok {
 		return s.([]byte), nil
 	}
 	key := r.prefix + "secrets/" + name
 	fresh := make([]byte, secretBytes)
-	_, _ = rand.Read(fresh) // never fails: crypto/rand's own word
+	_, _ = rand.Read(fresh) // crypto/rand documents that it never fails
 	made, _, err := r.kv.CAS(&api.KVPair{Key: key, Value: fresh}, write(ctx))
 	if err != nil {
-		return nil, err
+		return nil, callError(err, "create %s", key)
 	}
 	if !made {
-		stands, _, err := r.kv.Get(key, query(ctx))
+		existing, _, err := r.kv.Get(key, query(ctx))
 		if err != nil {
-			return nil, err
+			return nil, callError(err, "read %s", key)
 		}
-		if stands == nil || len(stands.Value) < secretBytes {
-			return nil, errNoSecret
+		if existing == nil || len(existing.Value) < secretBytes {
+			return nil, callError(errNoSecret, "read %s", key)
 		}
-		fresh = stands.Value
+		fresh = existing.Value
 	}
 	r.secrets.Store(name, fresh)
 	return fresh, nil

@@ -16,25 +16,25 @@ import (
 func (r *Registry) tokensPrefix() string            { return r.prefix + "tokens/" }
 func (r *Registry) tokenKey(accessor string) string { return r.tokensPrefix() + accessor }
 
-// BootstrapKey is the key whose being there says that there is an administrator:
-// the first one's token, or another token, has been made. Deleting it lets the
-// first be made anew.
+// BootstrapKey is the key that exists once the first token was created, an
+// administrator's or any other. After it was deleted, Bootstrap creates an
+// administrator's token again.
 func (r *Registry) BootstrapKey() string { return r.prefix + "bootstrap" }
 
-// bootstrap is what is in it.
+// bootstrap is the value of BootstrapKey.
 type bootstrap struct {
 	Accessor string    `json:"accessor"`
 	At       time.Time `json:"at"`
 }
 
-// errTokenThere: accessors are random, so that this is a fault of the caller's.
-var errTokenThere = errors.New("there is a token of this accessor already")
+// errTokenExists is a mistake of the caller, because accessors are random.
+var errTokenExists = errors.New("a token with this accessor already exists")
 
-// Tokens gives the copy in memory, which WatchTokens and every write renew; nil
-// until it was read once.
+// Tokens returns the cache, which WatchTokens and every write refresh. It is nil until the
+// tokens were read once.
 func (r *Registry) Tokens() *access.Tokens { return r.tokens.Load() }
 
-// RefreshTokens reads all tokens anew.
+// RefreshTokens reads all tokens from Consul and updates the cache.
 func (r *Registry) RefreshTokens(ctx context.Context) (*access.Tokens, error) {
 	return r.readTokens(query(ctx))
 }
@@ -42,7 +42,7 @@ func (r *Registry) RefreshTokens(ctx context.Context) (*access.Tokens, error) {
 func (r *Registry) readTokens(q *api.QueryOptions) (*access.Tokens, error) {
 	pairs, meta, err := r.kv.List(r.tokensPrefix(), q)
 	if err != nil {
-		return nil, err
+		return nil, callError(err, "list %s", r.tokensPrefix())
 	}
 	var all []access.Token
 	unreadable := map[string]string{}
@@ -56,7 +56,7 @@ func (r *Registry) readTokens(q *api.QueryOptions) (*access.Tokens, error) {
 	}
 	read := access.NewTokens(all, meta.LastIndex, unreadable)
 	for {
-		// A slow reading must not undo a fast one: a token that was revoked would work again.
+		// A slow read must not undo a fast one: a token that was revoked would work again.
 		old := r.tokens.Load()
 		if old != nil && old.Index > read.Index || r.tokens.CompareAndSwap(old, read) {
 			return read, nil
@@ -64,73 +64,72 @@ func (r *Registry) readTokens(q *api.QueryOptions) (*access.Tokens, error) {
 	}
 }
 
-// CreateToken stores a token. Whoever makes one is an administrator, so that from
-// then on no first one is made: a broker that is started anew without its own
-// administrator's token must not be anybody's for the taking.
+// CreateToken stores a token. Only an administrator creates tokens, so CreateToken also
+// makes sure that Bootstrap does nothing from then on: otherwise anybody could take over a
+// broker that was restarted without its configured administrator's token.
 func (r *Registry) CreateToken(ctx context.Context, t access.Token) error {
 	b, err := json.Marshal(t)
 	if err != nil {
-		return err
+		return fmt.Errorf("encode token %s: %w", t.Accessor, err)
 	}
 	closed, err := json.Marshal(bootstrap{Accessor: t.Accessor, At: t.CreatedAt})
 	if err != nil {
-		return err
+		return fmt.Errorf("encode %s: %w", r.BootstrapKey(), err)
 	}
-	// Where it is there already it stays.
+	// An existing key stays as it is.
 	if _, _, err := r.kv.CAS(&api.KVPair{Key: r.BootstrapKey(), Value: closed}, write(ctx)); err != nil {
-		return err
+		return callError(err, "create %s", r.BootstrapKey())
 	}
 	made, _, err := r.kv.CAS(&api.KVPair{Key: r.tokenKey(t.Accessor), Value: b}, write(ctx))
 	if err == nil && !made {
-		err = errTokenThere
+		err = errTokenExists
 	}
 	if err != nil {
-		return err
+		return callError(err, "create token %s", t.Accessor)
 	}
-	r.renewTokens(ctx)
+	r.refreshTokenCache(ctx)
 	return nil
 }
 
-// renewTokens is renew, of the tokens.
-func (r *Registry) renewTokens(ctx context.Context) { _, _ = r.RefreshTokens(ctx) }
+// refreshTokenCache is refreshCache for the tokens.
+func (r *Registry) refreshTokenCache(ctx context.Context) { _, _ = r.RefreshTokens(ctx) }
 
-// RevokeToken deletes a token and gives it; staging.ErrNoResource when there is
-// none. One that does not parse goes too.
+// RevokeToken deletes a token and returns it. It returns staging.ErrNoResource if there is
+// none. A token that does not parse is deleted, too.
 func (r *Registry) RevokeToken(ctx context.Context, accessor string) (access.Token, error) {
 	old, _, err := r.kv.Get(r.tokenKey(accessor), query(ctx))
 	if err != nil {
-		return access.Token{}, err
+		return access.Token{}, callError(err, "read token %s", accessor)
 	}
 	if old == nil {
 		return access.Token{}, fmt.Errorf("%w: token %s", staging.ErrNoResource, accessor)
 	}
 	if _, err := r.kv.Delete(old.Key, write(ctx)); err != nil {
-		return access.Token{}, err
+		return access.Token{}, callError(err, "delete token %s", accessor)
 	}
-	r.renewTokens(ctx)
+	r.refreshTokenCache(ctx)
 	return *parsed[access.Token](old), nil
 }
 
-// Bootstrap stores the first administrator's token, once: made is false when it
-// was done before, and nothing was written. An error means that the outcome is
-// not known.
+// Bootstrap stores the first administrator's token, unless BootstrapKey exists: then made
+// is false and nothing was written. An error means that the outcome is not known.
 func (r *Registry) Bootstrap(ctx context.Context, t access.Token) (made bool, err error) {
 	done, err := json.Marshal(bootstrap{Accessor: t.Accessor, At: t.CreatedAt})
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("encode %s: %w", r.BootstrapKey(), err)
 	}
 	token, err := json.Marshal(t)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("encode token %s: %w", t.Accessor, err)
 	}
-	// Index 0 is "only if there is no such key"; both are written, or neither.
+	// Index 0 means "only if the key does not exist". Both keys are written, or neither.
 	made, _, _, err = r.txn.Txn(api.TxnOps{
 		{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: r.BootstrapKey(), Value: done}},
 		{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: r.tokenKey(t.Accessor), Value: token}},
 	}, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil || !made {
-		return false, err
+		return false, callError(err, "create %s with token %s", r.BootstrapKey(), t.Accessor)
 	}
-	r.renewTokens(ctx)
+	r.refreshTokenCache(ctx)
 	return true, nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestBootstrapIsDoneOnce, however many brokers are asked at once; and again once
-// its key was deleted, which leaves the tokens that there are.
+// TestBootstrapIsDoneOnce, however many brokers try at the same time. After its key was
+// deleted it is done once more, and existing tokens stay.
 func TestBootstrapIsDoneOnce(t *testing.T) {
 	const brokers = 16
 	r, client := newRegistry(t)
@@ -52,7 +52,7 @@ func TestBootstrapIsDoneOnce(t *testing.T) {
 	}
 }
 
-// TestWhereThereAreTokensThereIsAnAdministrator, and no first one is made.
+// TestWhereThereAreTokensThereIsAnAdministrator: then Bootstrap does nothing.
 func TestWhereThereAreTokensThereIsAnAdministrator(t *testing.T) {
 	r, _ := newRegistry(t)
 	token, _ := access.NewToken(access.TokenRequest{Name: "portal", Role: access.Launcher}, time.Now())
@@ -63,8 +63,8 @@ func TestWhereThereAreTokensThereIsAnAdministrator(t *testing.T) {
 	}
 }
 
-// TestTokensAreFollowed: a token that one broker makes or revokes is another's a
-// moment later, and what is stored is not its secret.
+// TestTokensAreFollowed: a token that one broker creates or revokes is created or revoked
+// for another broker a moment later. The stored record does not have its secret.
 func TestTokensAreFollowed(t *testing.T) {
 	r, client := newRegistry(t)
 	other := New(client, t.Name()+"/")

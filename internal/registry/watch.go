@@ -9,17 +9,15 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// watchWait is how long one blocking query stays open at the longest, and
-// watchPause how long is waited between two, so that a burst of writes costs a
-// few reads and not one each.
+// watchWait is the longest time that one blocking query stays open. watchPause is the
+// pause between two, so that a burst of writes costs a few reads and not one per write.
 const (
 	watchWait  = time.Minute
 	watchPause = 50 * time.Millisecond
 )
 
-// Watch calls emit with the resources as they are, and again whenever they
-// change, until ctx is done. It returns the first error; the caller decides
-// when to call again.
+// Watch calls emit with the current resources, and again after each change, until ctx is
+// done. It returns the first error; the caller decides when to call it again.
 func (r *Registry) Watch(ctx context.Context, emit func(staging.Resources)) error {
 	return follow(ctx, func(q *api.QueryOptions) (uint64, func(), func(), error) {
 		res, err := r.read(q)
@@ -27,8 +25,8 @@ func (r *Registry) Watch(ctx context.Context, emit func(staging.Resources)) erro
 	})
 }
 
-// WatchTokens keeps the copy of the tokens in memory as they are in Consul, until
-// ctx is done. It returns the first error; the caller decides when to call again.
+// WatchTokens keeps the cache of the tokens up to date until ctx is done. It returns the
+// first error; the caller decides when to call it again.
 func (r *Registry) WatchTokens(ctx context.Context) error {
 	return follow(ctx, func(q *api.QueryOptions) (uint64, func(), func(), error) {
 		tokens, err := r.readTokens(q)
@@ -39,8 +37,9 @@ func (r *Registry) WatchTokens(ctx context.Context) error {
 	})
 }
 
-// follow reads a prefix again whenever it changes. A reading gives its index, what
-// makes it the copy in memory whatever is there, and what tells of it.
+// follow reads a prefix again after each change. read returns the index of what it read, a
+// function that makes that the cache even if the cache is newer, and one that reports it
+// to the watcher.
 func follow(ctx context.Context, read func(*api.QueryOptions) (index uint64, reset, emit func(), err error)) error {
 	var index uint64
 	for {
@@ -52,8 +51,8 @@ func follow(ctx context.Context, read func(*api.QueryOptions) (index uint64, res
 			return err
 		}
 		if now < index {
-			// The index goes back when Consul's data was restored from a snapshot;
-			// its documentation asks for a reset. What it holds now is the truth.
+			// The index goes back when Consul was restored from a snapshot; Consul's
+			// documentation says to start again from 0 then. Its current data counts.
 			reset()
 			index = 0
 			continue

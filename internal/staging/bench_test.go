@@ -9,9 +9,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// What a launch, and a change of resources, cost where nothing is asked of a server.
+// These benchmarks measure a launch, and a change of resources, without any server.
 
-// aLaunch is a launch with some of everything that a broker passes on.
+// aLaunch is a launch with a value in every field that a broker passes on.
 func aLaunch() staging.Launch {
 	return staging.Launch{
 		Image: "desktop", Zone: "east", User: staging.User{ID: "u-4711", Name: "Ada O'Brien"},
@@ -22,7 +22,7 @@ func aLaunch() staging.Launch {
 	}
 }
 
-// BenchmarkLaunchValidate is the check of a launch that is right.
+// BenchmarkLaunchValidate checks a valid launch.
 func BenchmarkLaunchValidate(b *testing.B) {
 	l := aLaunch()
 	b.ReportAllocs()
@@ -33,7 +33,7 @@ func BenchmarkLaunchValidate(b *testing.B) {
 	}
 }
 
-// BenchmarkLaunchFingerprint is what a launch with an Idempotency-Key is known by.
+// BenchmarkLaunchFingerprint computes the fingerprint of a launch with an Idempotency-Key.
 func BenchmarkLaunchFingerprint(b *testing.B) {
 	l := aLaunch()
 	b.ReportAllocs()
@@ -42,8 +42,8 @@ func BenchmarkLaunchFingerprint(b *testing.B) {
 	}
 }
 
-// BenchmarkResolve is the merging of one group, and of five, that each set some of
-// everything: once for every launch.
+// BenchmarkResolve merges one group, and five groups, that have a value for every setting.
+// Each launch does it once.
 func BenchmarkResolve(b *testing.B) {
 	yes, most := true, 3
 	var groups []staging.Group
@@ -65,8 +65,8 @@ func BenchmarkResolve(b *testing.B) {
 	}
 }
 
-// BenchmarkRevision is the hash of what a pool's sessions are made from, with a jobspec
-// of 4 KiB: once for each pool at every change of the resources.
+// BenchmarkRevision computes a pool's revision, with a jobspec of 4 KiB. Each change of the
+// resources does it once per pool.
 func BenchmarkRevision(b *testing.B) {
 	i := staging.Image{
 		Name: "desktop", Jobspec: strings.Repeat("# a line of a jobspec\n", 4096/22), Variables: map[string]string{"memory": "2048", "cpu": "500"},

@@ -2,25 +2,25 @@ package staging
 
 import "time"
 
-// Claim is a launch's hold on a session.
+// Claim is a launch's hold on the sessions that it takes.
 type Claim struct {
-	// ID is fresh for every launch; it fences every later change.
+	// ID is fresh for every launch; every later change of a claimed session is fenced by it.
 	ID   string
 	User User
-	// Image and Zone are the launch's: a session of any other, which a pool may
-	// still hold after its config was changed, is not taken.
+	// Image is the launch's, and Zone the one that it was sent to. A session of another
+	// image, or of another zone than its pool's, is not taken: a pool may hold some
+	// after its config was changed.
 	Image, Zone string
 	// RequestID is the launch's, kept with the claim's event; "" for none.
 	RequestID string
 	// Permits are the permissions that the launch's user has: a session that was
 	// made with others is not taken.
 	Permits string
-	// Prefer are sessions that are taken first, if they are among the oldest
-	// ArmedHead of their pool.
+	// Prefer are sessions that are taken first, if they are near the head of their queue.
 	Prefer []string
-	// Final: nothing decides after the claim, so it is the assignment.
+	// Final: no fate record follows, so the claim is the assignment.
 	Final bool
-	// Terms are those that the user is given the session on.
+	// Terms are those that the user gets the sessions on.
 	Terms Terms
 	// MaxSessionsPerUser bounds the user's sessions, those of this claim included; 0 is no bound.
 	MaxSessionsPerUser int
@@ -30,44 +30,19 @@ type Claim struct {
 	Fingerprint string
 }
 
-// ArmedHead is how far down a pool's ready queue brokers look for sessions to keep a
-// shell in, and claims for one that has it: the oldest first, but for so many.
-const ArmedHead = 32
-
-// TrustTTL is for how long a scaler's word is good that Redis says the truth of a zone.
-// A fate record stands for longer after its session has ended, so that a Redis that was
-// put back to any earlier moment gives nobody a session that was somebody's: either the
-// record stands, or Redis is not believed.
-const TrustTTL = 30 * time.Second
-
-// SeveralResult is what became of an attempt to claim several sessions at once.
-type SeveralResult struct {
-	// ClaimResult has the outcome, and what goes with one that is not ClaimTaken.
-	ClaimResult
-	// Sessions are all that were claimed, for ClaimTaken.
-	Sessions []Session
-	// Ready is, for ClaimEmpty, how many there were of each pool, in the order in which
-	// the pools were named: too few, and none was taken. Untrusted is for a pool of a
-	// zone for which no scaler has vouched of late; ClaimUntrusted is that of all of them.
-	Ready []int
-}
-
-// Untrusted stands for a number of sessions that nobody knows.
-const Untrusted = -1
-
-// ClaimOutcome is what became of an attempt to claim a staged session or to
-// begin an on-demand one.
+// ClaimOutcome is what became of an attempt to claim staged sessions or to begin an
+// on-demand one.
 type ClaimOutcome string
 
 // The outcomes.
 const (
-	// ClaimTaken: the session is this launch's to go on with.
+	// ClaimTaken: the sessions are this launch's to go on with.
 	ClaimTaken ClaimOutcome = "taken"
-	// ClaimEmpty: nothing is claimable.
+	// ClaimEmpty: fewer sessions are claimable than the launch needs; none was taken.
 	ClaimEmpty ClaimOutcome = "empty"
-	// ClaimUntrusted: no scaler has vouched of late for what Redis says of the zone, so it
-	// is not believed.
-	ClaimUntrusted ClaimOutcome = "stale"
+	// ClaimUntrusted: no scaler has renewed its trust in Redis for the pools' zones
+	// within TrustTTL, so Redis may be an old copy of itself; none was taken.
+	ClaimUntrusted ClaimOutcome = "untrusted"
 	// ClaimRepeat: another launch holds the same Idempotency-Key.
 	ClaimRepeat ClaimOutcome = "repeat"
 	// ClaimKeyReused: the Idempotency-Key belongs to a different launch.
@@ -76,19 +51,37 @@ const (
 	ClaimLimit ClaimOutcome = "limit"
 )
 
-// ClaimResult is an outcome with the session that goes with it.
+// ClaimResult is an outcome with what goes with it.
 type ClaimResult struct {
 	Outcome ClaimOutcome
-	// Session is whole for ClaimTaken. For ClaimRepeat it has only the id of
-	// the session that the key's launch holds, "" when it holds none yet.
-	Session Session
-	// At is when it was claimed, by Redis's clock; for ClaimTaken of a staged session.
+	// Sessions are those taken, for ClaimTaken.
+	Sessions []Session
+	// At is when they were claimed, by Redis's clock; for ClaimTaken of staged sessions.
 	At time.Time
-	// Several are the ids of all sessions of the launch that holds the key, for
-	// ClaimRepeat, where it is one of several.
-	Several []string
-	// Done: the launch that holds the key has finished with that session.
-	Done bool
-	// Held are the ids of the sessions that count, for ClaimLimit.
+	// Ready is, for ClaimEmpty and ClaimUntrusted, how many sessions of each pool could
+	// have been taken, in the order in which the pools were named; Untrusted where
+	// Redis is not trusted for the pool's zone.
+	Ready []int
+	// Holder is the launch that holds the key, for ClaimRepeat; without its claim, and
+	// with the first of its sessions only. Brokers do not use it: they read the whole
+	// KeyHolder, again and again until that launch is done. Tests compare it with a model.
+	Holder KeyHolder
+	// Held are the ids of the user's sessions that count, for ClaimLimit.
 	Held []string
+}
+
+// Untrusted replaces a pool's number of claimable sessions where Redis is not trusted
+// for its zone.
+const Untrusted = -1
+
+// KeyHolder is the launch that holds an Idempotency-Key, as Redis knows it.
+type KeyHolder struct {
+	// Claim is the launch's; "" when no launch holds the key.
+	Claim string
+	// Session is the one that the key names: of several one of them. Sessions are the ids of
+	// all of the launch's sessions. Both are empty while it has none yet.
+	Session  string
+	Sessions []string
+	// Done: the launch has finished with these sessions.
+	Done bool
 }

@@ -2,40 +2,40 @@ package staging
 
 import "time"
 
-// ConditionType names why a pool is not as its config wants it. An operator
-// reads these in lists and alerts, so they are stable.
+// ConditionType names a reason why a pool differs from its config. Operators use the names
+// in lists and alerts, so they are stable.
 type ConditionType string
 
 // The conditions.
 const (
-	// ZoneMissing, ImageMissing: the config names a resource that is not there.
+	// ZoneMissing, ImageMissing: the config names a resource that does not exist.
 	ZoneMissing  ConditionType = "ZoneMissing"
 	ImageMissing ConditionType = "ImageMissing"
-	// ImageDisabled: the image is switched off.
+	// ImageDisabled: the image is disabled.
 	ImageDisabled ConditionType = "ImageDisabled"
 	// ImageRestricted: the image may not run in the config's zone.
 	ImageRestricted ConditionType = "ImageRestricted"
-	// ImageNotStageable: something of the image must be there when a user's container is created.
+	// ImageNotStageable: the image has a setting that needs the user when the container is created.
 	ImageNotStageable ConditionType = "ImageNotStageable"
-	// ZoneNotStageable: the zone's access settings need a request, which a staged session has none of.
+	// ZoneNotStageable: the zone's access settings need a request, which a staged session does not have.
 	ZoneNotStageable ConditionType = "ZoneNotStageable"
-	// HookFailing: the image's first_launch or assign hook fails again and again.
+	// HookFailing: the image's first_launch or assign hook fails repeatedly.
 	HookFailing ConditionType = "HookFailing"
-	// Unhealthy: sessions run and their checks do not pass.
+	// Unhealthy: sessions run, but their checks do not pass.
 	Unhealthy ConditionType = "Unhealthy"
 	// ImageInvalid: Nomad does not accept the image's jobspec.
 	ImageInvalid ConditionType = "ImageInvalid"
-	// CapacityExhausted: nodes exist but none has room.
+	// CapacityExhausted: there are nodes, but none has room.
 	CapacityExhausted ConditionType = "CapacityExhausted"
 	// NoNodesInZone: no node is in the zone's datacenters and pool, or none fits the job's constraints.
 	NoNodesInZone ConditionType = "NoNodesInZone"
-	// ImageUnavailable: the driver cannot start the image, for example because it is not there.
+	// ImageUnavailable: the driver cannot start the image, for example because it does not exist.
 	ImageUnavailable ConditionType = "ImageUnavailable"
 	// CrashLooping: sessions start and exit.
 	CrashLooping ConditionType = "CrashLooping"
-	// RedisUnavailable: Redis refuses to be written to, or does not answer.
+	// RedisUnavailable: Redis refuses writes or does not answer.
 	RedisUnavailable ConditionType = "RedisUnavailable"
-	// NomadUnavailable: Nomad refuses or does not answer.
+	// NomadUnavailable: Nomad refuses calls or does not answer.
 	NomadUnavailable ConditionType = "NomadUnavailable"
 )
 

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Config is a staging config: so many ready sessions of an image in a zone.
-// The sessions that it keeps are its pool, which goes by the config's name.
+// Config is a staging config: a number of ready sessions of an image in a zone. Its
+// sessions are its pool, which has the config's name.
 type Config struct {
 	Name string `json:"name"`
 	// Zone and Image are names of resources that must exist.
@@ -17,26 +17,26 @@ type Config struct {
 	Image string `json:"image"`
 	// DesiredSessions is how many unassigned sessions the scaler keeps; 0 drains the pool.
 	DesiredSessions int `json:"desired_sessions"`
-	// Expiration is how long a session may wait unassigned before it is
-	// replaced by a fresh one; 0 means that it never is.
+	// Expiration is how long a session may wait unassigned before a fresh one replaces it;
+	// 0 means without limit.
 	Expiration Duration `json:"expiration,omitempty"`
-	// Permissions are those that the sessions are created with; who has others
-	// is not given one.
+	// Permissions are those that the sessions are created with. A user with other
+	// permissions does not get a session of this pool.
 	Permissions Permissions `json:"permissions,omitempty"`
 	// MaxUnavailable is how many of the desired sessions a new revision may
 	// replace at a time: a number ("2") or a share of the desired ("25%"); "" is
 	// DefaultMaxUnavailable.
 	MaxUnavailable string `json:"max_unavailable,omitempty"`
-	// Schedule are times at which another number of sessions is wanted. The
-	// highest of those that apply wins over DesiredSessions.
+	// Schedule sets other numbers of sessions at certain times. The highest number that
+	// applies wins over DesiredSessions.
 	Schedule []Schedule `json:"schedule,omitempty"`
 }
 
 // DefaultMaxUnavailable lets a new revision replace a quarter of a pool at a time.
 const DefaultMaxUnavailable = "25%"
 
-// Unavailable is how many of desired sessions may be replaced at a time: of a
-// share, its whole part, but at least one, or nothing would ever be replaced.
+// Unavailable returns how many of the desired sessions may be replaced at a time. A share
+// is rounded down, but to at least one, because otherwise nothing would be replaced.
 func (c Config) Unavailable(desired int) int {
 	n, percent, err := parseMaxUnavailable(c.MaxUnavailable)
 	if err != nil {
@@ -60,10 +60,10 @@ func parseMaxUnavailable(s string) (n int, percent bool, err error) {
 	return n, percent, err
 }
 
-// ExpiresAt is when an unassigned session is due for replacement: after its
-// config's expiration, less up to a tenth of it, so that a pool that was filled
-// at once does not expire at once. The share is the session's own, taken from
-// its id, so that whoever works it out comes to the same. Zero means never.
+// ExpiresAt returns when an unassigned session is due for replacement, zero for never:
+// after the config's expiration, less up to a tenth of it, so that a pool that was filled
+// at once does not expire at once. The reduction depends only on the session's id, so
+// every program computes the same time.
 func (c Config) ExpiresAt(session string, created time.Time) time.Time {
 	if c.Expiration <= 0 {
 		return time.Time{}
@@ -74,21 +74,21 @@ func (c Config) ExpiresAt(session string, created time.Time) time.Time {
 	return created.Add(c.Expiration.Std() - time.Duration(share*0.1*float64(c.Expiration)))
 }
 
-// MinExpiration keeps a typing error ("24s" for "24h") from turning a pool
-// into a mill that starts and stops sessions without end.
+// MinExpiration prevents a pool that only starts and stops sessions because of a typing
+// error ("1s" for "1h").
 const MinExpiration = Duration(10 * time.Second)
 
-// Limits bound what a caller may ask for; the broker's configuration sets them.
+// Limits bound the values of resources; the broker's configuration sets them.
 type Limits struct {
 	// MaxDesiredSessions is the largest desired_sessions of one config.
 	MaxDesiredSessions int
 }
 
-// DefaultLimits are used where nothing else is configured.
+// DefaultLimits are used if nothing else is configured.
 var DefaultLimits = Limits{MaxDesiredSessions: 1000}
 
-// Validate returns an *InvalidError, or nil. It does not look for the zone
-// and the image: the registry knows those.
+// Validate returns an *InvalidError, or nil. It does not check that the zone and the image
+// exist.
 func (c Config) Validate(l Limits) error {
 	var p problems
 	p.name("name", c.Name)

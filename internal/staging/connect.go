@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// connectTokens may stand in an image's connect_url, beside {port_LABEL}.
+// connectTokens are the tokens of an image's connect_url, besides {port_LABEL}.
 var connectTokens = []Token{TokenAddress, TokenSessionID, TokenAccess, TokenImage, TokenZone, TokenUsername, TokenUserID}
 
 const portTokenPrefix = "port_"
@@ -27,15 +27,15 @@ func (p *problems) connectURL(value string) {
 			p.add(field, "holds the unknown token {%s}; known here are {%s}, {%sLABEL}", t, joinedBraces(connectTokens), portTokenPrefix)
 		}
 	}
-	// With plain values in the tokens' places it must be a URL.
+	// With values in place of its tokens it must be a URL.
 	plain := tokenPattern.ReplaceAllString(value, "1")
 	if u, err := url.Parse(plain); err != nil || u.Scheme == "" || u.Host == "" {
 		p.add(field, "must be an absolute URL such as http://{address}:{port_http}/?token={token}")
 	}
 }
 
-// ConnectTo gives the URL that opens an assigned session; "" when the image
-// has none, or the session lacks a port that it names. The values are escaped.
+// ConnectTo returns the URL that opens an assigned session, with escaped values. It returns
+// "" if the image has no connect_url or the session lacks a port that the URL names.
 func (i Image) ConnectTo(s Session, token string) string {
 	values := map[Token]string{
 		TokenSessionID: s.ID, TokenAccess: url.QueryEscape(token), TokenImage: s.Image, TokenZone: s.Zone,
@@ -58,30 +58,34 @@ func (i Image) ConnectTo(s Session, token string) string {
 	return Substitute(i.ConnectURL, values)
 }
 
-// AccessToken is the token that opens one session to the user whose claim took
-// it. It is a message authentication code (HMAC-SHA256, RFC 2104) over both, so
-// that it needs no storing and the same launch always gives the same one.
+// AccessSecret names the secret, shared by all brokers, that access tokens are made with: a
+// launch makes them, the authorize endpoint checks them.
+const AccessSecret = "access"
+
+// AccessToken returns the token that opens a session to the user of its claim. The token is
+// a message authentication code (HMAC-SHA256, RFC 2104) over session and claim, so it
+// need not be stored, and the same launch always has the same token.
 func AccessToken(secret []byte, session, claim string) string {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(session + "\x00" + claim))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// ValidAccessToken compares in constant time.
+// ValidAccessToken reports whether token is the session's. It compares in constant time.
 func ValidAccessToken(secret []byte, session, claim, token string) bool {
 	return claim != "" && hmac.Equal([]byte(AccessToken(secret, session, claim)), []byte(token))
 }
 
-// AllowsOrigin reports whether a page of this origin (a request's Origin
-// header) may open the zone's sessions: its host is the zone's domain or below
-// it. requestHost stands in for RequestHost.
+// AllowsOrigin reports whether a page of this origin (a request's Origin header) may open
+// the zone's sessions: its host must be the zone's domain or a subdomain of it.
+// requestHost is the value for RequestHost.
 func (z Zone) AllowsOrigin(origin, requestHost string) bool {
 	u, err := url.Parse(origin)
 	if err != nil || u.Hostname() == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") {
 		return false
 	}
 	domain := strings.ReplaceAll(z.WithDefaults().AllowOriginDomain, RequestHost, requestHost)
-	// A domain may be written with a scheme or a port, which do not count.
+	// A scheme or a port in the domain is ignored.
 	if _, rest, ok := strings.Cut(domain, "://"); ok {
 		domain = rest
 	}

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Duration is a time.Duration written as Go writes it ("24h", "90s") in JSON
-// and HCL. Its zero value is written as "" and means "not set".
+// Duration is a time.Duration that JSON and HCL have in Go's notation ("24h", "90s"). Its
+// zero value is "" there and means "not set".
 type Duration time.Duration
 
-// ParseDuration reads "24h" or "1h30m"; "" is zero. The error says what a
-// duration looks like.
+// ParseDuration parses a text such as "24h" or "1h30m"; "" is zero. Its error describes
+// what a duration looks like.
 func ParseDuration(s string) (Duration, error) {
 	if s == "" {
 		return 0, nil

@@ -7,12 +7,12 @@ import (
 
 var envKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// reservedEnv are the prefixes of the variables that greenroom and Nomad set
-// themselves; a caller's variable of that name would be a lie or be lost.
+// reservedEnv are the prefixes of the variables that greenroom and Nomad set themselves. A
+// caller's variable with such a name would be misleading or be overwritten.
 var reservedEnv = []string{"GREENROOM_", "NOMAD_"}
 
-// shellOwned are variables that one shell or another guards: assigning to them
-// is an error there, which would end a hook's script, or is quietly undone.
+// shellOwned are variables that some shell protects: an assignment is an error there, which
+// would end a hook's script, or has no effect.
 var shellOwned = map[string]bool{
 	"OPTIND": true, "PPID": true, "UID": true, "EUID": true, "GROUPS": true,
 	"LINENO": true, "RANDOM": true, "SECONDS": true, "SHELLOPTS": true,
@@ -23,12 +23,13 @@ var shellOwned = map[string]bool{
 	"PWD": true, "OLDPWD": true, "_": true,
 }
 
-// ShellOwned reports whether a shell guards the variable of this name, so that
-// no hook can be given it.
+// ShellOwned reports whether some shell protects the variable, so that greenroom cannot set
+// it for a hook.
 func ShellOwned(name string) bool { return shellOwned[name] }
 
-// environment checks variables that a caller or an image gives. What passes can
-// be set in a hook and in a task: a launch must not use up sessions to find out.
+// environment checks the variables of a caller or an image. Every variable that passes can
+// be set in a hook and in a task; otherwise launches would fail only after they have used
+// up a session.
 func (p *problems) environment(field string, env map[string]string) {
 	for k, v := range env {
 		at := field + "." + k
@@ -37,7 +38,7 @@ func (p *problems) environment(field string, env map[string]string) {
 			continue
 		}
 		if ShellOwned(k) {
-			p.add(at, "is a variable that shells keep for themselves; use another name")
+			p.add(at, "is a variable that shells protect; use another name")
 		}
 		for _, prefix := range reservedEnv {
 			if strings.HasPrefix(strings.ToUpper(k), prefix) {

@@ -6,18 +6,18 @@ import (
 )
 
 var (
-	// ErrNoSession: no such session is known.
+	// ErrNoSession means that there is no such session.
 	ErrNoSession = errors.New("no such session")
-	// ErrNoResource: no such zone, image, staging config or fate is stored.
+	// ErrNoResource means that no such zone, image, staging config or fate is stored.
 	ErrNoResource = errors.New("no such resource")
 )
 
-// StateError says that a session is in a state that forbids the move asked for.
+// StateError means that the state of a session forbids a move.
 type StateError struct {
 	Session string
-	// State is the one it is in; "" when the session is not known.
+	// State is the session's state; "" if there is no such session.
 	State State
-	// Fenced: it is held by another claim than the one given.
+	// Fenced: another claim than the given one holds the session.
 	Fenced bool
 }
 

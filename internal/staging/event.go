@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// EventType names what happened to a session. Most are the state it came to.
+// EventType names what happened to a session. Most types are the session's new state.
 type EventType string
 
 // The events.
@@ -21,7 +21,7 @@ const (
 	EventRetiring = EventType(Retiring)
 	EventEnding   = EventType(Ending)
 	EventEnded    = EventType(Ended)
-	// EventWithdrawn: its checks fail, or its pool's config now asks for another image or zone.
+	// EventWithdrawn: its checks fail, or its pool's config now has another image or zone.
 	EventWithdrawn = EventType("withdrawn")
 	// EventViolation: a launch had a setting that no staged session can honour.
 	EventViolation = EventType("violation")
@@ -29,18 +29,17 @@ const (
 	EventHookFailed = EventType("hook_failed")
 	// EventAudit: a call was denied, or an administrator changed something.
 	EventAudit = EventType("audit")
-	// EventConditions: what is said of a pool has changed.
+	// EventConditions: the conditions of a pool changed.
 	EventConditions = EventType("conditions")
 )
 
-// EventTypes are all of them.
+// EventTypes lists all types.
 var EventTypes = []EventType{
 	EventPending, EventStarting, EventReady, EventWithdrawn, EventClaimed, EventAssigned, EventRetiring, EventEnding, EventEnded,
 	EventViolation, EventHookFailed, EventConditions, EventAudit,
 }
 
-// State is the state that the session came to; ok is false for an event that
-// is no move.
+// State returns the session's new state. ok is false for an event that is not a move.
 func (t EventType) State() (s State, ok bool) {
 	if t == EventWithdrawn {
 		return Starting, true
@@ -51,80 +50,81 @@ func (t EventType) State() (s State, ok bool) {
 	return "", false
 }
 
-// Event is one thing that happened: to one session, or to one launch.
+// Event is something that happened to one session, one launch or one pool.
 type Event struct {
-	// ID is its position in the stream of events; "" before it is kept.
+	// ID is its position in the stream of events; "" before it was stored.
 	ID   string    `json:"id,omitempty"`
 	Type EventType `json:"type"`
-	// At is when it was kept, by Redis's clock.
+	// At is when it was stored, by Redis's clock.
 	At time.Time `json:"at,omitzero"`
-	// Session is "" for an event of a launch that has none.
+	// Session is "" for an event without a session.
 	Session string `json:"session,omitempty"`
 	// Pool is the staging config's name; "" for an on-demand session.
 	Pool string `json:"staging,omitempty"`
-	// RequestID is that of the request which led to it, where that is known.
+	// RequestID is the id of the request that caused it, if known.
 	RequestID string `json:"request_id,omitempty"`
-	// Reason says why, for those events that have one.
+	// Reason says why it happened; "" for some types.
 	Reason string `json:"reason,omitempty"`
 
-	// The rest is for violations and failed hooks.
+	// The following fields are for violations and failed hooks.
 	Zone  string `json:"zone,omitempty"`
 	Image string `json:"image,omitempty"`
 	// User is the user's id.
 	User string `json:"user_id,omitempty"`
-	// Setting and Where are the violation's.
+	// Setting and Where are those of the violation.
 	Setting string `json:"setting,omitempty"`
 	Where   string `json:"where,omitempty"`
-	// Hook is the one that failed, Stdout and Stderr the ends of what it wrote.
+	// Hook is the hook that failed, Stdout and Stderr the ends of its output.
 	Hook   HookName `json:"hook,omitempty"`
 	Stdout string   `json:"stdout,omitempty"`
 	Stderr string   `json:"stderr,omitempty"`
 
-	// Audit is for audit events alone.
+	// Audit is set for EventAudit only.
 	Audit Audit `json:"audit,omitzero"`
 
-	// Conditions are a pool's as they now are, for EventConditions.
+	// Conditions are the pool's new conditions, for EventConditions only.
 	Conditions []Condition `json:"conditions,omitempty"`
 }
 
-// AuditOutcome is how a call went that is kept for auditors.
+// AuditOutcome is the outcome of an audited call.
 type AuditOutcome string
 
 // The outcomes.
 const (
-	// AuditDenied: the caller was not let in, or may not do this.
+	// AuditDenied: the caller was not authenticated, or may not do this.
 	AuditDenied AuditOutcome = "denied"
-	// AuditChanged: it was done.
+	// AuditChanged: the change was made.
 	AuditChanged AuditOutcome = "changed"
-	// AuditUnknown: it was tried, and whether it was done is not known.
+	// AuditUnknown: it is not known whether the change was made.
 	AuditUnknown AuditOutcome = "unknown"
 )
 
-// Audit says who did what, or was not let. It holds no secret: what may be one is
-// left out of Before and After.
+// Audit is the record of an audited call: the caller, the operation and its outcome. It
+// holds no secret: Before and After leave out every field that may be one.
 type Audit struct {
-	// Who is "token:ACCESSOR", "user:ID", "anybody" where access is not guarded, or
-	// "nobody" where the caller is not known.
+	// Who is the caller: "token:ACCESSOR", "user:ID", "anybody" if access control is off, or
+	// "nobody" if the caller is not known.
 	Who string `json:"who"`
-	// Role is the caller's; "" where it is not known.
+	// Role is the caller's; "" if it is not known.
 	Role string `json:"role,omitempty"`
-	// Operation is the API's operationId, or a method and path where there is none.
+	// Operation is the API's operationId, or a method and path without one.
 	Operation string       `json:"operation"`
 	Outcome   AuditOutcome `json:"outcome"`
-	// Target is what it is about, such as "zone east"; for a denied call its path.
+	// Target is the object of the call, such as "zone east"; for a denied call its path.
 	Target string `json:"target,omitempty"`
-	// Before and After are JSON; "" where there was nothing, or is nothing.
+	// Before and After are the object in JSON before and after the call; "" if it did not
+	// exist.
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
 	// Reason says why a call was denied, or why its outcome is not known.
 	Reason string `json:"reason,omitempty"`
-	// Remote is the address of the caller, RequestID the request's.
+	// Remote is the address of the caller, RequestID the id of the request.
 	Remote    string `json:"remote,omitempty"`
 	RequestID string `json:"request_id,omitempty"`
 }
 
-// eventID splits an event's id: milliseconds since 1970, and a number among those of the
-// same millisecond. ok is false for a text that is none.
+// eventID splits an event's id into milliseconds since 1970 and a sequence number within
+// the millisecond. ok is false if the text is not an id.
 func eventID(id string) (ms, seq uint64, ok bool) {
 	a, b, found := strings.Cut(id, "-")
 	ms, err := strconv.ParseUint(a, 10, 53)
@@ -135,26 +135,26 @@ func eventID(id string) (ms, seq uint64, ok bool) {
 // ValidEventID reports whether a text has the form of an event's id.
 func ValidEventID(id string) bool { _, _, ok := eventID(id); return ok }
 
-// CompareEventIDs is negative when a is of an event before b's.
+// CompareEventIDs returns a negative number if event a is before event b.
 func CompareEventIDs(a, b string) int {
 	ams, aseq, _ := eventID(a)
 	bms, bseq, _ := eventID(b)
 	return cmp.Or(cmp.Compare(ams, bms), cmp.Compare(aseq, bseq))
 }
 
-// EventTime is when the event of an id was kept.
+// EventTime returns when the event was stored.
 func EventTime(id string) time.Time {
 	ms, _, _ := eventID(id)
 	return time.UnixMilli(int64(ms)).UTC()
 }
 
-// EventIDOf is the id that an index stands for.
+// EventIDOf is the inverse of EventIndex.
 func EventIDOf(index uint64) string {
 	return strconv.FormatUint(index/1000, 10) + "-" + strconv.FormatUint(index%1000, 10)
 }
 
-// EventIndex is an event's id as one number, in the same order, which a double holds
-// exactly: no Redis keeps a thousand events in one millisecond.
+// EventIndex returns an event's id as one number, in the same order. A double holds it
+// exactly. It leaves room for 1000 events per millisecond, which is more than Redis stores.
 func EventIndex(id string) uint64 {
 	ms, seq, _ := eventID(id)
 	return ms*1000 + min(seq, 999)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzSubstitute: a text's own tokens are replaced, once; what a value happens to
-// spell is data, and nothing else of the text changes.
+// FuzzSubstitute: a text's own tokens are replaced once. Tokens in values are data, and
+// nothing else of the text changes.
 func FuzzSubstitute(f *testing.F) {
 	f.Add("{username} at {zone}", "{zone}", "east")
 	f.Add("${username}{{username}}{username}", "a{{b}}$", "{")
@@ -20,8 +20,8 @@ func FuzzSubstitute(f *testing.F) {
 	})
 }
 
-// plainly is Substitute written without a pattern: at each place, the first of
-// "${...}", "{{name}}" and "{name}" that is there.
+// plainly is Substitute without a regular expression: at each place it takes the first of
+// "${...}", "{{name}}" and "{name}" that matches.
 func plainly(text string, values map[string]string) string {
 	var out strings.Builder
 	for text != "" {

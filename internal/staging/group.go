@@ -8,25 +8,25 @@ import (
 	"slices"
 )
 
-// Group is settings of users. A launch names its user's groups; where two set
-// the same, the one with the lowest priority number wins.
+// Group holds settings of users. A launch names its user's groups. If two of them have the
+// same setting, the one with the lowest priority number wins.
 type Group struct {
 	Name string `json:"name"`
-	// Priority orders groups: the lowest number wins, and of equal ones the first by name.
+	// Priority orders groups: the lowest number wins, and of equal numbers the first name.
 	Priority int `json:"priority"`
-	// Permissions are those that the group sets; the others are left to other groups.
+	// Permissions are those that the group sets. Other groups may set the others.
 	Permissions Permissions `json:"permissions,omitempty"`
-	// MaxSessionsPerUser bounds how many sessions a user may have at once; nil
-	// leaves it to other groups, and without any there is no bound.
+	// MaxSessionsPerUser is how many sessions a user may have at once; nil is not set. If no
+	// group sets it, there is no limit.
 	MaxSessionsPerUser *int `json:"max_sessions_per_user,omitempty"`
-	// KeepaliveExpiration ends an assigned session for which no keepalive comes
-	// for so long; 0 is not set.
+	// KeepaliveExpiration ends an assigned session after this time without a keepalive; 0 is
+	// not set.
 	KeepaliveExpiration Duration `json:"keepalive_expiration,omitempty"`
-	// SessionTimeLimit ends an assigned session, whatever comes; 0 is not set.
+	// SessionTimeLimit ends an assigned session this long after its assignment; 0 is not set.
 	SessionTimeLimit Duration `json:"session_time_limit,omitempty"`
 
-	// The rest must be there when a container is created: who is in such a
-	// group is given sessions on demand.
+	// The following settings take effect when a container is created, so users of a group
+	// with one of them get on-demand sessions.
 
 	// ExposeUserEnvironmentVars puts the launch's user_environment into the session's tasks.
 	ExposeUserEnvironmentVars *bool `json:"expose_user_environment_vars,omitempty"`
@@ -37,7 +37,7 @@ type Group struct {
 	RunConfig map[string]any `json:"run_config,omitempty"`
 	// VolumeMapping is added to the image's; the mappings of all groups combine.
 	VolumeMapping []VolumeMapping `json:"volume_mapping,omitempty"`
-	// WebFilterPolicy goes before the image's; "" is not set.
+	// WebFilterPolicy overrides the image's; "" is not set.
 	WebFilterPolicy string `json:"web_filter_policy,omitempty"`
 }
 
@@ -56,18 +56,18 @@ func (g Group) Validate() error {
 	return p.err(fmt.Sprintf("group %q", g.Name))
 }
 
-// MinTerm keeps a typing error from ending sessions as soon as they begin.
+// MinTerm prevents that a typing error ends sessions as soon as they begin.
 const MinTerm = Duration(1e9)
 
 // Terms are how long a user may keep a session. Zero means without limit.
 type Terms struct {
-	// Keepalive ends the session when no keepalive comes for so long.
+	// Keepalive ends the session after this time without a keepalive.
 	Keepalive Duration `json:"keepalive_expiration,omitempty"`
-	// TimeLimit ends it so long after its assignment.
+	// TimeLimit ends the session this long after its assignment.
 	TimeLimit Duration `json:"session_time_limit,omitempty"`
 }
 
-// Settings are what a user's groups come to.
+// Settings are the merged settings of a user's groups.
 type Settings struct {
 	Permissions Permissions
 	// MaxSessionsPerUser is 0 for no limit.
@@ -78,11 +78,11 @@ type Settings struct {
 	RunConfig                 map[string]any
 	VolumeMapping             []VolumeMapping
 	WebFilterPolicy           string
-	// from says which group a setting came from, by the setting's name.
+	// from has the group that a setting came from, by the setting's name.
 	from map[string]string
 }
 
-// Names of settings, as the API spells them and violations give them.
+// Names of settings, as in the API and in violations.
 const (
 	settingExposeEnvironment = "expose_user_environment_vars"
 	settingSSHKeys           = "inject_ssh_keys"
@@ -93,9 +93,9 @@ const (
 	settingProfile           = "persistent_profile_path"
 )
 
-// Resolve merges groups: of each setting, the value of the group with the
-// lowest priority number that has one. Volume mappings of all groups combine;
-// where two map the same target, the same rule holds.
+// Resolve merges groups: each setting has the value of the group with the lowest priority
+// number that sets it. The volume mappings of all groups are combined; for each target the
+// same rule applies.
 func Resolve(groups []Group) Settings {
 	groups = slices.SortedFunc(slices.Values(groups), func(a, b Group) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Name, b.Name))
@@ -147,8 +147,8 @@ func Resolve(groups []Group) Settings {
 	return s
 }
 
-// TermsFor are the terms of a session of an image: of two time limits the
-// shorter holds.
+// TermsFor returns the terms of a session of an image. The shorter of two time limits
+// applies.
 func (s Settings) TermsFor(i Image) Terms {
 	t := s.Terms
 	if i.SessionTimeLimit != 0 && (t.TimeLimit == 0 || i.SessionTimeLimit < t.TimeLimit) {
@@ -157,6 +157,6 @@ func (s Settings) TermsFor(i Image) Terms {
 	return t
 }
 
-// sshKey is a line of an authorized_keys file, without options: type, key and
-// an optional comment. Braces would be a template's.
+// sshKey matches a line of an authorized_keys file without options: type, key and an
+// optional comment. Braces are not allowed, because a template would interpret them.
 var sshKey = regexp.MustCompile(`^(ssh-|ecdsa-|sk-)[A-Za-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}( [^{}[:cntrl:]]*)?$`)

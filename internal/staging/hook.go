@@ -19,47 +19,46 @@ const (
 
 // ExecConfig holds an image's hooks: commands run inside a session by Nomad's exec.
 type ExecConfig struct {
-	// FirstLaunch runs once, when the session first becomes healthy and before
-	// anybody has it, whether staged or on demand.
+	// FirstLaunch runs once, when a session first becomes healthy and before a user gets
+	// it, for staged and on-demand sessions.
 	FirstLaunch *Hook `json:"first_launch,omitempty"`
-	// Assign runs when a staged session is given to a user, before the launch
-	// is answered. Nil: nothing runs.
+	// Assign runs when a user gets a staged session, before the launch returns. Nil: nothing
+	// runs.
 	Assign *Hook `json:"assign,omitempty"`
-	// Go runs when a user who has a session of the image launches it again with
-	// a URL: the same session is given, and this hook shows it the URL.
+	// Go runs when a user who already has a session of the image launches the image with a
+	// URL. The launch returns the same session, and this hook opens the URL in it.
 	Go *Hook `json:"go,omitempty"`
 }
 
-// Hook is one command and its surroundings. In the elements of Cmd and the
-// values of Environment, tokens such as {username} stand for the launch's values.
+// Hook is one command and its environment. In the elements of Cmd and the values of
+// Environment, tokens such as {username} stand for values of the launch.
 type Hook struct {
 	// Task is the Nomad task to run in; "" is the group's main task.
 	Task string `json:"task,omitempty"`
-	// Cmd is the argument vector. It is not a shell line; where a shell is
-	// wanted, name it: ["/bin/sh", "-c", "..."].
+	// Cmd is the argument vector, not a shell command. To use a shell, name it:
+	// ["/bin/sh", "-c", "..."].
 	Cmd []string `json:"cmd"`
-	// Environment is added to the task's own. The launch's variables and
-	// greenroom's (GREENROOM_USER_NAME and so on) are added after it.
+	// Environment is added to the task's environment. The launch's variables and
+	// greenroom's own (GREENROOM_USER_NAME and so on) are added after it and win.
 	Environment map[string]string `json:"environment,omitempty"`
-	// Workdir is where the command starts; "" is where the task's exec does.
+	// Workdir is the command's working directory; "" is that of the task's exec.
 	Workdir string `json:"workdir,omitempty"`
 	// User runs the command as another user of the container; "" is the task's
 	// own. It needs a task that runs as root and a program to switch with.
 	User string `json:"user,omitempty"`
-	// Timeout bounds the command; 0 is DefaultHookTimeout. A hook that runs
-	// past it has failed, and its session is destroyed.
+	// Timeout bounds the command; 0 is DefaultHookTimeout. A hook that takes longer has
+	// failed, and its session is destroyed.
 	Timeout Duration `json:"timeout,omitempty"`
 }
 
-// Bounds of a hook's timeout. The default is generous for a script that tells
-// a desktop its user; the maximum keeps a launch shorter than a proxy's usual
-// patience.
+// Bounds of a hook's timeout. The default is ample for a script that configures a desktop
+// for its user. The maximum keeps a launch shorter than the usual timeout of a proxy.
 const (
 	DefaultHookTimeout = 10 * time.Second
 	MaxHookTimeout     = 2 * time.Minute
 )
 
-// Deadline is the hook's timeout with the default applied.
+// Deadline returns the hook's timeout, or the default.
 func (h Hook) Deadline() time.Duration {
 	if h.Timeout == 0 {
 		return DefaultHookTimeout
@@ -67,7 +66,7 @@ func (h Hook) Deadline() time.Duration {
 	return h.Timeout.Std()
 }
 
-// sessionTokens are known before a session has a user, hookTokens after.
+// sessionTokens have values before a session has a user, hookTokens only after that.
 var (
 	sessionTokens = []Token{TokenSessionID, TokenImage, TokenZone}
 	hookTokens    = []Token{TokenUsername, TokenUserID, TokenSessionID, TokenImage, TokenZone, TokenURL}
@@ -96,7 +95,7 @@ func (p *problems) hook(field string, h Hook, known []Token) {
 		p.text(at, a)
 		p.tokens(at, a, known)
 		if len(tokensIn(a)) > 0 && texts[i] {
-			p.add(at, "names or is what is run, where a token would turn a user's name into commands; use the variable (\"$GREENROOM_USER_NAME\"), or pass the token as a further element and use \"$1\"")
+			p.add(at, "is code, or names the code, that an interpreter runs, so a token would turn a user's name into commands; use the variable (\"$GREENROOM_USER_NAME\"), or pass the token as a further element and use \"$1\"")
 		}
 	}
 	p.environment(field+".environment", h.Environment)
@@ -113,9 +112,9 @@ func (p *problems) hook(field string, h Hook, known []Token) {
 	}
 }
 
-// interpreters run what an argument says: the first that is no option, whether
-// it is a text (after -c, -e or the like) or the name of a file. Those that are
-// false do so only after such an option.
+// interpreters are programs that run their first argument that is not an option, either as
+// code (after -c, -e or the like) or as the name of a file. Those that are false run it
+// only after such an option.
 var interpreters = map[string]bool{
 	"sh": true, "bash": true, "dash": true, "ash": true, "zsh": true, "ksh": true, "mksh": true, "fish": true, "csh": true, "tcsh": true,
 	"python": true, "perl": true, "ruby": true, "node": true, "nodejs": true, "php": true, "lua": true, "tclsh": true, "pwsh": true,
@@ -123,9 +122,9 @@ var interpreters = map[string]bool{
 	"su": false, "runuser": false, "env": false, "script": false,
 }
 
-// shellTexts are the elements of an argument vector that some program in it
-// would run. A program may be run by another one (busybox sh, env sh), so each
-// element is looked at.
+// shellTexts returns the indices of the elements of an argument vector that some program in
+// it would run. One program may run another (busybox sh, env sh), so shellTexts treats
+// each element as a possible program.
 func shellTexts(cmd []string) map[int]bool {
 	texts := map[int]bool{0: true}
 	for p, program := range cmd {
@@ -147,8 +146,8 @@ func shellTexts(cmd []string) map[int]bool {
 	return texts
 }
 
-// HookTokens are the values of a hook's tokens for a launch and its session. A
-// launch that is not there yet, as for first_launch, is the zero Launch.
+// HookTokens returns the values of a hook's tokens for a launch and its session. Without a
+// launch, as for first_launch, l is the zero Launch.
 func HookTokens(l Launch, s Session) map[Token]string {
 	return map[Token]string{
 		TokenUsername: l.User.Name, TokenUserID: l.User.ID, TokenURL: l.URL,
@@ -156,21 +155,30 @@ func HookTokens(l Launch, s Session) map[Token]string {
 	}
 }
 
-// HookError says how a hook failed, for people and events.
+// HookError is the failure of a hook.
 type HookError struct {
 	Hook HookName
-	// ExitCode is the command's; -1 when it is not known.
+	// ExitCode is the command's; -1 if it is not known.
 	ExitCode int
-	// Untouched: not one byte of it was handed over, so the session is as it was.
+	// Untouched: no byte of the hook was sent, so the session is unused.
 	Untouched bool
-	// Stdout and Stderr are the ends of what it wrote.
+	// Stdout and Stderr are the ends of its output.
 	Stdout, Stderr string
-	// Cause says what went wrong, exit code and last line included.
+	// Cause says what failed, with the exit code and the last line of output.
 	Cause error
 }
 
 // Error implements error.
 func (e *HookError) Error() string { return e.Cause.Error() }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *HookError) Unwrap() error { return e.Cause }
+
+// HooksOf returns the hooks that a session was made with; those of its image as it is
+// now where the session carries none.
+func HooksOf(s Session, now Image) ExecConfig {
+	if s.Hooks != nil {
+		return *s.Hooks
+	}
+	return now.ExecConfig
+}

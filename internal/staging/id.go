@@ -6,12 +6,12 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// SessionPrefix begins every session's id, and so the id of every Nomad job
-// that is greenroom's.
+// SessionPrefix is the prefix of every session's id, and so of the id of each of
+// greenroom's Nomad jobs.
 const SessionPrefix = "gr-"
 
-// NewSessionID gives a fresh id: unique, and sorted by its time of creation.
+// NewSessionID returns a new, unique id. Ids sort by their time of creation.
 func NewSessionID() string { return SessionPrefix + strings.ToLower(ulid.Make().String()) }
 
-// NewClaimID gives a fresh id for a launch's claim.
+// NewClaimID returns a new, unique id for a launch's claim.
 func NewClaimID() string { return strings.ToLower(ulid.Make().String()) }

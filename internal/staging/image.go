@@ -7,31 +7,31 @@ import (
 	"strings"
 )
 
-// Image is what a session runs: a Nomad jobspec template and what to do in it.
+// Image is what a session runs: a Nomad jobspec template, hooks and run settings.
 type Image struct {
 	Name string `json:"name"`
-	// Enabled false drains the image's pools and refuses its launches; nil is true.
+	// Enabled: false drains the image's pools and refuses its launches; nil is true.
 	Enabled *bool `json:"enabled,omitempty"`
 	// Jobspec is a Nomad job in HCL with one group of count 1; see jobspecs/.
 	Jobspec string `json:"jobspec"`
-	// Variables are given to the jobspec's HCL variables, as strings.
+	// Variables are the values of the jobspec's HCL variables, as strings.
 	Variables map[string]string `json:"variables,omitempty"`
-	// RestrictToZones are the only zones that may run it; empty is all.
+	// RestrictToZones are the only zones that may run the image; empty means all zones.
 	RestrictToZones []string `json:"restrict_to_zones,omitempty"`
 	// RunConfig is merged into the main task's driver config.
 	RunConfig map[string]any `json:"run_config,omitempty"`
-	// VolumeMappings are directories of the node that its sessions see.
+	// VolumeMappings are directories of the node that sessions see.
 	VolumeMappings []VolumeMapping `json:"volume_mappings,omitempty"`
 	// PersistentProfilePath is a directory of the node, usually with {user_id}
 	// in it, that a session sees at ProfileTarget; "" for none.
 	PersistentProfilePath string `json:"persistent_profile_path,omitempty"`
-	// WebFilterPolicy names the policy that a session's programs are to follow;
-	// they find it in GREENROOM_WEB_FILTER_POLICY.
+	// WebFilterPolicy names the policy that a session's programs must follow. It is in their
+	// variable GREENROOM_WEB_FILTER_POLICY.
 	WebFilterPolicy string `json:"web_filter_policy,omitempty"`
-	// SessionTimeLimit ends an assigned session, whatever comes; 0 is none. A
-	// group's may be shorter.
+	// SessionTimeLimit ends an assigned session this long after its assignment; 0 means no
+	// limit. A group's limit may be shorter.
 	SessionTimeLimit Duration `json:"session_time_limit,omitempty"`
-	// ConnectURL is where a launch's user is sent, with tokens such as
+	// ConnectURL is the URL at which the user opens the session, with tokens such as
 	// {address}, {port_http}, {session_id} and {token}; "" for none.
 	ConnectURL string `json:"connect_url,omitempty"`
 	// ExecConfig holds the commands to run in a session.
@@ -49,8 +49,8 @@ func (i Image) AllowedIn(zone string) bool {
 	return len(i.RestrictToZones) == 0 || slices.Contains(i.RestrictToZones, zone)
 }
 
-// WhyNotStageable says what about the image keeps every launch from a staged
-// session, so that staging it would be a waste; "" when nothing does.
+// WhyNotStageable explains which settings of the image keep every launch from a staged
+// session, so that staging it would be a waste. It returns "" if the image can be staged.
 func (i Image) WhyNotStageable() string {
 	var found []string
 	for _, v := range imageViolations(i) {
@@ -63,12 +63,12 @@ func (i Image) WhyNotStageable() string {
 		i.Name, strings.Join(found, " and "))
 }
 
-// MaxJobspecBytes bounds a stored jobspec: Consul refuses a KV value over
-// 512 KiB, and the rest of the image must fit beside it.
+// MaxJobspecBytes is the largest jobspec that is stored. Consul refuses a KV value over 512
+// KiB, which must also hold the rest of the image.
 const MaxJobspecBytes = 256 << 10
 
-// Validate returns an *InvalidError, or nil. Whether the jobspec parses, and
-// whether its driver knows the run config, is for where Nomad can be asked.
+// Validate returns an *InvalidError, or nil. It does not check whether the jobspec parses
+// or whether its driver supports the run config: that needs Nomad.
 func (i Image) Validate() error {
 	var p problems
 	p.name("name", i.Name)
@@ -91,7 +91,7 @@ func (i Image) Validate() error {
 		p.hostPath("persistent_profile_path", i.PersistentProfilePath)
 		for n, v := range i.VolumeMappings {
 			if path.Clean(v.Target) == ProfileTarget {
-				p.add(fmt.Sprintf("volume_mappings[%d].target", n), "is where the persistent profile goes")
+				p.add(fmt.Sprintf("volume_mappings[%d].target", n), "is the target of the persistent profile; use another one")
 			}
 		}
 	}

@@ -10,38 +10,37 @@ import (
 	"unicode/utf8"
 )
 
-// Launch is a user's wish for a session.
+// Launch is a request for sessions for a user.
 type Launch struct {
 	Image string `json:"image"`
 	Zone  string `json:"zone"`
 	User  User   `json:"user"`
-	// Groups are the user's, by name.
+	// Groups are the names of the user's groups.
 	Groups []string `json:"groups,omitempty"`
-	// UserEnvironment is the user's own; sessions see it where a group of the
-	// user's has expose_user_environment_vars.
+	// UserEnvironment is the user's own environment. Sessions see it if a group of the user
+	// has expose_user_environment_vars.
 	UserEnvironment map[string]string `json:"user_environment,omitempty"`
-	// SSHKeys are the user's public keys, as lines of an authorized_keys file;
-	// sessions see them where a group of the user's has inject_ssh_keys.
+	// SSHKeys are the user's public keys, as lines of an authorized_keys file. Sessions see
+	// them if a group of the user has inject_ssh_keys.
 	SSHKeys []string `json:"ssh_keys,omitempty"`
 	// URL is passed to the hook, for example to open in a browser; "" for none.
 	URL string `json:"url,omitempty"`
 	// Environment is passed to the hook and to an on-demand session's tasks.
 	Environment map[string]string `json:"environment,omitempty"`
-	// Count is how many sessions the user is to be given, all of them or none; 0 and
-	// 1 are one.
+	// Count is how many sessions the user gets, all of them or none; 0 means 1.
 	Count int `json:"count,omitempty"`
-	// Together: all of several are to be in one zone.
+	// Together: all sessions of a launch of several must be in one zone.
 	Together bool `json:"together,omitempty"`
-	// RequestID is that of the request which asked for it; "" for none. A repeat has
-	// another one, and is the same launch.
+	// RequestID is the id of the request; "" for none. A repeat of the same launch has
+	// another one.
 	RequestID string `json:"-"`
 }
 
 // Several reports whether the launch is for more than one session.
 func (l Launch) Several() bool { return l.Count > 1 }
 
-// Bounds of a launch, so that everything of it fits in one environment block
-// (Linux bounds one string at 128 KiB) and in one Consul record.
+// Bounds of a launch, so that all of it fits in one environment block (Linux limits one
+// string to 128 KiB) and in one Consul record.
 const (
 	MaxUserIDLength      = 256
 	MaxUserNameLength    = 1024
@@ -51,13 +50,13 @@ const (
 	MaxGroups            = 64
 	MaxSSHKeys           = 32
 	MaxSSHKeyLength      = 8192
-	// MaxCount is how many sessions one launch may be for: their fates, and the key's
-	// record, are written in one transaction, which Consul bounds at 64 operations.
+	// MaxCount is the most sessions of one launch. Their fates and the key's record are
+	// written in one transaction, which Consul limits to 64 operations.
 	MaxCount = 32
 )
 
-// Validate returns an *InvalidError, or nil. A user's name may hold anything
-// but a NUL byte: it travels as data, never as shell.
+// Validate returns an *InvalidError, or nil. A user's name may have any characters but NUL:
+// it is always passed as data, never as shell code.
 func (l Launch) Validate() error {
 	var p problems
 	p.name("image", l.Image)
@@ -121,12 +120,12 @@ func (p *problems) bounded(field, value string, limit int) {
 	p.text(field, value)
 }
 
-// RequestIDVariable has the launch's request id, so that what a hook logs can be found
-// by it.
+// RequestIDVariable is the variable with the launch's request id, so that the log of a hook
+// can be found by it.
 const RequestIDVariable = "GREENROOM_REQUEST_ID"
 
-// Variables are what every hook, and every task of an on-demand session,
-// finds in its environment: the caller's own and greenroom's, which win.
+// Variables returns the variables of every hook, and of every task of an on-demand session:
+// the caller's and greenroom's own, which win.
 func (l Launch) Variables(session string) map[string]string {
 	env := make(map[string]string, len(l.Environment)+6)
 	for k, v := range l.Environment {
@@ -147,37 +146,37 @@ func (l Launch) Variables(session string) map[string]string {
 // Step is a way to serve a launch.
 type Step string
 
-// The steps, named after the origin of the session that they give.
+// The steps, named after the origin of the session that they serve.
 const (
 	StepStaged   Step = Step(Staged)
 	StepOnDemand Step = Step(OnDemand)
-	// StepExisting gives a user the session of the image that the user has.
+	// StepExisting serves the session of the image that the user already has.
 	StepExisting Step = "existing"
 )
 
-// Outcome is how a step went.
+// Outcome is the outcome of a step.
 type Outcome string
 
 // The outcomes of an attempt.
 const (
-	// OutcomeServed: this step gave the session.
+	// OutcomeServed: this step served the session.
 	OutcomeServed Outcome = "served"
-	// OutcomeStarting: an on-demand session was made and is not up yet.
+	// OutcomeStarting: an on-demand session was created and is not up yet.
 	OutcomeStarting Outcome = "starting"
-	// OutcomeSkipped: the step was not tried, for the reason given.
+	// OutcomeSkipped: the step was not tried; the reason says why.
 	OutcomeSkipped Outcome = "skipped"
 	// OutcomeEmpty: no session of the pool was ready.
 	OutcomeEmpty Outcome = "empty"
-	// OutcomeLost: the session that was popped had its fate decided already.
+	// OutcomeLost: the claimed session already had a fate record.
 	OutcomeLost Outcome = "lost"
-	// OutcomeFailed: something went wrong; the reason says what.
+	// OutcomeFailed: the step failed; the reason says why.
 	OutcomeFailed Outcome = "failed"
 )
 
-// Outcomes are all of them.
+// Outcomes lists all outcomes.
 var Outcomes = []Outcome{OutcomeServed, OutcomeStarting, OutcomeSkipped, OutcomeEmpty, OutcomeLost, OutcomeFailed}
 
-// Attempt is one step that was tried, or skipped, and why it did not serve.
+// Attempt is a step that was tried or skipped, with the reason why it did not serve.
 type Attempt struct {
 	Step    Step    `json:"step"`
 	Zone    string  `json:"zone"`
@@ -185,14 +184,15 @@ type Attempt struct {
 	Reason  string  `json:"reason,omitempty"`
 }
 
-// Timings say where a launch's time went.
+// Timings are the parts of a launch's duration.
 type Timings struct {
-	// Claim is the Redis round trip, Fence the fate record's writes, Hook the assign hook.
+	// Claim is the round trip to Redis, Fence the writes of the fate record, Hook the
+	// assign hook.
 	Claim, Fence, Hook, Total time.Duration
 }
 
-// CheckIdempotencyKey returns an *InvalidError for a key that is too long or
-// not printable ASCII; "" is allowed and means that the launch has none.
+// CheckIdempotencyKey returns an *InvalidError if the key is too long or not printable
+// ASCII. "" is valid and means that the launch has no key.
 func CheckIdempotencyKey(key string) error {
 	var p problems
 	if len(key) > MaxIdempotencyLength {
@@ -207,15 +207,15 @@ func CheckIdempotencyKey(key string) error {
 	return p.err("launch")
 }
 
-// Fingerprint tells launches apart that come with the same Idempotency-Key:
-// the same key with another fingerprint is a caller's mistake.
+// Fingerprint distinguishes launches that have the same Idempotency-Key. The same key with
+// another fingerprint is a mistake of the caller.
 func (l Launch) Fingerprint() string {
 	if !l.Several() {
-		l.Count = 0 // one is one, said or not
+		l.Count = 0 // a count of 1 is the same launch as no count
 	}
 	b, err := json.Marshal(l)
 	if err != nil {
-		panic("staging: a launch is strings and always marshals: " + err.Error())
+		panic("staging: a launch always marshals: " + err.Error())
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:8])

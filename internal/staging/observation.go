@@ -2,67 +2,67 @@ package staging
 
 import "time"
 
-// Observation is a piece of what Nomad says about one session, or about a node
-// on which sessions run. A full list fills every part; an event fills the part
-// that changed and leaves the others nil, which means "nothing new", never "gone".
+// Observation is new data from Nomad about one session, or about a node that runs sessions.
+// A full list fills every part. An event fills the part that changed and leaves the others
+// nil, which means "nothing new", never "gone".
 type Observation struct {
-	// Session is "" where the news is of a node.
+	// Session is "" for data about a node.
 	Session string
-	// Index is Nomad's Raft index of the news. A part with an older index than
-	// one already seen is stale.
+	// Index is Nomad's Raft index of the data. A part with an older index than one already
+	// seen is stale.
 	Index     uint64
 	Job       *JobFacts
 	Alloc     *AllocFacts
 	Placement *PlacementFacts
-	// Replaced: Nomad has made another allocation in place of the session's, as it
-	// does when a node is drained or cut off. The session is over, whatever still
-	// runs of it, and the other allocation is a clone that is nobody's. An event may
-	// leave it to the reader to see that Alloc is another than before.
+	// Replaced: Nomad has created another allocation in place of the session's, as it does
+	// when a node is drained or disconnected. The session is over, even if something of it
+	// still runs, and the other allocation is a clone without a user. An event may not set
+	// Replaced; the reader must then compare Alloc with the one before.
 	Replaced bool
 	Node     *NodeFacts
 }
 
-// NodeFacts is what Nomad says of a node.
+// NodeFacts is the state of a node in Nomad.
 type NodeFacts struct {
 	ID string
-	// Draining: an operator wants what runs there to go elsewhere. Batch jobs,
-	// which sessions are, run on until the drain's deadline.
+	// Draining: an operator drains the node. Sessions are batch jobs, which run on until the
+	// drain's deadline.
 	Draining bool
 }
 
-// JobFacts is what a session's job says.
+// JobFacts is the state of a session's job.
 type JobFacts struct {
-	// Session carries what the job knows of its session: id, origin, zone,
-	// image, staging, revision, claim, namespace, region, task and creation
-	// time. State and the allocation's facts are not filled.
+	// Session has the fields that the job stores: id, origin, zone, image, staging,
+	// revision, claim, namespace, region, task and creation time. It has no state and no
+	// facts of the allocation.
 	Session Session
-	// Stopped: it was deregistered and runs no more, or will not for long.
+	// Stopped: it was deregistered, and has stopped or will stop soon.
 	Stopped bool
-	// Dead: it has come to its end: nothing of it runs or will.
+	// Dead: it is complete; nothing of it runs or will run.
 	Dead bool
 }
 
-// AllocFacts is what a session's allocation says.
+// AllocFacts is the state of a session's allocation.
 type AllocFacts struct {
 	ID, NodeID string
 	Address    string
 	Ports      map[string]int
-	// Running: its tasks run, and its node tells so. Whether it is healthy, Consul knows.
+	// Running: its node reports that its tasks run. Its health is in Consul.
 	Running bool
-	// Over: its tasks have stopped for good (complete, failed or lost).
+	// Over: its tasks have stopped and will not run again (complete, failed or lost).
 	Over bool
-	// Failure says why, when it is over or cannot start by itself; nil otherwise.
+	// Failure is the reason if it is over or cannot start because of itself; nil otherwise.
 	Failure *Failure
-	// Reason is what Nomad says of the end of an allocation that is not the image's
-	// doing, or of why it may come: it was lost with its node or is out of sight,
-	// moved or stopped. "" otherwise.
+	// Reason is Nomad's reason for an end, or a possible end, that the image did not cause:
+	// the node was lost or is disconnected, or the allocation was moved or stopped. ""
+	// otherwise.
 	Reason    string
 	CreatedAt time.Time
 }
 
-// PlacementFacts is what the scheduler said when it last looked for a node.
+// PlacementFacts is the result of the scheduler's last search for a node.
 type PlacementFacts struct {
-	// Refused says why no node would do; nil means that one was found.
+	// Refused is why no node was suitable; nil means that one was found.
 	Refused *Failure
 }
 
@@ -72,12 +72,12 @@ type Failure struct {
 	Message string        `json:"message"`
 }
 
-// Health is what Consul says of one session's service instance.
+// Health is the state of one session's service instance in Consul.
 type Health struct {
 	Session string
 	AllocID string
-	// Assigned: its service says that it is a user's. One that does not say so may
-	// be one all the same.
+	// Assigned: its service is marked as assigned. A session without the mark may be
+	// assigned, too.
 	Assigned bool
 	// Passing: every check of the instance and of its node passes.
 	Passing bool

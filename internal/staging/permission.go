@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Permission names something that a session lets its user do. It is fixed when
-// the session's container is created, so that it is the same for all of a pool.
+// Permission names something that a session allows its user to do. It is fixed when the
+// session's container is created, so all sessions of a pool have the same permissions.
 type Permission string
 
 // The permissions.
@@ -23,19 +23,19 @@ const (
 	AllowPrinting      Permission = "allow_printing"
 )
 
-// permissionDefaults are what holds where nobody says otherwise.
+// permissionDefaults apply to permissions that are not set.
 var permissionDefaults = map[Permission]bool{
 	AllowAudio: true, AllowClipboardDown: true, AllowClipboardUp: true, AllowDownloads: true, AllowUploads: true,
 	AllowMicrophone: false, AllowWebcam: false, AllowGamepad: false, AllowPrinting: false,
 }
 
-// AllPermissions lists them by name.
+// AllPermissions lists all permissions, sorted by name.
 var AllPermissions = slices.Sorted(maps.Keys(permissionDefaults))
 
-// Permissions are those that somebody set; the others have their defaults.
+// Permissions are the permissions that are set; the others have their defaults.
 type Permissions map[Permission]bool
 
-// Allows gives a permission, its default where it is not set.
+// Allows returns the value of a permission, or its default if it is not set.
 func (p Permissions) Allows(x Permission) bool {
 	if v, set := p[x]; set {
 		return v
@@ -43,7 +43,7 @@ func (p Permissions) Allows(x Permission) bool {
 	return permissionDefaults[x]
 }
 
-// Differences names the permissions in which p and other differ, by name.
+// Differences returns the permissions in which p and other differ, sorted by name.
 func (p Permissions) Differences(other Permissions) []Permission {
 	var found []Permission
 	for _, x := range AllPermissions {
@@ -54,8 +54,8 @@ func (p Permissions) Differences(other Permissions) []Permission {
 	return found
 }
 
-// environment is how a session's programs learn of them: GREENROOM_ALLOW_AUDIO
-// and so on, each true or false.
+// environment adds the variables that show the permissions to a session's programs:
+// GREENROOM_ALLOW_AUDIO and so on, each true or false.
 func (p Permissions) environment(env map[string]string) {
 	for _, x := range AllPermissions {
 		value := "false"
@@ -66,8 +66,8 @@ func (p Permissions) environment(env map[string]string) {
 	}
 }
 
-// Permits writes what the permissions allow as one short text, the same for
-// permissions that are alike.
+// Permits returns the permissions as one short text. Two Permissions that allow the same
+// have the same text.
 func (p Permissions) Permits() string {
 	b := make([]byte, len(AllPermissions))
 	for i, x := range AllPermissions {
@@ -79,7 +79,7 @@ func (p Permissions) Permits() string {
 	return string(b)
 }
 
-// canonical is p with every permission set, so that equal ones hash equally.
+// canonical returns p with every permission set, so that equal permissions hash equally.
 func (p Permissions) canonical() map[Permission]bool {
 	all := maps.Clone(permissionDefaults)
 	maps.Copy(all, p)

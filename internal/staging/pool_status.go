@@ -5,33 +5,33 @@ import (
 	"strings"
 )
 
-// PoolStatus is how a pool stands: its numbers, and why they are not as its config
-// wants them.
+// PoolStatus is the state of a pool: its numbers of sessions, and the conditions that keep
+// it from what its config wants.
 type PoolStatus struct {
 	Zone, Image string
 	// Desired, Current and Ready are the pool's numbers of sessions.
 	Desired, Current, Ready int
-	// Draining: the config is gone, and what is left of its sessions is being ended.
+	// Draining: the config was deleted, and the remaining sessions are being ended.
 	Draining bool
-	// Conditions must not be written to.
+	// Conditions are read-only.
 	Conditions []Condition
 }
 
-// Fill says how good a status is.
+// Fill is how full a pool is.
 type Fill string
 
-// The degrees.
+// How full a pool can be.
 const (
-	// Full: as many sessions are ready as are desired.
+	// Full: at least as many sessions are ready as are desired.
 	Full Fill = "full"
-	// Short: some are ready, fewer than desired.
+	// Short: some sessions are ready, but fewer than desired.
 	Short Fill = "short"
-	// Bare: none is ready, though some are desired.
+	// Bare: no session is ready, though some are desired.
 	Bare Fill = "bare"
 )
 
-// Fill is that of the status. A pool that desires nothing is full, and so is one
-// that is to go.
+// Fill returns how full the pool is. A pool with no desired sessions is full, and so is
+// one that is being drained.
 func (s PoolStatus) Fill() Fill {
 	switch {
 	case s.Draining || s.Ready >= s.Desired:
@@ -42,8 +42,9 @@ func (s PoolStatus) Fill() Fill {
 	return Short
 }
 
-// Words tell the status to people: a line of numbers, and one for each condition.
-func (s PoolStatus) Words() string {
+// Summary returns the status as text for people: a line of numbers, and one line per
+// condition.
+func (s PoolStatus) Summary() string {
 	if s.Draining {
 		return fmt.Sprintf("its staging config is deleted: %d sessions are left to be ended", s.Current)
 	}
@@ -54,15 +55,15 @@ func (s PoolStatus) Words() string {
 	return strings.Join(lines, "\n")
 }
 
-// poolStatusServicePrefix begins the name of the Consul service that tells how a pool
-// stands. It is not that of the pool's sessions: theirs has an instance for each, some
-// of which are always only starting, and Nomad registers it.
+// poolStatusServicePrefix is the prefix of the Consul service that shows a pool's status.
+// The service of the pool's sessions is another one: Nomad registers it, with an instance
+// per session, of which some are always starting.
 const poolStatusServicePrefix = "greenroom-staging-"
 
-// PoolStatusService is the Consul service that tells how a pool stands.
+// PoolStatusService returns the name of the Consul service that shows a pool's status.
 func PoolStatusService(config string) string { return poolStatusServicePrefix + config }
 
-// PoolOfStatusService is the pool of such a service; ok is false for any other.
+// PoolOfStatusService returns the pool of such a service. ok is false for other services.
 func PoolOfStatusService(service string) (config string, ok bool) {
 	return strings.CutPrefix(service, poolStatusServicePrefix)
 }

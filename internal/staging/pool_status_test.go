@@ -2,11 +2,11 @@ package staging
 
 import "testing"
 
-func TestAStandingInWords(t *testing.T) {
+func TestFillAndSummaryOfAPoolStatus(t *testing.T) {
 	for _, c := range []struct {
-		status PoolStatus
-		fill   Fill
-		words  string
+		status  PoolStatus
+		fill    Fill
+		summary string
 	}{
 		{PoolStatus{Desired: 2, Current: 2, Ready: 2}, Full, "desired 2, current 2, ready 2"},
 		{PoolStatus{Desired: 2, Current: 3, Ready: 3}, Full, "desired 2, current 3, ready 3"},
@@ -20,13 +20,13 @@ func TestAStandingInWords(t *testing.T) {
 		},
 		{PoolStatus{Desired: 2, Current: 1, Draining: true}, Full, "its staging config is deleted: 1 sessions are left to be ended"},
 	} {
-		if c.status.Fill() != c.fill || c.status.Words() != c.words {
-			t.Errorf("%+v: %s, %q", c.status, c.status.Fill(), c.status.Words())
+		if c.status.Fill() != c.fill || c.status.Summary() != c.summary {
+			t.Errorf("%+v: %s, %q", c.status, c.status.Fill(), c.status.Summary())
 		}
 	}
 }
 
-func TestTheServiceOfAStandingNamesItsPool(t *testing.T) {
+func TestTheServiceOfAPoolStatusNamesItsPool(t *testing.T) {
 	if pool, ok := PoolOfStatusService(PoolStatusService("demo")); pool != "demo" || !ok {
 		t.Errorf("%q, %v", pool, ok)
 	}

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// Resources is everything an operator configured, as it stood at one moment.
-// Treat it as read-only: it is shared.
+// Resources is a snapshot of everything that operators configured. It is shared, so treat
+// it as read-only.
 type Resources struct {
 	Zones   map[string]Zone
 	Images  map[string]Image
 	Groups  map[string]Group
 	Configs map[string]Config
-	// Index is the registry's; a later one is newer.
+	// Index is the registry's index of the snapshot; a higher one is newer.
 	Index uint64
-	// Unreadable says, by key, why a stored resource could not be read. It is
-	// then missing from the maps.
+	// Unreadable has, by key, why a stored resource could not be read. Such a resource is
+	// not in the maps.
 	Unreadable map[string]string
 }
 
-// Pools gives the staging configs of an image in a zone, by name.
+// Pools returns the staging configs of an image in a zone, sorted by name.
 func (r Resources) Pools(zone, image string) []Config {
 	var found []Config
 	for _, c := range r.Configs {
@@ -31,7 +31,7 @@ func (r Resources) Pools(zone, image string) []Config {
 	return found
 }
 
-// ConfigsOf gives the names of the staging configs for which match holds, sorted.
+// ConfigsOf returns the sorted names of the staging configs for which match is true.
 func (r Resources) ConfigsOf(match func(Config) bool) []string {
 	var names []string
 	for name, c := range r.Configs {

@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 )
 
-// Revision identifies what a session is made from: two sessions of the same
-// revision are interchangeable. It changes when anything of the image, the zone
-// or the permissions changes that a session of a pool has from its making on,
-// hooks included: a session is run by the hooks that it was made with.
+// Revision identifies what a session is made from: two sessions of the same revision are
+// interchangeable. It covers every setting of the image, the zone and the permissions
+// that a staged session has from its creation on. That includes the hooks: a session
+// keeps the hooks that it was created with.
 func Revision(i Image, z Zone, p Permissions) string {
 	z = z.WithDefaults()
 	// encoding/json writes maps with sorted keys, which makes this stable.

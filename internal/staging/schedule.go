@@ -7,26 +7,26 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// Schedule is a time at which a pool wants another number of sessions.
+// Schedule is a recurring period in which a pool has another number of desired sessions.
 type Schedule struct {
-	// Cron says when it begins: minute, hour, day of month, month, day of week.
+	// Cron is when the period begins: minute, hour, day of month, month, day of week.
 	Cron string `json:"cron"`
-	// TimeZone is the IANA name of the zone that Cron is in; "" is UTC.
+	// TimeZone is the IANA name of Cron's time zone; "" is UTC.
 	TimeZone string `json:"time_zone,omitempty"`
-	// Duration is how long it lasts from each beginning.
+	// Duration is the length of the period.
 	Duration Duration `json:"duration"`
-	// DesiredSessions are wanted while it lasts, instead of the config's own.
+	// DesiredSessions replaces the config's own number during the period.
 	DesiredSessions int `json:"desired_sessions"`
 }
 
-// Bounds of schedules: a longer one should be the config's own number.
+// Bounds of schedules. A longer period should be the config's own number.
 const (
 	maxSchedules        = 32
 	minScheduleDuration = Duration(time.Minute)
 	maxScheduleDuration = Duration(31 * 24 * time.Hour)
 )
 
-// Location is where the schedule's clock is.
+// Location returns the schedule's time zone.
 func (s Schedule) Location() (*time.Location, error) {
 	if s.TimeZone == "" {
 		return time.UTC, nil
@@ -34,7 +34,7 @@ func (s Schedule) Location() (*time.Location, error) {
 	return time.LoadLocation(s.TimeZone)
 }
 
-// Times gives the schedule's beginnings.
+// Times returns when the schedule's periods begin.
 func (s Schedule) Times() (cron.Schedule, error) { return cron.ParseStandard(s.Cron) }
 
 func (p *problems) schedules(field string, all []Schedule, l Limits) {
@@ -43,7 +43,7 @@ func (p *problems) schedules(field string, all []Schedule, l Limits) {
 	}
 	for i, s := range all {
 		at := fmt.Sprintf("%s[%d]", field, i)
-		// The library would take a zone of its own from the text.
+		// The library would accept a time zone in the text ("CRON_TZ=...").
 		if _, err := s.Times(); err != nil || len(s.Cron) > 0 && (s.Cron[0] == 'C' || s.Cron[0] == 'T') {
 			p.add(at+".cron", "must be minute, hour, day of month, month and day of week, such as \"0 13 * * MON-FRI\", is %q", s.Cron)
 		}

@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// SessionFilter says which sessions a list is to have; what is not set lets all through.
+// SessionFilter selects the sessions of a list. A field that is not set selects all.
 type SessionFilter struct {
 	States []State
 	Origin Origin
-	// Zone, Image and Staging are names, User is a user's id.
+	// Zone, Image and Staging are names; User is a user's id.
 	Zone, Image, Staging, User string
 }
 
-// Lets reports whether a session is one of those wanted.
+// Lets reports whether the filter selects a session.
 func (f SessionFilter) Lets(s Session) bool {
 	return (len(f.States) == 0 || slices.Contains(f.States, s.State)) &&
 		(f.Origin == "" || f.Origin == s.Origin) &&
@@ -23,23 +23,23 @@ func (f SessionFilter) Lets(s Session) bool {
 		(f.User == "" || s.User != nil && f.User == s.User.ID)
 }
 
-// Unassigned reports whether only sessions are wanted that exist and are nobody's.
+// Unassigned reports whether the filter selects only unassigned sessions.
 func (f SessionFilter) Unassigned() bool {
 	return len(f.States) > 0 && !slices.ContainsFunc(f.States, func(s State) bool { return !s.Unassigned() })
 }
 
-// Position is a place in the list of sessions, which is in the order of their creation
-// and then of their ids; the zero one is before all.
+// Position is a place in the list of sessions, which is sorted by creation and then by id.
+// The zero Position is before all sessions.
 type Position struct {
 	// Created is in milliseconds since 1970.
 	Created int64
 	ID      string
 }
 
-// PositionOf is where a session stands.
+// PositionOf returns the position of a session.
 func PositionOf(s Session) Position { return Position{Created: s.CreatedAt.UnixMilli(), ID: s.ID} }
 
-// Compare is negative when p comes before q.
+// Compare returns a negative number if p is before q.
 func (p Position) Compare(q Position) int {
 	return cmp.Or(cmp.Compare(p.Created, q.Created), cmp.Compare(p.ID, q.ID))
 }
@@ -47,8 +47,8 @@ func (p Position) Compare(q Position) int {
 // SessionPage is a part of a list of sessions.
 type SessionPage struct {
 	Items []Session
-	// More: the list goes on after Next, which may be past the last of Items: a page may
-	// be short, or empty, where few sessions are of the kind that is wanted.
+	// More: the list continues after Next. Next may be past the last of Items: a page may be
+	// short or empty if few sessions match the filter.
 	More bool
 	Next Position
 }

@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-// Spec is all that a session's job is made of.
+// Spec is everything that a session's job is made from.
 type Spec struct {
 	Session Session
 	Image   Image
 	Zone    Zone
-	// Environment is put into the main tasks as it is, out of reach of Nomad's
-	// interpolation, over what the jobspec has.
+	// Environment is set in the main tasks over the jobspec's. Nomad does not interpolate
+	// its values.
 	Environment map[string]string
-	// RunConfig is merged into the main task's driver config, key by key, over
-	// what the jobspec has.
+	// RunConfig is merged into the main task's driver config, key by key, over the
+	// jobspec's.
 	RunConfig map[string]any
 	// Volumes are directories of the node, without tokens, for the main task.
 	Volumes []VolumeMapping
-	// SSHKeys are lines for a file of the main task, which finds its path in
-	// GREENROOM_SSH_AUTHORIZED_KEYS.
+	// SSHKeys are lines for a file of the main task, whose variable
+	// GREENROOM_SSH_AUTHORIZED_KEYS has the file's path.
 	SSHKeys []string
 }
 
-// StagedSpec is what a pool's session is made of: nothing of any user's.
+// StagedSpec returns the spec of a staged session. It has nothing of a user.
 func StagedSpec(s Session, i Image, z Zone, c Config) Spec {
 	spec := Spec{Session: s, Image: i, Zone: z, RunConfig: i.RunConfig, Environment: map[string]string{}}
 	c.Permissions.environment(spec.Environment)
@@ -39,10 +39,9 @@ func StagedSpec(s Session, i Image, z Zone, c Config) Spec {
 	return spec
 }
 
-// OnDemandSpec is what a session made for one launch is made of, with every
-// setting of its user and groups applied. requestHost is the host that the
-// launch was sent to. A user's name that cannot become part of a volume
-// mapping is an *InvalidError.
+// OnDemandSpec returns the spec of a session that is created for one launch, with all
+// settings of its user and groups. requestHost is the host that the launch was sent to. It
+// returns an *InvalidError if the user's name cannot be part of a volume mapping.
 func OnDemandSpec(s Session, l Launch, i Image, z Zone, st Settings, requestHost string) (Spec, error) {
 	spec := Spec{Session: s, Image: i, Zone: z, RunConfig: maps.Clone(i.RunConfig), Environment: map[string]string{}}
 	if st.ExposeUserEnvironmentVars {
@@ -61,7 +60,7 @@ func OnDemandSpec(s Session, l Launch, i Image, z Zone, st Settings, requestHost
 	if st.InjectSSHKeys {
 		spec.SSHKeys = l.SSHKeys
 	}
-	// A group's mapping goes before the image's at the same target.
+	// A group's mapping overrides the image's at the same target.
 	all := slices.Clone(st.VolumeMapping)
 	for _, v := range i.VolumeMappings {
 		if !slices.ContainsFunc(all, func(o VolumeMapping) bool { return path.Clean(o.Target) == path.Clean(v.Target) }) {

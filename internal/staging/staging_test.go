@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestEveryStateHasAWayToItsEnd: no session can be stuck by the table itself,
-// and nothing comes back from the end.
+// TestEveryStateHasAWayToItsEnd: by the table, every state leads to ended, and no move
+// leads out of it.
 func TestEveryStateHasAWayToItsEnd(t *testing.T) {
 	for _, from := range States {
 		reached := map[State]bool{from: true}
@@ -37,9 +37,9 @@ func TestEveryStateHasAWayToItsEnd(t *testing.T) {
 	}
 }
 
-// TestAUsedSessionNeverReturns is rule 1: no way leads back to a pool from where a
-// user's session is. A claimed one of which no fate was recorded is unused still (rule 3):
-// that way back is open, and has a script of its own.
+// TestAUsedSessionNeverReturns is rule 1: no moves lead from a user's session back to a
+// pool. A claimed session without a fate record is still unused (rule 3): it may go back,
+// by a script of its own.
 func TestAUsedSessionNeverReturns(t *testing.T) {
 	for _, from := range []State{Claimed, Assigned, Ending, Retiring, Ended} {
 		for _, to := range []State{Pending, Starting, Ready} {

@@ -2,34 +2,33 @@ package staging
 
 import "slices"
 
-// State is where a session is in its life.
+// State is a session's state.
 //
 //	staged:    pending -> starting -> ready -> claimed -> assigned -> ending -> ended
 //	on demand: pending -> starting -> assigned -> ending -> ended
 //	unused:    pending | starting | ready -> retiring -> ended
 //
-// A session whose check fails while it waits goes back from ready to starting
-// (it is withdrawn from its queue). One that was claimed with others for one launch
-// goes back to ready when another of them turns out to be somebody's already: no fate
-// was written of it, and nothing was sent to it. One whose allocation dies by itself goes
-// to ended from wherever it was.
+// If a ready session's checks fail, it is withdrawn from its queue: ready -> starting. If a
+// claim gets no fate record for its session, the session is unused and is unclaimed:
+// claimed -> ready. If a session's allocation dies by itself, the session moves to ended
+// from any state.
 type State string
 
 // The states, in the order of a life.
 const (
 	// Pending: the job is registered, or about to be; nothing runs yet.
 	Pending State = "pending"
-	// Starting: the allocation runs, or is being started; its checks do not pass yet, or no longer.
+	// Starting: the allocation runs or is being started; its checks do not pass yet, or no longer.
 	Starting State = "starting"
-	// Ready: running, checks passing, in its pool's ready queue: claimable.
+	// Ready: it runs, its checks pass, and it is in its pool's ready queue: claimable.
 	Ready State = "ready"
-	// Claimed: taken for a user; the fate record or the hook is not finished.
+	// Claimed: a launch has taken it; the fate record or the hook is not finished.
 	Claimed State = "claimed"
-	// Assigned: a user's.
+	// Assigned: it belongs to a user.
 	Assigned State = "assigned"
-	// Retiring: never used and being stopped.
+	// Retiring: it was never used and is being stopped.
 	Retiring State = "retiring"
-	// Ending: was a user's, or claimed for one, and is being stopped.
+	// Ending: it was assigned or claimed and is being stopped.
 	Ending State = "ending"
 	// Ended: nothing of it runs.
 	Ended State = "ended"
@@ -38,8 +37,8 @@ const (
 // States lists every state, in the order of a life.
 var States = []State{Pending, Starting, Ready, Claimed, Assigned, Retiring, Ending, Ended}
 
-// moves is the one table of allowed moves. The Redis scripts carry the same
-// rules, and a test holds them to this table.
+// moves is the table of allowed moves. The Redis scripts implement the same rules, and a
+// test compares them with this table.
 var moves = map[State][]State{
 	Pending:  {Starting, Ready, Assigned, Retiring, Ending, Ended},
 	Starting: {Ready, Assigned, Retiring, Ending, Ended},
@@ -51,15 +50,14 @@ var moves = map[State][]State{
 	Ended:    {},
 }
 
-// CanMove reports whether a session may go from one state to another in one
-// step. Staying is not a move. Assigned is reached from pending or starting
-// only by an on-demand session, which is born with its user; ending is reached
-// from there for the same reason.
+// CanMove reports whether a session may move from one state to another in one step. Staying
+// is not a move. Only an on-demand session moves from pending or starting to assigned or
+// ending, because it has its user from the start.
 func CanMove(from, to State) bool { return slices.Contains(moves[from], to) }
 
-// Unassigned reports whether a session in this state exists and is nobody's:
-// it counts towards its pool's current sessions.
+// Unassigned reports whether a session in this state exists without a user or a claim. It
+// counts towards its pool's current sessions.
 func (s State) Unassigned() bool { return s == Pending || s == Starting || s == Ready }
 
-// Over reports whether the session is on its way out or gone.
+// Over reports whether the session is being stopped or has ended.
 func (s State) Over() bool { return s == Retiring || s == Ending || s == Ended }

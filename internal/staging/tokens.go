@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Token is a name that stands in braces in a hook's arguments and environment,
-// a volume mapping's source or an image's connect_url, for a value of the launch.
+// Token is a name in braces that stands for a value of the launch, in a hook's arguments
+// and environment, a volume mapping's source or an image's connect_url.
 type Token string
 
 // The tokens.
@@ -17,17 +17,17 @@ const (
 	TokenImage     Token = "image"
 	TokenZone      Token = "zone"
 	TokenURL       Token = "url"
-	// TokenAddress and TokenAccess are for a connect_url alone: the session's
-	// host and its access token. Its ports are {port_LABEL}.
+	// TokenAddress and TokenAccess are the session's host and access token. Only a
+	// connect_url may have them, and the session's ports as {port_LABEL}.
 	TokenAddress Token = "address"
 	TokenAccess  Token = "token"
 )
 
-// tokenPattern finds {name}. "${name}" is a shell's or Nomad's and no token;
-// "{{name}}" is how to write "{name}" itself.
+// tokenPattern matches {name}. "${name}" is not a token but a variable of a shell or of
+// Nomad. "{{name}}" stands for the text "{name}".
 var tokenPattern = regexp.MustCompile(`\$\{[^}]*\}|\{\{[a-z][a-z0-9_]*\}\}|\{[a-z][a-z0-9_]*\}`)
 
-// tokensIn names the tokens of a text, in order.
+// tokensIn returns the names of a text's tokens, in order.
 func tokensIn(text string) []string {
 	var found []string
 	for _, m := range tokenPattern.FindAllString(text, -1) {
@@ -38,8 +38,8 @@ func tokensIn(text string) []string {
 	return found
 }
 
-// Substitute puts the values into a text: the text's own tokens once, never
-// those that a value happens to spell. A token without a value stays.
+// Substitute replaces the tokens of a text by their values. It does not replace tokens
+// that a value contains. A token without a value stays.
 func Substitute(text string, values map[Token]string) string {
 	return tokenPattern.ReplaceAllStringFunc(text, func(m string) string {
 		switch {
@@ -55,7 +55,7 @@ func Substitute(text string, values map[Token]string) string {
 	})
 }
 
-// tokens refuses those that are not known here.
+// tokens refuses tokens that are not in known.
 func (p *problems) tokens(field, text string, known []Token) {
 	for _, t := range tokensIn(text) {
 		if !slices.Contains(known, Token(t)) {

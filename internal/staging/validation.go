@@ -6,20 +6,19 @@ import (
 	"strings"
 )
 
-// FieldError says what is wrong with one field and, where it can, what to
-// write instead.
+// FieldError says what is wrong with one field and, if possible, what to write instead.
 type FieldError struct {
-	// Field is the path of the field as the API and the HCL files spell it,
-	// for example "desired_sessions" or "exec_config.assign.timeout".
+	// Field is the path of the field in the API and in HCL files, for example
+	// "desired_sessions" or "exec_config.assign.timeout".
 	Field string `json:"field"`
 	// Message is for a person; it does not repeat the field's name.
 	Message string `json:"message"`
 }
 
-// InvalidError collects every FieldError of one value, so that a caller can
-// mend all of them at once.
+// InvalidError has every FieldError of one value, so that a caller can correct all of them
+// at once.
 type InvalidError struct {
-	// What names the value that was refused, for example `staging config "demo-east"`.
+	// What names the invalid value, for example `staging config "demo-east"`.
 	What   string
 	Fields []FieldError
 }
@@ -38,7 +37,7 @@ func Invalid(what, field, format string, args ...any) *InvalidError {
 	return &InvalidError{What: what, Fields: []FieldError{{Field: field, Message: fmt.Sprintf(format, args...)}}}
 }
 
-// problems gathers field errors while a value is checked.
+// problems collects field errors while a value is checked.
 type problems []FieldError
 
 func (p *problems) add(field, format string, args ...any) {
@@ -52,15 +51,15 @@ func (p problems) err(what string) error {
 	return &InvalidError{What: what, Fields: p}
 }
 
-// MaxNameLength bounds the names of zones, images and staging configs. A
-// Consul service is named after a staging config ("greenroom-pool-NAME") and
-// must itself fit in a DNS label, which RFC 1035 bounds at 63 octets.
+// MaxNameLength is the longest name of a zone, an image or a staging config. The name of a
+// Consul service contains that of a staging config ("greenroom-pool-NAME") and must fit in
+// a DNS label, which RFC 1035 limits to 63 octets.
 const MaxNameLength = 48
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 
-// ValidateName checks a resource name: a DNS label (RFC 1123: lower-case
-// letters, digits and inner dashes) of at most MaxNameLength octets.
+// ValidateName checks a resource name. It must be a DNS label (RFC 1123: lower-case letters,
+// digits and inner dashes) of at most MaxNameLength octets.
 func ValidateName(name string) error {
 	var p problems
 	p.name("name", name)
@@ -78,7 +77,7 @@ func (p *problems) name(field, name string) {
 	}
 }
 
-// text refuses what no environment variable or argument can carry.
+// text refuses a NUL byte, which no environment variable or argument can have.
 func (p *problems) text(field, value string) {
 	if strings.ContainsRune(value, 0) {
 		p.add(field, "must not hold a NUL byte: no environment variable or argument can carry one")

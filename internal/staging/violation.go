@@ -2,22 +2,22 @@ package staging
 
 import "fmt"
 
-// Violation is a setting that no staged session can honour, since it must be
-// there when the container is created.
+// Violation is a setting that no staged session can honour, because it takes effect when
+// the container is created.
 type Violation struct {
-	// Setting is its name, as the API spells it.
+	// Setting is its name in the API.
 	Setting string
-	// Where says whose it is: `image "x"`, `group "y"`, or that and the staging
-	// config that it differs from.
+	// Where names the resource that has the setting, for example `image "x"` or `group "y"`,
+	// and the staging config that differs from it, if any.
 	Where string
-	// Kind is image, group or permission: few values, for metrics.
+	// Kind is image, group or permission. Metrics use it as a label.
 	Kind string
 }
 
-// String is for a person.
+// String returns the violation as text for people.
 func (v Violation) String() string { return v.Setting + " of " + v.Where }
 
-// Violations are what keeps a launch from every staged session of an image.
+// Violations returns the settings that keep a launch from every staged session of an image.
 func Violations(i Image, s Settings) []Violation {
 	found := imageViolations(i)
 	for _, x := range []struct {
@@ -54,7 +54,7 @@ func imageViolations(i Image) []Violation {
 	return found
 }
 
-// PoolViolations are the permissions in which a launch differs from a pool.
+// PoolViolations returns the permissions in which a launch differs from a pool.
 func PoolViolations(c Config, s Settings) []Violation {
 	var found []Violation
 	for _, x := range s.Permissions.Differences(c.Permissions) {

@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// VolumeMapping is a directory of the node that a session sees.
+// VolumeMapping makes a directory of the node visible in a session.
 type VolumeMapping struct {
-	// Source is the node's directory, an absolute path. It may hold {username}
-	// and {user_id}, which only a session on demand can honour.
+	// Source is the directory on the node, an absolute path. It may have the tokens
+	// {username} and {user_id}, which only an on-demand session can honour.
 	Source string `json:"source"`
-	// Target is where the session sees it, an absolute path.
+	// Target is the directory in the session, an absolute path.
 	Target string `json:"target"`
 	// ReadOnly: the session may not write to it.
 	ReadOnly bool `json:"read_only,omitempty"`
 }
 
-// OfUser reports whether the mapping differs from user to user.
+// OfUser reports whether the mapping depends on the user.
 func (v VolumeMapping) OfUser() bool { return len(tokensIn(v.Source)) > 0 }
 
-// volumeTokens may stand in a mapping's source.
+// volumeTokens are the tokens of a mapping's source.
 var volumeTokens = []Token{TokenUsername, TokenUserID}
 
 func (p *problems) volumes(field string, mappings []VolumeMapping) {
@@ -49,12 +49,12 @@ func (p *problems) hostPath(field, value string) {
 	p.tokens(field, value, volumeTokens)
 }
 
-// pathSafe is what may become part of a path: nothing that could lead out of
-// the directory that it names, or end it.
+// pathSafe matches values that may become part of a path: they cannot lead out of the
+// directory and do not contain a separator.
 var pathSafe = regexp.MustCompile(`^[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*$`)
 
-// of gives the mapping for one user. A name that could lead to another
-// directory is an *InvalidError about the launch.
+// of returns the mapping for one user. It returns an *InvalidError about the launch if the
+// user's name or id could lead to another directory.
 func (v VolumeMapping) of(u User) (VolumeMapping, error) {
 	for token, value := range map[Token]struct{ field, text string }{
 		TokenUsername: {"user.name", u.Name}, TokenUserID: {"user.id", u.ID},

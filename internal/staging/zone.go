@@ -7,36 +7,35 @@ import (
 	"strings"
 )
 
-// RequestHost, in a zone's access settings, stands for the host that a launch
-// was sent to. A staged session is made before there is a launch, so a zone
-// that still has it in one of them cannot stage.
+// RequestHost, in a zone's access settings, stands for the host that a launch was sent to.
+// A staged session is created before there is a launch, so a zone with RequestHost in one
+// of these settings cannot stage sessions.
 const RequestHost = "$request_host$"
 
-// Zone is a place to run sessions: where Nomad may put them, and who may reach them.
+// Zone is a place to run sessions: where Nomad may place them, and which pages may reach them.
 type Zone struct {
 	Name string `json:"name"`
-	// Region is the Nomad region; "" is the region of the server asked.
+	// Region is the Nomad region; "" is the region of the Nomad server that greenroom uses.
 	Region string `json:"region,omitempty"`
-	// Datacenters are Nomad's; at least one, wildcards as Nomad has them.
+	// Datacenters are Nomad's; at least one. Nomad's wildcards are allowed.
 	Datacenters []string `json:"datacenters"`
 	// NodePool is Nomad's; "" is its default pool.
 	NodePool string `json:"node_pool,omitempty"`
 	// Namespace is Nomad's; "" is its default namespace.
 	Namespace string `json:"namespace,omitempty"`
-	// SearchAlternateZones: a launch in this zone that it cannot serve may be
-	// served by another one.
+	// SearchAlternateZones: if this zone cannot serve a launch, another zone may.
 	SearchAlternateZones bool `json:"search_alternate_zones,omitempty"`
-	// AlternateZones are those that are searched, in order; empty is all others by name.
+	// AlternateZones are the zones to search, in order; empty means all others by name.
 	AlternateZones []string `json:"alternate_zones,omitempty"`
-	// AllowOriginDomain is the domain whose pages may open this zone's
-	// sessions; "" is RequestHost.
+	// AllowOriginDomain is the domain of the pages that may open this zone's sessions; "" is
+	// RequestHost.
 	AllowOriginDomain string `json:"allow_origin_domain,omitempty"`
-	// UpstreamAuthAddress is where what stands before a session asks who may
-	// pass: a broker, as the session's node reaches it; "" is RequestHost.
+	// UpstreamAuthAddress is where the proxy in front of a session checks who may pass: a
+	// broker's address, as the session's node reaches it; "" is RequestHost.
 	UpstreamAuthAddress string `json:"upstream_auth_address,omitempty"`
 }
 
-// WithDefaults is the zone with its access settings written out.
+// WithDefaults returns the zone with the defaults of its access settings filled in.
 func (z Zone) WithDefaults() Zone {
 	if z.AllowOriginDomain == "" {
 		z.AllowOriginDomain = RequestHost
@@ -47,13 +46,13 @@ func (z Zone) WithDefaults() Zone {
 	return z
 }
 
-// The settings that keep a zone from staging, as the API spells them.
+// The settings that can keep a zone from staging, as in the API.
 const (
 	settingAllowOriginDomain   = "allow_origin_domain"
 	settingUpstreamAuthAddress = "upstream_auth_address"
 )
 
-// NotStageable names the settings that keep the zone from staging; none when it can.
+// NotStageable returns the settings that keep the zone from staging; none if it can stage.
 func (z Zone) NotStageable() []string {
 	z = z.WithDefaults()
 	var found []string
@@ -66,7 +65,8 @@ func (z Zone) NotStageable() []string {
 	return found
 }
 
-// WhyNotStageable says which settings of a zone to change, and why; "" when it can stage.
+// WhyNotStageable explains which settings of the zone to change, and why. It returns "" if
+// the zone can stage.
 func (z Zone) WhyNotStageable() string {
 	found := z.NotStageable()
 	if len(found) == 0 {
@@ -76,8 +76,8 @@ func (z Zone) WhyNotStageable() string {
 		z.Name, RequestHost, strings.Join(found, " and "), map[bool]string{true: "it", false: "them"}[len(found) == 1])
 }
 
-// Alternates gives the names of the zones that a launch in this zone may be
-// served from instead, in order; none unless it searches them.
+// Alternates returns the names of the zones that may serve a launch in this zone instead,
+// in order; none unless the zone has SearchAlternateZones.
 func (z Zone) Alternates(all map[string]Zone) []string {
 	switch {
 	case !z.SearchAlternateZones:
@@ -88,16 +88,16 @@ func (z Zone) Alternates(all map[string]Zone) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(name string) bool { return name == z.Name })
 }
 
-// access is how a session's programs learn of the zone's access settings. requestHost is
-// the host that the launch was sent to; "" for a staged session.
+// access adds the variables that show the zone's access settings to a session's programs.
+// requestHost is the host that the launch was sent to; "" for a staged session.
 func (z Zone) access(env map[string]string, requestHost string) {
 	z = z.WithDefaults()
 	env["GREENROOM_ALLOW_ORIGIN_DOMAIN"] = strings.ReplaceAll(z.AllowOriginDomain, RequestHost, requestHost)
 	env["GREENROOM_UPSTREAM_AUTH_ADDRESS"] = strings.ReplaceAll(z.UpstreamAuthAddress, RequestHost, requestHost)
 }
 
-// Validate returns an *InvalidError, or nil. It does not look for the alternate
-// zones: zones that name each other must be storable in some order.
+// Validate returns an *InvalidError, or nil. It does not check that the alternate zones
+// exist: otherwise zones that name each other could not be stored in any order.
 func (z Zone) Validate() error {
 	var p problems
 	p.name("name", z.Name)
@@ -117,12 +117,12 @@ func (z Zone) Validate() error {
 			p.add(at, "is this zone itself")
 		}
 		if seen[name] {
-			p.add(at, "is there twice")
+			p.add(at, "is listed twice")
 		}
 		seen[name] = true
 	}
 	if len(z.AlternateZones) > 0 && !z.SearchAlternateZones {
-		p.add("alternate_zones", "is of no use while search_alternate_zones is false")
+		p.add("alternate_zones", "has no effect while search_alternate_zones is false")
 	}
 	p.accessSetting(settingAllowOriginDomain, z.AllowOriginDomain)
 	p.accessSetting(settingUpstreamAuthAddress, z.UpstreamAuthAddress)

@@ -12,29 +12,27 @@ import (
 	"github.com/yuin/goldmark/text"
 )
 
-// Step is one thing that a reader does, or sees.
+// Step is either commands to run or a file to write.
 type Step struct {
-	// Line is where it begins in the document, from 1.
+	// Line is where the step begins in the document, from 1.
 	Line int
-	// Commands are shell text; "" where there is nothing to run.
+	// Commands are shell text, "" for a file.
 	Commands string
-	// Answer is the JSON that the document shows for the commands, "" for none.
+	// Answer is the JSON that the document shows as the commands' output, "" for none.
 	Answer string
-	// File is the path of a file to write with Text, instead of commands.
+	// File is the path of the file to write, with Text as its content; "" for commands.
 	File, Text string
-	// LeftOut is why the commands are not run; "" when they are.
-	LeftOut string
 }
 
 var (
 	programs = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )?(?:bin/)?(?:greenroom|make|curl|nomad|consul|docker|go|git|redis-cli|openssl|kill|tar) \S`)
-	left     = regexp.MustCompile(`<!-- not run: (\S.*?) -->`)
 	fileLine = regexp.MustCompile(`^# ([\w./-]+\.[a-z]+)\n`)
 )
 
-// Read gives a document's steps in their order. An error names the line of what can
-// neither be run nor is marked.
-func Read(document string) ([]Step, error) {
+// Read returns a document's steps in their order, without the commands that notRun lists.
+// An error names the line of a command that stands where it cannot be run, or the entry of
+// notRun that the document has no command for.
+func Read(document string, notRun ...NotRun) ([]Step, error) {
 	source := []byte(document)
 	root := goldmark.New(goldmark.WithExtensions(extension.Table)).Parser().Parse(text.NewReader(source))
 	r := reader{source: source}
@@ -47,20 +45,23 @@ func Read(document string) ([]Step, error) {
 			return ast.WalkContinue, r.fenced(n)
 		case *ast.CodeBlock:
 			if line, shown := r.lines(n); programs.MatchString(shown) {
-				return ast.WalkStop, fmt.Errorf("line %d: commands are not seen in an indented block: fence them with ```sh", line)
+				return ast.WalkStop, fmt.Errorf("line %d: commands in an indented block are not run: fence them with ```sh", line)
 			}
 		case *ast.CodeSpan:
 			r.span(n)
 		}
 		return ast.WalkContinue, nil
 	})
-	return r.withoutMentions(), err
+	if err != nil {
+		return nil, err
+	}
+	return leaveOut(r.withoutMentions(), notRun)
 }
 
 type reader struct {
 	source []byte
 	steps  []Step
-	// spans are the indexes of steps that stand within a sentence.
+	// spans has the indexes of the steps that stand within a sentence or a table's cell.
 	spans map[int]bool
 }
 
@@ -68,35 +69,30 @@ func (r *reader) fenced(n *ast.FencedCodeBlock) error {
 	line, shown := r.lines(n)
 	switch language := string(n.Language(r.source)); {
 	case language == "sh":
-		step := Step{Line: line, Commands: shown}
-		if before, ok := n.PreviousSibling().(*ast.HTMLBlock); ok {
-			_, comment := r.lines(before)
-			step.LeftOut = reason(comment)
-		}
-		r.steps = append(r.steps, step)
+		r.steps = append(r.steps, Step{Line: line, Commands: shown})
 	case language == "json":
 		if last := len(r.steps) - 1; last >= 0 && r.steps[last].Commands != "" && r.steps[last].Answer == "" {
 			r.steps[last].Answer = shown
 			return nil
 		}
-		return fmt.Errorf("line %d: no commands before it give this answer", line)
+		return fmt.Errorf("line %d: no commands before it print this answer", line)
 	case fileLine.MatchString(shown):
 		name := fileLine.FindStringSubmatch(shown)[1]
 		if path.IsAbs(name) || strings.Contains(name, "..") {
-			return fmt.Errorf("line %d: a file is written below the directory that the reader is in, not at %s", line, name)
+			return fmt.Errorf("line %d: a file must be below the reader's directory, and is at %s", line, name)
 		}
 		r.steps = append(r.steps, Step{Line: line, File: name, Text: shown})
 	default:
 		for l := range strings.Lines(shown) {
 			if programs.MatchString(l) {
-				return fmt.Errorf("line %d: commands are not seen in a block of %q: fence them with ```sh", line, language)
+				return fmt.Errorf("line %d: commands in a block of %q are not run: fence them with ```sh", line, language)
 			}
 		}
 	}
 	return nil
 }
 
-// span takes a command that stands within a sentence or a table's cell.
+// span records a command that stands within a sentence or a table's cell.
 func (r *reader) span(n *ast.CodeSpan) {
 	var shown strings.Builder
 	at := 0
@@ -114,29 +110,20 @@ func (r *reader) span(n *ast.CodeSpan) {
 	if !programs.MatchString(shown.String()) {
 		return
 	}
-	step := Step{Line: at, Commands: strings.TrimSpace(strings.ReplaceAll(shown.String(), "\n", " ")) + "\n"}
-	// What is marked is the whole sentence or cell.
-	for s := n.Parent().FirstChild(); s != nil; s = s.NextSibling() {
-		if raw, ok := s.(*ast.RawHTML); ok {
-			if why := reason(string(raw.Segments.Value(r.source))); why != "" {
-				step.LeftOut = why
-			}
-		}
-	}
 	if r.spans == nil {
 		r.spans = map[int]bool{}
 	}
 	r.spans[len(r.steps)] = true
-	r.steps = append(r.steps, step)
+	r.steps = append(r.steps, Step{Line: at, Commands: strings.TrimSpace(strings.ReplaceAll(shown.String(), "\n", " ")) + "\n"})
 }
 
-// withoutMentions leaves out the spans that name a command of a block, or its beginning:
-// the sentence is about that one.
+// withoutMentions leaves out the spans that equal a command of a block, or its beginning:
+// the sentence is about the block's command, which is run or listed there.
 func (r *reader) withoutMentions() (steps []Step) {
 	for i, s := range r.steps {
 		mention := false
 		for j, other := range r.steps {
-			if r.spans[i] && s.LeftOut == "" && !r.spans[j] && strings.Contains("\n"+other.Commands, "\n"+strings.TrimSpace(s.Commands)) {
+			if r.spans[i] && !r.spans[j] && strings.Contains("\n"+other.Commands, "\n"+strings.TrimSpace(s.Commands)) {
 				mention = true
 			}
 		}
@@ -156,11 +143,3 @@ func (r *reader) lines(n ast.Node) (line int, shown string) {
 }
 
 func (r *reader) lineOf(offset int) int { return 1 + strings.Count(string(r.source[:offset]), "\n") }
-
-// reason is why something is marked as not run, "" when it is not.
-func reason(comment string) string {
-	if m := left.FindStringSubmatch(comment); m != nil {
-		return m[1]
-	}
-	return ""
-}

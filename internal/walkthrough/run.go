@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// Reader is where and how a document's steps are done.
+// Reader says where and how a document's steps are run.
 type Reader struct {
-	// Dir is the directory that the reader is in.
+	// Dir is the working directory.
 	Dir string
 	// Env is the whole environment.
 	Env []string
-	// Replace are pairs of a text that the reader is to replace, and by what; each must
-	// occur in a step.
+	// Replace has pairs: a text that the document asks its reader to replace, and the
+	// replacement. Each text must occur in a step.
 	Replace []string
 }
 
-// Do does a document's steps and gives what was printed, to look at when it fails. It
-// stops at the first command that fails. The shell is killed when ctx ends.
+// Do runs a document's steps and returns their output, for the log of a test that fails.
+// It stops at the first command that fails. When ctx ends, it kills the shell.
 func (r Reader) Do(ctx context.Context, steps []Step) (transcript string, err error) {
 	answers, err := os.MkdirTemp("", "walkthrough-")
 	if err != nil {
@@ -40,29 +40,28 @@ func (r Reader) Do(ctx context.Context, steps []Step) (transcript string, err er
 	script.WriteString("set -euo pipefail\n")
 	for i, s := range replaced {
 		switch {
-		case s.LeftOut != "":
 		case s.File != "":
-			// Written in its turn: commands before it may look whether it is there.
+			// Written in its turn: commands before it may check that it is missing.
 			fmt.Fprintf(&script, "mkdir -p %q && cp %q %q\n", filepath.Dir(s.File), filepath.Join(answers, fmt.Sprint(i)), s.File)
 			if err := os.WriteFile(filepath.Join(answers, fmt.Sprint(i)), []byte(s.Text), 0o600); err != nil {
 				return "", err
 			}
 		default:
-			// The last one that is named before an error is the one that failed.
+			// The last line that the transcript names is the one that failed.
 			answer := filepath.Join(answers, fmt.Sprint(i))
 			fmt.Fprintf(&script, "echo '--- line %d' >&2\n{\n%s} > %q\ncat %q >&2\n", s.Line, s.Commands, answer, answer)
 		}
 	}
 	cmd := exec.CommandContext(ctx, "bash", "-c", script.String())
 	cmd.Dir, cmd.Env = r.Dir, r.Env
-	// What a command left running does not keep the output open for ever.
+	// A process that a command left running must not keep the output open.
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return string(out), fmt.Errorf("a command failed, after the last line that the transcript names: %w", err)
+		return string(out), fmt.Errorf("a command failed: it begins at the last line that the transcript names: %w", err)
 	}
 	for i, s := range steps {
-		if s.Answer == "" || s.LeftOut != "" {
+		if s.Answer == "" {
 			continue
 		}
 		got, err := os.ReadFile(filepath.Join(answers, fmt.Sprint(i)))
@@ -93,16 +92,18 @@ func (r Reader) replaced(steps []Step) ([]Step, error) {
 	return all, nil
 }
 
-// telling are the fields whose values a document must show as they are.
-var telling = []string{"state", "origin", "step", "outcome", "zone", "image", "code", "status", "reason", "well"}
+// exact are the fields whose values must be those that the document shows.
+var exact = []string{"state", "origin", "step", "outcome", "zone", "image", "code", "status", "reason", "well"}
 
-// Compare says where an answer is not like the one that a document shows: it has every
-// field that is shown, of that type, and the same value in the fields that tell how
-// things stand. A list has an element like each that is shown.
+// Compare returns an error that names the first difference between the answer that a
+// document shows and the one that a command printed. The printed one must have every shown
+// field with the same type, and the same value in the fields that describe a state or an
+// outcome. A list must have an element like each one that is shown. Extra fields and
+// elements are no difference.
 func Compare(shown, got string) error {
 	var a, b any
 	if err := json.Unmarshal([]byte(shown), &a); err != nil {
-		return fmt.Errorf("what the document shows is no JSON: %w", err)
+		return fmt.Errorf("the document's answer is no JSON: %w", err)
 	}
 	if err := json.Unmarshal([]byte(got), &b); err != nil {
 		return fmt.Errorf("the answer is no JSON: %w\n%s", err, got)
@@ -128,7 +129,7 @@ func compare(at string, shown, got any) error {
 			if err := compare(at+"."+name, value, there); err != nil {
 				return err
 			}
-			if _, isText := value.(string); (isText || name == "well") && slices.Contains(telling, name) && value != there {
+			if _, isText := value.(string); (isText || name == "well") && slices.Contains(exact, name) && value != there {
 				return fmt.Errorf("%q is %v, where the document has %v", at+"."+name, there, value)
 			}
 		}

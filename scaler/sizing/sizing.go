@@ -1,4 +1,5 @@
-// Package sizing says how many sessions a pool wants at a moment. It is pure.
+// Package sizing computes how many ready sessions a pool wants at a given time. It is pure:
+// the same config and time yield the same result.
 package sizing
 
 import (
@@ -7,9 +8,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Desired gives how many ready sessions a staging config wants at now, and
-// until when that holds at least; zero means for good. Of the schedule's entries
-// that apply, the highest wins over the config's own number.
+// Desired returns how many ready sessions a staging config wants at now, and until when
+// that holds at least; zero means forever. If entries of the schedule apply, the highest
+// of them replaces the config's own number.
 func Desired(c staging.Config, now time.Time) (want int, until time.Time) {
 	want = c.DesiredSessions
 	scheduled := false
@@ -29,9 +30,9 @@ func Desired(c staging.Config, now time.Time) (want int, until time.Time) {
 	return want, until
 }
 
-// applies reports whether an entry applies at now, and when that is next worth
-// another look. An entry that cannot be read applies never: it was refused when
-// it was stored.
+// applies reports whether a schedule's entry applies at now, and when that may change;
+// zero means never. An entry that cannot be parsed never applies. Validation refuses to
+// store one.
 func applies(s staging.Schedule, now time.Time) (yes bool, change time.Time) {
 	times, err := s.Times()
 	if err != nil {
@@ -41,13 +42,13 @@ func applies(s staging.Schedule, now time.Time) (yes bool, change time.Time) {
 	if err != nil {
 		return false, time.Time{}
 	}
-	// The first beginning whose end is still to come.
-	began := times.Next(now.In(zone).Add(-s.Duration.Std()))
+	// The first start whose end is after now.
+	start := times.Next(now.In(zone).Add(-s.Duration.Std()))
 	switch {
-	case began.IsZero():
+	case start.IsZero():
 		return false, time.Time{}
-	case began.After(now):
-		return false, began
+	case start.After(now):
+		return false, start
 	}
-	return true, began.Add(s.Duration.Std())
+	return true, start.Add(s.Duration.Std())
 }

@@ -21,18 +21,18 @@ func TestDesired(t *testing.T) {
 	}{
 		{"no schedule", nil, "2026-01-05T12:00:00Z", 5, ""},
 		{"before a class", []staging.Schedule{class}, "2026-01-05T11:59:59Z", 5, "2026-01-05T12:00:00Z"},
-		{"as it begins", []staging.Schedule{class}, "2026-01-05T12:00:00Z", 30, "2026-01-05T14:00:00Z"},
+		{"at its start", []staging.Schedule{class}, "2026-01-05T12:00:00Z", 30, "2026-01-05T14:00:00Z"},
 		{"its last second", []staging.Schedule{class}, "2026-01-05T13:59:59Z", 30, "2026-01-05T14:00:00Z"},
-		{"as it ends", []staging.Schedule{class}, "2026-01-05T14:00:00Z", 5, "2026-01-06T12:00:00Z"},
+		{"at its end", []staging.Schedule{class}, "2026-01-05T14:00:00Z", 5, "2026-01-06T12:00:00Z"},
 		{"at the weekend", []staging.Schedule{class}, "2026-01-10T12:30:00Z", 5, "2026-01-12T12:00:00Z"},
-		{"in summer an hour earlier by UTC", []staging.Schedule{class}, "2026-07-06T11:00:00Z", 30, "2026-07-06T13:00:00Z"},
-		{"the highest of two", []staging.Schedule{class, exam}, "2026-01-05T12:45:00Z", 50, "2026-01-05T13:30:00Z"},
-		{"the other one's end", []staging.Schedule{exam, class}, "2026-01-05T13:40:00Z", 30, "2026-01-05T14:00:00Z"},
+		{"in summer it starts an hour earlier in UTC", []staging.Schedule{class}, "2026-07-06T11:00:00Z", 30, "2026-07-06T13:00:00Z"},
+		{"the highest of two that apply", []staging.Schedule{class, exam}, "2026-01-05T12:45:00Z", 50, "2026-01-05T13:30:00Z"},
+		{"after the end of one of two", []staging.Schedule{exam, class}, "2026-01-05T13:40:00Z", 30, "2026-01-05T14:00:00Z"},
 		{"fewer than the base, over midnight", []staging.Schedule{night}, "2026-01-06T02:00:00Z", 0, "2026-01-06T06:00:00Z"},
 		// Clocks in Berlin go from 02:00 to 03:00 on 2026-03-29, and from 03:00 to 02:00 on 2026-10-25.
-		{"the day that is short", []staging.Schedule{class}, "2026-03-30T11:00:00Z", 30, "2026-03-30T13:00:00Z"},
-		{"the day that is long", []staging.Schedule{class}, "2026-10-26T11:30:00Z", 5, "2026-10-26T12:00:00Z"},
-		{"a schedule that cannot be read", []staging.Schedule{{Cron: "x", Duration: hours(1), DesiredSessions: 9}}, "2026-01-05T12:00:00Z", 5, ""},
+		{"after the short day", []staging.Schedule{class}, "2026-03-30T11:00:00Z", 30, "2026-03-30T13:00:00Z"},
+		{"after the long day", []staging.Schedule{class}, "2026-10-26T11:30:00Z", 5, "2026-10-26T12:00:00Z"},
+		{"a schedule that cannot be parsed", []staging.Schedule{{Cron: "x", Duration: hours(1), DesiredSessions: 9}}, "2026-01-05T12:00:00Z", 5, ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -20,19 +20,19 @@ import (
 	"github.com/getkin/kin-openapi/routers/legacy"
 )
 
-// mediaEvents is what server-sent events are answered as.
+// mediaEvents is the media type of server-sent events.
 const mediaEvents = "text/event-stream"
 
-// mediaPage is what the contract's page is answered as.
+// mediaPage is the media type of the contract's page.
 const mediaPage = "text/html"
 
-// text reads a body as the text that it is.
+// text decodes a body as plain text.
 func text(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
 	b, err := io.ReadAll(body)
 	return string(b), err
 }
 
-// registered makes the body decoders known once: the library keeps them for all.
+// registered registers the body decoders once: the library keeps them globally.
 var registered = sync.OnceFunc(func() {
 	openapi3filter.RegisterBodyDecoder(mediaEvents, text)
 	openapi3filter.RegisterBodyDecoder(mediaPage, text)
@@ -44,7 +44,7 @@ type Contract struct {
 	router routers.Router
 
 	mu sync.Mutex
-	// seen are the answers that were held to it: operations with their statuses.
+	// seen counts the answers that were checked, by operation and status.
 	seen map[string]map[int]int
 }
 
@@ -118,18 +118,18 @@ func (c *Contract) Check(r *http.Request, status int, header http.Header, body [
 	return nil
 }
 
-// find finds the operation by the path alone: the contract is of any server.
+// find finds the operation by the path alone, on whatever server.
 func (c *Contract) find(r *http.Request) (*routers.Route, map[string]string, error) {
 	at := r.Clone(r.Context())
 	at.URL.Scheme, at.URL.Host = "", ""
 	return c.router.FindRoute(at)
 }
 
-// Paths are the contract's, with their operations.
+// Paths returns the contract's paths with their operations.
 func (c *Contract) Paths() map[string]*openapi3.PathItem { return c.doc.Paths.Map() }
 
-// Unseen names, as an error, the operations of which no answer that went well was held
-// to the contract.
+// Unseen returns an error that names the operations without a successful answer among
+// those that were checked.
 func (c *Contract) Unseen() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,6 @@
 // The broker's documented API, see ../v1/docs.
 
-// Problem is an answer that is no success: a problem document, or no answer at all.
+// Problem is an answer that is not a success: a problem document, or no answer at all.
 export class Problem extends Error {
   constructor(status, document) {
     super(document.detail ?? `the broker answered ${status}`);
@@ -11,13 +11,13 @@ export class Problem extends Error {
   }
 }
 
-// at is where a path of the API is, wherever the page is served below.
+// at returns the URL of a path of the API, under whatever prefix the page is served.
 export const at = (path) => new URL('..' + path, document.baseURI.split('#')[0]);
 
-// signedOut is dispatched on the window when the broker does not know who calls any more.
+// signedOut is dispatched on the window when the login is no longer valid.
 export const signedOut = 'signed-out';
 
-// call calls the API and gives its answer, undefined where it has none.
+// call calls the API and returns the answer's body, undefined where it has none.
 export async function call(method, path, body) {
   let response;
   try {
@@ -35,18 +35,18 @@ export async function call(method, path, body) {
   throw problem;
 }
 
-// problemOf reads the problem document of a response.
+// problemOf returns the problem document of a response.
 export async function problemOf(response) {
   let document = {};
   try {
     document = await response.json();
   } catch {
-    // What stands between may have answered, with no document of ours.
+    // A proxy in between may have answered, without a problem document.
   }
   return new Problem(response.status, document);
 }
 
-// all lists every item of a list, page by page.
+// all returns every item of a list, page by page.
 export async function all(path) {
   const items = [];
   let cursor = '';
@@ -58,7 +58,7 @@ export async function all(path) {
   return items;
 }
 
-// put stores a resource; a new one must not be there.
+// put stores a resource; a fresh one must not exist yet.
 export async function put(kind, value, fresh) {
   const wrong = (message) => Object.assign(new Error(message), { errors: [{ field: 'name', message }] });
   if (!value.name) throw wrong('must not be empty');

@@ -1,5 +1,5 @@
-// Dialogs are the browser's own: they keep the focus, close at Escape, and give the focus
-// back to where it was.
+// Dialogs are the browser's own: they keep the focus, close at Escape, and return the focus
+// to where it was.
 
 import { h, button } from './dom.js';
 
@@ -13,8 +13,8 @@ export function open(title, content, { wide } = {}) {
   return { dialog, close: () => dialog.close() };
 }
 
-// ask asks before something that cannot be undone, and does it. What goes wrong is said in
-// the dialog.
+// ask asks for confirmation before something that cannot be undone, and then does it. An
+// error is shown in the dialog.
 export function ask(title, text, yes, act) {
   const wrong = h('p', { class: 'wrong', role: 'alert', hidden: true });
   const { close } = open(title, h('div', null,
@@ -32,7 +32,7 @@ export function ask(title, text, yes, act) {
       }))));
 }
 
-// tell says in a corner, and to screen readers, what was done.
+// tell shows in a corner, and to screen readers, what was done.
 export function tell(text) {
   const toast = document.getElementById('told');
   toast.textContent = text;

@@ -1,8 +1,8 @@
-// What the views are made of. Text is only ever set as text: the page's policy has the
-// browser refuse markup from scripts.
+// The building blocks of the views. Text is only ever set as text: the page's policy makes
+// the browser refuse markup from scripts.
 
-// h makes an element. Properties that begin with "on" are listeners, undefined, null and
-// false are left out; so are such children.
+// h makes an element. Properties that begin with "on" are listeners. Properties and
+// children that are undefined, null or false are left out.
 export function h(tag, props, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(props ?? {})) {
@@ -28,7 +28,7 @@ function nodes(children) {
   return children.flat(Infinity).filter((c) => c !== undefined && c !== null && c !== false);
 }
 
-// fill shows other children, unless they are the same: what has the focus keeps it.
+// fill replaces the children, unless they are the same, so that the focus stays.
 export function fill(parent, ...children) {
   const fresh = document.createElement('div');
   fresh.append(...nodes(children));
@@ -37,9 +37,9 @@ export function fill(parent, ...children) {
   parent.replaceChildren(...then);
 }
 
-// table makes a table that is shown items again and again, and changes what has changed.
-// A column has a label and a cell(item); one with once has a cell(current) that is made
-// when its row is, and asks for the item when it needs it.
+// table makes a table that can be updated with new items, and changes only what differs.
+// A column has a label and a cell(item). With once, its cell(current) is made once per row,
+// and calls current for the row's item.
 export function table(caption, columns, key, empty) {
   const rows = new Map();
   const body = h('tbody');
@@ -80,7 +80,7 @@ export function table(caption, columns, key, empty) {
   return { node, show };
 }
 
-// button makes one that says while it works that it does, and cannot be pressed twice.
+// button makes a button that shows while its action runs, and cannot be pressed twice.
 export function button(label, props, press) {
   return h('button', {
     type: 'button', ...props,
@@ -96,12 +96,12 @@ export function button(label, props, press) {
   }, label);
 }
 
-// badge is a word with a colour of its kind: good, wait, bad or quiet.
+// badge is a word in the colour of its kind: good, wait, bad or quiet.
 export function badge(word, kind) {
   return h('span', { class: `badge ${kind}` }, word);
 }
 
-// ago is how long ago a time is, in at most two units.
+// ago returns how long ago a time was, in at most two units.
 export function ago(time, now = Date.now()) {
   return span(Math.max(0, now - Date.parse(time)));
 }
@@ -117,7 +117,7 @@ function span(ms) {
   return `${Math.floor(s / size)}${unit}` + (rest ? ` ${rest}${next[0]}` : '');
 }
 
-// when is a time as a person reads it, in full when pointed at.
+// when shows a time relative to now, and in full as a tooltip.
 export function when(time) {
   const at = new Date(time);
   return h('time', { datetime: time, title: at.toISOString() }, at.toLocaleTimeString(undefined, { hour12: false }));

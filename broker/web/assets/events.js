@@ -1,18 +1,18 @@
-// What happens, as it happens.
+// The events view: what happens, live.
 
 import { badge, h, when } from './dom.js';
 import { opensDetails, sessionLink } from './sessions.js';
 
-// As many are shown; what was within the time before is shown first.
+// The most events that are shown, and how far back the view starts.
 const most = 300, before = 15 * 60 * 1000;
 
-// In the order of a session's life, then the rest.
+// The types in the order of a session's life, then the rest.
 const kinds = {
   pending: 'wait', starting: 'wait', ready: 'good', claimed: 'mine', assigned: 'mine', retiring: 'quiet', ending: 'quiet', ended: 'quiet',
   withdrawn: 'wait', violation: 'wait', hook_failed: 'bad', conditions: 'wait', audit: 'quiet', gap: 'bad',
 };
 
-// words says what an event is about, apart from its session.
+// words describes an event, without its session.
 function words(e) {
   const a = e.audit;
   const parts = [
@@ -51,7 +51,7 @@ export function eventsView(can, params) {
     since: () => last || `${Date.now() - before}-0`,
     refresh: async () => {},
     event: (e) => {
-      // The first gap only says that the time before is no event's own.
+      // The first gap is expected: the view starts at a time, which is no event's id.
       if (e.type === 'gap' && !last) return;
       last = e.id ?? last;
       empty.hidden = true;

@@ -1,10 +1,10 @@
-// Forms for resources. A form is a list of fields, each the name of a field of the API;
-// the broker alone judges what is entered, and what it says is shown at the field.
+// Forms for resources. A form is a list of fields, named as in the API. Only the broker
+// validates the input; its messages are shown at the fields.
 
 import { h } from './dom.js';
 import { open } from './dialog.js';
 
-// kinds of fields: how each is entered, shown, and read. read gives undefined for a value
+// kinds of fields: how each is entered, shown, and read. read returns undefined for a value
 // that is left out, and throws where the text cannot be sent at all.
 const kinds = {
   text: {
@@ -25,7 +25,7 @@ const kinds = {
     input: (f) => h('select', null, f.options.map(([value, label]) => h('option', { value }, label ?? value))),
     show: (v) => v ?? '', read: (input) => input.value || undefined,
   },
-  // yes: absent means yes.
+  // yes: an absent value means yes.
   yes: {
     input: () => h('select', null, h('option', { value: '' }, 'Yes'), h('option', { value: 'false' }, 'No')),
     show: (v) => (v === false ? 'false' : ''), read: (input) => (input.value ? false : undefined),
@@ -68,7 +68,7 @@ const kinds = {
 
 const get = (value, path) => path.split('.').reduce((v, part) => v?.[part], value);
 
-// set sets or leaves out a value, and what is then empty around it.
+// set sets a value at a path, or removes it together with the objects that are then empty.
 function set(value, path, to) {
   const [first, ...rest] = path.split('.');
   if (rest.length) {
@@ -80,8 +80,8 @@ function set(value, path, to) {
   else value[first] = to;
 }
 
-// edit opens a form. sections are lists of fields, each with a title but the first; value
-// is what is edited, whose other fields stay; save(value) sends it.
+// edit opens a form. sections are lists of fields, each with a title except the first. value
+// is the resource that is edited; its other fields stay. save(value) sends it.
 export function edit({ title, sections, value, save }) {
   const fields = [];
   const line = (f) => {
@@ -113,7 +113,7 @@ export function edit({ title, sections, value, save }) {
       : h('div', { class: 'fields' }, s.fields.map(line)))),
     h('div', { class: 'actions' }, h('button', { type: 'button', onclick: () => close() }, 'Cancel'), send));
 
-  // show says what is wrong where it is, and goes to the first of it.
+  // show shows each error at its field, and moves to the first.
   const show = (errors, text) => {
     const elsewhere = [];
     for (const f of fields) f.say('');

@@ -1,16 +1,16 @@
-// Following GET /v1/events. It is read with fetch rather than EventSource, which gives up
-// for good on an answer that is no success, and cannot begin at an event of one's choice.
+// Follows GET /v1/events. It uses fetch instead of EventSource, which never retries after an
+// answer that is not a success, and cannot start at a chosen event.
 
 import { at, problemOf, signedOut } from './api.js';
 
-// After so long without a word the connection is taken for dead: the broker sends a
-// comment every 15 seconds.
+// After this long without data the connection counts as dead: the broker sends a comment
+// every 15 seconds.
 const silence = 40000;
 const firstPause = 500, longestPause = 10000;
 
-// follow reads events until it is told to stop, and comes back where it was whenever it
-// is cut off. options: types to ask for, since, the id to go on after, onEvent(event),
-// and onLive(whether it is live).
+// follow reads events until it is stopped, and resumes where it was after a lost connection.
+// options: types to request; since, the id to continue after; onEvent(event); and
+// onLive(whether the stream is connected).
 export function follow({ types = [], since = '', onEvent, onLive }) {
   const stopped = new AbortController();
   read({ types, since, onEvent, onLive, stopped: stopped.signal });
@@ -45,7 +45,7 @@ async function read({ types, since, onEvent, onLive, stopped }) {
         if (message.data && !stopped.aborted) onEvent(JSON.parse(message.data));
       }
     } catch {
-      // Why does not matter: it is tried again, and until then the page says that it is not live.
+      // Whatever the error is, the stream is retried; until then the page shows that it is not live.
     } finally {
       clearTimeout(timer);
       dead.abort();
@@ -58,7 +58,7 @@ async function read({ types, since, onEvent, onLive, stopped }) {
   }
 }
 
-// messages takes server-sent events apart.
+// messages parses server-sent events.
 async function* messages(body, heard) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '', message = { id: '', data: '' };

@@ -1,9 +1,9 @@
-// Logging in: the token is sent once, and a cookie that scripts cannot read stands for it.
+// Logging in: the token is sent once; from then on a cookie that scripts cannot read replaces it.
 
 import { call } from './api.js';
 import { h } from './dom.js';
 
-// loginView asks for a token, and calls then when the broker takes it.
+// loginView asks for a token, and calls then once the broker accepts it.
 export function loginView(then) {
   const token = h('input', { id: 'token', type: 'password', autocomplete: 'current-password', spellcheck: 'false', 'aria-describedby': 'token-wrong' });
   const wrong = h('p', { class: 'wrong', id: 'token-wrong', role: 'alert', hidden: true });

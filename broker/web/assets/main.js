@@ -1,4 +1,4 @@
-// The page around the views: who is logged in, which view is shown, and that it is live.
+// The page around the views: the user who is logged in, the current view, and whether it is live.
 
 import { call, signedOut } from './api.js';
 import { h, button } from './dom.js';
@@ -9,9 +9,9 @@ import { sessionsView } from './sessions.js';
 import { groupsView, imagesView, zonesView } from './resources.js';
 import { eventsView } from './events.js';
 
-// How often what no event tells of is looked at, and when there are no events: ms.
+// How often a view is read again without an event, while live and while not: ms.
 const tickLive = 5000, tickBlind = 3000;
-// Events come in swarms: so long after one the view is read again, once.
+// Events come in bursts: this long after one the view is read again, once.
 const settle = 250;
 
 const views = {
@@ -23,12 +23,12 @@ const views = {
   events: { label: 'Events', make: eventsView },
 };
 
-// may says what a role may: the API refuses the rest anyhow.
+// may returns what a role may do. It only hides buttons; the API enforces the rules.
 function may(role) {
   return {
     edit: role === 'admin',
     end: role === 'admin' || role === 'launcher' || role === 'user',
-    // A user's own token sees that user's sessions and nothing else.
+    // With a user's own token, only that user's sessions are visible.
     views: role === 'user' ? ['sessions'] : Object.keys(views),
     follow: role !== 'user',
   };
@@ -122,7 +122,7 @@ function shell(self) {
     clearTimeout(again);
     again = setTimeout(refresh, settle);
   };
-  // Views that want all events from now on share one stream.
+  // Views that follow all events share one stream.
   const listen = () => {
     if (followed === 'all' && !view.since && !document.hidden) return;
     unfollow();
@@ -138,7 +138,7 @@ function shell(self) {
       },
       onLive: (on) => {
         setLive(on);
-        // What happened before it was live is read.
+        // Read what happened before the stream was connected.
         if (on) soon();
       },
     });
@@ -157,13 +157,13 @@ function shell(self) {
     document.title = `${view.title} – greenroom`;
     const focused = document.activeElement?.id;
     main.replaceChildren(view.node);
-    // Whoever filters stays in the filter that was changed.
+    // The focus stays in the filter that was changed.
     if (focused) document.getElementById(focused)?.focus();
     refresh();
     listen();
   };
   window.addEventListener('hashchange', route);
-  // A page that nobody sees holds no connection.
+  // A hidden page holds no connection.
   document.addEventListener('visibilitychange', listen);
   window.addEventListener(signedOut, showLogin);
   stop = () => {

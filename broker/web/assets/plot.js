@@ -1,12 +1,12 @@
-// The small drawings of a pool's last hours: ready as an area under desired as a line,
-// claims and misses as bars below.
+// Small plots of a pool's last hours: ready as an area under desired as a line, claims and
+// misses as bars below.
 
 import { h, svg } from './dom.js';
 
 const minute = 60000;
 const hours = 3;
 
-// plot draws a pool's history, as GET /v1/staging/{name}/history gives it.
+// plot draws a pool's history as GET /v1/staging/{name}/history returns it.
 export function plot(history, desired, { width = 200, height = 40, axes = false } = {}) {
   const end = Math.floor(Date.parse(history.now) / minute) + 1, begin = end - hours * 60;
   const left = axes ? 28 : 0, foot = axes ? 16 : 0;
@@ -46,7 +46,7 @@ export function plot(history, desired, { width = 200, height = 40, axes = false 
 
 const f = (n) => n.toFixed(1);
 
-// runs are minutes without a gap: what was not seen is not drawn.
+// runs returns the runs of minutes without a gap: missing minutes are not drawn.
 function runs(minutes) {
   const all = [];
   for (const m of minutes) {
@@ -57,7 +57,7 @@ function runs(minutes) {
   return all;
 }
 
-// sums counts what a history has.
+// sums adds up a history.
 export function sums(history) {
   const add = (name) => history.minutes.reduce((sum, m) => sum + m[name], 0);
   return { claims: add('claims'), misses: add('misses') };
@@ -70,7 +70,7 @@ function inWords(history, desired) {
   return `in the last ${hours} hours ${Math.min(...ready)} were ready at the least, ${desired} desired; ${claims} claims, ${misses} misses`;
 }
 
-// legend says what is what.
+// legend explains the plot's colours.
 export function legend() {
   return h('span', { class: 'legend' },
     h('i', { class: 'ready' }), 'ready ', h('i', { class: 'claims' }), 'claims ', h('i', { class: 'misses' }), 'misses');

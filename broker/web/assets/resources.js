@@ -5,7 +5,7 @@ import { badge, button, h, table } from './dom.js';
 import { ask, tell } from './dialog.js';
 import { edit } from './form.js';
 
-// permissions are the fields of what sessions let their users do.
+// permissions are the fields for what users may do in their sessions.
 export const permissions = [
   ['allow_audio', 'Audio', true], ['allow_clipboard_down', 'Clipboard down', true], ['allow_clipboard_up', 'Clipboard up', true],
   ['allow_downloads', 'Downloads', true], ['allow_uploads', 'Uploads', true], ['allow_microphone', 'Microphone', false],
@@ -20,7 +20,7 @@ const webFilter = { name: 'web_filter_policy', label: 'Web filter policy', kind:
 const list = (values) => (values?.length ? values.join(', ') : h('span', { class: 'faint' }, 'all'));
 const none = () => h('span', { class: 'faint' }, '–');
 
-// resources makes the view of a kind.
+// resources makes the view of one kind of resource.
 function resources({ kind, word, title, empty, gone, columns, sections, blank }) {
   return (can) => {
     const view = { title, changed: () => {} };

@@ -1,4 +1,4 @@
-// The sessions that have not ended: whose each is, and where.
+// The sessions that have not ended, with their users and addresses.
 
 import { all, call } from './api.js';
 import { ago, badge, button, fill, h, table } from './dom.js';
@@ -28,7 +28,7 @@ function end(id, s, then) {
   });
 }
 
-// details shows all that is known of a session.
+// details shows all fields of a session.
 async function details(id) {
   let s;
   try {
@@ -54,7 +54,7 @@ async function details(id) {
 // sessionLink opens a session's details.
 export const sessionLink = (id) => h('button', { type: 'button', class: 'link mono', 'data-session': id }, id);
 
-// opensDetails makes a view's session links work, also those of rows that come later.
+// opensDetails makes a view's session links work, also those of rows that are added later.
 export function opensDetails(node) {
   node.addEventListener('click', (e) => {
     const id = e.target.closest('[data-session]')?.dataset.session;

@@ -1,4 +1,4 @@
-// The pools: how each stands, why, and what went on in it.
+// The pools: their numbers, conditions and histories.
 
 import { all, call, put } from './api.js';
 import { ago, badge, button, fill, h, table } from './dom.js';
@@ -7,11 +7,11 @@ import { edit } from './form.js';
 import { legend, plot, sums } from './plot.js';
 import { permissions } from './resources.js';
 
-// So long a pool's history is shown before it is read again: it is kept every 10 seconds.
+// How long a pool's history is shown before it is read again: the broker notes it every 10 seconds.
 const historyAge = 20000;
 const histories = new Map();
 
-// historyOf gives a pool's history, as last read, and reads it again when it is old.
+// historyOf returns a pool's history as last read, and reads it again when it is old.
 async function readHistory(name) {
   const known = histories.get(name);
   if (known && Date.now() - known.at < historyAge) return;
@@ -19,7 +19,7 @@ async function readHistory(name) {
   try {
     histories.set(name, { at: Date.now(), history: await call('GET', `/v1/staging/${name}/history`) });
   } catch {
-    // The plot is the least of it: the rest of the view says what does not answer.
+    // The plot may be missing: the rest of the view shows what does not answer.
   }
 }
 
@@ -42,7 +42,7 @@ const figure = (value, label) => h('div', { class: 'figure' }, h('span', { class
 
 const number = (n) => (n === undefined ? '?' : String(n));
 
-// ready is a count with a bar of how much of what is desired it is.
+// ready is the count of ready sessions, with a bar that shows its share of the desired ones.
 function ready(p) {
   const full = p.desired_sessions > 0 ? Math.min(1, (p.ready_sessions ?? 0) / p.desired_sessions) : 1;
   const kind = full >= 1 ? 'good' : full > 0 ? 'wait' : 'bad';
@@ -94,7 +94,7 @@ async function editConfig(value, changed) {
   });
 }
 
-// configOf is what a pool's config is: the pool without how it stands.
+// configOf returns a pool's config: the pool without its numbers and conditions.
 function configOf({ current_sessions, ready_sessions, conditions, ...config }) {
   return config;
 }
@@ -142,7 +142,7 @@ export function stagingView(can) {
     const items = status.zones.flatMap((z) => z.pools.map((p) => ({ ...p, zone: z.name, vouched: z.vouched })))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
     pools.show(items);
-    // Only what can be seen is asked for, one after the other.
+    // Only the histories of visible pools are read, one after the other.
     for (const p of items) {
       const row = pools.node.querySelector(`tr[data-key="${CSS.escape(p.name)}"]`)?.getBoundingClientRect();
       if (row && row.bottom > 0 && row.top < innerHeight) await readHistory(p.name);

@@ -1,7 +1,8 @@
-// Command table prints the rows that `make bench` measured, from the directory that
-// it is given, and writes them all, with their raw results, to results.json there.
-// It promises to end well whatever the verdicts: only rows that cannot be read, or
-// none at all, are an error.
+// Command table prints the rows of `make bench` from the directory in its argument. It
+// also writes them, with their raw results, to results.json in that directory.
+//
+// It exits with 0 even if targets are not met. It fails if rows cannot be read or if
+// there are none.
 package main
 
 import (
@@ -23,7 +24,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) != 1 {
-		return errors.New("give the directory that the rows are in")
+		return errors.New("usage: table DIRECTORY (the directory with the rows)")
 	}
 	rows, err := benchreport.Rows(args[0])
 	if err != nil {

@@ -1,10 +1,10 @@
-// Package devtest gives tests real servers.
+// Package devtest provides real servers to tests.
 //
-// It promises that a server it returns answers, and that it is gone when the
-// test, or the package's tests, have ended. A server that is missing fails the
-// test and says what to install. Docker alone may be missing, and only outside
-// CI: then clusters run without it, and a test that calls Docker is skipped with
-// the reason. When a test fails, the end of each of its servers' logs is printed.
+// A server that it returns answers, and is gone when the test, or the package's tests,
+// have ended. If a server's program is missing, the test fails with advice on what to
+// install. Docker may be missing, except under CI=true: then clusters run without it,
+// and a test that calls Docker is skipped with the reason. If a test fails, devtest logs
+// the end of each of its servers' logs.
 package devtest
 
 import (
@@ -18,10 +18,10 @@ import (
 	"github.com/greenroom/greenroom/internal/devcluster"
 )
 
-// startTimeout bounds a start, a first build of the servers included.
+// startTimeout limits a start, including a first build of the servers.
 const startTimeout = 30 * time.Minute
 
-// tailLines is how much of each log a failed test prints.
+// tailLines is how many lines of each log a failed test prints.
 const tailLines = 40
 
 // Redis starts a Redis for this test and returns its host:port.
@@ -52,8 +52,8 @@ func Cluster(t testing.TB, o devcluster.Options) *devcluster.Cluster {
 	return c
 }
 
-// Docker demands a Docker daemon. Without one the test fails under CI=true, and
-// is skipped elsewhere, for Docker is not everyone's to install.
+// Docker requires a Docker daemon. Without one, the test fails under CI=true and is
+// skipped otherwise, because not every developer can install Docker.
 func Docker(t testing.TB) {
 	t.Helper()
 	err := devcluster.DockerAvailable(context.Background())
@@ -68,6 +68,7 @@ func Docker(t testing.TB) {
 
 func inCI() bool { return os.Getenv("CI") == "true" }
 
+// start starts a cluster, outside CI without Docker if no daemon answers.
 func start(o devcluster.Options) (*devcluster.Cluster, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -85,7 +86,7 @@ func start(o devcluster.Options) (*devcluster.Cluster, error) {
 	return devcluster.Start(ctx, o)
 }
 
-// logs prints the end of each server's log when the test has failed.
+// logs prints the end of each server's log if the test has failed.
 func logs(t testing.TB, c *devcluster.Cluster) {
 	t.Helper()
 	if !t.Failed() {
@@ -96,8 +97,8 @@ func logs(t testing.TB, c *devcluster.Cluster) {
 	}
 }
 
-// Shared is one cluster for all tests of a package, started by the first that
-// asks for it. Make one in a package variable, and run the tests inside it:
+// Shared is one cluster for all tests of a package. The first test that uses it starts
+// it. Create one in a package variable and run the tests with Around:
 //
 //	var shared = devtest.Share(devcluster.Options{Datacenters: []string{"dc1"}})
 //
@@ -111,11 +112,11 @@ type Shared struct {
 	err     error
 }
 
-// Share prepares a shared cluster; nothing starts yet.
+// Share returns a shared cluster that is not started yet.
 func Share(o devcluster.Options) *Shared { return &Shared{options: o} }
 
-// Cluster returns the shared cluster, which it starts when it is the first to
-// ask. Other tests use it too: name things apart.
+// Cluster returns the shared cluster. The first call starts it. Other tests use the same
+// cluster, so names must be unique among the tests.
 func (s *Shared) Cluster(t testing.TB) *devcluster.Cluster {
 	t.Helper()
 	s.once.Do(func() { s.cluster, s.err = start(s.options) })
@@ -126,11 +127,11 @@ func (s *Shared) Cluster(t testing.TB) *devcluster.Cluster {
 	return s.cluster
 }
 
-// Runner is a set of tests: a *testing.M, or one wrapped.
+// Runner runs a set of tests: a *testing.M or a wrapper of one.
 type Runner interface{ Run() int }
 
-// Around returns a Runner that runs m and then stops the cluster, so that a
-// leak check around it (goleak.VerifyTestMain) finds nothing of it.
+// Around returns a Runner that runs m and then stops the cluster, so that a leak check
+// after it (goleak.VerifyTestMain) does not find the cluster's goroutines.
 func (s *Shared) Around(m Runner) Runner { return around{s, m} }
 
 type around struct {

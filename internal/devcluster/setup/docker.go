@@ -12,15 +12,15 @@ import (
 	"github.com/greenroom/greenroom/internal/devcluster"
 )
 
-// dockerTimeout bounds how long a Docker daemon may take to come up.
+// dockerTimeout limits the start of a Docker daemon.
 const dockerTimeout = time.Minute
 
-// docker returns nil once a Docker daemon answers. Where none does, one is
-// installed and we are root, it starts it, to stay when we have ended.
+// docker returns nil once a Docker daemon answers. If none does, and this is root with
+// dockerd on PATH, it starts one, which keeps running after this process ends.
 func docker(ctx context.Context) error {
-	absent := devcluster.DockerAvailable(ctx)
-	if absent == nil || os.Getuid() != 0 || !onPath("dockerd") {
-		return absent
+	unavailable := devcluster.DockerAvailable(ctx)
+	if unavailable == nil || os.Getuid() != 0 || !onPath("dockerd") {
+		return unavailable
 	}
 	cache, err := devcluster.CacheDir()
 	if err != nil {
@@ -35,12 +35,12 @@ func docker(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	fmt.Fprintf(os.Stderr, "setup: starting a Docker daemon, its log is %s\n", logPath)
-	// It writes its own pid file, /var/run/docker.pid, and ends if one runs.
+	fmt.Fprintf(os.Stderr, "setup: starting a Docker daemon; its log is %s\n", logPath)
+	// dockerd writes its own pid file, /var/run/docker.pid, and exits if another one runs.
 	cmd := exec.Command("dockerd")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = "/"
-	// A session of its own: neither make's end nor a Ctrl-C reaches it.
+	// In its own session, dockerd does not get a Ctrl-C, and make's end does not stop it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return err
@@ -52,14 +52,14 @@ func docker(ctx context.Context) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if absent = devcluster.DockerAvailable(ctx); absent == nil {
+		if unavailable = devcluster.DockerAvailable(ctx); unavailable == nil {
 			return nil
 		}
 		select {
 		case err := <-exited:
-			return fmt.Errorf("dockerd ended: %w; see %s", err, logPath)
+			return fmt.Errorf("dockerd exited: %w; see %s", err, logPath)
 		case <-ctx.Done():
-			return fmt.Errorf("dockerd is not ready after %v, see %s: %w", dockerTimeout, logPath, absent)
+			return fmt.Errorf("dockerd is not ready after %v; see %s: %w", dockerTimeout, logPath, unavailable)
 		case <-tick.C:
 		}
 	}

@@ -13,10 +13,11 @@ import (
 	"github.com/greenroom/greenroom/internal/devcluster"
 )
 
-// installTimeout bounds one call of apt-get.
+// installTimeout limits one call of apt-get.
 const installTimeout = 10 * time.Minute
 
-// missing lists the Debian packages of what is not there.
+// missing returns the Debian packages of the programs that dev and test need and that
+// are not installed.
 func missing(ctx context.Context) []string {
 	var packages []string
 	if !onPath("redis-server") {
@@ -33,15 +34,15 @@ func missing(ctx context.Context) []string {
 	if devcluster.CheckBusybox() != nil {
 		packages = append(packages, "busybox-static")
 	}
-	// For the tests of what stands before a session.
+	// For the tests with a reverse proxy in front of a session.
 	if !onPath("nginx") {
 		packages = append(packages, "nginx-light")
 	}
-	// For the tests of what people see.
+	// For the tests of the web pages.
 	if !onPath("chromium") {
 		packages = append(packages, "chromium")
 	}
-	// For the commands that the documents show.
+	// For the commands in the documents, which a test runs.
 	for _, program := range []string{"curl", "jq"} {
 		if !onPath(program) {
 			packages = append(packages, program)
@@ -50,7 +51,8 @@ func missing(ctx context.Context) []string {
 	return packages
 }
 
-// missingForLint lists the Debian packages of what runs the contract's linter.
+// missingForLint returns the Debian packages of the programs that run the linter of the
+// API's contract and that are not installed.
 func missingForLint() []string {
 	var packages []string
 	for program, name := range map[string]string{"node": "nodejs", "npm": "npm"} {
@@ -62,19 +64,20 @@ func missingForLint() []string {
 	return packages
 }
 
+// onPath reports whether a program is on PATH.
 func onPath(program string) bool {
 	_, err := exec.LookPath(program)
 	return err == nil
 }
 
-// install installs the packages where we may, and else only tells which ones:
-// whoever needs one that is not there says so.
+// install installs the packages as root on Debian. Otherwise it only prints their names:
+// the program that needs a missing one fails with its own message.
 func install(ctx context.Context, packages []string) error {
 	if len(packages) == 0 {
 		return nil
 	}
 	if os.Getuid() != 0 || !onPath("apt-get") {
-		fmt.Fprintf(os.Stderr, "setup: not installed, and not ours to install: %s\n", strings.Join(packages, " "))
+		fmt.Fprintf(os.Stderr, "setup: missing packages, which only root on Debian can install: %s\n", strings.Join(packages, " "))
 		return nil
 	}
 	fmt.Fprintf(os.Stderr, "setup: installing %s\n", strings.Join(packages, " "))
@@ -100,12 +103,12 @@ func aptGet(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// policy is Debian's way to ask whether a package may start its service.
+// policy is the program that Debian runs to decide whether a package may start its
+// service; an exit status of 101 forbids it.
 const policy = "/usr/sbin/policy-rc.d"
 
-// denyServices keeps the packages from starting services of their own, a Redis
-// on its usual port above all, until the returned function is called. A policy
-// that is there already stays as it is.
+// denyServices prevents the packages from starting services, above all a Redis on its
+// usual port, until allow is called. It does not change an existing policy.
 func denyServices() (allow func() error, err error) {
 	f, err := os.OpenFile(policy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
 	if errors.Is(err, os.ErrExist) {

@@ -1,13 +1,13 @@
-// Command setup is what `make setup` runs, and with the argument "lint" what `make
-// lint` runs first, which needs Node.js and npm alone. `make setup` makes the machine ready for
-// `make dev` and `make test`. As root on Debian it installs what is missing and
-// starts a Docker daemon where none answers; everywhere it looks up Nomad and
-// Consul, and builds and caches them where no supported version is on PATH.
+// Command setup prepares the machine for `make dev` and `make test`; `make setup` runs
+// it. As root on Debian it installs missing packages and starts a Docker daemon if none
+// answers. On every system it looks up Nomad and Consul, and builds and caches them if
+// no supported version is on PATH. With the argument "lint" it only installs Node.js
+// and npm, which `make lint` needs.
 //
-// It promises to leave alone what is there already, to stop nothing, to be
-// quiet when there is nothing to do, and to say what to install where it may
-// not. Docker is worth having and not needed: without it sessions are plain
-// processes. Under CI=true a missing Docker is an error.
+// It changes nothing that is installed already, stops nothing, and prints nothing if
+// there is nothing to do. If it cannot install a package, it prints its name. Docker is
+// optional, because sessions can be plain processes without it, but under CI=true a
+// missing Docker is an error.
 package main
 
 import (
@@ -34,6 +34,7 @@ func main() {
 	}
 }
 
+// setup prepares the machine for `make dev` and `make test`.
 func setup(ctx context.Context) error {
 	if err := install(ctx, missing(ctx)); err != nil {
 		return err
@@ -42,7 +43,7 @@ func setup(ctx context.Context) error {
 		if os.Getenv("CI") == "true" {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "setup: going on without Docker: %v\n", err)
+		fmt.Fprintf(os.Stderr, "setup: continuing without Docker: %v\n", err)
 	}
 	return devcluster.Prepare(ctx, os.Stderr)
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// stub puts a shell script of that name into dir.
+// stub writes a shell script with the given name to dir.
 func stub(t *testing.T, dir, name, script string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
@@ -28,7 +28,7 @@ func TestMissingListsWhatIsNotOnPath(t *testing.T) {
 			t.Errorf("missing %v does not list %s", got, want)
 		}
 	}
-	// Whoever has a Docker daemon that answers needs no package of Debian's.
+	// If a Docker daemon answers, none of Debian's packages for Docker is missing.
 	stub(t, bin, "docker", "exit 0\n")
 	stub(t, bin, "redis-server", "exit 0\n")
 	got = missing(t.Context())
@@ -39,7 +39,7 @@ func TestMissingListsWhatIsNotOnPath(t *testing.T) {
 	}
 }
 
-// The linter's own needs are not those of the servers: make lint waits for no build.
+// make lint must not wait for a build of the servers, so its packages are separate.
 func TestMissingForLintIsNodeAndNpm(t *testing.T) {
 	bin := t.TempDir()
 	t.Setenv("PATH", bin)
@@ -53,24 +53,24 @@ func TestMissingForLintIsNodeAndNpm(t *testing.T) {
 	}
 }
 
-// Packages are installed after an update, without their services starting, and
-// the machine's policy is as before afterwards, also when apt-get fails.
+// install runs an update first, starts no services, and afterwards restores the machine's
+// policy, even if apt-get fails.
 func TestInstall(t *testing.T) {
 	before, _ := os.ReadFile(policy)
 	for name, status := range map[string]string{"done": "0", "refused": "100"} {
 		t.Run(name, func(t *testing.T) {
-			bin, said := t.TempDir(), filepath.Join(t.TempDir(), "said")
+			bin, calls := t.TempDir(), filepath.Join(t.TempDir(), "calls")
 			t.Setenv("PATH", bin+":/usr/bin:/bin")
-			t.Setenv("SAID", said)
-			stub(t, bin, "apt-get", `echo "$DEBIAN_FRONTEND $*" >>"$SAID"
-[ -x `+policy+` ] && `+policy+` redis-server start; echo "policy $?" >>"$SAID"
+			t.Setenv("CALLS", calls)
+			stub(t, bin, "apt-get", `echo "$DEBIAN_FRONTEND $*" >>"$CALLS"
+[ -x `+policy+` ] && `+policy+` redis-server start; echo "policy $?" >>"$CALLS"
 [ "$2" = update ] || { echo "no such package"; exit `+status+`; }
 `)
 			err := install(t.Context(), []string{"redis-server", "busybox-static"})
-			words, _ := os.ReadFile(said)
+			got, _ := os.ReadFile(calls)
 			if os.Getuid() != 0 {
-				if err != nil || len(words) > 0 {
-					t.Errorf("not root: got %v, and apt-get was told %q", err, words)
+				if err != nil || len(got) > 0 {
+					t.Errorf("not root: got %v, and apt-get was called: %q", err, got)
 				}
 				return
 			}
@@ -78,12 +78,12 @@ func TestInstall(t *testing.T) {
 				t.Fatal(err)
 			}
 			if status != "0" && (err == nil || !strings.Contains(err.Error(), "no such package")) {
-				t.Errorf("got %v, want an error with apt-get's words", err)
+				t.Errorf("got %v, want an error with apt-get's output", err)
 			}
 			want := "noninteractive -qq update\npolicy 101\n" +
 				"noninteractive -qq install --yes --no-install-recommends redis-server busybox-static\npolicy 101\n"
-			if string(words) != want {
-				t.Errorf("apt-get was told:\n%swant:\n%s", words, want)
+			if string(got) != want {
+				t.Errorf("apt-get was called with:\n%swant:\n%s", got, want)
 			}
 			if after, _ := os.ReadFile(policy); string(after) != string(before) {
 				t.Errorf("%s was %q and is %q", policy, before, after)
@@ -92,7 +92,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// A daemon that is started outlives us: it has a session of its own.
+// A started daemon keeps running after this process ends: it has its own session.
 func TestDockerIsStartedToStay(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root starts a Docker daemon")
@@ -123,7 +123,7 @@ func TestDockerIsStartedToStay(t *testing.T) {
 	}
 }
 
-func TestDockerThatFailsSaysWhereToLook(t *testing.T) {
+func TestDockerThatFailsNamesItsLog(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root starts a Docker daemon")
 	}

@@ -1,6 +1,5 @@
-// Package issuertest serves an OpenID Connect issuer on loopback, for tests: a
-// discovery document and a key set over HTTP, as an identity provider does, and
-// tokens that are signed with its keys, or wrongly.
+// Package issuertest serves an OpenID Connect issuer on loopback, for tests. It serves a
+// discovery document and a key set by HTTP, and signs valid and invalid tokens.
 package issuertest
 
 import (
@@ -22,14 +21,14 @@ type Provider struct {
 	t      *testing.T
 	server *httptest.Server
 
-	mu    sync.Mutex
-	keys  jose.JSONWebKeySet
-	asked int
-	// broken is answered in place of everything.
+	mu       sync.Mutex
+	keys     jose.JSONWebKeySet
+	requests int
+	// broken, if set, handles every request.
 	broken func(http.ResponseWriter)
 }
 
-// New starts one, which ends with its test.
+// New starts a provider, which is closed when the test ends.
 func New(t *testing.T) *Provider {
 	p := &Provider{t: t}
 	p.server = httptest.NewServer(p)
@@ -37,17 +36,17 @@ func New(t *testing.T) *Provider {
 	return p
 }
 
-// URL is the issuer's.
+// URL returns the issuer's URL.
 func (p *Provider) URL() string { return p.server.URL }
 
-// Close ends it early.
+// Close stops the provider before the test ends.
 func (p *Provider) Close() { p.server.Close() }
 
 // ServeHTTP implements http.Handler.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.asked++
+	p.requests++
 	if p.broken != nil {
 		p.broken(w)
 		return
@@ -58,34 +57,34 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer = map[string]any{
 			"issuer": p.server.URL, "jwks_uri": p.server.URL + "/keys", "authorization_endpoint": p.server.URL + "/auth",
 			"token_endpoint": p.server.URL + "/token", "response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"},
-			// It offers what must not be taken as well.
+			// HS256 and none must not be accepted.
 			"id_token_signing_alg_values_supported": []string{"RS256", "HS256", "none"},
 		}
 	}
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// Breaks has it answer otherwise; nil mends it.
+// Breaks makes the provider answer every request with how; nil restores it.
 func (p *Provider) Breaks(how func(http.ResponseWriter)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.broken = how
 }
 
-// Count is how often it was asked.
+// Count returns the number of requests.
 func (p *Provider) Count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.asked
+	return p.requests
 }
 
-// Key is one that signs.
+// Key is a private key that signs tokens.
 type Key struct {
 	ID      string
 	Private *rsa.PrivateKey
 }
 
-// NewKey makes a key.
+// NewKey creates a key.
 func NewKey(t *testing.T, id string) Key {
 	t.Helper()
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -105,7 +104,8 @@ func (p *Provider) Publishes(keys ...Key) {
 	}
 }
 
-// Claims are those of a token that is right, for the audience greenroom, changed.
+// Claims returns the claims of a valid token for the audience greenroom, with change
+// applied.
 func (p *Provider) Claims(change map[string]any) map[string]any {
 	all := map[string]any{
 		"iss": p.server.URL, "aud": []string{"other", "greenroom"}, "sub": "u-1", "name": "Alice",
@@ -115,13 +115,13 @@ func (p *Provider) Claims(change map[string]any) map[string]any {
 	return all
 }
 
-// Signs makes a token of claims.
+// Signs returns a token with the claims, signed with the key.
 func (k Key) Signs(t *testing.T, claims map[string]any) string {
 	t.Helper()
 	return Sign(t, jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: k.Private, KeyID: k.ID}}, claims)
 }
 
-// Sign makes a token of claims, signed as with says.
+// Sign returns a token with the claims, signed by the given algorithm and key.
 func Sign(t *testing.T, with jose.SigningKey, claims map[string]any) string {
 	t.Helper()
 	signer, err := jose.NewSigner(with, (&jose.SignerOptions{}).WithType("JWT"))

@@ -1,20 +1,24 @@
 -- Leases the oldest ready sessions of a pool to a broker that keeps a shell in each.
--- No session moves: a lease keeps other brokers from opening one there, too.
+-- No session changes its state. The lease only keeps other brokers from opening a shell
+-- in the same session.
 --
 -- KEYS  1 ready queue
--- ARGV  1 prefix  2 broker  3 lease (ms)  4 most sessions  5 how far down the queue to look
+-- ARGV  1 prefix of all keys  2 broker  3 lease (ms)  4 most sessions  5 how many of the queue's oldest sessions to consider
 --
--- Gives the ids of those that are the broker's now, the oldest first.
-local mine = {}
-for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[5] - 1)) do
-  if #mine >= tonumber(ARGV[4]) then
+-- Returns the ids of the sessions that the broker now leases, oldest first.
+local ready = KEYS[1]
+local prefix, broker, lease_ms, limit, depth = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+
+local leased = {}
+for _, id in ipairs(redis.call('ZRANGE', ready, 0, depth - 1)) do
+  if #leased >= limit then
     break
   end
-  local lease = ARGV[1] .. 'armed:' .. id
+  local lease = prefix .. 'armed:' .. id
   local holder = redis.call('GET', lease)
-  if not holder or holder == ARGV[2] then
-    redis.call('SET', lease, ARGV[2], 'PX', ARGV[3])
-    mine[#mine + 1] = id
+  if not holder or holder == broker then
+    redis.call('SET', lease, broker, 'PX', lease_ms)
+    leased[#leased + 1] = id
   end
 end
-return mine
+return leased

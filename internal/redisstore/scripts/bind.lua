@@ -1,12 +1,15 @@
--- Binds an Idempotency-Key to its session for good.
+-- Binds an Idempotency-Key to its session for the key's whole life.
 --
 -- KEYS  1 idempotency key
 -- ARGV  1 claim  2 life of the key (ms)
 --
--- Gives 1 when it did, 0 when the key is another claim's.
-if redis.call('HGET', KEYS[1], 'claim') ~= ARGV[1] then
+-- Returns 1 if it did, 0 if another claim holds the key.
+local key = KEYS[1]
+local claim, key_life = ARGV[1], ARGV[2]
+
+if redis.call('HGET', key, 'claim') ~= claim then
   return 0
 end
-redis.call('HSET', KEYS[1], 'done', '1')
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('HSET', key, 'done', '1')
+redis.call('PEXPIRE', key, key_life)
 return 1

@@ -1,19 +1,21 @@
--- Replaces what is said of a pool. No session moves. It is an event where what is said
--- differs from before, or nothing was said before and something is now: the scaler says
--- all of it again after every reading.
+-- Replaces the conditions of a pool. No session changes its state. The scaler sets the
+-- conditions again after every pass, so the script emits an event only if they changed.
 --
 -- KEYS  1 conditions  2 events
--- ARGV  1 pool  2 conditions (JSON), "" for none  3 the same in words
+-- ARGV  1 pool  2 conditions (JSON), "" for none  3 the conditions as a sentence for people
 --
--- Gives 1 when it was a change, 0 when not.
-if (redis.call('GET', KEYS[1]) or '') == ARGV[2] then
+-- Returns 1 if the conditions changed, 0 if not.
+local conditions, events = KEYS[1], KEYS[2]
+local pool, value, text = ARGV[1], ARGV[2], ARGV[3]
+
+if (redis.call('GET', conditions) or '') == value then
   return 0
 end
-if ARGV[2] == '' then
-  redis.call('DEL', KEYS[1])
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'type', 'conditions', 'session', '', 'pool', ARGV[1], 'reason', ARGV[3])
+if value == '' then
+  redis.call('DEL', conditions)
+  emit(events, 'conditions', '', pool, 'reason', text)
 else
-  redis.call('SET', KEYS[1], ARGV[2])
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'type', 'conditions', 'session', '', 'pool', ARGV[1], 'reason', ARGV[3], 'conditions', ARGV[2])
+  redis.call('SET', conditions, value)
+  emit(events, 'conditions', '', pool, 'reason', text, 'conditions', value)
 end
 return 1

@@ -1,19 +1,20 @@
--- What the scripts that count a pool's activity share; it is put in front of each. A
--- counter is a hash of one minute, and is let go after a while.
+-- Shared by the scripts that count activity; scripts.go puts it in front of them. A counter
+-- is a hash for one minute, and expires after a while.
 
--- counterOf names the counter of the minute of a time (ms).
+-- counterOf returns the key of the counter of the minute of a time (ms).
 local function counterOf(prefix, now)
   return prefix .. math.floor(tonumber(now) / 60000)
 end
 
--- countGiven counts a session that became a user's.
+-- countGiven counts a session that was given to a user.
 local function countGiven(prefix, life, now)
   local counter = counterOf(prefix, now)
   redis.call('HINCRBY', counter, 'given', 1)
   redis.call('PEXPIRE', counter, life)
 end
 
--- countReady counts a session that became ready for the first time, and how long that took (ms).
+-- countReady counts a session that became ready for the first time, and adds up how long
+-- that took (ms).
 local function countReady(prefix, life, now, took)
   local counter = counterOf(prefix, now)
   redis.call('HINCRBY', counter, 'ready', 1)

@@ -1,12 +1,16 @@
--- Lets an Idempotency-Key go on without a session: its launch tries another one.
+-- Detaches an Idempotency-Key from its session, because its launch tries another session.
 --
 -- KEYS  1 idempotency key
 -- ARGV  1 claim
 --
--- Gives 1 when it did, 0 when the key is another claim's or bound for good.
-local held = redis.call('HMGET', KEYS[1], 'claim', 'done')
-if held[1] ~= ARGV[1] or held[2] then
+-- Returns 1 if it did, 0 if another claim holds the key or its launch is done.
+local key = KEYS[1]
+local claim = ARGV[1]
+
+local held = redis.call('HMGET', key, 'claim', 'done')
+local holder, done = held[1], held[2]
+if holder ~= claim or done then
   return 0
 end
-redis.call('HDEL', KEYS[1], 'session', 'sessions')
+redis.call('HDEL', key, 'session', 'sessions')
 return 1

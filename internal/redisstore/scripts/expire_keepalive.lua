@@ -1,22 +1,25 @@
--- Ends a session whose user has not been heard of for its keepalive:
--- assigned -> ending, unless a keepalive came in time. Both by Redis's clock, so
--- that a keepalive and this cannot both win.
+-- Ends a session that has had no keepalive for too long: assigned -> ending. A keepalive
+-- that came in time prevents it. Both use Redis's clock, so only one of them can win.
 --
 -- KEYS  1 session hash  2 events
--- ARGV  1 id  2 reason  3 when keepalives may have been lost (ms), 0 for never: from then on the user has all the time again
+-- ARGV  1 id  2 reason
+--       3 when keepalives may have been lost (ms), 0 for never: the session's keepalive period starts again at that time
 --
--- Gives {every field and value of the hash} as it then is; {} when it is not known.
-local held = redis.call('HMGET', KEYS[1], 'state', 'keepalive_ms', 'keepalive_at', 'assigned_at', 'pool', 'user_key')
-local keepalive = tonumber(held[2] or '0')
-if held[1] == 'assigned' and keepalive > 0 then
-  local t = redis.call('TIME')
-  local last = math.max(tonumber(held[3] or '0'), tonumber(held[4] or '0'), tonumber(ARGV[3]))
-  if last + keepalive <= t[1] * 1000 + math.floor(t[2] / 1000) then
-    redis.call('HSET', KEYS[1], 'state', 'ending', 'reason', ARGV[2])
-    if held[6] then
-      redis.call('ZREM', held[6], ARGV[1])
+-- Returns {field, value, ...}: the whole hash after the script; {} if Redis does not have the session.
+local session, events = KEYS[1], KEYS[2]
+local id, reason, lost_at = ARGV[1], ARGV[2], tonumber(ARGV[3])
+
+local held = redis.call('HMGET', session, 'state', 'keepalive_ms', 'keepalive_at', 'assigned_at', 'pool', 'user_key')
+local state, keepalive, pool, user_sessions = held[1], tonumber(held[2] or '0'), held[5], held[6]
+if state == 'assigned' and keepalive > 0 then
+  local now = now_ms()
+  local last = math.max(tonumber(held[3] or '0'), tonumber(held[4] or '0'), lost_at)
+  if last + keepalive <= now then
+    redis.call('HSET', session, 'state', 'ending', 'reason', reason)
+    if user_sessions then
+      redis.call('ZREM', user_sessions, id)
     end
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'type', 'ending', 'session', ARGV[1], 'pool', held[5], 'reason', ARGV[2])
+    emit(events, 'ending', id, pool, 'reason', reason)
   end
 end
-return redis.call('HGETALL', KEYS[1])
+return redis.call('HGETALL', session)

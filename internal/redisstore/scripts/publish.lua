@@ -1,28 +1,32 @@
--- Makes a session claimable: pending | starting -> ready, or anew after Redis was lost.
+-- Makes a session claimable: pending | starting -> ready. It also puts back a ready session
+-- that Redis has lost.
 --
 -- KEYS  1 session hash  2 pool set  3 session index  4 events  5 ready queue  6 claim
 -- ARGV  1 id  2 facts  3 created (ms)  4 pool  5 image  6 zone  7 permissions
---       8 prefix of the pool's counters  9 life of a counter (ms)
+--       8 prefix of the pool's activity counters  9 life of a counter (ms)
 --
--- Gives "ready", or the state that forbids it ("claimed" where only the claim is left).
-local state = redis.call('HGET', KEYS[1], 'state')
+-- Returns "ready", or the state that forbids it ("claimed" if only the claim is left).
+local session, pool_set, index, events, ready, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local id, facts, created, pool, image, zone, permissions = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local counters, counter_life = ARGV[8], ARGV[9]
+
+local state = redis.call('HGET', session, 'state')
 if state and state ~= 'pending' and state ~= 'starting' and state ~= 'ready' then
   return state
 end
-if redis.call('EXISTS', KEYS[6]) == 1 then
+if redis.call('EXISTS', claim) == 1 then
   return 'claimed'
 end
-redis.call('HSET', KEYS[1], 'state', 'ready', 'facts', ARGV[2], 'pool', ARGV[4], 'image', ARGV[5], 'zone', ARGV[6], 'permits', ARGV[7])
-redis.call('SADD', KEYS[2], ARGV[1])
-redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
-redis.call('ZADD', KEYS[5], ARGV[3], ARGV[1])
+redis.call('HSET', session, 'state', 'ready', 'facts', facts, 'pool', pool, 'image', image, 'zone', zone, 'permits', permissions)
+redis.call('SADD', pool_set, id)
+redis.call('ZADD', index, created, id)
+redis.call('ZADD', ready, created, id)
 if state ~= 'ready' then
-  local t = redis.call('TIME')
-  local now = t[1] * 1000 + math.floor(t[2] / 1000)
-  if redis.call('HEXISTS', KEYS[1], 'ready_at') == 0 then
-    countReady(ARGV[8], ARGV[9], now, math.max(0, now - tonumber(ARGV[3])))
+  local now = now_ms()
+  if redis.call('HEXISTS', session, 'ready_at') == 0 then
+    countReady(counters, counter_life, now, math.max(0, now - tonumber(created)))
   end
-  redis.call('HSET', KEYS[1], 'ready_at', now)
-  redis.call('XADD', KEYS[4], 'MAXLEN', '~', 10000, '*', 'type', 'ready', 'session', ARGV[1], 'pool', ARGV[4])
+  redis.call('HSET', session, 'ready_at', now)
+  emit(events, 'ready', id, pool)
 end
 return 'ready'

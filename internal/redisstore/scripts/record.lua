@@ -1,27 +1,31 @@
--- Notes a session that exists but is not claimable yet.
+-- Records a session that exists and is not claimable yet: pending -> starting, or a new one.
+-- A session that is further on keeps its state and its facts. An on-demand session that
+-- Redis does not have is not created, because its user is not known here.
 --
 -- KEYS  1 session hash  2 pool set  3 session index  4 events
 -- ARGV  1 id  2 state (pending or starting)  3 facts  4 created (ms)  5 pool, "" for an on-demand session
 --
--- Gives the state that the session now has, "" for an on-demand session that is not known. A session that is already further
--- on keeps its state; its facts are renewed only while it is nobody's.
-local state = redis.call('HGET', KEYS[1], 'state')
+-- Returns the session's state after the script; "" for an on-demand session that Redis does
+-- not have.
+local session, pool_set, index, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local id, new_state, facts, created, pool = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+
+local state = redis.call('HGET', session, 'state')
 if state and state ~= 'pending' and state ~= 'starting' then
   return state
 end
-if not state and ARGV[5] == '' then
+if not state and pool == '' then
   return ''
 end
-local to = ARGV[2]
 if state == 'starting' then
-  to = 'starting'
+  new_state = 'starting'
 end
-redis.call('HSET', KEYS[1], 'state', to, 'facts', ARGV[3], 'pool', ARGV[5])
+redis.call('HSET', session, 'state', new_state, 'facts', facts, 'pool', pool)
 if not state then
-  redis.call('SADD', KEYS[2], ARGV[1])
-  redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])
+  redis.call('SADD', pool_set, id)
+  redis.call('ZADD', index, created, id)
 end
-if state ~= to then
-  redis.call('XADD', KEYS[4], 'MAXLEN', '~', 10000, '*', 'type', to, 'session', ARGV[1], 'pool', ARGV[5])
+if state ~= new_state then
+  emit(events, new_state, id, pool)
 end
-return to
+return new_state

@@ -1,11 +1,16 @@
--- Frees an Idempotency-Key whose launch gave no session, so that a repeat may try anew.
+-- Frees an Idempotency-Key whose launch failed, so that a repeat may try again.
 --
 -- KEYS  1 idempotency key
--- ARGV  1 claim  2 session that it must name still, "" for any
+-- ARGV  1 claim  2 session that the key must still name, "" for any
 --
--- Gives 1 when it was freed, 0 when it is another claim's or session's, or bound for good.
-local held = redis.call('HMGET', KEYS[1], 'claim', 'done', 'session')
-if held[1] ~= ARGV[1] or held[2] or (ARGV[2] ~= '' and held[3] ~= ARGV[2]) then
+-- Returns 1 if the key was freed; 0 if another claim holds it, it names another session, or
+-- its launch is done.
+local key = KEYS[1]
+local claim, id = ARGV[1], ARGV[2]
+
+local held = redis.call('HMGET', key, 'claim', 'done', 'session')
+local holder, done, session = held[1], held[2], held[3]
+if holder ~= claim or done or (id ~= '' and session ~= id) then
   return 0
 end
-return redis.call('DEL', KEYS[1])
+return redis.call('DEL', key)

@@ -1,20 +1,22 @@
--- Notes that what Redis says of a zone is true now, by the word of the zone's scaler,
--- which has held it against Nomad, Consul's health and the fate records. The mark that
--- the scaler left last must be there still: where it is not, Redis has lost or undone
--- something since.
+-- Renews trust in what Redis holds for a zone. The zone's scaler calls it after it has
+-- compared Redis with Nomad, Consul's health and the fate records. The scaler's last marker
+-- must still be there. If it is not, Redis has lost or undone writes since.
 --
--- KEYS  1 the zone's mark
--- ARGV  1 mark that must be there  2 new mark  3 how old that one may be (ms), "" for any age
+-- KEYS  1 the zone's trust hash
+-- ARGV  1 marker that must be there  2 new marker  3 greatest age of the old marker (ms), "" for any age
 --
--- Gives 1 when it is noted, 0 when another mark is there, or it is too old.
-local last = redis.call('HMGET', KEYS[1], 'mark', 'at')
-if last[1] ~= ARGV[1] then
+-- Returns 1 if trust was renewed, 0 if another marker is there or the old one is too old.
+local trust = KEYS[1]
+local old_marker, new_marker, max_age = ARGV[1], ARGV[2], ARGV[3]
+
+local last = redis.call('HMGET', trust, 'mark', 'at')
+local marker, renewed_at = last[1], tonumber(last[2] or 0)
+if marker ~= old_marker then
   return 0
 end
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-if ARGV[3] ~= '' and math.abs(now - tonumber(last[2] or 0)) > tonumber(ARGV[3]) then
+local now = now_ms()
+if max_age ~= '' and math.abs(now - renewed_at) > tonumber(max_age) then
   return 0
 end
-redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'at', now)
+redis.call('HSET', trust, 'mark', new_marker, 'at', now)
 return 1

@@ -1,49 +1,56 @@
--- Puts back a session that is a user's by its fate record and that Redis has
--- lost, or still believes unused.
+-- Restores a session that its fate record assigns to a user, and that Redis has lost or
+-- still holds as unused.
 --
 -- KEYS  1 session hash  2 pool set  3 ready queue  4 session index  5 events  6 claim  7 the user's sessions
---       8 idempotency key (unused when ARGV[11] is "")
--- ARGV  1 id  2 pool  3 state (claimed, assigned; starting for an on-demand session that is not up)  4 claim  5 user (JSON)  6 facts  7 created (ms)  8 assigned (ms)
---       9 terms (JSON)  10 keepalive (ms), 0 for none  11 launch fingerprint, "" without a key  12 "1" when the launch is done
---       13 life of the key (ms)  14 the ids of all of the launch's sessions where they are several, else ""
+--       8 idempotency key (unused if ARGV[11] is "")
+-- ARGV  1 id  2 pool  3 state (claimed, assigned; starting for an on-demand session that is not up)
+--       4 claim  5 user (JSON)  6 facts  7 created (ms)  8 assigned (ms)
+--       9 terms (JSON)  10 keepalive (ms), 0 for none  11 launch fingerprint, "" without a key
+--       12 "1" if the launch is done, "" otherwise  13 life of the key (ms)
+--       14 ids of all the launch's sessions if it has several, "" otherwise
 --
--- Gives the state that the session now has.
-local held = redis.call('HMGET', KEYS[1], 'state', 'claim', 'user_key')
-local state = held[1]
-if state and held[2] == ARGV[4] then
+-- Returns the session's state after the script.
+local session, pool_set, ready, index, events, claim_key, user_sessions, key =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local id, pool, new_state, claim, user, facts, created, assigned_at =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local terms, keepalive_ms, fingerprint, done, key_life, ids =
+  ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14]
+
+local held = redis.call('HMGET', session, 'state', 'claim', 'user_key')
+local state, holder, old_user_sessions = held[1], held[2], held[3]
+if state and holder == claim then
   return state
 end
 if state == 'ended' or state == 'ending' then
   return state
 end
-redis.call('ZREM', KEYS[3], ARGV[1])
-if held[3] and held[3] ~= KEYS[7] then
-  redis.call('ZREM', held[3], ARGV[1]) -- it is not, and never was, that user's
+redis.call('ZREM', ready, id)
+if old_user_sessions and old_user_sessions ~= user_sessions then
+  redis.call('ZREM', old_user_sessions, id) -- the fate record says that it never was that user's
 end
-redis.call('SREM', KEYS[2], ARGV[1])
-redis.call('ZADD', KEYS[4], ARGV[7], ARGV[1])
-redis.call('SET', KEYS[6], ARGV[4])
-redis.call('ZADD', KEYS[7], ARGV[7], ARGV[1])
-redis.call('HDEL', KEYS[1], 'reason')
--- Keepalives that came while Redis was lost are not known: the time begins anew.
-local t = redis.call('TIME')
-redis.call('HSET', KEYS[1], 'terms', ARGV[9], 'keepalive_ms', ARGV[10], 'user_key', KEYS[7],
-  'keepalive_at', t[1] * 1000 + math.floor(t[2] / 1000))
-redis.call('HSET', KEYS[1], 'state', ARGV[3], 'claim', ARGV[4], 'user', ARGV[5], 'facts', ARGV[6], 'pool', ARGV[2], 'assigned_at', ARGV[8])
--- The launch answers for its key again, unless another one holds it by now.
-if ARGV[11] ~= '' then
-  local holder = redis.call('HGET', KEYS[8], 'claim')
-  if not holder or holder == ARGV[4] then
-    redis.call('HSET', KEYS[8], 'claim', ARGV[4], 'launch', ARGV[11], 'session', ARGV[1])
-    if ARGV[14] ~= '' then
-      redis.call('HSET', KEYS[8], 'sessions', ARGV[14])
+redis.call('SREM', pool_set, id)
+redis.call('ZADD', index, created, id)
+redis.call('SET', claim_key, claim)
+redis.call('ZADD', user_sessions, created, id)
+redis.call('HDEL', session, 'reason')
+-- Keepalives that came while Redis was lost are unknown, so the keepalive period starts again.
+redis.call('HSET', session, 'terms', terms, 'keepalive_ms', keepalive_ms, 'user_key', user_sessions, 'keepalive_at', now_ms())
+redis.call('HSET', session, 'state', new_state, 'claim', claim, 'user', user, 'facts', facts, 'pool', pool, 'assigned_at', assigned_at)
+-- The launch holds its key again, unless another claim has taken the key since.
+if fingerprint ~= '' then
+  local key_holder = redis.call('HGET', key, 'claim')
+  if not key_holder or key_holder == claim then
+    redis.call('HSET', key, 'claim', claim, 'launch', fingerprint, 'session', id)
+    if ids ~= '' then
+      redis.call('HSET', key, 'sessions', ids)
     end
-    if ARGV[12] ~= '' then
-      redis.call('HSET', KEYS[8], 'done', '1')
+    if done ~= '' then
+      redis.call('HSET', key, 'done', '1')
     end
-    redis.call('PEXPIRE', KEYS[8], ARGV[13])
-    redis.call('HSET', KEYS[1], 'key', KEYS[8])
+    redis.call('PEXPIRE', key, key_life)
+    redis.call('HSET', session, 'key', key)
   end
 end
-redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'type', ARGV[3], 'session', ARGV[1], 'pool', ARGV[2])
-return ARGV[3]
+emit(events, new_state, id, pool)
+return new_state

@@ -1,30 +1,33 @@
--- Puts a claimed session back into its pool: claimed -> ready. Only for one of which it
--- is known that no fate record was written: nothing of a user's was ever sent to it.
+-- Puts a claimed session back into its pool: claimed -> ready. Only for a session of which
+-- no fate record was written, nor will be by this claim: nothing of a user's was sent to it.
 --
--- KEYS  1 session hash  2 pool set  3 ready queue  4 session index  5 events  6 claim
+-- KEYS  1 session hash  2 pool set  3 ready queue  4 session index  5 events  6 claim of the session
 -- ARGV  1 id  2 claim that must hold it  3 pool
 --
--- Gives "ready", or the state that forbids it; "fenced" when it is another claim's, ""
--- when it is not known.
-local held = redis.call('HMGET', KEYS[1], 'state', 'claim', 'user_key')
-local state = held[1]
+-- Returns "ready", or the state that forbids it; "fenced" when another claim holds it, ""
+-- when the session is not known.
+local session, pool_set, queue, index, events, session_claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local id, claim, pool = ARGV[1], ARGV[2], ARGV[3]
+
+local held = redis.call('HMGET', session, 'state', 'claim', 'user_key')
+local state, user_sessions = held[1], held[3]
 if not state then
   return ''
 end
-if held[2] ~= ARGV[2] or redis.call('GET', KEYS[6]) ~= ARGV[2] then
+if held[2] ~= claim or redis.call('GET', session_claim) ~= claim then
   return 'fenced'
 end
-local created = redis.call('ZSCORE', KEYS[4], ARGV[1])
+local created = redis.call('ZSCORE', index, id)
 if state ~= 'claimed' or not created then
   return state
 end
-redis.call('DEL', KEYS[6])
-redis.call('HDEL', KEYS[1], 'claim', 'user', 'terms', 'keepalive_ms', 'user_key', 'key')
-redis.call('HSET', KEYS[1], 'state', 'ready')
-if held[3] then
-  redis.call('ZREM', held[3], ARGV[1])
+redis.call('DEL', session_claim)
+redis.call('HDEL', session, 'claim', 'user', 'terms', 'keepalive_ms', 'user_key', 'key')
+redis.call('HSET', session, 'state', 'ready')
+if user_sessions then
+  redis.call('ZREM', user_sessions, id)
 end
-redis.call('SADD', KEYS[2], ARGV[1])
-redis.call('ZADD', KEYS[3], created, ARGV[1])
-redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'type', 'ready', 'session', ARGV[1], 'pool', ARGV[3])
+redis.call('SADD', pool_set, id)
+redis.call('ZADD', queue, created, id)
+emit(events, 'ready', id, pool)
 return 'ready'

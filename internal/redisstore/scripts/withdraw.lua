@@ -1,14 +1,17 @@
--- Takes a session whose checks fail out of its queue: ready -> starting.
+-- Takes a session whose health checks fail out of its ready queue: ready -> starting.
 --
 -- KEYS  1 session hash  2 ready queue  3 events
 -- ARGV  1 id  2 pool
 --
--- Gives the state that the session now has; "" when it is not known.
-local state = redis.call('HGET', KEYS[1], 'state')
+-- Returns the session's state after the script; "" if Redis does not have the session.
+local session, ready, events = KEYS[1], KEYS[2], KEYS[3]
+local id, pool = ARGV[1], ARGV[2]
+
+local state = redis.call('HGET', session, 'state')
 if state ~= 'ready' then
   return state or ''
 end
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('HSET', KEYS[1], 'state', 'starting')
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'type', 'withdrawn', 'session', ARGV[1], 'pool', ARGV[2])
+redis.call('ZREM', ready, id)
+redis.call('HSET', session, 'state', 'starting')
+emit(events, 'withdrawn', id, pool)
 return 'starting'

@@ -1,0 +1,78 @@
+package admin
+
+import (
+	"context"
+
+	"github.com/greenroom/greenroom/broker/status"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Registry stores the resources in Consul.
+type Registry interface {
+	// Refresh reads all resources.
+	Refresh(ctx context.Context) (staging.Resources, error)
+	// The puts return what they replaced, nil for nothing, and the deletes what they
+	// deleted; staging.ErrNoResource for nothing.
+	PutZone(ctx context.Context, z staging.Zone) (before *staging.Zone, err error)
+	PutImage(ctx context.Context, i staging.Image) (before *staging.Image, err error)
+	PutConfig(ctx context.Context, c staging.Config) (before *staging.Config, err error)
+	PutGroup(ctx context.Context, g staging.Group) (before *staging.Group, err error)
+	DeleteZone(ctx context.Context, name string) (before *staging.Zone, err error)
+	DeleteImage(ctx context.Context, name string) (before *staging.Image, err error)
+	DeleteConfig(ctx context.Context, name string) (before *staging.Config, err error)
+	DeleteGroup(ctx context.Context, name string) (before *staging.Group, err error)
+}
+
+// Fleet is what this package needs of Nomad.
+type Fleet interface {
+	Ping(ctx context.Context) error
+	// Check reports whether Nomad accepts the image's jobspec; a *staging.InvalidError
+	// has Nomad's message where it does not.
+	Check(ctx context.Context, i staging.Image) error
+	// OwnRegion reports whether a region is the one that this broker's Nomad serves.
+	OwnRegion(ctx context.Context, region string) (bool, error)
+}
+
+// Servers are the adapters that resources and tokens are stored and checked with.
+type Servers struct {
+	Registry Registry
+	Tokens   TokenStore
+	Fleet    Fleet
+}
+
+// Numbers adds to staging configs the numbers of their pools.
+type Numbers interface {
+	Pools(ctx context.Context, configs []staging.Config) ([]status.Pool, error)
+}
+
+// Auditor records changes: before and after are the values, nil for none, and err is the
+// write's error.
+type Auditor interface {
+	Changed(ctx context.Context, what, name string, before, after any, err error)
+}
+
+// Admin administers the resources and tokens. It may be used concurrently.
+type Admin struct {
+	Zones  *Resources[staging.Zone]
+	Images *Resources[staging.Image]
+	Groups *Resources[staging.Group]
+	Pools  *Pools
+	Tokens *Tokens
+
+	configs *Resources[staging.Config]
+}
+
+// New returns the administration of the servers. limits bound the values of a
+// staging config.
+func New(on Servers, numbers Numbers, auditor Auditor, limits staging.Limits) *Admin {
+	read := freshOf(on.Registry)
+	configs := newResources(configKind(on.Registry, limits), read, auditor)
+	return &Admin{
+		Zones:   newResources(zoneKind(on.Registry, on.Fleet), read, auditor),
+		Images:  newResources(imageKind(on.Registry, on.Fleet), read, auditor),
+		Groups:  newResources(groupKind(on.Registry), read, auditor),
+		Pools:   &Pools{configs: configs, numbers: numbers},
+		Tokens:  &Tokens{store: on.Tokens, auditor: auditor},
+		configs: configs,
+	}
+}

@@ -1,0 +1,81 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Set is resources that are to be stored together.
+type Set struct {
+	Zones   []staging.Zone
+	Images  []staging.Image
+	Groups  []staging.Group
+	Configs []staging.Config
+}
+
+// Check holds a set to every rule that storing it would, as if all of it were
+// stored together, over what is stored already. It stores nothing. A
+// *staging.InvalidError lists everything that is wrong, each field after its place
+// in the set, such as images[1].jobspec; any other error is about a server that
+// does not answer.
+func (a *Admin) Check(ctx context.Context, set Set) error {
+	res, err := a.configs.read(ctx)
+	if err != nil {
+		return err
+	}
+	res.Zones, res.Images = maps.Clone(res.Zones), maps.Clone(res.Images)
+	for _, z := range set.Zones {
+		res.Zones[z.Name] = a.Zones.completed(z)
+	}
+	for _, i := range set.Images {
+		res.Images[i.Name] = i
+	}
+	together := func(context.Context) (staging.Resources, error) { return res, nil }
+	var wrong findings
+	checkAll(ctx, &wrong, "zones", a.Zones, set.Zones, together)
+	checkAll(ctx, &wrong, "images", a.Images, set.Images, together)
+	checkAll(ctx, &wrong, "groups", a.Groups, set.Groups, together)
+	checkAll(ctx, &wrong, "staging", a.configs, set.Configs, together)
+	return wrong.err()
+}
+
+// checkAll checks all resources of a kind, which are listed under the name of list.
+func checkAll[T any](ctx context.Context, wrong *findings, list string, r *Resources[T], all []T, read reader) {
+	for n, v := range all {
+		wrong.add(list, n, r.kind.check(ctx, r.completed(v), read))
+	}
+}
+
+// findings collects what is wrong with the parts of a set.
+type findings struct {
+	fields []staging.FieldError
+	// failed is the first error that is not about a part.
+	failed error
+}
+
+func (f *findings) add(list string, n int, err error) {
+	var invalid *staging.InvalidError
+	switch {
+	case err == nil:
+	case errors.As(err, &invalid):
+		for _, field := range invalid.Fields {
+			f.fields = append(f.fields, staging.FieldError{Field: fmt.Sprintf("%s[%d].%s", list, n, field.Field), Message: field.Message})
+		}
+	case f.failed == nil:
+		f.failed = err
+	}
+}
+
+func (f *findings) err() error {
+	switch {
+	case f.failed != nil:
+		return f.failed
+	case len(f.fields) > 0:
+		return &staging.InvalidError{What: "the set of resources", Fields: f.fields}
+	}
+	return nil
+}

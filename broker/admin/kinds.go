@@ -1,0 +1,155 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/greenroom/greenroom/broker/audit"
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+func zoneKind(r Registry, fleet Fleet) kind[staging.Zone] {
+	return kind[staging.Zone]{
+		what:     "zone",
+		name:     func(z staging.Zone) string { return z.Name },
+		in:       func(r staging.Resources) map[string]staging.Zone { return r.Zones },
+		complete: staging.Zone.WithDefaults,
+		check: func(ctx context.Context, z staging.Zone, _ reader) error {
+			if err := z.Validate(); err != nil {
+				return err
+			}
+			return ownRegion(ctx, fleet, z)
+		},
+		namedBy: func(c staging.Config, name string) bool { return c.Zone == name },
+		put:     r.PutZone, remove: r.DeleteZone,
+	}
+}
+
+// ownRegion refuses a zone in another region than that of the broker's Nomad: nothing
+// watches the sessions there.
+func ownRegion(ctx context.Context, fleet Fleet, z staging.Zone) error {
+	if z.Region == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, deadline.Nomad)
+	defer cancel()
+	if err := fleet.Ping(ctx); err != nil {
+		return refusal.NoNomad(err)
+	}
+	own, err := fleet.OwnRegion(ctx, z.Region)
+	if err != nil || !own {
+		return staging.Invalid("zone", "region",
+			"must be the region of this broker's own Nomad, or left out: %q is another, or none; run scalers and brokers of its own there", z.Region)
+	}
+	return nil
+}
+
+// imageKind are the images. Nomad must accept their jobspec.
+func imageKind(r Registry, fleet Fleet) kind[staging.Image] {
+	return kind[staging.Image]{
+		what: "image",
+		name: func(i staging.Image) string { return i.Name },
+		in:   func(r staging.Resources) map[string]staging.Image { return r.Images },
+		check: func(ctx context.Context, i staging.Image, read reader) error {
+			if err := i.Validate(); err != nil {
+				return err
+			}
+			res, err := read(ctx)
+			if err != nil {
+				return err
+			}
+			if err := zonesExist(i, res); err != nil {
+				return err
+			}
+			return acceptedByNomad(ctx, fleet, i)
+		},
+		namedBy: func(c staging.Config, name string) bool { return c.Image == name },
+		redact:  audit.RedactImages,
+		put:     r.PutImage, remove: r.DeleteImage,
+	}
+}
+
+// zonesExist refuses an image that is restricted to a zone that does not exist: most
+// likely a typing error, which would keep the image from ever running.
+func zonesExist(i staging.Image, res staging.Resources) error {
+	for n, name := range i.RestrictToZones {
+		if _, ok := res.Zones[name]; !ok {
+			return staging.Invalid(fmt.Sprintf("image %q", i.Name), fmt.Sprintf("restrict_to_zones[%d]", n),
+				"is unknown: there is no zone %q; create it first", name)
+		}
+	}
+	return nil
+}
+
+func acceptedByNomad(ctx context.Context, fleet Fleet, i staging.Image) error {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Nomad)
+	defer cancel()
+	err := fleet.Check(ctx, i)
+	var invalid *staging.InvalidError
+	if err == nil || errors.As(err, &invalid) {
+		return err
+	}
+	return refusal.NoNomad(err)
+}
+
+// groupKind are the groups. A change counts from the next launch on; a user's sessions
+// keep the terms that they were launched with. Launches that name a deleted group are
+// refused.
+func groupKind(r Registry) kind[staging.Group] {
+	return kind[staging.Group]{
+		what: "group",
+		name: func(g staging.Group) string { return g.Name },
+		in:   func(r staging.Resources) map[string]staging.Group { return r.Groups },
+		check: func(_ context.Context, g staging.Group, _ reader) error {
+			return g.Validate()
+		},
+		redact: audit.RedactGroups,
+		put:    r.PutGroup, remove: r.DeleteGroup,
+	}
+}
+
+// configKind are the staging configs. Their zone and image must exist and be stageable
+// together. The scaler fills the pool of a stored one, and drains that of a deleted one;
+// sessions that were assigned from it stay.
+func configKind(r Registry, limits staging.Limits) kind[staging.Config] {
+	return kind[staging.Config]{
+		what: "staging config",
+		name: func(c staging.Config) string { return c.Name },
+		in:   func(r staging.Resources) map[string]staging.Config { return r.Configs },
+		check: func(ctx context.Context, c staging.Config, read reader) error {
+			if err := c.Validate(limits); err != nil {
+				return err
+			}
+			res, err := read(ctx)
+			if err != nil {
+				return err
+			}
+			return stageable(c, res)
+		},
+		put: r.PutConfig, remove: r.DeleteConfig,
+	}
+}
+
+// stageable refuses a staging config if its zone and image cannot be staged together.
+func stageable(c staging.Config, res staging.Resources) error {
+	what := fmt.Sprintf("staging config %q", c.Name)
+	zone, ok := res.Zones[c.Zone]
+	if !ok {
+		return staging.Invalid(what, "zone", "is unknown: there is no zone %q; create it first", c.Zone)
+	}
+	if why := zone.WhyNotStageable(); why != "" {
+		return staging.Invalid(what, "zone", "cannot stage: %s", why)
+	}
+	image, ok := res.Images[c.Image]
+	if !ok {
+		return staging.Invalid(what, "image", "is unknown: there is no image %q; create it first", c.Image)
+	}
+	if !image.AllowedIn(c.Zone) {
+		return staging.Invalid(what, "zone", "is not one that image %s is restricted to: %s", c.Image, strings.Join(image.RestrictToZones, ", "))
+	}
+	return nil
+}

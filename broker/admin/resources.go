@@ -1,0 +1,174 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// kind is what differs between the kinds of resources.
+type kind[T any] struct {
+	// what is the kind's name in errors and audit records.
+	what string
+	name func(T) string
+	// in selects the resources of this kind.
+	in func(staging.Resources) map[string]T
+	// complete sets the defaults that are stored; nil for none.
+	complete func(T) T
+	// check reports why a value cannot be stored beside the resources, which it reads
+	// only where it needs them.
+	check func(ctx context.Context, v T, read reader) error
+	// namedBy reports whether a staging config names the resource, which then cannot be
+	// deleted; nil where no config names this kind.
+	namedBy func(c staging.Config, name string) bool
+	// redact removes what auditors must not see from two versions, either of which may be
+	// nil; nil where nothing is secret.
+	redact func(before, after *T) (was, is *T)
+	put    func(ctx context.Context, v T) (before *T, err error)
+	remove func(ctx context.Context, name string) (before *T, err error)
+}
+
+// reader reads all resources.
+type reader func(context.Context) (staging.Resources, error)
+
+// freshOf reads the resources from Consul, unlike a launch, which uses the copy in memory:
+// an administrator reads its own and others' writes.
+func freshOf(r Registry) reader {
+	return func(ctx context.Context) (staging.Resources, error) {
+		ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+		defer cancel()
+		res, err := r.Refresh(ctx)
+		if err != nil {
+			return res, refusal.NoConsul(err)
+		}
+		return res, nil
+	}
+}
+
+// Resources administers the resources of one kind. It may be used concurrently.
+type Resources[T any] struct {
+	kind    kind[T]
+	read    reader
+	auditor Auditor
+}
+
+func newResources[T any](k kind[T], read reader, auditor Auditor) *Resources[T] {
+	return &Resources[T]{kind: k, read: read, auditor: auditor}
+}
+
+// List returns all of them in the order of their names.
+func (r *Resources[T]) List(ctx context.Context) ([]T, error) {
+	res, err := r.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := r.kind.in(res)
+	out := make([]T, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, all[name])
+	}
+	return out, nil
+}
+
+// Get returns one by its name.
+func (r *Resources[T]) Get(ctx context.Context, name string) (v T, err error) {
+	res, err := r.read(ctx)
+	if err != nil {
+		return v, err
+	}
+	v, ok := r.kind.in(res)[name]
+	if !ok {
+		return v, r.notFound(name, nil)
+	}
+	return v, nil
+}
+
+// Put stores one, and reports whether it is new.
+func (r *Resources[T]) Put(ctx context.Context, v T) (created bool, err error) {
+	v = r.completed(v)
+	if err := r.kind.check(ctx, v, r.read); err != nil {
+		return false, err
+	}
+	put, cancel := context.WithTimeout(ctx, deadline.Consul)
+	defer cancel()
+	before, err := r.kind.put(put, v)
+	r.changed(ctx, r.kind.name(v), before, &v, err)
+	return before == nil, r.storedError(r.kind.name(v), err)
+}
+
+// Delete deletes one that no staging config names. Sessions that were made with it stay.
+func (r *Resources[T]) Delete(ctx context.Context, name string) error {
+	if err := r.unused(ctx, name); err != nil {
+		return err
+	}
+	remove, cancel := context.WithTimeout(ctx, deadline.Consul)
+	defer cancel()
+	before, err := r.kind.remove(remove, name)
+	r.changed(ctx, name, before, nil, err)
+	return r.storedError(name, err)
+}
+
+func (r *Resources[T]) completed(v T) T {
+	if r.kind.complete == nil {
+		return v
+	}
+	return r.kind.complete(v)
+}
+
+// unused refuses to delete what a staging config names.
+func (r *Resources[T]) unused(ctx context.Context, name string) error {
+	if r.kind.namedBy == nil {
+		return nil
+	}
+	res, err := r.read(ctx)
+	if err != nil {
+		return err
+	}
+	if users := res.ConfigsOf(func(c staging.Config) bool { return r.kind.namedBy(c, name) }); len(users) > 0 {
+		return &refusal.Error{
+			Kind: refusal.InUse,
+			Detail: fmt.Sprintf("%s %q is named by staging config %s; delete or change that first",
+				r.kind.what, name, strings.Join(users, ", ")),
+		}
+	}
+	return nil
+}
+
+// changed records a change for auditors.
+func (r *Resources[T]) changed(ctx context.Context, name string, before, after *T, err error) {
+	if r.kind.redact != nil {
+		before, after = r.kind.redact(before, after)
+	}
+	r.auditor.Changed(ctx, r.kind.what, name, valueOf(before), valueOf(after), err)
+}
+
+// valueOf returns what v points to, and nil for nil: an interface that holds a nil pointer
+// is not nil.
+func valueOf[T any](v *T) any {
+	if v == nil {
+		return nil
+	}
+	return *v
+}
+
+// storedError returns the refusal for a write's error.
+func (r *Resources[T]) storedError(name string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, staging.ErrNoResource):
+		return r.notFound(name, err)
+	}
+	return refusal.NoConsul(err)
+}
+
+func (r *Resources[T]) notFound(name string, cause error) *refusal.Error {
+	return &refusal.Error{Kind: refusal.NotFound, Detail: fmt.Sprintf("there is no %s %q", r.kind.what, name), Cause: cause}
+}

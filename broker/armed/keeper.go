@@ -1,0 +1,209 @@
+package armed
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/broker/background"
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/internal/logfield"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+const (
+	// every is how often the heads of the ready queues are read although nothing was
+	// claimed; pause is the least time between two reads.
+	every = 250 * time.Millisecond
+	pause = 20 * time.Millisecond
+	// lease is how long this broker alone may keep a shell in a session.
+	lease = 10 * time.Second
+	// openTimeout bounds the opening of a shell; retryAfter is how long a session in which
+	// that failed is left alone.
+	openTimeout = 10 * time.Second
+	retryAfter  = 30 * time.Second
+	// maxOpening bounds how many shells are being opened at once.
+	maxOpening = 8
+)
+
+// Store is what this package needs of Redis.
+type Store interface {
+	// Arm leases the oldest ready sessions of each pool to a broker, at most a number of
+	// each, and returns their ids by pool.
+	Arm(ctx context.Context, broker string, pools []string, most int, lease time.Duration) (map[string][]string, error)
+	Session(ctx context.Context, id string) (staging.Session, error)
+}
+
+// Registry is what this package needs of Consul.
+type Registry interface {
+	Resources() staging.Resources
+}
+
+// Shells are the shells that are open in sessions.
+type Shells interface {
+	// Arm opens one in a task of the session ("" is its main task), unless there is one.
+	Arm(ctx context.Context, s staging.Session, task string) error
+	// Armed returns the ids of a pool's sessions in which one is open.
+	Armed(pool string) []string
+	// Keep closes those in all other sessions.
+	Keep(ctx context.Context, sessions map[string]bool)
+}
+
+// Servers are the adapters that shells are kept with.
+type Servers struct {
+	Store    Store
+	Registry Registry
+	Shells   Shells
+}
+
+// Bounds are how many shells are open: in all, and of one pool.
+type Bounds struct{ All, PerPool int }
+
+// Keeper keeps shells open ahead of time. Run it once; Wake may be called concurrently.
+type Keeper struct {
+	Servers
+	bounds Bounds
+	log    *logrus.Entry
+	// claimed holds a signal that a session was claimed in which a shell may be open.
+	claimed chan struct{}
+	work    *background.Group
+
+	mu sync.Mutex
+	// opening are the sessions in which a shell is being opened, failed those in which
+	// that failed, and when.
+	opening map[string]bool
+	failed  map[string]time.Time
+}
+
+// New returns a keeper.
+func New(on Servers, bounds Bounds, log *logrus.Entry) *Keeper {
+	return &Keeper{
+		Servers: on, bounds: bounds, log: log, claimed: make(chan struct{}, 1), work: background.New(maxOpening),
+		failed: map[string]time.Time{}, opening: map[string]bool{},
+	}
+}
+
+// Wake signals that a session was claimed: a shell may be opened in another.
+func (k *Keeper) Wake() {
+	select {
+	case k.claimed <- struct{}{}:
+	default:
+	}
+}
+
+// Run keeps shells open in the sessions that are claimed next, of the images that have an
+// assign hook, until ctx is done. broker names this process among all brokers: leases in
+// Redis decide which of them keeps a shell in which session.
+func (k *Keeper) Run(ctx context.Context, broker string) {
+	defer k.work.Wait()
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	renewed := time.Now()
+	for {
+		switch err := k.renew(ctx, broker); {
+		case err == nil:
+			renewed = time.Now()
+		case ctx.Err() == nil && time.Since(renewed) > lease:
+			// The leases are over, and other brokers or users may have the sessions by now.
+			k.Shells.Keep(ctx, nil)
+			fallthrough
+		default:
+			k.log.WithError(err).Debug("cannot lease sessions to keep a shell open in; assign hooks open their own")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-k.claimed:
+		}
+	}
+}
+
+// renew leases the heads of the queues, starts to open shells there, and closes all others.
+func (k *Keeper) renew(ctx context.Context, broker string) error {
+	tasks := hookTasks(k.Registry.Resources())
+	pools := slices.Sorted(maps.Keys(tasks))
+	most := k.bounds.PerPool
+	if len(pools) > 0 {
+		// With more pools than shells, some pools have none.
+		pools = pools[:min(len(pools), k.bounds.All)]
+		most = min(most, k.bounds.All/len(pools))
+	}
+	call, cancel := context.WithTimeout(ctx, deadline.Redis)
+	defer cancel()
+	leased, err := k.Store.Arm(call, broker, pools, most, lease)
+	if err != nil {
+		return err
+	}
+	keep := map[string]bool{}
+	for _, ids := range leased {
+		for _, id := range ids {
+			keep[id] = true
+		}
+	}
+	k.Shells.Keep(ctx, keep)
+	for _, pool := range pools {
+		armed := k.Shells.Armed(pool)
+		for _, id := range leased[pool] {
+			if !slices.Contains(armed, id) {
+				k.tryOpen(ctx, id, tasks[pool])
+			}
+		}
+	}
+	return nil
+}
+
+// hookTasks returns the pools of images with an assign hook, with the hook's task.
+func hookTasks(r staging.Resources) map[string]string {
+	tasks := map[string]string{}
+	for name, c := range r.Configs {
+		if hook := r.Images[c.Image].ExecConfig.Assign; hook != nil {
+			tasks[name] = hook.Task
+		}
+	}
+	return tasks
+}
+
+// tryOpen starts to open a shell in a session, unless one is being opened there, that
+// failed a moment ago, or as many as allowed are being opened.
+func (k *Keeper) tryOpen(ctx context.Context, id, task string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.opening[id] || time.Since(k.failed[id]) < retryAfter {
+		return
+	}
+	k.opening[id] = k.work.TryGo(func() { k.open(ctx, id, task) })
+	if !k.opening[id] {
+		delete(k.opening, id)
+	}
+}
+
+func (k *Keeper) open(ctx context.Context, id, task string) {
+	call, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	s, err := k.Store.Session(call, id)
+	if err == nil && s.State == staging.Ready {
+		err = k.Shells.Arm(call, s, cmp.Or(task, s.Task))
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.opening, id)
+	maps.DeleteFunc(k.failed, func(_ string, at time.Time) bool { return time.Since(at) > retryAfter })
+	if err != nil && ctx.Err() == nil {
+		k.failed[id] = time.Now()
+		k.log.WithError(err).WithFields(logrus.Fields{logfield.Session: id}).
+			Debug("cannot open a shell ahead of time; the assign hook will open its own")
+	}
+	// Another session may have been left out while maxOpening were being opened.
+	k.Wake()
+}

@@ -1,0 +1,127 @@
+package armed_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/broker/armed"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// world is Redis, Consul and the open shells in memory: two pools of ready sessions, one
+// for an image with an assign hook.
+type world struct {
+	mu sync.Mutex
+	// ready are the sessions of the pool with a hook, oldest first.
+	ready []string
+	// broken are sessions in which no shell opens; tried counts the attempts.
+	broken map[string]bool
+	tried  map[string]int
+	open   map[string]bool
+	pools  []string
+}
+
+func (w *world) Resources() staging.Resources {
+	return staging.Resources{
+		Images: map[string]staging.Image{
+			"hooked": {Name: "hooked", ExecConfig: staging.ExecConfig{Assign: &staging.Hook{Cmd: []string{"x"}}}},
+			"plain":  {Name: "plain"},
+		},
+		Configs: map[string]staging.Config{"h": {Name: "h", Image: "hooked"}, "p": {Name: "p", Image: "plain"}},
+	}
+}
+
+// Arm leases the head of the queue.
+func (w *world) Arm(_ context.Context, _ string, pools []string, most int, _ time.Duration) (map[string][]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pools = pools
+	return map[string][]string{"h": slices.Clone(w.ready[:min(most, len(w.ready))])}, nil
+}
+
+func (w *world) Session(_ context.Context, id string) (staging.Session, error) {
+	return staging.Session{ID: id, State: staging.Ready, Staging: "h", Task: "main"}, nil
+}
+
+// shells are the world's shells.
+type shells struct{ *world }
+
+func (s shells) Arm(_ context.Context, x staging.Session, _ string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tried[x.ID]++
+	if s.broken[x.ID] {
+		return errors.New("no shell")
+	}
+	s.open[x.ID] = true
+	return nil
+}
+
+func (s shells) Armed(string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.open))
+}
+
+func (s shells) Keep(_ context.Context, sessions map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.open, func(id string, _ bool) bool { return !sessions[id] })
+}
+
+func (w *world) opened() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Sorted(maps.Keys(w.open))
+}
+
+// until waits for the open shells to be in these sessions.
+func until(t *testing.T, w *world, want ...string) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !slices.Equal(w.opened(), want) {
+		if time.Now().After(deadline) {
+			t.Fatalf("shells are open in %v, want %v", w.opened(), want)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestShellsFollowTheHeadOfTheQueue: they are open in the sessions that are claimed next,
+// within the bound, and in no others; one that cannot be opened does not keep the rest out,
+// and is not tried again at once.
+func TestShellsFollowTheHeadOfTheQueue(t *testing.T) {
+	w := &world{
+		ready: []string{"a", "b", "c", "d"}, broken: map[string]bool{"b": true}, tried: map[string]int{}, open: map[string]bool{},
+	}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	k := armed.New(armed.Servers{Store: w, Registry: w, Shells: shells{w}}, armed.Bounds{All: 24, PerPool: 3}, logrus.NewEntry(log))
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { k.Run(ctx, "me") })
+	defer wg.Wait()
+	defer stop()
+	until(t, w, "a", "c")
+	w.mu.Lock()
+	w.ready = []string{"c", "d", "e"}
+	w.mu.Unlock()
+	k.Wake()
+	until(t, w, "c", "d", "e")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.tried["b"] != 1 || w.tried["a"] != 1 || w.tried["c"] != 1 {
+		t.Errorf("opened so many times: %v", w.tried)
+	}
+	if !slices.Equal(w.pools, []string{"h"}) {
+		t.Errorf("sessions of %v were leased, want only those of images with an assign hook", w.pools)
+	}
+}

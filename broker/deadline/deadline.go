@@ -1,0 +1,18 @@
+// Package deadline lists how long the broker waits for one call to a server.
+//
+// No healthy cluster reaches any of them: each is the point from which waiting longer
+// helps nobody. They are in one place because a caller's patience is what they add up to.
+package deadline
+
+import "time"
+
+const (
+	// Redis bounds a call to Redis, which answers in under a millisecond.
+	Redis = 3 * time.Second
+	// Consul bounds a call to Consul, whose writes wait for Raft and for a new leader.
+	Consul = 5 * time.Second
+	// Nomad bounds a call to Nomad, which plans a job and waits for Raft.
+	Nomad = 10 * time.Second
+	// Cleanup bounds the end of a session in the background, with calls to several servers.
+	Cleanup = 15 * time.Second
+)

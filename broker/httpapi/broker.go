@@ -1,0 +1,96 @@
+package httpapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/greenroom/greenroom/broker/admin"
+	"github.com/greenroom/greenroom/broker/events"
+	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/sessions"
+	"github.com/greenroom/greenroom/broker/status"
+	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Broker is what the edge needs of the broker, one small interface for each group of
+// handlers. Their errors are a *refusal.Error or a *staging.InvalidError; any other is
+// answered as an internal error.
+type Broker struct {
+	Launcher Launcher
+	Sessions Sessions
+	Events   Events
+
+	Zones   Resources[staging.Zone]
+	Images  Resources[staging.Image]
+	Groups  Resources[staging.Group]
+	Pools   Pools
+	Checker Checker
+	Tokens  Tokens
+
+	Auditor Auditor
+	Monitor Monitor
+}
+
+// Launcher launches one session or several, as the request asks.
+type Launcher interface {
+	Launch(ctx context.Context, r launch.Request) ([]launch.Result, error)
+}
+
+// Sessions reads and changes sessions.
+type Sessions interface {
+	Session(ctx context.Context, id string) (staging.Session, error)
+	// SessionAfter reads a session once something has happened to it after an index, or
+	// when wait is over.
+	SessionAfter(ctx context.Context, id string, index uint64, wait time.Duration) (s staging.Session, next uint64, err error)
+	List(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
+	End(ctx context.Context, id string) error
+	Keepalive(ctx context.Context, id string) (staging.Session, error)
+	Authorize(ctx context.Context, a sessions.Access) (staging.Session, error)
+}
+
+// Events follows what happens after the event with an id; "" means from now on.
+type Events interface {
+	Follow(ctx context.Context, after string) (events.Stream, error)
+}
+
+// Resources administers the resources of one kind.
+type Resources[T any] interface {
+	List(ctx context.Context) ([]T, error)
+	Get(ctx context.Context, name string) (T, error)
+	Put(ctx context.Context, v T) (created bool, err error)
+	Delete(ctx context.Context, name string) error
+}
+
+// Pools administers the staging configs, and returns them with the numbers of their pools.
+type Pools interface {
+	List(ctx context.Context) ([]status.Pool, error)
+	Get(ctx context.Context, name string) (status.Pool, error)
+	Put(ctx context.Context, c staging.Config) (p status.Pool, created bool, err error)
+	Delete(ctx context.Context, name string) error
+}
+
+// Checker holds a set of resources to the rules, and stores nothing.
+type Checker interface {
+	Check(ctx context.Context, set admin.Set) error
+}
+
+// Tokens administers the API's tokens.
+type Tokens interface {
+	List(ctx context.Context) ([]access.Token, error)
+	Create(ctx context.Context, r access.TokenRequest) (t access.Token, secret string, err error)
+	Revoke(ctx context.Context, accessor string) error
+	Bootstrap(ctx context.Context) (t access.Token, secret string, err error)
+}
+
+// Auditor records a call that was denied.
+type Auditor interface {
+	Audit(ctx context.Context, record staging.Audit)
+}
+
+// Monitor reports the state of the servers, the zones and their pools.
+type Monitor interface {
+	Dependencies(ctx context.Context) []status.Dependency
+	Status(ctx context.Context) status.Status
+	History(ctx context.Context, name string) (minutes []staging.Minute, now time.Time, err error)
+}

@@ -1,0 +1,70 @@
+package httpapi
+
+import (
+	"context"
+
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// own sets a launch's user to the owner of a user's own token. Callers with another role
+// name the user.
+func own(c access.Caller, l staging.Launch) (staging.Launch, error) {
+	if c.Role != access.User {
+		if l.User.ID == "" {
+			return l, staging.Invalid("launch", "user.id", "must not be empty: only a user's own token says who it is")
+		}
+		return l, nil
+	}
+	theirs := func(field, message string) (staging.Launch, error) {
+		r := refuseParameter(Code(refusal.Forbidden), field, message)
+		return l, r
+	}
+	switch {
+	case l.User.ID != "" && l.User.ID != c.Subject:
+		return theirs("user.id", "is another's: this token launches for its own user alone; leave it out")
+	case len(l.Groups) > 0:
+		return theirs("groups", "are the token's: leave them out")
+	case len(l.Environment) > 0:
+		// It reaches hooks, whatever the user's groups expose.
+		return theirs("environment", "is for launchers to set: send user_environment, which a group may expose")
+	}
+	l.User.ID, l.Groups = c.Subject, c.Groups
+	if l.User.Name == "" {
+		l.User.Name = c.UserName
+	}
+	return l, nil
+}
+
+// notTheirs refuses a user another's session, in the same words as for a session that does
+// not exist.
+func notTheirs(id string) *problemError {
+	return &problemError{code: Code(refusal.NotFound), denied: true, detail: `there is no session "` + id + `", or it ended a while ago`}
+}
+
+// owned returns a session if the caller may see it: a user sees only that user's own.
+func owned(c access.Caller, s staging.Session, err error) (staging.Session, error) {
+	if err != nil {
+		return s, err
+	}
+	user := ""
+	if s.User != nil {
+		user = s.User.ID
+	}
+	if !c.Owns(user) {
+		return staging.Session{}, notTheirs(s.ID)
+	}
+	return s, nil
+}
+
+// theirs refuses a user another's session. Callers with another role may see all.
+func (h *handlers) theirs(ctx context.Context, id string) error {
+	who := callerOf(ctx)
+	if who.Role != access.User {
+		return nil
+	}
+	s, err := h.broker.Sessions.Session(requestContext(ctx), id)
+	_, err = owned(who, s, err)
+	return err
+}

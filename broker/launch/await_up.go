@@ -1,0 +1,98 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// retryNoRoom is the hint for a launch that could not be placed: sessions end meanwhile.
+const retryNoRoom = 10 * time.Second
+
+// awaitUp waits until the session runs and its checks pass. The session is returned with
+// what is known of it, also beside an error.
+//
+// Its placement is waited for under ctx, however short the caller's wait is: a session that cannot be placed must not be left, and the next zone must be tried.
+func (l *launch) awaitUp(ctx, wait context.Context, s staging.Session, evalID string) (staging.Session, error) {
+	place, cancel := context.WithTimeout(ctx, deadline.Nomad)
+	defer cancel()
+	placement, err := l.Fleet.Placement(place, s, evalID)
+	if err != nil {
+		return s, refusal.NoNomad(err)
+	}
+	if r := placement.Refused; r != nil {
+		return s, &refusal.Error{
+			Kind: refusal.NoCapacity, Detail: "it cannot be placed: " + r.Message,
+			RetryAfter: retryNoRoom, Cause: errors.New(r.Message),
+		}
+	}
+	s.State = staging.Starting
+	alloc, err := l.awaitRunning(wait, s)
+	if err != nil {
+		return s, err
+	}
+	s.AllocID, s.NodeID, s.Address, s.Ports = alloc.ID, alloc.NodeID, alloc.Address, alloc.Ports
+	if err := l.awaitHealthy(wait, s); err != nil {
+		return s, err
+	}
+	// The checks may have been answered by another program that was left on the port.
+	if _, err := l.awaitRunning(wait, s); err != nil {
+		return s, err
+	}
+	s.ReadyAt = time.Now().UTC()
+	return s, nil
+}
+
+// awaitRunning waits for the session's allocation to run.
+func (l *launch) awaitRunning(ctx context.Context, s staging.Session) (staging.AllocFacts, error) {
+	alloc, err := l.Fleet.WaitRunning(ctx, s)
+	if err != nil {
+		return alloc, refusal.NoNomad(err)
+	}
+	if alloc.Failure != nil || alloc.Over {
+		return alloc, couldNotStart(alloc)
+	}
+	return alloc, nil
+}
+
+// awaitHealthy waits for the session's checks to pass or for its end, whichever comes
+// first: a program that exits before it is healthy must not be waited for.
+func (l *launch) awaitHealthy(ctx context.Context, s staging.Session) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		alloc, err := l.Fleet.WaitOver(ctx, s)
+		if err == nil {
+			err = couldNotStart(alloc)
+		} else {
+			err = refusal.NoNomad(err)
+		}
+		ended <- err
+		cancel()
+	}()
+	err := l.Health.WaitPassing(ctx, s.Service(), s.ID)
+	if err == nil {
+		return nil
+	}
+	cancel()
+	if end := <-ended; !errors.Is(end, context.Canceled) {
+		return end
+	}
+	return refusal.NoConsul(err)
+}
+
+// couldNotStart says why a session that was placed ended before it was up.
+func couldNotStart(alloc staging.AllocFacts) *refusal.Error {
+	why := "its allocation ended"
+	if alloc.Failure != nil {
+		why = alloc.Failure.Message
+	}
+	return &refusal.Error{
+		Kind: refusal.LaunchFailed, Detail: "the session was placed and could not start: " + why, Cause: errors.New(why),
+	}
+}

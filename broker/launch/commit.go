@@ -1,0 +1,174 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// errLost: one of the sessions was somebody's already; others may be tried.
+var errLost = errors.New("one of the sessions was somebody's already")
+
+// errHookFailed: the assign hook failed in one of the sessions, and all are destroyed;
+// others may be tried.
+var errHookFailed = errors.New("the assign hook failed in one of the sessions")
+
+// errClaimTooOld: this broker stood still since Redis replied to the claim, for longer than
+// Redis is trusted.
+var errClaimTooOld = errors.New("the claim was made too long ago to be decided now")
+
+// commit makes claimed sessions the user's, all of them or none: it has their fates
+// decided, runs the assign hook in each (at most runs at once), and has the fates
+// finished. errLost and errHookFailed say that other sessions may be tried.
+func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) ([]staging.Session, error) {
+	hooks := make([]*staging.Hook, len(taken))
+	var prepared Assignment
+	pending := false
+	for i := range taken {
+		s := &taken[i]
+		s.Terms, s.ExpiresAt = l.claim.Terms, time.Time{} // expiration is for sessions that wait
+		l.tried[s.ID] = true
+		hooks[i] = staging.HooksOf(*s, l.image).Assign
+		pending = pending || hooks[i] != nil
+	}
+	if len(taken) == 1 && pending {
+		// While Consul decides, a shell that waits in the session is probed.
+		prepared = l.Hooks.Ready(ctx, taken[0], *hooks[0])
+		defer prepared.Drop()
+	}
+	fates, lost, err := l.decide(ctx, taken, pending, runs)
+	var held *staging.KeyHeldError
+	switch {
+	case errors.As(err, &held):
+		// Redis did not know of the launch that holds the key.
+		l.attempt(staging.StepStaged, zoneOf(l, taken), staging.OutcomeLost, "another launch holds the idempotency key")
+		l.detachKey(ctx)
+		l.unclaim(ctx, taken)
+		return nil, l.repeatOf(ctx, held.KeyHold)
+	case err != nil:
+		l.consul.trip()
+		l.attempt(staging.StepStaged, zoneOf(l, taken), staging.OutcomeFailed, "Consul did not record the assignment")
+		l.detachKey(ctx)
+		for _, s := range taken {
+			l.retireIfUndecided(s, "its assignment could not be recorded in Consul")
+		}
+		return nil, refusal.NoConsul(err)
+	case len(lost) > 0:
+		l.giveUpLost(ctx, taken, lost)
+		return nil, errLost
+	}
+	if pending {
+		if err := l.runHooks(ctx, taken, hooks, prepared, runs); err != nil {
+			l.destroyAll(ctx, taken, err.Error())
+			return nil, errHookFailed
+		}
+		if err := l.finish(ctx, fates); err != nil && !l.settleUnknownFinish(ctx, taken, fates) {
+			l.consul.trip()
+			l.attempt(staging.StepStaged, zoneOf(l, taken), staging.OutcomeFailed, "Consul did not record the end of the assign hook")
+			return nil, refusal.NoConsul(err)
+		}
+	}
+	return l.assignStaged(ctx, taken)
+}
+
+// zoneOf is the zone to name in an attempt that concerns all of a launch's sessions.
+func zoneOf(l *launch, taken []staging.Session) string {
+	if l.Several() {
+		return l.Zone
+	}
+	return taken[0].Zone
+}
+
+// decide creates the fate records: from then on the sessions are this user's. lost are
+// those that were decided before, and then none is the user's.
+func (l *launch) decide(ctx context.Context, sessions []staging.Session, hookPending bool, runs int) (
+	fates []staging.Fate, lost map[string]staging.Fate, err error,
+) {
+	if sessions[0].Origin == staging.Staged {
+		if l.unfenced {
+			return nil, nil, nil
+		}
+		if !l.redisAway && time.Since(l.repliedAt) > staging.TrustTTL {
+			// This broker stood still: the sessions may have been ended meanwhile, and
+			// their fate records with them.
+			return nil, nil, errClaimTooOld
+		}
+	}
+	start := time.Now()
+	defer func() { l.timings.Fence += time.Since(start) }()
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+	defer cancel()
+	// Where there are more hooks than may run at once, they run in rounds.
+	rounds := 1
+	if runs > 0 {
+		rounds = (len(sessions) + runs - 1) / runs
+	}
+	var all []string
+	if len(sessions) > 1 {
+		all = sessionIDs(sessions)
+	}
+	fates = make([]staging.Fate, len(sessions))
+	for i, s := range sessions {
+		fates[i] = staging.Fate{
+			Session: s.ID, Verdict: staging.VerdictAssigned, User: &l.User, Claim: l.claim.ID, Terms: l.claim.Terms, Zone: s.Zone,
+			IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint, KeyIndex: l.keyIndex, Sessions: all, HookPending: hookPending,
+			Lease: start.Add(time.Duration(rounds) * staging.ClaimLease).UTC(), DecidedAt: start.UTC(),
+		}
+	}
+	fates, lost, err = l.Fates.CreateFates(ctx, fates)
+	if err == nil && len(lost) == 0 {
+		l.keyIndex = fates[0].KeyIndex
+	}
+	return fates, lost, err
+}
+
+// finish records that the assign hooks have finished.
+func (l *launch) finish(ctx context.Context, fates []staging.Fate) error {
+	if len(fates) == 0 {
+		return nil // unfenced: there are no records to finish
+	}
+	start := time.Now()
+	defer func() { l.timings.Fence += time.Since(start) }()
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+	defer cancel()
+	return l.Fates.FinishFates(ctx, fates)
+}
+
+// settleUnknownFinish settles a finish whose reply was lost, and reports whether it
+// succeeded after all. All fates are finished in one step, so the first represents them:
+// once it is taken from the claim, none of them can be finished. Sessions whose records were
+// taken from the claim are destroyed; the scaler ends the others with their lease, or
+// finishes them.
+func (l *launch) settleUnknownFinish(ctx context.Context, taken []staging.Session, fates []staging.Fate) bool {
+	const (
+		reason  = "the end of its assign hook could not be recorded in Consul"
+		another = "the end of the assign hook of a session of the same launch could not be recorded in Consul"
+	)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+	defer cancel()
+	abandoned := l.Fates.AbandonFate(ctx, fates[0], reason)
+	if abandoned != nil {
+		now, err := l.Fates.Fate(ctx, taken[0].ID)
+		if err == nil && now.Claim == l.claim.ID && !now.HookPending && now.Reason == "" {
+			return true
+		}
+		l.detachKey(ctx)
+		l.logSession(taken[0]).WithError(errors.Join(abandoned, err)).
+			Warn("it is not known whether an assignment is recorded; the scaler ends the session with its lease, or finishes it")
+	} else {
+		l.detachKey(ctx)
+		l.destroy(taken[0], reason)
+	}
+	others, cancelOthers := context.WithTimeout(context.WithoutCancel(ctx), deadline.Consul)
+	defer cancelOthers()
+	for i, s := range taken[1:] {
+		if err := l.Fates.AbandonFate(others, fates[i+1], another); err == nil {
+			l.destroy(s, another)
+		}
+	}
+	return false
+}

@@ -1,0 +1,254 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/logfield"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// The way of a launch, a file for each step:
+//
+//	request.go        check the request, resolve image, zone and groups, make the claim
+//	reuse.go          the user has a session already: show it the URL
+//	candidates.go     which pools may serve, in which order, and why the others may not
+//	staged.go         claim ready sessions of a candidate (one Redis script)
+//	commit.go         fates in Consul -> hooks (assign_hooks.go) -> finished -> assigned.go
+//	on_demand.go      make a session; await_up.go waits for it
+//	without_redis.go  Redis is away or not trusted: candidates from Consul's checks, and
+//	                  recorded.go: sessions by their fates
+//	idempotency.go    a repeat gets the first launch's sessions
+//	undo.go           give sessions back, destroy them, free the key
+//	limits.go         how much at once, deadlines; breaker.go: a server did not answer
+
+// Launcher serves launches. It may be used concurrently.
+type Launcher struct {
+	Parts
+	limits
+	// unfenced lets Redis decide alone for staged sessions.
+	unfenced bool
+	// consul and nomad are tripped when that server did not answer a launch.
+	consul, nomad breaker
+	// closing is done when the broker stops: retries in the background end then.
+	closing context.Context
+	close   context.CancelFunc
+}
+
+// Options are how launches are served.
+type Options struct {
+	// Bounds are how much is done at once; each that is 0 is DefaultBounds'.
+	Bounds Bounds
+	// Unfenced lets Redis decide alone: no fate is recorded of staged sessions. It is
+	// faster, and a Redis that lost its newest writes gives a session to a second user.
+	Unfenced bool
+}
+
+// New returns a launcher on its parts.
+func New(p Parts, o Options) *Launcher {
+	if p.WakeShells == nil {
+		p.WakeShells = func() {}
+	}
+	b := &Launcher{Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced}
+	b.closing, b.close = context.WithCancel(context.Background())
+	return b
+}
+
+// Close ends what is retried in the background. Call it after the last launch has been
+// answered.
+func (b *Launcher) Close() { b.close() }
+
+// launch is one launch under way.
+type launch struct {
+	*Launcher
+	Request
+	claim     staging.Claim
+	image     staging.Image
+	resources staging.Resources
+	// settings are the resolved settings of the user's groups.
+	settings staging.Settings
+	// secret makes the sessions' access tokens.
+	secret []byte
+	// tried are the sessions that this launch has had decided: none is tried again,
+	// whatever became of it.
+	tried map[string]bool
+	// lost and failedHooks count the tries of a launch of several that ended with a lost
+	// session, and with a failed assign hook.
+	lost, failedHooks int
+	// keyIndex is the version of the key's record in Consul, once this launch holds it.
+	keyIndex uint64
+	// claimedAt is when sessions were claimed, by Redis's clock; repliedAt when that reply
+	// came, by this broker's.
+	claimedAt, repliedAt time.Time
+	// redisAway: the launch goes on without Redis, which did not answer, or, untrusted, is
+	// not trusted.
+	redisAway, untrusted bool
+	attempts             []staging.Attempt
+	timings              staging.Timings
+	began                time.Time
+}
+
+// Launch gives a user the sessions that the request asks for, all of them or none. The
+// same Idempotency-Key returns the same sessions. An error is a *refusal.Error or a
+// *staging.InvalidError.
+//
+// The caller must not cancel ctx because a client hung up: once a claim has begun, the
+// launch is bounded by its own deadlines.
+func (b *Launcher) Launch(ctx context.Context, req Request) ([]Result, error) {
+	l, err := b.newLaunch(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		l.attempts = nil
+		sessions, err := l.serve(ctx)
+		var repeat *repeatError
+		if errors.As(err, &repeat) {
+			results, err := l.awaitFirst(ctx)
+			if errors.Is(err, errKeyFree) {
+				continue
+			}
+			return results, err
+		}
+		var earlier *servedError
+		if errors.As(err, &earlier) {
+			l.rebind(ctx, earlier.sessions)
+			return l.repeated(earlier.sessions, false), nil
+		}
+		if err != nil {
+			return nil, l.refuse(ctx, err)
+		}
+		return l.answer(sessions), nil
+	}
+}
+
+// serve goes down the list of steps until one serves.
+func (l *launch) serve(ctx context.Context) ([]staging.Session, error) {
+	if s, err := l.reuse(ctx); err != nil || s.ID != "" {
+		return []staging.Session{s}, err
+	}
+	candidates, err := l.candidates()
+	if err != nil {
+		return nil, err
+	}
+	if sessions, err := l.staged(ctx, candidates); err != nil || sessions != nil {
+		return sessions, err
+	}
+	s, err := l.onDemand(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []staging.Session{s}, nil
+}
+
+// answer returns the results of a launch that was served, and counts it.
+func (l *launch) answer(sessions []staging.Session) []Result {
+	if l.redisAway {
+		for _, s := range sessions {
+			l.syncRedis(s)
+		}
+	}
+	results := l.results(sessions)
+	for _, r := range results {
+		if r.Session.State == staging.Assigned && !r.Existing {
+			l.Meter.Launched(r.Session.Origin, l.timings)
+		}
+	}
+	return results
+}
+
+// results are the launch's sessions with their tokens.
+func (l *launch) results(sessions []staging.Session) []Result {
+	l.timings.Total = time.Since(l.began)
+	existing := l.attempts[len(l.attempts)-1].Step == staging.StepExisting
+	results := make([]Result, len(sessions))
+	for i, s := range sessions {
+		token := staging.AccessToken(l.secret, s.ID, s.Claim)
+		results[i] = Result{
+			Session: s, Attempts: l.attempts, Timings: l.timings, Token: token, ConnectURL: l.image.ConnectTo(s, token),
+			Existing: existing,
+		}
+	}
+	return results
+}
+
+// refuse frees the launch's key, so that the caller may repeat it, and adds the attempts
+// to the error.
+func (l *launch) refuse(ctx context.Context, err error) error {
+	l.releaseKey(ctx)
+	var e *refusal.Error
+	if errors.As(err, &e) {
+		e.Attempts = l.attempts
+		l.Meter.Refused(e.Kind)
+		l.log().WithError(err).WithField(logfield.Code, e.Kind).Warn("launch refused")
+	}
+	return err
+}
+
+// attempt records a step that was tried.
+func (l *launch) attempt(step staging.Step, zone string, outcome staging.Outcome, reason string) {
+	l.attempts = append(l.attempts, staging.Attempt{Step: step, Zone: zone, Outcome: outcome, Reason: reason})
+	l.Meter.Attempt(step, outcome)
+	if outcome != staging.OutcomeServed && outcome != staging.OutcomeStarting {
+		l.log().WithFields(logrus.Fields{
+			logfield.Step: step, logfield.At: zone, logfield.Outcome: outcome, logfield.Reason: reason,
+		}).Info("step did not serve")
+	}
+}
+
+// note keeps an event, in the background.
+func (l *launch) note(e staging.Event) {
+	e.RequestID = l.RequestID
+	l.Background.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), deadline.Redis)
+		defer cancel()
+		if err := l.Store.Note(ctx, e); err != nil {
+			l.log().WithError(err).WithField(logfield.Event, e.Type).Warn("could not keep an event; the log has it")
+		}
+	})
+}
+
+// log returns an entry about the launch. Most launches log nothing, so it is made on demand.
+func (l *launch) log() *logrus.Entry {
+	line := l.Log.WithFields(logrus.Fields{
+		logfield.Claim: l.claim.ID, logfield.Image: l.Image, logfield.Zone: l.Zone, logfield.UserID: l.User.ID,
+	})
+	if l.RequestID != "" {
+		line.Data[logfield.RequestID] = l.RequestID
+	}
+	return line
+}
+
+// in is the launch as it is served from a zone.
+func (l *launch) in(zone string) staging.Launch {
+	at := l.Request.Launch
+	at.Zone = zone
+	return at
+}
+
+// count is how many sessions the launch is for.
+func (l *launch) count() int { return max(1, l.Count) }
+
+// now is the time by Redis's clock, as far as the launch knows it: the limits of a session
+// are kept by that clock.
+func (l *launch) now() time.Time {
+	if l.claimedAt.IsZero() {
+		return time.Now().UTC().Truncate(time.Millisecond)
+	}
+	return l.claimedAt.Add(time.Since(l.repliedAt)).Truncate(time.Millisecond)
+}
+
+// sessionIDs are the ids of sessions, in their order.
+func sessionIDs(sessions []staging.Session) []string {
+	ids := make([]string, len(sessions))
+	for i, s := range sessions {
+		ids[i] = s.ID
+	}
+	return slices.Clip(ids)
+}

@@ -1,0 +1,75 @@
+package launch
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/greenroom/greenroom/broker/refusal"
+)
+
+// Bounds are how much a broker's launches do at once. Past a bound a launch is refused,
+// or, for hooks, waits for a moment before it claims anything and then goes on down its
+// list: a queue that grows would only serve everybody late.
+type Bounds struct {
+	// OnDemand bounds the launches for which a session is being made. Each holds a
+	// connection to Nomad while it waits, and Nomad takes 100 from one address.
+	OnDemand int
+	// Hooks bounds the assign and go hooks that run. Each holds a connection to Nomad.
+	Hooks int
+	// HookWait is how long a launch waits to run its hooks: many launches at once are
+	// served in a few rounds. Past it the launch goes on down its list.
+	HookWait time.Duration
+}
+
+// DefaultBounds suit Nomad's own limits, with a scaler beside the broker.
+var DefaultBounds = Bounds{OnDemand: 32, Hooks: 32, HookWait: 5 * time.Second}
+
+// limits are the semaphores of Bounds.
+type limits struct {
+	bounds           Bounds
+	onDemands, hooks *semaphore.Weighted
+}
+
+func newLimits(b Bounds) limits {
+	b.OnDemand = cmp.Or(b.OnDemand, DefaultBounds.OnDemand)
+	b.Hooks = cmp.Or(b.Hooks, DefaultBounds.Hooks)
+	b.HookWait = cmp.Or(b.HookWait, DefaultBounds.HookWait)
+	return limits{
+		bounds: b, onDemands: semaphore.NewWeighted(int64(b.OnDemand)), hooks: semaphore.NewWeighted(int64(b.Hooks)),
+	}
+}
+
+// acquireHooks acquires the right to run n hooks at once, or the bound where n exceeds it,
+// and returns how many; 0 when HookWait passed first. The caller releases them.
+func (l *limits) acquireHooks(ctx context.Context, n int) int {
+	n = min(n, l.bounds.Hooks)
+	if l.hooks.TryAcquire(int64(n)) {
+		return n
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.bounds.HookWait)
+	defer cancel()
+	if l.hooks.Acquire(ctx, int64(n)) != nil {
+		return 0
+	}
+	return n
+}
+
+// sessionLimit is the refusal of a launch that exceeds the user's max_sessions_per_user;
+// held are the sessions that count.
+func (l *launch) sessionLimit(held []string) *refusal.Error {
+	detail := fmt.Sprintf("the user's groups allow %d at once, and these count: %s; end one of them first",
+		l.settings.MaxSessionsPerUser, joined(held))
+	if l.Several() {
+		counted := "none is there yet"
+		if len(held) > 0 {
+			counted = "these count: " + joined(held)
+		}
+		detail = fmt.Sprintf("the user's groups allow %d at once, %d more are asked for, and %s; ask for fewer, or end some first",
+			l.settings.MaxSessionsPerUser, l.Count, counted)
+	}
+	return &refusal.Error{Kind: refusal.SessionLimit, Sessions: held, Detail: detail}
+}

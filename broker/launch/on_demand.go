@@ -1,0 +1,215 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// onDemand makes a session for the launch's user in the first zone that can take it. Where
+// none can, the error says why of each.
+func (l *launch) onDemand(ctx context.Context) (staging.Session, error) {
+	wait, cancel := context.WithDeadline(ctx, l.began.Add(l.Wait))
+	defer cancel()
+	if err := l.checkServers(ctx, false); err != nil {
+		return staging.Session{}, err
+	}
+	if !l.onDemands.TryAcquire(1) {
+		l.attempt(staging.StepOnDemand, l.Zone, staging.OutcomeSkipped, "too many sessions are being made at once")
+		return staging.Session{}, refusal.AtBound(l.bounds.OnDemand, "sessions that are made on demand at once")
+	}
+	defer l.onDemands.Release(1)
+	var refusals []zoneRefusal
+	for _, z := range l.zones() {
+		if z.skip != "" {
+			l.attempt(staging.StepOnDemand, z.zone.Name, staging.OutcomeSkipped, z.skip)
+			refusals = append(refusals, zoneRefusal{zone: z.zone.Name, skipped: z.skip})
+			continue
+		}
+		s, err := l.onDemandIn(ctx, wait, z.zone)
+		var e *refusal.Error
+		if err == nil || !errors.As(err, &e) || !mayServeElsewhere(e) {
+			return s, err
+		}
+		refusals = append(refusals, zoneRefusal{zone: z.zone.Name, err: e})
+	}
+	return staging.Session{}, refusedEverywhere(refusals)
+}
+
+// mayServeElsewhere reports whether another zone may do better.
+func mayServeElsewhere(e *refusal.Error) bool {
+	return e.Kind == refusal.NoCapacity || e.Kind == refusal.NomadUnavailable || e.Kind == refusal.LaunchFailed && !errors.Is(e, errEnded)
+}
+
+// zoneRefusal is why a zone did not take a launch.
+type zoneRefusal struct {
+	zone    string
+	skipped string
+	err     *refusal.Error
+}
+
+// refusedEverywhere joins the refusals of all zones in one error.
+func refusedEverywhere(all []zoneRefusal) error {
+	var reasons []string
+	var last, full *refusal.Error
+	for _, r := range all {
+		if r.err == nil {
+			reasons = append(reasons, r.skipped)
+			continue
+		}
+		reasons = append(reasons, fmt.Sprintf("zone %s: %s", r.zone, r.err.Detail))
+		last = r.err
+		if r.err.Kind == refusal.NoCapacity {
+			full = r.err
+		}
+	}
+	switch {
+	case last == nil:
+		return staging.Invalid("launch", "zone", "cannot run this: %s", strings.Join(reasons, "; "))
+	case full != nil:
+		// Room may come; what is broken stays so.
+		last = full
+	}
+	detail := "no session is ready and none can be made: " + strings.Join(reasons, "; ")
+	return &refusal.Error{Kind: last.Kind, Detail: detail, RetryAfter: last.RetryAfter, Cause: last.Cause}
+}
+
+// onDemandIn makes a session in a zone and waits for it to be up. A session that is not up
+// when wait is over is returned as it is; the scaler finishes it.
+func (l *launch) onDemandIn(ctx, wait context.Context, zone staging.Zone) (staging.Session, error) {
+	failed := func(reason string) {
+		l.attempt(staging.StepOnDemand, zone.Name, staging.OutcomeFailed, reason)
+	}
+	spec, err := l.spec(zone)
+	if err != nil {
+		failed(err.Error())
+		return staging.Session{}, err
+	}
+	if spec.Session, err = l.begin(ctx, spec.Session); err != nil {
+		return staging.Session{}, err
+	}
+	s := []staging.Session{spec.Session}
+	_, lost, err := l.decide(ctx, s, false, 0)
+	var held *staging.KeyHeldError
+	if errors.As(err, &held) {
+		l.destroyAll(ctx, s, "its launch was a repeat")
+		return staging.Session{}, l.repeatOf(ctx, held.KeyHold)
+	}
+	if err == nil && len(lost) > 0 {
+		err = errors.New("a fresh session's fate was decided before it began")
+	}
+	if err != nil {
+		l.consul.trip()
+		failed("Consul did not record the assignment")
+		l.destroyAll(ctx, s, "its assignment could not be recorded in Consul")
+		return staging.Session{}, refusal.NoConsul(err)
+	}
+	up, err := l.make(ctx, wait, spec)
+	switch {
+	case err == nil:
+		l.attempt(staging.StepOnDemand, zone.Name, staging.OutcomeServed, "")
+		return l.markAssigned(ctx, up)
+	case wait.Err() != nil && !cannotBePlaced(err):
+		if now, err := l.Sessions.Session(ctx, spec.Session.ID); err == nil && now.State.Over() {
+			failed("the session was ended")
+			return staging.Session{}, endedMeanwhile()
+		}
+		l.attempt(staging.StepOnDemand, zone.Name, staging.OutcomeStarting, fmt.Sprintf("not up within %s", l.Wait))
+		return up, nil
+	}
+	failed(reasonOf(err))
+	l.destroyAll(ctx, s, reasonOf(err))
+	return staging.Session{}, err
+}
+
+// cannotBePlaced: the scheduler has refused the job, which more waiting does not change.
+func cannotBePlaced(err error) bool {
+	var e *refusal.Error
+	return errors.As(err, &e) && e.Kind == refusal.NoCapacity
+}
+
+// spec is all that the session's job is made of in a zone.
+func (l *launch) spec(zone staging.Zone) (staging.Spec, error) {
+	hooks := l.image.ExecConfig
+	s := staging.Session{
+		ID: staging.NewSessionID(), State: staging.Pending, Origin: staging.OnDemand,
+		Zone: zone.Name, Image: l.Image, Revision: staging.Revision(l.image, zone, l.settings.Permissions),
+		Namespace: zone.Namespace, Region: zone.Region, CreatedAt: time.Now().UTC(),
+		User: &l.User, Claim: l.claim.ID, Terms: l.claim.Terms, Hooks: &hooks,
+		Permits: l.settings.Permissions.Permits(),
+	}
+	return staging.OnDemandSpec(s, l.in(zone.Name), l.image, zone, l.settings, l.RequestHost)
+}
+
+// begin records the session in Redis, under the launch's key.
+func (l *launch) begin(ctx context.Context, s staging.Session) (staging.Session, error) {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	defer cancel()
+	r, err := l.Store.Begin(ctx, s, l.claim)
+	l.timings.Claim += time.Since(start)
+	if err != nil {
+		// The fate record holds all that Redis would; the scaler restores it there.
+		return s, l.admitWithoutRedis(ctx)
+	}
+	if err := l.refusedBy(r); err != nil {
+		return s, err
+	}
+	return r.Sessions[0], nil
+}
+
+// make registers the session's job, waits until it is up, and runs its first_launch hook.
+// The session is returned with what is known of it, also beside an error.
+func (l *launch) make(ctx, wait context.Context, spec staging.Spec) (staging.Session, error) {
+	s := spec.Session
+	evalID, err := l.register(ctx, spec)
+	if err != nil {
+		return s, err
+	}
+	s, err = l.awaitUp(ctx, wait, s, evalID)
+	hook := l.image.ExecConfig.FirstLaunch
+	if err != nil || hook == nil {
+		return s, err
+	}
+	// Should the wait end first, the scaler runs the hook as well, and waits for this run.
+	start := time.Now()
+	err = l.Hooks.Run(wait, s, staging.HookFirstLaunch, *hook, staging.Launch{})
+	l.timings.Hook += time.Since(start)
+	if err != nil && wait.Err() == nil {
+		l.hookFailed(s, staging.HookFirstLaunch, err)
+		err = &refusal.Error{Kind: refusal.LaunchFailed, Detail: "the session is up, and " + err.Error(), Cause: err}
+	}
+	return s, err
+}
+
+func (l *launch) register(ctx context.Context, spec staging.Spec) (evalID string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Nomad)
+	defer cancel()
+	evalID, err = l.Fleet.Register(ctx, spec)
+	if err == nil {
+		return evalID, nil
+	}
+	var invalid *staging.InvalidError
+	if errors.As(err, &invalid) {
+		return "", &refusal.Error{
+			Kind: refusal.LaunchFailed, Cause: err,
+			Detail: fmt.Sprintf("no job can be made of image %s for this user: %s", l.Image, invalid),
+		}
+	}
+	return "", refusal.NoNomad(err)
+}
+
+// reasonOf is the part of an error that attempts may show.
+func reasonOf(err error) string {
+	var e *refusal.Error
+	if errors.As(err, &e) {
+		return e.Detail
+	}
+	return err.Error()
+}

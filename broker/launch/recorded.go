@@ -1,0 +1,104 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Sessions by their fate records and Nomad alone, without Redis.
+
+// registeredWithin is how long after its fate was decided the job of a session made on
+// demand may not be registered in Nomad yet.
+const registeredWithin = deadline.Nomad + deadline.Consul
+
+// located is what Nomad needs to be asked for a session, from its fate.
+func (l *launch) located(id string, f staging.Fate) staging.Session {
+	zone := l.resources.Zones[f.Zone]
+	return staging.Session{ID: id, Zone: f.Zone, Namespace: zone.Namespace, Region: zone.Region}
+}
+
+// userFates are the fates that assign a session to the launch's user and that stand, in
+// the order of the sessions' creation, which is that of their ids.
+func (l *launch) userFates(ctx context.Context) ([]staging.Fate, error) {
+	fates, err := l.Fates.Fates(ctx)
+	if err != nil {
+		return nil, refusal.NoConsul(err)
+	}
+	var own []staging.Fate
+	for _, id := range slices.Sorted(maps.Keys(fates)) {
+		f := fates[id]
+		f.Session = id
+		if f.Verdict == staging.VerdictAssigned && f.Reason == "" && f.User != nil && f.User.ID == l.User.ID {
+			own = append(own, f)
+		}
+	}
+	return own, nil
+}
+
+// recordedSessions are the sessions that the fate records assign to the user and that
+// Nomad runs, oldest first.
+func (l *launch) recordedSessions(ctx context.Context) ([]staging.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+	defer cancel()
+	fates, err := l.userFates(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []staging.Session
+	for _, f := range fates {
+		if f.HookPending {
+			continue
+		}
+		if s, err := l.Fleet.Find(ctx, l.located(f.Session, f)); err == nil && s.AllocID != "" {
+			all = append(all, f.Given(s))
+		}
+	}
+	return all, nil
+}
+
+// recordedSession reads a session of the launch that holds the key in Consul, and its
+// fate. While that launch is under way it is a KeyInFlight refusal.
+func (l *launch) recordedSession(ctx context.Context, hold staging.KeyHold, id string) (staging.Session, staging.Fate, error) {
+	f, err := l.Fates.Fate(ctx, id)
+	s := staging.Session{}
+	switch {
+	case errors.Is(err, staging.ErrNoResource):
+		return s, f, keyEnded()
+	case err != nil:
+		return s, f, refusal.NoConsul(err)
+	case f.Reason != "":
+		// That launch never finished, and its session was taken from it: the key is
+		// free for the next try.
+		if err := l.Fates.ReleaseKey(ctx, l.IdempotencyKey, hold.Claim); err != nil {
+			return s, f, refusal.NoConsul(err)
+		}
+		return s, f, keyInFlight()
+	case f.Claim != hold.Claim || f.HookPending:
+		return s, f, keyInFlight()
+	}
+	s, err = l.Fleet.Find(ctx, l.located(f.Session, f))
+	switch {
+	case errors.Is(err, staging.ErrNoSession) && time.Since(f.DecidedAt) < registeredWithin:
+		return s, f, keyInFlight()
+	case errors.Is(err, staging.ErrNoSession):
+		return s, f, keyEnded()
+	case err != nil:
+		return s, f, refusal.NoNomad(err)
+	case s.AllocID == "" || s.Origin == staging.OnDemand && !l.passes(ctx, s):
+		return s, f, keyInFlight()
+	}
+	return f.Given(s), f, nil
+}
+
+// passes reports whether a session made on demand passes its checks in Consul.
+func (l *launch) passes(ctx context.Context, s staging.Session) bool {
+	found, err := l.Health.Passing(ctx, s.Service())
+	return err == nil && slices.ContainsFunc(found, func(h staging.Health) bool { return h.AllocID == s.AllocID && h.Passing })
+}

@@ -1,0 +1,266 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+const (
+	// maxClaims bounds how often a launch of one claims from the same candidate when the
+	// sessions turn out to be lost or their hook fails, and how often a launch of several is
+	// tried that loses one: then something is wrong with all of them, and going on would only
+	// destroy more.
+	maxClaims = 5
+	// maxFailedHooks bounds how often a launch of several is tried whose assign hook fails:
+	// each time all of its sessions are destroyed.
+	maxFailedHooks = 2
+)
+
+// staged tries the candidates in their order. No sessions and no error: none could serve.
+func (l *launch) staged(ctx context.Context, candidates []candidate) ([]staging.Session, error) {
+	if l.Several() {
+		return l.stagedSeveral(ctx, candidates)
+	}
+	for _, c := range candidates {
+		if len(c.pools) == 0 {
+			l.skipped(c)
+			continue
+		}
+		sessions, err := l.stagedFrom(ctx, c)
+		if err != nil || sessions != nil {
+			return sessions, err
+		}
+	}
+	return nil, nil
+}
+
+// stagedFrom tries to serve a launch of one from a candidate.
+func (l *launch) stagedFrom(ctx context.Context, c candidate) ([]staging.Session, error) {
+	runs, release := l.acquireForLaunch(ctx)
+	defer release()
+	if runs == 0 && l.hasAssignHook() {
+		// Sessions made on demand have a bound of their own.
+		l.attempt(staging.StepStaged, c.zone, staging.OutcomeSkipped,
+			fmt.Sprintf("this broker runs %d hooks at once, as many as it may", l.bounds.Hooks))
+		return nil, nil
+	}
+	for range maxClaims {
+		if err := l.checkServers(ctx, l.hasAssignHook()); err != nil {
+			return nil, err
+		}
+		taken, err := l.claimFrom(ctx, c, &shortage{})
+		var away *refusal.Error
+		if errors.As(err, &away) && away.Kind == refusal.RedisUnavailable {
+			return l.withoutRedis(ctx, c.pools[0])
+		}
+		if err != nil || taken == nil {
+			return nil, err
+		}
+		sessions, err := l.commit(ctx, taken, runs)
+		if !errors.Is(err, errLost) && !errors.Is(err, errHookFailed) {
+			return sessions, err
+		}
+	}
+	return nil, nil
+}
+
+// stagedSeveral serves a launch of several, or refuses it: none is made on demand.
+func (l *launch) stagedSeveral(ctx context.Context, candidates []candidate) ([]staging.Session, error) {
+	for _, c := range candidates {
+		if c.violation != nil {
+			l.violated(*c.violation)
+		}
+	}
+	runs, release := l.acquireForLaunch(ctx)
+	defer release()
+	if runs == 0 && l.hasAssignHook() {
+		return nil, refusal.AtBound(l.bounds.Hooks, "hooks at once")
+	}
+	short := shortage{}
+	for _, c := range candidates {
+		if len(c.pools) == 0 {
+			l.skipped(c)
+			continue
+		}
+		sessions, err := l.severalFrom(ctx, c, runs, &short)
+		if err != nil || sessions != nil {
+			return sessions, err
+		}
+	}
+	return nil, l.unlessServed(ctx, short.refusal(l))
+}
+
+// severalFrom tries to serve a launch of several from a candidate, until too few sessions
+// are left in it.
+func (l *launch) severalFrom(ctx context.Context, c candidate, runs int, short *shortage) ([]staging.Session, error) {
+	for {
+		if err := l.checkServers(ctx, l.hasAssignHook()); err != nil {
+			return nil, err
+		}
+		taken, err := l.claimFrom(ctx, c, short)
+		if err != nil {
+			return nil, l.unlessServed(ctx, err)
+		}
+		if taken == nil {
+			return nil, nil
+		}
+		sessions, err := l.commit(ctx, taken, runs)
+		switch {
+		case errors.Is(err, errLost):
+			if l.lost++; l.lost == maxClaims {
+				return nil, &refusal.Error{Kind: refusal.NoCapacity, Cause: errLost, Detail: fmt.Sprintf(
+					"of the sessions that Redis calls ready one was somebody's already, %d times; none was given: try again shortly", l.lost)}
+			}
+		case errors.Is(err, errHookFailed):
+			if l.failedHooks++; l.failedHooks == maxFailedHooks {
+				return nil, l.hooksFailed(err)
+			}
+		default:
+			return sessions, err
+		}
+	}
+}
+
+// hasAssignHook reports whether an assign hook is to run in the sessions.
+func (l *launch) hasAssignHook() bool { return l.image.ExecConfig.Assign != nil }
+
+// acquireForLaunch acquires the right to run the launch's assign hooks, and returns how many
+// may run at once; 0 where the image has none, or none came free in time. release ends it.
+func (l *launch) acquireForLaunch(ctx context.Context) (runs int, release func()) {
+	if !l.hasAssignHook() {
+		return 0, func() {}
+	}
+	if runs = l.acquireHooks(ctx, l.count()); runs == 0 {
+		return 0, func() {}
+	}
+	return runs, func() {
+		// After the launch, so that opening the next shell does not compete with it.
+		l.WakeShells()
+		l.hooks.Release(int64(runs))
+	}
+}
+
+func (l *launch) hooksFailed(err error) error {
+	return &refusal.Error{Kind: refusal.LaunchFailed, Cause: err, Detail: fmt.Sprintf(
+		"%v: %s; all %d were destroyed, %d times: mend the image's assign hook",
+		errHookFailed, l.attempts[len(l.attempts)-1].Reason, l.Count, l.failedHooks)}
+}
+
+// claimFrom takes all of the launch's sessions from a candidate: one round trip to Redis.
+// No sessions and no error: there are too few.
+func (l *launch) claimFrom(ctx context.Context, c candidate, short *shortage) ([]staging.Session, error) {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	defer cancel()
+	claim := l.claim
+	claim.Permits = l.settings.Permissions.Permits()
+	claim.Final = l.unfenced && !l.hasAssignHook()
+	if l.Shells != nil && l.hasAssignHook() && !l.Several() {
+		claim.Prefer = l.Shells.Armed(c.pools[0].Name)
+	}
+	r, err := l.Store.Claim(ctx, c.pools, l.count(), claim)
+	l.timings.Claim += time.Since(start)
+	l.claimedAt, l.repliedAt = r.At, time.Now()
+	if err != nil {
+		// Whether the claim happened is not known. If it did, the sessions are nobody's,
+		// and the scaler ends them when the lease of a claim is over.
+		return nil, refusal.NoRedis(err)
+	}
+	if err := l.refusedBy(r); err != nil {
+		return nil, err
+	}
+	if r.Outcome == staging.ClaimTaken {
+		// In another zone Redis may not have been trusted.
+		l.redisAway, l.untrusted = false, false
+		return r.Sessions, nil
+	}
+	if r.Outcome == staging.ClaimUntrusted && !l.Several() {
+		l.untrusted = true
+		return nil, refusal.NoRedis(errUntrusted)
+	}
+	short.add(l, c, r)
+	return nil, nil
+}
+
+// errUntrusted: Redis answers, and is not trusted.
+var errUntrusted = errors.New("no scaler has renewed its trust in what Redis holds of the zone")
+
+// refusedBy turns the claim outcomes that end a launch into errors.
+func (l *launch) refusedBy(r staging.ClaimResult) error {
+	switch r.Outcome {
+	case staging.ClaimRepeat:
+		return &repeatError{}
+	case staging.ClaimKeyReused:
+		return keyReused()
+	case staging.ClaimLimit:
+		return l.sessionLimit(r.Held)
+	}
+	return nil
+}
+
+// shortage is how many sessions were ready, for each candidate that had too few.
+type shortage struct {
+	ready []string
+	// trusted: Redis is trusted for one of the candidates' zones.
+	trusted bool
+}
+
+// add records the attempts of a candidate with too few sessions.
+func (s *shortage) add(l *launch, c candidate, r staging.ClaimResult) {
+	s.trusted = s.trusted || r.Outcome == staging.ClaimEmpty
+	sum := 0
+	for i, pool := range c.pools[:min(len(c.pools), len(r.Ready))] {
+		switch {
+		case r.Ready[i] == staging.Untrusted:
+			l.attempt(staging.StepStaged, pool.Zone, staging.OutcomeSkipped, errUntrusted.Error())
+			continue
+		case l.Several():
+			l.attempt(staging.StepStaged, pool.Zone, staging.OutcomeEmpty,
+				fmt.Sprintf("%d of the %d sessions are ready in %s", r.Ready[i], l.Count, pool.Name))
+		default:
+			l.attempt(staging.StepStaged, pool.Zone, staging.OutcomeEmpty, fmt.Sprintf("no session of %s is ready", pool.Name))
+		}
+		sum += r.Ready[i]
+	}
+	text := fmt.Sprint(sum)
+	if l.Together {
+		text += " in zone " + c.zone
+	}
+	s.ready = append(s.ready, text)
+}
+
+// refusal is the error of a launch of several for which too few sessions are ready.
+func (s *shortage) refusal(l *launch) error {
+	if !s.trusted {
+		return refusal.NoRedis(errUntrusted)
+	}
+	together := ""
+	if l.Together {
+		together = " in one zone"
+	}
+	return &refusal.Error{Kind: refusal.NoCapacity, Detail: fmt.Sprintf(
+		"%d sessions are wanted at once%s, and ready are %s; none was taken: try again shortly, ask for fewer, or raise desired_sessions",
+		l.Count, together, strings.Join(s.ready, ", "))}
+}
+
+// checkServers reports, as an error, that a server which a claim needs does not answer:
+// Consul, and Nomad where a hook is to run. Nothing has been claimed then.
+func (l *launch) checkServers(ctx context.Context, hook bool) error {
+	if err := l.consul.check(ctx, l.Fates.Ping); err != nil {
+		return refusal.NoConsul(err)
+	}
+	if !hook {
+		return nil
+	}
+	if err := l.nomad.check(ctx, l.Fleet.Ping); err != nil {
+		return refusal.NoNomad(err)
+	}
+	return nil
+}

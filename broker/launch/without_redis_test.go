@@ -1,0 +1,91 @@
+package launch_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// TestAKeyIsOneSessionsAlsoWithoutRedis: a repeat is known by the fate of its
+// session, one under way by the key that it holds in Consul.
+func TestAKeyIsOneSessionsAlsoWithoutRedis(t *testing.T) {
+	keyed := func(r *launch.Request) { r.IdempotencyKey = "k" }
+	fingerprint := staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u", Name: "n"}}.Fingerprint()
+	away := func(w *world) *world {
+		w.fail = map[string]error{"claim": errAway, "begin": errAway, "assign": errAway}
+		w.inConsul = []string{"s1"}
+		return w
+	}
+	before := func(change func(*staging.Fate)) *world {
+		f := staging.Fate{
+			Session: "old", Verdict: staging.VerdictAssigned, Claim: "c0", IdempotencyKey: "k", Fingerprint: fingerprint,
+			User: &staging.User{ID: "u"}, DecidedAt: time.Now(), Zone: "east",
+		}
+		change(&f)
+		return &world{
+			fates: map[string]staging.Fate{"old": f}, keyHolder: staging.KeyHold{Claim: "c0", Fingerprint: f.Fingerprint, Session: "old"},
+		}
+	}
+
+	w := away(&world{})
+	r, err := launchIn(t, w, "hooked", keyed)
+	if err != nil || r.Session.ID != "s1" {
+		t.Errorf("%+v %v: %v", r.Session, err, w.calls)
+	}
+	for what, c := range map[string]struct {
+		world *world
+		kind  refusal.Kind // "" for the old session
+	}{
+		"a repeat, Redis away":              {away(before(func(*staging.Fate) {})), ""},
+		"a repeat, Redis has lost it":       {before(func(*staging.Fate) {}), ""},
+		"a repeat whose hook is under way":  {away(before(func(f *staging.Fate) { f.HookPending = true })), refusal.KeyInFlight},
+		"the key of another launch":         {away(before(func(f *staging.Fate) { f.Fingerprint = "x" })), refusal.KeyReused},
+		"the key of a session that is gone": {away(&world{keyHolder: staging.KeyHold{Claim: "c0", Fingerprint: fingerprint, Session: "gone"}}), refusal.KeyReused},
+		"lost by Redis, its hook under way": {before(func(f *staging.Fate) { f.HookPending = true }), refusal.KeyInFlight},
+		"lost by Redis, of another launch":  {before(func(f *staging.Fate) { f.Fingerprint = "x" }), refusal.KeyReused},
+	} {
+		c.world.ready = []string{"s9"}
+		r, err := launchIn(t, c.world, "hooked", keyed)
+		var refused *refusal.Error
+		switch {
+		case c.kind == "" && (err != nil || r.Session.ID != "old" || r.Session.Claim != "c0"):
+			t.Errorf("%s: %+v %v: %v", what, r.Session, err, c.world.calls)
+		case c.kind != "" && (!errors.As(err, &refused) || refused.Kind != c.kind):
+			t.Errorf("%s: %v: %v", what, err, c.world.calls)
+		}
+		// What the repeat claimed before it knew is unused.
+		if claimed := slices.Contains(c.world.calls, "claim") && c.world.fail["claim"] == nil; claimed {
+			if !slices.Equal(c.world.ready, []string{"s9"}) || !slices.Contains(c.world.calls, "put back s9") {
+				t.Errorf("%s: ready are %v: %v", what, c.world.ready, c.world.calls)
+			}
+		}
+		for _, call := range c.world.calls {
+			if strings.HasPrefix(call, "hook") {
+				t.Errorf("%s: a hook ran: %v", what, c.world.calls)
+			}
+		}
+	}
+}
+
+// TestAUsersLimitHoldsWithoutRedis, by the fates of the sessions that run.
+func TestAUsersLimitHoldsWithoutRedis(t *testing.T) {
+	one := 1
+	res := threeZones(func(r *staging.Resources) {
+		r.Groups["g"] = staging.Group{Name: "g", MaxSessionsPerUser: &one}
+	})
+	w := &world{
+		resources: res, inConsul: []string{"s1"}, fail: map[string]error{"claim": errAway, "begin": errAway},
+		fates: map[string]staging.Fate{"mine": {Session: "mine", Verdict: staging.VerdictAssigned, Claim: "c0", User: &staging.User{ID: "u"}, Zone: "east"}},
+	}
+	_, err := launchIn(t, w, "plain", func(r *launch.Request) { r.Groups = []string{"g"} })
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.SessionLimit || !slices.Equal(refused.Sessions, []string{"mine"}) {
+		t.Errorf("%v: %v", err, w.calls)
+	}
+}

@@ -1,0 +1,76 @@
+package sessions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Access is a request for a session that a reverse proxy wants checked.
+type Access struct {
+	Session string
+	// Tokens are all that the request carries, wherever a token may be: one of them must
+	// be the session's.
+	Tokens []string
+	// Origin is the request's header of that name; "" where it has none.
+	Origin string
+	// RequestHost is the host that the request was sent to, without port.
+	RequestHost string
+}
+
+// Authorize returns the session, with its user, if a request may pass to it: the request
+// must carry the session's own access token, and come from a page of the zone's
+// allow_origin_domain. A request without an Origin, as a browser sends for a page that
+// its user opens, needs the token alone.
+//
+// Errors are Unauthorized, Forbidden, or about a server that does not answer.
+func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, error) {
+	if len(a.Tokens) == 0 {
+		return staging.Session{}, unauthorized()
+	}
+	read, cancel := context.WithTimeout(ctx, deadline.Consul)
+	defer cancel()
+	secret, err := s.Registry.Secret(read, staging.AccessSecret)
+	if err != nil {
+		return staging.Session{}, refusal.NoConsul(err)
+	}
+	found, err := s.Session(ctx, a.Session)
+	var e *refusal.Error
+	if errors.As(err, &e) && e.Kind == refusal.NotFound {
+		// A caller without the token learns nothing, not even that there is no session.
+		return staging.Session{}, unauthorized()
+	}
+	if err != nil {
+		return staging.Session{}, err
+	}
+	// A session's program may have a bearer token of its own, and a browser a
+	// cookie of another session: one right token among them is enough.
+	if !slices.ContainsFunc(a.Tokens, func(t string) bool { return staging.ValidAccessToken(secret, found.ID, found.Claim, t) }) {
+		return staging.Session{}, unauthorized()
+	}
+	if found.State != staging.Assigned || found.User == nil {
+		return found, forbidden("session %s is %s", found.ID, found.State)
+	}
+	zone, ok := s.Registry.Resources().Zones[found.Zone]
+	switch {
+	case a.Origin == "":
+	case !ok:
+		return found, forbidden("zone %s of the session is gone, so no origin is allowed", found.Zone)
+	case !zone.AllowsOrigin(a.Origin, a.RequestHost):
+		return found, forbidden("origin %s is not within the allow_origin_domain of zone %s", a.Origin, found.Zone)
+	}
+	return found, nil
+}
+
+func unauthorized() *refusal.Error {
+	return &refusal.Error{Kind: refusal.Unauthorized, Detail: "send the session's access token, which the launch's reply has"}
+}
+
+func forbidden(format string, args ...any) *refusal.Error {
+	return &refusal.Error{Kind: refusal.Forbidden, Detail: fmt.Sprintf(format, args...)}
+}

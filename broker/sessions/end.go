@@ -1,0 +1,114 @@
+package sessions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/logfield"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// EndedByRequest is the reason of a session that a caller ended.
+const EndedByRequest = "ended by request"
+
+// End ends a session: a user's is stopped, an unused one is retired and will be
+// replaced. To end a session that is ending already is no error.
+func (s *Sessions) End(ctx context.Context, id string) error {
+	found, err := s.Session(ctx, id)
+	if err != nil {
+		return err
+	}
+	switch {
+	case found.State == staging.Ended:
+		return nil
+	case found.State.Over():
+		// Stop it again: the caller that began its end may have failed at this step.
+	case found.Origin == staging.Staged && found.State.Unassigned():
+		if err := s.retire(ctx, found); err != nil {
+			return err
+		}
+	default:
+		if found.State == staging.Claimed {
+			return busy(found.ID)
+		}
+		if err := s.beginEnd(ctx, found); err != nil {
+			return err
+		}
+	}
+	stop, cancel := context.WithTimeout(ctx, deadline.Nomad)
+	defer cancel()
+	if err := s.Fleet.Stop(stop, found); err != nil {
+		return refusal.NoNomad(err)
+	}
+	s.log.WithFields(logrus.Fields{logfield.Session: found.ID, logfield.Zone: found.Zone, logfield.Image: found.Image}).Info("session ended by request")
+	if who := access.CallOf(ctx).Caller; who.Role == access.Admin && who.Accessor != access.AccessorAnybody {
+		s.auditor.Changed(ctx, "session", found.ID, audited(found), nil, nil)
+	}
+	return nil
+}
+
+// audited is what the audit record shows of a session that an administrator ended.
+func audited(s staging.Session) map[string]any {
+	seen := map[string]any{"state": s.State, "zone": s.Zone, "image": s.Image}
+	if s.User != nil {
+		seen["user_id"] = s.User.ID
+	}
+	return seen
+}
+
+func busy(id string) *refusal.Error {
+	return &refusal.Error{
+		Kind: refusal.SessionBusy, Detail: fmt.Sprintf("session %s is being assigned this moment; try again", id),
+		RetryAfter: time.Second,
+	}
+}
+
+// beginEnd marks a user's session as ending.
+func (s *Sessions) beginEnd(ctx context.Context, found staging.Session) error {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	defer cancel()
+	if err := s.Store.Finish(ctx, found.ID, found.Claim, EndedByRequest); err != nil {
+		return refusedMove(found, err)
+	}
+	return nil
+}
+
+// retire takes an unused session out of its pool: in Redis first, which keeps
+// launches from it, then by its fate record, which decides.
+func (s *Sessions) retire(ctx context.Context, found staging.Session) error {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis+deadline.Consul)
+	defer cancel()
+	if err := s.Store.Retire(ctx, found, EndedByRequest); err != nil {
+		return refusedMove(found, err)
+	}
+	won, fate, err := s.Registry.CreateFate(ctx, staging.Fate{
+		Session: found.ID, Verdict: staging.VerdictRetired, Reason: EndedByRequest, DecidedAt: time.Now().UTC(),
+	})
+	if err != nil {
+		return refusal.NoConsul(err)
+	}
+	if !won && fate.Verdict == staging.VerdictAssigned {
+		return busy(found.ID)
+	}
+	return nil
+}
+
+// refusedMove returns the answer to a move that Redis refused: nil where the session is
+// over by now, busy where it moved to another state after it was read.
+func refusedMove(s staging.Session, err error) error {
+	var moved *staging.StateError
+	if errors.As(err, &moved) {
+		if moved.State.Over() {
+			return nil
+		}
+		return busy(s.ID)
+	}
+	return refusal.NoRedis(err)
+}

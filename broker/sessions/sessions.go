@@ -1,0 +1,153 @@
+package sessions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Store is what this package needs of Redis.
+type Store interface {
+	Session(ctx context.Context, id string) (staging.Session, error)
+	// Page reads a part of the sessions that have not ended, the oldest first.
+	Page(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
+	Keepalive(ctx context.Context, id string) (staging.Session, error)
+	Assign(ctx context.Context, s staging.Session) (staging.Session, error)
+	// Finish marks a user's session as ending, Retire an unused one as retiring; a
+	// *staging.StateError when it has moved on.
+	Finish(ctx context.Context, id, claim, reason string) error
+	Retire(ctx context.Context, s staging.Session, reason string) error
+}
+
+// Registry is what this package needs of Consul.
+type Registry interface {
+	Resources() staging.Resources
+	Fate(ctx context.Context, session string) (staging.Fate, error)
+	// CreateFate decides a session once; won is false when it was decided before, and
+	// valid is the record that counts.
+	CreateFate(ctx context.Context, f staging.Fate) (won bool, valid staging.Fate, err error)
+	// Secret returns a secret that all brokers share; the first caller creates it.
+	Secret(ctx context.Context, name string) ([]byte, error)
+}
+
+// Fleet is what this package needs of Nomad.
+type Fleet interface {
+	Stop(ctx context.Context, s staging.Session) error
+}
+
+// Servers are the adapters that sessions are read and changed with.
+type Servers struct {
+	Store    Store
+	Registry Registry
+	Fleet    Fleet
+}
+
+// Changes signal that something has happened to a session.
+type Changes interface {
+	// Index returns the index of the newest change.
+	Index(ctx context.Context) (uint64, error)
+	// Await returns when something has happened to a session after an index, or may have,
+	// or when wait is over.
+	Await(ctx context.Context, session string, index uint64, wait time.Duration)
+}
+
+// Auditor records the sessions that administrators end.
+type Auditor interface {
+	Changed(ctx context.Context, what, name string, before, after any, err error)
+}
+
+// Sessions reads and changes sessions. It may be used concurrently.
+type Sessions struct {
+	Servers
+	changes Changes
+	auditor Auditor
+	log     *logrus.Entry
+}
+
+// New returns the sessions of the servers.
+func New(on Servers, changes Changes, auditor Auditor, log *logrus.Entry) *Sessions {
+	return &Sessions{Servers: on, changes: changes, auditor: auditor, log: log}
+}
+
+// Session reads one session, also one that ended not long ago. A session is assigned from
+// the answer of its launch on, also before Redis has it.
+func (s *Sessions) Session(ctx context.Context, id string) (staging.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	defer cancel()
+	found, err := s.Store.Session(ctx, id)
+	if errors.Is(err, staging.ErrNoSession) {
+		return found, notFound(id, err)
+	}
+	if err != nil {
+		return found, refusal.NoRedis(err)
+	}
+	return s.withFate(ctx, found), nil
+}
+
+// withFate returns a session that Redis shows as claimed with its true state: assigned
+// where its fate record is finished. Redis gets that in the background, after the answer.
+func (s *Sessions) withFate(ctx context.Context, found staging.Session) staging.Session {
+	if found.State != staging.Claimed {
+		return found
+	}
+	f, err := s.Registry.Fate(ctx, found.ID)
+	if err == nil && f.Verdict == staging.VerdictAssigned && f.Claim == found.Claim && !f.HookPending {
+		found.State, found.AssignedAt = staging.Assigned, f.DecidedAt
+	}
+	return found
+}
+
+func notFound(id string, err error) *refusal.Error {
+	return &refusal.Error{Kind: refusal.NotFound, Detail: fmt.Sprintf("there is no session %q, or it ended a while ago", id), Cause: err}
+}
+
+// List reads up to limit of the sessions that match the filter and have not ended, from
+// after a position on, the oldest first. One page reads a bounded number of sessions, so
+// that a page may be short although more follow.
+func (s *Sessions) List(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	defer cancel()
+	page, err := s.Store.Page(ctx, f, after, limit)
+	if err != nil {
+		return page, refusal.NoRedis(err)
+	}
+	return page, nil
+}
+
+// maxWait bounds a wait for a change; the API allows no longer wait.
+const maxWait = 10 * time.Minute
+
+// SessionAfter reads a session once something has happened to it after an index, or when
+// wait is over, and returns the index to wait with next. With index 0 it reads at once, and
+// also with one so old that what happened since is no longer known. A session that has
+// ended does not change any more and is not waited for.
+//
+// A change is a move of the session or a noted event about it, not a keepalive.
+func (s *Sessions) SessionAfter(ctx context.Context, id string, index uint64, wait time.Duration) (staging.Session, uint64, error) {
+	if index > 0 && wait > 0 {
+		// A session that does not exist is reported without waiting.
+		found, err := s.Session(ctx, id)
+		if err != nil {
+			return found, 0, err
+		}
+		if found.State != staging.Ended {
+			s.changes.Await(ctx, id, index, min(wait, maxWait))
+		}
+	}
+	// The index is read first: a change between the two reads then comes after it, and
+	// ends the next wait.
+	next, err := s.changes.Index(context.WithoutCancel(ctx))
+	if err != nil {
+		return staging.Session{}, 0, refusal.NoRedis(err)
+	}
+	found, err := s.Session(context.WithoutCancel(ctx), id)
+	// Index 0 would not wait.
+	return found, max(1, next), err
+}

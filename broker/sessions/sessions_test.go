@@ -1,0 +1,195 @@
+package sessions_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/broker/sessions"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// servers hold one session, and note what is done with it.
+type servers struct {
+	sessions.Store
+	session staging.Session
+	// fate is the session's; none without a verdict.
+	fate staging.Fate
+	// moved is the state that the session has by the time it is to be moved.
+	moved staging.State
+	calls []string
+}
+
+func (s *servers) Session(_ context.Context, id string) (staging.Session, error) {
+	if id != s.session.ID {
+		return staging.Session{}, staging.ErrNoSession
+	}
+	return s.session, nil
+}
+
+func (s *servers) Keepalive(_ context.Context, id string) (staging.Session, error) {
+	if s.session.State != staging.Assigned {
+		return staging.Session{}, &staging.StateError{Session: id, State: s.session.State}
+	}
+	return s.session, nil
+}
+
+func (s *servers) move(call string, to staging.State) error {
+	if s.moved != "" {
+		return &staging.StateError{Session: s.session.ID, State: s.moved}
+	}
+	s.calls = append(s.calls, call)
+	s.session.State = to
+	return nil
+}
+
+func (s *servers) Assign(context.Context, staging.Session) (staging.Session, error) {
+	return s.session, s.move("assign", staging.Assigned)
+}
+
+func (s *servers) Finish(context.Context, string, string, string) error {
+	return s.move("finish", staging.Ending)
+}
+
+func (s *servers) Retire(context.Context, staging.Session, string) error {
+	return s.move("retire", staging.Retiring)
+}
+
+func (s *servers) Stop(context.Context, staging.Session) error {
+	s.calls = append(s.calls, "stop")
+	return nil
+}
+
+func (s *servers) Resources() staging.Resources {
+	return staging.Resources{Zones: map[string]staging.Zone{"east": {Name: "east", AllowOriginDomain: "example.org"}}}
+}
+
+func (s *servers) Fate(context.Context, string) (staging.Fate, error) {
+	if s.fate.Verdict == "" {
+		return s.fate, staging.ErrNoResource
+	}
+	return s.fate, nil
+}
+
+func (s *servers) CreateFate(_ context.Context, f staging.Fate) (bool, staging.Fate, error) {
+	s.calls = append(s.calls, "decide")
+	if s.fate.Verdict != "" {
+		return false, s.fate, nil
+	}
+	return true, f, nil
+}
+
+func (s *servers) Secret(context.Context, string) ([]byte, error) { return []byte("secret"), nil }
+
+func on(s *servers) *sessions.Sessions {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	return sessions.New(sessions.Servers{Store: s, Registry: s, Fleet: s}, nil, nil, logrus.NewEntry(log))
+}
+
+func inState(state staging.State) *servers {
+	return &servers{session: staging.Session{
+		ID: "s", State: state, Origin: staging.Staged, Zone: "east", Claim: "c", User: &staging.User{ID: "u"},
+	}}
+}
+
+func kindOf(err error) refusal.Kind {
+	var e *refusal.Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return ""
+}
+
+func TestAKeepaliveOfASessionThatIsOverIsRefused(t *testing.T) {
+	_, err := on(inState(staging.Ending)).Keepalive(t.Context(), "s")
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.NotAssigned {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestASessionIsAssignedOnceItsFateIsFinished, also while Redis still shows it as claimed.
+func TestASessionIsAssignedOnceItsFateIsFinished(t *testing.T) {
+	for name, c := range map[string]struct {
+		fate staging.Fate
+		want staging.State
+	}{
+		"no fate":           {staging.Fate{}, staging.Claimed},
+		"its hook runs":     {staging.Fate{Verdict: staging.VerdictAssigned, Claim: "c", HookPending: true}, staging.Claimed},
+		"of another claim":  {staging.Fate{Verdict: staging.VerdictAssigned, Claim: "d"}, staging.Claimed},
+		"its fate finished": {staging.Fate{Verdict: staging.VerdictAssigned, Claim: "c"}, staging.Assigned},
+	} {
+		s := inState(staging.Claimed)
+		s.fate = c.fate
+		if got, err := on(s).Session(t.Context(), "s"); err != nil || got.State != c.want {
+			t.Errorf("%s: %s %v, want %s", name, got.State, err, c.want)
+		}
+		// Redis is told with the keepalive.
+		_, err := on(s).Keepalive(t.Context(), "s")
+		if alive := err == nil; alive != (c.want == staging.Assigned) || alive != slices.Equal(s.calls, []string{"assign"}) {
+			t.Errorf("%s: a keepalive did %v: %v", name, s.calls, err)
+		}
+	}
+}
+
+// TestTheEndOfASession by the state that it is in.
+func TestTheEndOfASession(t *testing.T) {
+	for name, c := range map[string]struct {
+		servers *servers
+		calls   []string
+		kind    refusal.Kind
+	}{
+		"a user's is finished, then stopped":             {inState(staging.Assigned), []string{"finish", "stop"}, ""},
+		"an unused one is retired by its fate":           {inState(staging.Ready), []string{"retire", "decide", "stop"}, ""},
+		"one that is being assigned is busy":             {inState(staging.Claimed), nil, refusal.SessionBusy},
+		"one that is ending is stopped again":            {inState(staging.Ending), []string{"stop"}, ""},
+		"one that has ended is left alone":               {inState(staging.Ended), nil, ""},
+		"one that was claimed meanwhile is busy":         {with(inState(staging.Ready), func(s *servers) { s.moved = staging.Claimed }), nil, refusal.SessionBusy},
+		"one that ended meanwhile is stopped":            {with(inState(staging.Assigned), func(s *servers) { s.moved = staging.Ending }), []string{"stop"}, ""},
+		"an unused one whose fate is a user's is busy":   {with(inState(staging.Ready), func(s *servers) { s.fate.Verdict = staging.VerdictAssigned }), []string{"retire", "decide"}, refusal.SessionBusy},
+		"one that does not exist is reported as no such": {with(inState(staging.Ready), func(s *servers) { s.session.ID = "other" }), nil, refusal.NotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := on(c.servers).End(t.Context(), "s")
+			if kindOf(err) != c.kind || c.kind == "" && err != nil || !slices.Equal(c.servers.calls, c.calls) {
+				t.Errorf("%v: %v, want %v", c.servers.calls, err, c.calls)
+			}
+		})
+	}
+}
+
+func with(s *servers, change func(*servers)) *servers {
+	change(s)
+	return s
+}
+
+// TestWhoMayPassToASession: a request with the session's own token, from an allowed origin.
+func TestWhoMayPassToASession(t *testing.T) {
+	right := staging.AccessToken([]byte("secret"), "s", "c")
+	for name, c := range map[string]struct {
+		access sessions.Access
+		state  staging.State
+		kind   refusal.Kind
+	}{
+		"its token":                 {sessions.Access{Session: "s", Tokens: []string{right}}, staging.Assigned, ""},
+		"its token among others":    {sessions.Access{Session: "s", Tokens: []string{"x", right}}, staging.Assigned, ""},
+		"an allowed origin":         {sessions.Access{Session: "s", Tokens: []string{right}, Origin: "https://app.example.org"}, staging.Assigned, ""},
+		"another origin":            {sessions.Access{Session: "s", Tokens: []string{right}, Origin: "https://example.com"}, staging.Assigned, refusal.Forbidden},
+		"no token":                  {sessions.Access{Session: "s"}, staging.Assigned, refusal.Unauthorized},
+		"a wrong token":             {sessions.Access{Session: "s", Tokens: []string{"x"}}, staging.Assigned, refusal.Unauthorized},
+		"no such session":           {sessions.Access{Session: "none", Tokens: []string{right}}, staging.Assigned, refusal.Unauthorized},
+		"a session that is no more": {sessions.Access{Session: "s", Tokens: []string{right}}, staging.Ended, refusal.Forbidden},
+	} {
+		s := inState(c.state)
+		got, err := on(s).Authorize(t.Context(), c.access)
+		if kindOf(err) != c.kind || c.kind == "" && (err != nil || got.User.ID != "u") {
+			t.Errorf("%s: %+v %v, want %q", name, got, err, c.kind)
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package status
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/broker/deadline"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Store is what this package needs of Redis.
+type Store interface {
+	// Counts returns the numbers of sessions by pool, Conditions the pools' conditions.
+	Counts(ctx context.Context, pools ...string) (current, ready map[string]int, err error)
+	Conditions(ctx context.Context, pools ...string) (map[string][]staging.Condition, error)
+	// Activity returns what has gone on in pools recently, by the names of their configs.
+	Activity(ctx context.Context, configs []staging.Config) (map[string]staging.Activity, error)
+	// Trusted reports whether a scaler has lately renewed the trust in Redis's data of a zone.
+	Trusted(ctx context.Context, zone string) (bool, error)
+	// NoteHistory adds the pools' numbers to their histories. History returns one pool's,
+	// minute by minute, and the time by Redis's clock.
+	NoteHistory(ctx context.Context, configs []staging.Config) error
+	History(ctx context.Context, pool string) (minutes []staging.Minute, now time.Time, err error)
+	Ping(ctx context.Context) error
+}
+
+// Registry is what this package needs of Consul.
+type Registry interface {
+	Resources() staging.Resources
+	Refresh(ctx context.Context) (staging.Resources, error)
+	Ping(ctx context.Context) error
+}
+
+// Fleet is what this package needs of Nomad.
+type Fleet interface {
+	Ping(ctx context.Context) error
+}
+
+// Servers are the adapters of the servers that are monitored.
+type Servers struct {
+	Store    Store
+	Registry Registry
+	Fleet    Fleet
+}
+
+// Monitor reports the state of the servers, zones and pools. It may be used concurrently.
+type Monitor struct {
+	Servers
+	log          *logrus.Entry
+	dependencies cache[[]Dependency]
+	status       cache[Status]
+}
+
+// New returns a monitor of the servers.
+func New(of Servers, log *logrus.Entry) *Monitor { return &Monitor{Servers: of, log: log} }
+
+// Health is how well something works.
+type Health string
+
+// The values of Health.
+const (
+	// HealthOK: all is as wanted.
+	HealthOK Health = "ok"
+	// HealthDegraded: launches are served, but not as well as they could be.
+	HealthDegraded Health = "degraded"
+	// HealthUnavailable: no launch is served.
+	HealthUnavailable Health = "unavailable"
+)
+
+// Status is one answer to whether all is well.
+type Status struct {
+	Health Health
+	// Reasons are the reasons why not, each a sentence.
+	Reasons      []string
+	Dependencies []Dependency
+	// Zones are in the order of their names.
+	Zones []ZoneStatus
+}
+
+// ZoneStatus is the state of a zone.
+type ZoneStatus struct {
+	Name string
+	// Trusted: a scaler works in this zone, and launches use Redis's data of it.
+	Trusted bool
+	// Known is false where Redis does not answer: the pools' numbers are unknown then.
+	Known bool
+	Pools []PoolStatus
+}
+
+// PoolStatus is a pool with its recent activity.
+type PoolStatus struct {
+	Pool
+	Activity staging.Activity
+}
+
+// Status reports whether all is well. It never fails; what cannot be read is reported
+// as unknown. The answer is at most a second old.
+func (m *Monitor) Status(ctx context.Context) Status { return m.status.get(ctx, m.read) }
+
+func (m *Monitor) read(ctx context.Context) Status {
+	s := Status{Health: HealthOK, Dependencies: m.Dependencies(ctx)}
+	down := map[string]bool{}
+	for _, d := range s.Dependencies {
+		if d.Problem == "" {
+			continue
+		}
+		down[d.Name] = true
+		health := HealthUnavailable
+		if d.Name == Redis {
+			// Launches use Consul meanwhile.
+			health = HealthDegraded
+		}
+		s.worsen(health, "%s %s", d.Name, d.Problem)
+	}
+	resources := m.resources(ctx, down[Consul])
+	configs := byName(resources.Configs)
+	pools, activity, known := m.poolsNow(ctx, configs, down[Redis])
+	zones := map[string]*ZoneStatus{}
+	for name := range resources.Zones {
+		zones[name] = &ZoneStatus{Name: name, Known: known}
+	}
+	for i, c := range configs {
+		z := zones[c.Zone]
+		if z == nil {
+			// The config's zone is gone; its conditions report that.
+			z = &ZoneStatus{Name: c.Zone, Known: known}
+			zones[c.Zone] = z
+		}
+		z.Pools = append(z.Pools, PoolStatus{Pool: pools[i], Activity: activity[c.Name]})
+	}
+	for _, name := range slices.Sorted(maps.Keys(zones)) {
+		z := *zones[name]
+		z.Trusted = known && m.trusted(ctx, name)
+		s.Zones = append(s.Zones, z)
+		s.judge(z)
+	}
+	return s
+}
+
+// resources reads the resources from Consul, or returns the copy in memory where Consul
+// does not answer.
+func (m *Monitor) resources(ctx context.Context, consulDown bool) staging.Resources {
+	if !consulDown {
+		ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+		defer cancel()
+		if now, err := m.Registry.Refresh(ctx); err == nil {
+			return now
+		}
+	}
+	return m.Registry.Resources()
+}
+
+// poolsNow returns the configs' pools with their activity; known is false where Redis does
+// not answer.
+func (m *Monitor) poolsNow(ctx context.Context, configs []staging.Config, redisDown bool) (pools []Pool, activity map[string]staging.Activity, known bool) {
+	if !redisDown {
+		found, err := m.Pools(ctx, configs)
+		if err == nil {
+			ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+			defer cancel()
+			if activity, err = m.Store.Activity(ctx, configs); err == nil {
+				return found, activity, true
+			}
+		}
+		m.log.WithError(err).Warn("cannot read the pools' numbers from Redis; the status reports them as unknown")
+	}
+	for _, c := range configs {
+		pools = append(pools, Pool{Config: c})
+	}
+	return pools, nil, false
+}
+
+func (m *Monitor) trusted(ctx context.Context, zone string) bool {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	defer cancel()
+	ok, err := m.Store.Trusted(ctx, zone)
+	return err == nil && ok
+}
+
+// worsen lowers the health and adds a reason. Unavailable stays unavailable.
+func (s *Status) worsen(health Health, format string, args ...any) {
+	if s.Health != HealthUnavailable {
+		s.Health = health
+	}
+	s.Reasons = append(s.Reasons, fmt.Sprintf(format, args...))
+}
+
+// judge adds a reason for each thing that is not well in a zone.
+func (s *Status) judge(z ZoneStatus) {
+	if len(z.Pools) > 0 && z.Known && !z.Trusted {
+		s.worsen(HealthDegraded, "no scaler is at work in zone %s: its pools are not kept, and launches there use Consul", z.Name)
+	}
+	for _, p := range z.Pools {
+		for _, c := range p.Conditions {
+			s.worsen(HealthDegraded, "staging config %s: %s: %s", p.Name, c.Type, c.Message)
+		}
+		if z.Known && len(p.Conditions) == 0 && p.DesiredSessions > 0 && p.Ready == 0 {
+			s.worsen(HealthDegraded, "staging config %s: none of %d sessions is ready yet", p.Name, p.DesiredSessions)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package status_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/broker/status"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// servers are the three servers in memory: one zone with two pools.
+type servers struct {
+	status.Store
+	// untrusted: no scaler has renewed the trust in Redis.
+	untrusted bool
+	// fail makes the call of that name fail.
+	fail map[string]error
+}
+
+func (s *servers) Resources() staging.Resources {
+	return staging.Resources{
+		Zones: map[string]staging.Zone{"east": {Name: "east", Datacenters: []string{"dc1"}}},
+		Configs: map[string]staging.Config{
+			"h": {Name: "h", Zone: "east", Image: "hooked"}, "p": {Name: "p", Zone: "east", Image: "plain"},
+		},
+	}
+}
+
+func (s *servers) Refresh(context.Context) (staging.Resources, error) { return s.Resources(), nil }
+
+func (s *servers) Ping(context.Context) error { return s.fail["ping"] }
+
+func (s *servers) Trusted(context.Context, string) (bool, error) { return !s.untrusted, nil }
+
+func (s *servers) Counts(context.Context, ...string) (map[string]int, map[string]int, error) {
+	return nil, nil, nil
+}
+
+func (s *servers) Conditions(context.Context, ...string) (map[string][]staging.Condition, error) {
+	return nil, nil
+}
+
+func (s *servers) Activity(context.Context, []staging.Config) (map[string]staging.Activity, error) {
+	return map[string]staging.Activity{
+		"h": {PerMinute: 2, Staged: 30, OnDemand: 10, Ready: 4, MeanToReady: 1500 * time.Millisecond, MaxToReady: 3 * time.Second},
+	}, s.fail["activity"]
+}
+
+// TestStatusAnswersWhateverDoesNot: with what is known then, and why it is not well.
+func TestStatusAnswersWhateverDoesNot(t *testing.T) {
+	logger := logrus.New()
+	logger.SetOutput(io.Discard)
+	read := func(s *servers) status.Status {
+		return status.New(status.Servers{Registry: s, Store: s, Fleet: s}, logrus.NewEntry(logger)).Status(t.Context())
+	}
+	for _, c := range []struct {
+		what    string
+		servers *servers
+		health  status.Health
+		known   bool
+		reason  string
+	}{
+		{"all is well", &servers{}, status.HealthOK, true, ""},
+		{"no scaler is at work", &servers{untrusted: true}, status.HealthDegraded, true, "no scaler is at work in zone east"},
+		{"nothing answers", &servers{fail: map[string]error{"ping": errors.New("x")}}, status.HealthUnavailable, false, "consul does not answer"},
+		{"counts cannot be read", &servers{fail: map[string]error{"activity": errors.New("x")}}, status.HealthOK, false, ""},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			s := read(c.servers)
+			if s.Health != c.health || len(s.Zones) != 1 || len(s.Zones[0].Pools) != 2 || s.Zones[0].Known != c.known {
+				t.Errorf("%+v", s)
+			}
+			if c.reason != "" && !slices.ContainsFunc(s.Reasons, func(r string) bool { return strings.HasPrefix(r, c.reason) }) {
+				t.Errorf("no reason %q in %q", c.reason, s.Reasons)
+			}
+			if c.known && s.Zones[0].Pools[0].Activity.Staged != 30 {
+				t.Errorf("the pool's activity is %+v", s.Zones[0].Pools[0].Activity)
+			}
+		})
+	}
+}

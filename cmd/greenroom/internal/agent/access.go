@@ -1,0 +1,29 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/config"
+	"github.com/greenroom/greenroom/internal/issuer"
+)
+
+// guardOf returns the guard that decides which callers may use the broker: by the agent's
+// own token, by tokens in the registry, and by the configured issuer.
+func guardOf(a config.Agent, parts *adapters) access.Guard {
+	g := access.Guard{On: a.Guards(), Tokens: parts.registry.Tokens, AdminsElsewhere: a.Access.MapsAdmins()}
+	g.Secret = func(ctx context.Context) ([]byte, error) {
+		const timeout = 5 * time.Second
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		return parts.registry.Secret(ctx, "login")
+	}
+	if a.Token != "" {
+		g.Agent = access.Hash(string(a.Token))
+	}
+	if a.Access.Issuer != "" {
+		g.Issuer = issuer.New(issuer.Settings{URL: a.Access.Issuer, Audience: a.Access.Audience, Mapping: a.Access.Mapping()})
+	}
+	return g
+}

@@ -1,0 +1,59 @@
+package agent
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/internal/config"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// followCertificate reloads the certificate when its files change, and at a SIGHUP,
+// until ctx is done.
+func followCertificate(ctx context.Context, certificate *config.Certificate, log *logrus.Entry) {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	defer signal.Stop(again)
+	certificate.Follow(ctx, again, func(err error) {
+		if err != nil {
+			log.WithError(err).Error("the certificate was not renewed; the broker keeps serving the previous one")
+			return
+		}
+		log.Info("reloaded the certificate")
+	})
+}
+
+// followResources keeps the registry's cache of resources up to date until ctx is done.
+func followResources(ctx context.Context, parts *adapters, log *logrus.Entry) {
+	const pause = time.Second
+	for ctx.Err() == nil {
+		err := parts.registry.Watch(ctx, func(staging.Resources) {})
+		if ctx.Err() == nil {
+			log.WithError(err).Warn("cannot watch the resources in Consul, retrying; launches use the last ones that were read")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+// followTokens keeps the registry's cache of tokens up to date until ctx is done.
+func followTokens(ctx context.Context, parts *adapters, log *logrus.Entry) {
+	const pause = time.Second
+	for ctx.Err() == nil {
+		err := parts.registry.WatchTokens(ctx)
+		if ctx.Err() == nil {
+			log.WithError(err).Warn("cannot watch the tokens in Consul, retrying; the last ones that were read stay valid")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/internal/hook"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// hooks adapts the hook runner to the interfaces of the broker and the scaler.
+type hooks struct {
+	runner hook.Runner
+	// armory holds the armed shells; nil for none.
+	armory *hook.Armory
+	// ran is called for every assign hook, with whether it ran in an armed shell.
+	ran func(armed bool)
+}
+
+// Run implements broker.Hooks.
+func (h hooks) Run(ctx context.Context, s staging.Session, name staging.HookName, x staging.Hook, l staging.Launch) error {
+	return h.run(ctx, nil, s, name, x, l)
+}
+
+func (h hooks) run(ctx context.Context, shell *hook.Shell, s staging.Session, name staging.HookName, x staging.Hook, l staging.Launch) error {
+	x.Task = cmp.Or(x.Task, s.Task)
+	in := hook.Input{Tokens: staging.HookTokens(l, s), Variables: l.Variables(s.ID)}
+	if name == staging.HookFirstLaunch {
+		// The session has no user yet, so no variable is a user's.
+		in.Once = true
+		in.Variables = map[string]string{
+			"GREENROOM_SESSION_ID": s.ID, "GREENROOM_IMAGE": s.Image, "GREENROOM_ZONE": s.Zone,
+		}
+		if l.RequestID != "" {
+			in.Variables[staging.RequestIDVariable] = l.RequestID
+		}
+	}
+	result, err := h.runner.RunIn(ctx, shell, s, name, x, in)
+	return hook.Report(name, result, err)
+}
+
+// FirstLaunch implements scaler.Hooks.
+func (h hooks) FirstLaunch(ctx context.Context, s staging.Session, x staging.Hook) error {
+	return h.Run(ctx, s, staging.HookFirstLaunch, x, staging.Launch{})
+}
+
+// aliveTimeout bounds the check of an armed shell: far more than a healthy one needs, and
+// less than twice the time to open a new one.
+const aliveTimeout = 200 * time.Millisecond
+
+// Ready implements launch.Hooks. It checks the session's armed shell, if there is one,
+// while the caller goes on.
+func (h hooks) Ready(ctx context.Context, s staging.Session, x staging.Hook) launch.Assignment {
+	a := &assignment{hooks: h, session: s, hook: x}
+	if h.armory == nil {
+		return a
+	}
+	shell := h.armory.Take(s.ID, cmp.Or(x.Task, s.Task))
+	if shell == nil {
+		return a
+	}
+	answer := make(chan *hook.Shell, 1)
+	a.answer = answer
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
+		defer cancel()
+		if shell.Alive(ctx) {
+			answer <- shell
+			return
+		}
+		shell.Close()
+		answer <- nil
+	}()
+	return a
+}
+
+// assignment is an assign hook with its armed shell, if there is one.
+type assignment struct {
+	hooks
+	session staging.Session
+	hook    staging.Hook
+	// answer receives the shell, or nil if it is dead; the channel is nil without a shell.
+	answer <-chan *hook.Shell
+}
+
+// Run implements launch.Assignment.
+func (a *assignment) Run(ctx context.Context, l staging.Launch) error {
+	shell := a.take()
+	a.ran(shell != nil)
+	return a.run(ctx, shell, a.session, staging.HookAssign, a.hook, l)
+}
+
+// Drop implements launch.Assignment.
+func (a *assignment) Drop() {
+	if shell := a.take(); shell != nil {
+		shell.Close()
+	}
+}
+
+func (a *assignment) take() *hook.Shell {
+	if a.answer == nil {
+		return nil
+	}
+	shell := <-a.answer
+	a.answer = nil
+	return shell
+}

@@ -1,0 +1,116 @@
+package agent
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/scaler"
+)
+
+// scalerMeter implements scaler.Meter with Prometheus metrics.
+type scalerMeter struct {
+	steps *prometheus.CounterVec
+	pools *prometheus.GaugeVec
+	zones prometheus.Gauge
+	// acts has a series for each zone; seen are those zones.
+	acts       *prometheus.GaugeVec
+	seen       map[string]bool
+	conditions *prometheus.GaugeVec
+	hooks      *prometheus.CounterVec
+}
+
+func newScalerMeter(r *prometheus.Registry, s func() bool) *scalerMeter {
+	m := &scalerMeter{
+		steps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "greenroom_scaler_steps_total",
+			Help: "Steps that the scaler applied, by kind and result (ok, failed).",
+		}, []string{"kind", "result"}),
+		pools: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "greenroom_pool_sessions",
+			Help: "Unassigned sessions of a pool, by staging config and count (desired, current, ready).",
+		}, []string{"staging", "count"}),
+	}
+	m.zones = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "greenroom_scaler_locks_held",
+		Help: "Locks by which this scaler acts: one a zone, and one for sessions whose zone is not known.",
+	})
+	m.acts = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "greenroom_scaler_zone_acting",
+		Help: "1 while this scaler acts in the zone, else 0, by zone; _unplaced is for sessions whose zone is not known. Of all scalers one acts in each.",
+	}, []string{"zone"})
+	m.conditions = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "greenroom_pool_condition",
+		Help: "1 for each condition that a pool has, by staging config and the condition's type; the API and Consul have its words.",
+	}, []string{"staging", "condition"})
+	m.hooks, m.seen = newHookFailures(), map[string]bool{}
+	m.hooks.WithLabelValues(string(staging.HookFirstLaunch))
+	for _, kind := range scaler.Kinds {
+		for _, result := range []string{"ok", "failed"} {
+			m.steps.WithLabelValues(string(kind), result)
+		}
+	}
+	r.MustRegister(m.steps, m.pools, m.zones, m.acts, m.conditions, m.hooks, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "greenroom_scaler_in_sync",
+		Help: "1 while the scaler knows Nomad, Consul and Redis whole and acts, else 0.",
+	}, func() float64 {
+		if s() {
+			return 1
+		}
+		return 0
+	}))
+	return m
+}
+
+// Step implements scaler.Meter.
+func (m *scalerMeter) Step(k scaler.Kind, failed bool) {
+	result := "ok"
+	if failed {
+		result = "failed"
+	}
+	m.steps.WithLabelValues(string(k), result).Inc()
+}
+
+// Pool implements scaler.Meter.
+func (m *scalerMeter) Pool(name string, desired, current, ready int) {
+	m.pools.WithLabelValues(name, "desired").Set(float64(desired))
+	m.pools.WithLabelValues(name, "current").Set(float64(current))
+	m.pools.WithLabelValues(name, "ready").Set(float64(ready))
+}
+
+// Conditions implements scaler.Meter.
+func (m *scalerMeter) Conditions(name string, cs []staging.Condition) {
+	m.conditions.DeletePartialMatch(prometheus.Labels{"staging": name})
+	for _, c := range cs {
+		m.conditions.WithLabelValues(name, string(c.Type)).Set(1)
+	}
+}
+
+// HookFailed implements scaler.Meter.
+func (m *scalerMeter) HookFailed() {
+	m.hooks.WithLabelValues(string(staging.HookFirstLaunch)).Inc()
+}
+
+// Zones implements scaler.Meter. Only the scaler's loop calls it.
+func (m *scalerMeter) Zones(there, acting map[string]bool) {
+	m.zones.Set(float64(len(acting)))
+	for zone := range m.seen {
+		if !there[zone] {
+			m.acts.DeleteLabelValues(zone)
+			delete(m.seen, zone)
+		}
+	}
+	for zone := range there {
+		acts := 0.0
+		if acting[zone] {
+			acts = 1
+		}
+		m.acts.WithLabelValues(zone).Set(acts)
+		m.seen[zone] = true
+	}
+}
+
+// PoolGone implements scaler.Meter.
+func (m *scalerMeter) PoolGone(name string) {
+	m.pools.DeletePartialMatch(prometheus.Labels{"staging": name})
+	m.conditions.DeletePartialMatch(prometheus.Labels{"staging": name})
+}

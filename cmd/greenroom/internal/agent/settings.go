@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	consulapi "github.com/hashicorp/consul/api"
+	nomadapi "github.com/hashicorp/nomad/api"
+	"github.com/redis/go-redis/v9"
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+
+	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
+	"github.com/greenroom/greenroom/internal/config"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Defaults returns the configuration of an agent without files, variables and flags.
+func Defaults(kind config.Kind) config.Agent {
+	a := config.Agent{
+		Bind: "127.0.0.1:7480", NomadAddress: "http://127.0.0.1:4646", ConsulAddress: "http://127.0.0.1:8500", RedisAddress: "127.0.0.1:6379",
+		LogLevel: "info", LogFormat: "text", ClaimFence: config.FenceConsul, MaxDesiredSessions: staging.DefaultLimits.MaxDesiredSessions,
+	}
+	if kind == config.Broker {
+		a.Access.UserClaim = "sub"
+	}
+	if kind == config.Scaler {
+		a.Bind = "127.0.0.1:7481"
+	}
+	a.MaxLaunches = httpapi.DefaultBounds.Launches
+	a.MaxOnDemand, a.MaxHooks, a.MaxArmed = broker.DefaultBounds.Launch.OnDemand, broker.DefaultBounds.Launch.Hooks, broker.DefaultBounds.Armed
+	return a
+}
+
+// Flags adds the flags of a kind of program to a command, and returns what loads the
+// configuration once they are parsed.
+func Flags(cmd *cobra.Command, kind config.Kind) *config.Loader {
+	return config.Register(cmd.Flags(), kind, Defaults(kind))
+}
+
+// ConsulSettings returns the settings of a client of the configured Consul. Variables of
+// Consul's own tools that have no setting here, such as CONSUL_NAMESPACE, count too.
+func ConsulSettings(a config.Agent) *consulapi.Config {
+	c := consulapi.DefaultConfig()
+	c.Address, c.Token, c.TokenFile = a.ConsulAddress, string(a.ConsulToken), ""
+	t := a.ConsulTLS
+	c.TLSConfig = consulapi.TLSConfig{
+		Address: t.ServerName, CAFile: t.CAFile, CAPath: t.CAPath, CertFile: t.CertFile, KeyFile: t.KeyFile, InsecureSkipVerify: t.SkipVerify,
+	}
+	return c
+}
+
+// nomadTLS returns the TLS settings of a client of Nomad.
+func nomadTLS(t config.TLS) *nomadapi.TLSConfig {
+	return &nomadapi.TLSConfig{
+		CACert: t.CAFile, CAPath: t.CAPath, ClientCert: t.CertFile, ClientKey: t.KeyFile, TLSServerName: t.ServerName, Insecure: t.SkipVerify,
+	}
+}
+
+// RedisSettings returns the options of a client of the configured Redis. It returns an
+// error where TLS files cannot be read.
+func RedisSettings(a config.Agent) (*redis.Options, error) {
+	o := &redis.Options{
+		Addr: a.RedisAddress, Username: a.RedisUser, Password: string(a.RedisPassword),
+		DialTimeout: 2 * time.Second, ReadTimeout: 3 * time.Second, WriteTimeout: 3 * time.Second,
+		// A script whose answer was lost may have run: only its caller can decide to retry.
+		MaxRetries: -1,
+	}
+	if a.RedisUseTLS {
+		t, err := a.RedisTLS.Client()
+		if err != nil {
+			return nil, fmt.Errorf("redis client's TLS: %w", err)
+		}
+		o.TLSConfig = t
+	}
+	return o, nil
+}
+
+// run loads the configuration of an agent's command, listens where it says, and serves with
+// the agent's log until the command's context is done.
+func run(cmd *cobra.Command, load *config.Loader, serve func(context.Context, config.Agent, net.Listener, *logrus.Entry) error) error {
+	a, err := load.Load()
+	if err != nil {
+		return exit.BadUsage(err)
+	}
+	listener, err := net.Listen("tcp", a.Bind)
+	if err != nil {
+		return fmt.Errorf("%s cannot listen: %w", cmd.Name(), err)
+	}
+	log := a.Logger()
+	log.SetOutput(cmd.ErrOrStderr())
+	defer followLevel(cmd.Context(), load.Load, log)()
+	return serve(cmd.Context(), a, listener, logrus.NewEntry(log))
+}

@@ -1,0 +1,196 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/greenroom/greenroom/broker/httpapi"
+	launching "github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/broker/status"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/clitest"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+func TestLaunchCommand(t *testing.T) {
+	c := clitest.New(t, "")
+	c.Broker.Result = launching.Result{
+		Session:  clitest.UserSession(),
+		Attempts: []staging.Attempt{{Step: staging.StepStaged, Zone: "east", Outcome: staging.OutcomeServed}},
+		Timings:  staging.Timings{Claim: time.Millisecond, Total: 12 * time.Millisecond},
+	}
+	c.Want(exit.OK, []string{"launch", "demo", "--zone", "east", "--user", "alice"},
+		"gr-1", "assigned", "alice", "admin=127.0.0.1:1 http=127.0.0.1:23817", "staged in east: served", "12.0 ms")
+	if asked := c.Broker.Asked; asked.User != (staging.User{ID: "alice", Name: "alice"}) || asked.Wait != time.Minute || asked.IdempotencyKey == "" {
+		t.Errorf("asked for %+v", asked)
+	}
+	out := c.Want(exit.OK, []string{
+		"launch", "demo", "--zone", "east", "--user", "Bob, \"B\"\n$(id)", "--user-id", "u-2", "--url", "https://example.org",
+		"--env", "A=1,2", "--env", "B=x=y", "--wait", "5m", "--idempotency-key", "k 1", "-o", "json",
+	})
+	want := launching.Request{
+		Launch: staging.Launch{
+			Image: "demo", Zone: "east", User: staging.User{ID: "u-2", Name: "Bob, \"B\"\n$(id)"}, URL: "https://example.org",
+			Environment: map[string]string{"A": "1,2", "B": "x=y"},
+		},
+		IdempotencyKey: "k 1", Wait: 5 * time.Minute, RequestHost: "127.0.0.1",
+	}
+	if diff := cmp.Diff(want, c.Broker.Asked); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+	var reply httpapi.Launched
+	if err := json.Unmarshal([]byte(out), &reply); err != nil || reply.ID != "gr-1" || len(reply.Attempts) != 1 || reply.TimingsMs.Total != 12 {
+		t.Errorf("-o json: %v\n%s", err, out)
+	}
+	c.Broker.Result.Session.State = staging.Starting
+	c.Want(exit.OK, []string{"launch", "demo", "--zone", "east", "--user", "alice"}, "starting", "sessions show gr-1")
+}
+
+func TestSessionsAreListedByWhatFlagsName(t *testing.T) {
+	c := clitest.New(t, "")
+	c.Want(exit.OK, []string{"sessions", "--state", "ready,assigned", "--origin", "staged", "--zone", "east", "--image", "demo", "--staging", "demo-east", "--user", "u-1"})
+	want := staging.SessionFilter{
+		States: []staging.State{staging.Ready, staging.Assigned}, Origin: staging.Staged, Zone: "east", Image: "demo", Staging: "demo-east", User: "u-1",
+	}
+	if diff := cmp.Diff(want, c.Broker.Filter); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+	c.Want(exit.OK, []string{"sessions", "list"})
+	if diff := cmp.Diff(staging.SessionFilter{}, c.Broker.Filter); diff != "" {
+		t.Errorf("without flags asked for (-want +got):\n%s", diff)
+	}
+	c.Want(exit.Invalid, []string{"sessions", "list", "--state", "happy"}, "state", "happy")
+}
+
+// TestLaunchWithoutAUser: whose it is, the token says, or the broker that it must be said.
+func TestLaunchWithoutAUser(t *testing.T) {
+	c := clitest.New(t, "")
+	c.Want(exit.Invalid, []string{"launch", "demo", "--zone", "east"}, "user.id", "only a user's own token says who it is")
+}
+
+func TestExitCodes(t *testing.T) {
+	launch := []string{"launch", "demo", "--zone", "east", "--user", "alice"}
+	attempts := []staging.Attempt{{Step: staging.StepOnDemand, Zone: "east", Outcome: staging.OutcomeFailed, Reason: "no memory"}}
+	for _, tt := range []struct {
+		name    string
+		err     error
+		args    []string
+		code    int
+		printed []string
+	}{
+		{"not found", nil, []string{"sessions", "show", "gr-x"}, exit.NotFound, []string{"gr-x", "not_found"}},
+		{"not valid", staging.Invalid("launch", "zone", "there is no zone %q", "east"), launch, exit.Invalid, []string{"zone there is no zone"}},
+		{"key reused", &refusal.Error{Kind: refusal.KeyReused, Detail: "use a fresh key"}, launch, exit.Invalid, []string{"use a fresh key"}},
+		{"no capacity", &refusal.Error{Kind: refusal.NoCapacity, Detail: "full", Attempts: attempts}, launch, exit.NoCapacity, []string{"full", "on_demand in east: failed, no memory"}},
+		{"launch failed", &refusal.Error{Kind: refusal.LaunchFailed, Detail: "broke"}, launch, exit.Failed, []string{"broke"}},
+		{"busy", &refusal.Error{Kind: refusal.SessionBusy, Detail: "busy"}, launch, exit.Failed, []string{"busy"}},
+		{"redis away", &refusal.Error{Kind: refusal.RedisUnavailable, Detail: "Redis does not answer"}, launch, exit.Unavailable, []string{"Redis does not answer", "request id"}},
+		{"internal", io.ErrUnexpectedEOF, launch, exit.Failed, []string{"internal", "request id"}},
+		{"no argument", nil, []string{"launch"}, exit.Usage, []string{"IMAGE", "greenroom launch --help"}},
+		{"no zone", nil, []string{"launch", "demo", "--user", "x"}, exit.Usage, []string{`"zone"`}},
+		{"no user", nil, []string{"launch", "demo", "--zone", "x", "--user", ""}, exit.Usage, []string{"--user"}},
+		{"bad variable", nil, append(launch, "--env", "novalue"), exit.Usage, []string{"--env", "novalue"}},
+		{"variable twice", nil, append(launch, "--env", "A=1", "--env", "A=2"), exit.Usage, []string{"A is there twice"}},
+		{"count too high", nil, append(launch, "--count", "33"), exit.Usage, []string{"--count", "33"}},
+		{"together alone", nil, append(launch, "--together"), exit.Usage, []string{"--together", "--count"}},
+		{"wait too long", nil, append(launch, "--wait", "1h"), exit.Usage, []string{"--wait"}},
+		{"wait is no duration", nil, append(launch, "--wait", "soon"), exit.Usage, []string{"wait"}},
+		{"unknown command", nil, []string{"lunch"}, exit.Usage, []string{"lunch"}},
+		{"unknown subcommand", nil, []string{"sessions", "lst"}, exit.Usage, []string{"lst"}},
+		{"unknown flag", nil, []string{"sessions", "--colour"}, exit.Usage, []string{"--colour"}},
+		{"unknown output", nil, []string{"sessions", "-o", "xml"}, exit.Usage, []string{"xml"}},
+		{"no address", nil, []string{"sessions", "--address", "ftp://x"}, exit.Usage, []string{"--address", "ftp://x"}},
+		{"no session named", nil, []string{"sessions", "end", ".."}, exit.Usage, []string{"ID"}},
+		{"nobody there", nil, []string{"sessions", "--address", "127.0.0.1:1"}, exit.Unavailable, []string{"127.0.0.1:1", "is it running"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := clitest.New(t, "")
+			c.Broker.Err = tt.err
+			c.Want(tt.code, tt.args, tt.printed...)
+		})
+	}
+}
+
+func TestWhatIsNoBroker(t *testing.T) {
+	for status, code := range map[int]int{http.StatusOK: exit.Failed, http.StatusNotFound: exit.Failed, http.StatusBadGateway: exit.Unavailable} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "<html>hello</html>")
+		}))
+		c := clitest.New(t, "")
+		for _, args := range [][]string{{"sessions"}, {"staging", "show", "x"}, {"launch", "x", "--zone", "y", "--user", "z"}} {
+			c.Want(code, append(args, "--address", s.URL), "no")
+		}
+		s.Close()
+	}
+}
+
+func TestTokenOfTheCommandLine(t *testing.T) {
+	c := clitest.New(t, "sesame")
+	c.Want(exit.Failed, []string{"sessions"}, "unauthorized", "--token")
+	c.Want(exit.OK, []string{"sessions", "--token", "sesame"})
+	t.Setenv("GREENROOM_TOKEN", "sesame")
+	c.Want(exit.OK, []string{"sessions"})
+	if out := c.Want(exit.OK, []string{"sessions", "--help"}); strings.Contains(out, "sesame") {
+		t.Errorf("help shows the token:\n%s", out)
+	}
+}
+
+// TestStatusTellsOfAZoneWithoutAScaler: its pools are full for now, and nobody keeps them.
+func TestStatusTellsOfAZoneWithoutAScaler(t *testing.T) {
+	c := clitest.New(t, "")
+	zone := func(known, trusted bool, pools ...status.PoolStatus) {
+		c.Broker.StatusNow = status.Status{Health: status.HealthOK, Zones: []status.ZoneStatus{{Name: "east", Known: known, Trusted: trusted, Pools: pools}}}
+	}
+	pool := status.PoolStatus{Pool: status.Pool{Config: staging.Config{Name: "p", Zone: "east", Image: "demo"}}}
+	zone(true, false, pool)
+	c.Want(exit.Unwell, []string{"status"}, "not all is well", "! no scaler is at work in zone east")
+	c.Want(exit.Unwell, []string{"status", "--json"}, `"well": false`)
+	zone(true, true, pool)
+	c.Want(exit.OK, []string{"status"}, "all is well")
+	zone(true, false)
+	c.Want(exit.OK, []string{"status"}, "all is well")
+	zone(false, false, pool)
+	c.Want(exit.OK, []string{"status"})
+}
+
+func TestSessionsCommand(t *testing.T) {
+	c := clitest.New(t, "")
+	s := clitest.UserSession()
+	s.User.Name = "\x1b[2Jmallory"
+	c.Broker.SessionList = []staging.Session{s, {ID: "gr-2", State: staging.Pending, Origin: staging.Staged, Zone: "west", Image: "demo", CreatedAt: time.Now()}}
+	out := c.Want(exit.OK, []string{"sessions"}, "ID", "STATE", "gr-1", "gr-2", "http=127.0.0.1:23817", `"\x1b[2Jmallory"`)
+	if strings.Contains(out, "\x1b") {
+		t.Error("a user's name reaches the terminal as a command to it")
+	}
+	if list := c.Want(exit.OK, []string{"sessions", "list"}); strings.Count(list, "\n") != 3 {
+		t.Errorf("list:\n%s", list)
+	}
+	var items struct{ Items []httpapi.Session }
+	if err := json.Unmarshal([]byte(c.Want(exit.OK, []string{"sessions", "-o", "json"})), &items); err != nil || len(items.Items) != 2 {
+		t.Errorf("-o json: %v %+v", err, items)
+	}
+	c.Want(exit.OK, []string{"sessions", "show", "gr-1"}, "user id", "u-1", "demo-east", "2026-11-24T06:20:00Z")
+	c.Want(exit.OK, []string{"sessions", "end", "gr-1"}, "gr-1 is being ended")
+	c.Want(exit.NotFound, []string{"sessions", "end", "gr-3"}, "gr-3")
+}
+
+func TestStagingCommand(t *testing.T) {
+	c := clitest.New(t, "")
+	c.Broker.ConfigByName["demo-east"] = staging.Config{Name: "demo-east", Zone: "east", Image: "demo", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour)}
+	c.Want(exit.OK, []string{"staging"}, "DESIRED", "CURRENT", "READY", "demo-east", "CapacityExhausted")
+	c.Want(exit.OK, []string{"staging", "show", "demo-east"}, "24h0m0s", "not enough memory")
+	c.Want(exit.NotFound, []string{"staging", "show", "none"}, "none")
+	var items struct{ Items []httpapi.StagingPool }
+	if err := json.Unmarshal([]byte(c.Want(exit.OK, []string{"staging", "-o", "json"})), &items); err != nil || items.Items[0].ReadySessions != 1 {
+		t.Errorf("-o json: %v %+v", err, items)
+	}
+}

@@ -1,0 +1,202 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/greenroom/greenroom/broker/httpapi"
+	launching "github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// launchFlags are the flags of greenroom launch.
+type launchFlags struct {
+	zone, user, userID, url string
+	environment, groups     []string
+	wait                    time.Duration
+	key                     string
+	count                   int
+	together                bool
+}
+
+func newLaunchCommand() *cobra.Command {
+	var f launchFlags
+	cmd := &cobra.Command{
+		Use:   "launch IMAGE --zone ZONE [--user NAME]",
+		Short: "Give a user a session of an image",
+		Long: `Give a user a session of an image: a staged one of the zone if one is ready, or of
+its alternate zones, else one that is made on demand and waited for. A token that is a
+user's own launches for that user: leave --user out.
+
+One that is made on demand takes its time: each step (placing, starting, healthy,
+assigned) is then printed on the standard error.
+
+With --count the user is given that many sessions, or none: staged ones alone, with
+--together all of one zone.
+
+A session that is not up when --wait is over is printed all the same, with the
+state pending or starting; follow it with greenroom sessions show. A launch that
+was begun goes on when this command is interrupted: repeat it with the same
+--idempotency-key to get the same session.`,
+		Example: `  greenroom launch demo --zone east --user alice
+  greenroom launch demo --zone east --user alice --url https://example.org --env LANG=de_DE.UTF-8
+  greenroom launch demo --zone west --user "Bob B." --user-id u-2 --wait 5m -o json
+  greenroom launch demo --zone east --user teacher --count 20 --together`,
+		Args: oneArgument("IMAGE"), ValidArgsFunction: completeFirst(imageNames),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("user") && f.user == "" {
+				return exit.BadUsage(errors.New("--user: must not be empty"))
+			}
+			return runLaunch(cmd, args[0], f)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.zone, "zone", "", "the zone to run in (required)")
+	fl.StringVar(&f.user, "user", "", "what to call the user (left out with a token that is a user's own)")
+	fl.StringVar(&f.userID, "user-id", "", "what identifies the user (default: the name)")
+	fl.StringVar(&f.url, "url", "", "passed to the session, for example to open it")
+	fl.StringArrayVar(&f.environment, "env", nil, "a variable for the session, as KEY=VALUE; may be repeated")
+	fl.StringSliceVar(&f.groups, "group", nil, "a group of the user's; may be repeated")
+	fl.DurationVar(&f.wait, "wait", time.Minute, "how long to wait for a session made on demand")
+	fl.StringVar(&f.key, "idempotency-key", "", "repeats with the same key get the same session (default: a fresh one)")
+	fl.IntVar(&f.count, "count", 1, "how many sessions, all of them or none")
+	fl.BoolVar(&f.together, "together", false, "with --count: all in one zone")
+	completeFlags(cmd, map[string]names{"zone": zoneNames, "group": groupNames})
+	if err := cmd.MarkFlagRequired("zone"); err != nil {
+		panic("greenroom: " + err.Error())
+	}
+	return cmd
+}
+
+// request returns the launch that the flags ask for. It validates what the broker would
+// refuse under a name that is not the flag's.
+func (f launchFlags) request(image string) (staging.Launch, error) {
+	l := staging.Launch{Image: image, Zone: f.zone, User: staging.User{ID: f.userID, Name: f.user}, URL: f.url, Groups: f.groups}
+	if l.User.ID == "" {
+		l.User.ID = f.user // where this is empty too, the broker takes the token's user
+	}
+	if f.wait < 0 || f.wait > launching.MaxWait {
+		return l, fmt.Errorf("--wait: must be between 0s and %s, is %s", launching.MaxWait, f.wait)
+	}
+	if f.count < 1 || f.count > staging.MaxCount {
+		return l, fmt.Errorf("--count: must be between 1 and %d, is %d", staging.MaxCount, f.count)
+	}
+	if f.together && f.count == 1 {
+		return l, errors.New("--together: is for several sessions: give a --count of 2 or more with it")
+	}
+	if f.count > 1 {
+		l.Count, l.Together = f.count, f.together
+	}
+	for _, pair := range f.environment {
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok || key == "" {
+			return l, fmt.Errorf("--env: must be KEY=VALUE, is %q", pair)
+		}
+		if _, twice := l.Environment[key]; twice {
+			return l, fmt.Errorf("--env: %s is there twice", key)
+		}
+		if l.Environment == nil {
+			l.Environment = map[string]string{}
+		}
+		l.Environment[key] = value
+	}
+	return l, nil
+}
+
+func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
+	request, err := f.request(image)
+	if err != nil {
+		return exit.BadUsage(err)
+	}
+	c, err := client.FromFlags(cmd)
+	if err != nil {
+		return err
+	}
+	if f.key == "" {
+		f.key = strings.ToLower(ulid.Make().String())
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), f.wait+client.LaunchGrace)
+	defer cancel()
+	p := &progress{client: c, launch: request, out: cmd.ErrOrStderr(), began: time.Now(), printed: map[string]bool{}}
+	watching, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	if f.wait > 0 && !request.Several() { // several sessions are staged ones: they come at once, or not at all
+		wg.Go(func() { p.follow(watching) })
+	}
+	r, err := c.CreateSessionWithResponse(ctx, &httpapi.CreateSessionParams{Wait: f.wait.String(), IdempotencyKey: f.key}, request)
+	stop()
+	wg.Wait()
+	if err := c.Answered(r, err, http.StatusOK, http.StatusCreated, http.StatusAccepted); err != nil {
+		var dial *net.OpError
+		if r == nil && (!errors.As(err, &dial) || dial.Op != "dial") {
+			// The request was sent, so the launch may have begun.
+			return fmt.Errorf("%w\n  it may have been begun: repeat it with --idempotency-key %s", err, f.key)
+		}
+		return err
+	}
+	sessions := launchedIn(r)
+	if len(sessions) == 0 {
+		return errors.New("the broker's answer has no session in it")
+	}
+	if !request.Several() {
+		p.done(sessions[0].Session)
+	}
+	if output.WantsJSON(cmd) {
+		return printBody(cmd, r.Body)
+	}
+	for i, s := range sessions {
+		if i > 0 {
+			fmt.Fprintln(cmd.OutOrStdout())
+		}
+		if err := printLaunched(cmd, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// launchedIn returns the sessions of an answer.
+func launchedIn(r *httpapi.CreateSessionResponse) []httpapi.Launched {
+	switch {
+	case r.JSON200 != nil:
+		return []httpapi.Launched{*r.JSON200}
+	case r.JSON202 != nil:
+		return []httpapi.Launched{*r.JSON202}
+	case r.JSON201 != nil && r.JSON201.One != nil:
+		return []httpapi.Launched{*r.JSON201.One}
+	case r.JSON201 != nil:
+		return r.JSON201.Items
+	}
+	return nil
+}
+
+func printLaunched(cmd *cobra.Command, s httpapi.Launched) error {
+	facts := sessionFacts(s.Session)
+	for _, a := range s.Attempts {
+		facts = append(facts, fact{"tried", client.AttemptLine(a)})
+	}
+	if s.ConnectURL != "" {
+		facts = append(facts, fact{"connect", s.ConnectURL})
+	}
+	t := s.TimingsMs
+	facts = append(facts, fact{"took", fmt.Sprintf("%.1f ms (claim %.1f, fence %.1f, hook %.1f)", t.Total, t.Claim, t.Fence, t.Hook)})
+	if err := printFacts(cmd.OutOrStdout(), facts); err != nil {
+		return err
+	}
+	if s.State != staging.Assigned {
+		fmt.Fprintf(cmd.ErrOrStderr(), "It is not up yet; follow it with: greenroom sessions show %s\n", s.ID)
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// progressPoll is the interval at which a slow launch is checked. A staged session is
+// assigned before the first check.
+const progressPoll = 300 * time.Millisecond
+
+// progress prints for a person how far a launch is, while the command waits for it. It only
+// reads: a read that fails leaves steps out and does not affect the launch.
+type progress struct {
+	client  *client.Client
+	launch  staging.Launch
+	out     io.Writer
+	began   time.Time
+	printed map[string]bool
+}
+
+// follow prints each step that it observes, until ctx is done.
+func (p *progress) follow(ctx context.Context) {
+	tick := time.NewTicker(progressPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		p.print("placing", "image "+p.launch.Image+" in zone "+p.launch.Zone)
+		s, found := p.look(ctx)
+		if found && s.State == staging.Starting {
+			p.starting(s)
+		}
+	}
+}
+
+// look returns the session that is being created: the user's newest of the image that is not
+// assigned.
+func (p *progress) look(ctx context.Context) (newest httpapi.Session, found bool) {
+	all, err := p.client.ListSessions(ctx, httpapi.ListSessionsParams{User: p.launch.User.ID, Image: p.launch.Image})
+	if err != nil {
+		return newest, false
+	}
+	for _, s := range all.Items {
+		if s.State != staging.Assigned && s.CreatedAt.After(newest.CreatedAt) {
+			newest, found = s, true
+		}
+	}
+	return newest, found
+}
+
+// done prints the remaining steps once the launch has been answered, if any step was
+// printed before.
+func (p *progress) done(s httpapi.Session) {
+	if len(p.printed) == 0 {
+		return
+	}
+	if s.State == staging.Starting || s.State == staging.Assigned {
+		p.starting(s)
+	}
+	if s.State == staging.Assigned {
+		p.print("healthy", endpoints(s.Address, s.Ports))
+		p.print("assigned", "to "+userName(s))
+	}
+}
+
+func (p *progress) starting(s httpapi.Session) {
+	where := s.ID + " in zone " + s.Zone
+	if s.NodeID != "" {
+		where += " on node " + s.NodeID
+	}
+	p.print("starting", where)
+}
+
+// print prints a step, once.
+func (p *progress) print(step, what string) {
+	if p.printed[step] {
+		return
+	}
+	p.printed[step] = true
+	fmt.Fprintf(p.out, "%6.1fs  %-8s  %s\n", time.Since(p.began).Seconds(), step, output.Printable(what))
+}

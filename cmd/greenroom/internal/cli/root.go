@@ -1,0 +1,103 @@
+// Package cli is greenroom's command line: the root command with the list of all
+// commands, those commands that call a broker, and the exit codes of errors.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/agent"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/bench"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/dev"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/resources"
+)
+
+// subcommands are all of greenroom's commands. To add one, write its constructor in a file
+// of its own, in this package where it calls a broker, and list it here; the root below
+// adds the flags that every command has. Commands of commands are added by their parent,
+// such as newSessionsCommand.
+var subcommands = []func() *cobra.Command{
+	dev.NewCommand,
+	agent.NewBrokerCommand,
+	agent.NewScalerCommand,
+	newConfigCommand,
+	resources.NewPlanCommand,
+	resources.NewApplyCommand,
+	newLaunchCommand,
+	newStatusCommand,
+	newWatchCommand,
+	newLogsCommand,
+	newExecCommand,
+	newSessionsCommand,
+	newStagingCommand,
+	newGroupsCommand,
+	newBootstrapCommand,
+	newTokenCommand,
+	bench.NewCommand,
+	newCompletionCommand,
+}
+
+// NewRootCommand returns greenroom with all its subcommands.
+func NewRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "greenroom",
+		Short: "Keep sessions warm, and hand one to a user in milliseconds",
+		Long: `greenroom keeps sessions (desktops, browsers, notebooks, game servers: anything
+that Nomad can run) running and healthy before anyone asks, and hands one to a
+user in milliseconds.
+
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage
+  3  not found
+  4  refused as not valid
+  5  no capacity
+  6  the broker, or a server that it needs, does not answer
+  7  plan: there is something to change
+  8  status: not all is well
+
+greenroom exec ends with the exit code of the command that it ran.`,
+		Example: `  greenroom dev
+  greenroom apply -f resources/
+  greenroom launch demo --zone east --user alice
+  greenroom sessions -o json`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return output.CheckFlags(cmd) },
+	}
+	client.AddFlags(root)
+	output.AddFlags(root)
+	for _, make := range subcommands {
+		root.AddCommand(make())
+	}
+	markRuns(root)
+	return root
+}
+
+// oneArgument is cobra.ExactArgs(1) with an error that names the argument.
+func oneArgument(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("give one %s, not %d arguments", what, len(args))
+		}
+		return nil
+	}
+}
+
+// Run runs greenroom with the arguments args, without the program's name, and returns its
+// exit code. It ends early, in order, when ctx is done.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := NewRootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	return report(cmd, err, stderr)
+}

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+func newStagingCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "staging",
+		Short: "List and show staging configs and how their pools stand",
+		Long: `List the staging configs and how their pools stand: desired is wanted by the
+config, current exist and are unassigned, ready of those can be claimed now.
+Conditions say why they differ.
+
+Staging configs are created and changed with greenroom apply; staging set changes one
+that is there.`,
+		Example: `  greenroom staging
+  greenroom staging show demo-east
+  greenroom staging -o json | jq '.items[] | select(.ready_sessions < .desired_sessions)'`,
+		Args: cobra.NoArgs,
+		RunE: listStaging,
+	}
+	cmd.AddCommand(
+		&cobra.Command{
+			Use: "list", Short: "List the staging configs and how their pools stand",
+			Long:    "List the staging configs by name, with the desired, current and ready sessions of each and its conditions.",
+			Example: "  greenroom staging list", Args: cobra.NoArgs, RunE: listStaging,
+		},
+		&cobra.Command{
+			Use: "show NAME", Short: "Show one staging config and its conditions",
+			Long:    "Show one staging config, how its pool stands, and what each condition says.",
+			Example: "  greenroom staging show demo-east", Args: oneArgument("NAME"), ValidArgsFunction: completeFirst(poolNames), RunE: showStaging,
+		},
+		newStagingSetCommand(),
+	)
+	return cmd
+}
+
+func listStaging(cmd *cobra.Command, _ []string) error {
+	c, err := client.FromFlags(cmd)
+	if err != nil {
+		return err
+	}
+	all, err := c.ListPools(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if output.WantsJSON(cmd) {
+		return printItems(cmd, all.Raw)
+	}
+	var rows [][]string
+	for _, p := range all.Items {
+		rows = append(rows, []string{
+			p.Name, p.Zone, p.Image,
+			strconv.Itoa(p.DesiredSessions), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions),
+			conditionTypes(p.Conditions),
+		})
+	}
+	return printTable(cmd.OutOrStdout(), []string{"NAME", "ZONE", "IMAGE", "DESIRED", "CURRENT", "READY", "CONDITIONS"}, rows)
+}
+
+func showStaging(cmd *cobra.Command, args []string) error {
+	return callOn(cmd, "NAME", args[0], func(ctx context.Context, c *client.Client, name string) error {
+		r, err := c.GetStagingWithResponse(ctx, name)
+		if err := c.Answered(r, err, http.StatusOK); err != nil {
+			return err
+		}
+		if output.WantsJSON(cmd) {
+			return printBody(cmd, r.Body)
+		}
+		return printFacts(cmd.OutOrStdout(), poolFacts(*r.JSON200, time.Now()))
+	})
+}
+
+// poolFacts are what greenroom staging show prints of a staging config and its pool.
+func poolFacts(p httpapi.StagingPool, now time.Time) []fact {
+	facts := []fact{
+		{"name", p.Name},
+		{"zone", p.Zone},
+		{"image", p.Image},
+		{"desired", strconv.Itoa(p.DesiredSessions)},
+		{"current", strconv.Itoa(p.CurrentSessions)},
+		{"ready", strconv.Itoa(p.ReadySessions)},
+		{"expiration", p.Expiration.String()},
+	}
+	for _, c := range p.Conditions {
+		facts = append(facts, fact{string(c.Type), c.Message + " (for " + age(c.Since, now) + ")"})
+	}
+	return facts
+}
+
+func conditionTypes(all []staging.Condition) string {
+	types := make([]string, len(all))
+	for i, c := range all {
+		types[i] = string(c.Type)
+	}
+	return strings.Join(types, ",")
+}

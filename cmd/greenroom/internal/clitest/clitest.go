@@ -1,0 +1,264 @@
+// Package clitest runs greenroom's commands inside a test, against the real HTTP edge of
+// a broker that answers with what the test put into it, or against a real broker.
+package clitest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/broker/admin"
+	"github.com/greenroom/greenroom/broker/httpapi"
+	launching "github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/broker/status"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/cli"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
+	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Broker is a fake broker that answers with what its fields hold. Methods that it does not
+// have panic, which the edge answers as an internal error.
+type Broker struct {
+	httpapi.Sessions
+	mu           sync.Mutex
+	Puts         []string
+	ZoneByName   map[string]staging.Zone
+	ImageByName  map[string]staging.Image
+	GroupByName  map[string]staging.Group
+	ConfigByName map[string]staging.Config
+	SessionList  []staging.Session
+	Filter       staging.SessionFilter
+	Result       launching.Result
+	Err          error
+	// CheckErr is the refusal of every set of resources.
+	CheckErr error
+	// Deletes are the resources that were deleted, in order, such as "zone east".
+	Deletes []string
+	// RedisProblem is why Redis is unavailable; "" while it answers.
+	RedisProblem string
+	Asked        launching.Request
+	// StatusNow is what Status returns.
+	StatusNow status.Status
+}
+
+// edge is the broker as the HTTP edge needs it.
+func (b *Broker) edge() httpapi.Broker {
+	return httpapi.Broker{
+		Launcher: b, Sessions: b, Checker: b, Auditor: b, Monitor: cannedMonitor{b: b},
+		Zones:  cannedTable[staging.Zone]{b, b.ZoneByName, "zone", func(z staging.Zone) string { return z.Name }},
+		Images: cannedTable[staging.Image]{b, b.ImageByName, "image", func(i staging.Image) string { return i.Name }},
+		Groups: cannedTable[staging.Group]{b, b.GroupByName, "group", func(g staging.Group) string { return g.Name }},
+		Pools:  cannedPools{cannedTable[staging.Config]{b, b.ConfigByName, "staging", func(c staging.Config) string { return c.Name }}},
+	}
+}
+
+// cannedTable is the resources of one kind.
+type cannedTable[T any] struct {
+	b    *Broker
+	all  map[string]T
+	what string
+	name func(T) string
+}
+
+func (r cannedTable[T]) List(context.Context) ([]T, error) {
+	var all []T
+	for _, v := range r.all {
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+func (r cannedTable[T]) Get(_ context.Context, name string) (v T, err error) {
+	v, ok := r.all[name]
+	if !ok {
+		err = &refusal.Error{Kind: refusal.NotFound, Detail: fmt.Sprintf("there is no %s %s", r.what, name)}
+	}
+	return v, err
+}
+
+func (r cannedTable[T]) Put(_ context.Context, v T) (bool, error) {
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	name := r.name(v)
+	r.b.Puts = append(r.b.Puts, r.what+" "+name)
+	_, had := r.all[name]
+	r.all[name] = v
+	return !had, r.b.Err
+}
+
+func (r cannedTable[T]) Delete(_ context.Context, name string) error {
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	r.b.Deletes = append(r.b.Deletes, r.what+" "+name)
+	delete(r.all, name)
+	return r.b.Err
+}
+
+type cannedPools struct{ configs cannedTable[staging.Config] }
+
+func (p cannedPools) List(ctx context.Context) ([]status.Pool, error) {
+	configs, err := p.configs.List(ctx)
+	var pools []status.Pool
+	for _, c := range configs {
+		pools = append(pools, cannedPool(c))
+	}
+	return pools, err
+}
+
+func (p cannedPools) Get(ctx context.Context, name string) (status.Pool, error) {
+	c, err := p.configs.Get(ctx, name)
+	return cannedPool(c), err
+}
+
+func (p cannedPools) Put(ctx context.Context, c staging.Config) (status.Pool, bool, error) {
+	created, err := p.configs.Put(ctx, c)
+	return cannedPool(c), created, err
+}
+
+func (p cannedPools) Delete(ctx context.Context, name string) error {
+	return p.configs.Delete(ctx, name)
+}
+
+func cannedPool(c staging.Config) status.Pool {
+	return status.Pool{Config: c, Current: 2, Ready: 1, Conditions: []staging.Condition{
+		{Type: staging.CapacityExhausted, Message: "not enough memory", Since: time.Now()},
+	}}
+}
+
+func (b *Broker) Audit(context.Context, staging.Audit) {}
+
+func (b *Broker) Check(context.Context, admin.Set) error { return b.CheckErr }
+
+type cannedMonitor struct {
+	httpapi.Monitor
+	b *Broker
+}
+
+func (m cannedMonitor) Status(context.Context) status.Status { return m.b.StatusNow }
+
+func (m cannedMonitor) Dependencies(context.Context) []status.Dependency {
+	return []status.Dependency{{Name: "consul"}, {Name: "nomad"}, {Name: "redis", Problem: m.b.RedisProblem}}
+}
+
+func (b *Broker) List(_ context.Context, f staging.SessionFilter, _ staging.Position, _ int) (staging.SessionPage, error) {
+	b.Filter = f
+	return staging.SessionPage{Items: b.SessionList}, b.Err
+}
+
+func (b *Broker) SessionAfter(_ context.Context, id string, _ uint64, _ time.Duration) (staging.Session, uint64, error) {
+	for _, s := range b.SessionList {
+		if s.ID == id {
+			return s, 1, b.Err
+		}
+	}
+	return staging.Session{}, 0, &refusal.Error{Kind: refusal.NotFound, Detail: "there is no session " + id}
+}
+
+func (b *Broker) End(ctx context.Context, id string) error {
+	_, _, err := b.SessionAfter(ctx, id, 0, 0)
+	return err
+}
+
+func (b *Broker) Launch(_ context.Context, r launching.Request) ([]launching.Result, error) {
+	b.Asked = r
+	return []launching.Result{b.Result}, b.Err
+}
+
+// CLI runs greenroom's commands in this process.
+type CLI struct {
+	t *testing.T
+	// Broker is the broker that the commands call; nil after Real.
+	Broker *Broker
+	Stdin  string
+}
+
+// Real returns a command line that calls the broker that GREENROOM_ADDR names.
+func Real(t *testing.T) *CLI { return &CLI{t: t} }
+
+// New starts a fake broker behind the real HTTP edge, and returns a command line that calls
+// it. With a token, the broker requires that token.
+func New(t *testing.T, token string) *CLI {
+	b := &Broker{
+		ZoneByName: map[string]staging.Zone{}, ImageByName: map[string]staging.Image{}, GroupByName: map[string]staging.Group{}, ConfigByName: map[string]staging.Config{},
+	}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	var guard access.Guard
+	if token != "" {
+		guard = access.Guard{On: true, Agent: access.Hash(token)}
+	}
+	s := httptest.NewServer(httpapi.New(b.edge(), httpapi.Options{Log: logrus.NewEntry(log), Guard: guard}))
+	t.Cleanup(s.Close)
+	t.Setenv("GREENROOM_ADDR", s.URL)
+	t.Setenv("GREENROOM_TOKEN", "")
+	return &CLI{t: t, Broker: b}
+}
+
+// Run runs a command, and returns its exit code and what it printed.
+func (c *CLI) Run(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = cli.Run(c.t.Context(), args, strings.NewReader(c.Stdin), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// Want runs a command that must exit with code and print each of the texts, on standard
+// output or error. It returns the standard output.
+func (c *CLI) Want(code int, args []string, printed ...string) (stdout string) {
+	c.t.Helper()
+	got, out, errs := c.Run(args...)
+	if got != code {
+		c.t.Errorf("greenroom %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, out, errs)
+	}
+	for _, p := range printed {
+		if !strings.Contains(out+errs, p) {
+			c.t.Errorf("greenroom %s does not print %q:\n%s%s", strings.Join(args, " "), p, out, errs)
+		}
+	}
+	if code != exit.OK && code != exit.Changes && code != exit.Unwell && errs == "" {
+		c.t.Errorf("greenroom %s failed without an error text", strings.Join(args, " "))
+	}
+	return out
+}
+
+// UserSession is a staged session that alice has.
+func UserSession() staging.Session {
+	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
+	return staging.Session{
+		ID: "gr-1", State: staging.Assigned, Origin: staging.Staged, Zone: "east", Image: "demo", Staging: "demo-east",
+		User: &staging.User{ID: "u-1", Name: "alice"}, Address: "127.0.0.1", Ports: map[string]int{"http": 23817, "admin": 1},
+		CreatedAt: at, AssignedAt: at,
+	}
+}
+
+// Dir writes files, as contents by name, into a new directory and returns it.
+func Dir(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// Decode decodes JSON that a command printed.
+func Decode(t *testing.T, text string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+}

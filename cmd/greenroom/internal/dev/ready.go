@@ -1,0 +1,73 @@
+package dev
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
+)
+
+// awaitPools waits until every demo pool is at its desired number. It retries reads that
+// fail.
+func (d *dev) awaitPools(ctx context.Context) error {
+	c, err := client.New(d.broker, "")
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(readyPoll)
+	defer tick.Stop()
+	for {
+		if pools, err := c.Pools(ctx); err == nil && d.full(pools) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// writeReadyFile writes the addresses to --ready-file, atomically.
+func (d *dev) writeReadyFile() error {
+	if d.readyFile == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(map[string]string{
+		"broker": d.broker, "consul": d.cluster.ConsulAddr, "nomad": d.cluster.NomadAddr, "redis": d.cluster.RedisAddr,
+		// No token guards the API of a dev broker, which is bound to loopback.
+		"token": "",
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	part := d.readyFile + ".part"
+	if err := os.WriteFile(part, append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("--ready-file: %w", err)
+	}
+	if err := os.Rename(part, d.readyFile); err != nil {
+		return fmt.Errorf("--ready-file: %w", err)
+	}
+	return nil
+}
+
+// full reports whether every demo pool is at its desired number.
+func (d *dev) full(pools []httpapi.StagingPool) bool {
+	ready := map[string]int{}
+	for _, p := range pools {
+		ready[p.Name] = p.ReadySessions
+	}
+	for _, zone := range demoZones(d.zones) {
+		if ready[d.pool(zone)] < d.desired {
+			return false
+		}
+	}
+	return true
+}
+
+// readyPoll is the interval at which awaitPools reads the pools.
+const readyPoll = 100 * time.Millisecond

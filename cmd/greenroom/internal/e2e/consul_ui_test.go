@@ -1,0 +1,136 @@
+package e2e
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+
+	consulapi "github.com/hashicorp/consul/api"
+
+	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/jobspecs"
+)
+
+// TestAnOperatorSeesItAllInConsul: the real Consul UI, in a real browser, shows the agents,
+// the status of each pool, the users of sessions, and the resources.
+func TestAnOperatorSeesItAllInConsul(t *testing.T) {
+	d := sharedDev(t)
+	d.stage(t, quickImage("seen"), 2)
+	d.untilReady(t, "seen", 2)
+	var l launched
+	d.ask(t, "POST", "/v1/sessions", launch("seen", "east", "alice"), 201, &l)
+	standing := d.untilStanding(t, "seen", consulapi.HealthPassing, "desired 2, current 2, ready 2")
+	var session *consulapi.ServiceEntry
+	until(t, "Consul shows whose the session is", func() (bool, string) {
+		entries, _, err := d.consul(t).Health().Service(staging.PoolService("seen"), "state=assigned", false, nil)
+		must(t, err)
+		for _, e := range entries {
+			if e.Service.Meta["greenroom_session"] == l.ID {
+				session = e
+				return true, ""
+			}
+		}
+		return false, fmt.Sprint(len(entries))
+	})
+	until(t, "the agents pass their checks", func() (bool, string) {
+		for _, agent := range []string{"greenroom-broker", "greenroom-scaler"} {
+			entries, _, err := d.consul(t).Health().Service(agent, "", true, nil)
+			must(t, err)
+			if len(entries) != 1 || len(entries[0].Checks) < 2 {
+				return false, fmt.Sprint(agent, " ", entries)
+			}
+		}
+		return true, ""
+	})
+
+	ui := d.Consul + "/ui/dc1/"
+	instance := func(e *consulapi.ServiceEntry) string {
+		return fmt.Sprintf("%sservices/%s/instances/%s/%s/", ui, e.Service.Service, e.Node.Node, url.PathEscape(e.Service.ID))
+	}
+	browser := openBrowser(t, 1280, 1600)
+	see(t, browser, ui+"services?filter=greenroom", "consul-services",
+		"greenroom-broker", "greenroom-scaler", "greenroom-staging-seen", "greenroom-pool-seen")
+	see(t, browser, instance(standing)+"health-checks", "consul-pool",
+		"ready sessions of seen", "desired 2, current 2, ready 2")
+	see(t, browser, ui+"services/"+session.Service.Service+"/instances", "consul-sessions",
+		"state=assigned", "state=unassigned", "user=u-alice")
+	// The UI opens the tab of checks first, whatever the address.
+	see(t, browser, instance(session)+"health-checks", "consul-session-health", session.Service.ID)
+	press(t, browser, "Tags & Meta")
+	shows(t, browser, "consul-session",
+		"state=assigned", "user=u-alice", "zone=east", "image=seen", "greenroom_user_name", "alice", l.ID)
+	see(t, browser, ui+"kv/greenroom/resources/staging/seen/edit", "consul-resource", "seen")
+}
+
+// untilStanding waits until Consul has one instance for the status of a pool, with a check
+// status and a text in its output.
+func (d *devProcess) untilStanding(t *testing.T, pool, status, text string) (e *consulapi.ServiceEntry) {
+	t.Helper()
+	until(t, fmt.Sprintf("Consul shows %s as %s: %s", pool, status, text), func() (bool, string) {
+		entries, _, err := d.consul(t).Health().Service(staging.PoolStatusService(pool), "", false, nil)
+		must(t, err)
+		saw := ""
+		for _, e = range entries {
+			for _, c := range e.Checks {
+				if c.ServiceID != "" {
+					saw += fmt.Sprintf("%s: %s: %s; ", c.ServiceID, c.Status, c.Output)
+				}
+			}
+			if len(entries) == 1 && e.Checks.AggregatedStatus() == status && strings.Contains(saw, text) {
+				return true, ""
+			}
+		}
+		return false, saw
+	})
+	return e
+}
+
+// TestConsulShowsHowAPoolStands: a pool that is short, a pool that is empty, and the reason.
+// A second scaler takes the status over from one that is killed; without any scaler it
+// expires; it goes with its staging config.
+func TestConsulShowsHowAPoolStands(t *testing.T) {
+	c, d := startCluster(t, 2)
+	first, second := startAgent(t, c, "scaler"), startAgent(t, c, "scaler")
+	d.untilStanding(t, "mock", consulapi.HealthPassing, "desired 2, current 2, ready 2")
+	holder := d.holder(t, "east", first, second)
+	other := map[*agent]*agent{first: second, second: first}[holder]
+
+	holder.end(t, syscall.SIGKILL)
+	d.holder(t, "east", other)
+	until(t, "the other scaler tells of the pool, and it alone", func() (bool, string) {
+		e := d.untilStanding(t, "mock", consulapi.HealthPassing, "ready 2")
+		return strings.Contains(e.Service.ID, other.name()), e.Service.ID
+	})
+
+	// The existing sessions stay, and there is no room for more.
+	d.ask(t, "PUT", "/v1/images/mock", staging.Image{
+		Name: "mock", Jobspec: jobspecs.DemoMock, Variables: map[string]string{"memory": "10000000"},
+	}, 200, nil)
+	d.want(t, 3)
+	d.untilStanding(t, "mock", consulapi.HealthWarning, "CapacityExhausted: not enough memory")
+	d.want(t, 0)
+	d.untilStanding(t, "mock", consulapi.HealthPassing, "desired 0, current 0, ready 0")
+	enabled := false
+	d.ask(t, "PUT", "/v1/images/mock", staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock, Enabled: &enabled}, 200, nil)
+	d.want(t, 1)
+	d.untilStanding(t, "mock", consulapi.HealthCritical, "ImageDisabled")
+	enabled = true
+	d.ask(t, "PUT", "/v1/images/mock", staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock, Enabled: &enabled}, 200, nil)
+	d.untilStanding(t, "mock", consulapi.HealthPassing, "desired 1, current 1, ready 1")
+	other.end(t, syscall.SIGKILL)
+	d.untilStanding(t, "mock", consulapi.HealthCritical, "TTL expired")
+
+	third := startAgent(t, c, "scaler")
+	until(t, "a third scaler tells of it", func() (bool, string) {
+		e := d.untilStanding(t, "mock", consulapi.HealthPassing, "desired 1, current 1, ready 1")
+		return strings.Contains(e.Service.ID, third.name()), e.Service.ID
+	})
+	d.ask(t, "DELETE", "/v1/staging/mock", nil, 204, nil)
+	until(t, "Consul shows nothing of a pool that is drained", func() (bool, string) {
+		entries, _, err := d.consul(t).Health().Service(staging.PoolStatusService("mock"), "", false, nil)
+		must(t, err)
+		return len(entries) == 0, fmt.Sprint(len(entries))
+	})
+}

@@ -1,0 +1,35 @@
+// Package exit has the exit codes that greenroom promises to scripts, and the errors
+// by which a command chooses one.
+package exit
+
+import "fmt"
+
+// The exit codes, in the order in which greenroom --help lists them.
+const (
+	OK          = iota
+	Failed      // for any other reason
+	Usage       // the command was called wrongly
+	NotFound    // what the command names does not exist
+	Invalid     // the broker refused the input, or resource files are not valid
+	NoCapacity  // a launch found no room
+	Unavailable // the broker, or a server that it needs, does not answer
+	Changes     // plan: there is something to change
+	Unwell      // status: not all is well
+)
+
+// Error ends a command with an exit code. It is not printed: the command's output has
+// already given the reason.
+type Error int
+
+// Error implements error.
+func (e Error) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// UsageError means that a command was called with wrong arguments, flags, variables or
+// configuration; the exit code is Usage.
+type UsageError struct{ error }
+
+// Unwrap returns the cause.
+func (e UsageError) Unwrap() error { return e.error }
+
+// BadUsage returns err as a UsageError.
+func BadUsage(err error) error { return UsageError{err} }

@@ -1,0 +1,196 @@
+// Package resources is greenroom plan and apply: it reads zones, images, groups and
+// staging configs from HCL files, compares them with what a broker has stored, and makes
+// the changes in an order in which references always resolve.
+package resources
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
+)
+
+// applyFlags are the flags of apply and plan.
+type applyFlags struct {
+	paths      []string
+	prune, yes bool
+}
+
+func (f *applyFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&f.paths, "file", "f", nil, "a file, a directory of files, or - for standard input; may be repeated (required)")
+	cmd.Flags().BoolVar(&f.prune, "prune", false, "delete what is stored and not in the files, of the kinds that the files have")
+	if err := cmd.MarkFlagRequired("file"); err != nil {
+		panic("greenroom: " + err.Error())
+	}
+}
+
+// NewApplyCommand returns greenroom apply.
+func NewApplyCommand() *cobra.Command {
+	var f applyFlags
+	cmd := &cobra.Command{
+		Use:   "apply -f FILE|DIR",
+		Short: "Create and change zones, images, groups and staging configs from HCL files",
+		Long: `Create and change zones, images, groups and staging configs from HCL files.
+
+Everything is read, and held to every rule by the broker, before the first
+resource is stored; then zones go first, images next, groups, and staging
+configs last. What is stored already as it is in the files is left alone. What
+was changed is printed, field by field; greenroom plan prints it beforehand.
+Should something fail in the middle all the same, the error says which changes
+were not made: apply again to make them.
+
+Nothing is deleted, except with --prune: then what is stored and not in the files
+goes, after everything else, staging configs first. Only kinds that the files
+have are pruned: files without a group leave all groups alone. You are asked
+first; --yes answers. A deleted staging config's unused sessions are retired, and
+sessions that users have stay.
+
+Of a directory, every file that ends in .hcl is read, except those that end in
+.nomad.hcl: these are jobspecs, which images read with file("..."), whose path
+is relative to the file that it is in. The contents of such a file are not
+evaluated. In a jobspec that is written into the resource file itself, as a
+heredoc, ${ is HCL's: write $${NOMAD_PORT_http} for Nomad to see
+${NOMAD_PORT_http}.`,
+		Example: `  greenroom apply -f resources/
+  greenroom apply -f zones.hcl -f demo.hcl -o json
+  greenroom apply -f resources/ --prune --yes
+
+A resource file:
+
+  zone "east" {
+    datacenters = ["dc1"]
+  }
+
+  image "demo" {
+    jobspec   = file("demo.nomad.hcl")
+    variables = { warmup = "5s" }
+
+    exec_config {
+      assign {
+        cmd         = ["/bin/sh", "-c", "echo \"$GREENROOM_USER_NAME\" > /tmp/user"]
+        environment = { LANG = "C.UTF-8" }
+        timeout     = "10s"
+      }
+    }
+  }
+
+  staging "demo-east" {
+    zone             = "east"
+    image            = "demo"
+    desired_sessions = 3
+    expiration       = "24h"
+  }`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runApply(cmd, f) },
+	}
+	f.register(cmd)
+	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "delete without asking")
+	return cmd
+}
+
+// plan reads the files and returns the changes that applying them makes, with the client
+// for that. Before it returns, every rule has been checked, here and by the broker.
+func plan(cmd *cobra.Command, f applyFlags) (*client.Client, []change, error) {
+	files, err := loadResources(f.paths, cmd.InOrStdin())
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := client.FromFlags(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	there, err := storedBy(cmd.Context(), c)
+	if err != nil {
+		return nil, nil, err
+	}
+	var prune []string
+	if f.prune {
+		prune = files.kinds()
+	}
+	all := files.set.changes(there, prune)
+	if err := files.references(there, all); err != nil {
+		return nil, nil, err
+	}
+	return c, all, files.accepted(cmd.Context(), c, all)
+}
+
+func runApply(cmd *cobra.Command, f applyFlags) error {
+	c, all, err := plan(cmd, f)
+	if err != nil {
+		return err
+	}
+	if err := f.confirm(cmd, all); err != nil {
+		return err
+	}
+	if !output.WantsJSON(cmd) {
+		return makeChanges(cmd.Context(), c, all, func(ch change) {
+			printDone(cmd.OutOrStdout(), ch)
+			if ch.Action == actionUpdate {
+				printFields(cmd.OutOrStdout(), ch)
+			}
+		})
+	}
+	items := []Applied{}
+	err = makeChanges(cmd.Context(), c, all, func(ch change) {
+		items = append(items, Applied{Kind: ch.Kind, Name: ch.Name, Result: ch.Action.done(), Fields: ch.Fields})
+	})
+	// Changes that were made before an error are reported too.
+	return errors.Join(err, output.JSON(cmd.OutOrStdout(), map[string][]Applied{"items": items}))
+}
+
+// Applied is the result of one resource, as greenroom apply --json prints it.
+type Applied struct {
+	Kind   string       `json:"kind"`
+	Name   string       `json:"name"`
+	Result string       `json:"result"`
+	Fields []Difference `json:"fields,omitempty"`
+}
+
+// confirm asks the user before resources are deleted. It returns a usage error if the user
+// does not confirm, or cannot be asked.
+func (f applyFlags) confirm(cmd *cobra.Command, all []change) error {
+	var doomed []string
+	for _, ch := range all {
+		if ch.Action == actionDelete {
+			doomed = append(doomed, fmt.Sprintf("%s %q", ch.Kind, ch.Name))
+		}
+	}
+	switch {
+	case len(doomed) == 0 || f.yes:
+		return nil
+	case slices.Contains(f.paths, standardInput):
+		return exit.BadUsage(fmt.Errorf("--prune would delete %s, and cannot ask where the resources come from standard input: say --yes", strings.Join(doomed, ", ")))
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "This deletes %s.\nType yes to go on: ", strings.Join(doomed, ", "))
+	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		fmt.Fprintln(cmd.ErrOrStderr())
+		return exit.BadUsage(errors.New("nothing was changed: the deletion was not confirmed; say yes, or --yes where nobody can be asked"))
+	}
+	return nil
+}
+
+// kinds returns the kinds of resources that the files have.
+func (f *files) kinds() []string {
+	var kinds []string
+	for _, kind := range []string{blockZone, blockImage, blockGroup, blockStaging} {
+		for id := range f.declared {
+			if strings.HasPrefix(id, kind+" ") {
+				kinds = append(kinds, kind)
+				break
+			}
+		}
+	}
+	return kinds
+}

@@ -1,0 +1,224 @@
+package resources
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// The blocks of a resource file, which are also the kinds of resources.
+const (
+	blockZone    = "zone"
+	blockImage   = "image"
+	blockGroup   = "group"
+	blockStaging = "staging"
+)
+
+var fileSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
+	{Type: blockZone, LabelNames: []string{"name"}},
+	{Type: blockImage, LabelNames: []string{"name"}},
+	{Type: blockGroup, LabelNames: []string{"name"}},
+	{Type: blockStaging, LabelNames: []string{"name"}},
+}}
+
+// The contents of the blocks.
+type (
+	zoneBlock struct {
+		Region               string   `hcl:"region,optional"`
+		Datacenters          []string `hcl:"datacenters"`
+		NodePool             string   `hcl:"node_pool,optional"`
+		Namespace            string   `hcl:"namespace,optional"`
+		SearchAlternateZones bool     `hcl:"search_alternate_zones,optional"`
+		AlternateZones       []string `hcl:"alternate_zones,optional"`
+		AllowOriginDomain    string   `hcl:"allow_origin_domain,optional"`
+		UpstreamAuthAddress  string   `hcl:"upstream_auth_address,optional"`
+	}
+	imageBlock struct {
+		Enabled               *bool             `hcl:"enabled,optional"`
+		Jobspec               string            `hcl:"jobspec"`
+		Variables             map[string]string `hcl:"variables,optional"`
+		RestrictToZones       []string          `hcl:"restrict_to_zones,optional"`
+		RunConfig             cty.Value         `hcl:"run_config,optional"`
+		VolumeMappings        []volumeBlock     `hcl:"volume_mapping,block"`
+		PersistentProfilePath string            `hcl:"persistent_profile_path,optional"`
+		WebFilterPolicy       string            `hcl:"web_filter_policy,optional"`
+		SessionTimeLimit      string            `hcl:"session_time_limit,optional"`
+		ConnectURL            string            `hcl:"connect_url,optional"`
+		ExecConfig            *execConfigBlock  `hcl:"exec_config,block"`
+	}
+	volumeBlock struct {
+		Source   string `hcl:"source"`
+		Target   string `hcl:"target"`
+		ReadOnly bool   `hcl:"read_only,optional"`
+	}
+	execConfigBlock struct {
+		FirstLaunch *hookBlock `hcl:"first_launch,block"`
+		Assign      *hookBlock `hcl:"assign,block"`
+		Go          *hookBlock `hcl:"go,block"`
+	}
+	hookBlock struct {
+		Task        string            `hcl:"task,optional"`
+		Cmd         []string          `hcl:"cmd"`
+		Environment map[string]string `hcl:"environment,optional"`
+		Workdir     string            `hcl:"workdir,optional"`
+		User        string            `hcl:"user,optional"`
+		Timeout     string            `hcl:"timeout,optional"`
+	}
+	groupBlock struct {
+		Priority                  int             `hcl:"priority"`
+		Permissions               map[string]bool `hcl:"permissions,optional"`
+		MaxSessionsPerUser        *int            `hcl:"max_sessions_per_user,optional"`
+		KeepaliveExpiration       string          `hcl:"keepalive_expiration,optional"`
+		SessionTimeLimit          string          `hcl:"session_time_limit,optional"`
+		ExposeUserEnvironmentVars *bool           `hcl:"expose_user_environment_vars,optional"`
+		InjectSSHKeys             *bool           `hcl:"inject_ssh_keys,optional"`
+		RunConfig                 cty.Value       `hcl:"run_config,optional"`
+		VolumeMapping             []volumeBlock   `hcl:"volume_mapping,block"`
+		WebFilterPolicy           string          `hcl:"web_filter_policy,optional"`
+	}
+	stagingBlock struct {
+		Zone            string          `hcl:"zone"`
+		Image           string          `hcl:"image"`
+		DesiredSessions int             `hcl:"desired_sessions"`
+		Expiration      string          `hcl:"expiration,optional"`
+		Permissions     map[string]bool `hcl:"permissions,optional"`
+		MaxUnavailable  string          `hcl:"max_unavailable,optional"`
+		Schedule        []scheduleBlock `hcl:"schedule,block"`
+	}
+	scheduleBlock struct {
+		Cron            string `hcl:"cron"`
+		TimeZone        string `hcl:"time_zone,optional"`
+		Duration        string `hcl:"duration"`
+		DesiredSessions int    `hcl:"desired_sessions"`
+	}
+)
+
+// resource decodes a block into the set, and returns what validation finds in its values.
+func (f *files) resource(block *hcl.Block, name string, eval *hcl.EvalContext) error {
+	switch block.Type {
+	case blockZone:
+		var b zoneBlock
+		if !f.decode(block, eval, &b) {
+			return nil
+		}
+		z := staging.Zone{
+			Name: name, Region: b.Region, Datacenters: b.Datacenters, NodePool: b.NodePool, Namespace: b.Namespace,
+			SearchAlternateZones: b.SearchAlternateZones, AlternateZones: b.AlternateZones,
+			AllowOriginDomain: b.AllowOriginDomain, UpstreamAuthAddress: b.UpstreamAuthAddress,
+		}.WithDefaults()
+		f.set.Zones = append(f.set.Zones, z)
+		return z.Validate()
+	case blockImage:
+		var b imageBlock
+		if !f.decode(block, eval, &b) {
+			return nil
+		}
+		i := f.image(block, name, b)
+		f.set.Images = append(f.set.Images, i)
+		return i.Validate()
+	case blockGroup:
+		var b groupBlock
+		if !f.decode(block, eval, &b) {
+			return nil
+		}
+		g := staging.Group{
+			Name: name, Priority: b.Priority, Permissions: permissions(b.Permissions), MaxSessionsPerUser: b.MaxSessionsPerUser,
+			KeepaliveExpiration:       f.duration(block, "keepalive_expiration", b.KeepaliveExpiration),
+			SessionTimeLimit:          f.duration(block, "session_time_limit", b.SessionTimeLimit),
+			ExposeUserEnvironmentVars: b.ExposeUserEnvironmentVars, InjectSSHKeys: b.InjectSSHKeys,
+			RunConfig: f.object(block, "run_config", b.RunConfig), VolumeMapping: volumes(b.VolumeMapping), WebFilterPolicy: b.WebFilterPolicy,
+		}
+		f.set.Groups = append(f.set.Groups, g)
+		return g.Validate()
+	default:
+		var b stagingBlock
+		if !f.decode(block, eval, &b) {
+			return nil
+		}
+		c := staging.Config{
+			Name: name, Zone: b.Zone, Image: b.Image, DesiredSessions: b.DesiredSessions,
+			Expiration: f.duration(block, "expiration", b.Expiration), Permissions: permissions(b.Permissions), MaxUnavailable: b.MaxUnavailable,
+		}
+		for i, s := range b.Schedule {
+			c.Schedule = append(c.Schedule, staging.Schedule{
+				Cron: s.Cron, TimeZone: s.TimeZone, DesiredSessions: s.DesiredSessions,
+				Duration: f.duration(block, fmt.Sprintf("schedule[%d].duration", i), s.Duration),
+			})
+		}
+		f.set.Configs = append(f.set.Configs, c)
+		// Only the broker knows its limit of sessions.
+		return c.Validate(staging.Limits{MaxDesiredSessions: math.MaxInt32})
+	}
+}
+
+func (f *files) image(block *hcl.Block, name string, b imageBlock) staging.Image {
+	i := staging.Image{
+		Name: name, Enabled: b.Enabled, Jobspec: b.Jobspec, Variables: b.Variables, RestrictToZones: b.RestrictToZones,
+		RunConfig: f.object(block, "run_config", b.RunConfig), VolumeMappings: volumes(b.VolumeMappings),
+		PersistentProfilePath: b.PersistentProfilePath, WebFilterPolicy: b.WebFilterPolicy,
+		SessionTimeLimit: f.duration(block, "session_time_limit", b.SessionTimeLimit), ConnectURL: b.ConnectURL,
+	}
+	if x := b.ExecConfig; x != nil {
+		i.ExecConfig = staging.ExecConfig{
+			FirstLaunch: f.hook(block, staging.HookFirstLaunch, x.FirstLaunch),
+			Assign:      f.hook(block, staging.HookAssign, x.Assign),
+			Go:          f.hook(block, staging.HookGo, x.Go),
+		}
+	}
+	return i
+}
+
+func (f *files) hook(block *hcl.Block, name staging.HookName, h *hookBlock) *staging.Hook {
+	if h == nil {
+		return nil
+	}
+	return &staging.Hook{
+		Task: h.Task, Cmd: h.Cmd, Environment: h.Environment, Workdir: h.Workdir, User: h.User,
+		Timeout: f.duration(block, fmt.Sprintf("exec_config.%s.timeout", name), h.Timeout),
+	}
+}
+
+// object returns an HCL object as the JSON that the API takes.
+func (f *files) object(block *hcl.Block, field string, v cty.Value) map[string]any {
+	if v == cty.NilVal || v.IsNull() {
+		return nil
+	}
+	if t := v.Type(); !t.IsObjectType() && !t.IsMapType() {
+		f.find(rangeOf(block, field), "%s must be an object, such as { hostname = \"desk\" }", field)
+		return nil
+	}
+	text, err := ctyjson.Marshal(v, v.Type())
+	var object map[string]any
+	if err == nil {
+		err = json.Unmarshal(text, &object)
+	}
+	if err != nil {
+		f.find(rangeOf(block, field), "%s: %v", field, err)
+	}
+	return object
+}
+
+func permissions(m map[string]bool) staging.Permissions {
+	if len(m) == 0 {
+		return nil
+	}
+	p := staging.Permissions{}
+	for k, v := range m {
+		p[staging.Permission(k)] = v
+	}
+	return p
+}
+
+func volumes(blocks []volumeBlock) []staging.VolumeMapping {
+	var all []staging.VolumeMapping
+	for _, b := range blocks {
+		all = append(all, staging.VolumeMapping{Source: b.Source, Target: b.Target, ReadOnly: b.ReadOnly})
+	}
+	return all
+}

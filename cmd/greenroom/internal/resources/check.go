@@ -1,0 +1,107 @@
+package resources
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// references checks that every zone and image that a staging config names is in the files
+// or stored, and that none that a remaining staging config names is deleted.
+func (f *files) references(there stored, all []change) error {
+	gone := map[string]bool{}
+	for _, ch := range all {
+		gone[ch.Kind+" "+ch.Name] = ch.Action == actionDelete
+	}
+	for _, c := range f.set.Configs {
+		block := f.blocks[blockStaging+" "+c.Name]
+		for _, ref := range []struct{ kind, name string }{{blockZone, c.Zone}, {blockImage, c.Image}} {
+			id := ref.kind + " " + ref.name
+			_, declared := f.declared[id]
+			switch {
+			case declared || there[ref.kind][ref.name] != "" && !gone[id]:
+			case gone[id]:
+				f.find(rangeOf(block, ref.kind), "staging %q: %s %q is not in these files, and --prune would delete it", c.Name, ref.kind, ref.name)
+			default:
+				f.find(rangeOf(block, ref.kind), "staging %q: there is no %s %q, neither in these files nor in the broker", c.Name, ref.kind, ref.name)
+			}
+		}
+	}
+	for name, text := range there[blockStaging] {
+		id := blockStaging + " " + name
+		if _, declared := f.declared[id]; declared || gone[id] {
+			continue
+		}
+		var c staging.Config
+		if err := json.Unmarshal([]byte(text), &c); err != nil {
+			return err
+		}
+		for _, ref := range []struct{ kind, name string }{{blockZone, c.Zone}, {blockImage, c.Image}} {
+			if gone[ref.kind+" "+ref.name] {
+				f.findings = append(f.findings, fmt.Sprintf("%s %q is not in these files, and --prune cannot delete it: staging config %q, which these files leave alone, names it",
+					ref.kind, ref.name, name))
+			}
+		}
+	}
+	return f.err()
+}
+
+// checkTimeout bounds the broker's check of a set, in which it calls Nomad for each jobspec.
+const checkTimeout = 4 * client.CallTimeout
+
+// accepted makes the broker check everything that changes as one set: its limits, the
+// jobspecs (with Nomad), and whether the resources fit together. Findings become errors at
+// the lines of the files.
+func (f *files) accepted(ctx context.Context, c *client.Client, all []change) error {
+	var set httpapi.ResourceSet
+	at := map[string]change{}
+	for _, ch := range all {
+		switch v := ch.resource.(type) {
+		case staging.Zone:
+			at[partOf("zones", len(set.Zones))] = ch
+			set.Zones = append(set.Zones, v)
+		case staging.Image:
+			at[partOf("images", len(set.Images))] = ch
+			set.Images = append(set.Images, v)
+		case staging.Group:
+			at[partOf("groups", len(set.Groups))] = ch
+			set.Groups = append(set.Groups, v)
+		case staging.Config:
+			at[partOf("staging", len(set.Staging))] = ch
+			set.Staging = append(set.Staging, v)
+		}
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	r, err := c.CheckResourcesWithResponse(ctx, set)
+	err = c.Answered(r, err, 204)
+	var refused *client.ProblemError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	for _, e := range refused.Errors {
+		in, field, _ := strings.Cut(e.Field, ".")
+		ch, ok := at[in]
+		if !ok {
+			return err
+		}
+		f.find(rangeOf(f.blocks[ch.Kind+" "+ch.Name], field), "%s %q: %s %s", ch.Kind, ch.Name, field, e.Message)
+	}
+	if len(refused.Errors) == 0 {
+		return err
+	}
+	return f.err()
+}
+
+// partOf returns the path of a resource in a set, as the broker's findings name it.
+func partOf(list string, n int) string { return list + "[" + strconv.Itoa(n) + "]" }

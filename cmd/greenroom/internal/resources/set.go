@@ -1,0 +1,72 @@
+package resources
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Set is a set of resources to store.
+type Set struct {
+	Zones   []staging.Zone
+	Images  []staging.Image
+	Groups  []staging.Group
+	Configs []staging.Config
+}
+
+// stored is what the broker has: by kind and by name, each resource as its JSON.
+type stored map[string]map[string]string
+
+// storedBy reads all resources from the broker.
+func storedBy(ctx context.Context, c *client.Client) (stored, error) {
+	s := stored{blockZone: {}, blockImage: {}, blockGroup: {}, blockStaging: {}}
+	zones, err := c.ListZones(ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, z := range zones.Items {
+		s[blockZone][z.Name] = asText(z)
+	}
+	images, err := c.ListImages(ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, i := range images.Items {
+		s[blockImage][i.Name] = asText(i)
+	}
+	groups, err := c.ListGroups(ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, g := range groups.Items {
+		s[blockGroup][g.Name] = asText(g)
+	}
+	pools, err := c.Pools(ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, p := range pools {
+		s[blockStaging][p.Name] = asText(ConfigOf(p))
+	}
+	return s, nil
+}
+
+// ConfigOf returns the staging config of a pool, without the pool's status.
+func ConfigOf(p httpapi.StagingPool) staging.Config {
+	return staging.Config{
+		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
+		Permissions: p.Permissions, MaxUnavailable: p.MaxUnavailable, Schedule: p.Schedule,
+	}
+}
+
+// asText returns a resource as JSON; equal resources have equal texts.
+func asText(resource any) string {
+	b, err := json.Marshal(resource)
+	if err != nil {
+		panic("greenroom: what came from JSON or HCL always marshals: " + err.Error())
+	}
+	return string(b)
+}

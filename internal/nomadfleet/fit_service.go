@@ -1,0 +1,42 @@
+package nomadfleet
+
+import (
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// fitService turns the template's first service into the session's. If the template has
+// no service, it adds one with a TCP check on the first port.
+func fitService(g *nomadapi.TaskGroup, s staging.Session) {
+	service := sessionService(g)
+	if service == nil {
+		service = &nomadapi.Service{
+			PortLabel: firstPort(g),
+			Checks: []nomadapi.ServiceCheck{{
+				Name: "port answers", Type: "tcp",
+				Interval: 2 * time.Second, Timeout: 2 * time.Second,
+			}},
+		}
+		g.Services = []*nomadapi.Service{service}
+	}
+	service.Name = s.Service()
+	service.Provider = providerConsul
+	service.Tags = append(service.Tags,
+		"greenroom", "zone="+s.Zone, "image="+s.Image, "origin="+string(s.Origin), tagUnassigned)
+	// Canaries are for deployments, which batch jobs do not have.
+	service.CanaryTags, service.CanaryMeta = nil, nil
+	meta := map[string]string{
+		metaSession: s.ID, metaZone: s.Zone, metaImage: s.Image, metaOrigin: string(s.Origin), metaState: unassigned,
+	}
+	if s.Staging != "" {
+		meta[metaStaging] = s.Staging
+	}
+	service.Meta = ownMeta(service.Meta, meta)
+	if s.User != nil {
+		// An on-demand session has its user from the start.
+		setUser(service, *s.User)
+	}
+}

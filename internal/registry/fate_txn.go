@@ -1,0 +1,217 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// CreateFates decides the fates of all sessions of a launch in one transaction: every
+// record is created, and the launch's Idempotency-Key bound to the first session, or
+// nothing is written. created are the records with their indices. lost has, when nothing
+// was written, the records that exist already, by session; a record that has been deleted
+// since has no verdict.
+//
+// A *staging.KeyHeldError says that another launch holds the key, and that nothing was
+// written. Any other error means that nothing is known of the outcome.
+func (r *Registry) CreateFates(ctx context.Context, fates []staging.Fate) (created []staging.Fate, lost map[string]staging.Fate, err error) {
+	w := fateWrite{what: "create", fates: make([]staging.Fate, len(fates)), bindsKey: fates[0].Fingerprint != ""}
+	for i, f := range fates {
+		f.Index = 0 // Consul's "only if there is no such key"
+		w.fates[i] = f
+	}
+	failed, err := r.commit(ctx, &w)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(failed) == 0 {
+		return w.fates, nil, nil
+	}
+	return r.conflicts(ctx, w.fates, failed)
+}
+
+// CreateFate decides one session's fate. won is false when it was decided before;
+// existing is the record that exists now, with its index. Errors are those of CreateFates.
+func (r *Registry) CreateFate(ctx context.Context, f staging.Fate) (won bool, existing staging.Fate, err error) {
+	created, lost, err := r.CreateFates(ctx, []staging.Fate{f})
+	if err != nil {
+		return false, f, err
+	}
+	if len(created) == 1 {
+		return true, created[0], nil
+	}
+	if existing = lost[f.Session]; existing.Verdict == "" {
+		return false, f, fmt.Errorf("%w: the fate of session %s was deleted while it was being decided", staging.ErrNoResource, f.Session)
+	}
+	return false, existing, nil
+}
+
+// FinishFates records that the assign hooks of all sessions of a launch have finished:
+// of all of them, or of none. fates are the records as CreateFates returned them.
+// ErrConflict: one of the records was changed or deleted since, so none is finished.
+func (r *Registry) FinishFates(ctx context.Context, fates []staging.Fate) error {
+	w := fateWrite{what: "finish", fates: make([]staging.Fate, len(fates))}
+	for i, f := range fates {
+		f.HookPending = false
+		w.fates[i] = f
+	}
+	return r.commitAll(ctx, &w)
+}
+
+// AbandonFate takes the record from an unfinished claim, which can then no longer be
+// finished. The scaler abandons a claim whose lease is over; a broker abandons its own,
+// within the lease, when the outcome of FinishFates is unknown. ErrConflict: it was
+// finished or abandoned meanwhile.
+func (r *Registry) AbandonFate(ctx context.Context, f staging.Fate, reason string) error {
+	f.Reason = reason
+	return r.commitAll(ctx, &fateWrite{what: "abandon", fates: []staging.Fate{f}})
+}
+
+// fateWrite is a compare-and-set of some fates, each on its index: all or none.
+type fateWrite struct {
+	// what is the write in a word, for errors.
+	what  string
+	fates []staging.Fate
+	// bindsKey: the launch's Idempotency-Key is bound to the first session as well.
+	bindsKey bool
+}
+
+// ids names the sessions of a write, for errors.
+func (w *fateWrite) ids() string {
+	if n := len(w.fates); n > 1 {
+		return fmt.Sprintf("the fates of %d sessions, %s and others", n, w.fates[0].Session)
+	}
+	return "the fate of session " + w.fates[0].Session
+}
+
+// commitAll is commit for a write of which nothing may fail.
+func (r *Registry) commitAll(ctx context.Context, w *fateWrite) error {
+	failed, err := r.commit(ctx, w)
+	if err == nil && len(failed) > 0 {
+		return fmt.Errorf("%w: %s", ErrConflict, w.ids())
+	}
+	return err
+}
+
+// commit writes. failed are the operations that Consul refused, by their number; the key's
+// comes after those of the fates. Where nothing failed the fates have their new indices.
+//
+// A single record to which no write will follow is a plain compare-and-set: it costs Consul
+// less than a transaction of one operation, but does not return the new index.
+func (r *Registry) commit(ctx context.Context, w *fateWrite) (failed []int, err error) {
+	if len(w.fates) == 1 && !w.bindsKey && !w.fates[0].HookPending {
+		return r.commitPlain(ctx, w)
+	}
+	ops := make(api.TxnOps, 0, len(w.fates)+1)
+	for _, f := range w.fates {
+		b, err := json.Marshal(f)
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: r.fateKey(f.Session), Value: b, Index: f.Index}})
+	}
+	if w.bindsKey {
+		op, err := r.keyOp(w.fates[0])
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, op)
+	}
+	done, reply, _, err := r.txn.Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("consul: %s %s: %w", w.what, w.ids(), err)
+	}
+	if !done {
+		for _, e := range reply.Errors {
+			failed = append(failed, e.OpIndex)
+		}
+		if len(failed) == 0 {
+			return nil, fmt.Errorf("consul: %s %s: the transaction failed without a reason", w.what, w.ids())
+		}
+		return failed, nil
+	}
+	return nil, w.setIndices(reply)
+}
+
+func (r *Registry) commitPlain(ctx context.Context, w *fateWrite) (failed []int, err error) {
+	f := &w.fates[0]
+	b, err := json.Marshal(f)
+	if err != nil {
+		return nil, err
+	}
+	done, _, err := r.kv.CAS(&api.KVPair{Key: r.fateKey(f.Session), Value: b, ModifyIndex: f.Index}, (&api.WriteOptions{}).WithContext(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("consul: %s %s: %w", w.what, w.ids(), err)
+	}
+	if !done {
+		return []int{0}, nil
+	}
+	f.Index = 0 // not known: a later writer reads the record first
+	return nil, nil
+}
+
+// setIndices gives the fates the indices that they were stored with.
+func (w *fateWrite) setIndices(reply *api.TxnResponse) error {
+	if len(reply.Results) < len(w.fates) {
+		return fmt.Errorf("consul: %s %s: acknowledged without indices", w.what, w.ids())
+	}
+	for i := range w.fates {
+		if reply.Results[i].KV == nil {
+			return fmt.Errorf("consul: %s the fate of session %s: acknowledged without an index", w.what, w.fates[i].Session)
+		}
+		w.fates[i].Index = reply.Results[i].KV.ModifyIndex
+		if w.bindsKey {
+			w.fates[i].KeyIndex = w.fates[i].Index // written in the same transaction
+		}
+	}
+	return nil
+}
+
+// conflicts reads the records that a creation failed for. Where all of them are the
+// claim's own, the reply to an earlier try was lost, and the creation has succeeded.
+func (r *Registry) conflicts(ctx context.Context, fates []staging.Fate, failed []int) ([]staging.Fate, map[string]staging.Fate, error) {
+	claim := fates[0].Claim
+	lost := map[string]staging.Fate{}
+	var ours []staging.Fate
+	var key *staging.KeyHold
+	for _, op := range failed {
+		if op >= len(fates) {
+			hold, err := r.Key(ctx, fates[0].IdempotencyKey)
+			if err != nil && !errors.Is(err, staging.ErrNoResource) {
+				return nil, nil, err
+			}
+			key = &hold
+			continue
+		}
+		existing, err := r.Fate(ctx, fates[op].Session)
+		if err != nil && !errors.Is(err, staging.ErrNoResource) {
+			return nil, nil, err
+		}
+		if err == nil && claim != "" && existing.Claim == claim {
+			ours = append(ours, existing)
+			continue
+		}
+		lost[fates[op].Session] = existing
+	}
+	switch {
+	case len(ours) == len(fates):
+		for i := range ours {
+			if key != nil {
+				ours[i].KeyIndex = key.Index
+			}
+		}
+		return ours, nil, nil
+	case len(ours) > 0:
+		return nil, nil, fmt.Errorf("consul: %d fates were refused, and %d of them are this claim's already", len(fates), len(ours))
+	case len(lost) > 0:
+		return nil, lost, nil
+	case key.Claim != "" && key.Claim != claim:
+		return nil, nil, &staging.KeyHeldError{KeyHold: *key}
+	}
+	return nil, nil, fmt.Errorf("%w: the record of the idempotency key", ErrConflict)
+}

@@ -1,0 +1,203 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// The kinds of resources, as they are in keys.
+const (
+	zones   = "zones"
+	images  = "images"
+	groups  = "groups"
+	configs = "staging"
+)
+
+func (r *Registry) resourcesPrefix() string { return r.prefix + "resources/" }
+func (r *Registry) key(kind, name string) string {
+	return r.resourcesPrefix() + kind + "/" + name
+}
+
+// PutZone stores a zone and returns the one that it replaced, nil if it is new.
+func (r *Registry) PutZone(ctx context.Context, z staging.Zone) (before *staging.Zone, err error) {
+	return put(ctx, r, zones, z.Name, z)
+}
+
+// PutImage stores an image and returns the one that it replaced, nil if it is new.
+func (r *Registry) PutImage(ctx context.Context, i staging.Image) (before *staging.Image, err error) {
+	return put(ctx, r, images, i.Name, i)
+}
+
+// PutConfig stores a staging config and returns the one that it replaced, nil if it is new.
+func (r *Registry) PutConfig(ctx context.Context, c staging.Config) (before *staging.Config, err error) {
+	return put(ctx, r, configs, c.Name, c)
+}
+
+// PutGroup stores a group and returns the one that it replaced, nil if it is new.
+func (r *Registry) PutGroup(ctx context.Context, g staging.Group) (before *staging.Group, err error) {
+	return put(ctx, r, groups, g.Name, g)
+}
+
+// DeleteZone deletes a zone and returns it. It returns staging.ErrNoResource if there is none.
+func (r *Registry) DeleteZone(ctx context.Context, name string) (before *staging.Zone, err error) {
+	return remove[staging.Zone](ctx, r, zones, name)
+}
+
+// DeleteImage deletes an image and returns it. It returns staging.ErrNoResource if there is none.
+func (r *Registry) DeleteImage(ctx context.Context, name string) (before *staging.Image, err error) {
+	return remove[staging.Image](ctx, r, images, name)
+}
+
+// DeleteConfig deletes a staging config and returns it. It returns staging.ErrNoResource if there is none.
+func (r *Registry) DeleteConfig(ctx context.Context, name string) (before *staging.Config, err error) {
+	return remove[staging.Config](ctx, r, configs, name)
+}
+
+// DeleteGroup deletes a group and returns it. It returns staging.ErrNoResource if there is none.
+func (r *Registry) DeleteGroup(ctx context.Context, name string) (before *staging.Group, err error) {
+	return remove[staging.Group](ctx, r, groups, name)
+}
+
+// casTries is how often a write is tried while other writers change the same key.
+const casTries = 5
+
+// put writes by compare-and-set, so that the resource that it returns is the one that it
+// replaced. A replaced resource that does not parse is returned as an empty one.
+func put[T any](ctx context.Context, r *Registry, kind, name string, v T) (before *T, err error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s/%s: %w", kind, name, err)
+	}
+	key := r.key(kind, name)
+	for range casTries {
+		old, _, err := r.kv.Get(key, query(ctx))
+		if err != nil {
+			return nil, callError(err, "read %s", key)
+		}
+		pair := &api.KVPair{Key: key, Value: b}
+		if old != nil {
+			pair.ModifyIndex = old.ModifyIndex
+		}
+		done, _, err := r.kv.CAS(pair, write(ctx))
+		if err != nil {
+			return nil, callError(err, "write %s", key)
+		}
+		if done {
+			r.refreshCache(ctx)
+			return parsed[T](old), nil
+		}
+	}
+	return nil, callError(ErrConflict, "write %s", key)
+}
+
+// remove deletes by compare-and-set, so that the resource that it returns is the one that
+// it deleted.
+func remove[T any](ctx context.Context, r *Registry, kind, name string) (before *T, err error) {
+	key := r.key(kind, name)
+	for range casTries {
+		old, _, err := r.kv.Get(key, query(ctx))
+		if err != nil {
+			return nil, callError(err, "read %s", key)
+		}
+		if old == nil {
+			return nil, fmt.Errorf("%w: %s", staging.ErrNoResource, key)
+		}
+		done, _, err := r.kv.DeleteCAS(old, write(ctx))
+		if err != nil {
+			return nil, callError(err, "delete %s", key)
+		}
+		if done {
+			r.refreshCache(ctx)
+			return parsed[T](old), nil
+		}
+	}
+	return nil, callError(ErrConflict, "delete %s", key)
+}
+
+// refreshCache updates the cache after a write, so that the writer reads its own write. If
+// that fails, the watch updates the cache a moment later.
+func (r *Registry) refreshCache(ctx context.Context) { _, _ = r.Refresh(ctx) }
+
+// parsed returns the value of a pair: nil for no pair, an empty one if it does not parse.
+func parsed[T any](p *api.KVPair) *T {
+	if p == nil {
+		return nil
+	}
+	v := new(T)
+	if err := json.Unmarshal(p.Value, v); err != nil {
+		return new(T)
+	}
+	return v
+}
+
+// Resources returns the cache, which Watch and every write refresh.
+func (r *Registry) Resources() staging.Resources { return *r.current.Load() }
+
+// Refresh reads all resources from Consul and updates the cache.
+func (r *Registry) Refresh(ctx context.Context) (staging.Resources, error) {
+	return r.read(query(ctx))
+}
+
+func (r *Registry) read(q *api.QueryOptions) (staging.Resources, error) {
+	pairs, meta, err := r.kv.List(r.resourcesPrefix(), q)
+	if err != nil {
+		return staging.Resources{}, callError(err, "list %s", r.resourcesPrefix())
+	}
+	res := staging.Resources{
+		Zones:      map[string]staging.Zone{},
+		Images:     map[string]staging.Image{},
+		Groups:     map[string]staging.Group{},
+		Configs:    map[string]staging.Config{},
+		Index:      meta.LastIndex,
+		Unreadable: map[string]string{},
+	}
+	for _, p := range pairs {
+		kind, name, _ := strings.Cut(strings.TrimPrefix(p.Key, r.resourcesPrefix()), "/")
+		var err error
+		switch kind {
+		case zones:
+			err = into(res.Zones, name, p.Value)
+		case images:
+			err = into(res.Images, name, p.Value)
+		case groups:
+			err = into(res.Groups, name, p.Value)
+		case configs:
+			err = into(res.Configs, name, p.Value)
+		default:
+			err = errors.New("greenroom has no such kind of resource")
+		}
+		if err != nil {
+			res.Unreadable[p.Key] = err.Error()
+		}
+	}
+	r.keepNewer(&res)
+	return res, nil
+}
+
+// keepNewer replaces the cache unless it is newer than res: a slow read must not undo a
+// fast one.
+func (r *Registry) keepNewer(res *staging.Resources) {
+	for {
+		old := r.current.Load()
+		if old.Index > res.Index || r.current.CompareAndSwap(old, res) {
+			return
+		}
+	}
+}
+
+// into decodes a resource into a map.
+func into[T any](m map[string]T, name string, b []byte) error {
+	var v T
+	if err := json.Unmarshal(b, &v); err != nil {
+		return err
+	}
+	m[name] = v
+	return nil
+}

@@ -1,0 +1,111 @@
+package scaler
+
+import (
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/scaler/sizing"
+)
+
+// PoolInput is all that Decide knows of one pool.
+type PoolInput struct {
+	Config staging.Config
+	// Removed: the config was deleted, so the pool is to be drained.
+	Removed bool
+	// NoZone, NoImage: the config names a resource that does not exist.
+	NoZone, NoImage bool
+	// Blocked is why the pool stages nothing and is drained; nil when it is not.
+	Blocked *staging.Failure
+	// Desired is the number of ready sessions wanted now, DesiredUntil when that
+	// changes; zero for never.
+	Desired      int
+	DesiredUntil time.Time
+	// HealthKnown: Consul's health checks of the pool are current. Without them
+	// nothing is published or withdrawn, and no session counts as unhealthy.
+	HealthKnown bool
+	Members     []Member
+	// Unrecorded counts the pool's sessions that Nomad has and Redis does not have
+	// (any more). They become members again soon, so they count as existing.
+	Unrecorded int
+	Backoff    Backoff
+	// AssignHook counts the assign hook's consecutive failures.
+	AssignHook Backoff
+}
+
+// Member is what Decide knows of one unassigned session of a pool. The fields that
+// Decide reads of every member come first, for the cache.
+type Member struct {
+	// State is pending, starting or ready.
+	State staging.State
+	// Running: its allocation runs. Passing: its checks pass.
+	Running, Passing bool
+	// Over: its allocation has ended.
+	Over bool
+	// Draining: its node is being drained.
+	Draining bool
+	// FirstLaunch: its first_launch hook is not known to have run.
+	FirstLaunch bool
+	// Misplaced: its zone, image or permissions are not those that the config now
+	// names, so no launch may get it.
+	// Stale: it was made from an older revision of its image, zone or permissions.
+	Misplaced, Stale bool
+	// Busy: a step for it is under way, or it is left alone for a moment.
+	Busy bool
+	// Failure: why it ended or cannot start. Refused: why no node accepts it.
+	Failure, Refused *staging.Failure
+	ExpiresAt        time.Time
+
+	ID        string
+	CreatedAt time.Time
+	// PlacedAt is when a node was found for it; zero before that.
+	PlacedAt time.Time
+	// RunningSince is when it began to run. UnhealthySince is when it stopped being
+	// healthy, because its checks failed or Nomad lost contact with its node; zero
+	// while it is healthy, and before it first was.
+	RunningSince, UnhealthySince time.Time
+	// EndReason is Nomad's reason for the end of an allocation that did not fail.
+	EndReason string
+}
+
+// healthy: it runs and its checks pass.
+func (m *Member) healthy() bool { return m.Running && m.Passing }
+
+// poolInput returns Decide's input for a pool. Its members are the pool's own slice, valid
+// until the pool's roster changes.
+func (v *view) poolInput(p *pool, now time.Time) PoolInput {
+	in := PoolInput{
+		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked,
+		HealthKnown: p.healthKnown, Backoff: p.backoff, AssignHook: p.assignHook,
+		Unrecorded: len(p.unrecorded),
+	}
+	in.Desired, in.DesiredUntil = sizing.Desired(p.config, now)
+	in.Members = p.members.members(now, func(e *entry) Member { return v.memberOf(p, e, now) })
+	return in
+}
+
+// memberOf derives Decide's input for one member. The pool's roster caches it until the
+// entry, its node, its pool or the resources change, or until a pause of the entry is
+// over. All code that changes one of those must note that in the roster.
+func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
+	return Member{
+		ID: e.s.ID, State: e.s.State, CreatedAt: e.s.CreatedAt, ExpiresAt: p.config.ExpiresAt(e.s.ID, e.s.CreatedAt),
+		Running: e.running, Passing: e.passing, Over: e.over(), Failure: e.failed(), Refused: e.refused,
+		PlacedAt: e.placedAt, EndReason: e.reason, Draining: v.nodes[e.s.NodeID].draining,
+		FirstLaunch: v.firstLaunchHook(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
+		Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != p.target.permits,
+		Stale:     !p.target.noZone && !p.target.noImage && e.s.Revision != p.target.revision,
+		Busy:      e.busy || now.Before(e.until),
+	}
+}
+
+// unpooledOf returns DecideSession's input for a session.
+func (v *view) unpooledOf(e *entry) Unpooled {
+	return Unpooled{
+		State: e.s.State, Origin: e.s.Origin, Fate: e.verdict, HasJob: e.hasJob, Missing: e.missing, Stopped: e.stopped,
+		Over: e.over(), Running: e.running, Passing: e.passing, Failure: e.failed(), Reason: e.reason,
+		Refused: e.refused, RunningSince: e.runningSince,
+		FirstLaunch: v.firstLaunchHook(e) != nil, Tagged: e.tagged,
+		Terms: e.s.Terms, EndsAt: e.s.EndsAt(), KeepaliveUntil: e.s.KeepaliveUntil(),
+		HookPending: e.fate.HookPending, Lease: e.fate.Lease, TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
+	}
+}

@@ -1,0 +1,124 @@
+package scaler
+
+import (
+	"testing"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+func TestDecideSession(t *testing.T) {
+	running := Unpooled{HasJob: true, Running: true, Passing: true, TouchedAt: noon}
+	with := func(change func(*Unpooled)) Unpooled {
+		x := running
+		change(&x)
+		return x
+	}
+	old := noon.Add(-time.Hour)
+	cases := []struct {
+		name string
+		x    Unpooled
+		want Kind // "" for nothing
+		wake time.Duration
+	}{
+		{"an assigned session may end within moments", with(func(x *Unpooled) { x.State, x.Fate = staging.Assigned, staging.VerdictAssigned }), "", tagAfter},
+		{"an assigned session that goes on is tagged", with(func(x *Unpooled) {
+			x.State, x.Fate, x.TouchedAt = staging.Assigned, staging.VerdictAssigned, noon.Add(-tagAfter)
+		}), Tag, 0},
+		{"a tagged session needs nothing", with(func(x *Unpooled) { x.State, x.Fate, x.Tagged = staging.Assigned, staging.VerdictAssigned, true }), "", 0},
+		{
+			"an assigned session is decided again when the first of its terms is over",
+			with(func(x *Unpooled) {
+				x.State, x.Tagged, x.EndsAt, x.KeepaliveUntil = staging.Assigned, true, noon.Add(time.Hour), noon.Add(time.Minute)
+			}), "", time.Minute,
+		},
+		{"a time limit that is over ends it, tagged or not", with(func(x *Unpooled) { x.State, x.EndsAt = staging.Assigned, noon }), End, 0},
+		{"an expired keepalive is decided by Redis", with(func(x *Unpooled) { x.State, x.KeepaliveUntil = staging.Assigned, noon }), ExpireKeepalive, 0},
+		{
+			"on demand: the first_launch hook runs before the assignment",
+			with(func(x *Unpooled) { x.State, x.Origin, x.FirstLaunch = staging.Starting, staging.OnDemand, true }), FirstLaunch, 0,
+		},
+		{"an assigned session that ended by itself is ended", with(func(x *Unpooled) { x.State, x.Over = staging.Assigned, true }), End, 0},
+		{"an assigned session whose job is gone is ended", with(func(x *Unpooled) { x.State, x.HasJob, x.Missing = staging.Assigned, false, true }), End, 0},
+		{"an assigned session whose job was not observed yet is left alone", with(func(x *Unpooled) { x.State, x.HasJob = staging.Assigned, false }), "", orphanTimeout},
+		{"an on-demand session that is healthy is assigned", with(func(x *Unpooled) { x.State, x.Origin = staging.Starting, staging.OnDemand }), Assign, 0},
+		{"an on-demand session that starts is recorded", with(func(x *Unpooled) { x.State, x.Origin, x.Passing = staging.Pending, staging.OnDemand, false }), Record, 0},
+		{
+			"an on-demand session that cannot start is ended",
+			with(func(x *Unpooled) {
+				x.State, x.Origin, x.Running, x.Failure = staging.Pending, staging.OnDemand, false, &staging.Failure{Message: "no image"}
+			}), End, 0,
+		},
+		{
+			"on demand and no node accepts it: ended after a while",
+			with(func(x *Unpooled) {
+				x.State, x.Origin, x.Running, x.TouchedAt = staging.Pending, staging.OnDemand, false, old
+				x.Refused = &staging.Failure{Message: "no room"}
+			}), End, 0,
+		},
+		{
+			"on demand and its checks never pass: ended after a while",
+			with(func(x *Unpooled) {
+				x.State, x.Origin, x.Passing, x.RunningSince = staging.Starting, staging.OnDemand, false, old
+			}), End, 0,
+		},
+		{
+			"on demand and still starting: decided again",
+			with(func(x *Unpooled) {
+				x.State, x.Origin, x.Passing, x.RunningSince = staging.Starting, staging.OnDemand, false, noon
+			}), "", DefaultBounds.StartTimeout,
+		},
+		{"a retiring session gets time to stop", with(func(x *Unpooled) { x.State = staging.Retiring }), "", stopTimeout},
+		{"a retirement that hangs is repeated from the start", with(func(x *Unpooled) { x.State, x.TouchedAt = staging.Retiring, old }), Retire, 0},
+		{"an ending session that runs on is stopped", with(func(x *Unpooled) { x.State, x.TouchedAt = staging.Ending, old }), Stop, 0},
+		{"an ending session that was stopped is waited for", with(func(x *Unpooled) { x.State, x.Stopped, x.TouchedAt = staging.Ending, true, old }), "", 0},
+		{"an ending session of which nothing runs is marked ended", with(func(x *Unpooled) { x.State, x.Over = staging.Ending, true }), MarkEnded, 0},
+		{"an ended session is kept for its logs", with(func(x *Unpooled) { x.State, x.EndedNoticedAt = staging.Ended, noon }), "", purgeDelay},
+		{"an end that was noticed only now is kept as long", with(func(x *Unpooled) { x.State = staging.Ended }), "", purgeDelay},
+		{"an ended session is purged after the delay", with(func(x *Unpooled) { x.State, x.EndedNoticedAt = staging.Ended, old }), Purge, 0},
+		{"Redis lost it, its fate assigns it", with(func(x *Unpooled) { x.Fate, x.Origin = staging.VerdictAssigned, staging.Staged }), Restore, 0},
+		{"Redis was restored to before the claim", with(func(x *Unpooled) { x.State, x.Fate, x.Origin = staging.Ready, staging.VerdictAssigned, staging.Staged }), Restore, 0},
+		{"Redis retires what Consul has assigned", with(func(x *Unpooled) {
+			x.State, x.Fate, x.Origin = staging.Retiring, staging.VerdictAssigned, staging.Staged
+		}), Restore, 0},
+		{
+			"Redis was restored to before the claim, and the session is over",
+			with(func(x *Unpooled) {
+				x.State, x.Fate, x.Origin, x.Over = staging.Ready, staging.VerdictAssigned, staging.Staged, true
+			}), MarkEnded, 0,
+		},
+		{"Redis lost it, it has no fate", with(func(x *Unpooled) { x.Origin = staging.Staged }), Record, 0},
+		{"Redis lost its retirement", with(func(x *Unpooled) { x.State, x.Fate, x.Origin = staging.Ready, staging.VerdictRetired, staging.Staged }), Retire, 0},
+		{"a claim in progress is left alone", with(func(x *Unpooled) { x.State, x.Origin = staging.Claimed, staging.Staged }), "", staging.ClaimLease},
+		{"a claim with a finished fate is assigned", with(func(x *Unpooled) { x.State, x.Fate = staging.Claimed, staging.VerdictAssigned }), Assign, 0},
+		{
+			"a claim whose hook is unfinished keeps its lease", with(func(x *Unpooled) {
+				x.State, x.Fate, x.HookPending, x.Lease = staging.Claimed, staging.VerdictAssigned, true, noon.Add(time.Second)
+			}), "", time.Second,
+		},
+		{
+			"a claim whose hook is unfinished is ended after its lease", with(func(x *Unpooled) {
+				x.State, x.Fate, x.HookPending, x.Lease = staging.Claimed, staging.VerdictAssigned, true, noon.Add(-time.Second)
+			}), End, 0,
+		},
+		{"a claim without a fate is ended after its lease", with(func(x *Unpooled) { x.State, x.TouchedAt = staging.Claimed, old }), End, 0},
+		{"a record whose job was never registered is marked ended after a while", with(func(x *Unpooled) { x.State, x.HasJob, x.TouchedAt = staging.Pending, false, old }), MarkEnded, 0},
+		{"a record whose job is being registered is left alone", with(func(x *Unpooled) { x.State, x.HasJob = staging.Pending, false }), "", orphanTimeout},
+		{"on demand, without record and fate: ended after a while", with(func(x *Unpooled) { x.Origin, x.TouchedAt = staging.OnDemand, old }), End, 0},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			step, wake := DecideSession(c.x, noon)
+			got := Kind("")
+			if step != nil {
+				got = step.Kind
+			}
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+			if c.wake != 0 && wake.Sub(noon) != c.wake {
+				t.Errorf("wakes after %s, want %s", wake.Sub(noon), c.wake)
+			}
+		})
+	}
+}

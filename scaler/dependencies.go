@@ -1,0 +1,156 @@
+package scaler
+
+import (
+	"context"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Registry is Consul's KV store: the resources and the fate records.
+type Registry interface {
+	// Watch calls emit with the current resources and again at every change, until
+	// it fails.
+	Watch(ctx context.Context, emit func(staging.Resources)) error
+	// Fates returns all fate records by session id.
+	Fates(ctx context.Context) (map[string]staging.Fate, error)
+	// CreateFate writes a session's fate unless it has one. It returns the session's
+	// fate and whether this call decided it. After an error the outcome is unknown.
+	CreateFate(ctx context.Context, f staging.Fate) (won bool, existing staging.Fate, err error)
+	// AbandonFate takes the session from a claim that is unfinished after its lease:
+	// a broker that returns late can no longer finish it. It fails when the claim was
+	// finished meanwhile.
+	AbandonFate(ctx context.Context, f staging.Fate, reason string) error
+	DeleteFate(ctx context.Context, session string) error
+}
+
+// SessionStore holds the sessions in Redis. Each method that changes a session is
+// one atomic transition. A transition that the session's state does not allow fails
+// with a *staging.StateError, which names that state.
+type SessionStore interface {
+	// Record stores a pending or starting session and returns the state that it has
+	// afterwards; a later state is kept. It stores no on-demand session that Redis
+	// does not have, because the user is not known here: then the state is "".
+	Record(ctx context.Context, s staging.Session) (staging.State, error)
+	// Publish makes a session claimable, Withdraw makes it unclaimable again.
+	Publish(ctx context.Context, s staging.Session) error
+	Withdraw(ctx context.Context, s staging.Session) error
+	// Retire starts the end of an unassigned session: it cannot be claimed afterwards.
+	Retire(ctx context.Context, s staging.Session, reason string) error
+	// Assign completes an assignment and returns the session with the time of it. It
+	// may be repeated.
+	Assign(ctx context.Context, s staging.Session) (staging.Session, error)
+	// Restore rewrites a user's session from its fate record and returns the state that
+	// it has afterwards.
+	Restore(ctx context.Context, s staging.Session, f staging.Fate) (staging.State, error)
+	// Finish starts the end of a user's session. An empty claim matches any claim.
+	Finish(ctx context.Context, id, claim, reason string) error
+	// Ended notes that nothing of a session runs any more.
+	Ended(ctx context.Context, s staging.Session, reason string) error
+	// ExpireKeepalive ends a session whose keepalive has expired, unless a keepalive
+	// arrived in time, and returns the session as it then is. lost is when Redis may
+	// have lost keepalives; zero for never.
+	ExpireKeepalive(ctx context.Context, s staging.Session, lost time.Time) (staging.Session, error)
+	// Session reads one session; staging.ErrNoSession when Redis does not have it.
+	Session(ctx context.Context, id string) (staging.Session, error)
+	// Sessions reads all sessions.
+	Sessions(ctx context.Context) ([]staging.Session, error)
+}
+
+// TrustStore holds the markers in Redis that say whether claims may use it.
+type TrustStore interface {
+	// PlaceMarker writes a zone's marker without renewing the zone's trust.
+	PlaceMarker(ctx context.Context, zone, marker string) error
+	// RenewTrust replaces a zone's marker and makes Redis trusted there for
+	// staging.TrustTTL. renewed is false when the marker before is no longer there;
+	// with recent, also when that marker is too old.
+	RenewTrust(ctx context.Context, zone, before, marker string, recent bool) (renewed bool, err error)
+	// Epoch returns an id that changes when Redis's data was wiped.
+	Epoch(ctx context.Context) (string, error)
+}
+
+// EventStore holds the event stream and the pools' conditions in Redis.
+type EventStore interface {
+	// Note adds an event that is no transition of a session.
+	Note(ctx context.Context, e staging.Event) error
+	// SetConditions replaces a pool's conditions.
+	SetConditions(ctx context.Context, pool string, cs []staging.Condition) error
+	// LastEvent returns the position of the newest event.
+	LastEvent(ctx context.Context) (position string, err error)
+	// Events returns the events after a position, and the position of the last of
+	// them. It waits up to block for the first.
+	Events(ctx context.Context, after string, block time.Duration) (events []staging.Event, position string, err error)
+}
+
+// Fleet is Nomad: the jobs of the sessions.
+type Fleet interface {
+	Register(ctx context.Context, spec staging.Spec) (evalID string, err error)
+	// Tag shows an assigned session's user in Consul. It may be repeated.
+	Tag(ctx context.Context, s staging.Session) error
+	Stop(ctx context.Context, s staging.Session) error
+	Purge(ctx context.Context, s staging.Session) error
+	// List reads all sessions. index is where Watch continues.
+	List(ctx context.Context) (all []staging.Observation, index uint64, err error)
+	// Watch emits what happens after index, until it fails or events may be missing.
+	Watch(ctx context.Context, index uint64, emit func(staging.Observation)) error
+}
+
+// Health is Consul's catalog of health checks.
+type Health interface {
+	// Watch calls emit with a service's current instances and again at every change,
+	// until it fails.
+	Watch(ctx context.Context, service string, emit func([]staging.Health)) error
+}
+
+// Hooks runs hooks in sessions that are not assigned yet.
+type Hooks interface {
+	// FirstLaunch runs a session's first_launch hook. However often and from wherever
+	// it is called, the hook runs at most once. The error may be a *staging.HookError.
+	FirstLaunch(ctx context.Context, s staging.Session, h staging.Hook) error
+}
+
+// Locks are the zone locks: one per zone, so that several scalers share the zones
+// and take over from each other.
+type Locks interface {
+	// Want sets the zones whose locks this scaler tries to hold from now on.
+	Want(zones []string)
+	// Held reports whether a zone's lock is certainly held now.
+	Held(zone string) bool
+}
+
+// Meter records metrics.
+type Meter interface {
+	// Step counts a step that was applied, by kind and by whether it failed.
+	Step(k Kind, failed bool)
+	// Pool sets a pool's numbers as the scaler sees them.
+	Pool(name string, desired, current, ready int)
+	// PoolGone removes a pool that has been drained, or that another scaler now handles.
+	PoolGone(name string)
+	// Conditions sets a pool's conditions.
+	Conditions(name string, cs []staging.Condition)
+	// HookFailed counts a first_launch hook that failed.
+	HookFailed()
+	// Zones sets the wanted zone locks, and the zones in which this scaler acts. Both
+	// include the lock for sessions without a known zone. It must not keep the maps.
+	Zones(there, acting map[string]bool)
+}
+
+// Board shows pool statuses in Consul. Its methods record the newest value and
+// never block.
+type Board interface {
+	// Show sets a pool's status. The caller does not change its conditions afterwards.
+	Show(pool string, s staging.PoolStatus)
+	// Gone removes a pool that has been drained, or that another scaler now handles.
+	Gone(pool string)
+	// Holds sets the zones in which this scaler acts, and whether its sources are in
+	// sync: while they are not, statuses in Consul are not renewed and expire. It must
+	// not keep the map.
+	Holds(zones map[string]bool, inSync bool)
+}
+
+// noBoard shows nothing.
+type noBoard struct{}
+
+func (noBoard) Show(string, staging.PoolStatus) {}
+func (noBoard) Gone(string)                     {}
+func (noBoard) Holds(map[string]bool, bool)     {}

@@ -1,0 +1,56 @@
+package scaler
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// applyEvent folds an event from Redis into the view.
+func (v *view) applyEvent(ev staging.Event, now time.Time) {
+	state, isTransition := ev.Type.State()
+	if !isTransition {
+		v.countAssignHookFailure(ev, now)
+		return
+	}
+	e := v.entry(ev.Session, now)
+	e.s.State = state
+	if state == staging.Ended && e.endedNoticedAt.IsZero() {
+		e.endedNoticedAt = now
+	}
+	e.request = cmp.Or(ev.RequestID, e.request)
+	if ev.Pool != "" {
+		e.s.Staging, e.s.Origin = ev.Pool, staging.Staged
+	}
+	if p := v.pools[ev.Pool]; p != nil {
+		switch ev.Type {
+		case staging.EventReady:
+			// A session that was made before the failure does not disprove it.
+			if p.backoff.paused() && e.s.CreatedAt.After(p.backoff.At) {
+				p.backoff.ReadyAt = now
+			}
+		case staging.EventAssigned:
+			p.assignHook = Backoff{}
+			v.dirtyPools[ev.Pool] = true
+		}
+	}
+	if ev.Type == staging.EventClaimed || ev.Type == staging.EventEnding || ev.Type == staging.EventRetiring {
+		e.touchedAt = now
+	}
+	v.updateMembership(e)
+	v.markDirty(e)
+}
+
+// countAssignHookFailure counts an assign hook that failed. A first_launch hook's
+// failure is known from the step that ran it.
+func (v *view) countAssignHookFailure(ev staging.Event, now time.Time) {
+	p := v.pools[ev.Pool]
+	if p == nil || ev.Type != staging.EventHookFailed || ev.Hook != staging.HookAssign {
+		return
+	}
+	p.assignHook = Backoff{
+		Failures: p.assignHook.Failures + 1, At: now, Last: &staging.Failure{Type: staging.HookFailing, Message: ev.Reason},
+	}
+	v.dirtyPools[ev.Pool] = true
+}

@@ -1,0 +1,45 @@
+package scaler
+
+import (
+	"testing"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// TestOnlyASessionMadeAfterAFailureEndsThePause: an older session does not show that new
+// ones succeed.
+func TestOnlyASessionMadeAfterAFailureEndsThePause(t *testing.T) {
+	v := poolView(staging.Image{})
+	p := v.pools["p"]
+	runs(v, "gr-1").s.CreatedAt = noon
+	p.failed(&staging.Failure{Type: staging.CrashLooping}, noon.Add(time.Second))
+	v.applyEvent(staging.Event{Type: staging.EventReady, Session: "gr-1", Pool: "p"}, noon.Add(2*time.Second))
+	if !p.backoff.paused() {
+		t.Error("a session that was made before the failure ended the pause")
+	}
+	runs(v, "gr-2").s.CreatedAt = noon.Add(2 * time.Second)
+	v.applyEvent(staging.Event{Type: staging.EventReady, Session: "gr-2", Pool: "p"}, noon.Add(3*time.Second))
+	if p.backoff.paused() {
+		t.Error("a session that was made after the failure did not end the pause")
+	}
+}
+
+func TestAssignHooksThatFailInARowAreCounted(t *testing.T) {
+	v := poolView(staging.Image{})
+	failed := staging.Event{Type: staging.EventHookFailed, Pool: "p", Session: "gr-1", Hook: staging.HookAssign, Reason: "exit code 7"}
+	for range 3 {
+		v.applyEvent(failed, noon)
+	}
+	v.applyEvent(staging.Event{Type: staging.EventViolation, Session: "gr-9"}, noon)
+	if p := v.pools["p"]; p.assignHook.Failures != 3 || p.assignHook.Last.Message != "exit code 7" {
+		t.Errorf("%+v", p.assignHook)
+	}
+	if len(v.sessions) != 0 {
+		t.Error("an event that is no transition created an entry")
+	}
+	v.applyEvent(staging.Event{Type: staging.EventAssigned, Pool: "p", Session: "gr-2"}, noon)
+	if n := v.pools["p"].assignHook.Failures; n != 0 {
+		t.Errorf("%d after one succeeded", n)
+	}
+}

@@ -1,0 +1,81 @@
+package scaler
+
+import (
+	"context"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// ensureHealthWatches starts and stops watches, so that the service of every pool, and
+// of every zone's on-demand sessions, is watched.
+func (s *Scaler) ensureHealthWatches(ctx context.Context, v *view) {
+	for name, p := range v.pools {
+		if p.stopWatch == nil {
+			p.stopWatch = s.startHealthWatch(ctx, staging.PoolService(name), func(v *view) *pool { return v.pools[name] })
+		}
+	}
+	stopUnusedWatches(v)
+	for name := range v.resources.Zones {
+		s.ensureZoneWatch(ctx, v, name)
+	}
+	for name := range v.onDemandZones {
+		s.ensureZoneWatch(ctx, v, name)
+	}
+}
+
+// ensureZoneWatch starts the watch of a zone's on-demand sessions, unless it runs.
+func (s *Scaler) ensureZoneWatch(ctx context.Context, v *view, name string) {
+	if v.onDemand[name] != nil {
+		return
+	}
+	p := &pool{health: map[string]staging.Health{}}
+	v.onDemand[name] = p
+	p.stopWatch = s.startHealthWatch(ctx, staging.OnDemandService(name), func(v *view) *pool { return v.onDemand[name] })
+}
+
+// stopUnusedWatches stops the watches of zones that are deleted and have no on-demand
+// sessions left.
+func stopUnusedWatches(v *view) {
+	for name, p := range v.onDemand {
+		if _, ok := v.resources.Zones[name]; ok || v.hasOnDemandSession(name) {
+			continue
+		}
+		p.stopWatch()
+		delete(v.onDemand, name)
+		delete(v.onDemandZones, name)
+	}
+}
+
+// hasOnDemandSession reports whether an on-demand session is in a zone.
+func (v *view) hasOnDemandSession(zone string) bool {
+	for _, e := range v.sessions {
+		if e.s.Origin == staging.OnDemand && e.s.Zone == zone {
+			return true
+		}
+	}
+	return false
+}
+
+// startHealthWatch follows a service's health checks until stop is called. find returns
+// the pool that they belong to, or nil.
+func (s *Scaler) startHealthWatch(ctx context.Context, service string, find func(*view) *pool) (stop func()) {
+	ctx, stop = context.WithCancel(ctx)
+	lost := func(v *view) {
+		if p := find(v); p != nil {
+			p.healthKnown = false
+		}
+	}
+	s.wg.Go(func() {
+		s.retry(ctx, "consul health of "+service, lost, func() error {
+			return s.Health.Watch(ctx, service, func(found []staging.Health) {
+				s.post(ctx, func(v *view) {
+					if p := find(v); p != nil {
+						v.setHealth(p, found, time.Now())
+					}
+				})
+			})
+		})
+	})
+	return stop
+}

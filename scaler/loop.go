@@ -1,0 +1,215 @@
+package scaler
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/internal/logfield"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// tick is the precision with which times (expirations, pauses) are kept.
+const tick = 200 * time.Millisecond
+
+// loop owns the view. Each round it takes one input and then decides what is dirty:
+//
+//  1. an update from a watcher or worker changes the view, together with all
+//     updates that are already waiting, so that a burst costs one decision;
+//  2. a worker takes a task: nothing changed, so nothing is decided;
+//  3. a tick marks dirty what is due, follows the zone locks, and stores the trustState.
+func (s *Scaler) loop(ctx context.Context) {
+	v := newView()
+	var waiting queues
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		work, next := waiting.offer(s.workers)
+		select {
+		case <-ctx.Done():
+			return
+		case update := <-s.updates:
+			update(v)
+			s.applyWaiting(v)
+		case work[workQueue] <- next[workQueue]:
+			waiting.pop(workQueue)
+			continue
+		case work[hookQueue] <- next[hookQueue]:
+			waiting.pop(hookQueue)
+			continue
+		case work[tagQueue] <- next[tagQueue]:
+			waiting.pop(tagQueue)
+			continue
+		case now := <-ticker.C:
+			v.wakeDue(now)
+			s.followLocks(v, now)
+			s.trustSnapshot.store(v.trustState())
+		}
+		s.inSync.set(v.inSync())
+		if v.inSync() {
+			waiting.add(s.decide(ctx, v, time.Now()))
+		}
+	}
+}
+
+// applyWaiting applies the updates that are already waiting.
+func (s *Scaler) applyWaiting(v *view) {
+	for range cap(s.updates) {
+		select {
+		case update := <-s.updates:
+			update(v)
+		default:
+			return
+		}
+	}
+}
+
+// post sends an update to the loop. It drops the update when ctx is done.
+func (s *Scaler) post(ctx context.Context, update func(*view)) {
+	select {
+	case s.updates <- update:
+	case <-ctx.Done():
+	}
+}
+
+// decide decides the dirty pools and sessions and returns their tasks.
+func (s *Scaler) decide(ctx context.Context, v *view, now time.Time) []task {
+	var tasks []task
+	if v.watchesStale {
+		v.watchesStale = false
+		s.ensureHealthWatches(ctx, v)
+	}
+	for name := range v.dirtyPools {
+		if p := v.pools[name]; p != nil && v.acts(p.config.Zone) {
+			tasks = append(tasks, s.decidePool(v, p, now)...)
+		}
+	}
+	v.dirtyPools = emptied(v.dirtyPools)
+	for id := range v.dirtySessions {
+		if e := v.sessions[id]; e != nil && !e.pooled() && v.acts(zoneOf(e.s)) {
+			tasks = append(tasks, s.decideSession(v, e, now)...)
+		}
+	}
+	v.dirtySessions = emptied(v.dirtySessions)
+	return tasks
+}
+
+// emptied returns the map without its keys, or a new map if it held many: a map
+// never shrinks, and ranging over it costs as much as its largest size.
+func emptied(m map[string]bool) map[string]bool {
+	if len(m) > 256 {
+		return map[string]bool{}
+	}
+	clear(m)
+	return m
+}
+
+// decidePool runs Decide on a pool, reports the pool's status, and returns its tasks.
+func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
+	input := v.poolInput(p, now)
+	plan := Decide(input, s.o.Bounds, now)
+	p.wake = plan.Wake
+	ready := 0
+	for i := range input.Members {
+		if input.Members[i].State == staging.Ready {
+			ready++
+		}
+	}
+	desired := input.Desired
+	if p.removed {
+		desired = 0
+	}
+	s.Meter.Pool(p.config.Name, desired, len(input.Members), ready)
+	if p.removed && len(p.members.entries) == 0 && len(plan.Steps) == 0 {
+		s.forgetPool(v, p)
+		return []task{{pool: p.config.Name, zone: p.config.Zone, report: []staging.Condition{}}}
+	}
+	var tasks []task
+	for _, step := range plan.Steps {
+		if step.Kind == Stage {
+			tasks = append(tasks, s.newStageTask(v, p, step, now))
+			continue
+		}
+		if step.Failure != nil {
+			p.failed(step.Failure, now)
+		}
+		if e := v.sessions[step.Session]; e != nil && e.pool == p && !e.busy {
+			t := s.newTask(v, e, step, now)
+			t.zone = p.config.Zone
+			tasks = append(tasks, t)
+		}
+	}
+	tasks = append(tasks, s.report(p, plan.Conditions, now)...)
+	s.Board.Show(p.config.Name, staging.PoolStatus{
+		Zone: p.config.Zone, Image: p.config.Image, Desired: desired, Current: len(input.Members), Ready: ready,
+		Draining: p.removed, Conditions: p.conditions,
+	})
+	return tasks
+}
+
+// forgetPool drops a pool whose config is deleted and whose sessions have ended.
+func (s *Scaler) forgetPool(v *view, p *pool) {
+	if p.stopWatch != nil {
+		p.stopWatch()
+	}
+	delete(v.pools, p.config.Name)
+	s.Meter.PoolGone(p.config.Name)
+	s.Board.Gone(p.config.Name)
+	s.Log.WithField(logfield.Staging, p.config.Name).Info("pool drained: its staging config is deleted and its last unassigned session has ended")
+}
+
+// report logs a pool's conditions and returns the task that writes them to Redis, if they
+// changed, or if they must be written again: after every resync of Redis and after a
+// failed write.
+func (s *Scaler) report(p *pool, found []staging.Condition, now time.Time) []task {
+	p.conditions = since(p.conditions, found, now.UTC())
+	if p.reported != nil && slices.Equal(*p.reported, p.conditions) {
+		return nil
+	}
+	for _, c := range p.conditions {
+		s.Log.WithFields(logrus.Fields{logfield.Staging: p.config.Name, logfield.Condition: c.Type, logfield.Reason: c.Message}).
+			Warn("pool has a condition that keeps it from its desired state")
+	}
+	s.Meter.Conditions(p.config.Name, p.conditions)
+	reported := p.conditions
+	p.reported = &reported
+	return []task{{pool: p.config.Name, zone: p.config.Zone, report: reported}}
+}
+
+// decideSession runs DecideSession on a session that Decide does not handle, and returns
+// its task; none while a step for the session is under way or its pause is not over.
+func (s *Scaler) decideSession(v *view, e *entry, now time.Time) []task {
+	if e.busy || now.Before(e.until) {
+		v.timed[e.s.ID] = e.until
+		return nil
+	}
+	step, wake := DecideSession(v.unpooledOf(e), now)
+	delete(v.timed, e.s.ID)
+	if !wake.IsZero() {
+		v.timed[e.s.ID] = wake
+	}
+	if step == nil {
+		return nil
+	}
+	step.Session = e.s.ID
+	return []task{s.newTask(v, e, *step, now)}
+}
+
+// wakeDue marks dirty what is to be decided again by now.
+func (v *view) wakeDue(now time.Time) {
+	for name, p := range v.pools {
+		if !p.wake.IsZero() && !p.wake.After(now) {
+			v.dirtyPools[name] = true
+		}
+	}
+	for id, at := range v.timed {
+		if !at.After(now) {
+			if e := v.sessions[id]; e != nil {
+				v.markDirty(e)
+			}
+			delete(v.timed, id)
+		}
+	}
+}

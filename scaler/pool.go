@@ -1,0 +1,86 @@
+package scaler
+
+import (
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// pool is what the scaler knows of one staging config's pool. Only the loop uses it. A
+// zone's on-demand sessions have one, too, of which only the health fields are used.
+type pool struct {
+	config  staging.Config
+	removed bool
+	members roster
+	target  target
+	// unrecorded are the ids of the entries that are unrecorded.
+	unrecorded map[string]bool
+	// healthKnown: the watch on its service has reported and not failed since.
+	healthKnown bool
+	// health is Consul's, by allocation: a clone that Nomad made of a lost allocation
+	// has its own, and is not the session.
+	health    map[string]staging.Health
+	stopWatch func()
+	backoff   Backoff
+	// assignHook counts the assign hook's failures since one succeeded.
+	assignHook Backoff
+	conditions []staging.Condition
+	// reported is what was last written to Redis; nil when it must be written again.
+	reported *[]staging.Condition
+	// wake is when to decide it again although nothing happened; zero for never.
+	wake time.Time
+}
+
+// target is what a pool's config and the resources that it names ask for. It is
+// computed at every change of them, not for every decision.
+type target struct {
+	noZone, noImage bool
+	blocked         *staging.Failure
+	// permits and revision are those of a session that is made now.
+	permits, revision string
+}
+
+// resolveTarget computes a pool's target, after its config or the resources changed.
+func (v *view) resolveTarget(p *pool) {
+	zone, zoneExists := v.resources.Zones[p.config.Zone]
+	image, imageExists := v.resources.Images[p.config.Image]
+	p.target = target{noZone: !zoneExists, noImage: !imageExists, permits: p.config.Permissions.Permits()}
+	if zoneExists && imageExists {
+		p.target.blocked = blocked(image, zone)
+		p.target.revision = staging.Revision(image, zone, p.config.Permissions)
+	}
+	p.members.changeAll()
+}
+
+// intern replaces strings of a session that equal the pool's by the pool's own. Each
+// session was decoded separately and would otherwise keep a copy of its own.
+func (p *pool) intern(s *staging.Session) {
+	for _, field := range []struct {
+		session *string
+		pool    string
+	}{
+		{&s.Staging, p.config.Name},
+		{&s.Zone, p.config.Zone},
+		{&s.Image, p.config.Image},
+		{&s.Revision, p.target.revision},
+		{&s.Permits, p.target.permits},
+	} {
+		if *field.session == field.pool {
+			*field.session = field.pool
+		}
+	}
+}
+
+// failed counts a failure towards the pool's backoff.
+func (p *pool) failed(why *staging.Failure, now time.Time) { p.backoff = p.backoff.failed(why, now) }
+
+// countFailure counts a session's failure towards its pool's backoff, once. A session
+// that ended without a failure was lost with its node, moved or stopped.
+func (v *view) countFailure(e *entry, now time.Time) {
+	p := v.pools[e.s.Staging]
+	if p == nil || e.counted || !e.pooled() || e.failed() == nil || e.stopped {
+		return
+	}
+	e.counted = true
+	p.failed(e.failed(), now)
+}

@@ -1,0 +1,65 @@
+package scaler
+
+import (
+	"testing"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// TestAPurgedSessionStaysGone, although a read of Nomad that began earlier contains it.
+func TestAPurgedSessionStaysGone(t *testing.T) {
+	v := poolView(staging.Image{})
+	runs(v, "gr-1")
+	v.forget("gr-1")
+	v.purged["gr-1"] = noon
+	late := staging.Observation{Session: "gr-1", Index: 9, Job: &staging.JobFacts{Session: staging.Session{ID: "gr-1", Zone: "z", Staging: "p"}, Dead: true}}
+	v.resyncFleet([]staging.Observation{late}, nil, noon, noon)
+	if v.sessions["gr-1"] != nil {
+		t.Error("a purged session has an entry again")
+	}
+	v.resyncFleet(nil, nil, noon.Add(time.Hour), noon.Add(time.Hour))
+	if len(v.purged) != 0 {
+		t.Error("the purged session is remembered forever")
+	}
+}
+
+// TestASessionOnlyInRedisRequestsAFleetResync: Redis may have been restored.
+func TestASessionOnlyInRedisRequestsAFleetResync(t *testing.T) {
+	v := poolView(staging.Image{})
+	runs(v, "gr-1")
+	known, old := staging.Session{ID: "gr-1", State: staging.Ready}, staging.Session{ID: "gr-old", State: staging.Ready, Staging: "p", Zone: "z"}
+	if v.resyncStore([]staging.Session{known}, noon) {
+		t.Error("a resync was requested for a session that Nomad has")
+	}
+	if !v.resyncStore([]staging.Session{known, old}, noon) {
+		t.Error("no resync was requested for a session that only Redis has")
+	}
+	if v.resyncStore([]staging.Session{known, old}, noon) {
+		t.Error("a resync was requested again for the same session")
+	}
+}
+
+// TestAFateWithoutItsSessionIsPurged, after a while: the registration of its job may be
+// under way.
+func TestAFateWithoutItsSessionIsPurged(t *testing.T) {
+	v := poolView(staging.Image{})
+	fates := map[string]staging.Fate{"gr-9": {Session: "gr-9", Verdict: staging.VerdictAssigned, Zone: "z"}}
+	v.resyncFleet(nil, fates, noon, noon)
+	e := v.sessions["gr-9"]
+	if e == nil || zoneOf(e.s) != "z" {
+		t.Fatalf("%+v", e)
+	}
+	v.resyncFleet(nil, fates, noon.Add(time.Minute), noon.Add(time.Minute))
+	if step, _ := DecideSession(v.unpooledOf(e), noon.Add(time.Second)); step != nil {
+		t.Errorf("at once: %+v", step)
+	}
+	step, _ := DecideSession(v.unpooledOf(e), noon.Add(2*time.Minute))
+	if step == nil || step.Kind != MarkEnded {
+		t.Fatalf("after a while: %+v", step)
+	}
+	e.s.State, e.endedNoticedAt = staging.Ended, noon
+	if step, _ := DecideSession(v.unpooledOf(e), noon.Add(5*time.Minute)); step == nil || step.Kind != Purge {
+		t.Errorf("in the end: %+v", step)
+	}
+}

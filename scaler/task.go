@@ -1,0 +1,75 @@
+package scaler
+
+import (
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// task is a step with everything needed to apply it, so that a worker never reads the
+// view. With report set it has no step: it writes a pool's conditions.
+type task struct {
+	step    Step
+	session staging.Session
+	// from is the session's state when the step was decided.
+	from staging.State
+	fate staging.Fate
+	// spec is the job that Stage registers, hook the one that FirstLaunch runs.
+	spec staging.Spec
+	hook staging.Hook
+	pool string
+	// zone is the zone whose lock must still be held when the step is applied.
+	zone   string
+	report []staging.Condition
+}
+
+const (
+	// stepTimeout bounds one step, which makes at most three calls.
+	stepTimeout = 20 * time.Second
+	// retryPause is how long a session is left alone after a failed step.
+	retryPause = 2 * time.Second
+)
+
+func (t task) timeout() time.Duration {
+	if t.step.Kind == FirstLaunch {
+		return stepTimeout + t.hook.Deadline()
+	}
+	return stepTimeout
+}
+
+// newTask returns the task of a step and makes the session busy until it is applied.
+func (s *Scaler) newTask(v *view, e *entry, step Step, now time.Time) task {
+	e.busy, e.touchedAt = true, now
+	v.memberChanged(e)
+	x := e.s
+	if step.Kind == Record {
+		x.State = staging.Pending
+		if e.running {
+			x.State = staging.Starting
+		}
+	}
+	t := task{step: step, session: x, from: e.s.State, fate: e.fate, pool: e.s.Staging, zone: zoneOf(e.s)}
+	if h := v.firstLaunchHook(e); h != nil {
+		t.hook = *h
+	}
+	return t
+}
+
+// newStageTask returns the task that makes a new session. The session gets its entry
+// here, so that it counts as a member from this moment on.
+func (s *Scaler) newStageTask(v *view, p *pool, step Step, now time.Time) task {
+	zone, image := v.resources.Zones[p.config.Zone], v.resources.Images[p.config.Image]
+	hooks := image.ExecConfig
+	x := staging.Session{
+		ID: staging.NewSessionID(), State: staging.Pending, Origin: staging.Staged,
+		Zone: zone.Name, Image: image.Name, Staging: p.config.Name, Revision: p.target.revision,
+		Namespace: zone.Namespace, Region: zone.Region, CreatedAt: now.UTC(), Hooks: &hooks,
+		Permits: p.target.permits,
+	}
+	x.ExpiresAt = p.config.ExpiresAt(x.ID, x.CreatedAt)
+	e := v.entry(x.ID, now)
+	e.s, e.hasJob, e.busy, e.touchedAt = x, true, true, now
+	v.updateMembership(e)
+	step.Session = x.ID
+	return task{step: step, session: x, spec: staging.StagedSpec(x, image, zone, p.config), pool: p.config.Name, zone: p.config.Zone}
+}

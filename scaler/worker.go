@@ -1,0 +1,158 @@
+package scaler
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/internal/logfield"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// result is the outcome of a step.
+type result struct {
+	// state is the session's state after the step; "" when it is not known.
+	state staging.State
+	// notInRedis: Redis does not have the session.
+	notInRedis bool
+	// fate is set when the step learned the session's fate record.
+	fate *staging.Fate
+	// gone: nothing of the session is left, so its entry can be dropped.
+	gone bool
+	// stored is the session as Redis has it, when the step read it.
+	stored *staging.Session
+	// failure is set when the session could not be made; it counts towards its pool's backoff.
+	failure *staging.Failure
+	err     error
+}
+
+// errNotHeld: the zone's lock was lost between the decision and its application.
+var errNotHeld = errors.New("this scaler no longer holds the zone's lock; the holder decides again")
+
+// worker applies the tasks of one queue until ctx is done.
+func (s *Scaler) worker(ctx context.Context, work <-chan task) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case t := <-work:
+			// A step that is already running is completed within its deadline, even
+			// when the scaler is shutting down.
+			c, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout())
+			switch {
+			case t.step.Kind == "" && !s.Locks.Held(t.zone):
+				// The zone's new holder writes the conditions.
+			case t.step.Kind == "":
+				s.writeConditions(c, t)
+			default:
+				result := result{err: errNotHeld, gone: t.step.Kind == Stage}
+				if s.Locks.Held(t.zone) {
+					result = s.apply(c, t)
+				}
+				s.Meter.Step(t.step.Kind, result.err != nil)
+				s.post(ctx, func(v *view) { s.applied(v, t, result) })
+			}
+			cancel()
+		}
+	}
+}
+
+// writeConditions writes a pool's conditions to Redis. If that fails, the pool is
+// decided again after a pause, which writes them again.
+func (s *Scaler) writeConditions(ctx context.Context, t task) {
+	if err := s.EventStore.SetConditions(ctx, t.pool, t.report); err != nil {
+		s.Log.WithError(err).WithField(logfield.Staging, t.pool).Warn("could not write a pool's conditions to Redis; retrying")
+		s.post(ctx, func(v *view) {
+			if p := v.pools[t.pool]; p != nil {
+				p.reported, p.wake = nil, time.Now().Add(retryPause)
+			}
+		})
+	}
+}
+
+// applied folds a step's result into the view.
+func (s *Scaler) applied(v *view, t task, r result) {
+	e := v.sessions[t.session.ID]
+	if e == nil {
+		return
+	}
+	now := time.Now()
+	e.busy, e.touchedAt = false, now
+	if r.err != nil {
+		v.retryAt(e, now.Add(retryPause))
+	}
+	s.logStep(e, t, r)
+	if p := v.pools[t.pool]; p != nil {
+		if r.failure != nil && t.step.Kind == Stage {
+			p.failed(r.failure, now)
+		}
+		if r.err != nil {
+			p.wake = e.until
+		}
+	}
+	// The event of a concurrent launch has arrived already or will arrive: this result
+	// may be older than that event, so it does not overwrite a user's session.
+	if r.state != "" && (e.s.State == "" || e.s.State.Unassigned() || r.state.Over()) && e.s.State != staging.Ended {
+		e.s.State = r.state
+	}
+	if r.notInRedis {
+		e.s.State = ""
+	}
+	if r.state.Unassigned() && (t.step.Kind == End || t.step.Kind == ExpireKeepalive || t.step.Kind == Tag) {
+		// Redis calls a user's session unassigned: it was restored to an older state.
+		e.s.State = r.state
+		s.requestFleetResync()
+	}
+	switch {
+	case t.step.Kind == FirstLaunch:
+		v.firstLaunchDone(e, r, now)
+	case r.stored != nil:
+		v.setUserFacts(e, *r.stored)
+		e.tagged = e.tagged || t.step.Kind == Tag && r.err == nil
+		if t.step.Kind == ExpireKeepalive && e.s.State == staging.Assigned && !e.s.KeepaliveUntil().After(now) {
+			// Redis's clock decides, and it is behind ours.
+			v.retryAt(e, now.Add(retryPause))
+		}
+	case e.s.State == t.from && r.err == nil && t.step.Kind != Stage:
+		// The step changed nothing, for a reason outside this scaler: retry later.
+		v.retryAt(e, now.Add(retryPause))
+	}
+	if r.state == staging.Ended && e.endedNoticedAt.IsZero() {
+		e.endedNoticedAt = now
+	}
+	if r.fate != nil {
+		e.verdict, e.fate = r.fate.Verdict, *r.fate
+	}
+	v.updateMembership(e)
+	v.markDirty(e)
+	if r.gone {
+		v.forget(e.s.ID)
+		v.purged[e.s.ID] = now
+	}
+}
+
+// retryAt leaves a session alone until a time, and decides it again then.
+func (v *view) retryAt(e *entry, at time.Time) {
+	e.until = at
+	v.timed[e.s.ID] = at
+}
+
+// logStep logs a step's result. The steps of a session's normal start log at debug.
+func (s *Scaler) logStep(e *entry, t task, r result) {
+	log := s.Log.WithFields(logrus.Fields{
+		logfield.Session: t.session.ID, logfield.Staging: t.pool, logfield.Step: t.step.Kind, logfield.Reason: t.step.Reason,
+	})
+	if e.request != "" {
+		log.Data[logfield.RequestID] = e.request
+	}
+	switch {
+	case r.err != nil:
+		log.WithError(r.err).Warn("step failed; retrying after a pause if it is still needed")
+	case t.step.Kind == Publish || t.step.Kind == Record:
+		log.Debug("step done")
+	default:
+		log.Info("step done")
+	}
+}
