@@ -70,6 +70,11 @@ func (l *launch) candidates() ([]candidate, error) {
 		shared = len(all) - 1
 	}
 	skip := func(zone, reason string, v *staging.Violation) {
+		if v != nil && l.Several() {
+			// It is counted whether or not another pool serves.
+			l.violated(*v)
+			v = nil
+		}
 		all = append(all, candidate{zone: zone, skip: reason, violation: v})
 	}
 	violations := staging.Violations(l.image, l.settings)
@@ -129,9 +134,6 @@ func anyPools(all []candidate) bool {
 func (l *launch) neverSeveral(all []candidate) error {
 	var why []string
 	for _, c := range all {
-		if c.violation != nil {
-			l.violated(*c.violation)
-		}
 		why = append(why, c.skip)
 	}
 	return staging.Invalid("launch", "count",
@@ -140,7 +142,7 @@ func (l *launch) neverSeveral(all []candidate) error {
 
 // skipped records a candidate that is not tried.
 func (l *launch) skipped(c candidate) {
-	if c.violation != nil && !l.Several() { // of several all violations are recorded at once
+	if c.violation != nil {
 		l.violated(*c.violation)
 	}
 	l.attempt(staging.StepStaged, c.zone, staging.OutcomeSkipped, c.skip)

@@ -25,86 +25,44 @@ const (
 
 // staged tries the candidates in their order. No sessions and no error: none could serve.
 func (l *launch) staged(ctx context.Context, candidates []candidate) ([]staging.Session, error) {
+	runs, release, err := l.acquireForHooks(ctx, candidates)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	var short shortage
+	for _, c := range candidates {
+		if len(c.pools) == 0 {
+			l.skipped(c)
+			continue
+		}
+		if runs == 0 && l.hasAssignHook() {
+			l.attempt(staging.StepStaged, c.zone, staging.OutcomeSkipped,
+				fmt.Sprintf("this broker runs %d hooks at once, as many as it may", l.bounds.Hooks))
+			continue
+		}
+		sessions, err := l.stagedFrom(ctx, c, runs, &short)
+		if err != nil || sessions != nil {
+			return sessions, err
+		}
+	}
 	if l.Several() {
-		return l.stagedSeveral(ctx, candidates)
-	}
-	for _, c := range candidates {
-		if len(c.pools) == 0 {
-			l.skipped(c)
-			continue
-		}
-		sessions, err := l.stagedFrom(ctx, c)
-		if err != nil || sessions != nil {
-			return sessions, err
-		}
+		return nil, l.unlessServed(ctx, short.refusal(l))
 	}
 	return nil, nil
 }
 
-// stagedFrom tries to serve a launch of one from a candidate.
-func (l *launch) stagedFrom(ctx context.Context, c candidate) ([]staging.Session, error) {
-	runs, release := l.acquireForLaunch(ctx)
-	defer release()
-	if runs == 0 && l.hasAssignHook() {
-		// Sessions made on demand have a bound of their own.
-		l.attempt(staging.StepStaged, c.zone, staging.OutcomeSkipped,
-			fmt.Sprintf("this broker runs %d hooks at once, as many as it may", l.bounds.Hooks))
-		return nil, nil
-	}
-	for range maxClaims {
-		if err := l.checkServers(ctx, l.hasAssignHook()); err != nil {
-			return nil, err
-		}
-		taken, err := l.claimFrom(ctx, c, &shortage{})
-		var away *refusal.Error
-		if errors.As(err, &away) && away.Kind == refusal.RedisUnavailable {
-			return l.withoutRedis(ctx, c.pools[0])
-		}
-		if err != nil || taken == nil {
-			return nil, err
-		}
-		sessions, err := l.commit(ctx, taken, runs)
-		if !errors.Is(err, errLost) && !errors.Is(err, errHookFailed) {
-			return sessions, err
-		}
-	}
-	return nil, nil
-}
-
-// stagedSeveral serves a launch of several, or refuses it: none is made on demand.
-func (l *launch) stagedSeveral(ctx context.Context, candidates []candidate) ([]staging.Session, error) {
-	for _, c := range candidates {
-		if c.violation != nil {
-			l.violated(*c.violation)
-		}
-	}
-	runs, release := l.acquireForLaunch(ctx)
-	defer release()
-	if runs == 0 && l.hasAssignHook() {
-		return nil, refusal.AtBound(l.bounds.Hooks, "hooks at once")
-	}
-	short := shortage{}
-	for _, c := range candidates {
-		if len(c.pools) == 0 {
-			l.skipped(c)
-			continue
-		}
-		sessions, err := l.severalFrom(ctx, c, runs, &short)
-		if err != nil || sessions != nil {
-			return sessions, err
-		}
-	}
-	return nil, l.unlessServed(ctx, short.refusal(l))
-}
-
-// severalFrom tries to serve a launch of several from a candidate, until too few sessions
-// are left in it.
-func (l *launch) severalFrom(ctx context.Context, c candidate, runs int, short *shortage) ([]staging.Session, error) {
-	for {
+// stagedFrom tries to serve the launch from one candidate.
+func (l *launch) stagedFrom(ctx context.Context, c candidate, runs int, short *shortage) ([]staging.Session, error) {
+	for tries := 0; tries < maxClaims || l.Several(); tries++ {
 		if err := l.checkServers(ctx, l.hasAssignHook()); err != nil {
 			return nil, err
 		}
 		taken, err := l.claimFrom(ctx, c, short)
+		var away *refusal.Error
+		if errors.As(err, &away) && away.Kind == refusal.RedisUnavailable && !l.Several() {
+			return l.withoutRedis(ctx, c.pools[0])
+		}
 		if err != nil {
 			return nil, l.unlessServed(ctx, err)
 		}
@@ -112,45 +70,60 @@ func (l *launch) severalFrom(ctx context.Context, c candidate, runs int, short *
 			return nil, nil
 		}
 		sessions, err := l.commit(ctx, taken, runs)
-		switch {
-		case errors.Is(err, errLost):
-			if l.lost++; l.lost == maxClaims {
-				return nil, &refusal.Error{Kind: refusal.NoCapacity, Cause: errLost, Detail: fmt.Sprintf(
-					"of the sessions that Redis calls ready one was somebody's already, %d times; none was given: try again shortly", l.lost)}
-			}
-		case errors.Is(err, errHookFailed):
-			if l.failedHooks++; l.failedHooks == maxFailedHooks {
-				return nil, l.hooksFailed(err)
-			}
-		default:
+		if !errors.Is(err, errLost) && !errors.Is(err, errHookFailed) {
 			return sessions, err
 		}
+		if err := l.tooManyFailed(err); err != nil {
+			return nil, err
+		}
 	}
+	return nil, nil
+}
+
+// tooManyFailed counts a failed try of a launch of several, and refuses the launch past its
+// bounds. A launch of one goes on down its list instead.
+func (l *launch) tooManyFailed(failure error) error {
+	if !l.Several() {
+		return nil
+	}
+	if errors.Is(failure, errLost) {
+		if l.lost++; l.lost == maxClaims {
+			return &refusal.Error{Kind: refusal.NoCapacity, Cause: failure, Detail: fmt.Sprintf(
+				"of the sessions that Redis calls ready one was somebody's already, %d times; none was given: try again shortly", l.lost)}
+		}
+		return nil
+	}
+	if l.failedHooks++; l.failedHooks == maxFailedHooks {
+		return &refusal.Error{Kind: refusal.LaunchFailed, Cause: failure, Detail: fmt.Sprintf(
+			"%v: %s; all %d were destroyed, %d times: mend the image's assign hook",
+			errHookFailed, l.attempts[len(l.attempts)-1].Reason, l.Count, l.failedHooks)}
+	}
+	return nil
 }
 
 // hasAssignHook reports whether an assign hook is to run in the sessions.
 func (l *launch) hasAssignHook() bool { return l.image.ExecConfig.Assign != nil }
 
-// acquireForLaunch acquires the right to run the launch's assign hooks, and returns how many
-// may run at once; 0 where the image has none, or none came free in time. release ends it.
-func (l *launch) acquireForLaunch(ctx context.Context) (runs int, release func()) {
-	if !l.hasAssignHook() {
-		return 0, func() {}
+// acquireForHooks acquires the right to run the launch's assign hooks before anything is
+// claimed, and returns how many may run at once; 0 where there is nothing to run, or where
+// none came free in time: a launch of one then goes on to sessions made on demand, which
+// have a bound of their own, and a launch of several is refused.
+func (l *launch) acquireForHooks(ctx context.Context, candidates []candidate) (runs int, release func(), err error) {
+	if !l.hasAssignHook() || !anyPools(candidates) {
+		return 0, func() {}, nil
 	}
-	if runs = l.acquireHooks(ctx, l.count()); runs == 0 {
-		return 0, func() {}
+	runs = l.acquireHooks(ctx, l.count())
+	switch {
+	case runs > 0:
+		return runs, func() {
+			// After the launch, so that opening the next shell does not compete with it.
+			l.WakeShells()
+			l.hooks.Release(int64(runs))
+		}, nil
+	case l.Several():
+		return 0, nil, refusal.AtBound(l.bounds.Hooks, "hooks at once")
 	}
-	return runs, func() {
-		// After the launch, so that opening the next shell does not compete with it.
-		l.WakeShells()
-		l.hooks.Release(int64(runs))
-	}
-}
-
-func (l *launch) hooksFailed(err error) error {
-	return &refusal.Error{Kind: refusal.LaunchFailed, Cause: err, Detail: fmt.Sprintf(
-		"%v: %s; all %d were destroyed, %d times: mend the image's assign hook",
-		errHookFailed, l.attempts[len(l.attempts)-1].Reason, l.Count, l.failedHooks)}
+	return 0, func() {}, nil
 }
 
 // claimFrom takes all of the launch's sessions from a candidate: one round trip to Redis.
