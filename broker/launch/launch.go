@@ -20,7 +20,7 @@ import (
 //	reuse.go          the user has a session already: show it the URL
 //	candidates.go     which pools may serve, in which order, and why the others may not
 //	staged.go         claim ready sessions of a candidate (one Redis script)
-//	commit.go         fates in Consul -> hooks (assign_hooks.go) -> finished -> assigned.go
+//	commit.go         fates in Consul -> assign_hooks.go -> finished: now they are the user's
 //	on_demand.go      make a session; await_up.go waits for it
 //	without_redis.go  Redis is away or not trusted: candidates from Consul's checks, and
 //	                  recorded.go: sessions by their fates
