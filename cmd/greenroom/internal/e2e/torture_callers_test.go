@@ -144,7 +144,8 @@ func (c *caller) use(session string, took time.Duration) {
 // keepalive must find the session, at the latest once a scaler has repaired a Redis that was
 // wiped or rolled back.
 func (c *caller) keepalive(session string, took time.Duration) {
-	for patience := time.Now().Add(30 * time.Second); ; {
+	// A repair follows the takeover of a scaler's lock: 35 s were seen on a busy machine.
+	for patience := time.Now().Add(2 * time.Minute); ; {
 		status, reply := c.call("POST", "/v1/sessions/"+session+"/keepalive", "", "")
 		switch {
 		case status == http.StatusOK || took > promptly:
