@@ -3,7 +3,6 @@ package launch
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -250,5 +249,5 @@ func sessionIDs(sessions []staging.Session) []string {
 	for i, s := range sessions {
 		ids[i] = s.ID
 	}
-	return slices.Clip(ids)
+	return ids
 }
