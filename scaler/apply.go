@@ -21,6 +21,9 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		return result{state: state, notInRedis: err == nil && state == "", err: err}
 	case Publish:
 		return transition(staging.Ready, s.SessionStore.Publish(ctx, x))
+	case Demote, Promote:
+		state, err := s.SessionStore.Reorder(ctx, x)
+		return result{state: state, notInRedis: err == nil && state == "", err: err}
 	case Withdraw:
 		return transition(staging.Starting, s.SessionStore.Withdraw(ctx, x))
 	case Retire:

@@ -21,7 +21,8 @@ import (
 //  4. shrink: all of a deleted or blocked pool, else the excess over desired
 //  5. replaceDue: expired, stale and draining sessions, as their replacements become ready
 //  6. publishAndWithdraw: whatever the health checks of the rest call for
-//  7. grow: stage what is missing
+//  7. reorder: ready sessions whose place in the queue does not suit their node
+//  8. grow: stage what is missing
 func Decide(in PoolInput, b Bounds, now time.Time) Plan {
 	d := decision{PoolInput: in, now: now, live: make([]*Member, len(in.Members))}
 	for i := range in.Members {
@@ -36,6 +37,7 @@ func Decide(in PoolInput, b Bounds, now time.Time) Plan {
 	d.shrink()
 	d.replaceDue()
 	d.publishAndWithdraw()
+	d.reorder()
 	d.grow(b)
 	d.plan.Conditions = conditions(in)
 	return d.plan

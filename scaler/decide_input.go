@@ -41,8 +41,9 @@ type Member struct {
 	Running, Passing bool
 	// Over: its allocation has ended.
 	Over bool
-	// Draining: its node is being drained.
-	Draining bool
+	// Draining: its node is being drained. Demoted: it is behind the others of its pool
+	// in the ready queue.
+	Draining, Demoted bool
 	// FirstLaunch: its first_launch hook is not known to have run.
 	FirstLaunch bool
 	// Misplaced: its zone, image or permissions are not those that the config now
@@ -90,7 +91,7 @@ func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
 	return Member{
 		ID: e.s.ID, State: e.s.State, CreatedAt: e.s.CreatedAt, ExpiresAt: p.config.ExpiresAt(e.s.ID, e.s.CreatedAt),
 		Running: e.running, Passing: e.passing, Over: e.over(), Failure: e.failed(), Refused: e.refused,
-		PlacedAt: e.placedAt, EndReason: e.reason, Draining: v.nodes[e.s.NodeID].draining,
+		PlacedAt: e.placedAt, EndReason: e.reason, Draining: v.nodes[e.s.NodeID].draining, Demoted: e.s.Demoted,
 		FirstLaunch: v.firstLaunchHook(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
 		Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != p.target.permits,
 		Stale:     !p.target.noZone && !p.target.noImage && e.s.Revision != p.target.revision,

@@ -29,6 +29,7 @@ func genPoolInput(t *rapid.T) PoolInput {
 		m.Stale = rapid.IntRange(0, 2).Draw(t, "stale") == 0
 		m.FirstLaunch = m.State != staging.Ready && rapid.IntRange(0, 4).Draw(t, "firstLaunch") == 0
 		m.Draining = rapid.IntRange(0, 5).Draw(t, "draining") == 0
+		m.Demoted = rapid.IntRange(0, 5).Draw(t, "demoted") == 0
 		if !m.healthy() && rapid.Bool().Draw(t, "ailing") {
 			m.UnhealthySince = noon.Add(-time.Duration(rapid.IntRange(0, 60).Draw(t, "unhealthy")) * time.Second)
 		}
@@ -82,6 +83,10 @@ func TestDecideIsSafe(t *testing.T) {
 			case Withdraw:
 				if m.State != staging.Ready || !in.HealthKnown {
 					t.Fatalf("withdrew %+v", m)
+				}
+			case Demote, Promote:
+				if m.State != staging.Ready || m.Draining == m.Demoted || m.Draining != (s.Kind == Demote) {
+					t.Fatalf("%s of %+v", s.Kind, m)
 				}
 			case Retire:
 				if m.State == staging.Ready && m.Running && m.Passing && !m.Over {
@@ -210,6 +215,8 @@ func TestDecideConverges(t *testing.T) {
 					in.Members[i].FirstLaunch = false
 				case Withdraw, Record:
 					in.Members[i].State = staging.Starting
+				case Demote, Promote:
+					in.Members[i].Demoted = s.Kind == Demote
 				}
 			}
 			// The cluster catches up: all placed sessions run and are healthy.

@@ -47,6 +47,7 @@ func unhealthyFor(d time.Duration) func(*Member) {
 }
 
 func draining(m *Member) { m.Draining = true }
+func demoted(m *Member)  { m.Demoted = true }
 
 // disconnectedFor: its node has been disconnected for d.
 func disconnectedFor(d time.Duration) func(*Member) {
@@ -99,6 +100,14 @@ func TestDecide(t *testing.T) {
 			want:    []string{"record b", "publish a"}, wake: DefaultBounds.PlaceTimeout,
 		},
 		{name: "a ready session whose checks fail is withdrawn", desired: 1, members: []Member{member("a", ready, 1, failing)}, want: []string{"withdraw a"}},
+		{
+			name: "ready sessions on a draining node go behind the others at once, and back when the drain is cancelled", desired: 5,
+			members: []Member{
+				member("drained", ready, 3, draining), member("done", ready, 2, draining, demoted), member("back", ready, 1, demoted),
+				member("busy", ready, 1, draining, busy), member("sick", ready, 0, demoted, failing),
+			},
+			want: []string{"withdraw sick", "demote drained", "promote back", "stage"}, wake: passPause,
+		},
 		{
 			name: "without known health nothing is published or withdrawn", desired: 2,
 			members: []Member{member("a", ready, 1, failing), member("b", starting, 1, passing)},
@@ -166,7 +175,7 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			name: "a draining node: the replacement comes first", desired: 2,
-			members: []Member{member("a", ready, 2, draining), member("b", ready, 1)}, want: []string{"stage"},
+			members: []Member{member("a", ready, 2, draining), member("b", ready, 1)}, want: []string{"demote a", "stage"},
 		},
 		{
 			name: "a draining node: retired once the replacement is ready", desired: 2,

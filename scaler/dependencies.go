@@ -35,6 +35,9 @@ type SessionStore interface {
 	// Publish makes a session claimable, Withdraw makes it unclaimable again.
 	Publish(ctx context.Context, s staging.Session) error
 	Withdraw(ctx context.Context, s staging.Session) error
+	// Reorder puts a ready session behind those that are not demoted if it is Demoted,
+	// else back to its place by age, and returns its state, which does not change.
+	Reorder(ctx context.Context, s staging.Session) (staging.State, error)
 	// Retire starts the end of an unassigned session: it cannot be claimed afterwards.
 	Retire(ctx context.Context, s staging.Session, reason string) error
 	// Assign completes an assignment and returns the session with the time of it. It

@@ -23,6 +23,10 @@ const (
 	Publish Kind = "publish"
 	// Withdraw takes a session whose checks fail out of the ready queue.
 	Withdraw Kind = "withdraw"
+	// Demote puts a ready session on a draining node behind the others of its pool,
+	// Promote puts it back to its place by age when the drain was cancelled.
+	Demote  Kind = "demote"
+	Promote Kind = "promote"
 	// Retire ends an unassigned session.
 	Retire Kind = "retire"
 	// Assign assigns to its user an on-demand session that runs, or a claimed one
@@ -45,7 +49,7 @@ const (
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Retire, Assign, Restore, End, Tag, ExpireKeepalive, Stop, MarkEnded, Purge}
+var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Retire, Assign, Restore, End, Tag, ExpireKeepalive, Stop, MarkEnded, Purge}
 
 // Step is one thing to do, and the reason for it.
 type Step struct {

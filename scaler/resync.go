@@ -19,7 +19,7 @@ func (v *view) resyncStore(all []staging.Session, now time.Time) (fleetResyncNee
 		fleetResyncNeeded = fleetResyncNeeded || v.sessions[s.ID] == nil
 		e := v.entry(s.ID, now)
 		e.s.State, e.s.Claim, e.s.User = s.State, s.Claim, s.User
-		e.s.ReadyAt, e.s.Reason = s.ReadyAt, s.Reason
+		e.s.ReadyAt, e.s.Reason, e.s.Demoted = s.ReadyAt, s.Reason, s.Demoted
 		v.setUserFacts(e, s)
 		if s.State == staging.Ended && e.endedNoticedAt.IsZero() {
 			e.endedNoticedAt = now

@@ -42,6 +42,7 @@ func (s *Scaler) newTask(v *view, e *entry, step Step, now time.Time) task {
 	e.busy, e.touchedAt = true, now
 	v.memberChanged(e)
 	x := e.s
+	x.Demoted = v.nodes[x.NodeID].draining
 	if step.Kind == Record {
 		x.State = staging.Pending
 		if e.running {

@@ -108,6 +108,10 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	switch {
 	case t.step.Kind == FirstLaunch:
 		v.firstLaunchDone(e, r, now)
+	case t.step.Kind == Demote || t.step.Kind == Promote || t.step.Kind == Publish && r.state == staging.Ready:
+		if r.err == nil {
+			e.s.Demoted = t.session.Demoted
+		}
 	case r.stored != nil:
 		v.setUserFacts(e, *r.stored)
 		e.tagged = e.tagged || t.step.Kind == Tag && r.err == nil

@@ -26,11 +26,12 @@ func script(names ...string) *redis.Script {
 // One script per transition. The header of each file lists its keys, arguments and outcomes.
 var (
 	recordScript          = script("record")
-	publishScript         = script("count", "publish")
+	publishScript         = script("count", "rank", "publish")
 	withdrawScript        = script("withdraw")
-	claimOneScript        = script("launch", "count", "claim_one")
-	claimSeveralScript    = script("launch", "count", "claim_several")
-	unclaimScript         = script("unclaim")
+	reorderScript         = script("rank", "reorder")
+	claimOneScript        = script("launch", "count", "rank", "claim_one")
+	claimSeveralScript    = script("launch", "count", "rank", "claim_several")
+	unclaimScript         = script("rank", "unclaim")
 	armScript             = script("arm")
 	renewTrustScript      = script("renew_trust")
 	beginScript           = script("launch", "begin")

@@ -100,6 +100,7 @@ func decode(id string, h map[string]string) (staging.Session, error) {
 	}
 	x.State = staging.State(h["state"])
 	x.Claim = h["claim"]
+	x.Demoted = h["demoted"] != ""
 	x.Reason = h["reason"]
 	if u := h["user"]; u != "" {
 		x.User = new(staging.User)

@@ -64,6 +64,9 @@ type Session struct {
 	EndedAt     time.Time `json:"ended_at,omitzero"`
 	// ExpiresAt is when an unassigned session is due for replacement; zero means never.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// Demoted: its node is being drained, so launches take it only when nothing else of its
+	// pool is ready. It is a mark in Redis, not one of the session's facts.
+	Demoted bool `json:"-"`
 	// Reason is why it is retiring, ending or ended.
 	Reason string `json:"reason,omitempty"`
 }
