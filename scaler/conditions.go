@@ -27,6 +27,9 @@ func conditions(in PoolInput) []staging.Condition {
 		}
 		cs = append(cs, staging.Condition{Type: t, Message: fmt.Sprintf(format, args...)})
 	}
+	if in.Unreadable != "" {
+		add(staging.ConfigUnreadable, "%s", in.Unreadable)
+	}
 	if in.NoZone {
 		add(staging.ZoneMissing, "zone %q does not exist", in.Config.Zone)
 	}

@@ -31,6 +31,12 @@ func Decide(in PoolInput, b Bounds, now time.Time) Plan {
 	if !in.DesiredUntil.IsZero() {
 		d.wake(in.DesiredUntil)
 	}
+	if d.Unknown {
+		// What the pool should be is not known: only its queue follows the health checks.
+		d.publishAndWithdraw()
+		d.plan.Conditions = conditions(in)
+		return d.plan
+	}
 	d.retireFailed()
 	d.retireMisplaced()
 	d.retireUnhealthy(b)
@@ -195,7 +201,11 @@ func (d *decision) publishAndWithdraw() {
 	}
 	d.sort()
 	for _, m := range d.live {
-		if kind, why := healthStep(m); kind != "" {
+		kind, why := healthStep(m)
+		if d.UnknownImage && (kind == Publish || kind == FirstLaunch) {
+			continue // whether the image has a first_launch hook is not known
+		}
+		if kind != "" {
 			d.step(kind, m.ID, "%s", why)
 		}
 	}

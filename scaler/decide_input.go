@@ -14,6 +14,11 @@ type PoolInput struct {
 	Removed bool
 	// NoZone, NoImage: the config names a resource that does not exist.
 	NoZone, NoImage bool
+	// Unreadable says which of the config, its zone and its image is stored and cannot be
+	// read; "" when all can. Unknown: of one of them no readable value is known, so nothing
+	// is staged or retired. UnknownImage: of the image.
+	Unreadable            string
+	Unknown, UnknownImage bool
 	// Blocked is why the pool stages nothing and is drained; nil when it is not.
 	Blocked *staging.Failure
 	// Desired is the number of ready sessions wanted now, DesiredUntil when that
@@ -75,6 +80,7 @@ func (m *Member) healthy() bool { return m.Running && m.Passing }
 // until the pool's roster changes.
 func (v *view) poolInput(p *pool, now time.Time) PoolInput {
 	in := PoolInput{
+		Unreadable: p.target.unreadable, Unknown: p.target.unknown, UnknownImage: p.target.unknownImage,
 		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked,
 		HealthKnown: p.healthKnown, Backoff: p.backoff, AssignHook: p.assignHook,
 		Unrecorded: len(p.unrecorded),
@@ -105,7 +111,7 @@ func (v *view) unpooledOf(e *entry) Unpooled {
 		State: e.s.State, Origin: e.s.Origin, Fate: e.verdict, HasJob: e.hasJob, Missing: e.missing, Stopped: e.stopped,
 		Over: e.over(), Running: e.running, Passing: e.passing, Failure: e.failed(), Reason: e.reason,
 		Refused: e.refused, RunningSince: e.runningSince,
-		FirstLaunch: v.firstLaunchHook(e) != nil, Tagged: e.tagged,
+		FirstLaunch: v.firstLaunchHook(e) != nil, HookUnknown: e.s.Hooks == nil && v.resources.Unknown(staging.KindImage, e.s.Image), Tagged: e.tagged,
 		Terms: e.s.Terms, EndsAt: e.s.EndsAt(), KeepaliveUntil: e.s.KeepaliveUntil(),
 		HookPending: e.fate.HookPending, Lease: e.fate.Lease, TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
 	}

@@ -26,6 +26,9 @@ type Unpooled struct {
 	Running, Passing               bool
 	// FirstLaunch: its first_launch hook is not known to have run.
 	FirstLaunch bool
+	// HookUnknown: whether it has a first_launch hook is not known, because its image cannot
+	// be read.
+	HookUnknown bool
 	// Failure: why it ended or cannot start.
 	Failure *staging.Failure
 	// Refused: why no node accepts it.
@@ -167,6 +170,8 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	// 9. On its way to its user.
 	case x.State.Unassigned() && x.Failure != nil:
 		return do(End, ended)
+	case x.State.Unassigned() && x.Running && x.Passing && x.HookUnknown:
+		return nil, time.Time{}
 	case x.State.Unassigned() && x.Running && x.Passing && x.FirstLaunch:
 		return do(FirstLaunch, "it runs and its checks pass for the first time")
 	case x.State.Unassigned() && x.Running && x.Passing:

@@ -131,6 +131,8 @@ type Meter interface {
 	PoolGone(name string)
 	// Conditions sets a pool's conditions.
 	Conditions(name string, cs []staging.Condition)
+	// UnreadableResources sets how many stored resources cannot be read, by kind.
+	UnreadableResources(kinds map[staging.ResourceKind]int)
 	// HookFailed counts a first_launch hook that failed.
 	HookFailed()
 	// Zones sets the wanted zone locks, and the zones in which this scaler acts. Both

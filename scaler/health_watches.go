@@ -16,7 +16,7 @@ func (s *Scaler) ensureHealthWatches(ctx context.Context, v *view) {
 		}
 	}
 	stopUnusedWatches(v)
-	for name := range v.resources.Zones {
+	for _, name := range v.resources.ZoneNames() {
 		s.ensureZoneWatch(ctx, v, name)
 	}
 	for name := range v.onDemandZones {
@@ -38,7 +38,7 @@ func (s *Scaler) ensureZoneWatch(ctx context.Context, v *view, name string) {
 // sessions left.
 func stopUnusedWatches(v *view) {
 	for name, p := range v.onDemand {
-		if _, ok := v.resources.Zones[name]; ok || v.hasOnDemandSession(name) {
+		if v.resources.HasZone(name) || v.hasOnDemandSession(name) {
 			continue
 		}
 		p.stopWatch()

@@ -18,12 +18,13 @@ import (
 // quiet is a meter that records nothing.
 type quiet struct{}
 
-func (quiet) Step(Kind, bool)                        {}
-func (quiet) Pool(string, int, int, int)             {}
-func (quiet) PoolGone(string)                        {}
-func (quiet) Conditions(string, []staging.Condition) {}
-func (quiet) HookFailed()                            {}
-func (quiet) Zones(_, _ map[string]bool)             {}
+func (quiet) Step(Kind, bool)                                  {}
+func (quiet) Pool(string, int, int, int)                       {}
+func (quiet) PoolGone(string)                                  {}
+func (quiet) Conditions(string, []staging.Condition)           {}
+func (quiet) UnreadableResources(map[staging.ResourceKind]int) {}
+func (quiet) HookFailed()                                      {}
+func (quiet) Zones(_, _ map[string]bool)                       {}
 
 // silent returns a log that discards its lines.
 func silent() *logrus.Entry {

@@ -65,7 +65,8 @@ func (v *view) resyncFleet(all []staging.Observation, fates map[string]staging.F
 	for id, f := range fates {
 		// Only its fate is left: its job vanished while no scaler was watching. A zone
 		// with a region is skipped, because Nomad was read in one region only.
-		if zone := v.resources.Zones[f.Zone]; v.sessions[id] == nil && !found[id] && zone.Region == "" {
+		zone, unknown := v.resources.Zones[f.Zone], v.resources.Unknown(staging.KindZone, f.Zone)
+		if v.sessions[id] == nil && !found[id] && zone.Region == "" && !unknown {
 			v.entry(id, now).s.Zone = f.Zone
 		}
 	}

@@ -38,12 +38,13 @@ type rig struct {
 
 type noMeter struct{}
 
-func (noMeter) Step(scaler.Kind, bool)                 {}
-func (noMeter) Pool(string, int, int, int)             {}
-func (noMeter) PoolGone(string)                        {}
-func (noMeter) Conditions(string, []staging.Condition) {}
-func (noMeter) HookFailed()                            {}
-func (noMeter) Zones(_, _ map[string]bool)             {}
+func (noMeter) Step(scaler.Kind, bool)                           {}
+func (noMeter) Pool(string, int, int, int)                       {}
+func (noMeter) PoolGone(string)                                  {}
+func (noMeter) Conditions(string, []staging.Condition)           {}
+func (noMeter) UnreadableResources(map[staging.ResourceKind]int) {}
+func (noMeter) HookFailed()                                      {}
+func (noMeter) Zones(_, _ map[string]bool)                       {}
 
 func newRig(t *testing.T) *rig {
 	t.Helper()

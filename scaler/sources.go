@@ -44,12 +44,16 @@ func (s *Scaler) retry(ctx context.Context, source string, lost func(*view), try
 
 // watchRegistry follows the resources.
 func (s *Scaler) watchRegistry(ctx context.Context) {
+	unreadable := unreadableLog{log: s.Log}
 	s.retry(ctx, "registry", func(v *view) { v.resourcesKnown = false }, func() error {
 		return s.Registry.Watch(ctx, func(r staging.Resources) {
-			for key, why := range r.Unreadable {
-				s.Log.WithField(logfield.Key, key).WithField(logfield.Reason, why).
-					Error("cannot read a stored resource, so it counts as absent; store it again")
+			found, kinds := map[string]string{}, map[staging.ResourceKind]int{}
+			for key, u := range r.Unreadable {
+				found[key] = u.String()
+				kinds[u.Kind]++
 			}
+			unreadable.found(found)
+			s.Meter.UnreadableResources(kinds)
 			s.post(ctx, func(v *view) { v.setResources(r) })
 		})
 	})

@@ -62,7 +62,7 @@ func (v *view) trustState() trustState {
 		return now
 	}
 	var inconsistent map[string]bool
-	for zone := range v.resources.Zones {
+	for _, zone := range v.resources.ZoneNames() {
 		if !v.acts(zone) {
 			continue
 		}

@@ -111,7 +111,7 @@ func (v *view) forget(id string) {
 	if e := v.sessions[id]; e != nil {
 		v.leavePool(e)
 		delete(v.sessions, id)
-		if _, ok := v.resources.Zones[e.s.Zone]; !ok {
+		if !v.resources.HasZone(e.s.Zone) {
 			v.watchesStale = true // it may have been the last session in a deleted zone
 		}
 	}
@@ -141,9 +141,12 @@ func (v *view) updateMembership(e *entry) {
 		return
 	}
 	if p == nil {
-		// The pool's config was deleted: the pool exists until it is drained.
+		// The pool's config was deleted: the pool exists until it is drained. Or its config
+		// cannot be read: the pool exists until it can.
 		p = v.addPool(staging.Config{Name: e.s.Staging, Zone: e.s.Zone, Image: e.s.Image})
-		p.removed = true
+		p.unknown = v.resources.Unknown(staging.KindStaging, e.s.Staging)
+		p.removed = !p.unknown
+		v.resolveTarget(p)
 	}
 	if e.pooled() {
 		e.joinPool(p)
@@ -179,14 +182,18 @@ func (v *view) setResources(r staging.Resources) {
 			!reflect.DeepEqual(r.Images[c.Image], before.Images[c.Image]) || !reflect.DeepEqual(r.Zones[c.Zone], before.Zones[c.Zone]) {
 			p.backoff, p.assignHook = Backoff{}, Backoff{}
 		}
-		p.config, p.removed = c, false
+		p.config, p.removed, p.unknown = c, false, false
 		v.dirtyPools[name] = true
 	}
 	for name, p := range v.pools {
 		if _, ok := r.Configs[name]; !ok {
-			p.removed = true
+			p.unknown = r.Unknown(staging.KindStaging, name)
+			p.removed = !p.unknown
 			v.dirtyPools[name] = true
 		}
 		v.resolveTarget(p)
+	}
+	if len(before.Unreadable) > 0 {
+		v.markAllDirty() // sessions may wait for an image that is readable now
 	}
 }

@@ -33,7 +33,7 @@ func (v *view) acts(zone string) bool { return v.acting[zone] }
 // is lost.
 func (s *Scaler) followLocks(v *view, now time.Time) {
 	want := map[string]bool{unplaced: true}
-	for name := range v.resources.Zones {
+	for _, name := range v.resources.ZoneNames() {
 		want[name] = true
 	}
 	for _, p := range v.pools {

@@ -31,6 +31,14 @@ func (l *launch) userFates(ctx context.Context) ([]staging.Fate, error) {
 	if err != nil {
 		return nil, refusal.NoConsul(err)
 	}
+	for _, f := range fates {
+		if f.User != nil && f.User.ID == l.User.ID {
+			// Nomad is asked for a session in its zone's namespace.
+			if err := refusal.Unreadable(l.resources, staging.KindZone, f.Zone); err != nil {
+				return nil, err
+			}
+		}
+	}
 	var own []staging.Fate
 	for _, id := range slices.Sorted(maps.Keys(fates)) {
 		f := fates[id]
@@ -82,6 +90,9 @@ func (l *launch) recordedSession(ctx context.Context, hold staging.KeyHold, id s
 		return s, f, keyInFlight()
 	case f.Claim != hold.Claim || f.HookPending:
 		return s, f, keyInFlight()
+	}
+	if err := refusal.Unreadable(l.resources, staging.KindZone, f.Zone); err != nil {
+		return s, f, err
 	}
 	s, err = l.Fleet.Find(ctx, l.located(f.Session, f))
 	switch {

@@ -78,7 +78,8 @@ func (b *Launcher) knownGroups(ctx context.Context, provided []string) ([]string
 	}
 	var known []string
 	for _, name := range provided {
-		if _, ok := res.Groups[name]; ok {
+		// A group that cannot be read is known: without it a user would have no limits.
+		if _, ok := res.Groups[name]; ok || res.Unknown(staging.KindGroup, name) {
 			known = append(known, name)
 		}
 	}
@@ -121,6 +122,15 @@ func (l *launch) resolve(ctx context.Context) error {
 
 // find looks up what the launch names. The error names the field of what does not exist.
 func (l *launch) find() (groups []staging.Group, err error) {
+	for kind, names := range map[staging.ResourceKind][]string{
+		staging.KindImage: {l.Image}, staging.KindZone: {l.Zone}, staging.KindGroup: l.Groups,
+	} {
+		for _, name := range names {
+			if err := refusal.Unreadable(l.resources, kind, name); err != nil {
+				return nil, err
+			}
+		}
+	}
 	var ok bool
 	if l.image, ok = l.resources.Images[l.Image]; !ok {
 		return nil, staging.Invalid("launch", "image", "is unknown: there is no image %q; GET /v1/images lists them", l.Image)

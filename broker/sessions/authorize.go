@@ -56,9 +56,12 @@ func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, er
 	if found.State != staging.Assigned || found.User == nil {
 		return found, forbidden("session %s is %s", found.ID, found.State)
 	}
-	zone, ok := s.Registry.Resources().Zones[found.Zone]
+	resources := s.Registry.Resources()
+	zone, ok := resources.Zones[found.Zone]
 	switch {
 	case a.Origin == "":
+	case !ok && resources.HasZone(found.Zone):
+		return found, refusal.Unreadable(resources, staging.KindZone, found.Zone)
 	case !ok:
 		return found, forbidden("zone %s of the session is gone, so no origin is allowed", found.Zone)
 	case !zone.AllowsOrigin(a.Origin, a.RequestHost):

@@ -67,7 +67,7 @@ func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
 	want := staging.Resources{
 		Zones: map[string]staging.Zone{"east": zone}, Images: map[string]staging.Image{"demo": image},
 		Groups:  map[string]staging.Group{"students": group},
-		Configs: map[string]staging.Config{"demo-east": config}, Index: got.Index, Unreadable: map[string]string{},
+		Configs: map[string]staging.Config{"demo-east": config}, Index: got.Index, Unreadable: map[string]staging.UnreadableResource{},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what was written is not what is read (-want +got):\n%s", diff)

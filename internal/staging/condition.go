@@ -11,6 +11,8 @@ const (
 	// ZoneMissing, ImageMissing: the config names a resource that does not exist.
 	ZoneMissing  ConditionType = "ZoneMissing"
 	ImageMissing ConditionType = "ImageMissing"
+	// ConfigUnreadable: the config, its zone or its image is stored and cannot be read.
+	ConfigUnreadable ConditionType = "ConfigUnreadable"
 	// ImageDisabled: the image is disabled.
 	ImageDisabled ConditionType = "ImageDisabled"
 	// ImageRestricted: the image may not run in the config's zone.

@@ -17,6 +17,7 @@ type scalerMeter struct {
 	seen       map[string]bool
 	conditions *prometheus.GaugeVec
 	hooks      *prometheus.CounterVec
+	unreadable *prometheus.GaugeVec
 }
 
 func newScalerMeter(r *prometheus.Registry, s func() bool) *scalerMeter {
@@ -44,12 +45,19 @@ func newScalerMeter(r *prometheus.Registry, s func() bool) *scalerMeter {
 	}, []string{"staging", "condition"})
 	m.hooks, m.seen = newHookFailures(), map[string]bool{}
 	m.hooks.WithLabelValues(string(staging.HookFirstLaunch))
+	m.unreadable = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "greenroom_unreadable_records",
+		Help: "Records in Consul that cannot be read, by kind (zone, image, group, staging, fate, other). GET /v1/status names them.",
+	}, []string{"kind"})
+	for _, kind := range []string{"zone", "image", "group", "staging", "fate", "other"} {
+		m.unreadable.WithLabelValues(kind)
+	}
 	for _, kind := range scaler.Kinds {
 		for _, result := range []string{"ok", "failed"} {
 			m.steps.WithLabelValues(string(kind), result)
 		}
 	}
-	r.MustRegister(m.steps, m.pools, m.zones, m.acts, m.conditions, m.hooks, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	r.MustRegister(m.steps, m.pools, m.zones, m.acts, m.conditions, m.hooks, m.unreadable, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "greenroom_scaler_in_sync",
 		Help: "1 while the scaler knows Nomad, Consul and Redis whole and acts, else 0.",
 	}, func() float64 {
@@ -82,6 +90,15 @@ func (m *scalerMeter) Conditions(name string, cs []staging.Condition) {
 	m.conditions.DeletePartialMatch(prometheus.Labels{"staging": name})
 	for _, c := range cs {
 		m.conditions.WithLabelValues(name, string(c.Type)).Set(1)
+	}
+}
+
+// UnreadableResources implements scaler.Meter.
+func (m *scalerMeter) UnreadableResources(kinds map[staging.ResourceKind]int) {
+	for kind, label := range map[staging.ResourceKind]string{
+		staging.KindZone: "zone", staging.KindImage: "image", staging.KindGroup: "group", staging.KindStaging: "staging", staging.KindNone: "other",
+	} {
+		m.unreadable.WithLabelValues(label).Set(float64(kinds[kind]))
 	}
 }
 
