@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -292,5 +293,29 @@ func TestDecide(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAPoolOfWhichNothingIsKnownIsLeftAlone: nothing is staged or retired while its config,
+// zone or image cannot be read; only the ready queue follows the health checks.
+func TestAPoolOfWhichNothingIsKnownIsLeftAlone(t *testing.T) {
+	members := []Member{
+		{ID: "misplaced", State: staging.Ready, Running: true, Passing: true, Misplaced: true, Stale: true},
+		{ID: "failed", State: staging.Ready, Over: true, Failure: &staging.Failure{Type: staging.CrashLooping}},
+		{ID: "up", State: staging.Starting, Running: true, Passing: true},
+	}
+	in := PoolInput{Unknown: true, Unreadable: "why", NoZone: true, HealthKnown: true, Members: members, Blocked: &staging.Failure{}}
+	want := map[string]Kind{"failed": Withdraw, "up": Publish}
+	for range 2 {
+		plan := Decide(in, DefaultBounds, time.Now())
+		got := map[string]Kind{}
+		for _, s := range plan.Steps {
+			got[s.Session] = s.Kind
+		}
+		if !maps.Equal(got, want) || plan.Conditions[0].Type != staging.ConfigUnreadable {
+			t.Errorf("%v %+v", got, plan.Conditions)
+		}
+		in.UnknownImage = true // it may have a first_launch hook
+		delete(want, "up")
 	}
 }

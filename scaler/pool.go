@@ -43,7 +43,7 @@ type target struct {
 	// them nothing is known. unknownImage: of the image.
 	unreadable            string
 	unknown, unknownImage bool
-	blocked         *staging.Failure
+	blocked               *staging.Failure
 	// permits and revision are those of a session that is made now.
 	permits, revision string
 }
