@@ -793,7 +793,8 @@ type CreateSessionParams struct {
 	Wait string `form:"wait,omitempty" json:"wait,omitempty,omitzero"`
 
 	// IdempotencyKey A fresh text for every launch, 1 to 255 printable ASCII characters, for example a UUID. A repeat of the
-	// launch with the same key gets the same session.
+	// launch with the same key gets the same session. Keys are the caller's own: the same key of another user or
+	// token is another key. Administrators share theirs.
 	IdempotencyKey string `json:"Idempotency-Key,omitempty,omitzero"`
 }
 

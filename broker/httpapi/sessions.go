@@ -47,7 +47,7 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 		return nil, err
 	}
 	request := launch.Request{
-		Launch: l, IdempotencyKey: r.Params.IdempotencyKey, Wait: wait, RequestHost: requestHost(ctx),
+		Launch: l, IdempotencyKey: r.Params.IdempotencyKey, KeyScope: who.KeyScope(), Wait: wait, RequestHost: requestHost(ctx),
 		GroupsOfProvider: who.Role == access.User,
 	}
 	// Once it has begun, a launch runs to its end under the broker's own deadlines: a

@@ -66,6 +66,8 @@ type Keys interface {
 	KeyHolder(ctx context.Context, idempotencyKey string) (staging.KeyHolder, error)
 	// Release frees a claim's key; where a session is named, only while the key names it.
 	Release(ctx context.Context, idempotencyKey, claim, session string) error
+	// RenewKey renews the lease of a key that an unfinished launch's claim holds.
+	RenewKey(ctx context.Context, idempotencyKey, claim string) error
 	// DetachKey takes the sessions from a claim's key: the launch tries others.
 	DetachKey(ctx context.Context, idempotencyKey, claim string) error
 	// Adopt reserves a key for a session that the user has already, Bind binds it for its

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -33,6 +34,8 @@ type Launcher struct {
 	limits
 	// unfenced lets Redis decide alone for staged sessions.
 	unfenced bool
+	// keyLease is the lease of an Idempotency-Key in Redis, which long launches renew.
+	keyLease time.Duration
 	// consul and nomad are tripped when that server did not answer a launch.
 	consul, nomad breaker
 	// closing is done when the broker stops: retries in the background end then.
@@ -47,6 +50,8 @@ type Options struct {
 	// Unfenced lets Redis decide alone: no fate is recorded of staged sessions. It is
 	// faster, and a Redis that lost its newest writes gives a session to a second user.
 	Unfenced bool
+	// KeyLease is the lease of an Idempotency-Key in Redis; 0 is staging.KeyLease.
+	KeyLease time.Duration
 }
 
 // New returns a launcher on its parts.
@@ -54,7 +59,7 @@ func New(p Parts, o Options) *Launcher {
 	if p.WakeShells == nil {
 		p.WakeShells = func() {}
 	}
-	b := &Launcher{Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced}
+	b := &Launcher{Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced, keyLease: cmp.Or(o.KeyLease, staging.KeyLease)}
 	b.closing, b.close = context.WithCancel(context.Background())
 	return b
 }
@@ -104,6 +109,7 @@ func (b *Launcher) Launch(ctx context.Context, req Request) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer l.holdKey()()
 	for {
 		l.attempts = nil
 		sessions, err := l.serve(ctx)

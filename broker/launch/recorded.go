@@ -88,6 +88,8 @@ func (l *launch) recordedSession(ctx context.Context, hold staging.KeyHold, id s
 			return s, f, refusal.NoConsul(err)
 		}
 		return s, f, keyInFlight()
+	case f.Claim == hold.Claim && !l.isUsers(f.User):
+		return s, f, keyReused()
 	case f.Claim != hold.Claim || f.HookPending:
 		return s, f, keyInFlight()
 	}

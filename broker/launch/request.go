@@ -19,6 +19,9 @@ type Request struct {
 	staging.Launch
 	// IdempotencyKey makes repeats of this launch return the same sessions; "" for none.
 	IdempotencyKey string
+	// KeyScope is whose the key is: the same key in another scope is another key. It must
+	// not contain a line feed; "" is a scope, too.
+	KeyScope string
 	// Wait bounds how long a session made on demand is waited for; at most MaxWait.
 	Wait time.Duration
 	// RequestHost is the host that the launch was sent to, without port. It
@@ -58,6 +61,7 @@ func (b *Launcher) newLaunch(ctx context.Context, req Request) (*launch, error) 
 	if err := staging.CheckIdempotencyKey(req.IdempotencyKey); err != nil {
 		return nil, err
 	}
+	req.IdempotencyKey = scopedKey(req.KeyScope, req.IdempotencyKey)
 	req.Wait = min(req.Wait, MaxWait)
 	req.RequestID = access.CallOf(ctx).RequestID
 	l := &launch{Launcher: b, Request: req, began: time.Now(), tried: map[string]bool{}}

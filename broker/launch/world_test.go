@@ -295,6 +295,9 @@ func (w *world) Claim(_ context.Context, pools []staging.Config, n int, c stagin
 		return staging.ClaimResult{Outcome: staging.ClaimLimit, Held: w.limited}, nil
 	}
 	if w.keyInRedis.Claim != "" {
+		if w.keyInRedis.Fingerprint == "" {
+			w.keyInRedis.Fingerprint = c.Fingerprint
+		}
 		return staging.ClaimResult{Outcome: staging.ClaimRepeat}, nil
 	}
 	r := staging.ClaimResult{Outcome: staging.ClaimTaken}
@@ -335,6 +338,8 @@ func (w *world) Begin(_ context.Context, s staging.Session, c staging.Claim) (st
 func (w *world) KeyHolder(context.Context, string) (staging.KeyHolder, error) {
 	return w.keyInRedis, nil
 }
+
+func (w *world) RenewKey(context.Context, string, string) error { return w.note("renew key") }
 
 // Session implements launch.Sessions.
 func (w *world) Session(_ context.Context, id string) (staging.Session, error) {

@@ -37,6 +37,7 @@ var (
 	beginScript           = script("launch", "begin")
 	adoptScript           = script("launch", "adopt")
 	bindScript            = script("bind")
+	renewKeyScript        = script("renew_key")
 	detachKeyScript       = script("detach_key")
 	rebindScript          = script("rebind")
 	releaseScript         = script("release")

@@ -17,8 +17,8 @@ import (
 type Options struct {
 	// Prefix is the prefix of every key. Default "greenroom:".
 	Prefix string
-	// KeyLease is how long an unfinished launch holds its Idempotency-Key. After that its
-	// broker counts as dead, so KeyLease must exceed the longest launch. Default 5 minutes.
+	// KeyLease is how long an unfinished launch holds its Idempotency-Key since it reserved or
+	// renewed it. Default staging.KeyLease.
 	KeyLease time.Duration
 	// KeyLife is how long a finished launch holds its Idempotency-Key. Default 24 hours.
 	KeyLife time.Duration
@@ -39,7 +39,7 @@ func New(rdb redis.UniversalClient, o Options) *Store {
 		o.Prefix = "greenroom:"
 	}
 	if o.KeyLease == 0 {
-		o.KeyLease = 5 * time.Minute
+		o.KeyLease = staging.KeyLease
 	}
 	if o.KeyLife == 0 {
 		o.KeyLife = 24 * time.Hour
