@@ -76,6 +76,8 @@ const (
 
 func (c *caller) run(deadline time.Time) {
 	for n := 0; time.Now().Before(deadline); n++ {
+		c.arena.rest.RLock()
+		c.arena.rest.RUnlock()
 		user := fmt.Sprintf("%s-%d", c.name, n)
 		c.history.mu.Lock()
 		c.history.launches++

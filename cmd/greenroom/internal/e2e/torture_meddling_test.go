@@ -27,18 +27,19 @@ func onDesks(i staging.Image) staging.Image {
 	return i
 }
 
-// node returns the id of the node that runs the sessions.
-func (a *arena) node() string {
-	a.Helper()
-	nodes, _, err := a.d.nomad(a.T).Nodes().List(nil)
-	must(a.T, err)
-	return nodes[0].ID
+// node returns the id of one of the nodes that run the sessions.
+func (n *nemesis) node() string {
+	nodes, _, err := n.a.d.nomad(n.a.T).Nodes().List(nil)
+	must(n.a.T, err)
+	return nodes[n.rng.IntN(len(nodes))].ID
 }
 
-// metaChanged makes the node unfit for all sessions that run on it, for a while. Nomad's
-// servers learn of it some seconds later.
+// metaChanged makes a node unfit for all sessions that run on it, for a while. Nomad's
+// servers learn of it some seconds later. The callers rest until then, so that the pools are
+// full and sessions on that node are launched. If a job of theirs were registered again,
+// Nomad would move it to the other node.
 func (n *nemesis) metaChanged(pause time.Duration) {
-	nomad, node := n.a.d.nomad(n.a.T), n.a.node()
+	nomad, node := n.a.d.nomad(n.a.T), n.node()
 	set := func(desk string) {
 		_, err := nomad.Nodes().Meta().Apply(&nomadapi.NodeMetaApplyRequest{NodeID: node, Meta: map[string]*string{"desk": &desk}}, nil)
 		must(n.a.T, err)
@@ -48,15 +49,17 @@ func (n *nemesis) metaChanged(pause time.Duration) {
 			return info.Meta["desk"] == desk, fmt.Sprint(info.Meta)
 		})
 	}
+	n.a.rest.Lock()
 	set("off")
-	<-time.After(pause)
+	n.a.rest.Unlock()
+	<-time.After(pause + 5*time.Second)
 	set("on")
 }
 
-// drained marks the node for draining and takes that back. Its deadline is far away, so the
+// drained marks a node for draining and takes that back. Its deadline is far away, so the
 // sessions go on.
 func (n *nemesis) drained(pause time.Duration) {
-	nomad, node := n.a.d.nomad(n.a.T), n.a.node()
+	nomad, node := n.a.d.nomad(n.a.T), n.node()
 	_, err := nomad.Nodes().UpdateDrain(node, &nomadapi.DrainSpec{Deadline: time.Hour}, false, nil)
 	must(n.a.T, err)
 	<-time.After(pause)

@@ -79,6 +79,8 @@ type arena struct {
 	log     string
 	image   staging.Image
 	zone    staging.Zone
+	// rest is locked while the callers begin no launch.
+	rest sync.RWMutex
 }
 
 func newArena(t *testing.T) *arena {
@@ -86,7 +88,7 @@ func newArena(t *testing.T) *arena {
 	a := &arena{T: t, log: filepath.Join(t.TempDir(), "served.jsonl")}
 	// Sessions that run as other users write to it, too.
 	must(t, os.WriteFile(a.log, nil, 0o666))
-	c, d := startServersWith(t, devcluster.Options{Datacenters: []string{"dc1"}, NomadACL: true})
+	c, d := startServersWith(t, devcluster.Options{Datacenters: []string{"dc1", "dc2"}, NomadACL: true})
 	a.d, a.servers = d, servers{c}
 	for range 3 {
 		a.brokers = append(a.brokers, newRestartable(t, c, "broker"))
