@@ -8,8 +8,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// applyTag reads a session's user and terms, which the event of its assignment does
-// not contain, and shows the user in Consul.
+// applyTag reads a session's user and terms, which the event of its assignment does not
+// contain. It changes nothing in Nomad: showInCatalog publishes the user.
 func (s *Scaler) applyTag(ctx context.Context, t task) result {
 	x, err := s.SessionStore.Session(ctx, t.session.ID)
 	if errors.Is(err, staging.ErrNoSession) {
@@ -18,13 +18,7 @@ func (s *Scaler) applyTag(ctx context.Context, t task) result {
 	if err != nil {
 		return result{err: err}
 	}
-	r := result{state: x.State, stored: &x}
-	if x.State == staging.Assigned {
-		tagged := t.session
-		tagged.User = x.User
-		r.err = s.Fleet.Tag(ctx, tagged)
-	}
-	return r
+	return result{state: x.State, stored: &x}
 }
 
 // applyExpireKeepalive ends a session whose keepalive has expired. Redis decides

@@ -42,7 +42,7 @@ type Unpooled struct {
 	// never, and while the terms are not known.
 	Terms                  staging.Terms
 	EndsAt, KeepaliveUntil time.Time
-	// Tagged: Consul shows its user, and its terms are known.
+	// Tagged: its user and terms are known, and Consul's catalog shows its user.
 	Tagged bool
 	// TouchedAt is when it was first observed, a step last acted on it, or a launch or
 	// an end last moved it.
@@ -59,10 +59,9 @@ const (
 	// orphanTimeout is how long a record may exist without its job, or an on-demand
 	// session without its fate, before it counts as left behind.
 	orphanTimeout = time.Minute
-	// tagAfter is how long a session is assigned before Consul shows its user. To show
-	// it costs as much as to make another session, which is not worth it for a session
-	// that ends within moments.
-	tagAfter = 2 * time.Second
+	// tagAfter is how long a session is assigned before Consul shows its user. That costs
+	// Consul two writes, which are not worth it for a session that ends within moments.
+	tagAfter = 3 * time.Second
 	// purgeDelay is how long an ended session's job stays in Nomad, so that its logs
 	// can be read, and its fate record in Consul. The record must outlast
 	// staging.TrustTTL, so that a Redis restored to an older state cannot hand out the
@@ -210,7 +209,7 @@ func decideStarting(x Unpooled, now time.Time) (*Step, time.Time) {
 	return &Step{Kind: End, Reason: why}, time.Time{}
 }
 
-// decideAssigned enforces the terms of a user's session, and tags it.
+// decideAssigned enforces the terms of a user's session, and reads them first.
 func decideAssigned(x Unpooled, now time.Time) (*Step, time.Time) {
 	var wake time.Time
 	over := func(at time.Time) bool {

@@ -88,8 +88,6 @@ type EventStore interface {
 // Fleet is Nomad: the jobs of the sessions.
 type Fleet interface {
 	Register(ctx context.Context, spec staging.Spec) (evalID string, err error)
-	// Tag shows an assigned session's user in Consul. It may be repeated.
-	Tag(ctx context.Context, s staging.Session) error
 	Stop(ctx context.Context, s staging.Session) error
 	Purge(ctx context.Context, s staging.Session) error
 	// List reads all sessions. index is where Watch continues.
@@ -152,6 +150,30 @@ type Board interface {
 	// not keep the map.
 	Holds(zones map[string]bool, inSync bool)
 }
+
+// Catalog shows in Consul whose each assigned session is. Its methods record the newest
+// value and never block.
+type Catalog interface {
+	// Show sets what is shown of an assigned session.
+	Show(a staging.Assignment)
+	// Keep leaves what is shown of a session as it is: the session may be assigned, and
+	// its user is not known yet.
+	Keep(session, zone string)
+	// Gone removes what is shown of a session that is not assigned any more.
+	Gone(session string)
+	// Holds sets the zones in which this scaler acts, all zones that exist or have
+	// sessions, and whether its sources are in sync. What is shown in a zone of this
+	// scaler and was in no call of Show or Keep is removed. It must not keep the maps.
+	Holds(acting, wanted map[string]bool, inSync bool)
+}
+
+// noCatalog shows nothing.
+type noCatalog struct{}
+
+func (noCatalog) Show(staging.Assignment)            {}
+func (noCatalog) Keep(_, _ string)                   {}
+func (noCatalog) Gone(string)                        {}
+func (noCatalog) Holds(_, _ map[string]bool, _ bool) {}
 
 // noBoard shows nothing.
 type noBoard struct{}

@@ -44,7 +44,7 @@ type entry struct {
 	// request is the id of the request whose launch has the session; "" where that is
 	// not known.
 	request string
-	// tagged: Consul shows its user.
+	// tagged: its user and terms were read since it was assigned.
 	tagged bool
 
 	// busy: a step for it is under way. until: it is left alone until then.

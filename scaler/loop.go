@@ -26,6 +26,7 @@ func (s *Scaler) loop(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
+		ticked := false
 		work, next := waiting.offer(s.workers)
 		select {
 		case <-ctx.Done():
@@ -46,10 +47,15 @@ func (s *Scaler) loop(ctx context.Context) {
 			v.wakeDue(now)
 			s.followLocks(v, now)
 			s.trustSnapshot.store(v.trustState())
+			ticked = true
 		}
 		s.inSync.set(v.inSync())
 		if v.inSync() {
 			waiting.add(s.decide(ctx, v, time.Now()))
+		}
+		if ticked {
+			// Only now: decide has passed on the sessions of a zone that was just taken over.
+			s.Catalog.Holds(v.acting, v.wantedLocks, v.inSync())
 		}
 	}
 }
@@ -90,6 +96,7 @@ func (s *Scaler) decide(ctx context.Context, v *view, now time.Time) []task {
 	for id := range v.dirtySessions {
 		if e := v.sessions[id]; e != nil && !e.pooled() && v.acts(zoneOf(e.s)) {
 			tasks = append(tasks, s.decideSession(v, e, now)...)
+			s.showInCatalog(v, e)
 		}
 	}
 	v.dirtySessions = emptied(v.dirtySessions)

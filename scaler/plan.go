@@ -36,7 +36,8 @@ const (
 	Restore Kind = "restore"
 	// End ends a session that is, or was to become, a user's.
 	End Kind = "end"
-	// Tag shows a session's user in Consul, and reads the session's terms.
+	// Tag reads the user and the terms of an assigned session, so that Consul's catalog
+	// shows the user and the terms are enforced.
 	Tag Kind = "tag"
 	// ExpireKeepalive ends a user's session if no keepalive came in time.
 	ExpireKeepalive Kind = "lapse"

@@ -23,7 +23,9 @@ type Parts struct {
 	Meter        Meter
 	// Board may be nil: then pool statuses are not shown in Consul.
 	Board Board
-	Log   *logrus.Entry
+	// Catalog may be nil: then Consul does not show whose the assigned sessions are.
+	Catalog Catalog
+	Log     *logrus.Entry
 }
 
 // Options tune a scaler. A zero value means the default named here.
@@ -77,6 +79,9 @@ func New(p Parts, o Options) *Scaler {
 	}
 	if p.Board == nil {
 		p.Board = noBoard{}
+	}
+	if p.Catalog == nil {
+		p.Catalog = noCatalog{}
 	}
 	s := &Scaler{Parts: p, o: o, updates: make(chan func(*view), 1024), fleetResync: make(chan struct{}, 1)}
 	for i := range s.workers {

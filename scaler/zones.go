@@ -9,9 +9,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// unplaced is the name of the lock for sessions whose zone is not known. No zone has
-// this name: it is no DNS label.
-const unplaced = "_unplaced"
+// unplaced is the name of the lock for sessions whose zone is not known.
+const unplaced = staging.UnplacedZone
 
 // takeoverDelay is how long a zone is only observed after its lock was taken: the last
 // actions of its previous holder may not have arrived here yet.

@@ -61,8 +61,8 @@ func (l *launch) withoutRedis(ctx context.Context, pool staging.Config) ([]stagi
 	return nil, nil
 }
 
-// passing are the pool's sessions that pass their checks and that Consul does not show as
-// assigned, oldest first.
+// passing are the pool's sessions that pass their checks and have no fate record yet,
+// oldest first.
 func (l *launch) passing(ctx context.Context, pool staging.Config) ([]staging.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
@@ -70,10 +70,15 @@ func (l *launch) passing(ctx context.Context, pool staging.Config) ([]staging.Se
 	if err != nil {
 		return nil, err
 	}
+	// The oldest sessions of a pool are those in use, and only so many are tried.
+	fates, err := l.Fates.Fates(ctx)
+	if err != nil {
+		return nil, err
+	}
 	zone := l.resources.Zones[pool.Zone]
 	var all []staging.Session
 	for _, h := range found {
-		if h.Passing && !h.Assigned {
+		if _, decided := fates[h.Session]; h.Passing && !decided {
 			all = append(all, staging.Session{ID: h.Session, AllocID: h.AllocID, Zone: zone.Name, Namespace: zone.Namespace, Region: zone.Region})
 		}
 	}

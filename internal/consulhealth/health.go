@@ -14,12 +14,6 @@ import (
 // SessionMeta is the key of the session id in a service instance's metadata.
 const SessionMeta = "greenroom_session"
 
-// Package nomadfleet writes this into an assigned session's metadata.
-const (
-	stateMeta     = "greenroom_state"
-	stateAssigned = "assigned"
-)
-
 // Bounds of a watch: how long one blocking query stays open, and the pause between two.
 // Each query returns all instances, and in a busy pool some instance changes at any
 // moment. The pause therefore grows with the number of instances. Otherwise the cost of a
@@ -106,7 +100,7 @@ func instances(entries []*api.ServiceEntry) []staging.Health {
 	for _, e := range entries {
 		found = append(found, staging.Health{
 			Session: e.Service.Meta[SessionMeta],
-			AllocID: allocID(e.Service.ID), Assigned: e.Service.Meta[stateMeta] == stateAssigned,
+			AllocID: allocID(e.Service.ID), Port: e.Service.Port,
 			Passing: e.Checks.AggregatedStatus() == api.HealthPassing,
 		})
 	}

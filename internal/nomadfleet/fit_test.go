@@ -3,7 +3,7 @@ package nomadfleet
 import (
 	"encoding/json"
 	"errors"
-	"slices"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -94,8 +94,8 @@ func TestFit(t *testing.T) {
 	equal("keys", "secrets/ssh/authorized_keys ssh-rsa AAAA me\nssh-rsa BBBB\n", *g.Tasks[1].Templates[0].DestPath+" "+*g.Tasks[1].Templates[0].EmbeddedTmpl)
 	equal("service", &nomadapi.Service{
 		Name: "greenroom-pool-app-eu", Provider: "consul", PortLabel: "http",
-		Tags:   []string{"own", "greenroom", "zone=eu", "image=app", "origin=staged", "state=unassigned"},
-		Meta:   map[string]string{"k": "v", metaSession: "gr-1", metaZone: "eu", metaImage: "app", metaStaging: "app-eu", metaOrigin: "staged", metaState: "unassigned"},
+		Tags:   []string{"own", "greenroom", "zone=eu", "image=app", "origin=staged"},
+		Meta:   map[string]string{"k": "v", metaSession: "gr-1", metaZone: "eu", metaImage: "app", metaStaging: "app-eu", metaOrigin: "staged"},
 		Checks: []nomadapi.ServiceCheck{{Type: "http", Path: "/health"}},
 	}, g.Services[0])
 }
@@ -113,12 +113,9 @@ func TestFitOnDemandAndWithoutService(t *testing.T) {
 	if service.Name != "greenroom-on-demand-eu" || service.PortLabel != "http" || len(service.Checks) != 1 || service.Checks[0].Type != "tcp" {
 		t.Errorf("got %+v", service)
 	}
-	if !slices.Contains(service.Tags, "user=u 1") || !slices.Contains(service.Tags, "state=assigned") || slices.Contains(service.Tags, "state=unassigned") ||
-		service.Meta[metaUserName] != "n ${NOMAD_META_greenroom_dollar}{x}" || service.Meta[metaState] != "assigned" {
-		t.Errorf("it does not show its user: %v %v", service.Tags, service.Meta)
-	}
-	if setUser(service, *s.User) {
-		t.Error("setting the same user again changed the service")
+	// Consul's catalog shows the user, for staged sessions and these alike.
+	if text := fmt.Sprint(service.Tags, service.Meta); strings.Contains(text, "user") || strings.Contains(text, "assigned") {
+		t.Errorf("the service shows its user: %s", text)
 	}
 	if job.Region != nil || job.Namespace != nil || job.NodePool != nil {
 		t.Error("fields that the zone leaves empty must stay empty, so that Nomad chooses")

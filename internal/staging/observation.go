@@ -76,9 +76,8 @@ type Failure struct {
 type Health struct {
 	Session string
 	AllocID string
-	// Assigned: its service is marked as assigned. A session without the mark may be
-	// assigned, too.
-	Assigned bool
+	// Port is the one that the service advertises.
+	Port int
 	// Passing: every check of the instance and of its node passes.
 	Passing bool
 }

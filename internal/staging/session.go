@@ -100,6 +100,10 @@ const (
 	onDemandServicePrefix = "greenroom-on-demand-"
 )
 
+// SessionsService is the Consul service that shows whose each assigned session is. The node
+// that its instances are on has the same name.
+const SessionsService = "greenroom-sessions"
+
 // PoolService returns the name of the Consul service of a pool's sessions.
 func PoolService(config string) string { return poolServicePrefix + config }
 

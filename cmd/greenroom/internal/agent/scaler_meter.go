@@ -20,7 +20,8 @@ type scalerMeter struct {
 	unreadable *prometheus.GaugeVec
 }
 
-func newScalerMeter(r *prometheus.Registry, s func() bool) *scalerMeter {
+// newScalerMeter registers the scaler's metrics. inSync and waiting are read at each scrape.
+func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() int) *scalerMeter {
 	m := &scalerMeter{
 		steps: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "greenroom_scaler_steps_total",
@@ -61,11 +62,14 @@ func newScalerMeter(r *prometheus.Registry, s func() bool) *scalerMeter {
 		Name: "greenroom_scaler_in_sync",
 		Help: "1 while the scaler knows Nomad, Consul and Redis whole and acts, else 0.",
 	}, func() float64 {
-		if s() {
+		if inSync() {
 			return 1
 		}
 		return 0
-	}))
+	}), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "greenroom_scaler_catalog_waiting",
+		Help: "Entries of assigned sessions that this scaler has still to write to Consul's catalog, or to remove there.",
+	}, func() float64 { return float64(waiting()) }))
 	return m
 }
 
