@@ -74,7 +74,7 @@ func TestTheOrderOfALaunch(t *testing.T) {
 				inConsul: []string{"s2", "s1"}, fail: map[string]error{"claim": errAway, "assign": errAway},
 				decided: map[string]staging.Verdict{"s1": staging.VerdictAssigned},
 			},
-			want: []string{"claim", "look", "find s1", "decide s1", "find s2", "decide s2", "hook s2", "finished s2"},
+			want: []string{"claim", "look", "fates", "find s1", "decide s1", "find s2", "decide s2", "hook s2", "finished s2"},
 			also: []string{"restore s1 to other", "restore s2 to u"}, gets: "s2",
 		},
 		{name: "nothing ready: on demand, born with its fate", image: "plain", want: append([]string{"claim"}, onDemand...), gets: "new"},

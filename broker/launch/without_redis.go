@@ -67,7 +67,7 @@ func (l *launch) passing(ctx context.Context, pool staging.Config) ([]staging.Se
 	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
 	found, err := l.Health.Passing(ctx, staging.PoolService(pool.Name))
-	if err != nil {
+	if err != nil || len(found) == 0 {
 		return nil, err
 	}
 	// The oldest sessions of a pool are those in use, and only so many are tried.

@@ -2,6 +2,7 @@ package launch_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -87,5 +88,20 @@ func TestAUsersLimitHoldsWithoutRedis(t *testing.T) {
 	var refused *refusal.Error
 	if !errors.As(err, &refused) || refused.Kind != refusal.SessionLimit || !slices.Equal(refused.Sessions, []string{"mine"}) {
 		t.Errorf("%v: %v", err, w.calls)
+	}
+}
+
+// TestSessionsInUseDoNotHideTheFreeOneWithoutRedis: the oldest sessions of a pool are those
+// in use, and they pass their checks, too.
+func TestSessionsInUseDoNotHideTheFreeOneWithoutRedis(t *testing.T) {
+	w := &world{fates: map[string]staging.Fate{}, inConsul: []string{"z-free"}, fail: map[string]error{"claim": errAway, "assign": errAway}}
+	for i := range 40 {
+		id := fmt.Sprintf("s%02d", i)
+		w.fates[id] = staging.Fate{Session: id, Verdict: staging.VerdictAssigned, User: &staging.User{ID: "other"}}
+		w.inConsul = append(w.inConsul, id)
+	}
+	r, err := launchIn(t, w, "hooked", func(*launch.Request) {})
+	if err != nil || r.Session.ID != "z-free" {
+		t.Errorf("%+v %v: %v", r.Session, err, w.calls)
 	}
 }

@@ -29,7 +29,7 @@ service_prefix "greenroom-staging-" {
 }
 
 # It shows whose each assigned session is: instances of this service, on a node of our own
-# in the catalog. It can register nothing on any other node.
+# in the catalog, which is no machine. It may change no other node.
 service "greenroom-sessions" {
   policy = "write"
 }
