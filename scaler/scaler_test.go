@@ -168,6 +168,8 @@ func TestAPoolIsFilledRefilledShrunkAndDrained(t *testing.T) {
 		t.Errorf("%d sessions run after a claim from 3, want 4", n)
 	}
 
+	_, err = r.store.Assign(ctx, claimed.Sessions[0])
+	must(t, err)
 	r.untilShown(t, claimed.Sessions[0].ID, "u")
 	_, err = r.consul.Catalog().Deregister(&consulapi.CatalogDeregistration{Node: staging.SessionsService, ServiceID: claimed.Sessions[0].ID}, nil)
 	must(t, err)
