@@ -41,6 +41,10 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		return s.applyFirstLaunch(ctx, t)
 	case Tag:
 		return s.applyTag(ctx, t)
+	case NoteRestart:
+		return s.applyRestarted(ctx, t)
+	case Reassign:
+		return s.applyReassign(ctx, t)
 	case ExpireKeepalive:
 		return s.applyExpireKeepalive(ctx, t)
 	case End:

@@ -221,6 +221,8 @@ func healthStep(m *Member) (k Kind, why string) {
 		return FirstLaunch, "it runs and its checks pass for the first time"
 	case m.State != staging.Ready && m.healthy():
 		return Publish, "it runs and its checks pass"
+	case m.State == staging.Ready && m.Restarted:
+		return Withdraw, "its main task was restarted"
 	case m.State == staging.Ready && !m.Running:
 		return Withdraw, "Nomad no longer reports it running"
 	case m.State == staging.Ready && !m.Passing:

@@ -51,6 +51,8 @@ type Member struct {
 	Draining, Demoted bool
 	// FirstLaunch: its first_launch hook is not known to have run.
 	FirstLaunch bool
+	// Restarted: its main task was restarted since it was last published.
+	Restarted bool
 	// Misplaced: its zone, image or permissions are not those that the config now
 	// names, so no launch may get it.
 	// Stale: it was made from an older revision of its image, zone or permissions.
@@ -101,6 +103,7 @@ func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
 		FirstLaunch: v.firstLaunchHook(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
 		Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != p.target.permits,
 		Stale:     !p.target.noZone && !p.target.noImage && e.s.Revision != p.target.revision,
+		Restarted: e.restarted(),
 		Busy:      e.busy || now.Before(e.until),
 	}
 }
@@ -113,6 +116,7 @@ func (v *view) unpooledOf(e *entry) Unpooled {
 		Refused: e.refused, RunningSince: e.runningSince,
 		FirstLaunch: v.firstLaunchHook(e) != nil, HookUnknown: e.s.Hooks == nil && v.resources.Unknown(staging.KindImage, e.s.Image), Tagged: e.tagged,
 		Terms: e.s.Terms, EndsAt: e.s.EndsAt(), KeepaliveUntil: e.s.KeepaliveUntil(),
+		Restarted: e.restarted(), RestartNoted: e.restartNoted,
 		HookPending: e.fate.HookPending, Lease: e.fate.Lease, TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
 	}
 }

@@ -44,6 +44,9 @@ type Unpooled struct {
 	EndsAt, KeepaliveUntil time.Time
 	// Tagged: its user and terms are known, and Consul's catalog shows its user.
 	Tagged bool
+	// Restarted: its main task was restarted since its assign hook last ran. RestartNoted:
+	// Redis shows that.
+	Restarted, RestartNoted bool
 	// TouchedAt is when it was first observed, a step last acted on it, or a launch or
 	// an end last moved it.
 	TouchedAt time.Time
@@ -83,7 +86,7 @@ const (
 //  7. nothing of it runs: end it
 //  8. claimed: decideClaimed
 //  9. on its way to its user: first_launch, then assign; decideStarting if it does not run
-//  10. assigned: decideAssigned
+//  10. assigned: decideAssigned, in it decideRestarted
 func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	do := func(k Kind, reason string) (*Step, time.Time) { return &Step{Kind: k, Reason: reason}, time.Time{} }
 	later := func(d time.Duration) (*Step, time.Time) { return nil, x.TouchedAt.Add(d) }
@@ -229,6 +232,11 @@ func decideAssigned(x Unpooled, now time.Time) (*Step, time.Time) {
 		return &Step{Kind: End, Reason: fmt.Sprintf("its time limit of %s is over", x.Terms.TimeLimit)}, time.Time{}
 	case over(x.KeepaliveUntil):
 		return &Step{Kind: ExpireKeepalive, Reason: fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive)}, time.Time{}
+	}
+	if step := decideRestarted(x); step != nil {
+		return step, time.Time{}
+	}
+	switch {
 	case !x.Tagged && now.Before(x.TouchedAt.Add(tagAfter)):
 		return nil, x.TouchedAt.Add(tagAfter)
 	case !x.Tagged:

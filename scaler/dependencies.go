@@ -46,6 +46,11 @@ type SessionStore interface {
 	// Restore rewrites a user's session from its fate record and returns the state that
 	// it has afterwards.
 	Restore(ctx context.Context, s staging.Session, f staging.Fate) (staging.State, error)
+	// Restarted notes that a user's session is not up, because its main task was restarted.
+	// Reassigned notes that its assign hook has run again, for the start that s.Restarts
+	// counts; with a failure the session is not up. Both may be repeated.
+	Restarted(ctx context.Context, s staging.Session, reason string) error
+	Reassigned(ctx context.Context, s staging.Session, failure, reason string) error
 	// Finish starts the end of a user's session. An empty claim matches any claim.
 	Finish(ctx context.Context, id, claim, reason string) error
 	// Ended notes that nothing of a session runs any more.
@@ -103,11 +108,14 @@ type Health interface {
 	Watch(ctx context.Context, service string, emit func([]staging.Health)) error
 }
 
-// Hooks runs hooks in sessions that are not assigned yet.
+// Hooks runs hooks in sessions. However often and from wherever a method is called, the
+// hook runs at most once for each start of the session's main task, which s.Restarts counts.
+// The error may be a *staging.HookError.
 type Hooks interface {
-	// FirstLaunch runs a session's first_launch hook. However often and from wherever
-	// it is called, the hook runs at most once. The error may be a *staging.HookError.
+	// FirstLaunch runs a session's first_launch hook.
 	FirstLaunch(ctx context.Context, s staging.Session, h staging.Hook) error
+	// AssignAgain runs the assign hook again after a restart.
+	AssignAgain(ctx context.Context, s staging.Session, h staging.Hook) error
 }
 
 // Locks are the zone locks: one per zone, so that several scalers share the zones
@@ -131,8 +139,8 @@ type Meter interface {
 	Conditions(name string, cs []staging.Condition)
 	// UnreadableResources sets how many stored resources cannot be read, by kind.
 	UnreadableResources(kinds map[staging.ResourceKind]int)
-	// HookFailed counts a first_launch hook that failed.
-	HookFailed()
+	// HookFailed counts a hook that failed.
+	HookFailed(name staging.HookName)
 	// Zones sets the wanted zone locks, and the zones in which this scaler acts. Both
 	// include the lock for sessions without a known zone. It must not keep the maps.
 	Zones(there, acting map[string]bool)

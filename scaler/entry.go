@@ -36,6 +36,18 @@ type entry struct {
 	firstLaunched      bool
 	firstLaunchTries   int
 	firstLaunchFailure *staging.Failure
+	// restarts is how often Nomad has restarted its main task. s.Restarts is the number for
+	// which it was last prepared.
+	restarts int
+	// restartNoted: Redis shows that it is not up. reassignTries counts the tries in which
+	// the assign hook could not be started again.
+	restartNoted  bool
+	reassignTries int
+	// staleHealth: its checks pass, perhaps because they have no result since the restart;
+	// from freshAt on they have. checkEvery is within what time they have one.
+	staleHealth bool
+	freshAt     time.Time
+	checkEvery  time.Duration
 	// placedAt is when its allocation was first observed.
 	placedAt time.Time
 	// runningSince, unhealthySince: as in Member. healthyOnce: it has been healthy.
@@ -102,6 +114,7 @@ func (e *entry) joinPool(p *pool) {
 // setUserFacts takes over what Redis has of a session's user and terms.
 func (v *view) setUserFacts(e *entry, x staging.Session) {
 	e.s.User, e.s.Terms, e.s.AssignedAt, e.s.KeepaliveAt = x.User, x.Terms, x.AssignedAt, x.KeepaliveAt
+	e.s.Restarts, e.restartNoted = x.Restarts, !x.RestartedAt.IsZero() && x.RestartFailure == ""
 	if e.s.Hooks == nil {
 		e.s.Hooks = x.Hooks
 	}

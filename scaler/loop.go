@@ -214,6 +214,9 @@ func (v *view) wakeDue(now time.Time) {
 	for id, at := range v.timed {
 		if !at.After(now) {
 			if e := v.sessions[id]; e != nil {
+				if e.staleHealth {
+					v.updateHealth(e, now)
+				}
 				v.markDirty(e)
 			}
 			delete(v.timed, id)

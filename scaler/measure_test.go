@@ -23,7 +23,7 @@ func (quiet) Pool(string, int, int, int)                       {}
 func (quiet) PoolGone(string)                                  {}
 func (quiet) Conditions(string, []staging.Condition)           {}
 func (quiet) UnreadableResources(map[staging.ResourceKind]int) {}
-func (quiet) HookFailed()                                      {}
+func (quiet) HookFailed(staging.HookName)                      {}
 func (quiet) Zones(_, _ map[string]bool)                       {}
 
 // silent returns a log that discards its lines.

@@ -26,9 +26,11 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 	if j := o.Job; j != nil && o.Index >= e.jobIndex {
 		e.jobIndex = o.Index
 		e.hasJob, e.missing, e.stopped, e.dead = true, false, j.Stopped, j.Dead
+		e.checkEvery = j.CheckEvery
 		v.setIdentity(e, j.Session)
 	}
 	if a := o.Alloc; a != nil && o.Index >= e.allocIndex && (e.s.AllocID == "" || e.s.AllocID == a.ID) {
+		v.observeRestarts(e, a.RestartsOf(e.s), now)
 		e.allocIndex = o.Index
 		e.s.AllocID, e.s.NodeID, e.s.Address, e.s.Ports = a.ID, a.NodeID, a.Address, a.Ports
 		e.running, e.allocOver, e.failure, e.reason = a.Running, a.Over, a.Failure, a.Reason
@@ -38,6 +40,9 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 		}
 		if e.running && e.runningSince.IsZero() {
 			e.runningSince = now
+			if e.staleHealth {
+				v.refreshHealth(e, now)
+			}
 		}
 	}
 	if o.Replaced || o.Alloc != nil && o.Alloc.ID != e.s.AllocID {
@@ -136,6 +141,10 @@ func (v *view) setHealth(p *pool, found []staging.Health, now time.Time) {
 func (v *view) updateHealth(e *entry, now time.Time) {
 	v.memberChanged(e)
 	e.passing = v.checksPass(e)
+	if e.staleHealth && (!e.passing && v.healthSource(e) != nil && v.healthSource(e).healthKnown || !now.Before(e.freshAt)) {
+		e.staleHealth = false
+	}
+	e.passing = e.passing && !e.staleHealth
 	switch {
 	case e.passing && e.running:
 		e.healthyOnce, e.unhealthySince = true, time.Time{}

@@ -39,6 +39,10 @@ const (
 	// Tag reads the user and the terms of an assigned session, so that Consul's catalog
 	// shows the user and the terms are enforced.
 	Tag Kind = "tag"
+	// NoteRestart notes that a user's session is not up, because its main task was
+	// restarted. Reassign runs its assign hook again, after which it is up.
+	NoteRestart Kind = "restarted"
+	Reassign    Kind = "reassign"
 	// ExpireKeepalive ends a user's session if no keepalive came in time.
 	ExpireKeepalive Kind = "lapse"
 	// Stop stops the job of a session whose end has begun.
@@ -50,7 +54,7 @@ const (
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Retire, Assign, Restore, End, Tag, ExpireKeepalive, Stop, MarkEnded, Purge}
+var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Retire, Assign, Restore, End, Tag, NoteRestart, Reassign, ExpireKeepalive, Stop, MarkEnded, Purge}
 
 // Step is one thing to do, and the reason for it.
 type Step struct {

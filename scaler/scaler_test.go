@@ -45,7 +45,7 @@ func (noMeter) Pool(string, int, int, int)                       {}
 func (noMeter) PoolGone(string)                                  {}
 func (noMeter) Conditions(string, []staging.Condition)           {}
 func (noMeter) UnreadableResources(map[staging.ResourceKind]int) {}
-func (noMeter) HookFailed()                                      {}
+func (noMeter) HookFailed(staging.HookName)                      {}
 func (noMeter) Zones(_, _ map[string]bool)                       {}
 
 func newRig(t *testing.T) *rig {

@@ -436,6 +436,17 @@ type Session struct {
 	// Example: ended by request
 	Reason string `json:"reason,omitempty,omitzero"`
 
+	// RestartFailure Why the `assign` hook, which ran again after a restart, did not succeed. The session stays its user's and is not up;
+	// the hook runs again after the next restart.
+	//
+	//
+	// Example: the assign hook failed with exit code 7: no desktop here
+	RestartFailure string `json:"restart_failure,omitempty,omitzero"`
+
+	// RestartedAt Since when its user's session is not up, because its main task was restarted in place. Absent while it is up:
+	// it is up again when its checks pass and its `assign` hook has run again.
+	RestartedAt time.Time `json:"restarted_at,omitempty,omitzero"`
+
 	// Revision What it was made from. Sessions of one revision are alike.
 	//
 	// Example: 6f1d0a9c2b7e

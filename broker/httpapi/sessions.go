@@ -190,6 +190,7 @@ func session(s staging.Session) Session {
 		Revision: s.Revision, User: s.User, Address: s.Address, Ports: s.Ports, AllocID: s.AllocID, NodeID: s.NodeID,
 		CreatedAt: s.CreatedAt, ReadyAt: s.ReadyAt, AssignedAt: s.AssignedAt, EndedAt: s.EndedAt, ExpiresAt: s.ExpiresAt,
 		Terms: s.Terms, KeepaliveAt: s.KeepaliveAt, KeepaliveUntil: s.KeepaliveUntil(), EndsAt: s.EndsAt(), Reason: s.Reason,
+		RestartedAt: s.RestartedAt, RestartFailure: s.RestartFailure,
 	}
 }
 

@@ -117,7 +117,8 @@ func (l *launch) decide(ctx context.Context, sessions []staging.Session, hookPen
 		fates[i] = staging.Fate{
 			Session: s.ID, Verdict: staging.VerdictAssigned, User: &l.User, Claim: l.claim.ID, Terms: l.claim.Terms, Zone: s.Zone,
 			IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint, KeyIndex: l.keyIndex, Sessions: all, HookPending: hookPending,
-			Lease: start.Add(time.Duration(rounds) * staging.ClaimLease).UTC(), DecidedAt: start.UTC(),
+			Restarts: s.Restarts,
+			Lease:    start.Add(time.Duration(rounds) * staging.ClaimLease).UTC(), DecidedAt: start.UTC(),
 		}
 	}
 	fates, lost, err = l.Fates.CreateFates(ctx, fates)

@@ -24,6 +24,8 @@ func jobFacts(id, namespace, region string, meta map[string]string, stopped bool
 	// A job without a valid creation time gets the zero time. It counts as the oldest,
 	// and is replaced first.
 	created, _ := time.Parse(time.RFC3339Nano, meta[metaCreated])
+	// The job of an older greenroom does not have it: then it is 0.
+	every, _ := time.ParseDuration(meta[metaCheckEvery])
 	return staging.JobFacts{
 		Session: staging.Session{
 			ID: id, Origin: staging.Origin(meta[metaOrigin]),
@@ -31,8 +33,9 @@ func jobFacts(id, namespace, region string, meta map[string]string, stopped bool
 			Revision: meta[metaRevision], Permits: meta[metaPermits], Claim: meta[metaClaim], Task: meta[metaTask],
 			Namespace: namespace, Region: region, CreatedAt: created,
 		},
-		Stopped: stopped,
-		Dead:    status == jobStatusDead,
+		Stopped:    stopped,
+		Dead:       status == jobStatusDead,
+		CheckEvery: every,
 	}, true
 }
 
@@ -76,6 +79,7 @@ func viewOfAlloc(a *nomadapi.Allocation) allocView {
 func allocFacts(a allocView) *staging.AllocFacts {
 	facts := &staging.AllocFacts{ID: a.id, NodeID: a.nodeID, CreatedAt: time.Unix(0, a.createTime).UTC()}
 	facts.Address, facts.Ports = endpoints(a.resources)
+	facts.Restarts = restarts(a.tasks)
 	switch a.clientStatus {
 	case nomadapi.AllocClientStatusRunning:
 		facts.Running = a.desiredStatus == nomadapi.AllocDesiredStatusRun && started(a.tasks)
@@ -87,6 +91,21 @@ func allocFacts(a allocView) *staging.AllocFacts {
 		facts.Reason = cmp.Or(a.desiredDescription, a.clientDescription)
 	}
 	return facts
+}
+
+// restarts returns how often each task was restarted; nil if none was.
+func restarts(tasks map[string]*nomadapi.TaskState) map[string]int {
+	var all map[string]int
+	for name, t := range tasks {
+		if t.Restarts == 0 {
+			continue
+		}
+		if all == nil {
+			all = map[string]int{}
+		}
+		all[name] = int(t.Restarts)
+	}
+	return all
 }
 
 // started reports whether every task has started. Nomad reports an allocation as

@@ -27,6 +27,8 @@ const (
 	metaPermits  = "greenroom_permits"
 	// metaDollar holds a dollar sign, which literal refers to.
 	metaDollar = "greenroom_dollar"
+	// metaCheckEvery is staging.JobFacts.CheckEvery.
+	metaCheckEvery = "greenroom_check_every"
 )
 
 const providerConsul = "consul"
@@ -71,6 +73,7 @@ func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 	}
 	fitConfig(main, spec)
 	fitService(g, s)
+	job.Meta[metaCheckEvery] = checkEvery(sessionService(g)).String()
 	return job
 }
 

@@ -8,6 +8,15 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
+// checkEvery returns within what time each check of a service has a new result.
+func checkEvery(s *nomadapi.Service) time.Duration {
+	var longest time.Duration
+	for _, c := range s.Checks {
+		longest = max(longest, c.Interval+c.Timeout)
+	}
+	return longest
+}
+
 // fitService turns the template's first service into the session's. If the template has
 // no service, it adds one with a TCP check on the first port. The service does not have
 // the session's user: it could only change with the job, which is never registered again.

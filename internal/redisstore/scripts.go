@@ -48,6 +48,8 @@ var (
 	finishScript          = script("finish")
 	endedScript           = script("ended")
 	restoreScript         = script("restore")
+	restartedScript       = script("restarted")
+	reassignedScript      = script("reassigned")
 	conditionsScript      = script("conditions")
 	historyScript         = script("history")
 )

@@ -80,6 +80,7 @@ func facts(x staging.Session) string {
 	x.State, x.Claim, x.User, x.Reason = "", "", nil, ""
 	x.Terms = staging.Terms{}
 	x.ReadyAt, x.AssignedAt, x.EndedAt, x.KeepaliveAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	x.RestartedAt, x.RestartFailure = time.Time{}, ""
 	return mustJSON(x)
 }
 
@@ -117,6 +118,7 @@ func decode(id string, h map[string]string) (staging.Session, error) {
 	x.ReadyAt = millis(h["ready_at"])
 	x.AssignedAt = millis(h["assigned_at"])
 	x.EndedAt = millis(h["ended_at"])
+	x.RestartedAt, x.RestartFailure = millis(h["restarted_at"]), h["restart_failure"]
 	if x.Claim != "" {
 		// Only a session that waits in a pool expires.
 		x.ExpiresAt = time.Time{}

@@ -40,6 +40,9 @@ type JobFacts struct {
 	Stopped bool
 	// Dead: it is complete; nothing of it runs or will run.
 	Dead bool
+	// CheckEvery is within what time each check of the session's service has a result of its
+	// own; 0 if the job does not say so.
+	CheckEvery time.Duration
 }
 
 // AllocFacts is the state of a session's allocation.
@@ -58,7 +61,13 @@ type AllocFacts struct {
 	// otherwise.
 	Reason    string
 	CreatedAt time.Time
+	// Restarts is how often Nomad has restarted each task in place, by the task's name.
+	Restarts map[string]int
 }
+
+// RestartsOf returns how often Nomad has restarted the session's main task. A session whose
+// main task is not known has had none.
+func (a AllocFacts) RestartsOf(s Session) int { return a.Restarts[s.Task] }
 
 // PlacementFacts is the result of the scheduler's last search for a node.
 type PlacementFacts struct {

@@ -54,6 +54,16 @@ type Session struct {
 	Address string         `json:"address,omitempty"`
 	Ports   map[string]int `json:"ports,omitempty"`
 
+	// Restarts is how often Nomad had restarted the main task when the session was last
+	// prepared: made ready, or assigned, or its assign hook ran again. If Nomad reports more,
+	// the main task was restarted since.
+	Restarts int `json:"restarts,omitempty"`
+	// RestartedAt is since when the session is its user's and not up, because its main task
+	// was restarted; zero while it is up. RestartFailure is why its assign hook, which runs
+	// again after that, did not succeed; "" before that.
+	RestartedAt    time.Time `json:"restarted_at,omitzero"`
+	RestartFailure string    `json:"restart_failure,omitempty"`
+
 	// CreatedAt is when the session was created, before its job was registered. The other
 	// times are zero until they happen.
 	CreatedAt  time.Time `json:"created_at"`

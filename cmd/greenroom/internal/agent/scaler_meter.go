@@ -107,8 +107,8 @@ func (m *scalerMeter) UnreadableResources(kinds map[staging.ResourceKind]int) {
 }
 
 // HookFailed implements scaler.Meter.
-func (m *scalerMeter) HookFailed() {
-	m.hooks.WithLabelValues(string(staging.HookFirstLaunch)).Inc()
+func (m *scalerMeter) HookFailed(name staging.HookName) {
+	m.hooks.WithLabelValues(string(name)).Inc()
 }
 
 // Zones implements scaler.Meter. Only the scaler's loop calls it.
