@@ -194,6 +194,9 @@ func (s *Scaler) decideSession(v *view, e *entry, now time.Time) []task {
 	}
 	step, wake := DecideSession(v.unpooledOf(e), now)
 	delete(v.timed, e.s.ID)
+	if e.staleHealth && (wake.IsZero() || e.freshAt.Before(wake)) {
+		wake = e.freshAt
+	}
 	if !wake.IsZero() {
 		v.timed[e.s.ID] = wake
 	}
@@ -220,6 +223,9 @@ func (v *view) wakeDue(now time.Time) {
 				v.markDirty(e)
 			}
 			delete(v.timed, id)
+			if e := v.sessions[id]; e != nil && e.staleHealth {
+				v.timed[id] = e.freshAt // this wake was for something before that
+			}
 		}
 	}
 }

@@ -107,3 +107,25 @@ func TestDecideSessionOfARestart(t *testing.T) {
 	x.HookPending, x.Lease = true, noon.Add(time.Minute)
 	want("its launch is under way", "")
 }
+
+// TestARestartedUsersSessionIsDecidedWhenItsChecksAreFresh, although nothing else happens and
+// other steps for it were decided meanwhile.
+func TestARestartedUsersSessionIsDecidedWhenItsChecksAreFresh(t *testing.T) {
+	v := poolView(staging.Image{})
+	e := runs(v, "gr-1")
+	v.setHealth(v.pools["p"], []staging.Health{{Session: "gr-1", AllocID: "a-gr-1", Passing: true}}, noon)
+	e.checkEvery, e.s.State, e.tagged = 2*time.Second, staging.Assigned, true
+	v.updateMembership(e)
+	restartedTask(v, e, 1, noon)
+	e.restartNoted = true
+	s := &Scaler{}
+	fresh := noon.Add(2*time.Second + checkSlack)
+	v.retryAt(e, noon.Add(time.Second))
+	for _, at := range []time.Time{noon, noon.Add(time.Second), fresh} {
+		v.wakeDue(at)
+		tasks := s.decideSession(v, e, at)
+		if at != fresh && len(tasks) != 0 || at == fresh && (len(tasks) != 1 || tasks[0].step.Kind != Reassign) {
+			t.Errorf("%s after the restart: %+v", at.Sub(noon), tasks)
+		}
+	}
+}
