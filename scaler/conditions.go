@@ -39,6 +39,9 @@ func conditions(in PoolInput) []staging.Condition {
 	if in.Blocked != nil {
 		add(in.Blocked.Type, "%s", in.Blocked.Message)
 	}
+	if in.Denied != nil {
+		add(in.Denied.Type, "%s", in.Denied.Message)
+	}
 	if h := in.AssignHook; h.Failures >= hookFailureThreshold {
 		add(staging.HookFailing, "%s (%d in a row)", h.Last.Message, h.Failures)
 	}

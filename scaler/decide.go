@@ -101,8 +101,10 @@ func (d *decision) sort() {
 }
 
 // remove removes the members that match from the live ones, and calls retire for those
-// that are not busy. It may call match twice for a member.
-func (d *decision) remove(match func(*Member) bool, retire func(*Member)) {
+// that are not busy. It may call match twice for a member. A member that may or may not
+// exist stays.
+func (d *decision) remove(matches func(*Member) bool, retire func(*Member)) {
+	match := func(m *Member) bool { return !m.Unknown && matches(m) }
 	if !slices.ContainsFunc(d.live, match) {
 		return
 	}

@@ -21,6 +21,8 @@ type PoolInput struct {
 	Unknown, UnknownImage bool
 	// Blocked is why the pool stages nothing and is drained; nil when it is not.
 	Blocked *staging.Failure
+	// Denied is why some sessions of the zone are not known; nil when there are none.
+	Denied *staging.Failure
 	// Desired is the number of ready sessions wanted now, DesiredUntil when that
 	// changes; zero for never.
 	Desired      int
@@ -57,8 +59,9 @@ type Member struct {
 	// names, so no launch may get it.
 	// Stale: it was made from an older revision of its image, zone or permissions.
 	Misplaced, Stale bool
-	// Busy: a step for it is under way, or it is left alone for a moment.
-	Busy bool
+	// Busy: a step for it is under way, or it is left alone for a moment. Unknown: a list
+	// of Nomad lacks it and it may run all the same. It counts as existing and gets no step.
+	Busy, Unknown bool
 	// Failure: why it ended or cannot start. Refused: why no node accepts it.
 	Failure, Refused *staging.Failure
 	ExpiresAt        time.Time
@@ -83,7 +86,7 @@ func (m *Member) healthy() bool { return m.Running && m.Passing }
 func (v *view) poolInput(p *pool, now time.Time) PoolInput {
 	in := PoolInput{
 		Unreadable: p.target.unreadable, Unknown: p.target.unknown, UnknownImage: p.target.unknownImage,
-		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked,
+		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked, Denied: v.deniedIn(p.config.Zone),
 		HealthKnown: p.healthKnown, Backoff: p.backoff, AssignHook: p.assignHook,
 		Unrecorded: len(p.unrecorded),
 	}
@@ -104,14 +107,15 @@ func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
 		Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != p.target.permits,
 		Stale:     !p.target.noZone && !p.target.noImage && e.s.Revision != p.target.revision,
 		Restarted: e.restarted(),
-		Busy:      e.busy || now.Before(e.until),
+		Busy:      e.busy || e.unlisted || now.Before(e.until),
+		Unknown:   e.unlisted,
 	}
 }
 
 // unpooledOf returns DecideSession's input for a session.
 func (v *view) unpooledOf(e *entry) Unpooled {
 	return Unpooled{
-		State: e.s.State, Origin: e.s.Origin, Fate: e.verdict, HasJob: e.hasJob, Missing: e.missing, Stopped: e.stopped,
+		State: e.s.State, Origin: e.s.Origin, Fate: e.verdict, HasJob: e.hasJob, Missing: e.missing, Unknown: e.unlisted, Stopped: e.stopped,
 		Over: e.over(), Running: e.running, Passing: e.passing, Failure: e.failed(), Reason: e.reason,
 		Refused: e.refused, RunningSince: e.runningSince,
 		FirstLaunch: v.firstLaunchHook(e) != nil, HookUnknown: e.s.Hooks == nil && v.resources.Unknown(staging.KindImage, e.s.Image), Tagged: e.tagged,

@@ -25,6 +25,8 @@ func genPoolInput(t *rapid.T) PoolInput {
 		m := member(fmt.Sprint("m", i), rapid.SampledFrom([]staging.State{staging.Pending, staging.Starting, staging.Ready}).Draw(t, "state"),
 			rapid.IntRange(0, 100).Draw(t, "age"))
 		m.Running, m.Passing, m.Busy = rapid.Bool().Draw(t, "running"), rapid.Bool().Draw(t, "passing"), rapid.Bool().Draw(t, "busy")
+		m.Unknown = rapid.IntRange(0, 9).Draw(t, "unknown") == 0
+		m.Busy = m.Busy || m.Unknown
 		m.ExpiresAt = noon.Add(time.Duration(rapid.IntRange(-50, 50).Draw(t, "expires")) * time.Minute)
 		m.Stale = rapid.IntRange(0, 2).Draw(t, "stale") == 0
 		m.FirstLaunch = m.State != staging.Ready && rapid.IntRange(0, 4).Draw(t, "firstLaunch") == 0
@@ -193,7 +195,7 @@ func TestDecideConverges(t *testing.T) {
 		in := genPoolInput(t)
 		in.HealthKnown, in.Removed, in.NoImage = true, false, false
 		for i := range in.Members {
-			in.Members[i].Busy, in.Members[i].Refused = false, nil
+			in.Members[i].Busy, in.Members[i].Unknown, in.Members[i].Refused = false, false, nil
 		}
 		now, made := noon, 0
 		for range 60 {

@@ -19,10 +19,10 @@ type Unpooled struct {
 	// until when a broker may be working on it.
 	HookPending bool
 	Lease       time.Time
-	// HasJob: Nomad has its job, or its registration is under way. Missing: a resync of
-	// Nomad did not find it. Stopped: the job was deregistered. Over: nothing of it
-	// runs or will run.
-	HasJob, Missing, Stopped, Over bool
+	// HasJob: Nomad has its job, or its registration is under way. Missing: Nomad answered
+	// that its job does not exist. Unknown: a list of Nomad lacks it and it may run all
+	// the same. Stopped: the job was deregistered. Over: nothing of it runs or will run.
+	HasJob, Missing, Unknown, Stopped, Over bool
 	Running, Passing               bool
 	// FirstLaunch: its first_launch hook is not known to have run.
 	FirstLaunch bool
@@ -77,7 +77,7 @@ const (
 //
 // The first case that applies decides. They run in this order:
 //
-//  1. ended: purge it after a delay
+//  1. ended: purge it after a delay; else nothing, while Nomad does not say whether it has it
 //  2. Redis and Nomad both lost it: mark it ended
 //  3. Redis has it as unassigned, its fate record as assigned: restore
 //  4. retiring or ending: mark it ended, or stop it again
@@ -91,7 +91,7 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	do := func(k Kind, reason string) (*Step, time.Time) { return &Step{Kind: k, Reason: reason}, time.Time{} }
 	later := func(d time.Duration) (*Step, time.Time) { return nil, x.TouchedAt.Add(d) }
 	within := func(d time.Duration) bool { return now.Before(x.TouchedAt.Add(d)) }
-	gone := x.Over || !x.HasJob
+	gone := x.Over || x.Missing
 	ended := "its job is gone"
 	switch {
 	case x.Failure != nil:
@@ -109,13 +109,15 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 			return nil, x.EndedNoticedAt.Add(purgeDelay)
 		}
 		return do(Purge, "it ended a while ago")
+	case x.Unknown:
+		return nil, time.Time{}
 
 	// 2. Redis and Nomad both lost it.
 	case x.State == "" && gone && !within(orphanTimeout):
 		return do(MarkEnded, "nothing of it runs")
 
 	// 3. Redis has it as unassigned, its fate record as assigned.
-	case x.Fate == staging.VerdictAssigned && x.Origin == staging.Staged && !gone &&
+	case x.Fate == staging.VerdictAssigned && x.Origin == staging.Staged && x.HasJob && !x.Over &&
 		(x.State == "" || x.State.Unassigned() || x.State == staging.Retiring):
 		return do(Restore, "its fate record assigns it to a user")
 
@@ -124,7 +126,7 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 		switch {
 		case gone:
 			return do(MarkEnded, "nothing of it runs")
-		case x.Stopped:
+		case x.Stopped, !x.HasJob:
 			return nil, time.Time{}
 		case within(stopTimeout):
 			return later(stopTimeout)
@@ -139,7 +141,9 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 		return do(Retire, "its job is gone from Nomad")
 	case x.Missing && (x.State == staging.Claimed || x.State == staging.Assigned):
 		return do(End, "its job is gone from Nomad")
-	case !x.HasJob:
+	case !x.HasJob && !x.Missing:
+		return nil, time.Time{} // the next resync of Nomad finds it, or that it is gone
+	case x.Missing:
 		if within(orphanTimeout) {
 			return later(orphanTimeout) // its registration may be under way
 		}

@@ -95,7 +95,11 @@ type Fleet interface {
 	Register(ctx context.Context, spec staging.Spec) (evalID string, err error)
 	Stop(ctx context.Context, s staging.Session) error
 	Purge(ctx context.Context, s staging.Session) error
-	// List reads all sessions. index is where Watch continues.
+	// Exists reports whether Nomad has a session's job. Only an answer that it does not
+	// exist is false; staging.ErrJobDenied means that the token may not read it.
+	Exists(ctx context.Context, s staging.Session) (bool, error)
+	// List reads all sessions, except those that the token may not list. index is where
+	// Watch continues.
 	List(ctx context.Context) (all []staging.Observation, index uint64, err error)
 	// Watch emits what happens after index, until it fails or events may be missing.
 	Watch(ctx context.Context, index uint64, emit func(staging.Observation)) error
@@ -141,6 +145,9 @@ type Meter interface {
 	UnreadableResources(kinds map[staging.ResourceKind]int)
 	// HookFailed counts a hook that failed.
 	HookFailed(name staging.HookName)
+	// Denied sets, by zone, how many sessions Nomad does not let the scaler see. Zones
+	// without such sessions are not in it. It must not keep the map.
+	Denied(sessions map[string]int)
 	// Zones sets the wanted zone locks, and the zones in which this scaler acts. Both
 	// include the lock for sessions without a known zone. It must not keep the maps.
 	Zones(there, acting map[string]bool)

@@ -16,9 +16,12 @@ type entry struct {
 	// fate is the record itself, for Restore and for ending a claim.
 	fate staging.Fate
 
-	// hasJob: Nomad has its job, or its registration is under way. missing: a resync of
-	// Nomad did not find it.
-	hasJob, missing    bool
+	// hasJob: Nomad has its job, or its registration is under way. missing: Nomad answered
+	// that its job does not exist.
+	hasJob, missing bool
+	// unlisted: the last list of Nomad lacks it, and Nomad has not answered that its job
+	// does not exist: it may run, so it is left alone. denied: Nomad refused that answer.
+	unlisted, denied   bool
 	stopped, dead      bool
 	running, allocOver bool
 	// replaced: Nomad has made another allocation in place of its own.
@@ -81,7 +84,7 @@ func (e *entry) over() bool {
 // pooled: it is an unassigned session of a pool, which Decide handles. All others are
 // handled by DecideSession.
 func (e *entry) pooled() bool {
-	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.verdict == "" && e.hasJob
+	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.verdict == "" && (e.hasJob || e.unlisted)
 }
 
 // unrecorded: it is a pool's session that Nomad has, that has no fate as far as is

@@ -24,6 +24,7 @@ func (quiet) PoolGone(string)                                  {}
 func (quiet) Conditions(string, []staging.Condition)           {}
 func (quiet) UnreadableResources(map[staging.ResourceKind]int) {}
 func (quiet) HookFailed(staging.HookName)                      {}
+func (quiet) Denied(map[string]int)                            {}
 func (quiet) Zones(_, _ map[string]bool)                       {}
 
 // silent returns a log that discards its lines.
@@ -97,7 +98,7 @@ func (c *fullCluster) resync() time.Duration {
 		byPool[s.Staging] = append(byPool[s.Staging], staging.Health{Session: s.ID, AllocID: "a-" + s.ID, Passing: true})
 	}
 	began := time.Now()
-	c.v.resyncFleet(c.fleet, nil, noon, noon)
+	c.v.resyncFleet(fleetReading{sessions: c.fleet, began: noon}, noon)
 	c.v.resyncStore(c.sessions, noon)
 	for name, p := range c.v.pools {
 		c.v.setHealth(p, byPool[name], noon)

@@ -25,8 +25,10 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 	e := v.entry(o.Session, now)
 	if j := o.Job; j != nil && o.Index >= e.jobIndex {
 		e.jobIndex = o.Index
-		e.hasJob, e.missing, e.stopped, e.dead = true, false, j.Stopped, j.Dead
+		e.hasJob, e.stopped, e.dead = true, j.Stopped, j.Dead
 		e.checkEvery = j.CheckEvery
+		v.deniedStale = v.deniedStale || e.denied
+		e.missing, e.unlisted, e.denied = false, false, false
 		v.setIdentity(e, j.Session)
 	}
 	if a := o.Alloc; a != nil && o.Index >= e.allocIndex && (e.s.AllocID == "" || e.s.AllocID == a.ID) {

@@ -44,11 +44,21 @@ func (v *view) resyncStore(all []staging.Session, now time.Time) (fleetResyncNee
 	return fleetResyncNeeded
 }
 
-// resyncFleet takes over all of Nomad's sessions and all fate records, as they were
-// read after began. A session on which something acted since is newer than the read.
-// anotherNeeded is true when Redis calls a session ready that appeared too late to
-// count as missing in this read: Nomad should be read again soon.
-func (v *view) resyncFleet(all []staging.Observation, fates map[string]staging.Fate, began, now time.Time) (anotherNeeded bool) {
+// fleetReading is all of Nomad's sessions and all fate records, as they were read after
+// began.
+type fleetReading struct {
+	sessions []staging.Observation
+	fates    map[string]staging.Fate
+	// lookups are the answers of Nomad about the jobs of sessions that its list lacks.
+	lookups map[string]lookup
+	began   time.Time
+}
+
+// resyncFleet takes over a reading. A session on which something acted since is newer than
+// the reading. anotherNeeded is true when Redis calls a session ready that appeared too
+// late to be looked up for this reading: Nomad should be read again soon.
+func (v *view) resyncFleet(r fleetReading, now time.Time) (anotherNeeded bool) {
+	all, fates, began := r.sessions, r.fates, r.began
 	v.fleetKnown, v.fleetReadOnce = true, true
 	found := make(map[string]bool, len(all))
 	nodes := map[string]bool{}
@@ -63,10 +73,8 @@ func (v *view) resyncFleet(all []staging.Observation, fates map[string]staging.F
 	maps.DeleteFunc(v.purged, func(_ string, at time.Time) bool { return at.Before(began.Add(-purgeDelay)) })
 	maps.DeleteFunc(v.nodes, func(id string, _ node) bool { return !nodes[id] })
 	for id, f := range fates {
-		// Only its fate is left: its job vanished while no scaler was watching. A zone
-		// with a region is skipped, because Nomad was read in one region only.
-		zone, unknown := v.resources.Zones[f.Zone], v.resources.Unknown(staging.KindZone, f.Zone)
-		if v.sessions[id] == nil && !found[id] && zone.Region == "" && !unknown {
+		// Only its fate is left: its job vanished while no scaler was watching.
+		if unknown := v.resources.Unknown(staging.KindZone, f.Zone); v.sessions[id] == nil && !found[id] && !unknown {
 			v.entry(id, now).s.Zone = f.Zone
 		}
 	}
@@ -74,12 +82,13 @@ func (v *view) resyncFleet(all []staging.Observation, fates map[string]staging.F
 		if f, ok := fates[id]; ok {
 			e.verdict, e.fate = f.Verdict, f
 		}
-		if !found[id] && !e.busy && e.touchedAt.Before(began) {
-			e.hasJob, e.missing = false, true
+		if !found[id] && e.settledBefore(began) {
+			e.absent(r.lookups[id])
 		}
-		anotherNeeded = anotherNeeded || e.s.State == staging.Ready && !e.hasJob && !e.missing
+		anotherNeeded = anotherNeeded || e.s.State == staging.Ready && !e.hasJob && !e.missing && !e.unlisted
 		v.updateMembership(e)
 	}
+	v.deniedStale = true
 	v.markAllDirty()
 	return anotherNeeded
 }

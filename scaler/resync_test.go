@@ -14,11 +14,11 @@ func TestAPurgedSessionStaysGone(t *testing.T) {
 	v.forget("gr-1")
 	v.purged["gr-1"] = noon
 	late := staging.Observation{Session: "gr-1", Index: 9, Job: &staging.JobFacts{Session: staging.Session{ID: "gr-1", Zone: "z", Staging: "p"}, Dead: true}}
-	v.resyncFleet([]staging.Observation{late}, nil, noon, noon)
+	v.resyncFleet(fleetReading{sessions: []staging.Observation{late}, began: noon}, noon)
 	if v.sessions["gr-1"] != nil {
 		t.Error("a purged session has an entry again")
 	}
-	v.resyncFleet(nil, nil, noon.Add(time.Hour), noon.Add(time.Hour))
+	v.resyncFleet(fleetReading{began: noon.Add(time.Hour)}, noon.Add(time.Hour))
 	if len(v.purged) != 0 {
 		t.Error("the purged session is remembered forever")
 	}
@@ -45,12 +45,18 @@ func TestASessionOnlyInRedisRequestsAFleetResync(t *testing.T) {
 func TestAFateWithoutItsSessionIsPurged(t *testing.T) {
 	v := poolView(staging.Image{})
 	fates := map[string]staging.Fate{"gr-9": {Session: "gr-9", Verdict: staging.VerdictAssigned, Zone: "z"}}
-	v.resyncFleet(nil, fates, noon, noon)
+	v.resyncFleet(fleetReading{fates: fates, began: noon}, noon)
 	e := v.sessions["gr-9"]
 	if e == nil || zoneOf(e.s) != "z" {
 		t.Fatalf("%+v", e)
 	}
-	v.resyncFleet(nil, fates, noon.Add(time.Minute), noon.Add(time.Minute))
+	later := fleetReading{fates: fates, began: noon.Add(time.Minute)}
+	v.resyncFleet(later, noon.Add(time.Minute))
+	if step, _ := DecideSession(v.unpooledOf(e), noon.Add(2*time.Minute)); step != nil {
+		t.Errorf("Nomad did not say whether its job exists: %+v", step)
+	}
+	later.lookups = map[string]lookup{"gr-9": lookupGone}
+	v.resyncFleet(later, noon.Add(time.Minute))
 	if step, _ := DecideSession(v.unpooledOf(e), noon.Add(time.Second)); step != nil {
 		t.Errorf("at once: %+v", step)
 	}

@@ -46,6 +46,7 @@ func (noMeter) PoolGone(string)                                  {}
 func (noMeter) Conditions(string, []staging.Condition)           {}
 func (noMeter) UnreadableResources(map[staging.ResourceKind]int) {}
 func (noMeter) HookFailed(staging.HookName)                      {}
+func (noMeter) Denied(map[string]int)                            {}
 func (noMeter) Zones(_, _ map[string]bool)                       {}
 
 func newRig(t *testing.T) *rig {

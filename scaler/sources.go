@@ -63,19 +63,12 @@ func (s *Scaler) watchRegistry(ctx context.Context) {
 // until they fail, the next resync is due, or one is requested.
 func (s *Scaler) watchFleet(ctx context.Context) {
 	s.retry(ctx, "nomad", func(v *view) { v.fleetKnown = false }, func() error {
-		began := time.Now()
-		read, cancel := context.WithTimeout(ctx, readTimeout)
-		defer cancel()
-		all, index, err := s.Fleet.List(read)
-		if err != nil {
-			return err
-		}
-		fates, err := s.Registry.Fates(read)
+		reading, index, err := s.readFleet(ctx)
 		if err != nil {
 			return err
 		}
 		s.post(ctx, func(v *view) {
-			if v.resyncFleet(all, fates, began, time.Now()) {
+			if v.resyncFleet(reading, time.Now()) {
 				s.requestFleetResync()
 			}
 		})
@@ -96,6 +89,20 @@ func (s *Scaler) watchFleet(ctx context.Context) {
 		}
 		return err
 	})
+}
+
+// readFleet reads all of Nomad's sessions and all fates, and confirms what the list lacks.
+func (s *Scaler) readFleet(ctx context.Context) (r fleetReading, index uint64, err error) {
+	r.began = time.Now()
+	read, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if r.sessions, index, err = s.Fleet.List(read); err != nil {
+		return r, 0, err
+	}
+	if r.fates, err = s.Registry.Fates(read); err != nil {
+		return r, 0, err
+	}
+	return r, index, s.confirm(ctx, &r)
 }
 
 // requestFleetResync requests a complete read of Nomad's sessions and the fates now.

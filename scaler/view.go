@@ -30,6 +30,11 @@ type view struct {
 	// that began earlier may still contain them.
 	purged map[string]time.Time
 
+	// denied counts, by zone, the sessions of the zones in which this scaler acts that Nomad
+	// does not let it see. deniedStale: it must be counted again.
+	denied      map[string]int
+	deniedStale bool
+
 	// sessionZones are the zones in which a session was seen. wantedLocks are the locks
 	// wanted, heldSince is since when each held one is held, and acting are the zones in
 	// which this scaler acts.

@@ -50,6 +50,7 @@ func (s *Scaler) followLocks(v *view, now time.Time) {
 		case !held:
 			delete(v.heldSince, zone)
 			delete(v.acting, zone)
+			v.deniedStale = true
 			s.Log.WithField(logfield.Zone, zone).Warn("lost a zone's lock: another scaler holds it, or Consul is unreachable; no more action in the zone")
 		case since.IsZero():
 			v.heldSince[zone] = now
@@ -57,6 +58,7 @@ func (s *Scaler) followLocks(v *view, now time.Time) {
 			s.requestFleetResync()
 		case !v.acting[zone] && now.Sub(since) >= takeoverDelay:
 			v.acting[zone] = true
+			v.deniedStale = true
 			s.Log.WithField(logfield.Zone, zone).Info("holding a zone's lock: this scaler acts in the zone now")
 			v.markZoneDirty(zone)
 		}
@@ -69,6 +71,7 @@ func (s *Scaler) followLocks(v *view, now time.Time) {
 			s.Board.Gone(name)
 		}
 	}
+	s.countDenied(v)
 	s.Meter.Zones(want, v.acting)
 	s.Board.Holds(v.acting, v.inSync())
 }

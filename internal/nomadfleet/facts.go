@@ -12,8 +12,11 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// jobStatusDead is Nomad's status of a job that has ended.
-const jobStatusDead = "dead"
+// Nomad's status of a job that has ended, and of one that has an allocation which has not.
+const (
+	jobStatusDead    = "dead"
+	jobStatusRunning = "running"
+)
 
 // jobFacts reads a session from its job's meta. ok is false if the job is not a
 // session's.

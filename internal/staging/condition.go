@@ -35,6 +35,9 @@ const (
 	ImageUnavailable ConditionType = "ImageUnavailable"
 	// CrashLooping: sessions start and exit.
 	CrashLooping ConditionType = "CrashLooping"
+	// NomadDenied: Nomad does not let the scaler see some sessions of the pool's zone, so it
+	// leaves them as they are.
+	NomadDenied ConditionType = "NomadDenied"
 	// RedisUnavailable: Redis refuses writes or does not answer.
 	RedisUnavailable ConditionType = "RedisUnavailable"
 	// NomadUnavailable: Nomad refuses calls or does not answer.

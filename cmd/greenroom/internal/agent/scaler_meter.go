@@ -16,6 +16,7 @@ type scalerMeter struct {
 	acts       *prometheus.GaugeVec
 	seen       map[string]bool
 	conditions *prometheus.GaugeVec
+	denied     *prometheus.GaugeVec
 	hooks      *prometheus.CounterVec
 	unreadable *prometheus.GaugeVec
 }
@@ -44,6 +45,10 @@ func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() i
 		Name: "greenroom_pool_condition",
 		Help: "1 for each condition that a pool has, by staging config and the condition's type; the API and Consul have its words.",
 	}, []string{"staging", "condition"})
+	m.denied = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "greenroom_scaler_denied_sessions",
+		Help: "Sessions that Nomad does not let this scaler see, by zone: its list lacks them, and it refuses to read their jobs. Nothing is done with them.",
+	}, []string{"zone"})
 	m.hooks, m.seen = newHookFailures(), map[string]bool{}
 	m.hooks.WithLabelValues(string(staging.HookFirstLaunch))
 	m.unreadable = prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -58,7 +63,7 @@ func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() i
 			m.steps.WithLabelValues(string(kind), result)
 		}
 	}
-	r.MustRegister(m.steps, m.pools, m.zones, m.acts, m.conditions, m.hooks, m.unreadable, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	r.MustRegister(m.steps, m.pools, m.zones, m.acts, m.conditions, m.denied, m.hooks, m.unreadable, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "greenroom_scaler_in_sync",
 		Help: "1 while the scaler knows Nomad, Consul and Redis whole and acts, else 0.",
 	}, func() float64 {
@@ -109,6 +114,14 @@ func (m *scalerMeter) UnreadableResources(kinds map[staging.ResourceKind]int) {
 // HookFailed implements scaler.Meter.
 func (m *scalerMeter) HookFailed(name staging.HookName) {
 	m.hooks.WithLabelValues(string(name)).Inc()
+}
+
+// Denied implements scaler.Meter.
+func (m *scalerMeter) Denied(sessions map[string]int) {
+	m.denied.Reset()
+	for zone, n := range sessions {
+		m.denied.WithLabelValues(zone).Set(float64(n))
+	}
 }
 
 // Zones implements scaler.Meter. Only the scaler's loop calls it.
