@@ -23,7 +23,7 @@ type Unpooled struct {
 	// that its job does not exist. Unknown: a list of Nomad lacks it and it may run all
 	// the same. Stopped: the job was deregistered. Over: nothing of it runs or will run.
 	HasJob, Missing, Unknown, Stopped, Over bool
-	Running, Passing               bool
+	Running, Passing                        bool
 	// FirstLaunch: its first_launch hook is not known to have run.
 	FirstLaunch bool
 	// HookUnknown: whether it has a first_launch hook is not known, because its image cannot

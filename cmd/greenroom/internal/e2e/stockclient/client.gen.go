@@ -239,7 +239,7 @@ type Condition struct {
 
 	// Type Stable. One of `ZoneMissing`, `ImageMissing`, `ImageDisabled`, `ImageRestricted`, `ImageNotStageable`,
 	// `ZoneNotStageable`, `ImageInvalid`, `CapacityExhausted`, `NoNodesInZone`, `ImageUnavailable`,
-	// `CrashLooping`, `Unhealthy`, `HookFailing`, `NomadUnavailable`, `RedisUnavailable`; more may come.
+	// `CrashLooping`, `Unhealthy`, `HookFailing`, `NomadDenied`, `NomadUnavailable`, `RedisUnavailable`; more may come.
 	//
 	//
 	// Example: CapacityExhausted
