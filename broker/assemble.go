@@ -65,6 +65,9 @@ func (b *Broker) Follow(ctx context.Context) { b.Events.Run(ctx) }
 // KeepHistory notes the pools' numbers until ctx is done.
 func (b *Broker) KeepHistory(ctx context.Context) { b.Status.KeepHistory(ctx) }
 
+// ReceiveKeepalives records that this broker receives keepalives until ctx is done.
+func (b *Broker) ReceiveKeepalives(ctx context.Context) { b.Sessions.ReceiveKeepalives(ctx) }
+
 // KeepArmed keeps shells open in the sessions that are claimed next, until ctx is done.
 // name distinguishes this process from all other brokers.
 func (b *Broker) KeepArmed(ctx context.Context, name string) { b.Armed.Run(ctx, name) }

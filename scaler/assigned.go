@@ -3,7 +3,6 @@ package scaler
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -24,11 +23,7 @@ func (s *Scaler) applyTag(ctx context.Context, t task) result {
 // applyExpireKeepalive ends a session whose keepalive has expired. Redis decides
 // whether it has.
 func (s *Scaler) applyExpireKeepalive(ctx context.Context, t task) result {
-	var lost time.Time
-	if at := s.redisLostAt.Load(); at != nil {
-		lost = *at
-	}
-	x, err := s.SessionStore.ExpireKeepalive(ctx, t.session, lost)
+	x, err := s.SessionStore.ExpireKeepalive(ctx, t.session)
 	if errors.Is(err, staging.ErrNoSession) {
 		return result{notInRedis: true}
 	}

@@ -56,9 +56,8 @@ type SessionStore interface {
 	// Ended notes that nothing of a session runs any more.
 	Ended(ctx context.Context, s staging.Session, reason string) error
 	// ExpireKeepalive ends a session whose keepalive has expired, unless a keepalive
-	// arrived in time, and returns the session as it then is. lost is when Redis may
-	// have lost keepalives; zero for never.
-	ExpireKeepalive(ctx context.Context, s staging.Session, lost time.Time) (staging.Session, error)
+	// arrived in time or may have been lost, and returns the session as it then is.
+	ExpireKeepalive(ctx context.Context, s staging.Session) (staging.Session, error)
 	// Session reads one session; staging.ErrNoSession when Redis does not have it.
 	Session(ctx context.Context, id string) (staging.Session, error)
 	// Sessions reads all sessions.
@@ -73,6 +72,8 @@ type TrustStore interface {
 	// staging.TrustTTL. renewed is false when the marker before is no longer there;
 	// with recent, also when that marker is too old.
 	RenewTrust(ctx context.Context, zone, before, marker string, recent bool) (renewed bool, err error)
+	// RestartKeepalives starts every session's keepalive period again.
+	RestartKeepalives(ctx context.Context) error
 	// Epoch returns an id that changes when Redis's data was wiped.
 	Epoch(ctx context.Context) (string, error)
 }

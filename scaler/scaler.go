@@ -52,8 +52,6 @@ type Scaler struct {
 	fleetResync chan struct{}
 	// wg counts the goroutines that Run started.
 	wg sync.WaitGroup
-	// redisLostAt is when Redis was last found wiped or restored to an older state.
-	redisLostAt atomic.Pointer[time.Time]
 	// trustSnapshot passes the loop's trustState to the goroutine that renews trust.
 	trustSnapshot trustSnapshot
 	// inSync passes view.inSync to health checks.

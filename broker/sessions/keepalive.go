@@ -35,6 +35,26 @@ func (s *Sessions) Keepalive(ctx context.Context, id string) (staging.Session, e
 	return found, refusal.NoRedis(err)
 }
 
+// ReceiveKeepalives records in Redis, until ctx is done, that this broker can receive
+// keepalives. A session ends for the lack of a keepalive only if brokers could receive them
+// during the whole of its period: not while all brokers, or Redis, were away.
+func (s *Sessions) ReceiveKeepalives(ctx context.Context) {
+	tick := time.NewTicker(staging.KeepaliveGap / 5)
+	defer tick.Stop()
+	for {
+		note, cancel := context.WithTimeout(ctx, deadline.Redis)
+		if _, err := s.Store.NoteReceiving(note); err != nil && ctx.Err() == nil {
+			s.log.WithError(err).Debug("cannot note in Redis that keepalives are received; no session ends for the lack of one meanwhile")
+		}
+		cancel()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // markAssigned marks a claimed session as assigned in Redis if its fate record is
 // finished: the launch may have been answered a moment ago, before Redis had it.
 func (s *Sessions) markAssigned(ctx context.Context, id string) bool {

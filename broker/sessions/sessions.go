@@ -19,6 +19,9 @@ type Store interface {
 	// Page reads a part of the sessions that have not ended, the oldest first.
 	Page(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
 	Keepalive(ctx context.Context, id string) (staging.Session, error)
+	// NoteReceiving records that keepalives can be received now, and returns since when
+	// they can without a gap.
+	NoteReceiving(ctx context.Context) (since time.Time, err error)
 	Assign(ctx context.Context, s staging.Session) (staging.Session, error)
 	// Finish marks a user's session as ending, Retire an unused one as retiring; a
 	// *staging.StateError when it has moved on.

@@ -30,7 +30,7 @@ func TestErrorsNameTheCallAndItsObject(t *testing.T) {
 		"restore session gr-1":     func(ctx context.Context) error { _, err := s.Restore(ctx, x, staging.Fate{}); return err },
 		"to broker b":              func(ctx context.Context) error { _, err := s.Arm(ctx, "b", []string{"p"}, 1, time.Second); return err },
 		"keepalive of session":     func(ctx context.Context) error { _, err := s.Keepalive(ctx, "gr-1"); return err },
-		"expire the keepalive":     func(ctx context.Context) error { _, err := s.ExpireKeepalive(ctx, x, time.Time{}); return err },
+		"expire the keepalive":     func(ctx context.Context) error { _, err := s.ExpireKeepalive(ctx, x); return err },
 		"sessions of user u":       func(ctx context.Context) error { _, err := s.UserSessions(ctx, "u"); return err },
 		"read session gr-1":        func(ctx context.Context) error { _, err := s.Session(ctx, "gr-1"); return err },
 		"list all sessions":        func(ctx context.Context) error { _, err := s.Sessions(ctx); return err },

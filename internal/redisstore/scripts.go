@@ -44,6 +44,7 @@ var (
 	assignScript          = script("count", "assign")
 	keepaliveScript       = script("keepalive")
 	expireKeepaliveScript = script("expire_keepalive")
+	receivingScript       = script("receiving")
 	retireScript          = script("retire")
 	finishScript          = script("finish")
 	endedScript           = script("ended")

@@ -61,6 +61,7 @@ func (s *Store) conditionsKey(pool string) string { return s.o.Prefix + "conditi
 func (s *Store) userKey(id string) string         { return s.o.Prefix + "user:" + hashed(id) }
 func (s *Store) trustKey(zone string) string      { return s.o.Prefix + "vouched:" + zone }
 func (s *Store) indexKey() string                 { return s.o.Prefix + "sessions" }
+func (s *Store) receivingKey() string             { return s.o.Prefix + "receiving" }
 func (s *Store) epochKey() string                 { return s.o.Prefix + "epoch" }
 func (s *Store) eventsKey() string                { return s.o.Prefix + "events" }
 

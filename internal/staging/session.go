@@ -81,6 +81,11 @@ type Session struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// KeepaliveGap is the longest time without a sign that brokers receive keepalives, after
+// which keepalives may have been lost: no session ends for the lack of one from before the
+// next sign.
+const KeepaliveGap = 5 * time.Second
+
 // KeepaliveUntil returns when an assigned session ends unless a keepalive comes; zero for
 // never.
 func (s Session) KeepaliveUntil() time.Time {

@@ -172,6 +172,7 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	}
 	wg.Go(func() { b.Follow(watching) })
 	wg.Go(func() { b.KeepHistory(watching) })
+	wg.Go(func() { b.ReceiveKeepalives(watching) })
 	if a.MaxArmed > 0 {
 		wg.Go(func() { b.KeepArmed(watching, listener.Addr().String()+"-"+staging.NewClaimID()) })
 	}
