@@ -40,6 +40,7 @@ func TestPolicies(t *testing.T) {
 	t.Run("nomad scaler", func(t *testing.T) { testNomadScaler(t, g, foreign, raw) })
 	t.Run("nomad job reads", func(t *testing.T) { testJobReads(t, g) })
 	t.Run("narrowed nomad", func(t *testing.T) { testNarrowedNomad(t, g) })
+	t.Run("narrowed consul", func(t *testing.T) { testNarrowedConsul(t, g) })
 	t.Run("consul broker", func(t *testing.T) { testConsulBroker(t, g) })
 	t.Run("consul scaler", func(t *testing.T) { testConsulScaler(t, g) })
 }

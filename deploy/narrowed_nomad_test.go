@@ -108,17 +108,19 @@ node { policy = "read" }`
 	binary := filepath.Join(t.TempDir(), "greenroom")
 	build(t, binary)
 	one := g.startScaler(t, binary, token)
-	eventually(t, func(ctx context.Context) error {
+	full := func(ctx context.Context) error {
 		_, ready, err := store.Counts(ctx, name)
 		if err != nil || ready[name] != users+1 {
 			return fmt.Errorf("%d ready, %v", ready[name], err)
 		}
 		return nil
-	})
+	}
+	eventually(t, full)
 	var sessions []staging.Session
 	for n := range users {
 		sessions = append(sessions, g.give(t, store, consul, config, fmt.Sprint("user-", n)))
 	}
+	eventually(t, full)
 	state := func(s staging.Session) staging.State {
 		x, err := store.Session(patient(t), s.ID)
 		must(t, err)
@@ -159,11 +161,11 @@ node { policy = "read" }`
 	}
 
 	g.narrow(t, name, narrow)
-	hidden(one.addr, users+1)
+	hidden(one.addr, 2*users+1)
 	unharmed("narrowed")
 	one.stop()
 	two := g.startScaler(t, binary, token)
-	hidden(two.addr, users+1)
+	hidden(two.addr, 2*users+1)
 	eventually(t, func(ctx context.Context) error {
 		found, err := store.Conditions(ctx, name)
 		for _, c := range found[name] {

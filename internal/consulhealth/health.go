@@ -2,6 +2,7 @@ package consulhealth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -35,6 +36,20 @@ type Health struct {
 	health *api.Health
 }
 
+// errHidden means that an answer of Consul is no observation: instances may be missing from
+// it, and a session that it lacks is not known to be unhealthy.
+var errHidden = errors.New("consul hides some of the instances from this token; let its policy read the services greenroom-* and all nodes again")
+
+// read reads the instances of a service. Consul silently leaves out what the token may not
+// read: then the error is errHidden.
+func (h *Health) read(service string, passingOnly bool, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+	entries, meta, err := h.health.Service(service, "", passingOnly, q)
+	if err == nil && meta.ResultsFilteredByACLs {
+		err = errHidden
+	}
+	return entries, meta, err
+}
+
 // New returns a reader of client's Consul.
 func New(client *api.Client) *Health { return &Health{health: client.Health()} }
 
@@ -63,7 +78,7 @@ func (h *Health) WaitPassing(ctx context.Context, service, session string) error
 
 // Passing reads the instances of a service that pass their checks now.
 func (h *Health) Passing(ctx context.Context, service string) ([]staging.Health, error) {
-	entries, _, err := h.health.Service(service, "", true, (&api.QueryOptions{}).WithContext(ctx))
+	entries, _, err := h.read(service, true, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("consul: read the passing instances of service %s: %w", service, err)
 	}
@@ -75,7 +90,7 @@ func (h *Health) watch(ctx context.Context, service, filter string, more func([]
 	var index uint64
 	for {
 		q := (&api.QueryOptions{WaitIndex: index, WaitTime: watchWait, Filter: filter}).WithContext(ctx)
-		entries, meta, err := h.health.Service(service, "", false, q)
+		entries, meta, err := h.read(service, false, q)
 		if err != nil {
 			return fmt.Errorf("consul: watch the instances of service %s: %w", service, err)
 		}

@@ -144,9 +144,9 @@ func (r *Registry) Refresh(ctx context.Context) (staging.Resources, error) {
 }
 
 func (r *Registry) read(q *api.QueryOptions) (staging.Resources, error) {
-	pairs, meta, err := r.kv.List(r.resourcesPrefix(), q)
+	pairs, meta, err := list(r.kv, r.resourcesPrefix(), q)
 	if err != nil {
-		return staging.Resources{}, callError(err, "list %s", r.resourcesPrefix())
+		return staging.Resources{}, err
 	}
 	read := decodeResources(r.resourcesPrefix(), pairs, meta.LastIndex)
 	for {
