@@ -79,7 +79,7 @@ func (v *view) absentFrom(r fleetReading) (absent []absentSession, doubtful bool
 	}
 	known := 0
 	for id, e := range v.sessions {
-		if e.missing || e.s.State == staging.Ended || v.heldSince[zoneOf(e.s)].IsZero() {
+		if e.missing || e.s.State == staging.Ended || !v.holds(zoneOf(e.s)) {
 			continue
 		}
 		known++

@@ -7,6 +7,14 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
+// leftToOthers reports whether Redis has nothing of a session but perhaps its end, in a zone
+// in which this scaler does not act. Once Nomad and Consul have nothing of it either,
+// another scaler has purged it. If that is not so, this scaler finds it again when it
+// takes the zone over.
+func (v *view) leftToOthers(e *entry) bool {
+	return v.storeKnown && (e.s.State == "" || e.s.State == staging.Ended) && !v.holds(zoneOf(e.s))
+}
+
 // resyncStore takes over all of Redis's sessions. fleetResyncNeeded is true when Redis
 // has a session that is not in the view: Nomad should be read soon to see whether its
 // job exists.
@@ -79,8 +87,13 @@ func (v *view) resyncFleet(r fleetReading, now time.Time) (anotherNeeded bool) {
 		}
 	}
 	for id, e := range v.sessions {
-		if f, ok := fates[id]; ok {
+		f, decided := fates[id]
+		if decided {
 			e.verdict, e.fate = f.Verdict, f
+		}
+		if !found[id] && !decided && e.settledBefore(began) && v.leftToOthers(e) {
+			v.forget(id)
+			continue
 		}
 		if !found[id] && e.settledBefore(began) {
 			e.absent(r.lookups[id])

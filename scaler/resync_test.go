@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -67,5 +68,60 @@ func TestAFateWithoutItsSessionIsPurged(t *testing.T) {
 	e.s.State, e.endedNoticedAt = staging.Ended, noon
 	if step, _ := DecideSession(v.unpooledOf(e), noon.Add(5*time.Minute)); step == nil || step.Kind != Purge {
 		t.Errorf("in the end: %+v", step)
+	}
+}
+
+// TestAStandbyKeepsOnlyTheSessionsThatExist, and so has nothing to purge when it takes over:
+// the scaler that acted purged what has ended.
+func TestAStandbyKeepsOnlyTheSessionsThatExist(t *testing.T) {
+	const ended, left = 5000, 3
+	v := poolView(staging.Image{})
+	v.resyncStore(nil, noon)
+	var listed []staging.Observation
+	fates := map[string]staging.Fate{}
+	for n := range ended + left {
+		id := fmt.Sprintf("gr-%d", n)
+		e := runs(v, id)
+		v.applyEvent(staging.Event{Type: staging.EventAssigned, Session: id, Pool: "p"}, noon)
+		e.verdict = staging.VerdictAssigned
+		if n < ended {
+			v.applyEvent(staging.Event{Type: staging.EventEnded, Session: id, Pool: "p"}, noon)
+			continue
+		}
+		listed = append(listed, staging.Observation{Session: id, Index: 2, Job: &staging.JobFacts{Session: staging.Session{ID: id, Origin: staging.Staged, Zone: "z", Image: "i", Staging: "p"}}})
+		fates[id] = staging.Fate{Session: id, Verdict: staging.VerdictAssigned, Zone: "z"}
+	}
+	later := noon.Add(time.Hour)
+	v.resyncFleet(fleetReading{sessions: listed, fates: fates, began: later}, later)
+	if len(v.sessions) != left {
+		t.Fatalf("the standby keeps %d sessions, and %d exist", len(v.sessions), left)
+	}
+	v.heldSince["z"], v.acting["z"], v.resourcesKnown = later, true, true
+	for _, p := range v.pools {
+		p.stopWatch = func() {}
+	}
+	v.onDemand["z"] = &pool{health: map[string]staging.Health{}, stopWatch: func() {}}
+	s := New(Parts{Meter: quiet{}, Board: noBoard{}, Log: silent()}, Options{})
+	for _, task := range s.decide(t.Context(), v, later.Add(purgeDelay)) {
+		if task.step.Kind == Purge || task.step.Kind == MarkEnded {
+			t.Errorf("the takeover begins with %s of %s", task.step.Kind, task.session.ID)
+		}
+	}
+}
+
+// TestAnEndedSessionIsKeptByTheScalerThatMustPurgeIt.
+func TestAnEndedSessionIsKeptByTheScalerThatMustPurgeIt(t *testing.T) {
+	v := poolView(staging.Image{})
+	v.resyncStore(nil, noon)
+	v.heldSince["z"], v.acting["z"] = noon, true
+	runs(v, "gr-1")
+	v.applyEvent(staging.Event{Type: staging.EventEnded, Session: "gr-1", Pool: "p"}, noon)
+	v.resyncFleet(fleetReading{began: noon.Add(time.Minute)}, noon.Add(time.Minute))
+	e := v.sessions["gr-1"]
+	if e == nil {
+		t.Fatal("nobody purges its fate record")
+	}
+	if step, _ := DecideSession(v.unpooledOf(e), noon.Add(time.Minute+purgeDelay)); kindOf(step) != Purge {
+		t.Errorf("%+v", step)
 	}
 }

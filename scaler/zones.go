@@ -49,11 +49,13 @@ func (s *Scaler) followLocks(v *view, now time.Time) {
 		case !held && since.IsZero():
 		case !held:
 			delete(v.heldSince, zone)
+			v.watchesStale = true
 			delete(v.acting, zone)
 			v.deniedStale = true
 			s.Log.WithField(logfield.Zone, zone).Warn("lost a zone's lock: another scaler holds it, or Consul is unreachable; no more action in the zone")
 		case since.IsZero():
 			v.heldSince[zone] = now
+			v.watchesStale = true
 			// The fates written since the last resync are not known yet.
 			s.requestFleetResync()
 		case !v.acting[zone] && now.Sub(since) >= takeoverDelay:
