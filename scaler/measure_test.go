@@ -58,7 +58,7 @@ func newFullCluster(pools int) *fullCluster {
 		r.Configs[name] = staging.Config{Name: name, Zone: "z", Image: "i", DesiredSessions: sessionsPerPool}
 	}
 	c.v.setResources(r)
-	c.v.acting["z"] = true
+	c.v.heldSince["z"], c.v.acting["z"] = noon, true
 	revision := staging.Revision(r.Images["i"], r.Zones["z"], staging.Permissions{})
 	for name := range r.Configs {
 		for range sessionsPerPool {

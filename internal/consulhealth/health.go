@@ -34,6 +34,7 @@ func watchPause(instances int) time.Duration {
 // Health reads the health of sessions.
 type Health struct {
 	health *api.Health
+	turns  *turns
 }
 
 // errHidden means that an answer of Consul is no observation: instances may be missing from
@@ -51,12 +52,16 @@ func (h *Health) read(service string, passingOnly bool, q *api.QueryOptions) ([]
 }
 
 // New returns a reader of client's Consul.
-func New(client *api.Client) *Health { return &Health{health: client.Health()} }
+func New(client *api.Client) *Health {
+	return &Health{health: client.Health(), turns: newTurns(maxQueries)}
+}
 
 // Watch calls emit with all instances of a service, and again after each change, until ctx
-// is done or Consul fails. It returns that error.
+// is done or Consul fails. It returns that error. It may be called for any number of
+// services: beyond a number of queries that Consul accepts, the watches take turns.
 func (h *Health) Watch(ctx context.Context, service string, emit func([]staging.Health)) error {
-	return h.watch(ctx, service, "", func(found []staging.Health) bool {
+	defer h.turns.join()()
+	return h.watch(ctx, service, "", h.turns.take, func(found []staging.Health) bool {
 		emit(found)
 		return true
 	})
@@ -66,7 +71,7 @@ func (h *Health) Watch(ctx context.Context, service string, emit func([]staging.
 // ctx is done or Consul fails before that.
 func (h *Health) WaitPassing(ctx context.Context, service, session string) error {
 	filter := fmt.Sprintf("Service.Meta.%s == %q", SessionMeta, session)
-	return h.watch(ctx, service, filter, func(found []staging.Health) bool {
+	return h.watch(ctx, service, filter, ownQuery, func(found []staging.Health) bool {
 		for _, i := range found {
 			if i.Session == session && i.Passing {
 				return false
@@ -85,12 +90,21 @@ func (h *Health) Passing(ctx context.Context, service string) ([]staging.Health,
 	return instances(entries), nil
 }
 
-// watch runs blocking queries until more returns false.
-func (h *Health) watch(ctx context.Context, service, filter string, more func([]staging.Health) bool) error {
+// watch runs blocking queries, each in a turn from take, until more returns false.
+func (h *Health) watch(ctx context.Context, service, filter string, take func(context.Context) (turn, error), more func([]staging.Health) bool) error {
 	var index uint64
 	for {
-		q := (&api.QueryOptions{WaitIndex: index, WaitTime: watchWait, Filter: filter}).WithContext(ctx)
+		turn, err := take(ctx)
+		if err != nil {
+			return err
+		}
+		q := (&api.QueryOptions{WaitIndex: index, WaitTime: turn.wait, Filter: filter}).WithContext(turn.ctx)
 		entries, meta, err := h.read(service, false, q)
+		cutShort := err != nil && turn.cutShort()
+		turn.end()
+		if cutShort {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("consul: watch the instances of service %s: %w", service, err)
 		}
