@@ -125,3 +125,26 @@ func TestAnEndedSessionIsKeptByTheScalerThatMustPurgeIt(t *testing.T) {
 		t.Errorf("%+v", step)
 	}
 }
+
+// TestResourcesThatVanishAllAtOnceAreNoReading: pools that are deleted one after another are.
+func TestResourcesThatVanishAllAtOnceAreNoReading(t *testing.T) {
+	v := poolView(staging.Image{})
+	if !implausibleResources(v.resources, staging.Resources{}) {
+		t.Error("everything is gone, and the pools would be drained")
+	}
+	left := staging.Resources{Zones: v.resources.Zones}
+	if implausibleResources(v.resources, left) || implausibleResources(left, staging.Resources{}) || implausibleResources(staging.Resources{}, staging.Resources{}) {
+		t.Error("pools that are deleted before their zone are kept")
+	}
+}
+
+// TestNoResourceIsNeededForAUsersSession: it goes on without its pool, image, zone and group.
+func TestNoResourceIsNeededForAUsersSession(t *testing.T) {
+	v := absentView(1)
+	v.setResources(staging.Resources{})
+	e := v.sessions["gr-0"]
+	e.tagged, e.passing = true, true
+	if step, wake := DecideSession(v.unpooledOf(e), noon.Add(24*time.Hour)); step != nil || !wake.IsZero() {
+		t.Errorf("%+v at %s", step, wake)
+	}
+}

@@ -54,9 +54,24 @@ func (s *Scaler) watchRegistry(ctx context.Context) {
 			}
 			unreadable.found(found)
 			s.Meter.UnreadableResources(kinds)
-			s.post(ctx, func(v *view) { v.setResources(r) })
+			s.post(ctx, func(v *view) {
+				if implausibleResources(v.resources, r) {
+					s.Log.Error("every zone, image and staging config vanished from Consul at once; keeping the last ones. Store them again, or restart the scalers if this is meant")
+					v.resourcesKnown = true
+					return
+				}
+				v.setResources(r)
+			})
 		})
 	})
+}
+
+// implausibleResources reports whether all resources vanished in one reading while there
+// were pools: somebody deleted Consul's keys, or Consul lost its data. Whoever removes an
+// installation deletes its pools first. Users' sessions do not depend on it, but every pool
+// would be drained.
+func implausibleResources(before, now staging.Resources) bool {
+	return len(before.Configs) > 0 && len(now.Configs)+len(now.Zones)+len(now.Images)+len(now.Groups)+len(now.Unreadable) == 0
 }
 
 // watchFleet reads all of Nomad's sessions and all fates, then follows Nomad's events
