@@ -237,8 +237,8 @@ type Condition struct {
 	Message string    `json:"message"`
 	Since   time.Time `json:"since"`
 
-	// Type Stable. One of `ZoneMissing`, `ImageMissing`, `ImageDisabled`, `ImageRestricted`, `ImageNotStageable`,
-	// `ZoneNotStageable`, `ImageInvalid`, `CapacityExhausted`, `NoNodesInZone`, `ImageUnavailable`,
+	// Type Stable. One of `ConfigUnreadable`, `ZoneMissing`, `ImageMissing`, `ImageDisabled`, `ImageRestricted`,
+	// `ImageNotStageable`, `ZoneNotStageable`, `ImageInvalid`, `CapacityExhausted`, `NoNodesInZone`, `ImageUnavailable`,
 	// `CrashLooping`, `Unhealthy`, `HookFailing`, `NomadDenied`, `NomadUnavailable`, `RedisUnavailable`; more may come.
 	//
 	//
