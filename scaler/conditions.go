@@ -45,6 +45,9 @@ func conditions(in PoolInput) []staging.Condition {
 	if h := in.AssignHook; h.Failures >= hookFailureThreshold {
 		add(staging.HookFailing, "%s (%d in a row)", h.Last.Message, h.Failures)
 	}
+	if len(in.FailingNodes) > 0 {
+		add(staging.NodeFailing, "%s", nodeFailing(in.Config.Image, in.FailingNodes))
+	}
 	for i := range in.Members {
 		m := &in.Members[i]
 		if m.Refused != nil && m.State == staging.Pending {

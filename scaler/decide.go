@@ -31,9 +31,13 @@ func Decide(in PoolInput, b Bounds, now time.Time) Plan {
 	if !in.DesiredUntil.IsZero() {
 		d.wake(in.DesiredUntil)
 	}
+	for _, n := range in.FailingNodes {
+		d.wake(n.Until) // the condition is over then
+	}
 	if d.Unknown {
-		// What the pool should be is not known: only its queue follows the health checks.
+		// What the pool should be is not known: only its queue follows the health checks and the drains.
 		d.publishAndWithdraw()
+		d.reorder()
 		d.plan.Conditions = conditions(in)
 		return d.plan
 	}

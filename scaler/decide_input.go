@@ -35,6 +35,9 @@ type PoolInput struct {
 	// (any more). They become members again soon, so they count as existing.
 	Unrecorded int
 	Backoff    Backoff
+	// FailingNodes are the nodes that new sessions avoid, because the image fails there
+	// and runs on others.
+	FailingNodes []FailingNode
 	// AssignHook counts the assign hook's consecutive failures.
 	AssignHook Backoff
 }
@@ -88,7 +91,7 @@ func (v *view) poolInput(p *pool, now time.Time) PoolInput {
 		Unreadable: p.target.unreadable, Unknown: p.target.unknown, UnknownImage: p.target.unknownImage,
 		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked, Denied: v.deniedIn(p.config.Zone),
 		HealthKnown: p.healthKnown, Backoff: p.backoff, AssignHook: p.assignHook,
-		Unrecorded: len(p.unrecorded),
+		Unrecorded: len(p.unrecorded), FailingNodes: v.failingNodes(p.config.Image, now),
 	}
 	in.Desired, in.DesiredUntil = sizing.Desired(p.config, now)
 	in.Members = p.members.members(now, func(e *entry) Member { return v.memberOf(p, e, now) })

@@ -139,8 +139,8 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 			tasks = append(tasks, s.newStageTask(v, p, step, now))
 			continue
 		}
-		if step.Failure != nil {
-			p.failed(step.Failure, now)
+		if e := v.sessions[step.Session]; e != nil && step.Failure != nil {
+			v.noteFailure(p, e, step.Failure, now)
 		}
 		if e := v.sessions[step.Session]; e != nil && e.pool == p && !e.busy {
 			t := s.newTask(v, e, step, now)

@@ -70,7 +70,10 @@ func (v *view) observeNode(n staging.NodeFacts, index uint64) {
 	if known && index < before.index {
 		return
 	}
-	v.nodes[n.ID] = node{index: index, draining: n.Draining}
+	v.nodes[n.ID] = node{index: index, draining: n.Draining, name: n.Name, condition: n.Condition}
+	if known && before.condition != n.Condition {
+		v.outcomes.forgetNode(n.ID)
+	}
 	if before.draining == n.Draining {
 		return
 	}
@@ -149,6 +152,9 @@ func (v *view) updateHealth(e *entry, now time.Time) {
 	e.passing = e.passing && !e.staleHealth
 	switch {
 	case e.passing && e.running:
+		if !e.healthyOnce {
+			v.noteSuccess(e, now)
+		}
 		e.healthyOnce, e.unhealthySince = true, time.Time{}
 	case (e.healthyOnce || e.s.State == staging.Ready) && e.unhealthySince.IsZero() && v.healthSource(e) != nil && v.healthSource(e).healthKnown:
 		e.unhealthySince = now

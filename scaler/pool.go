@@ -26,6 +26,9 @@ type pool struct {
 	health    map[string]staging.Health
 	stopWatch func()
 	backoff   Backoff
+	// failedOn are the nodes on which all of backoff's failures happened; nil when some
+	// happened on none.
+	failedOn []string
 	// assignHook counts the assign hook's failures since one succeeded.
 	assignHook Backoff
 	conditions []staging.Condition
@@ -100,8 +103,10 @@ func (p *pool) intern(s *staging.Session) {
 	}
 }
 
-// failed counts a failure towards the pool's backoff.
-func (p *pool) failed(why *staging.Failure, now time.Time) { p.backoff = p.backoff.failed(why, now) }
+// failed counts a failure of no particular node towards the pool's backoff.
+func (p *pool) failed(why *staging.Failure, now time.Time) {
+	p.backoff, p.failedOn = p.backoff.failed(why, now), nil
+}
 
 // countFailure counts a session's failure towards its pool's backoff, once. A session
 // that ended without a failure was lost with its node, moved or stopped.
@@ -111,5 +116,5 @@ func (v *view) countFailure(e *entry, now time.Time) {
 		return
 	}
 	e.counted = true
-	p.failed(e.failed(), now)
+	v.noteFailure(p, e, e.failed(), now)
 }

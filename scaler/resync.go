@@ -80,6 +80,7 @@ func (v *view) resyncFleet(r fleetReading, now time.Time) (anotherNeeded bool) {
 	}
 	maps.DeleteFunc(v.purged, func(_ string, at time.Time) bool { return at.Before(began.Add(-purgeDelay)) })
 	maps.DeleteFunc(v.nodes, func(id string, _ node) bool { return !nodes[id] })
+	maps.DeleteFunc(v.outcomes.of, func(k nodeImage, _ outcome) bool { return !nodes[k.node] })
 	for id, f := range fates {
 		// Only its fate is left: its job vanished while no scaler was watching.
 		if unknown := v.resources.Unknown(staging.KindZone, f.Zone); v.sessions[id] == nil && !found[id] && !unknown {

@@ -88,5 +88,7 @@ func (s *Scaler) newStageTask(v *view, p *pool, step Step, now time.Time) task {
 	e.s, e.hasJob, e.busy, e.touchedAt = x, true, true, now
 	v.updateMembership(e)
 	step.Session = x.ID
-	return task{step: step, session: x, spec: staging.StagedSpec(x, image, zone, p.config), pool: p.config.Name, zone: p.config.Zone}
+	spec := staging.StagedSpec(x, image, zone, p.config)
+	spec.Avoid = v.avoid(image.Name, now)
+	return task{step: step, session: x, spec: spec, pool: p.config.Name, zone: p.config.Zone}
 }

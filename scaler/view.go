@@ -16,8 +16,9 @@ type view struct {
 	fleetReadOnce bool
 	sessions      map[string]*entry
 	pools         map[string]*pool
-	// nodes are Nomad's nodes.
-	nodes map[string]node
+	// nodes are Nomad's nodes, outcomes how the images have fared on them.
+	nodes    map[string]node
+	outcomes outcomes
 	// onDemand is the health of each zone's on-demand sessions. onDemandZones are the
 	// zones in which one was seen: they are watched even if the zone was deleted.
 	onDemand      map[string]*pool
@@ -56,12 +57,14 @@ type view struct {
 type node struct {
 	index    uint64
 	draining bool
+	// name is the node's; condition changes when somebody may have repaired it.
+	name, condition string
 }
 
 func newView() *view {
 	return &view{
 		sessions: map[string]*entry{}, pools: map[string]*pool{}, onDemand: map[string]*pool{}, onDemandZones: map[string]bool{},
-		purged: map[string]time.Time{}, nodes: map[string]node{}, consistent: map[string]bool{}, sessionZones: map[string]bool{}, heldSince: map[string]time.Time{}, acting: map[string]bool{},
+		purged: map[string]time.Time{}, nodes: map[string]node{}, outcomes: newOutcomes(), consistent: map[string]bool{}, sessionZones: map[string]bool{}, heldSince: map[string]time.Time{}, acting: map[string]bool{},
 		dirtyPools: map[string]bool{}, dirtySessions: map[string]bool{}, timed: map[string]time.Time{},
 	}
 }
@@ -185,7 +188,7 @@ func (v *view) setResources(r staging.Resources) {
 		// A change may have fixed the cause of the failures: try at once.
 		if p.config.Image != c.Image || p.config.Zone != c.Zone ||
 			!reflect.DeepEqual(r.Images[c.Image], before.Images[c.Image]) || !reflect.DeepEqual(r.Zones[c.Zone], before.Zones[c.Zone]) {
-			p.backoff, p.assignHook = Backoff{}, Backoff{}
+			p.backoff, p.failedOn, p.assignHook = Backoff{}, nil, Backoff{}
 		}
 		p.config, p.removed, p.unknown = c, false, false
 		v.dirtyPools[name] = true

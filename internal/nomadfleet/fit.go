@@ -63,6 +63,7 @@ func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 	// A session is one allocation that Nomad neither restarts nor moves: the scaler
 	// decides what happens after it.
 	g.Count = ptr(1)
+	g.Affinities = append(g.Affinities, avoid(spec.Avoid)...)
 	fitLifetime(job, g)
 	g.Meta = ownMeta(g.Meta, nil)
 	for _, t := range g.Tasks {

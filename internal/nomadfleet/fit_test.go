@@ -47,6 +47,7 @@ func TestFit(t *testing.T) {
 		RunConfig: map[string]any{"hostname": "h", "volumes": []any{"/o:/o"}},
 		Volumes:   []staging.VolumeMapping{{Source: "/srv/${x}", Target: "/data", ReadOnly: true}, {Source: "/a", Target: "/b"}},
 		SSHKeys:   []string{"ssh-rsa AAAA me", "ssh-rsa BBBB"},
+		Avoid:     []string{"node-1"},
 	})
 
 	g := job.TaskGroups[0]
@@ -56,6 +57,7 @@ func TestFit(t *testing.T) {
 			t.Errorf("%s:\n%s", what, diff)
 		}
 	}
+	equal("avoids", []*nomadapi.Affinity{nomadapi.NewAffinity("${node.unique.id}", "=", "node-1", -100)}, g.Affinities)
 	equal("id", "gr-1 gr-1 batch", *job.ID+" "+*job.Name+" "+*job.Type)
 	equal("where", "europe prod gpu dc1,dc2", *job.Region+" "+*job.Namespace+" "+*job.NodePool+" "+strings.Join(job.Datacenters, ","))
 	equal("meta", map[string]string{

@@ -184,7 +184,9 @@ func (l listing) index() uint64 { return min(l.jobsIndex, l.allocsIndex, l.nodes
 func (l listing) observations() []staging.Observation {
 	out := make([]staging.Observation, 0, len(l.nodes)+len(l.jobs))
 	for _, n := range l.nodes {
-		out = append(out, staging.Observation{Index: n.ModifyIndex, Node: &staging.NodeFacts{ID: n.ID, Draining: n.Drain}})
+		out = append(out, staging.Observation{Index: n.ModifyIndex, Node: &staging.NodeFacts{
+			ID: n.ID, Name: n.Name, Draining: n.Drain, Condition: conditionOf(n.Status, n.SchedulingEligibility, n.Drivers),
+		}})
 	}
 	for id, job := range l.jobs {
 		facts, ok := jobFacts(id, job.Namespace, l.region, job.Meta, job.Stop, job.Status)

@@ -38,6 +38,8 @@ const (
 	// NomadDenied: Nomad does not let the scaler see some sessions of the pool's zone, so it
 	// leaves them as they are.
 	NomadDenied ConditionType = "NomadDenied"
+	// NodeFailing: the image fails on a node while it runs on others.
+	NodeFailing ConditionType = "NodeFailing"
 	// RedisUnavailable: Redis refuses writes or does not answer.
 	RedisUnavailable ConditionType = "RedisUnavailable"
 	// NomadUnavailable: Nomad refuses calls or does not answer.

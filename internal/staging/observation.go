@@ -24,7 +24,10 @@ type Observation struct {
 
 // NodeFacts is the state of a node in Nomad.
 type NodeFacts struct {
-	ID string
+	ID, Name string
+	// Condition summarizes the node's status, eligibility and drivers. A change may mean
+	// that somebody has repaired the node.
+	Condition string
 	// Draining: an operator drains the node. Sessions are batch jobs, which run on until the
 	// drain's deadline.
 	Draining bool
