@@ -16,7 +16,7 @@ type Unpooled struct {
 	// Fate is the verdict of its fate record; "" while there is none or it is not known.
 	Fate staging.Verdict
 	// HookPending, Lease: of an assigned fate, whether its claim is unfinished, and
-	// until when a broker may be working on it.
+	// until when, on the scaler's clock, a broker may be working on it.
 	HookPending bool
 	Lease       time.Time
 	// HasJob: Nomad has its job, or its registration is under way. Missing: Nomad answered

@@ -15,6 +15,10 @@ type entry struct {
 	verdict staging.Verdict
 	// fate is the record itself, for Restore and for ending a claim.
 	fate staging.Fate
+	// claimSeenAt is when this scaler first saw the session claimed, fateSeenAt when it
+	// first saw this fate. A lease is counted from there: its own times are those of
+	// another host's clock.
+	claimSeenAt, fateSeenAt time.Time
 
 	// hasJob: Nomad has its job, or its registration is under way. missing: Nomad answered
 	// that its job does not exist.
@@ -73,6 +77,43 @@ type entry struct {
 	// roster has it in its list of changed entries.
 	pool    *pool
 	changed bool
+}
+
+// setFate takes over a session's fate record.
+func (e *entry) setFate(f staging.Fate, now time.Time) {
+	if e.verdict != f.Verdict || e.fate.Claim != f.Claim || !e.fate.Lease.Equal(f.Lease) {
+		e.fateSeenAt = now
+	}
+	e.verdict, e.fate = f.Verdict, f
+}
+
+// seenIn notes the state in which Redis has a session.
+func (e *entry) seenIn(state staging.State, now time.Time) {
+	switch {
+	case state != staging.Claimed:
+		e.claimSeenAt = time.Time{}
+	case e.claimSeenAt.IsZero():
+		e.claimSeenAt = now
+	}
+}
+
+// fateDelay is how long after its claim a fate may be decided.
+const fateDelay = 10 * time.Second
+
+// leaseUntil returns, on this scaler's clock, until when a broker may be working on the
+// claim of an assigned fate. The length of the lease is the difference of two times of the
+// broker's clock. It is counted from when the claim was first seen, or where that was not,
+// the fate.
+func (e *entry) leaseUntil() time.Time {
+	length := e.fate.Lease.Sub(e.fate.DecidedAt)
+	if e.fate.DecidedAt.IsZero() || length <= 0 {
+		length = staging.ClaimLease
+	}
+	from := e.fateSeenAt
+	if at := e.claimSeenAt.Add(fateDelay); !e.claimSeenAt.IsZero() && at.Before(from) {
+		from = at
+	}
+	return from.Add(length)
 }
 
 // over: nothing of it runs or will run, or Nomad has replaced it. A stopped job without

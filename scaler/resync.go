@@ -26,6 +26,7 @@ func (v *view) resyncStore(all []staging.Session, now time.Time) (fleetResyncNee
 		found[s.ID] = true
 		fleetResyncNeeded = fleetResyncNeeded || v.sessions[s.ID] == nil
 		e := v.entry(s.ID, now)
+		e.seenIn(s.State, now)
 		e.s.State, e.s.Claim, e.s.User = s.State, s.Claim, s.User
 		e.s.ReadyAt, e.s.Reason, e.s.Demoted = s.ReadyAt, s.Reason, s.Demoted
 		v.setUserFacts(e, s)
@@ -88,9 +89,14 @@ func (v *view) resyncFleet(r fleetReading, now time.Time) (anotherNeeded bool) {
 		}
 	}
 	for id, e := range v.sessions {
+<<<<<<< HEAD
 		f, decided := fates[id]
 		if decided {
 			e.verdict, e.fate = f.Verdict, f
+=======
+		if f, ok := fates[id]; ok {
+			e.setFate(f, now)
+>>>>>>> 16d2b2f (A claim's lease is counted on the scaler's clock)
 		}
 		if !found[id] && !decided && e.settledBefore(began) && v.leftToOthers(e) {
 			v.forget(id)

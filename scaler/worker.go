@@ -147,7 +147,7 @@ func (s *Scaler) applied(v *view, t task, r result) {
 		e.endedNoticedAt = now
 	}
 	if r.fate != nil {
-		e.verdict, e.fate = r.fate.Verdict, *r.fate
+		e.setFate(*r.fate, now)
 	}
 	v.updateMembership(e)
 	v.markDirty(e)
