@@ -91,7 +91,7 @@ func TestAnAvoidedNodeIsForgiven(t *testing.T) {
 			v.observe(staging.Observation{Index: 9, Node: &staging.NodeFacts{ID: "bad", Condition: "ready docker:true"}}, noon)
 		},
 		"it is gone": func(v *view) {
-			v.resyncFleet([]staging.Observation{{Index: 9, Node: &staging.NodeFacts{ID: "good"}}}, nil, noon, noon)
+			v.resyncFleet(fleetReading{sessions: []staging.Observation{{Index: 9, Node: &staging.NodeFacts{ID: "good"}}}, began: noon}, noon)
 		},
 	} {
 		v := poolView(staging.Image{})

@@ -89,14 +89,9 @@ func (v *view) resyncFleet(r fleetReading, now time.Time) (anotherNeeded bool) {
 		}
 	}
 	for id, e := range v.sessions {
-<<<<<<< HEAD
 		f, decided := fates[id]
 		if decided {
-			e.verdict, e.fate = f.Verdict, f
-=======
-		if f, ok := fates[id]; ok {
 			e.setFate(f, now)
->>>>>>> 16d2b2f (A claim's lease is counted on the scaler's clock)
 		}
 		if !found[id] && !decided && e.settledBefore(began) && v.leftToOthers(e) {
 			v.forget(id)
