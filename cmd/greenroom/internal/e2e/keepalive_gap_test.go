@@ -17,7 +17,7 @@ func TestNoKeepaliveIsMissedThatNobodyCouldReceive(t *testing.T) {
 	c, d := startCluster(t, 1)
 	first := startAgent(t, c, "scaler")
 	d.untilReady(t, "mock", 1)
-	d.group(t, staging.Group{Name: "attentive", KeepaliveExpiration: staging.Duration(period)})
+	d.ask(t, "PUT", "/v1/groups/attentive", staging.Group{Name: "attentive", KeepaliveExpiration: staging.Duration(period)}, 201, nil)
 	l := inGroup(t, d, "mock", "east", "olga", "attentive")
 	given := time.Now()
 	must(t, c.Redis.Pause())
