@@ -22,8 +22,9 @@ import (
 //	staged.go         claim ready sessions of a candidate (one Redis script)
 //	commit.go         fates in Consul -> assign_hooks.go -> finished: now they are the user's
 //	on_demand.go      make a session; await_up.go waits for it
-//	without_redis.go  Redis is away or not trusted: candidates from Consul's checks, and
-//	                  recorded.go: sessions by their fates
+//	without_redis.go  Redis is away or not trusted: sessions from listing.go, which all
+//	                  launches share; fate_index.go and recorded.go: a user's sessions by
+//	                  their fates; sync_redis.go: what Redis has missed
 //	idempotency.go    a repeat gets the first launch's sessions
 //	undo.go           give sessions back, destroy them, free the key
 //	limits.go         how much at once, deadlines; breaker.go: a server did not answer
@@ -36,8 +37,13 @@ type Launcher struct {
 	unfenced bool
 	// keyLease is the lease of an Idempotency-Key in Redis, which long launches renew.
 	keyLease time.Duration
-	// consul and nomad are tripped when that server did not answer a launch.
+	// consul and nomad are tripped when that server did not answer a launch. The breaker of
+	// Redis is in its client: every call of the broker meets it.
 	consul, nomad breaker
+	// listings, decided and sync are for launches without Redis.
+	listings *listings
+	decided  fateIndex
+	sync     redisSync
 	// closing is done when the broker stops: retries in the background end then.
 	closing context.Context
 	close   context.CancelFunc
@@ -59,7 +65,11 @@ func New(p Parts, o Options) *Launcher {
 	if p.WakeShells == nil {
 		p.WakeShells = func() {}
 	}
-	b := &Launcher{Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced, keyLease: cmp.Or(o.KeyLease, staging.KeyLease)}
+	b := &Launcher{
+		Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced, keyLease: cmp.Or(o.KeyLease, staging.KeyLease),
+		listings: newListings(p.Health, p.Fates),
+	}
+	b.decided.fates = p.Fates
 	b.closing, b.close = context.WithCancel(context.Background())
 	return b
 }
@@ -93,9 +103,11 @@ type launch struct {
 	// redisAway: the launch goes on without Redis, which did not answer, or, untrusted, is
 	// not trusted.
 	redisAway, untrusted bool
-	attempts             []staging.Attempt
-	timings              staging.Timings
-	began                time.Time
+	// admitted: Consul has no earlier launch with the key, and the user may have more sessions.
+	admitted bool
+	attempts []staging.Attempt
+	timings  staging.Timings
+	began    time.Time
 }
 
 // Launch gives a user the sessions that the request asks for, all of them or none. The
@@ -155,9 +167,7 @@ func (l *launch) serve(ctx context.Context) ([]staging.Session, error) {
 // answer returns the results of a launch that was served, and counts it.
 func (l *launch) answer(sessions []staging.Session) []Result {
 	if l.redisAway {
-		for _, s := range sessions {
-			l.syncRedis(s)
-		}
+		l.syncRedis(sessions)
 	}
 	results := l.results(sessions)
 	for _, r := range results {
