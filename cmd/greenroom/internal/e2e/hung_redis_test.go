@@ -78,7 +78,7 @@ func TestAHungRedisCostsLatencyAndNothingElse(t *testing.T) {
 			continue
 		}
 		until(t, "Redis knows whose "+l.ID+" is", func() (bool, string) {
-			r, err := d.call("GET", "/v1/sessions?user_id="+l.User.ID, "")
+			r, err := d.call("GET", "/v1/sessions?user="+l.User.ID, "")
 			must(t, err)
 			var list struct{ Items []launched }
 			must(t, json.Unmarshal(r.body, &list))
