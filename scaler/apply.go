@@ -20,12 +20,12 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		state, err := s.SessionStore.Record(ctx, x)
 		return result{state: state, notInRedis: err == nil && state == "", err: err}
 	case Publish:
-		return transition(staging.Ready, s.SessionStore.Publish(ctx, x))
+		return transition(staging.Ready, s.QueueStore.Publish(ctx, x))
 	case Demote, Promote:
-		state, err := s.SessionStore.Reorder(ctx, x)
+		state, err := s.QueueStore.Reorder(ctx, x)
 		return result{state: state, notInRedis: err == nil && state == "", err: err}
 	case Withdraw:
-		return transition(staging.Starting, s.SessionStore.Withdraw(ctx, x))
+		return transition(staging.Starting, s.QueueStore.Withdraw(ctx, x))
 	case Retire:
 		return s.applyRetire(ctx, t)
 	case Assign:

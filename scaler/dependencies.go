@@ -32,12 +32,6 @@ type SessionStore interface {
 	// afterwards; a later state is kept. It stores no on-demand session that Redis
 	// does not have, because the user is not known here: then the state is "".
 	Record(ctx context.Context, s staging.Session) (staging.State, error)
-	// Publish makes a session claimable, Withdraw makes it unclaimable again.
-	Publish(ctx context.Context, s staging.Session) error
-	Withdraw(ctx context.Context, s staging.Session) error
-	// Reorder puts a ready session behind those that are not demoted if it is Demoted,
-	// else back to its place by age, and returns its state, which does not change.
-	Reorder(ctx context.Context, s staging.Session) (staging.State, error)
 	// Retire starts the end of an unassigned session: it cannot be claimed afterwards.
 	Retire(ctx context.Context, s staging.Session, reason string) error
 	// Assign completes an assignment and returns the session with the time of it. It
@@ -62,6 +56,17 @@ type SessionStore interface {
 	Session(ctx context.Context, id string) (staging.Session, error)
 	// Sessions reads all sessions.
 	Sessions(ctx context.Context) ([]staging.Session, error)
+}
+
+// QueueStore holds the pools' ready queues in Redis, from which launches claim sessions.
+// Its methods are transitions, too.
+type QueueStore interface {
+	// Publish makes a session claimable, Withdraw makes it unclaimable again.
+	Publish(ctx context.Context, s staging.Session) error
+	Withdraw(ctx context.Context, s staging.Session) error
+	// Reorder puts a ready session behind those that are not demoted if it is Demoted,
+	// else back to its place by age, and returns its state, which does not change.
+	Reorder(ctx context.Context, s staging.Session) (staging.State, error)
 }
 
 // TrustStore holds the markers in Redis that say whether claims may use it.

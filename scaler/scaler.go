@@ -10,10 +10,11 @@ import (
 )
 
 // Parts are the adapters that a scaler works with. One value may serve several
-// fields: the three stores are usually the same Redis store.
+// fields: the four stores are usually the same Redis store.
 type Parts struct {
 	Registry     Registry
 	SessionStore SessionStore
+	QueueStore   QueueStore
 	TrustStore   TrustStore
 	EventStore   EventStore
 	Fleet        Fleet

@@ -32,6 +32,7 @@ func fitLifetime(job *nomadapi.Job, g *nomadapi.TaskGroup) {
 	g.Update, g.Migrate, g.Scaling = nil, nil, nil
 	g.RestartPolicy = noRestart()
 	g.ReschedulePolicy = noReschedule()
+	//lint:ignore SA1019 Nomad before 1.10 acts on it
 	g.StopAfterClientDisconnect = nil
 	fitDisconnect(g)
 	withoutCheckRestart(g.Services)

@@ -21,6 +21,7 @@ func TestFitRemovesWhatEndsASession(t *testing.T) {
 	g := job.TaskGroups[0]
 	job.Migrate, job.Reschedule = &nomadapi.MigrateStrategy{}, &nomadapi.ReschedulePolicy{Unlimited: ptr(true)}
 	g.ReschedulePolicy = &nomadapi.ReschedulePolicy{Unlimited: ptr(true)}
+	//lint:ignore SA1019 Nomad before 1.10 acts on it
 	g.StopAfterClientDisconnect = ptr(time.Minute)
 	g.Disconnect = &nomadapi.DisconnectStrategy{StopOnClientAfter: ptr(time.Minute)}
 	g.Services = append(g.Services, service())
@@ -50,6 +51,7 @@ func TestFitRemovesWhatEndsASession(t *testing.T) {
 	}
 	equal("checks", 2, len(main.Services[0].Checks))
 	equal("reschedule", false, *g.ReschedulePolicy.Unlimited)
+	//lint:ignore SA1019 Nomad before 1.10 acts on it
 	equal("stop on the client", (*time.Duration)(nil), g.StopAfterClientDisconnect)
 	equal("disconnect", (*nomadapi.DisconnectStrategy)(nil), g.Disconnect)
 	equal("change mode that the jobspec leaves open", "noop", *main.Templates[0].ChangeMode)

@@ -119,7 +119,8 @@ func TestARestartedSessionIsItsUsersAgain(t *testing.T) {
 func TestAFailingHookAfterARestartLeavesTheSessionWithItsUser(t *testing.T) {
 	d := sharedDev(t)
 	image := restartImage("relapse")
-	image.ExecConfig.Assign.Cmd = []string{"/bin/sh", "-c",
+	image.ExecConfig.Assign.Cmd = []string{
+		"/bin/sh", "-c",
 		`echo run >>"$NOMAD_TASK_DIR/assigned"; [ "$(wc -l <"$NOMAD_TASK_DIR/starts")" -ne 2 ] || { echo no desktop here >&2; exit 7; }; exec "$0" assign`,
 		filepath.Join(bin, "demo-session"),
 	}

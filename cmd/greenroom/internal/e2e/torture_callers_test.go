@@ -76,8 +76,7 @@ const (
 
 func (c *caller) run(deadline time.Time) {
 	for n := 0; time.Now().Before(deadline); n++ {
-		c.arena.rest.RLock()
-		c.arena.rest.RUnlock()
+		c.arena.awaitRest()
 		user := fmt.Sprintf("%s-%d", c.name, n)
 		c.history.mu.Lock()
 		c.history.launches++

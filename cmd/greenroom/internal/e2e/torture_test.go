@@ -132,6 +132,12 @@ func (a *arena) resize(desired int) {
 	a.put("/v1/staging/torture", staging.Config{Zone: "east", Image: "torture", DesiredSessions: desired})
 }
 
+// awaitRest waits while the callers rest.
+func (a *arena) awaitRest() {
+	a.rest.RLock()
+	defer a.rest.RUnlock()
+}
+
 // put stores a resource, and retries while servers are unavailable.
 func (a *arena) put(path string, body any) {
 	a.Helper()
