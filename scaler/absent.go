@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -166,7 +167,7 @@ func (s *Scaler) confirm(ctx context.Context, r *fleetReading) error {
 	case <-asked:
 	}
 	if doubtful {
-		s.Log.WithField("absent", len(absent)).
+		s.Log.WithField(logfield.Absent, len(absent)).
 			Warn("nomad's list lacks many sessions at once; no action until reads of their jobs have answered")
 	}
 	var complete bool

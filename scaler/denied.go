@@ -20,6 +20,11 @@ func (s *Scaler) countDenied(v *view) {
 	v.deniedStale = false
 	before := v.denied
 	v.denied = map[string]int{}
+	for zone := range v.resources.Zones {
+		if v.acts(zone) {
+			v.denied[zone] = 0 // the metric has every zone in which this scaler acts
+		}
+	}
 	for _, e := range v.sessions {
 		if zone := zoneOf(e.s); e.denied && v.acts(zone) {
 			v.denied[zone]++
@@ -29,7 +34,10 @@ func (s *Scaler) countDenied(v *view) {
 	if maps.Equal(before, v.denied) {
 		return
 	}
-	for zone := range v.denied {
+	for zone, n := range v.denied {
+		if n == 0 {
+			continue
+		}
 		log := s.Log.WithFields(logrus.Fields{logfield.Zone: zone, logfield.Reason: v.deniedIn(zone).Message})
 		log.Error("nomad hides sessions from this scaler, so nothing is done with them")
 	}

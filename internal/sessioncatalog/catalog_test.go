@@ -136,9 +136,12 @@ func TestTheCatalogShowsWhoseASessionIs(t *testing.T) {
 	sick.Passing, sick.UnhealthySince = false, time.Unix(2e9, 0)
 	c.Show(sick)
 	c.sweepAndWrite(t)
-	if one = c.has(t)["gr-1"]; one.Checks.AggregatedStatus() != api.HealthPassing {
+	c.Show(assigned("gr-1", "east"))
+	c.sweepAndWrite(t)
+	if one = c.has(t)["gr-1"]; one.Checks.AggregatedStatus() != api.HealthCritical {
 		t.Error("an entry was written twice within moments")
 	}
+	c.Show(sick)
 	c.due()
 	c.sweepAndWrite(t)
 	if one = c.has(t)["gr-1"]; one.Checks.AggregatedStatus() != api.HealthCritical || !strings.Contains(one.Checks[0].Output, "since 2033-05-18T03:33:20Z") {

@@ -53,9 +53,9 @@ func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() i
 	m.hooks.WithLabelValues(string(staging.HookFirstLaunch))
 	m.unreadable = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "greenroom_unreadable_records",
-		Help: "Records in Consul that cannot be read, by kind (zone, image, group, staging, fate, other). GET /v1/status names them.",
+		Help: "Records in Consul that cannot be read, by kind (zone, image, group, staging, other). GET /v1/status names them.",
 	}, []string{"kind"})
-	for _, kind := range []string{"zone", "image", "group", "staging", "fate", "other"} {
+	for _, kind := range []string{"zone", "image", "group", "staging", "other"} {
 		m.unreadable.WithLabelValues(kind)
 	}
 	for _, kind := range scaler.Kinds {
