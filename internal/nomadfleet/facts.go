@@ -112,10 +112,12 @@ func restarts(tasks map[string]*nomadapi.TaskState) map[string]int {
 }
 
 // started reports whether every task has started. Nomad reports an allocation as
-// running as soon as one of its tasks runs, such as a prestart task.
+// running as soon as one of its tasks runs, such as a prestart task. A task that waits for
+// its next start has started before: a sidecar that fails again and again does not keep the
+// session from its users, and the restart of a main task is seen by its number of restarts.
 func started(tasks map[string]*nomadapi.TaskState) bool {
 	for _, t := range tasks {
-		if t.State == "pending" {
+		if t.State == "pending" && t.StartedAt.IsZero() {
 			return false
 		}
 	}
