@@ -10,6 +10,9 @@ import (
 // Nomad's default, except identity, whose default is already to do nothing.
 const changeModeNoop = "noop"
 
+// changeModeRestart is Nomad's default of template and vault blocks.
+const changeModeRestart = "restart"
+
 // fitLifetime removes from a group whatever lets Nomad end, restart or move a session
 // while its process and its node are fine. A user's session ends by its user, its terms,
 // its process or its node, so this list is complete or a user loses work:

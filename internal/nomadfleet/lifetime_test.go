@@ -90,5 +90,8 @@ EOT
 	eventually(t, "the sidecar is restarted again and again", func() bool { return tasks()["aside"].Restarts >= 3 })
 	if app := tasks()["app"]; app.State != "running" || app.Restarts != 0 || app.Failed {
 		t.Errorf("the main task: %+v", app)
+		for _, e := range app.Events {
+			t.Errorf("  %s: %s", e.Type, e.DisplayMessage)
+		}
 	}
 }
