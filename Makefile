@@ -4,9 +4,11 @@
 ARGS ?=
 # Packages for `make test`.
 PACKAGES ?= ./...
-# Duration of `make torture`, and the seed of an earlier run to replay its faults.
+# Duration of `make torture`, the seed of an earlier run to replay its faults, and the
+# faults to choose from, with commas between; all if empty.
 TIME ?= 10m
 SEED ?=
+FAULTS ?=
 
 # Packages with measurements for `make bench`, and the tests to run in them.
 BENCHES ?= ./cmd/greenroom/internal/e2e ./scaler
@@ -33,7 +35,7 @@ test: setup build ## Run every test, against real servers, and print what was me
 	@if [ -f bin/measured ]; then echo "measured:"; cat bin/measured; fi
 
 torture: setup build ## Break everything at random for 10 minutes (TIME=, SEED= to replay) and check that no user got another's session
-	GREENROOM_TORTURE=$(TIME) GREENROOM_SEED=$(SEED) go test -count=1 -v -timeout 60m -run '^TestTorture$$' ./cmd/greenroom/internal/e2e
+	GREENROOM_TORTURE=$(TIME) GREENROOM_SEED=$(SEED) GREENROOM_FAULTS="$(FAULTS)" go test -count=1 -v -timeout 60m -run '^TestTorture$$' ./cmd/greenroom/internal/e2e
 
 # If a measurement fails, the table still shows the ones before it.
 bench: setup build ## Measure every figure against its limit, and print which targets are met

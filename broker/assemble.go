@@ -62,8 +62,14 @@ func New(p Parts, o Options) *Broker {
 // Follow reads the events for everyone who waits for some, until ctx is done.
 func (b *Broker) Follow(ctx context.Context) { b.Events.Run(ctx) }
 
+// KeepMissed records the keepalives that Redis missed, until ctx is done.
+func (b *Broker) KeepMissed(ctx context.Context) { b.Sessions.KeepMissed(ctx) }
+
 // KeepHistory notes the pools' numbers until ctx is done.
 func (b *Broker) KeepHistory(ctx context.Context) { b.Status.KeepHistory(ctx) }
+
+// ReceiveKeepalives records that this broker receives keepalives until ctx is done.
+func (b *Broker) ReceiveKeepalives(ctx context.Context) { b.Sessions.ReceiveKeepalives(ctx) }
 
 // KeepArmed keeps shells open in the sessions that are claimed next, until ctx is done.
 // name distinguishes this process from all other brokers.

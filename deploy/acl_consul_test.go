@@ -73,6 +73,7 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	stop()
 	<-done
 	g.showsAPool(t, c)
+	g.showsAssignedSessions(t, c)
 	g.seesHealth(t, c)
 	_, err := r.PutZone(patient(t), zone)
 	denied(t, "changing a zone", err)

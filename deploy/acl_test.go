@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	nomadapi "github.com/hashicorp/nomad/api"
-
-	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // TestPolicies uploads the policies and uses tokens that have no other policy.
@@ -23,8 +21,15 @@ func TestPolicies(t *testing.T) {
 	raw := start(t, management, newSession(zone), rawSession, zone)
 	// When the Nomad agent ends, its tasks keep running, so stop them first.
 	t.Cleanup(func() {
-		for _, s := range []staging.Session{foreign, raw} {
-			if err := management.Stop(context.WithoutCancel(t.Context()), s); err != nil {
+		all, _, err := management.List(context.WithoutCancel(t.Context()))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, o := range all {
+			if o.Job == nil {
+				continue
+			}
+			if err := management.Stop(context.WithoutCancel(t.Context()), o.Job.Session); err != nil {
 				t.Error(err)
 			}
 		}
@@ -33,6 +38,9 @@ func TestPolicies(t *testing.T) {
 
 	t.Run("nomad broker", func(t *testing.T) { testNomadBroker(t, g, foreign, raw) })
 	t.Run("nomad scaler", func(t *testing.T) { testNomadScaler(t, g, foreign, raw) })
+	t.Run("nomad job reads", func(t *testing.T) { testJobReads(t, g) })
+	t.Run("narrowed nomad", func(t *testing.T) { testNarrowedNomad(t, g) })
+	t.Run("narrowed consul", func(t *testing.T) { testNarrowedConsul(t, g) })
 	t.Run("consul broker", func(t *testing.T) { testConsulBroker(t, g) })
 	t.Run("consul scaler", func(t *testing.T) { testConsulScaler(t, g) })
 }

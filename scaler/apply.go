@@ -20,9 +20,12 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		state, err := s.SessionStore.Record(ctx, x)
 		return result{state: state, notInRedis: err == nil && state == "", err: err}
 	case Publish:
-		return transition(staging.Ready, s.SessionStore.Publish(ctx, x))
+		return transition(staging.Ready, s.QueueStore.Publish(ctx, x))
+	case Demote, Promote:
+		state, err := s.QueueStore.Reorder(ctx, x)
+		return result{state: state, notInRedis: err == nil && state == "", err: err}
 	case Withdraw:
-		return transition(staging.Starting, s.SessionStore.Withdraw(ctx, x))
+		return transition(staging.Starting, s.QueueStore.Withdraw(ctx, x))
 	case Retire:
 		return s.applyRetire(ctx, t)
 	case Assign:
@@ -38,6 +41,10 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		return s.applyFirstLaunch(ctx, t)
 	case Tag:
 		return s.applyTag(ctx, t)
+	case NoteRestart:
+		return s.applyRestarted(ctx, t)
+	case Reassign:
+		return s.applyReassign(ctx, t)
 	case ExpireKeepalive:
 		return s.applyExpireKeepalive(ctx, t)
 	case End:

@@ -3,13 +3,12 @@ package scaler
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// applyTag reads a session's user and terms, which the event of its assignment does
-// not contain, and shows the user in Consul.
+// applyTag reads a session's user and terms, which the event of its assignment does not
+// contain. It changes nothing in Nomad: showInCatalog publishes the user.
 func (s *Scaler) applyTag(ctx context.Context, t task) result {
 	x, err := s.SessionStore.Session(ctx, t.session.ID)
 	if errors.Is(err, staging.ErrNoSession) {
@@ -18,23 +17,13 @@ func (s *Scaler) applyTag(ctx context.Context, t task) result {
 	if err != nil {
 		return result{err: err}
 	}
-	r := result{state: x.State, stored: &x}
-	if x.State == staging.Assigned {
-		tagged := t.session
-		tagged.User = x.User
-		r.err = s.Fleet.Tag(ctx, tagged)
-	}
-	return r
+	return result{state: x.State, stored: &x}
 }
 
 // applyExpireKeepalive ends a session whose keepalive has expired. Redis decides
 // whether it has.
 func (s *Scaler) applyExpireKeepalive(ctx context.Context, t task) result {
-	var lost time.Time
-	if at := s.redisLostAt.Load(); at != nil {
-		lost = *at
-	}
-	x, err := s.SessionStore.ExpireKeepalive(ctx, t.session, lost)
+	x, err := s.SessionStore.ExpireKeepalive(ctx, t.session)
 	if errors.Is(err, staging.ErrNoSession) {
 		return result{notInRedis: true}
 	}

@@ -27,6 +27,9 @@ func conditions(in PoolInput) []staging.Condition {
 		}
 		cs = append(cs, staging.Condition{Type: t, Message: fmt.Sprintf(format, args...)})
 	}
+	if in.Unreadable != "" {
+		add(staging.ConfigUnreadable, "%s", in.Unreadable)
+	}
 	if in.NoZone {
 		add(staging.ZoneMissing, "zone %q does not exist", in.Config.Zone)
 	}
@@ -36,8 +39,14 @@ func conditions(in PoolInput) []staging.Condition {
 	if in.Blocked != nil {
 		add(in.Blocked.Type, "%s", in.Blocked.Message)
 	}
+	if in.Denied != nil {
+		add(in.Denied.Type, "%s", in.Denied.Message)
+	}
 	if h := in.AssignHook; h.Failures >= hookFailureThreshold {
 		add(staging.HookFailing, "%s (%d in a row)", h.Last.Message, h.Failures)
+	}
+	if len(in.FailingNodes) > 0 {
+		add(staging.NodeFailing, "%s", nodeFailing(in.Config.Image, in.FailingNodes))
 	}
 	for i := range in.Members {
 		m := &in.Members[i]

@@ -21,7 +21,8 @@ import (
 //  4. shrink: all of a deleted or blocked pool, else the excess over desired
 //  5. replaceDue: expired, stale and draining sessions, as their replacements become ready
 //  6. publishAndWithdraw: whatever the health checks of the rest call for
-//  7. grow: stage what is missing
+//  7. reorder: ready sessions whose place in the queue does not suit their node
+//  8. grow: stage what is missing
 func Decide(in PoolInput, b Bounds, now time.Time) Plan {
 	d := decision{PoolInput: in, now: now, live: make([]*Member, len(in.Members))}
 	for i := range in.Members {
@@ -30,12 +31,23 @@ func Decide(in PoolInput, b Bounds, now time.Time) Plan {
 	if !in.DesiredUntil.IsZero() {
 		d.wake(in.DesiredUntil)
 	}
+	for _, n := range in.FailingNodes {
+		d.wake(n.Until) // the condition is over then
+	}
+	if d.Unknown {
+		// What the pool should be is not known: only its queue follows the health checks and the drains.
+		d.publishAndWithdraw()
+		d.reorder()
+		d.plan.Conditions = conditions(in)
+		return d.plan
+	}
 	d.retireFailed()
 	d.retireMisplaced()
 	d.retireUnhealthy(b)
 	d.shrink()
 	d.replaceDue()
 	d.publishAndWithdraw()
+	d.reorder()
 	d.grow(b)
 	d.plan.Conditions = conditions(in)
 	return d.plan
@@ -93,8 +105,10 @@ func (d *decision) sort() {
 }
 
 // remove removes the members that match from the live ones, and calls retire for those
-// that are not busy. It may call match twice for a member.
-func (d *decision) remove(match func(*Member) bool, retire func(*Member)) {
+// that are not busy. It may call match twice for a member. A member that may or may not
+// exist stays.
+func (d *decision) remove(matches func(*Member) bool, retire func(*Member)) {
+	match := func(m *Member) bool { return !m.Unknown && matches(m) }
 	if !slices.ContainsFunc(d.live, match) {
 		return
 	}
@@ -193,7 +207,11 @@ func (d *decision) publishAndWithdraw() {
 	}
 	d.sort()
 	for _, m := range d.live {
-		if kind, why := healthStep(m); kind != "" {
+		kind, why := healthStep(m)
+		if d.UnknownImage && (kind == Publish || kind == FirstLaunch) {
+			continue // whether the image has a first_launch hook is not known
+		}
+		if kind != "" {
 			d.step(kind, m.ID, "%s", why)
 		}
 	}
@@ -209,6 +227,8 @@ func healthStep(m *Member) (k Kind, why string) {
 		return FirstLaunch, "it runs and its checks pass for the first time"
 	case m.State != staging.Ready && m.healthy():
 		return Publish, "it runs and its checks pass"
+	case m.State == staging.Ready && m.Restarted:
+		return Withdraw, "its main task was restarted"
 	case m.State == staging.Ready && !m.Running:
 		return Withdraw, "Nomad no longer reports it running"
 	case m.State == staging.Ready && !m.Passing:

@@ -14,8 +14,15 @@ type PoolInput struct {
 	Removed bool
 	// NoZone, NoImage: the config names a resource that does not exist.
 	NoZone, NoImage bool
+	// Unreadable says which of the config, its zone and its image is stored and cannot be
+	// read; "" when all can. Unknown: of one of them no readable value is known, so nothing
+	// is staged or retired. UnknownImage: of the image.
+	Unreadable            string
+	Unknown, UnknownImage bool
 	// Blocked is why the pool stages nothing and is drained; nil when it is not.
 	Blocked *staging.Failure
+	// Denied is why some sessions of the zone are not known; nil when there are none.
+	Denied *staging.Failure
 	// Desired is the number of ready sessions wanted now, DesiredUntil when that
 	// changes; zero for never.
 	Desired      int
@@ -28,6 +35,9 @@ type PoolInput struct {
 	// (any more). They become members again soon, so they count as existing.
 	Unrecorded int
 	Backoff    Backoff
+	// FailingNodes are the nodes that new sessions avoid, because the image fails there
+	// and runs on others.
+	FailingNodes []FailingNode
 	// AssignHook counts the assign hook's consecutive failures.
 	AssignHook Backoff
 }
@@ -41,16 +51,20 @@ type Member struct {
 	Running, Passing bool
 	// Over: its allocation has ended.
 	Over bool
-	// Draining: its node is being drained.
-	Draining bool
+	// Draining: its node is being drained. Demoted: it is behind the others of its pool
+	// in the ready queue.
+	Draining, Demoted bool
 	// FirstLaunch: its first_launch hook is not known to have run.
 	FirstLaunch bool
+	// Restarted: its main task was restarted since it was last published.
+	Restarted bool
 	// Misplaced: its zone, image or permissions are not those that the config now
 	// names, so no launch may get it.
 	// Stale: it was made from an older revision of its image, zone or permissions.
 	Misplaced, Stale bool
-	// Busy: a step for it is under way, or it is left alone for a moment.
-	Busy bool
+	// Busy: a step for it is under way, or it is left alone for a moment. Unknown: a list
+	// of Nomad lacks it and it may run all the same. It counts as existing and gets no step.
+	Busy, Unknown bool
 	// Failure: why it ended or cannot start. Refused: why no node accepts it.
 	Failure, Refused *staging.Failure
 	ExpiresAt        time.Time
@@ -74,9 +88,10 @@ func (m *Member) healthy() bool { return m.Running && m.Passing }
 // until the pool's roster changes.
 func (v *view) poolInput(p *pool, now time.Time) PoolInput {
 	in := PoolInput{
-		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked,
+		Unreadable: p.target.unreadable, Unknown: p.target.unknown, UnknownImage: p.target.unknownImage,
+		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked, Denied: v.deniedIn(p.config.Zone),
 		HealthKnown: p.healthKnown, Backoff: p.backoff, AssignHook: p.assignHook,
-		Unrecorded: len(p.unrecorded),
+		Unrecorded: len(p.unrecorded), FailingNodes: v.failingNodes(p.config.Image, now),
 	}
 	in.Desired, in.DesiredUntil = sizing.Desired(p.config, now)
 	in.Members = p.members.members(now, func(e *entry) Member { return v.memberOf(p, e, now) })
@@ -90,22 +105,25 @@ func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
 	return Member{
 		ID: e.s.ID, State: e.s.State, CreatedAt: e.s.CreatedAt, ExpiresAt: p.config.ExpiresAt(e.s.ID, e.s.CreatedAt),
 		Running: e.running, Passing: e.passing, Over: e.over(), Failure: e.failed(), Refused: e.refused,
-		PlacedAt: e.placedAt, EndReason: e.reason, Draining: v.nodes[e.s.NodeID].draining,
+		PlacedAt: e.placedAt, EndReason: e.reason, Draining: v.nodes[e.s.NodeID].draining, Demoted: e.s.Demoted,
 		FirstLaunch: v.firstLaunchHook(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
 		Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != p.target.permits,
 		Stale:     !p.target.noZone && !p.target.noImage && e.s.Revision != p.target.revision,
-		Busy:      e.busy || now.Before(e.until),
+		Restarted: e.restarted(),
+		Busy:      e.busy || e.unlisted || now.Before(e.until),
+		Unknown:   e.unlisted,
 	}
 }
 
 // unpooledOf returns DecideSession's input for a session.
 func (v *view) unpooledOf(e *entry) Unpooled {
 	return Unpooled{
-		State: e.s.State, Origin: e.s.Origin, Fate: e.verdict, HasJob: e.hasJob, Missing: e.missing, Stopped: e.stopped,
+		State: e.s.State, Origin: e.s.Origin, Fate: e.verdict, HasJob: e.hasJob, Missing: e.missing, Unknown: e.unlisted, Stopped: e.stopped,
 		Over: e.over(), Running: e.running, Passing: e.passing, Failure: e.failed(), Reason: e.reason,
 		Refused: e.refused, RunningSince: e.runningSince,
-		FirstLaunch: v.firstLaunchHook(e) != nil, Tagged: e.tagged,
+		FirstLaunch: v.firstLaunchHook(e) != nil, HookUnknown: e.s.Hooks == nil && v.resources.Unknown(staging.KindImage, e.s.Image), Tagged: e.tagged,
 		Terms: e.s.Terms, EndsAt: e.s.EndsAt(), KeepaliveUntil: e.s.KeepaliveUntil(),
-		HookPending: e.fate.HookPending, Lease: e.fate.Lease, TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
+		Restarted: e.restarted(), RestartNoted: e.restartNoted,
+		HookPending: e.fate.HookPending, Lease: e.leaseUntil(), TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
 	}
 }

@@ -25,10 +25,13 @@ func genPoolInput(t *rapid.T) PoolInput {
 		m := member(fmt.Sprint("m", i), rapid.SampledFrom([]staging.State{staging.Pending, staging.Starting, staging.Ready}).Draw(t, "state"),
 			rapid.IntRange(0, 100).Draw(t, "age"))
 		m.Running, m.Passing, m.Busy = rapid.Bool().Draw(t, "running"), rapid.Bool().Draw(t, "passing"), rapid.Bool().Draw(t, "busy")
+		m.Unknown = rapid.IntRange(0, 9).Draw(t, "unknown") == 0
+		m.Busy = m.Busy || m.Unknown
 		m.ExpiresAt = noon.Add(time.Duration(rapid.IntRange(-50, 50).Draw(t, "expires")) * time.Minute)
 		m.Stale = rapid.IntRange(0, 2).Draw(t, "stale") == 0
 		m.FirstLaunch = m.State != staging.Ready && rapid.IntRange(0, 4).Draw(t, "firstLaunch") == 0
 		m.Draining = rapid.IntRange(0, 5).Draw(t, "draining") == 0
+		m.Demoted = rapid.IntRange(0, 5).Draw(t, "demoted") == 0
 		if !m.healthy() && rapid.Bool().Draw(t, "ailing") {
 			m.UnhealthySince = noon.Add(-time.Duration(rapid.IntRange(0, 60).Draw(t, "unhealthy")) * time.Second)
 		}
@@ -82,6 +85,10 @@ func TestDecideIsSafe(t *testing.T) {
 			case Withdraw:
 				if m.State != staging.Ready || !in.HealthKnown {
 					t.Fatalf("withdrew %+v", m)
+				}
+			case Demote, Promote:
+				if m.State != staging.Ready || m.Draining == m.Demoted || m.Draining != (s.Kind == Demote) {
+					t.Fatalf("%s of %+v", s.Kind, m)
 				}
 			case Retire:
 				if m.State == staging.Ready && m.Running && m.Passing && !m.Over {
@@ -188,7 +195,7 @@ func TestDecideConverges(t *testing.T) {
 		in := genPoolInput(t)
 		in.HealthKnown, in.Removed, in.NoImage = true, false, false
 		for i := range in.Members {
-			in.Members[i].Busy, in.Members[i].Refused = false, nil
+			in.Members[i].Busy, in.Members[i].Unknown, in.Members[i].Refused = false, false, nil
 		}
 		now, made := noon, 0
 		for range 60 {
@@ -210,6 +217,8 @@ func TestDecideConverges(t *testing.T) {
 					in.Members[i].FirstLaunch = false
 				case Withdraw, Record:
 					in.Members[i].State = staging.Starting
+				case Demote, Promote:
+					in.Members[i].Demoted = s.Kind == Demote
 				}
 			}
 			// The cluster catches up: all placed sessions run and are healthy.

@@ -16,16 +16,19 @@ type Unpooled struct {
 	// Fate is the verdict of its fate record; "" while there is none or it is not known.
 	Fate staging.Verdict
 	// HookPending, Lease: of an assigned fate, whether its claim is unfinished, and
-	// until when a broker may be working on it.
+	// until when, on the scaler's clock, a broker may be working on it.
 	HookPending bool
 	Lease       time.Time
-	// HasJob: Nomad has its job, or its registration is under way. Missing: a resync of
-	// Nomad did not find it. Stopped: the job was deregistered. Over: nothing of it
-	// runs or will run.
-	HasJob, Missing, Stopped, Over bool
-	Running, Passing               bool
+	// HasJob: Nomad has its job, or its registration is under way. Missing: Nomad answered
+	// that its job does not exist. Unknown: a list of Nomad lacks it and it may run all
+	// the same. Stopped: the job was deregistered. Over: nothing of it runs or will run.
+	HasJob, Missing, Unknown, Stopped, Over bool
+	Running, Passing                        bool
 	// FirstLaunch: its first_launch hook is not known to have run.
 	FirstLaunch bool
+	// HookUnknown: whether it has a first_launch hook is not known, because its image cannot
+	// be read.
+	HookUnknown bool
 	// Failure: why it ended or cannot start.
 	Failure *staging.Failure
 	// Refused: why no node accepts it.
@@ -39,8 +42,11 @@ type Unpooled struct {
 	// never, and while the terms are not known.
 	Terms                  staging.Terms
 	EndsAt, KeepaliveUntil time.Time
-	// Tagged: Consul shows its user, and its terms are known.
+	// Tagged: its user and terms are known, and Consul's catalog shows its user.
 	Tagged bool
+	// Restarted: its main task was restarted since its assign hook last ran. RestartNoted:
+	// Redis shows that.
+	Restarted, RestartNoted bool
 	// TouchedAt is when it was first observed, a step last acted on it, or a launch or
 	// an end last moved it.
 	TouchedAt time.Time
@@ -56,10 +62,9 @@ const (
 	// orphanTimeout is how long a record may exist without its job, or an on-demand
 	// session without its fate, before it counts as left behind.
 	orphanTimeout = time.Minute
-	// tagAfter is how long a session is assigned before Consul shows its user. To show
-	// it costs as much as to make another session, which is not worth it for a session
-	// that ends within moments.
-	tagAfter = 2 * time.Second
+	// tagAfter is how long a session is assigned before Consul shows its user. That costs
+	// Consul two writes, which are not worth it for a session that ends within moments.
+	tagAfter = 3 * time.Second
 	// purgeDelay is how long an ended session's job stays in Nomad, so that its logs
 	// can be read, and its fate record in Consul. The record must outlast
 	// staging.TrustTTL, so that a Redis restored to an older state cannot hand out the
@@ -72,7 +77,7 @@ const (
 //
 // The first case that applies decides. They run in this order:
 //
-//  1. ended: purge it after a delay
+//  1. ended: purge it after a delay; else nothing, while Nomad does not say whether it has it
 //  2. Redis and Nomad both lost it: mark it ended
 //  3. Redis has it as unassigned, its fate record as assigned: restore
 //  4. retiring or ending: mark it ended, or stop it again
@@ -81,12 +86,12 @@ const (
 //  7. nothing of it runs: end it
 //  8. claimed: decideClaimed
 //  9. on its way to its user: first_launch, then assign; decideStarting if it does not run
-//  10. assigned: decideAssigned
+//  10. assigned: decideAssigned, in it decideRestarted
 func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	do := func(k Kind, reason string) (*Step, time.Time) { return &Step{Kind: k, Reason: reason}, time.Time{} }
 	later := func(d time.Duration) (*Step, time.Time) { return nil, x.TouchedAt.Add(d) }
 	within := func(d time.Duration) bool { return now.Before(x.TouchedAt.Add(d)) }
-	gone := x.Over || !x.HasJob
+	gone := x.Over || x.Missing
 	ended := "its job is gone"
 	switch {
 	case x.Failure != nil:
@@ -104,13 +109,15 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 			return nil, x.EndedNoticedAt.Add(purgeDelay)
 		}
 		return do(Purge, "it ended a while ago")
+	case x.Unknown:
+		return nil, time.Time{}
 
 	// 2. Redis and Nomad both lost it.
 	case x.State == "" && gone && !within(orphanTimeout):
 		return do(MarkEnded, "nothing of it runs")
 
 	// 3. Redis has it as unassigned, its fate record as assigned.
-	case x.Fate == staging.VerdictAssigned && x.Origin == staging.Staged && !gone &&
+	case x.Fate == staging.VerdictAssigned && x.Origin == staging.Staged && x.HasJob && !x.Over &&
 		(x.State == "" || x.State.Unassigned() || x.State == staging.Retiring):
 		return do(Restore, "its fate record assigns it to a user")
 
@@ -119,7 +126,7 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 		switch {
 		case gone:
 			return do(MarkEnded, "nothing of it runs")
-		case x.Stopped:
+		case x.Stopped, !x.HasJob:
 			return nil, time.Time{}
 		case within(stopTimeout):
 			return later(stopTimeout)
@@ -134,7 +141,9 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 		return do(Retire, "its job is gone from Nomad")
 	case x.Missing && (x.State == staging.Claimed || x.State == staging.Assigned):
 		return do(End, "its job is gone from Nomad")
-	case !x.HasJob:
+	case !x.HasJob && !x.Missing:
+		return nil, time.Time{} // the next resync of Nomad finds it, or that it is gone
+	case x.Missing:
 		if within(orphanTimeout) {
 			return later(orphanTimeout) // its registration may be under way
 		}
@@ -167,6 +176,8 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	// 9. On its way to its user.
 	case x.State.Unassigned() && x.Failure != nil:
 		return do(End, ended)
+	case x.State.Unassigned() && x.Running && x.Passing && x.HookUnknown:
+		return nil, time.Time{}
 	case x.State.Unassigned() && x.Running && x.Passing && x.FirstLaunch:
 		return do(FirstLaunch, "it runs and its checks pass for the first time")
 	case x.State.Unassigned() && x.Running && x.Passing:
@@ -205,7 +216,7 @@ func decideStarting(x Unpooled, now time.Time) (*Step, time.Time) {
 	return &Step{Kind: End, Reason: why}, time.Time{}
 }
 
-// decideAssigned enforces the terms of a user's session, and tags it.
+// decideAssigned enforces the terms of a user's session, and reads them first.
 func decideAssigned(x Unpooled, now time.Time) (*Step, time.Time) {
 	var wake time.Time
 	over := func(at time.Time) bool {
@@ -225,6 +236,11 @@ func decideAssigned(x Unpooled, now time.Time) (*Step, time.Time) {
 		return &Step{Kind: End, Reason: fmt.Sprintf("its time limit of %s is over", x.Terms.TimeLimit)}, time.Time{}
 	case over(x.KeepaliveUntil):
 		return &Step{Kind: ExpireKeepalive, Reason: fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive)}, time.Time{}
+	}
+	if step := decideRestarted(x); step != nil {
+		return step, time.Time{}
+	}
+	switch {
 	case !x.Tagged && now.Before(x.TouchedAt.Add(tagAfter)):
 		return nil, x.TouchedAt.Add(tagAfter)
 	case !x.Tagged:

@@ -40,7 +40,15 @@ func TestDecideSession(t *testing.T) {
 		},
 		{"an assigned session that ended by itself is ended", with(func(x *Unpooled) { x.State, x.Over = staging.Assigned, true }), End, 0},
 		{"an assigned session whose job is gone is ended", with(func(x *Unpooled) { x.State, x.HasJob, x.Missing = staging.Assigned, false, true }), End, 0},
-		{"an assigned session whose job was not observed yet is left alone", with(func(x *Unpooled) { x.State, x.HasJob = staging.Assigned, false }), "", orphanTimeout},
+		{"an assigned session whose job was not observed yet is left alone", with(func(x *Unpooled) { x.State, x.HasJob = staging.Assigned, false }), "", 0},
+		{"an assigned session that Nomad hides is left alone", with(func(x *Unpooled) {
+			x.State, x.HasJob, x.Unknown, x.Running, x.EndsAt = staging.Assigned, false, true, false, old
+		}), "", 0},
+		{"a session that Nomad hides and Redis lost is left alone", with(func(x *Unpooled) {
+			x.HasJob, x.Unknown, x.Running, x.TouchedAt = false, true, false, old
+		}), "", 0},
+		{"an ending session that Nomad hides is left alone", with(func(x *Unpooled) { x.State, x.Unknown, x.TouchedAt = staging.Ending, true, old }), "", 0},
+		{"an ending session whose job is gone is marked ended", with(func(x *Unpooled) { x.State, x.HasJob, x.Missing = staging.Ending, false, true }), MarkEnded, 0},
 		{"an on-demand session that is healthy is assigned", with(func(x *Unpooled) { x.State, x.Origin = staging.Starting, staging.OnDemand }), Assign, 0},
 		{"an on-demand session that starts is recorded", with(func(x *Unpooled) { x.State, x.Origin, x.Passing = staging.Pending, staging.OnDemand, false }), Record, 0},
 		{
@@ -102,8 +110,9 @@ func TestDecideSession(t *testing.T) {
 			}), End, 0,
 		},
 		{"a claim without a fate is ended after its lease", with(func(x *Unpooled) { x.State, x.TouchedAt = staging.Claimed, old }), End, 0},
-		{"a record whose job was never registered is marked ended after a while", with(func(x *Unpooled) { x.State, x.HasJob, x.TouchedAt = staging.Pending, false, old }), MarkEnded, 0},
-		{"a record whose job is being registered is left alone", with(func(x *Unpooled) { x.State, x.HasJob = staging.Pending, false }), "", orphanTimeout},
+		{"a record whose job was never registered is marked ended after a while", with(func(x *Unpooled) { x.State, x.HasJob, x.Missing, x.TouchedAt = staging.Pending, false, true, old }), MarkEnded, 0},
+		{"a record whose job is being registered is left alone", with(func(x *Unpooled) { x.State, x.HasJob, x.Missing = staging.Pending, false, true }), "", orphanTimeout},
+		{"a record whose job was not looked up yet is left alone", with(func(x *Unpooled) { x.State, x.HasJob, x.TouchedAt = staging.Pending, false, old }), "", 0},
 		{"on demand, without record and fate: ended after a while", with(func(x *Unpooled) { x.Origin, x.TouchedAt = staging.OnDemand, old }), End, 0},
 	}
 	for _, c := range cases {

@@ -141,7 +141,7 @@ func (d *decision) claimable(m *Member) bool {
 
 // due: it is to be retired after its replacement is ready.
 func (d *decision) due(m *Member) bool {
-	return m.Stale || m.Draining || (!m.ExpiresAt.IsZero() && !m.ExpiresAt.After(d.now))
+	return !m.Unknown && (m.Stale || m.Draining || (!m.ExpiresAt.IsZero() && !m.ExpiresAt.After(d.now)))
 }
 
 // dueMembers returns the live members that are due.

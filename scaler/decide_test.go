@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,7 @@ func unhealthyFor(d time.Duration) func(*Member) {
 }
 
 func draining(m *Member) { m.Draining = true }
+func demoted(m *Member)  { m.Demoted = true }
 
 // disconnectedFor: its node has been disconnected for d.
 func disconnectedFor(d time.Duration) func(*Member) {
@@ -99,6 +101,14 @@ func TestDecide(t *testing.T) {
 			want:    []string{"record b", "publish a"}, wake: DefaultBounds.PlaceTimeout,
 		},
 		{name: "a ready session whose checks fail is withdrawn", desired: 1, members: []Member{member("a", ready, 1, failing)}, want: []string{"withdraw a"}},
+		{
+			name: "ready sessions on a draining node go behind the others at once, and back when the drain is cancelled", desired: 5,
+			members: []Member{
+				member("drained", ready, 3, draining), member("done", ready, 2, draining, demoted), member("back", ready, 1, demoted),
+				member("busy", ready, 1, draining, busy), member("sick", ready, 0, demoted, failing),
+			},
+			want: []string{"withdraw sick", "demote drained", "promote back", "stage"}, wake: passPause,
+		},
 		{
 			name: "without known health nothing is published or withdrawn", desired: 2,
 			members: []Member{member("a", ready, 1, failing), member("b", starting, 1, passing)},
@@ -166,7 +176,7 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			name: "a draining node: the replacement comes first", desired: 2,
-			members: []Member{member("a", ready, 2, draining), member("b", ready, 1)}, want: []string{"stage"},
+			members: []Member{member("a", ready, 2, draining), member("b", ready, 1)}, want: []string{"demote a", "stage"},
 		},
 		{
 			name: "a draining node: retired once the replacement is ready", desired: 2,
@@ -283,5 +293,29 @@ func TestDecide(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAPoolOfWhichNothingIsKnownIsLeftAlone: nothing is staged or retired while its config,
+// zone or image cannot be read; only the ready queue follows the health checks.
+func TestAPoolOfWhichNothingIsKnownIsLeftAlone(t *testing.T) {
+	members := []Member{
+		{ID: "misplaced", State: staging.Ready, Running: true, Passing: true, Misplaced: true, Stale: true},
+		{ID: "failed", State: staging.Ready, Over: true, Failure: &staging.Failure{Type: staging.CrashLooping}},
+		{ID: "up", State: staging.Starting, Running: true, Passing: true},
+	}
+	in := PoolInput{Unknown: true, Unreadable: "why", NoZone: true, HealthKnown: true, Members: members, Blocked: &staging.Failure{}}
+	want := map[string]Kind{"failed": Withdraw, "up": Publish}
+	for range 2 {
+		plan := Decide(in, DefaultBounds, time.Now())
+		got := map[string]Kind{}
+		for _, s := range plan.Steps {
+			got[s.Session] = s.Kind
+		}
+		if !maps.Equal(got, want) || plan.Conditions[0].Type != staging.ConfigUnreadable {
+			t.Errorf("%v %+v", got, plan.Conditions)
+		}
+		in.UnknownImage = true // it may have a first_launch hook
+		delete(want, "up")
 	}
 }

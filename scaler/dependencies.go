@@ -32,9 +32,6 @@ type SessionStore interface {
 	// afterwards; a later state is kept. It stores no on-demand session that Redis
 	// does not have, because the user is not known here: then the state is "".
 	Record(ctx context.Context, s staging.Session) (staging.State, error)
-	// Publish makes a session claimable, Withdraw makes it unclaimable again.
-	Publish(ctx context.Context, s staging.Session) error
-	Withdraw(ctx context.Context, s staging.Session) error
 	// Retire starts the end of an unassigned session: it cannot be claimed afterwards.
 	Retire(ctx context.Context, s staging.Session, reason string) error
 	// Assign completes an assignment and returns the session with the time of it. It
@@ -43,18 +40,33 @@ type SessionStore interface {
 	// Restore rewrites a user's session from its fate record and returns the state that
 	// it has afterwards.
 	Restore(ctx context.Context, s staging.Session, f staging.Fate) (staging.State, error)
+	// Restarted notes that a user's session is not up, because its main task was restarted.
+	// Reassigned notes that its assign hook has run again, for the start that s.Restarts
+	// counts; with a failure the session is not up. Both may be repeated.
+	Restarted(ctx context.Context, s staging.Session, reason string) error
+	Reassigned(ctx context.Context, s staging.Session, failure, reason string) error
 	// Finish starts the end of a user's session. An empty claim matches any claim.
 	Finish(ctx context.Context, id, claim, reason string) error
 	// Ended notes that nothing of a session runs any more.
 	Ended(ctx context.Context, s staging.Session, reason string) error
 	// ExpireKeepalive ends a session whose keepalive has expired, unless a keepalive
-	// arrived in time, and returns the session as it then is. lost is when Redis may
-	// have lost keepalives; zero for never.
-	ExpireKeepalive(ctx context.Context, s staging.Session, lost time.Time) (staging.Session, error)
+	// arrived in time or may have been lost, and returns the session as it then is.
+	ExpireKeepalive(ctx context.Context, s staging.Session) (staging.Session, error)
 	// Session reads one session; staging.ErrNoSession when Redis does not have it.
 	Session(ctx context.Context, id string) (staging.Session, error)
 	// Sessions reads all sessions.
 	Sessions(ctx context.Context) ([]staging.Session, error)
+}
+
+// QueueStore holds the pools' ready queues in Redis, from which launches claim sessions.
+// Its methods are transitions, too.
+type QueueStore interface {
+	// Publish makes a session claimable, Withdraw makes it unclaimable again.
+	Publish(ctx context.Context, s staging.Session) error
+	Withdraw(ctx context.Context, s staging.Session) error
+	// Reorder puts a ready session behind those that are not demoted if it is Demoted,
+	// else back to its place by age, and returns its state, which does not change.
+	Reorder(ctx context.Context, s staging.Session) (staging.State, error)
 }
 
 // TrustStore holds the markers in Redis that say whether claims may use it.
@@ -65,6 +77,8 @@ type TrustStore interface {
 	// staging.TrustTTL. renewed is false when the marker before is no longer there;
 	// with recent, also when that marker is too old.
 	RenewTrust(ctx context.Context, zone, before, marker string, recent bool) (renewed bool, err error)
+	// RestartKeepalives starts every session's keepalive period again.
+	RestartKeepalives(ctx context.Context) error
 	// Epoch returns an id that changes when Redis's data was wiped.
 	Epoch(ctx context.Context) (string, error)
 }
@@ -85,11 +99,13 @@ type EventStore interface {
 // Fleet is Nomad: the jobs of the sessions.
 type Fleet interface {
 	Register(ctx context.Context, spec staging.Spec) (evalID string, err error)
-	// Tag shows an assigned session's user in Consul. It may be repeated.
-	Tag(ctx context.Context, s staging.Session) error
 	Stop(ctx context.Context, s staging.Session) error
 	Purge(ctx context.Context, s staging.Session) error
-	// List reads all sessions. index is where Watch continues.
+	// Exists reports whether Nomad has a session's job. Only an answer that it does not
+	// exist is false; staging.ErrJobDenied means that the token may not read it.
+	Exists(ctx context.Context, s staging.Session) (bool, error)
+	// List reads all sessions, except those that the token may not list. index is where
+	// Watch continues.
 	List(ctx context.Context) (all []staging.Observation, index uint64, err error)
 	// Watch emits what happens after index, until it fails or events may be missing.
 	Watch(ctx context.Context, index uint64, emit func(staging.Observation)) error
@@ -102,11 +118,14 @@ type Health interface {
 	Watch(ctx context.Context, service string, emit func([]staging.Health)) error
 }
 
-// Hooks runs hooks in sessions that are not assigned yet.
+// Hooks runs hooks in sessions. However often and from wherever a method is called, the
+// hook runs at most once for each start of the session's main task, which s.Restarts counts.
+// The error may be a *staging.HookError.
 type Hooks interface {
-	// FirstLaunch runs a session's first_launch hook. However often and from wherever
-	// it is called, the hook runs at most once. The error may be a *staging.HookError.
+	// FirstLaunch runs a session's first_launch hook.
 	FirstLaunch(ctx context.Context, s staging.Session, h staging.Hook) error
+	// AssignAgain runs the assign hook again after a restart.
+	AssignAgain(ctx context.Context, s staging.Session, h staging.Hook) error
 }
 
 // Locks are the zone locks: one per zone, so that several scalers share the zones
@@ -128,8 +147,13 @@ type Meter interface {
 	PoolGone(name string)
 	// Conditions sets a pool's conditions.
 	Conditions(name string, cs []staging.Condition)
-	// HookFailed counts a first_launch hook that failed.
-	HookFailed()
+	// UnreadableResources sets how many stored resources cannot be read, by kind.
+	UnreadableResources(kinds map[staging.ResourceKind]int)
+	// HookFailed counts a hook that failed.
+	HookFailed(name staging.HookName)
+	// Denied sets, by zone, how many sessions Nomad does not let the scaler see. Zones
+	// without such sessions are not in it. It must not keep the map.
+	Denied(sessions map[string]int)
 	// Zones sets the wanted zone locks, and the zones in which this scaler acts. Both
 	// include the lock for sessions without a known zone. It must not keep the maps.
 	Zones(there, acting map[string]bool)
@@ -147,6 +171,30 @@ type Board interface {
 	// not keep the map.
 	Holds(zones map[string]bool, inSync bool)
 }
+
+// Catalog shows in Consul whose each assigned session is. Its methods record the newest
+// value and never block.
+type Catalog interface {
+	// Show sets what is shown of an assigned session.
+	Show(a staging.Assignment)
+	// Keep leaves what is shown of a session as it is: the session may be assigned, and
+	// its user is not known yet.
+	Keep(session, zone string)
+	// Gone removes what is shown of a session that is not assigned any more.
+	Gone(session string)
+	// Holds sets the zones in which this scaler acts, all zones that exist or have
+	// sessions, and whether its sources are in sync. What is shown in a zone of this
+	// scaler and was in no call of Show or Keep is removed. It must not keep the maps.
+	Holds(acting, wanted map[string]bool, inSync bool)
+}
+
+// noCatalog shows nothing.
+type noCatalog struct{}
+
+func (noCatalog) Show(staging.Assignment)            {}
+func (noCatalog) Keep(_, _ string)                   {}
+func (noCatalog) Gone(string)                        {}
+func (noCatalog) Holds(_, _ map[string]bool, _ bool) {}
 
 // noBoard shows nothing.
 type noBoard struct{}

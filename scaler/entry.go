@@ -15,10 +15,17 @@ type entry struct {
 	verdict staging.Verdict
 	// fate is the record itself, for Restore and for ending a claim.
 	fate staging.Fate
+	// claimSeenAt is when this scaler first saw the session claimed, fateSeenAt when it
+	// first saw this fate. A lease is counted from there: its own times are those of
+	// another host's clock.
+	claimSeenAt, fateSeenAt time.Time
 
-	// hasJob: Nomad has its job, or its registration is under way. missing: a resync of
-	// Nomad did not find it.
-	hasJob, missing    bool
+	// hasJob: Nomad has its job, or its registration is under way. missing: Nomad answered
+	// that its job does not exist.
+	hasJob, missing bool
+	// unlisted: the last list of Nomad lacks it, and Nomad has not answered that its job
+	// does not exist: it may run, so it is left alone. denied: Nomad refused that answer.
+	unlisted, denied   bool
 	stopped, dead      bool
 	running, allocOver bool
 	// replaced: Nomad has made another allocation in place of its own.
@@ -36,6 +43,18 @@ type entry struct {
 	firstLaunched      bool
 	firstLaunchTries   int
 	firstLaunchFailure *staging.Failure
+	// restarts is how often Nomad has restarted its main task. s.Restarts is the number for
+	// which it was last prepared.
+	restarts int
+	// restartNoted: Redis shows that it is not up. reassignTries counts the tries in which
+	// the assign hook could not be started again.
+	restartNoted  bool
+	reassignTries int
+	// staleHealth: its checks pass, perhaps because they have no result since the restart;
+	// from freshAt on they have. checkEvery is within what time they have one.
+	staleHealth bool
+	freshAt     time.Time
+	checkEvery  time.Duration
 	// placedAt is when its allocation was first observed.
 	placedAt time.Time
 	// runningSince, unhealthySince: as in Member. healthyOnce: it has been healthy.
@@ -44,7 +63,7 @@ type entry struct {
 	// request is the id of the request whose launch has the session; "" where that is
 	// not known.
 	request string
-	// tagged: Consul shows its user.
+	// tagged: its user and terms were read since it was assigned.
 	tagged bool
 
 	// busy: a step for it is under way. until: it is left alone until then.
@@ -60,6 +79,43 @@ type entry struct {
 	changed bool
 }
 
+// setFate takes over a session's fate record.
+func (e *entry) setFate(f staging.Fate, now time.Time) {
+	if e.verdict != f.Verdict || e.fate.Claim != f.Claim || !e.fate.Lease.Equal(f.Lease) {
+		e.fateSeenAt = now
+	}
+	e.verdict, e.fate = f.Verdict, f
+}
+
+// seenIn notes the state in which Redis has a session.
+func (e *entry) seenIn(state staging.State, now time.Time) {
+	switch {
+	case state != staging.Claimed:
+		e.claimSeenAt = time.Time{}
+	case e.claimSeenAt.IsZero():
+		e.claimSeenAt = now
+	}
+}
+
+// fateDelay is how long after its claim a fate may be decided.
+const fateDelay = 10 * time.Second
+
+// leaseUntil returns, on this scaler's clock, until when a broker may be working on the
+// claim of an assigned fate. The length of the lease is the difference of two times of the
+// broker's clock. It is counted from when the claim was first seen, or where that was not,
+// the fate.
+func (e *entry) leaseUntil() time.Time {
+	length := e.fate.Lease.Sub(e.fate.DecidedAt)
+	if e.fate.DecidedAt.IsZero() || length <= 0 {
+		length = staging.ClaimLease
+	}
+	from := e.fateSeenAt
+	if at := e.claimSeenAt.Add(fateDelay); !e.claimSeenAt.IsZero() && at.Before(from) {
+		from = at
+	}
+	return from.Add(length)
+}
+
 // over: nothing of it runs or will run, or Nomad has replaced it. A stopped job without
 // a known allocation may still have one, unless it was never placed.
 func (e *entry) over() bool {
@@ -69,7 +125,7 @@ func (e *entry) over() bool {
 // pooled: it is an unassigned session of a pool, which Decide handles. All others are
 // handled by DecideSession.
 func (e *entry) pooled() bool {
-	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.verdict == "" && e.hasJob
+	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.verdict == "" && (e.hasJob || e.unlisted)
 }
 
 // unrecorded: it is a pool's session that Nomad has, that has no fate as far as is
@@ -102,6 +158,7 @@ func (e *entry) joinPool(p *pool) {
 // setUserFacts takes over what Redis has of a session's user and terms.
 func (v *view) setUserFacts(e *entry, x staging.Session) {
 	e.s.User, e.s.Terms, e.s.AssignedAt, e.s.KeepaliveAt = x.User, x.Terms, x.AssignedAt, x.KeepaliveAt
+	e.s.Restarts, e.restartNoted = x.Restarts, !x.RestartedAt.IsZero() && x.RestartFailure == ""
 	if e.s.Hooks == nil {
 		e.s.Hooks = x.Hooks
 	}

@@ -15,6 +15,7 @@ func (v *view) applyEvent(ev staging.Event, now time.Time) {
 		return
 	}
 	e := v.entry(ev.Session, now)
+	e.seenIn(state, now)
 	e.s.State = state
 	if state == staging.Ended && e.endedNoticedAt.IsZero() {
 		e.endedNoticedAt = now

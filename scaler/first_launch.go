@@ -32,7 +32,7 @@ func (s *Scaler) applyFirstLaunch(ctx context.Context, t task) result {
 	if err == nil {
 		return result{}
 	}
-	s.Meter.HookFailed()
+	s.Meter.HookFailed(staging.HookFirstLaunch)
 	r := result{failure: &staging.Failure{Type: staging.HookFailing, Message: err.Error()}, err: err}
 	e := staging.Event{
 		Type: staging.EventHookFailed, Session: t.session.ID, Pool: t.pool, Zone: t.session.Zone, Image: t.session.Image,

@@ -51,6 +51,13 @@ func TestHealthWatchesFollowPoolsAndZones(t *testing.T) {
 		Configs: map[string]staging.Config{"p": {Name: "p", Zone: "z", Image: "i"}},
 	}
 	v.setResources(r)
+	expect("a standby watches nothing", watches.started)
+	select {
+	case got := <-watches.started:
+		t.Errorf("a standby watches %s", got)
+	default:
+	}
+	v.heldSince["z"], v.heldSince["gone"], v.watchesStale = noon, noon, true
 	expect("the first resources", watches.started, staging.PoolService("p"), staging.OnDemandService("z"))
 	r.Configs = map[string]staging.Config{"p": r.Configs["p"], "q": {Name: "q", Zone: "z", Image: "i"}}
 	v.setResources(r)
@@ -70,4 +77,10 @@ func TestHealthWatchesFollowPoolsAndZones(t *testing.T) {
 	expect("the zone is deleted with a session in it", watches.stopped)
 	v.forget("gr-2")
 	expect("the end of its last session", watches.stopped, staging.OnDemandService("z"))
+	delete(v.heldSince, "z")
+	v.watchesStale = true
+	expect("the zone's lock is lost", watches.stopped, staging.PoolService("p"), staging.PoolService("q"))
+	if v.pools["p"].healthKnown || v.pools["p"].stopWatch != nil {
+		t.Error("what a standby last read counts as current")
+	}
 }

@@ -26,6 +26,7 @@ func (s *Scaler) loop(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
+		ticked := false
 		work, next := waiting.offer(s.workers)
 		select {
 		case <-ctx.Done():
@@ -46,10 +47,15 @@ func (s *Scaler) loop(ctx context.Context) {
 			v.wakeDue(now)
 			s.followLocks(v, now)
 			s.trustSnapshot.store(v.trustState())
+			ticked = true
 		}
 		s.inSync.set(v.inSync())
 		if v.inSync() {
 			waiting.add(s.decide(ctx, v, time.Now()))
+		}
+		if ticked {
+			// Only now: decide has passed on the sessions of a zone that was just taken over.
+			s.Catalog.Holds(v.acting, v.wantedLocks, v.inSync())
 		}
 	}
 }
@@ -90,6 +96,7 @@ func (s *Scaler) decide(ctx context.Context, v *view, now time.Time) []task {
 	for id := range v.dirtySessions {
 		if e := v.sessions[id]; e != nil && !e.pooled() && v.acts(zoneOf(e.s)) {
 			tasks = append(tasks, s.decideSession(v, e, now)...)
+			s.showInCatalog(v, e)
 		}
 	}
 	v.dirtySessions = emptied(v.dirtySessions)
@@ -132,8 +139,8 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 			tasks = append(tasks, s.newStageTask(v, p, step, now))
 			continue
 		}
-		if step.Failure != nil {
-			p.failed(step.Failure, now)
+		if e := v.sessions[step.Session]; e != nil && step.Failure != nil {
+			v.noteFailure(p, e, step.Failure, now)
 		}
 		if e := v.sessions[step.Session]; e != nil && e.pool == p && !e.busy {
 			t := s.newTask(v, e, step, now)
@@ -187,6 +194,9 @@ func (s *Scaler) decideSession(v *view, e *entry, now time.Time) []task {
 	}
 	step, wake := DecideSession(v.unpooledOf(e), now)
 	delete(v.timed, e.s.ID)
+	if e.staleHealth && (wake.IsZero() || e.freshAt.Before(wake)) {
+		wake = e.freshAt
+	}
 	if !wake.IsZero() {
 		v.timed[e.s.ID] = wake
 	}
@@ -207,9 +217,15 @@ func (v *view) wakeDue(now time.Time) {
 	for id, at := range v.timed {
 		if !at.After(now) {
 			if e := v.sessions[id]; e != nil {
+				if e.staleHealth {
+					v.updateHealth(e, now)
+				}
 				v.markDirty(e)
 			}
 			delete(v.timed, id)
+			if e := v.sessions[id]; e != nil && e.staleHealth {
+				v.timed[id] = e.freshAt // this wake was for something before that
+			}
 		}
 	}
 }

@@ -18,12 +18,14 @@ import (
 // quiet is a meter that records nothing.
 type quiet struct{}
 
-func (quiet) Step(Kind, bool)                        {}
-func (quiet) Pool(string, int, int, int)             {}
-func (quiet) PoolGone(string)                        {}
-func (quiet) Conditions(string, []staging.Condition) {}
-func (quiet) HookFailed()                            {}
-func (quiet) Zones(_, _ map[string]bool)             {}
+func (quiet) Step(Kind, bool)                                  {}
+func (quiet) Pool(string, int, int, int)                       {}
+func (quiet) PoolGone(string)                                  {}
+func (quiet) Conditions(string, []staging.Condition)           {}
+func (quiet) UnreadableResources(map[staging.ResourceKind]int) {}
+func (quiet) HookFailed(staging.HookName)                      {}
+func (quiet) Denied(map[string]int)                            {}
+func (quiet) Zones(_, _ map[string]bool)                       {}
 
 // silent returns a log that discards its lines.
 func silent() *logrus.Entry {
@@ -56,7 +58,7 @@ func newFullCluster(pools int) *fullCluster {
 		r.Configs[name] = staging.Config{Name: name, Zone: "z", Image: "i", DesiredSessions: sessionsPerPool}
 	}
 	c.v.setResources(r)
-	c.v.acting["z"] = true
+	c.v.heldSince["z"], c.v.acting["z"] = noon, true
 	revision := staging.Revision(r.Images["i"], r.Zones["z"], staging.Permissions{})
 	for name := range r.Configs {
 		for range sessionsPerPool {
@@ -96,7 +98,7 @@ func (c *fullCluster) resync() time.Duration {
 		byPool[s.Staging] = append(byPool[s.Staging], staging.Health{Session: s.ID, AllocID: "a-" + s.ID, Passing: true})
 	}
 	began := time.Now()
-	c.v.resyncFleet(c.fleet, nil, noon, noon)
+	c.v.resyncFleet(fleetReading{sessions: c.fleet, began: noon}, noon)
 	c.v.resyncStore(c.sessions, noon)
 	for name, p := range c.v.pools {
 		c.v.setHealth(p, byPool[name], noon)

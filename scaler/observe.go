@@ -25,10 +25,14 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 	e := v.entry(o.Session, now)
 	if j := o.Job; j != nil && o.Index >= e.jobIndex {
 		e.jobIndex = o.Index
-		e.hasJob, e.missing, e.stopped, e.dead = true, false, j.Stopped, j.Dead
+		e.hasJob, e.stopped, e.dead = true, j.Stopped, j.Dead
+		e.checkEvery = j.CheckEvery
+		v.deniedStale = v.deniedStale || e.denied
+		e.missing, e.unlisted, e.denied = false, false, false
 		v.setIdentity(e, j.Session)
 	}
 	if a := o.Alloc; a != nil && o.Index >= e.allocIndex && (e.s.AllocID == "" || e.s.AllocID == a.ID) {
+		v.observeRestarts(e, a.RestartsOf(e.s), now)
 		e.allocIndex = o.Index
 		e.s.AllocID, e.s.NodeID, e.s.Address, e.s.Ports = a.ID, a.NodeID, a.Address, a.Ports
 		e.running, e.allocOver, e.failure, e.reason = a.Running, a.Over, a.Failure, a.Reason
@@ -38,6 +42,9 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 		}
 		if e.running && e.runningSince.IsZero() {
 			e.runningSince = now
+			if e.staleHealth {
+				v.refreshHealth(e, now)
+			}
 		}
 	}
 	if o.Replaced || o.Alloc != nil && o.Alloc.ID != e.s.AllocID {
@@ -63,7 +70,10 @@ func (v *view) observeNode(n staging.NodeFacts, index uint64) {
 	if known && index < before.index {
 		return
 	}
-	v.nodes[n.ID] = node{index: index, draining: n.Draining}
+	v.nodes[n.ID] = node{index: index, draining: n.Draining, name: n.Name, condition: n.Condition}
+	if known && before.condition != n.Condition {
+		v.outcomes.forgetNode(n.ID)
+	}
 	if before.draining == n.Draining {
 		return
 	}
@@ -136,8 +146,15 @@ func (v *view) setHealth(p *pool, found []staging.Health, now time.Time) {
 func (v *view) updateHealth(e *entry, now time.Time) {
 	v.memberChanged(e)
 	e.passing = v.checksPass(e)
+	if e.staleHealth && (!e.passing && v.healthSource(e) != nil && v.healthSource(e).healthKnown || !now.Before(e.freshAt)) {
+		e.staleHealth = false
+	}
+	e.passing = e.passing && !e.staleHealth
 	switch {
 	case e.passing && e.running:
+		if !e.healthyOnce {
+			v.noteSuccess(e, now)
+		}
 		e.healthyOnce, e.unhealthySince = true, time.Time{}
 	case (e.healthyOnce || e.s.State == staging.Ready) && e.unhealthySince.IsZero() && v.healthSource(e) != nil && v.healthSource(e).healthKnown:
 		e.unhealthySince = now

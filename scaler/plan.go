@@ -23,6 +23,10 @@ const (
 	Publish Kind = "publish"
 	// Withdraw takes a session whose checks fail out of the ready queue.
 	Withdraw Kind = "withdraw"
+	// Demote puts a ready session on a draining node behind the others of its pool,
+	// Promote puts it back to its place by age when the drain was cancelled.
+	Demote  Kind = "demote"
+	Promote Kind = "promote"
 	// Retire ends an unassigned session.
 	Retire Kind = "retire"
 	// Assign assigns to its user an on-demand session that runs, or a claimed one
@@ -32,8 +36,13 @@ const (
 	Restore Kind = "restore"
 	// End ends a session that is, or was to become, a user's.
 	End Kind = "end"
-	// Tag shows a session's user in Consul, and reads the session's terms.
+	// Tag reads the user and the terms of an assigned session, so that Consul's catalog
+	// shows the user and the terms are enforced.
 	Tag Kind = "tag"
+	// NoteRestart notes that a user's session is not up, because its main task was
+	// restarted. Reassign runs its assign hook again, after which it is up.
+	NoteRestart Kind = "restarted"
+	Reassign    Kind = "reassign"
 	// ExpireKeepalive ends a user's session if no keepalive came in time.
 	ExpireKeepalive Kind = "lapse"
 	// Stop stops the job of a session whose end has begun.
@@ -45,7 +54,7 @@ const (
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Retire, Assign, Restore, End, Tag, ExpireKeepalive, Stop, MarkEnded, Purge}
+var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Retire, Assign, Restore, End, Tag, NoteRestart, Reassign, ExpireKeepalive, Stop, MarkEnded, Purge}
 
 // Step is one thing to do, and the reason for it.
 type Step struct {

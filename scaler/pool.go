@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"strings"
 	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -11,6 +12,9 @@ import (
 type pool struct {
 	config  staging.Config
 	removed bool
+	// unknown: the config is stored and cannot be read, and this scaler has never read it;
+	// config then has only what the sessions say.
+	unknown bool
 	members roster
 	target  target
 	// unrecorded are the ids of the entries that are unrecorded.
@@ -22,6 +26,9 @@ type pool struct {
 	health    map[string]staging.Health
 	stopWatch func()
 	backoff   Backoff
+	// failedOn are the nodes on which all of backoff's failures happened; nil when some
+	// happened on none.
+	failedOn []string
 	// assignHook counts the assign hook's failures since one succeeded.
 	assignHook Backoff
 	conditions []staging.Condition
@@ -35,21 +42,46 @@ type pool struct {
 // computed at every change of them, not for every decision.
 type target struct {
 	noZone, noImage bool
-	blocked         *staging.Failure
+	// unreadable says which of the three cannot be read; "" if all can. unknown: of one of
+	// them nothing is known. unknownImage: of the image.
+	unreadable            string
+	unknown, unknownImage bool
+	blocked               *staging.Failure
 	// permits and revision are those of a session that is made now.
 	permits, revision string
 }
 
 // resolveTarget computes a pool's target, after its config or the resources changed.
 func (v *view) resolveTarget(p *pool) {
-	zone, zoneExists := v.resources.Zones[p.config.Zone]
-	image, imageExists := v.resources.Images[p.config.Image]
-	p.target = target{noZone: !zoneExists, noImage: !imageExists, permits: p.config.Permissions.Permits()}
-	if zoneExists && imageExists {
+	res := v.resources
+	zone, zoneKnown := res.Zones[p.config.Zone]
+	image, imageKnown := res.Images[p.config.Image]
+	p.target = target{permits: p.config.Permissions.Permits()}
+	p.target.unknownImage = res.Unknown(staging.KindImage, p.config.Image)
+	p.target.unknown = p.unknown || p.target.unknownImage || res.Unknown(staging.KindZone, p.config.Zone)
+	p.target.unreadable = unreadableOf(res, p.config)
+	p.target.noZone = !zoneKnown && !res.HasZone(p.config.Zone)
+	p.target.noImage = !imageKnown && !p.target.unknownImage
+	if zoneKnown && imageKnown {
 		p.target.blocked = blocked(image, zone)
 		p.target.revision = staging.Revision(image, zone, p.config.Permissions)
 	}
 	p.members.changeAll()
+}
+
+// unreadableOf says which of a config, its zone and its image are stored and cannot be
+// read; "" for none.
+func unreadableOf(res staging.Resources, c staging.Config) string {
+	var found []string
+	for _, named := range []struct {
+		kind staging.ResourceKind
+		name string
+	}{{staging.KindStaging, c.Name}, {staging.KindZone, c.Zone}, {staging.KindImage, c.Image}} {
+		if u, ok := res.UnreadableOf(named.kind, named.name); ok {
+			found = append(found, u.String())
+		}
+	}
+	return strings.Join(found, "; ")
 }
 
 // intern replaces strings of a session that equal the pool's by the pool's own. Each
@@ -71,8 +103,10 @@ func (p *pool) intern(s *staging.Session) {
 	}
 }
 
-// failed counts a failure towards the pool's backoff.
-func (p *pool) failed(why *staging.Failure, now time.Time) { p.backoff = p.backoff.failed(why, now) }
+// failed counts a failure of no particular node towards the pool's backoff.
+func (p *pool) failed(why *staging.Failure, now time.Time) {
+	p.backoff, p.failedOn = p.backoff.failed(why, now), nil
+}
 
 // countFailure counts a session's failure towards its pool's backoff, once. A session
 // that ended without a failure was lost with its node, moved or stopped.
@@ -82,5 +116,5 @@ func (v *view) countFailure(e *entry, now time.Time) {
 		return
 	}
 	e.counted = true
-	p.failed(e.failed(), now)
+	v.noteFailure(p, e, e.failed(), now)
 }

@@ -126,22 +126,27 @@ func (s *Scaler) checkStore(ctx context.Context, r *redisResync) (all bool, err 
 		last, err = s.EventStore.LastEvent(ctx)
 	}
 	if err != nil || epoch != r.epoch || earlier(last, r.position) {
-		s.noteRedisLost()
+		s.noteRedisLost(ctx)
 		return false, errors.Join(errWiped, err)
 	}
 	all, err = s.renewTrust(ctx, r.number, r.markers)
 	if err != nil && !errors.Is(err, errNoMarker) {
-		s.noteRedisLost()
+		s.noteRedisLost(ctx)
 	}
 	return all, err
 }
 
 // noteRedisLost notes that Redis was wiped or restored to an older state. The fates are
-// read again, because they hold the assignments that Redis may have lost.
-func (s *Scaler) noteRedisLost() {
-	now := time.Now()
-	s.redisLostAt.Store(&now)
+// read again, because they hold the assignments that Redis may have lost. The keepalive
+// periods start again, because it may have lost keepalives.
+func (s *Scaler) noteRedisLost(ctx context.Context) {
 	s.requestFleetResync()
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if err := s.TrustStore.RestartKeepalives(ctx); err != nil {
+		// Where Redis does not answer brokers either, the gap restarts the periods.
+		s.Log.WithError(err).Warn("redis may have lost keepalives, and the keepalive periods could not be restarted")
+	}
 }
 
 // earlier reports whether position a is before b in Redis's event stream. A position is

@@ -7,6 +7,14 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
+// leftToOthers reports whether Redis has nothing of a session but perhaps its end, in a zone
+// in which this scaler does not act. Once Nomad and Consul have nothing of it either,
+// another scaler has purged it. If that is not so, this scaler finds it again when it
+// takes the zone over.
+func (v *view) leftToOthers(e *entry) bool {
+	return v.storeKnown && (e.s.State == "" || e.s.State == staging.Ended) && !v.holds(zoneOf(e.s))
+}
+
 // resyncStore takes over all of Redis's sessions. fleetResyncNeeded is true when Redis
 // has a session that is not in the view: Nomad should be read soon to see whether its
 // job exists.
@@ -18,8 +26,9 @@ func (v *view) resyncStore(all []staging.Session, now time.Time) (fleetResyncNee
 		found[s.ID] = true
 		fleetResyncNeeded = fleetResyncNeeded || v.sessions[s.ID] == nil
 		e := v.entry(s.ID, now)
+		e.seenIn(s.State, now)
 		e.s.State, e.s.Claim, e.s.User = s.State, s.Claim, s.User
-		e.s.ReadyAt, e.s.Reason = s.ReadyAt, s.Reason
+		e.s.ReadyAt, e.s.Reason, e.s.Demoted = s.ReadyAt, s.Reason, s.Demoted
 		v.setUserFacts(e, s)
 		if s.State == staging.Ended && e.endedNoticedAt.IsZero() {
 			e.endedNoticedAt = now
@@ -44,11 +53,21 @@ func (v *view) resyncStore(all []staging.Session, now time.Time) (fleetResyncNee
 	return fleetResyncNeeded
 }
 
-// resyncFleet takes over all of Nomad's sessions and all fate records, as they were
-// read after began. A session on which something acted since is newer than the read.
-// anotherNeeded is true when Redis calls a session ready that appeared too late to
-// count as missing in this read: Nomad should be read again soon.
-func (v *view) resyncFleet(all []staging.Observation, fates map[string]staging.Fate, began, now time.Time) (anotherNeeded bool) {
+// fleetReading is all of Nomad's sessions and all fate records, as they were read after
+// began.
+type fleetReading struct {
+	sessions []staging.Observation
+	fates    map[string]staging.Fate
+	// lookups are the answers of Nomad about the jobs of sessions that its list lacks.
+	lookups map[string]lookup
+	began   time.Time
+}
+
+// resyncFleet takes over a reading. A session on which something acted since is newer than
+// the reading. anotherNeeded is true when Redis calls a session ready that appeared too
+// late to be looked up for this reading: Nomad should be read again soon.
+func (v *view) resyncFleet(r fleetReading, now time.Time) (anotherNeeded bool) {
+	all, fates, began := r.sessions, r.fates, r.began
 	v.fleetKnown, v.fleetReadOnce = true, true
 	found := make(map[string]bool, len(all))
 	nodes := map[string]bool{}
@@ -62,23 +81,29 @@ func (v *view) resyncFleet(all []staging.Observation, fates map[string]staging.F
 	}
 	maps.DeleteFunc(v.purged, func(_ string, at time.Time) bool { return at.Before(began.Add(-purgeDelay)) })
 	maps.DeleteFunc(v.nodes, func(id string, _ node) bool { return !nodes[id] })
+	maps.DeleteFunc(v.outcomes.of, func(k nodeImage, _ outcome) bool { return !nodes[k.node] })
 	for id, f := range fates {
-		// Only its fate is left: its job vanished while no scaler was watching. A zone
-		// with a region is skipped, because Nomad was read in one region only.
-		if zone := v.resources.Zones[f.Zone]; v.sessions[id] == nil && !found[id] && zone.Region == "" {
+		// Only its fate is left: its job vanished while no scaler was watching.
+		if unknown := v.resources.Unknown(staging.KindZone, f.Zone); v.sessions[id] == nil && !found[id] && !unknown {
 			v.entry(id, now).s.Zone = f.Zone
 		}
 	}
 	for id, e := range v.sessions {
-		if f, ok := fates[id]; ok {
-			e.verdict, e.fate = f.Verdict, f
+		f, decided := fates[id]
+		if decided {
+			e.setFate(f, now)
 		}
-		if !found[id] && !e.busy && e.touchedAt.Before(began) {
-			e.hasJob, e.missing = false, true
+		if !found[id] && !decided && e.settledBefore(began) && v.leftToOthers(e) {
+			v.forget(id)
+			continue
 		}
-		anotherNeeded = anotherNeeded || e.s.State == staging.Ready && !e.hasJob && !e.missing
+		if !found[id] && e.settledBefore(began) {
+			e.absent(r.lookups[id])
+		}
+		anotherNeeded = anotherNeeded || e.s.State == staging.Ready && !e.hasJob && !e.missing && !e.unlisted
 		v.updateMembership(e)
 	}
+	v.deniedStale = true
 	v.markAllDirty()
 	return anotherNeeded
 }

@@ -144,7 +144,11 @@ func (c *viewFeed) allOfNomad(t *rapid.T) {
 			fates[id] = staging.Fate{Session: id, Verdict: staging.VerdictRetired, Zone: "z"}
 		}
 	}
-	c.v.resyncFleet(all, fates, c.now, c.now)
+	lookups := map[string]lookup{}
+	for n := range 10 {
+		lookups[fmt.Sprintf("gr-%d", n)] = rapid.SampledFrom([]lookup{lookupNone, lookupThere, lookupGone, lookupDenied}).Draw(t, "lookup")
+	}
+	c.v.resyncFleet(fleetReading{sessions: all, fates: fates, lookups: lookups, began: c.now}, c.now)
 }
 
 func (c *viewFeed) gone(t *rapid.T) { c.v.forget(c.id(t)) }

@@ -10,10 +10,11 @@ import (
 )
 
 // Parts are the adapters that a scaler works with. One value may serve several
-// fields: the three stores are usually the same Redis store.
+// fields: the four stores are usually the same Redis store.
 type Parts struct {
 	Registry     Registry
 	SessionStore SessionStore
+	QueueStore   QueueStore
 	TrustStore   TrustStore
 	EventStore   EventStore
 	Fleet        Fleet
@@ -23,7 +24,9 @@ type Parts struct {
 	Meter        Meter
 	// Board may be nil: then pool statuses are not shown in Consul.
 	Board Board
-	Log   *logrus.Entry
+	// Catalog may be nil: then Consul does not show whose the assigned sessions are.
+	Catalog Catalog
+	Log     *logrus.Entry
 }
 
 // Options tune a scaler. A zero value means the default named here.
@@ -50,8 +53,6 @@ type Scaler struct {
 	fleetResync chan struct{}
 	// wg counts the goroutines that Run started.
 	wg sync.WaitGroup
-	// redisLostAt is when Redis was last found wiped or restored to an older state.
-	redisLostAt atomic.Pointer[time.Time]
 	// trustSnapshot passes the loop's trustState to the goroutine that renews trust.
 	trustSnapshot trustSnapshot
 	// inSync passes view.inSync to health checks.
@@ -77,6 +78,9 @@ func New(p Parts, o Options) *Scaler {
 	}
 	if p.Board == nil {
 		p.Board = noBoard{}
+	}
+	if p.Catalog == nil {
+		p.Catalog = noCatalog{}
 	}
 	s := &Scaler{Parts: p, o: o, updates: make(chan func(*view), 1024), fleetResync: make(chan struct{}, 1)}
 	for i := range s.workers {

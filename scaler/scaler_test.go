@@ -19,6 +19,7 @@ import (
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 	"github.com/greenroom/greenroom/internal/redisstore"
 	"github.com/greenroom/greenroom/internal/registry"
+	"github.com/greenroom/greenroom/internal/sessioncatalog"
 	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/jobspecs"
 	"github.com/greenroom/greenroom/scaler"
@@ -33,17 +34,20 @@ type rig struct {
 	registry *registry.Registry
 	store    *redisstore.Store
 	fleet    *nomadfleet.Fleet
+	consul   *consulapi.Client
 	stop     func()
 }
 
 type noMeter struct{}
 
-func (noMeter) Step(scaler.Kind, bool)                 {}
-func (noMeter) Pool(string, int, int, int)             {}
-func (noMeter) PoolGone(string)                        {}
-func (noMeter) Conditions(string, []staging.Condition) {}
-func (noMeter) HookFailed()                            {}
-func (noMeter) Zones(_, _ map[string]bool)             {}
+func (noMeter) Step(scaler.Kind, bool)                           {}
+func (noMeter) Pool(string, int, int, int)                       {}
+func (noMeter) PoolGone(string)                                  {}
+func (noMeter) Conditions(string, []staging.Condition)           {}
+func (noMeter) UnreadableResources(map[staging.ResourceKind]int) {}
+func (noMeter) HookFailed(staging.HookName)                      {}
+func (noMeter) Denied(map[string]int)                            {}
+func (noMeter) Zones(_, _ map[string]bool)                       {}
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
@@ -54,7 +58,7 @@ func newRig(t *testing.T) *rig {
 	must(t, err)
 	rdb := redis.NewClient(&redis.Options{Addr: c.RedisAddr})
 	t.Cleanup(func() { rdb.Close() })
-	r := &rig{registry: registry.New(consul, ""), store: redisstore.New(rdb, redisstore.Options{}), fleet: fleet}
+	r := &rig{registry: registry.New(consul, ""), store: redisstore.New(rdb, redisstore.Options{}), fleet: fleet, consul: consul}
 	_, err = r.registry.PutZone(t.Context(), staging.Zone{
 		Name: "east", Datacenters: []string{"dc1"}, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1",
 	})
@@ -66,15 +70,17 @@ func newRig(t *testing.T) *rig {
 	log.SetLevel(logrus.DebugLevel)
 	log.SetOutput(t.Output())
 	locks := r.registry.NewLocks(consul, strings.ReplaceAll(t.Name(), "/", "-"))
+	catalog := sessioncatalog.New(consul, sessioncatalog.DefaultNames())
 	s := scaler.New(scaler.Parts{
-		Registry: r.registry, SessionStore: r.store, TrustStore: r.store, EventStore: r.store, Fleet: fleet, Health: consulhealth.New(consul), Locks: locks,
-		Meter: noMeter{}, Log: logrus.NewEntry(log),
+		Registry: r.registry, SessionStore: r.store, QueueStore: r.store, TrustStore: r.store, EventStore: r.store, Fleet: fleet, Health: consulhealth.New(consul), Locks: locks,
+		Catalog: catalog, Meter: noMeter{}, Log: logrus.NewEntry(log),
 	}, scaler.Options{})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		var wg sync.WaitGroup
 		wg.Go(func() { locks.Run(ctx, func(err error) { t.Log(err) }) })
+		wg.Go(func() { catalog.Run(ctx, func(err error) { t.Log(err) }) })
 		s.Run(ctx)
 		wg.Wait()
 		close(done)
@@ -130,6 +136,17 @@ func (r *rig) untilReady(t *testing.T, pool string, n int) {
 	})
 }
 
+// untilShown waits until Consul's catalog shows a session's user alone, with a check that
+// passes.
+func (r *rig) untilShown(t *testing.T, session, user string) {
+	t.Helper()
+	until(t, "Consul shows whose "+session+" is", func() (bool, string) {
+		entries, _, err := r.consul.Health().Service(staging.SessionsService, "user="+user, true, nil)
+		must(t, err)
+		return len(entries) == 1 && entries[0].Service.ID == session && len(entries[0].Checks) == 1, fmt.Sprint(len(entries))
+	})
+}
+
 func TestAPoolIsFilledRefilledShrunkAndDrained(t *testing.T) {
 	r, ctx := newRig(t), t.Context()
 	config := staging.Config{Name: "fill", Zone: "east", Image: "mock", DesiredSessions: 3}
@@ -151,6 +168,13 @@ func TestAPoolIsFilledRefilledShrunkAndDrained(t *testing.T) {
 	if n := len(r.running(t, "fill")); n != 4 {
 		t.Errorf("%d sessions run after a claim from 3, want 4", n)
 	}
+
+	_, err = r.store.Assign(ctx, claimed.Sessions[0])
+	must(t, err)
+	r.untilShown(t, claimed.Sessions[0].ID, "u")
+	_, err = r.consul.Catalog().Deregister(&consulapi.CatalogDeregistration{Node: staging.SessionsService, ServiceID: claimed.Sessions[0].ID}, nil)
+	must(t, err)
+	r.untilShown(t, claimed.Sessions[0].ID, "u")
 
 	config.DesiredSessions = 1
 	_, err = r.registry.PutConfig(ctx, config)

@@ -44,34 +44,46 @@ func (s *Scaler) retry(ctx context.Context, source string, lost func(*view), try
 
 // watchRegistry follows the resources.
 func (s *Scaler) watchRegistry(ctx context.Context) {
+	unreadable := unreadableLog{log: s.Log}
 	s.retry(ctx, "registry", func(v *view) { v.resourcesKnown = false }, func() error {
 		return s.Registry.Watch(ctx, func(r staging.Resources) {
-			for key, why := range r.Unreadable {
-				s.Log.WithField(logfield.Key, key).WithField(logfield.Reason, why).
-					Error("cannot read a stored resource, so it counts as absent; store it again")
+			found, kinds := map[string]string{}, map[staging.ResourceKind]int{}
+			for key, u := range r.Unreadable {
+				found[key] = u.String()
+				kinds[u.Kind]++
 			}
-			s.post(ctx, func(v *view) { v.setResources(r) })
+			unreadable.found(found)
+			s.Meter.UnreadableResources(kinds)
+			s.post(ctx, func(v *view) {
+				if implausibleResources(v.resources, r) {
+					s.Log.Error("every zone, image and staging config vanished from Consul at once; keeping the last ones. Store them again, or restart the scalers if this is meant")
+					v.resourcesKnown = true
+					return
+				}
+				v.setResources(r)
+			})
 		})
 	})
+}
+
+// implausibleResources reports whether all resources vanished in one reading while there
+// were pools: somebody deleted Consul's keys, or Consul lost its data. Whoever removes an
+// installation deletes its pools first. Users' sessions do not depend on it, but every pool
+// would be drained.
+func implausibleResources(before, now staging.Resources) bool {
+	return len(before.Configs) > 0 && len(now.Configs)+len(now.Zones)+len(now.Images)+len(now.Groups)+len(now.Unreadable) == 0
 }
 
 // watchFleet reads all of Nomad's sessions and all fates, then follows Nomad's events
 // until they fail, the next resync is due, or one is requested.
 func (s *Scaler) watchFleet(ctx context.Context) {
 	s.retry(ctx, "nomad", func(v *view) { v.fleetKnown = false }, func() error {
-		began := time.Now()
-		read, cancel := context.WithTimeout(ctx, readTimeout)
-		defer cancel()
-		all, index, err := s.Fleet.List(read)
-		if err != nil {
-			return err
-		}
-		fates, err := s.Registry.Fates(read)
+		reading, index, err := s.readFleet(ctx)
 		if err != nil {
 			return err
 		}
 		s.post(ctx, func(v *view) {
-			if v.resyncFleet(all, fates, began, time.Now()) {
+			if v.resyncFleet(reading, time.Now()) {
 				s.requestFleetResync()
 			}
 		})
@@ -92,6 +104,20 @@ func (s *Scaler) watchFleet(ctx context.Context) {
 		}
 		return err
 	})
+}
+
+// readFleet reads all of Nomad's sessions and all fates, and confirms what the list lacks.
+func (s *Scaler) readFleet(ctx context.Context) (r fleetReading, index uint64, err error) {
+	r.began = time.Now()
+	read, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if r.sessions, index, err = s.Fleet.List(read); err != nil {
+		return r, 0, err
+	}
+	if r.fates, err = s.Registry.Fates(read); err != nil {
+		return r, 0, err
+	}
+	return r, index, s.confirm(ctx, &r)
 }
 
 // requestFleetResync requests a complete read of Nomad's sessions and the fates now.

@@ -17,7 +17,11 @@ type task struct {
 	// spec is the job that Stage registers, hook the one that FirstLaunch runs.
 	spec staging.Spec
 	hook staging.Hook
-	pool string
+	// again is the assign hook that Reassign runs, nil for none; tries is how often it could
+	// not be started.
+	again *staging.Hook
+	tries int
+	pool  string
 	// zone is the zone whose lock must still be held when the step is applied.
 	zone   string
 	report []staging.Condition
@@ -31,8 +35,11 @@ const (
 )
 
 func (t task) timeout() time.Duration {
-	if t.step.Kind == FirstLaunch {
+	switch {
+	case t.step.Kind == FirstLaunch:
 		return stepTimeout + t.hook.Deadline()
+	case t.again != nil:
+		return stepTimeout + t.again.Deadline()
 	}
 	return stepTimeout
 }
@@ -42,15 +49,25 @@ func (s *Scaler) newTask(v *view, e *entry, step Step, now time.Time) task {
 	e.busy, e.touchedAt = true, now
 	v.memberChanged(e)
 	x := e.s
+	x.Demoted = v.nodes[x.NodeID].draining
 	if step.Kind == Record {
 		x.State = staging.Pending
 		if e.running {
 			x.State = staging.Starting
 		}
 	}
+	switch {
+	case step.Kind == Assign && e.fate.Verdict == staging.VerdictAssigned && x.Origin == staging.Staged:
+		x.Restarts = e.fate.Restarts
+	case step.Kind == Assign, step.Kind == Publish, step.Kind == Record, step.Kind == FirstLaunch, step.Kind == Reassign:
+		x.Restarts = e.restarts
+	}
 	t := task{step: step, session: x, from: e.s.State, fate: e.fate, pool: e.s.Staging, zone: zoneOf(e.s)}
 	if h := v.firstLaunchHook(e); h != nil {
 		t.hook = *h
+	}
+	if step.Kind == Reassign {
+		t.again, t.tries = v.assignHook(e), e.reassignTries
 	}
 	return t
 }
@@ -71,5 +88,7 @@ func (s *Scaler) newStageTask(v *view, p *pool, step Step, now time.Time) task {
 	e.s, e.hasJob, e.busy, e.touchedAt = x, true, true, now
 	v.updateMembership(e)
 	step.Session = x.ID
-	return task{step: step, session: x, spec: staging.StagedSpec(x, image, zone, p.config), pool: p.config.Name, zone: p.config.Zone}
+	spec := staging.StagedSpec(x, image, zone, p.config)
+	spec.Avoid = v.avoid(image.Name, now)
+	return task{step: step, session: x, spec: spec, pool: p.config.Name, zone: p.config.Zone}
 }

@@ -62,7 +62,7 @@ func (v *view) trustState() trustState {
 		return now
 	}
 	var inconsistent map[string]bool
-	for zone := range v.resources.Zones {
+	for _, zone := range v.resources.ZoneNames() {
 		if !v.acts(zone) {
 			continue
 		}
@@ -87,7 +87,7 @@ func (v *view) trustState() trustState {
 func (v *view) inconsistentZones() map[string]bool {
 	inconsistent := map[string]bool{}
 	for _, e := range v.sessions {
-		if e.s.State == staging.Ready && (!e.pooled() || e.over()) {
+		if e.s.State == staging.Ready && (!e.pooled() || !e.hasJob || e.over()) {
 			inconsistent[zoneOf(e.s)] = true
 		}
 	}

@@ -95,7 +95,7 @@ func TestAZoneIsConsistentWhenRedisIsRight(t *testing.T) {
 	old := staging.Session{ID: "gr-old", State: staging.Ready, Origin: staging.Staged, Zone: "z", Image: "i", Staging: "p", CreatedAt: noon}
 	v.resyncStore([]staging.Session{old}, noon)
 	want("Nomad has not been read", 0)
-	v.resyncFleet(nil, nil, noon, noon)
+	v.resyncFleet(fleetReading{began: noon}, noon)
 	want("Redis calls a session ready that Nomad does not have", 0)
 	v.resyncStore(nil, noon)
 	v.forget("gr-old")

@@ -16,8 +16,9 @@ type view struct {
 	fleetReadOnce bool
 	sessions      map[string]*entry
 	pools         map[string]*pool
-	// nodes are Nomad's nodes.
-	nodes map[string]node
+	// nodes are Nomad's nodes, outcomes how the images have fared on them.
+	nodes    map[string]node
+	outcomes outcomes
 	// onDemand is the health of each zone's on-demand sessions. onDemandZones are the
 	// zones in which one was seen: they are watched even if the zone was deleted.
 	onDemand      map[string]*pool
@@ -29,6 +30,11 @@ type view struct {
 	// purged are the sessions of which nothing is left, and since when: a read of Nomad
 	// that began earlier may still contain them.
 	purged map[string]time.Time
+
+	// denied counts, by zone, the sessions of the zones in which this scaler acts that Nomad
+	// does not let it see. deniedStale: it must be counted again.
+	denied      map[string]int
+	deniedStale bool
 
 	// sessionZones are the zones in which a session was seen. wantedLocks are the locks
 	// wanted, heldSince is since when each held one is held, and acting are the zones in
@@ -51,12 +57,14 @@ type view struct {
 type node struct {
 	index    uint64
 	draining bool
+	// name is the node's; condition changes when somebody may have repaired it.
+	name, condition string
 }
 
 func newView() *view {
 	return &view{
 		sessions: map[string]*entry{}, pools: map[string]*pool{}, onDemand: map[string]*pool{}, onDemandZones: map[string]bool{},
-		purged: map[string]time.Time{}, nodes: map[string]node{}, consistent: map[string]bool{}, sessionZones: map[string]bool{}, heldSince: map[string]time.Time{}, acting: map[string]bool{},
+		purged: map[string]time.Time{}, nodes: map[string]node{}, outcomes: newOutcomes(), consistent: map[string]bool{}, sessionZones: map[string]bool{}, heldSince: map[string]time.Time{}, acting: map[string]bool{},
 		dirtyPools: map[string]bool{}, dirtySessions: map[string]bool{}, timed: map[string]time.Time{},
 	}
 }
@@ -111,7 +119,7 @@ func (v *view) forget(id string) {
 	if e := v.sessions[id]; e != nil {
 		v.leavePool(e)
 		delete(v.sessions, id)
-		if _, ok := v.resources.Zones[e.s.Zone]; !ok {
+		if !v.resources.HasZone(e.s.Zone) {
 			v.watchesStale = true // it may have been the last session in a deleted zone
 		}
 	}
@@ -141,9 +149,12 @@ func (v *view) updateMembership(e *entry) {
 		return
 	}
 	if p == nil {
-		// The pool's config was deleted: the pool exists until it is drained.
+		// The pool's config was deleted: the pool exists until it is drained. Or its config
+		// cannot be read: the pool exists until it can.
 		p = v.addPool(staging.Config{Name: e.s.Staging, Zone: e.s.Zone, Image: e.s.Image})
-		p.removed = true
+		p.unknown = v.resources.Unknown(staging.KindStaging, e.s.Staging)
+		p.removed = !p.unknown
+		v.resolveTarget(p)
 	}
 	if e.pooled() {
 		e.joinPool(p)
@@ -177,16 +188,20 @@ func (v *view) setResources(r staging.Resources) {
 		// A change may have fixed the cause of the failures: try at once.
 		if p.config.Image != c.Image || p.config.Zone != c.Zone ||
 			!reflect.DeepEqual(r.Images[c.Image], before.Images[c.Image]) || !reflect.DeepEqual(r.Zones[c.Zone], before.Zones[c.Zone]) {
-			p.backoff, p.assignHook = Backoff{}, Backoff{}
+			p.backoff, p.failedOn, p.assignHook = Backoff{}, nil, Backoff{}
 		}
-		p.config, p.removed = c, false
+		p.config, p.removed, p.unknown = c, false, false
 		v.dirtyPools[name] = true
 	}
 	for name, p := range v.pools {
 		if _, ok := r.Configs[name]; !ok {
-			p.removed = true
+			p.unknown = r.Unknown(staging.KindStaging, name)
+			p.removed = !p.unknown
 			v.dirtyPools[name] = true
 		}
 		v.resolveTarget(p)
+	}
+	if len(before.Unreadable) > 0 {
+		v.markAllDirty() // sessions may wait for an image that is readable now
 	}
 }

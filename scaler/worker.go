@@ -25,7 +25,10 @@ type result struct {
 	stored *staging.Session
 	// failure is set when the session could not be made; it counts towards its pool's backoff.
 	failure *staging.Failure
-	err     error
+	// prepared: a user's session is prepared for the start of its main task that the task's
+	// session counts. untouched: its assign hook could not be started.
+	prepared, untouched bool
+	err                 error
 }
 
 // errNotHeld: the zone's lock was lost between the decision and its application.
@@ -100,6 +103,17 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	if r.notInRedis {
 		e.s.State = ""
 	}
+	switch {
+	case r.err != nil:
+	case t.step.Kind == Publish && r.state == staging.Ready, t.step.Kind == Assign && r.state == staging.Assigned:
+		e.s.Restarts = t.session.Restarts
+	case t.step.Kind == Restore:
+		e.s.Restarts = t.fate.Restarts
+	}
+	if (t.step.Kind == Withdraw || t.step.Kind == NoteRestart) && e.restarted() {
+		v.refreshHealth(e, now)
+		v.updateHealth(e, now)
+	}
 	if r.state.Unassigned() && (t.step.Kind == End || t.step.Kind == ExpireKeepalive || t.step.Kind == Tag) {
 		// Redis calls a user's session unassigned: it was restored to an older state.
 		e.s.State = r.state
@@ -108,6 +122,16 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	switch {
 	case t.step.Kind == FirstLaunch:
 		v.firstLaunchDone(e, r, now)
+	case t.step.Kind == Demote || t.step.Kind == Promote || t.step.Kind == Publish && r.state == staging.Ready:
+		if r.err == nil {
+			e.s.Demoted = t.session.Demoted
+		}
+	case t.step.Kind == NoteRestart && r.err == nil && r.state == staging.Assigned:
+		e.restartNoted = true
+	case t.step.Kind == Reassign && r.untouched:
+		e.reassignTries++
+	case r.prepared:
+		e.s.Restarts, e.restartNoted, e.reassignTries = t.session.Restarts, false, 0
 	case r.stored != nil:
 		v.setUserFacts(e, *r.stored)
 		e.tagged = e.tagged || t.step.Kind == Tag && r.err == nil
@@ -123,7 +147,7 @@ func (s *Scaler) applied(v *view, t task, r result) {
 		e.endedNoticedAt = now
 	}
 	if r.fate != nil {
-		e.verdict, e.fate = r.fate.Verdict, *r.fate
+		e.setFate(*r.fate, now)
 	}
 	v.updateMembership(e)
 	v.markDirty(e)

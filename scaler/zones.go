@@ -9,9 +9,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// unplaced is the name of the lock for sessions whose zone is not known. No zone has
-// this name: it is no DNS label.
-const unplaced = "_unplaced"
+// unplaced is the name of the lock for sessions whose zone is not known.
+const unplaced = staging.UnplacedZone
 
 // takeoverDelay is how long a zone is only observed after its lock was taken: the last
 // actions of its previous holder may not have arrived here yet.
@@ -33,7 +32,7 @@ func (v *view) acts(zone string) bool { return v.acting[zone] }
 // is lost.
 func (s *Scaler) followLocks(v *view, now time.Time) {
 	want := map[string]bool{unplaced: true}
-	for name := range v.resources.Zones {
+	for _, name := range v.resources.ZoneNames() {
 		want[name] = true
 	}
 	for _, p := range v.pools {
@@ -50,14 +49,18 @@ func (s *Scaler) followLocks(v *view, now time.Time) {
 		case !held && since.IsZero():
 		case !held:
 			delete(v.heldSince, zone)
+			v.watchesStale = true
 			delete(v.acting, zone)
+			v.deniedStale = true
 			s.Log.WithField(logfield.Zone, zone).Warn("lost a zone's lock: another scaler holds it, or Consul is unreachable; no more action in the zone")
 		case since.IsZero():
 			v.heldSince[zone] = now
+			v.watchesStale = true
 			// The fates written since the last resync are not known yet.
 			s.requestFleetResync()
 		case !v.acting[zone] && now.Sub(since) >= takeoverDelay:
 			v.acting[zone] = true
+			v.deniedStale = true
 			s.Log.WithField(logfield.Zone, zone).Info("holding a zone's lock: this scaler acts in the zone now")
 			v.markZoneDirty(zone)
 		}
@@ -70,6 +73,7 @@ func (s *Scaler) followLocks(v *view, now time.Time) {
 			s.Board.Gone(name)
 		}
 	}
+	s.countDenied(v)
 	s.Meter.Zones(want, v.acting)
 	s.Board.Holds(v.acting, v.inSync())
 }

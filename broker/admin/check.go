@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -27,7 +28,9 @@ func (a *Admin) Check(ctx context.Context, set Set) error {
 	if err != nil {
 		return err
 	}
-	res.Zones, res.Images = maps.Clone(res.Zones), maps.Clone(res.Images)
+	res.Zones, res.Images, res.Unreadable = maps.Clone(res.Zones), maps.Clone(res.Images), maps.Clone(res.Unreadable)
+	// What the set stores again is readable then.
+	maps.DeleteFunc(res.Unreadable, func(_ string, u staging.UnreadableResource) bool { return set.has(u.Kind, u.Name) })
 	for _, z := range set.Zones {
 		res.Zones[z.Name] = a.Zones.completed(z)
 	}
@@ -41,6 +44,17 @@ func (a *Admin) Check(ctx context.Context, set Set) error {
 	checkAll(ctx, &wrong, "groups", a.Groups, set.Groups, together)
 	checkAll(ctx, &wrong, "staging", a.configs, set.Configs, together)
 	return wrong.err()
+}
+
+// has reports whether a resource is in the set.
+func (s Set) has(kind staging.ResourceKind, name string) bool {
+	switch kind {
+	case staging.KindZone:
+		return slices.ContainsFunc(s.Zones, func(z staging.Zone) bool { return z.Name == name })
+	case staging.KindImage:
+		return slices.ContainsFunc(s.Images, func(i staging.Image) bool { return i.Name == name })
+	}
+	return false // no resource names these
 }
 
 // checkAll checks all resources of a kind, which are listed under the name of list.

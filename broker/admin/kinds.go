@@ -15,6 +15,7 @@ import (
 func zoneKind(r Registry, fleet Fleet) kind[staging.Zone] {
 	return kind[staging.Zone]{
 		what:     "zone",
+		is:       staging.KindZone,
 		name:     func(z staging.Zone) string { return z.Name },
 		in:       func(r staging.Resources) map[string]staging.Zone { return r.Zones },
 		complete: staging.Zone.WithDefaults,
@@ -52,6 +53,7 @@ func ownRegion(ctx context.Context, fleet Fleet, z staging.Zone) error {
 func imageKind(r Registry, fleet Fleet) kind[staging.Image] {
 	return kind[staging.Image]{
 		what: "image",
+		is:   staging.KindImage,
 		name: func(i staging.Image) string { return i.Name },
 		in:   func(r staging.Resources) map[string]staging.Image { return r.Images },
 		check: func(ctx context.Context, i staging.Image, read reader) error {
@@ -77,7 +79,7 @@ func imageKind(r Registry, fleet Fleet) kind[staging.Image] {
 // likely a typing error, which would keep the image from ever running.
 func zonesExist(i staging.Image, res staging.Resources) error {
 	for n, name := range i.RestrictToZones {
-		if _, ok := res.Zones[name]; !ok {
+		if !res.HasZone(name) {
 			return staging.Invalid(fmt.Sprintf("image %q", i.Name), fmt.Sprintf("restrict_to_zones[%d]", n),
 				"is unknown: there is no zone %q; create it first", name)
 		}
@@ -102,6 +104,7 @@ func acceptedByNomad(ctx context.Context, fleet Fleet, i staging.Image) error {
 func groupKind(r Registry) kind[staging.Group] {
 	return kind[staging.Group]{
 		what: "group",
+		is:   staging.KindGroup,
 		name: func(g staging.Group) string { return g.Name },
 		in:   func(r staging.Resources) map[string]staging.Group { return r.Groups },
 		check: func(_ context.Context, g staging.Group, _ reader) error {
@@ -118,6 +121,7 @@ func groupKind(r Registry) kind[staging.Group] {
 func configKind(r Registry, limits staging.Limits) kind[staging.Config] {
 	return kind[staging.Config]{
 		what: "staging config",
+		is:   staging.KindStaging,
 		name: func(c staging.Config) string { return c.Name },
 		in:   func(r staging.Resources) map[string]staging.Config { return r.Configs },
 		check: func(ctx context.Context, c staging.Config, read reader) error {
@@ -137,6 +141,11 @@ func configKind(r Registry, limits staging.Limits) kind[staging.Config] {
 // stageable refuses a staging config if its zone and image cannot be staged together.
 func stageable(c staging.Config, res staging.Resources) error {
 	what := fmt.Sprintf("staging config %q", c.Name)
+	for kind, name := range map[staging.ResourceKind]string{staging.KindZone: c.Zone, staging.KindImage: c.Image} {
+		if err := refusal.Unreadable(res, kind, name); err != nil {
+			return err
+		}
+	}
 	zone, ok := res.Zones[c.Zone]
 	if !ok {
 		return staging.Invalid(what, "zone", "is unknown: there is no zone %q; create it first", c.Zone)

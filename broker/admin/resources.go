@@ -17,6 +17,7 @@ import (
 type kind[T any] struct {
 	// what is the kind's name in errors and audit records.
 	what string
+	is   staging.ResourceKind
 	name func(T) string
 	// in selects the resources of this kind.
 	in func(staging.Resources) map[string]T
@@ -81,6 +82,9 @@ func (r *Resources[T]) List(ctx context.Context) ([]T, error) {
 func (r *Resources[T]) Get(ctx context.Context, name string) (v T, err error) {
 	res, err := r.read(ctx)
 	if err != nil {
+		return v, err
+	}
+	if err := refusal.Unreadable(res, r.kind.is, name); err != nil {
 		return v, err
 	}
 	v, ok := r.kind.in(res)[name]

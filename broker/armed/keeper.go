@@ -27,15 +27,20 @@ const (
 	// that failed is left alone.
 	openTimeout = 10 * time.Second
 	retryAfter  = 30 * time.Second
+	// turn is how long the same pools have the shells where there are more pools than
+	// shells: an open shell should be of use for a while.
+	turn = 30 * time.Second
 	// maxOpening bounds how many shells are being opened at once.
 	maxOpening = 8
 )
 
 // Store is what this package needs of Redis.
 type Store interface {
-	// Arm leases the oldest ready sessions of each pool to a broker, at most a number of
-	// each, and returns their ids by pool.
-	Arm(ctx context.Context, broker string, pools []string, most int, lease time.Duration) (map[string][]string, error)
+	// Arm leases the oldest ready sessions of each pool to a broker, at most the pool's
+	// number in most, and returns their ids by pool.
+	Arm(ctx context.Context, broker string, most map[string]int, lease time.Duration) (map[string][]string, error)
+	// Counts returns the numbers of current and ready sessions of each named pool.
+	Counts(ctx context.Context, pools ...string) (current, ready map[string]int, err error)
 	Session(ctx context.Context, id string) (staging.Session, error)
 }
 
@@ -72,6 +77,7 @@ type Keeper struct {
 	// claimed holds a signal that a session was claimed in which a shell may be open.
 	claimed chan struct{}
 	work    *background.Group
+	began   time.Time
 
 	mu sync.Mutex
 	// opening are the sessions in which a shell is being opened, failed those in which
@@ -83,7 +89,7 @@ type Keeper struct {
 // New returns a keeper.
 func New(on Servers, bounds Bounds, log *logrus.Entry) *Keeper {
 	return &Keeper{
-		Servers: on, bounds: bounds, log: log, claimed: make(chan struct{}, 1), work: background.New(maxOpening),
+		Servers: on, bounds: bounds, log: log, claimed: make(chan struct{}, 1), work: background.New(maxOpening), began: time.Now(),
 		failed: map[string]time.Time{}, opening: map[string]bool{},
 	}
 }
@@ -133,15 +139,13 @@ func (k *Keeper) Run(ctx context.Context, broker string) {
 func (k *Keeper) renew(ctx context.Context, broker string) error {
 	tasks := hookTasks(k.Registry.Resources())
 	pools := slices.Sorted(maps.Keys(tasks))
-	most := k.bounds.PerPool
-	if len(pools) > 0 {
-		// With more pools than shells, some pools have none.
-		pools = pools[:min(len(pools), k.bounds.All)]
-		most = min(most, k.bounds.All/len(pools))
-	}
 	call, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
-	leased, err := k.Store.Arm(call, broker, pools, most, lease)
+	most, err := k.most(call, pools)
+	if err != nil {
+		return err
+	}
+	leased, err := k.Store.Arm(call, broker, most, lease)
 	if err != nil {
 		return err
 	}
@@ -161,6 +165,25 @@ func (k *Keeper) renew(ctx context.Context, broker string) error {
 		}
 	}
 	return nil
+}
+
+// most returns how many shells each pool may have: as many as the bounds allow, or where
+// that would be too many in all, a fair share for each pool with ready sessions.
+func (k *Keeper) most(ctx context.Context, pools []string) (map[string]int, error) {
+	need := map[string]int{}
+	for _, pool := range pools {
+		need[pool] = k.bounds.PerPool
+	}
+	if len(pools)*k.bounds.PerPool > k.bounds.All {
+		_, ready, err := k.Store.Counts(ctx, pools...)
+		if err != nil {
+			return nil, err
+		}
+		for _, pool := range pools {
+			need[pool] = min(need[pool], ready[pool])
+		}
+	}
+	return share(need, k.bounds.All, int(time.Since(k.began)/turn)), nil
 }
 
 // hookTasks returns the pools of images with an assign hook, with the hook's task.

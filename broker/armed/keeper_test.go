@@ -40,11 +40,17 @@ func (w *world) Resources() staging.Resources {
 }
 
 // Arm leases the head of the queue.
-func (w *world) Arm(_ context.Context, _ string, pools []string, most int, _ time.Duration) (map[string][]string, error) {
+func (w *world) Arm(_ context.Context, _ string, most map[string]int, _ time.Duration) (map[string][]string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pools = pools
-	return map[string][]string{"h": slices.Clone(w.ready[:min(most, len(w.ready))])}, nil
+	w.pools = slices.Sorted(maps.Keys(most))
+	return map[string][]string{"h": slices.Clone(w.ready[:min(most["h"], len(w.ready))])}, nil
+}
+
+func (w *world) Counts(context.Context, ...string) (current, ready map[string]int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return nil, map[string]int{"h": len(w.ready)}, nil
 }
 
 func (w *world) Session(_ context.Context, id string) (staging.Session, error) {

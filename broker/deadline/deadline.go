@@ -8,7 +8,7 @@ import "time"
 
 const (
 	// Redis bounds a call to Redis, which answers in under a millisecond.
-	Redis = 3 * time.Second
+	Redis = 2 * time.Second
 	// Consul bounds a call to Consul, whose writes wait for Raft and for a new leader.
 	Consul = 5 * time.Second
 	// Nomad bounds a call to Nomad, which plans a job and waits for Raft.

@@ -436,6 +436,17 @@ type Session struct {
 	// Example: ended by request
 	Reason string `json:"reason,omitempty,omitzero"`
 
+	// RestartFailure Why the `assign` hook, which ran again after a restart, did not succeed. The session stays its user's and is not up;
+	// the hook runs again after the next restart.
+	//
+	//
+	// Example: the assign hook failed with exit code 7: no desktop here
+	RestartFailure string `json:"restart_failure,omitempty,omitzero"`
+
+	// RestartedAt Since when its user's session is not up, because its main task was restarted in place. Absent while it is up:
+	// it is up again when its checks pass and its `assign` hook has run again.
+	RestartedAt time.Time `json:"restarted_at,omitempty,omitzero"`
+
 	// Revision What it was made from. Sessions of one revision are alike.
 	//
 	// Example: 6f1d0a9c2b7e
@@ -793,7 +804,8 @@ type CreateSessionParams struct {
 	Wait string `form:"wait,omitempty" json:"wait,omitempty,omitzero"`
 
 	// IdempotencyKey A fresh text for every launch, 1 to 255 printable ASCII characters, for example a UUID. A repeat of the
-	// launch with the same key gets the same session.
+	// launch with the same key gets the same session. Keys are the caller's own: the same key of another user or
+	// token is another key. Administrators share theirs.
 	IdempotencyKey string `json:"Idempotency-Key,omitempty,omitzero"`
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -40,6 +41,10 @@ func authorize(c *gin.Context, of Sessions) {
 	c.Header("X-Greenroom-Session-Id", s.ID)
 	c.Header("X-Greenroom-User-Id", url.PathEscape(s.User.ID))
 	c.Header("X-Greenroom-User-Name", url.PathEscape(s.User.Name))
+	if !s.RestartedAt.IsZero() {
+		// The user is let through all the same: the page may be up before its hook has run.
+		c.Header("X-Greenroom-Restarted-At", s.RestartedAt.Format(time.RFC3339))
+	}
 	c.Header("Cache-Control", "no-store")
 	c.Status(http.StatusOK)
 }

@@ -47,7 +47,7 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 		return nil, err
 	}
 	request := launch.Request{
-		Launch: l, IdempotencyKey: r.Params.IdempotencyKey, Wait: wait, RequestHost: requestHost(ctx),
+		Launch: l, IdempotencyKey: r.Params.IdempotencyKey, KeyScope: who.KeyScope(), Wait: wait, RequestHost: requestHost(ctx),
 		GroupsOfProvider: who.Role == access.User,
 	}
 	// Once it has begun, a launch runs to its end under the broker's own deadlines: a
@@ -190,6 +190,7 @@ func session(s staging.Session) Session {
 		Revision: s.Revision, User: s.User, Address: s.Address, Ports: s.Ports, AllocID: s.AllocID, NodeID: s.NodeID,
 		CreatedAt: s.CreatedAt, ReadyAt: s.ReadyAt, AssignedAt: s.AssignedAt, EndedAt: s.EndedAt, ExpiresAt: s.ExpiresAt,
 		Terms: s.Terms, KeepaliveAt: s.KeepaliveAt, KeepaliveUntil: s.KeepaliveUntil(), EndsAt: s.EndsAt(), Reason: s.Reason,
+		RestartedAt: s.RestartedAt, RestartFailure: s.RestartFailure,
 	}
 }
 

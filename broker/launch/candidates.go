@@ -35,6 +35,8 @@ func (l *launch) zones() []zoneCandidate {
 func (l *launch) zoneNamed(name string) zoneCandidate {
 	zone, ok := l.resources.Zones[name]
 	switch {
+	case !ok && l.resources.HasZone(name):
+		return zoneCandidate{zone: staging.Zone{Name: name}, skip: fmt.Sprintf("zone %s is stored in Consul and cannot be read", name)}
 	case !ok:
 		return zoneCandidate{zone: staging.Zone{Name: name}, skip: fmt.Sprintf("there is no zone %s", name)}
 	case !l.image.AllowedIn(name):
@@ -114,7 +116,13 @@ func (l *launch) poolsIn(z zoneCandidate) (pools []staging.Config, skip string) 
 		return nil, z.skip
 	}
 	if pools = l.resources.Pools(z.zone.Name, l.Image); len(pools) == 0 {
-		return nil, fmt.Sprintf("no staging config for image %s in zone %s", l.Image, z.zone.Name)
+		skip = fmt.Sprintf("no staging config for image %s in zone %s", l.Image, z.zone.Name)
+		for _, u := range l.resources.Unreadable {
+			if u.Kind == staging.KindStaging && !u.Kept {
+				skip += fmt.Sprintf(" (%s cannot be read)", u.Name)
+			}
+		}
+		return nil, skip
 	}
 	// A zone that is no longer stageable may still have sessions, made under its old access
 	// settings.

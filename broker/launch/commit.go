@@ -117,12 +117,16 @@ func (l *launch) decide(ctx context.Context, sessions []staging.Session, hookPen
 		fates[i] = staging.Fate{
 			Session: s.ID, Verdict: staging.VerdictAssigned, User: &l.User, Claim: l.claim.ID, Terms: l.claim.Terms, Zone: s.Zone,
 			IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint, KeyIndex: l.keyIndex, Sessions: all, HookPending: hookPending,
-			Lease: start.Add(time.Duration(rounds) * staging.ClaimLease).UTC(), DecidedAt: start.UTC(),
+			Restarts: s.Restarts,
+			Lease:    start.Add(time.Duration(rounds) * staging.ClaimLease).UTC(), DecidedAt: start.UTC(),
 		}
 	}
 	fates, lost, err = l.Fates.CreateFates(ctx, fates)
 	if err == nil && len(lost) == 0 {
 		l.keyIndex = fates[0].KeyIndex
+		if l.redisAway {
+			l.decided.add(fates)
+		}
 	}
 	return fates, lost, err
 }
@@ -149,11 +153,13 @@ func (l *launch) settleUnknownFinish(ctx context.Context, taken []staging.Sessio
 		reason  = "the end of its assign hook could not be recorded in Consul"
 		another = "the end of the assign hook of a session of the same launch could not be recorded in Consul"
 	)
-	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+	// The reply may have been lost because ctx was over.
+	ctx = context.WithoutCancel(ctx)
+	consul, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
-	abandoned := l.Fates.AbandonFate(ctx, fates[0], reason)
+	abandoned := l.Fates.AbandonFate(consul, fates[0], reason)
 	if abandoned != nil {
-		now, err := l.Fates.Fate(ctx, taken[0].ID)
+		now, err := l.Fates.Fate(consul, taken[0].ID)
 		if err == nil && now.Claim == l.claim.ID && !now.HookPending && now.Reason == "" {
 			return true
 		}
@@ -164,7 +170,7 @@ func (l *launch) settleUnknownFinish(ctx context.Context, taken []staging.Sessio
 		l.detachKey(ctx)
 		l.destroy(taken[0], reason)
 	}
-	others, cancelOthers := context.WithTimeout(context.WithoutCancel(ctx), deadline.Consul)
+	others, cancelOthers := context.WithTimeout(ctx, deadline.Consul)
 	defer cancelOthers()
 	for i, s := range taken[1:] {
 		if err := l.Fates.AbandonFate(others, fates[i+1], another); err == nil {

@@ -29,9 +29,11 @@ type Fates interface {
 	// AbandonFate takes a record from its claim, which then cannot finish it. After an error
 	// other than a conflict it is not known whether it did.
 	AbandonFate(ctx context.Context, f staging.Fate, reason string) error
-	// Fate reads one record; staging.ErrNoResource for none. Fates reads all of them: only
-	// used while Redis is away or not trusted.
+	// Fate reads one record; staging.ErrNoResource for none. Decided returns which of some
+	// sessions have one, and Fates reads all of them: only used while Redis is away or not
+	// trusted.
 	Fate(ctx context.Context, session string) (staging.Fate, error)
+	Decided(ctx context.Context, sessions []string) (map[string]bool, error)
 	Fates(ctx context.Context) (map[string]staging.Fate, error)
 	// Key reads which launch holds an Idempotency-Key; staging.ErrNoResource for none.
 	// ReleaseKey frees it, if the claim holds it.
@@ -66,6 +68,8 @@ type Keys interface {
 	KeyHolder(ctx context.Context, idempotencyKey string) (staging.KeyHolder, error)
 	// Release frees a claim's key; where a session is named, only while the key names it.
 	Release(ctx context.Context, idempotencyKey, claim, session string) error
+	// RenewKey renews the lease of a key that an unfinished launch's claim holds.
+	RenewKey(ctx context.Context, idempotencyKey, claim string) error
 	// DetachKey takes the sessions from a claim's key: the launch tries others.
 	DetachKey(ctx context.Context, idempotencyKey, claim string) error
 	// Adopt reserves a key for a session that the user has already, Bind binds it for its

@@ -10,6 +10,8 @@
 //   - One user per session. The fate record exists before the first byte of an assign hook
 //     is sent, and is finished before the launch is answered. Only the compare-and-set in Consul
 //     decides; Redis is trusted only about which sessions to try.
+//   - Redis is not needed. While it does not answer, or is not trusted, sessions come from
+//     Consul's passing instances less those with a fate, and every ready one is reachable.
 //   - All or none. Several sessions are claimed, decided and finished in one step each.
 //   - Nothing warm is wasted. Claimed sessions of which it is known that no fate was written
 //     are unused, and go back to their pools.

@@ -24,6 +24,50 @@ func (*servedError) Error() string { return "an earlier launch with the idempote
 // errKeyFree: the launch that held the key gave no session, so this one may try.
 var errKeyFree = errors.New("the idempotency key is free again")
 
+// scopedKey is the key under which Redis and Consul know a caller's key. In the scope ""
+// it is the key itself, as the records of older versions have it.
+func scopedKey(scope, key string) string {
+	if scope == "" || key == "" {
+		return key
+	}
+	return scope + "\n" + key
+}
+
+// holdKey renews the lease of the launch's key in Redis until stop is called.
+func (l *launch) holdKey() (stop func()) {
+	if l.IdempotencyKey == "" {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	// Most launches are over before the first renewal.
+	first := time.AfterFunc(l.keyLease/keyRenewals, func() { l.renewKey(ctx) })
+	return func() {
+		first.Stop()
+		cancel()
+	}
+}
+
+// keyRenewals is how often the lease of a key is renewed before it would end.
+const keyRenewals = staging.KeyLease / staging.KeyRenewal
+
+// renewKey renews the lease of the launch's key until ctx is done.
+func (l *launch) renewKey(ctx context.Context) {
+	again := time.NewTicker(l.keyLease / keyRenewals)
+	defer again.Stop()
+	for {
+		call, cancel := context.WithTimeout(ctx, deadline.Redis)
+		if err := l.Keys.RenewKey(call, l.IdempotencyKey, l.claim.ID); err != nil && ctx.Err() == nil {
+			l.log().WithError(err).Warn("could not renew the launch's idempotency key in Redis; Consul decides if a repeat takes it")
+		}
+		cancel()
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+	}
+}
+
 func keyReused() *refusal.Error {
 	return &refusal.Error{
 		Kind:   refusal.KeyReused,
@@ -79,6 +123,9 @@ func (l *launch) awaitFirst(ctx context.Context) ([]Result, error) {
 			return nil, refusal.NoRedis(err)
 		case holder.Claim == "":
 			return nil, errKeyFree
+		case holder.Fingerprint != l.claim.Fingerprint:
+			// The first launch freed the key, and another one has taken it since.
+			return nil, keyReused()
 		}
 		sessions, existing, err := l.sessionsOf(ctx, holder, waitOver)
 		switch {
@@ -128,6 +175,10 @@ func (l *launch) sessionsOf(ctx context.Context, holder staging.KeyHolder, waitO
 		}
 		existing = holder.Claim != s.Claim
 		switch {
+		case !l.isUsers(s.User) && holder.Done:
+			return nil, false, keyReused()
+		case !l.isUsers(s.User):
+			return nil, false, nil // that launch has given it back since, and tries another
 		case s.State == staging.Assigned && !existing:
 		case holder.Done && !l.Several(): // existing: its go hook has run
 		case waitOver && s.Origin == staging.OnDemand: // not up, and not waited for any longer
@@ -139,9 +190,12 @@ func (l *launch) sessionsOf(ctx context.Context, holder staging.KeyHolder, waitO
 	return sessions, existing, nil
 }
 
+// isUsers reports whether the launch is for this user.
+func (l *launch) isUsers(u *staging.User) bool { return u != nil && u.ID == l.User.ID }
+
 // sessionsInConsul finds the sessions of the launch that holds the key by their fates.
 func (l *launch) sessionsInConsul(ctx context.Context, holder staging.KeyHolder) ([]staging.Session, error) {
-	err := l.repeatOf(ctx, staging.KeyHold{Claim: holder.Claim, Fingerprint: l.claim.Fingerprint, Session: holder.Sessions[0]})
+	err := l.repeatOf(ctx, staging.KeyHold{Claim: holder.Claim, Fingerprint: holder.Fingerprint, Session: holder.Sessions[0]})
 	var served *servedError
 	if errors.As(err, &served) {
 		return served.sessions, nil

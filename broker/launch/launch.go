@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -21,8 +22,9 @@ import (
 //	staged.go         claim ready sessions of a candidate (one Redis script)
 //	commit.go         fates in Consul -> assign_hooks.go -> finished: now they are the user's
 //	on_demand.go      make a session; await_up.go waits for it
-//	without_redis.go  Redis is away or not trusted: candidates from Consul's checks, and
-//	                  recorded.go: sessions by their fates
+//	without_redis.go  Redis is away or not trusted: sessions from listing.go, which all
+//	                  launches share; fate_index.go and recorded.go: a user's sessions by
+//	                  their fates; sync_redis.go: what Redis has missed
 //	idempotency.go    a repeat gets the first launch's sessions
 //	undo.go           give sessions back, destroy them, free the key
 //	limits.go         how much at once, deadlines; breaker.go: a server did not answer
@@ -33,8 +35,15 @@ type Launcher struct {
 	limits
 	// unfenced lets Redis decide alone for staged sessions.
 	unfenced bool
-	// consul and nomad are tripped when that server did not answer a launch.
+	// keyLease is the lease of an Idempotency-Key in Redis, which long launches renew.
+	keyLease time.Duration
+	// consul and nomad are tripped when that server did not answer a launch. The breaker of
+	// Redis is in its client: every call of the broker meets it.
 	consul, nomad breaker
+	// listings, decided and sync are for launches without Redis.
+	listings *listings
+	decided  fateIndex
+	sync     redisSync
 	// closing is done when the broker stops: retries in the background end then.
 	closing context.Context
 	close   context.CancelFunc
@@ -47,6 +56,8 @@ type Options struct {
 	// Unfenced lets Redis decide alone: no fate is recorded of staged sessions. It is
 	// faster, and a Redis that lost its newest writes gives a session to a second user.
 	Unfenced bool
+	// KeyLease is the lease of an Idempotency-Key in Redis; 0 is staging.KeyLease.
+	KeyLease time.Duration
 }
 
 // New returns a launcher on its parts.
@@ -54,7 +65,11 @@ func New(p Parts, o Options) *Launcher {
 	if p.WakeShells == nil {
 		p.WakeShells = func() {}
 	}
-	b := &Launcher{Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced}
+	b := &Launcher{
+		Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced, keyLease: cmp.Or(o.KeyLease, staging.KeyLease),
+		listings: newListings(p.Health, p.Fates),
+	}
+	b.decided.fates = p.Fates
 	b.closing, b.close = context.WithCancel(context.Background())
 	return b
 }
@@ -88,9 +103,11 @@ type launch struct {
 	// redisAway: the launch goes on without Redis, which did not answer, or, untrusted, is
 	// not trusted.
 	redisAway, untrusted bool
-	attempts             []staging.Attempt
-	timings              staging.Timings
-	began                time.Time
+	// admitted: Consul has no earlier launch with the key, and the user may have more sessions.
+	admitted bool
+	attempts []staging.Attempt
+	timings  staging.Timings
+	began    time.Time
 }
 
 // Launch gives a user the sessions that the request asks for, all of them or none. The
@@ -104,6 +121,7 @@ func (b *Launcher) Launch(ctx context.Context, req Request) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer l.holdKey()()
 	for {
 		l.attempts = nil
 		sessions, err := l.serve(ctx)
@@ -149,9 +167,7 @@ func (l *launch) serve(ctx context.Context) ([]staging.Session, error) {
 // answer returns the results of a launch that was served, and counts it.
 func (l *launch) answer(sessions []staging.Session) []Result {
 	if l.redisAway {
-		for _, s := range sessions {
-			l.syncRedis(s)
-		}
+		l.syncRedis(sessions)
 	}
 	results := l.results(sessions)
 	for _, r := range results {

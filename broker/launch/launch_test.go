@@ -69,13 +69,22 @@ func TestTheOrderOfALaunch(t *testing.T) {
 			want:  append([]string{"claim", "look"}, onDemand...), also: []string{"restore new to u"}, gets: "new",
 		},
 		{
-			name: "Redis is away: the oldest that Consul says passes and that is nobody's", image: "hooked",
+			name: "Redis is away: one that passes in Consul and has no fate", image: "hooked",
 			world: world{
 				inConsul: []string{"s2", "s1"}, fail: map[string]error{"claim": errAway, "assign": errAway},
+				fates: map[string]staging.Fate{"s1": {Verdict: staging.VerdictAssigned}},
+			},
+			want: []string{"claim", "look", "find s2", "decide s2", "hook s2", "finished s2"},
+			also: []string{"restore s2 to u"}, gets: "s2",
+		},
+		{
+			name: "Redis is away, and another launch has had the only session: the listing is read again", image: "hooked",
+			world: world{
+				inConsul: []string{"s1"}, fail: map[string]error{"claim": errAway, "assign": errAway, "begin": errAway},
 				decided: map[string]staging.Verdict{"s1": staging.VerdictAssigned},
 			},
-			want: []string{"claim", "look", "find s1", "decide s1", "find s2", "decide s2", "hook s2", "finished s2"},
-			also: []string{"restore s1 to other", "restore s2 to u"}, gets: "s2",
+			want: append([]string{"claim", "look", "find s1", "decide s1", "look"}, onDemand...),
+			also: []string{"restore new to u", "restore s1 to other"}, gets: "new",
 		},
 		{name: "nothing ready: on demand, born with its fate", image: "plain", want: append([]string{"claim"}, onDemand...), gets: "new"},
 		{

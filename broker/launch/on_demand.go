@@ -150,9 +150,9 @@ func (l *launch) spec(zone staging.Zone) (staging.Spec, error) {
 // begin records the session in Redis, under the launch's key.
 func (l *launch) begin(ctx context.Context, s staging.Session) (staging.Session, error) {
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	redis, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
-	r, err := l.Store.Begin(ctx, s, l.claim)
+	r, err := l.Store.Begin(redis, s, l.claim)
 	l.timings.Claim += time.Since(start)
 	if err != nil {
 		// The fate record holds all that Redis would; the scaler restores it there.

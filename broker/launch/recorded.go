@@ -3,7 +3,6 @@ package launch
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -25,18 +24,18 @@ func (l *launch) located(id string, f staging.Fate) staging.Session {
 }
 
 // userFates are the fates that assign a session to the launch's user and that stand, in
-// the order of the sessions' creation, which is that of their ids.
+// the order of the sessions' creation.
 func (l *launch) userFates(ctx context.Context) ([]staging.Fate, error) {
-	fates, err := l.Fates.Fates(ctx)
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+	defer cancel()
+	own, err := l.decided.of(ctx, l.User.ID)
 	if err != nil {
 		return nil, refusal.NoConsul(err)
 	}
-	var own []staging.Fate
-	for _, id := range slices.Sorted(maps.Keys(fates)) {
-		f := fates[id]
-		f.Session = id
-		if f.Verdict == staging.VerdictAssigned && f.Reason == "" && f.User != nil && f.User.ID == l.User.ID {
-			own = append(own, f)
+	for _, f := range own {
+		// Nomad is asked for a session in its zone's namespace.
+		if err := refusal.Unreadable(l.resources, staging.KindZone, f.Zone); err != nil {
+			return nil, err
 		}
 	}
 	return own, nil
@@ -45,12 +44,12 @@ func (l *launch) userFates(ctx context.Context) ([]staging.Fate, error) {
 // recordedSessions are the sessions that the fate records assign to the user and that
 // Nomad runs, oldest first.
 func (l *launch) recordedSessions(ctx context.Context) ([]staging.Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
-	defer cancel()
 	fates, err := l.userFates(ctx)
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, deadline.Nomad)
+	defer cancel()
 	var all []staging.Session
 	for _, f := range fates {
 		if f.HookPending {
@@ -80,8 +79,13 @@ func (l *launch) recordedSession(ctx context.Context, hold staging.KeyHold, id s
 			return s, f, refusal.NoConsul(err)
 		}
 		return s, f, keyInFlight()
+	case f.Claim == hold.Claim && !l.isUsers(f.User):
+		return s, f, keyReused()
 	case f.Claim != hold.Claim || f.HookPending:
 		return s, f, keyInFlight()
+	}
+	if err := refusal.Unreadable(l.resources, staging.KindZone, f.Zone); err != nil {
+		return s, f, err
 	}
 	s, err = l.Fleet.Find(ctx, l.located(f.Session, f))
 	switch {

@@ -19,6 +19,9 @@ type Request struct {
 	staging.Launch
 	// IdempotencyKey makes repeats of this launch return the same sessions; "" for none.
 	IdempotencyKey string
+	// KeyScope is whose the key is: the same key in another scope is another key. It must
+	// not contain a line feed; "" is a scope, too.
+	KeyScope string
 	// Wait bounds how long a session made on demand is waited for; at most MaxWait.
 	Wait time.Duration
 	// RequestHost is the host that the launch was sent to, without port. It
@@ -58,6 +61,7 @@ func (b *Launcher) newLaunch(ctx context.Context, req Request) (*launch, error) 
 	if err := staging.CheckIdempotencyKey(req.IdempotencyKey); err != nil {
 		return nil, err
 	}
+	req.IdempotencyKey = scopedKey(req.KeyScope, req.IdempotencyKey)
 	req.Wait = min(req.Wait, MaxWait)
 	req.RequestID = access.CallOf(ctx).RequestID
 	l := &launch{Launcher: b, Request: req, began: time.Now(), tried: map[string]bool{}}
@@ -78,7 +82,8 @@ func (b *Launcher) knownGroups(ctx context.Context, provided []string) ([]string
 	}
 	var known []string
 	for _, name := range provided {
-		if _, ok := res.Groups[name]; ok {
+		// A group that cannot be read is known: without it a user would have no limits.
+		if _, ok := res.Groups[name]; ok || res.Unknown(staging.KindGroup, name) {
 			known = append(known, name)
 		}
 	}
@@ -121,6 +126,15 @@ func (l *launch) resolve(ctx context.Context) error {
 
 // find looks up what the launch names. The error names the field of what does not exist.
 func (l *launch) find() (groups []staging.Group, err error) {
+	for kind, names := range map[staging.ResourceKind][]string{
+		staging.KindImage: {l.Image}, staging.KindZone: {l.Zone}, staging.KindGroup: l.Groups,
+	} {
+		for _, name := range names {
+			if err := refusal.Unreadable(l.resources, kind, name); err != nil {
+				return nil, err
+			}
+		}
+	}
 	var ok bool
 	if l.image, ok = l.resources.Images[l.Image]; !ok {
 		return nil, staging.Invalid("launch", "image", "is unknown: there is no image %q; GET /v1/images lists them", l.Image)

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,6 +40,9 @@ func (l *launch) reuse(ctx context.Context) (staging.Session, error) {
 		return staging.Session{}, refusal.AtBound(l.bounds.Hooks, "hooks at once")
 	}
 	defer l.hooks.Release(1)
+	if err := l.awaitReassigned(ctx, s); err != nil {
+		return staging.Session{}, err
+	}
 	start := time.Now()
 	err = l.Hooks.Run(ctx, s, staging.HookGo, *staging.HooksOf(s, l.image).Go, l.in(s.Zone))
 	l.timings.Hook += time.Since(start)
@@ -58,6 +62,43 @@ func (l *launch) reuse(ctx context.Context) (staging.Session, error) {
 	l.attempt(staging.StepExisting, s.Zone, staging.OutcomeServed, "the user has this session already; its go hook was run")
 	return s, nil
 }
+
+// reassignedPause is how often a session that is not up after a restart is read again.
+const reassignedPause = 250 * time.Millisecond
+
+// awaitReassigned waits, for as long as the caller does, until a session whose main task was
+// restarted is up again: its go hook must not run before its assign hook has.
+func (l *launch) awaitReassigned(ctx context.Context, s staging.Session) error {
+	wait, cancel := context.WithDeadline(ctx, l.began.Add(l.Wait))
+	defer cancel()
+	pause := time.NewTicker(reassignedPause)
+	defer pause.Stop()
+	for !s.RestartedAt.IsZero() {
+		why := "its main task was restarted, and it is not up yet"
+		if s.RestartFailure != "" {
+			why = "its main task was restarted, and " + s.RestartFailure
+		}
+		select {
+		case <-pause.C:
+			if now, err := l.Sessions.Session(wait, s.ID); err == nil && s.RestartFailure == "" {
+				s = now
+				continue
+			} else if err != nil && wait.Err() == nil {
+				return err
+			}
+		case <-wait.Done():
+		}
+		l.attempt(staging.StepExisting, s.Zone, staging.OutcomeFailed, why)
+		return &refusal.Error{
+			Kind: refusal.LaunchFailed, RetryAfter: retryNoRoom, Cause: errNotUp,
+			Detail: fmt.Sprintf("the user has session %s, which stays, and it could not be shown the URL: %s; end the session to get another", s.ID, why),
+		}
+	}
+	return nil
+}
+
+// errNotUp: the user's session is not up after a restart of its main task.
+var errNotUp = errors.New("the session is not up after a restart")
 
 // ownSession is the user's newest assigned session of the launch's image: from Redis, or
 // from the fate records where Redis does not answer or is not trusted.

@@ -131,9 +131,15 @@ func TestSeveralAreGivenOrNone(t *testing.T) {
 			want:  []string{"claim 2 of p", "decide s1 s2"}, also: []string{"assign s1", "assign s2"}, gets: "s1 s2",
 		},
 		{
-			name: "Redis is away: refused, since only it can take all at once", image: "plain",
-			world: world{inConsul: []string{"s1", "s2"}, fail: map[string]error{"claim": errAway}},
-			want:  []string{"claim 2 of p", "release"}, kind: refusal.RedisUnavailable,
+			name: "Redis is away: from what passes in Consul and has no fate", image: "hooked",
+			world: world{inConsul: []string{"s2", "s1"}, fail: map[string]error{"claim": errAway}},
+			want:  []string{"claim 2 of h", "look", "decide s1 s2", "finished 2"},
+			also:  []string{"find s1", "find s2", "hook s1", "hook s2", "restore s1 to u", "restore s2 to u"}, gets: "s1 s2",
+		},
+		{
+			name: "Redis is away, and too few pass: refused, and none is taken", image: "hooked",
+			world: world{inConsul: []string{"s1"}, fail: map[string]error{"claim": errAway}},
+			want:  []string{"claim 2 of h", "look", "find s1", "release"}, kind: refusal.NoCapacity, says: "ready are 1",
 		},
 		{
 			name: "so many more are too many for the user", image: "plain", world: world{ready: []string{"s1", "s2"}, limited: []string{"own"}},

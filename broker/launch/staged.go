@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,8 +61,9 @@ func (l *launch) stagedFrom(ctx context.Context, c candidate, runs int, short *s
 		}
 		taken, err := l.claimFrom(ctx, c, short)
 		var away *refusal.Error
-		if errors.As(err, &away) && away.Kind == refusal.RedisUnavailable && !l.Several() {
-			return l.withoutRedis(ctx, c.pools[0])
+		if errors.As(err, &away) && away.Kind == refusal.RedisUnavailable {
+			sessions, err := l.withoutRedis(ctx, c, runs, short)
+			return sessions, l.unlessServed(ctx, err)
 		}
 		if err != nil {
 			return nil, l.unlessServed(ctx, err)
@@ -89,7 +91,7 @@ func (l *launch) tooManyFailed(failure error) error {
 	if errors.Is(failure, errLost) {
 		if l.lost++; l.lost == maxClaims {
 			return &refusal.Error{Kind: refusal.NoCapacity, Cause: failure, Detail: fmt.Sprintf(
-				"of the sessions that Redis calls ready one was somebody's already, %d times; none was given: try again shortly", l.lost)}
+				"of the sessions that are shown as ready one was somebody's already, %d times; none was given: try again shortly", l.lost)}
 		}
 		return nil
 	}
@@ -154,11 +156,11 @@ func (l *launch) claimFrom(ctx context.Context, c candidate, short *shortage) ([
 		l.redisAway, l.untrusted = false, false
 		return r.Sessions, nil
 	}
-	if r.Outcome == staging.ClaimUntrusted && !l.Several() {
+	if r.Outcome == staging.ClaimUntrusted || slices.Contains(r.Ready, staging.Untrusted) {
 		l.untrusted = true
 		return nil, refusal.NoRedis(errUntrusted)
 	}
-	short.add(l, c, r)
+	short.add(l, c, r.Ready)
 	return nil, nil
 }
 
@@ -179,28 +181,23 @@ func (l *launch) refusedBy(r staging.ClaimResult) error {
 }
 
 // shortage is how many sessions were ready, for each candidate that had too few.
-type shortage struct {
-	ready []string
-	// trusted: Redis is trusted for one of the candidates' zones.
-	trusted bool
-}
+type shortage struct{ ready []string }
 
-// add records the attempts of a candidate with too few sessions.
-func (s *shortage) add(l *launch, c candidate, r staging.ClaimResult) {
-	s.trusted = s.trusted || r.Outcome == staging.ClaimEmpty
+// add records the attempts of a candidate with too few sessions; ready are those of each of
+// its pools.
+func (s *shortage) add(l *launch, c candidate, ready []int) {
+	away := ""
+	if l.redisAway {
+		away = "; Redis does not answer, or is not trusted, and this is what passes its checks in Consul and has no fate"
+	}
 	sum := 0
-	for i, pool := range c.pools[:min(len(c.pools), len(r.Ready))] {
-		switch {
-		case r.Ready[i] == staging.Untrusted:
-			l.attempt(staging.StepStaged, pool.Zone, staging.OutcomeSkipped, errUntrusted.Error())
-			continue
-		case l.Several():
-			l.attempt(staging.StepStaged, pool.Zone, staging.OutcomeEmpty,
-				fmt.Sprintf("%d of the %d sessions are ready in %s", r.Ready[i], l.Count, pool.Name))
-		default:
-			l.attempt(staging.StepStaged, pool.Zone, staging.OutcomeEmpty, fmt.Sprintf("no session of %s is ready", pool.Name))
+	for i, pool := range c.pools[:min(len(c.pools), len(ready))] {
+		reason := fmt.Sprintf("no session of %s is ready", pool.Name)
+		if l.Several() {
+			reason = fmt.Sprintf("%d of the %d sessions are ready in %s", ready[i], l.Count, pool.Name)
 		}
-		sum += r.Ready[i]
+		l.attempt(staging.StepStaged, pool.Zone, staging.OutcomeEmpty, reason+away)
+		sum += ready[i]
 	}
 	text := fmt.Sprint(sum)
 	if l.Together {
@@ -211,9 +208,6 @@ func (s *shortage) add(l *launch, c candidate, r staging.ClaimResult) {
 
 // refusal is the error of a launch of several for which too few sessions are ready.
 func (s *shortage) refusal(l *launch) error {
-	if !s.trusted {
-		return refusal.NoRedis(errUntrusted)
-	}
 	together := ""
 	if l.Together {
 		together = " in one zone"

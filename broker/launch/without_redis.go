@@ -3,95 +3,180 @@ package launch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// maxSearched bounds how many sessions one launch tries while Redis is away: other launches
-// may try the same ones, and only one can have each.
+// maxSearched bounds how often one launch tries to have sessions decided while Redis is
+// away. Another launch may have had each of them, and the listing is read again after that.
 const maxSearched = 16
 
-// withoutRedis serves a launch from a pool while Redis is away or not trusted: from the
-// sessions whose checks pass in Consul, the oldest whose fate is open. It is slower than
-// Redis, since many launches may try the same session; the fate record decides between
-// them, as always.
-func (l *launch) withoutRedis(ctx context.Context, pool staging.Config) ([]staging.Session, error) {
+// maxFinds bounds how many sessions of a launch are looked up in Nomad at once.
+const maxFinds = 8
+
+// withoutRedis serves a launch from a candidate's pools while Redis does not answer or is not
+// trusted: from the listings that all launches share. No sessions and no error: none could
+// serve.
+func (l *launch) withoutRedis(ctx context.Context, c candidate, runs int, short *shortage) ([]staging.Session, error) {
+	if l.unfenced {
+		// Only Redis has whose the sessions are that were given without a fate record.
+		l.attempt(staging.StepStaged, c.zone, staging.OutcomeSkipped, errUnfencedWithoutRedis.Error())
+		if l.Several() {
+			return nil, refusal.NoRedis(errUnfencedWithoutRedis)
+		}
+		return nil, nil
+	}
 	if err := l.admitWithoutRedis(ctx); err != nil {
 		return nil, err
 	}
-	passing, err := l.passing(ctx, pool)
-	if err != nil {
-		return nil, refusal.NoConsul(err)
-	}
-	for _, s := range passing[:min(len(passing), maxSearched)] {
-		if l.tried[s.ID] {
-			continue
+	for range maxSearched {
+		taken, err := l.takeListed(ctx, c, short)
+		if err != nil || taken == nil {
+			return nil, err
 		}
-		found, err := l.locate(ctx, s)
-		if err != nil {
-			return nil, refusal.NoNomad(err)
-		}
-		if found.AllocID == "" || found.Staging != pool.Name || found.Image != l.Image || found.Permits != l.settings.Permissions.Permits() {
-			continue
-		}
-		found.State, found.Claim, found.User = staging.Claimed, l.claim.ID, &l.User
-		if err := l.prepare(ctx, found); err != nil {
-			l.logSession(found).WithError(err).Info("skipped a session without Redis: its first_launch hook has not run")
-			continue
-		}
-		served, err := l.commit(ctx, []staging.Session{found}, 1)
+		sessions, err := l.commit(ctx, taken, runs)
+		l.spendListed(taken, err)
 		switch {
 		case errors.Is(err, errLost), errors.Is(err, errHookFailed):
+			if err := l.tooManyFailed(err); err != nil {
+				return nil, err
+			}
 			continue
 		case err != nil:
 			return nil, err
 		}
 		l.Meter.WithoutRedis()
-		l.logSession(served[0]).Warn("served without Redis, from Consul's passing instances")
-		return served, nil
+		l.logSession(sessions[0]).Info("served without Redis, from Consul's passing instances")
+		return sessions, nil
 	}
-	l.attempt(staging.StepStaged, pool.Zone, staging.OutcomeEmpty,
-		fmt.Sprintf("Redis does not answer, and of %s Consul has no session that passes its checks and is nobody's", pool.Name))
 	return nil, nil
 }
 
-// passing are the pool's sessions that pass their checks and that Consul does not show as
-// assigned, oldest first.
-func (l *launch) passing(ctx context.Context, pool staging.Config) ([]staging.Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
-	defer cancel()
-	found, err := l.Health.Passing(ctx, staging.PoolService(pool.Name))
-	if err != nil {
-		return nil, err
-	}
-	zone := l.resources.Zones[pool.Zone]
-	var all []staging.Session
-	for _, h := range found {
-		if h.Passing && !h.Assigned {
-			all = append(all, staging.Session{ID: h.Session, AllocID: h.AllocID, Zone: zone.Name, Namespace: zone.Namespace, Region: zone.Region})
+// errUnfencedWithoutRedis: without a fence a session may have a user and no fate record.
+var errUnfencedWithoutRedis = errors.New(
+	"redis does not answer, or is not trusted, and with the claim fence off nothing else has whose the staged sessions are")
+
+// takeListed takes the launch's sessions from the listings of a candidate's pools, in their
+// order: all, or none where there are too few.
+func (l *launch) takeListed(ctx context.Context, c candidate, short *shortage) ([]staging.Session, error) {
+	start := time.Now()
+	defer func() { l.timings.Claim += time.Since(start) }()
+	var taken []staging.Session
+	ready := make([]int, len(c.pools))
+	for i, pool := range c.pools {
+		found, err := l.takeFrom(ctx, pool, l.count()-len(taken))
+		taken, ready[i] = append(taken, found...), len(found)
+		if err != nil {
+			l.putBackListed(taken)
+			return nil, err
 		}
 	}
-	// Ids are sorted by time of creation.
-	slices.SortFunc(all, func(a, b staging.Session) int { return strings.Compare(a.ID, b.ID) })
-	return all, nil
+	if len(taken) < l.count() {
+		l.putBackListed(taken)
+		short.add(l, c, ready)
+		return nil, nil
+	}
+	// The oldest is the one that an Idempotency-Key names; ids are sorted by time of creation.
+	slices.SortFunc(taken, func(a, b staging.Session) int { return strings.Compare(a.ID, b.ID) })
+	return taken, nil
 }
 
-// locate reads from Nomad what Redis would have held of a session. A session that no
-// longer exists, or is a clone, is returned without an allocation.
-func (l *launch) locate(ctx context.Context, s staging.Session) (staging.Session, error) {
+// takeFrom takes up to n sessions of a pool off its listing that this launch can use. What it
+// returns is taken also beside an error.
+func (l *launch) takeFrom(ctx context.Context, pool staging.Config, n int) (taken []staging.Session, err error) {
+	fits := func(id string, facts *staging.Session) bool {
+		return !l.tried[id] && (facts == nil || l.suits(*facts, pool))
+	}
+	for len(taken) < n {
+		consul, cancel := context.WithTimeout(ctx, deadline.Consul)
+		some, err := l.listings.take(consul, pool.Name, n-len(taken), fits)
+		cancel()
+		if err != nil {
+			return taken, refusal.NoConsul(err)
+		}
+		if len(some) == 0 {
+			return taken, nil
+		}
+		found, err := l.locate(ctx, pool, some)
+		taken = append(taken, found...)
+		if err != nil {
+			return taken, refusal.NoNomad(err)
+		}
+	}
+	return taken, nil
+}
+
+// suits reports whether a session is what the pool's config now says, and what the launch
+// needs: after a change of the config, or of its zone, a pool has some that are not.
+func (l *launch) suits(s staging.Session, pool staging.Config) bool {
+	return s.Staging == pool.Name && s.Zone == pool.Zone && s.Image == l.Image && s.Permits == l.settings.Permissions.Permits()
+}
+
+// locate reads from Nomad what Redis would have held of sessions that were taken off a pool's
+// listing, and returns those that the launch can use. The others are off its hands.
+func (l *launch) locate(ctx context.Context, pool staging.Config, taken []listed) (usable []staging.Session, err error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Nomad)
 	defer cancel()
-	found, err := l.Fleet.Find(ctx, s)
-	if errors.Is(err, staging.ErrNoSession) || err == nil && found.AllocID != s.AllocID {
-		return staging.Session{}, nil
+	zone := l.resources.Zones[pool.Zone]
+	found, errs := make([]staging.Session, len(taken)), make([]error, len(taken))
+	var finds errgroup.Group
+	finds.SetLimit(maxFinds)
+	for i, s := range taken {
+		finds.Go(func() error {
+			found[i], errs[i] = l.Fleet.Find(ctx, staging.Session{ID: s.id, Zone: zone.Name, Namespace: zone.Namespace, Region: zone.Region})
+			return nil
+		})
 	}
-	return found, err
+	_ = finds.Wait() // each has its own error
+	for i, s := range taken {
+		switch {
+		case errors.Is(errs[i], staging.ErrNoSession), errs[i] == nil && found[i].AllocID != s.allocID:
+			// It is gone, a clone, or in the namespace of another zone.
+			l.tried[s.id] = true
+			l.listings.spend(pool.Name, s)
+		case errs[i] != nil:
+			l.listings.putBack(pool.Name, s)
+			err = errs[i]
+		case !l.suits(found[i], pool):
+			l.listings.note(pool.Name, found[i])
+			l.listings.putBack(pool.Name, s)
+		default:
+			if hookErr := l.prepare(ctx, found[i]); hookErr != nil {
+				l.logSession(found[i]).WithError(hookErr).Info("skipped a session without Redis: its first_launch hook has not run")
+				l.tried[s.id] = true
+				l.listings.putBack(pool.Name, s)
+				continue
+			}
+			found[i].State, found[i].Claim, found[i].User = staging.Claimed, l.claim.ID, &l.User
+			usable = append(usable, found[i])
+		}
+	}
+	return usable, err
+}
+
+// putBackListed returns sessions to their listings.
+func (l *launch) putBackListed(taken []staging.Session) {
+	for _, s := range taken {
+		l.listings.putBack(s.Staging, listed{s.ID, s.AllocID})
+	}
+}
+
+// spendListed takes sessions off their listings of which commit has tried to have the fates
+// decided. After an error the listings are read again: what has no fate is shown again.
+func (l *launch) spendListed(taken []staging.Session, err error) {
+	for _, s := range taken {
+		l.listings.spend(s.Staging, listed{s.ID, s.AllocID})
+		if err != nil {
+			l.listings.expire(s.Staging)
+		}
+	}
 }
 
 // prepare ensures that a session's first_launch hook has run: that its checks pass does
@@ -106,16 +191,19 @@ func (l *launch) prepare(ctx context.Context, s staging.Session) error {
 	return l.Hooks.Run(ctx, s, staging.HookFirstLaunch, *hook, staging.Launch{})
 }
 
-// admitWithoutRedis checks in Consul what Redis would have checked: whether the launch is a
-// repeat, and how many sessions its user has. Two launches of one user at the same moment
+// admitWithoutRedis checks in Consul, once, what Redis would have checked: whether the launch
+// is a repeat, and how many sessions its user has. Two launches of one user at the same moment
 // may both be admitted here; two of one key cannot, since the key's record is written with
 // the fate.
 func (l *launch) admitWithoutRedis(ctx context.Context) error {
 	l.redisAway = true
-	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
-	defer cancel()
+	if l.admitted {
+		return nil
+	}
 	if l.IdempotencyKey != "" {
-		hold, err := l.Fates.Key(ctx, l.IdempotencyKey)
+		consul, cancel := context.WithTimeout(ctx, deadline.Consul)
+		defer cancel()
+		hold, err := l.Fates.Key(consul, l.IdempotencyKey)
 		switch {
 		case errors.Is(err, staging.ErrNoResource):
 		case err != nil:
@@ -124,6 +212,15 @@ func (l *launch) admitWithoutRedis(ctx context.Context) error {
 			return l.repeatOf(ctx, hold)
 		}
 	}
+	if err := l.admitUser(ctx); err != nil {
+		return err
+	}
+	l.admitted = true
+	return nil
+}
+
+// admitUser checks the limit of the user's sessions by their fates.
+func (l *launch) admitUser(ctx context.Context) error {
 	limit := l.settings.MaxSessionsPerUser
 	if limit == 0 {
 		return nil
@@ -132,6 +229,8 @@ func (l *launch) admitWithoutRedis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, deadline.Nomad)
+	defer cancel()
 	var held []string
 	for _, f := range fates {
 		if f.Claim == l.claim.ID {
@@ -141,45 +240,8 @@ func (l *launch) admitWithoutRedis(ctx context.Context) error {
 			held = append(held, f.Session)
 		}
 	}
-	if len(held) < limit {
+	if len(held)+l.count() <= limit {
 		return nil
 	}
 	return l.sessionLimit(held)
-}
-
-// Of restoring in Redis what was done without it: how often it is retried, and for how long.
-const (
-	syncPause   = 250 * time.Millisecond
-	syncTimeout = 2 * time.Minute
-)
-
-// syncRedis restores an assignment in Redis that was made without it, so that a repeat
-// finds its session there: at once where Redis answers and only was not trusted, else as
-// soon as it is back, in the background. Should this broker stop before, or have no room in
-// the background, the scaler does it, from the fate record.
-func (l *launch) syncRedis(s staging.Session) {
-	f := staging.Fate{IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint}
-	restore := func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
-		defer cancel()
-		_, err := l.Store.Restore(ctx, s, f)
-		return err
-	}
-	// Redis answers, so a later request must find there what this launch returns.
-	if l.untrusted && restore(context.Background()) == nil {
-		return
-	}
-	l.Background.TryGo(func() {
-		ctx, cancel := context.WithTimeout(l.closing, syncTimeout)
-		defer cancel()
-		pause := time.NewTicker(syncPause)
-		defer pause.Stop()
-		for restore(ctx) != nil {
-			select {
-			case <-ctx.Done():
-				return
-			case <-pause.C:
-			}
-		}
-	})
 }

@@ -2,8 +2,10 @@ package launch_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,5 +89,83 @@ func TestAUsersLimitHoldsWithoutRedis(t *testing.T) {
 	var refused *refusal.Error
 	if !errors.As(err, &refused) || refused.Kind != refusal.SessionLimit || !slices.Equal(refused.Sessions, []string{"mine"}) {
 		t.Errorf("%v: %v", err, w.calls)
+	}
+}
+
+// TestSessionsInUseDoNotHideTheFreeOneWithoutRedis: the oldest sessions of a pool are those
+// in use, and they pass their checks, too.
+func TestSessionsInUseDoNotHideTheFreeOneWithoutRedis(t *testing.T) {
+	w := &world{fates: map[string]staging.Fate{}, inConsul: []string{"z-free"}, fail: map[string]error{"claim": errAway, "assign": errAway}}
+	for i := range 40 {
+		id := fmt.Sprintf("s%02d", i)
+		w.fates[id] = staging.Fate{Session: id, Verdict: staging.VerdictAssigned, User: &staging.User{ID: "other"}}
+		w.inConsul = append(w.inConsul, id)
+	}
+	r, err := launchIn(t, w, "hooked", func(*launch.Request) {})
+	if err != nil || r.Session.ID != "z-free" {
+		t.Errorf("%+v %v: %v", r.Session, err, w.calls)
+	}
+}
+
+// TestWithoutRedisEveryReadySessionIsServed: launches that come together take different
+// sessions of one listing, until none is left.
+func TestWithoutRedisEveryReadySessionIsServed(t *testing.T) {
+	w := &world{fail: map[string]error{"claim": errAway, "begin": errAway, "assign": errAway}}
+	const ready = 23
+	for i := range ready {
+		w.inConsul = append(w.inConsul, fmt.Sprintf("s%02d", i))
+	}
+	b := on(w, manyTasks, launch.Bounds{})
+	served := make([]string, ready)
+	var wg sync.WaitGroup
+	for i := range ready {
+		wg.Go(func() {
+			r, err := b.one(t.Context(), launch.Request{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: fmt.Sprint(i)}}})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			served[i] = r.Session.ID
+		})
+	}
+	wg.Wait()
+	b.Close()
+	if slices.Sort(served); !slices.Equal(served, w.inConsul) {
+		t.Errorf("served were %v", served)
+	}
+	looks := 0
+	for _, call := range w.calls {
+		if call == "look" {
+			looks++
+		}
+	}
+	if looks > ready/2 {
+		t.Errorf("Consul's instances were listed %d times for %d launches", looks, ready)
+	}
+}
+
+// TestWithoutRedisAMovedConfigServesNoSessionOfItsOldZone: those are looked up once, and
+// not again by the next launch.
+func TestWithoutRedisAMovedConfigServesNoSessionOfItsOldZone(t *testing.T) {
+	w := &world{
+		inConsul: []string{"s1", "s2"}, madeIn: map[string]string{"s1": "west", "s2": "west"},
+		fail: map[string]error{"claim": errAway, "begin": errAway, "assign": errAway},
+	}
+	b := on(w, manyTasks, launch.Bounds{})
+	defer b.Close()
+	for range 3 {
+		r, err := b.one(t.Context(), launch.Request{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u"}}})
+		if err != nil || r.Session.Origin != staging.OnDemand {
+			t.Errorf("%+v %v", r.Session, err)
+		}
+	}
+	finds := 0
+	for _, call := range w.calls {
+		if strings.HasPrefix(call, "find") {
+			finds++
+		}
+	}
+	if finds != len(w.inConsul) {
+		t.Errorf("%d look-ups of %d sessions: %v", finds, len(w.inConsul), w.calls)
 	}
 }

@@ -35,6 +35,8 @@ type world struct {
 	refusedIn map[string]bool
 	// pools are ready sessions by pool; what ready holds is any pool's.
 	pools map[string][]string
+	// madeIn are the zones of sessions that were made in another than their pool's.
+	madeIn map[string]string
 	// inConsul are sessions that pass their checks.
 	inConsul []string
 	// fates are those that were decided before, keyHolder who holds the key in Consul.
@@ -151,6 +153,15 @@ func (w *world) Stop(_ context.Context, s staging.Session) error {
 	return w.note("stop %s", short(s.ID))
 }
 func (w *world) WithoutRedis() {}
+
+func (w *world) Decided(context.Context, []string) (map[string]bool, error) {
+	all := map[string]bool{}
+	for id := range w.fates {
+		all[id] = true
+	}
+	return all, w.fail["decided"]
+}
+
 func (w *world) Fates(context.Context) (map[string]staging.Fate, error) {
 	return w.fates, w.note("fates")
 }
@@ -181,6 +192,9 @@ func (w *world) Passing(context.Context, string) ([]staging.Health, error) {
 func (w *world) Find(_ context.Context, s staging.Session) (staging.Session, error) {
 	s.Origin, s.Image, s.Staging, s.AllocID = staging.Staged, "hooked", "h", "a-"+s.ID
 	s.Permits = staging.Permissions{}.Permits()
+	if zone, ok := w.madeIn[s.ID]; ok {
+		s.Zone = zone
+	}
 	return s, w.note("find %s", s.ID)
 }
 func (w *world) WaitPassing(context.Context, string, string) error { return w.note("passing") }
@@ -295,6 +309,9 @@ func (w *world) Claim(_ context.Context, pools []staging.Config, n int, c stagin
 		return staging.ClaimResult{Outcome: staging.ClaimLimit, Held: w.limited}, nil
 	}
 	if w.keyInRedis.Claim != "" {
+		if w.keyInRedis.Fingerprint == "" {
+			w.keyInRedis.Fingerprint = c.Fingerprint
+		}
 		return staging.ClaimResult{Outcome: staging.ClaimRepeat}, nil
 	}
 	r := staging.ClaimResult{Outcome: staging.ClaimTaken}
@@ -335,6 +352,8 @@ func (w *world) Begin(_ context.Context, s staging.Session, c staging.Claim) (st
 func (w *world) KeyHolder(context.Context, string) (staging.KeyHolder, error) {
 	return w.keyInRedis, nil
 }
+
+func (w *world) RenewKey(context.Context, string, string) error { return w.note("renew key") }
 
 // Session implements launch.Sessions.
 func (w *world) Session(_ context.Context, id string) (staging.Session, error) {

@@ -30,6 +30,9 @@ const (
 	KeyInFlight Kind = "idempotency_key_in_flight"
 	// ImageDisabled: the image is switched off.
 	ImageDisabled Kind = "image_disabled"
+	// ResourceUnreadable: a zone, image, group or staging config that the call names is
+	// stored and cannot be read.
+	ResourceUnreadable Kind = "resource_unreadable"
 	// SessionLimit: the user has as many sessions as the user's groups allow.
 	SessionLimit Kind = "session_limit"
 	// NotAssigned: the session is not assigned to a user, or no longer.
@@ -56,7 +59,7 @@ const (
 // LaunchRefusals are the kinds with which a launch may be refused once it is under way.
 var LaunchRefusals = []Kind{
 	KeyReused, KeyInFlight, SessionLimit, SessionBusy, NotAssigned, NoCapacity, Overloaded, LaunchFailed,
-	ConsulUnavailable, NomadUnavailable, RedisUnavailable,
+	ConsulUnavailable, NomadUnavailable, RedisUnavailable, ResourceUnreadable,
 }
 
 // Error is a refusal with a reason and, in Detail, what the caller can do next.

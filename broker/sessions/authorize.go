@@ -28,7 +28,9 @@ type Access struct {
 // allow_origin_domain. A request without an Origin, as a browser sends for a page that
 // its user opens, needs the token alone.
 //
-// Errors are Unauthorized, Forbidden, or about a server that does not answer.
+// Errors are Unauthorized, Forbidden, or about a server that does not answer: of Redis and
+// Consul one is enough, and of a session that was checked in the last minutes neither is
+// needed.
 func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, error) {
 	if len(a.Tokens) == 0 {
 		return staging.Session{}, unauthorized()
@@ -39,7 +41,7 @@ func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, er
 	if err != nil {
 		return staging.Session{}, refusal.NoConsul(err)
 	}
-	found, err := s.Session(ctx, a.Session)
+	found, err := s.assigned(ctx, a.Session)
 	var e *refusal.Error
 	if errors.As(err, &e) && e.Kind == refusal.NotFound {
 		// A caller without the token learns nothing, not even that there is no session.
@@ -56,15 +58,37 @@ func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, er
 	if found.State != staging.Assigned || found.User == nil {
 		return found, forbidden("session %s is %s", found.ID, found.State)
 	}
-	zone, ok := s.Registry.Resources().Zones[found.Zone]
+	resources := s.Registry.Resources()
+	zone, ok := resources.Zones[found.Zone]
 	switch {
 	case a.Origin == "":
+	case !ok && resources.HasZone(found.Zone):
+		return found, refusal.Unreadable(resources, staging.KindZone, found.Zone)
 	case !ok:
 		return found, forbidden("zone %s of the session is gone, so no origin is allowed", found.Zone)
 	case !zone.AllowsOrigin(a.Origin, a.RequestHost):
 		return found, forbidden("origin %s is not within the allow_origin_domain of zone %s", a.Origin, found.Zone)
 	}
 	return found, nil
+}
+
+// assigned reads a session that is expected to be a user's. Its fate record decides where
+// Redis does not answer, does not have the session, or has it as unused: a proxy cuts off the
+// users whose requests are denied, so that an outage of Redis, or the loss of its data, must
+// not deny any.
+func (s *Sessions) assigned(ctx context.Context, id string) (staging.Session, error) {
+	found, err := s.inRedis(ctx, id)
+	if err == nil && (found.Origin == staging.OnDemand || !found.State.Unassigned()) {
+		return found, nil
+	}
+	r, failed := s.records.of(ctx, id)
+	switch {
+	case failed == nil && !r.none:
+		return r.session, nil
+	case failed == nil && err != nil:
+		return found, notFound(id, err)
+	}
+	return found, err
 }
 
 func unauthorized() *refusal.Error {

@@ -5,5 +5,8 @@
 // which the scaler and the launches respect: Redis first, then, for an unused session, the
 // fate record, then Nomad. The end of a session that is being assigned is refused as busy.
 //
+// While Redis does not answer, a user's session is read and authorized by its fate record
+// and its job, cached for a second, and its keepalives wait in memory.
+//
 // Errors are a *refusal.Error.
 package sessions

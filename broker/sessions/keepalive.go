@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/deadline"
@@ -13,13 +16,16 @@ import (
 
 // Keepalive records that a session's user is still there, by Redis's clock. A session
 // that is not assigned is refused with refusal.NotAssigned.
+//
+// While Redis does not answer, a keepalive of an assigned session is accepted and kept in
+// memory; KeepMissed records it once Redis is back.
 func (s *Sessions) Keepalive(ctx context.Context, id string) (staging.Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	redis, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
-	found, err := s.Store.Keepalive(ctx, id)
+	found, err := s.Store.Keepalive(redis, id)
 	var moved *staging.StateError
-	if errors.As(err, &moved) && moved.State == staging.Claimed && s.markAssigned(ctx, id) {
-		found, err = s.Store.Keepalive(ctx, id)
+	if errors.As(err, &moved) && moved.State == staging.Claimed && s.markAssigned(redis, id) {
+		found, err = s.Store.Keepalive(redis, id)
 	}
 	switch {
 	case err == nil:
@@ -32,7 +38,99 @@ func (s *Sessions) Keepalive(ctx context.Context, id string) (staging.Session, e
 			Detail: fmt.Sprintf("session %s is %s, and only an assigned one is kept alive; launch anew", id, moved.State),
 		}
 	}
+	r, failed := s.records.of(ctx, id)
+	if failed == nil && r.located && r.session.State == staging.Assigned && s.missed.add(id) {
+		return r.session, nil
+	}
 	return found, refusal.NoRedis(err)
+}
+
+// ReceiveKeepalives records in Redis, until ctx is done, that this broker can receive
+// keepalives. A session ends for the lack of a keepalive only if brokers could receive them
+// during the whole of its period: not while all brokers, or Redis, were away.
+func (s *Sessions) ReceiveKeepalives(ctx context.Context) {
+	tick := time.NewTicker(staging.KeepaliveGap / 5)
+	defer tick.Stop()
+	for {
+		note, cancel := context.WithTimeout(ctx, deadline.Redis)
+		if _, err := s.Store.NoteReceiving(note); err != nil && ctx.Err() == nil {
+			s.log.WithError(err).Debug("cannot note in Redis that keepalives are received; no session ends for the lack of one meanwhile")
+		}
+		cancel()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+const (
+	// maxMissed bounds how many sessions' keepalives wait for Redis.
+	maxMissed = 10_000
+	// missedPause is the time between two tries to record them.
+	missedPause = time.Second
+)
+
+// missedKeepalives are the sessions whose keepalives Redis has missed.
+type missedKeepalives struct {
+	mu       sync.Mutex
+	sessions map[string]bool
+}
+
+// add reports whether there is room for the session.
+func (m *missedKeepalives) add(id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sessions == nil {
+		m.sessions = map[string]bool{}
+	}
+	if !m.sessions[id] && len(m.sessions) >= maxMissed {
+		return false
+	}
+	m.sessions[id] = true
+	return true
+}
+
+func (m *missedKeepalives) all() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Keys(m.sessions))
+}
+
+func (m *missedKeepalives) remove(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.sessions, id)
+}
+
+// KeepMissed records the keepalives that came while Redis did not answer, once it does,
+// until ctx is done.
+func (s *Sessions) KeepMissed(ctx context.Context) {
+	tick := time.NewTicker(missedPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, id := range s.missed.all() {
+			if !s.recordMissed(ctx, id) {
+				break
+			}
+			s.missed.remove(id)
+		}
+	}
+}
+
+// recordMissed records a keepalive, and reports whether Redis answered.
+func (s *Sessions) recordMissed(ctx context.Context, id string) bool {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	defer cancel()
+	_, err := s.Store.Keepalive(ctx, id)
+	var moved *staging.StateError
+	return err == nil || errors.Is(err, staging.ErrNoSession) || errors.As(err, &moved)
 }
 
 // markAssigned marks a claimed session as assigned in Redis if its fate record is

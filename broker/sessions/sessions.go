@@ -19,6 +19,9 @@ type Store interface {
 	// Page reads a part of the sessions that have not ended, the oldest first.
 	Page(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
 	Keepalive(ctx context.Context, id string) (staging.Session, error)
+	// NoteReceiving records that keepalives can be received now, and returns since when
+	// they can without a gap.
+	NoteReceiving(ctx context.Context) (since time.Time, err error)
 	Assign(ctx context.Context, s staging.Session) (staging.Session, error)
 	// Finish marks a user's session as ending, Retire an unused one as retiring; a
 	// *staging.StateError when it has moved on.
@@ -40,6 +43,9 @@ type Registry interface {
 // Fleet is what this package needs of Nomad.
 type Fleet interface {
 	Stop(ctx context.Context, s staging.Session) error
+	// Find reads a session from its job and allocation; staging.ErrNoSession when its job
+	// does not exist or is stopped.
+	Find(ctx context.Context, s staging.Session) (staging.Session, error)
 }
 
 // Servers are the adapters that sessions are read and changed with.
@@ -69,19 +75,35 @@ type Sessions struct {
 	changes Changes
 	auditor Auditor
 	log     *logrus.Entry
+	// records are for while Redis does not answer, missed the keepalives that came then.
+	records *records
+	missed  missedKeepalives
 }
 
 // New returns the sessions of the servers.
 func New(on Servers, changes Changes, auditor Auditor, log *logrus.Entry) *Sessions {
-	return &Sessions{Servers: on, changes: changes, auditor: auditor, log: log}
+	return &Sessions{Servers: on, changes: changes, auditor: auditor, log: log, records: newRecords(on.Registry, on.Fleet)}
 }
 
 // Session reads one session, also one that ended not long ago. A session is assigned from
-// the answer of its launch on, also before Redis has it.
+// the answer of its launch on, also before Redis has it. While Redis does not answer, those
+// that have a user can be read, from their fate records and jobs.
 func (s *Sessions) Session(ctx context.Context, id string) (staging.Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	found, err := s.inRedis(ctx, id)
+	var e *refusal.Error
+	if errors.As(err, &e) && e.Kind == refusal.RedisUnavailable {
+		if r, failed := s.records.of(ctx, id); failed == nil && r.located {
+			return r.session, nil
+		}
+	}
+	return found, err
+}
+
+// inRedis reads one session from Redis, with its true state.
+func (s *Sessions) inRedis(ctx context.Context, id string) (staging.Session, error) {
+	redis, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
-	found, err := s.Store.Session(ctx, id)
+	found, err := s.Store.Session(redis, id)
 	if errors.Is(err, staging.ErrNoSession) {
 		return found, notFound(id, err)
 	}
@@ -97,6 +119,8 @@ func (s *Sessions) withFate(ctx context.Context, found staging.Session) staging.
 	if found.State != staging.Claimed {
 		return found
 	}
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+	defer cancel()
 	f, err := s.Registry.Fate(ctx, found.ID)
 	if err == nil && f.Verdict == staging.VerdictAssigned && f.Claim == found.Claim && !f.HookPending {
 		found.State, found.AssignedAt = staging.Assigned, f.DecidedAt
@@ -144,7 +168,8 @@ func (s *Sessions) SessionAfter(ctx context.Context, id string, index uint64, wa
 	// The index is read first: a change between the two reads then comes after it, and
 	// ends the next wait.
 	next, err := s.changes.Index(context.WithoutCancel(ctx))
-	if err != nil {
+	if err != nil && index > 0 && wait > 0 {
+		// A caller that waits again and again must not be answered at once each time.
 		return staging.Session{}, 0, refusal.NoRedis(err)
 	}
 	found, err := s.Session(context.WithoutCancel(ctx), id)

@@ -23,9 +23,20 @@ type servers struct {
 	// moved is the state that the session has by the time it is to be moved.
 	moved staging.State
 	calls []string
+	// away: Redis does not answer; consulAway: nor does Consul; gone: the job is stopped.
+	away, consulAway, gone bool
+	// reads counts the reads of fates.
+	reads int
+	// kept counts the keepalives that Redis was sent.
+	kept int
 }
 
+var errAway = errors.New("away")
+
 func (s *servers) Session(_ context.Context, id string) (staging.Session, error) {
+	if s.away {
+		return staging.Session{}, errAway
+	}
 	if id != s.session.ID {
 		return staging.Session{}, staging.ErrNoSession
 	}
@@ -33,6 +44,10 @@ func (s *servers) Session(_ context.Context, id string) (staging.Session, error)
 }
 
 func (s *servers) Keepalive(_ context.Context, id string) (staging.Session, error) {
+	if s.away {
+		return staging.Session{}, errAway
+	}
+	s.kept++
 	if s.session.State != staging.Assigned {
 		return staging.Session{}, &staging.StateError{Session: id, State: s.session.State}
 	}
@@ -69,7 +84,19 @@ func (s *servers) Resources() staging.Resources {
 	return staging.Resources{Zones: map[string]staging.Zone{"east": {Name: "east", AllowOriginDomain: "example.org"}}}
 }
 
+func (s *servers) Find(_ context.Context, x staging.Session) (staging.Session, error) {
+	if s.gone {
+		return x, staging.ErrNoSession
+	}
+	x.AllocID, x.Image = "a", "image"
+	return x, nil
+}
+
 func (s *servers) Fate(context.Context, string) (staging.Fate, error) {
+	s.reads++
+	if s.consulAway {
+		return s.fate, errAway
+	}
 	if s.fate.Verdict == "" {
 		return s.fate, staging.ErrNoResource
 	}

@@ -118,10 +118,13 @@ func (m *Monitor) read(ctx context.Context) Status {
 		s.worsen(health, "%s %s", d.Name, d.Problem)
 	}
 	resources := m.resources(ctx, down[Consul])
+	for _, key := range slices.Sorted(maps.Keys(resources.Unreadable)) {
+		s.worsen(HealthDegraded, "%s", resources.Unreadable[key])
+	}
 	configs := byName(resources.Configs)
 	pools, activity, known := m.poolsNow(ctx, configs, down[Redis])
 	zones := map[string]*ZoneStatus{}
-	for name := range resources.Zones {
+	for _, name := range resources.ZoneNames() {
 		zones[name] = &ZoneStatus{Name: name, Known: known}
 	}
 	for i, c := range configs {

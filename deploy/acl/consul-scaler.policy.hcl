@@ -28,6 +28,15 @@ service_prefix "greenroom-staging-" {
   policy = "write"
 }
 
+# It shows whose each assigned session is: instances of this service, on a node of our own
+# in the catalog, which is no machine. It may change no other node.
+service "greenroom-sessions" {
+  policy = "write"
+}
+node "greenroom-sessions" {
+  policy = "write"
+}
+
 # It creates the Consul session that holds its locks.
 session_prefix "" {
   policy = "write"

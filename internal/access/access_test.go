@@ -69,6 +69,24 @@ func TestAnOperationThatIsNotInTheTableIsTheAdministrators(t *testing.T) {
 	}
 }
 
+func TestIdempotencyKeysAreTheCallersOwn(t *testing.T) {
+	for _, c := range []struct {
+		caller Caller
+		want   string
+	}{
+		{Caller{Role: User, Subject: "u-1"}, "user:u-1"},
+		{Caller{Role: Launcher, Accessor: "tk-1"}, "token:tk-1"},
+		{Caller{Role: Launcher, Subject: "portal"}, "user:portal"},
+		{Caller{Role: Admin, Accessor: "tk-2"}, ""},
+		{Caller{Role: Admin, Subject: "ada"}, ""},
+		{Anybody, ""},
+	} {
+		if got := c.caller.KeyScope(); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.caller, got, c.want)
+		}
+	}
+}
+
 func TestHideReplacesTokens(t *testing.T) {
 	_, secret := NewToken(TokenRequest{Name: "n", Role: Viewer}, time.Now())
 	jwt := "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1LTEifQ.c2ln"

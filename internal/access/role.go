@@ -78,6 +78,15 @@ func (c Caller) Who() string {
 	return "nobody"
 }
 
+// KeyScope is what the caller's Idempotency-Keys belong to: the same key in another scope is
+// another key. Administrators share one scope, which is "", whomever they launch for.
+func (c Caller) KeyScope() string {
+	if c.Role == Admin {
+		return ""
+	}
+	return c.Who()
+}
+
 // Owns reports whether the caller may see the sessions of a user. With the role User it may
 // see only its own; other roles may see all. userID is "" for a session without a user.
 func (c Caller) Owns(userID string) bool {

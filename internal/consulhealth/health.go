@@ -2,6 +2,7 @@ package consulhealth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,12 +14,6 @@ import (
 
 // SessionMeta is the key of the session id in a service instance's metadata.
 const SessionMeta = "greenroom_session"
-
-// Package nomadfleet writes this into an assigned session's metadata.
-const (
-	stateMeta     = "greenroom_state"
-	stateAssigned = "assigned"
-)
 
 // Bounds of a watch: how long one blocking query stays open, and the pause between two.
 // Each query returns all instances, and in a busy pool some instance changes at any
@@ -39,15 +34,34 @@ func watchPause(instances int) time.Duration {
 // Health reads the health of sessions.
 type Health struct {
 	health *api.Health
+	turns  *turns
+}
+
+// errHidden means that an answer of Consul is no observation: instances may be missing from
+// it, and a session that it lacks is not known to be unhealthy.
+var errHidden = errors.New("consul hides some of the instances from this token; let its policy read the services greenroom-* and all nodes again")
+
+// read reads the instances of a service. Consul silently leaves out what the token may not
+// read: then the error is errHidden.
+func (h *Health) read(service string, passingOnly bool, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+	entries, meta, err := h.health.Service(service, "", passingOnly, q)
+	if err == nil && meta.ResultsFilteredByACLs {
+		err = errHidden
+	}
+	return entries, meta, err
 }
 
 // New returns a reader of client's Consul.
-func New(client *api.Client) *Health { return &Health{health: client.Health()} }
+func New(client *api.Client) *Health {
+	return &Health{health: client.Health(), turns: newTurns(maxQueries)}
+}
 
 // Watch calls emit with all instances of a service, and again after each change, until ctx
-// is done or Consul fails. It returns that error.
+// is done or Consul fails. It returns that error. It may be called for any number of
+// services: beyond a number of queries that Consul accepts, the watches take turns.
 func (h *Health) Watch(ctx context.Context, service string, emit func([]staging.Health)) error {
-	return h.watch(ctx, service, "", func(found []staging.Health) bool {
+	defer h.turns.join()()
+	return h.watch(ctx, service, "", h.turns.take, func(found []staging.Health) bool {
 		emit(found)
 		return true
 	})
@@ -57,7 +71,7 @@ func (h *Health) Watch(ctx context.Context, service string, emit func([]staging.
 // ctx is done or Consul fails before that.
 func (h *Health) WaitPassing(ctx context.Context, service, session string) error {
 	filter := fmt.Sprintf("Service.Meta.%s == %q", SessionMeta, session)
-	return h.watch(ctx, service, filter, func(found []staging.Health) bool {
+	return h.watch(ctx, service, filter, ownQuery, func(found []staging.Health) bool {
 		for _, i := range found {
 			if i.Session == session && i.Passing {
 				return false
@@ -69,19 +83,28 @@ func (h *Health) WaitPassing(ctx context.Context, service, session string) error
 
 // Passing reads the instances of a service that pass their checks now.
 func (h *Health) Passing(ctx context.Context, service string) ([]staging.Health, error) {
-	entries, _, err := h.health.Service(service, "", true, (&api.QueryOptions{}).WithContext(ctx))
+	entries, _, err := h.read(service, true, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("consul: read the passing instances of service %s: %w", service, err)
 	}
 	return instances(entries), nil
 }
 
-// watch runs blocking queries until more returns false.
-func (h *Health) watch(ctx context.Context, service, filter string, more func([]staging.Health) bool) error {
+// watch runs blocking queries, each in a turn from take, until more returns false.
+func (h *Health) watch(ctx context.Context, service, filter string, take func(context.Context) (turn, error), more func([]staging.Health) bool) error {
 	var index uint64
 	for {
-		q := (&api.QueryOptions{WaitIndex: index, WaitTime: watchWait, Filter: filter}).WithContext(ctx)
-		entries, meta, err := h.health.Service(service, "", false, q)
+		turn, err := take(ctx)
+		if err != nil {
+			return err
+		}
+		q := (&api.QueryOptions{WaitIndex: index, WaitTime: turn.wait, Filter: filter}).WithContext(turn.ctx)
+		entries, meta, err := h.read(service, false, q)
+		cutShort := err != nil && turn.cutShort()
+		turn.end()
+		if cutShort {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("consul: watch the instances of service %s: %w", service, err)
 		}
@@ -106,7 +129,7 @@ func instances(entries []*api.ServiceEntry) []staging.Health {
 	for _, e := range entries {
 		found = append(found, staging.Health{
 			Session: e.Service.Meta[SessionMeta],
-			AllocID: allocID(e.Service.ID), Assigned: e.Service.Meta[stateMeta] == stateAssigned,
+			AllocID: allocID(e.Service.ID), Port: e.Service.Port,
 			Passing: e.Checks.AggregatedStatus() == api.HealthPassing,
 		})
 	}

@@ -65,7 +65,7 @@ func TestWatchFollowsChecksAndPassingIsAllOfThem(t *testing.T) {
 	until("nothing there", func(h []staging.Health) bool { return len(h) == 0 })
 	check := register(t, client, "greenroom-pool-p", "gr-1")
 	until("there, not passing", func(h []staging.Health) bool {
-		return len(h) == 1 && h[0] == staging.Health{Session: "gr-1", AllocID: alloc}
+		return len(h) == 1 && h[0] == staging.Health{Session: "gr-1", AllocID: alloc, Port: 1}
 	})
 
 	waited := make(chan error, 1)

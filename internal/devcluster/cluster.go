@@ -35,6 +35,9 @@ type Options struct {
 	// addition to http, and there requires client certificates from the same authority.
 	// With nil, all servers use plain http.
 	TLS *TLSFiles
+	// NomadACL makes Nomad check tokens. Requests without a token may do everything, so
+	// that only agents with a token are restricted; see SetNomadPolicy and NewNomadToken.
+	NomadACL bool
 	// Progress receives lines about slow steps, such as a first build of Nomad or
 	// Consul. It may be nil.
 	Progress io.Writer
@@ -66,6 +69,7 @@ type Cluster struct {
 
 	temporary bool
 	docker    bool
+	nomadACL  bool
 	// consulJoin is the address at which Consul's agents join its server.
 	consulJoin string
 	dirLock    *os.File
@@ -97,7 +101,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	sweepStale(ctx)
-	c := &Cluster{docker: o.Docker}
+	c := &Cluster{docker: o.Docker, nomadACL: o.NomadACL}
 	if err := c.prepare(o); err != nil {
 		if c.temporary {
 			err = errors.Join(err, os.RemoveAll(c.Dir))

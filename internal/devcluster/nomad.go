@@ -52,7 +52,7 @@ server {
   eval_gc_threshold       = "1h"
   batch_eval_gc_threshold = "1h"
 }
-%s`, o.Datacenters[0], ports[0], ports[1], ports[2], nomadConsul(c.ConsulAddr)+o.TLS.nomad()))
+%s`, o.Datacenters[0], ports[0], ports[1], ports[2], nomadConsul(c.ConsulAddr)+o.TLS.nomad()+nomadACL(o.NomadACL)))
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ plugin "docker" {
     allow_caps = ["all"]
   }
 }
-%s`, dc, name, ports[0], allocs, serverRPC, cpu, memory, diskMB, diskMB, first, last, strings.Join(drivers, ","), nomadConsul(consul)+o.TLS.nomad()))
+%s`, dc, name, ports[0], allocs, serverRPC, cpu, memory, diskMB, diskMB, first, last, strings.Join(drivers, ","), nomadConsul(consul)+o.TLS.nomad()+nomadACL(o.NomadACL)))
 }
 
 // nomadConsul configures the Consul agent of a Nomad agent. Nomad's agents find each
@@ -185,6 +185,20 @@ tls {
 `, f.CA, f.Cert, f.Key)
 }
 
+// nomadACL configures a Nomad agent to check tokens; "" for none.
+func nomadACL(enabled bool) string {
+	if !enabled {
+		return ""
+	}
+	return `
+acl {
+  enabled    = true
+  policy_ttl = "1s"
+  token_ttl  = "1s"
+}
+`
+}
+
 // nomadConfig writes an agent's configuration, with the settings of all agents first,
 // and sets the process's arguments to use it.
 func nomadConfig(p *Process, dir, config string) error {
@@ -216,6 +230,11 @@ func (c *Cluster) nomadServerReady(ctx context.Context) error {
 	}
 	if leader == "" {
 		return errors.New("nomad has no leader yet")
+	}
+	if c.nomadACL {
+		if err := c.openNomad(ctx); err != nil {
+			return err
+		}
 	}
 	var jobs []struct{}
 	return getJSON(ctx, c.NomadAddr+"/v1/jobs", &jobs)

@@ -1,6 +1,7 @@
 package devcluster
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -24,9 +25,26 @@ func getJSON(ctx context.Context, url string, into any) error {
 // callJSON sends a request without a body and decodes the reply into into, which may be
 // nil. For any status except 200 it returns an error with the start of the reply.
 func callJSON(ctx context.Context, method, url string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	return sendJSON(ctx, method, url, "", nil, into)
+}
+
+// sendJSON is callJSON for a request with a Nomad token, "" for none, and with a body, nil
+// for none.
+func sendJSON(ctx context.Context, method, url, token string, body, into any) error {
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		content = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, content)
 	if err != nil {
 		return err
+	}
+	if token != "" {
+		req.Header.Set("X-Nomad-Token", token)
 	}
 	resp, err := httpClient.Do(req)
 	if err != nil {

@@ -27,6 +27,9 @@ type armedShell struct {
 	shell *Shell
 	pool  string
 	task  string
+	// restarts are the session's when the shell was opened: a shell of an earlier start of
+	// its main task must not be used.
+	restarts int
 	// probing is set while a probe is in flight, and nobody may take the shell then.
 	probing bool
 	// lastAlive is when the shell was opened or last probed.
@@ -37,9 +40,15 @@ type armedShell struct {
 // already. An error means that no shell was opened.
 func (a *Armory) Arm(ctx context.Context, session staging.Session, task string) error {
 	a.mu.Lock()
-	have := a.shells[session.ID] != nil
+	have := a.shells[session.ID]
+	outdated := have != nil && have.restarts != session.Restarts && !have.probing
+	if outdated {
+		delete(a.shells, session.ID)
+	}
 	a.mu.Unlock()
-	if have {
+	if outdated {
+		have.shell.Close()
+	} else if have != nil {
 		return nil
 	}
 	shell, err := a.Runner.Arm(ctx, session, task)
@@ -52,7 +61,7 @@ func (a *Armory) Arm(ctx context.Context, session staging.Session, task string) 
 		if a.shells == nil {
 			a.shells = map[string]*armedShell{}
 		}
-		a.shells[session.ID] = &armedShell{shell: shell, pool: session.Staging, task: task, lastAlive: time.Now()}
+		a.shells[session.ID] = &armedShell{shell: shell, pool: session.Staging, task: task, restarts: session.Restarts, lastAlive: time.Now()}
 	}
 	a.mu.Unlock()
 	if unneeded {
@@ -82,16 +91,17 @@ func (a *Armory) Count() int {
 	return len(a.shells)
 }
 
-// Take removes and returns the shell in a task of the session, or nil if there is none.
-// The caller must use the shell or close it.
-func (a *Armory) Take(session, task string) *Shell {
+// Take removes and returns the shell in a task of the session, or nil if there is none, or
+// if it was opened before the last restart of the main task. The caller must use the shell
+// or close it.
+func (a *Armory) Take(session staging.Session, task string) *Shell {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := a.shells[session]
-	if s == nil || s.probing || s.task != task || s.ended() {
+	s := a.shells[session.ID]
+	if s == nil || s.probing || s.task != task || s.restarts != session.Restarts || s.ended() {
 		return nil
 	}
-	delete(a.shells, session)
+	delete(a.shells, session.ID)
 	return s.shell
 }
 

@@ -108,7 +108,7 @@ func TestArmFailsIfNoShellOpens(t *testing.T) {
 		},
 	} {
 		a := &hook.Armory{Runner: hook.Runner{Exec: exec}}
-		if err := a.Arm(t.Context(), staging.Session{ID: "s", Staging: "p"}, ""); err == nil || a.Count() != 0 || a.Take("s", "") != nil {
+		if err := a.Arm(t.Context(), staging.Session{ID: "s", Staging: "p"}, ""); err == nil || a.Count() != 0 || a.Take(staging.Session{ID: "s"}, "") != nil {
 			t.Errorf("%s: %v, %d shells", name, err, a.Count())
 		}
 		a.Close()
@@ -134,15 +134,15 @@ func TestTheArmoryKeepsOneShellASession(t *testing.T) {
 	if p, q := a.Armed("p"), a.Armed("q"); a.Count() != 2 || len(p) != 1 || p[0] != "s1" || len(q) != 1 || q[0] != "s2" {
 		t.Errorf("%d shells: %v, %v", a.Count(), p, q)
 	}
-	if a.Take("s1", "another task") != nil {
+	if a.Take(staging.Session{ID: "s1"}, "another task") != nil {
 		t.Error("Take returned a shell in another task")
 	}
 	a.Keep(t.Context(), map[string]bool{"s1": true})
-	if a.Take("s2", "main") != nil {
+	if a.Take(staging.Session{ID: "s2"}, "main") != nil {
 		t.Error("Keep kept the shell of a session that is not in the list")
 	}
-	shell := a.Take("s1", "main")
-	if shell == nil || a.Take("s1", "main") != nil {
+	shell := a.Take(staging.Session{ID: "s1"}, "main")
+	if shell == nil || a.Take(staging.Session{ID: "s1"}, "main") != nil {
 		t.Fatal("Take must return a shell exactly once")
 	}
 	shell.Close()

@@ -35,9 +35,14 @@ done
 [ -n "$greenroom_status" ] || exit %[6]d
 `
 
-// onlyOnce returns the shell text that runs a command at most once in a session.
-func onlyOnce(name staging.HookName, run string, deadline time.Duration) string {
-	return fmt.Sprintf(onceScript, name, run, ExitWorkdir, deadline.Milliseconds()/100, TailBytes, ExitUnfinished)
+// onlyOnce returns the shell text that runs a command at most once in a start of a session.
+// The lock of the first start has no number.
+func onlyOnce(name staging.HookName, start int, run string, deadline time.Duration) string {
+	lock := string(name)
+	if start > 0 {
+		lock = fmt.Sprintf("%s-%d", name, start)
+	}
+	return fmt.Sprintf(onceScript, lock, run, ExitWorkdir, deadline.Milliseconds()/100, TailBytes, ExitUnfinished)
 }
 
 // onceGracePeriod returns how much longer than the hook's deadline a run waits for the

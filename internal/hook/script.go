@@ -20,6 +20,13 @@ type Input struct {
 	// Once runs the command at most once per session. A run that starts while the
 	// command runs waits for it, and a later run returns the same outcome.
 	Once bool
+	// Start numbers the start of the session's main task, from 0. Once is once per start:
+	// the task's directory, which holds the lock, outlives a restart.
+	Start int
+	// Again runs the assign hook once more, after a restart of the main task, with what it
+	// was run with the first time: the session itself has kept that. If it has not, the
+	// other fields count.
+	Again bool
 }
 
 // Exit codes of the script.
@@ -74,15 +81,24 @@ func Script(name staging.HookName, h staging.Hook, in Input) ([]byte, error) {
 
 	var b bytes.Buffer
 	b.WriteString("{\n")
+	workdir := ""
 	if h.Workdir != "" {
-		fmt.Fprintf(&b, "cd %s || exit %d\n", quote(directory(h.Workdir)), ExitWorkdir)
+		workdir = fmt.Sprintf("cd %s || exit %d\n", quote(directory(h.Workdir)), ExitWorkdir)
 	}
 	run := command(h.Cmd, env)
 	if h.User != "" {
 		run = commandAsUser(h.User, h.Cmd, env)
 	}
+	switch {
+	case in.Again:
+		run = keptOr(name, workdir+run)
+	case name == staging.HookAssign:
+		b.WriteString(keep(name, workdir+run) + workdir)
+	default:
+		b.WriteString(workdir)
+	}
 	if in.Once {
-		b.WriteString(onlyOnce(name, run, h.Deadline()))
+		b.WriteString(onlyOnce(name, in.Start, run, h.Deadline()))
 	} else {
 		b.WriteString(run + " </dev/null\ngreenroom_status=$?\n")
 	}

@@ -160,7 +160,11 @@ func TestScriptIsDeterministicAndOrdered(t *testing.T) {
 		Environment: map[string]string{"B": "hook", "A": "hook"},
 		Workdir:     "/srv/a b",
 	}
-	want := "{\ncd '/srv/a b' || exit 126\n(\nexport A='hook'\nexport B='launch'\nexport C='1'\nexec '/opt/assign' 'it'\\''s'\n) </dev/null\n" +
+	// The hook as it is run; the session keeps it for a restart of its main task.
+	run := "cd '/srv/a b' || exit 126\n(\nexport A='hook'\nexport B='launch'\nexport C='1'\nexec '/opt/assign' 'it'\\''s'\n)"
+	kept := "[ -z \"$NOMAD_SECRETS_DIR\" ] || (umask 077; printf '%s' '{\n" + strings.ReplaceAll(run, "'", `'\''`) +
+		"\n}\n' >\"$NOMAD_SECRETS_DIR/.greenroom-assign\") 2>/dev/null\n"
+	want := "{\n" + kept + run + " </dev/null\n" +
 		"greenroom_status=$?\ncase $greenroom_status in\n0) [ -z \"$greenroom_success_marker\" ] || echo \"$greenroom_success_marker\"; exit 86 ;;\n86|88) exit 87 ;;\nesac\nexit $greenroom_status\n}\n"
 	for range 20 {
 		script, err := hook.Script(staging.HookAssign, h, hook.Input{Variables: map[string]string{"C": "1", "B": "launch"}})

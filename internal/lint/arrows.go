@@ -68,7 +68,7 @@ var rules = []rule{
 	{of: "broker/deadline"},
 	{of: "broker/background", libraries: []string{"golang.org/x/sync/errgroup"}},
 	{of: "broker/launch", ours: []string{"broker/refusal", "broker/background", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{anyLibrary}},
-	{of: "broker/sessions", ours: []string{"broker/refusal", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{logs}},
+	{of: "broker/sessions", ours: []string{"broker/refusal", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{logs, "golang.org/x/sync/singleflight"}},
 	{of: "broker/events", ours: []string{"broker/refusal", "broker/deadline", "internal/staging"}, libraries: []string{logs}},
 	{of: "broker/audit", ours: []string{"broker/background", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{logs, "golang.org/x/time/rate"}},
 	{of: "broker/status", ours: []string{"broker/refusal", "broker/deadline", "internal/staging", "internal/logfield"}, libraries: []string{logs}},
@@ -95,6 +95,7 @@ var rules = []rule{
 	{of: "internal/registry", ours: []string{"internal/staging", "internal/access"}, libraries: []string{anyLibrary}},
 	{of: "internal/consulhealth", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
 	{of: "internal/poolboard", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
+	{of: "internal/sessioncatalog", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
 	{of: "internal/nomadfleet", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
 	{of: "internal/redisstore", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
 	{of: "internal/issuer", ours: []string{"internal/access"}, libraries: []string{anyLibrary}},
@@ -126,7 +127,7 @@ type client struct {
 
 var clients = []client{
 	{"github.com/hashicorp/nomad/api/...", []string{"internal/nomadfleet", "internal/devcluster/...", "cmd/..."}},
-	{"github.com/hashicorp/consul/api/...", []string{"internal/registry", "internal/consulhealth", "internal/poolboard", "internal/baseline", "internal/devcluster/...", "cmd/..."}},
+	{"github.com/hashicorp/consul/api/...", []string{"internal/registry", "internal/consulhealth", "internal/poolboard", "internal/sessioncatalog", "internal/baseline", "internal/devcluster/...", "cmd/..."}},
 	{"github.com/redis/go-redis/...", []string{"internal/redisstore", "internal/baseline", "internal/devcluster/...", "cmd/..."}},
 	{"github.com/gin-gonic/gin/...", []string{"broker/httpapi", "broker/web", "internal/baseline"}},
 }

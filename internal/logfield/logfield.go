@@ -73,6 +73,8 @@ const (
 	Source = "source"
 	// Key is a key in Consul's KV store.
 	Key = "key"
+	// Absent is how many known sessions a list lacks.
+	Absent = "absent"
 	// Level is the new log level, after a change.
 	Level = "log_level"
 )
@@ -83,5 +85,5 @@ var All = []string{
 	Step, Outcome, At, Setting, Where, Event, Condition,
 	Method, Path, Route, Status, Code, DurationMS, Bytes, Remote, Caller, Stack,
 	Audit, Who, Role, Operation, Target, Before, After,
-	Address, Server, Source, Key, Level,
+	Address, Server, Source, Key, Absent, Level,
 }

@@ -16,7 +16,8 @@ var ErrUnavailable = errors.New("nomad is unavailable")
 var (
 	errNoAllocation = errors.New("the job has no allocation yet")
 	errStreamSilent = errors.New("the event stream is silent: not even a heartbeat arrived")
-	errStreamEnded  = errors.New("the event stream ended")
+	// Nomad ends the stream like this when it stops, and when the token may not read events.
+	errStreamEnded = errors.New("the event stream ended; if this repeats, the token lacks read-job in a namespace or node read")
 )
 
 // UnavailableError is an ErrUnavailable that names the call that failed.

@@ -12,8 +12,11 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// jobStatusDead is Nomad's status of a job that has ended.
-const jobStatusDead = "dead"
+// Nomad's status of a job that has ended, and of one that has an allocation which has not.
+const (
+	jobStatusDead    = "dead"
+	jobStatusRunning = "running"
+)
 
 // jobFacts reads a session from its job's meta. ok is false if the job is not a
 // session's.
@@ -24,6 +27,8 @@ func jobFacts(id, namespace, region string, meta map[string]string, stopped bool
 	// A job without a valid creation time gets the zero time. It counts as the oldest,
 	// and is replaced first.
 	created, _ := time.Parse(time.RFC3339Nano, meta[metaCreated])
+	// The job of an older greenroom does not have it: then it is 0.
+	every, _ := time.ParseDuration(meta[metaCheckEvery])
 	return staging.JobFacts{
 		Session: staging.Session{
 			ID: id, Origin: staging.Origin(meta[metaOrigin]),
@@ -31,8 +36,9 @@ func jobFacts(id, namespace, region string, meta map[string]string, stopped bool
 			Revision: meta[metaRevision], Permits: meta[metaPermits], Claim: meta[metaClaim], Task: meta[metaTask],
 			Namespace: namespace, Region: region, CreatedAt: created,
 		},
-		Stopped: stopped,
-		Dead:    status == jobStatusDead,
+		Stopped:    stopped,
+		Dead:       status == jobStatusDead,
+		CheckEvery: every,
 	}, true
 }
 
@@ -76,6 +82,7 @@ func viewOfAlloc(a *nomadapi.Allocation) allocView {
 func allocFacts(a allocView) *staging.AllocFacts {
 	facts := &staging.AllocFacts{ID: a.id, NodeID: a.nodeID, CreatedAt: time.Unix(0, a.createTime).UTC()}
 	facts.Address, facts.Ports = endpoints(a.resources)
+	facts.Restarts = restarts(a.tasks)
 	switch a.clientStatus {
 	case nomadapi.AllocClientStatusRunning:
 		facts.Running = a.desiredStatus == nomadapi.AllocDesiredStatusRun && started(a.tasks)
@@ -89,11 +96,28 @@ func allocFacts(a allocView) *staging.AllocFacts {
 	return facts
 }
 
+// restarts returns how often each task was restarted; nil if none was.
+func restarts(tasks map[string]*nomadapi.TaskState) map[string]int {
+	var all map[string]int
+	for name, t := range tasks {
+		if t.Restarts == 0 {
+			continue
+		}
+		if all == nil {
+			all = map[string]int{}
+		}
+		all[name] = int(t.Restarts)
+	}
+	return all
+}
+
 // started reports whether every task has started. Nomad reports an allocation as
-// running as soon as one of its tasks runs, such as a prestart task.
+// running as soon as one of its tasks runs, such as a prestart task. A task that waits for
+// its next start has started before: a sidecar that fails again and again does not keep the
+// session from its users, and the restart of a main task is seen by its number of restarts.
 func started(tasks map[string]*nomadapi.TaskState) bool {
 	for _, t := range tasks {
-		if t.State == "pending" {
+		if t.State == "pending" && t.StartedAt.IsZero() {
 			return false
 		}
 	}

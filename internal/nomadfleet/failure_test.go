@@ -37,7 +37,8 @@ func TestAllocFacts(t *testing.T) {
 	}{
 		{"pending", "pending", "run", nil, false, false, nil},
 		{"running", "running", "run", tasks("app", task("running", false)), true, false, nil},
-		{"a prestart task runs, the main one waits", "running", "run", tasks("app", task("pending", false), "init", task("running", false)), false, false, nil},
+		{"a prestart task runs, the main one waits", "running", "run", tasks("app", &nomadapi.TaskState{State: "pending"}, "init", task("running", false)), false, false, nil},
+		{"a sidecar waits for its next start", "running", "run", tasks("app", task("running", false), "log", task("pending", false)), true, false, nil},
 		{"asked to stop", "running", "stop", tasks("app", task("running", false)), false, false, nil},
 		{"stopped", "complete", "stop", tasks("app", task("dead", false, event(nomadapi.TaskKilling, ""), exited("137"))), false, true, nil},
 		{"stopped, its prestart task long done", "complete", "stop", tasks("app", task("dead", false, event(nomadapi.TaskKilling, "")), "init", task("dead", false, exited("0"))), false, true, nil},

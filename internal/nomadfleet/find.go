@@ -41,5 +41,6 @@ func (f *Fleet) Find(ctx context.Context, s staging.Session) (staging.Session, e
 	}
 	found.AllocID, found.NodeID = alloc.ID, alloc.NodeID
 	found.Address, found.Ports = endpoints(alloc.AllocatedResources)
+	found.Restarts = restarts(alloc.TaskStates)[found.Task]
 	return found, nil
 }

@@ -27,6 +27,8 @@ const (
 	metaPermits  = "greenroom_permits"
 	// metaDollar holds a dollar sign, which literal refers to.
 	metaDollar = "greenroom_dollar"
+	// metaCheckEvery is staging.JobFacts.CheckEvery.
+	metaCheckEvery = "greenroom_check_every"
 )
 
 const providerConsul = "consul"
@@ -59,23 +61,12 @@ func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 	}
 
 	// A session is one allocation that Nomad neither restarts nor moves: the scaler
-	// decides what happens after it. Batch jobs allow no update or migrate block, but
-	// the parser has added the defaults of a service job.
-	job.Update, job.Migrate, job.Reschedule = nil, nil, nil
-	g.Update, g.Migrate, g.Scaling = nil, nil, nil
+	// decides what happens after it.
 	g.Count = ptr(1)
-	g.RestartPolicy = noRestart()
-	g.ReschedulePolicy = noReschedule()
-	if g.Disconnect != nil {
-		// The template allows its node to be disconnected for a while. Do not add this
-		// block to a group without it: Nomad would report a dead node as disconnected
-		// instead of down and the session as unknown, and still make a clone (1.10.5).
-		g.Disconnect.Replace = ptr(false)
-	}
+	g.Affinities = append(g.Affinities, avoid(spec.Avoid)...)
+	fitLifetime(job, g)
 	g.Meta = ownMeta(g.Meta, nil)
 	for _, t := range g.Tasks {
-		t.RestartPolicy = noRestart()
-		t.ScalingPolicies = nil
 		t.Meta = ownMeta(t.Meta, nil)
 	}
 	for _, t := range mainTasks(g) {
@@ -83,6 +74,7 @@ func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 	}
 	fitConfig(main, spec)
 	fitService(g, s)
+	job.Meta[metaCheckEvery] = checkEvery(sessionService(g)).String()
 	return job
 }
 
@@ -139,20 +131,4 @@ func ownMeta(template, ours map[string]string) map[string]string {
 	}
 	maps.Copy(out, ours)
 	return out
-}
-
-func noRestart() *nomadapi.RestartPolicy {
-	return &nomadapi.RestartPolicy{
-		Attempts: ptr(0), Mode: ptr(nomadapi.RestartPolicyModeFail),
-		// These have no effect, but Nomad validates them.
-		Interval: ptr(24 * time.Hour), Delay: ptr(15 * time.Second), RenderTemplates: ptr(false),
-	}
-}
-
-func noReschedule() *nomadapi.ReschedulePolicy {
-	return &nomadapi.ReschedulePolicy{
-		Attempts: ptr(0), Unlimited: ptr(false),
-		Interval: ptr(24 * time.Hour), Delay: ptr(5 * time.Second),
-		DelayFunction: ptr("constant"), MaxDelay: ptr(time.Duration(0)),
-	}
 }

@@ -8,8 +8,18 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
+// checkEvery returns within what time each check of a service has a new result.
+func checkEvery(s *nomadapi.Service) time.Duration {
+	var longest time.Duration
+	for _, c := range s.Checks {
+		longest = max(longest, c.Interval+c.Timeout)
+	}
+	return longest
+}
+
 // fitService turns the template's first service into the session's. If the template has
-// no service, it adds one with a TCP check on the first port.
+// no service, it adds one with a TCP check on the first port. The service does not have
+// the session's user: it could only change with the job, which is never registered again.
 func fitService(g *nomadapi.TaskGroup, s staging.Session) {
 	service := sessionService(g)
 	if service == nil {
@@ -25,18 +35,14 @@ func fitService(g *nomadapi.TaskGroup, s staging.Session) {
 	service.Name = s.Service()
 	service.Provider = providerConsul
 	service.Tags = append(service.Tags,
-		"greenroom", "zone="+s.Zone, "image="+s.Image, "origin="+string(s.Origin), tagUnassigned)
+		"greenroom", "zone="+s.Zone, "image="+s.Image, "origin="+string(s.Origin))
 	// Canaries are for deployments, which batch jobs do not have.
 	service.CanaryTags, service.CanaryMeta = nil, nil
 	meta := map[string]string{
-		metaSession: s.ID, metaZone: s.Zone, metaImage: s.Image, metaOrigin: string(s.Origin), metaState: unassigned,
+		metaSession: s.ID, metaZone: s.Zone, metaImage: s.Image, metaOrigin: string(s.Origin),
 	}
 	if s.Staging != "" {
 		meta[metaStaging] = s.Staging
 	}
 	service.Meta = ownMeta(service.Meta, meta)
-	if s.User != nil {
-		// An on-demand session has its user from the start.
-		setUser(service, *s.User)
-	}
 }

@@ -21,7 +21,9 @@ const sessionsFilter = `JobID matches "^` + staging.SessionPrefix + `"`
 // id, and the index to Watch from. The observation of a session has its job, its
 // allocation if there is one, and its placement once the scheduler has decided.
 //
-// Errors are ErrUnavailable. List never returns a part of a list.
+// Errors are ErrUnavailable. List never returns a part of a list that it could have read
+// whole, but Nomad leaves out what the token may not list: only Exists can tell that a
+// session's job is gone.
 func (f *Fleet) List(ctx context.Context) (observations []staging.Observation, index uint64, err error) {
 	l, err := f.list(ctx)
 	if err != nil {
@@ -182,7 +184,9 @@ func (l listing) index() uint64 { return min(l.jobsIndex, l.allocsIndex, l.nodes
 func (l listing) observations() []staging.Observation {
 	out := make([]staging.Observation, 0, len(l.nodes)+len(l.jobs))
 	for _, n := range l.nodes {
-		out = append(out, staging.Observation{Index: n.ModifyIndex, Node: &staging.NodeFacts{ID: n.ID, Draining: n.Drain}})
+		out = append(out, staging.Observation{Index: n.ModifyIndex, Node: &staging.NodeFacts{
+			ID: n.ID, Name: n.Name, Draining: n.Drain, Condition: conditionOf(n.Status, n.SchedulingEligibility, n.Drivers),
+		}})
 	}
 	for id, job := range l.jobs {
 		facts, ok := jobFacts(id, job.Namespace, l.region, job.Meta, job.Stop, job.Status)
@@ -190,6 +194,11 @@ func (l listing) observations() []staging.Observation {
 			continue
 		}
 		o := staging.Observation{Session: id, Index: job.ModifyIndex, Job: &facts}
+		if job.Status == jobStatusRunning && l.allocs[id] == nil {
+			// A running job has an allocation, so the token may list this job and not read
+			// its allocations. Half a session is left out like one that is not listed.
+			continue
+		}
 		if alloc := l.allocs[id]; alloc != nil {
 			o.Alloc, o.Replaced = allocFacts(viewOfStub(alloc)), l.replaced[id]
 			o.Placement = &staging.PlacementFacts{}

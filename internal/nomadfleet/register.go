@@ -13,6 +13,11 @@ import (
 // never overwrites a job and may be repeated: if the session's job exists already, it
 // succeeds with an evalID of "", and Placement then finds the evaluation itself.
 //
+// It is the only call that registers a job, and it only creates (EnforceRegister with an
+// index of 0). Never register the job of an existing session: Nomad then checks anew
+// whether its node fits, and stops the user's allocation if the node's meta, drivers or
+// pool have changed since. A test holds this.
+//
 // If Nomad refuses the job, the error is a *staging.InvalidError about the jobspec. A
 // run config or a volume mapping that the task's driver does not support is a
 // *staging.InvalidError about that field. Every other error is ErrUnavailable, and

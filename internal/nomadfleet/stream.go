@@ -63,7 +63,6 @@ func (f *Fleet) stream(ctx context.Context, index uint64, opened func() error, e
 		var b batch
 		if err := decoder.Decode(&b); err != nil {
 			if errors.Is(err, io.EOF) {
-				// Nomad also ends the stream like this if the token may not read events.
 				err = errStreamEnded
 			}
 			return preferCause(ctx, fmt.Errorf("read the event stream: %w", err))

@@ -112,7 +112,9 @@ func (f *Fleet) template(ctx context.Context, image staging.Image) (*nomadapi.Jo
 	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
 	var raw json.RawMessage
-	request := nomadapi.JobsParseRequest{JobHCL: image.Jobspec, Variables: variables, Canonicalize: true}
+	// Nomad adds few defaults here, so that Fit knows which values the jobspec names. It adds
+	// them when the job is registered.
+	request := nomadapi.JobsParseRequest{JobHCL: image.Jobspec, Variables: variables}
 	// Jobs().ParseHCLOpts takes no context.
 	if _, err := f.nomad.Raw().Write("/v1/jobs/parse", &request, &raw, f.writeOptions(ctx, "", "")); err != nil {
 		if status, body, ok := responseError(err); ok && status == http.StatusBadRequest {
@@ -126,6 +128,10 @@ func (f *Fleet) template(ctx context.Context, image staging.Image) (*nomadapi.Jo
 	}
 	if problem := templateProblems(job); problem != "" {
 		return nil, invalidJobspec(image, problem)
+	}
+	unsetChangeModes(job, image.Jobspec)
+	if raw, err = json.Marshal(job); err != nil {
+		return nil, fmt.Errorf("encode the parsed jobspec of image %s: %w", image.Name, err)
 	}
 	f.templates.put(key, raw)
 	return job, nil

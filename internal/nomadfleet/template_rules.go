@@ -39,6 +39,9 @@ func templateProblems(job *nomadapi.Job) string {
 		if t.Driver == "" {
 			add("task %q must name a driver", t.Name)
 		}
+		if t.Schedule != nil {
+			add("task %q must not have a schedule block: Nomad would stop it under its user", t.Name)
+		}
 		if t.Lifecycle != nil && t.Lifecycle.Hook == nomadapi.TaskLifecycleHookPoststop {
 			add("task %q must not be a poststop task: Nomad would never report the session as running", t.Name)
 		}

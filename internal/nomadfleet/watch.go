@@ -118,7 +118,10 @@ func (w *watcher) event(e event) (o staging.Observation, err error) {
 			o = staging.Observation{Session: p.Evaluation.JobID, Index: e.Index, Placement: facts}
 		}
 	case p.Node != nil:
-		o = staging.Observation{Index: e.Index, Node: &staging.NodeFacts{ID: e.Key, Draining: p.Node.DrainStrategy != nil}}
+		o = staging.Observation{Index: e.Index, Node: &staging.NodeFacts{
+			ID: e.Key, Name: p.Node.Name, Draining: p.Node.DrainStrategy != nil,
+			Condition: conditionOf(p.Node.Status, p.Node.SchedulingEligibility, p.Node.Drivers),
+		}}
 	}
 	return o, nil
 }

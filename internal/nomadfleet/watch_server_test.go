@@ -117,7 +117,7 @@ func TestListAndWatchAgree(t *testing.T) {
 		want := staging.JobFacts{Session: staging.Session{
 			ID: s.ID, Origin: s.Origin, Zone: s.Zone, Image: s.Image, Staging: s.Staging,
 			Revision: s.Revision, CreatedAt: s.CreatedAt, Task: "app", Namespace: "default",
-		}}
+		}, CheckEvery: 2 * time.Second}
 		if diff := cmp.Diff(&want, list.Job); diff != "" {
 			t.Errorf("listed (-want +got):\n%s", diff)
 		}

@@ -25,7 +25,7 @@ const (
 	maxBatch = 64
 	// batchTimeout bounds a pipeline. It is not the sender's deadline, which may be earlier
 	// than those of the calls that it sends.
-	batchTimeout = 3 * time.Second
+	batchTimeout = 2 * time.Second
 )
 
 // batcher holds the calls that wait for the next pipeline.

@@ -21,16 +21,19 @@ func TestErrorsNameTheCallAndItsObject(t *testing.T) {
 	pools := []staging.Config{{Name: "demo-east", Zone: "east", Image: "demo"}}
 	keyed := staging.Claim{ID: "c1", Fingerprint: "f"}
 	for want, call := range map[string]func(context.Context) error{
-		"ping":                     s.Ping,
-		"record session gr-1":      func(ctx context.Context) error { _, err := s.Record(ctx, x); return err },
-		"publish session gr-1":     func(ctx context.Context) error { return s.Publish(ctx, x) },
-		"withdraw session gr-1":    func(ctx context.Context) error { return s.Withdraw(ctx, x) },
-		"retire session gr-1":      func(ctx context.Context) error { return s.Retire(ctx, x, "old") },
-		"mark session gr-1":        func(ctx context.Context) error { return s.Ended(ctx, x, "gone") },
-		"restore session gr-1":     func(ctx context.Context) error { _, err := s.Restore(ctx, x, staging.Fate{}); return err },
-		"to broker b":              func(ctx context.Context) error { _, err := s.Arm(ctx, "b", []string{"p"}, 1, time.Second); return err },
+		"ping":                  s.Ping,
+		"record session gr-1":   func(ctx context.Context) error { _, err := s.Record(ctx, x); return err },
+		"publish session gr-1":  func(ctx context.Context) error { return s.Publish(ctx, x) },
+		"withdraw session gr-1": func(ctx context.Context) error { return s.Withdraw(ctx, x) },
+		"retire session gr-1":   func(ctx context.Context) error { return s.Retire(ctx, x, "old") },
+		"mark session gr-1":     func(ctx context.Context) error { return s.Ended(ctx, x, "gone") },
+		"restore session gr-1":  func(ctx context.Context) error { _, err := s.Restore(ctx, x, staging.Fate{}); return err },
+		"to broker b": func(ctx context.Context) error {
+			_, err := s.Arm(ctx, "b", map[string]int{"p": 1}, time.Second)
+			return err
+		},
 		"keepalive of session":     func(ctx context.Context) error { _, err := s.Keepalive(ctx, "gr-1"); return err },
-		"expire the keepalive":     func(ctx context.Context) error { _, err := s.ExpireKeepalive(ctx, x, time.Time{}); return err },
+		"expire the keepalive":     func(ctx context.Context) error { _, err := s.ExpireKeepalive(ctx, x); return err },
 		"sessions of user u":       func(ctx context.Context) error { _, err := s.UserSessions(ctx, "u"); return err },
 		"read session gr-1":        func(ctx context.Context) error { _, err := s.Session(ctx, "gr-1"); return err },
 		"list all sessions":        func(ctx context.Context) error { _, err := s.Sessions(ctx); return err },

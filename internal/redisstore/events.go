@@ -21,12 +21,18 @@ func (s *Store) LastEvent(ctx context.Context) (string, error) {
 	return last[0].ID, nil
 }
 
+// eventsTimeout bounds a read of events beyond the wait for the first. The client's own
+// timeout for a command that blocks is 10 s longer than the wait.
+const eventsTimeout = 3 * time.Second
+
 // eventPage is the most events that one call of Events reads.
 const eventPage = 1000
 
 // Events reads the events after a position, and returns the position to continue at. If
 // there is none yet, it waits up to block for the first one; none in that time is no error.
 func (s *Store) Events(ctx context.Context, after string, block time.Duration) ([]staging.Event, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, block+eventsTimeout)
+	defer cancel()
 	streams, err := s.rdb.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{s.eventsKey(), after}, Count: eventPage, Block: block,
 	}).Result()

@@ -72,16 +72,24 @@ func (s *Store) Release(ctx context.Context, idempotencyKey, claim, session stri
 	return callError(err, "release the idempotency key of claim %s", claim)
 }
 
+// RenewKey renews the lease of an Idempotency-Key that an unfinished launch holds. A key
+// that another claim holds does not change, nor does that of a finished launch.
+func (s *Store) RenewKey(ctx context.Context, idempotencyKey, claim string) error {
+	err := renewKeyScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, s.o.KeyLease.Milliseconds()).Err()
+	return callError(err, "renew the idempotency key of claim %s", claim)
+}
+
 // KeyHolder reads which launch holds an Idempotency-Key; the zero value when none does.
 func (s *Store) KeyHolder(ctx context.Context, idempotencyKey string) (staging.KeyHolder, error) {
-	v, err := s.rdb.HMGet(ctx, s.idempotencyKey(idempotencyKey), "claim", "session", "done", "sessions").Result()
+	v, err := s.rdb.HMGet(ctx, s.idempotencyKey(idempotencyKey), "claim", "session", "done", "sessions", "launch").Result()
 	if err != nil {
 		return staging.KeyHolder{}, callError(err, "read an idempotency key")
 	}
 	claim, _ := v[0].(string)
 	first, _ := v[1].(string)
 	all, _ := v[3].(string)
-	holder := staging.KeyHolder{Claim: claim, Session: first, Sessions: strings.Fields(all), Done: v[2] != nil}
+	fingerprint, _ := v[4].(string)
+	holder := staging.KeyHolder{Claim: claim, Fingerprint: fingerprint, Session: first, Sessions: strings.Fields(all), Done: v[2] != nil}
 	if len(holder.Sessions) == 0 && first != "" {
 		holder.Sessions = []string{first}
 	}

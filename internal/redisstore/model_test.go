@@ -28,9 +28,9 @@ type modelSession struct {
 	Claim, User string
 	// Image is the image that it was published with; Key is its launch's.
 	Image, Key string
-	// Back: it was unclaimed.
-	Back     bool
-	OnDemand bool
+	// Back: it was unclaimed. Demoted: it comes after all that are not.
+	Back, Demoted bool
+	OnDemand      bool
 	// Taken: its claim key exists. Known: it is in the index.
 	Taken, Known bool
 	created      int64
@@ -83,7 +83,7 @@ func (m *model) reserve(c staging.Claim, session string) {
 	k.Session = cmp.Or(session, k.Session)
 }
 
-// queue holds the ready sessions, oldest first.
+// queue holds the ready sessions, oldest first, the demoted ones after all others.
 func (m *model) queue() []string {
 	ids := []string{}
 	for id, s := range m.sessions {
@@ -91,7 +91,16 @@ func (m *model) queue() []string {
 			ids = append(ids, id)
 		}
 	}
-	slices.SortFunc(ids, func(a, b string) int { return cmp.Compare(m.sessions[a].created, m.sessions[b].created) })
+	slices.SortFunc(ids, func(a, b string) int {
+		x, y := m.sessions[a], m.sessions[b]
+		switch {
+		case x.Demoted == y.Demoted:
+			return cmp.Compare(x.created, y.created)
+		case x.Demoted:
+			return 1
+		}
+		return -1
+	})
 	return ids
 }
 
@@ -101,7 +110,7 @@ func (m *model) claim(n int, c staging.Claim) staging.ClaimResult {
 		return *refusal
 	}
 	queue := m.queue()
-	preferred := slices.DeleteFunc(slices.Clone(c.Prefer), func(id string) bool { return !slices.Contains(queue, id) })
+	preferred := slices.DeleteFunc(slices.Clone(c.Prefer), func(id string) bool { return !slices.Contains(queue, id) || m.sessions[id].Demoted })
 	var taken []string
 	for _, id := range slices.Concat(preferred, queue) {
 		s := m.sessions[id]
@@ -271,8 +280,9 @@ func (x *machine) steps() map[string]func(*rapid.T) {
 				m.sessions[y.ID] = &modelSession{State: staging.Pending, created: y.CreatedAt.UnixMilli()}
 			}
 			want := m.move(y.ID, staging.Ready, unassigned)
+			y.Demoted = rapid.IntRange(0, 3).Draw(t, "demoted") == 0
 			if e := m.sessions[y.ID]; want == nil {
-				e.Image, e.Known = y.Image, true
+				e.Image, e.Known, e.Demoted = y.Image, true, y.Demoted
 			}
 			x.same(t, "publish", want, s.Publish(ctx, y))
 		},
@@ -280,6 +290,19 @@ func (x *machine) steps() map[string]func(*rapid.T) {
 			y := staged(t)
 			want := m.move(y.ID, staging.Starting, func(e *modelSession) bool { return e.State == staging.Ready })
 			x.same(t, "withdraw", want, s.Withdraw(ctx, y))
+		},
+		"reorder": func(t *rapid.T) {
+			y := staged(t)
+			y.Demoted = rapid.Bool().Draw(t, "demoted")
+			var want staging.State
+			if e := m.sessions[y.ID]; e != nil {
+				e.Demoted, want = y.Demoted, e.State
+			}
+			got, err := s.Reorder(ctx, y)
+			x.same(t, "reorder", nil, err)
+			if got != want {
+				t.Fatalf("reorder %s: the model says %s, the script %s", y.ID, want, got)
+			}
 		},
 		"retire": func(t *rapid.T) {
 			y := staged(t)

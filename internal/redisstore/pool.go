@@ -17,12 +17,13 @@ func (s *Store) Record(ctx context.Context, x staging.Session) (staging.State, e
 	return staging.State(state), callError(err, "record session %s", x.ID)
 }
 
-// Publish makes a staged session claimable. It returns a *staging.StateError if a launch
+// Publish makes a staged session claimable, behind those that are not demoted if
+// x.Demoted. It returns a *staging.StateError if a launch
 // holds the session or the session is ending.
 func (s *Store) Publish(ctx context.Context, x staging.Session) error {
 	state, err := publishScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.indexKey(), s.eventsKey(), s.readyKey(x.Staging), s.claimKey(x.ID)},
-		x.ID, facts(x), x.CreatedAt.UnixMilli(), x.Staging, x.Image, x.Zone, x.Permits, s.poolCounter(x.Staging), counterLife.Milliseconds()).Text()
+		x.ID, facts(x), x.CreatedAt.UnixMilli(), x.Staging, x.Image, x.Zone, x.Permits, s.poolCounter(x.Staging), counterLife.Milliseconds(), flag(x.Demoted)).Text()
 	return expect(x.ID, state, callError(err, "publish session %s", x.ID), staging.Ready)
 }
 
@@ -33,6 +34,24 @@ func (s *Store) Withdraw(ctx context.Context, x staging.Session) error {
 		[]string{s.sessionKey(x.ID), s.readyKey(x.Staging), s.eventsKey()},
 		x.ID, x.Staging).Text()
 	return expect(x.ID, state, callError(err, "withdraw session %s", x.ID), staging.Starting)
+}
+
+// Reorder puts a session behind those that are not demoted in its ready queue if x.Demoted,
+// else at its place by age. It does not change the session's state, which it returns; ""
+// when Redis does not have the session.
+func (s *Store) Reorder(ctx context.Context, x staging.Session) (staging.State, error) {
+	state, err := reorderScript.Run(ctx, s.rdb,
+		[]string{s.sessionKey(x.ID), s.readyKey(x.Staging), s.indexKey()},
+		x.ID, flag(x.Demoted)).Text()
+	return staging.State(state), callError(err, "reorder session %s in its ready queue", x.ID)
+}
+
+// flag is how the scripts read a bool.
+func flag(yes bool) string {
+	if yes {
+		return "1"
+	}
+	return ""
 }
 
 // Retire takes an unused session out of its pool; it never returns there. Retire returns a

@@ -17,8 +17,8 @@ import (
 type Options struct {
 	// Prefix is the prefix of every key. Default "greenroom:".
 	Prefix string
-	// KeyLease is how long an unfinished launch holds its Idempotency-Key. After that its
-	// broker counts as dead, so KeyLease must exceed the longest launch. Default 5 minutes.
+	// KeyLease is how long an unfinished launch holds its Idempotency-Key since it reserved or
+	// renewed it. Default staging.KeyLease.
 	KeyLease time.Duration
 	// KeyLife is how long a finished launch holds its Idempotency-Key. Default 24 hours.
 	KeyLife time.Duration
@@ -39,7 +39,7 @@ func New(rdb redis.UniversalClient, o Options) *Store {
 		o.Prefix = "greenroom:"
 	}
 	if o.KeyLease == 0 {
-		o.KeyLease = 5 * time.Minute
+		o.KeyLease = staging.KeyLease
 	}
 	if o.KeyLife == 0 {
 		o.KeyLife = 24 * time.Hour
@@ -61,6 +61,7 @@ func (s *Store) conditionsKey(pool string) string { return s.o.Prefix + "conditi
 func (s *Store) userKey(id string) string         { return s.o.Prefix + "user:" + hashed(id) }
 func (s *Store) trustKey(zone string) string      { return s.o.Prefix + "vouched:" + zone }
 func (s *Store) indexKey() string                 { return s.o.Prefix + "sessions" }
+func (s *Store) receivingKey() string             { return s.o.Prefix + "receiving" }
 func (s *Store) epochKey() string                 { return s.o.Prefix + "epoch" }
 func (s *Store) eventsKey() string                { return s.o.Prefix + "events" }
 
@@ -80,6 +81,7 @@ func facts(x staging.Session) string {
 	x.State, x.Claim, x.User, x.Reason = "", "", nil, ""
 	x.Terms = staging.Terms{}
 	x.ReadyAt, x.AssignedAt, x.EndedAt, x.KeepaliveAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	x.RestartedAt, x.RestartFailure = time.Time{}, ""
 	return mustJSON(x)
 }
 
@@ -100,6 +102,7 @@ func decode(id string, h map[string]string) (staging.Session, error) {
 	}
 	x.State = staging.State(h["state"])
 	x.Claim = h["claim"]
+	x.Demoted = h["demoted"] != ""
 	x.Reason = h["reason"]
 	if u := h["user"]; u != "" {
 		x.User = new(staging.User)
@@ -116,6 +119,7 @@ func decode(id string, h map[string]string) (staging.Session, error) {
 	x.ReadyAt = millis(h["ready_at"])
 	x.AssignedAt = millis(h["assigned_at"])
 	x.EndedAt = millis(h["ended_at"])
+	x.RestartedAt, x.RestartFailure = millis(h["restarted_at"]), h["restart_failure"]
 	if x.Claim != "" {
 		// Only a session that waits in a pool expires.
 		x.ExpiresAt = time.Time{}

@@ -171,7 +171,7 @@ func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
 		"retire":    func(x staging.Session) error { return s.Retire(ctx, x, "test") },
 		"finish":    func(x staging.Session) error { return s.Finish(ctx, x.ID, "", "test") },
 		"ended":     func(x staging.Session) error { return s.Ended(ctx, x, "test") },
-		"lapse":     func(x staging.Session) error { _, err := s.ExpireKeepalive(ctx, x, time.Time{}); return err },
+		"lapse":     func(x staging.Session) error { _, err := s.ExpireKeepalive(ctx, x); return err },
 		"keepalive": func(x staging.Session) error { _, err := s.Keepalive(ctx, x.ID); return err },
 	}
 	// The steps that lead from nothing to each state.

@@ -101,8 +101,11 @@ func TestAKeepaliveAndALapseCannotBothWin(t *testing.T) {
 	if x.Terms != c.Terms {
 		t.Errorf("terms %+v", x.Terms)
 	}
+	since, err := s.NoteReceiving(ctx)
+	must(t, err)
+	must(t, s.rdb.HSet(ctx, s.receivingKey(), "since", since.Add(-24*time.Hour).UnixMilli()).Err())
 	// This keepalive is in time.
-	if x, err = s.ExpireKeepalive(ctx, x, time.Time{}); err != nil || x.State != staging.Assigned {
+	if x, err = s.ExpireKeepalive(ctx, x); err != nil || x.State != staging.Assigned {
 		t.Errorf("it lapsed at once: %+v %v", x, err)
 	}
 	// Its last keepalive was two hours ago.
@@ -111,11 +114,13 @@ func TestAKeepaliveAndALapseCannotBothWin(t *testing.T) {
 	if x, err = s.Keepalive(ctx, "s"); err != nil || x.KeepaliveAt.IsZero() || x.KeepaliveUntil().Before(time.Now().Add(50*time.Minute)) {
 		t.Errorf("kept alive: %+v %v", x, err)
 	}
-	if x, err = s.ExpireKeepalive(ctx, x, time.Time{}); err != nil || x.State != staging.Assigned {
+	if x, err = s.ExpireKeepalive(ctx, x); err != nil || x.State != staging.Assigned {
 		t.Errorf("it lapsed in spite of a keepalive: %+v %v", x, err)
 	}
 	must(t, s.rdb.HSet(ctx, s.sessionKey("s"), "keepalive_at", long).Err())
-	if x, err = s.ExpireKeepalive(ctx, x, time.Time{}); err != nil || x.State != staging.Ending || !strings.Contains(x.Reason, "no keepalive came for 1h") {
+	_, err = s.NoteReceiving(ctx)
+	must(t, err)
+	if x, err = s.ExpireKeepalive(ctx, x); err != nil || x.State != staging.Ending || !strings.Contains(x.Reason, "no keepalive came for 1h") {
 		t.Errorf("it did not lapse: %+v %v", x, err)
 	}
 	if _, err = s.Keepalive(ctx, "s"); !errors.As(err, &refused) || refused.State != staging.Ending {
@@ -123,7 +128,7 @@ func TestAKeepaliveAndALapseCannotBothWin(t *testing.T) {
 	}
 	for _, f := range []func() error{
 		func() error { _, err := s.Keepalive(ctx, "nobody"); return err },
-		func() error { _, err := s.ExpireKeepalive(ctx, staging.Session{ID: "nobody"}, time.Time{}); return err },
+		func() error { _, err := s.ExpireKeepalive(ctx, staging.Session{ID: "nobody"}); return err },
 	} {
 		if err := f(); !errors.Is(err, staging.ErrNoSession) {
 			t.Errorf("an unknown session: %v", err)
@@ -219,4 +224,47 @@ func TestEventsThatAreNoMovesAreKeptWhole(t *testing.T) {
 	if last := events[len(events)-1]; last.Audit != audit.Audit || last.RequestID != "" {
 		t.Errorf("kept as %+v", last)
 	}
+}
+
+// TestNoKeepaliveCountsAsMissedThatCouldNotBeReceived: the count starts when brokers receive
+// keepalives again after any gap, in Redis itself, so that every scaler finds it.
+func TestNoKeepaliveCountsAsMissedThatCouldNotBeReceived(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	must(t, s.Publish(ctx, session("s", 0)))
+	c := claim("c")
+	c.Terms = staging.Terms{Keepalive: staging.Duration(time.Hour)}
+	r, err := claimOne(ctx, s, "demo-east", c)
+	must(t, err)
+	x, err := s.Assign(ctx, r.Session)
+	must(t, err)
+	ago := func(d time.Duration) int64 { return time.Now().Add(-d).UnixMilli() }
+	set := func(field string, ms int64) { must(t, s.rdb.HSet(ctx, s.receivingKey(), field, ms).Err()) }
+	expires := func(why string, want staging.State) {
+		t.Helper()
+		if x, err = s.ExpireKeepalive(ctx, x); err != nil || x.State != want {
+			t.Errorf("%s: %s, %v; want %s", why, x.State, err, want)
+		}
+	}
+	must(t, s.rdb.HSet(ctx, s.sessionKey("s"), "assigned_at", ago(5*time.Hour)).Err())
+	expires("no broker was ever there", staging.Assigned)
+	set("since", ago(5*time.Hour))
+	set("at", ago(2*time.Hour))
+	expires("no broker is back yet", staging.Assigned)
+	since, err := s.NoteReceiving(ctx)
+	must(t, err)
+	if since.UnixMilli() < ago(time.Minute) {
+		t.Errorf("after two hours without a broker, received since %s", since)
+	}
+	expires("a broker is back", staging.Assigned)
+	again, err := s.NoteReceiving(ctx)
+	if err != nil || !again.Equal(since) {
+		t.Errorf("a moment later received since %s, %v; want %s", again, err, since)
+	}
+	set("since", ago(2*time.Hour))
+	must(t, s.RestartKeepalives(ctx))
+	expires("keepalives may be lost", staging.Assigned)
+	_, err = s.NoteReceiving(ctx)
+	must(t, err)
+	set("since", ago(2*time.Hour))
+	expires("a broker has been there for the whole period", staging.Ending)
 }

@@ -44,15 +44,27 @@ func (s *Store) Keepalive(ctx context.Context, id string) (staging.Session, erro
 	return decode(id, pairs(reply[1:]))
 }
 
+// NoteReceiving records that this caller, a broker, can receive keepalives now. A caller
+// calls it more often than once in staging.KeepaliveGap. It returns since when keepalives
+// are received without a gap, by Redis's clock.
+func (s *Store) NoteReceiving(ctx context.Context) (since time.Time, err error) {
+	ms, err := receivingScript.Run(ctx, s.rdb, []string{s.receivingKey()}, staging.KeepaliveGap.Milliseconds()).Int64()
+	return time.UnixMilli(ms).UTC(), callError(err, "note that keepalives are received")
+}
+
+// RestartKeepalives starts every session's keepalive period again: Redis has lost writes,
+// so keepalives may be among them.
+func (s *Store) RestartKeepalives(ctx context.Context) error {
+	return callError(s.rdb.Del(ctx, s.receivingKey()).Err(), "restart the keepalive periods")
+}
+
 // ExpireKeepalive starts the end of a session whose keepalive period is over by Redis's
 // clock. It returns the session as it is after that: still assigned if a keepalive came
-// in time. It returns staging.ErrNoSession if Redis does not have the session.
-//
-// lost is when keepalives may have been lost because Redis was rolled back, zero for
-// never: the keepalive period starts again at that time.
-func (s *Store) ExpireKeepalive(ctx context.Context, x staging.Session, lost time.Time) (staging.Session, error) {
-	reply, err := expireKeepaliveScript.Run(ctx, s.rdb, []string{s.sessionKey(x.ID), s.eventsKey()},
-		x.ID, fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive), max(0, lost.UnixMilli())).StringSlice()
+// in time, or if keepalives may have been lost within the period, because Redis or every
+// broker was away. It returns staging.ErrNoSession if Redis does not have the session.
+func (s *Store) ExpireKeepalive(ctx context.Context, x staging.Session) (staging.Session, error) {
+	reply, err := expireKeepaliveScript.Run(ctx, s.rdb, []string{s.sessionKey(x.ID), s.eventsKey(), s.receivingKey()},
+		x.ID, fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive), staging.KeepaliveGap.Milliseconds()).StringSlice()
 	if err != nil {
 		return x, callError(err, "expire the keepalive of session %s", x.ID)
 	}

@@ -116,3 +116,25 @@ func TestOfManyLaunchesForTheSameSessionsOneHasThemAll(t *testing.T) {
 		}
 	}
 }
+
+// TestDecidedReadsTheFatesOfTheSessionsThatItIsAskedFor, in more than one transaction.
+func TestDecidedReadsTheFatesOfTheSessionsThatItIsAskedFor(t *testing.T) {
+	r, _ := newRegistry(t)
+	ctx := t.Context()
+	ids := make([]string, 2*maxTxnOps+10)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("s%03d", i)
+	}
+	_, _, err := r.CreateFates(ctx, several("c", "", "s000", "s200", "elsewhere"))
+	must(t, err)
+	_, _, err = r.CreateFate(ctx, staging.Fate{Session: ids[len(ids)-1], Verdict: staging.VerdictRetired})
+	must(t, err)
+	decided, err := r.Decided(ctx, ids)
+	must(t, err)
+	if len(decided) != 3 || !decided["s000"] || !decided["s200"] || !decided[ids[len(ids)-1]] {
+		t.Errorf("decided are %v", decided)
+	}
+	if none, err := r.Decided(ctx, nil); err != nil || len(none) != 0 {
+		t.Errorf("of no session: %v %v", none, err)
+	}
+}

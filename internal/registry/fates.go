@@ -34,7 +34,7 @@ func (r *Registry) Fate(ctx context.Context, session string) (staging.Fate, erro
 // is away or not trusted. A record that does not parse is an error, since without it a
 // session could get a second user.
 func (r *Registry) Fates(ctx context.Context) (map[string]staging.Fate, error) {
-	pairs, _, err := r.kv.List(r.fatesPrefix(), query(ctx))
+	pairs, _, err := list(r.kv, r.fatesPrefix(), query(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -121,9 +121,9 @@ func (l *Locks) syncLocks(ctx context.Context, validUntil time.Time) error {
 	l.mu.Lock()
 	id, names := l.sessionID, l.wanted
 	l.mu.Unlock()
-	pairs, _, err := l.kv.List(l.prefix, query(ctx))
+	pairs, _, err := list(l.kv, l.prefix, query(ctx))
 	if err != nil {
-		return callError(err, "list %s", l.prefix)
+		return err
 	}
 	holder := make(map[string]string, len(pairs))
 	for _, p := range pairs {

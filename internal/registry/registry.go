@@ -53,6 +53,19 @@ func (r *Registry) Ping(ctx context.Context) error {
 	return callError(err, "read the leader")
 }
 
+// errHidden means that an answer of Consul is no observation: keys may be missing from it.
+var errHidden = errors.New("consul hides some of the keys from this token; let its policy read the whole prefix again")
+
+// list reads all pairs below a prefix. Consul silently leaves out what the token may not
+// read, so a narrowed policy would look like deleted records: then the error is errHidden.
+func list(kv *api.KV, prefix string, q *api.QueryOptions) (api.KVPairs, *api.QueryMeta, error) {
+	pairs, meta, err := kv.List(prefix, q)
+	if err == nil && meta.ResultsFilteredByACLs {
+		err = errHidden
+	}
+	return pairs, meta, callError(err, "list %s", prefix)
+}
+
 func query(ctx context.Context) *api.QueryOptions {
 	return (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx)
 }

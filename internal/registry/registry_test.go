@@ -67,7 +67,7 @@ func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
 	want := staging.Resources{
 		Zones: map[string]staging.Zone{"east": zone}, Images: map[string]staging.Image{"demo": image},
 		Groups:  map[string]staging.Group{"students": group},
-		Configs: map[string]staging.Config{"demo-east": config}, Index: got.Index, Unreadable: map[string]string{},
+		Configs: map[string]staging.Config{"demo-east": config}, Index: got.Index, Unreadable: map[string]staging.UnreadableResource{},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what was written is not what is read (-want +got):\n%s", diff)
@@ -286,5 +286,46 @@ func TestAKeyIsBoundWithTheFateOrNotAtAll(t *testing.T) {
 	must(t, r.DeleteFate(ctx, "next"))
 	if _, err := r.Key(ctx, "k"); !errors.Is(err, staging.ErrNoResource) {
 		t.Errorf("the key is left: %v", err)
+	}
+}
+
+// TestWhatCannotBeReadKeepsItsLastValue, as long as this process has read one, and until the
+// key is deleted or readable again.
+func TestWhatCannotBeReadKeepsItsLastValue(t *testing.T) {
+	r, client := newRegistry(t)
+	ctx := t.Context()
+	prefix := t.Name() + "/resources/"
+	put := func(key, value string) {
+		t.Helper()
+		_, err := client.KV().Put(&api.KVPair{Key: prefix + key, Value: []byte(value)}, nil)
+		must(t, err)
+	}
+	config := staging.Config{Name: "demo", Zone: "east", Image: "demo", DesiredSessions: 3}
+	_, err := r.PutConfig(ctx, config)
+	must(t, err)
+	put("staging/", "")
+	put("staging/demo", `{"name":"demo","zone":"east","image":"demo","desired_sessions":"5"}`)
+	put("zones/west", `{`)
+	for range 2 { // also what an unreadable record has kept is kept
+		res, err := r.Refresh(ctx)
+		must(t, err)
+		if diff := cmp.Diff(map[string]staging.Config{"demo": config}, res.Configs); diff != "" {
+			t.Errorf("the last readable value is not kept (-want +got):\n%s", diff)
+		}
+		u, found := res.UnreadableOf(staging.KindStaging, "demo")
+		if !found || !u.Kept || len(res.Unreadable) != 2 || !res.Unknown(staging.KindZone, "west") || !res.HasZone("west") {
+			t.Errorf("unreadable: %+v", res.Unreadable)
+		}
+	}
+	if res, err := New(client, t.Name()+"/").Refresh(ctx); err != nil || len(res.Configs) != 0 || !res.Unknown(staging.KindStaging, "demo") {
+		t.Errorf("a process that never read the config: %+v, %v", res, err)
+	}
+	_, err = r.DeleteConfig(ctx, "demo")
+	must(t, err)
+	put("staging/demo", `[]`)
+	res, err := r.Refresh(ctx)
+	must(t, err)
+	if len(res.Configs) != 0 || !res.Unknown(staging.KindStaging, "demo") {
+		t.Errorf("a value from before the deletion is kept: %+v", res)
 	}
 }

@@ -3,9 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/hashicorp/consul/api"
 
@@ -146,58 +144,17 @@ func (r *Registry) Refresh(ctx context.Context) (staging.Resources, error) {
 }
 
 func (r *Registry) read(q *api.QueryOptions) (staging.Resources, error) {
-	pairs, meta, err := r.kv.List(r.resourcesPrefix(), q)
+	pairs, meta, err := list(r.kv, r.resourcesPrefix(), q)
 	if err != nil {
-		return staging.Resources{}, callError(err, "list %s", r.resourcesPrefix())
+		return staging.Resources{}, err
 	}
-	res := staging.Resources{
-		Zones:      map[string]staging.Zone{},
-		Images:     map[string]staging.Image{},
-		Groups:     map[string]staging.Group{},
-		Configs:    map[string]staging.Config{},
-		Index:      meta.LastIndex,
-		Unreadable: map[string]string{},
-	}
-	for _, p := range pairs {
-		kind, name, _ := strings.Cut(strings.TrimPrefix(p.Key, r.resourcesPrefix()), "/")
-		var err error
-		switch kind {
-		case zones:
-			err = into(res.Zones, name, p.Value)
-		case images:
-			err = into(res.Images, name, p.Value)
-		case groups:
-			err = into(res.Groups, name, p.Value)
-		case configs:
-			err = into(res.Configs, name, p.Value)
-		default:
-			err = errors.New("greenroom has no such kind of resource")
-		}
-		if err != nil {
-			res.Unreadable[p.Key] = err.Error()
-		}
-	}
-	r.keepNewer(&res)
-	return res, nil
-}
-
-// keepNewer replaces the cache unless it is newer than res: a slow read must not undo a
-// fast one.
-func (r *Registry) keepNewer(res *staging.Resources) {
+	read := decodeResources(r.resourcesPrefix(), pairs, meta.LastIndex)
 	for {
+		// A slow read must not undo a fast one.
 		old := r.current.Load()
-		if old.Index > res.Index || r.current.CompareAndSwap(old, res) {
-			return
+		res := keepReadable(read, *old)
+		if old.Index > res.Index || r.current.CompareAndSwap(old, &res) {
+			return res, nil
 		}
 	}
-}
-
-// into decodes a resource into a map.
-func into[T any](m map[string]T, name string, b []byte) error {
-	var v T
-	if err := json.Unmarshal(b, &v); err != nil {
-		return err
-	}
-	m[name] = v
-	return nil
 }

@@ -40,9 +40,9 @@ func (r *Registry) RefreshTokens(ctx context.Context) (*access.Tokens, error) {
 }
 
 func (r *Registry) readTokens(q *api.QueryOptions) (*access.Tokens, error) {
-	pairs, meta, err := r.kv.List(r.tokensPrefix(), q)
+	pairs, meta, err := list(r.kv, r.tokensPrefix(), q)
 	if err != nil {
-		return nil, callError(err, "list %s", r.tokensPrefix())
+		return nil, err
 	}
 	var all []access.Token
 	unreadable := map[string]string{}

@@ -2,6 +2,14 @@ package staging
 
 import "time"
 
+// KeyLease is how long an unfinished launch holds its Idempotency-Key in Redis since its
+// broker last renewed it. The broker renews it every KeyRenewal, for as long as the launch
+// takes, so that the key is free soon after a broker has died.
+const (
+	KeyLease   = 30 * time.Second
+	KeyRenewal = KeyLease / 3
+)
+
 // Claim is a launch's hold on the sessions that it takes.
 type Claim struct {
 	// ID is fresh for every launch; every later change of a claimed session is fenced by it.
@@ -78,6 +86,8 @@ const Untrusted = -1
 type KeyHolder struct {
 	// Claim is the launch's; "" when no launch holds the key.
 	Claim string
+	// Fingerprint is the launch's: a repeat is a launch with the same one.
+	Fingerprint string
 	// Session is the one that the key names: of several one of them. Sessions are the ids of
 	// all of the launch's sessions. Both are empty while it has none yet.
 	Session  string

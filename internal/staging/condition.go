@@ -11,6 +11,8 @@ const (
 	// ZoneMissing, ImageMissing: the config names a resource that does not exist.
 	ZoneMissing  ConditionType = "ZoneMissing"
 	ImageMissing ConditionType = "ImageMissing"
+	// ConfigUnreadable: the config, its zone or its image is stored and cannot be read.
+	ConfigUnreadable ConditionType = "ConfigUnreadable"
 	// ImageDisabled: the image is disabled.
 	ImageDisabled ConditionType = "ImageDisabled"
 	// ImageRestricted: the image may not run in the config's zone.
@@ -33,6 +35,11 @@ const (
 	ImageUnavailable ConditionType = "ImageUnavailable"
 	// CrashLooping: sessions start and exit.
 	CrashLooping ConditionType = "CrashLooping"
+	// NomadDenied: Nomad does not let the scaler see some sessions of the pool's zone, so it
+	// leaves them as they are.
+	NomadDenied ConditionType = "NomadDenied"
+	// NodeFailing: the image fails on a node while it runs on others.
+	NodeFailing ConditionType = "NodeFailing"
 	// RedisUnavailable: Redis refuses writes or does not answer.
 	RedisUnavailable ConditionType = "RedisUnavailable"
 	// NomadUnavailable: Nomad refuses calls or does not answer.

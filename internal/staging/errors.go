@@ -10,6 +10,8 @@ var (
 	ErrNoSession = errors.New("no such session")
 	// ErrNoResource means that no such zone, image, staging config or fate is stored.
 	ErrNoResource = errors.New("no such resource")
+	// ErrJobDenied means that Nomad refuses to say whether a session's job exists.
+	ErrJobDenied = errors.New("nomad does not let this token read the job")
 )
 
 // StateError means that the state of a session forbids a move.

@@ -23,6 +23,10 @@ const (
 	EventEnded    = EventType(Ended)
 	// EventWithdrawn: its checks fail, or its pool's config now has another image or zone.
 	EventWithdrawn = EventType("withdrawn")
+	// EventRestarted: its main task was restarted under its user, so it is not up.
+	// EventReassigned: after that its assign hook has run again, and it is up.
+	EventRestarted  = EventType("restarted")
+	EventReassigned = EventType("reassigned")
 	// EventViolation: a launch had a setting that no staged session can honour.
 	EventViolation = EventType("violation")
 	// EventHookFailed: a hook failed in a session.
@@ -36,7 +40,7 @@ const (
 // EventTypes lists all types.
 var EventTypes = []EventType{
 	EventPending, EventStarting, EventReady, EventWithdrawn, EventClaimed, EventAssigned, EventRetiring, EventEnding, EventEnded,
-	EventViolation, EventHookFailed, EventConditions, EventAudit,
+	EventRestarted, EventReassigned, EventViolation, EventHookFailed, EventConditions, EventAudit,
 }
 
 // State returns the session's new state. ok is false for an event that is not a move.

@@ -46,6 +46,9 @@ type Fate struct {
 	// HookPending is true until the assign hook is known to have finished; no
 	// assignment is acknowledged while it is.
 	HookPending bool `json:"hook_pending,omitempty"`
+	// Restarts are the session's when it was claimed, see Session.Restarts: the assign hook
+	// ran for that start of its main task.
+	Restarts int `json:"restarts,omitempty"`
 	// Lease is until when the broker that claimed it may still be at work.
 	Lease     time.Time `json:"lease,omitzero"`
 	DecidedAt time.Time `json:"decided_at"`
@@ -61,6 +64,7 @@ type Fate struct {
 // Given is a session as its fate record has it: its user's.
 func (f Fate) Given(s Session) Session {
 	s.State, s.Claim, s.User, s.Terms, s.AssignedAt = Assigned, f.Claim, f.User, f.Terms, f.DecidedAt
+	s.Restarts = f.Restarts
 	return s
 }
 

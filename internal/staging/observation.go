@@ -24,7 +24,10 @@ type Observation struct {
 
 // NodeFacts is the state of a node in Nomad.
 type NodeFacts struct {
-	ID string
+	ID, Name string
+	// Condition summarizes the node's status, eligibility and drivers. A change may mean
+	// that somebody has repaired the node.
+	Condition string
 	// Draining: an operator drains the node. Sessions are batch jobs, which run on until the
 	// drain's deadline.
 	Draining bool
@@ -40,6 +43,9 @@ type JobFacts struct {
 	Stopped bool
 	// Dead: it is complete; nothing of it runs or will run.
 	Dead bool
+	// CheckEvery is within what time each check of the session's service has a result of its
+	// own; 0 if the job does not say so.
+	CheckEvery time.Duration
 }
 
 // AllocFacts is the state of a session's allocation.
@@ -58,7 +64,13 @@ type AllocFacts struct {
 	// otherwise.
 	Reason    string
 	CreatedAt time.Time
+	// Restarts is how often Nomad has restarted each task in place, by the task's name.
+	Restarts map[string]int
 }
+
+// RestartsOf returns how often Nomad has restarted the session's main task. A session whose
+// main task is not known has had none.
+func (a AllocFacts) RestartsOf(s Session) int { return a.Restarts[s.Task] }
 
 // PlacementFacts is the result of the scheduler's last search for a node.
 type PlacementFacts struct {
@@ -76,9 +88,8 @@ type Failure struct {
 type Health struct {
 	Session string
 	AllocID string
-	// Assigned: its service is marked as assigned. A session without the mark may be
-	// assigned, too.
-	Assigned bool
+	// Port is the one that the service advertises.
+	Port int
 	// Passing: every check of the instance and of its node passes.
 	Passing bool
 }

@@ -14,9 +14,9 @@ type Resources struct {
 	Configs map[string]Config
 	// Index is the registry's index of the snapshot; a higher one is newer.
 	Index uint64
-	// Unreadable has, by key, why a stored resource could not be read. Such a resource is
-	// not in the maps.
-	Unreadable map[string]string
+	// Unreadable has the stored resources that cannot be read, by key. One whose last
+	// readable value is known is in the maps, too, with that value.
+	Unreadable map[string]UnreadableResource
 }
 
 // Pools returns the staging configs of an image in a zone, sorted by name.

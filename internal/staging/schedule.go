@@ -34,8 +34,16 @@ func (s Schedule) Location() (*time.Location, error) {
 	return time.LoadLocation(s.TimeZone)
 }
 
-// Times returns when the schedule's periods begin.
-func (s Schedule) Times() (cron.Schedule, error) { return cron.ParseStandard(s.Cron) }
+// Times returns when the schedule's periods begin. Where the clocks change, a wall time
+// that is skipped begins its period at the first moment after the gap, and one that comes
+// twice begins it once. A schedule of every hour follows elapsed time instead.
+func (s Schedule) Times() (cron.Schedule, error) {
+	times, err := cron.ParseStandard(s.Cron)
+	if err != nil || everyHour(s.Cron) {
+		return times, err
+	}
+	return wallClock{times}, nil
+}
 
 func (p *problems) schedules(field string, all []Schedule, l Limits) {
 	if len(all) > maxSchedules {

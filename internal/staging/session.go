@@ -54,6 +54,16 @@ type Session struct {
 	Address string         `json:"address,omitempty"`
 	Ports   map[string]int `json:"ports,omitempty"`
 
+	// Restarts is how often Nomad had restarted the main task when the session was last
+	// prepared: made ready, or assigned, or its assign hook ran again. If Nomad reports more,
+	// the main task was restarted since.
+	Restarts int `json:"restarts,omitempty"`
+	// RestartedAt is since when the session is its user's and not up, because its main task
+	// was restarted; zero while it is up. RestartFailure is why its assign hook, which runs
+	// again after that, did not succeed; "" before that.
+	RestartedAt    time.Time `json:"restarted_at,omitzero"`
+	RestartFailure string    `json:"restart_failure,omitempty"`
+
 	// CreatedAt is when the session was created, before its job was registered. The other
 	// times are zero until they happen.
 	CreatedAt  time.Time `json:"created_at"`
@@ -64,9 +74,17 @@ type Session struct {
 	EndedAt     time.Time `json:"ended_at,omitzero"`
 	// ExpiresAt is when an unassigned session is due for replacement; zero means never.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// Demoted: its node is being drained, so launches take it only when nothing else of its
+	// pool is ready. It is a mark in Redis, not one of the session's facts.
+	Demoted bool `json:"-"`
 	// Reason is why it is retiring, ending or ended.
 	Reason string `json:"reason,omitempty"`
 }
+
+// KeepaliveGap is the longest time without a sign that brokers receive keepalives, after
+// which keepalives may have been lost: no session ends for the lack of one from before the
+// next sign.
+const KeepaliveGap = 5 * time.Second
 
 // KeepaliveUntil returns when an assigned session ends unless a keepalive comes; zero for
 // never.
@@ -96,6 +114,10 @@ const (
 	poolServicePrefix     = "greenroom-pool-"
 	onDemandServicePrefix = "greenroom-on-demand-"
 )
+
+// SessionsService is the Consul service that shows whose each assigned session is. The node
+// that its instances are on has the same name.
+const SessionsService = "greenroom-sessions"
 
 // PoolService returns the name of the Consul service of a pool's sessions.
 func PoolService(config string) string { return poolServicePrefix + config }

@@ -23,6 +23,9 @@ type Spec struct {
 	// SSHKeys are lines for a file of the main task, whose variable
 	// GREENROOM_SSH_AUTHORIZED_KEYS has the file's path.
 	SSHKeys []string
+	// Avoid are the ids of nodes on which Nomad should place the job only if no other has
+	// room. They do not change the session's revision.
+	Avoid []string
 }
 
 // StagedSpec returns the spec of a staged session. It has nothing of a user.

@@ -32,6 +32,8 @@ func TestDesired(t *testing.T) {
 		// Clocks in Berlin go from 02:00 to 03:00 on 2026-03-29, and from 03:00 to 02:00 on 2026-10-25.
 		{"after the short day", []staging.Schedule{class}, "2026-03-30T11:00:00Z", 30, "2026-03-30T13:00:00Z"},
 		{"after the long day", []staging.Schedule{class}, "2026-10-26T11:30:00Z", 5, "2026-10-26T12:00:00Z"},
+		{"a start in the hour that the clocks skip", []staging.Schedule{{Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Duration: hours(1), DesiredSessions: 9}}, "2026-03-29T01:00:00Z", 9, "2026-03-29T02:00:00Z"},
+		{"a start in an hour that comes twice, the second time", []staging.Schedule{{Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Duration: hours(1), DesiredSessions: 9}}, "2026-10-25T01:45:00Z", 5, "2026-10-26T01:30:00Z"},
 		{"a schedule that cannot be parsed", []staging.Schedule{{Cron: "x", Duration: hours(1), DesiredSessions: 9}}, "2026-01-05T12:00:00Z", 5, ""},
 	}
 	for _, c := range cases {

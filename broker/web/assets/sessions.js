@@ -40,7 +40,7 @@ async function details(id) {
   const ports = Object.entries(s.ports ?? {}).map(([label, port]) => `${label} ${port}`).join(', ');
   const terms = Object.entries(s.terms ?? {}).map(([name, v]) => `${name.replaceAll('_', ' ')} ${v}`).join(', ');
   const rows = [
-    ['State', badge(s.state, kinds[s.state])], ['Reason', s.reason], ['User', s.user && `${s.user.name ?? ''} (${s.user.id})`],
+    ['State', badge(s.state, kinds[s.state])], ['Reason', s.reason], ['Not up since its restart', s.restarted_at], ['After its restart', s.restart_failure], ['User', s.user && `${s.user.name ?? ''} (${s.user.id})`],
     ['Origin', s.origin.replace('_', ' ')], ['Zone', s.zone], ['Image', s.image], ['Staging config', s.staging], ['Revision', s.revision],
     ['Address', s.address], ['Ports', ports], ['Nomad allocation', s.alloc_id], ['Nomad node', s.node_id],
     ['Created', s.created_at], ['Ready', s.ready_at], ['Assigned', s.assigned_at], ['Expires', s.expires_at], ['Ends', s.ends_at],

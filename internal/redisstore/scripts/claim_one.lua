@@ -1,5 +1,6 @@
 -- Takes the oldest ready session of one pool for a launch: ready -> claimed. Preferred
--- sessions near the head of the queue come first. Where no fate record follows the claim,
+-- sessions near the head of the queue come first, those on nodes that are being drained
+-- last, preferred or not. Where no fate record follows the claim,
 -- the session is assigned in the same step. The launch's Idempotency-Key, where it has
 -- one, is reserved, and the user's sessions are counted against the launch's limit.
 -- claim_several.lua does the same for N sessions and several pools.
@@ -73,7 +74,7 @@ end
 
 for i = first_preferred, #ARGV do
   local rank = redis.call('ZRANK', queue, ARGV[i])
-  if rank and rank < prefer_depth then
+  if rank and rank < prefer_depth and tonumber(redis.call('ZSCORE', queue, ARGV[i])) < demoted_from then
     redis.call('ZREM', queue, ARGV[i])
     local taken = take(ARGV[i])
     if taken then

@@ -1,6 +1,7 @@
 -- Takes N ready sessions for one launch, or none: ready -> claimed, all in this one step.
 -- The pools are searched in the order given, each from its oldest session on; preferred
--- sessions near the head of a queue come first. Where no fate record follows the claim,
+-- sessions near the head of a queue come first. Sessions on nodes that are being drained
+-- are taken only where all pools together have too few others. Where no fate record follows the claim,
 -- the sessions are assigned in the same step. The launch's Idempotency-Key, where it has
 -- one, is reserved, and the user's sessions are counted against the launch's limit.
 --
@@ -76,18 +77,12 @@ local function consider(id, pool)
   end
 end
 
-local ready = {}
-for i, pool in ipairs(pools) do
-  local before = #found
-  for p = next_arg, pool.trusted and #ARGV or 0 do
-    local rank = #found < wanted and redis.call('ZRANK', pool.queue, ARGV[p])
-    if rank and rank < prefer_depth then
-      consider(ARGV[p], pool)
-    end
-  end
+-- search considers a pool's sessions with scores of a range, lowest first, until there are
+-- enough.
+local function search(pool, lowest, highest)
   local from = 0
   while pool.trusted and #found < wanted do
-    local page = redis.call('ZRANGE', pool.queue, from, from + 63)
+    local page = redis.call('ZRANGEBYSCORE', pool.queue, lowest, highest, 'LIMIT', from, 64)
     if #page == 0 then
       break
     end
@@ -98,7 +93,25 @@ for i, pool in ipairs(pools) do
       end
     end
   end
-  ready[i] = pool.trusted and tostring(#found - before) or 'untrusted'
+end
+
+local counts = {}
+for i, pool in ipairs(pools) do
+  local before = #found
+  for p = next_arg, pool.trusted and #ARGV or 0 do
+    local rank = #found < wanted and redis.call('ZRANK', pool.queue, ARGV[p])
+    if rank and rank < prefer_depth and tonumber(redis.call('ZSCORE', pool.queue, ARGV[p])) < demoted_from then
+      consider(ARGV[p], pool)
+    end
+  end
+  search(pool, '-inf', '(' .. demoted_from)
+  counts[i] = #found - before
+end
+local ready = {}
+for i, pool in ipairs(pools) do
+  local before = #found
+  search(pool, demoted_from, '+inf')
+  ready[i] = pool.trusted and tostring(counts[i] + #found - before) or 'untrusted'
 end
 if #found < wanted then
   for _, x in ipairs(found) do

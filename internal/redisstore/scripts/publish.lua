@@ -4,11 +4,12 @@
 -- KEYS  1 session hash  2 pool set  3 session index  4 events  5 ready queue  6 claim
 -- ARGV  1 id  2 facts  3 created (ms)  4 pool  5 image  6 zone  7 permissions
 --       8 prefix of the pool's activity counters  9 life of a counter (ms)
+--       10 "1" to put it behind all that are not demoted, "" otherwise
 --
 -- Returns "ready", or the state that forbids it ("claimed" if only the claim is left).
 local session, pool_set, index, events, ready, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local id, facts, created, pool, image, zone, permissions = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local counters, counter_life = ARGV[8], ARGV[9]
+local counters, counter_life, demoted = ARGV[8], ARGV[9], ARGV[10] ~= ''
 
 local state = redis.call('HGET', session, 'state')
 if state and state ~= 'pending' and state ~= 'starting' and state ~= 'ready' then
@@ -20,7 +21,12 @@ end
 redis.call('HSET', session, 'state', 'ready', 'facts', facts, 'pool', pool, 'image', image, 'zone', zone, 'permits', permissions)
 redis.call('SADD', pool_set, id)
 redis.call('ZADD', index, created, id)
-redis.call('ZADD', ready, created, id)
+redis.call('ZADD', ready, rankOf(created, demoted), id)
+if demoted then
+  redis.call('HSET', session, 'demoted', '1')
+else
+  redis.call('HDEL', session, 'demoted')
+end
 if state ~= 'ready' then
   local now = now_ms()
   if redis.call('HEXISTS', session, 'ready_at') == 0 then

@@ -9,7 +9,7 @@
 local session, pool_set, queue, index, events, session_claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local id, claim, pool = ARGV[1], ARGV[2], ARGV[3]
 
-local held = redis.call('HMGET', session, 'state', 'claim', 'user_key')
+local held = redis.call('HMGET', session, 'state', 'claim', 'user_key', 'demoted')
 local state, user_sessions = held[1], held[3]
 if not state then
   return ''
@@ -28,6 +28,6 @@ if user_sessions then
   redis.call('ZREM', user_sessions, id)
 end
 redis.call('SADD', pool_set, id)
-redis.call('ZADD', queue, created, id)
+redis.call('ZADD', queue, rankOf(created, held[4]), id)
 emit(events, 'ready', id, pool)
 return 'ready'

@@ -131,6 +131,7 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		return err
 	}
 	defer parts.close()
+	parts.addBreaker()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(brokerGC)
 	}
@@ -166,12 +167,15 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
+	wg.Go(func() { probeRedis(watching, parts, log) })
 	wg.Go(func() { followResources(watching, parts, log) })
 	if a.Guards() {
 		wg.Go(func() { followTokens(watching, parts, log) })
 	}
 	wg.Go(func() { b.Follow(watching) })
 	wg.Go(func() { b.KeepHistory(watching) })
+	wg.Go(func() { b.ReceiveKeepalives(watching) })
+	wg.Go(func() { b.KeepMissed(watching) })
 	if a.MaxArmed > 0 {
 		wg.Go(func() { b.KeepArmed(watching, listener.Addr().String()+"-"+staging.NewClaimID()) })
 	}

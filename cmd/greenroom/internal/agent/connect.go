@@ -25,8 +25,10 @@ type adapters struct {
 	fleet    *nomadfleet.Fleet
 	store    *redisstore.Store
 	redis    *redis.Client
-	client   *consulapi.Client
-	consul   *http.Transport
+	// breaker refuses calls to a Redis that does not answer; nil where none is added.
+	breaker *redisstore.Breaker
+	client  *consulapi.Client
+	consul  *http.Transport
 }
 
 // connect creates the adapters. It dials nothing: an agent starts while its servers are
@@ -54,6 +56,12 @@ func connect(a config.Agent) (*adapters, error) {
 		registry: registry.New(consul, ""), health: consulhealth.New(consul), fleet: fleet,
 		store: redisstore.New(rdb, redisstore.Options{}), redis: rdb, client: consul, consul: consulConfig.Transport,
 	}, nil
+}
+
+// addBreaker adds a breaker to the client of Redis. The caller runs it.
+func (a *adapters) addBreaker() {
+	a.breaker = redisstore.NewBreaker()
+	a.redis.AddHook(a.breaker)
 }
 
 // close closes the connections to Consul and Redis.

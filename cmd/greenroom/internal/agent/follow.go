@@ -57,3 +57,14 @@ func followTokens(ctx context.Context, parts *adapters, log *logrus.Entry) {
 		}
 	}
 }
+
+// probeRedis runs the breaker of the client of Redis until ctx is done.
+func probeRedis(ctx context.Context, parts *adapters, log *logrus.Entry) {
+	parts.breaker.Run(ctx, parts.store.Ping, func(reason error) {
+		if reason != nil {
+			log.WithError(reason).Warn("redis does not answer; until it does, launches use Consul, and calls to Redis are refused at once")
+			return
+		}
+		log.Info("redis answers again")
+	})
+}

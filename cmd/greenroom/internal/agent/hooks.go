@@ -29,7 +29,7 @@ func (h hooks) run(ctx context.Context, shell *hook.Shell, s staging.Session, na
 	in := hook.Input{Tokens: staging.HookTokens(l, s), Variables: l.Variables(s.ID)}
 	if name == staging.HookFirstLaunch {
 		// The session has no user yet, so no variable is a user's.
-		in.Once = true
+		in.Once, in.Start = true, s.Restarts
 		in.Variables = map[string]string{
 			"GREENROOM_SESSION_ID": s.ID, "GREENROOM_IMAGE": s.Image, "GREENROOM_ZONE": s.Zone,
 		}
@@ -46,6 +46,19 @@ func (h hooks) FirstLaunch(ctx context.Context, s staging.Session, x staging.Hoo
 	return h.Run(ctx, s, staging.HookFirstLaunch, x, staging.Launch{})
 }
 
+// AssignAgain implements scaler.Hooks.
+func (h hooks) AssignAgain(ctx context.Context, s staging.Session, x staging.Hook) error {
+	x.Task = cmp.Or(x.Task, s.Task)
+	l := staging.Launch{Image: s.Image, Zone: s.Zone}
+	if s.User != nil {
+		l.User = *s.User
+	}
+	result, err := h.runner.Run(ctx, s, staging.HookAssign, x, hook.Input{
+		Tokens: staging.HookTokens(l, s), Variables: l.Variables(s.ID), Once: true, Start: s.Restarts, Again: true,
+	})
+	return hook.Report(staging.HookAssign, result, err)
+}
+
 // aliveTimeout bounds the check of an armed shell: far more than a healthy one needs, and
 // less than twice the time to open a new one.
 const aliveTimeout = 200 * time.Millisecond
@@ -57,7 +70,7 @@ func (h hooks) Ready(ctx context.Context, s staging.Session, x staging.Hook) lau
 	if h.armory == nil {
 		return a
 	}
-	shell := h.armory.Take(s.ID, cmp.Or(x.Task, s.Task))
+	shell := h.armory.Take(s, cmp.Or(x.Task, s.Task))
 	if shell == nil {
 		return a
 	}

@@ -16,6 +16,6 @@ func newMetrics() *prometheus.Registry {
 func newHookFailures() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "greenroom_hook_failures_total",
-		Help: "Hooks that failed in sessions, by hook (first_launch, assign, go). Both agents run first_launch.",
+		Help: "Hooks that failed in sessions, by hook (first_launch, assign, go). Both agents run first_launch; a scaler runs assign again in a session whose main task was restarted.",
 	}, []string{"hook"})
 }

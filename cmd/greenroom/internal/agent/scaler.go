@@ -16,6 +16,7 @@ import (
 	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/poolboard"
+	"github.com/greenroom/greenroom/internal/sessioncatalog"
 	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/scaler"
 )
@@ -61,12 +62,13 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	defer parts.close()
 	metrics := newMetrics()
 	var s *scaler.Scaler
-	meter := newScalerMeter(metrics, func() bool { return s.InSync() })
+	catalog := sessioncatalog.New(parts.client, sessioncatalog.DefaultNames())
+	meter := newScalerMeter(metrics, func() bool { return s.InSync() }, catalog.Waiting)
 	name := strings.ReplaceAll(listener.Addr().String(), ":", "-") + "-" + staging.NewClaimID()
 	locks, board := parts.registry.NewLocks(parts.client, name), poolboard.New(parts.client, name)
 	s = scaler.New(scaler.Parts{
-		Registry: parts.registry, SessionStore: parts.store, TrustStore: parts.store, EventStore: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{runner: hook.Runner{Exec: parts.fleet}}, Locks: locks,
-		Meter: meter, Board: board, Log: log,
+		Registry: parts.registry, SessionStore: parts.store, QueueStore: parts.store, TrustStore: parts.store, EventStore: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{runner: hook.Runner{Exec: parts.fleet}}, Locks: locks,
+		Meter: meter, Board: board, Catalog: catalog, Log: log,
 	}, scaler.Options{})
 
 	mux := http.NewServeMux()
@@ -98,6 +100,11 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	wg.Go(func() {
 		board.Run(ctx, func(err error) {
 			log.WithError(err).Warn("cannot write the pools' status to Consul, retrying; the status there expires")
+		})
+	})
+	wg.Go(func() {
+		catalog.Run(ctx, func(err error) {
+			log.WithError(err).Warn("cannot write to Consul's catalog whose the assigned sessions are, retrying; the entries there may be out of date")
 		})
 	})
 	wg.Go(func() {

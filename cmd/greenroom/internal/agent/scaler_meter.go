@@ -16,10 +16,13 @@ type scalerMeter struct {
 	acts       *prometheus.GaugeVec
 	seen       map[string]bool
 	conditions *prometheus.GaugeVec
+	denied     *prometheus.GaugeVec
 	hooks      *prometheus.CounterVec
+	unreadable *prometheus.GaugeVec
 }
 
-func newScalerMeter(r *prometheus.Registry, s func() bool) *scalerMeter {
+// newScalerMeter registers the scaler's metrics. inSync and waiting are read at each scrape.
+func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() int) *scalerMeter {
 	m := &scalerMeter{
 		steps: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "greenroom_scaler_steps_total",
@@ -42,22 +45,36 @@ func newScalerMeter(r *prometheus.Registry, s func() bool) *scalerMeter {
 		Name: "greenroom_pool_condition",
 		Help: "1 for each condition that a pool has, by staging config and the condition's type; the API and Consul have its words.",
 	}, []string{"staging", "condition"})
+	m.denied = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "greenroom_scaler_denied_sessions",
+		Help: "Sessions that Nomad does not let this scaler see, by zone: its list lacks them, and it refuses to read their jobs. Nothing is done with them.",
+	}, []string{"zone"})
 	m.hooks, m.seen = newHookFailures(), map[string]bool{}
 	m.hooks.WithLabelValues(string(staging.HookFirstLaunch))
+	m.unreadable = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "greenroom_unreadable_records",
+		Help: "Records in Consul that cannot be read, by kind (zone, image, group, staging, other). GET /v1/status names them.",
+	}, []string{"kind"})
+	for _, kind := range []string{"zone", "image", "group", "staging", "other"} {
+		m.unreadable.WithLabelValues(kind)
+	}
 	for _, kind := range scaler.Kinds {
 		for _, result := range []string{"ok", "failed"} {
 			m.steps.WithLabelValues(string(kind), result)
 		}
 	}
-	r.MustRegister(m.steps, m.pools, m.zones, m.acts, m.conditions, m.hooks, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	r.MustRegister(m.steps, m.pools, m.zones, m.acts, m.conditions, m.denied, m.hooks, m.unreadable, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "greenroom_scaler_in_sync",
 		Help: "1 while the scaler knows Nomad, Consul and Redis whole and acts, else 0.",
 	}, func() float64 {
-		if s() {
+		if inSync() {
 			return 1
 		}
 		return 0
-	}))
+	}), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "greenroom_scaler_catalog_waiting",
+		Help: "Entries of assigned sessions that this scaler has still to write to Consul's catalog, or to remove there.",
+	}, func() float64 { return float64(waiting()) }))
 	return m
 }
 
@@ -85,9 +102,26 @@ func (m *scalerMeter) Conditions(name string, cs []staging.Condition) {
 	}
 }
 
+// UnreadableResources implements scaler.Meter.
+func (m *scalerMeter) UnreadableResources(kinds map[staging.ResourceKind]int) {
+	for kind, label := range map[staging.ResourceKind]string{
+		staging.KindZone: "zone", staging.KindImage: "image", staging.KindGroup: "group", staging.KindStaging: "staging", staging.KindNone: "other",
+	} {
+		m.unreadable.WithLabelValues(label).Set(float64(kinds[kind]))
+	}
+}
+
 // HookFailed implements scaler.Meter.
-func (m *scalerMeter) HookFailed() {
-	m.hooks.WithLabelValues(string(staging.HookFirstLaunch)).Inc()
+func (m *scalerMeter) HookFailed(name staging.HookName) {
+	m.hooks.WithLabelValues(string(name)).Inc()
+}
+
+// Denied implements scaler.Meter.
+func (m *scalerMeter) Denied(sessions map[string]int) {
+	m.denied.Reset()
+	for zone, n := range sessions {
+		m.denied.WithLabelValues(zone).Set(float64(n))
+	}
 }
 
 // Zones implements scaler.Meter. Only the scaler's loop calls it.

@@ -67,6 +67,8 @@ func RedisSettings(a config.Agent) (*redis.Options, error) {
 	o := &redis.Options{
 		Addr: a.RedisAddress, Username: a.RedisUser, Password: string(a.RedisPassword),
 		DialTimeout: 2 * time.Second, ReadTimeout: 3 * time.Second, WriteTimeout: 3 * time.Second,
+		// Otherwise a call to a Redis that hangs outlives its caller's deadline.
+		ContextTimeoutEnabled: true,
 		// A script whose answer was lost may have run: only its caller can decide to retry.
 		MaxRetries: -1,
 	}

@@ -163,6 +163,8 @@ func sessionFacts(s httpapi.Session) []fact {
 		fact{"created", moment(s.CreatedAt)},
 		fact{"ready", moment(s.ReadyAt)},
 		fact{"assigned", moment(s.AssignedAt)},
+		fact{"not up since its restart", moment(s.RestartedAt)},
+		fact{"after its restart", s.RestartFailure},
 		fact{"expires", moment(s.ExpiresAt)},
 		fact{"ended", moment(s.EndedAt)},
 	)

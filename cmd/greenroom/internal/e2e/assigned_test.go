@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	consulapi "github.com/hashicorp/consul/api"
 	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -103,14 +102,6 @@ func TestACloneIsNeverTheUsersSession(t *testing.T) {
 	must(t, err)
 	alloc, _, err := n.Allocations().Info(allocs[0].ID, nil)
 	must(t, err)
-	// Nomad loses a stop that arrives while the job is registered again.
-	until(t, "Consul shows whose it is", func() (bool, string) {
-		entries, _, err := d.consul(t).Health().Service(staging.PoolService("cloned"), "", false, nil)
-		must(t, err)
-		return slices.ContainsFunc(entries, func(e *consulapi.ServiceEntry) bool {
-			return e.Service.Meta["greenroom_session"] == l.ID && e.Service.Meta["greenroom_state"] == "assigned"
-		}), fmt.Sprint(len(entries))
-	})
 	_, err = n.Allocations().Stop(alloc, nil)
 	must(t, err)
 	d.untilEnded(t, l.ID)
@@ -126,56 +117,5 @@ func TestACloneIsNeverTheUsersSession(t *testing.T) {
 	})
 	if s := d.session(t, l.ID); s.Address != l.Address || s.Ports["http"] != l.Ports["http"] || s.State != "ended" {
 		t.Errorf("the session took over its clone: %+v, was %+v", s, l)
-	}
-}
-
-// TestTheListAndConsulShowWhoseASessionIs: staged sessions have no user there, assigned ones
-// theirs. Publishing that does not touch any allocation.
-func TestTheListAndConsulShowWhoseASessionIs(t *testing.T) {
-	d := sharedDev(t)
-	d.stage(t, quickImage("shown"), 2)
-	d.untilReady(t, "shown", 2)
-	var l launched
-	d.ask(t, "POST", "/v1/sessions", launch("shown", "east", "sam"), 201, &l)
-	n := d.nomad(t)
-	before, _, err := n.Jobs().Allocations(l.ID, true, nil)
-	must(t, err)
-	var list struct {
-		Items []struct {
-			ID, State, Image string
-			User             *staging.User
-		}
-	}
-	d.ask(t, "GET", "/v1/sessions?limit=1000&image=shown", nil, 200, &list)
-	for _, s := range list.Items {
-		if s.Image != "shown" {
-			continue
-		}
-		if (s.ID == l.ID) != (s.User != nil) || s.User != nil && s.User.Name != "sam" {
-			t.Errorf("%s is %s and has the user %+v", s.ID, s.State, s.User)
-		}
-	}
-	until(t, "Consul shows the assigned session's user, and the other without one", func() (bool, string) {
-		entries, _, err := d.consul(t).Health().Service(staging.PoolService("shown"), "", false, nil)
-		must(t, err)
-		saw, assigned, unassigned := "", false, false
-		for _, e := range entries {
-			m := e.Service.Meta
-			saw += fmt.Sprintln(e.Service.Tags, m)
-			tagged := slices.Contains(e.Service.Tags, "zone=east") && slices.Contains(e.Service.Tags, "image=shown")
-			switch m["greenroom_session"] {
-			case l.ID:
-				assigned = tagged && m["greenroom_state"] == "assigned" && m["greenroom_user_id"] == "u-sam" && m["greenroom_user_name"] == "sam" &&
-					slices.Contains(e.Service.Tags, "state=assigned") && slices.Contains(e.Service.Tags, "user=u-sam")
-			default:
-				unassigned = tagged && m["greenroom_state"] == "unassigned" && m["greenroom_user_id"] == "" && slices.Contains(e.Service.Tags, "state=unassigned")
-			}
-		}
-		return assigned && unassigned, saw
-	})
-	after, _, err := n.Jobs().Allocations(l.ID, true, nil)
-	must(t, err)
-	if len(after) != 1 || after[0].ID != before[0].ID || after[0].ClientStatus != "running" || record(t, l)[0].UserName != "sam" {
-		t.Errorf("allocations before %v, after %v", before, after)
 	}
 }

@@ -22,18 +22,7 @@ func TestAnOperatorSeesItAllInConsul(t *testing.T) {
 	var l launched
 	d.ask(t, "POST", "/v1/sessions", launch("seen", "east", "alice"), 201, &l)
 	standing := d.untilStanding(t, "seen", consulapi.HealthPassing, "desired 2, current 2, ready 2")
-	var session *consulapi.ServiceEntry
-	until(t, "Consul shows whose the session is", func() (bool, string) {
-		entries, _, err := d.consul(t).Health().Service(staging.PoolService("seen"), "state=assigned", false, nil)
-		must(t, err)
-		for _, e := range entries {
-			if e.Service.Meta["greenroom_session"] == l.ID {
-				session = e
-				return true, ""
-			}
-		}
-		return false, fmt.Sprint(len(entries))
-	})
+	session := d.untilShown(t, l.ID)
 	until(t, "the agents pass their checks", func() (bool, string) {
 		for _, agent := range []string{"greenroom-broker", "greenroom-scaler"} {
 			entries, _, err := d.consul(t).Health().Service(agent, "", true, nil)
@@ -51,16 +40,15 @@ func TestAnOperatorSeesItAllInConsul(t *testing.T) {
 	}
 	browser := openBrowser(t, 1280, 1600)
 	see(t, browser, ui+"services?filter=greenroom", "consul-services",
-		"greenroom-broker", "greenroom-scaler", "greenroom-staging-seen", "greenroom-pool-seen")
+		"greenroom-broker", "greenroom-scaler", "greenroom-staging-seen", "greenroom-pool-seen", "greenroom-sessions")
 	see(t, browser, instance(standing)+"health-checks", "consul-pool",
 		"ready sessions of seen", "desired 2, current 2, ready 2")
-	see(t, browser, ui+"services/"+session.Service.Service+"/instances", "consul-sessions",
-		"state=assigned", "state=unassigned", "user=u-alice")
+	see(t, browser, ui+"services/"+session.Service.Service+"/instances", "consul-sessions", l.ID, "user=u-alice")
 	// The UI opens the tab of checks first, whatever the address.
 	see(t, browser, instance(session)+"health-checks", "consul-session-health", session.Service.ID)
 	press(t, browser, "Tags & Meta")
 	shows(t, browser, "consul-session",
-		"state=assigned", "user=u-alice", "zone=east", "image=seen", "greenroom_user_name", "alice", l.ID)
+		"user=u-alice", "zone=east", "image=seen", "greenroom_user_name", "alice", l.ID)
 	see(t, browser, ui+"kv/greenroom/resources/staging/seen/edit", "consul-resource", "seen")
 }
 
@@ -97,8 +85,20 @@ func TestConsulShowsHowAPoolStands(t *testing.T) {
 	holder := d.holder(t, "east", first, second)
 	other := map[*agent]*agent{first: second, second: first}[holder]
 
+	// Consul shows who has each session, too, and that goes on with another scaler.
+	var tara, tom launched
+	d.ask(t, "POST", "/v1/sessions", launch("mock", "east", "tara"), 201, &tara)
+	d.ask(t, "POST", "/v1/sessions", launch("mock", "east", "tom"), 201, &tom)
+	before := d.untilShown(t, tara.ID)
+	d.untilShown(t, tom.ID)
+
 	holder.end(t, syscall.SIGKILL)
 	d.holder(t, "east", other)
+	d.hide(t, tom.ID)
+	d.untilShown(t, tom.ID)
+	if after := d.shown(t, tara.ID); after == nil || after.Service.CreateIndex != before.Service.CreateIndex {
+		t.Errorf("the other scaler removed the entry of a session that goes on: %+v", after)
+	}
 	until(t, "the other scaler tells of the pool, and it alone", func() (bool, string) {
 		e := d.untilStanding(t, "mock", consulapi.HealthPassing, "ready 2")
 		return strings.Contains(e.Service.ID, other.name()), e.Service.ID
@@ -122,7 +122,14 @@ func TestConsulShowsHowAPoolStands(t *testing.T) {
 	other.end(t, syscall.SIGKILL)
 	d.untilStanding(t, "mock", consulapi.HealthCritical, "TTL expired")
 
+	// It ends while no scaler runs, so its entry stays until there is one.
+	d.ask(t, "DELETE", "/v1/sessions/"+tom.ID, nil, 204, nil)
 	third := startAgent(t, c, "scaler")
+	d.untilNotShown(t, tom.ID)
+	if d.shown(t, tara.ID) == nil {
+		t.Error("the third scaler removed the entry of a session that goes on")
+	}
+	d.neverRegisteredAgain(t, tara.ID)
 	until(t, "a third scaler tells of it", func() (bool, string) {
 		e := d.untilStanding(t, "mock", consulapi.HealthPassing, "desired 1, current 1, ready 1")
 		return strings.Contains(e.Service.ID, third.name()), e.Service.ID

@@ -97,7 +97,13 @@ func startCluster(t *testing.T, desired int, brokerFlags ...string) (*devcluster
 // datacenters, and a broker. It stores the zone east, which has all datacenters.
 func startServers(t *testing.T, datacenters []string, brokerFlags ...string) (*devcluster.Cluster, *devProcess) {
 	t.Helper()
-	c, err := devcluster.Start(context.Background(), devcluster.Options{Datacenters: datacenters})
+	return startServersWith(t, devcluster.Options{Datacenters: datacenters}, brokerFlags...)
+}
+
+// startServersWith is startServers for a cluster with other options.
+func startServersWith(t *testing.T, o devcluster.Options, brokerFlags ...string) (*devcluster.Cluster, *devProcess) {
+	t.Helper()
+	c, err := devcluster.Start(context.Background(), o)
 	must(t, err)
 	t.Cleanup(func() {
 		if err := c.Stop(); err != nil {
@@ -107,7 +113,7 @@ func startServers(t *testing.T, datacenters []string, brokerFlags ...string) (*d
 	b := startAgent(t, c, "broker", brokerFlags...)
 	d := &devProcess{agent: b, readyFile: readyFile{Broker: "http://" + b.address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
 	d.ask(t, "PUT", "/v1/zones/east", staging.Zone{
-		Name: "east", Datacenters: datacenters, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1",
+		Name: "east", Datacenters: o.Datacenters, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1",
 	}, 201, nil)
 	return c, d
 }

@@ -25,6 +25,8 @@ type launched struct {
 	Ports                          map[string]int
 	Attempts                       []struct{ Step, Zone, Outcome, Reason string }
 	TimingsMS                      map[string]float64 `json:"timings_ms"`
+	RestartedAt                    time.Time          `json:"restarted_at"`
+	RestartFailure                 string             `json:"restart_failure"`
 }
 
 // page returns the URL of the session's page.
@@ -55,12 +57,20 @@ func record(t *testing.T, l launched) []served {
 
 func get(t *testing.T, url string) string {
 	t.Helper()
-	res, err := http.Get(url)
+	body, err := fetch(url)
 	must(t, err)
+	return body
+}
+
+// fetch is get for a page that may not be there.
+func fetch(url string) (string, error) {
+	res, err := http.Get(url)
+	if err != nil {
+		return "", err
+	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	must(t, err)
-	return string(b)
+	return string(b), err
 }
 
 // inside runs a shell command in a session, as an administrator would, and returns its

@@ -321,7 +321,8 @@ func TestABrokerKilledAmongSeveralLeavesNothingClaimed(t *testing.T) {
 		if !f.HookPending || len(f.Sessions) != 2 {
 			t.Errorf("the fate of %s: %+v", id, f)
 		}
-		f.Lease = time.Now().Add(-time.Second).UTC()
+		// A scaler counts the length of the lease from when it first sees the claim.
+		f.Lease = f.DecidedAt.Add(time.Second)
 		f.HookPending = f.User.Name == "lost"
 		_, err := kv.Put(&consulapi.KVPair{Key: "greenroom/fates/" + id, Value: []byte(jsonText(f))}, nil)
 		must(t, err)

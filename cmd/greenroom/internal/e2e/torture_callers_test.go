@@ -24,8 +24,11 @@ type history struct {
 	ops      []op
 	launches int
 	problems []string
-	given    int // launches that were given up
-	lost     int // launches whose session ended before it could be used
+	// kept is when the last keepalive of each session that was answered was sent, asked
+	// when its user first asked for its end.
+	kept, asked map[string]time.Time
+	given       int // launches that were given up
+	lost        int // launches whose session ended before it could be used
 }
 
 func (h *history) problem(format string, args ...any) {
@@ -38,6 +41,22 @@ func (h *history) add(o op) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ops = append(h.ops, o)
+}
+
+// keep notes an answered keepalive.
+func (h *history) keep(session string, sent time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.kept[session] = sent
+}
+
+// ask notes that a session's user is about to ask for its end.
+func (h *history) ask(session string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.asked[session].IsZero() {
+		h.asked[session] = time.Now()
+	}
 }
 
 // caller is a user's client: it launches, repeats a launch without an answer with the same
@@ -57,6 +76,7 @@ const (
 
 func (c *caller) run(deadline time.Time) {
 	for n := 0; time.Now().Before(deadline); n++ {
+		c.arena.awaitRest()
 		user := fmt.Sprintf("%s-%d", c.name, n)
 		c.history.mu.Lock()
 		c.history.launches++
@@ -113,7 +133,8 @@ func (c *caller) visit(l launched, took time.Duration) {
 		return
 	}
 	var err error
-	for range 5 {
+	// The nemesis restarts sessions, too.
+	for patience := time.Now().Add(20 * time.Second); time.Now().Before(patience); {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		var req *http.Request
 		if req, err = http.NewRequestWithContext(ctx, "GET", l.page()+"/version", nil); err == nil {
@@ -137,6 +158,7 @@ func (c *caller) use(session string, took time.Duration) {
 		c.rest(500*time.Millisecond, 2*time.Second)
 	}
 	if c.rng.IntN(10) < 8 {
+		c.history.ask(session)
 		c.call("DELETE", "/v1/sessions/"+session, "", "")
 	}
 }
@@ -146,9 +168,13 @@ func (c *caller) use(session string, took time.Duration) {
 func (c *caller) keepalive(session string, took time.Duration) {
 	// A repair follows the takeover of a scaler's lock: 35 s were seen on a busy machine.
 	for patience := time.Now().Add(2 * time.Minute); ; {
+		sent := time.Now()
 		status, reply := c.call("POST", "/v1/sessions/"+session+"/keepalive", "", "")
 		switch {
-		case status == http.StatusOK || took > promptly:
+		case status == http.StatusOK:
+			c.history.keep(session, sent)
+			return
+		case took > promptly:
 			return
 		case time.Now().After(patience) && (status == http.StatusConflict || status == http.StatusNotFound):
 			c.history.problem("session %s was ended under its user: %s", session, reply)

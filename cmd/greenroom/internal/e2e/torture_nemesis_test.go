@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -20,16 +21,17 @@ type restartable struct {
 	t       *testing.T
 	cluster *devcluster.Cluster
 	kind    string
+	flags   []string
 	address string
 	mu      sync.Mutex
 	now     *agent
 }
 
-func newRestartable(t *testing.T, c *devcluster.Cluster, kind string) *restartable {
+func newRestartable(t *testing.T, c *devcluster.Cluster, kind string, flags ...string) *restartable {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	r := &restartable{t: t, cluster: c, kind: kind, address: l.Addr().String()}
+	r := &restartable{t: t, cluster: c, kind: kind, flags: flags, address: l.Addr().String()}
 	must(t, l.Close())
 	r.start()
 	return r
@@ -38,7 +40,7 @@ func newRestartable(t *testing.T, c *devcluster.Cluster, kind string) *restartab
 func (r *restartable) start() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.now = startAgent(r.t, r.cluster, r.kind, "--bind", r.address)
+	r.now = startAgent(r.t, r.cluster, r.kind, append([]string{"--bind", r.address}, r.flags...)...)
 }
 
 func (r *restartable) kill() {
@@ -65,6 +67,9 @@ type nemesis struct {
 	slow   map[string]time.Duration
 }
 
+// clientKilledKind is the fault in which sessions may end with their node.
+const clientKilledKind = "nomad client killed"
+
 // fault is a fault that was injected, and when it was over.
 type fault struct {
 	kind      string
@@ -85,10 +90,11 @@ func (n *nemesis) recovered(what string, took time.Duration) {
 
 // run injects faults until the deadline, and leaves everything running.
 func (n *nemesis) run(deadline time.Time) {
-	kinds := []struct {
+	type kind struct {
 		name string
 		do   func(pause time.Duration)
-	}{
+	}
+	kinds := []kind{
 		{"broker killed", func(time.Duration) { n.restart(n.a.brokers) }},
 		{"scaler killed", func(time.Duration) { n.restart(n.a.scalers) }},
 		{"redis killed", n.redisKilled},
@@ -97,10 +103,23 @@ func (n *nemesis) run(deadline time.Time) {
 		{"redis and consul away at once", n.bothAway},
 		{"consul paused", func(d time.Duration) { n.pause(n.a.servers.Consul, d) }},
 		{"nomad paused", func(d time.Duration) { n.pause(n.a.servers.NomadServer, d) }},
-		{"nomad client killed", n.clientKilled},
+		{"redis hung", func(d time.Duration) { n.pause(n.a.servers.Redis, d) }},
+		{clientKilledKind, n.clientKilled},
+		{"node meta changed", n.metaChanged},
+		{"node drained", n.drained},
+		{"session restarted", func(time.Duration) { n.restartSession() }},
+		{"nomad token narrowed", n.narrowed},
+		{"junk in consul", n.junk},
 		{"desired changed", func(time.Duration) { n.resize() }},
 		{"image changed", func(time.Duration) { n.roll() }},
 		{"zone changed", func(time.Duration) { n.moveAuth() }},
+	}
+	if only := os.Getenv("GREENROOM_FAULTS"); only != "" {
+		wanted := strings.Split(only, ",")
+		kinds = slices.DeleteFunc(kinds, func(k kind) bool { return !slices.Contains(wanted, k.name) })
+		if len(kinds) != len(wanted) {
+			n.a.Fatalf("GREENROOM_FAULTS names a fault that there is not: %s", only)
+		}
 	}
 	// Every kind of fault comes once before any is repeated.
 	var order []int

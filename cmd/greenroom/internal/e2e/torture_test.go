@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -41,7 +42,8 @@ func TestTorture(t *testing.T) {
 	fmt.Printf("torture: %s with seed %d\n", duration, seed)
 	a := newArena(t)
 	deadline := time.Now().Add(duration)
-	h := &history{}
+	h := &history{kept: map[string]time.Time{}, asked: map[string]time.Time{}}
+	ends := watchEnds(t, a.d.nomad(t))
 	var callers sync.WaitGroup
 	for i := range tortureCallers {
 		c := &caller{arena: a, history: h, name: fmt.Sprint("caller-", i), rng: rand.New(rand.NewPCG(seed, uint64(i)+1))}
@@ -56,7 +58,7 @@ func TestTorture(t *testing.T) {
 	a.d.untilReady(t, "bare", bareDesired)
 	took := time.Since(healed)
 	n.recovered("all pools back at desired", took)
-	problems := h.check(t, a.log)
+	problems := append(h.check(t, a.log), h.harmed(ends, n.faults)...)
 	if took > time.Minute {
 		problems = append(problems, fmt.Sprintf("the pool was back at desired after %s, not within a minute", took))
 	}
@@ -77,6 +79,8 @@ type arena struct {
 	log     string
 	image   staging.Image
 	zone    staging.Zone
+	// rest is locked while the callers begin no launch.
+	rest sync.RWMutex
 }
 
 func newArena(t *testing.T) *arena {
@@ -84,23 +88,28 @@ func newArena(t *testing.T) *arena {
 	a := &arena{T: t, log: filepath.Join(t.TempDir(), "served.jsonl")}
 	// Sessions that run as other users write to it, too.
 	must(t, os.WriteFile(a.log, nil, 0o666))
-	c, d := startCluster(t, 0)
+	c, d := startServersWith(t, devcluster.Options{Datacenters: []string{"dc1", "dc2"}, NomadACL: true})
 	a.d, a.servers = d, servers{c}
 	for range 3 {
 		a.brokers = append(a.brokers, newRestartable(t, c, "broker"))
 	}
+	a.widen()
+	token, err := c.NewNomadToken(t.Context(), scalerPolicy)
+	must(t, err)
+	tokenFile := filepath.Join(t.TempDir(), "nomad-token")
+	must(t, os.WriteFile(tokenFile, []byte(token), 0o600))
 	for range 2 {
-		a.scalers = append(a.scalers, newRestartable(t, c, "scaler"))
+		a.scalers = append(a.scalers, newRestartable(t, c, "scaler", "--nomad-token-file", tokenFile))
 	}
 	// The first broker, which stored the resources, is never disturbed; the test reads from it.
-	a.image = quickImage("torture")
+	a.image = onDesks(quickImage("torture"))
 	a.image.Variables["log"] = a.log
 	d.ask(t, "GET", "/v1/zones/east", nil, 200, &a.zone)
 	d.ask(t, "PUT", "/v1/images/torture", a.image, 201, nil)
 	d.ask(t, "PUT", "/v1/groups/torture", staging.Group{
-		Name: "torture", KeepaliveExpiration: staging.Duration(20 * time.Second), SessionTimeLimit: staging.Duration(40 * time.Second),
+		Name: "torture", KeepaliveExpiration: staging.Duration(tortureKeepalive), SessionTimeLimit: staging.Duration(tortureLimit),
 	}, 201, nil)
-	bare := quickImage("bare")
+	bare := onDesks(quickImage("bare"))
 	bare.Variables["log"] = a.log
 	bare.ExecConfig.Assign = nil
 	d.ask(t, "PUT", "/v1/images/bare", bare, 201, nil)
@@ -121,6 +130,12 @@ const (
 // resize sets the size of the pool torture.
 func (a *arena) resize(desired int) {
 	a.put("/v1/staging/torture", staging.Config{Zone: "east", Image: "torture", DesiredSessions: desired})
+}
+
+// awaitRest waits while the callers rest.
+func (a *arena) awaitRest() {
+	a.rest.RLock()
+	defer a.rest.RUnlock()
 }
 
 // put stores a resource, and retries while servers are unavailable.

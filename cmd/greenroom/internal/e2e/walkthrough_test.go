@@ -46,6 +46,7 @@ var notRun = map[string][]walkthrough.NotRun{
 			"nomad job run -var command=$PWD/bin/demo-session jobspecs/demo-raw-exec.nomad.hcl",
 		}},
 		{Reason: "the test has started a greenroom dev", Commands: []string{"make dev"}},
+		{Reason: "the text only names it: TestARestartedSessionIsItsUsersAgain restarts a session", Commands: []string{"nomad alloc restart"}},
 	},
 	"broker/httpapi/README.md": {
 		{Reason: "the test has started a greenroom dev", Commands: []string{"make dev"}},
@@ -96,6 +97,7 @@ var notRun = map[string][]walkthrough.NotRun{
 			"consul acl policy delete -name greenroom-broker",
 			"consul acl policy delete -name greenroom-scaler",
 			"consul kv delete -recurse greenroom/",
+			`curl -s -X PUT http://NODE:8500/v1/catalog/deregister -d '{"Node": "greenroom-sessions"}'`,
 			"redis-cli --scan --pattern 'greenroom:*' | xargs -r redis-cli del",
 		}},
 	},

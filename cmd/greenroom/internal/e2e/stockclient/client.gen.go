@@ -237,9 +237,10 @@ type Condition struct {
 	Message string    `json:"message"`
 	Since   time.Time `json:"since"`
 
-	// Type Stable. One of `ZoneMissing`, `ImageMissing`, `ImageDisabled`, `ImageRestricted`, `ImageNotStageable`,
-	// `ZoneNotStageable`, `ImageInvalid`, `CapacityExhausted`, `NoNodesInZone`, `ImageUnavailable`,
-	// `CrashLooping`, `Unhealthy`, `HookFailing`, `NomadUnavailable`, `RedisUnavailable`; more may come.
+	// Type Stable. One of `ConfigUnreadable`, `ZoneMissing`, `ImageMissing`, `ImageDisabled`, `ImageRestricted`,
+	// `ImageNotStageable`, `ZoneNotStageable`, `ImageInvalid`, `CapacityExhausted`, `NoNodesInZone`, `ImageUnavailable`,
+	// `CrashLooping`, `NodeFailing`, `Unhealthy`, `HookFailing`, `NomadDenied`, `NomadUnavailable`, `RedisUnavailable`;
+	// more may come.
 	//
 	//
 	// Example: CapacityExhausted
@@ -734,6 +735,17 @@ type LaunchedSession struct {
 	// Example: ended by request
 	Reason *string `json:"reason,omitempty"`
 
+	// RestartFailure Why the `assign` hook, which ran again after a restart, did not succeed. The session stays its user's and is not up;
+	// the hook runs again after the next restart.
+	//
+	//
+	// Example: the assign hook failed with exit code 7: no desktop here
+	RestartFailure *string `json:"restart_failure,omitempty"`
+
+	// RestartedAt Since when its user's session is not up, because its main task was restarted in place. Absent while it is up:
+	// it is up again when its checks pass and its `assign` hook has run again.
+	RestartedAt *time.Time `json:"restarted_at,omitempty"`
+
 	// Revision What it was made from. Sessions of one revision are alike.
 	//
 	// Example: 6f1d0a9c2b7e
@@ -1069,6 +1081,17 @@ type Session struct {
 	//
 	// Example: ended by request
 	Reason *string `json:"reason,omitempty"`
+
+	// RestartFailure Why the `assign` hook, which ran again after a restart, did not succeed. The session stays its user's and is not up;
+	// the hook runs again after the next restart.
+	//
+	//
+	// Example: the assign hook failed with exit code 7: no desktop here
+	RestartFailure *string `json:"restart_failure,omitempty"`
+
+	// RestartedAt Since when its user's session is not up, because its main task was restarted in place. Absent while it is up:
+	// it is up again when its checks pass and its `assign` hook has run again.
+	RestartedAt *time.Time `json:"restarted_at,omitempty"`
 
 	// Revision What it was made from. Sessions of one revision are alike.
 	//
@@ -1592,7 +1615,8 @@ type CreateSessionParams struct {
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
 
 	// IdempotencyKey A fresh text for every launch, 1 to 255 printable ASCII characters, for example a UUID. A repeat of the
-	// launch with the same key gets the same session.
+	// launch with the same key gets the same session. Keys are the caller's own: the same key of another user or
+	// token is another key. Administrators share theirs.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
@@ -6816,9 +6840,10 @@ func (r GetSessionResponse) ContentType() string {
 
 // AuthorizeSessionResponse200Headers the declared response headers of an HTTP 200 response for AuthorizeSession
 type AuthorizeSessionResponse200Headers struct {
-	XGreenroomSessionId string
-	XGreenroomUserId    string
-	XGreenroomUserName  string
+	XGreenroomRestartedAt *time.Time
+	XGreenroomSessionId   string
+	XGreenroomUserId      string
+	XGreenroomUserName    string
 }
 
 // AuthorizeSessionResponse4XXHeaders the declared response headers of an HTTP 4XX response for AuthorizeSession
@@ -10171,6 +10196,13 @@ func ParseAuthorizeSessionResponse(rsp *http.Response) (*AuthorizeSessionRespons
 	switch {
 	case rsp.StatusCode == 200:
 		var headers AuthorizeSessionResponse200Headers
+		if values := rsp.Header.Values("X-Greenroom-Restarted-At"); len(values) > 0 {
+			var value time.Time
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Greenroom-Restarted-At", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			}
+			headers.XGreenroomRestartedAt = &value
+		}
 		if values := rsp.Header.Values("X-Greenroom-Session-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Greenroom-Session-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {

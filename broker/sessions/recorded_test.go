@@ -1,0 +1,119 @@
+package sessions_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/broker/sessions"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// assignedFate is the fate of the session of inState.
+func assignedFate() staging.Fate {
+	return staging.Fate{Verdict: staging.VerdictAssigned, Claim: "c", Zone: "east", User: &staging.User{ID: "u"}}
+}
+
+// TestAccessChecksAreAnsweredByTheFateWhereRedisIsNot: the user passes, and nobody else.
+func TestAccessChecksAreAnsweredByTheFateWhereRedisIsNot(t *testing.T) {
+	token := staging.AccessToken([]byte("secret"), "s", "c")
+	for name, c := range map[string]struct {
+		change func(*servers)
+		access sessions.Access
+		want   refusal.Kind
+	}{
+		"Redis away": {change: func(s *servers) { s.away = true }},
+		"Redis away, another origin": {
+			change: func(s *servers) { s.away = true }, access: sessions.Access{Origin: "https://elsewhere.net"}, want: refusal.Forbidden,
+		},
+		"Redis away, another's token": {
+			change: func(s *servers) { s.away = true },
+			access: sessions.Access{Tokens: []string{staging.AccessToken([]byte("secret"), "s", "other")}}, want: refusal.Unauthorized,
+		},
+		"Redis away, the session has ended":       {change: func(s *servers) { s.away, s.gone = true, true }, want: refusal.Forbidden},
+		"Redis away, its launch was given up":     {change: func(s *servers) { s.away, s.fate.Reason = true, "x" }, want: refusal.Forbidden},
+		"Redis away, its hook is under way":       {change: func(s *servers) { s.away, s.fate.HookPending = true, true }, want: refusal.Forbidden},
+		"Redis away, it was retired":              {change: func(s *servers) { s.away, s.fate = true, staging.Fate{Verdict: staging.VerdictRetired} }, want: refusal.Unauthorized},
+		"Redis away, no fate":                     {change: func(s *servers) { s.away, s.fate = true, staging.Fate{} }, want: refusal.Unauthorized},
+		"Redis and Consul away":                   {change: func(s *servers) { s.away, s.consulAway = true, true }, want: refusal.RedisUnavailable},
+		"Redis has lost it":                       {change: func(s *servers) { s.session.ID = "" }},
+		"Redis is from before its claim":          {change: func(s *servers) { s.session.State, s.session.Claim = staging.Ready, "" }},
+		"Redis has it as ended, whatever is left": {change: func(s *servers) { s.session.State = staging.Ended }, want: refusal.Forbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := inState(staging.Assigned)
+			w.fate = assignedFate()
+			c.change(w)
+			c.access.Session = "s"
+			if c.access.Tokens == nil {
+				c.access.Tokens = []string{token}
+			}
+			found, err := on(w).Authorize(t.Context(), c.access)
+			if kindOf(err) != c.want || err == nil && found.User.ID != "u" {
+				t.Errorf("%+v %v; want %q", found, err, c.want)
+			}
+		})
+	}
+}
+
+// TestAStreamOfAccessChecksReadsConsulOnceASecond, and with Consul away as well the last
+// answer stands for some minutes.
+func TestAStreamOfAccessChecksReadsConsulOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inState(staging.Assigned)
+		w.fate, w.away = assignedFate(), true
+		s := on(w)
+		access := sessions.Access{Session: "s", Tokens: []string{staging.AccessToken([]byte("secret"), "s", "c")}}
+		check := func() {
+			t.Helper()
+			if _, err := s.Authorize(t.Context(), access); err != nil {
+				t.Error(err)
+			}
+		}
+		for range 1000 {
+			check()
+		}
+		if w.reads != 1 {
+			t.Errorf("1,000 checks read the fate %d times", w.reads)
+		}
+		w.consulAway = true
+		time.Sleep(4 * time.Minute)
+		check()
+		time.Sleep(2 * time.Minute)
+		if _, err := s.Authorize(t.Context(), access); kindOf(err) != refusal.RedisUnavailable {
+			t.Errorf("after six minutes: %v", err)
+		}
+	})
+}
+
+// TestAKeepaliveWithoutRedisIsRecordedOnceItIsBack.
+func TestAKeepaliveWithoutRedisIsRecordedOnceItIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inState(staging.Assigned)
+		w.fate, w.away = assignedFate(), true
+		s := on(w)
+		for range 3 {
+			if found, err := s.Keepalive(t.Context(), "s"); err != nil || found.User.ID != "u" || found.Image != "image" {
+				t.Errorf("%+v %v", found, err)
+			}
+		}
+		w.gone = true
+		time.Sleep(2 * time.Second)
+		if _, err := s.Keepalive(t.Context(), "s"); kindOf(err) != refusal.RedisUnavailable {
+			t.Errorf("of a session that has ended: %v", err)
+		}
+		go s.KeepMissed(t.Context())
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if w.kept != 0 {
+			t.Error("recorded while Redis is away")
+		}
+		w.away = false
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if w.kept != 1 {
+			t.Errorf("recorded %d times", w.kept)
+		}
+	})
+}

@@ -1,0 +1,184 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	consulapi "github.com/hashicorp/consul/api"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// putKey stores a value in Consul as an operator does in its UI.
+func (d *devProcess) putKey(t *testing.T, key, value string) {
+	t.Helper()
+	_, err := d.consul(t).KV().Put(&consulapi.KVPair{Key: key, Value: []byte(value)}, nil)
+	must(t, err)
+}
+
+// key returns what Consul stores under a key.
+func (d *devProcess) key(t *testing.T, key string) string {
+	t.Helper()
+	pair, _, err := d.consul(t).KV().Get(key, nil)
+	must(t, err)
+	if pair == nil {
+		t.Fatalf("Consul has no key %s", key)
+	}
+	return string(pair.Value)
+}
+
+func (d *devProcess) deleteKey(t *testing.T, key string) {
+	t.Helper()
+	_, err := d.consul(t).KV().Delete(key, nil)
+	must(t, err)
+}
+
+// edited returns JSON with one field set to another value.
+func edited(t *testing.T, value, field string, to any) string {
+	t.Helper()
+	var fields map[string]any
+	must(t, json.Unmarshal([]byte(value), &fields))
+	fields[field] = to
+	return jsonText(fields)
+}
+
+// untilReason waits until GET /v1/status is not ok and has a reason that contains all of
+// the texts; with want false, until it has none.
+func (d *devProcess) untilReason(t *testing.T, want bool, texts ...string) {
+	t.Helper()
+	until(t, fmt.Sprintf("a reason of the status with %q: %v", texts, want), func() (bool, string) {
+		var s struct {
+			Status  string
+			Reasons []string
+		}
+		d.ask(t, "GET", "/v1/status", nil, 200, &s)
+		found := slices.ContainsFunc(s.Reasons, func(r string) bool {
+			return !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(r, text) })
+		})
+		return found == want && (!want || s.Status != "ok"), fmt.Sprintf("%+v", s)
+	})
+}
+
+// TestATypoInConsulChangesNothing: a resource that an operator breaks in Consul's UI keeps
+// its last readable value, in the scaler and in brokers. The status and the conditions of
+// the pools that it concerns say so.
+func TestATypoInConsulChangesNothing(t *testing.T) {
+	const resources = "greenroom/resources/"
+	d := sharedDev(t)
+	d.stage(t, quickImage("typo"), 2)
+	d.group(t, staging.Group{Name: "typists", Priority: 1, SessionTimeLimit: staging.Duration(time.Hour)})
+	d.untilReady(t, "typo", 2)
+	before := d.jobs(t, "typo")
+	config, image, group := d.key(t, resources+"staging/typo"), d.key(t, resources+"images/typo"), d.key(t, resources+"groups/typists")
+	restore := func() {
+		d.putKey(t, resources+"staging/typo", config)
+		d.putKey(t, resources+"images/typo", image)
+		d.putKey(t, resources+"groups/typists", group)
+		for _, key := range []string{"staging/copied", "staging/sub/typo", "staging/", "configs/", "nothing/x"} {
+			d.deleteKey(t, resources+key)
+		}
+	}
+	t.Cleanup(restore)
+
+	for _, broken := range []struct{ key, value, reason string }{
+		{"staging/typo", edited(t, config, "desired_sessions", "5"), "desired_sessions: must not be a JSON string"},
+		{"staging/typo", strings.Replace(config, "desired_sessions", "desired_session", 1), "desired_sessions: must be there"},
+		{"staging/typo", edited(t, config, "desired_sessions", -1), "desired_sessions: must be between"},
+		{"staging/typo", edited(t, config, "expiration", "a day"), "expiration: must be a duration"},
+		{"staging/typo", "", "it is empty"},
+		{"staging/copied", edited(t, config, "desired_sessions", 17), `name: the value is that of "typo", and the key that of "copied"`},
+		{"staging/sub/typo", config, `the key that of "sub/typo"`},
+		{"images/typo", edited(t, image, "jobspec", 5), "jobspec: must not be a JSON number"},
+		{"groups/typists", edited(t, group, "session_time_limit", "1ns"), "session_time_limit: must be at least 1s"},
+		{"nothing/x", "{}", "no such kind of resource"},
+		// Consul's UI makes such keys for folders.
+		{"staging/", "", ""},
+		{"configs/", "", ""},
+	} {
+		d.putKey(t, resources+broken.key, broken.value)
+		if broken.reason != "" {
+			d.untilReason(t, true, resources+broken.key+" in Consul cannot be read", broken.reason)
+		}
+	}
+	d.untilReason(t, false, "configs/")
+	d.untilCondition(t, "typo", staging.ConfigUnreadable, resources+"staging/typo in Consul cannot be read (it is empty)")
+	d.untilCondition(t, "typo", staging.ConfigUnreadable, resources+"images/typo in Consul cannot be read (jobspec")
+	if after := d.jobs(t, "typo"); fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("the pool was %v and is %v", before, after)
+	}
+
+	// Launches and refills go on with the last readable values.
+	body := launch("typo", "east", "alice")
+	body["groups"] = []string{"typists"}
+	var l struct {
+		launched
+		EndsAt time.Time `json:"ends_at"`
+	}
+	d.ask(t, "POST", "/v1/sessions", body, 201, &l)
+	if l.Origin != "staged" || l.EndsAt.IsZero() {
+		t.Errorf("a launch while its resources cannot be read: %+v", l)
+	}
+	until(t, "the pool is as large as before", func() (bool, string) {
+		jobs := d.jobs(t, "typo")
+		return len(jobs) == 3, fmt.Sprint(jobs)
+	})
+
+	restore()
+	d.untilReason(t, false, resources)
+	d.untilReady(t, "typo", 2)
+}
+
+// TestWhatWasNeverReadIsNotTakenForAbsent: agents that start while resources cannot be read
+// know no value of theirs. They end, stage and give away nothing that depends on them.
+func TestWhatWasNeverReadIsNotTakenForAbsent(t *testing.T) {
+	const resources = "greenroom/resources/"
+	c, d := startCluster(t, 3)
+	s := startAgent(t, c, "scaler")
+	d.untilReady(t, "mock", 3)
+	before := d.jobs(t, "mock")
+	stored := map[string]string{}
+	for _, key := range []string{"staging/mock", "images/mock", "zones/east"} {
+		stored[key] = d.key(t, resources+key)
+	}
+	for key, value := range stored {
+		s.end(t, syscall.SIGTERM)
+		d.putKey(t, resources+key, `{"name":5}`)
+		s = startAgent(t, c, "scaler")
+		fresh := &devProcess{readyFile: d.readyFile}
+		b := startAgent(t, c, "broker")
+		fresh.Broker = "http://" + b.address
+		fresh.untilReason(t, true, resources+key, "nothing is changed that depends on it")
+		until(t, "the scaler acts and says so", func() (bool, string) {
+			log := s.out.String()
+			return strings.Contains(log, "this scaler acts in the zone now") && strings.Contains(log, "cannot read a stored record"), log
+		})
+		if key != "staging/mock" {
+			r, err := fresh.call("POST", "/v1/sessions", jsonText(launch("mock", "east", "bob")))
+			must(t, err)
+			if r.status != 503 || !strings.Contains(string(r.body), "resource_unreadable") {
+				t.Errorf("%s: a launch was answered %d %s", key, r.status, r.body)
+			}
+		}
+		if after := d.jobs(t, "mock"); fmt.Sprint(after) != fmt.Sprint(before) {
+			t.Errorf("%s: the pool was %v and is %v", key, before, after)
+		}
+		d.putKey(t, resources+key, value)
+		d.untilReason(t, false, resources+key)
+		d.untilReady(t, "mock", 3)
+		b.end(t, syscall.SIGTERM)
+	}
+
+	// To delete a record for good still drains the pool.
+	d.putKey(t, resources+"staging/mock", "{")
+	d.untilReason(t, true, resources+"staging/mock")
+	d.deleteKey(t, resources+"staging/mock")
+	until(t, "the pool is drained", func() (bool, string) {
+		jobs := d.jobs(t, "mock")
+		return len(jobs) == 0, fmt.Sprint(jobs)
+	})
+}

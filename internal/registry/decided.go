@@ -1,0 +1,41 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// maxTxnOps is how many operations Consul takes in one transaction.
+const maxTxnOps = 128
+
+// errReadRefused: a transaction that only reads did not take place.
+var errReadRefused = errors.New("the transaction was refused")
+
+// Decided returns which of some sessions have a fate, of whatever verdict. It reads these
+// records alone, however many there are, so that its cost is that of the sessions.
+func (r *Registry) Decided(ctx context.Context, sessions []string) (map[string]bool, error) {
+	decided := map[string]bool{}
+	for part := range slices.Chunk(sessions, maxTxnOps) {
+		ops := make(api.TxnOps, len(part))
+		for i, id := range part {
+			ops[i] = &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVGetOrEmpty, Key: r.fateKey(id)}}
+		}
+		done, reply, _, err := r.txn.Txn(ops, query(ctx))
+		if err == nil && !done {
+			err = errReadRefused
+		}
+		if err != nil {
+			return nil, callError(err, "read whether %d sessions have a fate", len(sessions))
+		}
+		for _, result := range reply.Results {
+			if result.KV != nil && len(result.KV.Value) > 0 {
+				decided[strings.TrimPrefix(result.KV.Key, r.fatesPrefix())] = true
+			}
+		}
+	}
+	return decided, nil
+}
