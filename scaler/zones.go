@@ -9,9 +9,6 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// unplaced is the name of the lock for sessions whose zone is not known.
-const unplaced = staging.UnplacedZone
-
 // takeoverDelay is how long a zone is only observed after its lock was taken: the last
 // actions of its previous holder may not have arrived here yet.
 const takeoverDelay = time.Second
@@ -19,7 +16,7 @@ const takeoverDelay = time.Second
 // zoneOf returns the zone whose lock holder handles a session.
 func zoneOf(s staging.Session) string {
 	if s.Zone == "" {
-		return unplaced
+		return staging.UnplacedZone
 	}
 	return s.Zone
 }
@@ -31,7 +28,7 @@ func (v *view) acts(zone string) bool { return v.acting[zone] }
 // to act in a zone a moment after its lock was taken, and stops at once when the lock
 // is lost.
 func (s *Scaler) followLocks(v *view, now time.Time) {
-	want := map[string]bool{unplaced: true}
+	want := map[string]bool{staging.UnplacedZone: true}
 	for _, name := range v.resources.ZoneNames() {
 		want[name] = true
 	}
