@@ -155,7 +155,7 @@ node { policy = "read" }`
 		eventually(t, func(ctx context.Context) error {
 			line := metricLine(ctx, scaler, `greenroom_scaler_denied_sessions{zone="`+west.Name+`"}`)
 			// A scaler that ran before may also know the jobs that the other tests registered.
-			if n, _ := strconv.Atoi(line); n < want || want == 0 && line != "" {
+			if n, err := strconv.Atoi(line); err != nil || n < want || want == 0 && n != 0 {
 				return fmt.Errorf("%q sessions are hidden from the scaler at %s, want %d; ended: %v", line, scaler, want, ended())
 			}
 			return nil
