@@ -55,7 +55,7 @@ func New(p Parts, o Options) *Broker {
 	b.Admin = admin.New(p.Admin, b.Status, b.Audit, o.Limits)
 	b.Launcher = launch.New(launch.Parts{
 		Servers: p.Launch, Sessions: b.Sessions, WakeShells: b.Armed.Wake, Background: work, Log: p.Log,
-	}, launch.Options{Bounds: o.Bounds.Launch, Unfenced: o.Unfenced})
+	}, launch.Options{Bounds: o.Bounds.Launch, Unfenced: o.Unfenced, Broker: o.ID})
 	return b
 }
 
@@ -74,6 +74,10 @@ func (b *Broker) ReceiveKeepalives(ctx context.Context) { b.Sessions.ReceiveKeep
 // KeepArmed keeps shells open in the sessions that are claimed next, until ctx is done.
 // name distinguishes this process from all other brokers.
 func (b *Broker) KeepArmed(ctx context.Context, name string) { b.Armed.Run(ctx, name) }
+
+// Drain refuses new launches and waits, as long as ctx allows, for those that have claimed
+// a session.
+func (b *Broker) Drain(ctx context.Context) error { return b.Launcher.Drain(ctx) }
 
 // Close waits for the background work, which has a deadline for each task.
 // Call it after the last call has been answered.

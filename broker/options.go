@@ -18,6 +18,9 @@ type Options struct {
 	// Faster, for those who accept that a Redis that lost its newest writes assigns
 	// a session to a second user.
 	Unfenced bool
+	// ID returns the id under which Consul shows that this broker is alive, "" while it does
+	// not. Nil: "".
+	ID func() string
 }
 
 // Bounds are how much a broker does at once.

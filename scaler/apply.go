@@ -49,6 +49,8 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		return s.applyExpireKeepalive(ctx, t)
 	case End:
 		return s.applyEnd(ctx, t)
+	case ReadClaim:
+		return s.applyReadClaim(ctx, t)
 	case Stop:
 		return result{err: s.Fleet.Stop(ctx, x)}
 	case MarkEnded:

@@ -20,6 +20,27 @@ func (s *Scaler) applyTag(ctx context.Context, t task) result {
 	return result{state: x.State, stored: &x}
 }
 
+// applyReadClaim reads which claim holds a session, which its event does not contain, and
+// the fate record, with which the claim can be abandoned.
+func (s *Scaler) applyReadClaim(ctx context.Context, t task) result {
+	x, err := s.SessionStore.Session(ctx, t.session.ID)
+	if errors.Is(err, staging.ErrNoSession) {
+		return result{notInRedis: true}
+	}
+	if err != nil {
+		return result{err: err}
+	}
+	r := result{state: x.State, stored: &x}
+	fate, err := s.Registry.Fate(ctx, t.session.ID)
+	switch {
+	case err == nil:
+		r.fate = &fate
+	case !errors.Is(err, staging.ErrNoResource):
+		r.err = err
+	}
+	return r
+}
+
 // applyExpireKeepalive ends a session whose keepalive has expired. Redis decides
 // whether it has.
 func (s *Scaler) applyExpireKeepalive(ctx context.Context, t task) result {

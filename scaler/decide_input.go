@@ -124,6 +124,7 @@ func (v *view) unpooledOf(e *entry) Unpooled {
 		FirstLaunch: v.firstLaunchHook(e) != nil, HookUnknown: e.s.Hooks == nil && v.resources.Unknown(staging.KindImage, e.s.Image), Tagged: e.tagged,
 		Terms: e.s.Terms, EndsAt: e.s.EndsAt(), KeepaliveUntil: e.s.KeepaliveUntil(),
 		Restarted: e.restarted(), RestartNoted: e.restartNoted,
+		ClaimRead: e.claimRead, BrokerGone: v.brokers.gone(e.claim(), e.touchedAt),
 		HookPending: e.fate.HookPending, Lease: e.leaseUntil(), TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
 	}
 }

@@ -19,6 +19,9 @@ type Unpooled struct {
 	// until when, on the scaler's clock, a broker may be working on it.
 	HookPending bool
 	Lease       time.Time
+	// ClaimRead: which claim holds it is known, and its fate record as of then. BrokerGone:
+	// the broker that made that claim is certainly no longer alive.
+	ClaimRead, BrokerGone bool
 	// HasJob: Nomad has its job, or its registration is under way. Missing: Nomad answered
 	// that its job does not exist. Unknown: a list of Nomad lacks it and it may run all
 	// the same. Stopped: the job was deregistered. Over: nothing of it runs or will run.
@@ -65,6 +68,9 @@ const (
 	// tagAfter is how long a session is assigned before Consul shows its user. That costs
 	// Consul two writes, which are not worth it for a session that ends within moments.
 	tagAfter = 3 * time.Second
+	// readClaimAfter is how long a claim may take before its broker is looked for. Most
+	// claims are over before.
+	readClaimAfter = 3 * time.Second
 	// purgeDelay is how long an ended session's job stays in Nomad, so that its logs
 	// can be read, and its fate record in Consul. The record must outlast
 	// staging.TrustTTL, so that a Redis restored to an older state cannot hand out the
@@ -249,7 +255,7 @@ func decideAssigned(x Unpooled, now time.Time) (*Step, time.Time) {
 	return nil, wake
 }
 
-// decideClaimed completes or ends a claim whose broker may be gone. A finished fate
+// decideClaimed completes or ends a claim whose broker may be gone, or is. A finished fate
 // record makes the session its user's. If the record is unfinished or absent when the
 // lease is over, the outcome of the claim cannot be known, and the session is ended.
 func decideClaimed(x Unpooled, now time.Time) (*Step, time.Time) {
@@ -260,7 +266,17 @@ func decideClaimed(x Unpooled, now time.Time) (*Step, time.Time) {
 	if x.Fate == staging.VerdictAssigned {
 		over = x.Lease
 	}
-	if now.Before(over) {
+	readAt := x.TouchedAt.Add(readClaimAfter)
+	switch {
+	case x.BrokerGone:
+		// The record is abandoned first: a broker that is alive after all can then no
+		// longer finish the claim.
+		return &Step{Kind: End, Reason: "the broker that claimed it is gone"}, time.Time{}
+	case now.Before(over) && !x.ClaimRead && readAt.Before(over) && now.Before(readAt):
+		return nil, readAt
+	case now.Before(over) && !x.ClaimRead && readAt.Before(over):
+		return &Step{Kind: ReadClaim, Reason: "its claim takes long"}, time.Time{}
+	case now.Before(over):
 		return nil, over
 	}
 	return &Step{Kind: End, Reason: "the launch that claimed it never finished"}, time.Time{}

@@ -97,7 +97,23 @@ func TestDecideSession(t *testing.T) {
 		},
 		{"Redis lost it, it has no fate", with(func(x *Unpooled) { x.Origin = staging.Staged }), Record, 0},
 		{"Redis lost its retirement", with(func(x *Unpooled) { x.State, x.Fate, x.Origin = staging.Ready, staging.VerdictRetired, staging.Staged }), Retire, 0},
-		{"a claim in progress is left alone", with(func(x *Unpooled) { x.State, x.Origin = staging.Claimed, staging.Staged }), "", staging.ClaimLease},
+		{"a fresh claim is left alone", with(func(x *Unpooled) { x.State, x.Origin = staging.Claimed, staging.Staged }), "", readClaimAfter},
+		{
+			"whose a claim is that takes long is read",
+			with(func(x *Unpooled) {
+				x.State, x.Origin, x.TouchedAt = staging.Claimed, staging.Staged, noon.Add(-readClaimAfter)
+			}), ReadClaim, 0,
+		},
+		{
+			"a claim in progress is left alone",
+			with(func(x *Unpooled) { x.State, x.Origin, x.ClaimRead = staging.Claimed, staging.Staged, true }), "", staging.ClaimLease,
+		},
+		{"a claim whose broker is gone is ended", with(func(x *Unpooled) {
+			x.State, x.Fate, x.HookPending, x.Lease, x.ClaimRead, x.BrokerGone = staging.Claimed, staging.VerdictAssigned, true, noon.Add(time.Minute), true, true
+		}), End, 0},
+		{"a finished claim whose broker is gone is its user's", with(func(x *Unpooled) {
+			x.State, x.Fate, x.ClaimRead, x.BrokerGone = staging.Claimed, staging.VerdictAssigned, true, true
+		}), Assign, 0},
 		{"a claim with a finished fate is assigned", with(func(x *Unpooled) { x.State, x.Fate = staging.Claimed, staging.VerdictAssigned }), Assign, 0},
 		{
 			"a claim whose hook is unfinished keeps its lease", with(func(x *Unpooled) {

@@ -22,6 +22,14 @@ type Registry interface {
 	// finished meanwhile.
 	AbandonFate(ctx context.Context, f staging.Fate, reason string) error
 	DeleteFate(ctx context.Context, session string) error
+	// Fate reads a session's record; staging.ErrNoResource while it has none.
+	Fate(ctx context.Context, session string) (staging.Fate, error)
+}
+
+// Brokers is the brokers as Consul shows them.
+type Brokers interface {
+	// Brokers returns the brokers that Consul has, by id, and whether each is alive.
+	Brokers(ctx context.Context) (map[string]bool, error)
 }
 
 // SessionStore holds the sessions in Redis. Each method that changes a session is

@@ -66,6 +66,8 @@ type entry struct {
 	// tagged: its user and terms were read since it was assigned.
 	tagged bool
 
+	// claimRead: s.Claim and fate are those of the claim that holds it.
+	claimRead bool
 	// busy: a step for it is under way. until: it is left alone until then.
 	busy  bool
 	until time.Time

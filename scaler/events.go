@@ -36,6 +36,7 @@ func (v *view) applyEvent(ev staging.Event, now time.Time) {
 			v.dirtyPools[ev.Pool] = true
 		}
 	}
+	e.claimRead = e.claimRead && ev.Type != staging.EventClaimed
 	if ev.Type == staging.EventClaimed || ev.Type == staging.EventEnding || ev.Type == staging.EventRetiring {
 		e.touchedAt = now
 	}

@@ -45,6 +45,8 @@ const (
 	Reassign    Kind = "reassign"
 	// ExpireKeepalive ends a user's session if no keepalive came in time.
 	ExpireKeepalive Kind = "lapse"
+	// ReadClaim reads which claim holds a session, and its fate record.
+	ReadClaim Kind = "read_claim"
 	// Stop stops the job of a session whose end has begun.
 	Stop Kind = "stop"
 	// MarkEnded notes that nothing of a session runs any more.
@@ -54,7 +56,7 @@ const (
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Retire, Assign, Restore, End, Tag, NoteRestart, Reassign, ExpireKeepalive, Stop, MarkEnded, Purge}
+var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Retire, Assign, Restore, End, Tag, NoteRestart, Reassign, ExpireKeepalive, ReadClaim, Stop, MarkEnded, Purge}
 
 // Step is one thing to do, and the reason for it.
 type Step struct {

@@ -22,6 +22,8 @@ type Parts struct {
 	Hooks        Hooks
 	Locks        Locks
 	Meter        Meter
+	// Brokers may be nil: then a dead broker's claims end with their leases.
+	Brokers Brokers
 	// Board may be nil: then pool statuses are not shown in Consul.
 	Board Board
 	// Catalog may be nil: then Consul does not show whose the assigned sessions are.
@@ -100,6 +102,9 @@ func (s *Scaler) Run(ctx context.Context) {
 	s.wg.Go(func() { s.watchRegistry(ctx) })
 	s.wg.Go(func() { s.watchFleet(ctx) })
 	s.wg.Go(func() { s.watchStore(ctx) })
+	if s.Brokers != nil {
+		s.wg.Go(func() { s.watchBrokers(ctx) })
+	}
 	s.loop(ctx)
 }
 

@@ -49,6 +49,8 @@ type view struct {
 	// dirtyPools and dirtySessions are to be decided again.
 	dirtyPools    map[string]bool
 	dirtySessions map[string]bool
+	// brokers are those that Consul shows.
+	brokers brokers
 	// timed are the sessions to be decided again at a time.
 	timed map[string]time.Time
 }

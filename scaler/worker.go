@@ -134,6 +134,9 @@ func (s *Scaler) applied(v *view, t task, r result) {
 		e.s.Restarts, e.restartNoted, e.reassignTries = t.session.Restarts, false, 0
 	case r.stored != nil:
 		v.setUserFacts(e, *r.stored)
+		if t.step.Kind == ReadClaim && r.err == nil {
+			e.s.Claim, e.claimRead = r.stored.Claim, true
+		}
 		e.tagged = e.tagged || t.step.Kind == Tag && r.err == nil
 		if t.step.Kind == ExpireKeepalive && e.s.State == staging.Assigned && !e.s.KeepaliveUntil().After(now) {
 			// Redis's clock decides, and it is behind ours.
@@ -174,7 +177,7 @@ func (s *Scaler) logStep(e *entry, t task, r result) {
 	switch {
 	case r.err != nil:
 		log.WithError(r.err).Warn("step failed; retrying after a pause if it is still needed")
-	case t.step.Kind == Publish || t.step.Kind == Record:
+	case t.step.Kind == Publish || t.step.Kind == Record || t.step.Kind == ReadClaim:
 		log.Debug("step done")
 	default:
 		log.Info("step done")

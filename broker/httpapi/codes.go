@@ -67,6 +67,7 @@ var statuses = map[Code]int{
 	Code(refusal.ConsulUnavailable):  http.StatusServiceUnavailable,
 	Code(refusal.NomadUnavailable):   http.StatusServiceUnavailable,
 	Code(refusal.RedisUnavailable):   http.StatusServiceUnavailable,
+	Code(refusal.Stopping):           http.StatusServiceUnavailable,
 }
 
 // retryable are the codes that are always answered with a Retry-After, also where the
@@ -77,6 +78,7 @@ var retryable = map[Code]bool{
 	Code(refusal.KeyInFlight):       true,
 	Code(refusal.NoCapacity):        true,
 	Code(refusal.Overloaded):        true,
+	Code(refusal.Stopping):          true,
 	Code(refusal.ConsulUnavailable): true,
 	Code(refusal.NomadUnavailable):  true,
 	Code(refusal.RedisUnavailable):  true,

@@ -137,6 +137,8 @@ func (l *launch) awaitFirst(ctx context.Context) ([]Result, error) {
 		select {
 		case <-ctx.Done():
 			return nil, keyInFlight()
+		case <-l.stopping.begun.Done():
+			return nil, brokerStops()
 		case <-patience.C:
 			waitOver = true
 		case <-poll.C:

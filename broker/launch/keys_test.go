@@ -203,3 +203,31 @@ func TestALongLaunchKeepsItsKey(t *testing.T) {
 		t.Errorf("%+v %v", got.Session, got.err)
 	}
 }
+
+// TestABrokerThatStopsRefusesWhatOnlyWaits, at once, and finishes what has claimed a session.
+func TestABrokerThatStopsRefusesWhatOnlyWaits(t *testing.T) {
+	r := newOnRedis(t, 0, "s1", "s2")
+	r.hooks["alice"] = make(chan error, 1)
+	first := r.launch(t, "", "alice")
+	<-r.began
+	repeat := r.launch(t, "", "alice")
+	drained := make(chan error, 1)
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := r.launcher.Drain(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("drained while a hook runs: %v", err)
+	}
+	go func() { drained <- r.launcher.Drain(t.Context()) }()
+	for what, answered := range map[string]<-chan answer{"a repeat that waits": repeat, "a new launch": r.launch(t, "", "bob")} {
+		got := <-answered
+		var refused *refusal.Error
+		if !errors.As(got.err, &refused) || refused.Kind != refusal.Stopping || refused.RetryAfter == 0 {
+			t.Errorf("%s: %+v %v", what, got.Session, got.err)
+		}
+	}
+	r.hooks["alice"] <- nil
+	if got := <-first; got.err != nil || got.Session.ID != "s1" {
+		t.Errorf("the launch whose hook ran: %+v %v", got.Session, got.err)
+	}
+	must(t, <-drained)
+}

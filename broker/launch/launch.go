@@ -37,6 +37,9 @@ type Launcher struct {
 	unfenced bool
 	// keyLease is the lease of an Idempotency-Key in Redis, which long launches renew.
 	keyLease time.Duration
+	stopping *stopping
+	// broker returns this broker's id, see Options.
+	broker func() string
 	// consul and nomad are tripped when that server did not answer a launch. The breaker of
 	// Redis is in its client: every call of the broker meets it.
 	consul, nomad breaker
@@ -58,6 +61,9 @@ type Options struct {
 	Unfenced bool
 	// KeyLease is the lease of an Idempotency-Key in Redis; 0 is staging.KeyLease.
 	KeyLease time.Duration
+	// Broker returns the id under which Consul shows that this broker is alive, "" while it
+	// does not: claims carry it, so that a scaler can end what a dead broker left. Nil: "".
+	Broker func() string
 }
 
 // New returns a launcher on its parts.
@@ -67,9 +73,12 @@ func New(p Parts, o Options) *Launcher {
 	}
 	b := &Launcher{
 		Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced, keyLease: cmp.Or(o.KeyLease, staging.KeyLease),
-		listings: newListings(p.Health, p.Fates),
+		listings: newListings(p.Health, p.Fates), stopping: newStopping(), broker: o.Broker,
 	}
 	b.decided.fates = p.Fates
+	if b.broker == nil {
+		b.broker = func() string { return "" }
+	}
 	b.closing, b.close = context.WithCancel(context.Background())
 	return b
 }
@@ -121,6 +130,10 @@ func (b *Launcher) Launch(ctx context.Context, req Request) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !b.stopping.add() {
+		return nil, brokerStops()
+	}
+	defer b.stopping.underWay.Done()
 	defer l.holdKey()()
 	for {
 		l.attempts = nil

@@ -17,6 +17,8 @@ import (
 func (l *launch) onDemand(ctx context.Context) (staging.Session, error) {
 	wait, cancel := context.WithDeadline(ctx, l.began.Add(l.Wait))
 	defer cancel()
+	wait, cancelWait := l.stopping.orDone(wait)
+	defer cancelWait()
 	if err := l.checkServers(ctx, false); err != nil {
 		return staging.Session{}, err
 	}
@@ -31,6 +33,9 @@ func (l *launch) onDemand(ctx context.Context) (staging.Session, error) {
 			l.attempt(staging.StepOnDemand, z.zone.Name, staging.OutcomeSkipped, z.skip)
 			refusals = append(refusals, zoneRefusal{zone: z.zone.Name, skipped: z.skip})
 			continue
+		}
+		if l.stopping.now() {
+			return staging.Session{}, brokerStops()
 		}
 		s, err := l.onDemandIn(ctx, wait, z.zone)
 		var e *refusal.Error
@@ -120,7 +125,11 @@ func (l *launch) onDemandIn(ctx, wait context.Context, zone staging.Zone) (stagi
 			failed("the session was ended")
 			return staging.Session{}, endedMeanwhile()
 		}
-		l.attempt(staging.StepOnDemand, zone.Name, staging.OutcomeStarting, fmt.Sprintf("not up within %s", l.Wait))
+		why := fmt.Sprintf("not up within %s", l.Wait)
+		if l.stopping.now() {
+			why = "not up when its broker was stopped"
+		}
+		l.attempt(staging.StepOnDemand, zone.Name, staging.OutcomeStarting, why)
 		return up, nil
 	}
 	failed(reasonOf(err))

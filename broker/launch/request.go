@@ -111,7 +111,7 @@ func (l *launch) resolve(ctx context.Context) error {
 	}
 	l.settings = staging.Resolve(groups)
 	l.claim = staging.Claim{
-		ID: staging.NewClaimID(), User: l.User, Image: l.Image, Zone: l.Zone, IdempotencyKey: l.IdempotencyKey,
+		ID: staging.NewClaimOf(l.broker()), User: l.User, Image: l.Image, Zone: l.Zone, IdempotencyKey: l.IdempotencyKey,
 		RequestID: l.RequestID, Terms: l.settings.TermsFor(l.image), MaxSessionsPerUser: l.settings.MaxSessionsPerUser,
 	}
 	if l.IdempotencyKey != "" {

@@ -36,7 +36,12 @@ func (l *launch) reuse(ctx context.Context) (staging.Session, error) {
 			return staging.Session{}, err
 		}
 	}
-	if l.acquireHooks(ctx, 1) == 0 {
+	wait, cancelWait := l.stopping.orDone(ctx)
+	defer cancelWait()
+	if l.acquireHooks(wait, 1) == 0 {
+		if l.stopping.now() {
+			return staging.Session{}, brokerStops()
+		}
 		return staging.Session{}, refusal.AtBound(l.bounds.Hooks, "hooks at once")
 	}
 	defer l.hooks.Release(1)

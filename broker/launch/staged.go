@@ -56,6 +56,9 @@ func (l *launch) staged(ctx context.Context, candidates []candidate) ([]staging.
 // stagedFrom tries to serve the launch from one candidate.
 func (l *launch) stagedFrom(ctx context.Context, c candidate, runs int, short *shortage) ([]staging.Session, error) {
 	for tries := 0; tries < maxClaims || l.Several(); tries++ {
+		if l.stopping.now() {
+			return nil, brokerStops()
+		}
 		if err := l.checkServers(ctx, l.hasAssignHook()); err != nil {
 			return nil, err
 		}
@@ -114,7 +117,9 @@ func (l *launch) acquireForHooks(ctx context.Context, candidates []candidate) (r
 	if !l.hasAssignHook() || !anyPools(candidates) {
 		return 0, func() {}, nil
 	}
-	runs = l.acquireHooks(ctx, l.count())
+	wait, cancel := l.stopping.orDone(ctx)
+	defer cancel()
+	runs = l.acquireHooks(wait, l.count())
 	switch {
 	case runs > 0:
 		return runs, func() {

@@ -47,6 +47,8 @@ const (
 	NoCapacity Kind = "no_capacity"
 	// Overloaded: the broker is at a bound of what it does at once.
 	Overloaded Kind = "overloaded"
+	// Stopping: the broker is about to stop; another one serves the launch.
+	Stopping Kind = "stopping"
 	// LaunchFailed: a session could not be made or could not start, one of its hooks
 	// failed (first_launch, assign or go), or it was ended during the launch.
 	LaunchFailed Kind = "launch_failed"
@@ -58,7 +60,7 @@ const (
 
 // LaunchRefusals are the kinds with which a launch may be refused once it is under way.
 var LaunchRefusals = []Kind{
-	KeyReused, KeyInFlight, SessionLimit, SessionBusy, NotAssigned, NoCapacity, Overloaded, LaunchFailed,
+	KeyReused, KeyInFlight, SessionLimit, SessionBusy, NotAssigned, NoCapacity, Overloaded, Stopping, LaunchFailed,
 	ConsulUnavailable, NomadUnavailable, RedisUnavailable, ResourceUnreadable,
 }
 

@@ -4,6 +4,11 @@ key_prefix "greenroom/" {
   policy = "write"
 }
 
+# It shows that it is alive, so that a scaler ends at once what a broker left that died.
+service "greenroom-broker-presence" {
+  policy = "write"
+}
+
 # It reads the health of the sessions.
 service_prefix "greenroom-" {
   policy = "read"

@@ -166,9 +166,11 @@ job "greenroom-broker" {
       driver      = var.driver
       kill_signal = "SIGTERM"
 
-      # The broker finishes launches in progress within this time. The node's
-      # max_kill_timeout (default 30s) limits it.
-      kill_timeout = "30s"
+      # A broker that is told to stop finishes the launches that have claimed a session
+      # within its drain_timeout (150s by default, as long as an assign hook may take), then
+      # closes its connections. Set the client's max_kill_timeout to the same 3 minutes: by
+      # default it is 30s, and Nomad then kills the broker, and its users' launches, sooner.
+      kill_timeout = "180s"
 
       dynamic "config" {
         for_each = var.driver == "docker" ? [1] : []

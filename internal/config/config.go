@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"time"
 
 	"github.com/sirupsen/logrus"
 )
@@ -55,6 +56,9 @@ type Agent struct {
 	// MaxArmed is how many shells a broker opens in ready sessions ahead of time, for the
 	// next assign hooks; 0 for none.
 	MaxArmed int
+	// DrainTimeout bounds how long a broker that is told to stop finishes launches that have
+	// claimed a session.
+	DrainTimeout time.Duration
 	// ClaimFence is what decides a claim: FenceConsul or FenceNone.
 	ClaimFence string
 	// LogLevel is trace, debug, info, warn or error. LogFormat is "text" or "json".
@@ -132,6 +136,9 @@ func (a Agent) problems(kind Kind) []problem {
 		if n.value < 1 {
 			add(n.flag, "must be at least 1, is %d", n.value)
 		}
+	}
+	if a.DrainTimeout < 0 {
+		add("drain-timeout", "must be at least 0s, is %s", a.DrainTimeout)
 	}
 	if a.MaxArmed < 0 {
 		add("max-armed", "must be at least 0 (0 is none), is %d", a.MaxArmed)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Kind is a program with a configuration. Kinds can be combined as bits.
@@ -73,6 +74,21 @@ func filePath(field func(*Agent) *string) value {
 		return nil
 	}
 	return v
+}
+
+func duration(field func(*Agent) *time.Duration) value {
+	return value{
+		hclType: "string",
+		set: func(a *Agent, text string) error {
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				return fmt.Errorf("must be a duration such as 90s or 2m, is %q", text)
+			}
+			*field(a) = d
+			return nil
+		},
+		get: func(a *Agent) string { return field(a).String() },
+	}
 }
 
 func number(field func(*Agent) *int) value {
@@ -202,6 +218,7 @@ var settings = append([]setting{
 	{"broker.max_on_demand", "max-on-demand", []string{"GREENROOM_MAX_ON_DEMAND"}, Broker, "concurrent on-demand starts; each holds a connection to Nomad, which accepts 100 from one address", number(func(a *Agent) *int { return &a.MaxOnDemand })},
 	{"broker.max_hooks", "max-hooks", []string{"GREENROOM_MAX_HOOKS"}, Broker, "concurrent assign and go hooks; each holds a connection to Nomad", number(func(a *Agent) *int { return &a.MaxHooks })},
 	{"broker.max_armed", "max-armed", []string{"GREENROOM_MAX_ARMED"}, Broker, "shells opened in ready sessions ahead of time for the next assign hooks; each holds a connection to Nomad; 0 for none", number(func(a *Agent) *int { return &a.MaxArmed })},
+	{"broker.drain_timeout", "drain-timeout", []string{"GREENROOM_DRAIN_TIMEOUT"}, Broker, "how long a broker that is told to stop finishes launches that have claimed a session; what stops it, such as Nomad's kill_timeout, must wait longer", duration(func(a *Agent) *time.Duration { return &a.DrainTimeout })},
 	{"broker.claim_fence", "claim-fence", []string{"GREENROOM_CLAIM_FENCE"}, Broker, "what decides a claim: consul, or none, with which a session may get a second user if Redis loses writes", str(func(a *Agent) *string { return &a.ClaimFence })},
 }, serverTLSSettings()...)
 

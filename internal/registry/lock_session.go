@@ -14,21 +14,19 @@ func (l *Locks) checkID() string   { return l.serviceID() + "-lives" }
 // beat renews the TTL check of the program. If Consul does not have the check, beat
 // registers it.
 func (l *Locks) beat(ctx context.Context) error {
-	err := l.agent.UpdateTTLOpts(l.checkID(), "the holder of the locks is alive", api.HealthPassing, query(ctx))
-	var status api.StatusError
-	if !errors.As(err, &status) || status.Code != 404 && status.Code != 500 {
-		return callError(err, "renew check %s", l.checkID())
+	registered, err := l.heartbeat().beat(ctx)
+	if registered {
+		// A session that depended on the lost check has ended.
+		l.forgetSession()
 	}
-	err = l.agent.ServiceRegisterOpts(&api.AgentServiceRegistration{
-		ID: l.serviceID(), Name: lockService,
-		Check: &api.AgentServiceCheck{
-			CheckID: l.checkID(), Name: "holder lives", TTL: lockTTL.String(), Status: api.HealthPassing,
-			DeregisterCriticalServiceAfter: "1m",
-		},
-	}, api.ServiceRegisterOpts{}.WithContext(ctx))
-	// A session that depended on the lost check has ended.
-	l.forgetSession()
-	return callError(err, "register service %s", l.serviceID())
+	return err
+}
+
+func (l *Locks) heartbeat() heartbeat {
+	return heartbeat{
+		agent: l.agent, service: lockService, serviceID: l.serviceID(), checkID: l.checkID(), check: "holder lives",
+		note: "the holder of the locks is alive", ttl: lockTTL,
+	}
 }
 
 // forgetSession drops an ended session and its locks from memory. The next pass opens
@@ -98,7 +96,7 @@ func (l *Locks) release(report func(error)) {
 			report(err)
 		}
 	}
-	if err := l.agent.ServiceDeregisterOpts(l.serviceID(), query(ctx)); err != nil {
-		report(callError(err, "deregister service %s", l.serviceID()))
+	if err := l.heartbeat().end(ctx); err != nil {
+		report(err)
 	}
 }

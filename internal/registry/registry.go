@@ -26,6 +26,7 @@ type Registry struct {
 	kv     *api.KV
 	txn    *api.Txn
 	status *api.Status
+	health *api.Health
 	prefix string
 	// current is the cache of the resources.
 	current atomic.Pointer[staging.Resources]
@@ -39,7 +40,7 @@ func New(client *api.Client, prefix string) *Registry {
 	if prefix == "" {
 		prefix = "greenroom/"
 	}
-	r := &Registry{kv: client.KV(), txn: client.Txn(), status: client.Status(), prefix: prefix}
+	r := &Registry{kv: client.KV(), txn: client.Txn(), status: client.Status(), health: client.Health(), prefix: prefix}
 	r.current.Store(&staging.Resources{})
 	return r
 }

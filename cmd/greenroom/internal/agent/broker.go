@@ -141,6 +141,7 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	armory := &hook.Armory{Runner: runner}
 	defer armory.Close()
 	meter.shells(armory.Count)
+	presence := parts.registry.NewPresence(parts.client, staging.NewClaimID(), listener.Addr().String())
 	b := broker.New(broker.Parts{
 		Launch: launch.Servers{
 			Resources: parts.registry, Fates: parts.registry, Store: parts.store, Keys: parts.store, Fleet: parts.fleet, Health: parts.health,
@@ -157,6 +158,7 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		Limits:   staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions},
 		Bounds:   broker.Bounds{Launch: launch.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks}, Armed: a.MaxArmed},
 		Unfenced: a.ClaimFence == config.FenceNone,
+		ID:       presence.ID,
 	})
 	defer b.Close()
 	meter.dependencies(b.Status.Dependencies)
@@ -168,6 +170,11 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	defer wg.Wait()
 	defer stop()
 	wg.Go(func() { probeRedis(watching, parts, log) })
+	wg.Go(func() {
+		presence.Run(watching, func(err error) {
+			log.WithError(err).Warn("cannot show in Consul that this broker is alive, retrying; should it die, its claims end with their leases")
+		})
+	})
 	wg.Go(func() { followResources(watching, parts, log) })
 	if a.Guards() {
 		wg.Go(func() { followTokens(watching, parts, log) })
@@ -198,7 +205,14 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		srv.TLSConfig = certificate.Server()
 		wg.Go(func() { followCertificate(watching, certificate, log) })
 	}
-	return serve(ctx, listener, srv)
+	return serve(ctx, listener, srv, func() {
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.DrainTimeout)
+		defer cancel()
+		log.Info("broker stops: new launches are refused, and those that have claimed a session are finished")
+		if err := b.Drain(drain); err != nil {
+			log.WithError(err).Error("launches that have claimed a session are not finished within " + a.DrainTimeout.String() + " (drain_timeout); a scaler ends their sessions")
+		}
+	})
 }
 
 // edgeOf joins the broker's rooms to the HTTP edge.

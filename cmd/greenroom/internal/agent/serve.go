@@ -14,12 +14,12 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// drainTimeout bounds how long requests in flight may take once an agent stops.
-const drainTimeout = 10 * time.Second
+// shutdownTimeout bounds how long requests in flight may take once the server is shut down.
+const shutdownTimeout = 10 * time.Second
 
-// serve runs an HTTP server until ctx is done, then drains it. It speaks HTTPS where the
-// server has a TLS configuration.
-func serve(ctx context.Context, listener net.Listener, srv *http.Server) error {
+// serve runs an HTTP server until ctx is done, calls drain while the server still answers,
+// then shuts the server down. It speaks HTTPS where the server has a TLS configuration.
+func serve(ctx context.Context, listener net.Listener, srv *http.Server, drain func()) error {
 	failed := make(chan error, 1)
 	go func() {
 		if srv.TLSConfig != nil {
@@ -33,9 +33,10 @@ func serve(ctx context.Context, listener net.Listener, srv *http.Server) error {
 		return err
 	case <-ctx.Done():
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	drain()
+	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	err := srv.Shutdown(drain)
+	err := srv.Shutdown(shutdown)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = srv.Close()
 	}

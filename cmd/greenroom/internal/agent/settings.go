@@ -32,6 +32,7 @@ func Defaults(kind config.Kind) config.Agent {
 		a.Bind = "127.0.0.1:7481"
 	}
 	a.MaxLaunches = httpapi.DefaultBounds.Launches
+	a.DrainTimeout = staging.ClaimLease
 	a.MaxOnDemand, a.MaxHooks, a.MaxArmed = broker.DefaultBounds.Launch.OnDemand, broker.DefaultBounds.Launch.Hooks, broker.DefaultBounds.Armed
 	return a
 }
