@@ -24,6 +24,8 @@ type Parts struct {
 	Meter        Meter
 	// Brokers may be nil: then a dead broker's claims end with their leases.
 	Brokers Brokers
+	// Profiles may be nil: then no lease of a profile is freed.
+	Profiles Profiles
 	// Board may be nil: then pool statuses are not shown in Consul.
 	Board Board
 	// Catalog may be nil: then Consul does not show whose the assigned sessions are.
@@ -102,6 +104,9 @@ func (s *Scaler) Run(ctx context.Context) {
 	s.wg.Go(func() { s.watchRegistry(ctx) })
 	s.wg.Go(func() { s.watchFleet(ctx) })
 	s.wg.Go(func() { s.watchStore(ctx) })
+	if s.Profiles != nil {
+		s.wg.Go(func() { s.freeProfiles(ctx) })
+	}
 	if s.Brokers != nil {
 		s.wg.Go(func() { s.watchBrokers(ctx) })
 	}

@@ -68,6 +68,7 @@ var statuses = map[Code]int{
 	Code(refusal.NomadUnavailable):   http.StatusServiceUnavailable,
 	Code(refusal.RedisUnavailable):   http.StatusServiceUnavailable,
 	Code(refusal.Stopping):           http.StatusServiceUnavailable,
+	Code(refusal.ProfileInUse):       http.StatusConflict,
 }
 
 // retryable are the codes that are always answered with a Retry-After, also where the

@@ -80,6 +80,17 @@ type Keys interface {
 	Rebind(ctx context.Context, idempotencyKey string, repeat staging.Claim, holder staging.KeyHolder) error
 }
 
+// Profiles is the leases of persistent profiles in Consul.
+type Profiles interface {
+	// TakeProfile leases a profile to a session unless another session has it; holder is
+	// then that lease, zero where it was freed in the same moment.
+	TakeProfile(ctx context.Context, lease staging.ProfileLease) (taken bool, holder staging.ProfileLease, err error)
+	// ProfileHolder reads a profile's lease; the zero value for none.
+	ProfileHolder(ctx context.Context, path string) (staging.ProfileLease, error)
+	// ReleaseProfile frees the lease of a session.
+	ReleaseProfile(ctx context.Context, lease staging.ProfileLease) error
+}
+
 // Sessions reads sessions as their users see them.
 type Sessions interface {
 	// Session reads one; a *refusal.Error of kind NotFound for none.
@@ -152,6 +163,7 @@ type Servers struct {
 	Fates     Fates
 	Store     Store
 	Keys      Keys
+	Profiles  Profiles
 	Fleet     Fleet
 	Health    Health
 	Hooks     Hooks

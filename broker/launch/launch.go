@@ -106,6 +106,10 @@ type launch struct {
 	lost, failedHooks int
 	// keyIndex is the version of the key's record in Consul, once this launch holds it.
 	keyIndex uint64
+	// profile is the lease of the session that is being made, and profileAt when it was
+	// taken; zero for none.
+	profile   staging.ProfileLease
+	profileAt time.Time
 	// claimedAt is when sessions were claimed, by Redis's clock; repliedAt when that reply
 	// came, by this broker's.
 	claimedAt, repliedAt time.Time

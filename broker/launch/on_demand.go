@@ -22,6 +22,9 @@ func (l *launch) onDemand(ctx context.Context) (staging.Session, error) {
 	if err := l.checkServers(ctx, false); err != nil {
 		return staging.Session{}, err
 	}
+	if err := l.awaitProfile(ctx, wait); err != nil {
+		return staging.Session{}, err
+	}
 	if !l.onDemands.TryAcquire(1) {
 		l.attempt(staging.StepOnDemand, l.Zone, staging.OutcomeSkipped, "too many sessions are being made at once")
 		return staging.Session{}, refusal.AtBound(l.bounds.OnDemand, "sessions that are made on demand at once")
@@ -96,22 +99,31 @@ func (l *launch) onDemandIn(ctx, wait context.Context, zone staging.Zone) (stagi
 		failed(err.Error())
 		return staging.Session{}, err
 	}
+	if err := l.takeProfile(ctx, wait, spec.Session); err != nil {
+		return staging.Session{}, err
+	}
 	if spec.Session, err = l.begin(ctx, spec.Session); err != nil {
+		l.freeProfile()
 		return staging.Session{}, err
 	}
 	s := []staging.Session{spec.Session}
 	_, lost, err := l.decide(ctx, s, false, 0)
 	var held *staging.KeyHeldError
 	if errors.As(err, &held) {
+		l.freeProfile()
 		l.destroyAll(ctx, s, "its launch was a repeat")
 		return staging.Session{}, l.repeatOf(ctx, held.KeyHold)
 	}
 	if err == nil && len(lost) > 0 {
 		err = errors.New("a fresh session's fate was decided before it began")
 	}
+	if err == nil && l.profileTooOld() {
+		err = errors.New("the lease of the session's profile was taken too long ago")
+	}
 	if err != nil {
 		l.consul.trip()
 		failed("Consul did not record the assignment")
+		l.freeProfile()
 		l.destroyAll(ctx, s, "its assignment could not be recorded in Consul")
 		return staging.Session{}, refusal.NoConsul(err)
 	}

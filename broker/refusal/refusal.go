@@ -35,6 +35,8 @@ const (
 	ResourceUnreadable Kind = "resource_unreadable"
 	// SessionLimit: the user has as many sessions as the user's groups allow.
 	SessionLimit Kind = "session_limit"
+	// ProfileInUse: another session uses the user's persistent profile.
+	ProfileInUse Kind = "profile_in_use"
 	// NotAssigned: the session is not assigned to a user, or no longer.
 	NotAssigned Kind = "session_not_assigned"
 	// Bootstrapped: tokens exist already, so there is an administrator.
@@ -60,7 +62,7 @@ const (
 
 // LaunchRefusals are the kinds with which a launch may be refused once it is under way.
 var LaunchRefusals = []Kind{
-	KeyReused, KeyInFlight, SessionLimit, SessionBusy, NotAssigned, NoCapacity, Overloaded, Stopping, LaunchFailed,
+	KeyReused, KeyInFlight, SessionLimit, ProfileInUse, SessionBusy, NotAssigned, NoCapacity, Overloaded, Stopping, LaunchFailed,
 	ConsulUnavailable, NomadUnavailable, RedisUnavailable, ResourceUnreadable,
 }
 
@@ -72,7 +74,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Attempts are the steps that the launch tried.
 	Attempts []staging.Attempt
-	// Sessions are the ids of the user's sessions that count, for SessionLimit.
+	// Sessions are the ids of the user's sessions that count, for SessionLimit, and that of the
+	// session that has the profile, for ProfileInUse.
 	Sessions []string
 	// Cause is for the log, not for the caller.
 	Cause error

@@ -13,6 +13,11 @@ key_prefix "greenroom/keys/" {
   policy = "write"
 }
 
+# When nothing of a session runs any more, the scaler frees its user's profile.
+key_prefix "greenroom/profiles/" {
+  policy = "write"
+}
+
 # Several scalers share the zones by locks. A Consul session holds a scaler's locks
 # while the scaler's own check passes.
 key_prefix "greenroom/locks/" {

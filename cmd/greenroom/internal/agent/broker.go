@@ -144,7 +144,7 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	presence := parts.registry.NewPresence(parts.client, staging.NewClaimID(), listener.Addr().String())
 	b := broker.New(broker.Parts{
 		Launch: launch.Servers{
-			Resources: parts.registry, Fates: parts.registry, Store: parts.store, Keys: parts.store, Fleet: parts.fleet, Health: parts.health,
+			Resources: parts.registry, Fates: parts.registry, Store: parts.store, Keys: parts.store, Profiles: parts.registry, Fleet: parts.fleet, Health: parts.health,
 			Hooks: hooks{runner: runner, armory: armory, ran: meter.hook}, Shells: armory, Meter: meter,
 		},
 		Sessions: sessions.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet},

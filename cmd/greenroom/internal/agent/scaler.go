@@ -68,7 +68,7 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	locks, board := parts.registry.NewLocks(parts.client, name), poolboard.New(parts.client, name)
 	s = scaler.New(scaler.Parts{
 		Registry: parts.registry, SessionStore: parts.store, QueueStore: parts.store, TrustStore: parts.store, EventStore: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{runner: hook.Runner{Exec: parts.fleet}}, Locks: locks,
-		Meter: meter, Board: board, Catalog: catalog, Brokers: parts.registry, Log: log,
+		Meter: meter, Board: board, Catalog: catalog, Brokers: parts.registry, Profiles: parts.registry, Log: log,
 	}, scaler.Options{})
 
 	mux := http.NewServeMux()
