@@ -17,7 +17,7 @@ func TestALeaseIsCountedOnTheScalersClock(t *testing.T) {
 			if claimSeen {
 				v.applyEvent(staging.Event{Type: staging.EventClaimed, Session: "gr-1", Pool: "p"}, noon)
 			}
-			e.s.State = staging.Claimed
+			e.s.State, e.claimRead = staging.Claimed, true
 			decided := noon.Add(skew)
 			f := staging.Fate{
 				Session: "gr-1", Verdict: staging.VerdictAssigned, Claim: "c", HookPending: true,
