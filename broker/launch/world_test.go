@@ -54,7 +54,9 @@ type world struct {
 	events  []staging.Event
 	// unvouched: Redis is not believed.
 	unvouched bool
-	specs     []staging.Spec
+	// leases are those of the profiles, by path.
+	leases map[string]staging.ProfileLease
+	specs  []staging.Spec
 }
 
 func (w *world) note(format string, args ...any) error {
@@ -353,6 +355,34 @@ func (w *world) KeyHolder(context.Context, string) (staging.KeyHolder, error) {
 	return w.keyInRedis, nil
 }
 
+func (w *world) TakeProfile(_ context.Context, lease staging.ProfileLease) (bool, staging.ProfileLease, error) {
+	w.mu.Lock()
+	holder, held := w.leases[lease.Path]
+	if !held {
+		if w.leases == nil {
+			w.leases = map[string]staging.ProfileLease{}
+		}
+		w.leases[lease.Path] = lease
+	}
+	w.mu.Unlock()
+	return !held, holder, w.note("lease %s", lease.Path)
+}
+
+func (w *world) ProfileHolder(_ context.Context, path string) (staging.ProfileLease, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.leases[path], nil
+}
+
+func (w *world) ReleaseProfile(_ context.Context, lease staging.ProfileLease) error {
+	w.mu.Lock()
+	if w.leases[lease.Path].Session == lease.Session {
+		delete(w.leases, lease.Path)
+	}
+	w.mu.Unlock()
+	return w.note("free %s", lease.Path)
+}
+
 func (w *world) RenewKey(context.Context, string, string) error { return w.note("renew key") }
 
 // Session implements launch.Sessions.
@@ -373,6 +403,7 @@ type servers interface {
 	launch.Fates
 	launch.Store
 	launch.Keys
+	launch.Profiles
 	launch.Sessions
 	launch.Health
 	launch.Hooks
@@ -410,7 +441,7 @@ func on(w interface {
 	log.SetOutput(io.Discard)
 	l := launcher{background: background.New(tasks)}
 	l.Launcher = launch.New(launch.Parts{
-		Servers:  launch.Servers{Resources: w, Fates: w, Store: w, Keys: w, Fleet: w, Health: w, Hooks: w, Meter: w},
+		Servers:  launch.Servers{Resources: w, Fates: w, Store: w, Keys: w, Profiles: w, Fleet: w, Health: w, Hooks: w, Meter: w},
 		Sessions: w, Background: l.background, Log: logrus.NewEntry(log),
 	}, launch.Options{Bounds: bounds})
 	return l
