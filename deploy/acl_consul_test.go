@@ -50,6 +50,9 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	if won, _, err := r.CreateFate(patient(t), staging.Fate{Session: "gr-2", Verdict: staging.VerdictRetired}); err != nil || !won {
 		t.Errorf("decide a fate: %v, %v", won, err)
 	}
+	if i, err := r.CreateInstallation(patient(t), staging.Installation{ID: staging.NewInstallationID()}); err != nil || i.ID == "" {
+		t.Errorf("store the installation: %+v, %v", i, err)
+	}
 	if fates, err := r.Fates(patient(t)); err != nil || fates["gr-2"].Verdict != staging.VerdictRetired {
 		t.Errorf("read the fates: %+v, %v", fates, err)
 	}

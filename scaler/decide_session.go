@@ -13,6 +13,9 @@ type Unpooled struct {
 	// State is its state in Redis; "" when Redis does not have it.
 	State  staging.State
 	Origin staging.Origin
+	// Foreign: its job belongs to another installation. Unaccounted: its job was taken over
+	// from one, and no record says whether it has a user.
+	Foreign, Unaccounted bool
 	// Fate is the verdict of its fate record; "" while there is none or it is not known.
 	Fate staging.Verdict
 	// HookPending, Lease: of an assigned fate, whether its claim is unfinished, and
@@ -83,6 +86,7 @@ const (
 //
 // The first case that applies decides. They run in this order:
 //
+//  0. its job belongs to another installation, or nobody knows whether it has a user: nothing
 //  1. ended: purge it after a delay; else nothing, while Nomad does not say whether it has it
 //  2. Redis and Nomad both lost it: mark it ended
 //  3. Redis has it as unassigned, its fate record as assigned: restore
@@ -107,6 +111,10 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	}
 
 	switch {
+	// 0. Its job belongs to another installation, or nobody knows whether it has a user.
+	case x.Foreign, x.Unaccounted:
+		return nil, time.Time{}
+
 	// 1. Ended.
 	case x.State == staging.Ended && x.EndedNoticedAt.IsZero():
 		return nil, now.Add(purgeDelay)

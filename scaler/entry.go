@@ -20,6 +20,11 @@ type entry struct {
 	// another host's clock.
 	claimSeenAt, fateSeenAt time.Time
 
+	// takenOver: its job was created by another installation and taken over.
+	takenOver bool
+	// foreign: Nomad has a job of its id that belongs to another installation, so nothing
+	// acts on it.
+	foreign bool
 	// hasJob: Nomad has its job, or its registration is under way. missing: Nomad answered
 	// that its job does not exist.
 	hasJob, missing bool
@@ -133,7 +138,7 @@ func (e *entry) pooled() bool {
 // unrecorded: it is a pool's session that Nomad has, that has no fate as far as is
 // known, and that Redis does not have.
 func (e *entry) unrecorded() bool {
-	return e.s.Origin == staging.Staged && e.s.State == "" && e.verdict == "" && e.hasJob && !e.stopped && !e.over()
+	return e.s.Origin == staging.Staged && e.s.State == "" && e.verdict == "" && e.hasJob && !e.stopped && !e.over() && !e.unaccounted()
 }
 
 // failed returns why a session is unusable; nil when it is not known to be.

@@ -22,9 +22,13 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 	if _, gone := v.purged[o.Session]; gone {
 		return
 	}
+	if o.Foreign != "" {
+		v.observeForeign(o.Session)
+		return
+	}
 	e := v.entry(o.Session, now)
 	if j := o.Job; j != nil && o.Index >= e.jobIndex {
-		e.jobIndex = o.Index
+		e.jobIndex, e.foreign, e.takenOver = o.Index, false, j.TakenOver
 		e.hasJob, e.stopped, e.dead = true, j.Stopped, j.Dead
 		e.checkEvery = j.CheckEvery
 		v.deniedStale = v.deniedStale || e.denied

@@ -53,6 +53,9 @@ func (s *Scaler) watchStore(ctx context.Context) {
 func (s *Scaler) readStore(ctx context.Context, r *redisResync) (err error) {
 	read, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	if err := s.Installation.Verify(read); err != nil {
+		return err
+	}
 	if r.epoch, err = s.TrustStore.Epoch(read); err != nil {
 		return err
 	}

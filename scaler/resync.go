@@ -100,7 +100,7 @@ func (v *view) resyncFleet(r fleetReading, now time.Time) (anotherNeeded bool) {
 		if !found[id] && e.settledBefore(began) {
 			e.absent(r.lookups[id])
 		}
-		anotherNeeded = anotherNeeded || e.s.State == staging.Ready && !e.hasJob && !e.missing && !e.unlisted
+		anotherNeeded = anotherNeeded || e.s.State == staging.Ready && !e.hasJob && !e.missing && !e.unlisted && !e.foreign
 		v.updateMembership(e)
 	}
 	v.deniedStale = true

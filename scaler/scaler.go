@@ -26,6 +26,8 @@ type Parts struct {
 	Brokers Brokers
 	// Profiles may be nil: then no lease of a profile is freed.
 	Profiles Profiles
+	// Installation may be nil: then no other installation shares the servers.
+	Installation Installation
 	// Board may be nil: then pool statuses are not shown in Consul.
 	Board Board
 	// Catalog may be nil: then Consul does not show whose the assigned sessions are.
@@ -85,6 +87,9 @@ func New(p Parts, o Options) *Scaler {
 	}
 	if p.Catalog == nil {
 		p.Catalog = noCatalog{}
+	}
+	if p.Installation == nil {
+		p.Installation = anyInstallation{}
 	}
 	s := &Scaler{Parts: p, o: o, updates: make(chan func(*view), 1024), fleetResync: make(chan struct{}, 1)}
 	for i := range s.workers {

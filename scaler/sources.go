@@ -114,6 +114,7 @@ func (s *Scaler) readFleet(ctx context.Context) (r fleetReading, index uint64, e
 	if r.sessions, index, err = s.Fleet.List(read); err != nil {
 		return r, 0, err
 	}
+	s.showForeign(ctx, r.sessions)
 	if r.fates, err = s.Registry.Fates(read); err != nil {
 		return r, 0, err
 	}

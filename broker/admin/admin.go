@@ -38,6 +38,11 @@ type Servers struct {
 	Registry Registry
 	Tokens   TokenStore
 	Fleet    Fleet
+	// Installation and Foreign are for the identity of the installation, whose names are
+	// Names.
+	Installation InstallationStore
+	Foreign      ForeignStore
+	Names        staging.Names
 }
 
 // Numbers adds to staging configs the numbers of their pools.
@@ -59,6 +64,8 @@ type Admin struct {
 	Pools  *Pools
 	Tokens *Tokens
 
+	Installation *Installation
+
 	configs *Resources[staging.Config]
 }
 
@@ -68,11 +75,14 @@ func New(on Servers, numbers Numbers, auditor Auditor, limits staging.Limits) *A
 	read := freshOf(on.Registry)
 	configs := newResources(configKind(on.Registry, limits), read, auditor)
 	return &Admin{
-		Zones:   newResources(zoneKind(on.Registry, on.Fleet), read, auditor),
-		Images:  newResources(imageKind(on.Registry, on.Fleet), read, auditor),
-		Groups:  newResources(groupKind(on.Registry), read, auditor),
-		Pools:   &Pools{configs: configs, numbers: numbers},
-		Tokens:  &Tokens{store: on.Tokens, auditor: auditor},
+		Zones:  newResources(zoneKind(on.Registry, on.Fleet), read, auditor),
+		Images: newResources(imageKind(on.Registry, on.Fleet), read, auditor),
+		Groups: newResources(groupKind(on.Registry), read, auditor),
+		Pools:  &Pools{configs: configs, numbers: numbers},
+		Tokens: &Tokens{store: on.Tokens, auditor: auditor},
+
+		Installation: &Installation{store: on.Installation, foreign: on.Foreign, names: on.Names, auditor: auditor},
+
 		configs: configs,
 	}
 }

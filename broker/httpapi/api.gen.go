@@ -122,6 +122,19 @@ type Expiration = staging.Duration
 // FieldError defines model for FieldError.
 type FieldError = staging.FieldError
 
+// ForeignSessions defines model for ForeignSessions.
+type ForeignSessions struct {
+	// Installation The id of an installation, or `none` for sessions without one.
+	//
+	// Example: gi-01jd9q5r2v7c8k3m4n6p0s1t2x
+	Installation InstallationID `json:"installation"`
+
+	// Sessions How many of its sessions run.
+	//
+	// Example: 12
+	Sessions int `json:"sessions"`
+}
+
 // Group Settings of users. A launch names its user's groups; where two set the same, the one with the lowest priority
 // number wins, and volume mappings combine. `expose_user_environment_vars`, `inject_ssh_keys`, `run_config`,
 // `volume_mapping` and `web_filter_policy` must be there when a container is created: their users are given
@@ -180,6 +193,38 @@ type ImageList struct {
 	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
 	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
 }
+
+// Installation defines model for Installation.
+type Installation struct {
+	// Adopted The installations whose sessions were taken over.
+	Adopted []InstallationID `json:"adopted"`
+
+	// ConsulPrefix Begins the keys and services in Consul.
+	//
+	// Example: greenroom
+	ConsulPrefix string `json:"consul_prefix"`
+
+	// CreatedAt When the identity was stored in Consul.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Foreign The other installations that have sessions in the same Nomad, as a scaler counted them last.
+	Foreign []ForeignSessions `json:"foreign"`
+
+	// ID The id of an installation, or `none` for sessions without one.
+	//
+	// Example: gi-01jd9q5r2v7c8k3m4n6p0s1t2x
+	ID InstallationID `json:"id"`
+
+	// RedisPrefix Begins the keys in Redis.
+	//
+	// Example: greenroom
+	RedisPrefix string `json:"redis_prefix"`
+}
+
+// InstallationID The id of an installation, or `none` for sessions without one.
+//
+// Example: gi-01jd9q5r2v7c8k3m4n6p0s1t2x
+type InstallationID = string
 
 // Launch A user's wish for a session. `user` must be there, but with a user's own token, which says who it is; with
 // that, `groups` and `environment` must be left out.
@@ -577,6 +622,13 @@ type Status struct {
 	// Dependencies The servers that the broker leans on.
 	Dependencies []DependencyHealth `json:"dependencies"`
 
+	// ForeignSessions How many sessions of other installations run in the same Nomad. They are left alone. Absent for none, and
+	// while Redis does not answer.
+	//
+	//
+	// Example: 12
+	ForeignSessions int `json:"foreign_sessions,omitempty,omitzero"`
+
 	// Reasons Why it is not `ok`, each in a sentence for a person.
 	//
 	// Example: ["staging config demo-east: CapacityExhausted: not enough memory in zone east (2 of 2 nodes)"]
@@ -596,6 +648,14 @@ type Status struct {
 //
 // Example: ok
 type StatusStatus string
+
+// TakeOver defines model for TakeOver.
+type TakeOver struct {
+	// ID The id of an installation, or `none` for sessions without one.
+	//
+	// Example: gi-01jd9q5r2v7c8k3m4n6p0s1t2x
+	ID InstallationID `json:"id"`
+}
 
 // Terms How long its user may keep it, from the user's groups and the image. Absent is without limit.
 type Terms = staging.Terms
@@ -844,6 +904,9 @@ type PutGroupJSONRequestBody = Group
 // PutImageJSONRequestBody defines body for PutImage for application/json ContentType.
 type PutImageJSONRequestBody = Image
 
+// TakeOverInstallationJSONRequestBody defines body for TakeOverInstallation for application/json ContentType.
+type TakeOverInstallationJSONRequestBody = TakeOver
+
 // LoginJSONRequestBody defines body for Login for application/json ContentType.
 type LoginJSONRequestBody = Login
 
@@ -1025,6 +1088,35 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/images/{name} (the `PutImage` operationId).
 	PutImage(ctx context.Context, name Name, body PutImageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetInstallation Show the identity of this installation
+	//
+	// Also its prefixes in Consul and Redis, and which other installations have sessions in the same Nomad.
+	//
+	// Corresponds with GET /v1/installation (the `GetInstallation` operationId).
+	GetInstallation(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TakeOverInstallationWithBody Take over the sessions of another installation
+	//
+	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
+	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
+	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
+	TakeOverInstallationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TakeOverInstallation Take over the sessions of another installation
+	//
+	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
+	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
+	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
+	TakeOverInstallation(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Logout Log a browser out
 	//
@@ -1500,6 +1592,65 @@ func (c *Client) PutImageWithBody(ctx context.Context, name Name, contentType st
 // Corresponds with PUT /v1/images/{name} (the `PutImage` operationId).
 func (c *Client) PutImage(ctx context.Context, name Name, body PutImageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutImageRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetInstallation Show the identity of this installation
+//
+// Also its prefixes in Consul and Redis, and which other installations have sessions in the same Nomad.
+//
+// Corresponds with GET /v1/installation (the `GetInstallation` operationId).
+func (c *Client) GetInstallation(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetInstallationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TakeOverInstallationWithBody Take over the sessions of another installation
+//
+// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
+// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
+// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
+func (c *Client) TakeOverInstallationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTakeOverInstallationRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TakeOverInstallation Take over the sessions of another installation
+//
+// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
+// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
+// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
+func (c *Client) TakeOverInstallation(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTakeOverInstallationRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2479,6 +2630,73 @@ func NewPutImageRequestWithBody(server string, name Name, contentType string, bo
 	}
 
 	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetInstallationRequest constructs an http.Request for the GetInstallation method
+func NewGetInstallationRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/installation")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewTakeOverInstallationRequest calls the generic TakeOverInstallation builder with application/json body
+func NewTakeOverInstallationRequest(server string, body TakeOverInstallationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTakeOverInstallationRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewTakeOverInstallationRequestWithBody constructs an http.Request for the TakeOverInstallation method, with any body, and a specified content type
+func NewTakeOverInstallationRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/installation/take-over")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -3613,6 +3831,37 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/images/{name} (the `PutImage` operationId).
 	PutImageWithResponse(ctx context.Context, name Name, body PutImageJSONRequestBody, reqEditors ...RequestEditorFn) (*PutImageResponse, error)
 
+	// GetInstallationWithResponse Show the identity of this installation
+	//
+	// Also its prefixes in Consul and Redis, and which other installations have sessions in the same Nomad.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/installation (the `GetInstallation` operationId).
+	GetInstallationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetInstallationResponse, error)
+
+	// TakeOverInstallationWithBodyWithResponse Take over the sessions of another installation
+	//
+	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
+	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
+	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
+	TakeOverInstallationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TakeOverInstallationResponse, error)
+
+	// TakeOverInstallationWithResponse Take over the sessions of another installation
+	//
+	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
+	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
+	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
+	TakeOverInstallationWithResponse(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*TakeOverInstallationResponse, error)
+
 	// LogoutWithResponse Log a browser out
 	//
 	// The browser forgets its cookie. To end what was copied of it, revoke its token.
@@ -4536,6 +4785,116 @@ func (r PutImageResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutImageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetInstallationResponseDefaultHeaders the declared response headers of an HTTP default response for GetInstallation
+type GetInstallationResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetInstallationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Installation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetInstallationResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetInstallationResponse) GetJSON200() *Installation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetInstallationResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetInstallationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetInstallationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetInstallationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetInstallationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// TakeOverInstallationResponseDefaultHeaders the declared response headers of an HTTP default response for TakeOverInstallation
+type TakeOverInstallationResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type TakeOverInstallationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Installation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *TakeOverInstallationResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TakeOverInstallationResponse) GetJSON200() *Installation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TakeOverInstallationResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TakeOverInstallationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TakeOverInstallationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TakeOverInstallationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TakeOverInstallationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5967,6 +6326,55 @@ func (c *ClientWithResponses) PutImageWithResponse(ctx context.Context, name Nam
 	return ParsePutImageResponse(rsp)
 }
 
+// GetInstallationWithResponse Show the identity of this installation
+//
+// Also its prefixes in Consul and Redis, and which other installations have sessions in the same Nomad.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/installation (the `GetInstallation` operationId).
+func (c *ClientWithResponses) GetInstallationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetInstallationResponse, error) {
+	rsp, err := c.GetInstallation(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetInstallationResponse(rsp)
+}
+
+// TakeOverInstallationWithBodyWithResponse Take over the sessions of another installation
+//
+// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
+// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
+// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
+func (c *ClientWithResponses) TakeOverInstallationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TakeOverInstallationResponse, error) {
+	rsp, err := c.TakeOverInstallationWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTakeOverInstallationResponse(rsp)
+}
+
+// TakeOverInstallationWithResponse Take over the sessions of another installation
+//
+// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
+// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
+// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
+func (c *ClientWithResponses) TakeOverInstallationWithResponse(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*TakeOverInstallationResponse, error) {
+	rsp, err := c.TakeOverInstallation(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTakeOverInstallationResponse(rsp)
+}
+
 // LogoutWithResponse Log a browser out
 //
 // The browser forgets its cookie. To end what was copied of it, revoke its token.
@@ -6966,6 +7374,98 @@ func ParsePutImageResponse(rsp *http.Response) (*PutImageResponse, error) {
 		response.Headers201 = &headers
 	case true:
 		var headers PutImageResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetInstallationResponse parses an HTTP response from a GetInstallationWithResponse call
+func ParseGetInstallationResponse(rsp *http.Response) (*GetInstallationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetInstallationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Installation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetInstallationResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTakeOverInstallationResponse parses an HTTP response from a TakeOverInstallationWithResponse call
+func ParseTakeOverInstallationResponse(rsp *http.Response) (*TakeOverInstallationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TakeOverInstallationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Installation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers TakeOverInstallationResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -8103,6 +8603,12 @@ type ServerInterface interface {
 	// PutImage Create or replace an image
 	// (PUT /v1/images/{name})
 	PutImage(c *gin.Context, name Name)
+	// GetInstallation Show the identity of this installation
+	// (GET /v1/installation)
+	GetInstallation(c *gin.Context)
+	// TakeOverInstallation Take over the sessions of another installation
+	// (POST /v1/installation/take-over)
+	TakeOverInstallation(c *gin.Context)
 	// Logout Log a browser out
 	// (DELETE /v1/login)
 	Logout(c *gin.Context)
@@ -8437,6 +8943,32 @@ func (siw *ServerInterfaceWrapper) PutImage(c *gin.Context) {
 	}
 
 	siw.Handler.PutImage(c, name)
+}
+
+// GetInstallation operation middleware
+func (siw *ServerInterfaceWrapper) GetInstallation(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetInstallation(c)
+}
+
+// TakeOverInstallation operation middleware
+func (siw *ServerInterfaceWrapper) TakeOverInstallation(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.TakeOverInstallation(c)
 }
 
 // Logout operation middleware
@@ -9063,6 +9595,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/v1/images/:name", wrapper.DeleteImage)
 	router.GET(options.BaseURL+"/v1/images/:name", wrapper.GetImage)
 	router.PUT(options.BaseURL+"/v1/images/:name", wrapper.PutImage)
+	router.GET(options.BaseURL+"/v1/installation", wrapper.GetInstallation)
+	router.POST(options.BaseURL+"/v1/installation/take-over", wrapper.TakeOverInstallation)
 	router.DELETE(options.BaseURL+"/v1/login", wrapper.Logout)
 	router.POST(options.BaseURL+"/v1/login", wrapper.Login)
 	router.POST(options.BaseURL+"/v1/resources/check", wrapper.CheckResources)
@@ -9588,6 +10122,87 @@ type PutImagedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutImagedefaultApplicationProblemPlusJSONResponse) VisitPutImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetInstallationRequestObject struct {
+}
+
+type GetInstallationResponseObject interface {
+	VisitGetInstallationResponse(w http.ResponseWriter) error
+}
+
+type GetInstallation200JSONResponse Installation
+
+func (response GetInstallation200JSONResponse) VisitGetInstallationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetInstallationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response GetInstallationdefaultApplicationProblemPlusJSONResponse) VisitGetInstallationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeOverInstallationRequestObject struct {
+	Body *TakeOverInstallationJSONRequestBody
+}
+
+type TakeOverInstallationResponseObject interface {
+	VisitTakeOverInstallationResponse(w http.ResponseWriter) error
+}
+
+type TakeOverInstallation200JSONResponse Installation
+
+func (response TakeOverInstallation200JSONResponse) VisitTakeOverInstallationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeOverInstallationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response TakeOverInstallationdefaultApplicationProblemPlusJSONResponse) VisitTakeOverInstallationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10609,6 +11224,12 @@ type StrictServerInterface interface {
 	// PutImage Create or replace an image
 	// (PUT /v1/images/{name})
 	PutImage(ctx context.Context, request PutImageRequestObject) (PutImageResponseObject, error)
+	// GetInstallation Show the identity of this installation
+	// (GET /v1/installation)
+	GetInstallation(ctx context.Context, request GetInstallationRequestObject) (GetInstallationResponseObject, error)
+	// TakeOverInstallation Take over the sessions of another installation
+	// (POST /v1/installation/take-over)
+	TakeOverInstallation(ctx context.Context, request TakeOverInstallationRequestObject) (TakeOverInstallationResponseObject, error)
 	// Logout Log a browser out
 	// (DELETE /v1/login)
 	Logout(ctx context.Context, request LogoutRequestObject) (LogoutResponseObject, error)
@@ -11043,6 +11664,72 @@ func (sh *strictHandler) PutImage(ctx *gin.Context, name Name) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(PutImageResponseObject); ok {
 		if err := validResponse.VisitPutImageResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetInstallation operation middleware
+func (sh *strictHandler) GetInstallation(ctx *gin.Context) {
+	var request GetInstallationRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetInstallation(ctx, request.(GetInstallationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetInstallation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetInstallationResponseObject); ok {
+		if err := validResponse.VisitGetInstallationResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TakeOverInstallation operation middleware
+func (sh *strictHandler) TakeOverInstallation(ctx *gin.Context) {
+	var request TakeOverInstallationRequestObject
+
+	var body TakeOverInstallationJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TakeOverInstallation(ctx, request.(TakeOverInstallationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TakeOverInstallation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(TakeOverInstallationResponseObject); ok {
+		if err := validResponse.VisitTakeOverInstallationResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -28,6 +28,8 @@ type Broker struct {
 	Checker Checker
 	Tokens  Tokens
 
+	Installation Installations
+
 	Auditor Auditor
 	Monitor Monitor
 }
@@ -81,6 +83,12 @@ type Tokens interface {
 	Create(ctx context.Context, r access.TokenRequest) (t access.Token, secret string, err error)
 	Revoke(ctx context.Context, accessor string) error
 	Bootstrap(ctx context.Context) (t access.Token, secret string, err error)
+}
+
+// Installations shows the identity of the installation, and takes over others' jobs.
+type Installations interface {
+	Get(ctx context.Context) (admin.InstallationInfo, error)
+	TakeOver(ctx context.Context, id string) (admin.InstallationInfo, error)
 }
 
 // Auditor records a call that was denied.

@@ -24,21 +24,23 @@ var roleTable = map[string]string{
 	"listZones": "alv", "getZone": "alv", "putZone": "a", "deleteZone": "a",
 	"listImages": "alv", "getImage": "alv", "putImage": "a", "deleteImage": "a",
 	"listGroups": "alv", "getGroup": "alv", "putGroup": "a", "deleteGroup": "a",
-	"checkResources": "a",
-	"listTokens":     "a", "createToken": "a", "revokeToken": "a", "bootstrap": "o",
+	"checkResources":  "a",
+	"getInstallation": "a", "takeOverInstallation": "a",
+	"listTokens": "a", "createToken": "a", "revokeToken": "a", "bootstrap": "o",
 	"login": "o", "logout": "o", "getSelf": "alvu", "getHistory": "alv",
 	"getOpenAPI": "o", "getDocs": "o", "getLive": "o", "getReady": "o", "getMetrics": "o",
 }
 
 // bodies are those of the operations that need one.
 var bodies = map[string]string{
-	"createSession":  launchBody,
-	"putStaging":     `{"zone":"east","image":"demo","desired_sessions":0}`,
-	"putZone":        `{"datacenters":["dc1"]}`,
-	"putImage":       `{"jobspec":"job"}`,
-	"putGroup":       `{"priority":1}`,
-	"checkResources": `{}`,
-	"createToken":    `{"name":"n","role":"viewer"}`,
+	"createSession":        launchBody,
+	"putStaging":           `{"zone":"east","image":"demo","desired_sessions":0}`,
+	"putZone":              `{"datacenters":["dc1"]}`,
+	"putImage":             `{"jobspec":"job"}`,
+	"putGroup":             `{"priority":1}`,
+	"checkResources":       `{}`,
+	"takeOverInstallation": `{"id":"none"}`,
+	"createToken":          `{"name":"n","role":"viewer"}`,
 }
 
 // canned is an issuer with a fixed set of tokens.

@@ -189,7 +189,8 @@ func (l *listings) read(ctx context.Context, pool string) error {
 	var all []listed
 	var ids []string
 	for _, h := range found {
-		if h.Passing && h.Session != "" {
+		// No record says whether a session that was taken over has a user.
+		if h.Passing && h.Session != "" && !h.TakenOver {
 			all = append(all, listed{id: h.Session, allocID: h.AllocID})
 			ids = append(ids, h.Session)
 		}

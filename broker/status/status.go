@@ -27,6 +27,8 @@ type Store interface {
 	NoteHistory(ctx context.Context, configs []staging.Config) error
 	History(ctx context.Context, pool string) (minutes []staging.Minute, now time.Time, err error)
 	Ping(ctx context.Context) error
+	// Foreign returns the sessions of other installations, as a scaler counted them last.
+	Foreign(ctx context.Context) ([]staging.Foreign, error)
 }
 
 // Registry is what this package needs of Consul.
@@ -80,6 +82,9 @@ type Status struct {
 	Dependencies []Dependency
 	// Zones are in the order of their names.
 	Zones []ZoneStatus
+	// Foreign is how many sessions of other installations run in the same Nomad; 0 where
+	// Redis does not answer.
+	Foreign int
 }
 
 // ZoneStatus is the state of a zone.
@@ -116,6 +121,9 @@ func (m *Monitor) read(ctx context.Context) Status {
 			health = HealthDegraded
 		}
 		s.worsen(health, "%s %s", d.Name, d.Problem)
+	}
+	if !down[Redis] {
+		s.Foreign = m.foreign(ctx)
 	}
 	resources := m.resources(ctx, down[Consul])
 	for _, key := range slices.Sorted(maps.Keys(resources.Unreadable)) {
@@ -176,6 +184,21 @@ func (m *Monitor) poolsNow(ctx context.Context, configs []staging.Config, redisD
 		pools = append(pools, Pool{Config: c})
 	}
 	return pools, nil, false
+}
+
+// foreign returns how many sessions of other installations run; 0 if that is unknown.
+func (m *Monitor) foreign(ctx context.Context) int {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	defer cancel()
+	all, err := m.Store.Foreign(ctx)
+	if err != nil {
+		return 0 // the dependencies of the status show that Redis does not answer
+	}
+	sum := 0
+	for _, f := range all {
+		sum += f.Sessions
+	}
+	return sum
 }
 
 func (m *Monitor) trusted(ctx context.Context, zone string) bool {

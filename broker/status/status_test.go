@@ -35,6 +35,10 @@ func (s *servers) Resources() staging.Resources {
 
 func (s *servers) Refresh(context.Context) (staging.Resources, error) { return s.Resources(), nil }
 
+func (s *servers) Foreign(context.Context) ([]staging.Foreign, error) {
+	return []staging.Foreign{{Installation: staging.NoInstallation, Sessions: 2}, {Installation: "gi-other", Sessions: 1}}, s.fail["foreign"]
+}
+
 func (s *servers) Ping(context.Context) error { return s.fail["ping"] }
 
 func (s *servers) Trusted(context.Context, string) (bool, error) { return !s.untrusted, nil }

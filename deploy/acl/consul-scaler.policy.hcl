@@ -8,6 +8,11 @@ key_prefix "greenroom/fates/" {
   policy = "write"
 }
 
+# The first agent that starts stores the installation's id.
+key "greenroom/installation" {
+  policy = "write"
+}
+
 # When a session is gone, the scaler deletes the Idempotency-Key of its launch.
 key_prefix "greenroom/keys/" {
   policy = "write"

@@ -60,6 +60,9 @@ var rules = map[string]Rule{
 	// It stores nothing, but makes the servers parse and validate its input.
 	"checkResources": adminRule,
 
+	"getInstallation":      adminRule,
+	"takeOverInstallation": adminRule,
+
 	"listTokens":  adminRule,
 	"createToken": adminRule,
 	"revokeToken": adminRule,

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // Secret is a token or password. It prints as "(set)", or "" if it is empty.
@@ -34,6 +36,9 @@ type Agent struct {
 	Bind string
 	// NomadAddress and ConsulAddress are URLs of HTTP APIs, RedisAddress is host:port.
 	NomadAddress, ConsulAddress, RedisAddress string
+	// ConsulPrefix and RedisPrefix begin all names that the installation uses in Consul and
+	// Redis, see staging.Names; "" for staging.DefaultNames.
+	ConsulPrefix, RedisPrefix string
 	// NomadTLS and ConsulTLS are for https addresses; RedisTLS is used with RedisUseTLS.
 	NomadTLS, ConsulTLS, RedisTLS TLS
 	// RedisUseTLS connects to Redis by TLS.
@@ -117,6 +122,11 @@ func (a Agent) problems(kind Kind) []problem {
 		p, err := url.Parse(u.value)
 		if err != nil || p.Host == "" || (p.Scheme != "http" && p.Scheme != "https") {
 			add(u.flag, "must be a URL such as http://127.0.0.1:4646, is %q", u.value)
+		}
+	}
+	for _, p := range []struct{ flag, value string }{{"consul-prefix", a.ConsulPrefix}, {"redis-prefix", a.RedisPrefix}} {
+		if why := staging.PrefixProblem(p.value); p.value != "" && why != "" {
+			add(p.flag, "%s", why)
 		}
 	}
 	if a.ClaimFence != "" && a.ClaimFence != FenceConsul && a.ClaimFence != FenceNone {

@@ -196,7 +196,10 @@ var settings = append([]setting{
 	{"consul.token_file", "consul-token-file", []string{"CONSUL_HTTP_TOKEN_FILE"}, allKinds, "a file with the ACL token for Consul", secretFromFile(func(a *Agent) *Secret { return &a.ConsulToken })},
 	{"", "", []string{"CONSUL_HTTP_TOKEN"}, allKinds, "", secret(func(a *Agent) *Secret { return &a.ConsulToken })},
 
+	{"consul.prefix", "consul-prefix", []string{"GREENROOM_CONSUL_PREFIX"}, allKinds, "begins the names of this installation's keys (PREFIX/...) and services (PREFIX-pool-...) in Consul; installations that share a Consul need different ones", str(func(a *Agent) *string { return &a.ConsulPrefix })},
+
 	{"redis.address", "redis-address", []string{"GREENROOM_REDIS_ADDR"}, allKinds, "Redis, host:port", str(func(a *Agent) *string { return &a.RedisAddress })},
+	{"redis.prefix", "redis-prefix", []string{"GREENROOM_REDIS_PREFIX"}, allKinds, "begins the names of this installation's keys in Redis (PREFIX:...); installations that share a Redis need different ones", str(func(a *Agent) *string { return &a.RedisPrefix })},
 	{"redis.user", "redis-user", []string{"GREENROOM_REDIS_USER"}, allKinds, "the ACL user of Redis; empty for the default user", str(func(a *Agent) *string { return &a.RedisUser })},
 	{"redis.password_file", "redis-password-file", []string{"GREENROOM_REDIS_PASSWORD_FILE"}, allKinds, "a file with the password for Redis", secretFromFile(func(a *Agent) *Secret { return &a.RedisPassword })},
 	{"", "", []string{"GREENROOM_REDIS_PASSWORD"}, allKinds, "", secret(func(a *Agent) *Secret { return &a.RedisPassword })},

@@ -31,10 +31,16 @@ func watchPause(instances int) time.Duration {
 	return min(max(shortestPause, time.Duration(instances)*pausePerInstance), longestPause)
 }
 
+// installationMeta is the key of the installation's id in a service instance's metadata.
+const installationMeta = "greenroom_installation"
+
 // Health reads the health of sessions.
 type Health struct {
 	health *api.Health
 	turns  *turns
+	names  staging.Names
+	// installation returns whose sessions are read; nil for those of every installation.
+	installation func() (staging.Installation, error)
 }
 
 // errHidden means that an answer of Consul is no observation: instances may be missing from
@@ -51,9 +57,17 @@ func (h *Health) read(service string, passingOnly bool, q *api.QueryOptions) ([]
 	return entries, meta, err
 }
 
-// New returns a reader of client's Consul.
+// New returns a reader of client's Consul, for sessions of every installation under their
+// default names.
 func New(client *api.Client) *Health {
-	return &Health{health: client.Health(), turns: newTurns(maxQueries)}
+	return &Health{health: client.Health(), turns: newTurns(maxQueries), names: staging.DefaultNames}
+}
+
+// For returns a reader of one installation's sessions alone. The services have its names:
+// methods take those of an installation with the default prefix. While installation
+// returns an error, the reads return it.
+func (h *Health) For(names staging.Names, installation func() (staging.Installation, error)) *Health {
+	return &Health{health: h.health, turns: h.turns, names: names, installation: installation}
 }
 
 // Watch calls emit with all instances of a service, and again after each change, until ctx
@@ -83,15 +97,17 @@ func (h *Health) WaitPassing(ctx context.Context, service, session string) error
 
 // Passing reads the instances of a service that pass their checks now.
 func (h *Health) Passing(ctx context.Context, service string) ([]staging.Health, error) {
+	service = h.names.Service(service)
 	entries, _, err := h.read(service, true, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("consul: read the passing instances of service %s: %w", service, err)
 	}
-	return instances(entries), nil
+	return h.instances(entries)
 }
 
 // watch runs blocking queries, each in a turn from take, until more returns false.
 func (h *Health) watch(ctx context.Context, service, filter string, take func(context.Context) (turn, error), more func([]staging.Health) bool) error {
+	service = h.names.Service(service)
 	var index uint64
 	for {
 		turn, err := take(ctx)
@@ -112,7 +128,11 @@ func (h *Health) watch(ctx context.Context, service, filter string, take func(co
 			index = 0
 			continue
 		}
-		if meta.LastIndex != index && !more(instances(entries)) {
+		found, err := h.instances(entries)
+		if err != nil {
+			return err
+		}
+		if meta.LastIndex != index && !more(found) {
 			return nil
 		}
 		index = meta.LastIndex
@@ -124,16 +144,30 @@ func (h *Health) watch(ctx context.Context, service, filter string, take func(co
 	}
 }
 
-func instances(entries []*api.ServiceEntry) []staging.Health {
+// instances returns the health of the installation's own sessions. A service may have
+// instances of another one: Nomad registers the sessions of both in its own Consul.
+func (h *Health) instances(entries []*api.ServiceEntry) ([]staging.Health, error) {
+	var own staging.Installation
+	if h.installation != nil {
+		var err error
+		if own, err = h.installation(); err != nil {
+			return nil, err
+		}
+	}
 	found := make([]staging.Health, 0, len(entries))
 	for _, e := range entries {
+		id := e.Service.Meta[installationMeta]
+		if h.installation != nil && !own.Owns(id) {
+			continue
+		}
 		found = append(found, staging.Health{
-			Session: e.Service.Meta[SessionMeta],
-			AllocID: allocID(e.Service.ID), Port: e.Service.Port,
+			TakenOver: h.installation != nil && own.TookOver(id),
+			Session:   e.Service.Meta[SessionMeta],
+			AllocID:   allocID(e.Service.ID), Port: e.Service.Port,
 			Passing: e.Checks.AggregatedStatus() == api.HealthPassing,
 		})
 	}
-	return found
+	return found, nil
 }
 
 // allocID returns the allocation's id from the id that Nomad gives a service:

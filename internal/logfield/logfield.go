@@ -75,6 +75,8 @@ const (
 	Key = "key"
 	// Absent is how many known sessions a list lacks.
 	Absent = "absent"
+	// Installation is the id of the installation that the agent belongs to.
+	Installation = "installation"
 	// Level is the new log level, after a change.
 	Level = "log_level"
 )
@@ -85,5 +87,5 @@ var All = []string{
 	Step, Outcome, At, Setting, Where, Event, Condition,
 	Method, Path, Route, Status, Code, DurationMS, Bytes, Remote, Caller, Stack,
 	Audit, Who, Role, Operation, Target, Before, After,
-	Address, Server, Source, Key, Absent, Level,
+	Address, Server, Source, Key, Absent, Installation, Level,
 }

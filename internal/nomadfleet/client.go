@@ -98,6 +98,14 @@ type Options struct {
 	Region string
 	// Namespace is the namespace of List and Watch; "" is all that the token may see.
 	Namespace string
+	// Installation returns the installation whose jobs the Fleet manages. Jobs of another
+	// one are observed as foreign, and nothing acts on them. While it returns an error,
+	// nothing is listed, registered or stopped. nil stands for the jobs of every
+	// installation, for tools and tests.
+	Installation func() (staging.Installation, error)
+	// Names derives the names of the sessions' services; the zero value stands for
+	// staging.DefaultNames.
+	Names staging.Names
 	// CallTimeout bounds each call that is not a blocking query; 0 is 15 s.
 	CallTimeout time.Duration
 }
@@ -121,6 +129,9 @@ func New(client *nomadapi.Client, opts Options) *Fleet {
 	}
 	if opts.Namespace == "" {
 		opts.Namespace = nomadapi.AllNamespacesNamespace
+	}
+	if opts.Names == (staging.Names{}) {
+		opts.Names = staging.DefaultNames
 	}
 	if opts.CallTimeout == 0 {
 		opts.CallTimeout = 15 * time.Second

@@ -1,6 +1,7 @@
 package nomadfleet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -87,8 +88,15 @@ func (f *Fleet) execTarget(ctx context.Context, s staging.Session, task string) 
 	if err != nil {
 		return nil, "", unavailable("read allocation "+id+" of job "+s.ID, err)
 	}
-	if task == "" && alloc.Job != nil {
-		task = alloc.Job.Meta[metaTask]
+	if alloc.Job != nil {
+		own, err := f.ownership()
+		if err != nil {
+			return nil, "", unavailable("read allocation "+id+" of job "+s.ID, err)
+		}
+		if !own.owns(alloc.Job.Meta) {
+			return nil, "", unavailable("exec in job "+s.ID, errForeignJob)
+		}
+		task = cmp.Or(task, alloc.Job.Meta[metaTask])
 	}
 	return alloc, task, nil
 }

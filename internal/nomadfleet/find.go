@@ -10,8 +10,8 @@ import (
 // Find reads a session from its job and its first allocation: its fields, its node,
 // its address and its ports. The argument names the session by id, namespace and
 // region. A session that is not placed yet is returned without an allocation.
-// The error is staging.ErrNoSession if the job does not exist, is stopped or has
-// ended, else ErrUnavailable.
+// The error is staging.ErrNoSession if the job does not exist, is stopped, has ended or
+// belongs to another installation, else ErrUnavailable.
 func (f *Fleet) Find(ctx context.Context, s staging.Session) (staging.Session, error) {
 	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
@@ -22,8 +22,12 @@ func (f *Fleet) Find(ctx context.Context, s staging.Session) (staging.Session, e
 	if err != nil {
 		return s, unavailable("read job "+s.ID, err)
 	}
+	own, err := f.ownership()
+	if err != nil {
+		return s, unavailable("read job "+s.ID, err)
+	}
 	facts, isSession := jobFacts(s.ID, s.Namespace, s.Region, job.Meta, deref(job.Stop), deref(job.Status))
-	if !isSession || facts.Stopped || facts.Dead {
+	if !isSession || !own.owns(job.Meta) || facts.Stopped || facts.Dead {
 		return s, fmt.Errorf("%w: %s", staging.ErrNoSession, s.ID)
 	}
 	found := facts.Session

@@ -18,7 +18,8 @@ const defaultPageSize = 500
 const sessionsFilter = `JobID matches "^` + staging.SessionPrefix + `"`
 
 // List returns an observation of every node, then one of every session ordered by
-// id, and the index to Watch from. The observation of a session has its job, its
+// id, and the index to Watch from. A session of another installation is observed as
+// Foreign, without anything else. The observation of a session has its job, its
 // allocation if there is one, and its placement once the scheduler has decided.
 //
 // Errors are ErrUnavailable. List never returns a part of a list that it could have read
@@ -36,6 +37,7 @@ func (f *Fleet) List(ctx context.Context) (observations []staging.Observation, i
 // was read a little later than the one before.
 type listing struct {
 	region string
+	owner  owner
 	// jobs and allocs have the session's id as key.
 	jobs   map[string]*nomadapi.JobListStub
 	allocs map[string]*nomadapi.AllocationListStub
@@ -56,6 +58,9 @@ func (f *Fleet) list(ctx context.Context) (listing, error) {
 		replaced: map[string]bool{},
 	}
 	var err error
+	if l.owner, err = f.ownership(); err != nil {
+		return l, err
+	}
 	l.nodesIndex, err = readPages(ctx, f, func(q *nomadapi.QueryOptions) (*nomadapi.QueryMeta, error) {
 		nodes, meta, err := f.nomad.Nodes().List(q)
 		l.nodes = append(l.nodes, nodes...)
@@ -143,7 +148,7 @@ func readPages(ctx context.Context, f *Fleet, page func(*nomadapi.QueryOptions) 
 func (f *Fleet) refreshJobs(ctx context.Context, l *listing) error {
 	for id, alloc := range l.allocs {
 		old := l.jobs[id]
-		if old == nil || alloc.ModifyIndex <= l.jobsIndex {
+		if old == nil || alloc.ModifyIndex <= l.jobsIndex || !l.owner.owns(old.Meta) {
 			continue
 		}
 		callCtx, cancel := f.withTimeout(ctx)
@@ -170,8 +175,8 @@ func (l listing) locationOf(session string) location {
 }
 
 func (l listing) hasUnplaced() bool {
-	for id := range l.jobs {
-		if l.allocs[id] == nil {
+	for id, job := range l.jobs {
+		if l.allocs[id] == nil && l.owner.owns(job.Meta) {
 			return true
 		}
 	}
@@ -193,6 +198,13 @@ func (l listing) observations() []staging.Observation {
 		if !ok {
 			continue
 		}
+		if !l.owner.owns(job.Meta) {
+			if !facts.Stopped && !facts.Dead {
+				out = append(out, staging.Observation{Session: id, Index: job.ModifyIndex, Foreign: foreignTo(job.Meta)})
+			}
+			continue
+		}
+		facts.TakenOver = l.owner.takenOver(job.Meta)
 		o := staging.Observation{Session: id, Index: job.ModifyIndex, Job: &facts}
 		if job.Status == jobStatusRunning && l.allocs[id] == nil {
 			// A running job has an allocation, so the token may list this job and not read

@@ -22,19 +22,27 @@ type Located struct {
 
 // Locate finds a session's allocation by the session's id alone. It also finds one
 // that has ended, for as long as Nomad keeps it. The error is staging.ErrNoSession
-// if there is no such job that the token may read, else ErrUnavailable.
+// if there is no such job of this installation that the token may read, else
+// ErrUnavailable.
 func (f *Fleet) Locate(ctx context.Context, id string) (*Located, error) {
 	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
 	q := f.queryOptions(ctx, nomadapi.AllNamespacesNamespace, f.opts.Region)
 	q.Prefix = id
-	jobs, _, err := f.nomad.Jobs().List(q)
+	jobs, _, err := f.nomad.Jobs().ListOptions(&nomadapi.JobListOptions{Fields: &nomadapi.JobListFields{Meta: true}}, q)
 	if err != nil {
 		return nil, unavailable("list the jobs with prefix "+id, err)
 	}
 	for _, j := range jobs {
 		if j.ID != id || !isSessionID(j.ID) {
 			continue
+		}
+		own, err := f.ownership()
+		if err != nil {
+			return nil, unavailable("read job "+id, err)
+		}
+		if !own.owns(j.Meta) {
+			return nil, fmt.Errorf("%w: job %s belongs to installation %s", staging.ErrNoSession, id, foreignTo(j.Meta))
 		}
 		allocs, _, err := f.nomad.Jobs().Allocations(id, true, f.queryOptions(ctx, j.Namespace, f.opts.Region))
 		if err != nil {

@@ -32,6 +32,9 @@ func (f *Fleet) Register(ctx context.Context, spec staging.Spec) (evalID string,
 		return "", err
 	}
 	job := Fit(template, spec)
+	if err := f.mark(job); err != nil {
+		return "", unavailable("register job "+s.ID, err)
+	}
 
 	callCtx, cancel := f.withTimeout(ctx)
 	defer cancel()
@@ -71,14 +74,15 @@ func (f *Fleet) sessionJobExists(ctx context.Context, s staging.Session) (exists
 	job, _, err := f.nomad.Jobs().Info(s.ID, f.sessionQuery(ctx, s))
 	switch {
 	case err == nil:
-		return job.Meta[metaSession] == s.ID, true
+		own, err := f.ownership()
+		return job.Meta[metaSession] == s.ID && own.owns(job.Meta), err == nil
 	case notFound(err):
 		return false, true
 	}
 	return false, false
 }
 
-// Stop ends the session. Nomad kills its allocation and keeps the job and its logs
+// Stop ends the session. The job of another installation is left alone, which is an error. Nomad kills its allocation and keeps the job and its logs
 // until they are purged. It succeeds if the job does not exist.
 func (f *Fleet) Stop(ctx context.Context, s staging.Session) error {
 	return f.deregister(ctx, s, false)
@@ -98,6 +102,9 @@ func (f *Fleet) deregister(ctx context.Context, s staging.Session, purge bool) e
 	}
 	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
+	if err := f.requireOwn(ctx, s); err != nil {
+		return err
+	}
 	if _, _, err := f.nomad.Jobs().Deregister(s.ID, purge, f.writeOptions(ctx, s.Namespace, s.Region)); err != nil && !notFound(err) {
 		return unavailable("deregister job "+s.ID, err)
 	}

@@ -24,7 +24,7 @@ import (
 // emit is called from one goroutine. It must return quickly, because Nomad drops a
 // reader that is too slow.
 func (f *Fleet) Watch(ctx context.Context, index uint64, emit func(staging.Observation)) error {
-	w := watcher{region: f.opts.Region, emit: emit, locations: map[string]location{}}
+	w := watcher{region: f.opts.Region, emit: emit, own: map[string]bool{}, locations: map[string]location{}}
 	err := f.stream(ctx, index, func() error { return f.catchUp(ctx, &w) }, w.batch)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -38,10 +38,10 @@ func (f *Fleet) catchUp(ctx context.Context, w *watcher) error {
 	if err != nil {
 		return err
 	}
-	w.seenJobs, w.seenAllocs, w.seenNodes = l.jobsIndex, l.allocsIndex, l.nodesIndex
+	w.seenJobs, w.seenAllocs, w.seenNodes, w.owner = l.jobsIndex, l.allocsIndex, l.nodesIndex, l.owner
 	for _, o := range l.observations() {
-		if o.Session != "" {
-			w.locations[o.Session] = l.locationOf(o.Session)
+		if o.Session != "" && o.Foreign == "" {
+			w.own[o.Session], w.locations[o.Session] = true, l.locationOf(o.Session)
 		}
 		w.emit(o)
 	}
@@ -51,9 +51,13 @@ func (f *Fleet) catchUp(ctx context.Context, w *watcher) error {
 // watcher turns events into observations.
 type watcher struct {
 	region string
+	owner  owner
 	emit   func(staging.Observation)
 	// The index up to which each table was emitted.
 	seenJobs, seenAllocs, seenNodes uint64
+	// own has the sessions whose jobs belong to the owner. Events of an allocation or an
+	// evaluation do not contain the job's meta. The job's own event comes before them.
+	own map[string]bool
 	// locations has the location of each existing session. A message about a refused
 	// placement needs it, and an evaluation does not contain it.
 	locations map[string]location
@@ -90,7 +94,7 @@ func (w *watcher) event(e event) (o staging.Observation, err error) {
 			return o, nil
 		}
 	case nomadapi.TopicAllocation, nomadapi.TopicEvaluation:
-		if len(e.FilterKeys) == 0 || !isSessionID(e.FilterKeys[0]) || e.Index <= w.seenAllocs {
+		if len(e.FilterKeys) == 0 || !w.own[e.FilterKeys[0]] || e.Index <= w.seenAllocs {
 			return o, nil
 		}
 	case nomadapi.TopicNode:
@@ -129,9 +133,10 @@ func (w *watcher) event(e event) (o staging.Observation, err error) {
 func (w *watcher) job(e event, job *nomadapi.Job) *staging.JobFacts {
 	deregistered := e.Type == "JobDeregistered" || e.Type == "JobBatchDeregistered"
 	facts, ok := jobFacts(e.Key, deref(job.Namespace), w.region, job.Meta, deregistered || deref(job.Stop), deref(job.Status))
-	if !ok {
+	if !ok || !w.owner.owns(job.Meta) {
 		return nil
 	}
+	w.own[e.Key], facts.TakenOver = true, w.owner.takenOver(job.Meta)
 	if facts.Stopped {
 		delete(w.locations, e.Key)
 	} else {

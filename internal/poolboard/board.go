@@ -27,6 +27,7 @@ type Board struct {
 	catalog *api.Catalog
 	health  *api.Health
 	name    string
+	called  staging.Names
 	ttl     time.Duration
 
 	mu    sync.Mutex
@@ -56,10 +57,20 @@ type entry struct {
 // others and must be unique.
 func New(client *api.Client, name string) *Board {
 	return &Board{
-		agent: client.Agent(), catalog: client.Catalog(), health: client.Health(), name: name, ttl: checkTTL,
+		agent: client.Agent(), catalog: client.Catalog(), health: client.Health(), name: name, called: staging.DefaultNames, ttl: checkTTL,
 		pools: map[string]*entry{}, zones: map[string]bool{},
 	}
 }
+
+// Named makes the board publish under an installation's names, and returns it. Call it
+// before Run.
+func (b *Board) Named(names staging.Names) *Board {
+	b.called = names
+	return b
+}
+
+// service returns the name of the service that shows a pool's status.
+func (b *Board) service(pool string) string { return b.called.Service(staging.PoolStatusService(pool)) }
 
 // Show sets the status of a pool. The caller must not change its conditions any more.
 func (b *Board) Show(pool string, s staging.PoolStatus) {

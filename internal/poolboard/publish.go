@@ -86,7 +86,7 @@ func (b *Board) due(pool string, now time.Time) (n *notice, e *entry, gone bool)
 
 // serviceID differs between scalers, so that on a shared agent each one removes only its
 // own services.
-func (b *Board) serviceID(pool string) string { return staging.PoolStatusService(pool) + "-" + b.name }
+func (b *Board) serviceID(pool string) string { return b.service(pool) + "-" + b.name }
 func (b *Board) checkID(pool string) string   { return b.serviceID(pool) + "-check" }
 
 // publish renews the check of one pool, and registers its service if necessary.
@@ -139,7 +139,7 @@ const (
 // status.
 func (b *Board) register(ctx context.Context, pool string, n notice, asOf time.Time) error {
 	err := b.agent.ServiceRegisterOpts(&api.AgentServiceRegistration{
-		ID: b.serviceID(pool), Name: staging.PoolStatusService(pool),
+		ID: b.serviceID(pool), Name: b.service(pool),
 		Tags: []string{"greenroom", tagZone + n.zone, tagImage + n.image, tagScaler + b.name},
 		Check: &api.AgentServiceCheck{
 			CheckID: b.checkID(pool), Name: "ready sessions of " + pool, TTL: b.ttl.String(), Status: n.status,

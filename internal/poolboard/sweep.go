@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
-
-	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // sweepInterval is how often the board looks for services that other scalers have left.
@@ -65,13 +63,13 @@ func (b *Board) sweepDue(now time.Time, sweptAt *time.Time) bool {
 func (b *Board) sweep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	filter := fmt.Sprintf("ServiceName matches %q", "^"+staging.PoolStatusService(""))
+	filter := fmt.Sprintf("ServiceName matches %q", "^"+b.service(""))
 	checks, _, err := b.health.State(api.HealthAny, (&api.QueryOptions{Filter: filter}).WithContext(ctx))
 	if err != nil {
 		return callError(err, "list the services of all pools")
 	}
 	for _, c := range checks {
-		if _, ok := staging.PoolOfStatusService(c.ServiceName); !ok || !b.ownedByOther(c.ServiceTags) {
+		if !strings.HasPrefix(c.ServiceName, b.service("")) || !b.ownedByOther(c.ServiceTags) {
 			continue
 		}
 		err := b.deregister(ctx, c.ServiceID)

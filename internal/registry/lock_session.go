@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-func (l *Locks) serviceID() string { return lockService + "-" + l.name }
+func (l *Locks) serviceID() string { return l.service + "-" + l.name }
 func (l *Locks) checkID() string   { return l.serviceID() + "-lives" }
 
 // beat renews the TTL check of the program. If Consul does not have the check, beat
@@ -24,7 +24,7 @@ func (l *Locks) beat(ctx context.Context) error {
 
 func (l *Locks) heartbeat() heartbeat {
 	return heartbeat{
-		agent: l.agent, service: lockService, serviceID: l.serviceID(), checkID: l.checkID(), check: "holder lives",
+		agent: l.agent, service: l.service, serviceID: l.serviceID(), checkID: l.checkID(), check: "holder lives",
 		note: "the holder of the locks is alive", ttl: lockTTL,
 	}
 }

@@ -22,7 +22,8 @@ const (
 	lockCall = 2 * time.Second
 )
 
-// lockService is the service whose check shows whether a holder of locks is alive.
+// lockService is the service whose check shows whether a holder of locks is alive, in an
+// installation with the default prefix.
 const lockService = "greenroom-scaler-locks"
 
 // Locks is one program's view of named locks that several programs share. Run acquires
@@ -39,6 +40,8 @@ type Locks struct {
 	agent   *api.Agent
 	session *api.Session
 	prefix  string
+	// service is the name of the service whose check shows whether a holder is alive.
+	service string
 	// name identifies the holder to people.
 	name string
 
@@ -55,7 +58,7 @@ type Locks struct {
 func (r *Registry) NewLocks(client *api.Client, name string) *Locks {
 	return &Locks{
 		kv: client.KV(), agent: client.Agent(), session: client.Session(), prefix: r.prefix + "locks/", name: name,
-		held: map[string]bool{},
+		service: r.service(lockService), held: map[string]bool{},
 	}
 }
 

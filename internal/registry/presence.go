@@ -9,7 +9,8 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// presenceService is the service whose instances are the brokers that are alive.
+// presenceService is the service whose instances are the brokers that are alive, in an
+// installation with the default prefix.
 const presenceService = "greenroom-broker-presence"
 
 // Times of a broker's presence. A broker that stands still for longer than presenceTTL
@@ -34,9 +35,10 @@ type Presence struct {
 // NewPresence returns the presence of the broker with an id, which must be its own. address
 // is shown to people.
 func (r *Registry) NewPresence(client *api.Client, id, address string) *Presence {
-	serviceID := presenceService + "-" + id
+	service := r.service(presenceService)
+	serviceID := service + "-" + id
 	return &Presence{id: id, heartbeat: heartbeat{
-		agent: client.Agent(), service: presenceService, serviceID: serviceID, checkID: serviceID + "-lives",
+		agent: client.Agent(), service: service, serviceID: serviceID, checkID: serviceID + "-lives",
 		check: "broker lives", note: "the broker is alive", ttl: presenceTTL, meta: map[string]string{"greenroom_address": address},
 	}}
 }
@@ -87,13 +89,14 @@ func (p *Presence) renew(ctx context.Context) error {
 
 // Brokers reads the brokers that Consul has, by id, and whether each is alive.
 func (r *Registry) Brokers(ctx context.Context) (map[string]bool, error) {
-	found, _, err := r.health.Service(presenceService, "", false, query(ctx))
+	service := r.service(presenceService)
+	found, _, err := r.health.Service(service, "", false, query(ctx))
 	if err != nil {
-		return nil, callError(err, "read the health of service %s", presenceService)
+		return nil, callError(err, "read the health of service %s", service)
 	}
 	alive := make(map[string]bool, len(found))
 	for _, e := range found {
-		id := strings.TrimPrefix(e.Service.ID, presenceService+"-")
+		id := strings.TrimPrefix(e.Service.ID, service+"-")
 		alive[id] = e.Checks.AggregatedStatus() != api.HealthCritical
 	}
 	return alive, nil

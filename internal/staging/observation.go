@@ -8,6 +8,9 @@ import "time"
 type Observation struct {
 	// Session is "" for data about a node.
 	Session string
+	// Foreign is the installation of a session that belongs to another one, or
+	// NoInstallation. Nothing may act on such a session, and nothing else of it is set.
+	Foreign string
 	// Index is Nomad's Raft index of the data. A part with an older index than one already
 	// seen is stale.
 	Index     uint64
@@ -39,6 +42,9 @@ type JobFacts struct {
 	// revision, claim, namespace, region, task and creation time. It has no state and no
 	// facts of the allocation.
 	Session Session
+	// TakenOver: it was created by another installation, whose jobs an administrator took
+	// over.
+	TakenOver bool
 	// Stopped: it was deregistered, and has stopped or will stop soon.
 	Stopped bool
 	// Dead: it is complete; nothing of it runs or will run.
@@ -90,6 +96,8 @@ type Health struct {
 	AllocID string
 	// Port is the one that the service advertises.
 	Port int
+	// TakenOver: as in JobFacts.
+	TakenOver bool
 	// Passing: every check of the instance and of its node passes.
 	Passing bool
 }

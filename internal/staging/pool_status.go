@@ -62,8 +62,3 @@ const poolStatusServicePrefix = "greenroom-staging-"
 
 // PoolStatusService returns the name of the Consul service that shows a pool's status.
 func PoolStatusService(config string) string { return poolStatusServicePrefix + config }
-
-// PoolOfStatusService returns the pool of such a service. ok is false for other services.
-func PoolOfStatusService(service string) (config string, ok bool) {
-	return strings.CutPrefix(service, poolStatusServicePrefix)
-}

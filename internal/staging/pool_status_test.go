@@ -25,12 +25,3 @@ func TestFillAndSummaryOfAPoolStatus(t *testing.T) {
 		}
 	}
 }
-
-func TestTheServiceOfAPoolStatusNamesItsPool(t *testing.T) {
-	if pool, ok := PoolOfStatusService(PoolStatusService("demo")); pool != "demo" || !ok {
-		t.Errorf("%q, %v", pool, ok)
-	}
-	if _, ok := PoolOfStatusService(PoolService("demo")); ok {
-		t.Error("the service of a pool's sessions is taken for that of its status")
-	}
-}

@@ -35,6 +35,7 @@ function summary(status) {
       figure(known ? `${sum('ready_sessions')} / ${sum('desired_sessions')}` : '?', 'ready / desired'),
       figure(known ? sum('claims_per_minute').toFixed(1) : '?', 'claims a minute'),
       status.dependencies.map((d) => figure(badge(d.status === 'ok' ? 'ok' : d.problem ?? d.status, d.status === 'ok' ? 'good' : 'bad'), d.name))),
+    status.foreign_sessions ? h('p', { class: 'foreign' }, `${status.foreign_sessions} sessions of other installations run in this Nomad and are left alone; greenroom installation lists them`) : null,
     status.reasons.length ? h('ul', { class: 'reasons' }, status.reasons.map((r) => h('li', null, r))) : null);
 }
 

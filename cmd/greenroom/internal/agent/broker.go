@@ -76,6 +76,7 @@ A configuration file:
   }
 
   consul {
+    prefix     = "greenroom"
     address    = "http://127.0.0.1:8500"
     token_file = "/etc/greenroom/consul.token"
   }
@@ -132,6 +133,9 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	}
 	defer parts.close()
 	parts.addBreaker()
+	if err := parts.identity.identify(ctx, log); err != nil {
+		return err
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(brokerGC)
 	}
@@ -150,10 +154,13 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		Sessions: sessions.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet},
 		Events:   parts.store,
 		Audit:    parts.store,
-		Admin:    admin.Servers{Registry: parts.registry, Tokens: parts.registry, Fleet: parts.fleet},
-		Status:   status.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet},
-		Armed:    armed.Servers{Store: parts.store, Registry: parts.registry, Shells: armory},
-		Log:      log,
+		Admin: admin.Servers{
+			Registry: parts.registry, Tokens: parts.registry, Fleet: parts.fleet,
+			Installation: parts.registry, Foreign: parts.store, Names: parts.names,
+		},
+		Status: status.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet},
+		Armed:  armed.Servers{Store: parts.store, Registry: parts.registry, Shells: armory},
+		Log:    log,
 	}, broker.Options{
 		Limits:   staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions},
 		Bounds:   broker.Bounds{Launch: launch.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks}, Armed: a.MaxArmed},
@@ -165,6 +172,8 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 
 	// What the broker caches is followed until the last request has been answered, which is
 	// after ctx ends.
+	ctx, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -176,6 +185,11 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		})
 	})
 	wg.Go(func() { followResources(watching, parts, log) })
+	wg.Go(func() {
+		if err := parts.identity.keep(watching, log); err != nil {
+			refuse(err)
+		}
+	})
 	if a.Guards() {
 		wg.Go(func() { followTokens(watching, parts, log) })
 	}
@@ -205,14 +219,14 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		srv.TLSConfig = certificate.Server()
 		wg.Go(func() { followCertificate(watching, certificate, log) })
 	}
-	return serve(ctx, listener, srv, func() {
+	return foreignCause(ctx, serve(ctx, listener, srv, func() {
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.DrainTimeout)
 		defer cancel()
 		log.Info("broker stops: new launches are refused, and those that have claimed a session are finished")
 		if err := b.Drain(drain); err != nil {
 			log.WithError(err).Error("launches that have claimed a session are not finished within " + a.DrainTimeout.String() + " (drain_timeout); a scaler ends their sessions")
 		}
-	})
+	}))
 }
 
 // edgeOf joins the broker's rooms to the HTTP edge.
@@ -220,6 +234,6 @@ func edgeOf(b *broker.Broker) httpapi.Broker {
 	return httpapi.Broker{
 		Launcher: b.Launcher, Sessions: b.Sessions, Events: b.Events,
 		Zones: b.Admin.Zones, Images: b.Admin.Images, Groups: b.Admin.Groups, Pools: b.Admin.Pools,
-		Checker: b.Admin, Tokens: b.Admin.Tokens, Auditor: b.Audit, Monitor: b.Status,
+		Checker: b.Admin, Tokens: b.Admin.Tokens, Installation: b.Admin.Installation, Auditor: b.Audit, Monitor: b.Status,
 	}
 }

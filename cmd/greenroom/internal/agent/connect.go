@@ -5,6 +5,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 	"github.com/greenroom/greenroom/internal/redisstore"
 	"github.com/greenroom/greenroom/internal/registry"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // adapters are the clients of the servers that an agent needs.
@@ -26,9 +28,11 @@ type adapters struct {
 	store    *redisstore.Store
 	redis    *redis.Client
 	// breaker refuses calls to a Redis that does not answer; nil where none is added.
-	breaker *redisstore.Breaker
-	client  *consulapi.Client
-	consul  *http.Transport
+	breaker  *redisstore.Breaker
+	client   *consulapi.Client
+	consul   *http.Transport
+	names    staging.Names
+	identity *identity
 }
 
 // connect creates the adapters. It dials nothing: an agent starts while its servers are
@@ -41,20 +45,22 @@ func connect(a config.Agent) (*adapters, error) {
 	if err != nil {
 		return nil, fmt.Errorf("consul client: %w", err)
 	}
-	fleet, err := nomadfleet.Open(nomadfleet.Settings{
-		Address: a.NomadAddress, Token: string(a.NomadToken), TLS: nomadTLS(a.NomadTLS),
-	}, nomadfleet.Options{})
-	if err != nil {
-		return nil, err
-	}
 	redisOptions, err := RedisSettings(a)
 	if err != nil {
 		return nil, err
 	}
 	rdb := redis.NewClient(redisOptions)
+	names := Names(a)
+	i := &identity{registry: registry.New(consul, names.KV()), store: redisstore.New(rdb, redisstore.Options{Prefix: names.Keys()})}
+	fleet, err := nomadfleet.Open(nomadfleet.Settings{
+		Address: a.NomadAddress, Token: string(a.NomadToken), TLS: nomadTLS(a.NomadTLS),
+	}, nomadfleet.Options{Installation: i.get, Names: names})
+	if err != nil {
+		return nil, errors.Join(err, rdb.Close())
+	}
 	return &adapters{
-		registry: registry.New(consul, ""), health: consulhealth.New(consul), fleet: fleet,
-		store: redisstore.New(rdb, redisstore.Options{}), redis: rdb, client: consul, consul: consulConfig.Transport,
+		registry: i.registry, health: consulhealth.New(consul).For(names, i.get), fleet: fleet,
+		store: i.store, redis: rdb, client: consul, consul: consulConfig.Transport, names: names, identity: i,
 	}, nil
 }
 

@@ -60,16 +60,23 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 		return err
 	}
 	defer parts.close()
+	if err := parts.identity.identify(ctx, log); err != nil {
+		listener.Close()
+		return err
+	}
 	metrics := newMetrics()
 	var s *scaler.Scaler
-	catalog := sessioncatalog.New(parts.client, sessioncatalog.DefaultNames())
+	catalog := sessioncatalog.New(parts.client, sessioncatalog.Names{
+		Service: parts.names.Service(staging.SessionsService), Node: parts.names.Service(staging.SessionsService),
+	})
 	meter := newScalerMeter(metrics, func() bool { return s.InSync() }, catalog.Waiting)
 	name := strings.ReplaceAll(listener.Addr().String(), ":", "-") + "-" + staging.NewClaimID()
-	locks, board := parts.registry.NewLocks(parts.client, name), poolboard.New(parts.client, name)
+	locks, board := parts.registry.NewLocks(parts.client, name), poolboard.New(parts.client, name).Named(parts.names)
 	s = scaler.New(scaler.Parts{
 		Registry: parts.registry, SessionStore: parts.store, QueueStore: parts.store, TrustStore: parts.store, EventStore: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{runner: hook.Runner{Exec: parts.fleet}}, Locks: locks,
-		Meter: meter, Board: board, Catalog: catalog, Brokers: parts.registry, Profiles: parts.registry, Log: log,
+		Meter: meter, Board: board, Catalog: catalog, Brokers: parts.registry, Profiles: parts.registry, Installation: neighbours{identity: parts.identity, meter: meter}, Log: log,
 	}, scaler.Options{})
+	parts.identity.changed = s.InstallationChanged
 
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
@@ -87,6 +94,8 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 		ErrorLog: serverLog(log),
 	}
 	log.WithField(logfield.Address, listener.Addr().String()).Info("scaler started")
+	ctx, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
 	ctx, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -96,6 +105,11 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	wg.Go(func() {
 		defer letGo()
 		s.Run(ctx)
+	})
+	wg.Go(func() {
+		if err := parts.identity.keep(ctx, log); err != nil {
+			refuse(err)
+		}
 	})
 	wg.Go(func() {
 		board.Run(ctx, func(err error) {
@@ -112,5 +126,5 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 			log.WithError(err).Warn("cannot renew the zones' locks, retrying; no action in zones whose lock may be lost")
 		})
 	})
-	return serve(ctx, listener, srv, func() {})
+	return foreignCause(ctx, serve(ctx, listener, srv, func() {}))
 }

@@ -19,6 +19,7 @@ type scalerMeter struct {
 	denied     *prometheus.GaugeVec
 	hooks      *prometheus.CounterVec
 	unreadable *prometheus.GaugeVec
+	foreign    prometheus.Gauge
 }
 
 // newScalerMeter registers the scaler's metrics. inSync and waiting are read at each scrape.
@@ -49,6 +50,10 @@ func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() i
 		Name: "greenroom_scaler_denied_sessions",
 		Help: "Sessions that Nomad does not let this scaler see, by zone: its list lacks them, and it refuses to read their jobs. Nothing is done with them.",
 	}, []string{"zone"})
+	m.foreign = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "greenroom_scaler_foreign_sessions",
+		Help: "Sessions in Nomad that belong to other installations, and that this one leaves alone; greenroom installation lists them.",
+	})
 	m.hooks, m.seen = newHookFailures(), map[string]bool{}
 	m.hooks.WithLabelValues(string(staging.HookFirstLaunch))
 	m.unreadable = prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -63,7 +68,7 @@ func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() i
 			m.steps.WithLabelValues(string(kind), result)
 		}
 	}
-	r.MustRegister(m.steps, m.pools, m.zones, m.acts, m.conditions, m.denied, m.hooks, m.unreadable, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	r.MustRegister(m.steps, m.pools, m.zones, m.acts, m.conditions, m.denied, m.hooks, m.unreadable, m.foreign, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "greenroom_scaler_in_sync",
 		Help: "1 while the scaler knows Nomad, Consul and Redis whole and acts, else 0.",
 	}, func() float64 {
@@ -122,6 +127,15 @@ func (m *scalerMeter) Denied(sessions map[string]int) {
 	for zone, n := range sessions {
 		m.denied.WithLabelValues(zone).Set(float64(n))
 	}
+}
+
+// Foreign sets the number of other installations' sessions.
+func (m *scalerMeter) Foreign(all []staging.Foreign) {
+	sum := 0
+	for _, f := range all {
+		sum += f.Sessions
+	}
+	m.foreign.Set(float64(sum))
 }
 
 // Zones implements scaler.Meter. Only the scaler's loop calls it.

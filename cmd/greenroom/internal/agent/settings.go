@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -23,6 +24,7 @@ import (
 func Defaults(kind config.Kind) config.Agent {
 	a := config.Agent{
 		Bind: "127.0.0.1:7480", NomadAddress: "http://127.0.0.1:4646", ConsulAddress: "http://127.0.0.1:8500", RedisAddress: "127.0.0.1:6379",
+		ConsulPrefix: staging.DefaultNames.Consul, RedisPrefix: staging.DefaultNames.Redis,
 		LogLevel: "info", LogFormat: "text", ClaimFence: config.FenceConsul, MaxDesiredSessions: staging.DefaultLimits.MaxDesiredSessions,
 	}
 	if kind == config.Broker {
@@ -35,6 +37,13 @@ func Defaults(kind config.Kind) config.Agent {
 	a.DrainTimeout = staging.ClaimLease
 	a.MaxOnDemand, a.MaxHooks, a.MaxArmed = broker.DefaultBounds.Launch.OnDemand, broker.DefaultBounds.Launch.Hooks, broker.DefaultBounds.Armed
 	return a
+}
+
+// Names returns the names that an agent's installation uses in Consul and Redis.
+func Names(a config.Agent) staging.Names {
+	return staging.Names{
+		Consul: cmp.Or(a.ConsulPrefix, staging.DefaultNames.Consul), Redis: cmp.Or(a.RedisPrefix, staging.DefaultNames.Redis),
+	}
 }
 
 // Flags adds the flags of a kind of program to a command, and returns what loads the

@@ -25,6 +25,8 @@ type overview struct {
 	Dependencies []httpapi.DependencyHealth `json:"dependencies"`
 	Zones        []string                   `json:"zones"`
 	Pools        []httpapi.StagingPool      `json:"pools"`
+	// ForeignSessions are those of other installations in the same Nomad.
+	ForeignSessions int `json:"foreign_sessions"`
 }
 
 // overviewOf reads the health of the servers and the status of the pools. If a server is
@@ -49,7 +51,7 @@ func overviewOf(ctx context.Context, c *client.Client) (overview, error) {
 	}
 	if err == nil {
 		var idle []string
-		idle, err = unkeptZones(ctx, c)
+		idle, o.ForeignSessions, err = unkeptZones(ctx, c)
 		for _, zone := range idle {
 			o.Problems = append(o.Problems, "no scaler is at work in zone "+zone+": its pools are not kept")
 		}
@@ -91,22 +93,22 @@ func readiness(ctx context.Context, c *client.Client) (httpapi.Readiness, error)
 	return httpapi.Readiness{}, errors.New("the broker's answer has no health in it")
 }
 
-// unkeptZones returns the zones with pools in which no scaler acts. It returns none while
-// Redis does not answer, because that is a problem of its own already.
-func unkeptZones(ctx context.Context, c *client.Client) ([]string, error) {
+// unkeptZones returns the zones with pools in which no scaler acts, and the number of
+// sessions of other installations. It returns none while Redis does not answer, because
+// that is a problem of its own already.
+func unkeptZones(ctx context.Context, c *client.Client) (idle []string, foreign int, err error) {
 	ctx, cancel := client.Brief(ctx)
 	defer cancel()
 	r, err := c.GetStatusWithResponse(ctx)
 	if err := c.Answered(r, err, http.StatusOK); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	var idle []string
 	for _, z := range r.JSON200.Zones {
 		if len(z.Pools) > 0 && z.CurrentSessions != nil && !z.Vouched {
 			idle = append(idle, z.Name)
 		}
 	}
-	return idle, nil
+	return idle, r.JSON200.ForeignSessions, nil
 }
 
 // print prints the overview for a person: a verdict, the pools, the problems.
@@ -125,6 +127,9 @@ func (o overview) print(w io.Writer, now time.Time) error {
 		if err := printPools(w, o.Pools, now); err != nil {
 			return err
 		}
+	}
+	if o.ForeignSessions > 0 {
+		fmt.Fprintf(w, "\n%d sessions of other installations run in this Nomad and are left alone; greenroom installation lists them\n", o.ForeignSessions)
 	}
 	if len(o.Problems) > 0 {
 		fmt.Fprintln(w)

@@ -38,6 +38,7 @@ var subcommands = []func() *cobra.Command{
 	newGroupsCommand,
 	newBootstrapCommand,
 	newTokenCommand,
+	newInstallationCommand,
 	bench.NewCommand,
 	newCompletionCommand,
 }
