@@ -45,6 +45,8 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		return s.applyRestarted(ctx, t)
 	case Reassign:
 		return s.applyReassign(ctx, t)
+	case NoteHealth:
+		return s.applyNoteHealth(ctx, t)
 	case ExpireKeepalive:
 		return s.applyExpireKeepalive(ctx, t)
 	case End:

@@ -40,7 +40,7 @@ func (v *view) assignmentOf(e *entry) staging.Assignment {
 		NodeID: x.NodeID, AllocID: x.AllocID, Address: x.Address, AssignedAt: x.AssignedAt,
 	}
 	if source := v.healthSource(e); source != nil && source.healthKnown {
-		a.ChecksKnown, a.Passing, a.UnhealthySince = true, e.passing && e.running, e.unhealthySince
+		a.ChecksKnown, a.Passing, a.UnhealthySince = true, e.healthy(), e.s.UnhealthySince
 		a.Port = source.health[x.AllocID].Port
 	}
 	if labels := slices.Sorted(maps.Keys(x.Ports)); a.Port == 0 && len(labels) > 0 {

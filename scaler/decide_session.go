@@ -53,6 +53,11 @@ type Unpooled struct {
 	// Restarted: its main task was restarted since its assign hook last ran. RestartNoted:
 	// Redis shows that.
 	Restarted, RestartNoted bool
+	// HealthKnown: its checks are known, and so whether it is healthy, which is Running and
+	// Passing. UnhealthyNoted: Redis shows that it is not.
+	HealthKnown, UnhealthyNoted bool
+	// UnhealthyUntil is when it ends by its terms unless a check recovers; zero for never.
+	UnhealthyUntil time.Time
 	// TouchedAt is when it was first observed, a step last acted on it, or a launch or
 	// an end last moved it.
 	TouchedAt time.Time
@@ -96,7 +101,7 @@ const (
 //  7. nothing of it runs: end it
 //  8. claimed: decideClaimed
 //  9. on its way to its user: first_launch, then assign; decideStarting if it does not run
-//  10. assigned: decideAssigned, in it decideRestarted
+//  10. assigned: decideAssigned, in it decideRestarted and decideHealth
 func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	do := func(k Kind, reason string) (*Step, time.Time) { return &Step{Kind: k, Reason: reason}, time.Time{} }
 	later := func(d time.Duration) (*Step, time.Time) { return nil, x.TouchedAt.Add(d) }
@@ -250,6 +255,8 @@ func decideAssigned(x Unpooled, now time.Time) (*Step, time.Time) {
 		return &Step{Kind: End, Reason: fmt.Sprintf("its time limit of %s is over", x.Terms.TimeLimit)}, time.Time{}
 	case over(x.KeepaliveUntil):
 		return &Step{Kind: ExpireKeepalive, Reason: fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive)}, time.Time{}
+	case over(x.UnhealthyUntil):
+		return &Step{Kind: End, Reason: fmt.Sprintf("its checks have failed for %s", x.Terms.Unhealthy)}, time.Time{}
 	}
 	if step := decideRestarted(x); step != nil {
 		return step, time.Time{}
@@ -259,6 +266,9 @@ func decideAssigned(x Unpooled, now time.Time) (*Step, time.Time) {
 		return nil, x.TouchedAt.Add(tagAfter)
 	case !x.Tagged:
 		return &Step{Kind: Tag, Reason: "it was assigned to a user"}, time.Time{}
+	}
+	if step := decideHealth(x); step != nil {
+		return step, time.Time{}
 	}
 	return nil, wake
 }

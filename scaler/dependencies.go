@@ -53,6 +53,8 @@ type SessionStore interface {
 	// counts; with a failure the session is not up. Both may be repeated.
 	Restarted(ctx context.Context, s staging.Session, reason string) error
 	Reassigned(ctx context.Context, s staging.Session, failure, reason string) error
+	// NoteHealth notes whether a user's session runs with passing checks. It may be repeated.
+	NoteHealth(ctx context.Context, s staging.Session, healthy bool, reason string) error
 	// Finish starts the end of a user's session. An empty claim matches any claim.
 	Finish(ctx context.Context, id, claim, reason string) error
 	// Ended notes that nothing of a session runs any more.

@@ -65,6 +65,10 @@ type entry struct {
 	// runningSince, unhealthySince: as in Member. healthyOnce: it has been healthy.
 	runningSince, unhealthySince time.Time
 	healthyOnce                  bool
+	// failingSince is since when, without a break, it runs and a check of its own is
+	// critical. It is observed anew after each gap: a time in which nobody watched does not
+	// count towards a user's unhealthy_expiration.
+	failingSince time.Time
 	// request is the id of the request whose launch has the session; "" where that is
 	// not known.
 	request string
@@ -165,6 +169,7 @@ func (e *entry) joinPool(p *pool) {
 // setUserFacts takes over what Redis has of a session's user and terms.
 func (v *view) setUserFacts(e *entry, x staging.Session) {
 	e.s.User, e.s.Terms, e.s.AssignedAt, e.s.KeepaliveAt = x.User, x.Terms, x.AssignedAt, x.KeepaliveAt
+	e.s.UnhealthySince = x.UnhealthySince
 	e.s.Restarts, e.restartNoted = x.Restarts, !x.RestartedAt.IsZero() && x.RestartFailure == ""
 	if e.s.Hooks == nil {
 		e.s.Hooks = x.Hooks

@@ -115,18 +115,24 @@ func (v *view) setIdentity(e *entry, j staging.Session) {
 // setHealth takes over Consul's current health of one service.
 func (v *view) setHealth(p *pool, found []staging.Health, now time.Time) {
 	before := p.health
+	// After a gap the health of every instance is new, also where it is as it was before.
+	first := !p.healthKnown
+	p.healthKnown = true
 	p.health = make(map[string]staging.Health, len(found))
 	for _, h := range found {
 		p.health[h.AllocID] = h
 	}
 	update := func(h staging.Health) {
 		if e := v.sessions[h.Session]; e != nil {
+			if first {
+				e.failingSince = time.Time{}
+			}
 			v.updateHealth(e, now)
 			v.markDirty(e)
 		}
 	}
 	for id, h := range p.health {
-		if before[id] != h {
+		if before[id] != h || first {
 			update(h)
 		}
 	}
@@ -135,8 +141,7 @@ func (v *view) setHealth(p *pool, found []staging.Health, now time.Time) {
 			update(h)
 		}
 	}
-	if !p.healthKnown {
-		p.healthKnown = true
+	if first {
 		for _, e := range p.members.entries {
 			v.updateHealth(e, now)
 		}
@@ -150,17 +155,22 @@ func (v *view) setHealth(p *pool, found []staging.Health, now time.Time) {
 func (v *view) updateHealth(e *entry, now time.Time) {
 	v.memberChanged(e)
 	e.passing = v.checksPass(e)
-	if e.staleHealth && (!e.passing && v.healthSource(e) != nil && v.healthSource(e).healthKnown || !now.Before(e.freshAt)) {
+	if e.staleHealth && (!e.passing && v.healthKnown(e) || !now.Before(e.freshAt)) {
 		e.staleHealth = false
 	}
 	e.passing = e.passing && !e.staleHealth
+	if !v.failing(e) {
+		e.failingSince = time.Time{}
+	} else if e.failingSince.IsZero() {
+		e.failingSince = now
+	}
 	switch {
-	case e.passing && e.running:
+	case e.healthy():
 		if !e.healthyOnce {
 			v.noteSuccess(e, now)
 		}
 		e.healthyOnce, e.unhealthySince = true, time.Time{}
-	case (e.healthyOnce || e.s.State == staging.Ready) && e.unhealthySince.IsZero() && v.healthSource(e) != nil && v.healthSource(e).healthKnown:
+	case (e.healthyOnce || e.s.State == staging.Ready) && e.unhealthySince.IsZero() && v.healthKnown(e):
 		e.unhealthySince = now
 	}
 }

@@ -43,6 +43,8 @@ const (
 	// restarted. Reassign runs its assign hook again, after which it is up.
 	NoteRestart Kind = "restarted"
 	Reassign    Kind = "reassign"
+	// NoteHealth notes in Redis whether a user's session runs with passing checks.
+	NoteHealth Kind = "health"
 	// ExpireKeepalive ends a user's session if no keepalive came in time.
 	ExpireKeepalive Kind = "lapse"
 	// ReadClaim reads which claim holds a session, and its fate record.
@@ -56,7 +58,7 @@ const (
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Retire, Assign, Restore, End, Tag, NoteRestart, Reassign, ExpireKeepalive, ReadClaim, Stop, MarkEnded, Purge}
+var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Retire, Assign, Restore, End, Tag, NoteRestart, Reassign, NoteHealth, ExpireKeepalive, ReadClaim, Stop, MarkEnded, Purge}
 
 // Step is one thing to do, and the reason for it.
 type Step struct {

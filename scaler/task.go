@@ -21,7 +21,9 @@ type task struct {
 	// not be started.
 	again *staging.Hook
 	tries int
-	pool  string
+	// healthy is what NoteHealth notes.
+	healthy bool
+	pool    string
 	// zone is the zone whose lock must still be held when the step is applied.
 	zone   string
 	report []staging.Condition
@@ -65,6 +67,9 @@ func (s *Scaler) newTask(v *view, e *entry, step Step, now time.Time) task {
 	t := task{step: step, session: x, from: e.s.State, fate: e.fate, pool: e.s.Staging, zone: zoneOf(e.s)}
 	if h := v.firstLaunchHook(e); h != nil {
 		t.hook = *h
+	}
+	if step.Kind == NoteHealth {
+		t.healthy = e.healthy()
 	}
 	if step.Kind == Reassign {
 		t.again, t.tries = v.assignHook(e), e.reassignTries

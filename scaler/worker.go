@@ -108,7 +108,8 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	case t.step.Kind == Publish && r.state == staging.Ready, t.step.Kind == Assign && r.state == staging.Assigned:
 		e.s.Restarts = t.session.Restarts
 	case t.step.Kind == Restore:
-		e.s.Restarts = t.fate.Restarts
+		// What Redis showed of its health is lost, too.
+		e.s.Restarts, e.s.UnhealthySince = t.fate.Restarts, time.Time{}
 	}
 	if (t.step.Kind == Withdraw || t.step.Kind == NoteRestart) && e.restarted() {
 		v.refreshHealth(e, now)
@@ -128,6 +129,11 @@ func (s *Scaler) applied(v *view, t task, r result) {
 		}
 	case t.step.Kind == NoteRestart && r.err == nil && r.state == staging.Assigned:
 		e.restartNoted = true
+	case t.step.Kind == NoteHealth && r.err == nil && r.state == staging.Assigned:
+		e.s.UnhealthySince = time.Time{}
+		if !t.healthy {
+			e.s.UnhealthySince = now
+		}
 	case t.step.Kind == Reassign && r.untouched:
 		e.reassignTries++
 	case r.prepared:

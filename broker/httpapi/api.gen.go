@@ -355,6 +355,9 @@ type Problem struct {
 
 	// Type Example: urn:greenroom:problem:invalid_field
 	Type string `json:"type"`
+
+	// UnhealthySessions For `session_limit`: those of `sessions` that are not `healthy`. Ending one makes room.
+	UnhealthySessions []string `json:"unhealthy_sessions,omitempty,omitzero"`
 }
 
 // Readiness defines model for Readiness.
@@ -443,6 +446,13 @@ type Session struct {
 
 	// ExpiresAt When it is due for replacement if nobody has it by then.
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// Healthy Whether it runs and its checks pass. A user's session that does not stays its user's, until the user ends it or
+	// its `unhealthy_expiration` does. Absent while it is not up yet, and once its end has begun.
+	Healthy *bool `json:"healthy,omitempty"`
+
+	// HealthySince Since when `healthy` is as it is.
+	HealthySince time.Time `json:"healthy_since,omitempty,omitzero"`
 
 	// ID Also the id of its Nomad job.
 	//

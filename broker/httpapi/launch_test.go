@@ -39,7 +39,7 @@ func TestLaunch(t *testing.T) {
 		"alloc_id":"a","node_id":"n",
 		"created_at":"2026-11-24T06:20:00Z","ready_at":"2026-11-24T06:20:01Z","assigned_at":"2026-11-24T06:21:00Z",
 		"terms":{"keepalive_expiration":"5m0s","session_time_limit":"1h0m0s"},"keepalive_at":"2026-11-24T06:22:00Z",
-		"keepalive_until":"2026-11-24T06:27:00Z","ends_at":"2026-11-24T07:21:00Z",
+		"keepalive_until":"2026-11-24T06:27:00Z","ends_at":"2026-11-24T07:21:00Z","healthy":true,"healthy_since":"2026-11-24T06:20:01Z",
 		"token":"tok","connect_url":"https://x/?token=tok",
 		"attempts":[{"step":"staged","zone":"east","outcome":"served"}],
 		"timings_ms":{"claim":0.412,"fence":2,"hook":0,"total":3}}`

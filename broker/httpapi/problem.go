@@ -32,7 +32,9 @@ type problemError struct {
 	// attempts are the steps of a failed launch.
 	attempts []staging.Attempt
 	// sessions are those that are too many for a user.
-	sessions   []string
+	sessions []string
+	// unhealthy are those of them that are not healthy.
+	unhealthy  []string
 	retryAfter time.Duration
 	// denied: the call is audited, as every 401 and 403 is.
 	denied bool
@@ -66,7 +68,7 @@ func problemOf(err error) *problemError {
 	// Refusals come before invalid values, because an invalid value may be a refusal's cause.
 	case errors.As(err, &refused):
 		r := &problemError{
-			code: Code(refused.Kind), detail: refused.Detail, attempts: refused.Attempts, sessions: refused.Sessions,
+			code: Code(refused.Kind), detail: refused.Detail, attempts: refused.Attempts, sessions: refused.Sessions, unhealthy: refused.Unhealthy,
 			retryAfter: refused.RetryAfter, cause: err,
 		}
 		if r.retryAfter == 0 && retryable[r.code] {
@@ -123,15 +125,16 @@ func refuseWith(c *gin.Context, err error) {
 		status = http.StatusInternalServerError
 	}
 	body, err := json.Marshal(Problem{
-		Type:      "urn:greenroom:problem:" + string(r.code),
-		Title:     http.StatusText(status),
-		Status:    status,
-		Detail:    r.detail,
-		Code:      string(r.code),
-		Errors:    r.fields,
-		Attempts:  r.attempts,
-		Sessions:  r.sessions,
-		RequestID: c.GetString(keyRequestID),
+		Type:              "urn:greenroom:problem:" + string(r.code),
+		Title:             http.StatusText(status),
+		Status:            status,
+		Detail:            r.detail,
+		Code:              string(r.code),
+		Errors:            r.fields,
+		Attempts:          r.attempts,
+		Sessions:          r.sessions,
+		UnhealthySessions: r.unhealthy,
+		RequestID:         c.GetString(keyRequestID),
 	})
 	if err != nil {
 		panic("httpapi: a problem document always marshals: " + err.Error())

@@ -185,13 +185,17 @@ func (h *handlers) KeepSessionAlive(ctx context.Context, r KeepSessionAliveReque
 // session returns what callers see of a session. They do not see its claim, which fences
 // changes to it.
 func session(s staging.Session) Session {
-	return Session{
+	out := Session{
 		ID: s.ID, State: s.State, Origin: s.Origin, Zone: s.Zone, Image: s.Image, Staging: s.Staging,
 		Revision: s.Revision, User: s.User, Address: s.Address, Ports: s.Ports, AllocID: s.AllocID, NodeID: s.NodeID,
 		CreatedAt: s.CreatedAt, ReadyAt: s.ReadyAt, AssignedAt: s.AssignedAt, EndedAt: s.EndedAt, ExpiresAt: s.ExpiresAt,
 		Terms: s.Terms, KeepaliveAt: s.KeepaliveAt, KeepaliveUntil: s.KeepaliveUntil(), EndsAt: s.EndsAt(), Reason: s.Reason,
 		RestartedAt: s.RestartedAt, RestartFailure: s.RestartFailure,
 	}
+	if healthy, since, known := s.Health(); known {
+		out.Healthy, out.HealthySince = &healthy, since
+	}
+	return out
 }
 
 // each maps a list. For nil it returns an empty list, which JSON does not encode as null.

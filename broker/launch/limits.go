@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // Bounds are how much a broker's launches do at once. Past a bound a launch is refused,
@@ -59,8 +62,8 @@ func (l *limits) acquireHooks(ctx context.Context, n int) int {
 }
 
 // sessionLimit is the refusal of a launch that exceeds the user's max_sessions_per_user;
-// held are the sessions that count.
-func (l *launch) sessionLimit(held []string) *refusal.Error {
+// held are the sessions that count, unhealthy those of them that are known not to be healthy.
+func (l *launch) sessionLimit(held []string, unhealthy []staging.Session) *refusal.Error {
 	detail := fmt.Sprintf("the user's groups allow %d at once, and these count: %s; end one of them first",
 		l.settings.MaxSessionsPerUser, joined(held))
 	if l.Several() {
@@ -71,5 +74,26 @@ func (l *launch) sessionLimit(held []string) *refusal.Error {
 		detail = fmt.Sprintf("the user's groups allow %d at once, %d more are asked for, and %s; ask for fewer, or end some first",
 			l.settings.MaxSessionsPerUser, l.Count, counted)
 	}
-	return &refusal.Error{Kind: refusal.SessionLimit, Sessions: held, Detail: detail}
+	r := &refusal.Error{Kind: refusal.SessionLimit, Sessions: held, Detail: detail}
+	for _, s := range unhealthy {
+		r.Unhealthy = append(r.Unhealthy, s.ID)
+		r.Detail += fmt.Sprintf("; session %s has been unhealthy since %s: if it is of no more use, end it with DELETE /v1/sessions/%s",
+			s.ID, s.UnhealthySince.Format(time.RFC3339), s.ID)
+	}
+	return r
+}
+
+// unhealthyOf returns those of the user's sessions that are not healthy. It explains a
+// refusal, which stands without it, so an error is none.
+func (l *launch) unhealthyOf(ctx context.Context, held []string) []staging.Session {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	defer cancel()
+	theirs, err := l.Store.UserSessions(ctx, l.User.ID)
+	if err != nil {
+		l.log().WithError(err).Warn("could not read which of the user's sessions are unhealthy; the refusal does not say it")
+		return nil
+	}
+	return slices.DeleteFunc(theirs, func(s staging.Session) bool {
+		return s.UnhealthySince.IsZero() || !slices.Contains(held, s.ID)
+	})
 }

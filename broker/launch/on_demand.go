@@ -179,7 +179,7 @@ func (l *launch) begin(ctx context.Context, s staging.Session) (staging.Session,
 		// The fate record holds all that Redis would; the scaler restores it there.
 		return s, l.admitWithoutRedis(ctx)
 	}
-	if err := l.refusedBy(r); err != nil {
+	if err := l.refusedBy(ctx, r); err != nil {
 		return s, err
 	}
 	return r.Sessions[0], nil

@@ -32,7 +32,7 @@ func (l *launch) reuse(ctx context.Context) (staging.Session, error) {
 		if err != nil {
 			return staging.Session{}, refusal.NoRedis(err)
 		}
-		if err := l.refusedBy(r); err != nil {
+		if err := l.refusedBy(ctx, r); err != nil {
 			return staging.Session{}, err
 		}
 	}

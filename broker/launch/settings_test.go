@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -270,13 +271,19 @@ func TestAUsersNameCannotLeadAVolumeElsewhere(t *testing.T) {
 // TestTheUsersLimitIsToldWithTheSessionsThatCount.
 func TestTheUsersLimitIsToldWithTheSessionsThatCount(t *testing.T) {
 	two := 2
-	w := &world{ready: []string{"s1"}, limited: []string{"a", "b"}, resources: threeZones(func(r *staging.Resources) {
+	since := time.Date(2026, 11, 24, 6, 22, 0, 0, time.UTC)
+	w := &world{ready: []string{"s1"}, limited: []string{"a", "b"}, owned: []staging.Session{
+		{ID: "a"}, {ID: "b", UnhealthySince: since}, {ID: "another", UnhealthySince: since},
+	}, resources: threeZones(func(r *staging.Resources) {
 		r.Groups["g"] = staging.Group{Name: "g", MaxSessionsPerUser: &two}
 	})}
 	_, err := launchIn(t, w, "plain", func(req *launch.Request) { req.Groups = []string{"g"} })
 	var refused *refusal.Error
 	if !errors.As(err, &refused) || refused.Kind != refusal.SessionLimit || !cmp.Equal(refused.Sessions, w.limited) || len(w.ready) != 1 {
 		t.Errorf("%v", err)
+	}
+	if !cmp.Equal(refused.Unhealthy, []string{"b"}) || !strings.Contains(refused.Detail, "session b has been unhealthy since 2026-11-24T06:22:00Z") {
+		t.Errorf("unhealthy: %v, %s", refused.Unhealthy, refused.Detail)
 	}
 }
 

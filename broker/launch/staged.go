@@ -153,7 +153,7 @@ func (l *launch) claimFrom(ctx context.Context, c candidate, short *shortage) ([
 		// and the scaler ends them when the lease of a claim is over.
 		return nil, refusal.NoRedis(err)
 	}
-	if err := l.refusedBy(r); err != nil {
+	if err := l.refusedBy(ctx, r); err != nil {
 		return nil, err
 	}
 	if r.Outcome == staging.ClaimTaken {
@@ -173,14 +173,14 @@ func (l *launch) claimFrom(ctx context.Context, c candidate, short *shortage) ([
 var errUntrusted = errors.New("no scaler has renewed its trust in what Redis holds of the zone")
 
 // refusedBy turns the claim outcomes that end a launch into errors.
-func (l *launch) refusedBy(r staging.ClaimResult) error {
+func (l *launch) refusedBy(ctx context.Context, r staging.ClaimResult) error {
 	switch r.Outcome {
 	case staging.ClaimRepeat:
 		return &repeatError{}
 	case staging.ClaimKeyReused:
 		return keyReused()
 	case staging.ClaimLimit:
-		return l.sessionLimit(r.Held)
+		return l.sessionLimit(r.Held, l.unhealthyOf(ctx, r.Held))
 	}
 	return nil
 }

@@ -243,5 +243,5 @@ func (l *launch) admitUser(ctx context.Context) error {
 	if len(held)+l.count() <= limit {
 		return nil
 	}
-	return l.sessionLimit(held)
+	return l.sessionLimit(held, nil)
 }

@@ -77,6 +77,8 @@ type Error struct {
 	// Sessions are the ids of the user's sessions that count, for SessionLimit, and that of the
 	// session that has the profile, for ProfileInUse.
 	Sessions []string
+	// Unhealthy are those of Sessions that are known not to be healthy.
+	Unhealthy []string
 	// Cause is for the log, not for the caller.
 	Cause error
 }

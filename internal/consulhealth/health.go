@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,9 +166,17 @@ func (h *Health) instances(entries []*api.ServiceEntry) ([]staging.Health, error
 			Session:   e.Service.Meta[SessionMeta],
 			AllocID:   allocID(e.Service.ID), Port: e.Service.Port,
 			Passing: e.Checks.AggregatedStatus() == api.HealthPassing,
+			Failing: slices.ContainsFunc(e.Checks, ownAndCritical),
 		})
 	}
 	return found, nil
+}
+
+// ownAndCritical reports whether a check is the instance's own and critical. A node's checks
+// have no service, and the check with which Consul shows the maintenance mode of an instance
+// is an operator's.
+func ownAndCritical(c *api.HealthCheck) bool {
+	return c.ServiceID != "" && c.Status == api.HealthCritical && !strings.HasPrefix(c.CheckID, api.ServiceMaintPrefix)
 }
 
 // allocID returns the allocation's id from the id that Nomad gives a service:

@@ -65,7 +65,7 @@ func TestWatchFollowsChecksAndPassingIsAllOfThem(t *testing.T) {
 	until("nothing there", func(h []staging.Health) bool { return len(h) == 0 })
 	check := register(t, client, "greenroom-pool-p", "gr-1")
 	until("there, not passing", func(h []staging.Health) bool {
-		return len(h) == 1 && h[0] == staging.Health{Session: "gr-1", AllocID: alloc, Port: 1}
+		return len(h) == 1 && h[0] == staging.Health{Session: "gr-1", AllocID: alloc, Port: 1, Failing: true}
 	})
 
 	waited := make(chan error, 1)
@@ -78,14 +78,16 @@ func TestWatchFollowsChecksAndPassingIsAllOfThem(t *testing.T) {
 	if err := client.Agent().UpdateTTL(check, "", api.HealthPassing); err != nil {
 		t.Fatal(err)
 	}
-	until("passing", func(h []staging.Health) bool { return len(h) == 1 && h[0].Passing })
+	until("passing", func(h []staging.Health) bool { return len(h) == 1 && h[0].Passing && !h[0].Failing })
 	if err := <-waited; err != nil {
 		t.Errorf("WaitPassing: %v", err)
 	}
 	if err := client.Agent().EnableServiceMaintenance("_nomad-task-"+alloc+"-group-session-greenroom-pool-p-http", "test"); err != nil {
 		t.Fatal(err)
 	}
-	until("in maintenance: one of two checks is critical", func(h []staging.Health) bool { return len(h) == 1 && !h[0].Passing })
+	until("in maintenance: one of two checks is critical, and it is not the session's", func(h []staging.Health) bool {
+		return len(h) == 1 && !h[0].Passing && !h[0].Failing
+	})
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("the watch ended with %v", err)

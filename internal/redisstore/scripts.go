@@ -51,6 +51,7 @@ var (
 	restoreScript         = script("restore")
 	restartedScript       = script("restarted")
 	reassignedScript      = script("reassigned")
+	noteHealthScript      = script("note_health")
 	conditionsScript      = script("conditions")
 	historyScript         = script("history")
 )

@@ -82,6 +82,7 @@ func facts(x staging.Session) string {
 	x.Terms = staging.Terms{}
 	x.ReadyAt, x.AssignedAt, x.EndedAt, x.KeepaliveAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	x.RestartedAt, x.RestartFailure = time.Time{}, ""
+	x.UnhealthySince, x.RecoveredAt = time.Time{}, time.Time{}
 	return mustJSON(x)
 }
 
@@ -120,6 +121,7 @@ func decode(id string, h map[string]string) (staging.Session, error) {
 	x.AssignedAt = millis(h["assigned_at"])
 	x.EndedAt = millis(h["ended_at"])
 	x.RestartedAt, x.RestartFailure = millis(h["restarted_at"]), h["restart_failure"]
+	x.UnhealthySince, x.RecoveredAt = millis(h["unhealthy_since"]), millis(h["recovered_at"])
 	if x.Claim != "" {
 		// Only a session that waits in a pool expires.
 		x.ExpiresAt = time.Time{}

@@ -27,6 +27,10 @@ const (
 	// EventReassigned: after that its assign hook has run again, and it is up.
 	EventRestarted  = EventType("restarted")
 	EventReassigned = EventType("reassigned")
+	// EventUnhealthy: its user's session no longer runs with passing checks.
+	// EventRecovered: it does again.
+	EventUnhealthy = EventType("unhealthy")
+	EventRecovered = EventType("recovered")
 	// EventViolation: a launch had a setting that no staged session can honour.
 	EventViolation = EventType("violation")
 	// EventHookFailed: a hook failed in a session.
@@ -40,7 +44,7 @@ const (
 // EventTypes lists all types.
 var EventTypes = []EventType{
 	EventPending, EventStarting, EventReady, EventWithdrawn, EventClaimed, EventAssigned, EventRetiring, EventEnding, EventEnded,
-	EventRestarted, EventReassigned, EventViolation, EventHookFailed, EventConditions, EventAudit,
+	EventRestarted, EventReassigned, EventUnhealthy, EventRecovered, EventViolation, EventHookFailed, EventConditions, EventAudit,
 }
 
 // State returns the session's new state. ok is false for an event that is not a move.

@@ -24,6 +24,9 @@ type Group struct {
 	KeepaliveExpiration Duration `json:"keepalive_expiration,omitempty"`
 	// SessionTimeLimit ends an assigned session this long after its assignment; 0 is not set.
 	SessionTimeLimit Duration `json:"session_time_limit,omitempty"`
+	// UnhealthyExpiration ends an assigned session whose checks have failed for this time
+	// without a break; 0 is not set.
+	UnhealthyExpiration Duration `json:"unhealthy_expiration,omitempty"`
 
 	// The following settings take effect when a container is created, so users of a group
 	// with one of them get on-demand sessions.
@@ -51,6 +54,7 @@ func (g Group) Validate() error {
 	}
 	p.term("keepalive_expiration", g.KeepaliveExpiration)
 	p.term("session_time_limit", g.SessionTimeLimit)
+	p.term("unhealthy_expiration", g.UnhealthyExpiration)
 	p.volumes("volume_mapping", g.VolumeMapping)
 	p.policy("web_filter_policy", g.WebFilterPolicy)
 	return p.err(fmt.Sprintf("group %q", g.Name))
@@ -65,6 +69,8 @@ type Terms struct {
 	Keepalive Duration `json:"keepalive_expiration,omitempty"`
 	// TimeLimit ends the session this long after its assignment.
 	TimeLimit Duration `json:"session_time_limit,omitempty"`
+	// Unhealthy ends the session once its checks have failed for this time without a break.
+	Unhealthy Duration `json:"unhealthy_expiration,omitempty"`
 }
 
 // Settings are the merged settings of a user's groups.
@@ -124,6 +130,9 @@ func Resolve(groups []Group) Settings {
 		if take("session_time_limit", g.Name, g.SessionTimeLimit != 0) {
 			s.Terms.TimeLimit = g.SessionTimeLimit
 		}
+		if take("unhealthy_expiration", g.Name, g.UnhealthyExpiration != 0) {
+			s.Terms.Unhealthy = g.UnhealthyExpiration
+		}
 		if take(settingExposeEnvironment, g.Name, g.ExposeUserEnvironmentVars != nil) {
 			s.ExposeUserEnvironmentVars = *g.ExposeUserEnvironmentVars
 		}
@@ -148,12 +157,13 @@ func Resolve(groups []Group) Settings {
 }
 
 // TermsFor returns the terms of a session of an image. The shorter of two time limits
-// applies.
+// applies. The groups' unhealthy_expiration goes before the image's.
 func (s Settings) TermsFor(i Image) Terms {
 	t := s.Terms
 	if i.SessionTimeLimit != 0 && (t.TimeLimit == 0 || i.SessionTimeLimit < t.TimeLimit) {
 		t.TimeLimit = i.SessionTimeLimit
 	}
+	t.Unhealthy = cmp.Or(t.Unhealthy, i.UnhealthyExpiration)
 	return t
 }
 

@@ -31,6 +31,9 @@ type Image struct {
 	// SessionTimeLimit ends an assigned session this long after its assignment; 0 means no
 	// limit. A group's limit may be shorter.
 	SessionTimeLimit Duration `json:"session_time_limit,omitempty"`
+	// UnhealthyExpiration ends an assigned session whose checks have failed for this time
+	// without a break; 0 means never. A group's goes before it.
+	UnhealthyExpiration Duration `json:"unhealthy_expiration,omitempty"`
 	// ConnectURL is the URL at which the user opens the session, with tokens such as
 	// {address}, {port_http}, {session_id} and {token}; "" for none.
 	ConnectURL string `json:"connect_url,omitempty"`
@@ -97,6 +100,7 @@ func (i Image) Validate() error {
 	}
 	p.policy("web_filter_policy", i.WebFilterPolicy)
 	p.term("session_time_limit", i.SessionTimeLimit)
+	p.term("unhealthy_expiration", i.UnhealthyExpiration)
 	p.connectURL(i.ConnectURL)
 	p.execConfig("exec_config", i.ExecConfig)
 	return p.err(fmt.Sprintf("image %q", i.Name))

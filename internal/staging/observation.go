@@ -100,4 +100,7 @@ type Health struct {
 	TakenOver bool
 	// Passing: every check of the instance and of its node passes.
 	Passing bool
+	// Failing: a check of the session itself is critical. The checks of its node do not count,
+	// nor does Consul's maintenance mode: they do not say that the session is broken.
+	Failing bool
 }

@@ -64,6 +64,11 @@ type Session struct {
 	RestartedAt    time.Time `json:"restarted_at,omitzero"`
 	RestartFailure string    `json:"restart_failure,omitempty"`
 
+	// UnhealthySince is since when its user's session does not run with passing checks; zero
+	// while it does. RecoveredAt is when it last did again after that.
+	UnhealthySince time.Time `json:"unhealthy_since,omitzero"`
+	RecoveredAt    time.Time `json:"recovered_at,omitzero"`
+
 	// CreatedAt is when the session was created, before its job was registered. The other
 	// times are zero until they happen.
 	CreatedAt  time.Time `json:"created_at"`
@@ -105,6 +110,25 @@ func (s Session) EndsAt() time.Time {
 		return time.Time{}
 	}
 	return s.AssignedAt.Add(s.Terms.TimeLimit.Std())
+}
+
+// Health reports whether the session runs with passing checks, and since when that is as it
+// is. known is false for a session that is not up yet, and for one whose end has begun.
+func (s Session) Health() (healthy bool, since time.Time, known bool) {
+	switch s.State {
+	case Ready, Claimed, Assigned:
+	default:
+		return false, time.Time{}, false
+	}
+	if !s.UnhealthySince.IsZero() {
+		return false, s.UnhealthySince, true
+	}
+	for _, at := range []time.Time{s.RecoveredAt, s.ReadyAt, s.AssignedAt} {
+		if !at.IsZero() {
+			return true, at, true
+		}
+	}
+	return true, s.CreatedAt, true
 }
 
 // Prefixes of the sessions' Consul services. There is one service per pool, so that a

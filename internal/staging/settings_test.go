@@ -14,7 +14,7 @@ func TestTheLowestPriorityNumberWins(t *testing.T) {
 	yes, no, two, nine := true, false, 2, 9
 	s := Resolve([]Group{
 		{
-			Name: "late", Priority: 20, MaxSessionsPerUser: &nine, InjectSSHKeys: &yes, WebFilterPolicy: "lax", SessionTimeLimit: Duration(time.Hour),
+			Name: "late", Priority: 20, MaxSessionsPerUser: &nine, InjectSSHKeys: &yes, WebFilterPolicy: "lax", SessionTimeLimit: Duration(time.Hour), UnhealthyExpiration: Duration(time.Hour),
 			Permissions:   Permissions{AllowAudio: true, AllowWebcam: true},
 			VolumeMapping: []VolumeMapping{{Source: "/late", Target: "/a"}, {Source: "/late", Target: "/b"}},
 		},
@@ -26,7 +26,7 @@ func TestTheLowestPriorityNumberWins(t *testing.T) {
 		},
 	})
 	if s.MaxSessionsPerUser != 2 || s.InjectSSHKeys || s.WebFilterPolicy != "lax" || s.RunConfig["hostname"] != "a" ||
-		s.Permissions.Allows(AllowAudio) || !s.Permissions.Allows(AllowWebcam) || s.Terms != (Terms{Duration(time.Minute), Duration(time.Hour)}) {
+		s.Permissions.Allows(AllowAudio) || !s.Permissions.Allows(AllowWebcam) || s.Terms != (Terms{Keepalive: Duration(time.Minute), TimeLimit: Duration(time.Hour), Unhealthy: Duration(time.Hour)}) {
 		t.Errorf("%+v", s)
 	}
 	want := []VolumeMapping{{Source: "/early", Target: "/a/"}, {Source: "/late", Target: "/b"}}
@@ -35,6 +35,12 @@ func TestTheLowestPriorityNumberWins(t *testing.T) {
 	}
 	if got := s.TermsFor(Image{SessionTimeLimit: Duration(time.Minute)}); got.TimeLimit != Duration(time.Minute) {
 		t.Errorf("of two time limits the shorter holds, not %v", got)
+	}
+	if got := s.TermsFor(Image{UnhealthyExpiration: Duration(time.Minute)}); got.Unhealthy != Duration(time.Hour) {
+		t.Errorf("a group's unhealthy_expiration goes before the image's, not %v", got)
+	}
+	if got := (Settings{}).TermsFor(Image{UnhealthyExpiration: Duration(time.Minute)}); got.Unhealthy != Duration(time.Minute) {
+		t.Errorf("without a group's the image's unhealthy_expiration holds, not %v", got)
 	}
 	var where []string
 	for _, v := range Violations(Image{Name: "i"}, s) {

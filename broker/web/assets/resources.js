@@ -14,6 +14,7 @@ export const permissions = [
 
 const name = { name: 'name', label: 'Name', kind: 'text' };
 const timeLimit = { name: 'session_time_limit', label: 'Session time limit', kind: 'text', placeholder: '8h' };
+const unhealthy = { name: 'unhealthy_expiration', label: 'Unhealthy expiration', kind: 'text', placeholder: '30m', hint: 'Ends an assigned session whose checks have failed for so long.' };
 const runConfig = { name: 'run_config', label: 'Run config', kind: 'json', hint: 'JSON, merged into the main task\'s driver config.' };
 const webFilter = { name: 'web_filter_policy', label: 'Web filter policy', kind: 'text' };
 
@@ -107,7 +108,7 @@ export const imagesView = resources({
       fields: [
         { name: 'connect_url', label: 'Connect URL', kind: 'text', placeholder: 'https://desk.example.org/s/{session_id}/?token={token}' },
         { name: 'restrict_to_zones', label: 'Only in zones', kind: 'words' },
-        timeLimit, webFilter,
+        timeLimit, unhealthy, webFilter,
         { name: 'persistent_profile_path', label: 'Persistent profile path', kind: 'text', placeholder: '/srv/profiles/{user_id}' },
         { name: 'volume_mappings', label: 'Volume mappings', kind: 'json', placeholder: '[{"source": "/srv/data", "target": "/data", "read_only": true}]' },
         runConfig,
@@ -137,7 +138,7 @@ export const groupsView = resources({
         name,
         { name: 'priority', label: 'Priority', kind: 'number', hint: 'The lowest number wins.' },
         { name: 'max_sessions_per_user', label: 'Max sessions per user', kind: 'number' },
-        timeLimit,
+        timeLimit, unhealthy,
         { name: 'keepalive_expiration', label: 'Keepalive expiration', kind: 'text', placeholder: '5m' },
       ],
     },

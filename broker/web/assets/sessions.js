@@ -19,6 +19,12 @@ const user = (s) => (s.user
   ? h('span', { title: s.user.id }, s.user.name || s.user.id)
   : h('span', { class: 'faint' }, 'nobody'));
 
+// health shows whether a session is healthy, and since when.
+function health(s) {
+  if (s.healthy === undefined) return h('span', { class: 'faint' }, '–');
+  return h('span', { title: 'since ' + s.healthy_since }, s.healthy ? 'yes' : badge('no', 'bad'));
+}
+
 function end(id, s, then) {
   const theirs = s.user ? `${s.user.name || s.user.id} loses it at once.` : 'Nobody has it; its pool makes another.';
   ask('End this session?', `${id} of image ${s.image} in zone ${s.zone}. ${theirs}`, 'End session', async () => {
@@ -40,7 +46,8 @@ async function details(id) {
   const ports = Object.entries(s.ports ?? {}).map(([label, port]) => `${label} ${port}`).join(', ');
   const terms = Object.entries(s.terms ?? {}).map(([name, v]) => `${name.replaceAll('_', ' ')} ${v}`).join(', ');
   const rows = [
-    ['State', badge(s.state, kinds[s.state])], ['Reason', s.reason], ['Not up since its restart', s.restarted_at], ['After its restart', s.restart_failure], ['User', s.user && `${s.user.name ?? ''} (${s.user.id})`],
+    ['State', badge(s.state, kinds[s.state])], ['Reason', s.reason],
+    ['Healthy', s.healthy !== undefined && `${s.healthy ? 'yes' : 'no'}, since ${s.healthy_since}`], ['Not up since its restart', s.restarted_at], ['After its restart', s.restart_failure], ['User', s.user && `${s.user.name ?? ''} (${s.user.id})`],
     ['Origin', s.origin.replace('_', ' ')], ['Zone', s.zone], ['Image', s.image], ['Staging config', s.staging], ['Revision', s.revision],
     ['Address', s.address], ['Ports', ports], ['Nomad allocation', s.alloc_id], ['Nomad node', s.node_id],
     ['Created', s.created_at], ['Ready', s.ready_at], ['Assigned', s.assigned_at], ['Expires', s.expires_at], ['Ends', s.ends_at],
@@ -91,6 +98,7 @@ export function sessionsView(can, params) {
   const columns = [
     { label: 'Session', cell: (s) => sessionLink(s.id) },
     { label: 'State', cell: (s) => badge(s.state, kinds[s.state]) },
+    { label: 'Healthy', cell: health },
     { label: 'User', cell: user },
     { label: 'Zone', cell: (s) => s.zone },
     { label: 'Image', cell: (s) => s.image },

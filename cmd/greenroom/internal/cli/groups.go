@@ -59,7 +59,7 @@ func settingsOf(g staging.Group) []string {
 	for _, d := range []struct {
 		name  string
 		value staging.Duration
-	}{{"keepalive_expiration", g.KeepaliveExpiration}, {"session_time_limit", g.SessionTimeLimit}} {
+	}{{"keepalive_expiration", g.KeepaliveExpiration}, {"session_time_limit", g.SessionTimeLimit}, {"unhealthy_expiration", g.UnhealthyExpiration}} {
 		if d.value != 0 {
 			set = append(set, d.name+"="+d.value.String())
 		}

@@ -90,10 +90,10 @@ func listSessions(cmd *cobra.Command, wanted httpapi.ListSessionsParams) error {
 	var rows [][]string
 	for _, s := range all.Items {
 		rows = append(rows, []string{
-			s.ID, string(s.State), string(s.Origin), s.Zone, s.Image, userName(s), endpoints(s.Address, s.Ports), age(s.CreatedAt, now),
+			s.ID, string(s.State), string(s.Origin), s.Zone, s.Image, userName(s), healthOf(s), endpoints(s.Address, s.Ports), age(s.CreatedAt, now),
 		})
 	}
-	return printTable(cmd.OutOrStdout(), []string{"ID", "STATE", "ORIGIN", "ZONE", "IMAGE", "USER", "ADDRESS", "AGE"}, rows)
+	return printTable(cmd.OutOrStdout(), []string{"ID", "STATE", "ORIGIN", "ZONE", "IMAGE", "USER", "HEALTHY", "ADDRESS", "AGE"}, rows)
 }
 
 func showSession(cmd *cobra.Command, args []string) error {
@@ -141,6 +141,17 @@ func userName(s httpapi.Session) string {
 	return s.User.ID
 }
 
+// healthOf returns "yes", "no", or "" while a session's health is not known.
+func healthOf(s httpapi.Session) string {
+	switch {
+	case s.Healthy == nil:
+		return ""
+	case *s.Healthy:
+		return "yes"
+	}
+	return "no"
+}
+
 // sessionFacts are what greenroom sessions show and greenroom launch print of a session.
 func sessionFacts(s httpapi.Session) []fact {
 	facts := []fact{
@@ -155,6 +166,9 @@ func sessionFacts(s httpapi.Session) []fact {
 	}
 	if s.User != nil {
 		facts = append(facts, fact{"user id", s.User.ID}, fact{"user name", s.User.Name})
+	}
+	if s.Healthy != nil {
+		facts = append(facts, fact{"healthy", fmt.Sprintf("%t since %s", *s.Healthy, moment(s.HealthySince))})
 	}
 	return append(facts,
 		fact{"address", endpoints(s.Address, s.Ports)},

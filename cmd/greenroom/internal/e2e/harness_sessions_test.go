@@ -27,6 +27,8 @@ type launched struct {
 	TimingsMS                      map[string]float64 `json:"timings_ms"`
 	RestartedAt                    time.Time          `json:"restarted_at"`
 	RestartFailure                 string             `json:"restart_failure"`
+	Healthy                        *bool              `json:"healthy"`
+	HealthySince                   time.Time          `json:"healthy_since"`
 }
 
 // page returns the URL of the session's page.

@@ -53,6 +53,7 @@ group "students" {
   permissions           = { allow_audio = false, allow_webcam = true }
   max_sessions_per_user = 2
   keepalive_expiration  = "5m"
+  unhealthy_expiration  = "10m"
   inject_ssh_keys       = true
   run_config            = { hostname = "desk", shm_size = 1024, ulimit = { nofile = "1:2" } }
   volume_mapping {
@@ -72,6 +73,7 @@ image "whole" {
     read_only = true
   }
   session_time_limit = "8h"
+  unhealthy_expiration = "30m"
   connect_url        = "https://{address}:{port_http}/?token={token}"
   exec_config {
     first_launch {
@@ -122,7 +124,7 @@ func TestApply(t *testing.T) {
 	wantWhole := staging.Image{
 		Name: "whole", Enabled: &no, Jobspec: "job", RestrictToZones: []string{"east"}, RunConfig: map[string]any{"hostname": "h"},
 		VolumeMappings:   []staging.VolumeMapping{{Source: "/srv/shared", Target: "/shared", ReadOnly: true}},
-		SessionTimeLimit: staging.Duration(8 * time.Hour), ConnectURL: "https://{address}:{port_http}/?token={token}",
+		SessionTimeLimit: staging.Duration(8 * time.Hour), UnhealthyExpiration: staging.Duration(30 * time.Minute), ConnectURL: "https://{address}:{port_http}/?token={token}",
 		ExecConfig: staging.ExecConfig{
 			FirstLaunch: &staging.Hook{Cmd: []string{"/prepare"}}, Go: &staging.Hook{Cmd: []string{"/open", "{url}"}, User: "desktop"},
 		},
@@ -132,14 +134,14 @@ func TestApply(t *testing.T) {
 	}
 	wantGroup := staging.Group{
 		Name: "students", Priority: 10, Permissions: staging.Permissions{staging.AllowAudio: false, staging.AllowWebcam: true},
-		MaxSessionsPerUser: &two, KeepaliveExpiration: staging.Duration(5 * time.Minute), InjectSSHKeys: &yes,
+		MaxSessionsPerUser: &two, KeepaliveExpiration: staging.Duration(5 * time.Minute), UnhealthyExpiration: staging.Duration(10 * time.Minute), InjectSSHKeys: &yes,
 		RunConfig:     map[string]any{"hostname": "desk", "shm_size": 1024.0, "ulimit": map[string]any{"nofile": "1:2"}},
 		VolumeMapping: []staging.VolumeMapping{{Source: "/srv/homes/{user_id}", Target: "/home/user"}},
 	}
 	if diff := cmp.Diff(wantGroup, c.Broker.GroupByName["students"]); diff != "" {
 		t.Errorf("group (-want +got):\n%s", diff)
 	}
-	c.Want(exit.OK, []string{"groups"}, "students", "10", "allow_audio=false allow_webcam=true max_sessions_per_user=2 keepalive_expiration=5m0s inject_ssh_keys=true run_config volume_mapping")
+	c.Want(exit.OK, []string{"groups"}, "students", "10", "allow_audio=false allow_webcam=true max_sessions_per_user=2 keepalive_expiration=5m0s unhealthy_expiration=10m0s inject_ssh_keys=true run_config volume_mapping")
 	if got := c.Broker.ImageByName["inline"].Jobspec; got != "job \"x\" { port = ${NOMAD_PORT_http} }\n" {
 		t.Errorf("inline jobspec %q", got)
 	}

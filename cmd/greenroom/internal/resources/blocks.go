@@ -49,6 +49,7 @@ type (
 		PersistentProfilePath string            `hcl:"persistent_profile_path,optional"`
 		WebFilterPolicy       string            `hcl:"web_filter_policy,optional"`
 		SessionTimeLimit      string            `hcl:"session_time_limit,optional"`
+		UnhealthyExpiration   string            `hcl:"unhealthy_expiration,optional"`
 		ConnectURL            string            `hcl:"connect_url,optional"`
 		ExecConfig            *execConfigBlock  `hcl:"exec_config,block"`
 	}
@@ -76,6 +77,7 @@ type (
 		MaxSessionsPerUser        *int            `hcl:"max_sessions_per_user,optional"`
 		KeepaliveExpiration       string          `hcl:"keepalive_expiration,optional"`
 		SessionTimeLimit          string          `hcl:"session_time_limit,optional"`
+		UnhealthyExpiration       string          `hcl:"unhealthy_expiration,optional"`
 		ExposeUserEnvironmentVars *bool           `hcl:"expose_user_environment_vars,optional"`
 		InjectSSHKeys             *bool           `hcl:"inject_ssh_keys,optional"`
 		RunConfig                 cty.Value       `hcl:"run_config,optional"`
@@ -131,6 +133,7 @@ func (f *files) resource(block *hcl.Block, name string, eval *hcl.EvalContext) e
 			Name: name, Priority: b.Priority, Permissions: permissions(b.Permissions), MaxSessionsPerUser: b.MaxSessionsPerUser,
 			KeepaliveExpiration:       f.duration(block, "keepalive_expiration", b.KeepaliveExpiration),
 			SessionTimeLimit:          f.duration(block, "session_time_limit", b.SessionTimeLimit),
+			UnhealthyExpiration:       f.duration(block, "unhealthy_expiration", b.UnhealthyExpiration),
 			ExposeUserEnvironmentVars: b.ExposeUserEnvironmentVars, InjectSSHKeys: b.InjectSSHKeys,
 			RunConfig: f.object(block, "run_config", b.RunConfig), VolumeMapping: volumes(b.VolumeMapping), WebFilterPolicy: b.WebFilterPolicy,
 		}
@@ -162,7 +165,7 @@ func (f *files) image(block *hcl.Block, name string, b imageBlock) staging.Image
 		Name: name, Enabled: b.Enabled, Jobspec: b.Jobspec, Variables: b.Variables, RestrictToZones: b.RestrictToZones,
 		RunConfig: f.object(block, "run_config", b.RunConfig), VolumeMappings: volumes(b.VolumeMappings),
 		PersistentProfilePath: b.PersistentProfilePath, WebFilterPolicy: b.WebFilterPolicy,
-		SessionTimeLimit: f.duration(block, "session_time_limit", b.SessionTimeLimit), ConnectURL: b.ConnectURL,
+		SessionTimeLimit: f.duration(block, "session_time_limit", b.SessionTimeLimit), UnhealthyExpiration: f.duration(block, "unhealthy_expiration", b.UnhealthyExpiration), ConnectURL: b.ConnectURL,
 	}
 	if x := b.ExecConfig; x != nil {
 		i.ExecConfig = staging.ExecConfig{

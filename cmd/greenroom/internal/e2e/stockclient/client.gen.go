@@ -424,6 +424,13 @@ type Group struct {
 	// Example: 8h
 	SessionTimeLimit *string `json:"session_time_limit,omitempty"`
 
+	// UnhealthyExpiration Ends an assigned session whose checks have failed for so long without a break. Absent is not set: then the image's
+	// holds.
+	//
+	//
+	// Example: 30m
+	UnhealthyExpiration *string `json:"unhealthy_expiration,omitempty"`
+
 	// VolumeMapping Added to the image's.
 	VolumeMapping *[]VolumeMapping `json:"volume_mapping,omitempty"`
 
@@ -570,6 +577,13 @@ type Image struct {
 	//
 	// Example: 8h
 	SessionTimeLimit *string `json:"session_time_limit,omitempty"`
+
+	// UnhealthyExpiration Ends an assigned session whose checks have failed for so long without a break; a group's goes before it. Absent is
+	// never.
+	//
+	//
+	// Example: 30m
+	UnhealthyExpiration *string `json:"unhealthy_expiration,omitempty"`
 
 	// Variables Values for the jobspec's HCL variables.
 	//
@@ -742,6 +756,13 @@ type LaunchedSession struct {
 
 	// ExpiresAt When it is due for replacement if nobody has it by then.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Healthy Whether it runs and its checks pass. A user's session that does not stays its user's, until the user ends it or
+	// its `unhealthy_expiration` does. Absent while it is not up yet, and once its end has begun.
+	Healthy *bool `json:"healthy,omitempty"`
+
+	// HealthySince Since when `healthy` is as it is.
+	HealthySince *time.Time `json:"healthy_since,omitempty"`
 
 	// Id Also the id of its Nomad job.
 	//
@@ -981,6 +1002,9 @@ type Problem struct {
 
 	// Type Example: urn:greenroom:problem:invalid_field
 	Type string `json:"type"`
+
+	// UnhealthySessions For `session_limit`: those of `sessions` that are not `healthy`. Ending one makes room.
+	UnhealthySessions *[]string `json:"unhealthy_sessions,omitempty"`
 }
 
 // Readiness defines model for Readiness.
@@ -1089,6 +1113,13 @@ type Session struct {
 
 	// ExpiresAt When it is due for replacement if nobody has it by then.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Healthy Whether it runs and its checks pass. A user's session that does not stays its user's, until the user ends it or
+	// its `unhealthy_expiration` does. Absent while it is not up yet, and once its end has begun.
+	Healthy *bool `json:"healthy,omitempty"`
+
+	// HealthySince Since when `healthy` is as it is.
+	HealthySince *time.Time `json:"healthy_since,omitempty"`
 
 	// Id Also the id of its Nomad job.
 	//
@@ -1371,6 +1402,13 @@ type Terms struct {
 	//
 	// Example: 24h
 	SessionTimeLimit *Duration `json:"session_time_limit,omitempty"`
+
+	// UnhealthyExpiration A duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `24h` or `1h30m`.
+	// Empty means that it is not set.
+	//
+	//
+	// Example: 24h
+	UnhealthyExpiration *Duration `json:"unhealthy_expiration,omitempty"`
 }
 
 // TimeToReady From when a session was wanted to when it could first be claimed. Absent where none came to be ready.
