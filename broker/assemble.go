@@ -13,6 +13,7 @@ import (
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/sessions"
 	"github.com/greenroom/greenroom/broker/status"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // Parts are the adapters that the rooms work with. Each room names what it needs of every
@@ -46,9 +47,13 @@ type Broker struct {
 func New(p Parts, o Options) *Broker {
 	o = o.withDefaults()
 	work := background.New(o.Bounds.Background)
-	b := &Broker{
+	var b *Broker
+	heads := func(ctx context.Context, most map[string]int) map[string][]staging.Session {
+		return b.Launcher.Heads(ctx, most)
+	}
+	b = &Broker{
 		Events: events.New(p.Events, p.Log), Audit: audit.New(p.Audit, work, p.Log), Status: status.New(p.Status, p.Log),
-		Armed:      armed.New(p.Armed, armed.Bounds{All: o.Bounds.Armed, PerPool: o.Bounds.ArmedPerPool}, p.Log),
+		Armed:      armed.New(p.Armed, heads, armed.Bounds{All: o.Bounds.Armed, PerPool: o.Bounds.ArmedPerPool}, p.Log),
 		background: work,
 	}
 	b.Sessions = sessions.New(p.Sessions, b.Events, b.Audit, p.Log)

@@ -66,18 +66,27 @@ type Servers struct {
 	Shells   Shells
 }
 
+// Heads returns the sessions that this broker's launches take next of each pool that they
+// serve without Redis now, at most the pool's number in most. Pools that Redis serves are
+// absent.
+type Heads func(ctx context.Context, most map[string]int) map[string][]staging.Session
+
 // Bounds are how many shells are open: in all, and of one pool.
 type Bounds struct{ All, PerPool int }
 
 // Keeper keeps shells open ahead of time. Run it once; Wake may be called concurrently.
 type Keeper struct {
 	Servers
+	heads  Heads
 	bounds Bounds
 	log    *logrus.Entry
 	// claimed holds a signal that a session was claimed in which a shell may be open.
 	claimed chan struct{}
 	work    *background.Group
 	began   time.Time
+	// leased are the sessions that this broker has leased, by pool, and renewed is when.
+	leased  map[string][]string
+	renewed time.Time
 
 	mu sync.Mutex
 	// opening are the sessions in which a shell is being opened, failed those in which
@@ -87,9 +96,9 @@ type Keeper struct {
 }
 
 // New returns a keeper.
-func New(on Servers, bounds Bounds, log *logrus.Entry) *Keeper {
+func New(on Servers, heads Heads, bounds Bounds, log *logrus.Entry) *Keeper {
 	return &Keeper{
-		Servers: on, bounds: bounds, log: log, claimed: make(chan struct{}, 1), work: background.New(maxOpening), began: time.Now(),
+		Servers: on, heads: heads, bounds: bounds, log: log, claimed: make(chan struct{}, 1), work: background.New(maxOpening), began: time.Now(),
 		failed: map[string]time.Time{}, opening: map[string]bool{},
 	}
 }
@@ -109,16 +118,8 @@ func (k *Keeper) Run(ctx context.Context, broker string) {
 	defer k.work.Wait()
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	renewed := time.Now()
 	for {
-		switch err := k.renew(ctx, broker); {
-		case err == nil:
-			renewed = time.Now()
-		case ctx.Err() == nil && time.Since(renewed) > lease:
-			// The leases are over, and other brokers or users may have the sessions by now.
-			k.Shells.Keep(ctx, nil)
-			fallthrough
-		default:
+		if err := k.renew(ctx, broker); err != nil && ctx.Err() == nil {
 			k.log.WithError(err).Debug("cannot lease sessions to keep a shell open in; assign hooks open their own")
 		}
 		select {
@@ -136,21 +137,25 @@ func (k *Keeper) Run(ctx context.Context, broker string) {
 }
 
 // renew leases the heads of the queues, starts to open shells there, and closes all others.
+// A pool that launches serve without Redis has the heads of their listing instead: no lease
+// keeps other brokers away from those, and each broker's listing has an order of its own.
 func (k *Keeper) renew(ctx context.Context, broker string) error {
 	tasks := hookTasks(k.Registry.Resources())
 	pools := slices.Sorted(maps.Keys(tasks))
-	call, cancel := context.WithTimeout(ctx, deadline.Redis)
-	defer cancel()
-	most, err := k.most(call, pools)
-	if err != nil {
-		return err
-	}
-	leased, err := k.Store.Arm(call, broker, most, lease)
-	if err != nil {
-		return err
+	most, err := k.lease(ctx, broker, pools)
+	wanted := maps.Clone(k.leased)
+	known := map[string]staging.Session{}
+	for pool, sessions := range k.heads(ctx, most) {
+		if wanted == nil {
+			wanted = map[string][]string{}
+		}
+		wanted[pool] = nil
+		for _, s := range sessions {
+			wanted[pool], known[s.ID] = append(wanted[pool], s.ID), s
+		}
 	}
 	keep := map[string]bool{}
-	for _, ids := range leased {
+	for _, ids := range wanted {
 		for _, id := range ids {
 			keep[id] = true
 		}
@@ -158,32 +163,53 @@ func (k *Keeper) renew(ctx context.Context, broker string) error {
 	k.Shells.Keep(ctx, keep)
 	for _, pool := range pools {
 		armed := k.Shells.Armed(pool)
-		for _, id := range leased[pool] {
-			if !slices.Contains(armed, id) {
-				k.tryOpen(ctx, id, tasks[pool])
+		for _, id := range wanted[pool] {
+			s, listed := known[id]
+			if (listed || err == nil) && !slices.Contains(armed, id) {
+				k.tryOpen(ctx, id, s, tasks[pool])
 			}
 		}
 	}
-	return nil
+	return err
+}
+
+// lease leases the heads of the queues in Redis, and returns how many shells each pool may
+// have. While Redis fails, what was leased before stays until its lease is over: then other
+// brokers or users may have the sessions.
+func (k *Keeper) lease(ctx context.Context, broker string, pools []string) (most map[string]int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	defer cancel()
+	most, err = k.most(ctx, pools)
+	if err == nil {
+		var leased map[string][]string
+		if leased, err = k.Store.Arm(ctx, broker, most, lease); err == nil {
+			k.leased, k.renewed = leased, time.Now()
+		}
+	}
+	if err != nil && time.Since(k.renewed) > lease {
+		k.leased = nil
+	}
+	return most, err
 }
 
 // most returns how many shells each pool may have: as many as the bounds allow, or where
-// that would be too many in all, a fair share for each pool with ready sessions.
+// that would be too many in all, a fair share for each pool with ready sessions; beside an
+// error, for each pool.
 func (k *Keeper) most(ctx context.Context, pools []string) (map[string]int, error) {
 	need := map[string]int{}
 	for _, pool := range pools {
 		need[pool] = k.bounds.PerPool
 	}
+	var err error
 	if len(pools)*k.bounds.PerPool > k.bounds.All {
-		_, ready, err := k.Store.Counts(ctx, pools...)
-		if err != nil {
-			return nil, err
-		}
-		for _, pool := range pools {
-			need[pool] = min(need[pool], ready[pool])
+		var ready map[string]int
+		if _, ready, err = k.Store.Counts(ctx, pools...); err == nil {
+			for _, pool := range pools {
+				need[pool] = min(need[pool], ready[pool])
+			}
 		}
 	}
-	return share(need, k.bounds.All, int(time.Since(k.began)/turn)), nil
+	return share(need, k.bounds.All, int(time.Since(k.began)/turn)), err
 }
 
 // hookTasks returns the pools of images with an assign hook, with the hook's task.
@@ -198,24 +224,29 @@ func hookTasks(r staging.Resources) map[string]string {
 }
 
 // tryOpen starts to open a shell in a session, unless one is being opened there, that
-// failed a moment ago, or as many as allowed are being opened.
-func (k *Keeper) tryOpen(ctx context.Context, id, task string) {
+// failed a moment ago, or as many as allowed are being opened. listed is the session where
+// Redis is not needed for it.
+func (k *Keeper) tryOpen(ctx context.Context, id string, listed staging.Session, task string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.opening[id] || time.Since(k.failed[id]) < retryAfter {
 		return
 	}
-	k.opening[id] = k.work.TryGo(func() { k.open(ctx, id, task) })
+	k.opening[id] = k.work.TryGo(func() { k.open(ctx, id, listed, task) })
 	if !k.opening[id] {
 		delete(k.opening, id)
 	}
 }
 
-func (k *Keeper) open(ctx context.Context, id, task string) {
+func (k *Keeper) open(ctx context.Context, id string, s staging.Session, task string) {
 	call, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	s, err := k.Store.Session(call, id)
-	if err == nil && s.State == staging.Ready {
+	listed := s.ID != ""
+	var err error
+	if !listed {
+		s, err = k.Store.Session(call, id)
+	}
+	if err == nil && (listed || s.State == staging.Ready) {
 		err = k.Shells.Arm(call, s, cmp.Or(task, s.Task))
 	}
 	k.mu.Lock()

@@ -27,6 +27,24 @@ type world struct {
 	tried  map[string]int
 	open   map[string]bool
 	pools  []string
+	// away: Redis does not answer. listed are the heads of the pool's listing, nil while no
+	// launch uses it.
+	away   bool
+	listed []string
+}
+
+// heads are those of the listing.
+func (w *world) heads(_ context.Context, most map[string]int) map[string][]staging.Session {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.listed == nil {
+		return nil
+	}
+	all := []staging.Session{}
+	for _, id := range w.listed[:min(most["h"], len(w.listed))] {
+		all = append(all, staging.Session{ID: id, Staging: "h", Task: "main"})
+	}
+	return map[string][]staging.Session{"h": all}
 }
 
 func (w *world) Resources() staging.Resources {
@@ -43,6 +61,9 @@ func (w *world) Resources() staging.Resources {
 func (w *world) Arm(_ context.Context, _ string, most map[string]int, _ time.Duration) (map[string][]string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.away {
+		return nil, errors.New("redis does not answer")
+	}
 	w.pools = slices.Sorted(maps.Keys(most))
 	return map[string][]string{"h": slices.Clone(w.ready[:min(most["h"], len(w.ready))])}, nil
 }
@@ -101,26 +122,51 @@ func until(t *testing.T, w *world, want ...string) {
 	}
 }
 
+// start runs a keeper until the test ends.
+func start(t *testing.T, w *world) *world {
+	t.Helper()
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	k := armed.New(armed.Servers{Store: w, Registry: w, Shells: shells{w}}, w.heads, armed.Bounds{All: 24, PerPool: 3}, logrus.NewEntry(log))
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { k.Run(ctx, "me") })
+	t.Cleanup(wg.Wait)
+	t.Cleanup(stop)
+	return w
+}
+
+// TestShellsFollowTheHeadsOfTheListingWithoutRedis: those of the queue's head close once the
+// pool is served from its listing, and come back with Redis.
+func TestShellsFollowTheHeadsOfTheListingWithoutRedis(t *testing.T) {
+	w := start(t, &world{ready: []string{"a", "b"}, tried: map[string]int{}, open: map[string]bool{}})
+	until(t, w, "a", "b")
+	set := func(away bool, listed ...string) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.away, w.listed = away, listed
+	}
+	set(true)
+	until(t, w, "a", "b") // the leases are not over
+	set(true, "x", "b", "y", "z")
+	until(t, w, "b", "x", "y")
+	set(false, "y", "z") // Redis answers, and is not trusted
+	until(t, w, "y", "z")
+	set(false)
+	until(t, w, "a", "b")
+}
+
 // TestShellsFollowTheHeadOfTheQueue: they are open in the sessions that are claimed next,
 // within the bound, and in no others; one that cannot be opened does not keep the rest out,
 // and is not tried again at once.
 func TestShellsFollowTheHeadOfTheQueue(t *testing.T) {
-	w := &world{
+	w := start(t, &world{
 		ready: []string{"a", "b", "c", "d"}, broken: map[string]bool{"b": true}, tried: map[string]int{}, open: map[string]bool{},
-	}
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	k := armed.New(armed.Servers{Store: w, Registry: w, Shells: shells{w}}, armed.Bounds{All: 24, PerPool: 3}, logrus.NewEntry(log))
-	ctx, stop := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { k.Run(ctx, "me") })
-	defer wg.Wait()
-	defer stop()
+	})
 	until(t, w, "a", "c")
 	w.mu.Lock()
 	w.ready = []string{"c", "d", "e"}
 	w.mu.Unlock()
-	k.Wake()
 	until(t, w, "c", "d", "e")
 	w.mu.Lock()
 	defer w.mu.Unlock()

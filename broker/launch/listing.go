@@ -1,8 +1,10 @@
 package launch
 
 import (
+	"cmp"
 	"context"
-	"math/rand/v2"
+	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,18 +35,22 @@ type listings struct {
 	mu     sync.Mutex
 	pools  map[string]*listing
 	reads  singleflight.Group
+	// seed orders the sessions: brokers that read the same list must not all try the same
+	// session, and each has the same order from one reading to the next.
+	seed maphash.Seed
 }
 
 func newListings(health Health, fates Fates) *listings {
-	return &listings{health: health, fates: fates, pools: map[string]*listing{}}
+	return &listings{health: health, fates: fates, pools: map[string]*listing{}, seed: maphash.MakeSeed()}
 }
 
 // listing is what may be tried of one pool. Its fields are guarded by the mutex of listings.
 type listing struct {
 	// began is when the last reading began.
 	began time.Time
-	// free may be tried, in a random order: brokers that read the same list must not all
-	// try the same session.
+	// used is when a launch last took sessions off it, or wanted to.
+	used time.Time
+	// free may be tried, in this broker's order.
 	free []listed
 	// held are with launches under way. spent have been tried since a time, and stay out until a
 	// reading that began later shows them.
@@ -82,6 +88,7 @@ func (l *listings) pick(pool string, n int, fits func(id string, facts *staging.
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.of(pool)
+	p.used = time.Now()
 	rest := p.free[:0]
 	for _, s := range p.free {
 		var facts *staging.Session
@@ -199,7 +206,9 @@ func (l *listings) read(ctx context.Context, pool string) error {
 	if err != nil {
 		return err
 	}
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	slices.SortFunc(all, func(a, b listed) int {
+		return cmp.Compare(maphash.String(l.seed, a.id), maphash.String(l.seed, b.id))
+	})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.of(pool).replace(all, decided, began)
