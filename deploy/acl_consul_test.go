@@ -34,7 +34,24 @@ func testConsulBroker(t *testing.T, g *guarded) {
 	if err := r.FinishFates(patient(t), []staging.Fate{fate}); err != nil {
 		t.Errorf("finish a fate: %v", err)
 	}
+	brokerLives(t, c, r)
+	// It leases profiles, for its launches, and frees those of its own that failed.
+	lease := staging.ProfileLease{Path: "/srv/profiles/u", Session: "gr-profile", Zone: "east"}
+	for _, l := range []staging.ProfileLease{{Path: "/srv/profiles/v", Session: "gr-failed"}, lease} {
+		if taken, holder, err := r.TakeProfile(patient(t), l); err != nil || !taken {
+			t.Errorf("lease a profile: %t, %+v, %v", taken, holder, err)
+		}
+	}
+	if err := r.ReleaseProfile(patient(t), staging.ProfileLease{Path: "/srv/profiles/v", Session: "gr-failed"}); err != nil {
+		t.Errorf("free a profile: %v", err)
+	}
+	another := lease
+	another.Session = "gr-another"
+	if taken, holder, err := r.TakeProfile(patient(t), another); err != nil || taken || holder.Session != "gr-profile" {
+		t.Errorf("a profile that is in use: %t, %+v, %v", taken, holder, err)
+	}
 	g.seesHealth(t, c)
+	denied(t, "showing that a scaler lives", c.Agent().ServiceRegister(&consulapi.AgentServiceRegistration{Name: "greenroom-scaler-locks"}))
 	deniedInConsul(t, c)
 }
 
@@ -75,6 +92,16 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	}
 	stop()
 	<-done
+	// It frees profiles and reads which brokers are alive, and cannot show that one is.
+	if leases, err := r.Profiles(patient(t)); err != nil || len(leases) != 1 {
+		t.Errorf("read the leases of profiles: %+v, %v", leases, err)
+	} else if err := r.ReleaseProfile(patient(t), leases[0]); err != nil {
+		t.Errorf("free a profile: %v", err)
+	} else if holder, err := registry.New(g.consul, "").ProfileHolder(patient(t), leases[0].Path); err != nil || holder.Session != "" {
+		t.Errorf("a profile that was freed: %+v, %v", holder, err)
+	}
+	g.seesABroker(t, r)
+	denied(t, "showing that a broker lives", c.Agent().ServiceRegister(&consulapi.AgentServiceRegistration{Name: "greenroom-broker-presence"}))
 	g.showsAPool(t, c)
 	g.showsAssignedSessions(t, c)
 	g.seesHealth(t, c)

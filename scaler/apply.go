@@ -178,7 +178,15 @@ func (s *Scaler) fence(ctx context.Context, t task) (r result, final bool) {
 			return result{}, true
 		}
 		err := s.Registry.AbandonFate(ctx, t.fate, t.step.Reason)
-		return result{err: err}, err == nil
+		if err == nil {
+			return result{}, true
+		}
+		// The claim may have been finished meanwhile: the next decision must know.
+		r := result{err: err}
+		if now, readErr := s.Registry.Fate(ctx, t.session.ID); readErr == nil {
+			r.fate = &now
+		}
+		return r, false
 	}
 	_, existing, err := s.createRetiredFate(ctx, t)
 	if err != nil {

@@ -14,8 +14,10 @@ const (
 	// brokersSettle is how long before a read a claim must have been made: Consul shows a
 	// broker that has come back a moment after its agent knows.
 	brokersSettle = 2 * time.Second
-	// absentFor is how long Consul must not list a broker at all before the broker counts
-	// as gone. One that Consul lists as not alive is gone at once.
+	// deadFor is how long Consul must list a broker as not alive before the broker counts as
+	// gone: a Consul agent that was restarted does so until the broker's next heartbeat.
+	deadFor = 4 * time.Second
+	// absentFor is how long Consul must not list a broker at all.
 	absentFor = 20 * time.Second
 )
 
@@ -25,14 +27,14 @@ type brokers struct {
 	readAt time.Time
 	alive  map[string]bool
 	// knownSince is since when every read succeeded, listedAt when each broker was last
-	// listed.
-	knownSince time.Time
-	listedAt   map[string]time.Time
+	// listed, deadSince since when each was listed as not alive in every read.
+	knownSince          time.Time
+	listedAt, deadSince map[string]time.Time
 }
 
 // read returns what is known after a read that began at a time.
 func (b brokers) read(alive map[string]bool, at time.Time) brokers {
-	next := brokers{readAt: at, alive: alive, knownSince: b.knownSince, listedAt: map[string]time.Time{}}
+	next := brokers{readAt: at, alive: alive, knownSince: b.knownSince, listedAt: map[string]time.Time{}, deadSince: map[string]time.Time{}}
 	if b.readAt.IsZero() {
 		next.knownSince = at
 	}
@@ -41,8 +43,13 @@ func (b brokers) read(alive map[string]bool, at time.Time) brokers {
 			next.listedAt[id] = listed
 		}
 	}
-	for id := range alive {
+	for id, lives := range alive {
 		next.listedAt[id] = at
+		if since, dead := b.deadSince[id]; dead && !lives {
+			next.deadSince[id] = since
+		} else if !lives {
+			next.deadSince[id] = at
+		}
 	}
 	return next
 }
@@ -55,7 +62,7 @@ func (b brokers) gone(claim string, movedAt time.Time) bool {
 		return false
 	}
 	if alive, listed := b.alive[id]; listed {
-		return !alive
+		return !alive && b.readAt.Sub(b.deadSince[id]) >= deadFor
 	}
 	since := b.knownSince
 	for _, at := range []time.Time{b.listedAt[id], movedAt} {

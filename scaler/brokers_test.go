@@ -21,10 +21,12 @@ func TestOnlyABrokerThatIsCertainlyDeadIsGone(t *testing.T) {
 		movedAt time.Time
 		want    bool
 	}{
-		{"listed as dead", read(brokers{}, dead, 0), claim, old, true},
+		{"listed as dead", read(read(brokers{}, dead, 0), dead, deadFor), claim, old, true},
+		{"listed as dead a moment ago", read(read(read(brokers{}, dead, 0), alive, time.Second), dead, deadFor), claim, old, false},
+		{"listed as dead once", read(brokers{}, dead, 0), claim, old, false},
 		{"alive", read(brokers{}, alive, 0), claim, old, false},
 		{"nothing is known", brokers{}, claim, old, false},
-		{"the read is older than the claim", read(brokers{}, dead, 0), claim, noon, false},
+		{"the read is older than the claim", read(read(brokers{}, dead, 0), dead, deadFor), claim, noon.Add(deadFor), false},
 		{"the claim is of an older version", read(brokers{}, dead, 0), "01claim", old, false},
 		{"not listed, and never was", read(brokers{}, absent, 0), claim, old, false},
 		{"not listed, a moment ago it was", read(read(brokers{}, alive, 0), absent, time.Second), claim, old, false},

@@ -126,6 +126,6 @@ func (v *view) unpooledOf(e *entry) Unpooled {
 		Restarted: e.restarted(), RestartNoted: e.restartNoted,
 		ClaimRead: e.claimRead, BrokerGone: v.brokers.gone(e.claim(), e.touchedAt),
 		HealthKnown: v.healthKnown(e) && !e.staleHealth, UnhealthyNoted: !e.s.UnhealthySince.IsZero(), UnhealthyUntil: v.unhealthyUntil(e),
-		HookPending: e.fate.HookPending, Lease: e.leaseUntil(), TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
+		HasProfile: v.profiles[e.s.ID], HookPending: e.fate.HookPending, Lease: e.leaseUntil(), TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
 	}
 }

@@ -58,6 +58,8 @@ type Unpooled struct {
 	HealthKnown, UnhealthyNoted bool
 	// UnhealthyUntil is when it ends by its terms unless a check recovers; zero for never.
 	UnhealthyUntil time.Time
+	// HasProfile: it has the lease of a persistent profile, since something of it may run.
+	HasProfile bool
 	// TouchedAt is when it was first observed, a step last acted on it, or a launch or
 	// an end last moved it.
 	TouchedAt time.Time
@@ -92,7 +94,8 @@ const (
 // The first case that applies decides. They run in this order:
 //
 //  0. its job belongs to another installation, or nobody knows whether it has a user: nothing
-//  1. ended: purge it after a delay; else nothing, while Nomad does not say whether it has it
+//  1. ended: purge it after a delay and once its profile is free; else nothing, while Nomad
+//     does not say whether it has it
 //  2. Redis and Nomad both lost it: mark it ended
 //  3. Redis has it as unassigned, its fate record as assigned: restore
 //  4. retiring or ending: mark it ended, or stop it again
@@ -126,6 +129,10 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	case x.State == staging.Ended:
 		if now.Before(x.EndedNoticedAt.Add(purgeDelay)) {
 			return nil, x.EndedNoticedAt.Add(purgeDelay)
+		}
+		if x.HasProfile {
+			// Without its job nothing would show whether it still saves.
+			return nil, now.Add(purgeDelay)
 		}
 		return do(Purge, "it ended a while ago")
 	case x.Unknown:

@@ -114,8 +114,8 @@ type Fleet interface {
 	// Exists reports whether Nomad has a session's job. Only an answer that it does not
 	// exist is false; staging.ErrJobDenied means that the token may not read it.
 	Exists(ctx context.Context, s staging.Session) (bool, error)
-	// MayRun reports whether anything of a session runs or may still run.
-	MayRun(ctx context.Context, s staging.Session) (bool, error)
+	// Remains reads what Nomad has of a session.
+	Remains(ctx context.Context, s staging.Session) (staging.Remains, error)
 	// List reads all sessions, except those that the token may not list. index is where
 	// Watch continues.
 	List(ctx context.Context) (all []staging.Observation, index uint64, err error)

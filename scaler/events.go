@@ -27,8 +27,9 @@ func (v *view) applyEvent(ev staging.Event, now time.Time) {
 	if p := v.pools[ev.Pool]; p != nil {
 		switch ev.Type {
 		case staging.EventReady:
-			// A session that was made before the failure does not disprove it.
-			if p.backoff.paused() && e.s.CreatedAt.After(p.backoff.At) {
+			// A session that was made before the failure does not disprove it. When it was
+			// made counts on this scaler's clock.
+			if p.backoff.paused() && e.seenAt.After(p.backoff.At) {
 				p.backoff.ReadyAt = now
 			}
 		case staging.EventAssigned:

@@ -12,13 +12,15 @@ import (
 func TestOnlyASessionMadeAfterAFailureEndsThePause(t *testing.T) {
 	v := poolView(staging.Image{})
 	p := v.pools["p"]
-	runs(v, "gr-1").s.CreatedAt = noon
+	runs(v, "gr-1").seenAt = noon
 	p.failed(&staging.Failure{Type: staging.CrashLooping}, noon.Add(time.Second))
 	v.applyEvent(staging.Event{Type: staging.EventReady, Session: "gr-1", Pool: "p"}, noon.Add(2*time.Second))
 	if !p.backoff.paused() {
 		t.Error("a session that was made before the failure ended the pause")
 	}
-	runs(v, "gr-2").s.CreatedAt = noon.Add(2 * time.Second)
+	// When it was made, by the clock of the scaler that made it, does not count.
+	e := runs(v, "gr-2")
+	e.s.CreatedAt, e.seenAt = noon.Add(-time.Hour), noon.Add(2*time.Second)
 	v.applyEvent(staging.Event{Type: staging.EventReady, Session: "gr-2", Pool: "p"}, noon.Add(3*time.Second))
 	if p.backoff.paused() {
 		t.Error("a session that was made after the failure did not end the pause")

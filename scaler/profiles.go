@@ -3,6 +3,7 @@ package scaler
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/greenroom/greenroom/internal/logfield"
@@ -16,21 +17,35 @@ type Profiles interface {
 	ReleaseProfile(ctx context.Context, lease staging.ProfileLease) error
 }
 
-const (
-	// profilesPoll is how often the leases are looked at.
-	profilesPoll = 2 * time.Second
-	// strayLease is how long a lease may exist without a session, since its launch may be
-	// under way. A launch that has a lease registers its job well before.
-	strayLease = 2 * time.Minute
-)
+// profilesPoll is how often the leases are read.
+const profilesPoll = 2 * time.Second
 
-// freeProfiles frees, until ctx is done, the leases of profiles whose sessions have ended:
-// when Nomad says that nothing of a session runs, which may be a while after its end began.
+// profileLeases are the leases as this scaler has seen them: since when, by session.
+type profileLeases map[string]time.Time
+
+// observe takes over a read of all leases.
+func (p profileLeases) observe(leases []staging.ProfileLease, now time.Time) {
+	there := make(map[string]bool, len(leases))
+	for _, l := range leases {
+		there[l.Session] = true
+		if p[l.Session].IsZero() {
+			p[l.Session] = now
+		}
+	}
+	for session := range p {
+		if !there[session] {
+			delete(p, session)
+		}
+	}
+}
+
+// freeProfiles frees, until ctx is done, the leases of profiles whose sessions have ended,
+// whatever ended them. Only Nomad decides that: neither Redis nor a record of greenroom has
+// a part in it, so a lease is freed as well when those are lost.
 func (s *Scaler) freeProfiles(ctx context.Context) {
 	again := time.NewTicker(profilesPoll)
 	defer again.Stop()
-	// seen is since when this scaler knows a lease, by its session.
-	seen := map[string]time.Time{}
+	seen := profileLeases{}
 	for failed := false; ; {
 		err := s.freeProfilesOnce(ctx, seen)
 		if err != nil && !failed && ctx.Err() == nil {
@@ -45,49 +60,30 @@ func (s *Scaler) freeProfiles(ctx context.Context) {
 	}
 }
 
-func (s *Scaler) freeProfilesOnce(ctx context.Context, seen map[string]time.Time) error {
+func (s *Scaler) freeProfilesOnce(ctx context.Context, seen profileLeases) error {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
+	began := time.Now()
 	leases, err := s.Profiles.Profiles(ctx)
 	if err != nil {
 		return err
 	}
-	now, there := time.Now(), map[string]bool{}
-	for _, l := range leases {
-		there[l.Session] = true
-		if seen[l.Session].IsZero() {
-			seen[l.Session] = now
-		}
-	}
-	for session := range seen {
-		if !there[session] {
-			delete(seen, session)
-		}
-	}
+	seen.observe(leases, began)
+	toCheck := s.leasesToCheck(ctx, leases)
+	// Where the time does not suffice for all, another pass begins with others.
+	rand.Shuffle(len(toCheck), func(i, j int) { toCheck[i], toCheck[j] = toCheck[j], toCheck[i] })
 	var failed error
-	for _, l := range s.leasesToCheck(ctx, leases) {
-		failed = errors.Join(failed, s.freeProfile(ctx, l, now.Sub(seen[l.Session])))
+	for _, l := range toCheck {
+		failed = errors.Join(failed, s.freeProfile(ctx, l, began.Sub(seen[l.Session])))
 	}
 	return failed
 }
 
-// leasesToCheck are the leases whose sessions have ended, or are not known, in the zones in
-// which this scaler acts.
+// leasesToCheck returns the leases, of the zones in which this scaler acts, whose sessions
+// are not known to run.
 func (s *Scaler) leasesToCheck(ctx context.Context, leases []staging.ProfileLease) []staging.ProfileLease {
-	if len(leases) == 0 {
-		return nil
-	}
 	found := make(chan []staging.ProfileLease, 1)
-	s.post(ctx, func(v *view) {
-		var all []staging.ProfileLease
-		for _, l := range leases {
-			e := v.sessions[l.Session]
-			if v.inSync() && v.acts(l.Zone) && (e == nil || e.s.State == staging.Ended) {
-				all = append(all, l)
-			}
-		}
-		found <- all
-	})
+	s.post(ctx, func(v *view) { found <- v.setProfiles(leases) })
 	select {
 	case all := <-found:
 		return all
@@ -96,18 +92,26 @@ func (s *Scaler) leasesToCheck(ctx context.Context, leases []staging.ProfileLeas
 	}
 }
 
-// freeProfile frees a lease if nothing of its session runs or will run. seenFor is how long
-// the lease has been known.
-func (s *Scaler) freeProfile(ctx context.Context, l staging.ProfileLease, seenFor time.Duration) error {
-	_, err := s.Registry.Fate(ctx, l.Session)
-	switch {
-	case errors.Is(err, staging.ErrNoResource) && seenFor < strayLease:
-		return nil // its launch may be about to write the record
-	case err != nil && !errors.Is(err, staging.ErrNoResource):
-		return err
+// setProfiles takes over the leases, and returns those to be checked.
+func (v *view) setProfiles(leases []staging.ProfileLease) (toCheck []staging.ProfileLease) {
+	v.profiles = make(map[string]bool, len(leases))
+	for _, l := range leases {
+		v.profiles[l.Session] = true
+		// A zone that is deleted has its lock all the same, until its leases are freed.
+		v.sessionZones[l.Zone] = true
+		e := v.sessions[l.Session]
+		runs := e != nil && e.hasJob && !e.stopped && !e.over()
+		if v.acts(l.Zone) && !runs {
+			toCheck = append(toCheck, l)
+		}
 	}
-	runs, err := s.Fleet.MayRun(ctx, staging.Session{ID: l.Session, Zone: l.Zone, Namespace: l.Namespace, Region: l.Region})
-	if err != nil || runs {
+	return toCheck
+}
+
+// freeProfile frees a lease if nothing of its session runs or will run.
+func (s *Scaler) freeProfile(ctx context.Context, l staging.ProfileLease, seenFor time.Duration) error {
+	remains, err := s.Fleet.Remains(ctx, staging.Session{ID: l.Session, Zone: l.Zone, Namespace: l.Namespace, Region: l.Region})
+	if err != nil || !staging.ProfileFree(remains, seenFor) {
 		return err
 	}
 	if err := s.Profiles.ReleaseProfile(ctx, l); err != nil {

@@ -51,6 +51,8 @@ type view struct {
 	dirtySessions map[string]bool
 	// brokers are those that Consul shows.
 	brokers brokers
+	// profiles are the sessions that have the lease of a profile.
+	profiles map[string]bool
 	// timed are the sessions to be decided again at a time.
 	timed map[string]time.Time
 }
@@ -110,7 +112,7 @@ func (v *view) memberChanged(e *entry) {
 func (v *view) entry(id string, now time.Time) *entry {
 	e := v.sessions[id]
 	if e == nil {
-		e = &entry{s: staging.Session{ID: id}, touchedAt: now}
+		e = &entry{s: staging.Session{ID: id}, touchedAt: now, seenAt: now}
 		v.sessions[id] = e
 	}
 	return e

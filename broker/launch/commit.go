@@ -50,6 +50,13 @@ func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) 
 		l.detachKey(ctx)
 		l.unclaim(ctx, taken)
 		return nil, l.repeatOf(ctx, held.KeyHold)
+	case errors.Is(err, errClaimTooOld):
+		// No fate was written, nor will be, so the sessions are unused. Redis takes back only
+		// those that this claim still holds there.
+		l.attempt(staging.StepStaged, zoneOf(l, taken), staging.OutcomeLost, err.Error())
+		l.detachKey(ctx)
+		l.unclaim(ctx, taken)
+		return nil, errLost
 	case err != nil:
 		l.consul.trip()
 		l.attempt(staging.StepStaged, zoneOf(l, taken), staging.OutcomeFailed, "Consul did not record the assignment")

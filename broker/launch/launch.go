@@ -47,6 +47,7 @@ type Launcher struct {
 	listings *listings
 	decided  fateIndex
 	sync     redisSync
+	jobless  jobless
 	// closing is done when the broker stops: retries in the background end then.
 	closing context.Context
 	close   context.CancelFunc
@@ -106,10 +107,10 @@ type launch struct {
 	lost, failedHooks int
 	// keyIndex is the version of the key's record in Consul, once this launch holds it.
 	keyIndex uint64
-	// profile is the lease of the session that is being made, and profileAt when it was
-	// taken; zero for none.
-	profile   staging.ProfileLease
-	profileAt time.Time
+	// profile is the lease of the session that is being made, and registerBy until when its
+	// job may be registered; zero for none.
+	profile    staging.ProfileLease
+	registerBy time.Time
 	// claimedAt is when sessions were claimed, by Redis's clock; repliedAt when that reply
 	// came, by this broker's.
 	claimedAt, repliedAt time.Time

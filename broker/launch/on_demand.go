@@ -42,8 +42,11 @@ func (l *launch) onDemand(ctx context.Context) (staging.Session, error) {
 		}
 		s, err := l.onDemandIn(ctx, wait, z.zone)
 		var e *refusal.Error
-		if err == nil || !errors.As(err, &e) || !mayServeElsewhere(e) {
+		if err == nil || !errors.As(err, &e) || !mayServeElsewhere(e) && !l.ownProfile(e) {
 			return s, err
+		}
+		if l.ownProfile(e) {
+			break
 		}
 		refusals = append(refusals, zoneRefusal{zone: z.zone.Name, err: e})
 	}
@@ -116,9 +119,6 @@ func (l *launch) onDemandIn(ctx, wait context.Context, zone staging.Zone) (stagi
 	}
 	if err == nil && len(lost) > 0 {
 		err = errors.New("a fresh session's fate was decided before it began")
-	}
-	if err == nil && l.profileTooOld() {
-		err = errors.New("the lease of the session's profile was taken too long ago")
 	}
 	if err != nil {
 		l.consul.trip()
@@ -212,12 +212,15 @@ func (l *launch) make(ctx, wait context.Context, spec staging.Spec) (staging.Ses
 func (l *launch) register(ctx context.Context, spec staging.Spec) (evalID string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Nomad)
 	defer cancel()
+	ctx, cancelLeased := l.whileLeased(ctx)
+	defer cancelLeased()
 	evalID, err = l.Fleet.Register(ctx, spec)
 	if err == nil {
 		return evalID, nil
 	}
 	var invalid *staging.InvalidError
 	if errors.As(err, &invalid) {
+		l.freeProfile() // Nomad has no job of it
 		return "", &refusal.Error{
 			Kind: refusal.LaunchFailed, Cause: err,
 			Detail: fmt.Sprintf("no job can be made of image %s for this user: %s", l.Image, invalid),

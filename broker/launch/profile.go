@@ -18,9 +18,6 @@ import (
 const (
 	// profilePoll is how often a launch that waits for a profile looks at it.
 	profilePoll = 250 * time.Millisecond
-	// profileLeaseLife is how long after it took the lease a launch may register the job. It
-	// is well below the scaler's patience with a lease whose session has no fate record.
-	profileLeaseLife = 30 * time.Second
 	// ownProfileWait is how long a launch waits at least for the end of its own session in
 	// the zone before, which could not be placed or did not start.
 	ownProfileWait = 10 * time.Second
@@ -49,17 +46,21 @@ func (l *launch) takeProfile(ctx, wait context.Context, s staging.Session) error
 	if err != nil || path == "" {
 		return err
 	}
-	lease := staging.ProfileLease{Path: path, Session: s.ID, Zone: s.Zone, Namespace: s.Namespace, Region: s.Region, TakenAt: time.Now().UTC()}
+	lease := staging.ProfileLease{Path: path, Session: s.ID, Zone: s.Zone, Namespace: s.Namespace, Region: s.Region}
 	for {
+		began := time.Now()
+		lease.TakenAt = began.UTC()
 		call, cancel := context.WithTimeout(ctx, deadline.Consul)
 		taken, holder, err := l.Profiles.TakeProfile(call, lease)
 		cancel()
 		switch {
 		case err != nil:
 			l.consul.trip()
+			l.profile = lease // perhaps: the outcome is not known
+			l.freeProfile()
 			return refusal.NoConsul(err)
 		case taken:
-			l.profile, l.profileAt = lease, time.Now()
+			l.profile, l.registerBy = lease, began.Add(staging.ProfileRegister)
 			l.tried[s.ID] = true
 			return nil
 		case holder.Session == "":
@@ -71,7 +72,8 @@ func (l *launch) takeProfile(ctx, wait context.Context, s staging.Session) error
 	}
 }
 
-// freeProfile frees the lease of a session whose job was not registered, nor will be.
+// freeProfile frees the lease of a session whose job was not registered, nor will be. If that
+// fails, the scaler frees it after staging.ProfileStray.
 func (l *launch) freeProfile() {
 	if l.profile.Session == "" {
 		return
@@ -85,10 +87,13 @@ func (l *launch) freeProfile() {
 	l.profile = staging.ProfileLease{}
 }
 
-// profileTooOld reports whether the lease was taken too long ago for a job to be registered:
-// this broker stood still, and the lease may have been freed.
-func (l *launch) profileTooOld() bool {
-	return l.profile.Session != "" && time.Since(l.profileAt) > profileLeaseLife
+// whileLeased returns ctx with the time until which a session's job may be registered. A
+// broker that stood still for longer must not register it: its lease may have been freed.
+func (l *launch) whileLeased(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l.profile.Session == "" {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, l.registerBy)
 }
 
 func (l *launch) profileHolder(ctx context.Context, path string) (staging.ProfileLease, error) {
@@ -99,6 +104,12 @@ func (l *launch) profileHolder(ctx context.Context, path string) (staging.Profil
 		return holder, refusal.NoConsul(err)
 	}
 	return holder, nil
+}
+
+// ownProfile reports whether a refusal is for the profile of this launch's own session in a
+// zone before, which has not ended in time. No other zone can serve then.
+func (l *launch) ownProfile(e *refusal.Error) bool {
+	return e.Kind == refusal.ProfileInUse && l.tried[e.Sessions[0]]
 }
 
 // awaitHolder waits until a profile is free. It returns a *repeatError or a *servedError

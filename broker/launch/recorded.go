@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/deadline"
@@ -14,8 +15,35 @@ import (
 // Sessions by their fate records and Nomad alone, without Redis.
 
 // registeredWithin is how long after its fate was decided the job of a session made on
-// demand may not be registered in Nomad yet.
+// demand may not be registered in Nomad yet. It is counted from when this broker first read
+// the fate: the time in the fate is that of another host's clock.
 const registeredWithin = deadline.Nomad + deadline.Consul
+
+// jobless remembers since when this broker finds no job of sessions whose fates it reads.
+type jobless struct {
+	mu    sync.Mutex
+	since map[string]time.Time
+}
+
+// maxJobless bounds the memory of jobless. A session that is dropped from it counts as fresh
+// once more.
+const maxJobless = 4096
+
+// fresh reports whether a session without a job may still get one.
+func (j *jobless) fresh(session string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := time.Now()
+	since, known := j.since[session]
+	if !known {
+		if j.since == nil || len(j.since) >= maxJobless {
+			j.since = map[string]time.Time{}
+		}
+		since = now
+		j.since[session] = since
+	}
+	return now.Sub(since) < registeredWithin
+}
 
 // located is what Nomad needs to be asked for a session, from its fate.
 func (l *launch) located(id string, f staging.Fate) staging.Session {
@@ -89,7 +117,7 @@ func (l *launch) recordedSession(ctx context.Context, hold staging.KeyHold, id s
 	}
 	s, err = l.Fleet.Find(ctx, l.located(f.Session, f))
 	switch {
-	case errors.Is(err, staging.ErrNoSession) && time.Since(f.DecidedAt) < registeredWithin:
+	case errors.Is(err, staging.ErrNoSession) && !errors.Is(err, staging.ErrSessionOver) && l.jobless.fresh(f.Session):
 		return s, f, keyInFlight()
 	case errors.Is(err, staging.ErrNoSession):
 		return s, f, keyEnded()

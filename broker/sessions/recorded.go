@@ -25,7 +25,8 @@ const (
 	// maxRecords bounds the cache.
 	maxRecords = 4096
 	// registeredWithin is how long after its fate was decided the job of a session made on
-	// demand may not be registered in Nomad yet.
+	// demand may not be registered in Nomad yet. It is counted from when this broker first
+	// found none: the time in the fate is that of another host's clock.
 	registeredWithin = deadline.Nomad + deadline.Consul
 )
 
@@ -48,6 +49,8 @@ type record struct {
 	// none: no fate assigns the session to a user.
 	none bool
 	at   time.Time
+	// joblessSince is since when each reading found no job; zero where the last one did.
+	joblessSince time.Time
 }
 
 func newRecords(registry Registry, fleet Fleet) *records {
@@ -143,10 +146,17 @@ func (r *records) read(ctx context.Context, id string) (record, error) {
 	switch {
 	case errors.Is(err, staging.ErrNoSession) && !known:
 		// Its namespace is not known, so that Nomad's answer is about another one.
-	case errors.Is(err, staging.ErrNoSession) && time.Since(f.DecidedAt) < registeredWithin:
-		now.session.State = staging.Pending
-	case errors.Is(err, staging.ErrNoSession):
+	case errors.Is(err, staging.ErrSessionOver):
 		now.session.State = staging.Ended
+	case errors.Is(err, staging.ErrNoSession):
+		last, _ := r.cached(id)
+		if now.joblessSince = last.joblessSince; now.joblessSince.IsZero() {
+			now.joblessSince = now.at
+		}
+		now.session.State = staging.Ended
+		if now.at.Sub(now.joblessSince) < registeredWithin {
+			now.session.State = staging.Pending
+		}
 	case err != nil:
 		// What cannot be observed changes nothing: the fate stands.
 	default:

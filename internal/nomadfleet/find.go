@@ -11,7 +11,8 @@ import (
 // its address and its ports. The argument names the session by id, namespace and
 // region. A session that is not placed yet is returned without an allocation.
 // The error is staging.ErrNoSession if the job does not exist, is stopped, has ended or
-// belongs to another installation, else ErrUnavailable.
+// belongs to another installation, if it is stopped or has ended with
+// staging.ErrSessionOver; else ErrUnavailable.
 func (f *Fleet) Find(ctx context.Context, s staging.Session) (staging.Session, error) {
 	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
@@ -27,8 +28,11 @@ func (f *Fleet) Find(ctx context.Context, s staging.Session) (staging.Session, e
 		return s, unavailable("read job "+s.ID, err)
 	}
 	facts, isSession := jobFacts(s.ID, s.Namespace, s.Region, job.Meta, deref(job.Stop), deref(job.Status))
-	if !isSession || !own.owns(job.Meta) || facts.Stopped || facts.Dead {
+	switch {
+	case !isSession || !own.owns(job.Meta):
 		return s, fmt.Errorf("%w: %s", staging.ErrNoSession, s.ID)
+	case facts.Stopped || facts.Dead:
+		return s, fmt.Errorf("%w: %s: %w", staging.ErrNoSession, s.ID, staging.ErrSessionOver)
 	}
 	found := facts.Session
 	allocs, _, err := f.nomad.Jobs().Allocations(s.ID, true, f.sessionQuery(ctx, s))

@@ -68,9 +68,9 @@ func (r *Registry) ReleaseProfile(ctx context.Context, lease staging.ProfileLeas
 // Profiles reads all leases of profiles. One that cannot be read is left out: it stays as it
 // is, and its profile cannot be leased.
 func (r *Registry) Profiles(ctx context.Context) ([]staging.ProfileLease, error) {
-	pairs, _, err := r.kv.List(r.profilesPrefix(), query(ctx))
+	pairs, _, err := list(r.kv, r.profilesPrefix(), query(ctx))
 	if err != nil {
-		return nil, callError(err, "list %s", r.profilesPrefix())
+		return nil, err
 	}
 	all := make([]staging.ProfileLease, 0, len(pairs))
 	for _, p := range pairs {

@@ -8,6 +8,9 @@ import (
 var (
 	// ErrNoSession means that there is no such session.
 	ErrNoSession = errors.New("no such session")
+	// ErrSessionOver, beside ErrNoSession, means that the session's job is there, and has
+	// ended or was stopped.
+	ErrSessionOver = errors.New("its job has ended")
 	// ErrNoResource means that no such zone, image, staging config or fate is stored.
 	ErrNoResource = errors.New("no such resource")
 	// ErrJobDenied means that Nomad refuses to say whether a session's job exists.
