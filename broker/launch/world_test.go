@@ -347,6 +347,9 @@ func (w *world) Claim(_ context.Context, pools []staging.Config, n int, c stagin
 
 func (w *world) Begin(_ context.Context, s staging.Session, c staging.Claim) (staging.ClaimResult, error) {
 	err := w.note("begin")
+	if w.limited != nil {
+		return staging.ClaimResult{Outcome: staging.ClaimLimit, Held: w.limited}, err
+	}
 	s.Claim, s.User = c.ID, &c.User
 	return staging.ClaimResult{Outcome: staging.ClaimTaken, Sessions: []staging.Session{s}}, err
 }

@@ -25,8 +25,8 @@ type ProfileLease struct {
 // the lease, or not at all. A lease whose session has no job is freed ProfileStray after it
 // was first seen: the difference is what a call that is under way may still take.
 const (
-	ProfileRegister = 20 * time.Second
-	ProfileStray    = time.Minute
+	ProfileRegister = 15 * time.Second
+	ProfileStray    = 45 * time.Second
 )
 
 // Remains is what Nomad has of a session.
