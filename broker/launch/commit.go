@@ -74,10 +74,16 @@ func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) 
 			l.destroyAll(ctx, taken, err.Error())
 			return nil, errHookFailed
 		}
-		if err := l.finish(ctx, fates); err != nil && !l.settleUnknownFinish(ctx, taken, fates) {
-			l.consul.trip()
-			l.attempt(staging.StepStaged, zoneOf(l, taken), staging.OutcomeFailed, "Consul did not record the end of the assign hook")
-			return nil, refusal.NoConsul(err)
+		if err := l.finish(ctx, fates); err != nil {
+			err = l.settleUnknownFinish(ctx, taken, fates, err)
+			if errors.Is(err, errLost) {
+				return nil, err
+			}
+			if err != nil {
+				l.consul.trip()
+				l.attempt(staging.StepStaged, zoneOf(l, taken), staging.OutcomeFailed, "Consul did not record the end of the assign hook")
+				return nil, refusal.NoConsul(err)
+			}
 		}
 	}
 	return l.assignStaged(ctx, taken)
@@ -150,12 +156,14 @@ func (l *launch) finish(ctx context.Context, fates []staging.Fate) error {
 	return l.Fates.FinishFates(ctx, fates)
 }
 
-// settleUnknownFinish settles a finish whose reply was lost, and reports whether it
-// succeeded after all. All fates are finished in one step, so the first represents them:
-// once it is taken from the claim, none of them can be finished. Sessions whose records were
-// taken from the claim are destroyed; the scaler ends the others with their lease, or
-// finishes them.
-func (l *launch) settleUnknownFinish(ctx context.Context, taken []staging.Session, fates []staging.Fate) bool {
+// settleUnknownFinish settles a finish that failed, or whose reply was lost. It returns nil if
+// the finish succeeded after all, errLost if the scaler had taken the records from the claim,
+// since this broker seemed to be dead, and else the failure.
+//
+// All fates are finished in one step, so the first represents them: once it is taken from the
+// claim, none of them can be finished. Sessions whose records were taken from the claim are
+// destroyed; the scaler ends the others with their lease, or finishes them.
+func (l *launch) settleUnknownFinish(ctx context.Context, taken []staging.Session, fates []staging.Fate, failure error) error {
 	const (
 		reason  = "the end of its assign hook could not be recorded in Consul"
 		another = "the end of the assign hook of a session of the same launch could not be recorded in Consul"
@@ -167,12 +175,18 @@ func (l *launch) settleUnknownFinish(ctx context.Context, taken []staging.Sessio
 	abandoned := l.Fates.AbandonFate(consul, fates[0], reason)
 	if abandoned != nil {
 		now, err := l.Fates.Fate(consul, taken[0].ID)
-		if err == nil && now.Claim == l.claim.ID && !now.HookPending && now.Reason == "" {
-			return true
+		ours := err == nil && now.Claim == l.claim.ID
+		if ours && !now.HookPending && now.Reason == "" {
+			return nil
 		}
 		l.detachKey(ctx)
-		l.logSession(taken[0]).WithError(errors.Join(abandoned, err)).
-			Warn("it is not known whether an assignment is recorded; the scaler ends the session with its lease, or finishes it")
+		if ours && now.Reason != "" {
+			l.attempt(staging.StepStaged, zoneOf(l, taken), staging.OutcomeLost, fmt.Sprintf("session %s was taken from this launch: %s", taken[0].ID, now.Reason))
+			failure = errLost
+		} else {
+			l.logSession(taken[0]).WithError(errors.Join(abandoned, err)).
+				Warn("it is not known whether an assignment is recorded; the scaler ends the session with its lease, or finishes it")
+		}
 	} else {
 		l.detachKey(ctx)
 		l.destroy(taken[0], reason)
@@ -184,7 +198,7 @@ func (l *launch) settleUnknownFinish(ctx context.Context, taken []staging.Sessio
 			l.destroy(s, another)
 		}
 	}
-	return false
+	return failure
 }
 
 // assignStaged answers for sessions that are all the user's.

@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -13,7 +15,8 @@ import (
 
 // TestABrokerThatStopsOrDiesLeavesNoUserBehind: a broker that is told to stop finishes the
 // launch whose hook runs, and takes no other. When a broker is killed in a hook, its user is
-// served elsewhere, long before the lease of the claim is over.
+// served elsewhere, long before the lease of the claim is over. When a broker only seemed to be
+// dead, it cannot finish what was taken from it.
 func TestABrokerThatStopsOrDiesLeavesNoUserBehind(t *testing.T) {
 	c, d := startServers(t, []string{"dc1"})
 	startAgent(t, c, "scaler")
@@ -27,15 +30,17 @@ touch "` + dir + `/began-$GREENROOM_USER_ID"
 case "$GREENROOM_USER_ID" in
 u-stopped) sleep 15 ;;
 u-killed) [ -e "` + again + `" ] || sleep 90 ;;
+u-frozen) sleep 1; touch "` + dir + `/ran-$GREENROOM_USER_ID" ;;
 esac`}}
 	one := 1
 	d.ask(t, "PUT", "/v1/groups/one", staging.Group{Name: "one", Priority: 1, MaxSessionsPerUser: &one}, 201, nil)
 	d.ask(t, "PUT", "/v1/images/hooked", image, 201, nil)
-	d.ask(t, "PUT", "/v1/staging/hooked", staging.Config{Zone: "east", Image: "hooked", DesiredSessions: 3}, 201, nil)
-	second, third := at(d, startAgent(t, c, "broker")), at(d, startAgent(t, c, "broker"))
-	d.untilReady(t, "hooked", 3)
+	d.ask(t, "PUT", "/v1/staging/hooked", staging.Config{Zone: "east", Image: "hooked", DesiredSessions: 5}, 201, nil)
+	second, third, fourth := at(d, startAgent(t, c, "broker")), at(d, startAgent(t, c, "broker")), at(d, startAgent(t, c, "broker"))
+	d.untilReady(t, "hooked", 5)
 
 	t.Run("told to stop", func(t *testing.T) {
+		t.Parallel()
 		answered := inBackground(d, "stopped")
 		untilThere(t, began("stopped"))
 		must(t, d.agent.cmd.Process.Signal(syscall.SIGTERM))
@@ -56,14 +61,43 @@ esac`}}
 		}
 	})
 
+	t.Run("frozen", func(t *testing.T) {
+		t.Parallel()
+		answered := inBackground(fourth, "frozen")
+		untilThere(t, began("frozen"))
+		must(t, fourth.agent.cmd.Process.Signal(syscall.SIGSTOP))
+		taken := onlySession(t, third, "frozen")
+		// The hook succeeds, which the broker learns only when the session is no longer its.
+		untilThere(t, filepath.Join(dir, "ran-u-frozen"))
+		if reason := third.untilEnded(t, taken); reason != "the broker that claimed it is gone" {
+			t.Errorf("the session of the claim of a broker that stands still ended: %s", reason)
+		}
+		var next launched
+		third.ask(t, "POST", "/v1/sessions", launchOfOne("frozen"), 201, &next)
+		must(t, fourth.agent.cmd.Process.Signal(syscall.SIGCONT))
+		r := <-answered
+		must(t, r.err)
+		var p struct {
+			Code     string
+			Attempts []struct{ Outcome, Reason string }
+		}
+		must(t, json.Unmarshal(r.body, &p))
+		if p.Code != "session_limit" || len(p.Attempts) == 0 || p.Attempts[0].Outcome != "lost" || !strings.Contains(p.Attempts[0].Reason, taken) {
+			t.Errorf("the launch of the broker that stood still: %d %s", r.status, r.body)
+		}
+		if s := third.session(t, taken); s.State != "ended" {
+			t.Errorf("the session that was taken from it: %+v", s)
+		}
+		if s := third.session(t, next.ID); s.State != "assigned" || next.ID == taken {
+			t.Errorf("the user's session: %+v", s)
+		}
+	})
+
 	t.Run("killed", func(t *testing.T) {
+		t.Parallel()
 		answered := inBackground(second, "killed")
 		untilThere(t, began("killed"))
-		var list struct{ Items []struct{ ID, State string } }
-		third.ask(t, "GET", "/v1/sessions?user=u-killed", nil, 200, &list)
-		if len(list.Items) != 1 {
-			t.Fatalf("%+v", list)
-		}
+		taken := onlySession(t, third, "killed")
 		second.agent.end(t, syscall.SIGKILL)
 		<-answered
 		must(t, os.WriteFile(again, nil, 0o644))
@@ -74,10 +108,21 @@ esac`}}
 			must(t, err)
 			return next.status == 201, string(next.body)
 		})
-		if reason := third.untilEnded(t, list.Items[0].ID); reason != "the broker that claimed it is gone" {
+		if reason := third.untilEnded(t, taken); reason != "the broker that claimed it is gone" {
 			t.Errorf("the session of the killed broker's claim ended: %s", reason)
 		}
 	})
+}
+
+// onlySession returns the id of the only session that a user has.
+func onlySession(t *testing.T, d *devProcess, user string) string {
+	t.Helper()
+	var list struct{ Items []struct{ ID string } }
+	d.ask(t, "GET", "/v1/sessions?user=u-"+user, nil, 200, &list)
+	if len(list.Items) != 1 {
+		t.Fatalf("%+v", list)
+	}
+	return list.Items[0].ID
 }
 
 // at returns the servers with another broker.
