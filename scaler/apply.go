@@ -157,6 +157,13 @@ func (s *Scaler) applyRestore(ctx context.Context, t task) result {
 // be in progress, its fate record is made final first, which fences off the claimer.
 func (s *Scaler) applyEnd(ctx context.Context, t task) result {
 	x := t.session
+	if !t.step.Due.IsZero() {
+		// This scaler's clock may be ahead. Redis's decides, as it does for keepalives.
+		now, err := s.EventStore.Now(ctx)
+		if err != nil || now.Before(t.step.Due) {
+			return result{err: err}
+		}
+	}
 	if t.from == staging.Claimed || t.from == "" {
 		if r, final := s.fence(ctx, t); !final {
 			return r

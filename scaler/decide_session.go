@@ -259,7 +259,7 @@ func decideAssigned(x Unpooled, now time.Time) (*Step, time.Time) {
 	}
 	switch {
 	case over(x.EndsAt):
-		return &Step{Kind: End, Reason: fmt.Sprintf("its time limit of %s is over", x.Terms.TimeLimit)}, time.Time{}
+		return &Step{Kind: End, Reason: fmt.Sprintf("its time limit of %s is over", x.Terms.TimeLimit), Due: x.EndsAt}, time.Time{}
 	case over(x.KeepaliveUntil):
 		return &Step{Kind: ExpireKeepalive, Reason: fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive)}, time.Time{}
 	case over(x.UnhealthyUntil):

@@ -99,6 +99,8 @@ type EventStore interface {
 	Note(ctx context.Context, e staging.Event) error
 	// SetConditions replaces a pool's conditions.
 	SetConditions(ctx context.Context, pool string, cs []staging.Condition) error
+	// Now is the time by Redis's clock.
+	Now(ctx context.Context) (time.Time, error)
 	// LastEvent returns the position of the newest event.
 	LastEvent(ctx context.Context) (position string, err error)
 	// Events returns the events after a position, and the position of the last of

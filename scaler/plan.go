@@ -67,6 +67,9 @@ type Step struct {
 	Reason  string
 	// Failure of a Retire counts towards the pool's backoff; nil for most.
 	Failure *staging.Failure
+	// Due is when an End by a time limit is due, by Redis's clock, which stored the start;
+	// zero for at once.
+	Due time.Time
 }
 
 // Plan is the result of Decide.

@@ -17,6 +17,13 @@ import (
 // and it is published once its checks pass. A user's session gets its assign hook again, at
 // most once for each start of its main task. It stays its user's even if that fails.
 //
+// A launch may claim a session in the moment between such a restart and the event of it, and
+// run the assign hook in the new start. The scaler then runs it once more in that start:
+// nothing in the session tells in which start the first run was, and the clocks of a node, a
+// broker and Redis do not either. That is the lesser harm. Without it the user might have a
+// session that is nobody's, and to end it would end a session that its user has already. The
+// moment is as long as Nomad takes to report a restart, less than a second.
+//
 // Nomad counts the restarts. The number for which a session was last prepared is in its
 // record in Redis (staging.Session.Restarts), and in its fate. So a restart is also noticed
 // that happened while no scaler was watching. That a hook runs once per start is a lock in

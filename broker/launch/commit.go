@@ -126,12 +126,14 @@ func (l *launch) decide(ctx context.Context, sessions []staging.Session, hookPen
 		all = sessionIDs(sessions)
 	}
 	fates = make([]staging.Fate, len(sessions))
+	// By Redis's clock, where that is known: a session's time limit is kept by it.
+	decided := l.now().UTC()
 	for i, s := range sessions {
 		fates[i] = staging.Fate{
 			Session: s.ID, Verdict: staging.VerdictAssigned, User: &l.User, Claim: l.claim.ID, Terms: l.claim.Terms, Zone: s.Zone,
 			IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint, KeyIndex: l.keyIndex, Sessions: all, HookPending: hookPending,
 			Restarts: s.Restarts,
-			Lease:    start.Add(time.Duration(rounds) * staging.ClaimLease).UTC(), DecidedAt: start.UTC(),
+			Lease:    decided.Add(time.Duration(rounds) * staging.ClaimLease), DecidedAt: decided,
 		}
 	}
 	fates, lost, err = l.Fates.CreateFates(ctx, fates)

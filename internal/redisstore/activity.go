@@ -30,11 +30,17 @@ func (s *Store) counterFor(x staging.Session) string {
 	return s.poolCounter(x.Staging)
 }
 
+// Now reads the time by Redis's clock.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	now, err := s.rdb.Time(ctx).Result()
+	return now, callError(err, "read the time")
+}
+
 // Activity reads the recent activity of the configs' pools, by the configs' names.
 func (s *Store) Activity(ctx context.Context, configs []staging.Config) (map[string]staging.Activity, error) {
-	now, err := s.rdb.Time(ctx).Result()
+	now, err := s.Now(ctx)
 	if err != nil {
-		return nil, callError(err, "read the time for the activity of pools")
+		return nil, err
 	}
 	all := make(map[string]staging.Activity, len(configs))
 	const window = int64(staging.ActivityWindow / time.Minute)
