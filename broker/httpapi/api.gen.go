@@ -342,7 +342,8 @@ type Problem struct {
 	// RequestID The answer's `X-Request-Id`; the broker's log has it.
 	RequestID string `json:"request_id,omitempty,omitzero"`
 
-	// Sessions For `session_limit`: the ids of the user's sessions that count.
+	// Sessions For `session_limit`: the ids of the user's sessions that count. For `profile_in_use`: that of the session
+	// that has the profile.
 	Sessions []string `json:"sessions,omitempty,omitzero"`
 
 	// Status Example: 422
@@ -870,7 +871,8 @@ type ListSessionsParams struct {
 // CreateSessionParams defines parameters for CreateSession.
 type CreateSessionParams struct {
 	// Wait How long to wait for a session made on demand, as a Go duration between `0s` and `10m`. When it is over
-	// the answer is 202. A staged session needs no wait.
+	// the answer is 202, or 409 `profile_in_use` while another session has the user's persistent profile. A
+	// staged session needs no wait.
 	Wait string `form:"wait,omitempty" json:"wait,omitempty,omitzero"`
 
 	// IdempotencyKey A fresh text for every launch, 1 to 255 printable ASCII characters, for example a UUID. A repeat of the

@@ -555,7 +555,8 @@ type Image struct {
 	Name *string `json:"name,omitempty"`
 
 	// PersistentProfilePath A directory of the node, usually with `{user_id}` in it, that a session sees as `/profile`. No staged
-	// session can honour it.
+	// session can honour it. One session at a time has it, also while it saves at its end: a launch waits for
+	// it within its `wait`, and is refused then (409 `profile_in_use`).
 	//
 	//
 	// Example: /srv/profiles/{user_id}
@@ -989,7 +990,8 @@ type Problem struct {
 	// RequestId The answer's `X-Request-Id`; the broker's log has it.
 	RequestId *string `json:"request_id,omitempty"`
 
-	// Sessions For `session_limit`: the ids of the user's sessions that count.
+	// Sessions For `session_limit`: the ids of the user's sessions that count. For `profile_in_use`: that of the session
+	// that has the profile.
 	Sessions *[]string `json:"sessions,omitempty"`
 
 	// Status Example: 422
@@ -1709,7 +1711,8 @@ type ListSessionsParams struct {
 // CreateSessionParams defines parameters for CreateSession.
 type CreateSessionParams struct {
 	// Wait How long to wait for a session made on demand, as a Go duration between `0s` and `10m`. When it is over
-	// the answer is 202. A staged session needs no wait.
+	// the answer is 202, or 409 `profile_in_use` while another session has the user's persistent profile. A
+	// staged session needs no wait.
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
 
 	// IdempotencyKey A fresh text for every launch, 1 to 255 printable ASCII characters, for example a UUID. A repeat of the
