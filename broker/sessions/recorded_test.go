@@ -1,6 +1,7 @@
 package sessions_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,4 +117,29 @@ func TestAKeepaliveWithoutRedisIsRecordedOnceItIsBack(t *testing.T) {
 			t.Errorf("recorded %d times", w.kept)
 		}
 	})
+}
+
+// TestASessionWithoutAJobIsPendingForAWhileOnThisBrokersClock: the broker that decided its fate
+// may be about to register its job, and its clock may be off.
+func TestASessionWithoutAJobIsPendingForAWhileOnThisBrokersClock(t *testing.T) {
+	for _, skew := range []time.Duration{-time.Hour, 0, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			w := inState(staging.Assigned)
+			w.fate, w.away, w.gone = assignedFate(), true, true
+			w.fate.DecidedAt = time.Now().Add(skew)
+			s := on(w)
+			access := sessions.Access{Session: "s", Tokens: []string{staging.AccessToken([]byte("secret"), "s", "c")}}
+			for at := range 30 {
+				want := string(staging.Pending)
+				if at > 20 {
+					want = string(staging.Ended)
+				}
+				_, err := s.Authorize(t.Context(), access)
+				if kindOf(err) != refusal.Forbidden || (at < 10 || at > 20) && !strings.Contains(err.Error(), want) {
+					t.Errorf("skew %s, after %d s: %v; want it %s", skew, at, err, want)
+				}
+				time.Sleep(time.Second)
+			}
+		})
+	}
 }
