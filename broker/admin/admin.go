@@ -73,9 +73,10 @@ type Admin struct {
 // staging config.
 func New(on Servers, numbers Numbers, auditor Auditor, limits staging.Limits) *Admin {
 	read := freshOf(on.Registry)
-	configs := newResources(configKind(on.Registry, limits), read, auditor)
+	services := serviceNames{on.Names}
+	configs := newResources(configKind(on.Registry, limits, services), read, auditor)
 	return &Admin{
-		Zones:  newResources(zoneKind(on.Registry, on.Fleet), read, auditor),
+		Zones:  newResources(zoneKind(on.Registry, on.Fleet, services), read, auditor),
 		Images: newResources(imageKind(on.Registry, on.Fleet), read, auditor),
 		Groups: newResources(groupKind(on.Registry), read, auditor),
 		Pools:  &Pools{configs: configs, numbers: numbers},

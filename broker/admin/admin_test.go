@@ -122,7 +122,7 @@ func on(m *memory) (*admin.Admin, *records) {
 	log.SetOutput(io.Discard)
 	r := &records{}
 	auditor := audit.New(r, background.New(1), logrus.NewEntry(log))
-	return admin.New(admin.Servers{Registry: m, Tokens: noAnswer{}, Fleet: nomad{}}, numbers{}, auditor, staging.DefaultLimits), r
+	return admin.New(admin.Servers{Registry: m, Tokens: noAnswer{}, Fleet: nomad{}, Names: staging.DefaultNames}, numbers{}, auditor, staging.DefaultLimits), r
 }
 
 // TestWhatMayHaveBeenDoneIsAudited: a write that Consul did not answer may have

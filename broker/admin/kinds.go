@@ -12,15 +12,18 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-func zoneKind(r Registry, fleet Fleet) kind[staging.Zone] {
+func zoneKind(r Registry, fleet Fleet, services serviceNames) kind[staging.Zone] {
 	return kind[staging.Zone]{
 		what:     "zone",
 		is:       staging.KindZone,
 		name:     func(z staging.Zone) string { return z.Name },
 		in:       func(r staging.Resources) map[string]staging.Zone { return r.Zones },
 		complete: staging.Zone.WithDefaults,
-		check: func(ctx context.Context, z staging.Zone, _ reader) error {
+		check: func(ctx context.Context, z staging.Zone, read reader) error {
 			if err := z.Validate(); err != nil {
+				return err
+			}
+			if err := services.fitZone(ctx, read, z.Name); err != nil {
 				return err
 			}
 			return ownRegion(ctx, fleet, z)
@@ -118,7 +121,7 @@ func groupKind(r Registry) kind[staging.Group] {
 // configKind are the staging configs. Their zone and image must exist and be stageable
 // together. The scaler fills the pool of a stored one, and drains that of a deleted one;
 // sessions that were assigned from it stay.
-func configKind(r Registry, limits staging.Limits) kind[staging.Config] {
+func configKind(r Registry, limits staging.Limits, services serviceNames) kind[staging.Config] {
 	return kind[staging.Config]{
 		what: "staging config",
 		is:   staging.KindStaging,
@@ -126,6 +129,9 @@ func configKind(r Registry, limits staging.Limits) kind[staging.Config] {
 		in:   func(r staging.Resources) map[string]staging.Config { return r.Configs },
 		check: func(ctx context.Context, c staging.Config, read reader) error {
 			if err := c.Validate(limits); err != nil {
+				return err
+			}
+			if err := services.fitConfig(ctx, read, c.Name); err != nil {
 				return err
 			}
 			res, err := read(ctx)

@@ -370,7 +370,7 @@ type Readiness struct {
 // ReadinessStatus defines model for Readiness.Status.
 type ReadinessStatus string
 
-// ResourceName A DNS label: lower-case letters, digits and inner dashes, at most 48.
+// ResourceName A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 //
 // Example: demo-east
 type ResourceName = string
@@ -460,7 +460,7 @@ type Session struct {
 	// Example: gr-01jd0c8m4q2v5n7x9z3b6f8h1k
 	ID string `json:"id"`
 
-	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Image ResourceName `json:"image"`
@@ -527,7 +527,7 @@ type Session struct {
 	Terms Terms         `json:"terms,omitempty,omitzero"`
 	User  *staging.User `json:"user,omitempty,omitzero"`
 
-	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Zone ResourceName `json:"zone"`
@@ -579,7 +579,7 @@ type StagingPool struct {
 	// Example: 24h
 	Expiration Expiration `json:"expiration,omitempty,omitzero"`
 
-	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Image ResourceName `json:"image"`
@@ -591,7 +591,7 @@ type StagingPool struct {
 	// Example: 25%
 	MaxUnavailable MaxUnavailable `json:"max_unavailable,omitempty,omitzero"`
 
-	// Name A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Name A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Name ResourceName `json:"name"`
@@ -612,7 +612,7 @@ type StagingPool struct {
 	// Schedule Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 	Schedule ScheduleList `json:"schedule,omitempty,omitzero"`
 
-	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Zone ResourceName `json:"zone"`

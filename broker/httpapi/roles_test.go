@@ -25,7 +25,7 @@ var roleTable = map[string]string{
 	"listImages": "alv", "getImage": "alv", "putImage": "a", "deleteImage": "a",
 	"listGroups": "alv", "getGroup": "alv", "putGroup": "a", "deleteGroup": "a",
 	"checkResources":  "a",
-	"getInstallation": "a", "takeOverInstallation": "a",
+	"getInstallation": "alv", "takeOverInstallation": "a",
 	"listTokens": "a", "createToken": "a", "revokeToken": "a", "bootstrap": "o",
 	"login": "o", "logout": "o", "getSelf": "alvu", "getHistory": "alv",
 	"getOpenAPI": "o", "getDocs": "o", "getLive": "o", "getReady": "o", "getMetrics": "o",

@@ -64,6 +64,18 @@ variable "redis_address" {
   description = "Redis' address, HOST:PORT; the same for all brokers and scalers."
 }
 
+variable "consul_prefix" {
+  type        = string
+  default     = "greenroom"
+  description = "Begins the names of this installation's keys and services in Consul; the same for all its brokers and scalers."
+}
+
+variable "redis_prefix" {
+  type        = string
+  default     = "greenroom"
+  description = "Begins the names of this installation's keys in Redis; the same for all its brokers and scalers."
+}
+
 variable "region" {
   type        = string
   default     = "global"
@@ -134,7 +146,7 @@ job "greenroom-broker" {
     }
 
     service {
-      name = "greenroom-broker"
+      name = "${var.consul_prefix}-broker"
       port = "http"
 
       # Ready: it reaches Nomad, Consul and Redis. While it does not, callers use other
@@ -206,10 +218,12 @@ job "greenroom-broker" {
       }
 
       env {
-        GREENROOM_BIND       = "${NOMAD_ADDR_http}"
-        GREENROOM_REDIS_ADDR = var.redis_address
-        NOMAD_ADDR           = var.nomad_address
-        CONSUL_HTTP_ADDR     = var.consul_address
+        GREENROOM_BIND          = "${NOMAD_ADDR_http}"
+        GREENROOM_REDIS_ADDR    = var.redis_address
+        GREENROOM_REDIS_PREFIX  = var.redis_prefix
+        GREENROOM_CONSUL_PREFIX = var.consul_prefix
+        NOMAD_ADDR              = var.nomad_address
+        CONSUL_HTTP_ADDR        = var.consul_address
       }
 
       # NOMAD_TOKEN is the job's own identity, so that no token for Nomad is stored.

@@ -65,6 +65,18 @@ variable "count" {
   description = "How many scalers, each on a node of its own; with two, one takes over from the other."
 }
 
+variable "consul_prefix" {
+  type        = string
+  default     = "greenroom"
+  description = "Begins the names of this installation's keys and services in Consul; the same for all its brokers and scalers."
+}
+
+variable "redis_prefix" {
+  type        = string
+  default     = "greenroom"
+  description = "Begins the names of this installation's keys in Redis; the same for all its brokers and scalers."
+}
+
 variable "region" {
   type        = string
   default     = "global"
@@ -140,7 +152,7 @@ job "greenroom-scaler" {
     }
 
     service {
-      name = "greenroom-scaler"
+      name = "${var.consul_prefix}-scaler"
       port = "http"
 
       # Ready: it reaches Nomad, Consul and Redis and has read their current state.
@@ -208,10 +220,12 @@ job "greenroom-scaler" {
       }
 
       env {
-        GREENROOM_BIND       = "${NOMAD_ADDR_http}"
-        GREENROOM_REDIS_ADDR = var.redis_address
-        NOMAD_ADDR           = var.nomad_address
-        CONSUL_HTTP_ADDR     = var.consul_address
+        GREENROOM_BIND          = "${NOMAD_ADDR_http}"
+        GREENROOM_REDIS_ADDR    = var.redis_address
+        GREENROOM_REDIS_PREFIX  = var.redis_prefix
+        GREENROOM_CONSUL_PREFIX = var.consul_prefix
+        NOMAD_ADDR              = var.nomad_address
+        CONSUL_HTTP_ADDR        = var.consul_address
       }
 
       # NOMAD_TOKEN is the job's own identity, so that no token for Nomad is stored.

@@ -60,7 +60,7 @@ var rules = map[string]Rule{
 	// It stores nothing, but makes the servers parse and validate its input.
 	"checkResources": adminRule,
 
-	"getInstallation":      adminRule,
+	"getInstallation":      readerRule,
 	"takeOverInstallation": adminRule,
 
 	"listTokens":  adminRule,

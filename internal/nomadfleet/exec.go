@@ -67,6 +67,9 @@ func (f *Fleet) execTarget(ctx context.Context, s staging.Session, task string) 
 	if task == "" {
 		task = s.Task
 	}
+	// These fields were observed in a job of this installation: the scaler keeps them of no
+	// other one, and Redis is checked to belong to this one. So the job need not be read,
+	// which would cost each assign hook a call.
 	if s.AllocID != "" && s.NodeID != "" && task != "" {
 		return &nomadapi.Allocation{ID: s.AllocID, NodeID: s.NodeID, Namespace: s.Namespace, JobID: s.ID}, task, nil
 	}

@@ -18,6 +18,9 @@ type Located struct {
 	alloc *nomadapi.Allocation
 	// Task is the session's main task.
 	Task string
+	// Installation is the one whose session it is; staging.NoInstallation if its job has no
+	// id.
+	Installation string
 }
 
 // Locate finds a session's allocation by the session's id alone. It also finds one
@@ -56,7 +59,7 @@ func (f *Fleet) Locate(ctx context.Context, id string) (*Located, error) {
 		if err != nil {
 			return nil, unavailable("read allocation "+first.ID+" of job "+id, err)
 		}
-		l := &Located{fleet: f, alloc: alloc}
+		l := &Located{fleet: f, alloc: alloc, Installation: foreignTo(j.Meta)}
 		if alloc.Job != nil {
 			l.Task = alloc.Job.Meta[metaTask]
 		}

@@ -11,6 +11,7 @@
 //	PREFIX resources/images/NAME    staging.Image
 //	PREFIX resources/groups/NAME    staging.Group
 //	PREFIX resources/staging/NAME   staging.Config
+//	PREFIX installation             staging.Installation: whose the prefix is, created by the first agent
 //	PREFIX tokens/ACCESSOR          access.Token, with the hash of its secret and never the secret
 //	PREFIX bootstrap                exists once the first token was created
 //	PREFIX secrets/NAME             random bytes that all brokers share

@@ -52,6 +52,22 @@ func (r *Registry) Adopt(ctx context.Context, id string) (staging.Installation, 
 	return staging.Installation{}, callError(ErrConflict, "write %s", r.installationKey())
 }
 
+// HasRecords reports whether Consul has resources or fate records, which only an
+// installation can have stored.
+func (r *Registry) HasRecords(ctx context.Context) (bool, error) {
+	for _, prefix := range []string{r.resourcesPrefix(), r.fatesPrefix()} {
+		// With a separator the answer stays short, however many records there are.
+		found, _, err := r.kv.Keys(prefix, "/", query(ctx))
+		if err != nil {
+			return false, callError(err, "list the keys under %s", prefix)
+		}
+		if len(found) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 func (r *Registry) readInstallation(q *api.QueryOptions) (i staging.Installation, index uint64, err error) {
 	key := r.installationKey()
 	p, _, err := r.kv.Get(key, q)

@@ -53,8 +53,12 @@ func (p problems) err(what string) error {
 
 // MaxNameLength is the longest name of a zone, an image or a staging config. The name of a
 // Consul service contains that of a staging config ("greenroom-pool-NAME") and must fit in
-// a DNS label, which RFC 1035 limits to 63 octets.
+// MaxServiceName.
 const MaxNameLength = 48
+
+// MaxServiceName is the longest name of a Consul service: a DNS label, which RFC 1035 limits
+// to 63 octets. Nomad refuses a job with a longer one.
+const MaxServiceName = 63
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 

@@ -88,7 +88,17 @@ func (i *identity) create(ctx context.Context) (staging.Installation, error) {
 		}
 		return staging.Installation{}, i.store.ForeignTo(held, "")
 	}
-	return i.registry.CreateInstallation(ctx, staging.Installation{ID: staging.NewInstallationID(), CreatedAt: time.Now().UTC()})
+	created := staging.Installation{ID: staging.NewInstallationID(), CreatedAt: time.Now().UTC()}
+	// Records without an installation are those of a version whose jobs had no id. Its jobs
+	// stay its own. Of them, nothing acts on those without a record, which may be anybody's.
+	records, err := i.registry.HasRecords(ctx)
+	if err != nil {
+		return staging.Installation{}, err
+	}
+	if records {
+		created.Adopted = []string{staging.NoInstallation}
+	}
+	return i.registry.CreateInstallation(ctx, created)
 }
 
 func isForeign(err error) bool {

@@ -59,7 +59,7 @@ func runExec(cmd *cobra.Command, id string, command []string, f execFlags) error
 	default:
 		return exit.BadUsage(fmt.Errorf("--tty: must be auto, true or false, is %q", f.tty))
 	}
-	l, err := locate(cmd.Context(), id)
+	l, err := locate(cmd, id)
 	if err != nil {
 		return err
 	}

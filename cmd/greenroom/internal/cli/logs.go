@@ -41,7 +41,7 @@ whose logs are disabled has none.`,
 }
 
 func runLogs(cmd *cobra.Command, id string, f logsFlags) error {
-	l, err := locate(cmd.Context(), id)
+	l, err := locate(cmd, id)
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"time"
 
 	nomadapi "github.com/hashicorp/nomad/api"
+	"github.com/spf13/cobra"
 
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -15,10 +19,13 @@ import (
 // viaNomad is the part of the help that the commands without a broker share.
 const viaNomad = `This goes to Nomad directly, with your own NOMAD_ADDR and NOMAD_TOKEN (and NOMAD_CACERT,
 NOMAD_REGION and so on, as for nomad itself): the broker gives nobody a way into
-sessions.`
+sessions. If the broker answers, it is asked for its installation, and the sessions of
+another one are refused.`
 
-// locate finds a session in the Nomad that the operator's own NOMAD_ variables name.
-func locate(ctx context.Context, id string) (*nomadfleet.Located, error) {
+// locate finds a session in the Nomad that the operator's own NOMAD_ variables name. It
+// refuses one that belongs to another installation than the broker does.
+func locate(cmd *cobra.Command, id string) (*nomadfleet.Located, error) {
+	ctx := cmd.Context()
 	c := nomadapi.DefaultConfig()
 	fleet, err := nomadfleet.Open(nomadfleet.Settings{
 		Address: c.Address, Region: c.Region, Token: c.SecretID, TLS: c.TLSConfig,
@@ -27,7 +34,35 @@ func locate(ctx context.Context, id string) (*nomadfleet.Located, error) {
 		return nil, exit.BadUsage(err)
 	}
 	l, err := fleet.Locate(ctx, id)
-	return l, nomadError(c.Address, err)
+	if err != nil {
+		return nil, nomadError(c.Address, err)
+	}
+	return l, sameInstallation(cmd, id, l.Installation)
+}
+
+// identityTimeout bounds the wait for the broker's installation.
+const identityTimeout = 2 * time.Second
+
+// sameInstallation returns an error if the broker belongs to another installation than a
+// session does. It returns none if the broker does not answer, or not to this caller: then
+// Nomad's own access rules decide, and people look into sessions when something is broken.
+func sameInstallation(cmd *cobra.Command, id, installation string) error {
+	c, err := client.FromFlags(cmd)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), identityTimeout)
+	defer cancel()
+	r, err := c.GetInstallationWithResponse(ctx)
+	if c.Answered(r, err, http.StatusOK) != nil {
+		return nil
+	}
+	own := staging.Installation{ID: r.JSON200.ID, Adopted: r.JSON200.Adopted}
+	if own.Owns(installation) {
+		return nil
+	}
+	return &absentError{fmt.Errorf("session %s belongs to installation %s, and the broker to installation %s: name a broker of the session's own with --address, or use nomad alloc",
+		id, installation, own.ID)}
 }
 
 // nomadError adds to an error of Nomad's what to check next.

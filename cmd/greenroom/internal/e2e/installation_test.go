@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -47,9 +48,13 @@ func second(t *testing.T, c *devcluster.Cluster, flags ...string) (other *devPro
 	t.Helper()
 	b := startAgent(t, c, "broker", flags...)
 	other = &devProcess{agent: b, readyFile: readyFile{Broker: "http://" + b.address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
-	other.ask(t, "PUT", "/v1/zones/east", staging.Zone{
-		Name: "east", Datacenters: []string{"*"}, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1",
-	}, 201, nil)
+	zone, err := json.Marshal(staging.Zone{Name: "east", Datacenters: []string{"*"}, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1"})
+	must(t, err)
+	r, err := other.call("PUT", "/v1/zones/east", string(zone))
+	must(t, err)
+	if r.status != 200 && r.status != 201 {
+		t.Fatalf("store the zone: %d %s", r.status, r.body)
+	}
 	return other, startAgent(t, c, "scaler", flags...)
 }
 
@@ -200,6 +205,21 @@ func TestInstallationsShareAllServers(t *testing.T) {
 		t.Errorf("the service of the first installation's pool has %v; the second installation's session is %s", staged, theirs.ID)
 	}
 	d.untouched(t, []launched{ours, theirs}, nil)
+
+	for _, use := range [][]string{{"exec", theirs.ID, "--", "/bin/echo", "inside"}, {"logs", theirs.ID}} {
+		at := func(broker string) (string, error) {
+			cmd := command(slices.Insert(slices.Clone(use), 1, "--address", broker)...)
+			cmd.Env = append(os.Environ(), "NOMAD_ADDR="+d.Nomad)
+			out, err := cmd.CombinedOutput()
+			return string(out), err
+		}
+		if out, err := at(d.Broker); err == nil || !strings.Contains(out, "belongs to installation "+own) {
+			t.Errorf("%v at a broker of another installation: %v\n%s", use, err, out)
+		}
+		if out, _ := at(other.Broker); strings.Contains(out, "belongs to installation") {
+			t.Errorf("%v at a broker of its own installation:\n%s", use, out)
+		}
+	}
 
 	other.ask(t, "DELETE", "/v1/sessions/"+ours.ID, nil, 404, nil)
 	other.ask(t, "DELETE", "/v1/sessions/"+theirs.ID, nil, 204, nil)

@@ -213,7 +213,7 @@ type Attempt struct {
 	// Step The way that was tried. `existing` is a session of the image that the user had.
 	Step AttemptStep `json:"step"`
 
-	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Zone ResourceName `json:"zone"`
@@ -667,7 +667,7 @@ type Launch struct {
 	// Example: ["students"]
 	Groups *[]string `json:"groups,omitempty"`
 
-	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Image ResourceName `json:"image"`
@@ -700,7 +700,7 @@ type Launch struct {
 	// Example: {"EDITOR":"vi"}
 	UserEnvironment *map[string]string `json:"user_environment,omitempty"`
 
-	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Zone ResourceName `json:"zone"`
@@ -770,7 +770,7 @@ type LaunchedSession struct {
 	// Example: gr-01jd0c8m4q2v5n7x9z3b6f8h1k
 	Id string `json:"id"`
 
-	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Image ResourceName `json:"image"`
@@ -849,7 +849,7 @@ type LaunchedSession struct {
 	// User Who a session is for.
 	User *User `json:"user,omitempty"`
 
-	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Zone ResourceName `json:"zone"`
@@ -1018,7 +1018,7 @@ type Readiness struct {
 // ReadinessStatus defines model for Readiness.Status.
 type ReadinessStatus string
 
-// ResourceName A DNS label: lower-case letters, digits and inner dashes, at most 48.
+// ResourceName A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 //
 // Example: demo-east
 type ResourceName = string
@@ -1128,7 +1128,7 @@ type Session struct {
 	// Example: gr-01jd0c8m4q2v5n7x9z3b6f8h1k
 	Id string `json:"id"`
 
-	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Image ResourceName `json:"image"`
@@ -1197,7 +1197,7 @@ type Session struct {
 	// User Who a session is for.
 	User *User `json:"user,omitempty"`
 
-	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Zone ResourceName `json:"zone"`
@@ -1244,7 +1244,7 @@ type StagingConfig struct {
 	// Example: 24h
 	Expiration *Expiration `json:"expiration,omitempty"`
 
-	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Image ResourceName `json:"image"`
@@ -1272,7 +1272,7 @@ type StagingConfig struct {
 	// Schedule Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 	Schedule *ScheduleList `json:"schedule,omitempty"`
 
-	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Zone ResourceName `json:"zone"`
@@ -1300,7 +1300,7 @@ type StagingPool struct {
 	// Example: 24h
 	Expiration *Expiration `json:"expiration,omitempty"`
 
-	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Image ResourceName `json:"image"`
@@ -1312,7 +1312,7 @@ type StagingPool struct {
 	// Example: 25%
 	MaxUnavailable *MaxUnavailable `json:"max_unavailable,omitempty"`
 
-	// Name A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Name A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Name ResourceName `json:"name"`
@@ -1333,7 +1333,7 @@ type StagingPool struct {
 	// Schedule Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 	Schedule *ScheduleList `json:"schedule,omitempty"`
 
-	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48.
+	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Zone ResourceName `json:"zone"`
