@@ -26,6 +26,7 @@ func TestNomadTakesTheJobFiles(t *testing.T) {
 			"a binary on nodes":  {"driver=raw_exec", "binary=/opt/greenroom/greenroom"},
 			"an artifact":        {"driver=exec", "artifact=https://example.org/greenroom"},
 			"a checked artifact": {"driver=exec", "artifact=https://example.org/greenroom", "artifact_checksum=" + checksum},
+			"another prefix":     {"consul_prefix=gr-b", "redis_prefix=gr-b"},
 			"other places":       {`datacenters=["dc1","dc2"]`, "port=8080", "node_pool=default", "nomad_address=https://nomad.example.org:4646", "consul_address=consul.example.org:8500"},
 		} {
 			t.Run(file+" with "+name, func(t *testing.T) {
@@ -37,6 +38,26 @@ func TestNomadTakesTheJobFiles(t *testing.T) {
 					t.Errorf("%v\n%s", err, out)
 				}
 			})
+		}
+	}
+}
+
+// TestThePrefixesReachTheAgents: an installation's prefixes name its services, and its agents
+// run with them.
+func TestThePrefixesReachTheAgents(t *testing.T) {
+	for _, file := range jobFiles {
+		out, err := nomadCLI(t, "job", "run", "-output", "-var", "redis_address=r:1", "-var", "consul_prefix=gr-b", "-var", "redis_prefix=gr-c", file)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		kind := "broker"
+		if strings.Contains(file, "scaler") {
+			kind = "scaler"
+		}
+		for _, want := range []string{`"GREENROOM_CONSUL_PREFIX": "gr-b"`, `"GREENROOM_REDIS_PREFIX": "gr-c"`, `"Name": "gr-b-` + kind + `"`} {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s lacks %s", file, want)
+			}
 		}
 	}
 }

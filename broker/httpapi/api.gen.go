@@ -1112,7 +1112,7 @@ type ClientInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+	// sessions within seconds. Those of which no record says whether they have a user are left alone.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1123,7 +1123,7 @@ type ClientInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+	// sessions within seconds. Those of which no record says whether they have a user are left alone.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1635,7 +1635,7 @@ func (c *Client) GetInstallation(ctx context.Context, reqEditors ...RequestEdito
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+// sessions within seconds. Those of which no record says whether they have a user are left alone.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1656,7 +1656,7 @@ func (c *Client) TakeOverInstallationWithBody(ctx context.Context, contentType s
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+// sessions within seconds. Those of which no record says whether they have a user are left alone.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3856,7 +3856,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+	// sessions within seconds. Those of which no record says whether they have a user are left alone.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3867,7 +3867,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+	// sessions within seconds. Those of which no record says whether they have a user are left alone.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6357,7 +6357,7 @@ func (c *ClientWithResponses) GetInstallationWithResponse(ctx context.Context, r
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+// sessions within seconds. Those of which no record says whether they have a user are left alone.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6374,7 +6374,7 @@ func (c *ClientWithResponses) TakeOverInstallationWithBodyWithResponse(ctx conte
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+// sessions within seconds. Those of which no record says whether they have a user are left alone.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

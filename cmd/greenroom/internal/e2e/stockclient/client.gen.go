@@ -2039,7 +2039,7 @@ type ClientInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+	// sessions within seconds. Those of which no record says whether they have a user are left alone.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2050,7 +2050,7 @@ type ClientInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+	// sessions within seconds. Those of which no record says whether they have a user are left alone.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2637,7 +2637,7 @@ func (c *Client) GetInstallation(ctx context.Context, reqEditors ...RequestEdito
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+// sessions within seconds. Those of which no record says whether they have a user are left alone.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2658,7 +2658,7 @@ func (c *Client) TakeOverInstallationWithBody(ctx context.Context, contentType s
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+// sessions within seconds. Those of which no record says whether they have a user are left alone.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5167,7 +5167,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+	// sessions within seconds. Those of which no record says whether they have a user are left alone.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5178,7 +5178,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+	// sessions within seconds. Those of which no record says whether they have a user are left alone.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8572,7 +8572,7 @@ func (c *ClientWithResponses) GetInstallationWithResponse(ctx context.Context, r
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+// sessions within seconds. Those of which no record says whether they have a user are left alone.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8589,7 +8589,7 @@ func (c *ClientWithResponses) TakeOverInstallationWithBodyWithResponse(ctx conte
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are quarantined.
+// sessions within seconds. Those of which no record says whether they have a user are left alone.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
