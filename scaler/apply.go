@@ -57,6 +57,10 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		return result{err: s.Fleet.Stop(ctx, x)}
 	case MarkEnded:
 		return result{state: staging.Ended, err: s.SessionStore.Ended(ctx, x, t.step.Reason)}
+	case Quarantine:
+		return s.applyQuarantine(ctx, t)
+	case RewriteFate:
+		return s.applyRewriteFate(ctx, t)
 	case Purge:
 		// The fate record goes last: it must exist while anything else of the session
 		// might still be found.
@@ -84,12 +88,19 @@ func transition(to staging.State, err error) result {
 
 // applyStage records a new session in Redis and registers its job.
 func (s *Scaler) applyStage(ctx context.Context, t task) result {
+	generation, err := s.generations.of(ctx, t.pass, s.Registry.NextGeneration)
+	if err != nil {
+		return result{gone: true, err: err, failure: &staging.Failure{
+			Type: staging.ConsulUnavailable, Message: "Consul did not store the generation of new sessions: " + causeOf(err).Error(),
+		}}
+	}
+	t.session.Generation, t.spec.Session.Generation = generation, generation
 	if _, err := s.SessionStore.Record(ctx, t.session); err != nil {
 		return result{gone: true, err: err, failure: &staging.Failure{
 			Type: staging.RedisUnavailable, Message: "Redis did not store a new session: " + causeOf(err).Error(),
 		}}
 	}
-	_, err := s.Fleet.Register(ctx, t.spec)
+	_, err = s.Fleet.Register(ctx, t.spec)
 	if err == nil {
 		return result{}
 	}
@@ -133,7 +144,7 @@ func (s *Scaler) applyRetire(ctx context.Context, t task) result {
 		return r
 	}
 	r.fate = &existing
-	if !won && existing.Verdict == staging.VerdictAssigned {
+	if !won && existing.Verdict != staging.VerdictRetired {
 		return r
 	}
 	r.err = s.Fleet.Stop(ctx, x)

@@ -30,6 +30,9 @@ func conditions(in PoolInput) []staging.Condition {
 	if in.Unreadable != "" {
 		add(staging.ConfigUnreadable, "%s", in.Unreadable)
 	}
+	if in.Quarantined > 0 {
+		add(staging.SessionQuarantined, "%d sessions may be users', so they are neither given away nor ended: %s; end with greenroom sessions end each that is nobody's", in.Quarantined, in.QuarantinedAre)
+	}
 	if in.NoZone {
 		add(staging.ZoneMissing, "zone %q does not exist", in.Config.Zone)
 	}

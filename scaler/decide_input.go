@@ -34,7 +34,11 @@ type PoolInput struct {
 	// Unrecorded counts the pool's sessions that Nomad has and Redis does not have
 	// (any more). They become members again soon, so they count as existing.
 	Unrecorded int
-	Backoff    Backoff
+	// Quarantined counts the pool's quarantined sessions, which QuarantinedAre names. They
+	// are no members and do not count as existing.
+	Quarantined    int
+	QuarantinedAre string
+	Backoff        Backoff
 	// FailingNodes are the nodes that new sessions avoid, because the image fails there
 	// and runs on others.
 	FailingNodes []FailingNode
@@ -93,6 +97,7 @@ func (v *view) poolInput(p *pool, now time.Time) PoolInput {
 		HealthKnown: p.healthKnown, Backoff: p.backoff, AssignHook: p.assignHook,
 		Unrecorded: len(p.unrecorded), FailingNodes: v.failingNodes(p.config.Image, now),
 	}
+	in.Quarantined, in.QuarantinedAre = v.quarantinedIn(p.config.Name)
 	in.Desired, in.DesiredUntil = sizing.Desired(p.config, now)
 	in.Members = p.members.members(now, func(e *entry) Member { return v.memberOf(p, e, now) })
 	return in
@@ -118,9 +123,10 @@ func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
 // unpooledOf returns DecideSession's input for a session.
 func (v *view) unpooledOf(e *entry) Unpooled {
 	return Unpooled{
-		State: e.s.State, Origin: e.s.Origin, Foreign: e.foreign, Unaccounted: e.unaccounted(), Fate: e.verdict, HasJob: e.hasJob, Missing: e.missing, Unknown: e.unlisted, Stopped: e.stopped,
+		State: e.s.State, Origin: e.s.Origin, Foreign: e.foreign, Fate: e.verdict, HasJob: e.hasJob, Missing: e.missing, Unknown: e.unlisted, Stopped: e.stopped,
 		Over: e.over(), Running: e.running, Passing: e.passing, Failure: e.failed(), Reason: e.reason,
 		Refused: e.refused, RunningSince: e.runningSince,
+		Quarantine: e.quarantine(), FateLost: e.fateLost(),
 		FirstLaunch: v.firstLaunchHook(e) != nil, HookUnknown: e.s.Hooks == nil && v.resources.Unknown(staging.KindImage, e.s.Image), Tagged: e.tagged,
 		Terms: e.s.Terms, EndsAt: e.s.EndsAt(), KeepaliveUntil: e.s.KeepaliveUntil(),
 		Restarted: e.restarted(), RestartNoted: e.restartNoted,

@@ -13,11 +13,14 @@ type Unpooled struct {
 	// State is its state in Redis; "" when Redis does not have it.
 	State  staging.State
 	Origin staging.Origin
-	// Foreign: its job belongs to another installation. Unaccounted: its job was taken over
-	// from one, and no record says whether it has a user.
-	Foreign, Unaccounted bool
+	// Foreign: its job belongs to another installation.
+	Foreign bool
 	// Fate is the verdict of its fate record; "" while there is none or it is not known.
 	Fate staging.Verdict
+	// Quarantine is why it may be a user's although no readable record says so; "" when
+	// that is not so. FateLost: it is a user's in Redis, and Consul has no fate record.
+	Quarantine string
+	FateLost   bool
 	// HookPending, Lease: of an assigned fate, whether its claim is unfinished, and
 	// until when, on the scaler's clock, a broker may be working on it.
 	HookPending bool
@@ -97,6 +100,7 @@ const (
 //  1. ended: purge it after a delay and once its profile is free; else nothing, while Nomad
 //     does not say whether it has it
 //  2. Redis and Nomad both lost it: mark it ended
+//     quarantined: quarantine it in Redis, and nothing else while it runs
 //  3. Redis has it as unassigned, its fate record as assigned: restore
 //  4. retiring or ending: mark it ended, or stop it again
 //  5. its job is missing or was never registered: retire, end, or mark it ended
@@ -119,8 +123,8 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	}
 
 	switch {
-	// 0. Its job belongs to another installation, or nobody knows whether it has a user.
-	case x.Foreign, x.Unaccounted:
+	// 0. Its job belongs to another installation.
+	case x.Foreign:
 		return nil, time.Time{}
 
 	// 1. Ended.
@@ -142,10 +146,22 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	case x.State == "" && gone && !within(orphanTimeout):
 		return do(MarkEnded, "nothing of it runs")
 
+	// Quarantined.
+	case x.Quarantine != "" && !gone && x.State == "" && x.Origin == staging.OnDemand && x.Fate == "" && within(stopTimeout):
+		return later(stopTimeout) // its launch is about to store it in Redis
+	case x.Quarantine != "" && !gone && (x.State == "" || x.State.Unassigned() || x.State == staging.Claimed):
+		return do(Quarantine, x.Quarantine)
+	case x.Quarantine != "" && !gone:
+		return nil, time.Time{}
+
 	// 3. Redis has it as unassigned, its fate record as assigned.
 	case x.Fate == staging.VerdictAssigned && x.Origin == staging.Staged && x.HasJob && !x.Over &&
 		(x.State == "" || x.State.Unassigned() || x.State == staging.Retiring):
 		return do(Restore, "its fate record assigns it to a user")
+	case x.Fate == staging.VerdictAssigned && x.State == staging.Quarantined && !gone:
+		return do(Restore, "its fate record can be read again and assigns it to a user")
+	case x.Fate == staging.VerdictRetired && x.State == staging.Quarantined && !gone:
+		return do(End, "its fate record can be read again and retires it")
 
 	// 4. Retiring or ending.
 	case x.State == staging.Retiring, x.State == staging.Ending:
@@ -182,11 +198,6 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 		return do(Retire, "its fate record retires it")
 	case x.State == "" && x.Origin == staging.Staged:
 		return do(Record, "Redis does not have it")
-	case x.State == "":
-		if within(orphanTimeout) {
-			return later(orphanTimeout)
-		}
-		return do(End, "it was made on demand and has no user")
 
 	// 7. Nothing of it runs.
 	case gone && x.Origin == staging.Staged && x.State.Unassigned():
@@ -258,6 +269,8 @@ func decideAssigned(x Unpooled, now time.Time) (*Step, time.Time) {
 		return true
 	}
 	switch {
+	case x.FateLost:
+		return &Step{Kind: RewriteFate, Reason: "Redis has it as a user's, and Consul lost its fate record"}, time.Time{}
 	case over(x.EndsAt):
 		return &Step{Kind: End, Reason: fmt.Sprintf("its time limit of %s is over", x.Terms.TimeLimit), Due: x.EndsAt}, time.Time{}
 	case over(x.KeepaliveUntil):

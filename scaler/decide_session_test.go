@@ -129,7 +129,15 @@ func TestDecideSession(t *testing.T) {
 		{"a record whose job was never registered is marked ended after a while", with(func(x *Unpooled) { x.State, x.HasJob, x.Missing, x.TouchedAt = staging.Pending, false, true, old }), MarkEnded, 0},
 		{"a record whose job is being registered is left alone", with(func(x *Unpooled) { x.State, x.HasJob, x.Missing = staging.Pending, false, true }), "", orphanTimeout},
 		{"a record whose job was not looked up yet is left alone", with(func(x *Unpooled) { x.State, x.HasJob, x.TouchedAt = staging.Pending, false, old }), "", 0},
-		{"on demand, without record and fate: ended after a while", with(func(x *Unpooled) { x.Origin, x.TouchedAt = staging.OnDemand, old }), End, 0},
+		{"on demand, without record and fate: quarantined after a while", with(func(x *Unpooled) { x.Origin, x.TouchedAt, x.Quarantine = staging.OnDemand, old, "why" }), Quarantine, 0},
+		{"a fate that cannot be read: taken out of its queue", with(func(x *Unpooled) { x.State, x.Fate, x.Quarantine = staging.Ready, staging.VerdictUnreadable, "why" }), Quarantine, 0},
+		{"a fate that cannot be read, a user's in Redis: left alone", with(func(x *Unpooled) {
+			x.State, x.Fate, x.Quarantine, x.EndsAt = staging.Assigned, staging.VerdictUnreadable, "why", old
+		}), "", 0},
+		{"quarantined and ended by an administrator: stopped", with(func(x *Unpooled) { x.State, x.TouchedAt = staging.Ending, old }), Stop, 0},
+		{"quarantined, and nothing of it runs: ended", with(func(x *Unpooled) { x.State, x.Quarantine, x.Over = staging.Quarantined, "why", true }), End, 0},
+		{"quarantined, with a readable fate again: restored", with(func(x *Unpooled) { x.State, x.Fate = staging.Quarantined, staging.VerdictAssigned }), Restore, 0},
+		{"a user's, whose fate Consul lost: written again", with(func(x *Unpooled) { x.State, x.FateLost = staging.Assigned, true }), RewriteFate, 0},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,8 +12,16 @@ type Registry interface {
 	// Watch calls emit with the current resources and again at every change, until
 	// it fails.
 	Watch(ctx context.Context, emit func(staging.Resources)) error
-	// Fates returns all fate records by session id.
+	// Fate returns one fate record; staging.ErrNoResource for none. Fates returns all of
+	// them by session id. One that cannot be read has staging.VerdictUnreadable.
+	Fate(ctx context.Context, session string) (staging.Fate, error)
 	Fates(ctx context.Context) (map[string]staging.Fate, error)
+	// Generation reads the generation of staged sessions, and NextGeneration begins one,
+	// later than known, before sessions are made. Restored notes that Consul was restored
+	// from a snapshot after sessions up to the generation highest were made.
+	Generation(ctx context.Context) (staging.Generation, error)
+	NextGeneration(ctx context.Context, known uint64) (staging.Generation, error)
+	Restored(ctx context.Context, highest uint64) (staging.Generation, error)
 	// CreateFate writes a session's fate unless it has one. It returns the session's
 	// fate and whether this call decided it. After an error the outcome is unknown.
 	CreateFate(ctx context.Context, f staging.Fate) (won bool, existing staging.Fate, err error)
@@ -22,8 +30,6 @@ type Registry interface {
 	// finished meanwhile.
 	AbandonFate(ctx context.Context, f staging.Fate, reason string) error
 	DeleteFate(ctx context.Context, session string) error
-	// Fate reads a session's record; staging.ErrNoResource while it has none.
-	Fate(ctx context.Context, session string) (staging.Fate, error)
 }
 
 // Brokers is the brokers as Consul shows them.
@@ -42,6 +48,9 @@ type SessionStore interface {
 	Record(ctx context.Context, s staging.Session) (staging.State, error)
 	// Retire starts the end of an unassigned session: it cannot be claimed afterwards.
 	Retire(ctx context.Context, s staging.Session, reason string) error
+	// Quarantine stores a session as quarantined, unless it is a user's or over, and returns
+	// the state that it has afterwards.
+	Quarantine(ctx context.Context, s staging.Session) (staging.State, error)
 	// Assign completes an assignment and returns the session with the time of it. It
 	// may be repeated.
 	Assign(ctx context.Context, s staging.Session) (staging.Session, error)
@@ -161,6 +170,10 @@ type Meter interface {
 	PoolGone(name string)
 	// Conditions sets a pool's conditions.
 	Conditions(name string, cs []staging.Condition)
+	// Quarantined sets the number of quarantined sessions.
+	Quarantined(n int)
+	// UnreadableFates sets how many fate records cannot be read.
+	UnreadableFates(n int)
 	// UnreadableResources sets how many stored resources cannot be read, by kind.
 	UnreadableResources(kinds map[staging.ResourceKind]int)
 	// HookFailed counts a hook that failed.

@@ -19,6 +19,9 @@ type entry struct {
 	// first saw this fate. A lease is counted from there: its own times are those of
 	// another host's clock.
 	claimSeenAt, fateSeenAt time.Time
+	// fateAbsent: the last resync found no fate record, and no launch has claimed it since.
+	// lostFate: a restore of Consul may have lost its fate record.
+	fateAbsent, lostFate bool
 
 	// takenOver: its job was created by another installation and taken over.
 	takenOver bool
@@ -144,7 +147,7 @@ func (e *entry) pooled() bool {
 // unrecorded: it is a pool's session that Nomad has, that has no fate as far as is
 // known, and that Redis does not have.
 func (e *entry) unrecorded() bool {
-	return e.s.Origin == staging.Staged && e.s.State == "" && e.verdict == "" && e.hasJob && !e.stopped && !e.over() && !e.unaccounted()
+	return e.s.Origin == staging.Staged && e.s.State == "" && e.verdict == "" && e.hasJob && !e.stopped && !e.over() && e.quarantine() == ""
 }
 
 // failed returns why a session is unusable; nil when it is not known to be.

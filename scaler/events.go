@@ -17,6 +17,9 @@ func (v *view) applyEvent(ev staging.Event, now time.Time) {
 	e := v.entry(ev.Session, now)
 	e.seenIn(state, now)
 	e.s.State = state
+	if ev.Type == staging.EventClaimed || ev.Type == staging.EventAssigned {
+		e.fateAbsent = false
+	}
 	if state == staging.Ended && e.endedNoticedAt.IsZero() {
 		e.endedNoticedAt = now
 	}

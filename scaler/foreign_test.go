@@ -8,10 +8,10 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// TestNothingActsOnForeignAndUnaccountedSessions, whatever else is known of them.
-func TestNothingActsOnForeignAndUnaccountedSessions(t *testing.T) {
+// TestNothingActsOnForeignSessions, whatever else is known of them.
+func TestNothingActsOnForeignSessions(t *testing.T) {
 	states := []staging.State{"", staging.Pending, staging.Starting, staging.Ready, staging.Claimed, staging.Assigned, staging.Retiring, staging.Ending, staging.Ended}
-	for _, x := range []Unpooled{{Foreign: true}, {Unaccounted: true}} {
+	for _, x := range []Unpooled{{Foreign: true}, {Foreign: true, Quarantine: "why"}} {
 		for _, x.State = range states {
 			for _, x.Missing = range []bool{false, true} {
 				x.HasJob, x.EndedNoticedAt = !x.Missing, noon.Add(-time.Hour)
@@ -48,7 +48,7 @@ func TestAForeignJobOfAKnownSession(t *testing.T) {
 	taken := known
 	taken.State = ""
 	v.observe(staging.Observation{Session: "gr-1", Index: 5, Job: &staging.JobFacts{Session: taken, TakenOver: true}, Alloc: &staging.AllocFacts{ID: "a", Running: true}}, later)
-	if !e.pooled() || e.unaccounted() {
+	if !e.pooled() || e.quarantine() != "" {
 		t.Error("a session that Redis has is no member of its pool after the take-over")
 	}
 	want := []staging.Foreign{{Installation: "gi-other", Sessions: 1}, {Installation: staging.NoInstallation, Sessions: 1}}
@@ -57,9 +57,9 @@ func TestAForeignJobOfAKnownSession(t *testing.T) {
 	}
 }
 
-// TestATakenOverSessionWithoutARecordIsLeftAlone: it may be in use. It is no member of
+// TestATakenOverSessionWithoutARecordIsQuarantined: it may be in use. It is no member of
 // its pool, which stages as if it were not there.
-func TestATakenOverSessionWithoutARecordIsLeftAlone(t *testing.T) {
+func TestATakenOverSessionWithoutARecordIsQuarantined(t *testing.T) {
 	v := poolView(staging.Image{})
 	job := staging.Session{ID: "gr-1", Origin: staging.Staged, Zone: "z", Image: "i", Staging: "p"}
 	observed := staging.Observation{
@@ -68,7 +68,7 @@ func TestATakenOverSessionWithoutARecordIsLeftAlone(t *testing.T) {
 	}
 	v.resyncFleet(fleetReading{sessions: []staging.Observation{observed}, began: noon}, noon)
 	e := v.sessions["gr-1"]
-	if step, _ := DecideSession(v.unpooledOf(e), noon.Add(time.Hour)); step != nil || e.pooled() || len(v.pools["p"].unrecorded) != 0 {
+	if step, _ := DecideSession(v.unpooledOf(e), noon.Add(time.Hour)); step == nil || step.Kind != Quarantine || step.Reason != noRecord || e.pooled() || len(v.pools["p"].unrecorded) != 0 {
 		t.Errorf("pooled %v, unrecorded %v, step %+v", e.pooled(), v.pools["p"].unrecorded, step)
 	}
 	observed.Index, observed.Alloc = 6, &staging.AllocFacts{ID: "a", Over: true}

@@ -46,6 +46,7 @@ func (s *Scaler) loop(ctx context.Context) {
 		case now := <-ticker.C:
 			v.wakeDue(now)
 			s.followLocks(v, now)
+			s.Meter.Quarantined(len(v.quarantined))
 			s.trustSnapshot.store(v.trustState())
 			ticked = true
 		}
@@ -83,6 +84,7 @@ func (s *Scaler) post(ctx context.Context, update func(*view)) {
 // decide decides the dirty pools and sessions and returns their tasks.
 func (s *Scaler) decide(ctx context.Context, v *view, now time.Time) []task {
 	var tasks []task
+	v.pass++
 	if v.watchesStale {
 		v.watchesStale = false
 		s.ensureHealthWatches(ctx, v)

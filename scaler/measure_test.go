@@ -22,6 +22,8 @@ func (quiet) Step(Kind, bool)                                  {}
 func (quiet) Pool(string, int, int, int)                       {}
 func (quiet) PoolGone(string)                                  {}
 func (quiet) Conditions(string, []staging.Condition)           {}
+func (quiet) Quarantined(int)                                  {}
+func (quiet) UnreadableFates(int)                              {}
 func (quiet) UnreadableResources(map[staging.ResourceKind]int) {}
 func (quiet) HookFailed(staging.HookName)                      {}
 func (quiet) Denied(map[string]int)                            {}

@@ -91,7 +91,7 @@ func (v *view) observeNode(n staging.NodeFacts, index uint64) {
 // setIdentity takes over what only the job knows of its session.
 func (v *view) setIdentity(e *entry, j staging.Session) {
 	e.s.Origin, e.s.Zone, e.s.Image, e.s.Staging = j.Origin, j.Zone, j.Image, j.Staging
-	e.s.Permits = j.Permits
+	e.s.Permits, e.s.Generation = j.Permits, j.Generation
 	e.s.Revision, e.s.Namespace, e.s.Region, e.s.Task = j.Revision, j.Namespace, j.Region, j.Task
 	if p := v.pools[j.Staging]; p != nil {
 		p.intern(&e.s)

@@ -27,6 +27,11 @@ const (
 	// Promote puts it back to its place by age when the drain was cancelled.
 	Demote  Kind = "demote"
 	Promote Kind = "promote"
+	// Quarantine stores a session as one that may be a user's, although no readable record
+	// says so.
+	Quarantine Kind = "quarantine"
+	// RewriteFate writes the fate record of a user's session that Redis has and Consul lost.
+	RewriteFate Kind = "rewrite_fate"
 	// Retire ends an unassigned session.
 	Retire Kind = "retire"
 	// Assign assigns to its user an on-demand session that runs, or a claimed one
@@ -58,7 +63,7 @@ const (
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Retire, Assign, Restore, End, Tag, NoteRestart, Reassign, NoteHealth, ExpireKeepalive, ReadClaim, Stop, MarkEnded, Purge}
+var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Quarantine, RewriteFate, Retire, Assign, Restore, End, Tag, NoteRestart, Reassign, NoteHealth, ExpireKeepalive, ReadClaim, Stop, MarkEnded, Purge}
 
 // Step is one thing to do, and the reason for it.
 type Step struct {

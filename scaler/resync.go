@@ -60,7 +60,9 @@ type fleetReading struct {
 	fates    map[string]staging.Fate
 	// lookups are the answers of Nomad about the jobs of sessions that its list lacks.
 	lookups map[string]lookup
-	began   time.Time
+	// generation is Consul's, read after the sessions.
+	generation staging.Generation
+	began      time.Time
 }
 
 // resyncFleet takes over a reading. A session on which something acted since is newer than
@@ -68,6 +70,7 @@ type fleetReading struct {
 // late to be looked up for this reading: Nomad should be read again soon.
 func (v *view) resyncFleet(r fleetReading, now time.Time) (anotherNeeded bool) {
 	all, fates, began := r.sessions, r.fates, r.began
+	v.generation = r.generation
 	v.fleetKnown, v.fleetReadOnce = true, true
 	found := make(map[string]bool, len(all))
 	nodes := map[string]bool{}
@@ -84,15 +87,20 @@ func (v *view) resyncFleet(r fleetReading, now time.Time) (anotherNeeded bool) {
 	maps.DeleteFunc(v.outcomes.of, func(k nodeImage, _ outcome) bool { return !nodes[k.node] })
 	for id, f := range fates {
 		// Only its fate is left: its job vanished while no scaler was watching.
-		if unknown := v.resources.Unknown(staging.KindZone, f.Zone); v.sessions[id] == nil && !found[id] && !unknown {
+		unknown := v.resources.Unknown(staging.KindZone, f.Zone)
+		if v.sessions[id] == nil && !found[id] && !unknown && f.Verdict != staging.VerdictUnreadable {
 			v.entry(id, now).s.Zone = f.Zone
 		}
 	}
 	for id, e := range v.sessions {
 		f, decided := fates[id]
-		if decided {
+		switch {
+		case decided:
 			e.setFate(f, now)
+		case e.verdict == staging.VerdictUnreadable && e.touchedAt.Before(began):
+			e.setFate(staging.Fate{}, now) // it was deleted
 		}
+		e.fateAbsent = !decided
 		if !found[id] && !decided && e.settledBefore(began) && v.leftToOthers(e) {
 			v.forget(id)
 			continue

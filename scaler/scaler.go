@@ -57,6 +57,8 @@ type Scaler struct {
 	workers [queueCount]chan task
 	// fleetResync requests a complete read of Nomad's sessions and the fates now.
 	fleetResync chan struct{}
+	// generations are those of staged sessions.
+	generations generations
 	// wg counts the goroutines that Run started.
 	wg sync.WaitGroup
 	// trustSnapshot passes the loop's trustState to the goroutine that renews trust.

@@ -44,6 +44,8 @@ func (noMeter) Step(scaler.Kind, bool)                           {}
 func (noMeter) Pool(string, int, int, int)                       {}
 func (noMeter) PoolGone(string)                                  {}
 func (noMeter) Conditions(string, []staging.Condition)           {}
+func (noMeter) Quarantined(int)                                  {}
+func (noMeter) UnreadableFates(int)                              {}
 func (noMeter) UnreadableResources(map[staging.ResourceKind]int) {}
 func (noMeter) HookFailed(staging.HookName)                      {}
 func (noMeter) Denied(map[string]int)                            {}

@@ -77,11 +77,20 @@ func implausibleResources(before, now staging.Resources) bool {
 // watchFleet reads all of Nomad's sessions and all fates, then follows Nomad's events
 // until they fail, the next resync is due, or one is requested.
 func (s *Scaler) watchFleet(ctx context.Context) {
+	unreadable := unreadableLog{log: s.Log}
 	s.retry(ctx, "nomad", func(v *view) { v.fleetKnown = false }, func() error {
 		reading, index, err := s.readFleet(ctx)
 		if err != nil {
 			return err
 		}
+		found := map[string]string{}
+		for id, f := range reading.fates {
+			if f.Verdict == staging.VerdictUnreadable {
+				found[id] = f.Reason
+			}
+		}
+		unreadable.found(found)
+		s.Meter.UnreadableFates(len(found))
 		s.post(ctx, func(v *view) {
 			if v.resyncFleet(reading, time.Now()) {
 				s.requestFleetResync()
@@ -97,6 +106,7 @@ func (s *Scaler) watchFleet(ctx context.Context) {
 			}
 		})
 		err = s.Fleet.Watch(follow, index, func(o staging.Observation) {
+			s.generations.observe(o)
 			s.post(ctx, func(v *view) { v.observe(o, time.Now()) })
 		})
 		if follow.Err() != nil {
@@ -116,6 +126,9 @@ func (s *Scaler) readFleet(ctx context.Context) (r fleetReading, index uint64, e
 	}
 	s.showForeign(ctx, r.sessions)
 	if r.fates, err = s.Registry.Fates(read); err != nil {
+		return r, 0, err
+	}
+	if r.generation, err = s.readGeneration(read, r.sessions); err != nil {
 		return r, 0, err
 	}
 	return r, index, s.confirm(ctx, &r)

@@ -24,6 +24,8 @@ type task struct {
 	// healthy is what NoteHealth notes.
 	healthy bool
 	pool    string
+	// pass is, for Stage, the pass that decided it.
+	pass uint64
 	// zone is the zone whose lock must still be held when the step is applied.
 	zone   string
 	report []staging.Condition
@@ -95,5 +97,5 @@ func (s *Scaler) newStageTask(v *view, p *pool, step Step, now time.Time) task {
 	step.Session = x.ID
 	spec := staging.StagedSpec(x, image, zone, p.config)
 	spec.Avoid = v.avoid(image.Name, now)
-	return task{step: step, session: x, spec: spec, pool: p.config.Name, zone: p.config.Zone}
+	return task{step: step, session: x, pass: v.pass, spec: spec, pool: p.config.Name, zone: p.config.Zone}
 }

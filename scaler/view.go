@@ -27,6 +27,11 @@ type view struct {
 	// consistent since; see trustState.
 	resync     int
 	consistent map[string]bool
+	// pass counts the decisions. generation is that of the last resync of Nomad.
+	pass       uint64
+	generation staging.Generation
+	// quarantined are the quarantined sessions, and why.
+	quarantined map[string]string
 	// purged are the sessions of which nothing is left, and since when: a read of Nomad
 	// that began earlier may still contain them.
 	purged map[string]time.Time
@@ -68,7 +73,8 @@ type node struct {
 func newView() *view {
 	return &view{
 		sessions: map[string]*entry{}, pools: map[string]*pool{}, onDemand: map[string]*pool{}, onDemandZones: map[string]bool{},
-		purged: map[string]time.Time{}, nodes: map[string]node{}, outcomes: newOutcomes(), consistent: map[string]bool{}, sessionZones: map[string]bool{}, heldSince: map[string]time.Time{}, acting: map[string]bool{},
+		quarantined: map[string]string{},
+		purged:      map[string]time.Time{}, nodes: map[string]node{}, outcomes: newOutcomes(), consistent: map[string]bool{}, sessionZones: map[string]bool{}, heldSince: map[string]time.Time{}, acting: map[string]bool{},
 		dirtyPools: map[string]bool{}, dirtySessions: map[string]bool{}, timed: map[string]time.Time{},
 	}
 }
@@ -128,6 +134,7 @@ func (v *view) forget(id string) {
 		}
 	}
 	delete(v.timed, id)
+	delete(v.quarantined, id)
 	delete(v.dirtySessions, id)
 }
 
@@ -142,6 +149,7 @@ func (v *view) leavePool(e *entry) {
 // updateMembership makes a session a member of its pool, or removes it, according to
 // its state.
 func (v *view) updateMembership(e *entry) {
+	v.noteQuarantine(e)
 	if !e.pooled() {
 		e.joinPool(nil)
 	}

@@ -487,7 +487,7 @@ type Session struct {
 	// ReadyAt When it was first up and its checks passed.
 	ReadyAt time.Time `json:"ready_at,omitempty,omitzero"`
 
-	// Reason Why it is retiring, ending or ended.
+	// Reason Why it is quarantined, retiring, ending or ended.
 	//
 	// Example: ended by request
 	Reason string `json:"reason,omitempty,omitzero"`
@@ -518,6 +518,8 @@ type Session struct {
 	// - staged: `pending`, `starting`, `ready`, `claimed`, `assigned`, `ending`, `ended`
 	// - on demand: `pending`, `starting`, `assigned`, `ending`, `ended`
 	// - never used: `pending`, `starting` or `ready`, then `retiring`, `ended`
+	// - `quarantined`: it may be a user's, and no readable record says whether it is, as `reason` says. It is neither
+	//   given away nor ended, until an administrator ends it
 	//
 	//
 	// Example: assigned
@@ -545,9 +547,11 @@ type SessionList struct {
 
 // SessionState Where the session is in its life.
 //
-// - staged: `pending`, `starting`, `ready`, `claimed`, `assigned`, `ending`, `ended`
-// - on demand: `pending`, `starting`, `assigned`, `ending`, `ended`
-// - never used: `pending`, `starting` or `ready`, then `retiring`, `ended`
+//   - staged: `pending`, `starting`, `ready`, `claimed`, `assigned`, `ending`, `ended`
+//   - on demand: `pending`, `starting`, `assigned`, `ending`, `ended`
+//   - never used: `pending`, `starting` or `ready`, then `retiring`, `ended`
+//   - `quarantined`: it may be a user's, and no readable record says whether it is, as `reason` says. It is neither
+//     given away nor ended, until an administrator ends it
 //
 // Example: assigned
 type SessionState = staging.State

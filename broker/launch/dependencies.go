@@ -39,6 +39,8 @@ type Fates interface {
 	// ReleaseKey frees it, if the claim holds it.
 	Key(ctx context.Context, idempotencyKey string) (staging.KeyHold, error)
 	ReleaseKey(ctx context.Context, idempotencyKey, claim string) error
+	// Generation reads the generation of staged sessions.
+	Generation(ctx context.Context) (staging.Generation, error)
 	// Ping checks that Consul answers.
 	Ping(ctx context.Context) error
 }

@@ -15,7 +15,8 @@ import (
 )
 
 // While Redis does not answer, or is not trusted, all launches share one listing of each
-// pool: the instances that pass their checks in Consul, less the sessions that have a fate.
+// pool: the instances that pass their checks in Consul, less the sessions that have a fate or
+// whose fate a restore of Consul may have lost.
 // A listing is only a choice of what to try. The fate record decides, as always, so that a
 // listing of a moment ago costs a retry and nothing else.
 
@@ -193,11 +194,21 @@ func (l *listings) read(ctx context.Context, pool string) error {
 	if err != nil {
 		return err
 	}
+	// Read after the instances, so that it is later than theirs unless Consul was restored.
+	generation, err := l.fates.Generation(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(found, func(h staging.Health) bool { return !h.TakenOver && generation.Shows(h.Generation) }) {
+		// No scaler has noted the restore yet. A session without a fate record may be a user's.
+		found = nil
+	}
 	var all []listed
 	var ids []string
 	for _, h := range found {
-		// No record says whether a session that was taken over has a user.
-		if h.Passing && h.Session != "" && !h.TakenOver {
+		// Without Redis nothing says whose a session is that was taken over, or whose fate
+		// record may be lost.
+		if h.Passing && h.Session != "" && !h.TakenOver && !generation.LostFates(h.Generation) {
 			all = append(all, listed{id: h.Session, allocID: h.AllocID})
 			ids = append(ids, h.Session)
 		}

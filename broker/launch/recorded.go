@@ -100,6 +100,8 @@ func (l *launch) recordedSession(ctx context.Context, hold staging.KeyHold, id s
 		return s, f, keyEnded()
 	case err != nil:
 		return s, f, refusal.NoConsul(err)
+	case f.Verdict == staging.VerdictUnreadable:
+		return s, f, &refusal.Error{Kind: refusal.ResourceUnreadable, Detail: f.Reason + ": whose the session of this key is cannot be found out; an administrator ends it, or repairs the key"}
 	case f.Reason != "":
 		// That launch never finished, and its session was taken from it: the key is
 		// free for the next try.

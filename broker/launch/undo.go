@@ -58,6 +58,9 @@ func (l *launch) giveUpLost(ctx context.Context, taken []staging.Session, lost m
 		case fate.Verdict == "":
 			l.attempt(staging.StepStaged, s.Zone, staging.OutcomeLost, fmt.Sprintf("the fate of session %s was deleted meanwhile", s.ID))
 			l.retireIfUndecided(s, "its fate has come and gone")
+		case fate.Verdict == staging.VerdictUnreadable:
+			// It may be a user's. The scaler quarantines it.
+			l.attempt(staging.StepStaged, s.Zone, staging.OutcomeLost, fate.Reason)
 		default:
 			l.attempt(staging.StepStaged, s.Zone, staging.OutcomeLost, fmt.Sprintf("session %s was already %s", s.ID, fate.Verdict))
 			l.syncToFate(s, fate)

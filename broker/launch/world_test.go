@@ -164,6 +164,10 @@ func (w *world) Decided(context.Context, []string) (map[string]bool, error) {
 	return all, w.fail["decided"]
 }
 
+func (w *world) Generation(context.Context) (staging.Generation, error) {
+	return staging.Generation{}, nil
+}
+
 func (w *world) Fates(context.Context) (map[string]staging.Fate, error) {
 	return w.fates, w.note("fates")
 }

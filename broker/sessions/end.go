@@ -94,7 +94,7 @@ func (s *Sessions) retire(ctx context.Context, found staging.Session) error {
 	if err != nil {
 		return refusal.NoConsul(err)
 	}
-	if !won && fate.Verdict == staging.VerdictAssigned {
+	if !won && fate.Verdict != staging.VerdictRetired {
 		return busy(found.ID)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 
 // SessionMeta is the key of the session id in a service instance's metadata.
 const SessionMeta = "greenroom_session"
+
+// generationMeta is the key of the generation in it; package nomadfleet writes both.
+const generationMeta = "greenroom_generation"
 
 // Bounds of a watch: how long one blocking query stays open, and the pause between two.
 // Each query returns all instances, and in a busy pool some instance changes at any
@@ -161,10 +165,12 @@ func (h *Health) instances(entries []*api.ServiceEntry) ([]staging.Health, error
 		if h.installation != nil && !own.Owns(id) {
 			continue
 		}
+		generation, _ := strconv.ParseUint(e.Service.Meta[generationMeta], 10, 64)
 		found = append(found, staging.Health{
-			TakenOver: h.installation != nil && own.TookOver(id),
-			Session:   e.Service.Meta[SessionMeta],
-			AllocID:   allocID(e.Service.ID), Port: e.Service.Port,
+			TakenOver:  h.installation != nil && own.TookOver(id),
+			Generation: generation,
+			Session:    e.Service.Meta[SessionMeta],
+			AllocID:    allocID(e.Service.ID), Port: e.Service.Port,
 			Passing: e.Checks.AggregatedStatus() == api.HealthPassing,
 			Failing: slices.ContainsFunc(e.Checks, ownAndCritical),
 		})

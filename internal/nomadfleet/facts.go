@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,12 +30,13 @@ func jobFacts(id, namespace, region string, meta map[string]string, stopped bool
 	created, _ := time.Parse(time.RFC3339Nano, meta[metaCreated])
 	// The job of an older greenroom does not have it: then it is 0.
 	every, _ := time.ParseDuration(meta[metaCheckEvery])
+	generation, _ := strconv.ParseUint(meta[metaGeneration], 10, 64)
 	return staging.JobFacts{
 		Session: staging.Session{
 			ID: id, Origin: staging.Origin(meta[metaOrigin]),
 			Zone: meta[metaZone], Image: meta[metaImage], Staging: meta[metaStaging],
 			Revision: meta[metaRevision], Permits: meta[metaPermits], Claim: meta[metaClaim], Task: meta[metaTask],
-			Namespace: namespace, Region: region, CreatedAt: created,
+			Namespace: namespace, Region: region, CreatedAt: created, Generation: generation,
 		},
 		Stopped:    stopped,
 		Dead:       status == jobStatusDead,

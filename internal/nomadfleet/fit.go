@@ -3,6 +3,7 @@ package nomadfleet
 import (
 	"cmp"
 	"maps"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +26,8 @@ const (
 	metaTask     = "greenroom_task"
 	metaCreated  = "greenroom_created"
 	metaPermits  = "greenroom_permits"
+	// metaGeneration is in the service's meta, too: brokers read it in Consul.
+	metaGeneration = "greenroom_generation"
 	// metaDollar holds a dollar sign, which literal refers to.
 	metaDollar = "greenroom_dollar"
 	// metaCheckEvery is staging.JobFacts.CheckEvery.
@@ -112,6 +115,9 @@ func jobMeta(s staging.Session) map[string]string {
 		metaTask:     s.Task,
 		metaPermits:  s.Permits,
 		metaDollar:   "$",
+	}
+	if s.Generation > 0 {
+		m[metaGeneration] = strconv.FormatUint(s.Generation, 10)
 	}
 	if !s.CreatedAt.IsZero() {
 		m[metaCreated] = s.CreatedAt.UTC().Format(time.RFC3339Nano)

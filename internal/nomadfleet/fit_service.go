@@ -1,6 +1,7 @@
 package nomadfleet
 
 import (
+	"strconv"
 	"time"
 
 	nomadapi "github.com/hashicorp/nomad/api"
@@ -43,6 +44,9 @@ func fitService(g *nomadapi.TaskGroup, s staging.Session) {
 	}
 	if s.Staging != "" {
 		meta[metaStaging] = s.Staging
+	}
+	if s.Generation > 0 {
+		meta[metaGeneration] = strconv.FormatUint(s.Generation, 10)
 	}
 	service.Meta = ownMeta(service.Meta, meta)
 }

@@ -54,6 +54,15 @@ func flag(yes bool) string {
 	return ""
 }
 
+// Quarantine stores a session as quarantined, because of x.Reason, and returns its state in
+// Redis after that: a session that is a user's or over keeps its state.
+func (s *Store) Quarantine(ctx context.Context, x staging.Session) (staging.State, error) {
+	state, err := quarantineScript.Run(ctx, s.rdb,
+		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey()},
+		x.ID, x.Staging, facts(x), x.CreatedAt.UnixMilli(), x.Reason).Text()
+	return staging.State(state), callError(err, "quarantine session %s", x.ID)
+}
+
 // Retire takes an unused session out of its pool; it never returns there. Retire returns a
 // *staging.StateError if a launch claimed the session first or Redis does not have it.
 func (s *Store) Retire(ctx context.Context, x staging.Session, reason string) error {

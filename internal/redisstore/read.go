@@ -18,7 +18,17 @@ func (s *Store) Session(ctx context.Context, id string) (staging.Session, error)
 	if len(h) == 0 {
 		return staging.Session{}, fmt.Errorf("%w: %s", staging.ErrNoSession, id)
 	}
-	return decode(id, h)
+	return decodeAny(id, h), nil
+}
+
+// decodeAny decodes a session whose hash may be damaged: one that cannot be read whole has
+// its state, its claim and the reason, because it must not keep others from being read.
+func decodeAny(id string, h map[string]string) staging.Session {
+	x, err := decode(id, h)
+	if err != nil {
+		return staging.Session{ID: id, State: staging.State(h["state"]), Claim: h["claim"], Reason: "its record in Redis cannot be read: " + err.Error()}
+	}
+	return x
 }
 
 // readPage is the most sessions that one pipeline reads: it keeps round trips few and
@@ -53,11 +63,7 @@ func (s *Store) read(ctx context.Context, ids []string) ([]staging.Session, erro
 		for i, cmd := range cmds {
 			// A session may have expired since its id was read from the index.
 			if h := cmd.Val(); len(h) > 0 {
-				x, err := decode(page[i], h)
-				if err != nil {
-					return nil, err
-				}
-				all = append(all, x)
+				all = append(all, decodeAny(page[i], h))
 			}
 		}
 	}

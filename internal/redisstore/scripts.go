@@ -45,6 +45,7 @@ var (
 	keepaliveScript       = script("keepalive")
 	expireKeepaliveScript = script("expire_keepalive")
 	receivingScript       = script("receiving")
+	quarantineScript      = script("quarantine")
 	retireScript          = script("retire")
 	finishScript          = script("finish")
 	endedScript           = script("ended")

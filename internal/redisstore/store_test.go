@@ -166,8 +166,12 @@ func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
 			_, err := s.Claim(ctx, poolsOf(x.Staging, x.Zone), 1, claim("c"))
 			return err
 		},
-		"unclaim":   func(x staging.Session) error { x.Claim = "c"; return s.Unclaim(ctx, x) },
-		"assign":    func(x staging.Session) error { x.Claim = "c"; _, err := s.Assign(ctx, x); return err },
+		"unclaim": func(x staging.Session) error { x.Claim = "c"; return s.Unclaim(ctx, x) },
+		"assign":  func(x staging.Session) error { x.Claim = "c"; _, err := s.Assign(ctx, x); return err },
+		"quarantine": func(x staging.Session) error {
+			_, err := s.Quarantine(ctx, x)
+			return err
+		},
 		"retire":    func(x staging.Session) error { return s.Retire(ctx, x, "test") },
 		"finish":    func(x staging.Session) error { return s.Finish(ctx, x.ID, "", "test") },
 		"ended":     func(x staging.Session) error { return s.Ended(ctx, x, "test") },
@@ -179,7 +183,7 @@ func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
 		staging.Pending: {"record"}, staging.Starting: {"publish", "withdraw"}, staging.Ready: {"publish"},
 		staging.Claimed: {"publish", "claim"}, staging.Assigned: {"publish", "claim", "assign"},
 		staging.Retiring: {"publish", "retire"}, staging.Ending: {"publish", "claim", "finish"},
-		staging.Ended: {"publish", "ended"},
+		staging.Ended: {"publish", "ended"}, staging.Quarantined: {"publish", "quarantine"},
 	}
 	made, forbidden := 0, 0
 	for from, way := range ways {

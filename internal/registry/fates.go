@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hashicorp/consul/api"
+
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -23,16 +25,34 @@ func (r *Registry) Fate(ctx context.Context, session string) (staging.Fate, erro
 	if p == nil {
 		return f, fmt.Errorf("%w: the fate of session %s", staging.ErrNoResource, session)
 	}
-	if err := json.Unmarshal(p.Value, &f); err != nil {
-		return f, fmt.Errorf("the fate of session %s does not parse: %w", session, err)
-	}
-	f.Index = p.ModifyIndex
-	return f, nil
+	return decodeFate(session, p), nil
 }
 
-// Fates reads every record: for the scaler at start and at resync, for brokers while Redis
-// is away or not trusted. A record that does not parse is an error, since without it a
-// session could get a second user.
+// decodeFate returns what is stored under a session's key. A record that cannot be read has
+// VerdictUnreadable, with the reason in Reason: it concerns its own session alone, which
+// nobody may have.
+func decodeFate(session string, p *api.KVPair) staging.Fate {
+	var f staging.Fate
+	err := json.Unmarshal(p.Value, &f)
+	switch {
+	case err != nil:
+		err = fieldError[staging.Fate](p.Value, err)
+	case f.Session != session:
+		err = fmt.Errorf("session: the value is that of %q, and the key that of %q", f.Session, session)
+	case f.Verdict == staging.VerdictAssigned && (f.User == nil || f.Claim == ""):
+		err = errors.New("user, claim: an assigned session must have both")
+	case f.Verdict != staging.VerdictAssigned && f.Verdict != staging.VerdictRetired:
+		err = fmt.Errorf("verdict: must be %s or %s, is %q", staging.VerdictAssigned, staging.VerdictRetired, f.Verdict)
+	}
+	if err != nil {
+		f = staging.Fate{Session: session, Verdict: staging.VerdictUnreadable, Reason: p.Key + " in Consul cannot be read (" + reasonOf(err) + ")"}
+	}
+	f.Index = p.ModifyIndex
+	return f
+}
+
+// Fates reads every record, also those that cannot be read: for the scaler at start and at
+// resync, for brokers while Redis is away or not trusted.
 func (r *Registry) Fates(ctx context.Context) (map[string]staging.Fate, error) {
 	pairs, _, err := list(r.kv, r.fatesPrefix(), query(ctx))
 	if err != nil {
@@ -40,12 +60,11 @@ func (r *Registry) Fates(ctx context.Context) (map[string]staging.Fate, error) {
 	}
 	all := make(map[string]staging.Fate, len(pairs))
 	for _, p := range pairs {
-		var f staging.Fate
-		if err := json.Unmarshal(p.Value, &f); err != nil {
-			return nil, fmt.Errorf("%s does not parse: %w", p.Key, err)
+		if isFolder(p) {
+			continue
 		}
-		f.Index = p.ModifyIndex
-		all[strings.TrimPrefix(p.Key, r.fatesPrefix())] = f
+		id := strings.TrimPrefix(p.Key, r.fatesPrefix())
+		all[id] = decodeFate(id, p)
 	}
 	return all, nil
 }

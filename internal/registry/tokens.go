@@ -47,9 +47,17 @@ func (r *Registry) readTokens(q *api.QueryOptions) (*access.Tokens, error) {
 	var all []access.Token
 	unreadable := map[string]string{}
 	for _, p := range pairs {
+		if isFolder(p) {
+			continue
+		}
 		var t access.Token
 		if err := json.Unmarshal(p.Value, &t); err != nil {
 			unreadable[p.Key] = err.Error()
+			continue
+		}
+		if p.Key != r.tokenKey(t.Accessor) {
+			// A copy would go on working after the token was revoked.
+			unreadable[p.Key] = "accessor: it is not that of the key"
 			continue
 		}
 		all = append(all, t)

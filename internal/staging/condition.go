@@ -40,6 +40,10 @@ const (
 	NomadDenied ConditionType = "NomadDenied"
 	// NodeFailing: the image fails on a node while it runs on others.
 	NodeFailing ConditionType = "NodeFailing"
+	// SessionQuarantined: sessions may be users', and no readable record says whether they are.
+	SessionQuarantined ConditionType = "SessionQuarantined"
+	// ConsulUnavailable: Consul refuses writes or does not answer.
+	ConsulUnavailable ConditionType = "ConsulUnavailable"
 	// RedisUnavailable: Redis refuses writes or does not answer.
 	RedisUnavailable ConditionType = "RedisUnavailable"
 	// NomadUnavailable: Nomad refuses calls or does not answer.

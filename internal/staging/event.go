@@ -18,9 +18,11 @@ const (
 	EventReady    = EventType(Ready)
 	EventClaimed  = EventType(Claimed)
 	EventAssigned = EventType(Assigned)
-	EventRetiring = EventType(Retiring)
-	EventEnding   = EventType(Ending)
-	EventEnded    = EventType(Ended)
+	// EventQuarantined: it may be a user's, and no readable record says whether it is.
+	EventQuarantined = EventType(Quarantined)
+	EventRetiring    = EventType(Retiring)
+	EventEnding      = EventType(Ending)
+	EventEnded       = EventType(Ended)
 	// EventWithdrawn: its checks fail, or its pool's config now has another image or zone.
 	EventWithdrawn = EventType("withdrawn")
 	// EventRestarted: its main task was restarted under its user, so it is not up.
@@ -43,7 +45,7 @@ const (
 
 // EventTypes lists all types.
 var EventTypes = []EventType{
-	EventPending, EventStarting, EventReady, EventWithdrawn, EventClaimed, EventAssigned, EventRetiring, EventEnding, EventEnded,
+	EventPending, EventStarting, EventReady, EventWithdrawn, EventClaimed, EventAssigned, EventQuarantined, EventRetiring, EventEnding, EventEnded,
 	EventRestarted, EventReassigned, EventUnhealthy, EventRecovered, EventViolation, EventHookFailed, EventConditions, EventAudit,
 }
 

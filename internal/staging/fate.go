@@ -11,6 +11,9 @@ const (
 	VerdictAssigned Verdict = "assigned"
 	// VerdictRetired: the session is, for ever, nobody's.
 	VerdictRetired Verdict = "retired"
+	// VerdictUnreadable is never stored. It stands for a record that cannot be read: the
+	// session may be a user's, so nobody may have it and nothing may end it.
+	VerdictUnreadable Verdict = "unreadable"
 )
 
 // ClaimLease is how long a claim may take in all: hooks are bounded by

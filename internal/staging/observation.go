@@ -98,6 +98,8 @@ type Health struct {
 	Port int
 	// TakenOver: as in JobFacts.
 	TakenOver bool
+	// Generation is the session's; 0 for an on-demand one.
+	Generation uint64
 	// Passing: every check of the instance and of its node passes.
 	Passing bool
 	// Failing: a check of the session itself is critical. The checks of its node do not count,

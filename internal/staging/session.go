@@ -32,6 +32,8 @@ type Session struct {
 	Revision string `json:"revision,omitempty"`
 	// Permits are the permissions that it was created with; see Permissions.Permits.
 	Permits string `json:"permits,omitempty"`
+	// Generation is that in which it was staged; see Generation. 0 for an on-demand session.
+	Generation uint64 `json:"generation,omitempty"`
 	// Claim is the id of the claim that took it; "" while it is unassigned.
 	Claim string `json:"claim,omitempty"`
 	// User is nil while the session is unassigned.
@@ -82,7 +84,7 @@ type Session struct {
 	// Demoted: its node is being drained, so launches take it only when nothing else of its
 	// pool is ready. It is a mark in Redis, not one of the session's facts.
 	Demoted bool `json:"-"`
-	// Reason is why it is retiring, ending or ended.
+	// Reason is why it is quarantined, retiring, ending or ended.
 	Reason string `json:"reason,omitempty"`
 }
 

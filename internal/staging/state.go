@@ -8,7 +8,10 @@ import "slices"
 //	on demand: pending -> starting -> assigned -> ending -> ended
 //	unused:    pending | starting | ready -> retiring -> ended
 //
-// If a ready session's checks fail, it is withdrawn from its queue: ready -> starting. If a
+//	not known: pending | starting | ready | claimed -> quarantined -> ending -> ended
+//
+// A session that may be a user's, although no readable record says so, is quarantined until
+// an administrator ends it. If a ready session's checks fail, it is withdrawn from its queue: ready -> starting. If a
 // claim gets no fate record for its session, the session is unused and is unclaimed:
 // claimed -> ready. If a session's allocation dies by itself, the session moves to ended
 // from any state.
@@ -26,6 +29,9 @@ const (
 	Claimed State = "claimed"
 	// Assigned: it belongs to a user.
 	Assigned State = "assigned"
+	// Quarantined: it may be a user's, and no readable record says whether it is. It is
+	// neither given away nor ended until an administrator ends it.
+	Quarantined State = "quarantined"
 	// Retiring: it was never used and is being stopped.
 	Retiring State = "retiring"
 	// Ending: it was assigned or claimed and is being stopped.
@@ -35,19 +41,21 @@ const (
 )
 
 // States lists every state, in the order of a life.
-var States = []State{Pending, Starting, Ready, Claimed, Assigned, Retiring, Ending, Ended}
+var States = []State{Pending, Starting, Ready, Claimed, Assigned, Quarantined, Retiring, Ending, Ended}
 
 // moves is the table of allowed moves. The Redis scripts implement the same rules, and a
 // test compares them with this table.
 var moves = map[State][]State{
-	Pending:  {Starting, Ready, Assigned, Retiring, Ending, Ended},
-	Starting: {Ready, Assigned, Retiring, Ending, Ended},
-	Ready:    {Starting, Claimed, Retiring, Ended},
-	Claimed:  {Ready, Assigned, Ending, Ended},
-	Assigned: {Ending, Ended},
-	Retiring: {Ended},
-	Ending:   {Ended},
-	Ended:    {},
+	Pending:  {Starting, Ready, Assigned, Quarantined, Retiring, Ending, Ended},
+	Starting: {Ready, Assigned, Quarantined, Retiring, Ending, Ended},
+	Ready:    {Starting, Claimed, Quarantined, Retiring, Ended},
+	Claimed:  {Ready, Assigned, Quarantined, Ending, Ended},
+	// With a readable fate record again it is assigned.
+	Quarantined: {Assigned, Ending, Ended},
+	Assigned:    {Ending, Ended},
+	Retiring:    {Ended},
+	Ending:      {Ended},
+	Ended:       {},
 }
 
 // CanMove reports whether a session may move from one state to another in one step. Staying

@@ -8,7 +8,7 @@ const most = 300, before = 15 * 60 * 1000;
 
 // The types in the order of a session's life, then the rest.
 const kinds = {
-  pending: 'wait', starting: 'wait', ready: 'good', claimed: 'mine', assigned: 'mine', restarted: 'bad', reassigned: 'mine', unhealthy: 'bad', recovered: 'mine', retiring: 'quiet', ending: 'quiet', ended: 'quiet',
+  pending: 'wait', starting: 'wait', ready: 'good', claimed: 'mine', assigned: 'mine', restarted: 'bad', reassigned: 'mine', unhealthy: 'bad', recovered: 'mine', quarantined: 'bad', retiring: 'quiet', ending: 'quiet', ended: 'quiet',
   withdrawn: 'wait', violation: 'wait', hook_failed: 'bad', conditions: 'wait', audit: 'quiet', gap: 'bad',
 };
 

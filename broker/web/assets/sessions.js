@@ -7,11 +7,11 @@ import { ask, open, tell } from './dialog.js';
 const pageSize = 50;
 
 const kinds = {
-  pending: 'wait', starting: 'wait', ready: 'good', claimed: 'mine', assigned: 'mine', retiring: 'quiet', ending: 'quiet', ended: 'quiet',
+  pending: 'wait', starting: 'wait', ready: 'good', claimed: 'mine', assigned: 'mine', quarantined: 'bad', retiring: 'quiet', ending: 'quiet', ended: 'quiet',
 };
 const states = [
   ['', 'any'], ['pending,starting,ready', 'unassigned'], ['ready', 'ready'], ['pending,starting', 'coming up'],
-  ['claimed,assigned', 'with a user'], ['assigned', 'assigned'], ['retiring,ending', 'on their way out'],
+  ['claimed,assigned', 'with a user'], ['assigned', 'assigned'], ['quarantined', 'quarantined'], ['retiring,ending', 'on their way out'],
 ];
 const origins = [['', 'any'], ['staged', 'staged'], ['on_demand', 'on demand']];
 

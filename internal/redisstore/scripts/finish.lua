@@ -1,5 +1,5 @@
 -- Starts the end of a session that a launch holds or held:
--- claimed | assigned -> ending, and pending | starting -> ending for an on-demand one.
+-- claimed | assigned | quarantined -> ending, and pending | starting -> ending for an on-demand one.
 --
 -- KEYS  1 session hash  2 events
 -- ARGV  1 id  2 claim that must hold the session, "" for any  3 reason
@@ -18,7 +18,7 @@ if claim ~= '' and holder ~= claim then
   return 'fenced'
 end
 local on_demand = pool == ''
-if state == 'assigned' or state == 'claimed' or (on_demand and (state == 'pending' or state == 'starting')) then
+if state == 'assigned' or state == 'claimed' or state == 'quarantined' or (on_demand and (state == 'pending' or state == 'starting')) then
   redis.call('HSET', session, 'state', 'ending', 'reason', reason)
   if user_sessions then
     redis.call('ZREM', user_sessions, id)

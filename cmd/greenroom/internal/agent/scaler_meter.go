@@ -13,13 +13,14 @@ type scalerMeter struct {
 	pools *prometheus.GaugeVec
 	zones prometheus.Gauge
 	// acts has a series for each zone; seen are those zones.
-	acts       *prometheus.GaugeVec
-	seen       map[string]bool
-	conditions *prometheus.GaugeVec
-	denied     *prometheus.GaugeVec
-	hooks      *prometheus.CounterVec
-	unreadable *prometheus.GaugeVec
-	foreign    prometheus.Gauge
+	acts        *prometheus.GaugeVec
+	seen        map[string]bool
+	conditions  *prometheus.GaugeVec
+	denied      *prometheus.GaugeVec
+	hooks       *prometheus.CounterVec
+	unreadable  *prometheus.GaugeVec
+	quarantined prometheus.Gauge
+	foreign     prometheus.Gauge
 }
 
 // newScalerMeter registers the scaler's metrics. inSync and waiting are read at each scrape.
@@ -58,9 +59,13 @@ func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() i
 	m.hooks.WithLabelValues(string(staging.HookFirstLaunch))
 	m.unreadable = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "greenroom_unreadable_records",
-		Help: "Records in Consul that cannot be read, by kind (zone, image, group, staging, other). GET /v1/status names them.",
+		Help: "Records in Consul that cannot be read, by kind (zone, image, group, staging, fate, other). GET /v1/status names them.",
 	}, []string{"kind"})
-	for _, kind := range []string{"zone", "image", "group", "staging", "other"} {
+	m.quarantined = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "greenroom_quarantined_sessions",
+		Help: "Sessions that may be users' although no readable record says so. They are neither given away nor ended until an administrator ends them.",
+	})
+	for _, kind := range []string{"zone", "image", "group", "staging", "fate", "other"} {
 		m.unreadable.WithLabelValues(kind)
 	}
 	for _, kind := range scaler.Kinds {
@@ -68,7 +73,7 @@ func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() i
 			m.steps.WithLabelValues(string(kind), result)
 		}
 	}
-	r.MustRegister(m.steps, m.pools, m.zones, m.acts, m.conditions, m.denied, m.hooks, m.unreadable, m.foreign, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	r.MustRegister(m.steps, m.pools, m.zones, m.acts, m.conditions, m.denied, m.hooks, m.unreadable, m.quarantined, m.foreign, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "greenroom_scaler_in_sync",
 		Help: "1 while the scaler knows Nomad, Consul and Redis whole and acts, else 0.",
 	}, func() float64 {
@@ -106,6 +111,12 @@ func (m *scalerMeter) Conditions(name string, cs []staging.Condition) {
 		m.conditions.WithLabelValues(name, string(c.Type)).Set(1)
 	}
 }
+
+// Quarantined implements scaler.Meter.
+func (m *scalerMeter) Quarantined(n int) { m.quarantined.Set(float64(n)) }
+
+// UnreadableFates implements scaler.Meter.
+func (m *scalerMeter) UnreadableFates(n int) { m.unreadable.WithLabelValues("fate").Set(float64(n)) }
 
 // UnreadableResources implements scaler.Meter.
 func (m *scalerMeter) UnreadableResources(kinds map[staging.ResourceKind]int) {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	consulapi "github.com/hashicorp/consul/api"
 
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/jobspecs"
 )
 
 // putKey stores a value in Consul as an operator does in its UI.
@@ -180,5 +182,125 @@ func TestWhatWasNeverReadIsNotTakenForAbsent(t *testing.T) {
 	until(t, "the pool is drained", func() (bool, string) {
 		jobs := d.jobs(t, "mock")
 		return len(jobs) == 0, fmt.Sprint(jobs)
+	})
+}
+
+// TestARestoredConsulGivesNobodysSessionAway: Consul is restored from a snapshot from before
+// two launches, Redis is lost, and the scaler was killed. Then the same with Redis intact.
+// Before that, a fate record that cannot be read concerns its session alone.
+func TestARestoredConsulGivesNobodysSessionAway(t *testing.T) {
+	c, d := startCluster(t, 3)
+	d.ask(t, "PUT", "/v1/images/single", staging.Image{Name: "single", Jobspec: jobspecs.DemoMock}, 201, nil)
+	s := startAgent(t, c, "scaler")
+	d.untilReady(t, "mock", 3)
+
+	// Junk among the fates.
+	junk := d.jobs(t, "mock")[0].id
+	d.putKey(t, "greenroom/fates/"+junk, `{"session":"`+junk+`","verdict":5}`)
+	d.putKey(t, "greenroom/fates/", "")
+	d.putKey(t, "greenroom/fates/no-session", "junk")
+	d.putKey(t, "greenroom/locks/", "")
+	d.putKey(t, "greenroom/tokens/x", "junk")
+	// The oldest is claimed first: its launch goes on to the next.
+	l1 := d.launched(t, "mock", "alice")
+	if l1.ID == junk || l1.Origin != "staged" {
+		t.Errorf("%+v; the session with the junk is %s", l1, junk)
+	}
+	s.end(t, syscall.SIGKILL)
+	s = startAgent(t, c, "scaler")
+	d.untilReady(t, "mock", 3)
+	d.untilState(t, junk, "quarantined")
+	d.untilCondition(t, "mock", staging.SessionQuarantined, junk+" (greenroom/fates/"+junk+" in Consul cannot be read (verdict: must not be a JSON number)")
+	d.ask(t, "DELETE", "/v1/sessions/"+junk, nil, 204, nil)
+	until(t, "an administrator's word ends it", func() (bool, string) {
+		jobs := d.jobs(t, "mock")
+		return len(jobs) == 4, fmt.Sprint(jobs)
+	})
+
+	var snapshot bytes.Buffer
+	saved, _, err := d.consul(t).Snapshot().Save(nil)
+	must(t, err)
+	_, err = snapshot.ReadFrom(saved)
+	must(t, err)
+	must(t, saved.Close())
+	restoreConsul := func() {
+		t.Helper()
+		must(t, d.consul(t).Snapshot().Restore(nil, bytes.NewReader(snapshot.Bytes())))
+	}
+	generation := d.key(t, "greenroom/generation")
+	l2, l3 := d.launched(t, "mock", "bob"), d.launched(t, "single", "carol")
+	d.untilReady(t, "mock", 3)
+	if l2.Origin != "staged" || l3.Origin != "on_demand" || d.key(t, "greenroom/generation") == generation {
+		t.Fatalf("%+v %+v generation %s", l2, l3, generation)
+	}
+	before := d.jobs(t, "mock")
+
+	s.end(t, syscall.SIGKILL)
+	must(t, d.wipeRedis(t))
+	restoreConsul()
+	if now := d.key(t, "greenroom/generation"); now != generation {
+		t.Fatalf("after the restore Consul has %s", now)
+	}
+	// Without a scaler, a broker does not take the users' sessions for unused either.
+	until(t, "Consul shows the sessions again", func() (bool, string) {
+		ids := d.passing(t, "mock")
+		return !slices.ContainsFunc(before, func(j job) bool { return !slices.Contains(ids, j.id) }), fmt.Sprint(ids)
+	})
+	if l := d.launched(t, "mock", "dave"); l.Origin != "on_demand" {
+		t.Errorf("without a scaler a launch was served %+v", l)
+	}
+	s = startAgent(t, c, "scaler")
+	d.untilState(t, l1.ID, "assigned")
+	for _, id := range []string{l2.ID, l3.ID} {
+		d.untilState(t, id, "quarantined")
+	}
+	d.untilReady(t, "mock", 3)
+	d.untilCondition(t, "mock", staging.SessionQuarantined, "4 sessions may be users'")
+	running := map[string]bool{}
+	for _, j := range append(d.jobs(t, "mock"), d.jobs(t, "single")...) {
+		running[j.id] = true
+	}
+	for _, j := range before {
+		if !running[j.id] {
+			t.Errorf("session %s was ended", j.id)
+		}
+	}
+	if l := d.launched(t, "mock", "eve"); !running[l3.ID] || l.Origin != "staged" || slices.ContainsFunc(before, func(j job) bool { return j.id == l.ID }) {
+		t.Errorf("after the restore a launch got %+v", l)
+	}
+	d.ask(t, "DELETE", "/v1/sessions/"+l2.ID, nil, 204, nil)
+
+	// Redis is intact: the session stays its user's, and gets its fate record again.
+	frank := d.launched(t, "mock", "frank")
+	d.untilReady(t, "mock", 3)
+	s.end(t, syscall.SIGTERM)
+	restoreConsul()
+	startAgent(t, c, "scaler")
+	until(t, "the fate record of frank's session is written again", func() (bool, string) {
+		pair, _, err := d.consul(t).KV().Get("greenroom/fates/"+frank.ID, nil)
+		must(t, err)
+		return pair != nil && strings.Contains(string(pair.Value), `"u-frank"`) && strings.Contains(string(pair.Value), `"assigned"`), fmt.Sprint(pair)
+	})
+	if now := d.session(t, frank.ID); now.State != "assigned" {
+		t.Errorf("frank's session is %s", now.State)
+	}
+	d.untilReady(t, "mock", 3)
+}
+
+// launched launches a session in zone east.
+func (d *devProcess) launched(t *testing.T, image, user string) launched {
+	t.Helper()
+	var l launched
+	d.ask(t, "POST", "/v1/sessions", launch(image, "east", user), 201, &l)
+	return l
+}
+
+// untilState waits until a session has a state.
+func (d *devProcess) untilState(t *testing.T, id, state string) {
+	t.Helper()
+	until(t, "session "+id+" is "+state, func() (bool, string) {
+		r, err := d.call("GET", "/v1/sessions/"+id, "")
+		must(t, err)
+		return r.status == 200 && strings.Contains(string(r.body), `"state":"`+state+`"`), string(r.body)
 	})
 }

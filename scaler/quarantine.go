@@ -1,0 +1,132 @@
+package scaler
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/greenroom/greenroom/internal/logfield"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// A session is quarantined while it may be a user's, and no readable record says whether it
+// is. It is neither given away nor ended, until an administrator ends it, its fate record
+// can be read again, or nothing of it runs.
+
+// noFate is why a session without any record is quarantined.
+const noFate = "Consul has no record of whose it is, and Redis does not have it; Consul may have been restored from a snapshot"
+
+// noRecord is the same for a session whose job was taken over from another installation.
+const noRecord = "its job was taken over from another installation, and no record says whose it is"
+
+// quarantine returns why a session is quarantined; "" if it is not.
+func (e *entry) quarantine() string {
+	switch {
+	case e.s.State.Over():
+		return "" // its end has begun, by an administrator's word
+	case e.verdict == staging.VerdictUnreadable:
+		return e.fate.Reason
+	case e.verdict != "":
+		return ""
+	case e.s.State == staging.Quarantined:
+		return cmp.Or(e.s.Reason, noFate)
+	case e.s.State == "" && e.hasJob && e.takenOver:
+		return noRecord
+	case e.s.State == "" && e.hasJob && (e.lostFate || e.s.Origin == staging.OnDemand):
+		// A fate record of an on-demand session is written before its job.
+		return noFate
+	}
+	return ""
+}
+
+// fateLost: Consul has no fate record of a session of which this scaler, or Redis, knows the
+// user.
+func (e *entry) fateLost() bool {
+	return e.fateAbsent && (e.verdict == staging.VerdictAssigned || e.verdict == "" && e.s.User != nil && e.s.Claim != "")
+}
+
+// noteQuarantine keeps the view's list of quarantined sessions up to date.
+func (v *view) noteQuarantine(e *entry) {
+	// Another installation has counted its own generations.
+	e.lostFate = !e.takenOver && v.generation.LostFates(e.s.Generation)
+	why := e.quarantine()
+	if why == "" || e.over() || !e.hasJob || e.s.State == "" && e.s.Origin == staging.OnDemand {
+		delete(v.quarantined, e.s.ID)
+		return
+	}
+	v.quarantined[e.s.ID] = why
+}
+
+// quarantinedIn returns the number of a pool's quarantined sessions, and a sentence that
+// names some of them; "" for none.
+func (v *view) quarantinedIn(pool string) (n int, example string) {
+	var ids []string
+	for _, id := range slices.Sorted(maps.Keys(v.quarantined)) {
+		if e := v.sessions[id]; e != nil && e.s.Staging == pool && e.s.Origin == staging.Staged {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return 0, ""
+	}
+	return len(ids), fmt.Sprintf("%s (%s)", strings.Join(ids[:min(3, len(ids))], ", "), v.quarantined[ids[0]])
+}
+
+// applyQuarantine quarantines a session in Redis, unless it has a readable fate record after
+// all.
+func (s *Scaler) applyQuarantine(ctx context.Context, t task) result {
+	f, err := s.Registry.Fate(ctx, t.session.ID)
+	switch {
+	case errors.Is(err, staging.ErrNoResource):
+	case err != nil:
+		return result{err: err}
+	case f.Verdict != staging.VerdictUnreadable:
+		return result{fate: &f}
+	}
+	x := t.session
+	x.Reason = t.step.Reason
+	state, err := s.SessionStore.Quarantine(ctx, x)
+	return result{state: state, err: err}
+}
+
+// applyRewriteFate writes the fate record that Consul lost of a user's session.
+func (s *Scaler) applyRewriteFate(ctx context.Context, t task) result {
+	x, f := t.session, t.fate
+	if f.Verdict != staging.VerdictAssigned {
+		// This scaler has not read it before Consul lost it: Redis has the same.
+		f = staging.Fate{
+			Session: x.ID, Verdict: staging.VerdictAssigned, Zone: x.Zone, User: x.User, Claim: x.Claim, Terms: x.Terms, DecidedAt: x.AssignedAt,
+		}
+	}
+	_, existing, err := s.Registry.CreateFate(ctx, f)
+	if err != nil {
+		return result{err: err}
+	}
+	return result{fate: &existing, state: staging.Assigned}
+}
+
+// readGeneration reads the generation from Consul after the sessions were read from Nomad.
+// If a session is of a later one, Consul was restored from a snapshot, and that is noted
+// there for all scalers and brokers.
+func (s *Scaler) readGeneration(ctx context.Context, all []staging.Observation) (staging.Generation, error) {
+	g, err := s.Registry.Generation(ctx)
+	if err != nil {
+		return g, err
+	}
+	for _, o := range all {
+		s.generations.observe(o)
+	}
+	highest := s.generations.known.Load()
+	if !g.Shows(highest) {
+		return g, nil
+	}
+	s.Log.WithFields(logrus.Fields{logfield.Reason: fmt.Sprintf("generation %d of sessions has begun, and Consul is at %d", highest, g.Current)}).
+		Error("Consul was restored from a snapshot: sessions from before it that have no record are quarantined until an administrator ends them")
+	return s.Registry.Restored(ctx, highest)
+}
