@@ -16,10 +16,17 @@ func (refusingStore) Record(_ context.Context, s staging.Session) (staging.State
 	return "", fmt.Errorf("redis: record session %s: %w", s.ID, errors.New("READONLY"))
 }
 
+// generationsOnly is a registry that begins generations.
+type generationsOnly struct{ Registry }
+
+func (generationsOnly) NextGeneration(_ context.Context, known uint64) (staging.Generation, error) {
+	return staging.Generation{Current: known + 1}, nil
+}
+
 // TestEverySessionThatRedisRefusesHasTheSameFailure, so that the pool's condition does not
 // change with every try.
 func TestEverySessionThatRedisRefusesHasTheSameFailure(t *testing.T) {
-	s := &Scaler{Parts: Parts{SessionStore: refusingStore{}}}
+	s := &Scaler{Parts: Parts{Registry: generationsOnly{}, SessionStore: refusingStore{}}}
 	want := staging.Failure{Type: staging.RedisUnavailable, Message: "Redis did not store a new session: READONLY"}
 	for _, id := range []string{"gr-1", "gr-2"} {
 		r := s.apply(t.Context(), task{step: Step{Kind: Stage}, session: staging.Session{ID: id}})

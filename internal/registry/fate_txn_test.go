@@ -13,7 +13,7 @@ import (
 func several(claim, key string, ids ...string) []staging.Fate {
 	fates := make([]staging.Fate, len(ids))
 	for i, id := range ids {
-		fates[i] = staging.Fate{Session: id, Verdict: staging.VerdictAssigned, Claim: claim, Sessions: ids, HookPending: true}
+		fates[i] = staging.Fate{Session: id, Verdict: staging.VerdictAssigned, Claim: claim, User: &staging.User{ID: "u"}, Sessions: ids, HookPending: true}
 		if key != "" {
 			fates[i].IdempotencyKey, fates[i].Fingerprint = key, "f"
 		}

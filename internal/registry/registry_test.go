@@ -201,11 +201,11 @@ func TestExactlyOneOfManyDecidesAFate(t *testing.T) {
 func TestAFateIsFinishedByItsOwnClaimOnly(t *testing.T) {
 	r, _ := newRegistry(t)
 	ctx := t.Context()
-	won, f, err := r.CreateFate(ctx, staging.Fate{Session: "s", Verdict: staging.VerdictAssigned, Claim: "c", HookPending: true})
+	won, f, err := r.CreateFate(ctx, staging.Fate{Session: "s", Verdict: staging.VerdictAssigned, Claim: "c", User: &staging.User{ID: "u"}, HookPending: true})
 	if err != nil || !won {
 		t.Fatal(won, err)
 	}
-	if again, stands, err := r.CreateFate(ctx, staging.Fate{Session: "s", Verdict: staging.VerdictAssigned, Claim: "c", HookPending: true}); err != nil || !again || stands.Index != f.Index {
+	if again, stands, err := r.CreateFate(ctx, staging.Fate{Session: "s", Verdict: staging.VerdictAssigned, Claim: "c", User: &staging.User{ID: "u"}, HookPending: true}); err != nil || !again || stands.Index != f.Index {
 		t.Errorf("a repeated call after a lost answer: %v %+v %v", again, stands, err)
 	}
 	must(t, r.FinishFates(ctx, []staging.Fate{f}))
@@ -217,7 +217,7 @@ func TestAFateIsFinishedByItsOwnClaimOnly(t *testing.T) {
 	if err := r.FinishFates(ctx, []staging.Fate{f}); !errors.Is(err, ErrConflict) {
 		t.Errorf("finishing from a stale record: %v", err)
 	}
-	_, other, err := r.CreateFate(ctx, staging.Fate{Session: "t", Verdict: staging.VerdictAssigned, Claim: "d", HookPending: true})
+	_, other, err := r.CreateFate(ctx, staging.Fate{Session: "t", Verdict: staging.VerdictAssigned, Claim: "d", User: &staging.User{ID: "u"}, HookPending: true})
 	must(t, err)
 	must(t, r.AbandonFate(ctx, other, "its lease is over"))
 	if err := r.FinishFates(ctx, []staging.Fate{other}); !errors.Is(err, ErrConflict) {
@@ -239,7 +239,7 @@ func TestAKeyIsBoundWithTheFateOrNotAtAll(t *testing.T) {
 	ctx := t.Context()
 	fate := func(i int) staging.Fate {
 		return staging.Fate{
-			Session: fmt.Sprint("s", i), Verdict: staging.VerdictAssigned, Claim: fmt.Sprint("c", i), IdempotencyKey: "k", Fingerprint: "f",
+			Session: fmt.Sprint("s", i), Verdict: staging.VerdictAssigned, Claim: fmt.Sprint("c", i), User: &staging.User{ID: "u"}, IdempotencyKey: "k", Fingerprint: "f",
 		}
 	}
 	var mu sync.Mutex

@@ -144,14 +144,15 @@ func (e ReadinessStatus) Valid() bool {
 
 // Defines values for SessionState.
 const (
-	SessionStateAssigned SessionState = "assigned"
-	SessionStateClaimed  SessionState = "claimed"
-	SessionStateEnded    SessionState = "ended"
-	SessionStateEnding   SessionState = "ending"
-	SessionStatePending  SessionState = "pending"
-	SessionStateReady    SessionState = "ready"
-	SessionStateRetiring SessionState = "retiring"
-	SessionStateStarting SessionState = "starting"
+	SessionStateAssigned    SessionState = "assigned"
+	SessionStateClaimed     SessionState = "claimed"
+	SessionStateEnded       SessionState = "ended"
+	SessionStateEnding      SessionState = "ending"
+	SessionStatePending     SessionState = "pending"
+	SessionStateQuarantined SessionState = "quarantined"
+	SessionStateReady       SessionState = "ready"
+	SessionStateRetiring    SessionState = "retiring"
+	SessionStateStarting    SessionState = "starting"
 )
 
 // Valid indicates whether the value is a known member of the SessionState enum.
@@ -166,6 +167,8 @@ func (e SessionState) Valid() bool {
 	case SessionStateEnding:
 		return true
 	case SessionStatePending:
+		return true
+	case SessionStateQuarantined:
 		return true
 	case SessionStateReady:
 		return true
@@ -239,8 +242,8 @@ type Condition struct {
 
 	// Type Stable. One of `ConfigUnreadable`, `ZoneMissing`, `ImageMissing`, `ImageDisabled`, `ImageRestricted`,
 	// `ImageNotStageable`, `ZoneNotStageable`, `ImageInvalid`, `CapacityExhausted`, `NoNodesInZone`, `ImageUnavailable`,
-	// `CrashLooping`, `NodeFailing`, `Unhealthy`, `HookFailing`, `NomadDenied`, `NomadUnavailable`, `RedisUnavailable`;
-	// more may come.
+	// `CrashLooping`, `NodeFailing`, `Unhealthy`, `HookFailing`, `SessionQuarantined`, `NomadDenied`, `ConsulUnavailable`,
+	// `NomadUnavailable`, `RedisUnavailable`; more may come.
 	//
 	//
 	// Example: CapacityExhausted
@@ -797,7 +800,7 @@ type LaunchedSession struct {
 	// ReadyAt When it was first up and its checks passed.
 	ReadyAt *time.Time `json:"ready_at,omitempty"`
 
-	// Reason Why it is retiring, ending or ended.
+	// Reason Why it is quarantined, retiring, ending or ended.
 	//
 	// Example: ended by request
 	Reason *string `json:"reason,omitempty"`
@@ -828,6 +831,8 @@ type LaunchedSession struct {
 	// - staged: `pending`, `starting`, `ready`, `claimed`, `assigned`, `ending`, `ended`
 	// - on demand: `pending`, `starting`, `assigned`, `ending`, `ended`
 	// - never used: `pending`, `starting` or `ready`, then `retiring`, `ended`
+	// - `quarantined`: it may be a user's, and no readable record says whether it is, as `reason` says. It is neither
+	//   given away nor ended, until an administrator ends it
 	//
 	//
 	// Example: assigned
@@ -1155,7 +1160,7 @@ type Session struct {
 	// ReadyAt When it was first up and its checks passed.
 	ReadyAt *time.Time `json:"ready_at,omitempty"`
 
-	// Reason Why it is retiring, ending or ended.
+	// Reason Why it is quarantined, retiring, ending or ended.
 	//
 	// Example: ended by request
 	Reason *string `json:"reason,omitempty"`
@@ -1186,6 +1191,8 @@ type Session struct {
 	// - staged: `pending`, `starting`, `ready`, `claimed`, `assigned`, `ending`, `ended`
 	// - on demand: `pending`, `starting`, `assigned`, `ending`, `ended`
 	// - never used: `pending`, `starting` or `ready`, then `retiring`, `ended`
+	// - `quarantined`: it may be a user's, and no readable record says whether it is, as `reason` says. It is neither
+	//   given away nor ended, until an administrator ends it
 	//
 	//
 	// Example: assigned
@@ -1215,9 +1222,11 @@ type SessionList struct {
 
 // SessionState Where the session is in its life.
 //
-// - staged: `pending`, `starting`, `ready`, `claimed`, `assigned`, `ending`, `ended`
-// - on demand: `pending`, `starting`, `assigned`, `ending`, `ended`
-// - never used: `pending`, `starting` or `ready`, then `retiring`, `ended`
+//   - staged: `pending`, `starting`, `ready`, `claimed`, `assigned`, `ending`, `ended`
+//   - on demand: `pending`, `starting`, `assigned`, `ending`, `ended`
+//   - never used: `pending`, `starting` or `ready`, then `retiring`, `ended`
+//   - `quarantined`: it may be a user's, and no readable record says whether it is, as `reason` says. It is neither
+//     given away nor ended, until an administrator ends it
 //
 // Example: assigned
 type SessionState string
