@@ -88,7 +88,7 @@ func transition(to staging.State, err error) result {
 
 // applyStage records a new session in Redis and registers its job.
 func (s *Scaler) applyStage(ctx context.Context, t task) result {
-	generation, err := s.generations.of(ctx, t.pass, s.Registry.NextGeneration)
+	generation, err := s.generations.of(ctx, t.pass, s.nextGeneration)
 	if err != nil {
 		return result{gone: true, err: err, failure: &staging.Failure{
 			Type: staging.ConsulUnavailable, Message: "Consul did not store the generation of new sessions: " + causeOf(err).Error(),

@@ -100,7 +100,7 @@ func (e *entry) setFate(f staging.Fate, now time.Time) {
 	if e.verdict != f.Verdict || e.fate.Claim != f.Claim || !e.fate.Lease.Equal(f.Lease) {
 		e.fateSeenAt = now
 	}
-	e.verdict, e.fate = f.Verdict, f
+	e.verdict, e.fate, e.fateAbsent = f.Verdict, f, f.Verdict == ""
 }
 
 // seenIn notes the state in which Redis has a session.

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sirupsen/logrus"
-
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -111,6 +109,22 @@ func (s *Scaler) applyRewriteFate(ctx context.Context, t task) result {
 	return result{fate: &existing, state: staging.Assigned}
 }
 
+// nextGeneration begins a generation in Consul. If that shows that Consul was restored from a
+// snapshot, the lost fate records of users' sessions are written again at once.
+func (s *Scaler) nextGeneration(ctx context.Context, known uint64) (staging.Generation, error) {
+	g, err := s.Registry.NextGeneration(ctx, known)
+	if err == nil && known > 0 && g.RestoredThrough == known {
+		s.logRestored(known)
+		s.requestFleetResync()
+	}
+	return g, err
+}
+
+func (s *Scaler) logRestored(through uint64) {
+	s.Log.WithField(logfield.Reason, fmt.Sprintf("generation %d of sessions had begun, and Consul was at an earlier one", through)).
+		Error("Consul was restored from a snapshot: sessions from before it that have no record, in Redis neither, are quarantined until an administrator ends them")
+}
+
 // readGeneration reads the generation from Consul after the sessions were read from Nomad.
 // If a session is of a later one, Consul was restored from a snapshot, and that is noted
 // there for all scalers and brokers.
@@ -126,7 +140,6 @@ func (s *Scaler) readGeneration(ctx context.Context, all []staging.Observation) 
 	if !g.Shows(highest) {
 		return g, nil
 	}
-	s.Log.WithFields(logrus.Fields{logfield.Reason: fmt.Sprintf("generation %d of sessions has begun, and Consul is at %d", highest, g.Current)}).
-		Error("Consul was restored from a snapshot: sessions from before it that have no record are quarantined until an administrator ends them")
+	s.logRestored(highest)
 	return s.Registry.Restored(ctx, highest)
 }
