@@ -159,7 +159,9 @@ func TestAPersistentProfileIsOneSessionsAtATime(t *testing.T) {
 func (d *devProcess) launchSaving(t *testing.T, user, wait string, groups ...string) (l launched) {
 	t.Helper()
 	body := launch("saving", "east", user)
-	body["groups"] = groups
+	if len(groups) > 0 {
+		body["groups"] = groups
+	}
 	d.ask(t, "POST", "/v1/sessions?wait="+wait, body, 201, &l)
 	return l
 }
