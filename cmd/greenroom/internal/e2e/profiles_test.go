@@ -33,7 +33,7 @@ func savingImage(t *testing.T, name, dir string) staging.Image {
 	must(t, err)
 	jobspec := strings.Replace(jobspecs.DemoDocker, `command    = "/demo-session"
         args       = ["-listen", ":${NOMAD_PORT_http}"]`, `command    = "/bin/sh"
-        args       = ["-c", "trap 'sleep 4; echo saved $NOMAD_JOB_ID >>/profile/log; exit 0' TERM INT; echo started $NOMAD_JOB_ID >>/profile/log; /demo-session -listen :${NOMAD_PORT_http} & while :; do wait; done"]`, 1)
+        args       = ["-c", "trap 'sleep 2; echo saved $NOMAD_JOB_ID >>/profile/log; exit 0' TERM INT; echo started $NOMAD_JOB_ID >>/profile/log; /demo-session -listen :${NOMAD_PORT_http} & while :; do wait; done"]`, 1)
 	jobspec = strings.Replace(jobspec, `kill_timeout = "1s"`, `kill_timeout = "20s"`, 1)
 	if !strings.Contains(jobspec, "saved $NOMAD_JOB_ID") || !strings.Contains(jobspec, `kill_timeout = "20s"`) {
 		t.Fatal("the demo's jobspec has changed:\n", jobspec)
@@ -44,24 +44,21 @@ func savingImage(t *testing.T, name, dir string) staging.Image {
 	}
 }
 
-// log reads what sessions have noted in a user's profile, each line a verb and a session.
-func profileLog(t *testing.T, dir, user string) []string {
+// isInTurn checks, by what they have noted in a user's profile, that sessions had it one after
+// the other, and that the last one has it still.
+func isInTurn(t *testing.T, dir, user string, sessions ...launched) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, "u-"+user, "log"))
 	must(t, err)
-	return strings.Split(strings.TrimSpace(string(b)), "\n")
-}
-
-// inTurn returns the lines of a profile that sessions had one after the other; the last one
-// has it still.
-func inTurn(sessions ...launched) (lines []string) {
+	var want []string
 	for i, s := range sessions {
-		lines = append(lines, "started "+s.ID)
-		if i < len(sessions)-1 {
-			lines = append(lines, "saved "+s.ID)
+		if want = append(want, "started "+s.ID); i < len(sessions)-1 {
+			want = append(want, "saved "+s.ID)
 		}
 	}
-	return lines
+	if got := strings.Split(strings.TrimSpace(string(b)), "\n"); !slices.Equal(got, want) {
+		t.Errorf("%s's profile: %q, want %q", user, got, want)
+	}
 }
 
 // TestAPersistentProfileIsOneSessionsAtATime: the directory itself shows that a session starts
@@ -70,7 +67,7 @@ func TestAPersistentProfileIsOneSessionsAtATime(t *testing.T) {
 	dir := t.TempDir()
 	image := savingImage(t, "saving", dir)
 	c, d := startServersWith(t, devcluster.Options{Datacenters: []string{"dc1"}, Docker: true})
-	scaler := startAgent(t, c, "scaler")
+	scalers := []*agent{startAgent(t, c, "scaler"), startAgent(t, c, "scaler")}
 	d.ask(t, "PUT", "/v1/images/saving", image, 201, nil)
 	d.ask(t, "PUT", "/v1/groups/brief", staging.Group{Name: "brief", Priority: 1, SessionTimeLimit: staging.Duration(5 * time.Second)}, 201, nil)
 	until(t, "Redis is believed", func() (bool, string) { return d.believed(t, "east"), "" })
@@ -84,85 +81,71 @@ func TestAPersistentProfileIsOneSessionsAtATime(t *testing.T) {
 	}
 	d.refusedProfile(t, "stray", stray.Session)
 
-	ann := d.launchSaving(t, "ann", "1m")
-	d.refusedProfile(t, "ann", ann.ID)
-	next := make(chan backgroundReply, 1)
-	go func() {
-		r, err := d.call("POST", "/v1/sessions?wait=1m", jsonText(launch("saving", "east", "ann")))
-		next <- backgroundReply{r, err}
-	}()
-	// Others do not wait for it. All of these end, each in its way.
-	ends := map[string]struct {
-		groups []string
-		end    func(l launched)
-	}{
-		"limited": {[]string{"brief"}, func(launched) {}},
-		"exited":  {nil, func(l launched) { d.inside(t, l.ID, "kill -TERM 1") }},
-		"stopped": {nil, func(l launched) { must(t, d.stopJob(t, l.ID)) }},
-		"killed":  {nil, func(l launched) { d.ask(t, "DELETE", "/v1/sessions/"+l.ID, nil, 202, nil) }},
-	}
-	before := map[string]launched{}
-	for user, e := range ends {
-		before[user] = d.launchSaving(t, user, "1m", e.groups...)
-		e.end(before[user])
-	}
-	if holder, err := consul.ProfileHolder(t.Context(), filepath.Join(dir, "u-ann")); err != nil || holder.Session != ann.ID {
-		t.Errorf("the profile is leased to %+v, %v", holder, err)
-	}
-	d.ask(t, "DELETE", "/v1/sessions/"+ann.ID, nil, 202, nil)
-	r := <-next
-	must(t, r.err)
-	var second launched
-	if must(t, json.Unmarshal(r.body, &second)); r.status != 201 {
-		t.Fatalf("the launch that waited: %d %s", r.status, r.body)
-	}
-	if got, want := profileLog(t, dir, "ann"), inTurn(ann, second); !slices.Equal(got, want) {
-		t.Errorf("ann's profile: %q, want %q", got, want)
-	}
-	for user := range ends {
-		after := d.launchSaving(t, user, "1m")
-		if got, want := profileLog(t, dir, user), inTurn(before[user], after); !slices.Equal(got, want) {
-			t.Errorf("%s's profile: %q, want %q", user, got, want)
+	var first, second launched
+	t.Run("one after the other", func(t *testing.T) {
+		t.Run("it is waited for", func(t *testing.T) {
+			t.Parallel()
+			first = d.launchSaving(t, "ann")
+			d.refusedProfile(t, "ann", first.ID)
+			next := make(chan backgroundReply, 1)
+			go func() {
+				r, err := d.call("POST", "/v1/sessions?wait=1m", jsonText(launch("saving", "east", "ann")))
+				next <- backgroundReply{r, err}
+			}()
+			d.ask(t, "DELETE", "/v1/sessions/"+first.ID, nil, 204, nil)
+			r := <-next
+			must(t, r.err)
+			if must(t, json.Unmarshal(r.body, &second)); r.status != 201 {
+				t.Fatalf("the launch that waited: %d %s", r.status, r.body)
+			}
+			isInTurn(t, dir, "ann", first, second)
+		})
+		for user, c := range map[string]struct {
+			groups []string
+			end    func(t *testing.T, l launched)
+		}{
+			"limited": {[]string{"brief"}, func(*testing.T, launched) {}},
+			"exited":  {nil, func(t *testing.T, l launched) { d.inside(t, l.ID, "kill -TERM 1") }},
+			"stopped": {nil, func(t *testing.T, l launched) { must(t, d.stopJob(t, l.ID)) }},
+		} {
+			t.Run(user, func(t *testing.T) {
+				t.Parallel()
+				before := d.launchSaving(t, user, c.groups...)
+				c.end(t, before)
+				isInTurn(t, dir, user, before, d.launchSaving(t, user))
+			})
 		}
-	}
+	})
 
-	// While no scaler runs the profile is not free, and the next scaler frees it.
-	scaler.end(t, syscall.SIGKILL)
-	must(t, d.stopJob(t, second.ID))
-	d.untilOverOnItsNode(t, second.ID)
-	d.refusedProfile(t, "ann", second.ID)
-	startAgent(t, c, "scaler")
-	third := d.launchSaving(t, "ann", "1m")
-
-	// Without Redis, and when all that Redis had is lost.
+	// A scaler that takes over frees it, also without Redis, and also when all that Redis had is
+	// lost then.
 	must(t, c.Redis.Kill())
-	d.refusedProfile(t, "ann", third.ID)
-	must(t, d.stopJob(t, third.ID))
-	fourth := d.launchSaving(t, "ann", "1m")
+	d.holder(t, "east", scalers...).end(t, syscall.SIGKILL)
+	d.refusedProfile(t, "ann", second.ID)
+	must(t, d.stopJob(t, second.ID))
+	third := d.launchSaving(t, "ann")
 	restart, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	must(t, c.Redis.Restart(restart))
 	must(t, d.wipeRedis(t))
-	d.refusedProfile(t, "ann", fourth.ID)
-	if got, want := profileLog(t, dir, "ann"), inTurn(ann, second, third, fourth); !slices.Equal(got, want) {
-		t.Errorf("ann's profile: %q, want %q", got, want)
-	}
+	d.refusedProfile(t, "ann", third.ID)
+	isInTurn(t, dir, "ann", first, second, third)
 
 	until(t, "the lease of a session that never was is freed", func() (bool, string) {
 		holder, err := consul.ProfileHolder(t.Context(), stray.Path)
 		return err == nil && holder.Session == "", fmt.Sprint(holder, err)
 	})
-	d.launchSaving(t, "stray", "1m")
+	d.launchSaving(t, "stray")
 }
 
 // launchSaving launches a session of the image saving and waits for it.
-func (d *devProcess) launchSaving(t *testing.T, user, wait string, groups ...string) (l launched) {
+func (d *devProcess) launchSaving(t *testing.T, user string, groups ...string) (l launched) {
 	t.Helper()
 	body := launch("saving", "east", user)
 	if len(groups) > 0 {
 		body["groups"] = groups
 	}
-	d.ask(t, "POST", "/v1/sessions?wait="+wait, body, 201, &l)
+	d.ask(t, "POST", "/v1/sessions?wait=1m", body, 201, &l)
 	return l
 }
 
@@ -178,13 +161,4 @@ func (d *devProcess) refusedProfile(t *testing.T, user, holder string) {
 	if p.Code != "profile_in_use" || !slices.Equal(p.Sessions, []string{holder}) || !strings.Contains(p.Detail, holder) || !strings.Contains(p.Detail, "end it") {
 		t.Errorf("%+v; the profile is in use by %s", p, holder)
 	}
-}
-
-// untilOverOnItsNode waits until Nomad says that a session has ended on its node.
-func (d *devProcess) untilOverOnItsNode(t *testing.T, session string) {
-	t.Helper()
-	until(t, session+" has ended on its node", func() (bool, string) {
-		a := d.alloc(t, session)
-		return a.ClientStatus == "complete" || a.ClientStatus == "failed", a.ClientStatus
-	})
 }
