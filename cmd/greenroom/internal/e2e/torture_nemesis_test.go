@@ -59,6 +59,8 @@ type nemesis struct {
 	rng     *rand.Rand
 	desired int
 	version int
+	// installations is how many others were started.
+	installations int
 	back    func() // puts an old copy of Redis back
 
 	mu     sync.Mutex
@@ -110,6 +112,7 @@ func (n *nemesis) run(deadline time.Time) {
 		{"session restarted", func(time.Duration) { n.restartSession() }},
 		{"nomad token narrowed", n.narrowed},
 		{"junk in consul", n.junk},
+		{"second installation", n.secondInstallation},
 		{"desired changed", func(time.Duration) { n.resize() }},
 		{"image changed", func(time.Duration) { n.roll() }},
 		{"zone changed", func(time.Duration) { n.moveAuth() }},
