@@ -94,6 +94,17 @@ func TestAnUpgradeKeepsTheJobsWithoutAnInstallation(t *testing.T) {
 		return len(list.Items) == 1 && list.Items[0].ID == used && list.Items[0].State == "assigned", fmt.Sprintf("%+v", list)
 	})
 	after.untilAPIReady(t, "elders", 1)
+	// Without Redis, no record says that the ready one has no user.
+	until(t, "Redis is trusted in zone east", func() (bool, string) {
+		var s struct {
+			Zones []struct {
+				Name    string
+				Vouched bool
+			}
+		}
+		after.ask(t, "GET", "/v1/status", nil, 200, &s)
+		return len(s.Zones) == 1 && s.Zones[0].Vouched, fmt.Sprint(s)
+	})
 	var next launched
 	after.ask(t, "POST", "/v1/sessions", launch("elders", "east", "bob"), 201, &next)
 	if next.ID != ready || next.Origin != "staged" {

@@ -61,7 +61,7 @@ type nemesis struct {
 	version int
 	// installations is how many others were started.
 	installations int
-	back    func() // puts an old copy of Redis back
+	back          func() // puts an old copy of Redis back
 
 	mu     sync.Mutex
 	counts map[string]int
