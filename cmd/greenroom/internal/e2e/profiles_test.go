@@ -33,7 +33,7 @@ func savingImage(t *testing.T, name, dir string) staging.Image {
 	must(t, err)
 	jobspec := strings.Replace(jobspecs.DemoDocker, `command    = "/demo-session"
         args       = ["-listen", ":${NOMAD_PORT_http}"]`, `command    = "/bin/sh"
-        args       = ["-c", "trap 'sleep 2; echo saved $NOMAD_JOB_ID >>/profile/log; exit 0' TERM INT; echo started $NOMAD_JOB_ID >>/profile/log; /demo-session -listen :${NOMAD_PORT_http} & while :; do wait; done"]`, 1)
+        args       = ["-c", "trap 'sleep 5; echo saved $NOMAD_JOB_ID >>/profile/log; exit 0' TERM INT; echo started $NOMAD_JOB_ID >>/profile/log; /demo-session -listen :${NOMAD_PORT_http} & while :; do wait; done"]`, 1)
 	jobspec = strings.Replace(jobspec, `kill_timeout = "1s"`, `kill_timeout = "20s"`, 1)
 	if !strings.Contains(jobspec, "saved $NOMAD_JOB_ID") || !strings.Contains(jobspec, `kill_timeout = "20s"`) {
 		t.Fatal("the demo's jobspec has changed:\n", jobspec)
