@@ -67,6 +67,10 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	if won, _, err := r.CreateFate(patient(t), staging.Fate{Session: "gr-2", Verdict: staging.VerdictRetired}); err != nil || !won {
 		t.Errorf("decide a fate: %v, %v", won, err)
 	}
+	// The first zone is there, so that the first agent takes over the jobs without an id.
+	if has, err := r.HasRecords(patient(t)); err != nil || !has {
+		t.Errorf("look for records: %v, %v", has, err)
+	}
 	if i, err := r.CreateInstallation(patient(t), staging.Installation{ID: staging.NewInstallationID()}); err != nil || i.ID == "" {
 		t.Errorf("store the installation: %+v, %v", i, err)
 	}

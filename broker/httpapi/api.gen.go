@@ -1116,7 +1116,7 @@ type ClientInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are left alone.
+	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1127,7 +1127,7 @@ type ClientInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are left alone.
+	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1639,7 +1639,7 @@ func (c *Client) GetInstallation(ctx context.Context, reqEditors ...RequestEdito
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are left alone.
+// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1660,7 +1660,7 @@ func (c *Client) TakeOverInstallationWithBody(ctx context.Context, contentType s
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are left alone.
+// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3860,7 +3860,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are left alone.
+	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3871,7 +3871,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are left alone.
+	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6361,7 +6361,7 @@ func (c *ClientWithResponses) GetInstallationWithResponse(ctx context.Context, r
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are left alone.
+// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6378,7 +6378,7 @@ func (c *ClientWithResponses) TakeOverInstallationWithBodyWithResponse(ctx conte
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are left alone.
+// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

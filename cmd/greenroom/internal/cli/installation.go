@@ -54,8 +54,8 @@ installations had ids; an upgrade takes them over by itself.
 
 Do not take over an installation that still works: both would act on its sessions.
 
-A session of which neither Consul nor Redis has a record may be in use. It is left
-alone: no other user gets it, and greenroom does not end it.`,
+A session of which neither Consul nor Redis has a record may be in use. It is
+quarantined: no other user gets it, and it ends by greenroom sessions end.`,
 		Example: `  greenroom installation take-over gi-01jd9q5r2v7c8k3m4n6p0s1t2x
   greenroom installation take-over none`,
 		Args: oneArgument("id, as greenroom installation lists it"),

@@ -333,4 +333,16 @@ func TestTakeOverAfterTheLossOfConsulAndRedis(t *testing.T) {
 	now.ask(t, "DELETE", "/v1/sessions/"+next.ID, nil, 204, nil)
 	now.drained(t, "orphans", own)
 	d.untouched(t, []launched{used}, orphans)
+
+	// They are shown, and end by an administrator's word.
+	until(t, "those taken over are quarantined", func() (bool, string) {
+		var list struct{ Items []launched }
+		now.ask(t, "GET", "/v1/sessions?image=orphans&state=quarantined", nil, 200, &list)
+		return len(list.Items) == len(orphans), fmt.Sprintf("%+v", list)
+	})
+	now.ask(t, "DELETE", "/v1/sessions/"+used.ID, nil, 204, nil)
+	until(t, "the one that an administrator ended is gone", func() (bool, string) {
+		left := d.jobsOf(t, "orphans", old)
+		return len(left) == len(orphans)-1 && !slices.Contains(left, used.ID), strings.Join(left, " ")
+	})
 }

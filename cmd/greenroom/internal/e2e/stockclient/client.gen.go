@@ -2048,7 +2048,7 @@ type ClientInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are left alone.
+	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2059,7 +2059,7 @@ type ClientInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are left alone.
+	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2646,7 +2646,7 @@ func (c *Client) GetInstallation(ctx context.Context, reqEditors ...RequestEdito
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are left alone.
+// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2667,7 +2667,7 @@ func (c *Client) TakeOverInstallationWithBody(ctx context.Context, contentType s
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are left alone.
+// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5176,7 +5176,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are left alone.
+	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5187,7 +5187,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 	// Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-	// sessions within seconds. Those of which no record says whether they have a user are left alone.
+	// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8581,7 +8581,7 @@ func (c *ClientWithResponses) GetInstallationWithResponse(ctx context.Context, r
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are left alone.
+// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8598,7 +8598,7 @@ func (c *ClientWithResponses) TakeOverInstallationWithBodyWithResponse(ctx conte
 //
 // For the time after a disaster, when Consul has lost the identity of an installation whose sessions still run.
 // Do not take over an installation that still works: both would act on the same sessions. Scalers act on the
-// sessions within seconds. Those of which no record says whether they have a user are left alone.
+// sessions within seconds. Those of which no record says whether they have a user are quarantined.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
