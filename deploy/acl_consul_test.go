@@ -74,6 +74,9 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	if i, err := r.CreateInstallation(patient(t), staging.Installation{ID: staging.NewInstallationID()}); err != nil || i.ID == "" {
 		t.Errorf("store the installation: %+v, %v", i, err)
 	}
+	if g, err := r.NextGeneration(patient(t), 0); err != nil || g.Current == 0 {
+		t.Errorf("begin a generation: %+v, %v", g, err)
+	}
 	if fates, err := r.Fates(patient(t)); err != nil || fates["gr-2"].Verdict != staging.VerdictRetired {
 		t.Errorf("read the fates: %+v, %v", fates, err)
 	}

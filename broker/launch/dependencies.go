@@ -109,6 +109,9 @@ type Fleet interface {
 	// Find reads a session from its job and allocation; staging.ErrNoSession when its job
 	// does not exist or is stopped.
 	Find(ctx context.Context, s staging.Session) (staging.Session, error)
+	// NewestGeneration returns the latest generation of the newest sessions in a zone's
+	// namespace.
+	NewestGeneration(ctx context.Context, zone staging.Zone) (uint64, error)
 	// Ping checks that Nomad answers.
 	Ping(ctx context.Context) error
 }

@@ -134,7 +134,18 @@ func (l *launch) locate(ctx context.Context, pool staging.Config, taken []listed
 			return nil
 		})
 	}
-	_ = finds.Wait() // each has its own error
+	restored := false
+	finds.Go(func() (err error) {
+		restored, err = l.consulRestored(ctx, zone)
+		return err
+	})
+	if err := finds.Wait(); err != nil || restored { // each Find has its own error
+		for _, s := range taken {
+			l.tried[s.id] = true
+			l.listings.putBack(pool.Name, s)
+		}
+		return nil, err
+	}
 	for i, s := range taken {
 		switch {
 		case errors.Is(errs[i], staging.ErrNoSession), errs[i] == nil && found[i].AllocID != s.allocID:
@@ -159,6 +170,20 @@ func (l *launch) locate(ctx context.Context, pool staging.Config, taken []listed
 		}
 	}
 	return usable, err
+}
+
+// consulRestored reports whether Nomad has a session of a later generation than Consul: then
+// Consul was restored from a snapshot, no scaler has noted that yet, and a session without
+// a fate record may be a user's. Consul's own catalog shows it only once Nomad's clients
+// have registered their services again.
+func (l *launch) consulRestored(ctx context.Context, zone staging.Zone) (bool, error) {
+	newest, err := l.Fleet.NewestGeneration(ctx, zone)
+	if err != nil {
+		return false, err
+	}
+	// Read after Nomad, so that it is later unless Consul was restored.
+	generation, err := l.Fates.Generation(ctx)
+	return generation.Shows(newest), err
 }
 
 // putBackListed returns sessions to their listings.

@@ -169,3 +169,21 @@ func TestWithoutRedisAMovedConfigServesNoSessionOfItsOldZone(t *testing.T) {
 		t.Errorf("%d look-ups of %d sessions: %v", finds, len(w.inConsul), w.calls)
 	}
 }
+
+// TestAfterARestoreOfConsulNoSessionIsTakenForUnused: Consul's catalog does not show a newer
+// session yet, and Nomad does.
+func TestAfterARestoreOfConsulNoSessionIsTakenForUnused(t *testing.T) {
+	for what, c := range map[string]struct {
+		newest uint64
+		origin staging.Origin
+	}{
+		"nothing was restored":  {4, staging.Staged},
+		"Consul was restored":   {5, staging.OnDemand},
+		"upgraded, nothing yet": {0, staging.Staged},
+	} {
+		w := &world{inConsul: []string{"s1"}, generation: staging.Generation{Current: 4}, newest: c.newest, fail: map[string]error{"claim": errAway}}
+		if r, err := launchIn(t, w, "hooked"); err != nil || r.Session.Origin != c.origin {
+			t.Errorf("%s: %+v %v: %v", what, r.Session, err, w.calls)
+		}
+	}
+}

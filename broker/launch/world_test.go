@@ -22,6 +22,10 @@ import (
 // in order and fails where a test wants it to. The real servers are in the tests
 // of cmd/greenroom; here it is about the order of things when they fail.
 type world struct {
+	// generation is Consul's, newest the latest in Nomad.
+	generation staging.Generation
+	newest     uint64
+
 	mu    sync.Mutex
 	calls []string
 	// ready are the pool's session ids, oldest first.
@@ -165,7 +169,7 @@ func (w *world) Decided(context.Context, []string) (map[string]bool, error) {
 }
 
 func (w *world) Generation(context.Context) (staging.Generation, error) {
-	return staging.Generation{}, nil
+	return w.generation, nil
 }
 
 func (w *world) Fates(context.Context) (map[string]staging.Fate, error) {
@@ -202,6 +206,9 @@ func (w *world) Find(_ context.Context, s staging.Session) (staging.Session, err
 		s.Zone = zone
 	}
 	return s, w.note("find %s", s.ID)
+}
+func (w *world) NewestGeneration(context.Context, staging.Zone) (uint64, error) {
+	return w.newest, nil
 }
 func (w *world) WaitPassing(context.Context, string, string) error { return w.note("passing") }
 func (w *world) Run(_ context.Context, s staging.Session, name staging.HookName, _ staging.Hook, _ staging.Launch) error {

@@ -13,6 +13,11 @@ key "greenroom/installation" {
   policy = "write"
 }
 
+# The generation of staged sessions, which shows that Consul was restored from a snapshot.
+key "greenroom/generation" {
+  policy = "write"
+}
+
 # When a session is gone, the scaler deletes the Idempotency-Key of its launch.
 key_prefix "greenroom/keys/" {
   policy = "write"

@@ -59,7 +59,7 @@ func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() i
 	m.hooks.WithLabelValues(string(staging.HookFirstLaunch))
 	m.unreadable = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "greenroom_unreadable_records",
-		Help: "Records in Consul that cannot be read, by kind (zone, image, group, staging, fate, other). GET /v1/status names them.",
+		Help: "Records in Consul that cannot be read, by kind (zone, image, group, staging, fate, other). GET /v1/status names the resources, and the scaler's log all of them.",
 	}, []string{"kind"})
 	m.quarantined = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "greenroom_quarantined_sessions",

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -217,16 +216,7 @@ func TestARestoredConsulGivesNobodysSessionAway(t *testing.T) {
 		return len(jobs) == 4, fmt.Sprint(jobs)
 	})
 
-	var snapshot bytes.Buffer
-	saved, _, err := d.consul(t).Snapshot().Save(nil)
-	must(t, err)
-	_, err = snapshot.ReadFrom(saved)
-	must(t, err)
-	must(t, saved.Close())
-	restoreConsul := func() {
-		t.Helper()
-		must(t, d.consul(t).Snapshot().Restore(nil, bytes.NewReader(snapshot.Bytes())))
-	}
+	snapshot := d.copyConsul(t)
 	generation := d.key(t, "greenroom/generation")
 	l2, l3 := d.launched(t, "mock", "bob"), d.launched(t, "single", "carol")
 	d.untilReady(t, "mock", 3)
@@ -237,7 +227,7 @@ func TestARestoredConsulGivesNobodysSessionAway(t *testing.T) {
 
 	s.end(t, syscall.SIGKILL)
 	must(t, d.wipeRedis(t))
-	restoreConsul()
+	d.restoreConsul(t, snapshot)
 	if now := d.key(t, "greenroom/generation"); now != generation {
 		t.Fatalf("after the restore Consul has %s", now)
 	}
@@ -274,7 +264,7 @@ func TestARestoredConsulGivesNobodysSessionAway(t *testing.T) {
 	frank := d.launched(t, "mock", "frank")
 	d.untilReady(t, "mock", 3)
 	s.end(t, syscall.SIGTERM)
-	restoreConsul()
+	d.restoreConsul(t, snapshot)
 	startAgent(t, c, "scaler")
 	until(t, "the fate record of frank's session is written again", func() (bool, string) {
 		pair, _, err := d.consul(t).KV().Get("greenroom/fates/"+frank.ID, nil)

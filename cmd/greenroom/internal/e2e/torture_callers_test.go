@@ -174,7 +174,7 @@ func (c *caller) keepalive(session string, took time.Duration) {
 		case status == http.StatusOK:
 			c.history.keep(session, sent)
 			return
-		case took > promptly:
+		case took > promptly, quarantined(reply):
 			return
 		case time.Now().After(patience) && (status == http.StatusConflict || status == http.StatusNotFound):
 			c.history.problem("session %s was ended under its user: %s", session, reply)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // restartable is an agent that is killed and started again on its address.
@@ -62,6 +63,8 @@ type nemesis struct {
 	// installations is how many others were started.
 	installations int
 	back          func() // puts an old copy of Redis back
+	// snapshot is an old copy of Consul.
+	snapshot []byte
 
 	mu     sync.Mutex
 	counts map[string]int
@@ -80,7 +83,7 @@ type fault struct {
 
 func newNemesis(a *arena, rng *rand.Rand) *nemesis {
 	return &nemesis{
-		a: a, rng: rng, desired: tortureDesired, counts: map[string]int{}, slow: map[string]time.Duration{}, back: a.d.copyRedis(a.T),
+		a: a, rng: rng, desired: tortureDesired, counts: map[string]int{}, slow: map[string]time.Duration{}, back: a.d.copyRedis(a.T), snapshot: a.d.copyConsul(a.T),
 	}
 }
 
@@ -103,6 +106,8 @@ func (n *nemesis) run(deadline time.Time) {
 		{"redis wiped", func(time.Duration) { must(n.a.T, n.a.d.wipeRedis(n.a.T)) }},
 		{"redis rolled back", func(time.Duration) { n.rollback() }},
 		{"redis and consul away at once", n.bothAway},
+		{"consul restored", func(time.Duration) { n.consulRestored() }},
+		{bothRestoredKind, n.bothRestored},
 		{"consul paused", func(d time.Duration) { n.pause(n.a.servers.Consul, d) }},
 		{"nomad paused", func(d time.Duration) { n.pause(n.a.servers.NomadServer, d) }},
 		{"redis hung", func(d time.Duration) { n.pause(n.a.servers.Redis, d) }},
@@ -187,10 +192,15 @@ func (n *nemesis) resize() {
 
 func (n *nemesis) roll() {
 	n.version++
+	n.a.put("/v1/images/torture", n.imageNow())
+}
+
+// imageNow returns the image at the nemesis's version.
+func (n *nemesis) imageNow() staging.Image {
 	i := n.a.image
 	i.Variables = maps.Clone(i.Variables)
 	i.Variables["version"] = fmt.Sprint(n.version)
-	n.a.put("/v1/images/torture", i)
+	return i
 }
 
 // moveAuth changes a setting of the zone that its sessions start with: waiting sessions are

@@ -58,7 +58,7 @@ func TestTorture(t *testing.T) {
 	a.d.untilReady(t, "bare", bareDesired)
 	took := time.Since(healed)
 	n.recovered("all pools back at desired", took)
-	problems := append(h.check(t, a.log), h.harmed(ends, n.faults)...)
+	problems := append(h.check(t, a.log, n.faults), h.harmed(ends, n.faults)...)
 	if took > time.Minute {
 		problems = append(problems, fmt.Sprintf("the pool was back at desired after %s, not within a minute", took))
 	}
@@ -66,6 +66,9 @@ func TestTorture(t *testing.T) {
 		t.Error("violation: " + p)
 	}
 	h.print(n, len(problems))
+	if n.counts[bothRestoredKind] > 0 {
+		fmt.Printf("  torture: an administrator ended %d quarantined sessions\n", a.endQuarantined())
+	}
 	a.noOrphans(t)
 }
 

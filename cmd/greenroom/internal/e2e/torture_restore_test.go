@@ -1,0 +1,125 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// Consul is restored from a snapshot: fate records, locks and settings are those of a while
+// ago.
+
+// copyConsul returns a snapshot of Consul.
+func (d *devProcess) copyConsul(t *testing.T) []byte {
+	t.Helper()
+	saved, _, err := d.consul(t).Snapshot().Save(nil)
+	must(t, err)
+	defer saved.Close()
+	snapshot, err := io.ReadAll(saved)
+	must(t, err)
+	return snapshot
+}
+
+// restoreConsul restores Consul from a snapshot.
+func (d *devProcess) restoreConsul(t *testing.T, snapshot []byte) {
+	t.Helper()
+	must(t, d.consul(t).Snapshot().Restore(nil, bytes.NewReader(snapshot)))
+}
+
+// consulRestored restores Consul as it was at the last restore, or at the start, and ends
+// when a fault in Redis costs nobody a session again: every user's session has its fate
+// record.
+func (n *nemesis) consulRestored() {
+	n.a.d.restoreConsul(n.a.T, n.snapshot)
+	n.settingsBack()
+	n.a.fatesRewritten()
+	n.snapshot = n.a.d.copyConsul(n.a.T)
+}
+
+// settingsBack stores again what the nemesis has changed since the snapshot.
+func (n *nemesis) settingsBack() {
+	n.a.put("/v1/images/torture", n.imageNow())
+	n.a.resize(n.desired)
+}
+
+// fatesRewritten waits until every session that is assigned in Redis has its fate record.
+func (a *arena) fatesRewritten() {
+	a.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: a.d.Redis})
+	defer rdb.Close()
+	until(a.T, "every user's session has its fate record again", func() (bool, string) {
+		keys, _, err := a.d.consul(a.T).KV().Keys("greenroom/fates/", "", nil)
+		must(a.T, err)
+		ids, err := rdb.ZRange(a.Context(), "greenroom:sessions", 0, -1).Result()
+		must(a.T, err)
+		var lost []string
+		for _, id := range ids {
+			state, err := rdb.HGet(a.Context(), "greenroom:session:"+id, "state").Result()
+			if err == nil && state == string(staging.Assigned) && !slices.Contains(keys, "greenroom/fates/"+id) {
+				lost = append(lost, id)
+			}
+		}
+		return len(lost) == 0, fmt.Sprint(lost)
+	})
+}
+
+// bothRestoredKind is the fault after which no record tells of some users' sessions.
+const bothRestoredKind = "consul restored, redis wiped and scalers killed"
+
+// bothRestored leaves only Nomad to tell of the sessions since the snapshot. Each of them must
+// go on, and nobody else may get it: it is quarantined.
+func (n *nemesis) bothRestored(time.Duration) {
+	n.a.rest.Lock()
+	for _, s := range n.a.scalers {
+		s.kill()
+	}
+	must(n.a.T, n.a.d.wipeRedis(n.a.T))
+	n.a.d.restoreConsul(n.a.T, n.snapshot)
+	n.a.rest.Unlock()
+	for _, s := range n.a.scalers {
+		s.start()
+	}
+	n.settingsBack()
+	n.a.fatesRewritten()
+	n.snapshot = n.a.d.copyConsul(n.a.T)
+}
+
+// forgot reports whether a fault between two times has lost the records of the first.
+func forgot(faults []fault, from, to time.Time) bool {
+	return slices.ContainsFunc(faults, func(f fault) bool {
+		return f.kind == bothRestoredKind && from.Before(f.at) && to.After(f.began)
+	})
+}
+
+// quarantined reports whether an answer about a session is that it is quarantined.
+func quarantined(reply []byte) bool { return strings.Contains(string(reply), string(staging.Quarantined)) }
+
+// endQuarantined ends all quarantined sessions, as an administrator does, and returns how
+// many there were.
+func (a *arena) endQuarantined() (ended int) {
+	a.Helper()
+	until(a.T, "the quarantined sessions are ended", func() (bool, string) {
+		r, err := a.d.call("GET", "/v1/sessions?state=quarantined&limit=500", "")
+		var list struct{ Items []struct{ ID string } }
+		if err != nil || r.status != http.StatusOK || json.Unmarshal(r.body, &list) != nil {
+			return false, fmt.Sprint(r.status, " ", string(r.body), err)
+		}
+		for _, s := range list.Items {
+			if r, err := a.d.call("DELETE", "/v1/sessions/"+s.ID, ""); err == nil && r.status == http.StatusNoContent {
+				ended++
+			}
+		}
+		return len(list.Items) == 0, fmt.Sprint(list)
+	})
+	return ended
+}
