@@ -59,6 +59,9 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		return result{state: staging.Ended, err: s.SessionStore.Ended(ctx, x, t.step.Reason)}
 	case Quarantine:
 		return s.applyQuarantine(ctx, t)
+	case Discard:
+		err := s.QuarantineStore.Discard(ctx, x)
+		return result{notInRedis: err == nil, err: err}
 	case RewriteFate:
 		return s.applyRewriteFate(ctx, t)
 	case Purge:

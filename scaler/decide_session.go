@@ -21,6 +21,9 @@ type Unpooled struct {
 	// that is not so. FateLost: it is a user's in Redis, and Consul has no fate record.
 	Quarantine string
 	FateLost   bool
+	// Damaged: its record in Redis cannot be read, because of Damage.
+	Damaged bool
+	Damage  string
 	// HookPending, Lease: of an assigned fate, whether its claim is unfinished, and
 	// until when, on the scaler's clock, a broker may be working on it.
 	HookPending bool
@@ -141,6 +144,10 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 		return do(Purge, "it ended a while ago")
 	case x.Unknown:
 		return nil, time.Time{}
+
+	// Its record in Redis cannot be read.
+	case x.Damaged && (x.Quarantine == "" || gone):
+		return do(Discard, x.Damage)
 
 	// 2. Redis and Nomad both lost it.
 	case x.State == "" && gone && !within(orphanTimeout):

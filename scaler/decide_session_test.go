@@ -137,6 +137,13 @@ func TestDecideSession(t *testing.T) {
 		{"quarantined and ended by an administrator: stopped", with(func(x *Unpooled) { x.State, x.TouchedAt = staging.Ending, old }), Stop, 0},
 		{"quarantined, and nothing of it runs: ended", with(func(x *Unpooled) { x.State, x.Quarantine, x.Over = staging.Quarantined, "why", true }), End, 0},
 		{"quarantined, with a readable fate again: restored", with(func(x *Unpooled) { x.State, x.Fate = staging.Quarantined, staging.VerdictAssigned }), Restore, 0},
+		{"a record in Redis that cannot be read: discarded", with(func(x *Unpooled) { x.State, x.Damaged, x.Damage = "", true, "why" }), Discard, 0},
+		{"the same of a user's: discarded, and then restored", with(func(x *Unpooled) {
+			x.State, x.Damaged, x.Damage, x.Fate = "", true, "why", staging.VerdictAssigned
+		}), Discard, 0},
+		{"the same of one that was given to somebody, without a fate: quarantined", with(func(x *Unpooled) {
+			x.State, x.Damaged, x.Damage, x.Quarantine = "", true, "why", "why"
+		}), Quarantine, 0},
 		{"a user's, whose fate Consul lost: written again", with(func(x *Unpooled) { x.State, x.FateLost = staging.Assigned, true }), RewriteFate, 0},
 	}
 	for _, c := range cases {

@@ -48,9 +48,6 @@ type SessionStore interface {
 	Record(ctx context.Context, s staging.Session) (staging.State, error)
 	// Retire starts the end of an unassigned session: it cannot be claimed afterwards.
 	Retire(ctx context.Context, s staging.Session, reason string) error
-	// Quarantine stores a session as quarantined, unless it is a user's or over, and returns
-	// the state that it has afterwards.
-	Quarantine(ctx context.Context, s staging.Session) (staging.State, error)
 	// Assign completes an assignment and returns the session with the time of it. It
 	// may be repeated.
 	Assign(ctx context.Context, s staging.Session) (staging.Session, error)
@@ -75,6 +72,15 @@ type SessionStore interface {
 	Session(ctx context.Context, id string) (staging.Session, error)
 	// Sessions reads all sessions.
 	Sessions(ctx context.Context) ([]staging.Session, error)
+}
+
+// QuarantineStore changes records in Redis that do not tell whose a session is.
+type QuarantineStore interface {
+	// Quarantine stores a session as quarantined, unless it is a user's or over, and returns
+	// the state that it has afterwards.
+	Quarantine(ctx context.Context, s staging.Session) (staging.State, error)
+	// Discard deletes the record of a session that cannot be read.
+	Discard(ctx context.Context, s staging.Session) error
 }
 
 // QueueStore holds the pools' ready queues in Redis, from which launches claim sessions.

@@ -22,6 +22,10 @@ type entry struct {
 	// fateAbsent: the last resync found no fate record, and no launch has claimed it since.
 	// lostFate: a restore of Consul may have lost its fate record.
 	fateAbsent, lostFate bool
+	// damaged: as staging.Session.Damaged; the session's state is "" then.
+	damaged staging.State
+	// damage is what is wrong with its record in Redis.
+	damage string
 
 	// takenOver: its job was created by another installation and taken over.
 	takenOver bool

@@ -30,6 +30,9 @@ const (
 	// Quarantine stores a session as one that may be a user's, although no readable record
 	// says so.
 	Quarantine Kind = "quarantine"
+	// Discard deletes a session's record in Redis that cannot be read, so that it is written
+	// again.
+	Discard Kind = "discard"
 	// RewriteFate writes the fate record of a user's session that Redis has and Consul lost.
 	RewriteFate Kind = "rewrite_fate"
 	// Retire ends an unassigned session.
@@ -63,7 +66,7 @@ const (
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Quarantine, RewriteFate, Retire, Assign, Restore, End, Tag, NoteRestart, Reassign, NoteHealth, ExpireKeepalive, ReadClaim, Stop, MarkEnded, Purge}
+var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Quarantine, Discard, RewriteFate, Retire, Assign, Restore, End, Tag, NoteRestart, Reassign, NoteHealth, ExpireKeepalive, ReadClaim, Stop, MarkEnded, Purge}
 
 // Step is one thing to do, and the reason for it.
 type Step struct {

@@ -34,6 +34,9 @@ func (e *entry) quarantine() string {
 		return ""
 	case e.s.State == staging.Quarantined:
 		return cmp.Or(e.s.Reason, noFate)
+	case e.damaged != "" && e.hasJob && !e.damaged.Unassigned() && e.damaged != staging.Retiring:
+		// It was given to somebody, or is on its way there.
+		return e.damage + ", and Consul has no record of whose it is"
 	case e.s.State == "" && e.hasJob && e.takenOver:
 		return noRecord
 	case e.s.State == "" && e.hasJob && (e.lostFate || e.s.Origin == staging.OnDemand):
@@ -88,8 +91,8 @@ func (s *Scaler) applyQuarantine(ctx context.Context, t task) result {
 		return result{fate: &f}
 	}
 	x := t.session
-	x.Reason = t.step.Reason
-	state, err := s.SessionStore.Quarantine(ctx, x)
+	x.Reason, x.Damaged = t.step.Reason, t.damaged
+	state, err := s.QuarantineStore.Quarantine(ctx, x)
 	return result{state: state, err: err}
 }
 

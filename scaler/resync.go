@@ -27,6 +27,10 @@ func (v *view) resyncStore(all []staging.Session, now time.Time) (fleetResyncNee
 		fleetResyncNeeded = fleetResyncNeeded || v.sessions[s.ID] == nil
 		e := v.entry(s.ID, now)
 		e.seenIn(s.State, now)
+		if e.damaged, e.damage = s.Damaged, s.Reason; s.Damaged != "" {
+			// Its job and its fate record tell the rest.
+			s = staging.Session{ID: s.ID}
+		}
 		e.s.State, e.s.Claim, e.s.User = s.State, s.Claim, s.User
 		e.s.ReadyAt, e.s.Reason, e.s.Demoted = s.ReadyAt, s.Reason, s.Demoted
 		v.setUserFacts(e, s)
@@ -42,7 +46,7 @@ func (v *view) resyncStore(all []staging.Session, now time.Time) (fleetResyncNee
 	for id, e := range v.sessions {
 		// Redis was wiped, or lost its newest writes.
 		if !found[id] && e.s.State != staging.Ended && !e.busy {
-			e.s.State = ""
+			e.s.State, e.damaged = "", ""
 			v.updateMembership(e)
 		}
 	}

@@ -12,16 +12,17 @@ import (
 // Parts are the adapters that a scaler works with. One value may serve several
 // fields: the four stores are usually the same Redis store.
 type Parts struct {
-	Registry     Registry
-	SessionStore SessionStore
-	QueueStore   QueueStore
-	TrustStore   TrustStore
-	EventStore   EventStore
-	Fleet        Fleet
-	Health       Health
-	Hooks        Hooks
-	Locks        Locks
-	Meter        Meter
+	Registry        Registry
+	SessionStore    SessionStore
+	QueueStore      QueueStore
+	QuarantineStore QuarantineStore
+	TrustStore      TrustStore
+	EventStore      EventStore
+	Fleet           Fleet
+	Health          Health
+	Hooks           Hooks
+	Locks           Locks
+	Meter           Meter
 	// Brokers may be nil: then a dead broker's claims end with their leases.
 	Brokers Brokers
 	// Profiles may be nil: then no lease of a profile is freed.

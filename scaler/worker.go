@@ -105,6 +105,8 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	}
 	switch {
 	case r.err != nil:
+	case t.step.Kind == Discard, t.step.Kind == Quarantine:
+		e.damaged, e.damage = "", ""
 	case t.step.Kind == Publish && r.state == staging.Ready, t.step.Kind == Assign && r.state == staging.Assigned:
 		e.s.Restarts = t.session.Restarts
 	case t.step.Kind == Restore:

@@ -91,7 +91,7 @@ func New(on Servers, changes Changes, auditor Auditor, log *logrus.Entry) *Sessi
 func (s *Sessions) Session(ctx context.Context, id string) (staging.Session, error) {
 	found, err := s.inRedis(ctx, id)
 	var e *refusal.Error
-	if errors.As(err, &e) && e.Kind == refusal.RedisUnavailable {
+	if found.Damaged != "" || errors.As(err, &e) && e.Kind == refusal.RedisUnavailable {
 		if r, failed := s.records.of(ctx, id); failed == nil && r.located {
 			return r.session, nil
 		}

@@ -59,7 +59,7 @@ func flag(yes bool) string {
 func (s *Store) Quarantine(ctx context.Context, x staging.Session) (staging.State, error) {
 	state, err := quarantineScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey()},
-		x.ID, x.Staging, facts(x), x.CreatedAt.UnixMilli(), x.Reason).Text()
+		x.ID, x.Staging, facts(x), x.CreatedAt.UnixMilli(), x.Reason, string(x.Damaged)).Text()
 	return staging.State(state), callError(err, "quarantine session %s", x.ID)
 }
 

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -12,23 +13,58 @@ import (
 // Session reads one session. It returns staging.ErrNoSession if Redis does not have it.
 func (s *Store) Session(ctx context.Context, id string) (staging.Session, error) {
 	h, err := s.rdb.HGetAll(ctx, s.sessionKey(id)).Result()
-	if err != nil {
+	if err != nil && !noHash(err) {
 		return staging.Session{}, callError(err, "read session %s", id)
 	}
-	if len(h) == 0 {
+	if err == nil && len(h) == 0 {
 		return staging.Session{}, fmt.Errorf("%w: %s", staging.ErrNoSession, id)
 	}
 	return decodeAny(id, h), nil
 }
 
-// decodeAny decodes a session whose hash may be damaged: one that cannot be read whole has
-// its state, its claim and the reason, because it must not keep others from being read.
+// noHash: a key that must be a session's hash is something else.
+func noHash(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
+
+// decodeAny decodes a session whose hash may be damaged, because one that cannot be read
+// must not keep others from being read.
 func decodeAny(id string, h map[string]string) staging.Session {
 	x, err := decode(id, h)
-	if err != nil {
-		return staging.Session{ID: id, State: staging.State(h["state"]), Claim: h["claim"], Reason: "its record in Redis cannot be read: " + err.Error()}
+	if err == nil && !slices.Contains(staging.States, x.State) {
+		err = fmt.Errorf("redis: session %s has the state %q, which does not exist", id, x.State)
 	}
-	return x
+	if err == nil {
+		return x
+	}
+	raw := staging.State(h["state"])
+	if !slices.Contains(staging.States, raw) {
+		raw = staging.DamagedState
+	}
+	return staging.Session{
+		ID: id, State: staging.Quarantined, Damaged: raw, Claim: h["claim"], Reason: "its record in Redis cannot be read (" + err.Error() + ")",
+	}
+}
+
+// Discard deletes a session's record that cannot be read, so that it can be written again
+// from its job and its fate. A record that is readable by now is left alone.
+func (s *Store) Discard(ctx context.Context, x staging.Session) error {
+	key := s.sessionKey(x.ID)
+	err := s.rdb.Watch(ctx, func(tx *redis.Tx) error {
+		h, err := tx.HGetAll(ctx, key).Result()
+		if err != nil && !noHash(err) {
+			return err
+		}
+		if err == nil && (len(h) == 0 || decodeAny(x.ID, h).Damaged == "") {
+			return nil
+		}
+		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			p.Del(ctx, key)
+			p.ZRem(ctx, s.readyKey(x.Staging), x.ID)
+			p.SRem(ctx, s.poolKey(x.Staging), x.ID)
+			return nil
+		})
+		return err
+	}, key)
+	return callError(err, "discard the record of session %s", x.ID)
 }
 
 // readPage is the most sessions that one pipeline reads: it keeps round trips few and
@@ -57,12 +93,16 @@ func (s *Store) read(ctx context.Context, ids []string) ([]staging.Session, erro
 			}
 			return nil
 		})
-		if err != nil {
+		if err != nil && !noHash(err) {
 			return nil, callError(err, "read %d sessions, from %s on", len(page), page[0])
 		}
 		for i, cmd := range cmds {
-			// A session may have expired since its id was read from the index.
-			if h := cmd.Val(); len(h) > 0 {
+			h, err := cmd.Result()
+			switch {
+			case err != nil && !noHash(err):
+				return nil, callError(err, "read session %s", page[i])
+			case err != nil || len(h) > 0:
+				// A session may have expired since its id was read from the index.
 				all = append(all, decodeAny(page[i], h))
 			}
 		}

@@ -84,6 +84,10 @@ type Session struct {
 	// Demoted: its node is being drained, so launches take it only when nothing else of its
 	// pool is ready. It is a mark in Redis, not one of the session's facts.
 	Demoted bool `json:"-"`
+	// Damaged is the state that Redis has of a session whose record there cannot be read
+	// otherwise, or DamagedState where that cannot be read either; "" for a readable record. It is
+	// read as quarantined until a scaler has written the record again.
+	Damaged State `json:"-"`
 	// Reason is why it is quarantined, retiring, ending or ended.
 	Reason string `json:"reason,omitempty"`
 }

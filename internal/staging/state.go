@@ -40,6 +40,9 @@ const (
 	Ended State = "ended"
 )
 
+// DamagedState stands for a state that cannot be read; see Session.Damaged.
+const DamagedState = State("unreadable")
+
 // States lists every state, in the order of a life.
 var States = []State{Pending, Starting, Ready, Claimed, Assigned, Quarantined, Retiring, Ending, Ended}
 

@@ -3,10 +3,16 @@
 --
 -- KEYS  1 session hash  2 pool set  3 ready queue  4 session index  5 events
 -- ARGV  1 id  2 pool  3 facts  4 created (ms)  5 reason
+--       6 the state of a record that cannot be read, which is then replaced; "" for a readable one
 --
 -- Returns "quarantined", or the state that forbids it.
 local session, pool_set, ready, index, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local id, pool, facts, created, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local id, pool, facts, created, reason, damaged = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+
+local kind = redis.call('TYPE', session).ok
+if damaged ~= '' and (kind ~= 'hash' or damaged == 'unreadable' or redis.call('HGET', session, 'state') == damaged) then
+  redis.call('DEL', session)
+end
 
 local held = redis.call('HMGET', session, 'state', 'user_key')
 local state, user_sessions = held[1], held[2]
