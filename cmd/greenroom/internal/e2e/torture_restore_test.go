@@ -74,7 +74,7 @@ func (a *arena) fatesRewritten() {
 }
 
 // bothRestoredKind is the fault after which no record tells of some users' sessions.
-const bothRestoredKind = "consul restored, redis wiped and scalers killed"
+const bothRestoredKind = "consul restored and redis wiped"
 
 // bothRestored leaves only Nomad to tell of the sessions since the snapshot. Each of them must
 // go on, and nobody else may get it: it is quarantined.
