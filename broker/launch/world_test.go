@@ -207,6 +207,7 @@ func (w *world) Find(_ context.Context, s staging.Session) (staging.Session, err
 	}
 	return s, w.note("find %s", s.ID)
 }
+
 func (w *world) NewestGeneration(context.Context, staging.Zone) (uint64, error) {
 	return w.newest, nil
 }

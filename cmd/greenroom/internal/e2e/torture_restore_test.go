@@ -102,7 +102,9 @@ func forgot(faults []fault, from, to time.Time) bool {
 }
 
 // quarantined reports whether an answer about a session is that it is quarantined.
-func quarantined(reply []byte) bool { return strings.Contains(string(reply), string(staging.Quarantined)) }
+func quarantined(reply []byte) bool {
+	return strings.Contains(string(reply), string(staging.Quarantined))
+}
 
 // endQuarantined ends all quarantined sessions, as an administrator does, and returns how
 // many there were.
