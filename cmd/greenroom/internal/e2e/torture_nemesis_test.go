@@ -63,8 +63,10 @@ type nemesis struct {
 	// installations is how many others were started.
 	installations int
 	back          func() // puts an old copy of Redis back
-	// snapshot is an old copy of Consul.
-	snapshot []byte
+	// snapshot is an old copy of Consul, and snapshotGeneration Consul's generation
+	// at its time.
+	snapshot           []byte
+	snapshotGeneration uint64
 
 	mu     sync.Mutex
 	counts map[string]int
@@ -82,9 +84,11 @@ type fault struct {
 }
 
 func newNemesis(a *arena, rng *rand.Rand) *nemesis {
-	return &nemesis{
-		a: a, rng: rng, desired: tortureDesired, counts: map[string]int{}, slow: map[string]time.Duration{}, back: a.d.copyRedis(a.T), snapshot: a.d.copyConsul(a.T),
+	n := &nemesis{
+		a: a, rng: rng, desired: tortureDesired, counts: map[string]int{}, slow: map[string]time.Duration{}, back: a.d.copyRedis(a.T),
 	}
+	n.takeSnapshot()
+	return n
 }
 
 func (n *nemesis) recovered(what string, took time.Duration) {

@@ -7,10 +7,12 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -43,7 +45,36 @@ func (n *nemesis) consulRestored() {
 	n.a.d.restoreConsul(n.a.T, n.snapshot)
 	n.settingsBack()
 	n.a.fatesRewritten()
+	n.takeSnapshot()
+}
+
+func (n *nemesis) takeSnapshot() {
 	n.snapshot = n.a.d.copyConsul(n.a.T)
+	var g staging.Generation
+	must(n.a.T, json.Unmarshal([]byte(n.a.d.key(n.a.T, "greenroom/generation")), &g))
+	n.snapshotGeneration = g.Current
+}
+
+// newestGeneration returns the latest generation of all sessions in Nomad.
+func (a *arena) newestGeneration() (newest uint64) {
+	a.Helper()
+	jobs, _, err := a.d.nomad(a.T).Jobs().ListOptions(&nomadapi.JobListOptions{Fields: &nomadapi.JobListFields{Meta: true}}, &nomadapi.QueryOptions{Prefix: staging.SessionPrefix})
+	must(a.T, err)
+	for _, j := range jobs {
+		generation, _ := strconv.ParseUint(j.Meta["greenroom_generation"], 10, 64)
+		newest = max(newest, generation)
+	}
+	return newest
+}
+
+// stagedSince waits until sessions of a later generation run: without one nothing shows that
+// Consul was restored.
+func (a *arena) stagedSince(generation uint64) {
+	a.Helper()
+	until(a.T, "sessions were staged since the snapshot", func() (bool, string) {
+		newest := a.newestGeneration()
+		return newest > generation, fmt.Sprintf("%d, and the snapshot's is %d", newest, generation)
+	})
 }
 
 // settingsBack stores again what the nemesis has changed since the snapshot.
@@ -79,6 +110,7 @@ const bothRestoredKind = "consul restored and redis wiped"
 // bothRestored leaves only Nomad to tell of the sessions since the snapshot. Each of them must
 // go on, and nobody else may get it: it is quarantined.
 func (n *nemesis) bothRestored(time.Duration) {
+	n.a.stagedSince(n.snapshotGeneration)
 	n.a.rest.Lock()
 	for _, s := range n.a.scalers {
 		s.kill()
@@ -91,7 +123,7 @@ func (n *nemesis) bothRestored(time.Duration) {
 	}
 	n.settingsBack()
 	n.a.fatesRewritten()
-	n.snapshot = n.a.d.copyConsul(n.a.T)
+	n.takeSnapshot()
 }
 
 // forgot reports whether a fault between two times has lost the records of the first.
