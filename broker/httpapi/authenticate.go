@@ -26,11 +26,13 @@ func (e *edge) authenticate(c *gin.Context) {
 		// Outside the API there is nothing to guard.
 		rule.Open = true
 	}
-	var refused error
-	token, byCookie := bearer(c.Request), false
-	if token == "" && e.guard.On && !rule.Open {
-		token, refused = e.loggedIn(c.Request)
-		byCookie = token != ""
+	var (
+		token    string
+		byCookie bool
+		refused  error
+	)
+	if !rule.Open {
+		token, byCookie, refused = e.credential(c.Request)
 	}
 	if !rule.Open && refused == nil {
 		call.Caller, refused = e.guard.Identify(c.Request.Context(), token, time.Now())
@@ -53,12 +55,27 @@ func (e *edge) authenticate(c *gin.Context) {
 	}
 }
 
+// credential returns the token that a request comes with: its bearer token, or else the one
+// that is sealed in the cookie of a login; "" for neither. Every check of a caller reads it
+// here, so that a login counts wherever a token does.
+func (e *edge) credential(r *http.Request) (token string, byCookie bool, err error) {
+	if token = bearer(r); token != "" || !e.guard.On {
+		return token, false, nil
+	}
+	token, err = e.loggedIn(r)
+	return token, token != "", err
+}
+
 // still returns the caller as of now, and reports whether the call would still be allowed:
-// a token may have been revoked or have expired meanwhile. If that cannot be checked now,
-// the caller stays authenticated.
+// a token may have been revoked, or it or the login have expired meanwhile. If that cannot be
+// checked now, the caller stays authenticated.
 func (e *edge) still(c *gin.Context) (access.Caller, bool) {
 	call := access.CallOf(c.Request.Context())
-	now, err := e.guard.Identify(c.Request.Context(), bearer(c.Request), time.Now())
+	var now access.Caller
+	token, _, err := e.credential(c.Request)
+	if err == nil {
+		now, err = e.guard.Identify(c.Request.Context(), token, time.Now())
+	}
 	var away *access.UnavailableError
 	if errors.As(err, &away) {
 		return call.Caller, true

@@ -107,6 +107,42 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 	}
 }
 
+// TestALoginFollowsTheEvents as a bearer token does, until its token is revoked.
+func TestALoginFollowsTheEvents(t *testing.T) {
+	token, secret := access.NewToken(access.TokenRequest{Name: "n", Role: access.Viewer}, time.Now())
+	var tokens atomic.Pointer[access.Tokens]
+	tokens.Store(access.NewTokens([]access.Token{token}, 1, nil))
+	ending, end := context.WithTimeout(t.Context(), 2*time.Second)
+	defer end()
+	f := revoking{newFake(), func() {}}
+	var page int
+	f.revoke = func() {
+		if page++; page == 1 {
+			return // the second page is still sent
+		}
+		tokens.Store(access.NewTokens(nil, 2, nil))
+	}
+	e := newEdge(t, f, func(o *httpapi.Options) {
+		o.Ending, o.Guard = ending, access.Guard{
+			On: true, Tokens: tokens.Load,
+			Secret: func(context.Context) ([]byte, error) { return []byte("shared by all brokers"), nil },
+		}
+	})
+	login := e.do("POST", "/v1/login", `{"token":"`+secret+`"}`)
+	if login.status != 204 {
+		t.Fatalf("%d %s", login.status, login.body)
+	}
+	c := cookies(login)[0]
+	with := func(r *http.Request) { r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value}) }
+	if got := string(e.do("GET", "/v1/events", "", with).body); !strings.Contains(got, "id: 2-0") {
+		t.Errorf("a login was sent:\n%.400s", got)
+	}
+	tokens.Store(access.NewTokens(nil, 3, nil))
+	if got := e.do("GET", "/v1/events", "", with); got.status != 401 {
+		t.Errorf("a login of a revoked token: %d %.400s", got.status, got.body)
+	}
+}
+
 // endless returns events without end: a client that does not read them is soon behind.
 type endless struct{ *fake }
 

@@ -14,6 +14,8 @@ import (
 	browserlog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/greenroom/greenroom/internal/devcluster"
 )
 
 // tab is the operators' page in a real browser.
@@ -57,6 +59,27 @@ func openPage(t *testing.T, d *devProcess) *tab {
 		defer p.mu.Unlock()
 		for _, f := range p.faults {
 			t.Errorf("in the page: %s", f)
+		}
+	})
+	return p
+}
+
+// openLoggedIn opens the page of a guarded broker on d's servers, and logs in as an
+// administrator, as operators do. At the test's end the page must still have the stream of
+// events that it opened first.
+func openLoggedIn(t *testing.T, d *devProcess) *tab {
+	t.Helper()
+	servers := &devcluster.Cluster{NomadAddr: d.Nomad, ConsulAddr: d.Consul, RedisAddr: d.Redis}
+	guarded, _ := guardedBroker(t, servers, d)
+	accessor, admin := d.token(t, "", "admin")
+	t.Cleanup(func() { d.ask(t, "DELETE", "/v1/tokens/"+accessor, nil, 204, nil) })
+	p := openPage(t, guarded)
+	p.fill("Token", admin)
+	p.press("Log in")
+	p.shows("Log out", "Live")
+	t.Cleanup(func() {
+		if n := eval[int](p, `performance.getEntriesByType('resource').filter(e => e.name.includes('/v1/events')).length`); n > 1 {
+			t.Errorf("the page lost its stream of events and opened it again %d times", n)
 		}
 	})
 	return p

@@ -21,7 +21,7 @@ import (
 func TestAnOperatorWorksOnThePage(t *testing.T) {
 	d := sharedDev(t)
 	d.store(t, quickImage("paged"))
-	p := openPage(t, d)
+	p := openLoggedIn(t, d)
 	p.shows("Staging", "demo-east", "Live")
 	t.Cleanup(func() { _, _ = d.call("DELETE", "/v1/staging/paged-east", "") })
 
@@ -138,7 +138,7 @@ func TestAnOperatorWorksOnThePage(t *testing.T) {
 // the focus is always visible.
 func TestThePageByKeyboard(t *testing.T) {
 	d := sharedDev(t)
-	p := openPage(t, d)
+	p := openLoggedIn(t, d)
 	p.shows("demo-east")
 	t.Cleanup(func() { _, _ = d.call("DELETE", "/v1/groups/typed", "") })
 	const named = `(e => e === document.body ? "" : (e.ariaLabel ?? e.labels?.[0]?.firstChild?.textContent ?? e.innerText ?? '').trim())(document.activeElement)`
