@@ -1,11 +1,7 @@
 package httpapi
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"maps"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,17 +10,6 @@ import (
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
-
-// maxBodyBytes bounds a request's body. The largest is an image with a jobspec of
-// staging.MaxJobspecBytes, which JSON's escapes may make longer.
-const maxBodyBytes = 1 << 20
-
-// maxLaunchBytes bounds a launch's body, since many launches arrive at once.
-const maxLaunchBytes = 64 << 10
-
-// maxSetBytes bounds a set of resources to check: room for dozens of the largest
-// jobspecs, or thousands of usual ones.
-const maxSetBytes = 16 << 20
 
 // admit holds a request to the contract before anything decodes it.
 func (e *edge) admit(c *gin.Context) {
@@ -39,9 +24,13 @@ func (e *edge) admit(c *gin.Context) {
 	if op.body == nil {
 		return
 	}
-	if err := bodyFits(c, op); err != nil {
+	free, err := e.bodyFits(c, op)
+	defer free()
+	if err != nil {
 		refuseWith(c, err)
+		return
 	}
+	c.Next()
 }
 
 // parametersFit refuses parameters that the operation does not have, those that
@@ -80,32 +69,4 @@ func refuseParameter(code Code, name, message string) *problemError {
 		code: code, detail: name + " " + message,
 		fields: []staging.FieldError{{Field: name, Message: message}},
 	}
-}
-
-// bodyFits reads the body, checks it and puts it back for the generated code, which would
-// accept more than the contract does.
-func bodyFits(c *gin.Context, op operation) error {
-	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != mediaJSON {
-		return refuse(CodeUnsupportedMediaType, "send a JSON body with Content-Type: %s", mediaJSON)
-	}
-	most := int64(maxBodyBytes)
-	switch c.FullPath() {
-	case routeLaunch:
-		most = maxLaunchBytes
-	case routeCheck:
-		most = maxSetBytes
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, most))
-	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return refuse(CodeBodyTooLarge, "a body must be at most %d bytes here", most)
-		}
-		return &problemError{code: CodeMalformedBody, detail: "the body ended before its end", cause: err}
-	}
-	if faults := faultsOf(body, op.body); len(faults) > 0 {
-		return problemOfFaults(faults)
-	}
-	c.Request.Body = io.NopCloser(bytes.NewReader(body))
-	return nil
 }

@@ -33,14 +33,24 @@ var sameNameTwice = jsontext.AllowDuplicateNames(true)
 // It supports the parts of a schema that our request bodies use: objects, maps, free
 // objects, arrays, strings, integers and their bounds, numbers, booleans and the format
 // of durations.
-func faultsOf(body []byte, schema *openapi3.Schema) []fault {
+//
+// It returns the first maxFaults, and how many more there are.
+func faultsOf(body []byte, schema *openapi3.Schema) (first []fault, more int) {
 	if why := notJSON(body); why != "" {
-		return []fault{{CodeMalformedBody, staging.FieldError{Message: why}}}
+		return []fault{{CodeMalformedBody, staging.FieldError{Message: why}}}, 0
 	}
 	w := walk{dec: jsontext.NewDecoder(bytes.NewBuffer(body), sameNameTwice)}
 	w.value("", schema)
-	return w.faults
+	return w.faults, w.unsaid
 }
+
+// maxFaults bounds the faults in an answer: each names the fields that there are, so that an
+// answer would be many times as large as a body of unknown fields. maxFaultField bounds the
+// bytes of a field's name in it, which is the caller's.
+const (
+	maxFaults     = 20
+	maxFaultField = 200
+)
 
 // notJSON returns why a body is not one JSON value, "" when it is.
 func notJSON(body []byte) string {
@@ -72,9 +82,18 @@ var errMoreThanOne = errors.New("something follows it")
 type walk struct {
 	dec    *jsontext.Decoder
 	faults []fault
+	// unsaid counts the faults beyond maxFaults.
+	unsaid int
 }
 
 func (w *walk) fault(code Code, field, format string, args ...any) {
+	if len(w.faults) == maxFaults {
+		w.unsaid++
+		return
+	}
+	if len(field) > maxFaultField {
+		field = strings.ToValidUTF8(field[:maxFaultField], "") + "..."
+	}
 	w.faults = append(w.faults, fault{code, staging.FieldError{Field: field, Message: fmt.Sprintf(format, args...)}})
 }
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -17,17 +18,37 @@ type Bounds struct {
 	// Waits are requests that wait for a session's change, Streams those that follow the
 	// events: each holds a connection and little else.
 	Waits, Streams int
+	// Checks are the access checks of sessions (authorize). They have places of their own:
+	// one that is refused cuts a user off.
+	Checks int
+	// Open are requests that everybody may make: the login, the documents and the page. Their
+	// places are of no use to anything else, and no address gets more than OpenPerAddress.
+	Open, OpenPerAddress int
 	// Others are all other requests except health and metrics, which have no bound:
 	// they must be answered when nothing else is.
 	Others int
 }
 
-// DefaultBounds bound the requests after their body was read. The number of connections
-// bounds those that are still being read.
-var DefaultBounds = Bounds{Launches: 512, Waits: 1024, Streams: 256, Others: 1024}
+// DefaultBounds bound the requests of callers after their body was read: a slow caller holds
+// memory (see bodies) and no place. Requests that everybody may make have their place before.
+var DefaultBounds = Bounds{Launches: 512, Waits: 1024, Streams: 256, Checks: 1024, Open: 256, OpenPerAddress: 32, Others: 1024}
 
-// othersTimeout bounds a request that does not wait, from its body to the end of its answer.
-const othersTimeout = 30 * time.Second
+// orDefault returns the bounds with each that is 0 as it is in DefaultBounds.
+func (b Bounds) orDefault() Bounds {
+	d := DefaultBounds
+	return Bounds{
+		Launches: cmp.Or(b.Launches, d.Launches), Waits: cmp.Or(b.Waits, d.Waits), Streams: cmp.Or(b.Streams, d.Streams),
+		Checks: cmp.Or(b.Checks, d.Checks), Open: cmp.Or(b.Open, d.Open), OpenPerAddress: cmp.Or(b.OpenPerAddress, d.OpenPerAddress),
+		Others: cmp.Or(b.Others, d.Others),
+	}
+}
+
+const (
+	// othersTimeout bounds a request that does not wait, from its body to the end of its answer.
+	othersTimeout = 30 * time.Second
+	// openTimeout is the same for a request that everybody may make, and for an access check.
+	openTimeout = 10 * time.Second
+)
 
 // The paths that wait.
 const (
@@ -54,7 +75,7 @@ func (b Bounds) middleware() gin.HandlerFunc {
 	return func(c *gin.Context) {
 		places, of := others, "requests"
 		switch {
-		case unbounded[c.FullPath()]:
+		case unbounded[c.FullPath()], c.GetBool(keyPlaced):
 			return
 		case c.Request.Method == http.MethodPost && c.FullPath() == routeLaunch:
 			places, of = launches, "launches"
@@ -78,10 +99,14 @@ func (b Bounds) middleware() gin.HandlerFunc {
 			}
 			c.Next()
 		default:
-			refuseWith(c, &problemError{
-				code: Code(refusal.Overloaded), retryAfter: defaultRetryAfter,
-				detail: "this broker is at its bound of " + of + " at once; nothing was done: repeat shortly, here or at another broker",
-			})
+			refuseWith(c, atBound(of))
 		}
+	}
+}
+
+func atBound(of string) *problemError {
+	return &problemError{
+		code: Code(refusal.Overloaded), retryAfter: defaultRetryAfter,
+		detail: "this broker is at its bound of " + of + " at once; nothing was done: repeat shortly, here or at another broker",
 	}
 }

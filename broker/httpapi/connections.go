@@ -11,13 +11,15 @@ import (
 // DefaultConnections is how many connections a server keeps open at most.
 const DefaultConnections = 8192
 
-// connections bounds the number of open connections: past it, those that have been idle
-// for longest are closed. One that is being served is never closed; where all are, the new
-// one is closed.
+// connections bounds the number of open connections, in all and of one address, which may
+// be a proxy: past it, those that have been idle for longest are closed. One that is being
+// served is never closed; where all are, the new one is closed.
 type connections struct {
-	most int
-	mu   sync.Mutex
-	open int
+	most, perAddress int
+	mu               sync.Mutex
+	open             int
+	// each counts the open ones of each address.
+	each map[string]int
 	// idle are those without a request, the oldest in front; places holds the element of each.
 	idle   *list.List
 	places map[net.Conn]*list.Element
@@ -31,7 +33,7 @@ func newConnections(most int) *connections {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur/2 < uint64(most) {
 		most = int(files.Cur / 2)
 	}
-	return &connections{most: most, idle: list.New(), places: map[net.Conn]*list.Element{}, closing: map[net.Conn]bool{}}
+	return &connections{most: most, perAddress: max(1, most/2), each: map[string]int{}, idle: list.New(), places: map[net.Conn]*list.Element{}, closing: map[net.Conn]bool{}}
 }
 
 // follow is an http.Server's ConnState.
@@ -48,12 +50,16 @@ func (c *connections) follow(conn net.Conn, state http.ConnState) {
 	c.busy(conn)
 	switch {
 	case over:
-		c.open--
+		c.forget(conn)
 	case state == http.StateNew:
 		c.open++
+		c.each[addressOf(conn)]++
 		c.rest(conn)
-		if c.open > c.most {
-			c.closeOldest()
+		switch {
+		case c.each[addressOf(conn)] > c.perAddress:
+			c.closeOldest(addressOf(conn))
+		case c.open > c.most:
+			c.closeOldest("")
 		}
 	case state == http.StateIdle:
 		c.rest(conn)
@@ -69,12 +75,28 @@ func (c *connections) busy(conn net.Conn) {
 	}
 }
 
-// closeOldest closes the oldest idle connection, and no longer counts it; the server
-// notices the end a little later.
-func (c *connections) closeOldest() {
-	oldest := c.idle.Front().Value.(net.Conn)
-	c.busy(oldest)
+// forget no longer counts a connection.
+func (c *connections) forget(conn net.Conn) {
 	c.open--
+	address := addressOf(conn)
+	if c.each[address]--; c.each[address] <= 0 {
+		delete(c.each, address)
+	}
+}
+
+// addressOf returns the address that a connection is from, without its port.
+func addressOf(conn net.Conn) string { return hostOf(conn.RemoteAddr().String()) }
+
+// closeOldest closes the oldest idle connection, of an address unless it is "", and no longer
+// counts it; the server notices the end a little later. There is one: the newest is idle.
+func (c *connections) closeOldest(address string) {
+	at := c.idle.Front()
+	for address != "" && addressOf(at.Value.(net.Conn)) != address {
+		at = at.Next()
+	}
+	oldest := at.Value.(net.Conn)
+	c.busy(oldest)
+	c.forget(oldest)
 	c.closing[oldest] = true
 	_ = oldest.Close() // an error changes nothing: the connection is no longer counted
 }

@@ -29,6 +29,7 @@ type edge struct {
 	events   Events
 	auditor  Auditor
 	contract contract
+	bodies   bodies
 }
 
 // Keys of a request's context.

@@ -86,8 +86,8 @@ func problemOf(err error) *problemError {
 }
 
 // problemOfFaults returns one problem for all faults of a body. Faults of its form decide
-// the code before faults of its values.
-func problemOfFaults(faults []fault) *problemError {
+// the code before faults of its values. more is how many there are beyond them.
+func problemOfFaults(faults []fault, more int) *problemError {
 	r := &problemError{code: CodeInvalidField}
 	for _, f := range faults {
 		if f.code != CodeInvalidField && r.code == CodeInvalidField {
@@ -99,6 +99,9 @@ func problemOfFaults(faults []fault) *problemError {
 		r.fields = append(r.fields, f.FieldError)
 	}
 	r.detail = inWords("the body is not valid", r.fields)
+	if more > 0 {
+		r.detail += fmt.Sprintf("; and %d more", more)
+	}
 	return r
 }
 

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,13 +60,10 @@ func New(b Broker, o Options) http.Handler {
 	// The log has the peer's own address: no header can set another.
 	engine.ForwardedByClientIP = false
 
-	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, events: b.Events, auditor: b.Auditor, contract: loadContract()}
-	o.Bounds.Launches = cmp.Or(o.Bounds.Launches, DefaultBounds.Launches)
-	o.Bounds.Waits = cmp.Or(o.Bounds.Waits, DefaultBounds.Waits)
-	o.Bounds.Streams = cmp.Or(o.Bounds.Streams, DefaultBounds.Streams)
-	o.Bounds.Others = cmp.Or(o.Bounds.Others, DefaultBounds.Others)
-	// The bounds come after the body is read, so that a slow client holds no place.
-	engine.Use(e.identify, e.observe, e.recover, e.authenticate, e.admit, o.Bounds.middleware())
+	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, events: b.Events, auditor: b.Auditor, contract: loadContract(), bodies: newBodies()}
+	bounds := o.Bounds.orDefault()
+	// The bounds of callers come after the body is read, so that a slow one holds no place.
+	engine.Use(e.identify, e.observe, e.recover, e.authenticate, e.strangers(bounds), e.admit, bounds.middleware())
 	engine.NoRoute(func(c *gin.Context) {
 		refuseWith(c, refuse(CodeRouteNotFound, "there is no %s here; GET /v1/openapi.yaml lists the paths", c.Request.URL.Path))
 	})
@@ -107,11 +103,13 @@ const (
 	writeTimeout      = launch.MaxWait + 2*staging.MaxHookTimeout + time.Minute
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 32 << 10
+	// maxStreams bounds the requests at a time of one connection of HTTP/2.
+	maxStreams = 100
 )
 
 // NewServer returns a server for the handler with every timeout and bound set. Past the
 // number of connections, or half of the files that the process may open, it closes those
-// that have been idle for longest.
+// that have been idle for longest; one address has half of them at most.
 func NewServer(addr string, handler http.Handler, connections int) *http.Server {
 	return &http.Server{
 		ConnState:         newConnections(connections).follow,
@@ -122,6 +120,7 @@ func NewServer(addr string, handler http.Handler, connections int) *http.Server 
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 	}
 }
 

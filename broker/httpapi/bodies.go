@@ -1,0 +1,89 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/greenroom/greenroom/broker/refusal"
+)
+
+// The most bytes of a body, by operation. Everybody may send a login, and many launches
+// arrive at once, so these are small.
+var maxBodies = map[string]int64{
+	operationLogin:  8 << 10,
+	"bootstrap":     8 << 10,
+	"createToken":   8 << 10,
+	"createSession": 64 << 10,
+	// An image holds a jobspec of staging.MaxJobspecBytes, which JSON's escapes make longer.
+	"putImage": 1 << 20,
+	// A set has room for dozens of the largest jobspecs, or thousands of usual ones.
+	"checkResources": 16 << 20,
+}
+
+// maxBodyBytes is the most of all other operations.
+const maxBodyBytes = 256 << 10
+
+// What all bodies that are read or held at a time may take in memory: those of open
+// operations, which anybody may send, and all others.
+const (
+	openBodies = 1 << 20
+	allBodies  = 64 << 20
+)
+
+// bodies bound the memory that bodies take.
+type bodies struct{ open, guarded *semaphore.Weighted }
+
+func newBodies() bodies {
+	return bodies{semaphore.NewWeighted(openBodies), semaphore.NewWeighted(allBodies)}
+}
+
+// bodyFits reads the body, checks it and puts it back for the generated code, which would
+// accept more than the contract does. The body has its place in memory before it is read,
+// until the request ends: the caller calls free then.
+func (e *edge) bodyFits(c *gin.Context, op operation) (free func(), err error) {
+	free = func() {}
+	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != mediaJSON {
+		return free, refuse(CodeUnsupportedMediaType, "send a JSON body with Content-Type: %s", mediaJSON)
+	}
+	most, small := maxBodies[op.id]
+	if !small {
+		most = maxBodyBytes
+	}
+	tooLarge := refuse(CodeBodyTooLarge, "a body must be at most %d bytes here", most)
+	size := c.Request.ContentLength
+	switch {
+	case size > most:
+		return free, tooLarge
+	case size < 0:
+		size = most
+	}
+	places := e.bodies.guarded
+	if e.guard.Rule(op.id).Open {
+		places = e.bodies.open
+	}
+	if !places.TryAcquire(size) {
+		return free, &problemError{
+			code: Code(refusal.Overloaded), retryAfter: defaultRetryAfter,
+			detail: "this broker is reading as many bodies as it has room for; nothing was done: repeat shortly, here or at another broker",
+		}
+	}
+	free = func() { places.Release(size) }
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, most))
+	if err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return free, tooLarge
+		}
+		return free, &problemError{code: CodeMalformedBody, detail: "the body ended before its end", cause: err}
+	}
+	if faults, more := faultsOf(body, op.body); len(faults) > 0 {
+		return free, problemOfFaults(faults, more)
+	}
+	c.Request.Body = io.NopCloser(bytes.NewReader(body))
+	return free, nil
+}
