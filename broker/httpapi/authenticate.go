@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -47,7 +49,7 @@ func (e *edge) authenticate(c *gin.Context) {
 		return
 	}
 	if refused != nil {
-		refuseCaller(c, rule, refused)
+		e.refuseCaller(c, rule, refused)
 		return
 	}
 	if !rule.Allows(call.Caller.Role) {
@@ -93,14 +95,35 @@ func bearer(r *http.Request) string {
 }
 
 // refuseCaller answers a call from a caller that could not be identified.
-func refuseCaller(c *gin.Context, rule access.Rule, err error) {
+func (e *edge) refuseCaller(c *gin.Context, rule access.Rule, err error) {
 	var away *access.UnavailableError
 	if errors.As(err, &away) {
 		refuseWith(c, issuerUnavailable(away))
 		return
 	}
+	if err := e.tooManyWrong(c); err != nil {
+		refuseWith(c, err)
+		return
+	}
 	c.Header("WWW-Authenticate", `Bearer realm="greenroom"`)
 	refuseWith(c, refuse(CodeUnauthorized, "%v; this call needs a token with the role %s", err, rule.Needs()))
+}
+
+// tooManyWrong counts a call without a valid token, and returns its refusal where its address
+// made too many of them; nil otherwise.
+func (e *edge) tooManyWrong(c *gin.Context) error {
+	answered, report := e.wrong.spend(c.RemoteIP(), time.Now())
+	if answered {
+		return nil
+	}
+	if report > 0 {
+		e.log.WithFields(logrus.Fields{logfield.Remote: c.RemoteIP(), logfield.Refused: report}).
+			Warn("refused calls without a valid token from an address that makes too many of them; they are counted, and not logged one by one")
+	}
+	return &problemError{
+		code: CodeRateLimited, retryAfter: time.Second / wrongPerSecond, quiet: true,
+		detail: "too many calls without a valid token come from this address; send a valid token, or repeat after Retry-After",
+	}
 }
 
 func issuerUnavailable(away *access.UnavailableError) *problemError {

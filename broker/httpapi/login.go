@@ -88,6 +88,9 @@ func (h *handlers) Login(ctx context.Context, r LoginRequestObject) (LoginRespon
 		if away, ok := errors.AsType[*access.UnavailableError](err); ok {
 			return nil, issuerUnavailable(away)
 		}
+		if err := h.tooManyWrong(c); err != nil {
+			return nil, err
+		}
 		return nil, wrong(CodeUnauthorized, err)
 	}
 	sealed, err := h.guard.Login(requestContext(ctx), r.Body.Token, time.Now())

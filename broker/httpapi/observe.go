@@ -30,6 +30,7 @@ type edge struct {
 	auditor  Auditor
 	contract contract
 	bodies   bodies
+	wrong    *wrongTokens
 }
 
 // Keys of a request's context.
@@ -117,8 +118,11 @@ func (e *edge) observe(c *gin.Context) {
 		if status >= http.StatusInternalServerError {
 			log, level = log.WithError(r), logrus.WarnLevel
 		}
-		if r.code == CodeInternal {
+		switch {
+		case r.code == CodeInternal:
 			level = logrus.ErrorLevel
+		case r.quiet:
+			level = logrus.DebugLevel
 		}
 	}
 	log.Log(level, "request")

@@ -38,6 +38,8 @@ type problemError struct {
 	retryAfter time.Duration
 	// denied: the call is audited, as every 401 and 403 is.
 	denied bool
+	// quiet: the request is logged at debug level only.
+	quiet bool
 	// cause is for the log.
 	cause error
 }

@@ -60,7 +60,7 @@ func New(b Broker, o Options) http.Handler {
 	// The log has the peer's own address: no header can set another.
 	engine.ForwardedByClientIP = false
 
-	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, events: b.Events, auditor: b.Auditor, contract: loadContract(), bodies: newBodies()}
+	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, events: b.Events, auditor: b.Auditor, contract: loadContract(), bodies: newBodies(), wrong: newWrongTokens()}
 	bounds := o.Bounds.orDefault()
 	// The bounds of callers come after the body is read, so that a slow one holds no place.
 	engine.Use(e.identify, e.observe, e.recover, e.authenticate, e.strangers(bounds), e.admit, bounds.middleware())
@@ -72,7 +72,7 @@ func New(b Broker, o Options) http.Handler {
 			c.Request.Method, c.Writer.Header().Get("Allow")))
 	})
 
-	strict := NewStrictHandlerWithOptions(&handlers{broker: b, guard: o.Guard, draining: o.Draining, ending: o.Ending, rates: newRates()}, nil, StrictGinServerOptions{
+	strict := NewStrictHandlerWithOptions(&handlers{broker: b, guard: o.Guard, draining: o.Draining, ending: o.Ending, rates: newRates(), tooManyWrong: e.tooManyWrong}, nil, StrictGinServerOptions{
 		// admit has checked the body against its schema; the cause of an error after that
 		// stays in the log.
 		RequestErrorHandlerFunc: func(c *gin.Context, err error) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gin-gonic/gin"
+
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -19,6 +21,8 @@ type handlers struct {
 	guard    access.Guard
 	draining func() bool
 	rates    *rates
+	// tooManyWrong is the edge's.
+	tooManyWrong func(*gin.Context) error
 	// ending is done when the broker stops.
 	ending context.Context
 }

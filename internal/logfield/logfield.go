@@ -49,8 +49,10 @@ const (
 	DurationMS = "duration_ms"
 	Bytes      = "bytes"
 	Remote     = "remote"
-	Caller     = "caller"
-	Stack      = "stack"
+	// Refused is how many calls of an address were refused.
+	Refused = "refused"
+	Caller  = "caller"
+	Stack   = "stack"
 )
 
 // An audit event.
@@ -85,7 +87,7 @@ const (
 var All = []string{
 	Session, Sessions, Staging, Zone, Image, UserID, Claim, Origin, State, Reason, RequestID,
 	Step, Outcome, At, Setting, Where, Event, Condition,
-	Method, Path, Route, Status, Code, DurationMS, Bytes, Remote, Caller, Stack,
+	Method, Path, Route, Status, Code, DurationMS, Bytes, Remote, Refused, Caller, Stack,
 	Audit, Who, Role, Operation, Target, Before, After,
 	Address, Server, Source, Key, Absent, Installation, Level,
 }
