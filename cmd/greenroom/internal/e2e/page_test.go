@@ -132,7 +132,7 @@ func TestAnOperatorWorksOnThePage(t *testing.T) {
 	p.press("Delete")
 	until(t, "the config is gone from the page", func() (bool, string) { return p.row("paged-east") == nil, p.text() })
 	d.ask(t, "GET", "/v1/staging/paged-east", nil, 404, nil)
-	p.staysLive()
+	p.staysLive(4) // the events, one type of them, all again, and the stream before
 }
 
 // TestThePageByKeyboard: a group is created, changed and deleted with the keyboard alone, and
@@ -205,7 +205,7 @@ func TestThePageByKeyboard(t *testing.T) {
 	key(" ")
 	until(t, "the group is gone", func() (bool, string) { return p.row("typed") == nil, p.text() })
 	d.ask(t, "GET", "/v1/groups/typed", nil, 404, nil)
-	p.staysLive()
+	p.staysLive(0)
 }
 
 // TestEachRoleOnThePage: a login shows what its role may read, and the buttons of what it may
