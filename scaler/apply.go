@@ -184,7 +184,7 @@ func (s *Scaler) applyEnd(ctx context.Context, t task) result {
 		}
 	}
 	// A session that is not in Redis is stopped all the same.
-	r := transition(staging.Ending, s.SessionStore.Finish(ctx, x.ID, "", t.step.Reason))
+	r := transition(staging.Ending, s.AssignedStore.Finish(ctx, x.ID, "", t.step.Reason))
 	if r.err == nil && (r.state == staging.Ending || r.notInRedis) {
 		r.state, r.notInRedis, r.err = staging.Ending, false, s.Fleet.Stop(ctx, x)
 	}

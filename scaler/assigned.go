@@ -44,7 +44,7 @@ func (s *Scaler) applyReadClaim(ctx context.Context, t task) result {
 // applyExpireKeepalive ends a session whose keepalive has expired. Redis decides
 // whether it has.
 func (s *Scaler) applyExpireKeepalive(ctx context.Context, t task) result {
-	x, err := s.SessionStore.ExpireKeepalive(ctx, t.session)
+	x, err := s.AssignedStore.ExpireKeepalive(ctx, t.session)
 	if errors.Is(err, staging.ErrNoSession) {
 		return result{notInRedis: true}
 	}

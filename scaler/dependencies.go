@@ -54,6 +54,16 @@ type SessionStore interface {
 	// Restore rewrites a user's session from its fate record and returns the state that
 	// it has afterwards.
 	Restore(ctx context.Context, s staging.Session, f staging.Fate) (staging.State, error)
+	// Ended notes that nothing of a session runs any more.
+	Ended(ctx context.Context, s staging.Session, reason string) error
+	// Session reads one session; staging.ErrNoSession when Redis does not have it.
+	Session(ctx context.Context, id string) (staging.Session, error)
+	// Sessions reads all sessions.
+	Sessions(ctx context.Context) ([]staging.Session, error)
+}
+
+// AssignedStore holds the sessions that have a user in Redis. Its methods are transitions, too.
+type AssignedStore interface {
 	// Restarted notes that a user's session is not up, because its main task was restarted.
 	// Reassigned notes that its assign hook has run again, for the start that s.Restarts
 	// counts; with a failure the session is not up. Both may be repeated.
@@ -63,15 +73,9 @@ type SessionStore interface {
 	NoteHealth(ctx context.Context, s staging.Session, healthy bool, reason string) error
 	// Finish starts the end of a user's session. An empty claim matches any claim.
 	Finish(ctx context.Context, id, claim, reason string) error
-	// Ended notes that nothing of a session runs any more.
-	Ended(ctx context.Context, s staging.Session, reason string) error
 	// ExpireKeepalive ends a session whose keepalive has expired, unless a keepalive
 	// arrived in time or may have been lost, and returns the session as it then is.
 	ExpireKeepalive(ctx context.Context, s staging.Session) (staging.Session, error)
-	// Session reads one session; staging.ErrNoSession when Redis does not have it.
-	Session(ctx context.Context, id string) (staging.Session, error)
-	// Sessions reads all sessions.
-	Sessions(ctx context.Context) ([]staging.Session, error)
 }
 
 // QuarantineStore changes records in Redis that do not tell whose a session is.

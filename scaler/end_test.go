@@ -12,6 +12,7 @@ import (
 // endStore is the time of Redis's clock, and what it ends.
 type endStore struct {
 	SessionStore
+	AssignedStore
 	EventStore
 	now   time.Time
 	ended []string
@@ -50,7 +51,7 @@ func TestATimeLimitEndsByRedissClock(t *testing.T) {
 	}
 	for redis, want := range map[time.Duration]int{-time.Second: 0, 0: 1, time.Minute: 1} {
 		store := &endStore{now: noon.Add(redis)}
-		s := &Scaler{Parts: Parts{SessionStore: store, EventStore: store, Fleet: stopFleet{}}}
+		s := &Scaler{Parts: Parts{SessionStore: store, AssignedStore: store, EventStore: store, Fleet: stopFleet{}}}
 		r := s.apply(t.Context(), task{step: *step, from: staging.Assigned, session: staging.Session{ID: "gr-1"}})
 		if r.err != nil || len(store.ended) != want {
 			t.Errorf("Redis is %s past the limit: ended %v, %+v", redis, store.ended, r)
@@ -62,7 +63,7 @@ func TestATimeLimitEndsByRedissClock(t *testing.T) {
 // looked dead.
 func TestAClaimThatWasFinishedMeanwhileIsLearned(t *testing.T) {
 	store := &endStore{}
-	s := &Scaler{Parts: Parts{SessionStore: store, Registry: finishedFates{}, Fleet: stopFleet{}}}
+	s := &Scaler{Parts: Parts{SessionStore: store, AssignedStore: store, Registry: finishedFates{}, Fleet: stopFleet{}}}
 	r := s.apply(t.Context(), task{
 		step: Step{Kind: End, Reason: "the broker that claimed it is gone"}, from: staging.Claimed, session: staging.Session{ID: "gr-1"},
 		fate: staging.Fate{Session: "gr-1", Verdict: staging.VerdictAssigned, Claim: "c", HookPending: true},

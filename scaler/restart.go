@@ -98,7 +98,7 @@ func (s *Scaler) applyRestarted(ctx context.Context, t task) result {
 	if !ok {
 		return r
 	}
-	return transition(staging.Assigned, s.SessionStore.Restarted(ctx, x, t.step.Reason))
+	return transition(staging.Assigned, s.AssignedStore.Restarted(ctx, x, t.step.Reason))
 }
 
 // applyReassign runs the assign hook again, and notes the outcome in Redis. A hook that
@@ -123,7 +123,7 @@ func (s *Scaler) applyReassign(ctx context.Context, t task) result {
 			s.reassignFailed(ctx, x, err)
 		}
 	}
-	r = transition(staging.Assigned, s.SessionStore.Reassigned(ctx, x, failure, reason))
+	r = transition(staging.Assigned, s.AssignedStore.Reassigned(ctx, x, failure, reason))
 	if r.err == nil && r.state == staging.Assigned && !r.notInRedis {
 		r.prepared = true
 	}

@@ -14,6 +14,7 @@ import (
 type Parts struct {
 	Registry        Registry
 	SessionStore    SessionStore
+	AssignedStore   AssignedStore
 	QueueStore      QueueStore
 	QuarantineStore QuarantineStore
 	TrustStore      TrustStore

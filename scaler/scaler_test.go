@@ -74,7 +74,7 @@ func newRig(t *testing.T) *rig {
 	locks := r.registry.NewLocks(consul, strings.ReplaceAll(t.Name(), "/", "-"))
 	catalog := sessioncatalog.New(consul, sessioncatalog.DefaultNames())
 	s := scaler.New(scaler.Parts{
-		Registry: r.registry, SessionStore: r.store, QueueStore: r.store, QuarantineStore: r.store, TrustStore: r.store, EventStore: r.store, Fleet: fleet, Health: consulhealth.New(consul), Locks: locks,
+		Registry: r.registry, SessionStore: r.store, AssignedStore: r.store, QueueStore: r.store, QuarantineStore: r.store, TrustStore: r.store, EventStore: r.store, Fleet: fleet, Health: consulhealth.New(consul), Locks: locks,
 		Catalog: catalog, Meter: noMeter{}, Log: logrus.NewEntry(log),
 	}, scaler.Options{})
 	ctx, cancel := context.WithCancel(context.Background())

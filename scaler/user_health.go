@@ -57,5 +57,5 @@ func (s *Scaler) applyNoteHealth(ctx context.Context, t task) result {
 	if !ok {
 		return r
 	}
-	return transition(staging.Assigned, s.SessionStore.NoteHealth(ctx, x, t.healthy, t.step.Reason))
+	return transition(staging.Assigned, s.AssignedStore.NoteHealth(ctx, x, t.healthy, t.step.Reason))
 }

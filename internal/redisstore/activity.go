@@ -38,9 +38,9 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 
 // Activity reads the recent activity of the configs' pools, by the configs' names.
 func (s *Store) Activity(ctx context.Context, configs []staging.Config) (map[string]staging.Activity, error) {
-	now, err := s.Now(ctx)
+	now, err := s.rdb.Time(ctx).Result()
 	if err != nil {
-		return nil, err
+		return nil, callError(err, "read the time for the activity of %d pools", len(configs))
 	}
 	all := make(map[string]staging.Activity, len(configs))
 	const window = int64(staging.ActivityWindow / time.Minute)

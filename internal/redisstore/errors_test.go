@@ -41,6 +41,7 @@ func TestErrorsNameTheCallAndItsObject(t *testing.T) {
 		"set the conditions":       func(ctx context.Context) error { return s.SetConditions(ctx, "p", nil) },
 		"read the conditions":      func(ctx context.Context) error { _, err := s.Conditions(ctx, "p"); return err },
 		"activity":                 func(ctx context.Context) error { _, err := s.Activity(ctx, pools); return err },
+		"read the time":            func(ctx context.Context) error { _, err := s.Now(ctx); return err },
 		"record the history":       func(ctx context.Context) error { return s.NoteHistory(ctx, pools) },
 		"history of pool p":        func(ctx context.Context) error { _, _, err := s.History(ctx, "p"); return err },
 		"marker of zone east":      func(ctx context.Context) error { return s.PlaceMarker(ctx, "east", "m") },

@@ -73,7 +73,7 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	name := strings.ReplaceAll(listener.Addr().String(), ":", "-") + "-" + staging.NewClaimID()
 	locks, board := parts.registry.NewLocks(parts.client, name), poolboard.New(parts.client, name).Named(parts.names)
 	s = scaler.New(scaler.Parts{
-		Registry: parts.registry, SessionStore: parts.store, QueueStore: parts.store, QuarantineStore: parts.store, TrustStore: parts.store, EventStore: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{runner: hook.Runner{Exec: parts.fleet}}, Locks: locks,
+		Registry: parts.registry, SessionStore: parts.store, AssignedStore: parts.store, QueueStore: parts.store, QuarantineStore: parts.store, TrustStore: parts.store, EventStore: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{runner: hook.Runner{Exec: parts.fleet}}, Locks: locks,
 		Meter: meter, Board: board, Catalog: catalog, Brokers: parts.registry, Profiles: parts.registry, Installation: neighbours{identity: parts.identity, meter: meter}, Log: log,
 	}, scaler.Options{})
 	parts.identity.changed = s.InstallationChanged

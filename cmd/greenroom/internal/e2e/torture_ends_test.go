@@ -90,9 +90,18 @@ func endOf(a *nomadapi.AllocationListStub) end {
 	at := time.Unix(0, a.ModifyTime)
 	why := []string{a.DesiredStatus, a.DesiredDescription, a.ClientStatus, a.ClientDescription}
 	for _, task := range a.TaskStates {
+		restarting := false
 		for _, event := range task.Events {
 			why = append(why, event.Type+": "+event.DisplayMessage)
-			began := event.Type == nomadapi.TaskKilling || event.Type == nomadapi.TaskTerminated
+			switch event.Type {
+			case nomadapi.TaskRestartSignal:
+				restarting = true
+			case nomadapi.TaskStarted, nomadapi.TaskKilling:
+				restarting = false
+			}
+			// A task that terminates for a restart is not the end, also if the restart has not
+			// come to its start yet.
+			began := event.Type == nomadapi.TaskKilling || event.Type == nomadapi.TaskTerminated && !restarting
 			if when := time.Unix(0, event.Time); began && when.Before(at) && when.After(task.LastRestart) {
 				at = when
 			}
