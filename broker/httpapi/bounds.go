@@ -63,9 +63,6 @@ func waits(c *gin.Context) bool {
 	return c.Request.Method == http.MethodGet && c.FullPath() == routeSession && index != "" && index != "0"
 }
 
-// routeCheck takes a whole set of resources.
-const routeCheck = "/v1/resources/check"
-
 // unbounded are the paths that are always answered, however busy the broker is.
 var unbounded = map[string]bool{"/v1/health/live": true, "/v1/health/ready": true, "/metrics": true}
 
