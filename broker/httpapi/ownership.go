@@ -24,16 +24,16 @@ func own(c access.Caller, l staging.Launch) (staging.Launch, error) {
 	switch {
 	case l.User.ID != "" && l.User.ID != c.Subject:
 		return theirs("user.id", "is another's: this token launches for its own user alone; leave it out")
+	case l.User.Name != "" && l.User.Name != c.UserName:
+		// It reaches hooks, Consul and the header that proxies pass on.
+		return theirs("user.name", "is not this token's: leave it out")
 	case len(l.Groups) > 0:
 		return theirs("groups", "are the token's: leave them out")
 	case len(l.Environment) > 0:
 		// It reaches hooks, whatever the user's groups expose.
 		return theirs("environment", "is for launchers to set: send user_environment, which a group may expose")
 	}
-	l.User.ID, l.Groups = c.Subject, c.Groups
-	if l.User.Name == "" {
-		l.User.Name = c.UserName
-	}
+	l.User, l.Groups = staging.User{ID: c.Subject, Name: c.UserName}, c.Groups
 	return l, nil
 }
 

@@ -24,6 +24,8 @@ func TestAUsersOwnToken(t *testing.T) {
 		`{"image":"demo","zone":"east"}`:                                                201,
 		`{"image":"demo","zone":"east","user":{"id":"u-1"}}`:                            201,
 		`{"image":"demo","zone":"east","user":{"id":"u-2"}}`:                            403,
+		`{"image":"demo","zone":"east","user":{"name":"Alice"}}`:                        201,
+		`{"image":"demo","zone":"east","user":{"id":"u-1","name":"mallory"}}`:           403,
 		`{"image":"demo","zone":"east","groups":["staff"]}`:                             403,
 		`{"image":"demo","zone":"east","environment":{"LD_PRELOAD":"/tmp/x.so"}}`:       403,
 		`{"image":"demo","zone":"east","user_environment":{"EDITOR":"vi"},"groups":[]}`: 201,

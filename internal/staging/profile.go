@@ -54,7 +54,7 @@ func ProfileFree(r Remains, seenFor time.Duration) bool {
 }
 
 // ProfileOf returns the directory of the user's persistent profile, "" where the image has
-// none. It returns an *InvalidError if the user's name or id cannot be part of a path.
+// none. It returns an *InvalidError if it depends on a user's id and there is none.
 func (i Image) ProfileOf(u User) (string, error) {
 	if i.PersistentProfilePath == "" {
 		return "", nil

@@ -132,7 +132,7 @@ func TestWhatCannotBeHonouredIsRefusedWhenItIsStored(t *testing.T) {
 				i.VolumeMappings = []VolumeMapping{
 					{Source: "srv", Target: "/a"}, {Source: "/srv/{zone}", Target: "/a/"}, {Source: "/srv/../etc", Target: "b"}, {Source: "/srv/{username}", Target: "/c"},
 				}
-			}).Validate(), []string{"volume_mappings[0].source", "volume_mappings[1].source", "volume_mappings[1].target", "volume_mappings[2].source", "volume_mappings[2].target"},
+			}).Validate(), []string{"volume_mappings[0].source", "volume_mappings[1].source", "volume_mappings[1].target", "volume_mappings[2].source", "volume_mappings[2].target", "volume_mappings[3].source"},
 		},
 		"connect_url": {
 			image(func(i *Image) { i.ConnectURL = "{address}/{secret}" }).Validate(), []string{"connect_url", "connect_url"},

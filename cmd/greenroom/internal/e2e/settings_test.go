@@ -104,7 +104,7 @@ func TestAPersistentProfileAndVolumesOfUsersAreMadeOnDemand(t *testing.T) {
 	host := t.TempDir()
 	image := d.dockerImage(t, "profile")
 	image.PersistentProfilePath = host + "/profiles/{user_id}"
-	image.VolumeMappings = []staging.VolumeMapping{{Source: host + "/homes/{username}", Target: "/home/me"}, {Source: host, Target: "/all", ReadOnly: true}}
+	image.VolumeMappings = []staging.VolumeMapping{{Source: host + "/homes/{user_id}", Target: "/home/me"}, {Source: host, Target: "/all", ReadOnly: true}}
 	d.stage(t, image, 1)
 	d.untilCondition(t, "profile", staging.ImageNotStageable, "persistent_profile_path and volume_mappings")
 	var l launched
@@ -114,7 +114,7 @@ func TestAPersistentProfileAndVolumesOfUsersAreMadeOnDemand(t *testing.T) {
 		t.Errorf("%s: %+v", l.Origin, l.Attempts)
 	}
 	d.inside(t, l.ID, "echo p > /profile/file; echo h > /home/me/file; echo no > /all/file")
-	for file, want := range map[string]string{"profiles/u-bob/file": "p\n", "homes/bob/file": "h\n", "file": ""} {
+	for file, want := range map[string]string{"profiles/u-bob/file": "p\n", "homes/u-bob/file": "h\n", "file": ""} {
 		if b, _ := os.ReadFile(filepath.Join(host, file)); string(b) != want {
 			t.Errorf("%s on the node: %q, want %q", file, b, want)
 		}
