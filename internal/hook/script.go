@@ -76,8 +76,13 @@ func Script(name staging.HookName, h staging.Hook, in Input) ([]byte, error) {
 		return nil, err
 	}
 	env := make(map[string]string, len(h.Environment)+len(in.Variables))
-	maps.Copy(env, h.Environment)
 	maps.Copy(env, in.Variables)
+	for k, v := range h.Environment {
+		// The image's variables go over the launch's, and not over greenroom's own.
+		if _, given := env[k]; !given || !staging.ReservedVariable(k) {
+			env[k] = v
+		}
+	}
 
 	var b bytes.Buffer
 	b.WriteString("{\n")

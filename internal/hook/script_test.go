@@ -161,7 +161,7 @@ func TestScriptIsDeterministicAndOrdered(t *testing.T) {
 		Workdir:     "/srv/a b",
 	}
 	// The hook as it is run; the session keeps it for a restart of its main task.
-	run := "cd '/srv/a b' || exit 126\n(\nexport A='hook'\nexport B='launch'\nexport C='1'\nexec '/opt/assign' 'it'\\''s'\n)"
+	run := "cd '/srv/a b' || exit 126\n(\nexport A='hook'\nexport B='hook'\nexport C='1'\nexec '/opt/assign' 'it'\\''s'\n)"
 	kept := "[ -z \"$NOMAD_SECRETS_DIR\" ] || (umask 077; printf '%s' '{\n" + strings.ReplaceAll(run, "'", `'\''`) +
 		"\n}\n' >\"$NOMAD_SECRETS_DIR/.greenroom-assign\") 2>/dev/null\n"
 	want := "{\n" + kept + run + " </dev/null\n" +

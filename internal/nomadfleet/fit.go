@@ -82,12 +82,15 @@ func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 }
 
 // taskEnv returns a main task's environment: the template's variables, which Nomad
-// interpolates, and greenroom's, which it must not.
+// interpolates, and greenroom's and the launch's, which it must not. What the template sets
+// goes over the launch's, and not over greenroom's own.
 func taskEnv(template map[string]string, s staging.Session, extra map[string]string) map[string]string {
 	out := make(map[string]string, len(template)+len(extra)+3)
 	maps.Copy(out, template)
 	for k, v := range extra {
-		out[k] = literal(v)
+		if _, given := template[k]; !given || staging.ReservedVariable(k) {
+			out[k] = literal(v)
+		}
 	}
 	out["GREENROOM_SESSION_ID"] = s.ID
 	out["GREENROOM_IMAGE"] = s.Image

@@ -11,6 +11,16 @@ var envKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // caller's variable with such a name would be misleading or be overwritten.
 var reservedEnv = []string{"GREENROOM_", "NOMAD_"}
 
+// ReservedVariable reports whether a variable's name is kept for greenroom and Nomad.
+func ReservedVariable(name string) bool {
+	for _, prefix := range reservedEnv {
+		if strings.HasPrefix(strings.ToUpper(name), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
 // shellOwned are variables that some shell protects: an assignment is an error there, which
 // would end a hook's script, or has no effect.
 var shellOwned = map[string]bool{
@@ -26,6 +36,32 @@ var shellOwned = map[string]bool{
 // ShellOwned reports whether some shell protects the variable, so that greenroom cannot set
 // it for a hook.
 func ShellOwned(name string) bool { return shellOwned[name] }
+
+// interpreted are variables on which loaders, shells, C libraries and interpreters act: whoever
+// sets one for a program decides what it runs. Hooks may run as root.
+var interpreted = map[string]bool{
+	"PATH": true, "IFS": true, "ENV": true, "BASH_ENV": true, "PS4": true, "PROMPT_COMMAND": true, "CDPATH": true, "GLOBIGNORE": true,
+	"FPATH": true, "ZDOTDIR": true, "HOME": true, "SHELL": true, "TMPDIR": true,
+	"GCONV_PATH": true, "LOCPATH": true, "NLSPATH": true, "HOSTALIASES": true, "RES_OPTIONS": true, "RESOLV_HOST_CONF": true,
+	"NODE_OPTIONS": true, "NODE_PATH": true, "CLASSPATH": true, "JAVA_TOOL_OPTIONS": true, "JDK_JAVA_OPTIONS": true, "_JAVA_OPTIONS": true,
+	"AWKPATH": true, "AWKLIBPATH": true, "PHPRC": true, "PHP_INI_SCAN_DIR": true, "OPENSSL_CONF": true, "OPENSSL_MODULES": true,
+	"QT_PLUGIN_PATH": true, "GTK_PATH": true, "GTK_MODULES": true, "GIO_EXTRA_MODULES": true, "LESSOPEN": true, "LESSCLOSE": true,
+}
+
+// interpretedPrefixes are the beginnings of further ones.
+var interpretedPrefixes = []string{
+	"LD_", "DYLD_", "GLIBC_", "MALLOC_", "BASH_FUNC_", "PYTHON", "PERL", "RUBY", "LUA_", "GIT_", "SSH_", "SUDO_", "XDG_",
+}
+
+// Interpreted reports whether programs act on a variable, so that no launch may set it.
+func Interpreted(name string) bool {
+	for _, prefix := range interpretedPrefixes {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return interpreted[name]
+}
 
 // environment checks the variables of a caller or an image. Every variable that passes can
 // be set in a hook and in a task; otherwise launches would fail only after they have used

@@ -2,7 +2,6 @@ package staging
 
 import (
 	"fmt"
-	"path"
 	"strings"
 	"time"
 )
@@ -38,8 +37,8 @@ type Hook struct {
 	// Cmd is the argument vector, not a shell command. To use a shell, name it:
 	// ["/bin/sh", "-c", "..."].
 	Cmd []string `json:"cmd"`
-	// Environment is added to the task's environment. The launch's variables and
-	// greenroom's own (GREENROOM_USER_NAME and so on) are added after it and win.
+	// Environment is added to the task's environment, and to the launch's variables, over
+	// which it goes. Greenroom's own variables (GREENROOM_USER_NAME and so on) are added, too.
 	Environment map[string]string `json:"environment,omitempty"`
 	// Workdir is the command's working directory; "" is that of the task's exec.
 	Workdir string `json:"workdir,omitempty"`
@@ -89,13 +88,13 @@ func (p *problems) hook(field string, h Hook, known []Token) {
 	if len(h.Cmd) == 0 || h.Cmd[0] == "" {
 		p.add(field+".cmd", "must name a program, as a list: [\"/usr/bin/program\", \"argument\"]")
 	}
-	texts := shellTexts(h.Cmd)
+	code := codeIn(h.Cmd)
 	for i, a := range h.Cmd {
 		at := fmt.Sprintf("%s.cmd[%d]", field, i)
 		p.text(at, a)
 		p.tokens(at, a, known)
-		if len(tokensIn(a)) > 0 && texts[i] {
-			p.add(at, "is code, or names the code, that an interpreter runs, so a token would turn a user's name into commands; use the variable (\"$GREENROOM_USER_NAME\"), or pass the token as a further element and use \"$1\"")
+		if len(tokensIn(a)) > 0 && code(i) {
+			p.add(at, "comes after %s, which may run it as code, so a token would turn a user's name into commands; use the variable (\"$GREENROOM_USER_NAME\"), or the form [\"sh\", \"-c\", \"... \\\"$1\\\"\", \"sh\", \"{username}\"]", runner(h.Cmd[:i]))
 		}
 	}
 	p.environment(field+".environment", h.Environment)
@@ -110,40 +109,6 @@ func (p *problems) hook(field string, h Hook, known []Token) {
 	if h.Timeout < 0 || h.Timeout.Std() > MaxHookTimeout {
 		p.add(field+".timeout", "must be between 0s and %s, is %s", MaxHookTimeout, h.Timeout)
 	}
-}
-
-// interpreters are programs that run their first argument that is not an option, either as
-// code (after -c, -e or the like) or as the name of a file. Those that are false run it
-// only after such an option.
-var interpreters = map[string]bool{
-	"sh": true, "bash": true, "dash": true, "ash": true, "zsh": true, "ksh": true, "mksh": true, "fish": true, "csh": true, "tcsh": true,
-	"python": true, "perl": true, "ruby": true, "node": true, "nodejs": true, "php": true, "lua": true, "tclsh": true, "pwsh": true,
-	"awk": true, "gawk": true, "mawk": true, "sed": true, "eval": true,
-	"su": false, "runuser": false, "env": false, "script": false,
-}
-
-// shellTexts returns the indices of the elements of an argument vector that some program in
-// it would run. One program may run another (busybox sh, env sh), so shellTexts treats
-// each element as a possible program.
-func shellTexts(cmd []string) map[int]bool {
-	texts := map[int]bool{0: true}
-	for p, program := range cmd {
-		always, known := interpreters[strings.TrimRight(path.Base(program), "0123456789.")]
-		if !known {
-			continue
-		}
-		seen := always
-		for i := p + 1; i < len(cmd); i++ {
-			if option := cmd[i]; strings.HasPrefix(option, "-") && option != "-" {
-				seen = seen || strings.ContainsAny(option, "ceS")
-				texts[i] = texts[i] || seen
-				continue
-			}
-			texts[i] = texts[i] || seen
-			break
-		}
-	}
-	return texts
 }
 
 // HookTokens returns the values of a hook's tokens for a launch and its session. Without a

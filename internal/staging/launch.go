@@ -103,6 +103,9 @@ func (p *problems) launchEnvironment(field string, env map[string]string) {
 	p.environment(field, env)
 	size := 0
 	for k, v := range env {
+		if Interpreted(k) {
+			p.add(field+"."+k, "is a variable on which loaders, shells or interpreters act, so a launch may not set it; the image's hook or jobspec may")
+		}
 		size += len(k) + len(v)
 	}
 	if size > MaxEnvironmentBytes {

@@ -12,7 +12,7 @@ type Spec struct {
 	Session Session
 	Image   Image
 	Zone    Zone
-	// Environment is set in the main tasks over the jobspec's. Nomad does not interpolate
+	// Environment is set in the main tasks beside the jobspec's. Nomad does not interpolate
 	// its values.
 	Environment map[string]string
 	// RunConfig is merged into the main task's driver config, key by key, over the

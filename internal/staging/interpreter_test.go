@@ -1,0 +1,83 @@
+package staging
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestATokenIsNeverCode: a token is refused after every program that may take it for code,
+// however it is told to. What is accepted is run with hostile names, and none of them runs.
+func TestATokenIsNeverCode(t *testing.T) {
+	refused := [][]string{
+		{"bash", "-o", "pipefail", "-c", "{username}"}, {"su", "-", "user", "-c", "{username}"}, {"runuser", "-l", "user", "-c", "{username}"},
+		{"script", "-c", "{username}", "/dev/null"}, {"python3", "-W", "ignore", "-c", "{username}"}, {"ssh", "host", "{username}"},
+		{"/usr/bin/env", "-i", "A=1", "bash", "-c", "{username}"}, {"nice", "-n", "5", "sh", "-c", "{username}"}, {"sh", "-c", "{username}"},
+		{"sh", "-c", "x", "{username}", "y"}, {"sh", "-c", `"$@"`, "sh", "su", "-c", "{username}"}, {"bash5.2", "--rcfile", "{username}"},
+		{"timeout", "5", "busybox", "sh", "-c", "{username}"}, {"xargs", "{username}"}, {"find", "/", "-exec", "{username}", ";"},
+		{"perl", "-Mx", "-e", "{username}"}, {"node", "--eval", "{username}"}, {"awk", "-v", "x={username}", "1"}, {"git", "-c", "{username}"},
+		{"sh", "-ec", "x", "sh", "{username}"}, {"sh", "/opt/x", "{username}"}, {"/bin/{username}"},
+	}
+	for _, cmd := range refused {
+		if err := hookOf(cmd).Validate(); err == nil {
+			t.Errorf("%q is accepted", cmd)
+		}
+	}
+	show := filepath.Join(t.TempDir(), "show")
+	accepted := [][]string{
+		{"/usr/bin/printf", "%s\n", "{username}"}, {"sh", "-c", `printf '%s\n' "$1"`, "sh", "{username}"},
+		{"bash", "-c", `for a; do printf '%s\n' "$a"; done`, "bash", "{username}"}, {"nice", "/usr/bin/printf", "%s\n", "{username}"},
+	}
+	for _, cmd := range accepted {
+		if err := hookOf(cmd).Validate(); err != nil {
+			t.Errorf("%q: %v", cmd, err)
+			continue
+		}
+		for _, name := range []string{
+			"x; touch " + show, "$(touch " + show + ")", "`touch " + show + "`", "-c", "--", "'\"; touch " + show + " #", "a\nb; touch " + show, "-e touch " + show,
+		} {
+			args := make([]string, len(cmd))
+			for i, a := range cmd {
+				args[i] = Substitute(a, map[Token]string{TokenUsername: name})
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
+			cancel()
+			if err != nil || strings.TrimSuffix(string(out), "\n") != name {
+				t.Errorf("%q with the name %q printed %q, %v", cmd, name, out, err)
+			}
+			if found, _ := filepath.Glob(show); len(found) > 0 {
+				t.Fatalf("%q ran the name %q", cmd, name)
+			}
+		}
+	}
+}
+
+func hookOf(cmd []string) Image {
+	return Image{Name: "i", Jobspec: "job {}", ExecConfig: ExecConfig{Go: &Hook{Cmd: cmd}}}
+}
+
+// TestNoLaunchSetsWhatProgramsActOn: hooks may run as root. The image's own may be set.
+func TestNoLaunchSetsWhatProgramsActOn(t *testing.T) {
+	for _, name := range []string{"LD_PRELOAD", "BASH_ENV", "PATH", "IFS", "ENV", "PYTHONPATH", "PERL5OPT", "NODE_OPTIONS", "GIT_SSH_COMMAND", "BASH_FUNC_x"} {
+		l := Launch{Image: "i", Zone: "z", User: User{ID: "u"}, Environment: map[string]string{name: "x"}}
+		if l.Validate() == nil {
+			t.Errorf("a launch may set %s for hooks", name)
+		}
+		l.Environment, l.UserEnvironment = nil, map[string]string{name: "x"}
+		if l.Validate() == nil {
+			t.Errorf("a user may set %s for a session", name)
+		}
+		i := hookOf([]string{"x"})
+		i.ExecConfig.Go.Environment = map[string]string{name: "x"}
+		if err := i.Validate(); err != nil {
+			t.Errorf("an image may not set %s: %v", name, err)
+		}
+	}
+	if err := (Launch{Image: "i", Zone: "z", User: User{ID: "u"}, UserEnvironment: map[string]string{"EDITOR": "vi", "LANG": "de_DE.UTF-8", "TZ": "UTC"}}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
