@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"errors"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -40,9 +42,14 @@ func (e *edge) authenticate(c *gin.Context) {
 		call.Caller, refused = e.guard.Identify(c.Request.Context(), token, time.Now())
 	}
 	c.Request = c.Request.WithContext(call.In(c.Request.Context()))
-	sets := call.Operation == operationLogin || call.Operation == operationLogout
+	sets := call.Operation == operationLogin || call.Operation == operationLogout || call.Operation == operationBootstrap
 	if byCookie && !fromOwnPage(c.Request) || sets && sameOrigin.Check(c.Request) != nil {
 		refuseForeign(c)
+		return
+	}
+	if !e.guard.On && rebound(c.Request) {
+		refuseWith(c, refuse(CodeCrossOrigin,
+			"this broker takes calls without a token, and only from this machine: use its address, such as %s, and not another name for it", localAddress(c.Request)))
 		return
 	}
 	if rule.Open {
@@ -55,6 +62,29 @@ func (e *edge) authenticate(c *gin.Context) {
 	if !rule.Allows(call.Caller.Role) {
 		refuseWith(c, refuse(CodeRoleNeeded, "%s needs the role %s; this token has %s", call.Operation, rule.Needs(), call.Caller.Role))
 	}
+}
+
+// rebound reports whether a request to an address of this machine alone names another host.
+// A browser sends such a request for a page elsewhere, whose name was made to mean this
+// machine (DNS rebinding). It is then the page's own origin, so nothing else holds it back.
+// Access checks and health are for proxies, which pass on the name that a user knows.
+func rebound(r *http.Request) bool {
+	local, err := netip.ParseAddrPort(localAddress(r))
+	if err != nil || !local.Addr().IsLoopback() || unbounded[r.URL.Path] || strings.HasSuffix(r.URL.Path, "/authorize") {
+		return false
+	}
+	host := hostOf(r.Host)
+	named, err := netip.ParseAddr(host)
+	return !(err == nil && named.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost"))
+}
+
+// localAddress returns the address that a request was sent to; "" where it came by no
+// connection.
+func localAddress(r *http.Request) string {
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		return local.String()
+	}
+	return ""
 }
 
 // credential returns the token that a request comes with: its bearer token, or else the one

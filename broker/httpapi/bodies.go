@@ -16,10 +16,10 @@ import (
 // The most bytes of a body, by operation. Everybody may send a login, and many launches
 // arrive at once, so these are small.
 var maxBodies = map[string]int64{
-	operationLogin:  8 << 10,
-	"bootstrap":     8 << 10,
-	"createToken":   8 << 10,
-	"createSession": 64 << 10,
+	operationLogin:     8 << 10,
+	operationBootstrap: 8 << 10,
+	"createToken":      8 << 10,
+	"createSession":    64 << 10,
 	// An image holds a jobspec of staging.MaxJobspecBytes, which JSON's escapes make longer.
 	"putImage": 1 << 20,
 	// A set has room for dozens of the largest jobspecs, or thousands of usual ones.

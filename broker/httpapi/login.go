@@ -20,10 +20,12 @@ const (
 	cookieLoginSecure = "__Host-" + cookieLogin
 )
 
-// Operations that set the cookie: no other site may make a browser log in or out.
+// Operations that need no token and change something: no other site may make a browser log in
+// or out, or create the first token.
 const (
-	operationLogin  = "login"
-	operationLogout = "logout"
+	operationLogin     = "login"
+	operationLogout    = "logout"
+	operationBootstrap = "bootstrap"
 )
 
 // loginCookie returns the header that sets the cookie; with "" the browser deletes it.

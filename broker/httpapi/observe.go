@@ -61,6 +61,11 @@ func (e *edge) identify(c *gin.Context) {
 	}
 	c.Set(keyRequestID, id)
 	c.Header(headerRequestID, id)
+	if strings.HasPrefix(c.Request.URL.Path, "/v1/") {
+		// Answers are a caller's own, and never a script or a page, whatever is in them.
+		c.Header("X-Content-Type-Options", "nosniff")
+		c.Header("Cache-Control", noStore)
+	}
 }
 
 // observe counts, times and logs the request: one line each. Bodies, queries and

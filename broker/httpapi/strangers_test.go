@@ -58,7 +58,7 @@ func TestBodiesHaveABoundInMemory(t *testing.T) {
 	deadline := time.Now().Add(20 * time.Second)
 	for {
 		// Each holds the room of 16 MiB while its body is awaited.
-		_, err := dial(t, s).Write([]byte("POST /v1/resources/check HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 16777216\r\n\r\n{"))
+		_, err := dial(t, s).Write([]byte("POST /v1/resources/check HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 16777216\r\n\r\n{"))
 		must(t, err)
 		got := e.do("PUT", "/v1/zones/east", `{"datacenters":["dc1"]}`)
 		if got.status == http.StatusServiceUnavailable {
@@ -139,7 +139,7 @@ func TestAStrangersAddressHasItsShareOfTheOpenPlaces(t *testing.T) {
 	t.Cleanup(s.Close)
 	for range 2 {
 		c := dial(t, s)
-		_, err := c.Write([]byte("POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"))
+		_, err := c.Write([]byte("POST /v1/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"))
 		must(t, err)
 	}
 	from := func(address string) func(*http.Request) {
@@ -233,13 +233,61 @@ func TestOneAddressHasHalfOfTheConnections(t *testing.T) {
 // ask sends a request on a connection, and requires its answer.
 func ask(t *testing.T, c net.Conn) {
 	t.Helper()
-	_, err := c.Write([]byte("GET /v1/health/live HTTP/1.1\r\nHost: x\r\n\r\n"))
+	_, err := c.Write([]byte("GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 	must(t, err)
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	must(t, err)
 	resp.Body.Close()
 	if resp.StatusCode != 200 {
 		t.Errorf("status %d", resp.StatusCode)
+	}
+}
+
+// TestAnOpenBrokerOnLoopbackIsForThisMachineAlone: a page elsewhere whose name was made to mean
+// this machine is its own origin for a browser.
+func TestAnOpenBrokerOnLoopbackIsForThisMachineAlone(t *testing.T) {
+	e := newEdge(t, newFake())
+	s := httptest.NewServer(e.handler)
+	t.Cleanup(s.Close)
+	as := func(host, path string) *http.Response {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+path, http.NoBody)
+		must(t, err)
+		r.Host = host
+		resp, err := s.Client().Do(r)
+		must(t, err)
+		resp.Body.Close()
+		return resp
+	}
+	for _, host := range []string{"evil.example", "evil.example:80", "127.0.0.1.evil.example", "10.0.0.1"} {
+		if got := as(host, "/v1/sessions").StatusCode; got != 403 {
+			t.Errorf("a call to %s: %d", host, got)
+		}
+		if got := as(host, "/v1/health/live").StatusCode; got != 200 {
+			t.Errorf("health at %s: %d", host, got)
+		}
+	}
+	for _, host := range []string{"127.0.0.1", "127.0.0.5:8080", "localhost:1", "[::1]:3", "green.localhost"} {
+		got := as(host, "/v1/sessions")
+		if got.StatusCode != 200 || got.Header.Get("X-Content-Type-Options") != "nosniff" || got.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("a call to %s: %d %v", host, got.StatusCode, got.Header)
+		}
+	}
+}
+
+// TestNoOtherSiteMakesTheFirstToken: bootstrap needs no token, so a page elsewhere could make a
+// browser call it.
+func TestNoOtherSiteMakesTheFirstToken(t *testing.T) {
+	g, _ := loginGuard(access.Viewer)
+	f := newFake()
+	e := newEdge(t, f, func(o *httpapi.Options) { o.Guard = g })
+	for _, h := range []func(*http.Request){header("Sec-Fetch-Site", "cross-site"), header("Origin", "https://evil.example")} {
+		if got := e.do("POST", "/v1/bootstrap", "", h); got.status != 403 || got.problem(t).Code != "cross_origin" {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+	}
+	if got := e.do("POST", "/v1/bootstrap", ""); got.status != 201 {
+		t.Errorf("the command line: %d %s", got.status, got.body)
 	}
 }
 

@@ -31,7 +31,16 @@ func (p *problems) connectURL(value string) {
 	plain := tokenPattern.ReplaceAllString(value, "1")
 	if u, err := url.Parse(plain); err != nil || u.Scheme == "" || u.Host == "" {
 		p.add(field, "must be an absolute URL such as http://{address}:{port_http}/?token={token}")
+	} else if ownSchemes[u.Scheme] {
+		p.add(field, "must not be a %s: URL, which a browser runs or reads from its own machine", u.Scheme)
 	}
+}
+
+// ownSchemes are the schemes of URLs that a browser runs, or that name what is on the machine
+// of whoever opens them. Their URLs come from a launch, and are opened by a user or a hook.
+var ownSchemes = map[string]bool{
+	"javascript": true, "vbscript": true, "data": true, "file": true, "blob": true, "filesystem": true, "about": true,
+	"view-source": true, "chrome": true, "resource": true, "jar": true,
 }
 
 // ConnectTo returns the URL that opens an assigned session, with escaped values. It returns

@@ -81,3 +81,25 @@ func TestNoLaunchSetsWhatProgramsActOn(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNoURLRunsInTheBrowserThatOpensIt.
+func TestNoURLRunsInTheBrowserThatOpensIt(t *testing.T) {
+	for _, u := range []string{"javascript:alert(1)", "JavaScript:alert(1)", "file:///etc/passwd", "data:text/html,x", "vbscript:x", "blob:https://x/y", "view-source:https://x"} {
+		if (Launch{Image: "i", Zone: "z", User: User{ID: "u"}, URL: u}).Validate() == nil {
+			t.Errorf("a launch may have the url %s", u)
+		}
+		i := hookOf([]string{"x"})
+		if i.ConnectURL = u; i.Validate() == nil {
+			t.Errorf("an image may have the connect_url %s", u)
+		}
+	}
+	i := hookOf([]string{"x"})
+	if i.ConnectURL = "javascript://{address}/%0Aalert(1)"; i.Validate() == nil {
+		t.Error("a javascript: URL with a host passes")
+	}
+	for _, u := range []string{"https://example.org/", "http://x", "rdp://x", "mailto:ann@example.org"} {
+		if err := (Launch{Image: "i", Zone: "z", User: User{ID: "u"}, URL: u}).Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+}

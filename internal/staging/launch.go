@@ -70,6 +70,8 @@ func (l Launch) Validate() error {
 	if l.URL != "" {
 		if u, err := url.Parse(l.URL); err != nil || u.Scheme == "" {
 			p.add("url", "must be an absolute URL such as https://example.org/")
+		} else if ownSchemes[u.Scheme] {
+			p.add("url", "must not be a %s: URL, which a browser runs or reads from its own machine", u.Scheme)
 		}
 	}
 	p.launchEnvironment("environment", l.Environment)

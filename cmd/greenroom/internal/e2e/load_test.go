@@ -82,8 +82,8 @@ func TestIdleAndSlowClientsDoNotStopOthers(t *testing.T) {
 		open("")
 	}
 	for range 100 {
-		open("GET /v1/health/live HTTP/1.1\r\nHost: x\r\nX-Slow: ")
-		open("POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500000\r\n\r\n{\"image\":")
+		open("GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+		open("POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 500000\r\n\r\n{\"image\":")
 	}
 	large := `{"image":"busy","zone":"east","user":{"id":"u","name":"` + strings.Repeat("x", 2<<20) + `"}}`
 	r, err := d.call("POST", "/v1/sessions", large)
