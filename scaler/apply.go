@@ -160,8 +160,18 @@ func (s *Scaler) applyRestore(ctx context.Context, t task) result {
 	switch {
 	case t.fate.HookPending:
 		x.State = staging.Claimed
-	case x.Origin == staging.OnDemand:
+	case x.Origin == staging.OnDemand && !t.running:
 		x.State, x.AssignedAt = staging.Starting, time.Time{} // until it runs and is assigned
+	case x.Origin == staging.OnDemand && t.session.AssignedAt.After(x.AssignedAt):
+		x.AssignedAt = t.session.AssignedAt
+	case x.Origin == staging.OnDemand && t.session.AssignedAt.IsZero():
+		// Its user may have it for long, whatever its checks say now: a session that starts
+		// would be ended while they fail, or are not known. The limit starts again.
+		now, err := s.EventStore.Now(ctx)
+		if err != nil {
+			return result{err: err}
+		}
+		x.AssignedAt = now
 	}
 	state, err := s.SessionStore.Restore(ctx, x, t.fate)
 	return result{state: state, err: err}

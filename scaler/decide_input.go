@@ -124,7 +124,7 @@ func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
 func (v *view) unpooledOf(e *entry) Unpooled {
 	return Unpooled{
 		State: e.s.State, Origin: e.s.Origin, Foreign: e.foreign, Fate: e.verdict, HasJob: e.hasJob, Missing: e.missing, Unknown: e.unlisted, Stopped: e.stopped,
-		Over: e.over(), Running: e.running, Passing: e.passing, Failure: e.failed(), Reason: e.reason,
+		Over: e.over(), Running: e.running, Passing: e.passing, WasUp: e.healthyOnce, Failure: e.failed(), Reason: e.reason,
 		Refused: e.refused, RunningSince: e.runningSince,
 		Quarantine: e.quarantine(), Damage: e.damage, Damaged: e.damaged != "", FateLost: e.fateLost(),
 		FirstLaunch: v.firstLaunchHook(e) != nil, HookUnknown: e.s.Hooks == nil && v.resources.Unknown(staging.KindImage, e.s.Image), Tagged: e.tagged,

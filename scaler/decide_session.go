@@ -36,6 +36,8 @@ type Unpooled struct {
 	// the same. Stopped: the job was deregistered. Over: nothing of it runs or will run.
 	HasJob, Missing, Unknown, Stopped, Over bool
 	Running, Passing                        bool
+	// WasUp: it has been healthy since its main task started.
+	WasUp bool
 	// FirstLaunch: its first_launch hook is not known to have run.
 	FirstLaunch bool
 	// HookUnknown: whether it has a first_launch hook is not known, because its image cannot
@@ -226,6 +228,9 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 		return do(FirstLaunch, "it runs and its checks pass for the first time")
 	case x.State.Unassigned() && x.Running && x.Passing:
 		return do(Assign, "it runs and its checks pass")
+	case x.State.Unassigned() && x.Origin == staging.OnDemand && x.Running && x.WasUp && !x.FirstLaunch && !x.HookUnknown:
+		// Redis was restored to a state from before its assignment.
+		return do(Assign, "it runs and was up before")
 	case x.State == staging.Pending && x.Running:
 		return do(Record, "its allocation runs")
 	case x.State.Unassigned() && x.Origin == staging.OnDemand:
@@ -247,6 +252,8 @@ func decideStarting(x Unpooled, now time.Time) (*Step, time.Time) {
 	switch {
 	case x.Refused != nil:
 		why = "it cannot be placed: " + x.Refused.Message
+	case x.Running && !x.HealthKnown:
+		return nil, now.Add(orphanTimeout) // whether its checks pass is not known
 	case x.Running:
 		since, limit = x.RunningSince, DefaultBounds.StartTimeout
 		why = fmt.Sprintf("it runs and its checks have not passed for %s", limit)

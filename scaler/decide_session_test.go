@@ -67,13 +67,25 @@ func TestDecideSession(t *testing.T) {
 		{
 			"on demand and its checks never pass: ended after a while",
 			with(func(x *Unpooled) {
-				x.State, x.Origin, x.Passing, x.RunningSince = staging.Starting, staging.OnDemand, false, old
+				x.State, x.Origin, x.Passing, x.HealthKnown, x.RunningSince = staging.Starting, staging.OnDemand, false, true, old
 			}), End, 0,
+		},
+		{
+			"on demand and whether its checks pass is not known: left alone",
+			with(func(x *Unpooled) {
+				x.State, x.Origin, x.Passing, x.RunningSince = staging.Starting, staging.OnDemand, false, old
+			}), "", orphanTimeout,
+		},
+		{
+			"on demand and up before, in a Redis that was restored: its user's",
+			with(func(x *Unpooled) {
+				x.State, x.Origin, x.Passing, x.WasUp, x.HealthKnown, x.RunningSince = staging.Starting, staging.OnDemand, false, true, true, old
+			}), Assign, 0,
 		},
 		{
 			"on demand and still starting: decided again",
 			with(func(x *Unpooled) {
-				x.State, x.Origin, x.Passing, x.RunningSince = staging.Starting, staging.OnDemand, false, noon
+				x.State, x.Origin, x.Passing, x.HealthKnown, x.RunningSince = staging.Starting, staging.OnDemand, false, true, noon
 			}), "", DefaultBounds.StartTimeout,
 		},
 		{"a retiring session gets time to stop", with(func(x *Unpooled) { x.State = staging.Retiring }), "", stopTimeout},

@@ -28,6 +28,8 @@ type task struct {
 	pass uint64
 	// damaged is, for Quarantine, the state of a record in Redis that cannot be read.
 	damaged staging.State
+	// running is, for Restore, whether Nomad reports that it runs.
+	running bool
 	// zone is the zone whose lock must still be held when the step is applied.
 	zone   string
 	report []staging.Condition
@@ -68,7 +70,7 @@ func (s *Scaler) newTask(v *view, e *entry, step Step, now time.Time) task {
 	case step.Kind == Assign, step.Kind == Publish, step.Kind == Record, step.Kind == FirstLaunch, step.Kind == Reassign:
 		x.Restarts = e.restarts
 	}
-	t := task{step: step, session: x, damaged: e.damaged, from: e.s.State, fate: e.fate, pool: e.s.Staging, zone: zoneOf(e.s)}
+	t := task{step: step, session: x, damaged: e.damaged, running: e.running, from: e.s.State, fate: e.fate, pool: e.s.Staging, zone: zoneOf(e.s)}
 	if h := v.firstLaunchHook(e); h != nil {
 		t.hook = *h
 	}
