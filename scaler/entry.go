@@ -21,7 +21,9 @@ type entry struct {
 	claimSeenAt, fateSeenAt time.Time
 	// fateAbsent: the last resync found no fate record, and no launch has claimed it since.
 	// lostFate: a restore of Consul may have lost its fate record.
-	fateAbsent, lostFate bool
+	// fateUnfinished: the last resync found it unfinished, although Redis had the session as
+	// its user's before.
+	fateAbsent, fateUnfinished, lostFate bool
 	// damaged: as staging.Session.Damaged; the session's state is "" then.
 	damaged staging.State
 	// damage is what is wrong with its record in Redis.
@@ -104,7 +106,7 @@ func (e *entry) setFate(f staging.Fate, now time.Time) {
 	if e.verdict != f.Verdict || e.fate.Claim != f.Claim || !e.fate.Lease.Equal(f.Lease) {
 		e.fateSeenAt = now
 	}
-	e.verdict, e.fate, e.fateAbsent = f.Verdict, f, f.Verdict == ""
+	e.verdict, e.fate, e.fateAbsent, e.fateUnfinished = f.Verdict, f, f.Verdict == "", false
 }
 
 // seenIn notes the state in which Redis has a session.

@@ -23,6 +23,17 @@ const noFate = "Consul has no record of whose it is, and Redis does not have it;
 // noRecord is the same for a session whose job was taken over from another installation.
 const noRecord = "its job was taken over from another installation, and no record says whose it is"
 
+// unfinished is why a session is quarantined whose fate record may be of a moment before its
+// claim was finished.
+const unfinished = "its claim is unfinished in Consul, which was restored from a snapshot, and Redis does not have it: it may have been finished since the snapshot"
+
+// unfinishedFromSnapshot: its fate record is unfinished, and may have been finished before
+// Consul was restored from a snapshot. Only Redis would show that.
+func (e *entry) unfinishedFromSnapshot() bool {
+	return e.verdict == staging.VerdictAssigned && e.fate.HookPending && e.fate.Reason == "" && e.hasJob && e.lostFate &&
+		(e.s.State == "" || e.s.State == staging.Quarantined)
+}
+
 // quarantine returns why a session is quarantined; "" if it is not.
 func (e *entry) quarantine() string {
 	switch {
@@ -30,6 +41,8 @@ func (e *entry) quarantine() string {
 		return "" // its end has begun, by an administrator's word
 	case e.verdict == staging.VerdictUnreadable:
 		return e.fate.Reason
+	case e.unfinishedFromSnapshot():
+		return unfinished
 	case e.verdict != "":
 		return ""
 	case e.s.State == staging.Quarantined:
@@ -47,8 +60,11 @@ func (e *entry) quarantine() string {
 }
 
 // fateLost: Consul has no fate record of a session of which this scaler, or Redis, knows the
-// user.
+// user, or one from before its claim was finished.
 func (e *entry) fateLost() bool {
+	if e.fateUnfinished && e.s.State == staging.Assigned {
+		return true
+	}
 	return e.fateAbsent && (e.verdict == staging.VerdictAssigned || e.verdict == "" && e.s.User != nil && e.s.Claim != "")
 }
 
@@ -87,7 +103,7 @@ func (s *Scaler) applyQuarantine(ctx context.Context, t task) result {
 	case errors.Is(err, staging.ErrNoResource):
 	case err != nil:
 		return result{err: err}
-	case f.Verdict != staging.VerdictUnreadable:
+	case f.Verdict != staging.VerdictUnreadable && !(t.step.Reason == unfinished && f.HookPending):
 		return result{fate: &f}
 	}
 	x := t.session
@@ -99,6 +115,9 @@ func (s *Scaler) applyQuarantine(ctx context.Context, t task) result {
 // applyRewriteFate writes the fate record that Consul lost of a user's session.
 func (s *Scaler) applyRewriteFate(ctx context.Context, t task) result {
 	x, f := t.session, t.fate
+	if f.HookPending {
+		return s.finishFate(ctx, x)
+	}
 	if f.Verdict != staging.VerdictAssigned {
 		// This scaler has not read it before Consul lost it: Redis has the same.
 		f = staging.Fate{
@@ -110,6 +129,22 @@ func (s *Scaler) applyRewriteFate(ctx context.Context, t task) result {
 		return result{err: err}
 	}
 	return result{fate: &existing, state: staging.Assigned}
+}
+
+// finishFate finishes the fate record of a session that is its user's in Redis: Redis has it so
+// only after the record was finished, and Consul has lost that.
+func (s *Scaler) finishFate(ctx context.Context, x staging.Session) result {
+	f, err := s.Registry.Fate(ctx, x.ID)
+	if err != nil {
+		return result{err: err}
+	}
+	if f.HookPending && f.Reason == "" && f.Claim == x.Claim {
+		if err := s.Registry.FinishFates(ctx, []staging.Fate{f}); err != nil {
+			return result{err: err}
+		}
+		f.HookPending = false
+	}
+	return result{fate: &f, state: staging.Assigned}
 }
 
 // nextGeneration begins a generation in Consul. If that shows that Consul was restored from a

@@ -105,6 +105,7 @@ func (v *view) resyncFleet(r fleetReading, now time.Time) (anotherNeeded bool) {
 			e.setFate(staging.Fate{}, now) // it was deleted
 		}
 		e.fateAbsent = !decided
+		e.fateUnfinished = decided && f.HookPending && e.s.State == staging.Assigned && e.settledBefore(began)
 		if !found[id] && !decided && e.settledBefore(began) && v.leftToOthers(e) {
 			v.forget(id)
 			continue
