@@ -172,7 +172,7 @@ func (h *Health) instances(entries []*api.ServiceEntry) ([]staging.Health, error
 			Session:    e.Service.Meta[SessionMeta],
 			AllocID:    allocID(e.Service.ID), Port: e.Service.Port,
 			Passing: e.Checks.AggregatedStatus() == api.HealthPassing,
-			Failing: slices.ContainsFunc(e.Checks, ownAndCritical),
+			Failing: slices.ContainsFunc(e.Checks, ownAndCritical) && !slices.ContainsFunc(e.Checks, agentLost),
 		})
 	}
 	return found, nil
@@ -183,6 +183,15 @@ func (h *Health) instances(entries []*api.ServiceEntry) ([]staging.Health, error
 // is an operator's.
 func ownAndCritical(c *api.HealthCheck) bool {
 	return c.ServiceID != "" && c.Status == api.HealthCritical && !strings.HasPrefix(c.CheckID, api.ServiceMaintPrefix)
+}
+
+// serfHealth is the check with which Consul shows whether a node's agent is alive.
+const serfHealth = "serfHealth"
+
+// agentLost reports whether a check shows that the node's agent is gone: then nobody runs the
+// instance's own checks, and their last results say nothing of now.
+func agentLost(c *api.HealthCheck) bool {
+	return c.ServiceID == "" && c.CheckID == serfHealth && c.Status == api.HealthCritical
 }
 
 // allocID returns the allocation's id from the id that Nomad gives a service:
