@@ -23,7 +23,8 @@ type entry struct {
 	// lostFate: a restore of Consul may have lost its fate record.
 	// fateUnfinished: the last resync found it unfinished, although Redis had the session as
 	// its user's before.
-	fateAbsent, fateUnfinished, lostFate bool
+	// redisOlder: Redis was wiped or restored as well, so that its word is not enough.
+	fateAbsent, fateUnfinished, lostFate, redisOlder bool
 	// damaged: as staging.Session.Damaged; the session's state is "" then.
 	damaged staging.State
 	// damage is what is wrong with its record in Redis.
@@ -147,7 +148,8 @@ func (e *entry) over() bool {
 // pooled: it is an unassigned session of a pool, which Decide handles. All others are
 // handled by DecideSession.
 func (e *entry) pooled() bool {
-	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.verdict == "" && (e.hasJob || e.unlisted)
+	return e.s.Origin == staging.Staged && e.s.State.Unassigned() && e.verdict == "" && (e.hasJob || e.unlisted) &&
+		!(e.redisOlder && e.lostFate)
 }
 
 // unrecorded: it is a pool's session that Nomad has, that has no fate as far as is

@@ -41,6 +41,8 @@ func (e *entry) quarantine() string {
 		return "" // its end has begun, by an administrator's word
 	case e.verdict == staging.VerdictUnreadable:
 		return e.fate.Reason
+	case e.verdict == "" && e.redisOlder && e.lostFate && e.hasJob && e.s.Origin == staging.Staged && (e.s.State.Unassigned() || e.s.State == staging.Claimed):
+		return noFate
 	case e.unfinishedFromSnapshot():
 		return unfinished
 	case e.verdict != "":
@@ -72,6 +74,7 @@ func (e *entry) fateLost() bool {
 func (v *view) noteQuarantine(e *entry) {
 	// Another installation has counted its own generations.
 	e.lostFate = !e.takenOver && v.generation.LostFates(e.s.Generation)
+	e.redisOlder = v.redisOlder
 	why := e.quarantine()
 	if why == "" || e.over() || !e.hasJob || e.s.State == "" && e.s.Origin == staging.OnDemand {
 		delete(v.quarantined, e.s.ID)
@@ -107,9 +110,35 @@ func (s *Scaler) applyQuarantine(ctx context.Context, t task) result {
 		return result{fate: &f}
 	}
 	x := t.session
+	lacked := false
+	if t.from == "" && t.step.Reason == noFate && x.Origin == staging.Staged {
+		now, err := s.SessionStore.Session(ctx, x.ID)
+		switch {
+		case errors.Is(err, staging.ErrNoSession):
+			lacked = true
+		case err != nil:
+			return result{err: err}
+		default:
+			return result{state: now.State} // its event has not arrived yet
+		}
+	}
 	x.Reason, x.Damaged = t.step.Reason, t.damaged
 	state, err := s.QuarantineStore.Quarantine(ctx, x)
-	return result{state: state, err: err}
+	return result{state: state, lacked: lacked, err: err}
+}
+
+// noteRedisOlder notes that Redis lacks a session from before Consul was restored. It has every
+// session before Nomad has, so it was wiped or is an older copy, too: what it calls unused may
+// have been given to a user since that copy.
+func (v *view) noteRedisOlder() {
+	if v.redisOlder {
+		return
+	}
+	v.redisOlder = true
+	for _, e := range v.sessions {
+		v.updateMembership(e)
+		v.markDirty(e)
+	}
 }
 
 // applyRewriteFate writes the fate record that Consul lost of a user's session.

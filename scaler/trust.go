@@ -90,6 +90,10 @@ func (v *view) inconsistentZones() map[string]bool {
 		if e.s.State == staging.Ready && (!e.pooled() || !e.hasJob || e.over()) {
 			inconsistent[zoneOf(e.s)] = true
 		}
+		if e.s.Origin == staging.Staged && e.s.State == "" && e.lostFate && e.quarantine() != "" && !e.over() {
+			// Until it is quarantined, whether Redis is an older copy is not known.
+			inconsistent[zoneOf(e.s)] = true
+		}
 	}
 	return inconsistent
 }

@@ -30,6 +30,8 @@ type view struct {
 	// pass counts the decisions. generation is that of the last resync of Nomad.
 	pass       uint64
 	generation staging.Generation
+	// redisOlder: Redis lacked a session from before a restore of Consul.
+	redisOlder bool
 	// quarantined are the quarantined sessions, and why.
 	quarantined map[string]string
 	// purged are the sessions of which nothing is left, and since when: a read of Nomad

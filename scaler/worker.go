@@ -21,6 +21,8 @@ type result struct {
 	fate *staging.Fate
 	// gone: nothing of the session is left, so its entry can be dropped.
 	gone bool
+	// lacked: Redis did not have a session whose fate record a restore of Consul lost.
+	lacked bool
 	// stored is the session as Redis has it, when the step read it.
 	stored *staging.Session
 	// failure is set when the session could not be made; it counts towards its pool's backoff.
@@ -162,6 +164,9 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	}
 	v.updateMembership(e)
 	v.markDirty(e)
+	if r.lacked {
+		v.noteRedisOlder()
+	}
 	if r.gone {
 		v.forget(e.s.ID)
 		v.purged[e.s.ID] = now
