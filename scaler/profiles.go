@@ -13,6 +13,8 @@ import (
 // Profiles is the leases of persistent profiles in Consul.
 type Profiles interface {
 	Profiles(ctx context.Context) ([]staging.ProfileLease, error)
+	// TakeProfile leases a profile to a session unless another session has it.
+	TakeProfile(ctx context.Context, lease staging.ProfileLease) (taken bool, holder staging.ProfileLease, err error)
 	// ReleaseProfile frees the lease of a session. A lease of another session stays.
 	ReleaseProfile(ctx context.Context, lease staging.ProfileLease) error
 }
@@ -106,6 +108,21 @@ func (v *view) setProfiles(leases []staging.ProfileLease) (toCheck []staging.Pro
 		}
 	}
 	return toCheck
+}
+
+// profileOf returns the lease that a user's session must have; zero where its image has no
+// persistent profile, as far as that is known.
+func (v *view) profileOf(e *entry) staging.ProfileLease {
+	if e.s.Origin != staging.OnDemand || e.s.User == nil {
+		return staging.ProfileLease{}
+	}
+	path, err := v.resources.Images[e.s.Image].ProfileOf(*e.s.User)
+	if err != nil || path == "" {
+		return staging.ProfileLease{}
+	}
+	return staging.ProfileLease{
+		Path: path, Session: e.s.ID, Zone: e.s.Zone, Namespace: e.s.Namespace, Region: e.s.Region, TakenAt: e.s.AssignedAt,
+	}
 }
 
 // freeProfile frees a lease if nothing of its session runs or will run.

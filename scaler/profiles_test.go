@@ -27,6 +27,10 @@ func (l *leases) Profiles(context.Context) ([]staging.ProfileLease, error) {
 	return slices.Clone(l.all), l.fail
 }
 
+func (l *leases) TakeProfile(context.Context, staging.ProfileLease) (bool, staging.ProfileLease, error) {
+	return false, staging.ProfileLease{}, errors.New("nobody takes one here")
+}
+
 func (l *leases) ReleaseProfile(_ context.Context, lease staging.ProfileLease) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

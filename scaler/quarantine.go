@@ -144,6 +144,17 @@ func (v *view) noteRedisOlder() {
 // applyRewriteFate writes the fate record that Consul lost of a user's session.
 func (s *Scaler) applyRewriteFate(ctx context.Context, t task) result {
 	x, f := t.session, t.fate
+	if t.profile.Path != "" {
+		// First: the profile's next launch must not find it free.
+		taken, holder, err := s.Profiles.TakeProfile(ctx, t.profile)
+		if err != nil {
+			return result{err: err}
+		}
+		if !taken {
+			s.Log.WithField(logfield.Session, x.ID).WithField(logfield.Reason, "session "+holder.Session+" has it").
+				Error("the lease of a session's profile was lost when Consul was restored, and could not be taken again")
+		}
+	}
 	if f.HookPending {
 		return s.finishFate(ctx, x)
 	}
