@@ -162,6 +162,7 @@ func (s *Scaler) applyRewriteFate(ctx context.Context, t task) result {
 		// This scaler has not read it before Consul lost it: Redis has the same.
 		f = staging.Fate{
 			Session: x.ID, Verdict: staging.VerdictAssigned, Zone: x.Zone, User: x.User, Claim: x.Claim, Terms: x.Terms, DecidedAt: x.AssignedAt,
+			Namespace: staging.FateNamespace(x),
 		}
 	}
 	_, existing, err := s.Registry.CreateFate(ctx, f)

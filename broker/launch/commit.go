@@ -131,6 +131,7 @@ func (l *launch) decide(ctx context.Context, sessions []staging.Session, hookPen
 	for i, s := range sessions {
 		fates[i] = staging.Fate{
 			Session: s.ID, Verdict: staging.VerdictAssigned, User: &l.User, Claim: l.claim.ID, Terms: l.claim.Terms, Zone: s.Zone,
+			Namespace:      staging.FateNamespace(s),
 			IdempotencyKey: l.IdempotencyKey, Fingerprint: l.claim.Fingerprint, KeyIndex: l.keyIndex, Sessions: all, HookPending: hookPending,
 			Restarts: s.Restarts,
 			Lease:    decided.Add(time.Duration(rounds) * staging.ClaimLease), DecidedAt: decided,

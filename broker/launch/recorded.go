@@ -48,7 +48,7 @@ func (j *jobless) fresh(session string) bool {
 // located is what Nomad needs to be asked for a session, from its fate.
 func (l *launch) located(id string, f staging.Fate) staging.Session {
 	zone := l.resources.Zones[f.Zone]
-	return staging.Session{ID: id, Zone: f.Zone, Namespace: zone.Namespace, Region: zone.Region}
+	return staging.Session{ID: id, Zone: f.Zone, Namespace: f.NamespaceIn(zone), Region: zone.Region}
 }
 
 // userFates are the fates that assign a session to the launch's user and that stand, in

@@ -128,7 +128,7 @@ func (r *records) read(ctx context.Context, id string) (record, error) {
 	}
 	f.Session = id
 	zone, known := r.registry.Resources().Zones[f.Zone]
-	now.session = f.Given(staging.Session{ID: id, Zone: f.Zone, Namespace: zone.Namespace, Region: zone.Region})
+	now.session = f.Given(staging.Session{ID: id, Zone: f.Zone, Namespace: f.NamespaceIn(zone), Region: zone.Region})
 	switch {
 	case f.Verdict != staging.VerdictAssigned || f.User == nil:
 		now.none = true
@@ -144,7 +144,7 @@ func (r *records) read(ctx context.Context, id string) (record, error) {
 	defer cancel()
 	found, err := r.fleet.Find(nomad, now.session)
 	switch {
-	case errors.Is(err, staging.ErrNoSession) && !known:
+	case errors.Is(err, staging.ErrNoSession) && !known && f.Namespace == "":
 		// Its namespace is not known, so that Nomad's answer is about another one.
 	case errors.Is(err, staging.ErrSessionOver):
 		now.session.State = staging.Ended

@@ -38,6 +38,9 @@ func TestAccessChecksAreAnsweredByTheFateWhereRedisIsNot(t *testing.T) {
 		"Redis away, it was retired":              {change: func(s *servers) { s.away, s.fate = true, staging.Fate{Verdict: staging.VerdictRetired} }, want: refusal.Unauthorized},
 		"Redis away, no fate":                     {change: func(s *servers) { s.away, s.fate = true, staging.Fate{} }, want: refusal.Unauthorized},
 		"Redis and Consul away":                   {change: func(s *servers) { s.away, s.consulAway = true, true }, want: refusal.RedisUnavailable},
+		"Redis away, its zone names another namespace now": {
+			change: func(s *servers) { s.away, s.namespace, s.fate.Namespace = true, "before", "before" },
+		},
 		"Redis has lost it":                       {change: func(s *servers) { s.session.ID = "" }},
 		"Redis is from before its claim":          {change: func(s *servers) { s.session.State, s.session.Claim = staging.Ready, "" }},
 		"Redis has it as ended, whatever is left": {change: func(s *servers) { s.session.State = staging.Ended }, want: refusal.Forbidden},

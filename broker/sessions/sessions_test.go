@@ -25,6 +25,8 @@ type servers struct {
 	calls []string
 	// away: Redis does not answer; consulAway: nor does Consul; gone: the job is stopped.
 	away, consulAway, gone bool
+	// namespace is that of the session's job; "" for any that is asked for.
+	namespace string
 	// reads counts the reads of fates.
 	reads int
 	// kept counts the keepalives that Redis was sent.
@@ -85,7 +87,7 @@ func (s *servers) Resources() staging.Resources {
 }
 
 func (s *servers) Find(_ context.Context, x staging.Session) (staging.Session, error) {
-	if s.gone {
+	if s.gone || s.namespace != "" && x.Namespace != s.namespace {
 		return x, staging.ErrNoSession
 	}
 	x.AllocID, x.Image = "a", "image"

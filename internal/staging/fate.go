@@ -1,6 +1,9 @@
 package staging
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Verdict is what a fate record decided.
 type Verdict string
@@ -33,9 +36,12 @@ type Fate struct {
 	// The rest belongs to VerdictAssigned.
 
 	// Zone is the session's, by which Nomad can be asked for it.
-	Zone  string `json:"zone,omitempty"`
-	User  *User  `json:"user,omitempty"`
-	Claim string `json:"claim,omitempty"`
+	Zone string `json:"zone,omitempty"`
+	// Namespace is the Nomad namespace of its job, since its zone may name another one
+	// meanwhile; "" in the records of older versions.
+	Namespace string `json:"namespace,omitempty"`
+	User      *User  `json:"user,omitempty"`
+	Claim     string `json:"claim,omitempty"`
 	// Terms are how long the user may keep it.
 	Terms Terms `json:"terms,omitzero"`
 	// IdempotencyKey is the launch's, so that a repeat finds its session even
@@ -63,6 +69,12 @@ type Fate struct {
 	// good: who would change it after all must read it.
 	Index uint64 `json:"-"`
 }
+
+// NamespaceIn is the namespace of the session's job, of which the zone is as it is now.
+func (f Fate) NamespaceIn(zone Zone) string { return cmp.Or(f.Namespace, zone.Namespace) }
+
+// FateNamespace is the namespace of a session as its fate record has it.
+func FateNamespace(s Session) string { return cmp.Or(s.Namespace, "default") }
 
 // Given is a session as its fate record has it: its user's.
 func (f Fate) Given(s Session) Session {
