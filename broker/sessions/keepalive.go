@@ -27,6 +27,12 @@ func (s *Sessions) Keepalive(ctx context.Context, id string) (staging.Session, e
 	if errors.As(err, &moved) && moved.State == staging.Claimed && s.markAssigned(redis, id) {
 		found, err = s.Store.Keepalive(redis, id)
 	}
+	if errors.Is(err, staging.ErrNoSession) || moved != nil && moved.State.Unassigned() {
+		// Redis was wiped, or restored. Its period starts again when the scaler restores it.
+		if r, failed := s.records.of(ctx, id); failed == nil && r.located && r.session.State == staging.Assigned {
+			return r.session, nil
+		}
+	}
 	switch {
 	case err == nil:
 		return found, nil

@@ -32,12 +32,12 @@ func TestAccessChecksAreAnsweredByTheFateWhereRedisIsNot(t *testing.T) {
 			change: func(s *servers) { s.away = true },
 			access: sessions.Access{Tokens: []string{staging.AccessToken([]byte("secret"), "s", "other")}}, want: refusal.Unauthorized,
 		},
-		"Redis away, the session has ended":       {change: func(s *servers) { s.away, s.gone = true, true }, want: refusal.Forbidden},
-		"Redis away, its launch was given up":     {change: func(s *servers) { s.away, s.fate.Reason = true, "x" }, want: refusal.Forbidden},
-		"Redis away, its hook is under way":       {change: func(s *servers) { s.away, s.fate.HookPending = true, true }, want: refusal.Forbidden},
-		"Redis away, it was retired":              {change: func(s *servers) { s.away, s.fate = true, staging.Fate{Verdict: staging.VerdictRetired} }, want: refusal.Unauthorized},
-		"Redis away, no fate":                     {change: func(s *servers) { s.away, s.fate = true, staging.Fate{} }, want: refusal.Unauthorized},
-		"Redis and Consul away":                   {change: func(s *servers) { s.away, s.consulAway = true, true }, want: refusal.RedisUnavailable},
+		"Redis away, the session has ended":   {change: func(s *servers) { s.away, s.gone = true, true }, want: refusal.Forbidden},
+		"Redis away, its launch was given up": {change: func(s *servers) { s.away, s.fate.Reason = true, "x" }, want: refusal.Forbidden},
+		"Redis away, its hook is under way":   {change: func(s *servers) { s.away, s.fate.HookPending = true, true }, want: refusal.Forbidden},
+		"Redis away, it was retired":          {change: func(s *servers) { s.away, s.fate = true, staging.Fate{Verdict: staging.VerdictRetired} }, want: refusal.Unauthorized},
+		"Redis away, no fate":                 {change: func(s *servers) { s.away, s.fate = true, staging.Fate{} }, want: refusal.Unauthorized},
+		"Redis and Consul away":               {change: func(s *servers) { s.away, s.consulAway = true, true }, want: refusal.RedisUnavailable},
 		"Redis away, its zone names another namespace now": {
 			change: func(s *servers) { s.away, s.namespace, s.fate.Namespace = true, "before", "before" },
 		},
@@ -144,5 +144,24 @@ func TestASessionWithoutAJobIsPendingForAWhileOnThisBrokersClock(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 		})
+	}
+}
+
+// TestAKeepaliveOfASessionThatRedisLostIsAccepted: its fate says that it is its user's, and a
+// client that was told otherwise would not come again.
+func TestAKeepaliveOfASessionThatRedisLostIsAccepted(t *testing.T) {
+	w := inState(staging.Assigned)
+	w.fate, w.session.ID = assignedFate(), ""
+	if found, err := on(w).Keepalive(t.Context(), "s"); err != nil || found.State != staging.Assigned {
+		t.Errorf("%+v %v", found, err)
+	}
+	w = inState(staging.Ready)
+	w.fate = assignedFate()
+	if found, err := on(w).Keepalive(t.Context(), "s"); err != nil || found.State != staging.Assigned {
+		t.Errorf("an older copy of Redis: %+v %v", found, err)
+	}
+	w.fate, w.session.ID = staging.Fate{}, ""
+	if _, err := on(w).Keepalive(t.Context(), "s"); kindOf(err) != refusal.NotFound {
+		t.Errorf("without a fate: %v", err)
 	}
 }

@@ -49,6 +49,9 @@ func (s *servers) Keepalive(_ context.Context, id string) (staging.Session, erro
 	if s.away {
 		return staging.Session{}, errAway
 	}
+	if id != s.session.ID {
+		return staging.Session{}, staging.ErrNoSession
+	}
 	s.kept++
 	if s.session.State != staging.Assigned {
 		return staging.Session{}, &staging.StateError{Session: id, State: s.session.State}
