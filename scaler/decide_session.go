@@ -250,6 +250,8 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 func decideStarting(x Unpooled, now time.Time) (*Step, time.Time) {
 	since, limit, why := x.TouchedAt, orphanTimeout, ""
 	switch {
+	case x.WasUp:
+		return nil, time.Time{} // it does not start: Nomad may have lost contact with its node
 	case x.Refused != nil:
 		why = "it cannot be placed: " + x.Refused.Message
 	case x.Running && !x.HealthKnown:

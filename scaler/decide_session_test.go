@@ -77,6 +77,12 @@ func TestDecideSession(t *testing.T) {
 			}), "", orphanTimeout,
 		},
 		{
+			"on demand and up before, on a node that is disconnected, in a Redis that was restored: left alone",
+			with(func(x *Unpooled) {
+				x.State, x.Origin, x.Running, x.Passing, x.WasUp, x.TouchedAt = staging.Starting, staging.OnDemand, false, false, true, old
+			}), "", 0,
+		},
+		{
 			"on demand and up before, in a Redis that was restored: its user's",
 			with(func(x *Unpooled) {
 				x.State, x.Origin, x.Passing, x.WasUp, x.HealthKnown, x.RunningSince = staging.Starting, staging.OnDemand, false, true, true, old

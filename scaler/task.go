@@ -30,7 +30,8 @@ type task struct {
 	damaged staging.State
 	// profile is, for RewriteFate, the lease that Consul may have lost with the fate.
 	profile staging.ProfileLease
-	// running is, for Restore, whether Nomad reports that it runs.
+	// running is, for Restore, whether Nomad reported it running, also
+	// if that has lost contact with its node since.
 	running bool
 	// zone is the zone whose lock must still be held when the step is applied.
 	zone   string
@@ -72,7 +73,7 @@ func (s *Scaler) newTask(v *view, e *entry, step Step, now time.Time) task {
 	case step.Kind == Assign, step.Kind == Publish, step.Kind == Record, step.Kind == FirstLaunch, step.Kind == Reassign:
 		x.Restarts = e.restarts
 	}
-	t := task{step: step, session: x, damaged: e.damaged, running: e.running, from: e.s.State, fate: e.fate, pool: e.s.Staging, zone: zoneOf(e.s)}
+	t := task{step: step, session: x, damaged: e.damaged, running: e.running || !e.runningSince.IsZero(), from: e.s.State, fate: e.fate, pool: e.s.Staging, zone: zoneOf(e.s)}
 	if h := v.firstLaunchHook(e); h != nil {
 		t.hook = *h
 	}
