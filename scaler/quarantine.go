@@ -31,7 +31,7 @@ const unfinished = "its claim is unfinished in Consul, which was restored from a
 // Consul was restored from a snapshot. Only Redis would show that.
 func (e *entry) unfinishedFromSnapshot() bool {
 	return e.verdict == staging.VerdictAssigned && e.fate.HookPending && e.fate.Reason == "" && e.hasJob && e.lostFate &&
-		(e.s.State == "" || e.s.State == staging.Quarantined)
+		(e.s.State == "" || e.s.State == staging.Quarantined || e.redisOlder && (e.s.State.Unassigned() || e.s.State == staging.Claimed))
 }
 
 // quarantine returns why a session is quarantined; "" if it is not.

@@ -15,9 +15,10 @@ func TestAnUnfinishedFateOfASnapshotEndsNobodysSession(t *testing.T) {
 		Session: "gr-1", Verdict: staging.VerdictAssigned, Claim: "c", User: &staging.User{ID: "u"}, HookPending: true,
 		DecidedAt: noon, Lease: noon.Add(staging.ClaimLease),
 	}
-	for name, state := range map[string]staging.State{"Redis lost as well": "", "quarantined": staging.Quarantined} {
+	for name, state := range map[string]staging.State{"Redis lost as well": "", "quarantined": staging.Quarantined, "Redis is an older copy": staging.Claimed} {
 		v := poolView(staging.Image{})
 		v.generation = staging.Generation{Current: 9, RestoredThrough: 8}
+		v.redisOlder = state == staging.Claimed
 		e := runs(v, "gr-1")
 		e.s.Generation, e.s.State = 8, state
 		e.setFate(pending, noon)
