@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,13 +102,18 @@ func (v *view) placesOf(e *entry) []place {
 	if !e.s.CreatedAt.IsZero() {
 		return []place{{e.s.Region, e.s.Namespace}}
 	}
-	places := []place{{}}
-	seen := map[place]bool{{}: true}
-	for _, z := range v.resources.Zones {
-		if p := (place{z.Region, z.Namespace}); !seen[p] {
+	var places []place
+	seen := map[place]bool{}
+	add := func(region, namespace string) {
+		// A fate record keeps its job's namespace, which no zone may name any more.
+		if p := (place{region, cmp.Or(e.fate.Namespace, namespace)}); !seen[p] {
 			seen[p] = true
 			places = append(places, p)
 		}
+	}
+	add("", "")
+	for _, z := range v.resources.Zones {
+		add(z.Region, z.Namespace)
 	}
 	return places
 }

@@ -164,6 +164,17 @@ func TestTheJobOfABareFateIsLookedUpWhereverAZoneMayHaveIt(t *testing.T) {
 	}
 }
 
+// TestAFatesOwnNamespaceIsWhereItsJobIs, also when no zone names it any more.
+func TestAFatesOwnNamespaceIsWhereItsJobIs(t *testing.T) {
+	v := absentView(0)
+	e := v.entry("gr-9", noon)
+	e.setFate(staging.Fate{Session: "gr-9", Verdict: staging.VerdictAssigned, Namespace: "gone"}, noon)
+	f := &hidingFleet{answer: func(s staging.Session) (bool, error) { return s.Namespace == "gone", nil }}
+	if _, err := confirmAndResync(t, v, f); err != nil || v.sessions["gr-9"].missing {
+		t.Errorf("%v: %+v", err, v.sessions["gr-9"])
+	}
+}
+
 // TestMembersThatNomadHidesCountAndStay: neither are they replaced nor retired.
 func TestMembersThatNomadHidesCountAndStay(t *testing.T) {
 	v := absentView(0)

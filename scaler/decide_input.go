@@ -131,6 +131,7 @@ func (v *view) unpooledOf(e *entry) Unpooled {
 		Terms: e.s.Terms, EndsAt: e.s.EndsAt(), KeepaliveUntil: e.s.KeepaliveUntil(),
 		Restarted: e.restarted(), RestartNoted: e.restartNoted,
 		ClaimRead: e.claimRead, BrokerGone: v.brokers.gone(e.claim(), e.touchedAt),
+		Given:       e.s.User != nil || e.s.Claim != "" || e.verdict == staging.VerdictAssigned,
 		HealthKnown: v.healthKnown(e) && !e.staleHealth, UnhealthyNoted: !e.s.UnhealthySince.IsZero(), UnhealthyUntil: v.unhealthyUntil(e),
 		HasProfile: v.profiles[e.s.ID], HookPending: e.fate.HookPending, Lease: e.leaseUntil(), TouchedAt: e.touchedAt, EndedNoticedAt: e.endedNoticedAt,
 	}

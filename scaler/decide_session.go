@@ -68,6 +68,8 @@ type Unpooled struct {
 	UnhealthyUntil time.Time
 	// HasProfile: it has the lease of a persistent profile, since something of it may run.
 	HasProfile bool
+	// Given: it has or had a user, or a claim, as far as is known.
+	Given bool
 	// TouchedAt is when it was first observed, a step last acted on it, or a launch or
 	// an end last moved it.
 	TouchedAt time.Time
@@ -138,6 +140,10 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	case x.State == staging.Ended:
 		if now.Before(x.EndedNoticedAt.Add(purgeDelay)) {
 			return nil, x.EndedNoticedAt.Add(purgeDelay)
+		}
+		if x.Given && x.HasJob && !x.Stopped && !x.Over {
+			// Redis is wrong: another Nomad was asked, which did not have it. It may be in use.
+			return nil, now.Add(purgeDelay)
 		}
 		if x.HasProfile {
 			// Without its job nothing would show whether it still saves.

@@ -75,3 +75,23 @@ func TestDecideSessionOfHealth(t *testing.T) {
 	x.UnhealthyUntil, x.Passing = time.Time{}, true
 	want("recovered", NoteHealth, time.Time{})
 }
+
+// TestAUsersJobThatRunsIsNotPurged because Redis calls the session ended: a scaler may have
+// asked another Nomad, which truly did not have it.
+func TestAUsersJobThatRunsIsNotPurged(t *testing.T) {
+	x := Unpooled{
+		State: staging.Ended, Origin: staging.Staged, HasJob: true, Running: true, Passing: true, Given: true,
+		EndedNoticedAt: noon.Add(-time.Hour), TouchedAt: noon.Add(-time.Hour),
+	}
+	if step, wake := DecideSession(x, noon); step != nil || wake.IsZero() {
+		t.Errorf("it runs: %+v, %v", step, wake)
+	}
+	x.Stopped = true
+	if step, _ := DecideSession(x, noon); step == nil || step.Kind != Purge {
+		t.Errorf("it was stopped: %+v", step)
+	}
+	x.Stopped, x.Given = false, false
+	if step, _ := DecideSession(x, noon); step == nil || step.Kind != Purge {
+		t.Errorf("nobody ever had it: %+v", step)
+	}
+}
