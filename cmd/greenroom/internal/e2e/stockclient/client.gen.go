@@ -594,7 +594,7 @@ type Image struct {
 	// Example: {"warm_up":"5s"}
 	Variables *map[string]string `json:"variables,omitempty"`
 
-	// VolumeMappings Directories of the node that its sessions see. With `{username}` or `{user_id}` in a source no staged
+	// VolumeMappings Directories of the node that its sessions see. With `{user_id}` in a source no staged
 	// session can honour them; others can.
 	VolumeMappings *[]VolumeMapping `json:"volume_mappings,omitempty"`
 
@@ -1526,7 +1526,7 @@ type VolumeMapping struct {
 	// ReadOnly The session may not write to it.
 	ReadOnly *bool `json:"read_only,omitempty"`
 
-	// Source The node's directory, absolute; it may hold `{username}` and `{user_id}`.
+	// Source The node's directory, absolute; it may hold `{user_id}`, which becomes one element of the path.
 	//
 	// Example: /srv/homes/{user_id}
 	Source string `json:"source"`
