@@ -13,13 +13,28 @@ import (
 // however it is told to. What is accepted is run with hostile names, and none of them runs.
 func TestATokenIsNeverCode(t *testing.T) {
 	refused := [][]string{
-		{"bash", "-o", "pipefail", "-c", "{username}"}, {"su", "-", "user", "-c", "{username}"}, {"runuser", "-l", "user", "-c", "{username}"},
-		{"script", "-c", "{username}", "/dev/null"}, {"python3", "-W", "ignore", "-c", "{username}"}, {"ssh", "host", "{username}"},
-		{"/usr/bin/env", "-i", "A=1", "bash", "-c", "{username}"}, {"nice", "-n", "5", "sh", "-c", "{username}"}, {"sh", "-c", "{username}"},
-		{"sh", "-c", "x", "{username}", "y"}, {"sh", "-c", `"$@"`, "sh", "su", "-c", "{username}"}, {"bash5.2", "--rcfile", "{username}"},
-		{"timeout", "5", "busybox", "sh", "-c", "{username}"}, {"xargs", "{username}"}, {"find", "/", "-exec", "{username}", ";"},
-		{"perl", "-Mx", "-e", "{username}"}, {"node", "--eval", "{username}"}, {"awk", "-v", "x={username}", "1"}, {"git", "-c", "{username}"},
-		{"sh", "-ec", "x", "sh", "{username}"}, {"sh", "/opt/x", "{username}"}, {"/bin/{username}"},
+		{"bash", "-o", "pipefail", "-c", "{username}"},
+		{"su", "-", "user", "-c", "{username}"},
+		{"runuser", "-l", "user", "-c", "{username}"},
+		{"script", "-c", "{username}", "/dev/null"},
+		{"python3", "-W", "ignore", "-c", "{username}"},
+		{"ssh", "host", "{username}"},
+		{"/usr/bin/env", "-i", "A=1", "bash", "-c", "{username}"},
+		{"nice", "-n", "5", "sh", "-c", "{username}"},
+		{"sh", "-c", "{username}"},
+		{"sh", "-c", "x", "{username}", "y"},
+		{"sh", "-c", `"$@"`, "sh", "su", "-c", "{username}"},
+		{"bash5.2", "--rcfile", "{username}"},
+		{"timeout", "5", "busybox", "sh", "-c", "{username}"},
+		{"xargs", "{username}"},
+		{"find", "/", "-exec", "{username}", ";"},
+		{"perl", "-Mx", "-e", "{username}"},
+		{"node", "--eval", "{username}"},
+		{"awk", "-v", "x={username}", "1"},
+		{"git", "-c", "{username}"},
+		{"sh", "-ec", "x", "sh", "{username}"},
+		{"sh", "/opt/x", "{username}"},
+		{"/bin/{username}"},
 	}
 	for _, cmd := range refused {
 		if err := hookOf(cmd).Validate(); err == nil {
@@ -28,8 +43,10 @@ func TestATokenIsNeverCode(t *testing.T) {
 	}
 	show := filepath.Join(t.TempDir(), "show")
 	accepted := [][]string{
-		{"/usr/bin/printf", "%s\n", "{username}"}, {"sh", "-c", `printf '%s\n' "$1"`, "sh", "{username}"},
-		{"bash", "-c", `for a; do printf '%s\n' "$a"; done`, "bash", "{username}"}, {"nice", "/usr/bin/printf", "%s\n", "{username}"},
+		{"/usr/bin/printf", "%s\n", "{username}"},
+		{"sh", "-c", `printf '%s\n' "$1"`, "sh", "{username}"},
+		{"bash", "-c", `for a; do printf '%s\n' "$a"; done`, "bash", "{username}"},
+		{"nice", "/usr/bin/printf", "%s\n", "{username}"},
 	}
 	for _, cmd := range accepted {
 		if err := hookOf(cmd).Validate(); err != nil {
