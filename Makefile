@@ -31,7 +31,7 @@ dev: setup build ## Run Nomad, Consul, Redis, a scaler and a broker here, with t
 # test hides the output of passing tests.
 test: setup build ## Run every test, against real servers, and print what was measured
 	@rm -f bin/measured
-	GREENROOM_MEASURED=$(CURDIR)/bin/measured go test -count=1 -p 2 -timeout 40m $(PACKAGES)
+	GREENROOM_MEASURED=$(CURDIR)/bin/measured go test -count=1 -p 2 -timeout 60m $(PACKAGES)
 	@if [ -f bin/measured ]; then echo "measured:"; cat bin/measured; fi
 
 torture: setup build ## Break everything at random for 10 minutes (TIME=, SEED= to replay) and check that no user got another's session
