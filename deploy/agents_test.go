@@ -133,6 +133,17 @@ func (g *guarded) run(t *testing.T, program string, args ...string) string {
 	return string(out)
 }
 
+// emptyRedis removes what an installation of another test left in the shared Redis, whose Consul
+// is gone: its agents would refuse to start.
+func emptyRedis(t *testing.T) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: shared.Cluster(t).RedisAddr})
+	defer client.Close()
+	if err := client.FlushAll(context.Background()).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // guardRedis makes the shared Redis require the password until the test ends.
 func guardRedis(t *testing.T) string {
 	t.Helper()
@@ -142,6 +153,7 @@ func guardRedis(t *testing.T) string {
 		defer client.Close()
 		return client.ConfigSet(context.Background(), "requirepass", password).Err()
 	}
+	emptyRedis(t)
 	if err := set("", redisPassword); err != nil {
 		t.Fatal(err)
 	}

@@ -93,6 +93,7 @@ func testNarrowedNomad(t *testing.T, g *guarded) {
 node { policy = "read" }`
 	narrow := strings.Replace(whole, `"*"`, `"default"`, 1)
 	token := g.nomadTokenFor(t, name, whole)
+	emptyRedis(t)
 	rdb := redis.NewClient(&redis.Options{Addr: shared.Cluster(t).RedisAddr})
 	t.Cleanup(func() { rdb.Close() })
 	store, consul := redisstore.New(rdb, redisstore.Options{}), registry.New(g.consul, "")

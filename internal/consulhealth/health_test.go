@@ -99,10 +99,10 @@ func TestAConsulThatIsAwayIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := New(client).Watch(t.Context(), "x", func([]staging.Health) { t.Error("emitted something") }); err == nil || !strings.Contains(err.Error(), "watch the instances of service x") {
+	if err := New(client).Watch(t.Context(), "greenroom-x", func([]staging.Health) { t.Error("emitted something") }); err == nil || !strings.Contains(err.Error(), "watch the instances of service greenroom-x") {
 		t.Errorf("%v, want an error that names the call", err)
 	}
-	if _, err := New(client).Passing(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "passing instances of service x") {
+	if _, err := New(client).Passing(t.Context(), "greenroom-x"); err == nil || !strings.Contains(err.Error(), "passing instances of service greenroom-x") {
 		t.Errorf("%v, want an error that names the call", err)
 	}
 }

@@ -52,6 +52,9 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	image.Name = "gone"
 	d.ask(t, "PUT", "/v1/images/gone", image, 201, nil)
 	d.ask(t, "DELETE", "/v1/images/gone", nil, 204, nil)
+	d.ask(t, "GET", "/v1/installation", nil, 200, nil)
+	// It has no session, so nothing is taken over.
+	d.ask(t, "POST", "/v1/installation/take-over", map[string]string{"id": staging.NewInstallationID()}, 200, nil)
 	d.ask(t, "GET", "/v1/self", nil, 200, nil)
 	d.ask(t, "POST", "/v1/login", `{"token":"any"}`, 204, nil)
 	d.ask(t, "DELETE", "/v1/login", nil, 204, nil)

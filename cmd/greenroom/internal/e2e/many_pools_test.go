@@ -18,6 +18,8 @@ func TestManyPoolsNeedFewConnectionsToConsul(t *testing.T) {
 	d := sharedDev(t)
 	image := quickImage("many")
 	last := d.stage(t, image, 0)
+	// The tests before this one have connections, too, which stay open for a while.
+	before := connections(t, d.Consul)
 	for i := range pools {
 		c := staging.Config{Name: fmt.Sprintf("many-%d", i), Zone: "east", Image: "many"}
 		d.ask(t, "PUT", "/v1/staging/"+c.Name, c, 201, nil)
@@ -41,8 +43,8 @@ func TestManyPoolsNeedFewConnectionsToConsul(t *testing.T) {
 		s := d.session(t, l.ID)
 		return s.Healthy != nil && !*s.Healthy, fmt.Sprintf("%+v", s)
 	})
-	if n := connections(t, d.Consul); n >= limit {
-		t.Errorf("this host has %d connections to Consul, which takes %d", n, limit)
+	if n := connections(t, d.Consul) - before; n >= limit {
+		t.Errorf("%d pools need %d connections to Consul, which takes %d", pools, n, limit)
 	}
 }
 

@@ -110,7 +110,7 @@ func (n *nemesis) run(deadline time.Time) {
 		{"redis wiped", func(time.Duration) { must(n.a.T, n.a.d.wipeRedis(n.a.T)) }},
 		{"redis rolled back", func(time.Duration) { n.rollback() }},
 		{"redis and consul away at once", n.bothAway},
-		{"consul restored", func(time.Duration) { n.consulRestored() }},
+		{restoredKind, func(time.Duration) { n.consulRestored() }},
 		{bothRestoredKind, n.bothRestored},
 		{"consul paused", func(d time.Duration) { n.pause(n.a.servers.Consul, d) }},
 		{"nomad paused", func(d time.Duration) { n.pause(n.a.servers.NomadServer, d) }},

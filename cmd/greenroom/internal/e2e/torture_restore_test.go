@@ -104,6 +104,10 @@ func (a *arena) fatesRewritten() {
 	})
 }
 
+// restoredKind is the fault after which Redis alone knows what happened since a snapshot of
+// Consul.
+const restoredKind = "consul restored"
+
 // bothRestoredKind is the fault after which no record tells of some users' sessions.
 const bothRestoredKind = "consul restored and redis wiped"
 
@@ -126,10 +130,17 @@ func (n *nemesis) bothRestored(time.Duration) {
 	n.takeSnapshot()
 }
 
-// forgot reports whether a fault between two times has lost the records of the first.
+// forgot reports whether faults between two times have lost the Idempotency-Keys of the first:
+// those of since the snapshot are in Redis alone once Consul was restored, and then Redis
+// failed, too.
 func forgot(faults []fault, from, to time.Time) bool {
 	return slices.ContainsFunc(faults, func(f fault) bool {
-		return f.kind == bothRestoredKind && from.Before(f.at) && to.After(f.began)
+		if !from.Before(f.at) || !to.After(f.began) {
+			return false
+		}
+		return f.kind == bothRestoredKind || f.kind == restoredKind && slices.ContainsFunc(faults, func(g fault) bool {
+			return strings.HasPrefix(g.kind, "redis") && g.at.After(f.began) && to.After(g.began)
+		})
 	})
 }
 
