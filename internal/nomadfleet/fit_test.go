@@ -86,6 +86,7 @@ func TestFit(t *testing.T) {
 	}
 	own := map[string]string{"GREENROOM_SESSION_ID": "gr-1", "GREENROOM_IMAGE": "app", "GREENROOM_ZONE": "eu", "K": "launch ${NOMAD_META_greenroom_dollar}{node.datacenter}"}
 	equal("env of a second main task", own, g.Tasks[2].Env)
+	own["K"] = "template" // the image's own variables go over the launch's
 	own["PORT"], own["GREENROOM_SSH_AUTHORIZED_KEYS"] = "${NOMAD_PORT_http}", "${NOMAD_SECRETS_DIR}/ssh/authorized_keys"
 	equal("env of the main task", own, g.Tasks[1].Env)
 	equal("env of the init task", 0, len(g.Tasks[0].Env))
