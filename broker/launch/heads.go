@@ -30,7 +30,9 @@ func (l *Launcher) Heads(ctx context.Context, most map[string]int) map[string][]
 		if !used {
 			continue
 		}
-		found := make([]staging.Session, 0, len(next))
+		mu.Lock()
+		heads[pool] = make([]staging.Session, 0, len(next)) // present, also if none is found
+		mu.Unlock()
 		zone := resources.Zones[resources.Configs[pool].Zone]
 		for _, s := range next {
 			finds.Go(func() error {
@@ -51,11 +53,6 @@ func (l *Launcher) Heads(ctx context.Context, most map[string]int) map[string][]
 				return nil
 			})
 		}
-		mu.Lock()
-		if heads[pool] == nil {
-			heads[pool] = found
-		}
-		mu.Unlock()
 	}
 	_ = finds.Wait() // none returns an error
 	return heads
