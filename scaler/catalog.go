@@ -39,9 +39,9 @@ func (v *view) assignmentOf(e *entry) staging.Assignment {
 		Session: x.ID, User: *x.User, Zone: x.Zone, Image: x.Image, Staging: x.Staging,
 		NodeID: x.NodeID, AllocID: x.AllocID, Address: x.Address, AssignedAt: x.AssignedAt,
 	}
-	if source := v.healthSource(e); source != nil && source.healthKnown {
+	if v.healthKnown(e) {
 		a.ChecksKnown, a.Passing, a.UnhealthySince = true, e.healthy(), e.s.UnhealthySince
-		a.Port = source.health[x.AllocID].Port
+		a.Port = v.healthSource(e).health[x.AllocID].Port
 	}
 	if labels := slices.Sorted(maps.Keys(x.Ports)); a.Port == 0 && len(labels) > 0 {
 		a.Port = x.Ports[labels[0]]
