@@ -25,6 +25,8 @@ type Registry interface {
 	// CreateFate writes a session's fate unless it has one. It returns the session's
 	// fate and whether this call decided it. After an error the outcome is unknown.
 	CreateFate(ctx context.Context, f staging.Fate) (won bool, existing staging.Fate, err error)
+	// RestoreFate writes a fate again that Consul has lost, and returns the session's fate.
+	RestoreFate(ctx context.Context, f staging.Fate) (existing staging.Fate, err error)
 	// FinishFates notes that the claims of fates are finished, unless they were changed.
 	FinishFates(ctx context.Context, fates []staging.Fate) error
 	// AbandonFate takes the session from a claim that is unfinished after its lease:

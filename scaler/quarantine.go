@@ -165,7 +165,7 @@ func (s *Scaler) applyRewriteFate(ctx context.Context, t task) result {
 			Namespace: staging.FateNamespace(x),
 		}
 	}
-	_, existing, err := s.Registry.CreateFate(ctx, f)
+	existing, err := s.Registry.RestoreFate(ctx, f)
 	if err != nil {
 		return result{err: err}
 	}

@@ -41,15 +41,26 @@ type Result struct {
 // data, because Nomad writes the command lines of execs to its log.
 var shell = []string{"/bin/sh"}
 
-// maxShellAttempts bounds how often a run opens a shell if Nomad reports that it ended
-// with exit code 0 before it was ready; see ExitSuccess.
-const maxShellAttempts = 10
+const (
+	// maxShellAttempts bounds how often a run opens a shell if Nomad reports that it ended
+	// with exit code 0 before it was ready; see ExitSuccess.
+	maxShellAttempts = 10
+	// maxBrokenAttempts bounds how often a run opens a shell if the connection to it breaks
+	// before it is ready. On a busy node, Docker answers Nomad's requests late or cuts them
+	// off. Nomad (1.10.5) then closes the exec's connection without a reason, which arrives
+	// here as "unexpected EOF", and the next exec succeeds.
+	maxBrokenAttempts = 3
+	// brokenWithin is the time after the start of a run in which a broken connection is
+	// made again. One that breaks later is a node that hangs, and the user has waited.
+	brokenWithin = time.Second
+)
 
 // Run runs a hook in the session until ctx or the hook's deadline ends it. A once-only
 // hook gets a second and an eighth of its deadline more, to report its outcome.
 //
-// Run sends the script only after the shell has reported that it is ready. If a shell ends
-// with exit code 0 before that, it has received nothing of the user, and Run opens another.
+// Run sends the script only after the shell has reported that it is ready. A shell that ends
+// before that has received nothing of the user. Run opens another one if its exit code was 0
+// or its connection broke, a few times.
 //
 // After a *staging.InvalidError (the hook cannot be written as a script) or a
 // *NotStartedError the session is still unused. After a *FailedError or an
@@ -89,7 +100,7 @@ func (r Runner) RunIn(ctx context.Context, armed *Shell, session staging.Session
 		switch {
 		case !delivered && wasArmed && ctx.Err() == nil:
 			continue
-		case !delivered && err == nil && result.ExitCode == 0 && attempts < maxShellAttempts && pause(ctx):
+		case !delivered && openAgain(ctx, attempts, start, result.ExitCode, err):
 			continue
 		}
 		// The script of a once-only hook reports by ExitUnfinished that the deadline passed.
@@ -132,6 +143,19 @@ func exitCode(err error) int {
 		return failed.ExitCode
 	}
 	return -1
+}
+
+// openAgain reports whether a run should open another shell, after its last one of several
+// attempts ended with an exit code or an error before it was ready. It pauses before it
+// returns true.
+func openAgain(ctx context.Context, attempts int, start time.Time, code int, err error) bool {
+	switch {
+	case err != nil:
+		return attempts < maxBrokenAttempts && time.Since(start) < brokenWithin && pause(ctx)
+	case code == 0:
+		return attempts < maxShellAttempts && pause(ctx)
+	}
+	return false
 }
 
 // pause waits before the next attempt to open a shell. It returns false if ctx is done.

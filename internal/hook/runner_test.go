@@ -199,6 +199,38 @@ func TestAnotherShellIsOpened(t *testing.T) {
 	}
 }
 
+// TestABrokenConnectionIsMadeAgain: on a busy node, Nomad may close an exec's connection
+// without a reason. Nothing was sent through it, so Run and Arm open another one, but not
+// for ever.
+func TestABrokenConnectionIsMadeAgain(t *testing.T) {
+	for _, broken := range []int{2, 3} {
+		opened := 0
+		r := hook.Runner{Exec: execFunc(func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+			if opened++; opened <= broken {
+				return -2, io.ErrUnexpectedEOF
+			}
+			return local(ctx, cmd, stdin, stdout, stderr)
+		})}
+		check := func(what string, err error) {
+			t.Helper()
+			if served := broken < 3; opened != 3 || served != (err == nil) || !served && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%s after %d broken connections: %d opened, %v", what, broken, opened, err)
+			}
+			opened = 0
+		}
+		result, err := r.Run(t.Context(), staging.Session{}, staging.HookAssign, staging.Hook{Cmd: []string{"/bin/sh", "-c", "echo done"}}, hook.Input{})
+		check("Run", err)
+		if err == nil && result.Stdout != "done\n" {
+			t.Errorf("%+v", result)
+		}
+		shell, err := r.Arm(t.Context(), staging.Session{}, "")
+		check("Arm", err)
+		if err == nil {
+			shell.Close()
+		}
+	}
+}
+
 // TestSuccessMarkerEndsTheWait: Run returns as soon as the hook has succeeded, even if
 // the exec does not return.
 func TestSuccessMarkerEndsTheWait(t *testing.T) {

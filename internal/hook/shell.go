@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -42,6 +43,7 @@ func (r Runner) open(ctx context.Context, session staging.Session, task string) 
 // returns it once it is ready. The shell lives until Close or until its session ends. An
 // error means that no shell is open and that the session is unchanged.
 func (r Runner) Arm(ctx context.Context, session staging.Session, task string) (*Shell, error) {
+	start := time.Now()
 	for attempt := 1; ; attempt++ {
 		s := r.open(context.WithoutCancel(ctx), session, task)
 		select {
@@ -54,9 +56,10 @@ func (r Runner) Arm(ctx context.Context, session staging.Session, task string) (
 		switch {
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("open a shell in session %s: %w", session.ID, ctx.Err())
+		case openAgain(ctx, attempt, start, s.code, s.err):
 		case s.err != nil:
 			return nil, s.err
-		case s.code != 0 || attempt == maxShellAttempts || !pause(ctx):
+		default:
 			return nil, fmt.Errorf("open a shell in session %s: /bin/sh ended with exit code %d before it was ready", session.ID, s.code)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/consul/api"
 
@@ -49,6 +50,27 @@ func (r *Registry) CreateFate(ctx context.Context, f staging.Fate) (won bool, ex
 		return false, f, fmt.Errorf("%w: the fate of session %s was deleted while it was being decided", staging.ErrNoResource, f.Session)
 	}
 	return false, existing, nil
+}
+
+// RestoreFate writes a session's fate record again, which Consul has lost, and returns the
+// record that exists now. The launch's Idempotency-Key is bound to the session again if it
+// named this one, and if no launch holds it meanwhile.
+func (r *Registry) RestoreFate(ctx context.Context, f staging.Fate) (existing staging.Fate, err error) {
+	f.Index, f.KeyIndex = 0, 0
+	named := len(f.Sessions) == 0 || f.Sessions[0] == f.Session
+	w := fateWrite{what: "restore", fates: []staging.Fate{f}, bindsKey: f.Fingerprint != "" && named}
+	failed, err := r.commit(ctx, &w)
+	if err == nil && w.bindsKey && !slices.Contains(failed, 0) && len(failed) > 0 {
+		w.bindsKey = false
+		failed, err = r.commit(ctx, &w)
+	}
+	switch {
+	case err != nil:
+		return f, err
+	case len(failed) > 0:
+		return r.Fate(ctx, f.Session)
+	}
+	return w.fates[0], nil
 }
 
 // FinishFates records that the assign hooks of all sessions of a launch have finished:

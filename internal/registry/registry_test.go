@@ -289,6 +289,35 @@ func TestAKeyIsBoundWithTheFateOrNotAtAll(t *testing.T) {
 	}
 }
 
+// TestARestoredFateBindsItsKeyAgain, unless a launch holds the key meanwhile. Of a launch of
+// several, the first session is the key's.
+func TestARestoredFateBindsItsKeyAgain(t *testing.T) {
+	r, _ := newRegistry(t)
+	ctx := t.Context()
+	holds := func(want string) {
+		t.Helper()
+		if hold, err := r.Key(ctx, "k"); err != nil || hold.Session != want {
+			t.Errorf("the key names %q, %v; want %q", hold.Session, err, want)
+		}
+	}
+	fate := staging.Fate{Session: "s1", Verdict: staging.VerdictAssigned, Claim: "c", User: &staging.User{ID: "u"}, IdempotencyKey: "k", Fingerprint: "f", Sessions: []string{"s1", "s2"}}
+	second := fate
+	second.Session = "s2"
+	for _, f := range []staging.Fate{second, fate, fate, second} {
+		existing, err := r.RestoreFate(ctx, f)
+		if err != nil || existing.Claim != "c" || existing.Session != f.Session {
+			t.Errorf("%s: %+v, %v", f.Session, existing, err)
+		}
+	}
+	holds("s1")
+	later := fate
+	later.Session, later.Claim, later.Sessions = "s3", "c3", nil
+	if existing, err := r.RestoreFate(ctx, later); err != nil || existing.Session != "s3" {
+		t.Errorf("a fate whose key is held by another launch: %+v, %v", existing, err)
+	}
+	holds("s1")
+}
+
 // TestWhatCannotBeReadKeepsItsLastValue, as long as this process has read one, and until the
 // key is deleted or readable again.
 func TestWhatCannotBeReadKeepsItsLastValue(t *testing.T) {
