@@ -21,7 +21,7 @@ import (
 // make it, by the table in internal/access.
 func (e *edge) authenticate(c *gin.Context) {
 	call := access.Call{
-		Operation: c.Request.Method + " " + clipped(access.Hide(c.Request.URL.Path)), Remote: c.RemoteIP(), RequestID: c.GetString(keyRequestID),
+		Operation: c.Request.Method + " " + clipped(access.Hide(c.Request.URL.Path)), Remote: remoteOf(c), RequestID: c.GetString(keyRequestID),
 	}
 	rule := access.Signed
 	if op, ok := e.contract[operationKey(c.Request.Method, c.FullPath())]; ok {
@@ -43,7 +43,7 @@ func (e *edge) authenticate(c *gin.Context) {
 	}
 	c.Request = c.Request.WithContext(call.In(c.Request.Context()))
 	sets := call.Operation == operationLogin || call.Operation == operationLogout || call.Operation == operationBootstrap
-	if byCookie && !fromOwnPage(c.Request) || sets && sameOrigin.Check(c.Request) != nil {
+	if byCookie && !e.site.fromOwnPage(c.Request) || sets && e.site.sameOrigin.Check(c.Request) != nil {
 		refuseForeign(c)
 		return
 	}
@@ -142,12 +142,12 @@ func (e *edge) refuseCaller(c *gin.Context, rule access.Rule, err error) {
 // tooManyWrong counts a call without a valid token, and returns its refusal where its address
 // made too many of them; nil otherwise.
 func (e *edge) tooManyWrong(c *gin.Context) error {
-	answered, report := e.wrong.spend(c.RemoteIP(), time.Now())
+	answered, report := e.wrong.spend(strangerOf(c), time.Now())
 	if answered {
 		return nil
 	}
 	if report > 0 {
-		e.log.WithFields(logrus.Fields{logfield.Remote: c.RemoteIP(), logfield.Refused: report}).
+		e.log.WithFields(logrus.Fields{logfield.Remote: remoteOf(c), logfield.Refused: report}).
 			Warn("refused calls without a valid token from an address that makes too many of them; they are counted, and not logged one by one")
 	}
 	return &problemError{

@@ -113,7 +113,7 @@ func TestTheOldestIdleConnectionsGo(t *testing.T) {
 	const most = 10
 	b := newSlow()
 	e := newEdge(t, b)
-	srv := httpapi.NewServer("", e.handler, most)
+	srv := httpapi.NewServer("", e.handler, most, nil)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -11,11 +11,13 @@ import (
 // DefaultConnections is how many connections a server keeps open at most.
 const DefaultConnections = 8192
 
-// connections bounds the number of open connections, in all and of one address, which may
-// be a proxy: past it, those that have been idle for longest are closed. One that is being
-// served is never closed; where all are, the new one is closed.
+// connections bounds the number of open connections, in all and of one address: past it,
+// those that have been idle for longest are closed. One that is being served is never closed;
+// where all are, the new one is closed. A trusted proxy may have all of them, since it has
+// those of all of its clients.
 type connections struct {
 	most, perAddress int
+	proxies          Proxies
 	mu               sync.Mutex
 	open             int
 	// each counts the open ones of each address.
@@ -27,13 +29,13 @@ type connections struct {
 	closing map[net.Conn]bool
 }
 
-func newConnections(most int) *connections {
+func newConnections(most int, proxies Proxies) *connections {
 	// Half of the files that may be open is left for connections to the servers, and for logs.
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur/2 < uint64(most) {
 		most = int(files.Cur / 2)
 	}
-	return &connections{most: most, perAddress: max(1, most/2), each: map[string]int{}, idle: list.New(), places: map[net.Conn]*list.Element{}, closing: map[net.Conn]bool{}}
+	return &connections{most: most, perAddress: max(1, most/2), proxies: proxies, each: map[string]int{}, idle: list.New(), places: map[net.Conn]*list.Element{}, closing: map[net.Conn]bool{}}
 }
 
 // follow is an http.Server's ConnState.
@@ -56,7 +58,7 @@ func (c *connections) follow(conn net.Conn, state http.ConnState) {
 		c.each[addressOf(conn)]++
 		c.rest(conn)
 		switch {
-		case c.each[addressOf(conn)] > c.perAddress:
+		case c.each[addressOf(conn)] > c.perAddress && !c.ofProxy(conn):
 			c.closeOldest(addressOf(conn))
 		case c.open > c.most:
 			c.closeOldest("")
@@ -82,6 +84,12 @@ func (c *connections) forget(conn net.Conn) {
 	if c.each[address]--; c.each[address] <= 0 {
 		delete(c.each, address)
 	}
+}
+
+// ofProxy reports whether a connection is a trusted proxy's.
+func (c *connections) ofProxy(conn net.Conn) bool {
+	a, ok := addressIn(conn.RemoteAddr().String())
+	return ok && c.proxies.trusts(a)
 }
 
 // addressOf returns the address that a connection is from, without its port.

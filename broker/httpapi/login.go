@@ -29,12 +29,12 @@ const (
 )
 
 // loginCookie returns the header that sets the cookie; with "" the browser deletes it.
-func loginCookie(r *http.Request, sealed string) string {
+func (s site) loginCookie(r *http.Request, sealed string) string {
 	c := http.Cookie{
 		Name: cookieLogin, Value: sealed, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		MaxAge: int(access.LoginLife.Seconds()),
 	}
-	if r.TLS != nil {
+	if s.secure(r) {
 		c.Name, c.Secure = cookieLoginSecure, true
 	}
 	if sealed == "" {
@@ -46,7 +46,7 @@ func loginCookie(r *http.Request, sealed string) string {
 // loggedIn returns the token that is sealed in a browser's cookie; "" for no cookie.
 func (e *edge) loggedIn(r *http.Request) (token string, err error) {
 	name := cookieLogin
-	if r.TLS != nil {
+	if e.site.secure(r) {
 		name = cookieLoginSecure
 	}
 	cookie, err := r.Cookie(name)
@@ -56,12 +56,10 @@ func (e *edge) loggedIn(r *http.Request) (token string, err error) {
 	return e.guard.LoginToken(r.Context(), cookie.Value, time.Now())
 }
 
-var sameOrigin = http.NewCrossOriginProtection()
-
 // fromOwnPage reports whether a request that changes something comes from a page of this
 // broker, by headers that browsers set and pages cannot change. A page on the same site,
 // such as a session on another port, is not the broker's.
-func fromOwnPage(r *http.Request) bool {
+func (s site) fromOwnPage(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		return true
@@ -69,7 +67,7 @@ func fromOwnPage(r *http.Request) bool {
 	if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
 		return false
 	}
-	return sameOrigin.Check(r) == nil
+	return s.sameOrigin.Check(r) == nil
 }
 
 func refuseForeign(c *gin.Context) {
@@ -105,14 +103,14 @@ func (h *handlers) Login(ctx context.Context, r LoginRequestObject) (LoginRespon
 	if err != nil {
 		return nil, err
 	}
-	c.Header("Set-Cookie", loginCookie(c.Request, sealed))
+	c.Header("Set-Cookie", h.site.loginCookie(c.Request, sealed))
 	return Login204Response{}, nil
 }
 
 // Logout implements StrictServerInterface.
 func (h *handlers) Logout(ctx context.Context, _ LogoutRequestObject) (LogoutResponseObject, error) {
 	if c, ok := ctx.(*gin.Context); ok {
-		c.Header("Set-Cookie", loginCookie(c.Request, ""))
+		c.Header("Set-Cookie", h.site.loginCookie(c.Request, ""))
 	}
 	return Logout204Response{}, nil
 }

@@ -31,6 +31,8 @@ type edge struct {
 	contract contract
 	bodies   bodies
 	wrong    *wrongTokens
+	proxies  Proxies
+	site     site
 }
 
 // Keys of a request's context.
@@ -88,7 +90,7 @@ func (e *edge) observe(c *gin.Context) {
 
 	log := e.log.WithFields(logrus.Fields{
 		logfield.RequestID: c.GetString(keyRequestID), logfield.Method: c.Request.Method, logfield.Path: access.Hide(c.Request.URL.Path),
-		logfield.Route: route, logfield.Status: status, logfield.Bytes: max(c.Writer.Size(), 0), logfield.Remote: c.RemoteIP(),
+		logfield.Route: route, logfield.Status: status, logfield.Bytes: max(c.Writer.Size(), 0), logfield.Remote: remoteOf(c),
 		logfield.DurationMS: float64(took.Microseconds()) / 1000,
 	})
 	if who := access.CallOf(c.Request.Context()).Caller; who.Role != "" && who.Accessor != access.AccessorAnybody {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -31,6 +32,11 @@ type Options struct {
 	Page func(gin.IRouter)
 	// Bounds are how much is done at once; each that is 0 is DefaultBounds'.
 	Bounds Bounds
+	// Proxies are trusted to name the clients that they serve.
+	Proxies Proxies
+	// External is the URL by which browsers reach the broker, without a slash at its end. Nil
+	// if they reach it by the address that it listens on.
+	External *url.URL
 	// Ending is done when the broker stops: requests that wait or follow events end then.
 	// Nil: never.
 	Ending context.Context
@@ -57,13 +63,13 @@ func New(b Broker, o Options) http.Handler {
 	// A redirect would lose a body or a token; a wrong path gets a problem instead.
 	engine.RedirectTrailingSlash = false
 	engine.RedirectFixedPath = false
-	// The log has the peer's own address: no header can set another.
+	// locate decides whose address a request has: gin's own rule looks at one line of a header.
 	engine.ForwardedByClientIP = false
 
-	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, events: b.Events, auditor: b.Auditor, contract: loadContract(), bodies: newBodies(), wrong: newWrongTokens()}
+	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, events: b.Events, auditor: b.Auditor, contract: loadContract(), bodies: newBodies(), wrong: newWrongTokens(), proxies: o.Proxies, site: newSite(o.External)}
 	bounds := o.Bounds.orDefault()
 	// The bounds of callers come after the body is read, so that a slow one holds no place.
-	engine.Use(e.identify, e.observe, e.recover, e.authenticate, e.strangers(bounds), e.admit, bounds.middleware())
+	engine.Use(e.identify, e.locate, e.observe, e.recover, e.authenticate, e.strangers(bounds), e.admit, bounds.middleware())
 	engine.NoRoute(func(c *gin.Context) {
 		refuseWith(c, refuse(CodeRouteNotFound, "there is no %s here; GET /v1/openapi.yaml lists the paths", c.Request.URL.Path))
 	})
@@ -72,7 +78,7 @@ func New(b Broker, o Options) http.Handler {
 			c.Request.Method, c.Writer.Header().Get("Allow")))
 	})
 
-	strict := NewStrictHandlerWithOptions(&handlers{broker: b, guard: o.Guard, draining: o.Draining, ending: o.Ending, rates: newRates(), tooManyWrong: e.tooManyWrong}, nil, StrictGinServerOptions{
+	strict := NewStrictHandlerWithOptions(&handlers{broker: b, guard: o.Guard, draining: o.Draining, ending: o.Ending, rates: newRates(), tooManyWrong: e.tooManyWrong, site: e.site}, nil, StrictGinServerOptions{
 		// admit has checked the body against its schema; the cause of an error after that
 		// stays in the log.
 		RequestErrorHandlerFunc: func(c *gin.Context, err error) {
@@ -109,10 +115,11 @@ const (
 
 // NewServer returns a server for the handler with every timeout and bound set. Past the
 // number of connections, or half of the files that the process may open, it closes those
-// that have been idle for longest; one address has half of them at most.
-func NewServer(addr string, handler http.Handler, connections int) *http.Server {
+// that have been idle for longest; one address has half of them at most, unless it is a
+// trusted proxy's.
+func NewServer(addr string, handler http.Handler, connections int, proxies Proxies) *http.Server {
 	return &http.Server{
-		ConnState:         newConnections(connections).follow,
+		ConnState:         newConnections(connections, proxies).follow,
 		Addr:              addr,
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,

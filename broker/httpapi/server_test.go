@@ -98,7 +98,7 @@ func TestMetricsAndContractAreServed(t *testing.T) {
 }
 
 func TestServerIsBounded(t *testing.T) {
-	s := httpapi.NewServer("127.0.0.1:0", http.NotFoundHandler(), 10)
+	s := httpapi.NewServer("127.0.0.1:0", http.NotFoundHandler(), 10, nil)
 	if s.ReadHeaderTimeout == 0 || s.ReadTimeout == 0 || s.IdleTimeout == 0 || s.MaxHeaderBytes == 0 {
 		t.Errorf("a bound is missing: %+v", s)
 	}

@@ -23,6 +23,7 @@ type handlers struct {
 	rates    *rates
 	// tooManyWrong is the edge's.
 	tooManyWrong func(*gin.Context) error
+	site         site
 	// ending is done when the broker stops.
 	ending context.Context
 }

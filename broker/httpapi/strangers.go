@@ -23,7 +23,7 @@ func (e *edge) strangers(b Bounds) gin.HandlerFunc {
 		if unbounded[c.FullPath()] || !e.isOpen(c) {
 			return
 		}
-		address := c.RemoteIP()
+		address := strangerOf(c)
 		if c.FullPath() == routeAuthorize {
 			select {
 			case checks <- struct{}{}:

@@ -68,6 +68,7 @@ func TestBodiesHaveABoundInMemory(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("beside 64 MiB of bodies: %d %s", got.status, got.body)
 		}
+		time.Sleep(time.Millisecond)
 	}
 	// A login has room of its own.
 	if got := e.do("POST", "/v1/login", `{"token":"x"}`); got.status != 204 {
@@ -154,6 +155,7 @@ func TestAStrangersAddressHasItsShareOfTheOpenPlaces(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the third request of an address: %d", got.status)
 		}
+		time.Sleep(time.Millisecond) // a server that shares one processor with this loop may need it
 	}
 	if got := e.do("GET", "/v1/docs", "", from("127.0.0.2")); got.status != 200 {
 		t.Errorf("another address: %d", got.status)
@@ -205,7 +207,7 @@ func TestWrongTokensAreThrottledAndDoNotFillTheLog(t *testing.T) {
 func TestOneAddressHasHalfOfTheConnections(t *testing.T) {
 	e := newEdge(t, newFake())
 	s := httptest.NewUnstartedServer(e.handler)
-	s.Config = httpapi.NewServer("", e.handler, 8)
+	s.Config = httpapi.NewServer("", e.handler, 8, nil)
 	s.Start()
 	t.Cleanup(s.Close)
 	var mine []net.Conn

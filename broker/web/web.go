@@ -31,9 +31,15 @@ var mediaTypes = map[string]string{
 	".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 }
 
-// Routes adds the page's routes.
-func Routes(r gin.IRouter) {
-	toPage := func(c *gin.Context) { c.Redirect(http.StatusFound, root) }
+// RoutesAt returns what adds the page's routes. external is the URL by which browsers reach
+// the broker, without a slash at its end, and begins the redirects to the page; "" if they
+// reach the broker by the address that it listens on.
+func RoutesAt(external string) func(gin.IRouter) {
+	return func(r gin.IRouter) { routes(r, external) }
+}
+
+func routes(r gin.IRouter, external string) {
+	toPage := func(c *gin.Context) { c.Redirect(http.StatusFound, external+root) }
 	r.GET("/", toPage)
 	r.GET("/ui", toPage)
 	entries, err := fs.ReadDir(assets, "assets")

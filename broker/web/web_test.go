@@ -12,9 +12,14 @@ import (
 
 func get(t *testing.T, path string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
+	return getAt(t, "", path, headers...)
+}
+
+func getAt(t *testing.T, external, path string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
-	Routes(engine)
+	RoutesAt(external)(engine)
 	r := httptest.NewRequest("GET", path, nil)
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
@@ -73,6 +78,10 @@ func TestThePageIsWhole(t *testing.T) {
 	for _, from := range []string{"/", "/ui"} {
 		if w := get(t, from); w.Code != http.StatusFound || w.Header().Get("Location") != "/ui/" {
 			t.Errorf("%s: %d to %q", from, w.Code, w.Header().Get("Location"))
+		}
+		const external = "https://example.org/greenroom"
+		if w := getAt(t, external, from, "X-Forwarded-Host", "evil.example"); w.Header().Get("Location") != external+"/ui/" {
+			t.Errorf("%s behind a proxy: %d to %q", from, w.Code, w.Header().Get("Location"))
 		}
 	}
 }

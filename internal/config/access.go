@@ -23,6 +23,15 @@ type Access struct {
 	UserClaim, GroupsClaim, RoleClaim string
 	// Roles maps values of RoleClaim to a role: admin, launcher or viewer.
 	Roles map[string]string
+	// ClientID is the broker's client at the issuer, with which browsers log in; "" for no
+	// such login. ClientSecret is the client's secret; "" for a public client.
+	ClientID     string
+	ClientSecret Secret
+	// ProviderName is the issuer's name for people, on the button that logs them in; "" is
+	// the host of its URL.
+	ProviderName string
+	// Scopes are requested beside openid when a browser logs in.
+	Scopes []string
 }
 
 // Guards reports whether every caller needs a token.
@@ -45,7 +54,7 @@ func (a Access) MapsAdmins() bool {
 // validate calls add for every setting that cannot be used.
 func (a Access) validate(add func(flag, format string, args ...any)) {
 	if a.Issuer == "" {
-		if a.Audience != "" || a.GroupsClaim != "" || a.RoleClaim != "" || len(a.Roles) > 0 {
+		if a.Audience != "" || a.GroupsClaim != "" || a.RoleClaim != "" || len(a.Roles) > 0 || a.ClientID != "" || a.ClientSecret != "" || a.ProviderName != "" {
 			add("oidc-issuer", "must be set if other --oidc flags are")
 		}
 		return
@@ -67,6 +76,9 @@ func (a Access) validate(add func(flag, format string, args ...any)) {
 	if (a.RoleClaim == "") != (len(a.Roles) == 0) {
 		add("oidc-role-claim", "and --oidc-role must be set together: the claim, and the role of each of its values")
 	}
+	if a.ClientID == "" && (a.ClientSecret != "" || a.ProviderName != "") {
+		add("oidc-client-id", "must be set if the client's secret or the provider's name is: it is the id of the broker's client at the issuer")
+	}
 	for _, value := range slices.Sorted(maps.Keys(a.Roles)) {
 		if _, err := access.ParseRole(a.Roles[value]); err != nil {
 			add("oidc-role", "%s: the role %v", value, err)
@@ -84,6 +96,10 @@ func isLoopback(host string) bool {
 func (a Agent) Guarded() error {
 	if a.Guards() {
 		return nil
+	}
+	if u := a.External(); u != nil && !isLoopback(u.Hostname()) {
+		return fmt.Errorf("others can reach the broker by --external-url %s, and the API requires no token: "+
+			"start it with --access (or GREENROOM_ACCESS=true) and run greenroom bootstrap, or set GREENROOM_TOKEN or --oidc-issuer", a.ExternalURL)
 	}
 	host, _, err := net.SplitHostPort(a.Bind)
 	if err != nil {

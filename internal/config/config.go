@@ -7,6 +7,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -47,6 +48,11 @@ type Agent struct {
 	RedisUser string
 	// TLSCert and TLSKey are PEM files with which the broker serves https; "" for http.
 	TLSCert, TLSKey string
+	// ExternalURL is the URL by which browsers reach the broker, without a slash at its end;
+	// "" if they reach it by the address that it listens on. See External.
+	ExternalURL string
+	// TrustedProxies are the addresses of the proxies whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
 	// NomadToken, ConsulToken and RedisPassword authenticate to the servers; "" for none.
 	NomadToken, ConsulToken, RedisPassword Secret
 	// Token is an administrator's token for the broker's API; "" for none.
@@ -133,6 +139,7 @@ func (a Agent) problems(kind Kind) []problem {
 		add("claim-fence", "must be %s or %s, is %q", FenceConsul, FenceNone, a.ClaimFence)
 	}
 	a.Access.validate(add)
+	a.validateEdge(add)
 	if a.Token != "" && len(a.Token) < minTokenLength {
 		add("token", "must have at least %d characters, so that it cannot be guessed: openssl rand -hex 16 makes one", minTokenLength)
 	}

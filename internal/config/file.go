@@ -132,12 +132,19 @@ func (f *files) attribute(s setting, a *hcl.Attribute) {
 	if v.Type().IsObjectType() {
 		hclType = "object"
 	}
+	if v.Type().IsTupleType() {
+		hclType = "list"
+	}
 	if hclType != s.hclType {
 		f.addFinding(a.Range, "%s: must be %s, is %s", s.key, withArticle(s.hclType), withArticle(hclType))
 		return
 	}
-	if hclType == "object" {
+	switch hclType {
+	case "object":
 		f.object(s, a, v)
+		return
+	case "list":
+		f.list(s, a, v)
 		return
 	}
 	str, err := convert.Convert(v, cty.String)
@@ -169,6 +176,20 @@ func (f *files) object(s setting, a *hcl.Attribute, v cty.Value) {
 			return
 		}
 		lines = append(lines, key.AsString()+"="+value.AsString())
+	}
+	f.values = append(f.values, fileValue{setting: s, text: strings.Join(lines, "\n"), pos: a.Range})
+}
+
+// list records a list if all of its elements are strings, else a finding.
+func (f *files) list(s setting, a *hcl.Attribute, v cty.Value) {
+	var lines []string
+	for it := v.ElementIterator(); it.Next(); {
+		_, element := it.Element()
+		if element.Type() != cty.String || element.IsNull() {
+			f.addFinding(a.Range, "%s: every element must be a string", s.key)
+			return
+		}
+		lines = append(lines, element.AsString())
 	}
 	f.values = append(f.values, fileValue{setting: s, text: strings.Join(lines, "\n"), pos: a.Range})
 }

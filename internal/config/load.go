@@ -70,7 +70,7 @@ func (v *flagValue) String() string { return v.text }
 
 // Set implements pflag.Value.
 func (v *flagValue) Set(text string) error {
-	if v.hclType == "object" && v.text != "" {
+	if (v.hclType == "object" || v.hclType == "list") && v.text != "" {
 		text = v.text + "\n" + text
 	}
 	v.text = text
@@ -86,6 +86,8 @@ func (v *flagValue) Type() string {
 		return "int"
 	case v.hclType == "object":
 		return "NAME=VALUE"
+	case v.hclType == "list":
+		return "string"
 	}
 	return v.hclType
 }

@@ -76,6 +76,34 @@ func TestAFlagCountsBeforeAVariableBeforeAFile(t *testing.T) {
 	}
 }
 
+// TestTrustedProxiesAndTheExternalURL: in a file, in a variable and in flags.
+func TestTrustedProxiesAndTheExternalURL(t *testing.T) {
+	dir := write(t, map[string]string{
+		"a.hcl":  "broker {\n  external_url = \"https://greenroom.example.org/\"\n  trusted_proxies = [\"10.0.0.0/8\", \"192.0.2.7\"]\n  access {\n    oidc {\n      client_id = \"gr\"\n      client_secret_file = \"secret\"\n      scopes = [\"groups\"]\n    }\n  }\n}\n",
+		"secret": "hush\n",
+	})
+	a, err := load(t, Broker, nil, "--config", dir)
+	if err != nil || a.ExternalURL != "https://greenroom.example.org" || fmt.Sprint(a.TrustedProxies) != "[10.0.0.0/8 192.0.2.7/32]" {
+		t.Errorf("%q %v %v", a.ExternalURL, a.TrustedProxies, err)
+	}
+	if a.Access.ClientID != "gr" || a.Access.ClientSecret != "hush" || fmt.Sprint(a.Access.Scopes) != "[groups]" {
+		t.Errorf("%+v", a.Access)
+	}
+	env := map[string]string{"GREENROOM_TRUSTED_PROXIES": "10.1.2.3/16, ::1 fd00::/8", "GREENROOM_OIDC_CLIENT_SECRET": "hush too"}
+	if a, err = load(t, Broker, env, "--config", dir); err != nil || fmt.Sprint(a.TrustedProxies) != "[10.1.0.0/16 ::1/128 fd00::/8]" || a.Access.ClientSecret != "hush too" {
+		t.Errorf("%v %v", a.TrustedProxies, err)
+	}
+	delete(env, "GREENROOM_OIDC_CLIENT_SECRET")
+	if a, err = load(t, Broker, env, "--trusted-proxy", "127.0.0.1", "--trusted-proxy", "10.9.0.0/16"); err != nil || fmt.Sprint(a.TrustedProxies) != "[127.0.0.1/32 10.9.0.0/16]" {
+		t.Errorf("%v %v", a.TrustedProxies, err)
+	}
+	for _, wrong := range []string{"nowhere", "10.0.0.0/33", "0.0.0.0/0", "::/0", "fe80::1%eth0"} {
+		if _, err := load(t, Broker, nil, "--trusted-proxy", wrong); err == nil || !strings.Contains(err.Error(), "--trusted-proxy: ") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}
+
 func TestEverythingThatIsWrongIsNamedWhereItWasSaid(t *testing.T) {
 	for _, tt := range []struct {
 		name, file string
@@ -92,6 +120,8 @@ func TestEverythingThatIsWrongIsNamedWhereItWasSaid(t *testing.T) {
 		}},
 		{"an object of other things", "broker {\n  access {\n    oidc {\n      roles = { ops = 3 }\n    }\n  }\n}\n", nil, nil, []string{"a.hcl:4: broker.access.oidc.roles: the value of ops must be a string"}},
 		{"no object", "broker {\n  access {\n    oidc {\n      roles = \"ops=admin\"\n    }\n  }\n}\n", nil, nil, []string{"a.hcl:4: broker.access.oidc.roles: must be an object"}},
+		{"a list of other things", "broker {\n  trusted_proxies = [3]\n}\n", nil, nil, []string{"a.hcl:2: broker.trusted_proxies: every element must be a string"}},
+		{"no list", "broker {\n  trusted_proxies = \"10.0.0.0/8\"\n}\n", nil, nil, []string{"a.hcl:2: broker.trusted_proxies: must be a list, is a string"}},
 		{"no role", "", nil, []string{"--oidc-role", "ops=root"}, []string{"--oidc-role: ops: the role"}},
 		{"null", "log_level = null\n", nil, nil, []string{"a.hcl:1: log_level: must be a string, is a null"}},
 		{"half a number", "broker {\n  max_hooks = 1.5\n}\n", nil, nil, []string{"a.hcl:2: broker.max_hooks: must be a whole number"}},

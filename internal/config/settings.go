@@ -41,9 +41,9 @@ type setting struct {
 
 // value is the type of a setting's value and the field that it is stored in.
 type value struct {
-	// hclType is the type in a file: "string", "number", "bool", or "object" for an object
-	// of strings, which as text has a line KEY=VALUE for each. "" if the value must not be
-	// in a file.
+	// hclType is the type in a file: "string", "number", "bool", "object" for an object of
+	// strings, which as text has a line KEY=VALUE for each, or "list" for a list of strings,
+	// which as text has a line for each. "" if the value must not be in a file.
 	hclType string
 	// path is set if the value is a file's path. In a configuration file it is relative to
 	// that file's directory.
@@ -137,6 +137,13 @@ func stringMap(field func(*Agent) *map[string]string) value {
 	}}
 }
 
+// list is a list of strings. In a variable, and in one flag, commas or spaces separate them.
+func list(set func(a *Agent, all []string) error) value {
+	return value{hclType: "list", set: func(a *Agent, text string) error {
+		return set(a, strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == ',' || r == ' ' }))
+	}}
+}
+
 // secret is a secret that only the environment may contain.
 func secret(field func(*Agent) *Secret) value {
 	return value{set: func(a *Agent, text string) error { *field(a) = Secret(text); return nil }}
@@ -212,6 +219,15 @@ var settings = append([]setting{
 	{"broker.access.oidc.groups_claim", "oidc-groups-claim", []string{"GREENROOM_OIDC_GROUPS_CLAIM"}, Broker, "the claim that lists the user's groups, such as groups; groups that greenroom does not have are ignored", str(func(a *Agent) *string { return &a.Access.GroupsClaim })},
 	{"broker.access.oidc.role_claim", "oidc-role-claim", []string{"GREENROOM_OIDC_ROLE_CLAIM"}, Broker, "the claim whose values --oidc-role maps to roles, such as realm_access.roles", str(func(a *Agent) *string { return &a.Access.RoleClaim })},
 	{"broker.access.oidc.roles", "oidc-role", nil, Broker, "a value of the role claim and its role (admin, launcher or viewer), such as ops=admin; may be repeated", stringMap(func(a *Agent) *map[string]string { return &a.Access.Roles })},
+	{"broker.access.oidc.client_id", "oidc-client-id", []string{"GREENROOM_OIDC_CLIENT_ID"}, Broker, "the id of the broker's client at the issuer, with which browsers log in to the page; empty for no such login", str(func(a *Agent) *string { return &a.Access.ClientID })},
+	{"broker.access.oidc.client_secret_file", "oidc-client-secret-file", []string{"GREENROOM_OIDC_CLIENT_SECRET_FILE"}, Broker, "a file with the secret of that client", secretFromFile(func(a *Agent) *Secret { return &a.Access.ClientSecret })},
+	{"", "", []string{"GREENROOM_OIDC_CLIENT_SECRET"}, Broker, "", secret(func(a *Agent) *Secret { return &a.Access.ClientSecret })},
+	{"broker.access.oidc.provider_name", "oidc-provider-name", []string{"GREENROOM_OIDC_PROVIDER_NAME"}, Broker, "the issuer's name on the page's button Log in with NAME; its host, if empty", str(func(a *Agent) *string { return &a.Access.ProviderName })},
+	{"broker.access.oidc.scopes", "oidc-scope", []string{"GREENROOM_OIDC_SCOPES"}, Broker, "a scope that a login requests beside openid; may be repeated (default profile)", list(func(a *Agent, all []string) error { a.Access.Scopes = all; return nil })},
+	{"broker.external_url", "external-url", []string{"GREENROOM_EXTERNAL_URL"}, Broker, "the URL by which browsers reach the broker, such as https://greenroom.example.org of a proxy that ends TLS; redirects use it, and with https the login's cookie is sent over TLS alone", value{
+		hclType: "string", set: externalURL, get: func(a *Agent) string { return a.ExternalURL },
+	}},
+	{"broker.trusted_proxies", "trusted-proxy", []string{"GREENROOM_TRUSTED_PROXIES"}, Broker, "an address or range (10.0.0.0/8) of proxies whose X-Forwarded-For names the client, for the log, the audit and limits of an address; may be repeated", list(proxies)},
 	{"broker.token_file", "token-file", []string{"GREENROOM_TOKEN_FILE"}, Broker, "a file with an administrator's token", secretFromFile(func(a *Agent) *Secret { return &a.Token })},
 	{"", "token", []string{"GREENROOM_TOKEN"}, Broker, "", secret(func(a *Agent) *Secret { return &a.Token })},
 	{"broker.tls.cert_file", "tls-cert", []string{"GREENROOM_TLS_CERT"}, Broker, "serve https with the certificates in this PEM file, reloaded when it changes and on SIGHUP", filePath(func(a *Agent) *string { return &a.TLSCert })},

@@ -209,11 +209,12 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	}
 	log.WithField(logfield.Address, listener.Addr().String()).Info("broker serves")
 	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(edgeOf(b), httpapi.Options{
-		Guard: guardOf(a, parts), Page: web.Routes, Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches},
+		Guard: guardOf(a, parts), Page: web.RoutesAt(a.ExternalURL), Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches},
+		Proxies: a.TrustedProxies, External: a.External(),
 		Ending: ctx,
 		// Not ready comes before connections are refused, so that a load balancer can react.
 		Draining: func() bool { return ctx.Err() != nil },
-	}), httpapi.DefaultConnections)
+	}), httpapi.DefaultConnections, a.TrustedProxies)
 	srv.ErrorLog = serverLog(log)
 	if certificate != nil {
 		srv.TLSConfig = certificate.Server()
