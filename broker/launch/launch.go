@@ -43,11 +43,12 @@ type Launcher struct {
 	// consul and nomad are tripped when that server did not answer a launch. The breaker of
 	// Redis is in its client: every call of the broker meets it.
 	consul, nomad breaker
-	// listings, decided and sync are for launches without Redis.
-	listings *listings
-	decided  fateIndex
-	sync     redisSync
-	jobless  jobless
+	// The following are for launches without Redis.
+	listings    *listings
+	generations *newestGenerations
+	decided     fateIndex
+	sync        redisSync
+	jobless     jobless
 	// closing is done when the broker stops: retries in the background end then.
 	closing context.Context
 	close   context.CancelFunc
@@ -74,7 +75,7 @@ func New(p Parts, o Options) *Launcher {
 	}
 	b := &Launcher{
 		Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced, keyLease: cmp.Or(o.KeyLease, staging.KeyLease),
-		listings: newListings(p.Health, p.Fates), stopping: newStopping(), broker: o.Broker,
+		listings: newListings(p.Health, p.Fates), generations: newNewestGenerations(p.Fleet), stopping: newStopping(), broker: o.Broker,
 	}
 	b.decided.fates = p.Fates
 	if b.broker == nil {

@@ -177,7 +177,7 @@ func (l *launch) locate(ctx context.Context, pool staging.Config, taken []listed
 // a fate record may be a user's. Consul's own catalog shows it only once Nomad's clients
 // have registered their services again.
 func (l *launch) consulRestored(ctx context.Context, zone staging.Zone) (bool, error) {
-	newest, err := l.Fleet.NewestGeneration(ctx, zone)
+	newest, err := l.generations.in(ctx, zone)
 	if err != nil {
 		return false, err
 	}
