@@ -25,6 +25,13 @@ func testNomadBroker(t *testing.T, g *guarded, foreign, raw staging.Session) {
 	if code, err := broker.Exec(patient(t), s, "", []string{"/bin/sh"}, strings.NewReader(""), &out, &out); err != nil || code != 7 {
 		t.Errorf("run a hook in a session: exit code %d, %v, %q", code, err, out.String())
 	}
+	// A launch while Redis is away.
+	if found, err := broker.Find(patient(t), s); err != nil || found.AllocID == "" {
+		t.Errorf("find a session: %+v, %v", found, err)
+	}
+	if _, err := broker.NewestGeneration(patient(t), zone); err != nil {
+		t.Errorf("read the newest generation: %v", err)
+	}
 	if err := broker.Stop(patient(t), s); err != nil {
 		t.Errorf("stop a session: %v", err)
 	}

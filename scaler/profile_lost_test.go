@@ -13,8 +13,8 @@ type lostRecords struct {
 	taken []staging.ProfileLease
 }
 
-func (l *lostRecords) CreateFate(_ context.Context, f staging.Fate) (bool, staging.Fate, error) {
-	return true, f, nil
+func (l *lostRecords) RestoreFate(_ context.Context, f staging.Fate) (staging.Fate, error) {
+	return f, nil
 }
 
 func (l *lostRecords) Profiles(context.Context) ([]staging.ProfileLease, error) { return nil, nil }

@@ -72,8 +72,9 @@ func (e *entry) fateLost() bool {
 
 // noteQuarantine keeps the view's list of quarantined sessions up to date.
 func (v *view) noteQuarantine(e *entry) {
-	// Another installation has counted its own generations.
-	e.lostFate = !e.takenOver && v.generation.LostFates(e.s.Generation)
+	// Another installation has counted its own generations. While a session is being
+	// registered, its generation is not known here, and it is nobody's.
+	e.lostFate = !e.takenOver && e.jobIndex > 0 && v.generation.LostFates(e.s.Generation)
 	e.redisOlder = v.redisOlder
 	why := e.quarantine()
 	if why == "" || e.over() || !e.hasJob || e.s.State == "" && e.s.Origin == staging.OnDemand {
@@ -220,5 +221,7 @@ func (s *Scaler) readGeneration(ctx context.Context, all []staging.Observation) 
 		return g, nil
 	}
 	s.logRestored(highest)
-	return s.Registry.Restored(ctx, highest)
+	g, err = s.Registry.Restored(ctx, highest)
+	s.generations.saw(g.Current)
+	return g, err
 }

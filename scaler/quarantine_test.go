@@ -31,11 +31,26 @@ func TestWhatIsQuarantined(t *testing.T) {
 		v := poolView(staging.Image{})
 		v.generation = c.generation
 		e := c.e
-		e.hasJob = true
+		e.hasJob, e.jobIndex = true, 1
 		v.noteQuarantine(&e)
 		if why := e.quarantine(); (why != "") != c.want {
 			t.Errorf("%s: %q", what, why)
 		}
+	}
+}
+
+// TestASessionThatIsBeingStagedIsNotQuarantined: it has no generation yet, and a pool whose
+// new sessions do not count would stage without end.
+func TestASessionThatIsBeingStagedIsNotQuarantined(t *testing.T) {
+	v := poolView(staging.Image{})
+	v.generation = staging.Generation{Current: 9, RestoredThrough: 8}
+	e := entry{s: staging.Session{Origin: staging.Staged}, hasJob: true}
+	if v.noteQuarantine(&e); e.quarantine() != "" {
+		t.Errorf("while it is being registered: %q", e.quarantine())
+	}
+	e.jobIndex, e.s.Generation = 5, 9
+	if v.noteQuarantine(&e); e.quarantine() != "" {
+		t.Errorf("once Nomad has it: %q", e.quarantine())
 	}
 }
 

@@ -6,6 +6,7 @@ namespace "default" {
   capabilities = [
     "submit-job", # parse jobspecs, register an on-demand session, stop any session
     "read-job",   # validate jobspecs; follow a session's evaluation and allocation
+    "list-jobs",  # while Redis is away: see by the newest sessions if Consul was restored
     "alloc-exec", # run the assign hook inside a session
 
     # Sessions of the raw_exec driver are processes of the node, so an exec in such a
