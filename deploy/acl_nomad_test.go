@@ -26,7 +26,7 @@ func testNomadBroker(t *testing.T, g *guarded, foreign, raw staging.Session) {
 		t.Errorf("run a hook in a session: exit code %d, %v, %q", code, err, out.String())
 	}
 	// A launch while Redis is away.
-	if found, err := broker.Find(patient(t), s); err != nil || found.AllocID == "" {
+	if found, err := broker.Find(patient(t), s); err != nil || found.AllocID == "" || found.State != "" {
 		t.Errorf("find a session: %+v, %v", found, err)
 	}
 	if _, err := broker.NewestGeneration(patient(t), zone); err != nil {

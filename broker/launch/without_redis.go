@@ -155,6 +155,10 @@ func (l *launch) locate(ctx context.Context, pool staging.Config, taken []listed
 		case errs[i] != nil:
 			l.listings.putBack(pool.Name, s)
 			err = errs[i]
+		case found[i].State == staging.Starting:
+			// Nothing can be run in it yet, although its checks pass.
+			l.tried[s.id] = true
+			l.listings.putBack(pool.Name, s)
 		case !l.suits(found[i], pool):
 			l.listings.note(pool.Name, found[i])
 			l.listings.putBack(pool.Name, s)

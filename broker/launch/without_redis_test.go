@@ -170,6 +170,24 @@ func TestWithoutRedisAMovedConfigServesNoSessionOfItsOldZone(t *testing.T) {
 	}
 }
 
+// TestWithoutRedisASessionThatNomadDoesNotRunYetWaits: its checks may pass before, and an exec
+// in it would fail. It is not spent, and serves the next launch once it runs.
+func TestWithoutRedisASessionThatNomadDoesNotRunYetWaits(t *testing.T) {
+	w := &world{
+		inConsul: []string{"s1", "s2"}, starting: map[string]bool{"s1": true},
+		fail: map[string]error{"claim": errAway, "begin": errAway, "assign": errAway},
+	}
+	b := on(w, manyTasks, launch.Bounds{})
+	defer b.Close()
+	for _, want := range []string{"s2", "s1"} {
+		r, err := b.one(t.Context(), launch.Request{Launch: staging.Launch{Image: "hooked", Zone: "east", User: staging.User{ID: "u"}}})
+		if err != nil || r.Session.ID != want {
+			t.Errorf("%+v %v, want %s: %v", r.Session, err, want, w.calls)
+		}
+		w.starting = nil
+	}
+}
+
 // TestAfterARestoreOfConsulNoSessionIsTakenForUnused: Consul's catalog does not show a newer
 // session yet, and Nomad does.
 func TestAfterARestoreOfConsulNoSessionIsTakenForUnused(t *testing.T) {

@@ -41,6 +41,8 @@ type world struct {
 	pools map[string][]string
 	// madeIn are the zones of sessions that were made in another than their pool's.
 	madeIn map[string]string
+	// starting are those whose checks pass before Nomad runs their main task.
+	starting map[string]bool
 	// inConsul are sessions that pass their checks.
 	inConsul []string
 	// fates are those that were decided before, keyHolder who holds the key in Consul.
@@ -204,6 +206,9 @@ func (w *world) Find(_ context.Context, s staging.Session) (staging.Session, err
 	s.Permits = staging.Permissions{}.Permits()
 	if zone, ok := w.madeIn[s.ID]; ok {
 		s.Zone = zone
+	}
+	if w.starting[s.ID] {
+		s.State = staging.Starting
 	}
 	return s, w.note("find %s", s.ID)
 }

@@ -9,7 +9,8 @@ import (
 
 // Find reads a session from its job and its first allocation: its fields, its node,
 // its address and its ports. The argument names the session by id, namespace and
-// region. A session that is not placed yet is returned without an allocation.
+// region. A session that is not placed yet is returned without an allocation. Its State is
+// staging.Starting until Nomad runs its main task, which may be after its checks pass.
 // The error is staging.ErrNoSession if the job does not exist, is stopped, has ended or
 // belongs to another installation, if it is stopped or has ended with
 // staging.ErrSessionOver; else ErrUnavailable.
@@ -41,6 +42,7 @@ func (f *Fleet) Find(ctx context.Context, s staging.Session) (staging.Session, e
 	}
 	first := firstAlloc(allocs)
 	if first == nil {
+		found.State = staging.Starting
 		return found, nil
 	}
 	alloc, _, err := f.nomad.Allocations().Info(first.ID, f.sessionQuery(ctx, s))
@@ -50,5 +52,8 @@ func (f *Fleet) Find(ctx context.Context, s staging.Session) (staging.Session, e
 	found.AllocID, found.NodeID = alloc.ID, alloc.NodeID
 	found.Address, found.Ports = endpoints(alloc.AllocatedResources)
 	found.Restarts = restarts(alloc.TaskStates)[found.Task]
+	if task := alloc.TaskStates[found.Task]; task == nil || task.StartedAt.IsZero() {
+		found.State = staging.Starting
+	}
 	return found, nil
 }
