@@ -52,7 +52,7 @@ func New(p Parts, o Options) *Broker {
 		return b.Launcher.Heads(ctx, most)
 	}
 	b = &Broker{
-		Events: events.New(p.Events, p.Log), Audit: audit.New(p.Audit, work, p.Log), Status: status.New(p.Status, p.Log),
+		Events: events.New(p.Events, p.Log), Audit: audit.New(p.Audit, work, p.Log, o.AuditRequired), Status: status.New(p.Status, p.Log),
 		Armed:      armed.New(p.Armed, heads, armed.Bounds{All: o.Bounds.Armed, PerPool: o.Bounds.ArmedPerPool}, p.Log),
 		background: work,
 	}

@@ -18,6 +18,8 @@ type Options struct {
 	// Faster, for those who accept that a Redis that lost its newest writes assigns
 	// a session to a second user.
 	Unfenced bool
+	// AuditRequired refuses changes and launches of which no audit record can be written.
+	AuditRequired bool
 	// ID returns the id under which Consul shows that this broker is alive, "" while it does
 	// not. Nil: "".
 	ID func() string

@@ -121,7 +121,7 @@ func on(m *memory) (*admin.Admin, *records) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	r := &records{}
-	auditor := audit.New(r, background.New(1), logrus.NewEntry(log))
+	auditor := audit.New(r, background.New(1), logrus.NewEntry(log), false)
 	return admin.New(admin.Servers{Registry: m, Tokens: noAnswer{}, Fleet: nomad{}, Names: staging.DefaultNames}, numbers{}, auditor, staging.DefaultLimits), r
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/greenroom/greenroom/broker/background"
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/audittrail"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -36,23 +37,26 @@ type Auditor struct {
 	store      Store
 	background *background.Group
 	log        *logrus.Entry
+	trail      *audittrail.Trail
+	// required refuses changes of which no record can be written.
+	required bool
 	// denials bounds the events of denied calls.
 	denials *rate.Limiter
 }
 
 // New returns an auditor. It keeps events in the store, those of denied calls in the
-// background.
-func New(store Store, background *background.Group, log *logrus.Entry) *Auditor {
-	return &Auditor{store: store, background: background, log: log, denials: rate.NewLimiter(rate.Every(denialsEvery), denialsBurst)}
+// background. With required, Attempt fails while no record can be written.
+func New(store Store, background *background.Group, log *logrus.Entry, required bool) *Auditor {
+	a := &Auditor{store: store, background: background, log: log, required: required, denials: rate.NewLimiter(rate.Every(denialsEvery), denialsBurst)}
+	a.trail = audittrail.New(a.write)
+	return a
 }
 
 // Audit records a call: a line of the log, and an event. The log is the record; the event
 // is lost when Redis does not take it.
 func (a *Auditor) Audit(ctx context.Context, record staging.Audit) {
-	for _, text := range []*string{&record.Operation, &record.Target, &record.Before, &record.After, &record.Reason} {
-		*text = access.Hide(*text)
-	}
-	a.write(record)
+	record = hidden(record)
+	a.add(record)
 	note := func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline.Redis)
 		defer cancel()
@@ -70,32 +74,78 @@ func (a *Auditor) Audit(ctx context.Context, record staging.Audit) {
 	}
 }
 
-// write writes a record's line of the log.
-func (a *Auditor) write(record staging.Audit) {
-	line := atInfo(a.log).WithFields(logrus.Fields{
-		logfield.Audit: true, logfield.Who: record.Who, logfield.Operation: record.Operation, logfield.Outcome: record.Outcome,
+// Attempt records a call of ctx's caller that is about to change something, if the
+// configuration requires a record of every change. After an error the call must be refused.
+func (a *Auditor) Attempt(ctx context.Context, target string) error {
+	if !a.required {
+		return nil
+	}
+	record := recordOf(ctx, staging.AuditAttempted)
+	record.Target = target
+	return a.trail.Add(hidden(record), time.Now())
+}
+
+// Used records that the token of ctx's caller is in use: a line of the log alone.
+func (a *Auditor) Used(ctx context.Context) { a.add(recordOf(ctx, staging.AuditUsed)) }
+
+// Trace records a change that ctx's caller made, and of which Redis has events already, such
+// as a launch: a line of the log alone.
+func (a *Auditor) Trace(ctx context.Context, what, name string, after any) {
+	record := recordOf(ctx, staging.AuditChanged)
+	record.Target, record.After = what+" "+name, asJSON(after)
+	a.add(hidden(record))
+}
+
+// add adds a record to the trail. The change has been made, so a record that cannot be written
+// is only reported.
+func (a *Auditor) add(record staging.Audit) {
+	if err := a.trail.Add(record, time.Now()); err != nil {
+		a.log.WithError(err).WithFields(logrus.Fields{logfield.RequestID: record.RequestID, logfield.Operation: record.Operation}).
+			Error("could not write an audit record; its chain has a gap")
+	}
+}
+
+// recordOf returns the record of the call of a context.
+func recordOf(ctx context.Context, outcome staging.AuditOutcome) staging.Audit {
+	call := access.CallOf(ctx)
+	return staging.Audit{
+		Who: call.Caller.Who(), Role: string(call.Caller.Role), Operation: call.Operation, Outcome: outcome,
+		Remote: call.Remote, RequestID: call.RequestID,
+	}
+}
+
+// hidden returns a record without tokens, which callers may have sent as names.
+func hidden(record staging.Audit) staging.Audit {
+	for _, text := range []*string{&record.Operation, &record.Target, &record.Before, &record.After, &record.Reason} {
+		*text = access.Hide(*text)
+	}
+	return record
+}
+
+// write writes a record as a line of the log, whatever the log's level is: an audit line is a
+// record, not a remark.
+func (a *Auditor) write(r audittrail.Record) error {
+	line := a.log.WithFields(logrus.Fields{
+		logfield.Audit: true, logfield.Who: r.Who, logfield.Operation: r.Operation, logfield.Outcome: r.Outcome,
+		logfield.AuditChain: r.Chain, logfield.AuditSeq: r.Seq, logfield.AuditAt: r.At.Format(time.RFC3339Nano), logfield.AuditHash: r.Hash,
 	})
 	for field, value := range map[string]string{
-		logfield.Role: record.Role, logfield.Target: record.Target, logfield.Before: record.Before, logfield.After: record.After,
-		logfield.Reason: record.Reason, logfield.Remote: record.Remote, logfield.RequestID: record.RequestID,
+		logfield.Role: r.Role, logfield.Target: r.Target, logfield.Before: r.Before, logfield.After: r.After,
+		logfield.Reason: r.Reason, logfield.Remote: r.Remote, logfield.RequestID: r.RequestID, logfield.AuditPrevious: r.Previous,
 	} {
 		if value != "" {
 			line.Data[field] = value
 		}
 	}
-	line.Info("audit")
-}
-
-// atInfo returns a log that writes lines at info whatever log's own level is: an audit
-// line is a record, not a remark.
-func atInfo(log *logrus.Entry) *logrus.Entry {
-	l := log.Logger
-	if l.IsLevelEnabled(logrus.InfoLevel) {
-		return log
+	line.Time, line.Level, line.Message = r.At, logrus.InfoLevel, "audit"
+	b, err := line.Bytes()
+	if err != nil {
+		return fmt.Errorf("format an audit record: %w", err)
 	}
-	return (&logrus.Logger{
-		Out: l.Out, Hooks: l.Hooks, Formatter: l.Formatter, ExitFunc: l.ExitFunc, Level: logrus.InfoLevel,
-	}).WithFields(log.Data)
+	if _, err := a.log.Logger.Out.Write(b); err != nil {
+		return fmt.Errorf("write an audit record to the log: %w", err)
+	}
+	return nil
 }
 
 // Changed records a change that ctx's caller made, or may have made: before and after are
@@ -110,12 +160,9 @@ func (a *Auditor) Changed(ctx context.Context, what, name string, before, after 
 	case err != nil:
 		outcome, reason = staging.AuditUnknown, err.Error()
 	}
-	call := access.CallOf(ctx)
-	a.Audit(ctx, staging.Audit{
-		Who: call.Caller.Who(), Role: string(call.Caller.Role), Operation: call.Operation, Outcome: outcome,
-		Target: what + " " + name, Before: asJSON(before), After: asJSON(after), Reason: reason,
-		Remote: call.Remote, RequestID: call.RequestID,
-	})
+	record := recordOf(ctx, outcome)
+	record.Target, record.Before, record.After, record.Reason = what+" "+name, asJSON(before), asJSON(after), reason
+	a.Audit(ctx, record)
 }
 
 // asJSON returns a value as JSON, or its digest where that is too long.

@@ -3,9 +3,12 @@ package audit_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/audittrail"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -47,7 +51,7 @@ func (k *kept) audits() (all []staging.Audit) {
 // the background.
 func on(k *kept, log *logrus.Logger) (a *audit.Auditor, wait func()) {
 	work := background.New(1024)
-	return audit.New(k, work, logrus.NewEntry(log)), work.Wait
+	return audit.New(k, work, logrus.NewEntry(log), true), work.Wait
 }
 
 func quiet() *logrus.Logger {
@@ -103,5 +107,55 @@ func TestTheRecordOfAuditorsHasNoLevel(t *testing.T) {
 	wait()
 	if got := log.String(); !strings.Contains(got, "operation=listSessions") || strings.Contains(got, "something else") {
 		t.Errorf("the log has %q", got)
+	}
+}
+
+// TestEveryRecordIsInTheChain, with the caller, and the log's level does not matter.
+func TestEveryRecordIsInTheChain(t *testing.T) {
+	var log bytes.Buffer
+	l := logrus.New()
+	l.SetOutput(&log)
+	l.SetFormatter(&logrus.JSONFormatter{})
+	l.SetLevel(logrus.ErrorLevel)
+	a, wait := on(&kept{}, l)
+	ctx := access.Call{Caller: access.Caller{Role: access.User, Subject: "u-1"}, Operation: "createSession", Remote: "127.0.0.9", RequestID: "r1"}.In(t.Context())
+	if err := a.Attempt(ctx, "/v1/sessions"); err != nil {
+		t.Fatal(err)
+	}
+	a.Used(ctx)
+	a.Trace(ctx, "session", "gr-1", map[string]any{"image": "<b>&\u2028"})
+	a.Changed(ctx, "zone", "east", nil, map[string]any{"name": "east"}, nil)
+	wait()
+	whole := log.String()
+	chains, err := audittrail.Verify(strings.NewReader(whole))
+	if err != nil || len(chains) != 1 || chains[0].Records != 4 || !chains[0].Begun() {
+		t.Fatalf("%+v, %v\n%s", chains, err, whole)
+	}
+	if n := strings.Count(whole, `"who":"user:u-1"`); n != 4 {
+		t.Errorf("%d of 4 records name the caller:\n%s", n, whole)
+	}
+	for what, changed := range map[string]string{
+		"a caller": strings.Replace(whole, "user:u-1", "user:u-2", 1), "an outcome": strings.Replace(whole, `"used"`, `"changed"`, 1),
+	} {
+		if _, err := audittrail.Verify(strings.NewReader(changed)); err == nil {
+			t.Errorf("that %s was changed does not show", what)
+		}
+	}
+}
+
+// TestWhatCannotBeRecordedIsRefused, but only if a record is required.
+func TestWhatCannotBeRecordedIsRefused(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	l := logrus.New()
+	l.SetOutput(full)
+	for _, required := range []bool{true, false} {
+		a := audit.New(&kept{}, background.New(1), logrus.NewEntry(l), required)
+		if err := a.Attempt(t.Context(), "/v1/zones/east"); required != errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("required %t: %v", required, err)
+		}
 	}
 }

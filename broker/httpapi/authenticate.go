@@ -61,6 +61,10 @@ func (e *edge) authenticate(c *gin.Context) {
 	}
 	if !rule.Allows(call.Caller.Role) {
 		refuseWith(c, refuse(CodeRoleNeeded, "%s needs the role %s; this token has %s", call.Operation, rule.Needs(), call.Caller.Role))
+		return
+	}
+	if e.guard.On && e.uses.first(call.Caller.Who(), call.Remote, time.Now()) {
+		e.auditor.Used(c.Request.Context())
 	}
 }
 

@@ -91,9 +91,17 @@ type Installations interface {
 	TakeOver(ctx context.Context, id string) (admin.InstallationInfo, error)
 }
 
-// Auditor records a call that was denied.
+// Auditor records calls for auditors.
 type Auditor interface {
+	// Audit records a call that was denied.
 	Audit(ctx context.Context, record staging.Audit)
+	// Attempt records a call that is about to change something. After an error the call
+	// must be refused.
+	Attempt(ctx context.Context, target string) error
+	// Used records that the caller's token is in use.
+	Used(ctx context.Context)
+	// Trace records a change that has no event of its own.
+	Trace(ctx context.Context, what, name string, after any)
 }
 
 // Monitor reports the state of the servers, the zones and their pools.

@@ -22,6 +22,7 @@ const (
 	CodeCrossOrigin          Code = "cross_origin"
 	CodeRateLimited          Code = "rate_limited"
 	CodeIssuerUnavailable    Code = "issuer_unavailable"
+	CodeAuditUnavailable     Code = "audit_unavailable"
 	CodeRouteNotFound        Code = "route_not_found"
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeBodyTooLarge         Code = "body_too_large"
@@ -43,6 +44,7 @@ var statuses = map[Code]int{
 	CodeCrossOrigin:          http.StatusForbidden,
 	CodeRateLimited:          http.StatusTooManyRequests,
 	CodeIssuerUnavailable:    http.StatusServiceUnavailable,
+	CodeAuditUnavailable:     http.StatusServiceUnavailable,
 	CodeRouteNotFound:        http.StatusNotFound,
 	CodeMethodNotAllowed:     http.StatusMethodNotAllowed,
 	CodeBodyTooLarge:         http.StatusRequestEntityTooLarge,
@@ -75,6 +77,7 @@ var statuses = map[Code]int{
 // refusal has no hint.
 var retryable = map[Code]bool{
 	CodeIssuerUnavailable:           true,
+	CodeAuditUnavailable:            true,
 	Code(refusal.SessionBusy):       true,
 	Code(refusal.KeyInFlight):       true,
 	Code(refusal.NoCapacity):        true,

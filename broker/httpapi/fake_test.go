@@ -42,7 +42,14 @@ type fake struct {
 	down    map[string]string
 	status  status.Status
 	// audits are the records of denied calls.
-	audits       []staging.Audit
+	audits []staging.Audit
+	// attempted are the paths of the calls that were recorded before they were made, used the
+	// calls that showed that a token is in use, and traced the records that have no event.
+	// unwritable is what every attempt fails with.
+	attempted    []string
+	used         []access.Call
+	traced       []string
+	unwritable   error
 	bootstrapped bool
 	// index and wait are those of the latest reading of a session; change ends a wait.
 	index  uint64
@@ -292,6 +299,26 @@ func (s *fakeStream) Next(ctx context.Context, _ time.Duration) ([]staging.Event
 }
 
 func (*fakeStream) Close() {}
+
+func (f *fake) Attempt(_ context.Context, target string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.attempted = append(f.attempted, target)
+	return f.unwritable
+}
+
+func (f *fake) Used(ctx context.Context) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.used = append(f.used, access.CallOf(ctx))
+}
+
+func (f *fake) Trace(ctx context.Context, what, name string, _ any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	call := access.CallOf(ctx)
+	f.traced = append(f.traced, call.Caller.Who()+" "+call.Operation+" "+what+" "+name)
+}
 
 func (f *fake) Audit(_ context.Context, a staging.Audit) {
 	f.mu.Lock()

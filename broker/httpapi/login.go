@@ -84,7 +84,8 @@ func (h *handlers) Login(ctx context.Context, r LoginRequestObject) (LoginRespon
 	wrong := func(code Code, err error) error {
 		return &problemError{code: code, detail: err.Error(), fields: []staging.FieldError{{Field: "token", Message: err.Error()}}}
 	}
-	if _, err := h.guard.Identify(requestContext(ctx), r.Body.Token, time.Now()); err != nil {
+	caller, err := h.guard.Identify(requestContext(ctx), r.Body.Token, time.Now())
+	if err != nil {
 		if away, ok := errors.AsType[*access.UnavailableError](err); ok {
 			return nil, issuerUnavailable(away)
 		}
@@ -104,6 +105,9 @@ func (h *handlers) Login(ctx context.Context, r LoginRequestObject) (LoginRespon
 		return nil, err
 	}
 	c.Header("Set-Cookie", h.site.loginCookie(c.Request, sealed))
+	call := access.CallOf(requestContext(ctx))
+	call.Caller = caller
+	h.broker.Auditor.Trace(call.In(requestContext(ctx)), "login of", caller.Who(), nil)
 	return Login204Response{}, nil
 }
 

@@ -33,6 +33,7 @@ type edge struct {
 	wrong    *wrongTokens
 	proxies  Proxies
 	site     site
+	uses     *tokenUses
 }
 
 // Keys of a request's context.

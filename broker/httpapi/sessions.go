@@ -62,7 +62,18 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 		return nil, err
 	}
 	served(ctx, each(results, func(r launch.Result) staging.Session { return r.Session })...)
+	for _, r := range results {
+		h.broker.Auditor.Trace(requestContext(ctx), "session", r.Session.ID, launchRecord{r.Session.Image, r.Session.Zone, r.Session.Origin, l.User.ID})
+	}
 	return replyTo(request, results), nil
+}
+
+// launchRecord is what an audit record shows of a launch.
+type launchRecord struct {
+	Image  string         `json:"image"`
+	Zone   string         `json:"zone"`
+	Origin staging.Origin `json:"origin"`
+	UserID string         `json:"user_id"`
 }
 
 func parseWait(s string, absent time.Duration) (time.Duration, error) {

@@ -50,6 +50,8 @@ func (s *Sessions) End(ctx context.Context, id string) error {
 	s.log.WithFields(logrus.Fields{logfield.Session: found.ID, logfield.Zone: found.Zone, logfield.Image: found.Image}).Info("session ended by request")
 	if who := access.CallOf(ctx).Caller; who.Role == access.Admin && who.Accessor != access.AccessorAnybody {
 		s.auditor.Changed(ctx, "session", found.ID, audited(found), nil, nil)
+	} else {
+		s.auditor.Trace(ctx, "session", found.ID, nil)
 	}
 	return nil
 }

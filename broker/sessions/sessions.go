@@ -64,9 +64,11 @@ type Changes interface {
 	Await(ctx context.Context, session string, index uint64, wait time.Duration)
 }
 
-// Auditor records the sessions that administrators end.
+// Auditor records the sessions that callers end: Changed those that an administrator ends,
+// with what was ended.
 type Auditor interface {
 	Changed(ctx context.Context, what, name string, before, after any, err error)
+	Trace(ctx context.Context, what, name string, after any)
 }
 
 // Sessions reads and changes sessions. It may be used concurrently.

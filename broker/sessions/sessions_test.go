@@ -33,6 +33,12 @@ type servers struct {
 	kept int
 }
 
+// noAudit keeps no records.
+type noAudit struct{}
+
+func (noAudit) Changed(context.Context, string, string, any, any, error) {}
+func (noAudit) Trace(context.Context, string, string, any)               {}
+
 var errAway = errors.New("away")
 
 func (s *servers) Session(_ context.Context, id string) (staging.Session, error) {
@@ -121,7 +127,7 @@ func (s *servers) Secret(context.Context, string) ([]byte, error) { return []byt
 func on(s *servers) *sessions.Sessions {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	return sessions.New(sessions.Servers{Store: s, Registry: s, Fleet: s}, nil, nil, logrus.NewEntry(log))
+	return sessions.New(sessions.Servers{Store: s, Registry: s, Fleet: s}, nil, noAudit{}, logrus.NewEntry(log))
 }
 
 func inState(state staging.State) *servers {

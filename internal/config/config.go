@@ -67,6 +67,8 @@ type Agent struct {
 	// MaxArmed is how many shells a broker opens in ready sessions ahead of time, for the
 	// next assign hooks; 0 for none.
 	MaxArmed int
+	// AuditRequired refuses launches and changes while no audit record can be written.
+	AuditRequired bool
 	// DrainTimeout bounds how long a broker that is told to stop finishes launches that have
 	// claimed a session.
 	DrainTimeout time.Duration

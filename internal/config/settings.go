@@ -230,6 +230,7 @@ var settings = append([]setting{
 	{"broker.trusted_proxies", "trusted-proxy", []string{"GREENROOM_TRUSTED_PROXIES"}, Broker, "an address or range (10.0.0.0/8) of proxies whose X-Forwarded-For names the client, for the log, the audit and limits of an address; may be repeated", list(proxies)},
 	{"broker.token_file", "token-file", []string{"GREENROOM_TOKEN_FILE"}, Broker, "a file with an administrator's token", secretFromFile(func(a *Agent) *Secret { return &a.Token })},
 	{"", "token", []string{"GREENROOM_TOKEN"}, Broker, "", secret(func(a *Agent) *Secret { return &a.Token })},
+	{"broker.audit_required", "audit-required", []string{"GREENROOM_AUDIT_REQUIRED"}, Broker, "refuse launches and changes while no audit record can be written to the log", boolean(func(a *Agent) *bool { return &a.AuditRequired })},
 	{"broker.tls.cert_file", "tls-cert", []string{"GREENROOM_TLS_CERT"}, Broker, "serve https with the certificates in this PEM file, reloaded when it changes and on SIGHUP", filePath(func(a *Agent) *string { return &a.TLSCert })},
 	{"broker.tls.key_file", "tls-key", []string{"GREENROOM_TLS_KEY"}, Broker, "the PEM file of the certificate's key", filePath(func(a *Agent) *string { return &a.TLSKey })},
 	{"broker.max_desired_sessions", "max-desired-sessions", []string{"GREENROOM_MAX_DESIRED_SESSIONS"}, Broker, "the largest desired_sessions of one staging config", number(func(a *Agent) *int { return &a.MaxDesiredSessions })},

@@ -37,7 +37,7 @@ var rules = []rule{
 	{of: "cmd/greenroom", ours: []string{cmdRooms + "cli"}},
 	{of: cmdRooms + "cli", ours: []string{
 		cmdRooms + "agent", cmdRooms + "bench", cmdRooms + "client", cmdRooms + "dev", cmdRooms + "exit", cmdRooms + "output", cmdRooms + "resources",
-		"broker/httpapi", "broker/launch", "broker/refusal", "internal/staging", "internal/access", "internal/config", "internal/nomadfleet",
+		"broker/httpapi", "broker/launch", "broker/refusal", "internal/staging", "internal/access", "internal/audittrail", "internal/config", "internal/nomadfleet",
 	}, libraries: []string{anyLibrary}},
 	{of: cmdRooms + "dev", ours: []string{
 		cmdRooms + "agent", cmdRooms + "client", cmdRooms + "exit", cmdRooms + "resources",
@@ -70,7 +70,7 @@ var rules = []rule{
 	{of: "broker/launch", ours: []string{"broker/refusal", "broker/background", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{anyLibrary}},
 	{of: "broker/sessions", ours: []string{"broker/refusal", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{logs, "golang.org/x/sync/singleflight"}},
 	{of: "broker/events", ours: []string{"broker/refusal", "broker/deadline", "internal/staging"}, libraries: []string{logs}},
-	{of: "broker/audit", ours: []string{"broker/background", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{logs, "golang.org/x/time/rate"}},
+	{of: "broker/audit", ours: []string{"broker/background", "broker/deadline", "internal/staging", "internal/logfield", "internal/access", "internal/audittrail"}, libraries: []string{logs, "golang.org/x/time/rate"}},
 	{of: "broker/status", ours: []string{"broker/refusal", "broker/deadline", "internal/staging", "internal/logfield"}, libraries: []string{logs}},
 	{of: "broker/admin", ours: []string{"broker/audit", "broker/status", "broker/refusal", "broker/deadline", "internal/staging", "internal/access"}},
 	{of: "broker/armed", ours: []string{"broker/background", "broker/deadline", "internal/staging", "internal/logfield"}, libraries: []string{logs}},
@@ -87,6 +87,9 @@ var rules = []rule{
 	{of: "internal/staging", alone: true, libraries: []string{"github.com/oklog/ulid/...", "github.com/robfig/cron/..."}},
 
 	{of: "internal/logfield", alone: true},
+
+	// The records for auditors.
+	{of: "internal/audittrail", ours: []string{"internal/staging"}, alone: true},
 
 	// Who may do what.
 	{of: "internal/access", ours: []string{"internal/staging"}, alone: true},

@@ -64,6 +64,12 @@ const (
 	Target    = "target"
 	Before    = "before"
 	After     = "after"
+	// The record's place in its chain, see internal/audittrail.
+	AuditChain    = "audit_chain"
+	AuditSeq      = "audit_seq"
+	AuditAt       = "audit_at"
+	AuditPrevious = "audit_previous"
+	AuditHash     = "audit_hash"
 )
 
 // The agent itself.
@@ -88,6 +94,6 @@ var All = []string{
 	Session, Sessions, Staging, Zone, Image, UserID, Claim, Origin, State, Reason, RequestID,
 	Step, Outcome, At, Setting, Where, Event, Condition,
 	Method, Path, Route, Status, Code, DurationMS, Bytes, Remote, Refused, Caller, Stack,
-	Audit, Who, Role, Operation, Target, Before, After,
+	Audit, Who, Role, Operation, Target, Before, After, AuditChain, AuditSeq, AuditAt, AuditPrevious, AuditHash,
 	Address, Server, Source, Key, Absent, Installation, Level,
 }

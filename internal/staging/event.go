@@ -107,6 +107,11 @@ const (
 	AuditChanged AuditOutcome = "changed"
 	// AuditUnknown: it is not known whether the change was made.
 	AuditUnknown AuditOutcome = "unknown"
+	// AuditAttempted: the change is about to be made. Another record with the same request
+	// id has its outcome, unless nothing was changed.
+	AuditAttempted AuditOutcome = "attempted"
+	// AuditUsed: the caller's token was used from an address, for the first time in a while.
+	AuditUsed AuditOutcome = "used"
 )
 
 // Audit is the record of an audited call: the caller, the operation and its outcome. It

@@ -162,10 +162,11 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		Armed:  armed.Servers{Store: parts.store, Registry: parts.registry, Shells: armory},
 		Log:    log,
 	}, broker.Options{
-		Limits:   staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions},
-		Bounds:   broker.Bounds{Launch: launch.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks}, Armed: a.MaxArmed},
-		Unfenced: a.ClaimFence == config.FenceNone,
-		ID:       presence.ID,
+		Limits:        staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions},
+		Bounds:        broker.Bounds{Launch: launch.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks}, Armed: a.MaxArmed},
+		Unfenced:      a.ClaimFence == config.FenceNone,
+		ID:            presence.ID,
+		AuditRequired: a.AuditRequired,
 	})
 	defer b.Close()
 	meter.dependencies(b.Status.Dependencies)

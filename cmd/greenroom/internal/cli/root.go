@@ -25,6 +25,7 @@ var subcommands = []func() *cobra.Command{
 	dev.NewCommand,
 	agent.NewBrokerCommand,
 	agent.NewScalerCommand,
+	newAuditCommand,
 	newConfigCommand,
 	resources.NewPlanCommand,
 	resources.NewApplyCommand,

@@ -140,6 +140,15 @@ func cannedPool(c staging.Config) status.Pool {
 
 func (b *Broker) Audit(context.Context, staging.Audit) {}
 
+// Attempt implements httpapi.Auditor.
+func (b *Broker) Attempt(context.Context, string) error { return nil }
+
+// Used implements httpapi.Auditor.
+func (b *Broker) Used(context.Context) {}
+
+// Trace implements httpapi.Auditor.
+func (b *Broker) Trace(context.Context, string, string, any) {}
+
 func (b *Broker) Check(context.Context, admin.Set) error { return b.CheckErr }
 
 type cannedMonitor struct {
