@@ -65,7 +65,7 @@ func (d *devProcess) untilStatus(t *testing.T, what, token string, want int) {
 func TestTokensOfSeveralBrokers(t *testing.T) {
 	c, d := startCluster(t, 0)
 	one, _ := guardedBroker(t, c, d)
-	other, otherAgent := guardedBroker(t, c, d)
+	other, otherAgent := guardedBroker(t, c, d, "--audit-required", "--log-format", "json", "--log-level", "error")
 
 	var mu sync.Mutex
 	var secrets, refusals []string
@@ -164,8 +164,29 @@ func TestTokensOfSeveralBrokers(t *testing.T) {
 			t.Errorf("change %d shows a secret: before %s, after %s", i, before, after)
 		}
 	}
-	if !strings.Contains(otherAgent.out.String(), "audit=true") {
-		t.Error("the log of the broker has no audit line")
+	log := otherAgent.out.String()
+	for _, operation := range []string{"createSession", "endSession"} {
+		parts := []string{`"operation":"` + operation + `"`, `"target":"session ` + l.ID + `"`, `"outcome":"changed"`, accessor}
+		if !slices.ContainsFunc(strings.Split(log, "\n"), func(line string) bool {
+			return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) })
+		}) {
+			t.Errorf("the audit log has no line with %q:\n%s", parts, log)
+		}
+	}
+	verify := func(log string) error {
+		path := filepath.Join(t.TempDir(), "broker.log")
+		must(t, os.WriteFile(path, []byte(log), 0o600))
+		out, errs, err := other.greenroom("", "audit", "verify", path)
+		if err == nil && !strings.Contains(out, "records are unchanged") {
+			t.Errorf("%s%s", out, errs)
+		}
+		return err
+	}
+	if err := verify(log); err != nil {
+		t.Errorf("%v:\n%s", err, log)
+	}
+	if err := verify(strings.Replace(log, "u-amy", "u-ann", 1)); err == nil {
+		t.Error("a record of another user was not found")
 	}
 }
 
