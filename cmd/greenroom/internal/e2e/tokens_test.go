@@ -65,7 +65,7 @@ func (d *devProcess) untilStatus(t *testing.T, what, token string, want int) {
 func TestTokensOfSeveralBrokers(t *testing.T) {
 	c, d := startCluster(t, 0)
 	one, _ := guardedBroker(t, c, d)
-	other, otherAgent := guardedBroker(t, c, d, "--audit-required", "--log-format", "json", "--log-level", "error")
+	other, otherAgent := guardedBroker(t, c, d, "--audit-required", "--log-format", "json")
 
 	var mu sync.Mutex
 	var secrets, refusals []string
