@@ -53,6 +53,21 @@ func testConsulBroker(t *testing.T, g *guarded) {
 	g.seesHealth(t, c)
 	denied(t, "showing that a scaler lives", c.Agent().ServiceRegister(&consulapi.AgentServiceRegistration{Name: "greenroom-scaler-locks"}))
 	deniedInConsul(t, c)
+
+	// It keeps its secrets from others, and sees when Consul does not.
+	anybody := g.consulClient(t, "")
+	if may, err := r.OpenTo(patient(t), anybody); may != "" || err != nil {
+		t.Errorf("without a token: %q, %v", may, err)
+	}
+	for _, c := range []struct{ rules, want string }{
+		{`key_prefix "greenroom/tokens/" { policy = "read" }`, "read"},
+		{`key_prefix "greenroom/" { policy = "write" }`, "read"},
+		{`key_prefix "elsewhere/" { policy = "write" }`, ""},
+	} {
+		if may, err := r.OpenTo(patient(t), g.consulClient(t, g.consulTokenFor(t, "open-"+staging.NewClaimID()[:20], c.rules))); may != c.want || err != nil {
+			t.Errorf("with %s: %q, %v", c.rules, may, err)
+		}
+	}
 }
 
 func testConsulScaler(t *testing.T, g *guarded) {

@@ -132,10 +132,7 @@ func (g *guarded) deniedToAll(t *testing.T, token string, foreign staging.Sessio
 	denied(t, "the list of ACL tokens", err)
 	_, err = c.ACLPolicies().Upsert(&nomadapi.ACLPolicy{Name: "mine", Rules: `operator { policy = "write" }`}, nil)
 	denied(t, "a policy of its own", err)
-	_, _, err = c.Variables().Create(&nomadapi.Variable{Path: "nomad/jobs/greenroom-broker", Items: nomadapi.VariableItems{"a": "b"}}, nil)
-	denied(t, "writing the job's secrets", err)
-	_, _, err = c.Variables().Read("nomad/jobs/greenroom-broker", nil)
-	denied(t, "reading the job's secrets", err)
+	g.deniedAmongAgents(t, c)
 	denied(t, "a forced garbage collection", c.System().GarbageCollect())
 	_, err = c.Namespaces().Register(&nomadapi.Namespace{Name: "mine"}, nil)
 	denied(t, "a namespace of its own", err)
@@ -152,6 +149,35 @@ func (g *guarded) deniedToAll(t *testing.T, token string, foreign staging.Sessio
 	_, err = g.fleet(t, token).Register(patient(t), staging.Spec{Session: newSession(elsewhere), Image: image(mockSession), Zone: elsewhere})
 	denied(t, "a session in another namespace", err)
 }
+
+// deniedAmongAgents checks that a client can neither read nor change what is in the namespace of
+// the agents' own jobs.
+func (g *guarded) deniedAmongAgents(t *testing.T, c *nomadapi.Client) {
+	t.Helper()
+	read, write := &nomadapi.QueryOptions{Namespace: agentsNamespace}, &nomadapi.WriteOptions{Namespace: agentsNamespace}
+	if _, err := g.nomad.Namespaces().Register(&nomadapi.Namespace{Name: agentsNamespace}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"greenroom-broker", "greenroom-scaler"} {
+		path := "nomad/jobs/" + name
+		if _, _, err := g.nomad.Variables().Update(&nomadapi.Variable{Path: path, Items: nomadapi.VariableItems{"consul_token": "secret"}}, write); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := c.Variables().Update(&nomadapi.Variable{Path: path, Items: nomadapi.VariableItems{"a": "b"}}, write)
+		denied(t, "writing the secrets of "+name, err)
+		_, _, err = c.Variables().Read(path, read)
+		denied(t, "reading the secrets of "+name, err)
+		job := nomadapi.NewServiceJob(name, name, "global", 50)
+		job.Namespace = pointerTo(agentsNamespace)
+		job.AddTaskGroup(nomadapi.NewTaskGroup("thief", 1).AddTask(nomadapi.NewTask("thief", "raw_exec").SetConfig("command", "/bin/true")))
+		_, _, err = c.Jobs().Register(job, write)
+		denied(t, "registering the job "+name, err)
+		_, _, err = c.Jobs().Deregister(name, true, write)
+		denied(t, "stopping the job "+name, err)
+	}
+}
+
+func pointerTo[T any](v T) *T { return &v }
 
 // nomadTokenFor uploads a policy to Nomad and returns a token with this policy alone.
 func (g *guarded) nomadTokenFor(t *testing.T, name, rules string) string {

@@ -37,8 +37,9 @@ func TestTheJobsServe(t *testing.T) {
 	// The sessions of this test use raw_exec.
 	policy := filepath.Join(t.TempDir(), "nomad-broker.policy.hcl")
 	g.run(t, "sh", "-c", `sed 's/# "alloc-node-exec"/"alloc-node-exec"/' acl/nomad-broker.policy.hcl > "$1"`, "sh", policy)
-	g.run(t, nomad, "acl", "policy", "apply", "-namespace", "default", "-job", "greenroom-broker", "greenroom-broker", policy)
-	g.run(t, nomad, "acl", "policy", "apply", "-namespace", "default", "-job", "greenroom-scaler", "greenroom-scaler", "acl/nomad-scaler.policy.hcl")
+	g.run(t, nomad, "namespace", "apply", "-description", "greenroom's own jobs", agentsNamespace)
+	g.run(t, nomad, "acl", "policy", "apply", "-namespace", agentsNamespace, "-job", "greenroom-broker", "greenroom-broker", policy)
+	g.run(t, nomad, "acl", "policy", "apply", "-namespace", agentsNamespace, "-job", "greenroom-scaler", "greenroom-scaler", "acl/nomad-scaler.policy.hcl")
 	secrets := map[string]string{}
 	for _, component := range []string{"broker", "scaler"} {
 		name := "greenroom-" + component
@@ -118,11 +119,14 @@ func build(t *testing.T, binary string) {
 	}
 }
 
+// agentsNamespace is the namespace of the agents' own jobs.
+const agentsNamespace = "greenroom"
+
 // run runs one of README.md's commands with management rights and returns its output.
 func (g *guarded) run(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(patient(t), program, args...)
-	cmd.Env = append(plainEnvironment(), "NOMAD_ADDR="+g.nomadAddr, "NOMAD_TOKEN="+g.nomadToken,
+	cmd.Env = append(plainEnvironment(), "NOMAD_ADDR="+g.nomadAddr, "NOMAD_TOKEN="+g.nomadToken, "NOMAD_NAMESPACE="+agentsNamespace,
 		"CONSUL_HTTP_ADDR="+g.consulAddr, "CONSUL_HTTP_TOKEN="+g.consulToken)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -170,12 +174,12 @@ func guardRedis(t *testing.T) string {
 func (g *guarded) endAll(t *testing.T) {
 	t.Helper()
 	for _, prefix := range []string{"greenroom-scaler", ""} {
-		jobs, _, err := g.nomad.Jobs().List(&nomadapi.QueryOptions{Prefix: prefix})
+		jobs, _, err := g.nomad.Jobs().List(&nomadapi.QueryOptions{Prefix: prefix, Namespace: nomadapi.AllNamespacesNamespace})
 		if err != nil {
 			t.Error(err)
 		}
 		for _, job := range jobs {
-			if _, _, err := g.nomad.Jobs().Deregister(job.ID, false, nil); err != nil {
+			if _, _, err := g.nomad.Jobs().Deregister(job.ID, false, &nomadapi.WriteOptions{Namespace: job.Namespace}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -187,7 +191,7 @@ func (g *guarded) endAll(t *testing.T) {
 // for a test that has failed already, so its own errors do not fail the test.
 func (g *guarded) logEnd(t *testing.T, component string) {
 	t.Helper()
-	allocs, _, err := g.nomad.Jobs().Allocations("greenroom-"+component, false, nil)
+	allocs, _, err := g.nomad.Jobs().Allocations("greenroom-"+component, false, &nomadapi.QueryOptions{Namespace: agentsNamespace})
 	if err != nil || len(allocs) == 0 {
 		t.Logf("the %s has no allocation (%v)", component, err)
 		return
@@ -199,7 +203,7 @@ func (g *guarded) logEnd(t *testing.T, component string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	logs := exec.CommandContext(ctx, program(t, shared.Cluster(t).NomadServer), "alloc", "logs", "-stderr", "-tail", "-n", "30", allocs[0].ID)
+	logs := exec.CommandContext(ctx, program(t, shared.Cluster(t).NomadServer), "alloc", "logs", "-namespace", agentsNamespace, "-stderr", "-tail", "-n", "30", allocs[0].ID)
 	logs.Env = append(plainEnvironment(), "NOMAD_ADDR="+g.nomadAddr, "NOMAD_TOKEN="+g.nomadToken)
 	text, err := logs.CombinedOutput()
 	t.Logf("the end of the %s's log (%v):\n%s", component, err, text)

@@ -90,8 +90,8 @@ variable "datacenters" {
 
 variable "namespace" {
   type        = string
-  default     = "default"
-  description = "Nomad's namespace to run in. A zone names the one of its sessions itself."
+  default     = "greenroom"
+  description = "Nomad's namespace to run in, which holds no sessions: who may submit jobs to it can read the secrets. A zone names the one of its sessions itself."
 }
 
 variable "node_pool" {

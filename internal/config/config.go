@@ -67,6 +67,9 @@ type Agent struct {
 	// MaxArmed is how many shells a broker opens in ready sessions ahead of time, for the
 	// next assign hooks; 0 for none.
 	MaxArmed int
+	// AllowOpenConsul lets a broker require tokens although Consul lets anybody read or write
+	// what it keeps there.
+	AllowOpenConsul bool
 	// AuditRequired refuses launches and changes while no audit record can be written.
 	AuditRequired bool
 	// DrainTimeout bounds how long a broker that is told to stop finishes launches that have

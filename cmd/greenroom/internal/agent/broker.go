@@ -136,6 +136,9 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	if err := parts.identity.identify(ctx, log); err != nil {
 		return err
 	}
+	if err := parts.refuseOpenConsul(ctx, a, log); err != nil {
+		return err
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(brokerGC)
 	}

@@ -1,14 +1,17 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/issuer/issuertest"
@@ -19,7 +22,7 @@ import (
 // guardedBroker starts another broker, which requires a token.
 func guardedBroker(t *testing.T, c *devcluster.Cluster, d *devProcess, flags ...string) (*devProcess, *agent) {
 	t.Helper()
-	b := startAgent(t, c, "broker", append([]string{"--access"}, flags...)...)
+	b := startAgent(t, c, "broker", append([]string{"--access", "--allow-open-consul"}, flags...)...)
 	guarded := &devProcess{readyFile: d.readyFile}
 	guarded.Broker = "http://" + b.address
 	return guarded, b
@@ -187,6 +190,20 @@ func TestTokensOfSeveralBrokers(t *testing.T) {
 	}
 	if err := verify(strings.Replace(log, "u-amy", "u-ann", 1)); err == nil {
 		t.Error("a record of another user was not found")
+	}
+}
+
+// TestAGuardedBrokerRefusesAConsulThatIsOpen, because everybody could read the secrets that its
+// guard relies on.
+func TestAGuardedBrokerRefusesAConsulThatIsOpen(t *testing.T) {
+	d := sharedDev(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	args := command("broker", "--bind", "127.0.0.1:0", "--nomad-address", d.Nomad, "--consul-address", d.Consul, "--redis-address", d.Redis, "--access").Args
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil || err == nil || cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "Consul lets anybody without a token read") || !strings.Contains(string(out), "allow_open_consul") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

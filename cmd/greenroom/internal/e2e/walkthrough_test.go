@@ -59,8 +59,9 @@ var notRun = map[string][]walkthrough.NotRun{
 			`tar -c greenroom | docker import --change 'ENTRYPOINT ["/greenroom"]' --change 'USER 65534' - greenroom:local`,
 		}},
 		{Reason: "it needs servers with access control: deploy.TestTheJobsServe runs it there, with their addresses", Commands: []string{
-			"nomad acl policy apply -namespace default -job greenroom-broker greenroom-broker acl/nomad-broker.policy.hcl",
-			"nomad acl policy apply -namespace default -job greenroom-scaler greenroom-scaler acl/nomad-scaler.policy.hcl",
+			"nomad namespace apply -description \"greenroom's own jobs\" greenroom", "export NOMAD_NAMESPACE=greenroom",
+			"nomad acl policy apply -namespace greenroom -job greenroom-broker greenroom-broker acl/nomad-broker.policy.hcl",
+			"nomad acl policy apply -namespace greenroom -job greenroom-scaler greenroom-scaler acl/nomad-scaler.policy.hcl",
 			"consul acl policy create -name greenroom-broker -rules @acl/consul-broker.policy.hcl",
 			"consul acl policy create -name greenroom-scaler -rules @acl/consul-scaler.policy.hcl",
 			`consul acl token create -description "greenroom broker" -policy-name greenroom-broker`,
@@ -87,7 +88,7 @@ var notRun = map[string][]walkthrough.NotRun{
 		{Reason: "it removes a cluster's sessions, its agents and all that they stored", Commands: []string{
 			"curl -s -X DELETE -H 'Authorization: Bearer TOKEN' http://NODE:7480/v1/staging/NAME",
 			"curl -s -X DELETE -H 'Authorization: Bearer TOKEN' http://NODE:7480/v1/sessions/ID",
-			"nomad job status gr-",
+			"nomad job status -namespace '*' gr-", "nomad namespace delete greenroom",
 			"nomad job stop -purge greenroom-broker",
 			"nomad job stop -purge greenroom-scaler",
 			"nomad var purge nomad/jobs/greenroom-broker",
