@@ -12,10 +12,17 @@ var jobFiles = []string{"nomad/greenroom-broker.nomad.hcl", "nomad/greenroom-sca
 func nomadCLI(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	c := shared.Cluster(t)
-	cmd := exec.CommandContext(patient(t), program(t, c.NomadServer), args...)
-	cmd.Env = append(plainEnvironment(), "NOMAD_ADDR="+c.NomadAddr)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	run := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(patient(t), program(t, c.NomadServer), args...)
+		cmd.Env = append(plainEnvironment(), "NOMAD_ADDR="+c.NomadAddr)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	// The jobs' namespace, in which Nomad validates them.
+	if out, err := run("namespace", "apply", agentsNamespace); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return run(args...)
 }
 
 func TestNomadTakesTheJobFiles(t *testing.T) {
