@@ -134,9 +134,10 @@ func (l *launch) locate(ctx context.Context, pool staging.Config, taken []listed
 			return nil
 		})
 	}
+	var generation staging.Generation
 	restored := false
 	finds.Go(func() (err error) {
-		restored, err = l.consulRestored(ctx, zone)
+		generation, restored, err = l.consulRestored(ctx, zone)
 		return err
 	})
 	if err := finds.Wait(); err != nil || restored { // each Find has its own error
@@ -155,6 +156,10 @@ func (l *launch) locate(ctx context.Context, pool staging.Config, taken []listed
 		case errs[i] != nil:
 			l.listings.putBack(pool.Name, s)
 			err = errs[i]
+		case generation.LostFates(found[i].Generation):
+			// The restore was noted after the listing was read.
+			l.tried[s.id] = true
+			l.listings.spend(pool.Name, s)
 		case found[i].State == staging.Starting:
 			// Nothing can be run in it yet, although its checks pass.
 			l.tried[s.id] = true
@@ -179,15 +184,15 @@ func (l *launch) locate(ctx context.Context, pool staging.Config, taken []listed
 // consulRestored reports whether Nomad has a session of a later generation than Consul: then
 // Consul was restored from a snapshot, no scaler has noted that yet, and a session without
 // a fate record may be a user's. Consul's own catalog shows it only once Nomad's clients
-// have registered their services again.
-func (l *launch) consulRestored(ctx context.Context, zone staging.Zone) (bool, error) {
+// have registered their services again. The generation is Consul's.
+func (l *launch) consulRestored(ctx context.Context, zone staging.Zone) (staging.Generation, bool, error) {
 	newest, err := l.generations.in(ctx, zone)
 	if err != nil {
-		return false, err
+		return staging.Generation{}, false, err
 	}
 	// Read after Nomad, so that it is later unless Consul was restored.
 	generation, err := l.Fates.Generation(ctx)
-	return generation.Shows(newest), err
+	return generation, generation.Shows(newest), err
 }
 
 // putBackListed returns sessions to their listings.

@@ -188,6 +188,16 @@ func TestWithoutRedisASessionThatNomadDoesNotRunYetWaits(t *testing.T) {
 	}
 }
 
+// TestARestoreThatIsNotedAfterTheListingWasReadCounts: a scaler has noted it by the time at
+// which the launch looks, so that nothing but the session's own generation shows it.
+func TestARestoreThatIsNotedAfterTheListingWasReadCounts(t *testing.T) {
+	w := &world{inConsul: []string{"s1"}, generation: staging.Generation{Current: 4}, newest: 5, fail: map[string]error{"claim": errAway}}
+	w.later = &staging.Generation{Current: 6, RestoredThrough: 5}
+	if r, err := launchIn(t, w, "hooked"); err != nil || r.Session.Origin != staging.OnDemand {
+		t.Errorf("%+v %v: %v", r.Session, err, w.calls)
+	}
+}
+
 // TestAfterARestoreOfConsulNoSessionIsTakenForUnused: Consul's catalog does not show a newer
 // session yet, and Nomad does.
 func TestAfterARestoreOfConsulNoSessionIsTakenForUnused(t *testing.T) {

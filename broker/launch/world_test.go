@@ -24,6 +24,8 @@ import (
 type world struct {
 	// generation is Consul's, newest the latest in Nomad.
 	generation staging.Generation
+	// later is what it is from the second reading on, if it is set.
+	later *staging.Generation
 	newest     uint64
 
 	mu    sync.Mutex
@@ -171,7 +173,13 @@ func (w *world) Decided(context.Context, []string) (map[string]bool, error) {
 }
 
 func (w *world) Generation(context.Context) (staging.Generation, error) {
-	return w.generation, nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.generation
+	if w.later != nil {
+		w.generation = *w.later
+	}
+	return now, nil
 }
 
 func (w *world) Fates(context.Context) (map[string]staging.Fate, error) {
