@@ -34,11 +34,3 @@ func (s site) secure(r *http.Request) bool {
 	}
 	return r.TLS != nil
 }
-
-// at returns the URL of a path of the broker for browsers.
-func (s site) at(path string) string {
-	if s.external == nil {
-		return path
-	}
-	return s.external.String() + path
-}

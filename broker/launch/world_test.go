@@ -25,8 +25,8 @@ type world struct {
 	// generation is Consul's, newest the latest in Nomad.
 	generation staging.Generation
 	// later is what it is from the second reading on, if it is set.
-	later *staging.Generation
-	newest     uint64
+	later  *staging.Generation
+	newest uint64
 
 	mu    sync.Mutex
 	calls []string

@@ -11,7 +11,7 @@ import (
 func TestABrokerThatIsConfiguredByAFileServes(t *testing.T) {
 	c, d := startServers(t, []string{"dc1"})
 	dir := clitest.Dir(t, map[string]string{
-		"a.hcl": "broker {\n  token_file = \"token\"\n}\n",
+		"a.hcl": "broker {\n  token_file = \"token\"\n  access {\n    allow_open_consul = true\n  }\n}\n",
 		"token": "open-sesame-open\n",
 	})
 	b := startAgent(t, c, "broker", "--config", dir)

@@ -212,7 +212,7 @@ func TestTheDocumentsCommandsRun(t *testing.T) {
 	t.Setenv("GREENROOM_TOKEN", token)
 	guarded := startAgent(t, &devcluster.Cluster{
 		NomadAddr: d.Nomad, ConsulAddr: d.Consul, RedisAddr: strings.TrimPrefix(d.Redis, "redis://"),
-	}, "broker")
+	}, "broker", "--allow-open-consul")
 	where := addresses{broker: d.Broker, guarded: "http://" + guarded.address, scaler: d.scaler(t), nomad: d.Nomad, token: token}
 	for _, doc := range documents {
 		t.Run(doc.path, func(t *testing.T) {
