@@ -60,8 +60,6 @@ type Guard struct {
 	Secret func(ctx context.Context) ([]byte, error)
 	// Issuer checks JWTs; nil if none are accepted.
 	Issuer Issuer
-	// Provider logs browsers in; nil if they log in with tokens alone.
-	Provider Provider
 	// AdminsElsewhere is set if the issuer has administrators.
 	AdminsElsewhere bool
 }

@@ -32,9 +32,6 @@ const maxResponseBytes = 1 << 20
 type limitedTransport struct {
 	next  http.RoundTripper
 	limit *rate.Limiter
-	// refuses is set where the issuer may refuse a request with a status 4xx, and a reason
-	// as JSON, which is a response as well.
-	refuses bool
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -46,8 +43,7 @@ func (t *limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, &unreachableError{err}
 	}
-	refused := t.refuses && res.StatusCode >= 400 && res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests
-	if res.StatusCode != http.StatusOK && !refused {
+	if res.StatusCode != http.StatusOK {
 		res.Body.Close()
 		return nil, &unreachableError{fmt.Errorf("%s returned status %s", r.URL.Redacted(), res.Status)}
 	}
