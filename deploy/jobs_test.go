@@ -3,10 +3,14 @@ package deploy_test
 import (
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 )
 
 var jobFiles = []string{"nomad/greenroom-broker.nomad.hcl", "nomad/greenroom-scaler.nomad.hcl"}
+
+// namespaced is done when the shared Nomad has the namespace of the agents' jobs.
+var namespaced sync.Once
 
 // nomadCLI runs Nomad's own command line against a server without access control.
 func nomadCLI(t *testing.T, args ...string) (string, error) {
@@ -19,9 +23,11 @@ func nomadCLI(t *testing.T, args ...string) (string, error) {
 		return string(out), err
 	}
 	// The jobs' namespace, in which Nomad validates them.
-	if out, err := run("namespace", "apply", agentsNamespace); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	namespaced.Do(func() {
+		if out, err := run("namespace", "apply", agentsNamespace); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	})
 	return run(args...)
 }
 
@@ -60,6 +66,9 @@ func TestThePrefixesReachTheAgents(t *testing.T) {
 		kind := "broker"
 		if strings.Contains(file, "scaler") {
 			kind = "scaler"
+		}
+		if kind == "broker" && !strings.Contains(out, `"GREENROOM_ALLOW_OPEN_CONSUL": "false"`) {
+			t.Errorf("%s lets the broker start on any Consul:\n%s", file, out)
 		}
 		for _, want := range []string{`"GREENROOM_CONSUL_PREFIX": "gr-b"`, `"GREENROOM_REDIS_PREFIX": "gr-c"`, `"Name": "gr-b-` + kind + `"`} {
 			if !strings.Contains(out, want) {

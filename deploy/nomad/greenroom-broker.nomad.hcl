@@ -64,6 +64,12 @@ variable "redis_address" {
   description = "Redis' address, HOST:PORT; the same for all brokers and scalers."
 }
 
+variable "allow_open_consul" {
+  type        = bool
+  default     = false
+  description = "For trials: let the broker start although Consul has no access control, and anybody can read its secrets there."
+}
+
 variable "consul_prefix" {
   type        = string
   default     = "greenroom"
@@ -218,12 +224,13 @@ job "greenroom-broker" {
       }
 
       env {
-        GREENROOM_BIND          = "${NOMAD_ADDR_http}"
-        GREENROOM_REDIS_ADDR    = var.redis_address
-        GREENROOM_REDIS_PREFIX  = var.redis_prefix
-        GREENROOM_CONSUL_PREFIX = var.consul_prefix
-        NOMAD_ADDR              = var.nomad_address
-        CONSUL_HTTP_ADDR        = var.consul_address
+        GREENROOM_BIND              = "${NOMAD_ADDR_http}"
+        GREENROOM_REDIS_ADDR        = var.redis_address
+        GREENROOM_REDIS_PREFIX      = var.redis_prefix
+        GREENROOM_CONSUL_PREFIX     = var.consul_prefix
+        GREENROOM_ALLOW_OPEN_CONSUL = var.allow_open_consul
+        NOMAD_ADDR                  = var.nomad_address
+        CONSUL_HTTP_ADDR            = var.consul_address
       }
 
       # NOMAD_TOKEN is the job's own identity, so that no token for Nomad is stored.
