@@ -168,7 +168,7 @@ func (g *guarded) deniedAmongAgents(t *testing.T, c *nomadapi.Client) {
 		_, _, err = c.Variables().Read(path, read)
 		denied(t, "reading the secrets of "+name, err)
 		job := nomadapi.NewServiceJob(name, name, "global", 50)
-		job.Namespace = pointerTo(agentsNamespace)
+		job.Namespace = new(agentsNamespace)
 		job.AddTaskGroup(nomadapi.NewTaskGroup("thief", 1).AddTask(nomadapi.NewTask("thief", "raw_exec").SetConfig("command", "/bin/true")))
 		_, _, err = c.Jobs().Register(job, write)
 		denied(t, "registering the job "+name, err)
@@ -176,8 +176,6 @@ func (g *guarded) deniedAmongAgents(t *testing.T, c *nomadapi.Client) {
 		denied(t, "stopping the job "+name, err)
 	}
 }
-
-func pointerTo[T any](v T) *T { return &v }
 
 // nomadTokenFor uploads a policy to Nomad and returns a token with this policy alone.
 func (g *guarded) nomadTokenFor(t *testing.T, name, rules string) string {

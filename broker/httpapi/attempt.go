@@ -2,13 +2,10 @@ package httpapi
 
 import (
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
-
-	"github.com/greenroom/greenroom/internal/access"
 )
 
 // operationKeepalive changes nothing but the time at which a session was last in use.
@@ -21,8 +18,7 @@ func (e *edge) attempt(c *gin.Context) {
 	if !known || c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead || op.id == operationKeepalive {
 		return
 	}
-	path := strings.ToValidUTF8(clipped(access.Hide(c.Request.URL.Path)), "?")
-	if err := e.auditor.Attempt(c.Request.Context(), path); err != nil {
+	if err := e.auditor.Attempt(c.Request.Context(), auditedPath(c)); err != nil {
 		refuseWith(c, &problemError{
 			code: CodeAuditUnavailable, retryAfter: defaultRetryAfter, cause: err,
 			detail: "nothing was changed: no audit record can be written, and this broker changes nothing without one; its operator must mend where its log goes",

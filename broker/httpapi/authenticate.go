@@ -176,6 +176,11 @@ const maxAuditedPath = 256
 
 func clipped(path string) string { return path[:min(len(path), maxAuditedPath)] }
 
+// auditedPath is a request's path as audit records have it.
+func auditedPath(c *gin.Context) string {
+	return strings.ToValidUTF8(clipped(access.Hide(c.Request.URL.Path)), "?")
+}
+
 // audit records a call that was denied.
 func (e *edge) audit(c *gin.Context, r *problemError) {
 	status := statuses[r.code]
@@ -185,7 +190,7 @@ func (e *edge) audit(c *gin.Context, r *problemError) {
 	call := access.CallOf(c.Request.Context())
 	e.auditor.Audit(c.Request.Context(), staging.Audit{
 		Who: call.Caller.Who(), Role: string(call.Caller.Role), Operation: call.Operation, Outcome: staging.AuditDenied,
-		Target: strings.ToValidUTF8(clipped(access.Hide(c.Request.URL.Path)), "?"), Reason: string(r.code) + ": " + r.detail,
+		Target: auditedPath(c), Reason: string(r.code) + ": " + r.detail,
 		Remote: call.Remote, RequestID: call.RequestID,
 	})
 }

@@ -2,10 +2,7 @@ package httpapi_test
 
 import (
 	"bufio"
-	"context"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -105,30 +102,14 @@ func TestLimitsOfAnAddressAreThoseOfAProxysClient(t *testing.T) {
 
 // TestATrustedProxyMayHaveAllConnections: they are those of all of its clients.
 func TestATrustedProxyMayHaveAllConnections(t *testing.T) {
-	e := newEdge(t, newFake())
-	s := httptest.NewUnstartedServer(e.handler)
-	s.Config = httpapi.NewServer("", e.handler, 8, httpapi.Proxies{netip.MustParsePrefix("127.0.0.1/32")})
-	s.Start()
-	t.Cleanup(s.Close)
-	var all []net.Conn
-	for range 8 {
-		c := dial(t, s)
-		ask(t, c)
-		all = append(all, c)
-	}
+	s, all := eightConnections(t, httpapi.Proxies{netip.MustParsePrefix("127.0.0.1/32")})
 	for i, c := range all {
 		must(t, c.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
 		if _, err := bufio.NewReader(c).ReadByte(); err == nil || !isTimeout(err) {
 			t.Errorf("connection %d of a trusted proxy is closed: %v", i, err)
 		}
 	}
-	stranger := func() net.Conn {
-		c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 7)}}).DialContext(context.Background(), "tcp", s.Listener.Addr().String())
-		must(t, err)
-		t.Cleanup(func() { c.Close() })
-		return c
-	}
-	ask(t, stranger())
+	ask(t, dialFromAnother(t, s))
 }
 
 func external(t *testing.T, raw string) func(*httpapi.Options) {

@@ -204,17 +204,7 @@ func TestWrongTokensAreThrottledAndDoNotFillTheLog(t *testing.T) {
 
 // TestOneAddressHasHalfOfTheConnections: the others are for everybody else.
 func TestOneAddressHasHalfOfTheConnections(t *testing.T) {
-	e := newEdge(t, newFake())
-	s := httptest.NewUnstartedServer(e.handler)
-	s.Config = httpapi.NewServer("", e.handler, 8, nil)
-	s.Start()
-	t.Cleanup(s.Close)
-	var mine []net.Conn
-	for range 8 {
-		c := dial(t, s)
-		ask(t, c)
-		mine = append(mine, c)
-	}
+	s, mine := eightConnections(t, nil)
 	open := 0
 	for _, c := range mine {
 		must(t, c.SetReadDeadline(time.Now().Add(300*time.Millisecond)))
@@ -225,10 +215,33 @@ func TestOneAddressHasHalfOfTheConnections(t *testing.T) {
 	if open > 4 {
 		t.Errorf("one address has %d of 8 connections", open)
 	}
-	other, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 7)}}).Dial("tcp", s.Listener.Addr().String())
+	ask(t, dialFromAnother(t, s))
+}
+
+// eightConnections starts a server that keeps eight connections at most, and opens eight from
+// one address, each of which was served once.
+func eightConnections(t *testing.T, proxies httpapi.Proxies) (s *httptest.Server, all []net.Conn) {
+	t.Helper()
+	e := newEdge(t, newFake())
+	s = httptest.NewUnstartedServer(e.handler)
+	s.Config = httpapi.NewServer("", e.handler, 8, proxies)
+	s.Start()
+	t.Cleanup(s.Close)
+	for range 8 {
+		c := dial(t, s)
+		ask(t, c)
+		all = append(all, c)
+	}
+	return s, all
+}
+
+// dialFromAnother connects to a server from another address than dial does.
+func dialFromAnother(t *testing.T, s *httptest.Server) net.Conn {
+	t.Helper()
+	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 7)}}).Dial("tcp", s.Listener.Addr().String())
 	must(t, err)
-	defer other.Close()
-	ask(t, other)
+	t.Cleanup(func() { c.Close() })
+	return c
 }
 
 // ask sends a request on a connection, and requires its answer.

@@ -60,7 +60,7 @@ func (r *Registry) RestoreFate(ctx context.Context, f staging.Fate) (existing st
 	named := len(f.Sessions) == 0 || f.Sessions[0] == f.Session
 	w := fateWrite{what: "restore", fates: []staging.Fate{f}, bindsKey: f.Fingerprint != "" && named}
 	failed, err := r.commit(ctx, &w)
-	if err == nil && w.bindsKey && !slices.Contains(failed, 0) && len(failed) > 0 {
+	if slices.Equal(failed, []int{1}) { // the key's alone
 		w.bindsKey = false
 		failed, err = r.commit(ctx, &w)
 	}

@@ -106,6 +106,7 @@ func run(cmd *cobra.Command, load *config.Loader, serve func(context.Context, co
 	log := a.Logger()
 	log.SetOutput(cmd.ErrOrStderr())
 	defer followLevel(cmd.Context(), load.Load, log)()
-	limitMemory(logrus.NewEntry(log))
-	return serve(cmd.Context(), a, listener, logrus.NewEntry(log))
+	entry := logrus.NewEntry(log)
+	limitMemory(entry)
+	return serve(cmd.Context(), a, listener, entry)
 }

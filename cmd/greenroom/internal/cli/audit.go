@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,12 +31,7 @@ it starts. That the newest records of a chain are missing cannot be seen here: k
 a copy of the log where the broker cannot write.`,
 		Example: `  greenroom audit verify broker.log.1 broker.log
   nomad alloc logs -stderr -job greenroom-broker | greenroom audit verify -`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("give at least one FILE, or - for standard input")
-			}
-			return nil
-		},
+		Args: someArguments("FILE, or - for standard input"),
 		RunE: verifyAudit,
 	})
 	return cmd

@@ -32,12 +32,7 @@ Several files are read as one configuration, in which the later one counts, as b
 be there. Flags and the environment are not looked at. No server is asked.`,
 		Example: `  greenroom config check greenroom.hcl
   greenroom config check /etc/greenroom/ overrides.hcl && systemctl restart greenroom-broker`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("give at least one FILE or DIR")
-			}
-			return nil
-		},
+		Args: someArguments("FILE or DIR"),
 		RunE: checkConfig,
 	})
 	return cmd

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -87,6 +88,16 @@ func oneArgument(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			return fmt.Errorf("give one %s, not %d arguments", what, len(args))
+		}
+		return nil
+	}
+}
+
+// someArguments requires at least one argument.
+func someArguments(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return errors.New("give at least one " + what)
 		}
 		return nil
 	}
