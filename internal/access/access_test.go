@@ -3,6 +3,7 @@ package access
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,50 @@ func TestClaimsBecomeACaller(t *testing.T) {
 	c, err := m.Caller(map[string]any{"sub": "u-1", "name": "Alice", "groups": []any{"students", "staff"}})
 	if err != nil || c.UserName != "Alice" || !slices.Equal(c.Groups, []string{"students", "staff"}) {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// TestARequiredClaim: a token without it, or with another value, is refused, and the refusal
+// names the claim. A list has the value among others.
+func TestARequiredClaim(t *testing.T) {
+	m := Mapping{User: "sub", Required: map[string]string{"org.id": "acme", "email_verified": "true"}}
+	org := func(v any) map[string]any {
+		return map[string]any{"sub": "u-1", "email_verified": true, "org": map[string]any{"id": v}}
+	}
+	for what, claims := range map[string]map[string]any{
+		"one value": org("acme"), "a list": org([]any{"other", "acme"}),
+		"text for a bool": {"sub": "u-1", "email_verified": "true", "org.id": "acme"},
+	} {
+		if _, err := m.Caller(claims); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for what, c := range map[string]struct {
+		claims map[string]any
+		names  string
+	}{
+		"none":          {map[string]any{"sub": "u-1", "email_verified": true}, "org.id"},
+		"another":       {org("acme2"), "org.id"},
+		"an empty list": {org([]any{}), "org.id"},
+		"others":        {org([]any{"other", "acme "}), "org.id"},
+		"an object":     {org(map[string]any{"acme": true}), "org.id"},
+		"null":          {org(nil), "org.id"},
+		"false":         {map[string]any{"sub": "u-1", "email_verified": false, "org.id": "acme"}, "email_verified"},
+	} {
+		caller, err := m.Caller(c.claims)
+		var refused *RefusedError
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), `"`+c.names+`"`) || strings.Contains(err.Error(), "acme") {
+			t.Errorf("%s: %+v, %v", what, caller, err)
+		}
+	}
+}
+
+// TestOnlyGroupsWithThePrefixCount, and their names are without it.
+func TestOnlyGroupsWithThePrefixCount(t *testing.T) {
+	m := Mapping{User: "sub", Groups: "groups", GroupsPrefix: "greenroom-"}
+	claims := map[string]any{"sub": "u-1", "groups": []any{"students", "greenroom-staff", "greenroom-", "x-greenroom-staff", "greenroom-greenroom-a", 3.0}}
+	if c, err := m.Caller(claims); err != nil || !slices.Equal(c.Groups, []string{"staff", "greenroom-a"}) {
+		t.Errorf("%q, %v", c.Groups, err)
 	}
 }
 

@@ -2,7 +2,9 @@ package access
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -15,6 +17,11 @@ type Mapping struct {
 	User string
 	// Groups is the claim with the user's groups; "" for none.
 	Groups string
+	// GroupsPrefix begins the groups that count, and is removed from them; "" for all groups.
+	GroupsPrefix string
+	// Required are claims and the value that each must have, or have in its list. A token
+	// without one of them is refused.
+	Required map[string]string
 	// Role is the claim whose values Roles maps to roles; "" for none.
 	Role  string
 	Roles map[string]Role
@@ -26,6 +33,11 @@ const nameClaim = "name"
 // Caller returns the caller that the claims describe. With several roles it has the most
 // powerful one; without any it has the role User. Errors are a *RefusedError.
 func (m Mapping) Caller(claims map[string]any) (Caller, error) {
+	for _, name := range slices.Sorted(maps.Keys(m.Required)) {
+		if !slices.Contains(stringsOf(claimAt(claims, name)), m.Required[name]) {
+			return Caller{}, &RefusedError{fmt.Sprintf("the token's claim %q does not have the value that this broker requires: sign in with another account", name)}
+		}
+	}
 	c := Caller{Role: User}
 	c.Subject, _ = claimAt(claims, m.User).(string)
 	if c.Subject == "" || len(c.Subject) > staging.MaxUserIDLength || strings.ContainsRune(c.Subject, 0) {
@@ -33,7 +45,7 @@ func (m Mapping) Caller(claims map[string]any) (Caller, error) {
 	}
 	c.UserName, _ = claims[nameClaim].(string)
 	if m.Groups != "" {
-		c.Groups = stringsOf(claimAt(claims, m.Groups))
+		c.Groups = withPrefix(stringsOf(claimAt(claims, m.Groups)), m.GroupsPrefix)
 	}
 	if m.Role == "" {
 		return c, nil
@@ -46,6 +58,18 @@ func (m Mapping) Caller(claims map[string]any) (Caller, error) {
 		}
 	}
 	return c, nil
+}
+
+// withPrefix returns the rest of those names that begin with a prefix. A name that is the
+// prefix alone has no rest.
+func withPrefix(names []string, prefix string) []string {
+	var rest []string
+	for _, name := range names {
+		if after, found := strings.CutPrefix(name, prefix); found && after != "" {
+			rest = append(rest, after)
+		}
+	}
+	return rest
 }
 
 // claimAt returns a claim by its name, else by its path.
@@ -61,11 +85,13 @@ func claimAt(claims map[string]any, name string) any {
 	return claimAt(inner, rest)
 }
 
-// stringsOf returns a claim's strings. Providers send one string or a list.
+// stringsOf returns a claim's values as strings: a string, true or false, or those in a list.
 func stringsOf(v any) []string {
 	switch v := v.(type) {
 	case string:
 		return []string{v}
+	case bool:
+		return []string{strconv.FormatBool(v)}
 	case []any:
 		var all []string
 		for _, e := range v {

@@ -23,6 +23,10 @@ type Access struct {
 	UserClaim, GroupsClaim, RoleClaim string
 	// Roles maps values of RoleClaim to a role: admin, launcher or viewer.
 	Roles map[string]string
+	// GroupsPrefix begins the groups that count, and is removed from them; "" for all groups.
+	GroupsPrefix string
+	// RequiredClaims are claims of a JWT, and the value that each must have.
+	RequiredClaims map[string]string
 }
 
 // Guards reports whether every caller needs a token.
@@ -30,7 +34,10 @@ func (a Agent) Guards() bool { return a.Token != "" || a.Access.Enforced || a.Ac
 
 // Mapping returns the mapping from a JWT's claims to a caller. Access must be valid.
 func (a Access) Mapping() access.Mapping {
-	m := access.Mapping{User: a.UserClaim, Groups: a.GroupsClaim, Role: a.RoleClaim, Roles: map[string]access.Role{}}
+	m := access.Mapping{
+		User: a.UserClaim, Groups: a.GroupsClaim, GroupsPrefix: a.GroupsPrefix, Required: a.RequiredClaims,
+		Role: a.RoleClaim, Roles: map[string]access.Role{},
+	}
 	for value, role := range a.Roles {
 		m.Roles[value] = access.Role(role)
 	}
@@ -45,7 +52,7 @@ func (a Access) MapsAdmins() bool {
 // validate calls add for every setting that cannot be used.
 func (a Access) validate(add func(flag, format string, args ...any)) {
 	if a.Issuer == "" {
-		if a.Audience != "" || a.GroupsClaim != "" || a.RoleClaim != "" || len(a.Roles) > 0 {
+		if a.Audience != "" || a.GroupsClaim != "" || a.RoleClaim != "" || len(a.Roles) > 0 || a.GroupsPrefix != "" || len(a.RequiredClaims) > 0 {
 			add("oidc-issuer", "must be set if other --oidc flags are")
 		}
 		return
@@ -66,6 +73,14 @@ func (a Access) validate(add func(flag, format string, args ...any)) {
 	}
 	if (a.RoleClaim == "") != (len(a.Roles) == 0) {
 		add("oidc-role-claim", "and --oidc-role must be set together: the claim, and the role of each of its values")
+	}
+	if a.GroupsPrefix != "" && a.GroupsClaim == "" {
+		add("oidc-groups-prefix", "has no effect without --oidc-groups-claim, which names the claim with the user's groups")
+	}
+	for _, claim := range slices.Sorted(maps.Keys(a.RequiredClaims)) {
+		if a.RequiredClaims[claim] == "" {
+			add("oidc-required-claim", "%s: must have a value, as in NAME=VALUE", claim)
+		}
 	}
 	for _, value := range slices.Sorted(maps.Keys(a.Roles)) {
 		if _, err := access.ParseRole(a.Roles[value]); err != nil {

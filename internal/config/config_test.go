@@ -36,6 +36,8 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"--oidc-audience":        func(a *Agent) { a.Access.Audience = "" },
 		"--oidc-user-claim":      func(a *Agent) { a.Access.UserClaim = "" },
 		"--oidc-role-claim":      func(a *Agent) { a.Access.RoleClaim = "" },
+		"--oidc-groups-prefix":   func(a *Agent) { a.Access.GroupsClaim, a.Access.GroupsPrefix = "", "greenroom-" },
+		"--oidc-required-claim":  func(a *Agent) { a.Access.RequiredClaims = map[string]string{"hd": ""} },
 		"--oidc-role":            func(a *Agent) { a.Access.Roles = map[string]string{"ops": "root"} },
 		"--external-url":         func(a *Agent) { a.ExternalURL = "greenroom.example.org" },
 		"--log-format":           func(a *Agent) { a.LogFormat = "xml" },

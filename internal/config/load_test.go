@@ -67,6 +67,11 @@ func TestAFlagCountsBeforeAVariableBeforeAFile(t *testing.T) {
 	if a, err = load(t, Broker, nil, "--config", roles, "--oidc-role", "a=launcher", "--oidc-role", "b=admin"); err != nil || len(a.Access.Roles) != 2 || a.Access.Roles["a"] != "launcher" {
 		t.Errorf("roles in flags: %+v %v", a.Access, err)
 	}
+	claims := write(t, map[string]string{"a.hcl": "broker {\n  access {\n    oidc {\n      groups_prefix = \"greenroom-\"\n      required_claims = { hd = \"example.org\", \"realm.tier\" = \"gold=1\" }\n    }\n  }\n}\n"})
+	if a, err = load(t, Broker, nil, "--config", claims, "--oidc-issuer", "https://login.example.org", "--oidc-audience", "g", "--oidc-user-claim", "sub", "--oidc-groups-claim", "groups"); err != nil ||
+		a.Access.GroupsPrefix != "greenroom-" || len(a.Access.RequiredClaims) != 2 || a.Access.RequiredClaims["realm.tier"] != "gold=1" {
+		t.Errorf("what a JWT must have, in a file: %+v %v", a.Access, err)
+	}
 	env = map[string]string{"GREENROOM_REDIS_PASSWORD": "from-env", "CONSUL_HTTP_ADDR": "consul:8501", "CONSUL_HTTP_SSL": "true", "CONSUL_HTTP_SSL_VERIFY": "false"}
 	if a, err = load(t, Scaler, env, "--config", dir); err != nil {
 		t.Fatal(err)
@@ -118,6 +123,9 @@ func TestEverythingThatIsWrongIsNamedWhereItWasSaid(t *testing.T) {
 		{"a list of other things", "broker {\n  trusted_proxies = [3]\n}\n", nil, nil, []string{"a.hcl:2: broker.trusted_proxies: every element must be a string"}},
 		{"no list", "broker {\n  trusted_proxies = \"10.0.0.0/8\"\n}\n", nil, nil, []string{"a.hcl:2: broker.trusted_proxies: must be a list, is a string"}},
 		{"no role", "", nil, []string{"--oidc-role", "ops=root"}, []string{"--oidc-role: ops: the role"}},
+		{"no value of a claim", "", nil, []string{"--oidc-required-claim", "hd"}, []string{"--oidc-required-claim: must be NAME=VALUE"}},
+		{"two values of a claim", "", nil, []string{"--oidc-required-claim", "hd=a", "--oidc-required-claim", "hd=b"}, []string{"--oidc-required-claim: hd is there twice"}},
+		{"a prefix of no groups", "broker {\n  access {\n    oidc {\n      groups_claim  = \"\"\n      groups_prefix = \"g-\"\n    }\n  }\n}\n", nil, nil, []string{"a.hcl:5: broker.access.oidc.groups_prefix: has no effect without"}},
 		{"null", "log_level = null\n", nil, nil, []string{"a.hcl:1: log_level: must be a string, is a null"}},
 		{"half a number", "broker {\n  max_hooks = 1.5\n}\n", nil, nil, []string{"a.hcl:2: broker.max_hooks: must be a whole number"}},
 		{"a block twice", "nomad {\n}\nnomad {\n}\n", nil, nil, []string{"a.hcl:3: nomad: is there twice; the first is at line 1"}},

@@ -130,6 +130,9 @@ func stringMap(field func(*Agent) *map[string]string) value {
 			if !ok || key == "" {
 				return fmt.Errorf("must be NAME=VALUE, is %q", line)
 			}
+			if _, twice := all[key]; twice {
+				return fmt.Errorf("%s is there twice", key)
+			}
 			all[key] = v
 		}
 		*field(a) = all
@@ -218,6 +221,8 @@ var settings = append([]setting{
 	{"broker.access.oidc.audience", "oidc-audience", []string{"GREENROOM_OIDC_AUDIENCE"}, Broker, "the audience that a JWT must have", str(func(a *Agent) *string { return &a.Access.Audience })},
 	{"broker.access.oidc.user_claim", "oidc-user-claim", []string{"GREENROOM_OIDC_USER_CLAIM"}, Broker, "the claim with the user's id", str(func(a *Agent) *string { return &a.Access.UserClaim })},
 	{"broker.access.oidc.groups_claim", "oidc-groups-claim", []string{"GREENROOM_OIDC_GROUPS_CLAIM"}, Broker, "the claim that lists the user's groups, such as groups; groups that greenroom does not have are ignored", str(func(a *Agent) *string { return &a.Access.GroupsClaim })},
+	{"broker.access.oidc.groups_prefix", "oidc-groups-prefix", []string{"GREENROOM_OIDC_GROUPS_PREFIX"}, Broker, "only groups that begin with this count, without it: with greenroom- the group greenroom-students is greenroom's students", str(func(a *Agent) *string { return &a.Access.GroupsPrefix })},
+	{"broker.access.oidc.required_claims", "oidc-required-claim", nil, Broker, "a claim and the value that it must have, or have in its list, such as hd=example.org; other JWTs are refused; may be repeated for other claims", stringMap(func(a *Agent) *map[string]string { return &a.Access.RequiredClaims })},
 	{"broker.access.oidc.role_claim", "oidc-role-claim", []string{"GREENROOM_OIDC_ROLE_CLAIM"}, Broker, "the claim whose values --oidc-role maps to roles, such as realm_access.roles", str(func(a *Agent) *string { return &a.Access.RoleClaim })},
 	{"broker.access.oidc.roles", "oidc-role", nil, Broker, "a value of the role claim and its role (admin, launcher or viewer), such as ops=admin; may be repeated", stringMap(func(a *Agent) *map[string]string { return &a.Access.Roles })},
 	{"broker.external_url", "external-url", []string{"GREENROOM_EXTERNAL_URL"}, Broker, "the URL by which browsers reach the broker, such as https://greenroom.example.org of a proxy that ends TLS; redirects use it, and with https the login's cookie is sent over TLS alone", value{

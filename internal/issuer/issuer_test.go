@@ -86,6 +86,21 @@ func TestOnlyTheIssuersTokensForUsAreTaken(t *testing.T) {
 	refused(t, i, "signed by a stranger", stranger.Signs(t, p.Claims(nil)))
 }
 
+// TestAJWTWithoutARequiredClaimIsRefused, also that of an administrator.
+func TestAJWTWithoutARequiredClaimIsRefused(t *testing.T) {
+	p := issuertest.New(t)
+	k := issuertest.NewKey(t, "k")
+	p.Publishes(k)
+	i := New(Settings{URL: p.URL(), Audience: "greenroom", Mapping: access.Mapping{
+		User: "sub", Role: "roles", Roles: map[string]access.Role{"boss": access.Admin}, Required: map[string]string{"hd": "example.org"},
+	}})
+	accepted(t, i, "one with it", k.Signs(t, p.Claims(map[string]any{"hd": "example.org"})))
+	accepted(t, i, "a list with it", k.Signs(t, p.Claims(map[string]any{"hd": []string{"a", "example.org"}})))
+	refused(t, i, "one without it", k.Signs(t, p.Claims(nil)))
+	refused(t, i, "another value", k.Signs(t, p.Claims(map[string]any{"hd": "example.com"})))
+	refused(t, i, "an administrator's without it", k.Signs(t, p.Claims(map[string]any{"roles": "boss"})))
+}
+
 // TestKeysRotateAndAreKept: a new key is accepted at once, and a removed one is refused.
 // While the issuer is unreachable, tokens with cached keys are accepted, and tokens with
 // other keys are an UnavailableError and not refused.
