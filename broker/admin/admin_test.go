@@ -1,14 +1,15 @@
 package admin_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker/admin"
@@ -31,13 +32,17 @@ func newMemory() *memory {
 
 func (m *memory) Refresh(context.Context) (staging.Resources, error) { return m.Resources, nil }
 
-func put[T any](m map[string]T, name string, v T) (*T, error) {
-	before, had := m[name]
-	m[name] = v
-	if !had {
-		return nil, nil
+func put[T staging.Confidential[T]](m map[string]T, name string, v T) (*T, error) {
+	var before *T
+	if had, ok := m[name]; ok {
+		before = &had
 	}
-	return &before, nil
+	whole, err := staging.KeepHidden(name, v, before)
+	if err != nil {
+		return nil, err
+	}
+	m[name] = whole
+	return before, nil
 }
 
 func remove[T any](m map[string]T, name string) (*T, error) {
@@ -155,7 +160,8 @@ func TestEveryKindIsStoredListedAndDeleted(t *testing.T) {
 	a, r := on(newMemory())
 	ctx := t.Context()
 	for what, store := range map[string]func() (bool, error){
-		"zone": func() (bool, error) { return a.Zones.Put(ctx, sampleZone) }, "group": func() (bool, error) { return a.Groups.Put(ctx, sampleGroup) },
+		"zone":  func() (bool, error) { _, created, err := a.Zones.Put(ctx, sampleZone); return created, err },
+		"group": func() (bool, error) { _, created, err := a.Groups.Put(ctx, sampleGroup); return created, err },
 	} {
 		for _, wantCreated := range []bool{true, false} {
 			if created, err := store(); err != nil || created != wantCreated {
@@ -163,7 +169,7 @@ func TestEveryKindIsStoredListedAndDeleted(t *testing.T) {
 			}
 		}
 	}
-	if _, err := a.Images.Put(ctx, sampleImage); err != nil {
+	if _, _, err := a.Images.Put(ctx, sampleImage); err != nil {
 		t.Fatal(err)
 	}
 	p, created, err := a.Pools.Put(ctx, sampleConfig)
@@ -233,11 +239,11 @@ func TestWhatBreaksARuleIsNotStored(t *testing.T) {
 		a, r := on(m)
 		var errs []error
 		for _, z := range c.set.Zones {
-			_, err := a.Zones.Put(ctx, z)
+			_, _, err := a.Zones.Put(ctx, z)
 			errs = append(errs, err)
 		}
 		for _, i := range c.set.Images {
-			_, err := a.Images.Put(ctx, i)
+			_, _, err := a.Images.Put(ctx, i)
 			errs = append(errs, err)
 		}
 		for _, p := range c.set.Configs {
@@ -276,7 +282,50 @@ func TestASetIsCheckedAsIfAllOfItWereStored(t *testing.T) {
 	if err := a.Check(t.Context(), set); err != nil {
 		t.Error(err)
 	}
-	if n := cmp.Or(len(m.Zones), len(m.Images), len(m.Groups), len(m.Configs)); n != 0 {
+	if n := max(len(m.Zones), len(m.Images), len(m.Groups), len(m.Configs)); n != 0 {
 		t.Errorf("Check stored %+v", m.Resources)
+	}
+}
+
+// TestWhatIsHiddenIsKeptWhenItIsStoredAgain, by what is stored and by a check of a set; the
+// record of the change shows neither value.
+func TestWhatIsHiddenIsKeptWhenItIsStoredAgain(t *testing.T) {
+	m := newMemory()
+	a, r := on(m)
+	ctx := t.Context()
+	if _, _, err := a.Images.Put(ctx, sampleImage); err != nil {
+		t.Fatal(err)
+	}
+	again := staging.Redacted(sampleImage)
+	again.WebFilterPolicy = "strict"
+	want := sampleImage
+	want.WebFilterPolicy = "strict"
+	if err := a.Check(ctx, admin.Set{Images: []staging.Image{again}}); err != nil {
+		t.Errorf("check: %v", err)
+	}
+	stored, created, err := a.Images.Put(ctx, again)
+	if diff := cmp.Diff(want, stored); err != nil || created || diff != "" {
+		t.Errorf("put: created %t, %v (-want +stored):\n%s", created, err, diff)
+	}
+	if diff := cmp.Diff(want, m.Images["demo"]); diff != "" {
+		t.Errorf("(-want +stored):\n%s", diff)
+	}
+	if text := fmt.Sprint(*r); strings.Contains(text, "hunter2") || strings.Contains(text, "changed)") {
+		t.Errorf("the records are %s", text)
+	}
+
+	again.Variables = map[string]string{"other": staging.Hidden}
+	again.Jobspec = "refused"
+	_, _, err = a.Images.Put(ctx, again)
+	for what, tt := range map[string]struct {
+		err   error
+		field string
+	}{"put": {err, "variables.other"}, "check": {a.Check(ctx, admin.Set{Images: []staging.Image{again}}), "images[0].variables.other"}} {
+		if invalid, ok := errors.AsType[*staging.InvalidError](tt.err); !ok || len(invalid.Fields) != 1 || invalid.Fields[0].Field != tt.field {
+			t.Errorf("%s: %v, want %s", what, tt.err, tt.field)
+		}
+	}
+	if diff := cmp.Diff(want, m.Images["demo"]); diff != "" || len(*r) != 2 {
+		t.Errorf("what was refused was stored or recorded: %+v (-want +stored):\n%s", *r, diff)
 	}
 }

@@ -28,21 +28,23 @@ func (a *Admin) Check(ctx context.Context, set Set) error {
 	if err != nil {
 		return err
 	}
-	res.Zones, res.Images, res.Unreadable = maps.Clone(res.Zones), maps.Clone(res.Images), maps.Clone(res.Unreadable)
+	stored := func(context.Context) (staging.Resources, error) { return res, nil }
+	then := res
+	then.Zones, then.Images, then.Unreadable = maps.Clone(res.Zones), maps.Clone(res.Images), maps.Clone(res.Unreadable)
 	// What the set stores again is readable then.
-	maps.DeleteFunc(res.Unreadable, func(_ string, u staging.UnreadableResource) bool { return set.has(u.Kind, u.Name) })
+	maps.DeleteFunc(then.Unreadable, func(_ string, u staging.UnreadableResource) bool { return set.has(u.Kind, u.Name) })
 	for _, z := range set.Zones {
-		res.Zones[z.Name] = a.Zones.completed(z)
+		then.Zones[z.Name] = a.Zones.completed(z)
 	}
 	for _, i := range set.Images {
-		res.Images[i.Name] = i
+		then.Images[i.Name] = i
 	}
-	together := func(context.Context) (staging.Resources, error) { return res, nil }
+	together := func(context.Context) (staging.Resources, error) { return then, nil }
 	var wrong findings
-	checkAll(ctx, &wrong, "zones", a.Zones, set.Zones, together)
-	checkAll(ctx, &wrong, "images", a.Images, set.Images, together)
-	checkAll(ctx, &wrong, "groups", a.Groups, set.Groups, together)
-	checkAll(ctx, &wrong, "staging", a.configs, set.Configs, together)
+	checkAll(ctx, &wrong, "zones", a.Zones, set.Zones, stored, together)
+	checkAll(ctx, &wrong, "images", a.Images, set.Images, stored, together)
+	checkAll(ctx, &wrong, "groups", a.Groups, set.Groups, stored, together)
+	checkAll(ctx, &wrong, "staging", a.configs, set.Configs, stored, together)
 	return wrong.err()
 }
 
@@ -57,10 +59,15 @@ func (s Set) has(kind staging.ResourceKind, name string) bool {
 	return false // no resource names these
 }
 
-// checkAll checks all resources of a kind, which are listed under the name of list.
-func checkAll[T any](ctx context.Context, wrong *findings, list string, r *Resources[T], all []T, read reader) {
+// checkAll checks all resources of a kind, which are listed under the name of list, beside the
+// resources that there are together. What they hide is that of the stored ones.
+func checkAll[T staging.Confidential[T]](ctx context.Context, wrong *findings, list string, r *Resources[T], all []T, stored, together reader) {
 	for n, v := range all {
-		wrong.add(list, n, r.kind.check(ctx, r.completed(v), read))
+		v, err := r.whole(ctx, r.completed(v), stored)
+		if err == nil {
+			err = r.kind.check(ctx, v, together)
+		}
+		wrong.add(list, n, err)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/greenroom/greenroom/broker/audit"
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -73,7 +72,6 @@ func imageKind(r Registry, fleet Fleet) kind[staging.Image] {
 			return acceptedByNomad(ctx, fleet, i)
 		},
 		namedBy: func(c staging.Config, name string) bool { return c.Image == name },
-		redact:  audit.RedactImages,
 		put:     r.PutImage, remove: r.DeleteImage,
 	}
 }
@@ -113,8 +111,7 @@ func groupKind(r Registry) kind[staging.Group] {
 		check: func(_ context.Context, g staging.Group, _ reader) error {
 			return g.Validate()
 		},
-		redact: audit.RedactGroups,
-		put:    r.PutGroup, remove: r.DeleteGroup,
+		put: r.PutGroup, remove: r.DeleteGroup,
 	}
 }
 

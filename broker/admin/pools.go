@@ -33,7 +33,7 @@ func (p *Pools) Get(ctx context.Context, name string) (status.Pool, error) {
 
 // Put stores a staging config, and reports whether it is new.
 func (p *Pools) Put(ctx context.Context, c staging.Config) (pool status.Pool, created bool, err error) {
-	if created, err = p.configs.Put(ctx, c); err != nil {
+	if c, created, err = p.configs.Put(ctx, c); err != nil {
 		return status.Pool{}, false, err
 	}
 	if pool, err = p.one(ctx, c); err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // kind is what differs between the kinds of resources.
-type kind[T any] struct {
+type kind[T staging.Confidential[T]] struct {
 	// what is the kind's name in errors and audit records.
 	what string
 	is   staging.ResourceKind
@@ -29,9 +29,7 @@ type kind[T any] struct {
 	// namedBy reports whether a staging config names the resource, which then cannot be
 	// deleted; nil where no config names this kind.
 	namedBy func(c staging.Config, name string) bool
-	// redact removes what auditors must not see from two versions, either of which may be
-	// nil; nil where nothing is secret.
-	redact func(before, after *T) (was, is *T)
+	// put stores a value in which staging.Hidden keeps what is stored.
 	put    func(ctx context.Context, v T) (before *T, err error)
 	remove func(ctx context.Context, name string) (before *T, err error)
 }
@@ -54,13 +52,13 @@ func freshOf(r Registry) reader {
 }
 
 // Resources administers the resources of one kind. It may be used concurrently.
-type Resources[T any] struct {
+type Resources[T staging.Confidential[T]] struct {
 	kind    kind[T]
 	read    reader
 	auditor Auditor
 }
 
-func newResources[T any](k kind[T], read reader, auditor Auditor) *Resources[T] {
+func newResources[T staging.Confidential[T]](k kind[T], read reader, auditor Auditor) *Resources[T] {
 	return &Resources[T]{kind: k, read: read, auditor: auditor}
 }
 
@@ -94,18 +92,45 @@ func (r *Resources[T]) Get(ctx context.Context, name string) (v T, err error) {
 	return v, nil
 }
 
-// Put stores one, and reports whether it is new.
-func (r *Resources[T]) Put(ctx context.Context, v T) (created bool, err error) {
+// Put stores one, returns it as it is stored, and reports whether it is new. Where it has
+// staging.Hidden, it keeps the value that is stored.
+func (r *Resources[T]) Put(ctx context.Context, v T) (stored T, created bool, err error) {
 	v = r.completed(v)
-	if err := r.kind.check(ctx, v, r.read); err != nil {
-		return false, err
+	stored, err = r.whole(ctx, v, r.read)
+	if err != nil {
+		return stored, false, err
+	}
+	if err := r.kind.check(ctx, stored, r.read); err != nil {
+		return stored, false, err
 	}
 	put, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
+	// What is hidden is kept in the same compare-and-set that replaces it, so that it cannot
+	// undo another administrator's change of a secret.
 	before, err := r.kind.put(put, v)
-	r.changed(ctx, r.kind.name(v), before, &v, err)
-	return before == nil, r.storedError(r.kind.name(v), err)
+	if invalid, ok := errors.AsType[*staging.InvalidError](err); ok {
+		return stored, false, invalid
+	}
+	r.changed(ctx, r.kind.name(v), before, &stored, err)
+	return stored, before == nil, r.storedError(r.kind.name(v), err)
 }
+
+// whole returns a value with what is stored in place of what it hides.
+func (r *Resources[T]) whole(ctx context.Context, v T, read reader) (T, error) {
+	if _, err := staging.KeepHidden(r.named(v), v, nil); err == nil {
+		return v, nil
+	}
+	res, err := read(ctx)
+	if err != nil {
+		return v, err
+	}
+	if stored, ok := r.kind.in(res)[r.kind.name(v)]; ok {
+		return staging.KeepHidden(r.named(v), v, &stored)
+	}
+	return staging.KeepHidden(r.named(v), v, nil)
+}
+
+func (r *Resources[T]) named(v T) string { return fmt.Sprintf("%s %q", r.kind.what, r.kind.name(v)) }
 
 // Delete deletes one that no staging config names. Sessions that were made with it stay.
 func (r *Resources[T]) Delete(ctx context.Context, name string) error {
@@ -147,9 +172,7 @@ func (r *Resources[T]) unused(ctx context.Context, name string) error {
 
 // changed records a change for auditors.
 func (r *Resources[T]) changed(ctx context.Context, name string, before, after *T, err error) {
-	if r.kind.redact != nil {
-		before, after = r.kind.redact(before, after)
-	}
+	before, after = staging.RedactedChange(before, after)
 	r.auditor.Changed(ctx, r.kind.what, name, valueOf(before), valueOf(after), err)
 }
 

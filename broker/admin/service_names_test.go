@@ -18,14 +18,14 @@ func TestNamesOfServicesFitInADNSLabel(t *testing.T) {
 		z.Name = strings.Repeat("z", letters)
 		return z
 	}
-	if _, err := a.Zones.Put(ctx, zone(43)); err != nil {
+	if _, _, err := a.Zones.Put(ctx, zone(43)); err != nil {
 		t.Error(err)
 	}
-	if _, err := a.Zones.Put(ctx, zone(44)); err == nil || !strings.Contains(err.Error(), "must be at most 43 characters, is 44: its service greenroom-on-demand-"+zone(44).Name) {
+	if _, _, err := a.Zones.Put(ctx, zone(44)); err == nil || !strings.Contains(err.Error(), "must be at most 43 characters, is 44: its service greenroom-on-demand-"+zone(44).Name) {
 		t.Errorf("a zone of 44 characters: %v", err)
 	}
 	m.Zones[zone(45).Name] = zone(45)
-	if created, err := a.Zones.Put(ctx, zone(45)); err != nil || created {
+	if _, created, err := a.Zones.Put(ctx, zone(45)); err != nil || created {
 		t.Errorf("a zone that an older version stored: created %v, %v", created, err)
 	}
 	m.Zones["east"], m.Images["demo"] = sampleZone, sampleImage

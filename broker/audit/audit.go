@@ -2,6 +2,8 @@ package audit
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -163,6 +165,12 @@ func (a *Auditor) Changed(ctx context.Context, what, name string, before, after 
 	record := recordOf(ctx, outcome)
 	record.Target, record.Before, record.After, record.Reason = what+" "+name, asJSON(before), asJSON(after), reason
 	a.Audit(ctx, record)
+}
+
+// digest stands for a text, so that a change of the text shows.
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return fmt.Sprintf("sha256:%s (%d bytes)", hex.EncodeToString(sum[:8]), len(s))
 }
 
 // asJSON returns a value as JSON, or its digest where that is too long.

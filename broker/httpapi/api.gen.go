@@ -138,7 +138,8 @@ type ForeignSessions struct {
 // Group Settings of users. A launch names its user's groups; where two set the same, the one with the lowest priority
 // number wins, and volume mappings combine. `expose_user_environment_vars`, `inject_ssh_keys`, `run_config`,
 // `volume_mapping` and `web_filter_policy` must be there when a container is created: their users are given
-// sessions on demand.
+// sessions on demand. The values of `run_config` may hold secrets: they are `(hidden)` except for administrators,
+// and a group that is stored with `(hidden)` keeps what is stored there.
 //
 // Example: {"max_sessions_per_user":2,"name":"students","priority":10,"session_time_limit":"4h"}
 type Group = staging.Group
@@ -181,7 +182,9 @@ type HistoryMinute = staging.Minute
 // `GREENROOM_USER_NAME` and so on, with the launch's own variables.
 type Hook = staging.Hook
 
-// Image What a session runs, and what to do in it.
+// Image What a session runs, and what to do in it. What may hold a secret is `(hidden)` except for administrators: the
+// jobspec, the values of `variables` and `run_config`, and the arguments and the environments of hooks. An image
+// that is stored with `(hidden)` keeps the value that is stored there.
 type Image = staging.Image
 
 // ImageList defines model for ImageList.

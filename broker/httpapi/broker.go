@@ -60,7 +60,8 @@ type Events interface {
 type Resources[T any] interface {
 	List(ctx context.Context) ([]T, error)
 	Get(ctx context.Context, name string) (T, error)
-	Put(ctx context.Context, v T) (created bool, err error)
+	// Put returns the resource as it is stored: staging.Hidden keeps what was stored.
+	Put(ctx context.Context, v T) (stored T, created bool, err error)
 	Delete(ctx context.Context, name string) error
 }
 

@@ -115,16 +115,16 @@ func (r table[T]) Get(_ context.Context, name string) (T, error) {
 	return v, nil
 }
 
-func (r table[T]) Put(_ context.Context, v T) (created bool, _ error) {
+func (r table[T]) Put(_ context.Context, v T) (stored T, created bool, _ error) {
 	r.f.mu.Lock()
 	defer r.f.mu.Unlock()
 	name, err := r.check(v)
 	if err = cmp.Or(r.f.fail, err); err != nil {
-		return false, err
+		return v, false, err
 	}
 	_, had := r.all[name]
 	r.all[name] = v
-	return !had, nil
+	return v, !had, nil
 }
 
 func (r table[T]) Delete(ctx context.Context, name string) error {
@@ -141,7 +141,7 @@ type fakePools struct{ table[status.Pool] }
 
 func (r fakePools) Put(ctx context.Context, c staging.Config) (status.Pool, bool, error) {
 	p := status.Pool{Config: c}
-	created, err := r.table.Put(ctx, p)
+	p, created, err := r.table.Put(ctx, p)
 	return p, created, err
 }
 
@@ -152,7 +152,7 @@ func (r fakeTokens) Create(ctx context.Context, q access.TokenRequest) (access.T
 	if err := q.Validate(); err != nil {
 		return t, secret, cmp.Or(r.f.fail, err)
 	}
-	_, err := r.Put(ctx, t)
+	_, _, err := r.Put(ctx, t)
 	return t, secret, err
 }
 

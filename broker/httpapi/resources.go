@@ -56,7 +56,7 @@ func (h *handlers) PutZone(ctx context.Context, r PutZoneRequestObject) (PutZone
 	}
 	z.Name = r.Name
 	z = z.WithDefaults()
-	created, err := h.broker.Zones.Put(requestContext(ctx), z)
+	z, created, err := h.broker.Zones.Put(requestContext(ctx), z)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (h *handlers) PutImage(ctx context.Context, r PutImageRequestObject) (PutIm
 		return nil, err
 	}
 	i.Name = r.Name
-	created, err := h.broker.Images.Put(requestContext(ctx), i)
+	i, created, err := h.broker.Images.Put(requestContext(ctx), i)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (h *handlers) PutGroup(ctx context.Context, r PutGroupRequestObject) (PutGr
 		return nil, err
 	}
 	g.Name = r.Name
-	created, err := h.broker.Groups.Put(requestContext(ctx), g)
+	g, created, err := h.broker.Groups.Put(requestContext(ctx), g)
 	if err != nil {
 		return nil, err
 	}

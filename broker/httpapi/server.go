@@ -57,6 +57,7 @@ func New(b Broker, o Options) http.Handler {
 	if o.Ending == nil {
 		o.Ending = context.Background()
 	}
+	b.Zones, b.Images, b.Groups = redacting[staging.Zone]{b.Zones}, redacting[staging.Image]{b.Images}, redacting[staging.Group]{b.Groups}
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true

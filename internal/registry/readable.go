@@ -70,7 +70,7 @@ var anyNumber = staging.Limits{MaxDesiredSessions: math.MaxInt32}
 
 // into decodes a resource into a map. check returns the name inside and whether the value
 // is valid. Fields that are not known are left out: a newer version may have stored them.
-func into[T any](m map[string]T, name string, b []byte, check func(T) (string, error)) error {
+func into[T staging.Confidential[T]](m map[string]T, name string, b []byte, check func(T) (string, error)) error {
 	var v T
 	if len(b) == 0 {
 		return errors.New("it is empty")
@@ -81,6 +81,10 @@ func into[T any](m map[string]T, name string, b []byte, check func(T) (string, e
 	inside, err := check(v)
 	if inside != name {
 		return fmt.Errorf("name: the value is that of %q, and the key that of %q", inside, name)
+	}
+	if invalid, ok := errors.AsType[*staging.InvalidError](err); ok {
+		// Whoever reads the status sees why.
+		return &staging.InvalidError{What: invalid.What, Fields: staging.HideIn(v, invalid.Fields)}
 	}
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -356,5 +357,60 @@ func TestWhatCannotBeReadKeepsItsLastValue(t *testing.T) {
 	must(t, err)
 	if len(res.Configs) != 0 || !res.Unknown(staging.KindStaging, "demo") {
 		t.Errorf("a value from before the deletion is kept: %+v", res)
+	}
+}
+
+// TestWhatIsStoredAgainKeepsWhatItHides: that of the version which it replaces, however the
+// writers come together.
+func TestWhatIsStoredAgainKeepsWhatItHides(t *testing.T) {
+	r, client := newRegistry(t)
+	ctx := t.Context()
+	image := staging.Image{Name: "demo", Jobspec: "job {}", Variables: map[string]string{"password": "v0", "tag": "t"}}
+	if _, err := r.PutImage(ctx, staging.Redacted(image)); !errors.As(err, new(*staging.InvalidError)) {
+		t.Errorf("a new one that hides everything: %v", err)
+	}
+	_, err := r.PutImage(ctx, image)
+	must(t, err)
+	var wg sync.WaitGroup
+	put := func(by *Registry, i staging.Image) {
+		wg.Go(func() {
+			if _, err := by.PutImage(ctx, i); err != nil && !errors.Is(err, ErrConflict) {
+				t.Error(err)
+			}
+		})
+	}
+	for n := range 8 {
+		changed := image
+		changed.Variables = map[string]string{"password": fmt.Sprint("v", n+1), "tag": staging.Hidden}
+		put(New(client, t.Name()+"/"), changed)
+		put(New(client, t.Name()+"/"), staging.Redacted(image))
+	}
+	wg.Wait()
+	image.Variables = map[string]string{"password": "last", "tag": "t"}
+	_, err = r.PutImage(ctx, image)
+	must(t, err)
+	again := staging.Redacted(image)
+	again.WebFilterPolicy = "strict"
+	_, err = r.PutImage(ctx, again)
+	must(t, err)
+	image.WebFilterPolicy = "strict"
+	if diff := cmp.Diff(image, r.Resources().Images["demo"]); diff != "" {
+		t.Errorf("(-want +stored):\n%s", diff)
+	}
+}
+
+// TestWhyAResourceCannotBeReadHoldsNoSecret: viewers see it in the status.
+func TestWhyAResourceCannotBeReadHoldsNoSecret(t *testing.T) {
+	r, client := newRegistry(t)
+	key := t.Name() + "/resources/images/demo"
+	_, err := client.KV().Put(&api.KVPair{Key: key, Value: []byte(
+		`{"name":"demo","jobspec":"job","exec_config":{"assign":{"cmd":["/bin/x","{hunter2}"],"environment":{"KEY":"{hunter3}"}}},"connect_url":"nowhere"}`,
+	)}, nil)
+	must(t, err)
+	res, err := r.Refresh(t.Context())
+	must(t, err)
+	why := res.Unreadable[key].Reason
+	if strings.Contains(why, "hunter") || !strings.Contains(why, "exec_config.assign.environment.KEY: ") || !strings.Contains(why, "connect_url: must be an absolute URL") {
+		t.Errorf("%q", why)
 	}
 }

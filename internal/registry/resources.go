@@ -23,7 +23,9 @@ func (r *Registry) key(kind, name string) string {
 	return r.resourcesPrefix() + kind + "/" + name
 }
 
-// PutZone stores a zone and returns the one that it replaced, nil if it is new.
+// PutZone stores a zone and returns the one that it replaced, nil if it is new. As with the
+// other kinds, staging.Hidden keeps the value that is stored; if none is, the error is a
+// *staging.InvalidError.
 func (r *Registry) PutZone(ctx context.Context, z staging.Zone) (before *staging.Zone, err error) {
 	return put(ctx, r, zones, z.Name, z)
 }
@@ -67,17 +69,23 @@ func (r *Registry) DeleteGroup(ctx context.Context, name string) (before *stagin
 const casTries = 5
 
 // put writes by compare-and-set, so that the resource that it returns is the one that it
-// replaced. A replaced resource that does not parse is returned as an empty one.
-func put[T any](ctx context.Context, r *Registry, kind, name string, v T) (before *T, err error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s/%s: %w", kind, name, err)
-	}
+// replaced, and that of which it keeps what v hides. A replaced resource that does not parse
+// is returned as an empty one.
+func put[T staging.Confidential[T]](ctx context.Context, r *Registry, kind, name string, v T) (before *T, err error) {
 	key := r.key(kind, name)
 	for range casTries {
 		old, _, err := r.kv.Get(key, query(ctx))
 		if err != nil {
 			return nil, callError(err, "read %s", key)
+		}
+		before := parsed[T](old)
+		whole, err := staging.KeepHidden(fmt.Sprintf("%s %q", kindOf[kind], name), v, before)
+		if err != nil {
+			return nil, err
+		}
+		b, err := json.Marshal(whole)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s/%s: %w", kind, name, err)
 		}
 		pair := &api.KVPair{Key: key, Value: b}
 		if old != nil {
@@ -89,7 +97,7 @@ func put[T any](ctx context.Context, r *Registry, kind, name string, v T) (befor
 		}
 		if done {
 			r.refreshCache(ctx)
-			return parsed[T](old), nil
+			return before, nil
 		}
 	}
 	return nil, callError(ErrConflict, "write %s", key)

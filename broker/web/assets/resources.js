@@ -96,7 +96,7 @@ export const imagesView = resources({
     { label: 'Zones', cell: (i) => list(i.restrict_to_zones) },
     { label: 'Hooks', cell: (i) => Object.keys(i.exec_config ?? {}).filter((k) => i.exec_config[k]).join(', ') || none() },
     { label: 'Time limit', cell: (i) => i.session_time_limit || none() },
-    { label: 'Jobspec', class: 'number', cell: (i) => `${i.jobspec.split('\n').length} lines` },
+    { label: 'Jobspec', class: 'number', cell: (i) => (i.jobspec === '(hidden)' ? i.jobspec : `${i.jobspec.split('\n').length} lines`) },
   ],
   sections: [
     { fields: [name, { name: 'enabled', label: 'Enabled', kind: 'yes', hint: 'No drains its pools and refuses launches; assigned sessions stay.' },

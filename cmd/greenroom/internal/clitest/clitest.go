@@ -89,14 +89,14 @@ func (r cannedTable[T]) Get(_ context.Context, name string) (v T, err error) {
 	return v, err
 }
 
-func (r cannedTable[T]) Put(_ context.Context, v T) (bool, error) {
+func (r cannedTable[T]) Put(_ context.Context, v T) (T, bool, error) {
 	r.b.mu.Lock()
 	defer r.b.mu.Unlock()
 	name := r.name(v)
 	r.b.Puts = append(r.b.Puts, r.what+" "+name)
 	_, had := r.all[name]
 	r.all[name] = v
-	return !had, r.b.Err
+	return v, !had, r.b.Err
 }
 
 func (r cannedTable[T]) Delete(_ context.Context, name string) error {
@@ -124,7 +124,7 @@ func (p cannedPools) Get(ctx context.Context, name string) (status.Pool, error) 
 }
 
 func (p cannedPools) Put(ctx context.Context, c staging.Config) (status.Pool, bool, error) {
-	created, err := p.configs.Put(ctx, c)
+	c, created, err := p.configs.Put(ctx, c)
 	return cannedPool(c), created, err
 }
 

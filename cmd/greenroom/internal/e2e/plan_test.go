@@ -58,19 +58,24 @@ func TestPlanSaysWhatApplyWouldChangeAndApplyDoesIt(t *testing.T) {
 
 	// Everything is new, except for the existing zone.
 	out := c.Want(exit.Changes, []string{"plan", "-f", first}, `+ create zone "here"`, `datacenters: ["dc1"]`, `+ create image "one"`,
-		"exec_config.assign.environment.PASSWORD: (not shown)", "variables.warmup: \"1s\"", "5 to create, 0 to update, 0 to delete, 0 unchanged")
+		"exec_config.assign.environment.PASSWORD: (hidden)", "jobspec: (hidden)", "variables.warmup: (hidden)", "5 to create, 0 to update, 0 to delete, 0 unchanged")
 	if strings.Contains(out, "hush-hush") {
 		t.Errorf("the plan shows the environment of a hook:\n%s", out)
 	}
+	c.Want(exit.Changes, []string{"plan", "-f", first, "--show-secrets"}, `variables.warmup: "1s"`, "hush-hush")
 	d.ask(t, "GET", "/v1/images/one", nil, 404, nil)
 	c.Want(exit.OK, []string{"apply", "-f", first}, `zone "here" created`, `staging "one-here" created`)
 	c.Want(exit.OK, []string{"plan", "-f", first}, "Nothing to change: 5")
 
-	// A change is printed field by field; of a jobspec, the changed lines.
+	// A change is printed field by field; of a jobspec, the changed lines, where they are asked for.
 	changed := strings.Replace(jobspecs.DemoMock, "type", "# a remark\n  type", 1)
 	second := clitest.Dir(t, map[string]string{"a.hcl": manyResources("2", "2s", "other"), "one.nomad.hcl": changed})
-	c.Want(exit.Changes, []string{"plan", "-f", second}, `~ update image "one"`, `variables.warmup: "1s" -> "2s"`, "+   # a remark",
-		"PASSWORD: (not shown) -> (not shown)", "desired_sessions: 0 -> 2", "0 to create, 2 to update, 0 to delete, 3 unchanged")
+	c.Want(exit.Changes, []string{"plan", "-f", second, "--show-secrets"}, `~ update image "one"`, `variables.warmup: "1s" -> "2s"`, "+   # a remark")
+	out = c.Want(exit.Changes, []string{"plan", "-f", second}, `~ update image "one"`, `variables.warmup: (hidden) -> (hidden, changed)`, "jobspec: (hidden) -> (hidden, changed)",
+		"PASSWORD: (hidden) -> (hidden, changed)", "desired_sessions: 0 -> 2", "0 to create, 2 to update, 0 to delete, 3 unchanged")
+	if strings.Contains(out, "a remark") {
+		t.Errorf("the plan shows a part of the jobspec:\n%s", out)
+	}
 	var p resources.Planned
 	clitest.Decode(t, c.Want(exit.Changes, []string{"plan", "-f", second, "--json"}), &p)
 	if want := (resources.Summary{Update: 2, Unchanged: 3}); p.Summary != want || len(p.Changes) != 2 {

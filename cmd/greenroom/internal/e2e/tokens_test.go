@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/issuer/issuertest"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -265,6 +267,34 @@ func TestAUserOfTheIssuer(t *testing.T) {
 	d.ask(t, "DELETE", "/v1/sessions/"+bobs.ID, nil, 204, nil)
 }
 
+// seesHidden checks that a viewer and a launcher read an image without its secrets, and that
+// an administrator who stores what they read keeps them.
+func seesHidden(t *testing.T, guarded *devProcess, admin string, image staging.Image) {
+	t.Helper()
+	read := func(token string) (i staging.Image) {
+		t.Helper()
+		guarded.ask(t, "GET", "/v1/images/"+image.Name, nil, 200, &i, bearer(token)...)
+		return i
+	}
+	whole := read(admin)
+	for _, role := range []string{"viewer", "launcher"} {
+		_, token := guarded.token(t, admin, role)
+		seen := read(token)
+		if diff := cmp.Diff(staging.Redacted(whole), seen); diff != "" || seen.Jobspec != staging.Hidden || seen.ExecConfig.Assign.Environment["KEY"] != staging.Hidden {
+			t.Errorf("a %s sees (-want +got):\n%s", role, diff)
+		}
+		guarded.ask(t, "PUT", "/v1/images/"+image.Name, seen, 200, nil, bearer(admin)...)
+	}
+	if diff := cmp.Diff(whole, read(admin)); diff != "" {
+		t.Errorf("stored again as it was read without secrets (-before +after):\n%s", diff)
+	}
+	added := staging.Redacted(whole)
+	added.Variables = map[string]string{"unknown": staging.Hidden}
+	if r := guarded.ask(t, "PUT", "/v1/images/"+image.Name, added, 422, nil, bearer(admin)...); !strings.Contains(string(r.body), "variables.unknown") {
+		t.Errorf("%s", r.body)
+	}
+}
+
 // TestNoSecretIsWritten: no log of the agents or of Nomad, and no event, contains a token, a
 // JWT, a value of a hook's or a launch's environment, or a session's access token. That
 // holds at level trace, and where things fail.
@@ -304,6 +334,7 @@ func TestNoSecretIsWritten(t *testing.T) {
 		guarded.ask(t, "PUT", "/v1/images/"+image.Name, image, 201, nil, bearer(admin)...)
 		guarded.ask(t, "PUT", "/v1/staging/"+image.Name, staging.Config{Zone: "east", Image: image.Name, DesiredSessions: 1}, 201, nil, bearer(admin)...)
 	}
+	seesHidden(t, guarded, admin, good)
 	d.untilReady(t, "discreet", 1)
 	d.untilReady(t, "chatty", 1)
 	body := func(image, user string, more map[string]any) map[string]any {

@@ -22,11 +22,14 @@ import (
 type applyFlags struct {
 	paths      []string
 	prune, yes bool
+	// secrets shows values that may be secrets.
+	secrets bool
 }
 
 func (f *applyFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&f.paths, "file", "f", nil, "a file, a directory of files, or - for standard input; may be repeated (required)")
 	cmd.Flags().BoolVar(&f.prune, "prune", false, "delete what is stored and not in the files, of the kinds that the files have")
+	cmd.Flags().BoolVar(&f.secrets, "show-secrets", false, "show the values that change where they may be secrets: of jobspecs, variables, run configs and hooks")
 	if err := cmd.MarkFlagRequired("file"); err != nil {
 		panic("greenroom: " + err.Error())
 	}
@@ -44,6 +47,8 @@ Everything is read, and held to every rule by the broker, before the first
 resource is stored; then zones go first, images next, groups, and staging
 configs last. What is stored already as it is in the files is left alone. What
 was changed is printed, field by field; greenroom plan prints it beforehand.
+What may be a secret is printed as (hidden), except with --show-secrets. A field
+that is (hidden) in a file keeps the value that is stored.
 Should something fail in the middle all the same, the error says which changes
 were not made: apply again to make them.
 
@@ -115,7 +120,7 @@ func plan(cmd *cobra.Command, f applyFlags) (*client.Client, []change, error) {
 	if f.prune {
 		prune = files.kinds()
 	}
-	all := files.set.changes(there, prune)
+	all := files.set.changes(there, prune, f.secrets)
 	if err := files.references(there, all); err != nil {
 		return nil, nil, err
 	}

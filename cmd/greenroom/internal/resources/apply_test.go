@@ -2,6 +2,7 @@ package resources_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -262,4 +263,41 @@ func TestApplyStopsAtARefusal(t *testing.T) {
 	if !strings.Contains(out, `"items"`) {
 		t.Errorf("-o json without a document: %s", out)
 	}
+}
+
+// TestPlansAreWithoutSecrets, and what they hide counts as what is stored.
+func TestPlansAreWithoutSecrets(t *testing.T) {
+	image := func(jobspec, password, argument string) string {
+		return fmt.Sprintf(`image "demo" {
+  jobspec    = %q
+  variables  = { password = %q }
+  run_config = { auth = { user = "u", password = %q }, shm_size = 64 }
+  exec_config {
+    assign {
+      cmd         = ["/bin/login", %q]
+      environment = { KEY = %q }
+    }
+  }
+}`, jobspec, password, password, argument, password)
+	}
+	c := clitest.New(t, "")
+	run := func(code int, command string, printed ...string) {
+		t.Helper()
+		if out := c.Want(code, []string{command, "-f", "-"}, printed...); strings.Contains(out, "hunter") || strings.Contains(out, "hush") {
+			t.Errorf("%s shows a secret:\n%s", command, out)
+		}
+	}
+	c.Stdin = image("job hunter1", "hunter2", "hunter3")
+	run(exit.Changes, "plan", "jobspec: (hidden)", "variables.password: (hidden)", "run_config.auth: (hidden)", "cmd: [\"/bin/login\",\"(hidden)\"]", "environment.KEY: (hidden)")
+	run(exit.OK, "apply", `image "demo" created`)
+	run(exit.OK, "plan", "Nothing to change")
+	c.Stdin = image("job hush", "hush", "hunter3")
+	run(exit.Changes, "plan", "jobspec: (hidden) -> (hidden, changed)", "run_config.auth: (hidden) -> (hidden, changed)", "environment.KEY: (hidden) -> (hidden, changed)")
+	c.Want(exit.Changes, []string{"plan", "-f", "-", "--show-secrets"}, `jobspec: "job hunter1" -> "job hush"`, `variables.password: "hunter2" -> "hush"`)
+	c.Stdin = strings.ReplaceAll(image(staging.Hidden, staging.Hidden, staging.Hidden), "shm_size = 64", `shm_size = "(hidden)"`)
+	c.Stdin = strings.ReplaceAll(c.Stdin, `{ user = "u", password = "(hidden)" }`, `"(hidden)"`)
+	run(exit.OK, "plan", "Nothing to change")
+	c.Stdin = strings.ReplaceAll(c.Stdin, "KEY", "OTHER")
+	c.Broker.CheckErr = staging.Invalid("the set", "images[0].exec_config.assign.environment.OTHER", "is (hidden)")
+	run(exit.Invalid, "apply", "-:8: ", "exec_config.assign.environment.OTHER is (hidden)")
 }

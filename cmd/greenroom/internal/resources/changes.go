@@ -3,6 +3,8 @@ package resources
 import (
 	"maps"
 	"slices"
+
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // action is what a change does to a resource.
@@ -33,33 +35,55 @@ type change struct {
 	resource any
 }
 
+// changeOf returns what storing a resource changes; before is the stored one as JSON, "" for
+// none. What the resource hides is that of the stored one. Values that may be secrets are in
+// the fields only with secrets: plans are often kept in logs.
+func changeOf[T staging.Confidential[T]](kind, name, before string, resource T, secrets bool) change {
+	c := change{Kind: kind, Name: name, Action: actionNone}
+	was := asResource[T](before)
+	// The broker refuses what hides a value that is not stored, and names the field.
+	whole, _ := staging.KeepHidden(name, resource, was)
+	after := asText(whole)
+	if before == after {
+		return c
+	}
+	c.Action, c.resource = actionUpdate, resource
+	if before == "" {
+		c.Action = actionCreate
+	}
+	if !secrets {
+		// Through JSON, so that both sides have the same types in a run config.
+		was, is := staging.RedactedChange(was, asResource[T](after))
+		before, after = redactedText(was), redactedText(is)
+	}
+	c.Fields = differences(before, after)
+	return c
+}
+
+func redactedText[T any](v *T) string {
+	if v == nil {
+		return ""
+	}
+	return asText(*v)
+}
+
 // changes returns what brings the broker from there to the set, in an order in which
 // references always resolve: a zone is created before, and deleted after, the staging
 // configs that name it. Of the kinds in prune, it deletes what is there and not in the set.
-func (s Set) changes(there stored, prune []string) []change {
+// With secrets, it shows them.
+func (s Set) changes(there stored, prune []string, secrets bool) []change {
 	var all []change
-	add := func(kind, name string, resource any) {
-		before, after := there[kind][name], asText(resource)
-		c := change{Kind: kind, Name: name, Action: actionNone}
-		if before != after {
-			c.Action, c.resource, c.Fields = actionUpdate, resource, differences(before, after)
-			if before == "" {
-				c.Action = actionCreate
-			}
-		}
-		all = append(all, c)
-	}
 	for _, z := range s.Zones {
-		add(blockZone, z.Name, z)
+		all = append(all, changeOf(blockZone, z.Name, there[blockZone][z.Name], z, secrets))
 	}
 	for _, i := range s.Images {
-		add(blockImage, i.Name, i)
+		all = append(all, changeOf(blockImage, i.Name, there[blockImage][i.Name], i, secrets))
 	}
 	for _, g := range s.Groups {
-		add(blockGroup, g.Name, g)
+		all = append(all, changeOf(blockGroup, g.Name, there[blockGroup][g.Name], g, secrets))
 	}
 	for _, c := range s.Configs {
-		add(blockStaging, c.Name, c)
+		all = append(all, changeOf(blockStaging, c.Name, there[blockStaging][c.Name], c, secrets))
 	}
 	kept := map[string]bool{}
 	for _, c := range all {

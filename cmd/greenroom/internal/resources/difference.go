@@ -21,9 +21,6 @@ type Difference struct {
 	After  any    `json:"after,omitempty"`
 }
 
-// notShown replaces values that may be secrets: plans are often kept in logs.
-const notShown = "(not shown)"
-
 // differences returns the fields in which two resources differ, each as its JSON ("" for
 // none), ordered by their names in the API.
 func differences(before, after string) []Difference {
@@ -35,20 +32,9 @@ func differences(before, after string) []Difference {
 		if field == "name" || reflect.DeepEqual(old[field], new[field]) {
 			continue
 		}
-		d := Difference{field, old[field], new[field]}
-		if strings.Contains("."+field, ".environment.") {
-			d.Before, d.After = hidden(d.Before), hidden(d.After)
-		}
-		all = append(all, d)
+		all = append(all, Difference{field, old[field], new[field]})
 	}
 	return all
-}
-
-func hidden(v any) any {
-	if v == nil {
-		return nil
-	}
-	return notShown
 }
 
 // flat returns the fields of a JSON object by their paths, such as
@@ -116,7 +102,7 @@ func printDifference(w io.Writer, d Difference, created bool) {
 // shown returns a value in one line; for a text of several lines, their number.
 func shown(v any) string {
 	if s, ok := v.(string); ok {
-		if s == notShown {
+		if s == staging.Hidden || s == staging.HiddenChanged {
 			return s
 		}
 		if n := strings.Count(strings.TrimSuffix(s, "\n"), "\n"); n > 0 {

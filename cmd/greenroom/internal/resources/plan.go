@@ -20,8 +20,11 @@ func NewPlanCommand() *cobra.Command {
 each field that it would change with its value before and after, and, with
 --prune, what it would delete. Everything is held to every rule, as by apply.
 
-The exit code is 0 when there is nothing to change, and 7 when there is. The
-values of environment variables are not shown: they may be secrets.`,
+The exit code is 0 when there is nothing to change, and 7 when there is.
+
+Jobspecs, variables, run configs, and the arguments and environments of hooks may
+hold secrets, and plans are often kept in logs: that they change is shown, and not
+how. --show-secrets shows it; of a jobspec, the changed lines.`,
 		Example: `  greenroom plan -f resources/
   greenroom plan -f resources/ --prune --json | jq '.changes[] | select(.action == "delete")'
   greenroom plan -f resources/ || [ $? -eq 7 ] && greenroom apply -f resources/`,

@@ -62,6 +62,18 @@ func ConfigOf(p httpapi.StagingPool) staging.Config {
 	}
 }
 
+// asResource is the inverse of asText; nil for "".
+func asResource[T any](text string) *T {
+	if text == "" {
+		return nil
+	}
+	v := new(T)
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		panic("greenroom: what was written as JSON always parses: " + err.Error())
+	}
+	return v
+}
+
 // asText returns a resource as JSON; equal resources have equal texts.
 func asText(resource any) string {
 	b, err := json.Marshal(resource)

@@ -103,5 +103,5 @@ func (s Set) Store(ctx context.Context, c *client.Client) error {
 	if err != nil {
 		return err
 	}
-	return makeChanges(ctx, c, s.changes(there, nil), func(change) {})
+	return makeChanges(ctx, c, s.changes(there, nil, false), func(change) {})
 }
