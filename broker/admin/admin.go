@@ -37,6 +37,7 @@ type Fleet interface {
 type Servers struct {
 	Registry Registry
 	Tokens   TokenStore
+	Secrets  SecretStore
 	Fleet    Fleet
 	// Installation and Foreign are for the identity of the installation, whose names are
 	// Names.
@@ -63,6 +64,8 @@ type Admin struct {
 	Groups *Resources[staging.Group]
 	Pools  *Pools
 	Tokens *Tokens
+	// Secrets are the keys that sign sessions' tokens and logins.
+	Secrets *Secrets
 
 	Installation *Installation
 
@@ -81,6 +84,8 @@ func New(on Servers, numbers Numbers, auditor Auditor, limits staging.Limits) *A
 		Groups: newResources(groupKind(on.Registry), read, auditor),
 		Pools:  &Pools{configs: configs, numbers: numbers},
 		Tokens: &Tokens{store: on.Tokens, auditor: auditor},
+
+		Secrets: &Secrets{store: on.Secrets, auditor: auditor},
 
 		Installation: &Installation{store: on.Installation, foreign: on.Foreign, names: on.Names, auditor: auditor},
 

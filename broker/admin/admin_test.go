@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/sirupsen/logrus"
@@ -114,6 +115,16 @@ type noAnswer struct{ admin.TokenStore }
 
 func (noAnswer) CreateToken(context.Context, access.Token) error { return errors.New("no answer") }
 
+// keyring rotates keys that nobody has.
+type keyring struct{}
+
+func (keyring) RotateKeys(_ context.Context, names []string, now time.Time, overlap time.Duration) (staging.Rotation, error) {
+	if overlap == time.Hour {
+		return staging.Rotation{}, errors.New("no answer")
+	}
+	return staging.Rotation{Names: names, SignsFrom: now, AcceptedUntil: now.Add(overlap)}, nil
+}
+
 // records are the audit records that were kept as events.
 type records []staging.Audit
 
@@ -127,7 +138,7 @@ func on(m *memory) (*admin.Admin, *records) {
 	log.SetOutput(io.Discard)
 	r := &records{}
 	auditor := audit.New(r, background.New(1), logrus.NewEntry(log), false)
-	return admin.New(admin.Servers{Registry: m, Tokens: noAnswer{}, Fleet: nomad{}, Names: staging.DefaultNames}, numbers{}, auditor, staging.DefaultLimits), r
+	return admin.New(admin.Servers{Registry: m, Tokens: noAnswer{}, Secrets: keyring{}, Fleet: nomad{}, Names: staging.DefaultNames}, numbers{}, auditor, staging.DefaultLimits), r
 }
 
 // TestWhatMayHaveBeenDoneIsAudited: a write that Consul did not answer may have
@@ -327,5 +338,26 @@ func TestWhatIsHiddenIsKeptWhenItIsStoredAgain(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, m.Images["demo"]); diff != "" || len(*r) != 2 {
 		t.Errorf("what was refused was stored or recorded: %+v (-want +stored):\n%s", *r, diff)
+	}
+}
+
+// TestARotationIsRecorded, and one that may have been made as well.
+func TestARotationIsRecorded(t *testing.T) {
+	a, r := on(newMemory())
+	ctx := access.Call{Caller: access.Caller{Role: access.Admin, Accessor: "tk-1"}, Operation: "rotateSecrets"}.In(t.Context())
+	done, err := a.Secrets.Rotate(ctx, staging.DefaultOverlap)
+	if err != nil || !slices.Equal(done.Names, []string{"access", "login"}) {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if _, err := a.Secrets.Rotate(ctx, staging.Duration(time.Hour)); kindOf(err) != refusal.ConsulUnavailable {
+		t.Error(err)
+	}
+	if _, err := a.Secrets.Rotate(ctx, -1); !errors.As(err, new(*staging.InvalidError)) {
+		t.Error(err)
+	}
+	all := *r
+	if len(all) != 2 || all[0].Outcome != staging.AuditChanged || all[0].Who != "token:tk-1" || all[0].Target != "keys access, login" ||
+		!strings.Contains(all[0].After, "accepted_until") || all[1].Outcome != staging.AuditUnknown {
+		t.Errorf("the records are %+v", all)
 	}
 }

@@ -405,6 +405,19 @@ type Schedule = staging.Schedule
 // ScheduleList Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 type ScheduleList = []Schedule
 
+// SecretRotation defines model for SecretRotation.
+type SecretRotation = staging.Rotation
+
+// SecretRotationRequest defines model for SecretRotationRequest.
+type SecretRotationRequest struct {
+	// Overlap How long what the old keys signed is accepted, as a Go duration from `0s` to 2160h. Keys that an earlier rotation retired
+	// end then as well, if they have not before.
+	//
+	//
+	// Example: 24h
+	Overlap staging.Duration `json:"overlap"`
+}
+
 // Self The caller.
 type Self struct {
 	// Guarded A token is demanded here.
@@ -932,6 +945,9 @@ type LoginJSONRequestBody = Login
 // CheckResourcesJSONRequestBody defines body for CheckResources for application/json ContentType.
 type CheckResourcesJSONRequestBody = ResourceSet
 
+// RotateSecretsJSONRequestBody defines body for RotateSecrets for application/json ContentType.
+type RotateSecretsJSONRequestBody = SecretRotationRequest
+
 // CreateSessionJSONRequestBody defines body for CreateSession for application/json ContentType.
 type CreateSessionJSONRequestBody = Launch
 
@@ -1189,6 +1205,32 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
 	CheckResources(ctx context.Context, body CheckResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateSecretsWithBody Replace the keys that sign sessions' tokens and logins
+	//
+	// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+	// token needs a new one for the same session, which the launch answers with when it is repeated with its
+	// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+	// them from `signs_from` on. Where a key has become known to others, rotate with
+	// the overlap `0s`: everything that was signed before is refused at once.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+	RotateSecretsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateSecrets Replace the keys that sign sessions' tokens and logins
+	//
+	// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+	// token needs a new one for the same session, which the launch answers with when it is repeated with its
+	// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+	// them from `signs_from` on. Where a key has become known to others, rotate with
+	// the overlap `0s`: everything that was signed before is refused at once.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+	RotateSecrets(ctx context.Context, body RotateSecretsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSelf Who am I, and what may I?
 	//
@@ -1773,6 +1815,52 @@ func (c *Client) CheckResourcesWithBody(ctx context.Context, contentType string,
 // Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
 func (c *Client) CheckResources(ctx context.Context, body CheckResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCheckResourcesRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateSecretsWithBody Replace the keys that sign sessions' tokens and logins
+//
+// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+// token needs a new one for the same session, which the launch answers with when it is repeated with its
+// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+// them from `signs_from` on. Where a key has become known to others, rotate with
+// the overlap `0s`: everything that was signed before is refused at once.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+func (c *Client) RotateSecretsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateSecretsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateSecrets Replace the keys that sign sessions' tokens and logins
+//
+// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+// token needs a new one for the same session, which the launch answers with when it is repeated with its
+// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+// them from `signs_from` on. Where a key has become known to others, rotate with
+// the overlap `0s`: everything that was signed before is refused at once.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+func (c *Client) RotateSecrets(ctx context.Context, body RotateSecretsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateSecretsRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2813,6 +2901,46 @@ func NewCheckResourcesRequestWithBody(server string, contentType string, body io
 	}
 
 	operationPath := fmt.Sprintf("/v1/resources/check")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRotateSecretsRequest calls the generic RotateSecrets builder with application/json body
+func NewRotateSecretsRequest(server string, body RotateSecretsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateSecretsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRotateSecretsRequestWithBody constructs an http.Request for the RotateSecrets method, with any body, and a specified content type
+func NewRotateSecretsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/secrets/rotate")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -3936,6 +4064,32 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
 	CheckResourcesWithResponse(ctx context.Context, body CheckResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckResourcesResponse, error)
 
+	// RotateSecretsWithBodyWithResponse Replace the keys that sign sessions' tokens and logins
+	//
+	// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+	// token needs a new one for the same session, which the launch answers with when it is repeated with its
+	// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+	// them from `signs_from` on. Where a key has become known to others, rotate with
+	// the overlap `0s`: everything that was signed before is refused at once.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+	RotateSecretsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateSecretsResponse, error)
+
+	// RotateSecretsWithResponse Replace the keys that sign sessions' tokens and logins
+	//
+	// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+	// token needs a new one for the same session, which the launch answers with when it is repeated with its
+	// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+	// them from `signs_from` on. Where a key has become known to others, rotate with
+	// the overlap `0s`: everything that was signed before is refused at once.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+	RotateSecretsWithResponse(ctx context.Context, body RotateSecretsJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSecretsResponse, error)
+
 	// GetSelfWithResponse Who am I, and what may I?
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5058,6 +5212,61 @@ func (r CheckResourcesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CheckResourcesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RotateSecretsResponseDefaultHeaders the declared response headers of an HTTP default response for RotateSecrets
+type RotateSecretsResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type RotateSecretsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SecretRotation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RotateSecretsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateSecretsResponse) GetJSON200() *SecretRotation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RotateSecretsResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateSecretsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateSecretsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateSecretsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateSecretsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6479,6 +6688,44 @@ func (c *ClientWithResponses) CheckResourcesWithResponse(ctx context.Context, bo
 	return ParseCheckResourcesResponse(rsp)
 }
 
+// RotateSecretsWithBodyWithResponse Replace the keys that sign sessions' tokens and logins
+//
+// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+// token needs a new one for the same session, which the launch answers with when it is repeated with its
+// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+// them from `signs_from` on. Where a key has become known to others, rotate with
+// the overlap `0s`: everything that was signed before is refused at once.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+func (c *ClientWithResponses) RotateSecretsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateSecretsResponse, error) {
+	rsp, err := c.RotateSecretsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateSecretsResponse(rsp)
+}
+
+// RotateSecretsWithResponse Replace the keys that sign sessions' tokens and logins
+//
+// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+// token needs a new one for the same session, which the launch answers with when it is repeated with its
+// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+// them from `signs_from` on. Where a key has become known to others, rotate with
+// the overlap `0s`: everything that was signed before is refused at once.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+func (c *ClientWithResponses) RotateSecretsWithResponse(ctx context.Context, body RotateSecretsJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSecretsResponse, error) {
+	rsp, err := c.RotateSecrets(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateSecretsResponse(rsp)
+}
+
 // GetSelfWithResponse Who am I, and what may I?
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7624,6 +7871,52 @@ func ParseCheckResourcesResponse(rsp *http.Response) (*CheckResourcesResponse, e
 	return response, nil
 }
 
+// ParseRotateSecretsResponse parses an HTTP response from a RotateSecretsWithResponse call
+func ParseRotateSecretsResponse(rsp *http.Response) (*RotateSecretsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateSecretsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SecretRotation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RotateSecretsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetSelfResponse parses an HTTP response from a GetSelfWithResponse call
 func ParseGetSelfResponse(rsp *http.Response) (*GetSelfResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8637,6 +8930,9 @@ type ServerInterface interface {
 	// CheckResources Would these resources be accepted?
 	// (POST /v1/resources/check)
 	CheckResources(c *gin.Context)
+	// RotateSecrets Replace the keys that sign sessions' tokens and logins
+	// (POST /v1/secrets/rotate)
+	RotateSecrets(c *gin.Context)
 	// GetSelf Who am I, and what may I?
 	// (GET /v1/self)
 	GetSelf(c *gin.Context)
@@ -9027,6 +9323,19 @@ func (siw *ServerInterfaceWrapper) CheckResources(c *gin.Context) {
 	}
 
 	siw.Handler.CheckResources(c)
+}
+
+// RotateSecrets operation middleware
+func (siw *ServerInterfaceWrapper) RotateSecrets(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RotateSecrets(c)
 }
 
 // GetSelf operation middleware
@@ -9619,6 +9928,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/v1/login", wrapper.Logout)
 	router.POST(options.BaseURL+"/v1/login", wrapper.Login)
 	router.POST(options.BaseURL+"/v1/resources/check", wrapper.CheckResources)
+	router.POST(options.BaseURL+"/v1/secrets/rotate", wrapper.RotateSecrets)
 	router.GET(options.BaseURL+"/v1/self", wrapper.GetSelf)
 	router.GET(options.BaseURL+"/v1/sessions", wrapper.ListSessions)
 	router.POST(options.BaseURL+"/v1/sessions", wrapper.CreateSession)
@@ -10326,6 +10636,47 @@ type CheckResourcesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CheckResourcesdefaultApplicationProblemPlusJSONResponse) VisitCheckResourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSecretsRequestObject struct {
+	Body *RotateSecretsJSONRequestBody
+}
+
+type RotateSecretsResponseObject interface {
+	VisitRotateSecretsResponse(w http.ResponseWriter) error
+}
+
+type RotateSecrets200JSONResponse SecretRotation
+
+func (response RotateSecrets200JSONResponse) VisitRotateSecretsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSecretsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response RotateSecretsdefaultApplicationProblemPlusJSONResponse) VisitRotateSecretsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11258,6 +11609,9 @@ type StrictServerInterface interface {
 	// CheckResources Would these resources be accepted?
 	// (POST /v1/resources/check)
 	CheckResources(ctx context.Context, request CheckResourcesRequestObject) (CheckResourcesResponseObject, error)
+	// RotateSecrets Replace the keys that sign sessions' tokens and logins
+	// (POST /v1/secrets/rotate)
+	RotateSecrets(ctx context.Context, request RotateSecretsRequestObject) (RotateSecretsResponseObject, error)
 	// GetSelf Who am I, and what may I?
 	// (GET /v1/self)
 	GetSelf(ctx context.Context, request GetSelfRequestObject) (GetSelfResponseObject, error)
@@ -11857,6 +12211,48 @@ func (sh *strictHandler) CheckResources(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(CheckResourcesResponseObject); ok {
 		if err := validResponse.VisitCheckResourcesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RotateSecrets operation middleware
+func (sh *strictHandler) RotateSecrets(ctx *gin.Context) {
+	var request RotateSecretsRequestObject
+
+	var body RotateSecretsJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateSecrets(ctx, request.(RotateSecretsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateSecrets")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(RotateSecretsResponseObject); ok {
+		if err := validResponse.VisitRotateSecretsResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -27,6 +27,7 @@ type Broker struct {
 	Pools   Pools
 	Checker Checker
 	Tokens  Tokens
+	Secrets Secrets
 
 	Installation Installations
 
@@ -84,6 +85,11 @@ type Tokens interface {
 	Create(ctx context.Context, r access.TokenRequest) (t access.Token, secret string, err error)
 	Revoke(ctx context.Context, accessor string) error
 	Bootstrap(ctx context.Context) (t access.Token, secret string, err error)
+}
+
+// Secrets administers the keys that sign sessions' tokens and logins.
+type Secrets interface {
+	Rotate(ctx context.Context, overlap staging.Duration) (staging.Rotation, error)
 }
 
 // Installations shows the identity of the installation, and takes over others' jobs.

@@ -125,7 +125,9 @@ func TestALoginFollowsTheEvents(t *testing.T) {
 	e := newEdge(t, f, func(o *httpapi.Options) {
 		o.Ending, o.Guard = ending, access.Guard{
 			On: true, Tokens: tokens.Load,
-			Secret: func(context.Context) ([]byte, error) { return []byte("shared by all brokers"), nil },
+			Keys: func(context.Context) (staging.SigningKeys, error) {
+				return staging.SigningKeys{{Key: []byte("shared by all brokers")}}, nil
+			},
 		}
 	})
 	login := e.do("POST", "/v1/login", `{"token":"`+secret+`"}`)

@@ -79,7 +79,8 @@ func (f *fake) broker() httpapi.Broker {
 		Pools: fakePools{table[status.Pool]{f, f.pools, "staging config", func(p status.Pool) (string, error) {
 			return p.Name, p.Validate(staging.DefaultLimits)
 		}}},
-		Tokens: fakeTokens{table[access.Token]{f, f.tokens, "token", func(t access.Token) (string, error) { return t.Accessor, nil }}},
+		Secrets: f,
+		Tokens:  fakeTokens{table[access.Token]{f, f.tokens, "token", func(t access.Token) (string, error) { return t.Accessor, nil }}},
 	}
 }
 
@@ -135,6 +136,15 @@ func (r table[T]) Delete(ctx context.Context, name string) error {
 	defer r.f.mu.Unlock()
 	delete(r.all, name)
 	return nil
+}
+
+// Rotate answers with the overlap.
+func (f *fake) Rotate(_ context.Context, overlap staging.Duration) (staging.Rotation, error) {
+	if err := cmp.Or(f.fail, staging.ValidateOverlap(overlap)); err != nil {
+		return staging.Rotation{}, err
+	}
+	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
+	return staging.Rotation{Names: []string{"access", "login"}, SignsFrom: at, AcceptedUntil: at.Add(overlap.Std())}, nil
 }
 
 type fakePools struct{ table[status.Pool] }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // loginGuard is a guard with one token of a role, and logins.
@@ -19,7 +20,9 @@ func loginGuard(role access.Role) (g access.Guard, secret string) {
 	tokens := access.NewTokens([]access.Token{token}, 1, nil)
 	return access.Guard{
 		On: true, Tokens: func() *access.Tokens { return tokens },
-		Secret: func(context.Context) ([]byte, error) { return []byte("shared by all brokers"), nil },
+		Keys: func(context.Context) (staging.SigningKeys, error) {
+			return staging.SigningKeys{{Key: []byte("shared by all brokers")}}, nil
+		},
 	}, secret
 }
 
@@ -112,7 +115,7 @@ func TestALoginOverTLS(t *testing.T) {
 // TestALoginNeedsItsSecret: while the secret cannot be read, no token is called wrong.
 func TestALoginNeedsItsSecret(t *testing.T) {
 	g, secret := loginGuard(access.Viewer)
-	g.Secret = func(context.Context) ([]byte, error) { return nil, errors.New("no leader") }
+	g.Keys = func(context.Context) (staging.SigningKeys, error) { return nil, errors.New("no leader") }
 	e := newEdge(t, newFake(), func(o *httpapi.Options) { o.Guard = g })
 	if got := e.do("POST", "/v1/login", `{"token":"`+secret+`"}`); got.status != 503 || got.problem(t).Code != "consul_unavailable" {
 		t.Errorf("%d %s", got.status, got.body)

@@ -26,7 +26,8 @@ var roleTable = map[string]string{
 	"listGroups": "alv", "getGroup": "alv", "putGroup": "a", "deleteGroup": "a",
 	"checkResources":  "a",
 	"getInstallation": "alv", "takeOverInstallation": "a",
-	"listTokens": "a", "createToken": "a", "revokeToken": "a", "bootstrap": "o",
+	"rotateSecrets": "a",
+	"listTokens":    "a", "createToken": "a", "revokeToken": "a", "bootstrap": "o",
 	"login": "o", "logout": "o", "getSelf": "alvu", "getHistory": "alv",
 	"getOpenAPI": "o", "getDocs": "o", "getLive": "o", "getReady": "o", "getMetrics": "o",
 }
@@ -40,6 +41,7 @@ var bodies = map[string]string{
 	"putGroup":             `{"priority":1}`,
 	"checkResources":       `{}`,
 	"takeOverInstallation": `{"id":"none"}`,
+	"rotateSecrets":        `{"overlap":"24h"}`,
 	"createToken":          `{"name":"n","role":"viewer"}`,
 }
 

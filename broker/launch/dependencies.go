@@ -15,8 +15,8 @@ type Resources interface {
 	// Resources returns the copy in memory, Refresh reads a new one.
 	Resources() staging.Resources
 	Refresh(ctx context.Context) (staging.Resources, error)
-	// Secret returns a secret that all brokers share; the first call makes it.
-	Secret(ctx context.Context, name string) ([]byte, error)
+	// Keys returns keys that all brokers share; the first call makes them.
+	Keys(ctx context.Context, name string) (staging.SigningKeys, error)
 }
 
 // Fates are the records in Consul that decide whose a session is.

@@ -117,10 +117,11 @@ func (l *launch) resolve(ctx context.Context) error {
 	if l.IdempotencyKey != "" {
 		l.claim.Fingerprint = l.Fingerprint()
 	}
-	var err error
-	if l.secret, err = l.Resources.Secret(ctx, staging.AccessSecret); err != nil {
+	keys, err := l.Resources.Keys(ctx, staging.AccessSecret)
+	if err != nil {
 		return refusal.NoConsul(err)
 	}
+	l.secret = keys.Signing(time.Now())
 	return nil
 }
 

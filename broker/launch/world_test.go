@@ -98,7 +98,9 @@ func zone(name string) staging.Zone {
 
 func (w *world) Refresh(context.Context) (staging.Resources, error) { return w.Resources(), nil }
 
-func (w *world) Secret(context.Context, string) ([]byte, error) { return []byte("secret"), nil }
+func (w *world) Keys(context.Context, string) (staging.SigningKeys, error) {
+	return staging.SigningKeys{{Key: []byte("secret")}}, nil
+}
 
 func (w *world) Ping(context.Context) error { return w.fail["ping"] }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
@@ -37,7 +38,7 @@ func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, er
 	}
 	read, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
-	secret, err := s.Registry.Secret(read, staging.AccessSecret)
+	keys, err := s.Registry.Keys(read, staging.AccessSecret)
 	if err != nil {
 		return staging.Session{}, refusal.NoConsul(err)
 	}
@@ -52,7 +53,8 @@ func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, er
 	}
 	// A session's program may have a bearer token of its own, and a browser a
 	// cookie of another session: one right token among them is enough.
-	if !slices.ContainsFunc(a.Tokens, func(t string) bool { return staging.ValidAccessToken(secret, found.ID, found.Claim, t) }) {
+	accepted := keys.Accepted(time.Now())
+	if !slices.ContainsFunc(a.Tokens, func(t string) bool { return staging.ValidAccessToken(accepted, found.ID, found.Claim, t) }) {
 		return staging.Session{}, unauthorized()
 	}
 	if found.State != staging.Assigned || found.User == nil {

@@ -36,8 +36,8 @@ type Registry interface {
 	// CreateFate decides a session once; won is false when it was decided before, and
 	// valid is the record that counts.
 	CreateFate(ctx context.Context, f staging.Fate) (won bool, valid staging.Fate, err error)
-	// Secret returns a secret that all brokers share; the first caller creates it.
-	Secret(ctx context.Context, name string) ([]byte, error)
+	// Keys returns keys that all brokers share; the first caller creates them.
+	Keys(ctx context.Context, name string) (staging.SigningKeys, error)
 }
 
 // Fleet is what this package needs of Nomad.

@@ -122,7 +122,9 @@ func (s *servers) CreateFate(_ context.Context, f staging.Fate) (bool, staging.F
 	return true, f, nil
 }
 
-func (s *servers) Secret(context.Context, string) ([]byte, error) { return []byte("secret"), nil }
+func (s *servers) Keys(context.Context, string) (staging.SigningKeys, error) {
+	return staging.SigningKeys{{Key: []byte("secret")}}, nil
+}
 
 func on(s *servers) *sessions.Sessions {
 	log := logrus.New()

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // The reasons why a caller is refused. Each says what to do next.
@@ -56,8 +58,9 @@ type Guard struct {
 	Agent string
 	// Tokens returns the cache of the stored tokens, or nil while it was not read yet.
 	Tokens func() *Tokens
-	// Secret returns the secret that all brokers share to seal logins; nil disables logins.
-	Secret func(ctx context.Context) ([]byte, error)
+	// Keys returns the keys that all brokers share to seal logins (see LoginSecret); nil
+	// disables logins.
+	Keys func(ctx context.Context) (staging.SigningKeys, error)
 	// Issuer checks JWTs; nil if none are accepted.
 	Issuer Issuer
 	// AdminsElsewhere is set if the issuer has administrators.

@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// LoginSecret names the keys, shared by all brokers, that seal logins.
+const LoginSecret = "login"
+
 // LoginLife is how long a login to the operators' page lasts. It ends earlier if its token
 // does, because every call checks the token.
 const LoginLife = 12 * time.Hour
@@ -34,7 +37,7 @@ func (g Guard) Login(ctx context.Context, token string, now time.Time) (sealed s
 	if len(token) > maxLoginToken {
 		return "", ErrTokenTooLong
 	}
-	aead, err := g.aead(ctx)
+	aead, err := g.aead(ctx, now)
 	if err != nil {
 		return "", err
 	}
@@ -51,7 +54,7 @@ func (g Guard) LoginToken(ctx context.Context, sealed string, now time.Time) (to
 	if err != nil {
 		return "", ErrLoginOver
 	}
-	aead, err := g.aead(ctx)
+	aead, err := g.aead(ctx, now)
 	if err != nil {
 		return "", err
 	}
@@ -62,15 +65,52 @@ func (g Guard) LoginToken(ctx context.Context, sealed string, now time.Time) (to
 	return string(plain[8:]), nil
 }
 
-// aead returns AES-256-GCM with a key that is derived for logins only.
-func (g Guard) aead(ctx context.Context) (cipher.AEAD, error) {
-	if g.Secret == nil {
+// aead returns a cipher that seals with the key that signs now, and opens what was sealed with
+// any key that is accepted now.
+func (g Guard) aead(ctx context.Context, now time.Time) (cipher.AEAD, error) {
+	if g.Keys == nil {
 		return nil, ErrLoginOver
 	}
-	secret, err := g.Secret(ctx)
+	keys, err := g.Keys(ctx)
 	if err != nil {
 		return nil, &UnavailableError{What: "the secret of logins in Consul", Stored: true, Cause: err}
 	}
+	sealing, err := loginCipher(keys.Signing(now))
+	if err != nil {
+		return nil, err
+	}
+	ring := loginCiphers{AEAD: sealing}
+	for _, secret := range keys.Accepted(now) {
+		opening, err := loginCipher(secret)
+		if err != nil {
+			return nil, err
+		}
+		ring.opening = append(ring.opening, opening)
+	}
+	return ring, nil
+}
+
+// loginCiphers is a cipher of several keys.
+type loginCiphers struct {
+	// AEAD seals.
+	cipher.AEAD
+	// opening are those that open, the one of the newest key first.
+	opening []cipher.AEAD
+}
+
+// Open implements cipher.AEAD.
+func (c loginCiphers) Open(dst, nonce, sealed, data []byte) (plain []byte, err error) {
+	err = ErrLoginOver
+	for _, with := range c.opening {
+		if plain, err = with.Open(dst, nonce, sealed, data); err == nil {
+			return plain, nil
+		}
+	}
+	return nil, err
+}
+
+// loginCipher returns AES-256-GCM with a key that is derived for logins only.
+func loginCipher(secret []byte) (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, secret, nil, "greenroom login", 32)
 	if err != nil {
 		return nil, fmt.Errorf("derive the key of logins: %w", err)

@@ -63,6 +63,8 @@ var rules = map[string]Rule{
 	"getInstallation":      readerRule,
 	"takeOverInstallation": adminRule,
 
+	"rotateSecrets": adminRule,
+
 	"listTokens":  adminRule,
 	"createToken": adminRule,
 	"revokeToken": adminRule,

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 
@@ -23,13 +24,17 @@ func TestErrorsNameTheCallAndItsObject(t *testing.T) {
 		"list greenroom/resources/":            func(ctx context.Context) error { _, err := r.Refresh(ctx); return err },
 		"read greenroom/resources/zones/east":  func(ctx context.Context) error { _, err := r.PutZone(ctx, staging.Zone{Name: "east"}); return err },
 		"read greenroom/resources/images/demo": func(ctx context.Context) error { _, err := r.DeleteImage(ctx, "demo"); return err },
-		"create greenroom/secrets/x":           func(ctx context.Context) error { _, err := r.Secret(ctx, "x"); return err },
+		"list greenroom/secrets/":              func(ctx context.Context) error { _, err := r.Keys(ctx, "x"); return err },
 		"list greenroom/tokens/":               r.WatchTokens,
-		"create greenroom/bootstrap":           func(ctx context.Context) error { return r.CreateToken(ctx, access.Token{Accessor: "a"}) },
-		"read token a":                         func(ctx context.Context) error { _, err := r.RevokeToken(ctx, "a"); return err },
-		"with token a":                         func(ctx context.Context) error { _, err := r.Bootstrap(ctx, access.Token{Accessor: "a"}); return err },
-		"renew check greenroom-scaler-locks":   locks.pass,
-		"create the session of locks s1":       locks.openSession,
+		"read greenroom/secrets/": func(ctx context.Context) error {
+			_, err := r.RotateKeys(ctx, []string{"x"}, time.Now(), 0)
+			return err
+		},
+		"create greenroom/bootstrap":         func(ctx context.Context) error { return r.CreateToken(ctx, access.Token{Accessor: "a"}) },
+		"read token a":                       func(ctx context.Context) error { _, err := r.RevokeToken(ctx, "a"); return err },
+		"with token a":                       func(ctx context.Context) error { _, err := r.Bootstrap(ctx, access.Token{Accessor: "a"}); return err },
+		"renew check greenroom-scaler-locks": locks.pass,
+		"create the session of locks s1":     locks.openSession,
 	} {
 		err := call(t.Context())
 		if err == nil || !strings.HasPrefix(err.Error(), "consul: ") || !strings.Contains(err.Error(), want) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/consul/api"
@@ -30,7 +29,8 @@ type Registry struct {
 	prefix string
 	// current is the cache of the resources.
 	current atomic.Pointer[staging.Resources]
-	secrets sync.Map
+	// keys is the cache of the keys that brokers share, nil until they were read once.
+	keys atomic.Pointer[sharedKeys]
 	// tokens is the cache of the tokens, nil until they were read once.
 	tokens atomic.Pointer[access.Tokens]
 }

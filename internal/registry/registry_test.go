@@ -88,38 +88,6 @@ func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
 	}
 }
 
-// TestEverybodyGetsTheSameSecret, however many callers are first at the same time.
-func TestEverybodyGetsTheSameSecret(t *testing.T) {
-	const brokers = 16
-	_, client := newRegistry(t)
-	got := make([]string, brokers)
-	var wg sync.WaitGroup
-	for i := range brokers {
-		r := New(client, t.Name()+"/")
-		wg.Go(func() {
-			s, err := r.Secret(t.Context(), "access")
-			if err != nil {
-				t.Error(err)
-			}
-			again, err := r.Secret(t.Context(), "access")
-			if err != nil || string(again) != string(s) {
-				t.Errorf("two calls returned different secrets: %v", err)
-			}
-			got[i] = string(s)
-		})
-	}
-	wg.Wait()
-	for _, s := range got {
-		if len(s) != secretBytes || s != got[0] {
-			t.Fatal("two brokers hold different secrets")
-		}
-	}
-	r := New(client, t.Name()+"/")
-	if other, err := r.Secret(t.Context(), "other"); err != nil || string(other) == got[0] {
-		t.Errorf("another name has the same secret: %v", err)
-	}
-}
-
 func TestWatchTellsEveryChangeAndNothingOfFates(t *testing.T) {
 	r, client := newRegistry(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -67,7 +67,7 @@ func (i Image) ConnectTo(s Session, token string) string {
 	return Substitute(i.ConnectURL, values)
 }
 
-// AccessSecret names the secret, shared by all brokers, that access tokens are made with: a
+// AccessSecret names the keys, shared by all brokers, that access tokens are made with: a
 // launch makes them, the authorize endpoint checks them.
 const AccessSecret = "access"
 
@@ -80,9 +80,12 @@ func AccessToken(secret []byte, session, claim string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// ValidAccessToken reports whether token is the session's. It compares in constant time.
-func ValidAccessToken(secret []byte, session, claim, token string) bool {
-	return claim != "" && hmac.Equal([]byte(AccessToken(secret, session, claim)), []byte(token))
+// ValidAccessToken reports whether token is the session's, made with one of the secrets. It
+// compares in constant time.
+func ValidAccessToken(secrets [][]byte, session, claim, token string) bool {
+	return claim != "" && slices.ContainsFunc(secrets, func(secret []byte) bool {
+		return hmac.Equal([]byte(AccessToken(secret, session, claim)), []byte(token))
+	})
 }
 
 // AllowsOrigin reports whether a page of this origin (a request's Origin header) may open

@@ -220,9 +220,9 @@ func TestAConnectURLEscapesWhatItIsGiven(t *testing.T) {
 func TestAnAccessTokenIsOneSessionsAndOneClaims(t *testing.T) {
 	secret := []byte("s")
 	token := AccessToken(secret, "gr-1", "c")
-	if !ValidAccessToken(secret, "gr-1", "c", token) || ValidAccessToken(secret, "gr-2", "c", token) ||
-		ValidAccessToken(secret, "gr-1", "d", token) || ValidAccessToken([]byte("t"), "gr-1", "c", token) ||
-		ValidAccessToken(secret, "gr-1", "", AccessToken(secret, "gr-1", "")) {
+	if !ValidAccessToken([][]byte{[]byte("retired"), secret}, "gr-1", "c", token) || ValidAccessToken([][]byte{[]byte("retired"), secret}, "gr-2", "c", token) ||
+		ValidAccessToken([][]byte{[]byte("retired"), secret}, "gr-1", "d", token) || ValidAccessToken([][]byte{[]byte("t")}, "gr-1", "c", token) ||
+		ValidAccessToken([][]byte{[]byte("retired"), secret}, "gr-1", "", AccessToken(secret, "gr-1", "")) {
 		t.Error("the token opens more, or less, than its session")
 	}
 }

@@ -7,17 +7,18 @@ import (
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/issuer"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // guardOf returns the guard that decides which callers may use the broker: by the agent's
 // own token, by tokens in the registry, and by the configured issuer.
 func guardOf(a config.Agent, parts *adapters) access.Guard {
 	g := access.Guard{On: a.Guards(), Tokens: parts.registry.Tokens, AdminsElsewhere: a.Access.MapsAdmins()}
-	g.Secret = func(ctx context.Context) ([]byte, error) {
+	g.Keys = func(ctx context.Context) (staging.SigningKeys, error) {
 		const timeout = 5 * time.Second
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		return parts.registry.Secret(ctx, "login")
+		return parts.registry.Keys(ctx, access.LoginSecret)
 	}
 	if a.Token != "" {
 		g.Agent = access.Hash(string(a.Token))

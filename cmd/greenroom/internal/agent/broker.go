@@ -158,7 +158,7 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		Events:   parts.store,
 		Audit:    parts.store,
 		Admin: admin.Servers{
-			Registry: parts.registry, Tokens: parts.registry, Fleet: parts.fleet,
+			Registry: parts.registry, Tokens: parts.registry, Secrets: parts.registry, Fleet: parts.fleet,
 			Installation: parts.registry, Foreign: parts.store, Names: parts.names,
 		},
 		Status: status.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet},
@@ -197,6 +197,7 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	if a.Guards() {
 		wg.Go(func() { followTokens(watching, parts, log) })
 	}
+	wg.Go(func() { followKeys(watching, parts, log) })
 	wg.Go(func() { b.Follow(watching) })
 	wg.Go(func() { b.KeepHistory(watching) })
 	wg.Go(func() { b.ReceiveKeepalives(watching) })
@@ -239,6 +240,6 @@ func edgeOf(b *broker.Broker) httpapi.Broker {
 	return httpapi.Broker{
 		Launcher: b.Launcher, Sessions: b.Sessions, Events: b.Events,
 		Zones: b.Admin.Zones, Images: b.Admin.Images, Groups: b.Admin.Groups, Pools: b.Admin.Pools,
-		Checker: b.Admin, Tokens: b.Admin.Tokens, Installation: b.Admin.Installation, Auditor: b.Audit, Monitor: b.Status,
+		Checker: b.Admin, Tokens: b.Admin.Tokens, Secrets: b.Admin.Secrets, Installation: b.Admin.Installation, Auditor: b.Audit, Monitor: b.Status,
 	}
 }

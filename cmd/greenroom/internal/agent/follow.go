@@ -58,6 +58,22 @@ func followTokens(ctx context.Context, parts *adapters, log *logrus.Entry) {
 	}
 }
 
+// followKeys keeps the registry's cache of the keys that brokers share up to date until ctx is
+// done.
+func followKeys(ctx context.Context, parts *adapters, log *logrus.Entry) {
+	const pause = time.Second
+	for ctx.Err() == nil {
+		err := parts.registry.WatchKeys(ctx)
+		if ctx.Err() == nil {
+			log.WithError(err).Warn("cannot watch the keys of tokens and logins in Consul, retrying; the last ones that were read are used")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
 // probeRedis runs the breaker of the client of Redis until ctx is done.
 func probeRedis(ctx context.Context, parts *adapters, log *logrus.Entry) {
 	parts.breaker.Run(ctx, parts.store.Ping, func(reason error) {

@@ -194,3 +194,14 @@ func TestStagingCommand(t *testing.T) {
 		t.Errorf("-o json: %v %+v", err, items)
 	}
 }
+
+func TestSecretsRotate(t *testing.T) {
+	c := clitest.New(t, "")
+	c.Want(exit.OK, []string{"secrets", "rotate"}, "from 2026-11-24T06:20:00Z on", "accepted until 2026-11-25T06:20:00Z")
+	c.Want(exit.OK, []string{"secrets", "rotate", "--overlap", "0s", "-o", "json"}, `"accepted_until"`, "2026-11-24T06:20:00Z")
+	for _, overlap := range []string{"soon", "-1s", "9000h"} {
+		c.Want(exit.Usage, []string{"secrets", "rotate", "--overlap=" + overlap}, "--overlap")
+	}
+	c.Broker.Err = &refusal.Error{Kind: refusal.ConsulUnavailable, Detail: "Consul does not answer"}
+	c.Want(exit.Unavailable, []string{"secrets", "rotate"}, "Consul does not answer")
+}

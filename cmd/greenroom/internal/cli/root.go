@@ -40,6 +40,7 @@ var subcommands = []func() *cobra.Command{
 	newGroupsCommand,
 	newBootstrapCommand,
 	newTokenCommand,
+	newSecretsCommand,
 	newInstallationCommand,
 	bench.NewCommand,
 	newCompletionCommand,

@@ -57,7 +57,7 @@ type Broker struct {
 // edge is the broker as the HTTP edge needs it.
 func (b *Broker) edge() httpapi.Broker {
 	return httpapi.Broker{
-		Launcher: b, Sessions: b, Checker: b, Auditor: b, Monitor: cannedMonitor{b: b},
+		Launcher: b, Sessions: b, Checker: b, Secrets: b, Auditor: b, Monitor: cannedMonitor{b: b},
 		Zones:  cannedTable[staging.Zone]{b, b.ZoneByName, "zone", func(z staging.Zone) string { return z.Name }},
 		Images: cannedTable[staging.Image]{b, b.ImageByName, "image", func(i staging.Image) string { return i.Name }},
 		Groups: cannedTable[staging.Group]{b, b.GroupByName, "group", func(g staging.Group) string { return g.Name }},
@@ -136,6 +136,12 @@ func cannedPool(c staging.Config) status.Pool {
 	return status.Pool{Config: c, Current: 2, Ready: 1, Conditions: []staging.Condition{
 		{Type: staging.CapacityExhausted, Message: "not enough memory", Since: time.Now()},
 	}}
+}
+
+// Rotate implements httpapi.Secrets.
+func (b *Broker) Rotate(_ context.Context, overlap staging.Duration) (staging.Rotation, error) {
+	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
+	return staging.Rotation{Names: []string{"access", "login"}, SignsFrom: at, AcceptedUntil: at.Add(overlap.Std())}, b.Err
 }
 
 func (b *Broker) Audit(context.Context, staging.Audit) {}

@@ -55,6 +55,7 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	d.ask(t, "GET", "/v1/installation", nil, 200, nil)
 	// It has no session, so nothing is taken over.
 	d.ask(t, "POST", "/v1/installation/take-over", map[string]string{"id": staging.NewInstallationID()}, 200, nil)
+	d.ask(t, "POST", "/v1/secrets/rotate", map[string]string{"overlap": "24h"}, 200, nil)
 	d.ask(t, "GET", "/v1/self", nil, 200, nil)
 	d.ask(t, "POST", "/v1/login", `{"token":"any"}`, 204, nil)
 	d.ask(t, "DELETE", "/v1/login", nil, 204, nil)

@@ -1078,6 +1078,34 @@ type Schedule struct {
 // ScheduleList Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 type ScheduleList = []Schedule
 
+// SecretRotation defines model for SecretRotation.
+type SecretRotation struct {
+	// AcceptedUntil Until when what older keys signed is accepted.
+	//
+	// Example: 2026-11-25T06:20:00Z
+	AcceptedUntil time.Time `json:"accepted_until"`
+
+	// Names What the keys are for.
+	//
+	// Example: ["access","login"]
+	Names []string `json:"names"`
+
+	// SignsFrom When all brokers sign with the new keys.
+	//
+	// Example: 2026-11-24T06:20:05Z
+	SignsFrom time.Time `json:"signs_from"`
+}
+
+// SecretRotationRequest defines model for SecretRotationRequest.
+type SecretRotationRequest struct {
+	// Overlap How long what the old keys signed is accepted, as a Go duration from `0s` to 2160h. Keys that an earlier rotation retired
+	// end then as well, if they have not before.
+	//
+	//
+	// Example: 24h
+	Overlap string `json:"overlap"`
+}
+
 // Self The caller.
 type Self struct {
 	// Guarded A token is demanded here.
@@ -1777,6 +1805,9 @@ type LoginJSONRequestBody = Login
 // CheckResourcesJSONRequestBody defines body for CheckResources for application/json ContentType.
 type CheckResourcesJSONRequestBody = ResourceSet
 
+// RotateSecretsJSONRequestBody defines body for RotateSecrets for application/json ContentType.
+type RotateSecretsJSONRequestBody = SecretRotationRequest
+
 // CreateSessionJSONRequestBody defines body for CreateSession for application/json ContentType.
 type CreateSessionJSONRequestBody = Launch
 
@@ -2126,6 +2157,32 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
 	CheckResources(ctx context.Context, body CheckResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateSecretsWithBody Replace the keys that sign sessions' tokens and logins
+	//
+	// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+	// token needs a new one for the same session, which the launch answers with when it is repeated with its
+	// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+	// them from `signs_from` on. Where a key has become known to others, rotate with
+	// the overlap `0s`: everything that was signed before is refused at once.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+	RotateSecretsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateSecrets Replace the keys that sign sessions' tokens and logins
+	//
+	// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+	// token needs a new one for the same session, which the launch answers with when it is repeated with its
+	// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+	// them from `signs_from` on. Where a key has become known to others, rotate with
+	// the overlap `0s`: everything that was signed before is refused at once.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+	RotateSecrets(ctx context.Context, body RotateSecretsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSelf Who am I, and what may I?
 	//
@@ -2795,6 +2852,52 @@ func (c *Client) CheckResourcesWithBody(ctx context.Context, contentType string,
 // Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
 func (c *Client) CheckResources(ctx context.Context, body CheckResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCheckResourcesRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateSecretsWithBody Replace the keys that sign sessions' tokens and logins
+//
+// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+// token needs a new one for the same session, which the launch answers with when it is repeated with its
+// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+// them from `signs_from` on. Where a key has become known to others, rotate with
+// the overlap `0s`: everything that was signed before is refused at once.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+func (c *Client) RotateSecretsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateSecretsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateSecrets Replace the keys that sign sessions' tokens and logins
+//
+// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+// token needs a new one for the same session, which the launch answers with when it is repeated with its
+// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+// them from `signs_from` on. Where a key has become known to others, rotate with
+// the overlap `0s`: everything that was signed before is refused at once.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+func (c *Client) RotateSecrets(ctx context.Context, body RotateSecretsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateSecretsRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4037,6 +4140,46 @@ func NewCheckResourcesRequestWithBody(server string, contentType string, body io
 	return req, nil
 }
 
+// NewRotateSecretsRequest calls the generic RotateSecrets builder with application/json body
+func NewRotateSecretsRequest(server string, body RotateSecretsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateSecretsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRotateSecretsRequestWithBody constructs an http.Request for the RotateSecrets method, with any body, and a specified content type
+func NewRotateSecretsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/secrets/rotate")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetSelfRequest constructs an http.Request for the GetSelf method
 func NewGetSelfRequest(server string) (*http.Request, error) {
 	var err error
@@ -5258,6 +5401,32 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/resources/check (the `CheckResources` operationId).
 	CheckResourcesWithResponse(ctx context.Context, body CheckResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckResourcesResponse, error)
+
+	// RotateSecretsWithBodyWithResponse Replace the keys that sign sessions' tokens and logins
+	//
+	// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+	// token needs a new one for the same session, which the launch answers with when it is repeated with its
+	// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+	// them from `signs_from` on. Where a key has become known to others, rotate with
+	// the overlap `0s`: everything that was signed before is refused at once.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+	RotateSecretsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateSecretsResponse, error)
+
+	// RotateSecretsWithResponse Replace the keys that sign sessions' tokens and logins
+	//
+	// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+	// token needs a new one for the same session, which the launch answers with when it is repeated with its
+	// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+	// them from `signs_from` on. Where a key has become known to others, rotate with
+	// the overlap `0s`: everything that was signed before is refused at once.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+	RotateSecretsWithResponse(ctx context.Context, body RotateSecretsJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSecretsResponse, error)
 
 	// GetSelfWithResponse Who am I, and what may I?
 	//
@@ -6891,6 +7060,75 @@ func (r CheckResourcesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CheckResourcesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RotateSecretsResponse4XXHeaders the declared response headers of an HTTP 4XX response for RotateSecrets
+type RotateSecretsResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// RotateSecretsResponseDefaultHeaders the declared response headers of an HTTP default response for RotateSecrets
+type RotateSecretsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type RotateSecretsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SecretRotation
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *RotateSecretsResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RotateSecretsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateSecretsResponse) GetJSON200() *SecretRotation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r RotateSecretsResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RotateSecretsResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateSecretsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateSecretsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateSecretsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateSecretsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8712,6 +8950,44 @@ func (c *ClientWithResponses) CheckResourcesWithResponse(ctx context.Context, bo
 	return ParseCheckResourcesResponse(rsp)
 }
 
+// RotateSecretsWithBodyWithResponse Replace the keys that sign sessions' tokens and logins
+//
+// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+// token needs a new one for the same session, which the launch answers with when it is repeated with its
+// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+// them from `signs_from` on. Where a key has become known to others, rotate with
+// the overlap `0s`: everything that was signed before is refused at once.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+func (c *ClientWithResponses) RotateSecretsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateSecretsResponse, error) {
+	rsp, err := c.RotateSecretsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateSecretsResponse(rsp)
+}
+
+// RotateSecretsWithResponse Replace the keys that sign sessions' tokens and logins
+//
+// No session ends. What the old keys signed is accepted for the overlap, at every broker. After that, a user with an older
+// token needs a new one for the same session, which the launch answers with when it is repeated with its
+// Idempotency-Key, and operators log in again. Other brokers know the new keys within a moment, and all sign with
+// them from `signs_from` on. Where a key has become known to others, rotate with
+// the overlap `0s`: everything that was signed before is refused at once.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+func (c *ClientWithResponses) RotateSecretsWithResponse(ctx context.Context, body RotateSecretsJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSecretsResponse, error) {
+	rsp, err := c.RotateSecrets(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateSecretsResponse(rsp)
+}
+
 // GetSelfWithResponse Who am I, and what may I?
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10390,6 +10666,69 @@ func ParseCheckResourcesResponse(rsp *http.Response) (*CheckResourcesResponse, e
 		response.Headers4XX = &headers
 	case true:
 		var headers CheckResourcesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRotateSecretsResponse parses an HTTP response from a RotateSecretsWithResponse call
+func ParseRotateSecretsResponse(rsp *http.Response) (*RotateSecretsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateSecretsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SecretRotation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers RotateSecretsResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers RotateSecretsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
