@@ -30,7 +30,7 @@ func (a *Admin) Check(ctx context.Context, set Set) error {
 	}
 	stored := func(context.Context) (staging.Resources, error) { return res, nil }
 	then := res
-	then.Zones, then.Images, then.Unreadable = maps.Clone(res.Zones), maps.Clone(res.Images), maps.Clone(res.Unreadable)
+	then.Zones, then.Images, then.Groups, then.Unreadable = maps.Clone(res.Zones), maps.Clone(res.Images), maps.Clone(res.Groups), maps.Clone(res.Unreadable)
 	// What the set stores again is readable then.
 	maps.DeleteFunc(then.Unreadable, func(_ string, u staging.UnreadableResource) bool { return set.has(u.Kind, u.Name) })
 	for _, z := range set.Zones {
@@ -38,6 +38,9 @@ func (a *Admin) Check(ctx context.Context, set Set) error {
 	}
 	for _, i := range set.Images {
 		then.Images[i.Name] = i
+	}
+	for _, g := range set.Groups {
+		then.Groups[g.Name] = g
 	}
 	together := func(context.Context) (staging.Resources, error) { return then, nil }
 	var wrong findings
@@ -55,6 +58,8 @@ func (s Set) has(kind staging.ResourceKind, name string) bool {
 		return slices.ContainsFunc(s.Zones, func(z staging.Zone) bool { return z.Name == name })
 	case staging.KindImage:
 		return slices.ContainsFunc(s.Images, func(i staging.Image) bool { return i.Name == name })
+	case staging.KindGroup:
+		return slices.ContainsFunc(s.Groups, func(g staging.Group) bool { return g.Name == name })
 	}
 	return false // no resource names these
 }

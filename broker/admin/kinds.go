@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/greenroom/greenroom/broker/deadline"
@@ -25,10 +27,13 @@ func zoneKind(r Registry, fleet Fleet, services serviceNames) kind[staging.Zone]
 			if err := services.fitZone(ctx, read, z.Name); err != nil {
 				return err
 			}
+			if err := groupsExist(ctx, fmt.Sprintf("zone %q", z.Name), z.AllowedGroups, read); err != nil {
+				return err
+			}
 			return ownRegion(ctx, fleet, z)
 		},
-		namedBy: func(c staging.Config, name string) bool { return c.Zone == name },
-		put:     r.PutZone, remove: r.DeleteZone,
+		usedBy: inConfigs(func(c staging.Config, name string) bool { return c.Zone == name }),
+		put:    r.PutZone, remove: r.DeleteZone,
 	}
 }
 
@@ -69,10 +74,13 @@ func imageKind(r Registry, fleet Fleet) kind[staging.Image] {
 			if err := zonesExist(i, res); err != nil {
 				return err
 			}
+			if err := groupsExist(ctx, fmt.Sprintf("image %q", i.Name), i.AllowedGroups, read); err != nil {
+				return err
+			}
 			return acceptedByNomad(ctx, fleet, i)
 		},
-		namedBy: func(c staging.Config, name string) bool { return c.Image == name },
-		put:     r.PutImage, remove: r.DeleteImage,
+		usedBy: inConfigs(func(c staging.Config, name string) bool { return c.Image == name }),
+		put:    r.PutImage, remove: r.DeleteImage,
 	}
 }
 
@@ -83,6 +91,24 @@ func zonesExist(i staging.Image, res staging.Resources) error {
 		if !res.HasZone(name) {
 			return staging.Invalid(fmt.Sprintf("image %q", i.Name), fmt.Sprintf("restrict_to_zones[%d]", n),
 				"is unknown: there is no zone %q; create it first", name)
+		}
+	}
+	return nil
+}
+
+// groupsExist refuses an image or a zone that allows a group which does not exist: a
+// group that is created later, for other users, would let them in.
+func groupsExist(ctx context.Context, what string, allowed []string, read reader) error {
+	if len(allowed) == 0 {
+		return nil
+	}
+	res, err := read(ctx)
+	if err != nil {
+		return err
+	}
+	for n, name := range allowed {
+		if !res.HasGroup(name) {
+			return staging.Invalid(what, fmt.Sprintf("allowed_groups[%d]", n), "is unknown: there is no group %q; create it first", name)
 		}
 	}
 	return nil
@@ -101,17 +127,69 @@ func acceptedByNomad(ctx context.Context, fleet Fleet, i staging.Image) error {
 
 // groupKind are the groups. A change counts from the next launch on; a user's sessions
 // keep the terms that they were launched with. Launches that name a deleted group are
-// refused.
+// refused. A group that an image or a zone allows cannot be deleted.
 func groupKind(r Registry) kind[staging.Group] {
 	return kind[staging.Group]{
 		what: "group",
 		is:   staging.KindGroup,
 		name: func(g staging.Group) string { return g.Name },
 		in:   func(r staging.Resources) map[string]staging.Group { return r.Groups },
-		check: func(_ context.Context, g staging.Group, _ reader) error {
-			return g.Validate()
+		check: func(ctx context.Context, g staging.Group, read reader) error {
+			if err := g.Validate(); err != nil {
+				return err
+			}
+			return onlyDefault(ctx, g, read)
 		},
-		put: r.PutGroup, remove: r.DeleteGroup,
+		usedBy: allowing,
+		put:    r.PutGroup, remove: r.DeleteGroup,
+	}
+}
+
+// onlyDefault refuses a second default group.
+func onlyDefault(ctx context.Context, g staging.Group, read reader) error {
+	if !g.Default {
+		return nil
+	}
+	res, err := read(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(res.Groups)) {
+		if res.Groups[name].Default && name != g.Name {
+			return staging.Invalid(fmt.Sprintf("group %q", g.Name), "default", "is that of group %q already, and only one may be: store that one without it first", name)
+		}
+	}
+	return nil
+}
+
+// allowing names the images and zones that allow a group. It must not be deleted: it may be
+// created anew, with other users.
+func allowing(res staging.Resources, group string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(res.Images)) {
+		if slices.Contains(res.Images[name].AllowedGroups, group) {
+			all = append(all, fmt.Sprintf("image %q", name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(res.Zones)) {
+		if slices.Contains(res.Zones[name].AllowedGroups, group) {
+			all = append(all, fmt.Sprintf("zone %q", name))
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return "allowed_groups of " + strings.Join(all, ", ")
+}
+
+// inConfigs names the staging configs that name a resource.
+func inConfigs(names func(c staging.Config, name string) bool) func(staging.Resources, string) string {
+	return func(res staging.Resources, name string) string {
+		users := res.ConfigsOf(func(c staging.Config) bool { return names(c, name) })
+		if len(users) == 0 {
+			return ""
+		}
+		return "staging config " + strings.Join(users, ", ")
 	}
 }
 

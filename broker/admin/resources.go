@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
@@ -26,9 +25,9 @@ type kind[T staging.Confidential[T]] struct {
 	// check reports why a value cannot be stored beside the resources, which it reads
 	// only where it needs them.
 	check func(ctx context.Context, v T, read reader) error
-	// namedBy reports whether a staging config names the resource, which then cannot be
-	// deleted; nil where no config names this kind.
-	namedBy func(c staging.Config, name string) bool
+	// usedBy names what refers to the resource, which then cannot be deleted; "" for nothing.
+	// It is nil where nothing refers to this kind.
+	usedBy func(res staging.Resources, name string) string
 	// put stores a value in which staging.Hidden keeps what is stored.
 	put    func(ctx context.Context, v T) (before *T, err error)
 	remove func(ctx context.Context, name string) (before *T, err error)
@@ -132,7 +131,7 @@ func (r *Resources[T]) whole(ctx context.Context, v T, read reader) (T, error) {
 
 func (r *Resources[T]) named(v T) string { return fmt.Sprintf("%s %q", r.kind.what, r.kind.name(v)) }
 
-// Delete deletes one that no staging config names. Sessions that were made with it stay.
+// Delete deletes one to which nothing refers. Sessions that were made with it stay.
 func (r *Resources[T]) Delete(ctx context.Context, name string) error {
 	if err := r.unused(ctx, name); err != nil {
 		return err
@@ -151,20 +150,19 @@ func (r *Resources[T]) completed(v T) T {
 	return r.kind.complete(v)
 }
 
-// unused refuses to delete what a staging config names.
+// unused refuses to delete what something else refers to.
 func (r *Resources[T]) unused(ctx context.Context, name string) error {
-	if r.kind.namedBy == nil {
+	if r.kind.usedBy == nil {
 		return nil
 	}
 	res, err := r.read(ctx)
 	if err != nil {
 		return err
 	}
-	if users := res.ConfigsOf(func(c staging.Config) bool { return r.kind.namedBy(c, name) }); len(users) > 0 {
+	if users := r.kind.usedBy(res, name); users != "" {
 		return &refusal.Error{
-			Kind: refusal.InUse,
-			Detail: fmt.Sprintf("%s %q is named by staging config %s; delete or change that first",
-				r.kind.what, name, strings.Join(users, ", ")),
+			Kind:   refusal.InUse,
+			Detail: fmt.Sprintf("%s %q is named by %s; delete or change that first", r.kind.what, name, users),
 		}
 	}
 	return nil

@@ -46,6 +46,13 @@ const (
 	StatusStatusUnavailable StatusStatus = "unavailable"
 )
 
+// AllowedGroups The groups whose users may have it; absent for all users. For a user who is in none of them it does not exist:
+// a launch that names it is answered as one with a name that is unknown, and no other zone's launch is served
+// from such a zone. The groups must exist, and cannot be deleted while they are listed.
+//
+// Example: ["students"]
+type AllowedGroups = []string
+
 // Attempt One step of a launch.
 type Attempt = staging.Attempt
 
@@ -1049,7 +1056,7 @@ type ClientInterface interface {
 
 	// DeleteGroup Delete a group
 	//
-	// Launches that name it are refused from then on.
+	// Launches that name it are refused from then on. A group that an image or a zone allows cannot be deleted.
 	//
 	// Corresponds with DELETE /v1/groups/{name} (the `DeleteGroup` operationId).
 	DeleteGroup(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1478,7 +1485,7 @@ func (c *Client) ListGroups(ctx context.Context, params *ListGroupsParams, reqEd
 
 // DeleteGroup Delete a group
 //
-// Launches that name it are refused from then on.
+// Launches that name it are refused from then on. A group that an image or a zone allows cannot be deleted.
 //
 // Corresponds with DELETE /v1/groups/{name} (the `DeleteGroup` operationId).
 func (c *Client) DeleteGroup(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3889,7 +3896,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteGroupWithResponse Delete a group
 	//
-	// Launches that name it are refused from then on.
+	// Launches that name it are refused from then on. A group that an image or a zone allows cannot be deleted.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6399,7 +6406,7 @@ func (c *ClientWithResponses) ListGroupsWithResponse(ctx context.Context, params
 
 // DeleteGroupWithResponse Delete a group
 //
-// Launches that name it are refused from then on.
+// Launches that name it are refused from then on. A group that an image or a zone allows cannot be deleted.
 //
 // Returns a wrapper object for the known response body format(s).
 //

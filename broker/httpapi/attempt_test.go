@@ -1,6 +1,8 @@
 package httpapi_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -8,7 +10,9 @@ import (
 	"testing"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // TestWhatCannotBeRecordedIsNotDone: every operation that may change something is refused
@@ -65,5 +69,23 @@ func TestLaunchesLoginsAndTokensInUseAreRecorded(t *testing.T) {
 	}
 	if !slices.Equal(f.attempted, []string{"/v1/sessions", "/v1/sessions", "/v1/login"}) {
 		t.Errorf("attempts are %q", f.attempted)
+	}
+}
+
+// TestALaunchIsRecordedWithTheGroupsThatApplied, the default group among them: the
+// record shows later why a user might have something.
+func TestALaunchIsRecordedWithTheGroupsThatApplied(t *testing.T) {
+	f := newFake()
+	f.launch = func(context.Context, launch.Request) (launch.Result, error) {
+		served := staging.Attempt{Step: staging.StepStaged, Zone: "east", Outcome: staging.OutcomeServed}
+		return launch.Result{Session: assignedSession(), Token: "tok", Attempts: []staging.Attempt{served}, Groups: []string{"guests"}}, nil
+	}
+	e := newEdge(t, f, func(*httpapi.Options) {})
+	if got := e.do("POST", "/v1/sessions", `{"image":"demo","zone":"east","user":{"id":"u-1"}}`); got.status != 201 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	record, err := json.Marshal(f.tracedAfter)
+	if err != nil || !strings.Contains(string(record), `"user_id":"u-1","groups":["guests"]`) {
+		t.Errorf("%s, %v", record, err)
 	}
 }

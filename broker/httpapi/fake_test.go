@@ -49,6 +49,7 @@ type fake struct {
 	attempted    []string
 	used         []access.Call
 	traced       []string
+	tracedAfter  []any
 	unwritable   error
 	bootstrapped bool
 	// index and wait are those of the latest reading of a session; change ends a wait.
@@ -323,10 +324,11 @@ func (f *fake) Used(ctx context.Context) {
 	f.used = append(f.used, access.CallOf(ctx))
 }
 
-func (f *fake) Trace(ctx context.Context, what, name string, _ any) {
+func (f *fake) Trace(ctx context.Context, what, name string, after any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	call := access.CallOf(ctx)
+	f.tracedAfter = append(f.tracedAfter, after)
 	f.traced = append(f.traced, call.Caller.Who()+" "+call.Operation+" "+what+" "+name)
 }
 

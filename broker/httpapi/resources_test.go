@@ -62,18 +62,18 @@ func TestListsHavePages(t *testing.T) {
 func TestResources(t *testing.T) {
 	tests := []struct{ path, body, item string }{
 		{
-			"/v1/zones/east", `{"name":"east","region":"eu","datacenters":["dc1"],"node_pool":"gpu","namespace":"n","search_alternate_zones":true,"alternate_zones":["west"],"allow_origin_domain":"example.org"}`,
-			`{"name":"east","region":"eu","datacenters":["dc1"],"node_pool":"gpu","namespace":"n","search_alternate_zones":true,"alternate_zones":["west"],"allow_origin_domain":"example.org","upstream_auth_address":"$request_host$"}`,
+			"/v1/zones/east", `{"name":"east","region":"eu","datacenters":["dc1"],"node_pool":"gpu","namespace":"n","search_alternate_zones":true,"alternate_zones":["west"],"allow_origin_domain":"example.org","allowed_groups":["staff"]}`,
+			`{"name":"east","region":"eu","datacenters":["dc1"],"node_pool":"gpu","namespace":"n","search_alternate_zones":true,"alternate_zones":["west"],"allow_origin_domain":"example.org","upstream_auth_address":"$request_host$","allowed_groups":["staff"]}`,
 		},
 		{
 			"/v1/groups/students",
-			`{"priority":3,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m","session_time_limit":"8h","unhealthy_expiration":"30m","expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
-			`{"name":"students","priority":3,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m0s","session_time_limit":"8h0m0s","unhealthy_expiration":"30m0s","expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
+			`{"priority":3,"default":true,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m","session_time_limit":"8h","unhealthy_expiration":"30m","expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
+			`{"name":"students","priority":3,"default":true,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m0s","session_time_limit":"8h0m0s","unhealthy_expiration":"30m0s","expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
 		},
 		{
 			"/v1/images/whole",
-			`{"enabled":false,"jobspec":"job","restrict_to_zones":["east"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h","unhealthy_expiration":"30m","connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
-			`{"name":"whole","enabled":false,"jobspec":"job","restrict_to_zones":["east"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h0m0s","unhealthy_expiration":"30m0s","connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
+			`{"enabled":false,"jobspec":"job","restrict_to_zones":["east"],"allowed_groups":["staff","students"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h","unhealthy_expiration":"30m","connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
+			`{"name":"whole","enabled":false,"jobspec":"job","restrict_to_zones":["east"],"allowed_groups":["staff","students"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h0m0s","unhealthy_expiration":"30m0s","connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
 		},
 		{
 			"/v1/staging/whole",

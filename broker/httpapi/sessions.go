@@ -63,7 +63,7 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 	}
 	served(ctx, each(results, func(r launch.Result) staging.Session { return r.Session })...)
 	for _, r := range results {
-		h.broker.Auditor.Trace(requestContext(ctx), "session", r.Session.ID, launchRecord{r.Session.Image, r.Session.Zone, r.Session.Origin, l.User.ID})
+		h.broker.Auditor.Trace(requestContext(ctx), "session", r.Session.ID, launchRecord{r.Session.Image, r.Session.Zone, r.Session.Origin, l.User.ID, r.Groups})
 	}
 	return replyTo(request, results), nil
 }
@@ -74,6 +74,8 @@ type launchRecord struct {
 	Zone   string         `json:"zone"`
 	Origin staging.Origin `json:"origin"`
 	UserID string         `json:"user_id"`
+	// Groups are those that applied, the default group among them.
+	Groups []string `json:"groups,omitempty"`
 }
 
 func parseWait(s string, absent time.Duration) (time.Duration, error) {

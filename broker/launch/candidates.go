@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -18,18 +19,40 @@ type zoneCandidate struct {
 }
 
 // zones returns the launch's own zone, then those that it searches, in order. Where none
-// is searched, the last entry says so.
+// is searched, the last entry says so. Zones that the user may not have do not exist here: they
+// are not even named.
 func (l *launch) zones() []zoneCandidate {
 	own := l.resources.Zones[l.Zone]
 	all := []zoneCandidate{l.zoneNamed(own.Name)}
 	alternates := own.Alternates(l.resources.Zones)
-	for _, name := range alternates {
+	for _, name := range l.visible(alternates) {
 		all = append(all, l.zoneNamed(name))
 	}
-	if len(alternates) == 0 && len(l.resources.Zones) > 1 {
+	if len(alternates) == 0 && l.hasOtherZones() {
 		all = append(all, zoneCandidate{zone: own, skip: fmt.Sprintf("zone %s does not search alternate zones", own.Name)})
 	}
 	return all
+}
+
+// visible returns those zones that the user may know of.
+func (l *launch) visible(zones []string) []string {
+	var all []string
+	for _, name := range zones {
+		if zone, ok := l.resources.Zones[name]; !ok || zone.AllowedTo(l.groups) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// hasOtherZones reports whether the user may have another zone than the launch's.
+func (l *launch) hasOtherZones() bool {
+	for name, zone := range l.resources.Zones {
+		if name != l.Zone && zone.AllowedTo(l.groups) {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *launch) zoneNamed(name string) zoneCandidate {
@@ -40,7 +63,8 @@ func (l *launch) zoneNamed(name string) zoneCandidate {
 	case !ok:
 		return zoneCandidate{zone: staging.Zone{Name: name}, skip: fmt.Sprintf("there is no zone %s", name)}
 	case !l.image.AllowedIn(name):
-		return zoneCandidate{zone: zone, skip: fmt.Sprintf("image %s is restricted to %s", l.Image, joined(l.image.RestrictToZones))}
+		to := joined(l.visible(l.image.RestrictToZones))
+		return zoneCandidate{zone: zone, skip: fmt.Sprintf("image %s is restricted to %s", l.Image, cmp.Or(to, "other zones"))}
 	}
 	return zoneCandidate{zone: zone}
 }

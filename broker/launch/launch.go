@@ -49,6 +49,7 @@ type Launcher struct {
 	decided     fateIndex
 	sync        redisSync
 	jobless     jobless
+	foreign     foreignGroups
 	// closing is done when the broker stops: retries in the background end then.
 	closing context.Context
 	close   context.CancelFunc
@@ -96,6 +97,10 @@ type launch struct {
 	claim     staging.Claim
 	image     staging.Image
 	resources staging.Resources
+	// provided are the names of the user's groups at the identity provider, which may have any
+	// form; groups are those that apply.
+	provided []string
+	groups   []staging.Group
 	// settings are the resolved settings of the user's groups.
 	settings staging.Settings
 	// secret makes the sessions' access tokens.
@@ -201,12 +206,13 @@ func (l *launch) answer(sessions []staging.Session) []Result {
 func (l *launch) results(sessions []staging.Session) []Result {
 	l.timings.Total = time.Since(l.began)
 	existing := l.attempts[len(l.attempts)-1].Step == staging.StepExisting
+	groups := staging.GroupNames(l.groups)
 	results := make([]Result, len(sessions))
 	for i, s := range sessions {
 		token := staging.AccessToken(l.secret, s.ID, s.Claim)
 		results[i] = Result{
 			Session: s, Attempts: l.attempts, Timings: l.timings, Token: token, ConnectURL: l.image.ConnectTo(s, token),
-			Existing: existing,
+			Existing: existing, Groups: groups,
 		}
 	}
 	return results

@@ -3,11 +3,13 @@ package launch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -28,7 +30,7 @@ type Request struct {
 	// replaces staging.RequestHost in the access settings of a session made on demand.
 	RequestHost string
 	// GroupsOfProvider: the groups come from an identity provider, which knows others
-	// besides greenroom's; those that greenroom does not know are left out.
+	// besides greenroom's; those count as none.
 	GroupsOfProvider bool
 }
 
@@ -42,6 +44,8 @@ type Result struct {
 	// with the token in it, is where to send the user; "" where the image has none
 	// or the session has no address yet.
 	Token, ConnectURL string
+	// Groups are the names of the user's groups that applied, the default group among them.
+	Groups []string
 	// Existing: the user had this session before, and its go hook ran.
 	Existing bool
 }
@@ -49,11 +53,10 @@ type Result struct {
 // newLaunch checks a request and resolves what it names. Nothing has been claimed when
 // it fails.
 func (b *Launcher) newLaunch(ctx context.Context, req Request) (*launch, error) {
+	var provided []string
 	if req.GroupsOfProvider {
-		var err error
-		if req.Groups, err = b.knownGroups(ctx, req.Groups); err != nil {
-			return nil, err
-		}
+		// Their names may have any form.
+		provided, req.Groups = req.Groups, nil
 	}
 	if err := req.Validate(); err != nil {
 		return nil, err
@@ -64,30 +67,8 @@ func (b *Launcher) newLaunch(ctx context.Context, req Request) (*launch, error) 
 	req.IdempotencyKey = scopedKey(req.KeyScope, req.IdempotencyKey)
 	req.Wait = min(req.Wait, MaxWait)
 	req.RequestID = access.CallOf(ctx).RequestID
-	l := &launch{Launcher: b, Request: req, began: time.Now(), tried: map[string]bool{}}
+	l := &launch{Launcher: b, Request: req, provided: provided, began: time.Now(), tried: map[string]bool{}}
 	return l, l.resolve(ctx)
-}
-
-// knownGroups are those of an identity provider's groups that greenroom has.
-func (b *Launcher) knownGroups(ctx context.Context, provided []string) ([]string, error) {
-	res := b.Resources.Resources()
-	if len(provided) > 0 && res.Index == 0 {
-		// The copy was not read yet: without its groups a user would have no limits.
-		ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
-		defer cancel()
-		var err error
-		if res, err = b.Resources.Refresh(ctx); err != nil {
-			return nil, refusal.NoConsul(err)
-		}
-	}
-	var known []string
-	for _, name := range provided {
-		// A group that cannot be read is known: without it a user would have no limits.
-		if _, ok := res.Groups[name]; ok || res.Unknown(staging.KindGroup, name) {
-			known = append(known, name)
-		}
-	}
-	return known, nil
 }
 
 // resolve finds what the launch needs, and makes its claim.
@@ -95,21 +76,23 @@ func (l *launch) resolve(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
 	l.resources = l.Resources.Resources()
-	groups, unknown := l.find()
+	unknown := l.find()
 	if unknown != nil {
 		// Perhaps another broker stored it a moment ago.
 		var err error
 		if l.resources, err = l.Resources.Refresh(ctx); err != nil {
 			return refusal.NoConsul(err)
 		}
-		if groups, unknown = l.find(); unknown != nil {
+		if unknown = l.find(); unknown != nil {
+			l.logHidden()
 			return unknown
 		}
 	}
+	l.foreign.report(l.provided, l.resources, l.log)
 	if !l.image.IsEnabled() {
 		return &refusal.Error{Kind: refusal.ImageDisabled, Detail: fmt.Sprintf("image %s is disabled; an administrator can enable it", l.Image)}
 	}
-	l.settings = staging.Resolve(groups)
+	l.settings = staging.Resolve(l.groups)
 	l.claim = staging.Claim{
 		ID: staging.NewClaimOf(l.broker()), User: l.User, Image: l.Image, Zone: l.Zone, IdempotencyKey: l.IdempotencyKey,
 		RequestID: l.RequestID, Terms: l.settings.TermsFor(l.image), MaxSessionsPerUser: l.settings.MaxSessionsPerUser,
@@ -125,30 +108,60 @@ func (l *launch) resolve(ctx context.Context) error {
 	return nil
 }
 
-// find looks up what the launch names. The error names the field of what does not exist.
-func (l *launch) find() (groups []staging.Group, err error) {
+// find looks up what the launch names. The error names the field of what does not exist. What
+// the user may not have does not exist for the user, and the error is the same.
+func (l *launch) find() error {
+	names := l.Groups
+	if l.GroupsOfProvider {
+		names = l.provided
+	}
 	for kind, names := range map[staging.ResourceKind][]string{
-		staging.KindImage: {l.Image}, staging.KindZone: {l.Zone}, staging.KindGroup: l.Groups,
+		staging.KindImage: {l.Image}, staging.KindZone: {l.Zone}, staging.KindGroup: names,
 	} {
 		for _, name := range names {
 			if err := refusal.Unreadable(l.resources, kind, name); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	var ok bool
-	if l.image, ok = l.resources.Images[l.Image]; !ok {
-		return nil, staging.Invalid("launch", "image", "is unknown: there is no image %q; GET /v1/images lists them", l.Image)
-	}
-	if _, ok = l.resources.Zones[l.Zone]; !ok {
-		return nil, staging.Invalid("launch", "zone", "is unknown: there is no zone %q; GET /v1/zones lists them", l.Zone)
-	}
-	for i, name := range l.Groups {
-		g, ok := l.resources.Groups[name]
-		if !ok {
-			return nil, staging.Invalid("launch", fmt.Sprintf("groups[%d]", i), "is unknown: there is no group %q; GET /v1/groups lists them", name)
+	var unknown []string
+	if l.groups, unknown = l.resources.GroupsOf(names); len(l.groups) == 0 {
+		if err := refusal.UnreadableDefault(l.resources); err != nil {
+			return err
 		}
-		groups = append(groups, g)
 	}
-	return groups, nil
+	var ok bool
+	if l.image, ok = l.resources.Images[l.Image]; !ok || !l.image.AllowedTo(l.groups) {
+		return staging.Invalid("launch", "image", "is unknown: there is no image %q; GET /v1/images lists them", l.Image)
+	}
+	if zone, ok := l.resources.Zones[l.Zone]; !ok || !zone.AllowedTo(l.groups) {
+		return staging.Invalid("launch", "zone", "is unknown: there is no zone %q; GET /v1/zones lists them", l.Zone)
+	}
+	if l.GroupsOfProvider {
+		l.Groups = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(unknown, name) })
+		return nil
+	}
+	if len(unknown) > 0 {
+		return staging.Invalid("launch", fmt.Sprintf("groups[%d]", slices.Index(names, unknown[0])),
+			"is unknown: there is no group %q; GET /v1/groups lists them", unknown[0])
+	}
+	return nil
+}
+
+// logHidden says in the log, and there alone, that a launch was refused because of what its
+// user may not have.
+func (l *launch) logHidden() {
+	image, isImage := l.resources.Images[l.Image]
+	zone, isZone := l.resources.Zones[l.Zone]
+	what := ""
+	switch {
+	case isImage && !image.AllowedTo(l.groups):
+		what = "image"
+	case isZone && !zone.AllowedTo(l.groups):
+		what = "zone"
+	default:
+		return
+	}
+	l.log().WithField(logfield.Groups, joined(staging.GroupNames(l.groups))).
+		Warnf("launch refused as if the %s did not exist: its allowed_groups has none of the user's groups", what)
 }

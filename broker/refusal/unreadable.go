@@ -10,3 +10,17 @@ func Unreadable(res staging.Resources, kind staging.ResourceKind, name string) e
 	}
 	return nil
 }
+
+// UnreadableDefault refuses a launch of a user without a group if the default group may be one
+// of which nothing is known: without it the user would have no limits.
+func UnreadableDefault(res staging.Resources) error {
+	if _, known := res.DefaultGroup(); known {
+		return nil
+	}
+	for _, u := range res.Unreadable {
+		if u.MayBeDefault && !u.Kept {
+			return &Error{Kind: ResourceUnreadable, Detail: u.String() + "; it may be the default group, and the user has no other"}
+		}
+	}
+	return nil
+}

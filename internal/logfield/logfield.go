@@ -15,6 +15,8 @@ const (
 	Image    = "image"
 	// UserID is the user's id. Users' names are never logged.
 	UserID = "user_id"
+	// Groups are the names of a user's groups, separated by commas.
+	Groups = "groups"
 	// Claim is the id of a launch's claim on a session.
 	Claim  = "claim"
 	Origin = "origin"
@@ -91,7 +93,7 @@ const (
 
 // All lists all fields. A test checks that log lines have no others.
 var All = []string{
-	Session, Sessions, Staging, Zone, Image, UserID, Claim, Origin, State, Reason, RequestID,
+	Session, Sessions, Staging, Zone, Image, UserID, Groups, Claim, Origin, State, Reason, RequestID,
 	Step, Outcome, At, Setting, Where, Event, Condition,
 	Method, Path, Route, Status, Code, DurationMS, Bytes, Remote, Refused, Caller, Stack,
 	Audit, Who, Role, Operation, Target, Before, After, AuditChain, AuditSeq, AuditAt, AuditPrevious, AuditHash,

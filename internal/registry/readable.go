@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,7 +59,10 @@ func decodeResources(prefix string, pairs api.KVPairs, index uint64) staging.Res
 			err = errors.New("greenroom has no such kind of resource")
 		}
 		if err != nil {
-			res.Unreadable[p.Key] = staging.UnreadableResource{Key: p.Key, Kind: kindOf[plural], Name: name, Reason: reasonOf(err)}
+			res.Unreadable[p.Key] = staging.UnreadableResource{
+				Key: p.Key, Kind: kindOf[plural], Name: name, Reason: reasonOf(err),
+				MayBeDefault: plural == groups && bytes.Contains(p.Value, []byte(`"default"`)),
+			}
 		}
 	}
 	return res

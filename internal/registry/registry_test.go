@@ -41,14 +41,14 @@ func must(t *testing.T, err error) {
 func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
 	r, _ := newRegistry(t)
 	ctx := t.Context()
-	zone := staging.Zone{Name: "east", Datacenters: []string{"dc1"}, NodePool: "p"}
+	zone := staging.Zone{Name: "east", Datacenters: []string{"dc1"}, NodePool: "p", AllowedGroups: []string{"students"}}
 	image := staging.Image{
-		Name: "demo", Jobspec: "job {}", Variables: map[string]string{"a": "b"},
+		Name: "demo", Jobspec: "job {}", Variables: map[string]string{"a": "b"}, AllowedGroups: []string{"students"},
 		ExecConfig: staging.ExecConfig{Assign: &staging.Hook{Cmd: []string{"x"}, Timeout: staging.Duration(time.Second)}},
 	}
 	three := 3
 	group := staging.Group{
-		Name: "students", Priority: 5, MaxSessionsPerUser: &three, Permissions: staging.Permissions{staging.AllowAudio: false},
+		Name: "students", Priority: 5, Default: true, MaxSessionsPerUser: &three, Permissions: staging.Permissions{staging.AllowAudio: false},
 		RunConfig: map[string]any{"hostname": "h"}, VolumeMapping: []staging.VolumeMapping{{Source: "/srv/{user_id}", Target: "/data"}},
 	}
 	config := staging.Config{Name: "demo-east", Zone: "east", Image: "demo", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour)}

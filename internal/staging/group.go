@@ -14,6 +14,9 @@ type Group struct {
 	Name string `json:"name"`
 	// Priority orders groups: the lowest number wins, and of equal numbers the first name.
 	Priority int `json:"priority"`
+	// Default makes it the group of every user who has none of greenroom's groups. At most
+	// one group is.
+	Default bool `json:"default,omitempty"`
 	// Permissions are those that the group sets. Other groups may set the others.
 	Permissions Permissions `json:"permissions,omitempty"`
 	// MaxSessionsPerUser is how many sessions a user may have at once; nil is not set. If no
@@ -103,9 +106,7 @@ const (
 // number that sets it. The volume mappings of all groups are combined; for each target the
 // same rule applies.
 func Resolve(groups []Group) Settings {
-	groups = slices.SortedFunc(slices.Values(groups), func(a, b Group) int {
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Name, b.Name))
-	})
+	groups = slices.SortedFunc(slices.Values(groups), firstOf)
 	s := Settings{Permissions: Permissions{}, from: map[string]string{}}
 	take := func(setting, group string, is bool) bool {
 		if _, taken := s.from[setting]; taken || !is {

@@ -18,6 +18,9 @@ type Image struct {
 	Variables map[string]string `json:"variables,omitempty"`
 	// RestrictToZones are the only zones that may run the image; empty means all zones.
 	RestrictToZones []string `json:"restrict_to_zones,omitempty"`
+	// AllowedGroups are the only groups whose users may launch the image; empty means all
+	// users. For others it does not exist.
+	AllowedGroups []string `json:"allowed_groups,omitempty"`
 	// RunConfig is merged into the main task's driver config.
 	RunConfig map[string]any `json:"run_config,omitempty"`
 	// VolumeMappings are directories of the node that sessions see.
@@ -89,6 +92,7 @@ func (i Image) Validate() error {
 	for n, zone := range i.RestrictToZones {
 		p.name(fmt.Sprintf("restrict_to_zones[%d]", n), zone)
 	}
+	p.allowedGroups(i.AllowedGroups)
 	p.volumes("volume_mappings", i.VolumeMappings)
 	if i.PersistentProfilePath != "" {
 		p.hostPath("persistent_profile_path", i.PersistentProfilePath)

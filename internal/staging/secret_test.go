@@ -18,9 +18,9 @@ import (
 // fails the test: decide which it is. Fields of lists and maps have [] for the index or key.
 var shown = []string{
 	"zone.name", "zone.region", "zone.datacenters[]", "zone.node_pool", "zone.namespace", "zone.alternate_zones[]",
-	"zone.allow_origin_domain", "zone.upstream_auth_address",
+	"zone.allow_origin_domain", "zone.upstream_auth_address", "zone.allowed_groups[]",
 
-	"image.name", "image.restrict_to_zones[]", "image.volume_mappings[].source", "image.volume_mappings[].target",
+	"image.name", "image.restrict_to_zones[]", "image.allowed_groups[]", "image.volume_mappings[].source", "image.volume_mappings[].target",
 	"image.persistent_profile_path", "image.web_filter_policy",
 	// Users see it, with their own values in place of its tokens.
 	"image.connect_url",

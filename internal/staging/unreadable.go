@@ -38,6 +38,8 @@ type UnreadableResource struct {
 	// Kept: the maps of Resources hold its last readable value. Otherwise nothing is known
 	// of it, because this process has never read it.
 	Kept bool
+	// MayBeDefault: its text names the field of the default group, so that it may be that.
+	MayBeDefault bool
 }
 
 // String says what is wrong, what follows from it, and what to do.

@@ -33,6 +33,9 @@ type Zone struct {
 	// UpstreamAuthAddress is where the proxy in front of a session checks who may pass: a
 	// broker's address, as the session's node reaches it; "" is RequestHost.
 	UpstreamAuthAddress string `json:"upstream_auth_address,omitempty"`
+	// AllowedGroups are the only groups whose users may launch in the zone; empty means all
+	// users. For others it does not exist, and is no alternate zone.
+	AllowedGroups []string `json:"allowed_groups,omitempty"`
 }
 
 // WithDefaults returns the zone with the defaults of its access settings filled in.
@@ -124,6 +127,7 @@ func (z Zone) Validate() error {
 	if len(z.AlternateZones) > 0 && !z.SearchAlternateZones {
 		p.add("alternate_zones", "has no effect while search_alternate_zones is false")
 	}
+	p.allowedGroups(z.AllowedGroups)
 	p.accessSetting(settingAllowOriginDomain, z.AllowOriginDomain)
 	p.accessSetting(settingUpstreamAuthAddress, z.UpstreamAuthAddress)
 	return p.err(fmt.Sprintf("zone %q", z.Name))

@@ -15,6 +15,7 @@ export const permissions = [
 const name = { name: 'name', label: 'Name', kind: 'text' };
 const timeLimit = { name: 'session_time_limit', label: 'Session time limit', kind: 'text', placeholder: '8h' };
 const unhealthy = { name: 'unhealthy_expiration', label: 'Unhealthy expiration', kind: 'text', placeholder: '30m', hint: 'Ends an assigned session whose checks have failed for so long.' };
+const allowedGroups = { name: 'allowed_groups', label: 'Allowed groups', kind: 'words', hint: 'Only their users may have it; empty for all users.' };
 const runConfig = { name: 'run_config', label: 'Run config', kind: 'json', hint: 'JSON, merged into the main task\'s driver config.' };
 const webFilter = { name: 'web_filter_policy', label: 'Web filter policy', kind: 'text' };
 
@@ -65,6 +66,7 @@ export const zonesView = resources({
     { label: 'Node pool', cell: (z) => z.node_pool ?? none() },
     { label: 'Namespace', cell: (z) => z.namespace ?? none() },
     { label: 'Alternate zones', cell: (z) => (z.search_alternate_zones ? list(z.alternate_zones) : h('span', { class: 'faint' }, 'not searched')) },
+    { label: 'Allowed groups', cell: (z) => list(z.allowed_groups) },
     { label: 'Allowed origin', class: 'mono', cell: (z) => z.allow_origin_domain ?? none() },
     { label: 'Upstream auth', class: 'mono', cell: (z) => z.upstream_auth_address ?? none() },
   ],
@@ -77,6 +79,7 @@ export const zonesView = resources({
         { name: 'upstream_auth_address', label: 'Upstream auth address', kind: 'text', placeholder: 'greenroom.example.org:7480', hint: 'Where what stands before a session asks who may pass.' },
         { name: 'search_alternate_zones', label: 'Search alternate zones', kind: 'no' },
         { name: 'alternate_zones', label: 'Alternate zones', kind: 'words', hint: 'In order; empty for all others, by name.' },
+        allowedGroups,
       ],
     },
     {
@@ -94,6 +97,7 @@ export const imagesView = resources({
   columns: [
     { label: 'Enabled', cell: (i) => (i.enabled === false ? badge('disabled', 'quiet') : badge('enabled', 'good')) },
     { label: 'Zones', cell: (i) => list(i.restrict_to_zones) },
+    { label: 'Allowed groups', cell: (i) => list(i.allowed_groups) },
     { label: 'Hooks', cell: (i) => Object.keys(i.exec_config ?? {}).filter((k) => i.exec_config[k]).join(', ') || none() },
     { label: 'Time limit', cell: (i) => i.session_time_limit || none() },
     { label: 'Jobspec', class: 'number', cell: (i) => (i.jobspec === '(hidden)' ? i.jobspec : `${i.jobspec.split('\n').length} lines`) },
@@ -108,6 +112,7 @@ export const imagesView = resources({
       fields: [
         { name: 'connect_url', label: 'Connect URL', kind: 'text', placeholder: 'https://desk.example.org/s/{session_id}/?token={token}' },
         { name: 'restrict_to_zones', label: 'Only in zones', kind: 'words' },
+        allowedGroups,
         timeLimit, unhealthy, webFilter,
         { name: 'persistent_profile_path', label: 'Persistent profile path', kind: 'text', placeholder: '/srv/profiles/{user_id}' },
         { name: 'volume_mappings', label: 'Volume mappings', kind: 'json', placeholder: '[{"source": "/srv/data", "target": "/data", "read_only": true}]' },
@@ -122,6 +127,7 @@ export const groupsView = resources({
   blank: { name: '', priority: 10 },
   columns: [
     { label: 'Priority', class: 'number', cell: (g) => String(g.priority) },
+    { label: 'Default', cell: (g) => (g.default ? badge('default', 'good') : none()) },
     { label: 'Sessions a user', class: 'number', cell: (g) => (g.max_sessions_per_user === undefined ? none() : String(g.max_sessions_per_user)) },
     { label: 'Time limit', cell: (g) => g.session_time_limit || none() },
     { label: 'Keepalive', cell: (g) => g.keepalive_expiration || none() },
@@ -137,6 +143,7 @@ export const groupsView = resources({
       fields: [
         name,
         { name: 'priority', label: 'Priority', kind: 'number', hint: 'The lowest number wins.' },
+        { name: 'default', label: 'Default group', kind: 'no', hint: 'The group of every user who has no other. At most one is.' },
         { name: 'max_sessions_per_user', label: 'Max sessions per user', kind: 'number' },
         timeLimit, unhealthy,
         { name: 'keepalive_expiration', label: 'Keepalive expiration', kind: 'text', placeholder: '5m' },

@@ -48,6 +48,9 @@ func listGroups(cmd *cobra.Command, _ []string) error {
 // settingsOf lists what a group sets, each in short.
 func settingsOf(g staging.Group) []string {
 	var set []string
+	if g.Default {
+		set = append(set, "default")
+	}
 	for _, p := range staging.AllPermissions {
 		if v, ok := g.Permissions[p]; ok {
 			set = append(set, string(p)+"="+strconv.FormatBool(v))

@@ -44,7 +44,7 @@ func NewApplyCommand() *cobra.Command {
 		Long: `Create and change zones, images, groups and staging configs from HCL files.
 
 Everything is read, and held to every rule by the broker, before the first
-resource is stored; then zones go first, images next, groups, and staging
+resource is stored; then groups go first, zones next, images, and staging
 configs last. What is stored already as it is in the files is left alone. What
 was changed is printed, field by field; greenroom plan prints it beforehand.
 What may be a secret is printed as (hidden), except with --show-secrets. A field

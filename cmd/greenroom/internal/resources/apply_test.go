@@ -51,6 +51,7 @@ image "demo" {
 
 group "students" {
   priority              = 10
+  default               = true
   permissions           = { allow_audio = false, allow_webcam = true }
   max_sessions_per_user = 2
   keepalive_expiration  = "5m"
@@ -67,6 +68,7 @@ image "whole" {
   enabled           = false
   jobspec           = "job"
   restrict_to_zones = ["east"]
+  allowed_groups    = ["students"]
   run_config        = { hostname = "h" }
   volume_mapping {
     source    = "/srv/shared"
@@ -106,9 +108,10 @@ const goodJobspec = `job "demo" { args = ["${NOMAD_PORT_http}"] }`
 
 func TestApply(t *testing.T) {
 	c := clitest.New(t, "")
-	dir := clitest.Dir(t, map[string]string{"a.hcl": goodResources, "b.hcl": goodZone, "demo.nomad.hcl": goodJobspec, "notes.txt": "not HCL {"})
+	zone := strings.Replace(goodZone, "\n}", "\n  allowed_groups = [\"students\"]\n}", 1)
+	dir := clitest.Dir(t, map[string]string{"a.hcl": goodResources, "b.hcl": zone, "demo.nomad.hcl": goodJobspec, "notes.txt": "not HCL {"})
 	c.Want(exit.OK, []string{"apply", "-f", dir}, `zone "east" created`, `image "demo" created`, `staging "demo-east" created`)
-	if want := []string{"zone east", "image demo", "image whole", "image inline", "group students", "staging demo-east"}; !slices.Equal(c.Broker.Puts, want) {
+	if want := []string{"group students", "zone east", "image demo", "image whole", "image inline", "staging demo-east"}; !slices.Equal(c.Broker.Puts, want) {
 		t.Errorf("stored %q, want %q", c.Broker.Puts, want)
 	}
 	wantImage := staging.Image{
@@ -123,7 +126,7 @@ func TestApply(t *testing.T) {
 	}
 	no, yes, two := false, true, 2
 	wantWhole := staging.Image{
-		Name: "whole", Enabled: &no, Jobspec: "job", RestrictToZones: []string{"east"}, RunConfig: map[string]any{"hostname": "h"},
+		Name: "whole", Enabled: &no, Jobspec: "job", RestrictToZones: []string{"east"}, AllowedGroups: []string{"students"}, RunConfig: map[string]any{"hostname": "h"},
 		VolumeMappings:   []staging.VolumeMapping{{Source: "/srv/shared", Target: "/shared", ReadOnly: true}},
 		SessionTimeLimit: staging.Duration(8 * time.Hour), UnhealthyExpiration: staging.Duration(30 * time.Minute), ConnectURL: "https://{address}:{port_http}/?token={token}",
 		ExecConfig: staging.ExecConfig{
@@ -134,7 +137,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("image (-want +got):\n%s", diff)
 	}
 	wantGroup := staging.Group{
-		Name: "students", Priority: 10, Permissions: staging.Permissions{staging.AllowAudio: false, staging.AllowWebcam: true},
+		Name: "students", Priority: 10, Default: true, Permissions: staging.Permissions{staging.AllowAudio: false, staging.AllowWebcam: true},
 		MaxSessionsPerUser: &two, KeepaliveExpiration: staging.Duration(5 * time.Minute), UnhealthyExpiration: staging.Duration(10 * time.Minute), InjectSSHKeys: &yes,
 		RunConfig:     map[string]any{"hostname": "desk", "shm_size": 1024.0, "ulimit": map[string]any{"nofile": "1:2"}},
 		VolumeMapping: []staging.VolumeMapping{{Source: "/srv/homes/{user_id}", Target: "/home/user"}},
@@ -142,11 +145,11 @@ func TestApply(t *testing.T) {
 	if diff := cmp.Diff(wantGroup, c.Broker.GroupByName["students"]); diff != "" {
 		t.Errorf("group (-want +got):\n%s", diff)
 	}
-	c.Want(exit.OK, []string{"groups"}, "students", "10", "allow_audio=false allow_webcam=true max_sessions_per_user=2 keepalive_expiration=5m0s unhealthy_expiration=10m0s inject_ssh_keys=true run_config volume_mapping")
+	c.Want(exit.OK, []string{"groups"}, "students", "10", "default allow_audio=false allow_webcam=true max_sessions_per_user=2 keepalive_expiration=5m0s unhealthy_expiration=10m0s inject_ssh_keys=true run_config volume_mapping")
 	if got := c.Broker.ImageByName["inline"].Jobspec; got != "job \"x\" { port = ${NOMAD_PORT_http} }\n" {
 		t.Errorf("inline jobspec %q", got)
 	}
-	if diff := cmp.Diff(staging.Zone{Name: "east", Datacenters: []string{"dc1"}, Namespace: "sessions"}.WithDefaults(), c.Broker.ZoneByName["east"]); diff != "" {
+	if diff := cmp.Diff(staging.Zone{Name: "east", Datacenters: []string{"dc1"}, Namespace: "sessions", AllowedGroups: []string{"students"}}.WithDefaults(), c.Broker.ZoneByName["east"]); diff != "" {
 		t.Errorf("zone (-want +got):\n%s", diff)
 	}
 	wantConfig := staging.Config{
@@ -254,7 +257,7 @@ func TestApplyStopsAtARefusal(t *testing.T) {
 	c := clitest.New(t, "")
 	dir := clitest.Dir(t, map[string]string{"a.hcl": goodResources, "b.hcl": goodZone, "demo.nomad.hcl": goodJobspec})
 	c.Broker.Err = staging.Invalid(`image "demo"`, "jobspec", "demo.nomad.hcl:1: no job")
-	c.Want(exit.Invalid, []string{"apply", "-f", dir}, `zone "east": `, "jobspec demo.nomad.hcl:1: no job", "changes made: 0; not made", `create staging "demo-east"`)
+	c.Want(exit.Invalid, []string{"apply", "-f", dir}, `group "students": `, "jobspec demo.nomad.hcl:1: no job", "changes made: 0; not made", `create staging "demo-east"`)
 	if len(c.Broker.Puts) != 1 {
 		t.Errorf("went on after a refusal: %q", c.Broker.Puts)
 	}

@@ -38,12 +38,14 @@ type (
 		AlternateZones       []string `hcl:"alternate_zones,optional"`
 		AllowOriginDomain    string   `hcl:"allow_origin_domain,optional"`
 		UpstreamAuthAddress  string   `hcl:"upstream_auth_address,optional"`
+		AllowedGroups        []string `hcl:"allowed_groups,optional"`
 	}
 	imageBlock struct {
 		Enabled               *bool             `hcl:"enabled,optional"`
 		Jobspec               string            `hcl:"jobspec"`
 		Variables             map[string]string `hcl:"variables,optional"`
 		RestrictToZones       []string          `hcl:"restrict_to_zones,optional"`
+		AllowedGroups         []string          `hcl:"allowed_groups,optional"`
 		RunConfig             cty.Value         `hcl:"run_config,optional"`
 		VolumeMappings        []volumeBlock     `hcl:"volume_mapping,block"`
 		PersistentProfilePath string            `hcl:"persistent_profile_path,optional"`
@@ -73,6 +75,7 @@ type (
 	}
 	groupBlock struct {
 		Priority                  int             `hcl:"priority"`
+		Default                   bool            `hcl:"default,optional"`
 		Permissions               map[string]bool `hcl:"permissions,optional"`
 		MaxSessionsPerUser        *int            `hcl:"max_sessions_per_user,optional"`
 		KeepaliveExpiration       string          `hcl:"keepalive_expiration,optional"`
@@ -112,7 +115,7 @@ func (f *files) resource(block *hcl.Block, name string, eval *hcl.EvalContext) e
 		z := staging.Zone{
 			Name: name, Region: b.Region, Datacenters: b.Datacenters, NodePool: b.NodePool, Namespace: b.Namespace,
 			SearchAlternateZones: b.SearchAlternateZones, AlternateZones: b.AlternateZones,
-			AllowOriginDomain: b.AllowOriginDomain, UpstreamAuthAddress: b.UpstreamAuthAddress,
+			AllowOriginDomain: b.AllowOriginDomain, UpstreamAuthAddress: b.UpstreamAuthAddress, AllowedGroups: b.AllowedGroups,
 		}.WithDefaults()
 		f.set.Zones = append(f.set.Zones, z)
 		return z.Validate()
@@ -130,7 +133,7 @@ func (f *files) resource(block *hcl.Block, name string, eval *hcl.EvalContext) e
 			return nil
 		}
 		g := staging.Group{
-			Name: name, Priority: b.Priority, Permissions: permissions(b.Permissions), MaxSessionsPerUser: b.MaxSessionsPerUser,
+			Name: name, Priority: b.Priority, Default: b.Default, Permissions: permissions(b.Permissions), MaxSessionsPerUser: b.MaxSessionsPerUser,
 			KeepaliveExpiration:       f.duration(block, "keepalive_expiration", b.KeepaliveExpiration),
 			SessionTimeLimit:          f.duration(block, "session_time_limit", b.SessionTimeLimit),
 			UnhealthyExpiration:       f.duration(block, "unhealthy_expiration", b.UnhealthyExpiration),
@@ -162,7 +165,7 @@ func (f *files) resource(block *hcl.Block, name string, eval *hcl.EvalContext) e
 
 func (f *files) image(block *hcl.Block, name string, b imageBlock) staging.Image {
 	i := staging.Image{
-		Name: name, Enabled: b.Enabled, Jobspec: b.Jobspec, Variables: b.Variables, RestrictToZones: b.RestrictToZones,
+		Name: name, Enabled: b.Enabled, Jobspec: b.Jobspec, Variables: b.Variables, RestrictToZones: b.RestrictToZones, AllowedGroups: b.AllowedGroups,
 		RunConfig: f.object(block, "run_config", b.RunConfig), VolumeMappings: volumes(b.VolumeMappings),
 		PersistentProfilePath: b.PersistentProfilePath, WebFilterPolicy: b.WebFilterPolicy,
 		SessionTimeLimit: f.duration(block, "session_time_limit", b.SessionTimeLimit), UnhealthyExpiration: f.duration(block, "unhealthy_expiration", b.UnhealthyExpiration), ConnectURL: b.ConnectURL,

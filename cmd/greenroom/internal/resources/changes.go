@@ -68,19 +68,20 @@ func redactedText[T any](v *T) string {
 }
 
 // changes returns what brings the broker from there to the set, in an order in which
-// references always resolve: a zone is created before, and deleted after, the staging
-// configs that name it. Of the kinds in prune, it deletes what is there and not in the set.
-// With secrets, it shows them.
+// references always resolve: what is named is created before, and deleted after, what names
+// it. Of the kinds in prune, it deletes what is there and not in the set. With secrets, it
+// shows them.
 func (s Set) changes(there stored, prune []string, secrets bool) []change {
 	var all []change
+	// A group that is the default no more makes way for the one that becomes it.
+	for _, g := range slices.SortedStableFunc(slices.Values(s.Groups), func(a, b staging.Group) int { return defaultLast(a) - defaultLast(b) }) {
+		all = append(all, changeOf(blockGroup, g.Name, there[blockGroup][g.Name], g, secrets))
+	}
 	for _, z := range s.Zones {
 		all = append(all, changeOf(blockZone, z.Name, there[blockZone][z.Name], z, secrets))
 	}
 	for _, i := range s.Images {
 		all = append(all, changeOf(blockImage, i.Name, there[blockImage][i.Name], i, secrets))
-	}
-	for _, g := range s.Groups {
-		all = append(all, changeOf(blockGroup, g.Name, there[blockGroup][g.Name], g, secrets))
 	}
 	for _, c := range s.Configs {
 		all = append(all, changeOf(blockStaging, c.Name, there[blockStaging][c.Name], c, secrets))
@@ -89,7 +90,7 @@ func (s Set) changes(there stored, prune []string, secrets bool) []change {
 	for _, c := range all {
 		kept[c.Kind+" "+c.Name] = true
 	}
-	for _, kind := range []string{blockStaging, blockImage, blockGroup, blockZone} {
+	for _, kind := range []string{blockStaging, blockImage, blockZone, blockGroup} {
 		if !slices.Contains(prune, kind) {
 			continue
 		}
@@ -100,6 +101,13 @@ func (s Set) changes(there stored, prune []string, secrets bool) []change {
 		}
 	}
 	return all
+}
+
+func defaultLast(g staging.Group) int {
+	if g.Default {
+		return 1
+	}
+	return 0
 }
 
 // pending returns the changes without those that change nothing.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +16,7 @@ import (
 )
 
 // references checks that every zone and image that a staging config names is in the files
-// or stored, and that none that a remaining staging config names is deleted.
+// or stored, and that nothing is deleted that something remaining names.
 func (f *files) references(there stored, all []change) error {
 	gone := map[string]bool{}
 	for _, ch := range all {
@@ -50,7 +52,50 @@ func (f *files) references(there stored, all []change) error {
 			}
 		}
 	}
+	if err := f.allowedGroups(there, gone); err != nil {
+		return err
+	}
 	return f.err()
+}
+
+// allowedGroups checks that --prune deletes no group that an image or a zone allows, be it in
+// the files or left alone by them.
+func (f *files) allowedGroups(there stored, gone map[string]bool) error {
+	check := func(kind, name string, allowed []string) {
+		for _, group := range allowed {
+			if !gone[blockGroup+" "+group] {
+				continue
+			}
+			if block, declared := f.blocks[kind+" "+name]; declared {
+				f.find(rangeOf(block, "allowed_groups"), "%s %q: group %q is not in these files, and --prune would delete it", kind, name, group)
+				continue
+			}
+			f.findings = append(f.findings, fmt.Sprintf("group %q is not in these files, and --prune cannot delete it: %s %q, which these files leave alone, allows it",
+				group, kind, name))
+		}
+	}
+	for _, z := range f.set.Zones {
+		check(blockZone, z.Name, z.AllowedGroups)
+	}
+	for _, i := range f.set.Images {
+		check(blockImage, i.Name, i.AllowedGroups)
+	}
+	for _, kind := range []string{blockZone, blockImage} {
+		for _, name := range slices.Sorted(maps.Keys(there[kind])) {
+			id := kind + " " + name
+			if _, declared := f.declared[id]; declared || gone[id] {
+				continue
+			}
+			var v struct {
+				AllowedGroups []string `json:"allowed_groups"`
+			}
+			if err := json.Unmarshal([]byte(there[kind][name]), &v); err != nil {
+				return err
+			}
+			check(kind, name, v.AllowedGroups)
+		}
+	}
+	return nil
 }
 
 // checkTimeout bounds the broker's check of a set, in which it calls Nomad for each jobspec.

@@ -31,3 +31,35 @@ func TestWhatPruneMayNotDelete(t *testing.T) {
 		t.Errorf("deleted %q, want %q", c.Broker.Deletes, want)
 	}
 }
+
+// TestPruneLeavesGroupsThatAreAllowed: a group that an image or a zone allows is not deleted,
+// be that in the files or not. Together with what allows it, it is deleted last.
+func TestPruneLeavesGroupsThatAreAllowed(t *testing.T) {
+	c := clitest.New(t, "")
+	c.Broker.GroupByName["staff"] = staging.Group{Name: "staff"}
+	c.Broker.ImageByName["demo"] = staging.Image{Name: "demo", Jobspec: "job", AllowedGroups: []string{"staff"}}
+	const other = "group \"other\" {\n  priority = 1\n}\n"
+	c.Stdin = other
+	c.Want(exit.Invalid, []string{"apply", "-f", "-", "--prune", "--yes"}, `group "staff"`, `image "demo", which these files leave alone, allows it`)
+	c.Stdin = other + "image \"demo\" {\n  jobspec = \"job\"\n  allowed_groups = [\"staff\"]\n}\n"
+	c.Want(exit.Invalid, []string{"plan", "-f", "-", "--prune"}, "-:6: ", `group "staff"`, "--prune would delete it")
+	if len(c.Broker.Puts)+len(c.Broker.Deletes) != 0 {
+		t.Errorf("stored %q and deleted %q all the same", c.Broker.Puts, c.Broker.Deletes)
+	}
+	c.Stdin = other + "image \"new\" {\n  jobspec = \"job\"\n}\n"
+	c.Want(exit.OK, []string{"apply", "-f", "-", "--prune", "--yes"})
+	if want := []string{"image demo", "group staff"}; !slices.Equal(c.Broker.Deletes, want) {
+		t.Errorf("deleted %q, want %q", c.Broker.Deletes, want)
+	}
+}
+
+// TestTheDefaultGroupMoves in one apply: only one may have it at any moment.
+func TestTheDefaultGroupMoves(t *testing.T) {
+	c := clitest.New(t, "")
+	c.Broker.GroupByName["b-old"] = staging.Group{Name: "b-old", Priority: 1, Default: true}
+	c.Stdin = "group \"a-new\" {\n  priority = 1\n  default = true\n}\ngroup \"b-old\" {\n  priority = 1\n}\n"
+	c.Want(exit.OK, []string{"apply", "-f", "-"}, `group "b-old" updated`, "default: true -> (not set)")
+	if want := []string{"group b-old", "group a-new"}; !slices.Equal(c.Broker.Puts, want) {
+		t.Errorf("stored %q, want %q", c.Broker.Puts, want)
+	}
+}

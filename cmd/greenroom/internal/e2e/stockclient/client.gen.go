@@ -202,6 +202,13 @@ func (e StatusStatus) Valid() bool {
 	}
 }
 
+// AllowedGroups The groups whose users may have it; absent for all users. For a user who is in none of them it does not exist:
+// a launch that names it is answered as one with a name that is unknown, and no other zone's launch is served
+// from such a zone. The groups must exist, and cannot be deleted while they are listed.
+//
+// Example: ["students"]
+type AllowedGroups = []string
+
 // Attempt One step of a launch.
 type Attempt struct {
 	// Outcome `served`: it gave the session. `starting`: it made a session, which is not up yet. `skipped`: not tried.
@@ -382,6 +389,10 @@ type ForeignSessions struct {
 //
 // Example: {"max_sessions_per_user":2,"name":"students","priority":10,"session_time_limit":"4h"}
 type Group struct {
+	// Default It is the group of every user who has none of the stored groups. Groups of an identity provider that are not
+	// stored count as none. At most one group may have it.
+	Default *bool `json:"default,omitempty"`
+
 	// ExposeUserEnvironmentVars Puts the launch's `user_environment` into the session.
 	ExposeUserEnvironmentVars *bool `json:"expose_user_environment_vars,omitempty"`
 
@@ -535,6 +546,14 @@ type Hook struct {
 // jobspec, the values of `variables` and `run_config`, and the arguments and the environments of hooks. An image
 // that is stored with `(hidden)` keeps the value that is stored there.
 type Image struct {
+	// AllowedGroups The groups whose users may have it; absent for all users. For a user who is in none of them it does not exist:
+	// a launch that names it is answered as one with a name that is unknown, and no other zone's launch is served
+	// from such a zone. The groups must exist, and cannot be deleted while they are listed.
+	//
+	//
+	// Example: ["students"]
+	AllowedGroups *AllowedGroups `json:"allowed_groups,omitempty"`
+
 	// ConnectUrl Where a launch's user is sent, with the tokens `{address}`, `{port_LABEL}`, `{session_id}`, `{token}`,
 	// `{image}`, `{zone}`, `{username}` and `{user_id}`.
 	//
@@ -668,7 +687,10 @@ type Launch struct {
 	// Example: {"LANG":"de_DE.UTF-8"}
 	Environment *Environment `json:"environment,omitempty"`
 
-	// Groups The user's groups, by name; with a user's own token they are the token's. Of settings that several have, the one of the lowest priority number holds.
+	// Groups The user's groups, by name; with a user's own token they are the token's. Of settings that several have, the one
+	// of the lowest priority number holds. They decide which images and zones the user may have. A user without a
+	// group is in the one with `default`, if there is one.
+	//
 	//
 	// Example: ["students"]
 	Groups *[]string `json:"groups,omitempty"`
@@ -1580,6 +1602,14 @@ type Zone struct {
 	// Example: example.org
 	AllowOriginDomain *string `json:"allow_origin_domain,omitempty"`
 
+	// AllowedGroups The groups whose users may have it; absent for all users. For a user who is in none of them it does not exist:
+	// a launch that names it is answered as one with a name that is unknown, and no other zone's launch is served
+	// from such a zone. The groups must exist, and cannot be deleted while they are listed.
+	//
+	//
+	// Example: ["students"]
+	AllowedGroups *AllowedGroups `json:"allowed_groups,omitempty"`
+
 	// AlternateZones Those that are searched, in order; absent for all others, by name.
 	//
 	// Example: ["west"]
@@ -1996,7 +2026,7 @@ type ClientInterface interface {
 
 	// DeleteGroup Delete a group
 	//
-	// Launches that name it are refused from then on.
+	// Launches that name it are refused from then on. A group that an image or a zone allows cannot be deleted.
 	//
 	// Corresponds with DELETE /v1/groups/{name} (the `DeleteGroup` operationId).
 	DeleteGroup(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2500,7 +2530,7 @@ func (c *Client) ListGroups(ctx context.Context, params *ListGroupsParams, reqEd
 
 // DeleteGroup Delete a group
 //
-// Launches that name it are refused from then on.
+// Launches that name it are refused from then on. A group that an image or a zone allows cannot be deleted.
 //
 // Corresponds with DELETE /v1/groups/{name} (the `DeleteGroup` operationId).
 func (c *Client) DeleteGroup(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5220,7 +5250,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteGroupWithResponse Delete a group
 	//
-	// Launches that name it are refused from then on.
+	// Launches that name it are refused from then on. A group that an image or a zone allows cannot be deleted.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8648,7 +8678,7 @@ func (c *ClientWithResponses) ListGroupsWithResponse(ctx context.Context, params
 
 // DeleteGroupWithResponse Delete a group
 //
-// Launches that name it are refused from then on.
+// Launches that name it are refused from then on. A group that an image or a zone allows cannot be deleted.
 //
 // Returns a wrapper object for the known response body format(s).
 //
