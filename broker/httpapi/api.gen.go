@@ -112,7 +112,8 @@ type DependencyStatus string
 // Example: 24h
 type Duration = staging.Duration
 
-// Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken.
+// Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken. A launch may set those on which
+// loaders, shells or interpreters act, such as `PATH`, only where a group has them in `allowed_environment`.
 //
 // Example: {"LANG":"de_DE.UTF-8"}
 type Environment map[string]string

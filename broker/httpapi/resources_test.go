@@ -67,8 +67,8 @@ func TestResources(t *testing.T) {
 		},
 		{
 			"/v1/groups/students",
-			`{"priority":3,"default":true,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m","session_time_limit":"8h","unhealthy_expiration":"30m","expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
-			`{"name":"students","priority":3,"default":true,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m0s","session_time_limit":"8h0m0s","unhealthy_expiration":"30m0s","expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
+			`{"priority":3,"default":true,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m","session_time_limit":"8h","unhealthy_expiration":"30m","allowed_environment":["PYTHONPATH","GIT_*"],"expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
+			`{"name":"students","priority":3,"default":true,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m0s","session_time_limit":"8h0m0s","unhealthy_expiration":"30m0s","allowed_environment":["PYTHONPATH","GIT_*"],"expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
 		},
 		{
 			"/v1/images/whole",

@@ -93,6 +93,9 @@ func (l *launch) resolve(ctx context.Context) error {
 		return &refusal.Error{Kind: refusal.ImageDisabled, Detail: fmt.Sprintf("image %s is disabled; an administrator can enable it", l.Image)}
 	}
 	l.settings = staging.Resolve(l.groups)
+	if err := l.CheckEnvironment(l.settings); err != nil {
+		return err
+	}
 	l.claim = staging.Claim{
 		ID: staging.NewClaimOf(l.broker()), User: l.User, Image: l.Image, Zone: l.Zone, IdempotencyKey: l.IdempotencyKey,
 		RequestID: l.RequestID, Terms: l.settings.TermsFor(l.image), MaxSessionsPerUser: l.settings.MaxSessionsPerUser,

@@ -206,3 +206,29 @@ func TestADefaultGroupThatCannotBeRead(t *testing.T) {
 		}
 	}
 }
+
+// TestAGroupAllowsWhatProgramsActOn: a launch for its user may set the variable, for hooks and
+// for a session on demand, and a launch for another user claims nothing.
+func TestAGroupAllowsWhatProgramsActOn(t *testing.T) {
+	yes := true
+	builders := func(r *staging.Resources) {
+		r.Groups["builders"] = staging.Group{Name: "builders", AllowedEnvironment: []string{"PYTHONPATH", "GIT_*"}}
+		r.Groups["open"] = staging.Group{Name: "open", Priority: 1, ExposeUserEnvironmentVars: &yes}
+	}
+	env := map[string]string{"PYTHONPATH": "/srv/lib", "GIT_DIR": "/srv/git"}
+	for field, set := range map[string]func(*launch.Request){
+		"environment":      func(r *launch.Request) { r.Environment = env },
+		"user_environment": func(r *launch.Request) { r.UserEnvironment = env },
+	} {
+		w := &world{resources: threeZones(builders), pools: map[string][]string{"pe": {"e1"}}}
+		_, err := launchIn(t, w, "plain", set, func(r *launch.Request) { r.Groups = []string{"open"} })
+		var invalid *staging.InvalidError
+		if !errors.As(err, &invalid) || len(invalid.Fields) != 2 || invalid.Fields[1].Field != field+".PYTHONPATH" || len(w.calls) != 0 {
+			t.Errorf("%s of another user: %v, calls %v", field, err, w.calls)
+		}
+		_, err = launchIn(t, w, "plain", set, func(r *launch.Request) { r.Groups = []string{"open", "builders"} })
+		if err != nil || len(w.specs) != 1 || w.specs[0].Environment["PYTHONPATH"] != "/srv/lib" || w.specs[0].Environment["GIT_DIR"] != "/srv/git" {
+			t.Errorf("%s: %v, made of %+v", field, err, w.specs)
+		}
+	}
+}

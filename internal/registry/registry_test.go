@@ -48,7 +48,7 @@ func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
 	}
 	three := 3
 	group := staging.Group{
-		Name: "students", Priority: 5, Default: true, MaxSessionsPerUser: &three, Permissions: staging.Permissions{staging.AllowAudio: false},
+		Name: "students", Priority: 5, Default: true, AllowedEnvironment: []string{"PYTHONPATH", "GIT_*"}, MaxSessionsPerUser: &three, Permissions: staging.Permissions{staging.AllowAudio: false},
 		RunConfig: map[string]any{"hostname": "h"}, VolumeMapping: []staging.VolumeMapping{{Source: "/srv/{user_id}", Target: "/data"}},
 	}
 	config := staging.Config{Name: "demo-east", Zone: "east", Image: "demo", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour)}

@@ -1,7 +1,10 @@
 package staging
 
 import (
+	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -53,7 +56,8 @@ var interpretedPrefixes = []string{
 	"LD_", "DYLD_", "GLIBC_", "MALLOC_", "BASH_FUNC_", "PYTHON", "PERL", "RUBY", "LUA_", "GIT_", "SSH_", "SUDO_", "XDG_",
 }
 
-// Interpreted reports whether programs act on a variable, so that no launch may set it.
+// Interpreted reports whether programs act on a variable, so that a launch may set it only if
+// a group of the user allows it, see Group.AllowedEnvironment.
 func Interpreted(name string) bool {
 	for _, prefix := range interpretedPrefixes {
 		if strings.HasPrefix(name, prefix) {
@@ -61,6 +65,42 @@ func Interpreted(name string) bool {
 		}
 	}
 	return interpreted[name]
+}
+
+// allows reports whether a list of allowed variables has a name, or PREFIX_* for it.
+func allows(list []string, name string) bool {
+	return slices.ContainsFunc(list, func(allowed string) bool {
+		prefix, all := strings.CutSuffix(allowed, "*")
+		return allowed == name || all && strings.HasPrefix(name, prefix)
+	})
+}
+
+// canAllow reports whether a name or PREFIX_* stands for a variable on which programs act.
+func canAllow(allowed string) bool {
+	prefix, all := strings.CutSuffix(allowed, "*")
+	if !all || Interpreted(prefix) {
+		return Interpreted(prefix)
+	}
+	begins := func(name string) bool { return strings.HasPrefix(name, prefix) }
+	return slices.ContainsFunc(interpretedPrefixes, begins) || slices.ContainsFunc(slices.Collect(maps.Keys(interpreted)), begins)
+}
+
+// allowedEnvironment checks a group's list of variables.
+func (p *problems) allowedEnvironment(field string, list []string) {
+	for i, allowed := range list {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		name, all := strings.CutSuffix(allowed, "*")
+		switch {
+		case !envKey.MatchString(name) || all && !strings.HasSuffix(name, "_"):
+			p.add(at, "must be the name of an environment variable, or PREFIX_* for all that begin so, is %q", allowed)
+		case ReservedVariable(name) || ShellOwned(name):
+			p.add(at, "is a variable that greenroom, Nomad or a shell keeps for itself: no launch may set it")
+		case !canAllow(allowed):
+			p.add(at, "has no effect: any launch may set it")
+		case slices.Contains(list[:i], allowed):
+			p.add(at, "is listed twice")
+		}
+	}
 }
 
 // environment checks the variables of a caller or an image. Every variable that passes can

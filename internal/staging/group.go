@@ -31,6 +31,12 @@ type Group struct {
 	// without a break; 0 is not set.
 	UnhealthyExpiration Duration `json:"unhealthy_expiration,omitempty"`
 
+	// AllowedEnvironment are variables, or PREFIX_* for all that begin so, that a launch for a
+	// user of the group may set although loaders, shells or interpreters act on them, such as
+	// LD_PRELOAD: hooks may run as root. The image's own values go before. The lists of all
+	// groups combine.
+	AllowedEnvironment []string `json:"allowed_environment,omitempty"`
+
 	// The following settings take effect when a container is created, so users of a group
 	// with one of them get on-demand sessions.
 
@@ -58,6 +64,7 @@ func (g Group) Validate() error {
 	p.term("keepalive_expiration", g.KeepaliveExpiration)
 	p.term("session_time_limit", g.SessionTimeLimit)
 	p.term("unhealthy_expiration", g.UnhealthyExpiration)
+	p.allowedEnvironment("allowed_environment", g.AllowedEnvironment)
 	p.volumes("volume_mapping", g.VolumeMapping)
 	p.policy("web_filter_policy", g.WebFilterPolicy)
 	return p.err(fmt.Sprintf("group %q", g.Name))
@@ -80,8 +87,10 @@ type Terms struct {
 type Settings struct {
 	Permissions Permissions
 	// MaxSessionsPerUser is 0 for no limit.
-	MaxSessionsPerUser        int
-	Terms                     Terms
+	MaxSessionsPerUser int
+	Terms              Terms
+	// AllowedEnvironment are those of all groups.
+	AllowedEnvironment        []string
 	ExposeUserEnvironmentVars bool
 	InjectSSHKeys             bool
 	RunConfig                 map[string]any
@@ -104,7 +113,7 @@ const (
 
 // Resolve merges groups: each setting has the value of the group with the lowest priority
 // number that sets it. The volume mappings of all groups are combined; for each target the
-// same rule applies.
+// same rule applies. So are the variables that they allow.
 func Resolve(groups []Group) Settings {
 	groups = slices.SortedFunc(slices.Values(groups), firstOf)
 	s := Settings{Permissions: Permissions{}, from: map[string]string{}}
@@ -146,6 +155,7 @@ func Resolve(groups []Group) Settings {
 		if take(settingWebFilterPolicy, g.Name, g.WebFilterPolicy != "") {
 			s.WebFilterPolicy = g.WebFilterPolicy
 		}
+		s.AllowedEnvironment = append(s.AllowedEnvironment, g.AllowedEnvironment...)
 		for _, v := range g.VolumeMapping {
 			take(settingVolumeMapping, g.Name, true)
 			if at := path.Clean(v.Target); !targets[at] {

@@ -2,6 +2,7 @@ package staging
 
 import (
 	"context"
+	"errors"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -81,11 +82,11 @@ func hookOf(cmd []string) Image {
 func TestNoLaunchSetsWhatProgramsActOn(t *testing.T) {
 	for _, name := range []string{"LD_PRELOAD", "BASH_ENV", "PATH", "IFS", "ENV", "PYTHONPATH", "PERL5OPT", "NODE_OPTIONS", "GIT_SSH_COMMAND", "BASH_FUNC_x"} {
 		l := Launch{Image: "i", Zone: "z", User: User{ID: "u"}, Environment: map[string]string{name: "x"}}
-		if l.Validate() == nil {
+		if l.CheckEnvironment(Settings{}) == nil {
 			t.Errorf("a launch may set %s for hooks", name)
 		}
 		l.Environment, l.UserEnvironment = nil, map[string]string{name: "x"}
-		if l.Validate() == nil {
+		if l.CheckEnvironment(Settings{}) == nil {
 			t.Errorf("a user may set %s for a session", name)
 		}
 		i := hookOf([]string{"x"})
@@ -94,8 +95,48 @@ func TestNoLaunchSetsWhatProgramsActOn(t *testing.T) {
 			t.Errorf("an image may not set %s: %v", name, err)
 		}
 	}
-	if err := (Launch{Image: "i", Zone: "z", User: User{ID: "u"}, UserEnvironment: map[string]string{"EDITOR": "vi", "LANG": "de_DE.UTF-8", "TZ": "UTC"}}).Validate(); err != nil {
+	if err := (Launch{Image: "i", Zone: "z", User: User{ID: "u"}, UserEnvironment: map[string]string{"EDITOR": "vi", "LANG": "de_DE.UTF-8", "TZ": "UTC"}}).CheckEnvironment(Settings{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAGroupMayAllowWhatProgramsActOn, by name or by prefix, and nothing else.
+func TestAGroupMayAllowWhatProgramsActOn(t *testing.T) {
+	s := Resolve([]Group{{Name: "a", AllowedEnvironment: []string{"PYTHONPATH"}}, {Name: "b", Priority: 1, AllowedEnvironment: []string{"GIT_*", "TMPDIR"}}})
+	for name, want := range map[string]bool{
+		"PYTHONPATH": true, "GIT_SSH_COMMAND": true, "GIT_": true, "TMPDIR": true, "EDITOR": true,
+		"PYTHONPATH2": false, "PYTHONHOME": false, "LD_PRELOAD": false, "pythonpath": true, "XDG_RUNTIME_DIR": false,
+	} {
+		for field, l := range map[string]Launch{"environment": {Environment: map[string]string{name: "x"}}, "user_environment": {UserEnvironment: map[string]string{name: "x"}}} {
+			err := l.CheckEnvironment(s)
+			if (err == nil) != want || err != nil && !strings.Contains(err.Error(), field+"."+name) {
+				t.Errorf("%s in %s: %v", name, field, err)
+			}
+		}
+	}
+	// Nothing lets a launch set what greenroom, Nomad and shells keep.
+	l := Launch{Image: "i", Zone: "z", User: User{ID: "u"}, Environment: map[string]string{"GREENROOM_USER_ID": "x", "NOMAD_TOKEN": "x", "UID": "0"}}
+	var invalid *InvalidError
+	if !errors.As(l.Validate(), &invalid) || len(invalid.Fields) != 3 {
+		t.Errorf("%v", invalid)
+	}
+}
+
+// TestWhatAGroupCannotAllow is refused, and so is what has no effect: it would be a mistake.
+func TestWhatAGroupCannotAllow(t *testing.T) {
+	for allowed, want := range map[string]string{
+		"LD_PRELOAD": "", "LD_*": "", "NODE_*": "", "XDG_DATA_*": "", "PATH": "", "BASH_FUNC_*": "",
+		"*": "must be the name", "": "must be the name", "LD*": "must be the name", "A B": "must be the name", "LD_*_X": "must be the name",
+		"GREENROOM_*": "keeps for itself", "NOMAD_META_X": "keeps for itself", "greenroom_x": "keeps for itself", "UID": "keeps for itself",
+		"EDITOR": "no effect", "FOO_*": "no effect",
+	} {
+		err := Group{Name: "g", AllowedEnvironment: []string{allowed}}.Validate()
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "allowed_environment[0]")) {
+			t.Errorf("%q: %v", allowed, err)
+		}
+	}
+	if err := (Group{Name: "g", AllowedEnvironment: []string{"PATH", "PATH"}}).Validate(); err == nil || !strings.Contains(err.Error(), "allowed_environment[1]: is listed twice") {
+		t.Errorf("%v", err)
 	}
 }
 

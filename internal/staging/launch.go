@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -55,7 +57,8 @@ const (
 	MaxCount = 32
 )
 
-// Validate returns an *InvalidError, or nil. A user's name may have any characters but NUL:
+// Validate returns an *InvalidError, or nil. CheckEnvironment checks the rest, once the user's
+// groups are known. A user's name may have any characters but NUL:
 // it is always passed as data, never as shell code.
 func (l Launch) Validate() error {
 	var p problems
@@ -105,13 +108,28 @@ func (p *problems) launchEnvironment(field string, env map[string]string) {
 	p.environment(field, env)
 	size := 0
 	for k, v := range env {
-		if Interpreted(k) {
-			p.add(field+"."+k, "is a variable on which loaders, shells or interpreters act, so a launch may not set it; the image's hook or jobspec may")
-		}
 		size += len(k) + len(v)
 	}
 	if size > MaxEnvironmentBytes {
 		p.add(field, "must be at most %d bytes in all, is %d", MaxEnvironmentBytes, size)
+	}
+}
+
+// CheckEnvironment returns an *InvalidError if the launch sets a variable on which programs act
+// and that no group of its user allows; s are the settings of the groups.
+func (l Launch) CheckEnvironment(s Settings) error {
+	var p problems
+	p.interpreted("environment", l.Environment, s)
+	p.interpreted("user_environment", l.UserEnvironment, s)
+	return p.err("launch")
+}
+
+func (p *problems) interpreted(field string, env map[string]string, s Settings) {
+	for _, k := range slices.Sorted(maps.Keys(env)) {
+		if Interpreted(k) && !allows(s.AllowedEnvironment, k) {
+			p.add(field+"."+k, "is a variable on which loaders, shells or interpreters act, so a launch may not set it; "+
+				"the image's hook or jobspec may, or a group of the user lists it in allowed_environment")
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ var shown = []string{
 	"image.exec_config.go.task", "image.exec_config.go.cmd[0]", "image.exec_config.go.workdir", "image.exec_config.go.user",
 
 	"group.name", "group.permissions[]", "group.volume_mapping[].source", "group.volume_mapping[].target", "group.web_filter_policy",
+	"group.allowed_environment[]",
 
 	"staging.name", "staging.zone", "staging.image", "staging.permissions[]", "staging.max_unavailable",
 	"staging.schedule[].cron", "staging.schedule[].time_zone",

@@ -147,6 +147,7 @@ export const groupsView = resources({
         { name: 'max_sessions_per_user', label: 'Max sessions per user', kind: 'number' },
         timeLimit, unhealthy,
         { name: 'keepalive_expiration', label: 'Keepalive expiration', kind: 'text', placeholder: '5m' },
+        { name: 'allowed_environment', label: 'Allowed environment', kind: 'words', placeholder: 'PYTHONPATH, GIT_*', hint: 'Variables that launches may set although loaders, shells or interpreters act on them.' },
       ],
     },
     { title: 'Permissions', fields: permissions },

@@ -67,6 +67,9 @@ func settingsOf(g staging.Group) []string {
 			set = append(set, d.name+"="+d.value.String())
 		}
 	}
+	if len(g.AllowedEnvironment) > 0 {
+		set = append(set, "allowed_environment="+strings.Join(g.AllowedEnvironment, ","))
+	}
 	for _, b := range []struct {
 		name  string
 		value *bool

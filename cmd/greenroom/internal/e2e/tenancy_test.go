@@ -122,3 +122,31 @@ func TestWhoMayHaveWhat(t *testing.T) {
 		t.Errorf("%s", r.body)
 	}
 }
+
+// TestAGroupAllowsVariablesAndTheImagesOwnWin: what loaders and interpreters act on reaches a
+// hook only if a group of the user allows it, and only if the image does not set it itself.
+func TestAGroupAllowsVariablesAndTheImagesOwnWin(t *testing.T) {
+	d := sharedDev(t)
+	image := quickImage("allowed-env")
+	image.ExecConfig.Assign = &staging.Hook{
+		Cmd: []string{"/bin/sh", "-c", `env > "$NOMAD_TASK_DIR/seen"`}, Environment: map[string]string{"PYTHONPATH": "/of/image"},
+	}
+	d.stage(t, image, 1)
+	d.untilReady(t, image.Name, 1)
+	d.group(t, staging.Group{Name: "builders", Priority: 1, AllowedEnvironment: []string{"PYTHONPATH", "GIT_*"}})
+	body := launch(image.Name, "east", "amy")
+	body["environment"] = map[string]string{"PYTHONPATH": "/of/caller", "GIT_DIR": "/of/caller"}
+	r := d.ask(t, "POST", "/v1/sessions", body, 422, nil)
+	if !strings.Contains(string(r.body), "environment.PYTHONPATH") || !strings.Contains(string(r.body), "environment.GIT_DIR") {
+		t.Errorf("%s", r.body)
+	}
+	body["groups"] = []string{"builders"}
+	var l launched
+	d.ask(t, "POST", "/v1/sessions", body, 201, &l)
+	seen := d.inside(t, l.ID, `cat "$NOMAD_TASK_DIR/seen"`)
+	if l.Origin != "staged" || !strings.Contains(seen, "PYTHONPATH=/of/image\n") || !strings.Contains(seen, "GIT_DIR=/of/caller\n") {
+		t.Errorf("the hook of a %s session saw\n%s", l.Origin, seen)
+	}
+	body["environment"] = map[string]string{"LD_PRELOAD": "/tmp/x.so"}
+	d.ask(t, "POST", "/v1/sessions", body, 422, nil)
+}

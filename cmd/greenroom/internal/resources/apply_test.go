@@ -52,6 +52,7 @@ image "demo" {
 group "students" {
   priority              = 10
   default               = true
+  allowed_environment   = ["PYTHONPATH", "GIT_*"]
   permissions           = { allow_audio = false, allow_webcam = true }
   max_sessions_per_user = 2
   keepalive_expiration  = "5m"
@@ -137,7 +138,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("image (-want +got):\n%s", diff)
 	}
 	wantGroup := staging.Group{
-		Name: "students", Priority: 10, Default: true, Permissions: staging.Permissions{staging.AllowAudio: false, staging.AllowWebcam: true},
+		Name: "students", Priority: 10, Default: true, AllowedEnvironment: []string{"PYTHONPATH", "GIT_*"}, Permissions: staging.Permissions{staging.AllowAudio: false, staging.AllowWebcam: true},
 		MaxSessionsPerUser: &two, KeepaliveExpiration: staging.Duration(5 * time.Minute), UnhealthyExpiration: staging.Duration(10 * time.Minute), InjectSSHKeys: &yes,
 		RunConfig:     map[string]any{"hostname": "desk", "shm_size": 1024.0, "ulimit": map[string]any{"nofile": "1:2"}},
 		VolumeMapping: []staging.VolumeMapping{{Source: "/srv/homes/{user_id}", Target: "/home/user"}},
@@ -145,7 +146,7 @@ func TestApply(t *testing.T) {
 	if diff := cmp.Diff(wantGroup, c.Broker.GroupByName["students"]); diff != "" {
 		t.Errorf("group (-want +got):\n%s", diff)
 	}
-	c.Want(exit.OK, []string{"groups"}, "students", "10", "default allow_audio=false allow_webcam=true max_sessions_per_user=2 keepalive_expiration=5m0s unhealthy_expiration=10m0s inject_ssh_keys=true run_config volume_mapping")
+	c.Want(exit.OK, []string{"groups"}, "students", "10", "default allow_audio=false allow_webcam=true max_sessions_per_user=2 keepalive_expiration=5m0s unhealthy_expiration=10m0s allowed_environment=PYTHONPATH,GIT_* inject_ssh_keys=true run_config volume_mapping")
 	if got := c.Broker.ImageByName["inline"].Jobspec; got != "job \"x\" { port = ${NOMAD_PORT_http} }\n" {
 		t.Errorf("inline jobspec %q", got)
 	}

@@ -81,6 +81,7 @@ type (
 		KeepaliveExpiration       string          `hcl:"keepalive_expiration,optional"`
 		SessionTimeLimit          string          `hcl:"session_time_limit,optional"`
 		UnhealthyExpiration       string          `hcl:"unhealthy_expiration,optional"`
+		AllowedEnvironment        []string        `hcl:"allowed_environment,optional"`
 		ExposeUserEnvironmentVars *bool           `hcl:"expose_user_environment_vars,optional"`
 		InjectSSHKeys             *bool           `hcl:"inject_ssh_keys,optional"`
 		RunConfig                 cty.Value       `hcl:"run_config,optional"`
@@ -137,6 +138,7 @@ func (f *files) resource(block *hcl.Block, name string, eval *hcl.EvalContext) e
 			KeepaliveExpiration:       f.duration(block, "keepalive_expiration", b.KeepaliveExpiration),
 			SessionTimeLimit:          f.duration(block, "session_time_limit", b.SessionTimeLimit),
 			UnhealthyExpiration:       f.duration(block, "unhealthy_expiration", b.UnhealthyExpiration),
+			AllowedEnvironment:        b.AllowedEnvironment,
 			ExposeUserEnvironmentVars: b.ExposeUserEnvironmentVars, InjectSSHKeys: b.InjectSSHKeys,
 			RunConfig: f.object(block, "run_config", b.RunConfig), VolumeMapping: volumes(b.VolumeMapping), WebFilterPolicy: b.WebFilterPolicy,
 		}

@@ -310,7 +310,8 @@ type DependencyStatus string
 // Example: 24h
 type Duration = string
 
-// Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken.
+// Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken. A launch may set those on which
+// loaders, shells or interpreters act, such as `PATH`, only where a group has them in `allowed_environment`.
 //
 // Example: {"LANG":"de_DE.UTF-8"}
 type Environment map[string]string
@@ -389,6 +390,14 @@ type ForeignSessions struct {
 //
 // Example: {"max_sessions_per_user":2,"name":"students","priority":10,"session_time_limit":"4h"}
 type Group struct {
+	// AllowedEnvironment Variables, or `PREFIX_*` for all that begin so, that a launch for its users may set although loaders, shells or
+	// interpreters act on them, such as `PYTHONPATH`: hooks may run as root, and read the launch's `environment`.
+	// What the image sets itself goes before. The lists of all groups of a user combine.
+	//
+	//
+	// Example: ["PYTHONPATH","GIT_*"]
+	AllowedEnvironment *[]string `json:"allowed_environment,omitempty"`
+
 	// Default It is the group of every user who has none of the stored groups. Groups of an identity provider that are not
 	// stored count as none. At most one group may have it.
 	Default *bool `json:"default,omitempty"`
@@ -517,7 +526,8 @@ type Hook struct {
 	// Example: ["/usr/local/bin/greet"]
 	Cmd []string `json:"cmd"`
 
-	// Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken.
+	// Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken. A launch may set those on which
+	// loaders, shells or interpreters act, such as `PATH`, only where a group has them in `allowed_environment`.
 	//
 	//
 	// Example: {"LANG":"de_DE.UTF-8"}
@@ -681,7 +691,8 @@ type Launch struct {
 	// Example: 3
 	Count *int `json:"count,omitempty"`
 
-	// Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken.
+	// Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken. A launch may set those on which
+	// loaders, shells or interpreters act, such as `PATH`, only where a group has them in `allowed_environment`.
 	//
 	//
 	// Example: {"LANG":"de_DE.UTF-8"}
