@@ -2,6 +2,7 @@ package launch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -83,12 +84,16 @@ func (l *launch) resolve(ctx context.Context) error {
 		if l.resources, err = l.Resources.Refresh(ctx); err != nil {
 			return refusal.NoConsul(err)
 		}
-		if unknown = l.find(); unknown != nil {
-			l.logHidden()
-			return unknown
-		}
+		unknown = l.find()
 	}
+	// Foreign groups may be the reason why a user may not have something.
 	l.foreign.report(l.provided, l.resources, l.log)
+	if unknown != nil {
+		if _, ok := errors.AsType[*staging.InvalidError](unknown); ok {
+			l.logHidden()
+		}
+		return unknown
+	}
 	if !l.image.IsEnabled() {
 		return &refusal.Error{Kind: refusal.ImageDisabled, Detail: fmt.Sprintf("image %s is disabled; an administrator can enable it", l.Image)}
 	}
