@@ -27,6 +27,15 @@ type Access struct {
 	GroupsPrefix string
 	// RequiredClaims are claims of a JWT, and the value that each must have.
 	RequiredClaims map[string]string
+	// ClientID is the broker's client at the issuer, with which browsers log in; "" for no
+	// such login. ClientSecret is the client's secret; "" for a public client.
+	ClientID     string
+	ClientSecret Secret
+	// ProviderName is the issuer's name for people, on the button that logs them in; "" is
+	// the host of its URL.
+	ProviderName string
+	// Scopes are requested beside openid when a browser logs in.
+	Scopes []string
 }
 
 // Guards reports whether every caller needs a token.
@@ -52,7 +61,8 @@ func (a Access) MapsAdmins() bool {
 // validate calls add for every setting that cannot be used.
 func (a Access) validate(add func(flag, format string, args ...any)) {
 	if a.Issuer == "" {
-		if a.Audience != "" || a.GroupsClaim != "" || a.RoleClaim != "" || len(a.Roles) > 0 || a.GroupsPrefix != "" || len(a.RequiredClaims) > 0 {
+		if a.Audience != "" || a.GroupsClaim != "" || a.RoleClaim != "" || len(a.Roles) > 0 || a.GroupsPrefix != "" || len(a.RequiredClaims) > 0 ||
+			a.ClientID != "" || a.ClientSecret != "" || a.ProviderName != "" {
 			add("oidc-issuer", "must be set if other --oidc flags are")
 		}
 		return
@@ -81,6 +91,9 @@ func (a Access) validate(add func(flag, format string, args ...any)) {
 		if a.RequiredClaims[claim] == "" {
 			add("oidc-required-claim", "%s: must have a value, as in NAME=VALUE", claim)
 		}
+	}
+	if a.ClientID == "" && (a.ClientSecret != "" || a.ProviderName != "") {
+		add("oidc-client-id", "must be set if the client's secret or the provider's name is: it is the id of the broker's client at the issuer")
 	}
 	for _, value := range slices.Sorted(maps.Keys(a.Roles)) {
 		if _, err := access.ParseRole(a.Roles[value]); err != nil {

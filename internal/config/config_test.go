@@ -39,6 +39,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"--oidc-groups-prefix":   func(a *Agent) { a.Access.GroupsClaim, a.Access.GroupsPrefix = "", "greenroom-" },
 		"--oidc-required-claim":  func(a *Agent) { a.Access.RequiredClaims = map[string]string{"hd": ""} },
 		"--oidc-role":            func(a *Agent) { a.Access.Roles = map[string]string{"ops": "root"} },
+		"--oidc-client-id":       func(a *Agent) { a.Access.ClientSecret = "hush" },
 		"--external-url":         func(a *Agent) { a.ExternalURL = "greenroom.example.org" },
 		"--log-format":           func(a *Agent) { a.LogFormat = "xml" },
 	}
@@ -88,15 +89,15 @@ func TestAnUnguardedAPIIsNotShownToOthersByAProxy(t *testing.T) {
 	}
 }
 
-// TestTheExternalURLIsOneOfAPage: a scheme, a host, and at most a path.
-func TestTheExternalURLIsOneOfAPage(t *testing.T) {
+// TestLoginsNeedAnExternalURLThatNobodyCanRead: the code of a login comes back to it.
+func TestLoginsNeedAnExternalURLThatNobodyCanRead(t *testing.T) {
 	for external, ok := range map[string]bool{
 		"https://greenroom.example.org": true, "https://example.org/greenroom": true, "http://127.0.0.1:8080": true,
-		"": true, "http://greenroom.example.org": true, "https://a@b.example": false, "https://b.example?x": false, "https://b.example#x": false,
+		"": false, "http://greenroom.example.org": false, "https://a@b.example": false, "https://b.example?x": false, "https://b.example#x": false,
 		"javascript:alert(1)": false, "https://": false, "//b.example": false,
 	} {
 		a := good()
-		a.ExternalURL = external
+		a.Access.ClientID, a.ExternalURL = "greenroom", external
 		if err := a.Validate(); (err == nil) != ok {
 			t.Errorf("%q: %v", external, err)
 		}
@@ -105,7 +106,7 @@ func TestTheExternalURLIsOneOfAPage(t *testing.T) {
 
 func TestASecretDoesNotPrint(t *testing.T) {
 	a := good()
-	a.Token, a.NomadToken = "hush-hush", "hush-hush"
+	a.Token, a.NomadToken, a.Access.ClientSecret = "hush-hush", "hush-hush", "hush-hush"
 	if s := fmt.Sprintf("%v %+v %#v %s", a, a, a, a.Token); strings.Contains(s, "hush-hush") {
 		t.Errorf("the secret is visible: %s", s)
 	}

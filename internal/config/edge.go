@@ -23,15 +23,23 @@ func (a Agent) External() *url.URL {
 // validateEdge calls add for every setting of how browsers and proxies reach the broker that
 // cannot be used.
 func (a Agent) validateEdge(add func(flag, format string, args ...any)) {
-	if a.ExternalURL == "" {
+	if a.ExternalURL != "" {
+		u, err := url.Parse(a.ExternalURL)
+		switch {
+		case err != nil || u.Host == "" || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https"):
+			add("external-url", "must be a URL such as https://greenroom.example.org, is %q", a.ExternalURL)
+		case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
+			add("external-url", "must have a scheme, a host, and at most a path")
+		}
+	}
+	if a.Access.ClientID == "" {
 		return
 	}
-	u, err := url.Parse(a.ExternalURL)
-	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https"):
-		add("external-url", "must be a URL such as https://greenroom.example.org, is %q", a.ExternalURL)
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
-		add("external-url", "must have a scheme, a host, and at most a path")
+	switch u := a.External(); {
+	case u == nil:
+		add("external-url", "must be set for logins by OpenID Connect: the issuer sends browsers back to it")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		add("external-url", "must be https for logins by OpenID Connect, unless it is on loopback; is %q", a.ExternalURL)
 	}
 }
 

@@ -84,16 +84,21 @@ func TestAFlagCountsBeforeAVariableBeforeAFile(t *testing.T) {
 // TestTrustedProxiesAndTheExternalURL: in a file, in a variable and in flags.
 func TestTrustedProxiesAndTheExternalURL(t *testing.T) {
 	dir := write(t, map[string]string{
-		"a.hcl": "broker {\n  external_url = \"https://greenroom.example.org/\"\n  trusted_proxies = [\"10.0.0.0/8\", \"192.0.2.7\"]\n}\n",
+		"a.hcl":  "broker {\n  external_url = \"https://greenroom.example.org/\"\n  trusted_proxies = [\"10.0.0.0/8\", \"192.0.2.7\"]\n  access {\n    oidc {\n      client_id = \"gr\"\n      client_secret_file = \"secret\"\n      scopes = [\"groups\"]\n    }\n  }\n}\n",
+		"secret": "hush\n",
 	})
 	a, err := load(t, Broker, nil, "--config", dir)
 	if err != nil || a.ExternalURL != "https://greenroom.example.org" || fmt.Sprint(a.TrustedProxies) != "[10.0.0.0/8 192.0.2.7/32]" {
 		t.Errorf("%q %v %v", a.ExternalURL, a.TrustedProxies, err)
 	}
-	env := map[string]string{"GREENROOM_TRUSTED_PROXIES": "10.1.2.3/16, ::1 fd00::/8"}
-	if a, err = load(t, Broker, env, "--config", dir); err != nil || fmt.Sprint(a.TrustedProxies) != "[10.1.0.0/16 ::1/128 fd00::/8]" {
+	if a.Access.ClientID != "gr" || a.Access.ClientSecret != "hush" || fmt.Sprint(a.Access.Scopes) != "[groups]" {
+		t.Errorf("%+v", a.Access)
+	}
+	env := map[string]string{"GREENROOM_TRUSTED_PROXIES": "10.1.2.3/16, ::1 fd00::/8", "GREENROOM_OIDC_CLIENT_SECRET": "hush too"}
+	if a, err = load(t, Broker, env, "--config", dir); err != nil || fmt.Sprint(a.TrustedProxies) != "[10.1.0.0/16 ::1/128 fd00::/8]" || a.Access.ClientSecret != "hush too" {
 		t.Errorf("%v %v", a.TrustedProxies, err)
 	}
+	delete(env, "GREENROOM_OIDC_CLIENT_SECRET")
 	if a, err = load(t, Broker, env, "--trusted-proxy", "127.0.0.1", "--trusted-proxy", "10.9.0.0/16"); err != nil || fmt.Sprint(a.TrustedProxies) != "[127.0.0.1/32 10.9.0.0/16]" {
 		t.Errorf("%v %v", a.TrustedProxies, err)
 	}

@@ -225,6 +225,11 @@ var settings = append([]setting{
 	{"broker.access.oidc.required_claims", "oidc-required-claim", nil, Broker, "a claim and the value that it must have, or have in its list, such as hd=example.org; other JWTs are refused; may be repeated for other claims", stringMap(func(a *Agent) *map[string]string { return &a.Access.RequiredClaims })},
 	{"broker.access.oidc.role_claim", "oidc-role-claim", []string{"GREENROOM_OIDC_ROLE_CLAIM"}, Broker, "the claim whose values --oidc-role maps to roles, such as realm_access.roles", str(func(a *Agent) *string { return &a.Access.RoleClaim })},
 	{"broker.access.oidc.roles", "oidc-role", nil, Broker, "a value of the role claim and its role (admin, launcher or viewer), such as ops=admin; may be repeated", stringMap(func(a *Agent) *map[string]string { return &a.Access.Roles })},
+	{"broker.access.oidc.client_id", "oidc-client-id", []string{"GREENROOM_OIDC_CLIENT_ID"}, Broker, "the id of the broker's client at the issuer, with which browsers log in to the page; empty for no such login", str(func(a *Agent) *string { return &a.Access.ClientID })},
+	{"broker.access.oidc.client_secret_file", "oidc-client-secret-file", []string{"GREENROOM_OIDC_CLIENT_SECRET_FILE"}, Broker, "a file with the secret of that client", secretFromFile(func(a *Agent) *Secret { return &a.Access.ClientSecret })},
+	{"", "", []string{"GREENROOM_OIDC_CLIENT_SECRET"}, Broker, "", secret(func(a *Agent) *Secret { return &a.Access.ClientSecret })},
+	{"broker.access.oidc.provider_name", "oidc-provider-name", []string{"GREENROOM_OIDC_PROVIDER_NAME"}, Broker, "the issuer's name on the page's button Log in with NAME; its host, if empty", str(func(a *Agent) *string { return &a.Access.ProviderName })},
+	{"broker.access.oidc.scopes", "oidc-scope", []string{"GREENROOM_OIDC_SCOPES"}, Broker, "a scope that a login requests beside openid; may be repeated (default profile)", list(func(a *Agent, all []string) error { a.Access.Scopes = all; return nil })},
 	{"broker.external_url", "external-url", []string{"GREENROOM_EXTERNAL_URL"}, Broker, "the URL by which browsers reach the broker, such as https://greenroom.example.org of a proxy that ends TLS; redirects use it, and with https the login's cookie is sent over TLS alone", value{
 		hclType: "string", set: externalURL, get: func(a *Agent) string { return a.ExternalURL },
 	}},
