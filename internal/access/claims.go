@@ -72,6 +72,31 @@ func withPrefix(names []string, prefix string) []string {
 	return rest
 }
 
+// Claims are claims of an identity provider's token.
+type Claims map[string]any
+
+// Keep returns those claims that Caller needs, by the names of the mapping: a login keeps
+// them in the browser's cookie, which is small. Of the role claim's values it keeps those
+// that are roles.
+func (m Mapping) Keep(claims Claims) Claims {
+	kept := Claims{}
+	for _, name := range []string{m.User, m.Groups, m.Role, nameClaim} {
+		if v := claimAt(claims, name); name != "" && v != nil {
+			kept[name] = v
+		}
+	}
+	if m.Role != "" && m.Role != m.Groups && m.Role != m.User && m.Role != nameClaim {
+		var roles []any
+		for _, v := range stringsOf(kept[m.Role]) {
+			if _, ok := m.Roles[v]; ok {
+				roles = append(roles, v)
+			}
+		}
+		kept[m.Role] = roles
+	}
+	return kept
+}
+
 // claimAt returns a claim by its name, else by its path.
 func claimAt(claims map[string]any, name string) any {
 	if v, ok := claims[name]; ok {

@@ -63,6 +63,8 @@ type Guard struct {
 	Keys func(ctx context.Context) (staging.SigningKeys, error)
 	// Issuer checks JWTs; nil if none are accepted.
 	Issuer Issuer
+	// Provider logs browsers in; nil if they log in with tokens alone.
+	Provider Provider
 	// AdminsElsewhere is set if the issuer has administrators.
 	AdminsElsewhere bool
 }

@@ -1,9 +1,11 @@
-// Package issuer checks the tokens of an OpenID Connect issuer.
+// Package issuer checks the tokens of an OpenID Connect issuer, and logs browsers in with it.
 //
 // It promises:
 //   - A token is accepted only if it is from this issuer, for our audience, not expired,
 //     and signed with a key that the issuer publishes.
 //   - Wrong tokens cause at most one request a second to the issuer, after a short burst.
+//   - A login is an authorization code that was issued for this very login: with its state,
+//     its nonce and its PKCE verifier.
 //   - An issuer that does not answer is an *access.UnavailableError, a wrong token an
 //     *access.RefusedError.
 //
@@ -20,6 +22,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
 	"golang.org/x/time/rate"
 
 	"github.com/greenroom/greenroom/internal/access"
@@ -44,6 +47,8 @@ type Settings struct {
 	Audience string
 	// Mapping says how a token's claims become a caller.
 	Mapping access.Mapping
+	// Login is the client with which browsers log in; nil for none.
+	Login *LoginSettings
 	// Transport is for the requests to the issuer; nil is the standard library's.
 	Transport http.RoundTripper
 }
@@ -52,10 +57,20 @@ type Settings struct {
 type Issuer struct {
 	s      Settings
 	client *http.Client
+	// exchanges is the client for codes of logins.
+	exchanges *http.Client
 
 	mu sync.Mutex
-	// verifier is nil until the discovery document was read.
-	verifier *oidc.IDTokenVerifier
+	// found is nil until the discovery document was read.
+	found *discovered
+}
+
+// discovered is what the discovery document of the issuer says.
+type discovered struct {
+	// tokens verifies the tokens that are sent to us, logins the ID tokens of logins; it is
+	// nil without Settings.Login.
+	tokens, logins *oidc.IDTokenVerifier
+	endpoint       oauth2.Endpoint
 }
 
 // New returns an issuer. It sends no request, so that a broker can start while the issuer
@@ -65,7 +80,10 @@ func New(s Settings) *Issuer {
 		s.Transport = http.DefaultTransport
 	}
 	bounded := &limitedTransport{next: s.Transport, limit: rate.NewLimiter(rate.Every(requestInterval), requestBurst)}
-	return &Issuer{s: s, client: &http.Client{Transport: bounded, Timeout: requestTimeout}}
+	return &Issuer{
+		s: s, client: &http.Client{Transport: bounded, Timeout: requestTimeout},
+		exchanges: newExchangeClient(s.Transport),
+	}
 }
 
 // Identify checks a token and returns its caller. Errors are an *access.RefusedError or an
@@ -73,27 +91,37 @@ func New(s Settings) *Issuer {
 func (i *Issuer) Identify(ctx context.Context, jwt string) (access.Caller, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	verifier, err := i.discover(ctx)
+	found, err := i.discover(ctx)
 	if err != nil {
 		return access.Caller{}, unavailable(err)
 	}
+	_, claims, err := verify(ctx, found.tokens, jwt)
+	if err != nil {
+		return access.Caller{}, err
+	}
+	return i.s.Mapping.Caller(claims)
+}
+
+// verify checks a token and returns it with its claims. Errors are an *access.RefusedError or
+// an *access.UnavailableError.
+func verify(ctx context.Context, verifier *oidc.IDTokenVerifier, jwt string) (*oidc.IDToken, map[string]any, error) {
 	// go-oidc's error does not wrap the error of the key set, so the key set stores it.
 	signature := &signatureError{}
 	token, err := verifier.Verify(context.WithValue(ctx, signatureErrorKey{}, signature), jwt)
 	var unreachable *unreachableError
 	switch {
 	case errors.As(signature.err, &unreachable):
-		return access.Caller{}, unavailable(unreachable)
+		return nil, nil, unavailable(unreachable)
 	case signature.err != nil && ctx.Err() != nil:
-		return access.Caller{}, unavailable(ctx.Err())
+		return nil, nil, unavailable(ctx.Err())
 	case err != nil:
-		return access.Caller{}, &access.RefusedError{Reason: refusalReason(err)}
+		return nil, nil, &access.RefusedError{Reason: refusalReason(err)}
 	}
 	var claims map[string]any
 	if err := token.Claims(&claims); err != nil {
-		return access.Caller{}, &access.RefusedError{Reason: "the token's claims cannot be read"}
+		return nil, nil, &access.RefusedError{Reason: "the token's claims cannot be read"}
 	}
-	return i.s.Mapping.Caller(claims)
+	return token, claims, nil
 }
 
 func unavailable(err error) error {
@@ -110,12 +138,12 @@ func refusalReason(err error) string {
 	return "this token is not one that the issuer signed for this audience: sign in again"
 }
 
-// discover returns the verifier. The first call reads the issuer's discovery document.
-func (i *Issuer) discover(ctx context.Context) (*oidc.IDTokenVerifier, error) {
+// discover returns what the issuer's discovery document says. The first call reads it.
+func (i *Issuer) discover(ctx context.Context) (*discovered, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.verifier != nil {
-		return i.verifier, nil
+	if i.found != nil {
+		return i.found, nil
 	}
 	// Waiting for the lock may have taken as long as another caller's deadline.
 	if err := ctx.Err(); err != nil {
@@ -128,15 +156,24 @@ func (i *Issuer) discover(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	var metadata struct {
 		Keys       string   `json:"jwks_uri"`
 		Algorithms []string `json:"id_token_signing_alg_values_supported"`
+		ClientAuth []string `json:"token_endpoint_auth_methods_supported"`
 	}
 	if err := provider.Claims(&metadata); err != nil {
 		return nil, fmt.Errorf("decode the discovery document of %s: %w", i.s.URL, err)
 	}
 	keys := errorCapturingKeySet{oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), i.client), metadata.Keys)}
-	i.verifier = oidc.NewVerifier(i.s.URL, keys, &oidc.Config{
-		ClientID: i.s.Audience, SupportedSigningAlgs: acceptedAlgorithms(metadata.Algorithms),
-	})
-	return i.verifier, nil
+	verifier := func(audience string) *oidc.IDTokenVerifier {
+		return oidc.NewVerifier(i.s.URL, keys, &oidc.Config{
+			ClientID: audience, SupportedSigningAlgs: acceptedAlgorithms(metadata.Algorithms),
+		})
+	}
+	found := &discovered{tokens: verifier(i.s.Audience), endpoint: provider.Endpoint()}
+	if i.s.Login != nil {
+		found.logins = verifier(i.s.Login.ClientID)
+		found.endpoint.AuthStyle = authStyle(metadata.ClientAuth, i.s.Login.ClientSecret)
+	}
+	i.found = found
+	return found, nil
 }
 
 // asymmetricAlgorithms are the signature algorithms for which only the issuer has the key.

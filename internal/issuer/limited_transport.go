@@ -32,6 +32,9 @@ const maxResponseBytes = 1 << 20
 type limitedTransport struct {
 	next  http.RoundTripper
 	limit *rate.Limiter
+	// refuses is set where the issuer may refuse a request with a status 4xx, and a reason
+	// as JSON, which is a response as well.
+	refuses bool
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -43,7 +46,8 @@ func (t *limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, &unreachableError{err}
 	}
-	if res.StatusCode != http.StatusOK {
+	refused := t.refuses && res.StatusCode >= 400 && res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests
+	if res.StatusCode != http.StatusOK && !refused {
 		res.Body.Close()
 		return nil, &unreachableError{fmt.Errorf("%s returned status %s", r.URL.Redacted(), res.Status)}
 	}
