@@ -274,6 +274,31 @@ type Login struct {
 	Token string `json:"token"`
 }
 
+// LoginOptions The ways to log a browser in, beside a token.
+//
+// Example: {"provider":{"name":"Example SSO","url":"https://greenroom.example.org/v1/login/oidc"}}
+type LoginOptions struct {
+	// Provider An identity provider with which browsers log in.
+	//
+	// Example: {"name":"Example SSO","url":"https://greenroom.example.org/v1/login/oidc"}
+	Provider *LoginProvider `json:"provider,omitempty,omitzero"`
+}
+
+// LoginProvider An identity provider with which browsers log in.
+//
+// Example: {"name":"Example SSO","url":"https://greenroom.example.org/v1/login/oidc"}
+type LoginProvider struct {
+	// Name Its name for people.
+	//
+	// Example: Example SSO
+	Name string `json:"name"`
+
+	// URL Where a login begins, see `beginLogin`.
+	//
+	// Example: https://greenroom.example.org/v1/login/oidc
+	URL string `json:"url"`
+}
+
 // MaxUnavailable How many of the desired sessions a new revision of the image or zone may replace at a time: a number from 1,
 // or a share such as `25%`, which is the default. Ready never falls further below desired because of it.
 //
@@ -1168,6 +1193,13 @@ type ClientInterface interface {
 	// Corresponds with DELETE /v1/login (the `Logout` operationId).
 	Logout(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetLogin How does a browser log in?
+	//
+	// With a token always, and with an identity provider where there is a `provider`.
+	//
+	// Corresponds with GET /v1/login (the `GetLogin` operationId).
+	GetLogin(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// LoginWithBody Log a browser in
 	//
 	// For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
@@ -1737,6 +1769,23 @@ func (c *Client) TakeOverInstallation(ctx context.Context, body TakeOverInstalla
 // Corresponds with DELETE /v1/login (the `Logout` operationId).
 func (c *Client) Logout(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewLogoutRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLogin How does a browser log in?
+//
+// With a token always, and with an identity provider where there is a `provider`.
+//
+// Corresponds with GET /v1/login (the `GetLogin` operationId).
+func (c *Client) GetLogin(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLoginRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -2841,6 +2890,33 @@ func NewLogoutRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetLoginRequest constructs an http.Request for the GetLogin method
+func NewGetLoginRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/login")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -4026,6 +4102,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/login (the `Logout` operationId).
 	LogoutWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LogoutResponse, error)
 
+	// GetLoginWithResponse How does a browser log in?
+	//
+	// With a token always, and with an identity provider where there is a `provider`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/login (the `GetLogin` operationId).
+	GetLoginWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetLoginResponse, error)
+
 	// LoginWithBodyWithResponse Log a browser in
 	//
 	// For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
@@ -5124,6 +5209,61 @@ func (r LogoutResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r LogoutResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetLoginResponseDefaultHeaders the declared response headers of an HTTP default response for GetLogin
+type GetLoginResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetLoginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LoginOptions
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetLoginResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLoginResponse) GetJSON200() *LoginOptions {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetLoginResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLoginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLoginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLoginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLoginResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6626,6 +6766,21 @@ func (c *ClientWithResponses) LogoutWithResponse(ctx context.Context, reqEditors
 	return ParseLogoutResponse(rsp)
 }
 
+// GetLoginWithResponse How does a browser log in?
+//
+// With a token always, and with an identity provider where there is a `provider`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/login (the `GetLogin` operationId).
+func (c *ClientWithResponses) GetLoginWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetLoginResponse, error) {
+	rsp, err := c.GetLogin(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLoginResponse(rsp)
+}
+
 // LoginWithBodyWithResponse Log a browser in
 //
 // For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
@@ -7795,6 +7950,52 @@ func ParseLogoutResponse(rsp *http.Response) (*LogoutResponse, error) {
 	return response, nil
 }
 
+// ParseGetLoginResponse parses an HTTP response from a GetLoginWithResponse call
+func ParseGetLoginResponse(rsp *http.Response) (*GetLoginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLoginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LoginOptions
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetLoginResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseLoginResponse parses an HTTP response from a LoginWithResponse call
 func ParseLoginResponse(rsp *http.Response) (*LoginResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8932,6 +9133,9 @@ type ServerInterface interface {
 	// Logout Log a browser out
 	// (DELETE /v1/login)
 	Logout(c *gin.Context)
+	// GetLogin How does a browser log in?
+	// (GET /v1/login)
+	GetLogin(c *gin.Context)
 	// Login Log a browser in
 	// (POST /v1/login)
 	Login(c *gin.Context)
@@ -9305,6 +9509,19 @@ func (siw *ServerInterfaceWrapper) Logout(c *gin.Context) {
 	}
 
 	siw.Handler.Logout(c)
+}
+
+// GetLogin operation middleware
+func (siw *ServerInterfaceWrapper) GetLogin(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetLogin(c)
 }
 
 // Login operation middleware
@@ -9934,6 +10151,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/v1/installation", wrapper.GetInstallation)
 	router.POST(options.BaseURL+"/v1/installation/take-over", wrapper.TakeOverInstallation)
 	router.DELETE(options.BaseURL+"/v1/login", wrapper.Logout)
+	router.GET(options.BaseURL+"/v1/login", wrapper.GetLogin)
 	router.POST(options.BaseURL+"/v1/login", wrapper.Login)
 	router.POST(options.BaseURL+"/v1/resources/check", wrapper.CheckResources)
 	router.POST(options.BaseURL+"/v1/secrets/rotate", wrapper.RotateSecrets)
@@ -10574,6 +10792,46 @@ type LogoutdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response LogoutdefaultApplicationProblemPlusJSONResponse) VisitLogoutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLoginRequestObject struct {
+}
+
+type GetLoginResponseObject interface {
+	VisitGetLoginResponse(w http.ResponseWriter) error
+}
+
+type GetLogin200JSONResponse LoginOptions
+
+func (response GetLogin200JSONResponse) VisitGetLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response GetLogindefaultApplicationProblemPlusJSONResponse) VisitGetLoginResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11611,6 +11869,9 @@ type StrictServerInterface interface {
 	// Logout Log a browser out
 	// (DELETE /v1/login)
 	Logout(ctx context.Context, request LogoutRequestObject) (LogoutResponseObject, error)
+	// GetLogin How does a browser log in?
+	// (GET /v1/login)
+	GetLogin(ctx context.Context, request GetLoginRequestObject) (GetLoginResponseObject, error)
 	// Login Log a browser in
 	// (POST /v1/login)
 	Login(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)
@@ -12135,6 +12396,30 @@ func (sh *strictHandler) Logout(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(LogoutResponseObject); ok {
 		if err := validResponse.VisitLogoutResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetLogin operation middleware
+func (sh *strictHandler) GetLogin(ctx *gin.Context) {
+	var request GetLoginRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLogin(ctx, request.(GetLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetLoginResponseObject); ok {
+		if err := validResponse.VisitGetLoginResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

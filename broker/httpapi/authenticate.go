@@ -31,15 +31,11 @@ func (e *edge) authenticate(c *gin.Context) {
 		rule.Open = true
 	}
 	var (
-		token    string
 		byCookie bool
 		refused  error
 	)
 	if !rule.Open {
-		token, byCookie, refused = e.credential(c.Request)
-	}
-	if !rule.Open && refused == nil {
-		call.Caller, refused = e.guard.Identify(c.Request.Context(), token, time.Now())
+		call.Caller, byCookie, refused = e.callerNow(c.Request)
 	}
 	c.Request = c.Request.WithContext(call.In(c.Request.Context()))
 	sets := call.Operation == operationLogin || call.Operation == operationLogout || call.Operation == operationBootstrap
@@ -91,15 +87,19 @@ func localAddress(r *http.Request) string {
 	return ""
 }
 
-// credential returns the token that a request comes with: its bearer token, or else the one
-// that is sealed in the cookie of a login; "" for neither. Every check of a caller reads it
-// here, so that a login counts wherever a token does.
-func (e *edge) credential(r *http.Request) (token string, byCookie bool, err error) {
-	if token = bearer(r); token != "" || !e.guard.On {
-		return token, false, nil
+// callerNow returns the caller of a request: by its bearer token, or else by the login that is
+// sealed in its cookie, which byCookie reports. Every check of a caller is made here, so that a
+// login counts wherever a token does.
+func (e *edge) callerNow(r *http.Request) (c access.Caller, byCookie bool, err error) {
+	ctx, token, now := r.Context(), bearer(r), time.Now()
+	if token == "" && e.guard.On {
+		if sealed := e.site.loginOf(r); sealed != "" {
+			c, err = e.guard.IdentifyLogin(ctx, sealed, now)
+			return c, err == nil, err
+		}
 	}
-	token, err = e.loggedIn(r)
-	return token, token != "", err
+	c, err = e.guard.Identify(ctx, token, now)
+	return c, false, err
 }
 
 // still returns the caller as of now, and reports whether the call would still be allowed:
@@ -107,11 +107,7 @@ func (e *edge) credential(r *http.Request) (token string, byCookie bool, err err
 // checked now, the caller stays authenticated.
 func (e *edge) still(c *gin.Context) (access.Caller, bool) {
 	call := access.CallOf(c.Request.Context())
-	var now access.Caller
-	token, _, err := e.credential(c.Request)
-	if err == nil {
-		now, err = e.guard.Identify(c.Request.Context(), token, time.Now())
-	}
+	now, _, err := e.callerNow(c.Request)
 	var away *access.UnavailableError
 	if errors.As(err, &away) {
 		return call.Caller, true

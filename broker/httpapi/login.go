@@ -43,17 +43,16 @@ func (s site) loginCookie(r *http.Request, sealed string) string {
 	return c.String()
 }
 
-// loggedIn returns the token that is sealed in a browser's cookie; "" for no cookie.
-func (e *edge) loggedIn(r *http.Request) (token string, err error) {
+// loginOf returns the sealed login of a browser's request; "" for none.
+func (s site) loginOf(r *http.Request) string {
 	name := cookieLogin
-	if e.site.secure(r) {
+	if s.secure(r) {
 		name = cookieLoginSecure
 	}
-	cookie, err := r.Cookie(name)
-	if err != nil || cookie.Value == "" {
-		return "", nil
+	if cookie, err := r.Cookie(name); err == nil {
+		return cookie.Value
 	}
-	return e.guard.LoginToken(r.Context(), cookie.Value, time.Now())
+	return ""
 }
 
 // fromOwnPage reports whether a request that changes something comes from a page of this

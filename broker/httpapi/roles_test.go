@@ -28,7 +28,7 @@ var roleTable = map[string]string{
 	"getInstallation": "alv", "takeOverInstallation": "a",
 	"rotateSecrets": "a",
 	"listTokens":    "a", "createToken": "a", "revokeToken": "a", "bootstrap": "o",
-	"login": "o", "logout": "o", "getSelf": "alvu", "getHistory": "alv",
+	"login": "o", "logout": "o", "getLogin": "o", "beginLogin": "o", "finishLogin": "o", "getSelf": "alvu", "getHistory": "alv",
 	"getOpenAPI": "o", "getDocs": "o", "getLive": "o", "getReady": "o", "getMetrics": "o",
 }
 

@@ -93,6 +93,8 @@ func New(b Broker, o Options) http.Handler {
 	})
 	engine.GET(routeAuthorize, func(c *gin.Context) { authorize(c, b.Sessions) })
 	engine.GET(routeEvents, func(c *gin.Context) { e.follow(c, o.Ending) })
+	engine.GET(routeBeginLogin, e.beginLogin)
+	engine.GET(routeFinishLogin, e.finishLogin)
 	engine.GET(routeDocs, docs)
 	engine.GET(routeContract, func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapiYAML) })
 	if o.Page != nil {

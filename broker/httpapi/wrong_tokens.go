@@ -57,6 +57,13 @@ func (w *wrongTokens) spend(address string, now time.Time) (answered bool, repor
 	return false, report
 }
 
+// exhausted reports whether the next call without a valid token of an address is refused.
+func (w *wrongTokens) exhausted(address string, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.of(address, now).limiter.TokensAt(now) < 1
+}
+
 // of returns what an address sent. One that is long silent is forgotten.
 func (w *wrongTokens) of(address string, now time.Time) *wrongFrom {
 	if from, ok := w.each[address]; ok {

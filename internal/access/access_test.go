@@ -1,7 +1,9 @@
 package access
 
 import (
+	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -87,6 +89,68 @@ func TestOnlyGroupsWithThePrefixCount(t *testing.T) {
 	claims := map[string]any{"sub": "u-1", "groups": []any{"students", "greenroom-staff", "greenroom-", "x-greenroom-staff", "greenroom-greenroom-a", 3.0}}
 	if c, err := m.Caller(claims); err != nil || !slices.Equal(c.Groups, []string{"staff", "greenroom-a"}) {
 		t.Errorf("%q, %v", c.Groups, err)
+	}
+}
+
+// TestALoginKeepsTheClaimsThatMakeItsCaller: what a cookie has of the claims makes the same
+// caller, without the groups that count for users alone, and has little else.
+func TestALoginKeepsTheClaimsThatMakeItsCaller(t *testing.T) {
+	roles := map[string]Role{"ops": Admin, "desk": Viewer}
+	required := map[string]string{"org.id": "acme"}
+	claims := func(role any) Claims {
+		return Claims{
+			"sub": "u-1", "name": "Alice", "email": "alice@example.org", "org": map[string]any{"id": []any{"x", "acme"}, "size": 3.0},
+			"groups": []any{"gr-staff", "secret-project"}, "realm_access": map[string]any{"roles": role}, "all": []any{"acme", "ops", "gr-staff"},
+		}
+	}
+	for what, tt := range map[string]struct {
+		m      Mapping
+		claims Claims
+	}{
+		"an operator":         {Mapping{User: "sub", Groups: "groups", Role: "realm_access.roles", Roles: roles, Required: required}, claims([]any{"other", "desk", "ops"})},
+		"a user":              {Mapping{User: "sub", Groups: "groups", GroupsPrefix: "gr-", Role: "realm_access.roles", Roles: roles, Required: required}, claims("other")},
+		"no roles":            {Mapping{User: "sub", Groups: "groups"}, claims(nil)},
+		"one claim for all":   {Mapping{User: "sub", Groups: "all", GroupsPrefix: "gr-", Role: "all", Roles: roles, Required: map[string]string{"all": "acme"}}, claims(nil)},
+		"a user of one claim": {Mapping{User: "sub", Groups: "all", Required: map[string]string{"all": "acme"}}, claims(nil)},
+		"a name as the id":    {Mapping{User: "name", Required: map[string]string{"name": "Alice"}}, claims(nil)},
+	} {
+		want, err := tt.m.Caller(tt.claims)
+		if err != nil {
+			t.Fatal(what, err)
+		}
+		kept, err := tt.m.Keep(tt.claims)
+		if err != nil {
+			t.Fatal(what, err)
+		}
+		text, err := json.Marshal(kept)
+		if err != nil {
+			t.Fatal(what, err)
+		}
+		var again Claims
+		if err := json.Unmarshal(text, &again); err != nil {
+			t.Fatal(what, err)
+		}
+		if want.Role != User {
+			want.Groups = nil
+		}
+		slices.Sort(want.Groups)
+		for _, c := range []Claims{kept, again} {
+			got, err := tt.m.Caller(c)
+			slices.Sort(got.Groups)
+			if want.Role != User {
+				got.Groups = nil
+			}
+			got.Groups, want.Groups = slices.Compact(got.Groups), slices.Compact(want.Groups)
+			if err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: %s makes %+v, %v, want %+v", what, text, got, err, want)
+			}
+		}
+		if s := string(text); strings.Contains(s, "alice@example.org") || strings.Contains(s, "size") || want.Role != User && strings.Contains(s, "secret-project") {
+			t.Errorf("%s: the cookie has more than the caller needs: %s", what, text)
+		}
+	}
+	if _, err := (Mapping{User: "sub", Required: map[string]string{"org.id": "other"}}).Keep(claims(nil)); FailureOf(err) != LoginClaims {
+		t.Error(err)
 	}
 }
 

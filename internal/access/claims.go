@@ -35,13 +35,13 @@ const nameClaim = "name"
 func (m Mapping) Caller(claims map[string]any) (Caller, error) {
 	for _, name := range slices.Sorted(maps.Keys(m.Required)) {
 		if !slices.Contains(stringsOf(claimAt(claims, name)), m.Required[name]) {
-			return Caller{}, &RefusedError{fmt.Sprintf("the token's claim %q does not have the value that this broker requires: sign in with another account", name)}
+			return Caller{}, &RefusedError{Reason: fmt.Sprintf("the token's claim %q does not have the value that this broker requires: sign in with another account", name)}
 		}
 	}
 	c := Caller{Role: User}
 	c.Subject, _ = claimAt(claims, m.User).(string)
 	if c.Subject == "" || len(c.Subject) > staging.MaxUserIDLength || strings.ContainsRune(c.Subject, 0) {
-		return Caller{}, &RefusedError{fmt.Sprintf("the token's claim %q must be the user's id, with at most %d bytes", m.User, staging.MaxUserIDLength)}
+		return Caller{}, &RefusedError{Reason: fmt.Sprintf("the token's claim %q must be the user's id, with at most %d bytes", m.User, staging.MaxUserIDLength)}
 	}
 	c.UserName, _ = claims[nameClaim].(string)
 	if m.Groups != "" {
@@ -75,26 +75,40 @@ func withPrefix(names []string, prefix string) []string {
 // Claims are claims of an identity provider's token.
 type Claims map[string]any
 
-// Keep returns those claims that Caller needs, by the names of the mapping: a login keeps
-// them in the browser's cookie, which is small. Of the role claim's values it keeps those
-// that are roles.
-func (m Mapping) Keep(claims Claims) Claims {
+// Keep returns what Caller needs of claims, by the names of the mapping, so that both have the
+// same caller: a login keeps it in the browser's cookie, which is small. It drops groups that do
+// not count: all of them, for another role than User. Errors are a *RefusedError.
+func (m Mapping) Keep(claims Claims) (Claims, error) {
+	c, err := m.Caller(claims)
+	if err != nil {
+		return nil, err
+	}
+	// Several settings may name one claim, so its values are collected.
+	values := map[string][]any{}
+	for name, value := range m.Required {
+		values[name] = append(values[name], value)
+	}
+	if c.Role == User {
+		for _, group := range c.Groups {
+			values[m.Groups] = append(values[m.Groups], m.GroupsPrefix+group)
+		}
+	} else {
+		for _, v := range stringsOf(claimAt(claims, m.Role)) {
+			if _, ok := m.Roles[v]; ok {
+				values[m.Role] = append(values[m.Role], v)
+			}
+		}
+	}
 	kept := Claims{}
-	for _, name := range []string{m.User, m.Groups, m.Role, nameClaim} {
-		if v := claimAt(claims, name); name != "" && v != nil {
+	for name, all := range values {
+		kept[name] = all
+	}
+	for _, name := range []string{m.User, nameClaim} {
+		if v := claimAt(claims, name); v != nil {
 			kept[name] = v
 		}
 	}
-	if m.Role != "" && m.Role != m.Groups && m.Role != m.User && m.Role != nameClaim {
-		var roles []any
-		for _, v := range stringsOf(kept[m.Role]) {
-			if _, ok := m.Roles[v]; ok {
-				roles = append(roles, v)
-			}
-		}
-		kept[m.Role] = roles
-	}
-	return kept
+	return kept, nil
 }
 
 // claimAt returns a claim by its name, else by its path.

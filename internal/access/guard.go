@@ -38,7 +38,11 @@ func (e *UnavailableError) Error() string { return fmt.Sprintf("%s: %v", e.What,
 func (e *UnavailableError) Unwrap() error { return e.Cause }
 
 // RefusedError means that a token of the identity provider is not accepted, and says why.
-type RefusedError struct{ Reason string }
+type RefusedError struct {
+	Reason string
+	// Login is why a login with the provider failed; "" if the user's claims are the reason.
+	Login LoginFailure
+}
 
 // Error implements error.
 func (e *RefusedError) Error() string { return e.Reason }

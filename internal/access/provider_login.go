@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -19,13 +20,22 @@ type Provider interface {
 	ID() string
 	// Begin returns the provider's URL at which a browser begins a login.
 	Begin(ctx context.Context, a Attempt) (url string, err error)
-	// Refusal is the error for an error code with which the provider sends a browser back.
-	Refusal(code string) *RefusedError
-	// Finish returns the claims of whoever logged in, for the code with which the provider
-	// sends the browser back.
-	Finish(ctx context.Context, a Attempt, code string) (Claims, error)
+	// Finish returns the claims of whoever logged in, for what the provider sends the browser
+	// back with.
+	Finish(ctx context.Context, a Attempt, r ProviderResponse) (Claims, error)
 	// Caller returns the caller that such claims describe.
 	Caller(claims Claims) (Caller, error)
+}
+
+// ProviderResponse is what a provider sends a browser back with: a code, or an error.
+type ProviderResponse struct {
+	// Code counts once, for the attempt that it was issued to.
+	Code string
+	// Error is an error code of OAuth 2.0; "" for none.
+	Error string
+	// Issuer is the provider's URL, by which it says that the response is its own; "" if it
+	// does not.
+	Issuer string
 }
 
 // Attempt is a login that a browser began and did not finish yet. The browser keeps it
@@ -34,19 +44,63 @@ type Attempt struct {
 	// State comes back with the browser, Nonce in the ID token. Verifier is the secret of
 	// PKCE, of which the provider got the hash.
 	State, Nonce, Verifier string
+	// View is the view of the page that was asked for, such as /sessions; "" for the first.
+	View string
+}
+
+// LoginFailure is why a login with a provider failed, as the page's URL has it. The page has
+// the words for each.
+type LoginFailure string
+
+// Why logins fail.
+const (
+	// LoginOver means that the browser has no attempt that belongs to the response: it took
+	// too long, was begun anew in another window, was finished already, or was not begun here.
+	LoginOver LoginFailure = "over"
+	// LoginDenied means that the provider did not let the user in.
+	LoginDenied LoginFailure = "denied"
+	// LoginBroken means that the provider reported another error.
+	LoginBroken LoginFailure = "broken"
+	// LoginRefused means that the provider did not accept the code, or that its answer belongs
+	// to another login.
+	LoginRefused LoginFailure = "refused"
+	// LoginClient means that the provider does not accept the broker's client or its secret.
+	LoginClient LoginFailure = "client"
+	// LoginClaims means that the claims of the user do not make a caller.
+	LoginClaims LoginFailure = "claims"
+	// LoginTooLong means that the claims do not fit into a browser's cookie.
+	LoginTooLong LoginFailure = "long"
+	// LoginUnavailable means that the login cannot be checked now.
+	LoginUnavailable LoginFailure = "unavailable"
+	// LoginTooMany means that too many logins failed from one address.
+	LoginTooMany LoginFailure = "many"
+)
+
+// FailureOf returns why a login failed, for an error of a Provider or of Guard.
+func FailureOf(err error) LoginFailure {
+	var refused *RefusedError
+	switch {
+	case errors.Is(err, ErrLoginOver):
+		return LoginOver
+	case errors.Is(err, ErrLoginTooLong):
+		return LoginTooLong
+	case errors.As(err, &refused):
+		return cmp.Or(refused.Login, LoginClaims)
+	}
+	return LoginUnavailable
 }
 
 // AttemptLife is how long a browser may take to log in at the provider.
 const AttemptLife = 10 * time.Minute
 
-// NewAttempt returns a fresh attempt.
-func NewAttempt() Attempt {
+// NewAttempt returns a fresh attempt, which asks for a view of the page.
+func NewAttempt(view string) Attempt {
 	random := func() string {
 		b := make([]byte, 32)
 		_, _ = rand.Read(b) // never fails, as crypto/rand documents
 		return base64.RawURLEncoding.EncodeToString(b)
 	}
-	return Attempt{State: random(), Nonce: random(), Verifier: random()}
+	return Attempt{State: random(), Nonce: random(), Verifier: random(), View: view}
 }
 
 // What is sealed with the secret of logins, beside the tokens of logins. One kind never
@@ -72,7 +126,7 @@ var ErrLoginTooLong = errors.New("the identity provider sends too many groups fo
 
 // SealAttempt seals an attempt for a browser's cookie.
 func (g Guard) SealAttempt(ctx context.Context, a Attempt, now time.Time) (string, error) {
-	return seal(ctx, g, sealedAttempt, sealedFor[Attempt]{now.Add(AttemptLife).Unix(), g.Provider.ID(), a})
+	return seal(ctx, g, now, sealedAttempt, sealedFor[Attempt]{now.Add(AttemptLife).Unix(), g.Provider.ID(), a})
 }
 
 // OpenAttempt opens an attempt. Errors are ErrLoginOver or an *UnavailableError.
@@ -83,41 +137,42 @@ func (g Guard) OpenAttempt(ctx context.Context, sealed string, now time.Time) (A
 // ProviderLogin seals the claims of whoever logged in with the provider for a browser's
 // cookie. It lasts LoginLife: neither the provider nor its token is asked again.
 func (g Guard) ProviderLogin(ctx context.Context, claims Claims, now time.Time) (string, error) {
-	sealed, err := seal(ctx, g, sealedClaims, sealedFor[Claims]{now.Add(LoginLife).Unix(), g.Provider.ID(), claims})
+	sealed, err := seal(ctx, g, now, sealedClaims, sealedFor[Claims]{now.Add(LoginLife).Unix(), g.Provider.ID(), claims})
 	if err == nil && len(sealed) > maxSealed {
 		return "", ErrLoginTooLong
 	}
 	return sealed, err
 }
 
-// IdentifyLogin returns the caller of a login with the provider, by the mapping of now.
-// ok is false if it is the login of a token. Errors are ErrLoginOver, a *RefusedError or an
-// *UnavailableError.
-func (g Guard) IdentifyLogin(ctx context.Context, sealed string, now time.Time) (c Caller, ok bool, err error) {
-	if g.Provider == nil {
-		return Caller{}, false, nil
+// IdentifyLogin returns the caller of a login: one with the provider by the mapping of now, one
+// with a token as Identify does. Errors are those of Identify, and ErrLoginOver.
+func (g Guard) IdentifyLogin(ctx context.Context, sealed string, now time.Time) (Caller, error) {
+	if g.Provider != nil {
+		claims, err := unseal[Claims](ctx, g, sealedClaims, sealed, now)
+		if err == nil {
+			return g.Provider.Caller(claims)
+		}
+		if !errors.Is(err, errNotOpened) {
+			return Caller{}, err
+		}
 	}
-	claims, err := unseal[Claims](ctx, g, sealedClaims, sealed, now)
-	switch {
-	case errors.Is(err, errNotOpened):
-		return Caller{}, false, nil
-	case err != nil:
-		return Caller{}, true, err
+	token, err := g.LoginToken(ctx, sealed, now)
+	if err != nil {
+		return Caller{}, err
 	}
-	c, err = g.Provider.Caller(claims)
-	return c, true, err
+	return g.Identify(ctx, token, now)
 }
 
 // errNotOpened means that a text was sealed for something else, or elsewhere.
 var errNotOpened = fmt.Errorf("%w (not sealed here)", ErrLoginOver)
 
-// seal seals a value of a kind.
-func seal[T any](ctx context.Context, g Guard, kind string, v sealedFor[T]) (string, error) {
+// seal seals a value of a kind with the key that signs now.
+func seal[T any](ctx context.Context, g Guard, now time.Time, kind string, v sealedFor[T]) (string, error) {
 	plain, err := json.Marshal(v)
 	if err != nil {
 		return "", fmt.Errorf("encode the %s: %w", kind, err)
 	}
-	aead, err := g.aead(ctx)
+	aead, err := g.aead(ctx, now)
 	if err != nil {
 		return "", err
 	}
@@ -130,7 +185,7 @@ func unseal[T any](ctx context.Context, g Guard, kind, sealed string, now time.T
 	if err != nil {
 		return what, errNotOpened
 	}
-	aead, err := g.aead(ctx)
+	aead, err := g.aead(ctx, now)
 	if err != nil {
 		return what, err
 	}

@@ -69,9 +69,13 @@ var rules = map[string]Rule{
 	"createToken": adminRule,
 	"revokeToken": adminRule,
 	// A login checks the token that it is given. Every role may read its own identity.
-	"login":   openRule,
-	"logout":  openRule,
-	"getSelf": anyRole,
+	"login":    openRule,
+	"logout":   openRule,
+	"getLogin": openRule,
+	// A browser that logs in with the provider has no token yet.
+	"beginLogin":  openRule,
+	"finishLogin": openRule,
+	"getSelf":     anyRole,
 	// It works once. Guard.Rule closes it if there is another administrator.
 	"bootstrap": openRule,
 

@@ -58,11 +58,21 @@ func (a Access) MapsAdmins() bool {
 	return a.Issuer != "" && slices.Contains(slices.Collect(maps.Values(a.Roles)), string(access.Admin))
 }
 
+// namesIssuersTokens reports whether there is a setting for the tokens of an issuer.
+func (a Access) namesIssuersTokens() bool {
+	return a.Audience != "" || a.GroupsClaim != "" || a.GroupsPrefix != "" || len(a.RequiredClaims) > 0 || a.RoleClaim != "" || len(a.Roles) > 0
+}
+
+// setsClient reports whether there is a setting for the broker's client at the issuer, beside
+// its id.
+func (a Access) setsClient() bool {
+	return a.ClientSecret != "" || a.ProviderName != "" || len(a.Scopes) > 0
+}
+
 // validate calls add for every setting that cannot be used.
 func (a Access) validate(add func(flag, format string, args ...any)) {
 	if a.Issuer == "" {
-		if a.Audience != "" || a.GroupsClaim != "" || a.RoleClaim != "" || len(a.Roles) > 0 || a.GroupsPrefix != "" || len(a.RequiredClaims) > 0 ||
-			a.ClientID != "" || a.ClientSecret != "" || a.ProviderName != "" {
+		if a.namesIssuersTokens() || a.ClientID != "" || a.setsClient() {
 			add("oidc-issuer", "must be set if other --oidc flags are")
 		}
 		return
@@ -92,8 +102,8 @@ func (a Access) validate(add func(flag, format string, args ...any)) {
 			add("oidc-required-claim", "%s: must have a value, as in NAME=VALUE", claim)
 		}
 	}
-	if a.ClientID == "" && (a.ClientSecret != "" || a.ProviderName != "") {
-		add("oidc-client-id", "must be set if the client's secret or the provider's name is: it is the id of the broker's client at the issuer")
+	if a.ClientID == "" && a.setsClient() {
+		add("oidc-client-id", "must be set if the client's secret, the provider's name or a scope is: it is the id of the broker's client at the issuer")
 	}
 	for _, value := range slices.Sorted(maps.Keys(a.Roles)) {
 		if _, err := access.ParseRole(a.Roles[value]); err != nil {

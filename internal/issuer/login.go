@@ -95,49 +95,63 @@ func (i *Issuer) Begin(ctx context.Context, a access.Attempt) (string, error) {
 // errorCode is what an issuer's error code must match to be repeated to people.
 var errorCode = regexp.MustCompile(`^[a-z_]{1,64}$`)
 
-// Refusal returns what to tell people about an error code of the issuer, with which it sends
-// a browser back.
-func (i *Issuer) Refusal(code string) *access.RefusedError {
-	switch {
-	case code == "access_denied":
-		return &access.RefusedError{Reason: i.Name() + " did not let you in (access_denied): ask its administrator for access to this application"}
-	case !errorCode.MatchString(code):
+// refusal returns the error for an error code with which the issuer sends a browser back.
+func (i *Issuer) refusal(code string) error {
+	if code == "access_denied" {
+		return refusedLogin(access.LoginDenied, "%s did not let the user in (access_denied)", i.Name())
+	}
+	if !errorCode.MatchString(code) {
 		code = "an unknown error"
 	}
-	return &access.RefusedError{Reason: fmt.Sprintf("%s could not log you in (%s): log in again, and tell an administrator if that does not help", i.Name(), code)}
+	return refusedLogin(access.LoginBroken, "%s could not log the user in (%s)", i.Name(), code)
+}
+
+func refusedLogin(why access.LoginFailure, format string, args ...any) error {
+	return &access.RefusedError{Login: why, Reason: fmt.Sprintf(format, args...)}
 }
 
 // Finish exchanges the code that a browser came back with, and returns the claims of its ID
 // token that Mapping needs. Errors are an *access.RefusedError or an *access.UnavailableError.
-func (i *Issuer) Finish(ctx context.Context, a access.Attempt, code string) (access.Claims, error) {
+func (i *Issuer) Finish(ctx context.Context, a access.Attempt, r access.ProviderResponse) (access.Claims, error) {
+	switch {
+	case r.Issuer != "" && r.Issuer != i.s.URL:
+		return nil, refusedLogin(access.LoginRefused, "the answer is of another issuer than %s", i.Name())
+	case r.Error != "":
+		return nil, i.refusal(r.Error)
+	case r.Code == "":
+		return nil, refusedLogin(access.LoginBroken, "%s sent the browser back without a code", i.Name())
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	found, err := i.discover(ctx)
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	token, err := i.oauthClient(found).Exchange(context.WithValue(ctx, oauth2.HTTPClient, i.exchanges), code, oauth2.VerifierOption(a.Verifier))
+	token, err := i.oauthClient(found).Exchange(context.WithValue(ctx, oauth2.HTTPClient, i.exchanges), r.Code, oauth2.VerifierOption(a.Verifier))
 	if err != nil {
 		return nil, i.exchangeError(err)
 	}
 	raw, _ := token.Extra("id_token").(string)
 	if raw == "" {
-		return nil, &access.RefusedError{Reason: i.Name() + " sent no ID token: the scope openid must be allowed for the client " + i.s.Login.ClientID}
+		return nil, refusedLogin(access.LoginClient, "%s sent no ID token: the scope openid must be allowed for the client %s", i.Name(), i.s.Login.ClientID)
 	}
 	id, claims, err := verify(ctx, found.logins, raw)
 	if err != nil {
+		if no, ok := errors.AsType[*access.RefusedError](err); ok {
+			no.Login = access.LoginRefused
+		}
 		return nil, err
 	}
-	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(a.Nonce)) != 1 {
-		return nil, &access.RefusedError{Reason: "the answer of " + i.Name() + " belongs to another login: log in again"}
+	// Without its nonce it may have been issued for anybody's login. A token for several
+	// audiences names the client that it was issued to.
+	azp, named := claims["azp"]
+	switch {
+	case subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(a.Nonce)) != 1:
+		return nil, refusedLogin(access.LoginRefused, "the ID token of %s belongs to another login", i.Name())
+	case named && azp != i.s.Login.ClientID:
+		return nil, refusedLogin(access.LoginRefused, "the ID token of %s was issued to another application", i.Name())
 	}
-	// A token for several audiences names the client that it was issued to.
-	if azp, ok := claims["azp"]; ok && azp != i.s.Login.ClientID {
-		return nil, &access.RefusedError{Reason: "the ID token of " + i.Name() + " was issued to another application: log in again"}
-	}
-	kept := i.s.Mapping.Keep(claims)
-	_, err = i.s.Mapping.Caller(kept)
-	return kept, err
+	return i.s.Mapping.Keep(claims)
 }
 
 // Caller returns the caller that the claims of a login describe, by the mapping of now.
@@ -152,16 +166,16 @@ func (i *Issuer) ID() string { return i.s.URL + " " + i.s.Login.ClientID }
 // text is not used, since it may repeat the code.
 func (i *Issuer) exchangeError(err error) error {
 	var (
-		refused     *oauth2.RetrieveError
+		denied      *oauth2.RetrieveError
 		unreachable *unreachableError
 	)
 	switch {
 	case errors.As(err, &unreachable):
 		return unavailable(unreachable)
-	case !errors.As(err, &refused):
+	case !errors.As(err, &denied):
 		return unavailable(errors.New("it answered a code with something else than a token"))
-	case refused.ErrorCode == "invalid_client", refused.ErrorCode == "unauthorized_client":
-		return &access.RefusedError{Reason: fmt.Sprintf("%s does not accept the client %s or its secret: an administrator must correct --oidc-client-id and --oidc-client-secret-file of the broker, or the client", i.Name(), i.s.Login.ClientID)}
+	case denied.ErrorCode == "invalid_client", denied.ErrorCode == "unauthorized_client":
+		return refusedLogin(access.LoginClient, "%s does not accept the client %s or its secret: correct --oidc-client-id and --oidc-client-secret-file, or the client", i.Name(), i.s.Login.ClientID)
 	}
-	return &access.RefusedError{Reason: i.Name() + " does not accept the code of this login, which counts once and for a short time: log in again"}
+	return refusedLogin(access.LoginRefused, "%s does not accept the code of this login, which counts once and for a short time", i.Name())
 }

@@ -138,7 +138,7 @@ func (c *Contract) Unseen() error {
 		for _, op := range item.Operations() {
 			served := false
 			for status := range c.seen[op.OperationID] {
-				served = served || status < 300
+				served = served || status < 400
 			}
 			if !served {
 				missing = append(missing, op.OperationID)

@@ -3,7 +3,7 @@
 import { call, signedOut } from './api.js';
 import { h, button } from './dom.js';
 import { follow } from './live.js';
-import { loginView } from './login.js';
+import { loginView, takeFailure } from './login.js';
 import { poolView, stagingView } from './staging.js';
 import { sessionsView } from './sessions.js';
 import { groupsView, imagesView, zonesView } from './resources.js';
@@ -35,6 +35,8 @@ function may(role) {
 }
 
 let stop = () => {};
+// Why the login that led here failed; '' if it did not.
+let failure = takeFailure();
 
 async function start() {
   stop();
@@ -45,14 +47,23 @@ async function start() {
     if (problem.status === 401) return showLogin();
     return showAway(problem);
   }
+  failure = '';
   shell(self);
 }
 
-function showLogin() {
+async function showLogin() {
   stop();
   document.title = 'Log in – greenroom';
-  document.body.replaceChildren(loginView(start));
-  document.querySelector('input').focus();
+  let provider;
+  try {
+    ({ provider } = await call('GET', '/v1/login'));
+  } catch (problem) {
+    return showAway(problem);
+  }
+  document.body.replaceChildren(loginView(start, provider, failure));
+  failure = '';
+  document.querySelector('main .primary').focus();
+  if (!provider) document.querySelector('input').focus();
 }
 
 function showAway(problem) {
@@ -69,7 +80,7 @@ function shell(self) {
   const away = h('p', { class: 'away', role: 'alert', hidden: true });
   const who = self.guarded
     ? h('div', { class: 'who' },
-      h('span', { title: self.who }, self.name || self.who, ' ', h('small', null, self.role)),
+      h('span', { title: self.who }, h('span', null, self.name || self.who), h('small', null, self.role)),
       button('Log out', { class: 'plain' }, async () => {
         await call('DELETE', '/v1/login');
         showLogin();

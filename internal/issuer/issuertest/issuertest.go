@@ -1,5 +1,6 @@
 // Package issuertest serves an OpenID Connect issuer on loopback, for tests. It serves a
-// discovery document and a key set by HTTP, and signs valid and invalid tokens.
+// discovery document and a key set by HTTP, signs valid and invalid tokens, and logs browsers
+// in to a client.
 package issuertest
 
 import (
@@ -24,6 +25,8 @@ type Provider struct {
 	mu       sync.Mutex
 	keys     jose.JSONWebKeySet
 	requests int
+	// login is nil if the provider logs nobody in.
+	login *login
 	// broken, if set, handles every request.
 	broken func(http.ResponseWriter)
 }
@@ -52,6 +55,14 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case p.login != nil && r.URL.Path == "/auth":
+		p.login.authorize(w, r, p.server.URL)
+		return
+	case p.login != nil && r.URL.Path == "/token":
+		p.login.token(w, r, p.server.URL)
+		return
+	}
 	var answer any = p.keys
 	if r.URL.Path == "/.well-known/openid-configuration" {
 		answer = map[string]any{
@@ -118,27 +129,37 @@ func (p *Provider) Claims(change map[string]any) map[string]any {
 // Signs returns a token with the claims, signed with the key.
 func (k Key) Signs(t *testing.T, claims map[string]any) string {
 	t.Helper()
-	return Sign(t, jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: k.Private, KeyID: k.ID}}, claims)
+	return Sign(t, k.signing(), claims)
 }
+
+func (k Key) signing() jose.SigningKey {
+	return jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: k.Private, KeyID: k.ID}}
+}
+
+func (k Key) sign(claims map[string]any) (string, error) { return sign(k.signing(), claims) }
 
 // Sign returns a token with the claims, signed by the given algorithm and key.
 func Sign(t *testing.T, with jose.SigningKey, claims map[string]any) string {
 	t.Helper()
-	signer, err := jose.NewSigner(with, (&jose.SignerOptions{}).WithType("JWT"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signed, err := signer.Sign(payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := signed.CompactSerialize()
+	text, err := sign(with, claims)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return text
+}
+
+func sign(with jose.SigningKey, claims map[string]any) (string, error) {
+	signer, err := jose.NewSigner(with, (&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		return "", err
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		return "", err
+	}
+	return signed.CompactSerialize()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/issuer"
@@ -23,8 +24,20 @@ func guardOf(a config.Agent, parts *adapters) access.Guard {
 	if a.Token != "" {
 		g.Agent = access.Hash(string(a.Token))
 	}
-	if a.Access.Issuer != "" {
-		g.Issuer = issuer.New(issuer.Settings{URL: a.Access.Issuer, Audience: a.Access.Audience, Mapping: a.Access.Mapping()})
+	if a.Access.Issuer == "" {
+		return g
+	}
+	s := issuer.Settings{URL: a.Access.Issuer, Audience: a.Access.Audience, Mapping: a.Access.Mapping()}
+	if a.Access.ClientID != "" {
+		s.Login = &issuer.LoginSettings{
+			ClientID: a.Access.ClientID, ClientSecret: string(a.Access.ClientSecret), Redirect: httpapi.LoginCallback(a.ExternalURL),
+			Name: a.Access.ProviderName, Scopes: a.Access.Scopes,
+		}
+	}
+	i := issuer.New(s)
+	g.Issuer = i
+	if s.Login != nil {
+		g.Provider = i
 	}
 	return g
 }

@@ -59,6 +59,9 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	d.ask(t, "GET", "/v1/self", nil, 200, nil)
 	d.ask(t, "POST", "/v1/login", `{"token":"any"}`, 204, nil)
 	d.ask(t, "DELETE", "/v1/login", nil, 204, nil)
+	d.ask(t, "GET", "/v1/login", nil, 200, nil)
+	d.ask(t, "GET", "/v1/login/oidc", nil, 303, nil)
+	d.ask(t, "GET", "/v1/login/oidc/callback", nil, 303, nil)
 	var token struct{ Accessor string }
 	d.ask(t, "POST", "/v1/bootstrap", nil, 201, &token)
 	d.ask(t, "DELETE", "/v1/tokens/"+token.Accessor, nil, 204, nil)

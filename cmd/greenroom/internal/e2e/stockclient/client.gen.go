@@ -916,6 +916,31 @@ type Login struct {
 	Token string `json:"token"`
 }
 
+// LoginOptions The ways to log a browser in, beside a token.
+//
+// Example: {"provider":{"name":"Example SSO","url":"https://greenroom.example.org/v1/login/oidc"}}
+type LoginOptions struct {
+	// Provider An identity provider with which browsers log in.
+	//
+	// Example: {"name":"Example SSO","url":"https://greenroom.example.org/v1/login/oidc"}
+	Provider *LoginProvider `json:"provider,omitempty"`
+}
+
+// LoginProvider An identity provider with which browsers log in.
+//
+// Example: {"name":"Example SSO","url":"https://greenroom.example.org/v1/login/oidc"}
+type LoginProvider struct {
+	// Name Its name for people.
+	//
+	// Example: Example SSO
+	Name string `json:"name"`
+
+	// Url Where a login begins, see `beginLogin`.
+	//
+	// Example: https://greenroom.example.org/v1/login/oidc
+	Url string `json:"url"`
+}
+
 // MaxUnavailable How many of the desired sessions a new revision of the image or zone may replace at a time: a number from 1,
 // or a share such as `25%`, which is the default. Ready never falls further below desired because of it.
 //
@@ -1761,6 +1786,12 @@ type ListImagesParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// BeginLoginParams defines parameters for BeginLogin.
+type BeginLoginParams struct {
+	// View The view of the page to open after the login: what is behind the `#` of its URL.
+	View *string `form:"view,omitempty" json:"view,omitempty"`
+}
+
 // ListSessionsParams defines parameters for ListSessions.
 type ListSessionsParams struct {
 	// State Only sessions in one of these states, with commas between. Ended ones are read by their id.
@@ -2148,6 +2179,13 @@ type ClientInterface interface {
 	// Corresponds with DELETE /v1/login (the `Logout` operationId).
 	Logout(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetLogin How does a browser log in?
+	//
+	// With a token always, and with an identity provider where there is a `provider`.
+	//
+	// Corresponds with GET /v1/login (the `GetLogin` operationId).
+	GetLogin(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// LoginWithBody Log a browser in
 	//
 	// For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
@@ -2169,6 +2207,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/login (the `Login` operationId).
 	Login(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BeginLogin Log a browser in with the identity provider
+	//
+	// A browser opens it as a page. It leads to the provider (authorization code with PKCE), and sets a sealed cookie
+	// with which the browser may come back within 10 minutes. Without a provider, and for a link on another site, it
+	// leads to the operators' page.
+	//
+	// Corresponds with GET /v1/login/oidc (the `BeginLogin` operationId).
+	BeginLogin(ctx context.Context, params *BeginLoginParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FinishLogin Finish a login with the identity provider
+	//
+	// The provider leads the browser here with `code` and `state`, or with `error`: the client at the provider must
+	// allow this URL alone. It leads to the operators' page, logged in for 12 hours or with the reason why not behind
+	// the `#` of its URL.
+	//
+	// Corresponds with GET /v1/login/oidc/callback (the `FinishLogin` operationId).
+	FinishLogin(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetOpenAPI This document
 	//
@@ -2802,6 +2858,23 @@ func (c *Client) Logout(ctx context.Context, reqEditors ...RequestEditorFn) (*ht
 	return c.Client.Do(req)
 }
 
+// GetLogin How does a browser log in?
+//
+// With a token always, and with an identity provider where there is a `provider`.
+//
+// Corresponds with GET /v1/login (the `GetLogin` operationId).
+func (c *Client) GetLogin(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLoginRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // LoginWithBody Log a browser in
 //
 // For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
@@ -2834,6 +2907,44 @@ func (c *Client) LoginWithBody(ctx context.Context, contentType string, body io.
 // Corresponds with POST /v1/login (the `Login` operationId).
 func (c *Client) Login(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewLoginRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BeginLogin Log a browser in with the identity provider
+//
+// A browser opens it as a page. It leads to the provider (authorization code with PKCE), and sets a sealed cookie
+// with which the browser may come back within 10 minutes. Without a provider, and for a link on another site, it
+// leads to the operators' page.
+//
+// Corresponds with GET /v1/login/oidc (the `BeginLogin` operationId).
+func (c *Client) BeginLogin(ctx context.Context, params *BeginLoginParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBeginLoginRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FinishLogin Finish a login with the identity provider
+//
+// The provider leads the browser here with `code` and `state`, or with `error`: the client at the provider must
+// allow this URL alone. It leads to the operators' page, logged in for 12 hours or with the reason why not behind
+// the `#` of its URL.
+//
+// Corresponds with GET /v1/login/oidc/callback (the `FinishLogin` operationId).
+func (c *Client) FinishLogin(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFinishLoginRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -4074,6 +4185,33 @@ func NewLogoutRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetLoginRequest constructs an http.Request for the GetLogin method
+func NewGetLoginRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/login")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewLoginRequest calls the generic Login builder with application/json body
 func NewLoginRequest(server string, body LoginJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -4110,6 +4248,87 @@ func NewLoginRequestWithBody(server string, contentType string, body io.Reader) 
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewBeginLoginRequest constructs an http.Request for the BeginLogin method
+func NewBeginLoginRequest(server string, params *BeginLoginParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/login/oidc")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.View != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "view", *params.View, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewFinishLoginRequest constructs an http.Request for the FinishLogin method
+func NewFinishLoginRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/login/oidc/callback")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -5390,6 +5609,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/login (the `Logout` operationId).
 	LogoutWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LogoutResponse, error)
 
+	// GetLoginWithResponse How does a browser log in?
+	//
+	// With a token always, and with an identity provider where there is a `provider`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/login (the `GetLogin` operationId).
+	GetLoginWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetLoginResponse, error)
+
 	// LoginWithBodyWithResponse Log a browser in
 	//
 	// For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
@@ -5411,6 +5639,28 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/login (the `Login` operationId).
 	LoginWithResponse(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*LoginResponse, error)
+
+	// BeginLoginWithResponse Log a browser in with the identity provider
+	//
+	// A browser opens it as a page. It leads to the provider (authorization code with PKCE), and sets a sealed cookie
+	// with which the browser may come back within 10 minutes. Without a provider, and for a link on another site, it
+	// leads to the operators' page.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/login/oidc (the `BeginLogin` operationId).
+	BeginLoginWithResponse(ctx context.Context, params *BeginLoginParams, reqEditors ...RequestEditorFn) (*BeginLoginResponse, error)
+
+	// FinishLoginWithResponse Finish a login with the identity provider
+	//
+	// The provider leads the browser here with `code` and `state`, or with `error`: the client at the provider must
+	// allow this URL alone. It leads to the operators' page, logged in for 12 hours or with the reason why not behind
+	// the `#` of its URL.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/login/oidc/callback (the `FinishLogin` operationId).
+	FinishLoginWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*FinishLoginResponse, error)
 
 	// GetOpenAPIWithResponse This document
 	//
@@ -6907,6 +7157,75 @@ func (r LogoutResponse) ContentType() string {
 	return ""
 }
 
+// GetLoginResponse4XXHeaders the declared response headers of an HTTP 4XX response for GetLogin
+type GetLoginResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// GetLoginResponseDefaultHeaders the declared response headers of an HTTP default response for GetLogin
+type GetLoginResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetLoginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LoginOptions
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *GetLoginResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetLoginResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLoginResponse) GetJSON200() *LoginOptions {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r GetLoginResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetLoginResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLoginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLoginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLoginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLoginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // LoginResponse204Headers the declared response headers of an HTTP 204 response for Login
 type LoginResponse204Headers struct {
 	SetCookie *string
@@ -6970,6 +7289,146 @@ func (r LoginResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r LoginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// BeginLoginResponse303Headers the declared response headers of an HTTP 303 response for BeginLogin
+type BeginLoginResponse303Headers struct {
+	Location  string
+	SetCookie *string
+}
+
+// BeginLoginResponse4XXHeaders the declared response headers of an HTTP 4XX response for BeginLogin
+type BeginLoginResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// BeginLoginResponseDefaultHeaders the declared response headers of an HTTP default response for BeginLogin
+type BeginLoginResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type BeginLoginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers303 the parsed response headers for an HTTP 303 response
+	Headers303 *BeginLoginResponse303Headers
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *BeginLoginResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *BeginLoginResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r BeginLoginResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r BeginLoginResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r BeginLoginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BeginLoginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BeginLoginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BeginLoginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FinishLoginResponse303Headers the declared response headers of an HTTP 303 response for FinishLogin
+type FinishLoginResponse303Headers struct {
+	Location  string
+	SetCookie *string
+}
+
+// FinishLoginResponse4XXHeaders the declared response headers of an HTTP 4XX response for FinishLogin
+type FinishLoginResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// FinishLoginResponseDefaultHeaders the declared response headers of an HTTP default response for FinishLogin
+type FinishLoginResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type FinishLoginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers303 the parsed response headers for an HTTP 303 response
+	Headers303 *FinishLoginResponse303Headers
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *FinishLoginResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *FinishLoginResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r FinishLoginResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r FinishLoginResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r FinishLoginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FinishLoginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FinishLoginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FinishLoginResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8908,6 +9367,21 @@ func (c *ClientWithResponses) LogoutWithResponse(ctx context.Context, reqEditors
 	return ParseLogoutResponse(rsp)
 }
 
+// GetLoginWithResponse How does a browser log in?
+//
+// With a token always, and with an identity provider where there is a `provider`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/login (the `GetLogin` operationId).
+func (c *ClientWithResponses) GetLoginWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetLoginResponse, error) {
+	rsp, err := c.GetLogin(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLoginResponse(rsp)
+}
+
 // LoginWithBodyWithResponse Log a browser in
 //
 // For the operators' page. The answer sets a cookie that stands for the token for 12 hours at most, with every
@@ -8940,6 +9414,40 @@ func (c *ClientWithResponses) LoginWithResponse(ctx context.Context, body LoginJ
 		return nil, err
 	}
 	return ParseLoginResponse(rsp)
+}
+
+// BeginLoginWithResponse Log a browser in with the identity provider
+//
+// A browser opens it as a page. It leads to the provider (authorization code with PKCE), and sets a sealed cookie
+// with which the browser may come back within 10 minutes. Without a provider, and for a link on another site, it
+// leads to the operators' page.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/login/oidc (the `BeginLogin` operationId).
+func (c *ClientWithResponses) BeginLoginWithResponse(ctx context.Context, params *BeginLoginParams, reqEditors ...RequestEditorFn) (*BeginLoginResponse, error) {
+	rsp, err := c.BeginLogin(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBeginLoginResponse(rsp)
+}
+
+// FinishLoginWithResponse Finish a login with the identity provider
+//
+// The provider leads the browser here with `code` and `state`, or with `error`: the client at the provider must
+// allow this URL alone. It leads to the operators' page, logged in for 12 hours or with the reason why not behind
+// the `#` of its URL.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/login/oidc/callback (the `FinishLogin` operationId).
+func (c *ClientWithResponses) FinishLoginWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*FinishLoginResponse, error) {
+	rsp, err := c.FinishLogin(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFinishLoginResponse(rsp)
 }
 
 // GetOpenAPIWithResponse This document
@@ -10529,6 +11037,69 @@ func ParseLogoutResponse(rsp *http.Response) (*LogoutResponse, error) {
 	return response, nil
 }
 
+// ParseGetLoginResponse parses an HTTP response from a GetLoginWithResponse call
+func ParseGetLoginResponse(rsp *http.Response) (*GetLoginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLoginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LoginOptions
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers GetLoginResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers GetLoginResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseLoginResponse parses an HTTP response from a LoginWithResponse call
 func ParseLoginResponse(rsp *http.Response) (*LoginResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10585,6 +11156,158 @@ func ParseLoginResponse(rsp *http.Response) (*LoginResponse, error) {
 		response.Headers4XX = &headers
 	case true:
 		var headers LoginResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseBeginLoginResponse parses an HTTP response from a BeginLoginWithResponse call
+func ParseBeginLoginResponse(rsp *http.Response) (*BeginLoginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BeginLoginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 303:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 303:
+		var headers BeginLoginResponse303Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Set-Cookie"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Set-Cookie", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.SetCookie = &value
+		}
+		response.Headers303 = &headers
+	case rsp.StatusCode/100 == 4:
+		var headers BeginLoginResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers BeginLoginResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFinishLoginResponse parses an HTTP response from a FinishLoginWithResponse call
+func ParseFinishLoginResponse(rsp *http.Response) (*FinishLoginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FinishLoginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 303:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 303:
+		var headers FinishLoginResponse303Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Set-Cookie"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Set-Cookie", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.SetCookie = &value
+		}
+		response.Headers303 = &headers
+	case rsp.StatusCode/100 == 4:
+		var headers FinishLoginResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers FinishLoginResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
