@@ -57,7 +57,7 @@ func New(p Parts, o Options) *Broker {
 		background: work,
 	}
 	b.Sessions = sessions.New(p.Sessions, b.Events, b.Audit, p.Log)
-	b.Admin = admin.New(p.Admin, b.Status, b.Audit, o.Limits)
+	b.Admin = admin.New(p.Admin, b.Status, b.Audit, work, admin.Options{Limits: o.Limits, MaxTokenLife: o.MaxTokenLife})
 	b.Launcher = launch.New(launch.Parts{
 		Servers: p.Launch, Sessions: b.Sessions, WakeShells: b.Armed.Wake, Background: work, Log: p.Log,
 	}, launch.Options{Bounds: o.Bounds.Launch, Unfenced: o.Unfenced, Broker: o.ID})

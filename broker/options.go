@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"time"
 
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -20,6 +21,8 @@ type Options struct {
 	Unfenced bool
 	// AuditRequired refuses changes and launches of which no audit record can be written.
 	AuditRequired bool
+	// MaxTokenLife bounds the life of a new token, or of a new secret of one; 0 does not.
+	MaxTokenLife time.Duration
 	// ID returns the id under which Consul shows that this broker is alive, "" while it does
 	// not. Nil: "".
 	ID func() string

@@ -51,6 +51,23 @@ func testConsulBroker(t *testing.T, g *guarded) {
 		t.Errorf("a profile that is in use: %t, %+v, %v", taken, holder, err)
 	}
 	g.seesHealth(t, c)
+	// It keeps tokens, gives them new secrets and records their uses.
+	token, _ := access.NewToken(access.TokenRequest{Name: "rotated", Role: access.Viewer}, time.Now())
+	if err := r.CreateToken(patient(t), token); err != nil {
+		t.Errorf("store a token: %v", err)
+	}
+	if _, _, err := r.ChangeToken(patient(t), token.Accessor, func(old access.Token) (access.Token, error) { return old, nil }); err != nil {
+		t.Errorf("change a token: %v", err)
+	}
+	if err := r.NoteTokenUse(patient(t), token.Accessor, time.Now()); err != nil {
+		t.Errorf("record the use of a token: %v", err)
+	}
+	if uses, err := r.TokenUses(patient(t)); err != nil || uses[token.Accessor].IsZero() {
+		t.Errorf("read the uses of tokens: %v, %v", uses, err)
+	}
+	if _, err := r.RevokeToken(patient(t), token.Accessor); err != nil {
+		t.Errorf("revoke a token: %v", err)
+	}
 	denied(t, "showing that a scaler lives", c.Agent().ServiceRegister(&consulapi.AgentServiceRegistration{Name: "greenroom-scaler-locks"}))
 	deniedInConsul(t, c)
 

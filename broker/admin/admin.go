@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"time"
 
 	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -72,18 +73,31 @@ type Admin struct {
 	configs *Resources[staging.Config]
 }
 
-// New returns the administration of the servers. limits bound the values of a
-// staging config.
-func New(on Servers, numbers Numbers, auditor Auditor, limits staging.Limits) *Admin {
+// Background runs tasks that no answer waits for, up to a bound.
+type Background interface {
+	// TryGo runs a task and reports true, or does not where the bound is reached.
+	TryGo(task func()) bool
+}
+
+// Options bound what administrators may store.
+type Options struct {
+	// Limits bound the values of a staging config.
+	Limits staging.Limits
+	// MaxTokenLife bounds the life of a new token, or of a new secret of one; 0 does not.
+	MaxTokenLife time.Duration
+}
+
+// New returns the administration of the servers. Uses of tokens are recorded in the background.
+func New(on Servers, numbers Numbers, auditor Auditor, background Background, o Options) *Admin {
 	read := freshOf(on.Registry)
 	services := serviceNames{on.Names}
-	configs := newResources(configKind(on.Registry, limits, services), read, auditor)
+	configs := newResources(configKind(on.Registry, o.Limits, services), read, auditor)
 	return &Admin{
 		Zones:  newResources(zoneKind(on.Registry, on.Fleet, services), read, auditor),
 		Images: newResources(imageKind(on.Registry, on.Fleet), read, auditor),
 		Groups: newResources(groupKind(on.Registry), read, auditor),
 		Pools:  &Pools{configs: configs, numbers: numbers},
-		Tokens: &Tokens{store: on.Tokens, auditor: auditor},
+		Tokens: &Tokens{store: on.Tokens, auditor: auditor, maxLife: o.MaxTokenLife, uses: newTokenUses(on.Tokens, background)},
 
 		Secrets: &Secrets{store: on.Secrets, auditor: auditor},
 

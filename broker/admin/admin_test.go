@@ -137,8 +137,9 @@ func on(m *memory) (*admin.Admin, *records) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	r := &records{}
-	auditor := audit.New(r, background.New(1), logrus.NewEntry(log), false)
-	return admin.New(admin.Servers{Registry: m, Tokens: noAnswer{}, Secrets: keyring{}, Fleet: nomad{}, Names: staging.DefaultNames}, numbers{}, auditor, staging.DefaultLimits), r
+	work := background.New(1)
+	auditor := audit.New(r, work, logrus.NewEntry(log), false)
+	return admin.New(admin.Servers{Registry: m, Tokens: noAnswer{}, Secrets: keyring{}, Fleet: nomad{}, Names: staging.DefaultNames}, numbers{}, auditor, work, admin.Options{Limits: staging.DefaultLimits}), r
 }
 
 // TestWhatMayHaveBeenDoneIsAudited: a write that Consul did not answer may have

@@ -70,10 +70,16 @@ type CreatedToken struct {
 	// ExpiresAt When it stops working; absent for never.
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
 
+	// LastUsed When it was used last, to a minute or so; absent for never, and for a token that was just created or rotated.
+	LastUsed time.Time `json:"last_used,omitempty,omitzero"`
+
 	// Name What it is for.
 	//
 	// Example: portal
 	Name string `json:"name"`
+
+	// OverlapUntil Until when an old secret works beside the present one; absent for none.
+	OverlapUntil time.Time `json:"overlap_until,omitempty,omitzero"`
 
 	// Rate The launches a second that each broker takes from it; absent for no bound.
 	//
@@ -84,6 +90,14 @@ type CreatedToken struct {
 	//
 	// Example: launcher
 	Role Role `json:"role"`
+
+	// RotatedAt When it got its present secret; absent for when it was created.
+	RotatedAt time.Time `json:"rotated_at,omitempty,omitzero"`
+
+	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
+	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	Scope Scope `json:"scope,omitempty,omitzero"`
 
 	// Secret What to send as the bearer token. It is told here and never again.
 	Secret string `json:"secret"`
@@ -438,6 +452,11 @@ type Schedule = staging.Schedule
 // ScheduleList Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 type ScheduleList = []Schedule
 
+// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
+// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
+// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+type Scope = access.Scope
+
 // SecretRotation defines model for SecretRotation.
 type SecretRotation = staging.Rotation
 
@@ -467,6 +486,11 @@ type Self struct {
 	//
 	// Example: viewer
 	Role access.Role `json:"role"`
+
+	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
+	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	Scope Scope `json:"scope,omitempty,omitzero"`
 
 	// Who `token:ACCESSOR`, `user:ID`, or `anybody` where access is not guarded.
 	//
@@ -764,10 +788,16 @@ type Token struct {
 	// ExpiresAt When it stops working; absent for never.
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
 
+	// LastUsed When it was used last, to a minute or so; absent for never, and for a token that was just created or rotated.
+	LastUsed time.Time `json:"last_used,omitempty,omitzero"`
+
 	// Name What it is for.
 	//
 	// Example: portal
 	Name string `json:"name"`
+
+	// OverlapUntil Until when an old secret works beside the present one; absent for none.
+	OverlapUntil time.Time `json:"overlap_until,omitempty,omitzero"`
 
 	// Rate The launches a second that each broker takes from it; absent for no bound.
 	//
@@ -778,6 +808,14 @@ type Token struct {
 	//
 	// Example: launcher
 	Role Role `json:"role"`
+
+	// RotatedAt When it got its present secret; absent for when it was created.
+	RotatedAt time.Time `json:"rotated_at,omitempty,omitzero"`
+
+	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
+	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	Scope Scope `json:"scope,omitempty,omitzero"`
 }
 
 // TokenList defines model for TokenList.
@@ -785,9 +823,9 @@ type TokenList struct {
 	Items []Token `json:"items"`
 }
 
-// TokenRequest Example: {"expires_in":"720h","name":"portal","rate":5,"role":"launcher"}
+// TokenRequest Example: {"expires_in":"720h","name":"portal","rate":5,"role":"launcher","scope":{"images":["office"],"user_prefix":"acme-","zones":["east"]}}
 type TokenRequest struct {
-	// ExpiresIn How long it works, as a Go duration; absent for ever.
+	// ExpiresIn How long it works, as a Go duration; absent for as long as the broker's max_token_life allows, or for ever where it sets none.
 	//
 	// Example: 720h
 	ExpiresIn staging.Duration `json:"expires_in,omitempty,omitzero"`
@@ -806,6 +844,19 @@ type TokenRequest struct {
 	//
 	// Example: launcher
 	Role Role `json:"role"`
+
+	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
+	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	Scope Scope `json:"scope,omitempty,omitzero"`
+}
+
+// TokenRotation Example: {"overlap":"24h"}
+type TokenRotation struct {
+	// Overlap How long the old secret works on, as a Go duration; at most 168h. Absent for 24h. With 0s every old secret ends at once.
+	//
+	// Example: 24h
+	Overlap string `json:"overlap,omitempty,omitzero"`
 }
 
 // VolumeMapping defines model for VolumeMapping.
@@ -989,6 +1040,9 @@ type PutStagingJSONRequestBody = StagingConfig
 
 // CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
 type CreateTokenJSONRequestBody = TokenRequest
+
+// RotateTokenJSONRequestBody defines body for RotateToken for application/json ContentType.
+type RotateTokenJSONRequestBody = TokenRotation
 
 // PutZoneJSONRequestBody defines body for PutZone for application/json ContentType.
 type PutZoneJSONRequestBody = Zone
@@ -1446,6 +1500,28 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /v1/tokens/{accessor} (the `RevokeToken` operationId).
 	RevokeToken(ctx context.Context, accessor string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateTokenWithBody Give a token a new secret
+	//
+	// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+	// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+	// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+	RotateTokenWithBody(ctx context.Context, accessor string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateToken Give a token a new secret
+	//
+	// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+	// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+	// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+	RotateToken(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListZones List the zones, by name
 	//
@@ -2273,6 +2349,48 @@ func (c *Client) CreateToken(ctx context.Context, body CreateTokenJSONRequestBod
 // Corresponds with DELETE /v1/tokens/{accessor} (the `RevokeToken` operationId).
 func (c *Client) RevokeToken(ctx context.Context, accessor string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeTokenRequest(c.Server, accessor)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateTokenWithBody Give a token a new secret
+//
+// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+func (c *Client) RotateTokenWithBody(ctx context.Context, accessor string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateTokenRequestWithBody(c.Server, accessor, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateToken Give a token a new secret
+//
+// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+func (c *Client) RotateToken(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateTokenRequest(c.Server, accessor, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3733,6 +3851,53 @@ func NewRevokeTokenRequest(server string, accessor string) (*http.Request, error
 	return req, nil
 }
 
+// NewRotateTokenRequest calls the generic RotateToken builder with application/json body
+func NewRotateTokenRequest(server string, accessor string, body RotateTokenJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateTokenRequestWithBody(server, accessor, "application/json", bodyReader)
+}
+
+// NewRotateTokenRequestWithBody constructs an http.Request for the RotateToken method, with any body, and a specified content type
+func NewRotateTokenRequestWithBody(server string, accessor string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "accessor", accessor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tokens/%s/rotate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListZonesRequest constructs an http.Request for the ListZones method
 func NewListZonesRequest(server string, params *ListZonesParams) (*http.Request, error) {
 	var err error
@@ -4381,6 +4546,28 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /v1/tokens/{accessor} (the `RevokeToken` operationId).
 	RevokeTokenWithResponse(ctx context.Context, accessor string, reqEditors ...RequestEditorFn) (*RevokeTokenResponse, error)
+
+	// RotateTokenWithBodyWithResponse Give a token a new secret
+	//
+	// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+	// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+	// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+	RotateTokenWithBodyWithResponse(ctx context.Context, accessor string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error)
+
+	// RotateTokenWithResponse Give a token a new secret
+	//
+	// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+	// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+	// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+	RotateTokenWithResponse(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error)
 
 	// ListZonesWithResponse List the zones, by name
 	//
@@ -6289,6 +6476,68 @@ func (r RevokeTokenResponse) ContentType() string {
 	return ""
 }
 
+// RotateTokenResponse200Headers the declared response headers of an HTTP 200 response for RotateToken
+type RotateTokenResponse200Headers struct {
+	CacheControl string
+}
+
+// RotateTokenResponseDefaultHeaders the declared response headers of an HTTP default response for RotateToken
+type RotateTokenResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type RotateTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CreatedToken
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RotateTokenResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RotateTokenResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateTokenResponse) GetJSON200() *CreatedToken {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RotateTokenResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListZonesResponseDefaultHeaders the declared response headers of an HTTP default response for ListZones
 type ListZonesResponseDefaultHeaders struct {
 	RetryAfter int
@@ -7194,6 +7443,40 @@ func (c *ClientWithResponses) RevokeTokenWithResponse(ctx context.Context, acces
 		return nil, err
 	}
 	return ParseRevokeTokenResponse(rsp)
+}
+
+// RotateTokenWithBodyWithResponse Give a token a new secret
+//
+// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+func (c *ClientWithResponses) RotateTokenWithBodyWithResponse(ctx context.Context, accessor string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error) {
+	rsp, err := c.RotateTokenWithBody(ctx, accessor, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateTokenResponse(rsp)
+}
+
+// RotateTokenWithResponse Give a token a new secret
+//
+// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+func (c *ClientWithResponses) RotateTokenWithResponse(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error) {
+	rsp, err := c.RotateToken(ctx, accessor, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateTokenResponse(rsp)
 }
 
 // ListZonesWithResponse List the zones, by name
@@ -8892,6 +9175,62 @@ func ParseRevokeTokenResponse(rsp *http.Response) (*RevokeTokenResponse, error) 
 	return response, nil
 }
 
+// ParseRotateTokenResponse parses an HTTP response from a RotateTokenWithResponse call
+func ParseRotateTokenResponse(rsp *http.Response) (*RotateTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CreatedToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RotateTokenResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers RotateTokenResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListZonesResponse parses an HTTP response from a ListZonesWithResponse call
 func ParseListZonesResponse(rsp *http.Response) (*ListZonesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9190,6 +9529,9 @@ type ServerInterface interface {
 	// RevokeToken Revoke a token
 	// (DELETE /v1/tokens/{accessor})
 	RevokeToken(c *gin.Context, accessor string)
+	// RotateToken Give a token a new secret
+	// (POST /v1/tokens/{accessor}/rotate)
+	RotateToken(c *gin.Context, accessor string)
 	// ListZones List the zones, by name
 	// (GET /v1/zones)
 	ListZones(c *gin.Context, params ListZonesParams)
@@ -10000,6 +10342,31 @@ func (siw *ServerInterfaceWrapper) RevokeToken(c *gin.Context) {
 	siw.Handler.RevokeToken(c, accessor)
 }
 
+// RotateToken operation middleware
+func (siw *ServerInterfaceWrapper) RotateToken(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "accessor" -------------
+	var accessor string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "accessor", c.Param("accessor"), &accessor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter accessor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RotateToken(c, accessor)
+}
+
 // ListZones operation middleware
 func (siw *ServerInterfaceWrapper) ListZones(c *gin.Context) {
 
@@ -10170,6 +10537,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/v1/tokens", wrapper.ListTokens)
 	router.POST(options.BaseURL+"/v1/tokens", wrapper.CreateToken)
 	router.DELETE(options.BaseURL+"/v1/tokens/:accessor", wrapper.RevokeToken)
+	router.POST(options.BaseURL+"/v1/tokens/:accessor/rotate", wrapper.RotateToken)
 	router.GET(options.BaseURL+"/v1/zones", wrapper.ListZones)
 	router.DELETE(options.BaseURL+"/v1/zones/:name", wrapper.DeleteZone)
 	router.GET(options.BaseURL+"/v1/zones/:name", wrapper.GetZone)
@@ -11644,6 +12012,56 @@ func (response RevokeTokendefaultApplicationProblemPlusJSONResponse) VisitRevoke
 	return err
 }
 
+type RotateTokenRequestObject struct {
+	Accessor string `json:"accessor"`
+	Body     *RotateTokenJSONRequestBody
+}
+
+type RotateTokenResponseObject interface {
+	VisitRotateTokenResponse(w http.ResponseWriter) error
+}
+
+type RotateToken200ResponseHeaders struct {
+	CacheControl string
+}
+
+type RotateToken200JSONResponse struct {
+	Body    CreatedToken
+	Headers RotateToken200ResponseHeaders
+}
+
+func (response RotateToken200JSONResponse) VisitRotateTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateTokendefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response RotateTokendefaultApplicationProblemPlusJSONResponse) VisitRotateTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListZonesRequestObject struct {
 	Params ListZonesParams
 }
@@ -11926,6 +12344,9 @@ type StrictServerInterface interface {
 	// RevokeToken Revoke a token
 	// (DELETE /v1/tokens/{accessor})
 	RevokeToken(ctx context.Context, request RevokeTokenRequestObject) (RevokeTokenResponseObject, error)
+	// RotateToken Give a token a new secret
+	// (POST /v1/tokens/{accessor}/rotate)
+	RotateToken(ctx context.Context, request RotateTokenRequestObject) (RotateTokenResponseObject, error)
 	// ListZones List the zones, by name
 	// (GET /v1/zones)
 	ListZones(ctx context.Context, request ListZonesRequestObject) (ListZonesResponseObject, error)
@@ -12983,6 +13404,50 @@ func (sh *strictHandler) RevokeToken(ctx *gin.Context, accessor string) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(RevokeTokenResponseObject); ok {
 		if err := validResponse.VisitRevokeTokenResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RotateToken operation middleware
+func (sh *strictHandler) RotateToken(ctx *gin.Context, accessor string) {
+	var request RotateTokenRequestObject
+
+	request.Accessor = accessor
+
+	var body RotateTokenJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateToken(ctx, request.(RotateTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(RotateTokenResponseObject); ok {
+		if err := validResponse.VisitRotateTokenResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

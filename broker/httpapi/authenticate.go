@@ -55,12 +55,27 @@ func (e *edge) authenticate(c *gin.Context) {
 		e.refuseCaller(c, rule, refused)
 		return
 	}
+	e.used(c, call)
 	if !rule.Allows(call.Caller.Role) {
 		refuseWith(c, refuse(CodeRoleNeeded, "%s needs the role %s; this token has %s", call.Operation, rule.Needs(), call.Caller.Role))
 		return
 	}
-	if e.guard.On && e.uses.first(call.Caller.Who(), call.Remote, time.Now()) {
-		e.auditor.Used(c.Request.Context())
+	if scope := call.Caller.Scope; !rule.Reaches(scope) {
+		refuseWith(c, refuse(Code(refusal.Forbidden), "%s reaches all of the installation; this token's scope is %s", call.Operation, scope))
+	}
+}
+
+// used notes that a caller's token is in use.
+func (e *edge) used(c *gin.Context, call access.Call) {
+	if !e.guard.On {
+		return
+	}
+	now := time.Now()
+	if e.uses.first(call.Caller.Who(), call.Remote, now) {
+		e.broker.Auditor.Used(c.Request.Context())
+	}
+	if call.Caller.Stored() && e.lastUses.first(call.Caller.Accessor, "", now) {
+		e.broker.Tokens.Used(call.Caller.Accessor, now)
 	}
 }
 
@@ -112,7 +127,13 @@ func (e *edge) still(c *gin.Context) (access.Caller, bool) {
 	if errors.As(err, &away) {
 		return call.Caller, true
 	}
-	return now, err == nil && e.guard.Rule(call.Operation).Allows(now.Role)
+	if err != nil {
+		return now, false
+	}
+	call.Caller = now
+	e.used(c, call)
+	rule := e.guard.Rule(call.Operation)
+	return now, rule.Allows(now.Role) && rule.Reaches(now.Scope)
 }
 
 // bearer returns the request's bearer token; "" for none.
@@ -184,7 +205,7 @@ func (e *edge) audit(c *gin.Context, r *problemError) {
 		return
 	}
 	call := access.CallOf(c.Request.Context())
-	e.auditor.Audit(c.Request.Context(), staging.Audit{
+	e.broker.Auditor.Audit(c.Request.Context(), staging.Audit{
 		Who: call.Caller.Who(), Role: string(call.Caller.Role), Operation: call.Operation, Outcome: staging.AuditDenied,
 		Target: auditedPath(c), Reason: string(r.code) + ": " + r.detail,
 		Remote: call.Remote, RequestID: call.RequestID,

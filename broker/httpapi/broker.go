@@ -81,10 +81,13 @@ type Checker interface {
 
 // Tokens administers the API's tokens.
 type Tokens interface {
-	List(ctx context.Context) ([]access.Token, error)
+	List(ctx context.Context) ([]admin.TokenInfo, error)
 	Create(ctx context.Context, r access.TokenRequest) (t access.Token, secret string, err error)
+	Rotate(ctx context.Context, accessor string, r access.Rotation) (t access.Token, secret string, err error)
 	Revoke(ctx context.Context, accessor string) error
 	Bootstrap(ctx context.Context) (t access.Token, secret string, err error)
+	// Used records that a token was used at a time. It must not wait.
+	Used(accessor string, at time.Time)
 }
 
 // Secrets administers the keys that sign sessions' tokens and logins.

@@ -51,7 +51,7 @@ func (e *edge) follow(c *gin.Context, ending context.Context) {
 	}
 	ctx, stop := until(c.Request.Context(), ending)
 	defer stop()
-	stream, err := e.events.Follow(ctx, after)
+	stream, err := e.broker.Events.Follow(ctx, after)
 	if err != nil {
 		refuseWith(c, err)
 		return
@@ -74,14 +74,41 @@ func (e *edge) follow(c *gin.Context, ending context.Context) {
 			// When the client reconnects, it gets the refusal.
 			return
 		}
-		auditor := access.Admins.Allows(caller.Role)
-		if out = sseOf(found, gap, func(e staging.Event) bool {
-			// Only administrators may see audit records.
-			return (len(types) == 0 || slices.Contains(types, string(e.Type))) && (auditor || e.Type != staging.EventAudit)
-		}); len(out) == 0 {
+		call := access.CallOf(ctx)
+		call.Caller = caller
+		shown, err := e.shown(call.In(ctx), found, types)
+		if err != nil {
+			// The client reconnects with the last id that it received, and misses nothing.
+			return
+		}
+		if out = sseOf(found, gap, func(e staging.Event) bool { return shown[e.ID] }); len(out) == 0 {
 			out = []byte(": nothing new\n\n")
 		}
 	}
+}
+
+// shown returns the ids of those events that the caller asks for and may see. types are those
+// that it asks for, none for all.
+func (e *edge) shown(ctx context.Context, found []staging.Event, types []string) (map[string]bool, error) {
+	ids := map[string]bool{}
+	// Most events are about few sessions: each is looked up once.
+	about := map[[2]string]bool{}
+	for _, event := range found {
+		if len(types) > 0 && !slices.Contains(types, string(event.Type)) {
+			continue
+		}
+		key := [2]string{event.Session, event.Pool}
+		visible, known := about[key]
+		if !known || event.Session == "" {
+			var err error
+			if visible, err = showsEvent(ctx, e.broker, event); err != nil {
+				return nil, err
+			}
+			about[key] = visible
+		}
+		ids[event.ID] = visible
+	}
+	return ids, nil
 }
 
 // send writes to the client, and reports whether the client read it in time.

@@ -30,6 +30,9 @@ type fake struct {
 	pools    map[string]status.Pool
 	sessions map[string]staging.Session
 	tokens   map[string]access.Token
+	// lastUsed are when tokens were used, lastUses how often that was recorded.
+	lastUsed map[string]time.Time
+	lastUses int
 	// fail is what every call fails with.
 	fail error
 	// launch answers launches; last is the latest.
@@ -59,12 +62,14 @@ type fake struct {
 	// after is where the latest stream was to begin, pages what each returns.
 	after string
 	pages []fakePage
+	// drained is called where a stream has no more pages; nil for nothing.
+	drained func()
 }
 
 func newFake() *fake {
 	return &fake{
 		zones: map[string]staging.Zone{}, images: map[string]staging.Image{}, groups: map[string]staging.Group{},
-		pools: map[string]status.Pool{}, sessions: map[string]staging.Session{}, tokens: map[string]access.Token{},
+		pools: map[string]status.Pool{}, sessions: map[string]staging.Session{}, tokens: map[string]access.Token{}, lastUsed: map[string]time.Time{},
 		status: status.Status{Health: status.HealthOK},
 	}
 }
@@ -73,10 +78,11 @@ func newFake() *fake {
 func (f *fake) broker() httpapi.Broker {
 	return httpapi.Broker{
 		Launcher: f, Events: f, Checker: f, Auditor: f, Monitor: fakeMonitor{f},
-		Sessions: fakeSessions{f},
-		Zones:    table[staging.Zone]{f, f.zones, "zone", func(z staging.Zone) (string, error) { return z.Name, z.Validate() }},
-		Images:   table[staging.Image]{f, f.images, "image", func(i staging.Image) (string, error) { return i.Name, i.Validate() }},
-		Groups:   table[staging.Group]{f, f.groups, "group", func(g staging.Group) (string, error) { return g.Name, g.Validate() }},
+		Sessions:     fakeSessions{f},
+		Installation: fakeInstallation{},
+		Zones:        table[staging.Zone]{f, f.zones, "zone", func(z staging.Zone) (string, error) { return z.Name, z.Validate() }},
+		Images:       table[staging.Image]{f, f.images, "image", func(i staging.Image) (string, error) { return i.Name, i.Validate() }},
+		Groups:       table[staging.Group]{f, f.groups, "group", func(g staging.Group) (string, error) { return g.Name, g.Validate() }},
 		Pools: fakePools{table[status.Pool]{f, f.pools, "staging config", func(p status.Pool) (string, error) {
 			return p.Name, p.Validate(staging.DefaultLimits)
 		}}},
@@ -148,6 +154,21 @@ func (f *fake) Rotate(_ context.Context, overlap staging.Duration) (staging.Rota
 	return staging.Rotation{Names: []string{"access", "login"}, SignsFrom: at, AcceptedUntil: at.Add(overlap.Std())}, nil
 }
 
+// fakeInstallation shares its Nomad with another one.
+type fakeInstallation struct{}
+
+func (fakeInstallation) Get(context.Context) (admin.InstallationInfo, error) {
+	const id = "gi-01kb1m7c2v9x4t6r8n0p3s5w7y"
+	return admin.InstallationInfo{
+		Installation: staging.Installation{ID: id}, Names: staging.DefaultNames,
+		Foreign: []staging.Foreign{{Installation: "gi-01jd9q5r2v7c8k3m4n6p0s1t2x", Sessions: 7777}},
+	}, nil
+}
+
+func (i fakeInstallation) TakeOver(ctx context.Context, _ string) (admin.InstallationInfo, error) {
+	return i.Get(ctx)
+}
+
 type fakePools struct{ table[status.Pool] }
 
 func (r fakePools) Put(ctx context.Context, c staging.Config) (status.Pool, bool, error) {
@@ -157,6 +178,33 @@ func (r fakePools) Put(ctx context.Context, c staging.Config) (status.Pool, bool
 }
 
 type fakeTokens struct{ table[access.Token] }
+
+func (r fakeTokens) List(ctx context.Context) (all []admin.TokenInfo, err error) {
+	tokens, err := r.table.List(ctx)
+	for _, t := range tokens {
+		all = append(all, admin.TokenInfo{Token: t, LastUsed: r.f.lastUsed[t.Accessor]})
+	}
+	return all, err
+}
+
+func (r fakeTokens) Rotate(ctx context.Context, accessor string, q access.Rotation) (access.Token, string, error) {
+	old, err := r.Get(ctx, accessor)
+	if err != nil {
+		return old, "", err
+	}
+	t, secret, err := old.Rotate(q, time.Now())
+	if err == nil {
+		_, _, err = r.Put(ctx, t)
+	}
+	return t, secret, err
+}
+
+func (r fakeTokens) Used(accessor string, at time.Time) {
+	r.f.mu.Lock()
+	defer r.f.mu.Unlock()
+	r.f.lastUsed[accessor] = at
+	r.f.lastUses++
+}
 
 func (r fakeTokens) Create(ctx context.Context, q access.TokenRequest) (access.Token, string, error) {
 	t, secret := access.NewToken(q, time.Now())
@@ -289,10 +337,13 @@ func (f *fake) Follow(_ context.Context, after string) (events.Stream, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.after = after
-	return &fakeStream{pages: f.pages}, f.fail
+	return &fakeStream{pages: f.pages, drained: f.drained}, f.fail
 }
 
-type fakeStream struct{ pages []fakePage }
+type fakeStream struct {
+	pages   []fakePage
+	drained func()
+}
 
 type fakePage struct {
 	events []staging.Event
@@ -301,6 +352,9 @@ type fakePage struct {
 
 func (s *fakeStream) Next(ctx context.Context, _ time.Duration) ([]staging.Event, bool, error) {
 	if len(s.pages) == 0 {
+		if s.drained != nil {
+			s.drained()
+		}
 		<-ctx.Done()
 		return nil, false, ctx.Err()
 	}

@@ -122,6 +122,6 @@ func (h *handlers) Logout(ctx context.Context, _ LogoutRequestObject) (LogoutRes
 func (h *handlers) GetSelf(ctx context.Context, _ GetSelfRequestObject) (GetSelfResponseObject, error) {
 	c := callerOf(ctx)
 	return GetSelf200JSONResponse{
-		Who: c.Who(), Role: c.Role, Name: cmp.Or(c.Name, c.UserName), Guarded: h.guard.On,
+		Who: c.Who(), Role: c.Role, Name: cmp.Or(c.Name, c.UserName), Guarded: h.guard.On, Scope: c.Scope,
 	}, nil
 }

@@ -23,17 +23,18 @@ import (
 
 // edge is the middleware that every request passes before its handler.
 type edge struct {
+	// broker is the broker as each caller sees it, see within.
+	broker   Broker
 	log      *logrus.Entry
 	metrics  metrics
 	guard    access.Guard
-	events   Events
-	auditor  Auditor
 	contract contract
 	bodies   bodies
 	wrong    *wrongTokens
 	proxies  Proxies
 	site     site
-	uses     *tokenUses
+	// uses are those that auditors see, lastUses those that the tokens' list shows.
+	uses, lastUses *tokenUses
 }
 
 // Keys of a request's context.

@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"context"
-
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -37,34 +35,8 @@ func own(c access.Caller, l staging.Launch) (staging.Launch, error) {
 	return l, nil
 }
 
-// notTheirs refuses a user another's session, in the same words as for a session that does
+// notTheirs refuses a session that the caller may not see, in the same words as for a session that does
 // not exist.
 func notTheirs(id string) *problemError {
 	return &problemError{code: Code(refusal.NotFound), denied: true, detail: `there is no session "` + id + `", or it ended a while ago`}
-}
-
-// owned returns a session if the caller may see it: a user sees only that user's own.
-func owned(c access.Caller, s staging.Session, err error) (staging.Session, error) {
-	if err != nil {
-		return s, err
-	}
-	user := ""
-	if s.User != nil {
-		user = s.User.ID
-	}
-	if !c.Owns(user) {
-		return staging.Session{}, notTheirs(s.ID)
-	}
-	return s, nil
-}
-
-// theirs refuses a user another's session. Callers with another role may see all.
-func (h *handlers) theirs(ctx context.Context, id string) error {
-	who := callerOf(ctx)
-	if who.Role != access.User {
-		return nil
-	}
-	s, err := h.broker.Sessions.Session(requestContext(ctx), id)
-	_, err = owned(who, s, err)
-	return err
 }

@@ -179,12 +179,12 @@ func (e *edge) finishLogin(c *gin.Context) {
 	call.Caller = caller
 	ctx = call.In(ctx)
 	c.Request = c.Request.WithContext(ctx)
-	if err := e.auditor.Attempt(ctx, auditedPath(c)); err != nil {
+	if err := e.broker.Auditor.Attempt(ctx, auditedPath(c)); err != nil {
 		e.failLogin(c, attempt.View, &access.UnavailableError{What: "the audit log", Stored: true, Cause: err})
 		return
 	}
 	c.Writer.Header().Add("Set-Cookie", e.site.loginCookie(c.Request, sealed))
-	e.auditor.Trace(ctx, "login of", caller.Who(), nil)
+	e.broker.Auditor.Trace(ctx, "login of", caller.Who(), nil)
 	leadTo(c, e.site.page(attempt.View))
 }
 

@@ -67,7 +67,8 @@ func New(b Broker, o Options) http.Handler {
 	// locate decides whose address a request has: gin's own rule looks at one line of a header.
 	engine.ForwardedByClientIP = false
 
-	e := &edge{log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, events: b.Events, auditor: b.Auditor, contract: loadContract(), bodies: newBodies(), wrong: newWrongTokens(), proxies: o.Proxies, site: newSite(o.External), uses: newTokenUses()}
+	b = within(b)
+	e := &edge{broker: b, log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, contract: loadContract(), bodies: newBodies(), wrong: newWrongTokens(), proxies: o.Proxies, site: newSite(o.External), uses: newTokenUses(useEvery), lastUses: newTokenUses(lastUseEvery)}
 	bounds := o.Bounds.orDefault()
 	// The bounds of callers come after the body is read, so that a slow one holds no place.
 	engine.Use(e.identify, e.locate, e.observe, e.recover, e.authenticate, e.strangers(bounds), e.admit, bounds.middleware(), e.attempt)

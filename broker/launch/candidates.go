@@ -34,21 +34,21 @@ func (l *launch) zones() []zoneCandidate {
 	return all
 }
 
-// visible returns those zones that the user may know of.
+// visible returns those zones that the user, and the caller by its scope, may know of.
 func (l *launch) visible(zones []string) []string {
 	var all []string
 	for _, name := range zones {
-		if zone, ok := l.resources.Zones[name]; !ok || zone.AllowedTo(l.groups) {
+		if zone, ok := l.resources.Zones[name]; l.Scope.AllowsZone(name) && (!ok || zone.AllowedTo(l.groups)) {
 			all = append(all, name)
 		}
 	}
 	return all
 }
 
-// hasOtherZones reports whether the user may have another zone than the launch's.
+// hasOtherZones reports whether the user, and the caller, may have another zone than the launch's.
 func (l *launch) hasOtherZones() bool {
 	for name, zone := range l.resources.Zones {
-		if name != l.Zone && zone.AllowedTo(l.groups) {
+		if name != l.Zone && l.Scope.AllowsZone(name) && zone.AllowedTo(l.groups) {
 			return true
 		}
 	}

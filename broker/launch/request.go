@@ -33,6 +33,8 @@ type Request struct {
 	// GroupsOfProvider: the groups come from an identity provider, which knows others
 	// besides greenroom's; those count as none.
 	GroupsOfProvider bool
+	// Scope bounds the images and zones that the launch may use; the zero value does not.
+	Scope access.Scope
 }
 
 // Result is one session that a launch served. Its state is assigned, or, for a
@@ -117,8 +119,15 @@ func (l *launch) resolve(ctx context.Context) error {
 }
 
 // find looks up what the launch names. The error names the field of what does not exist. What
-// the user may not have does not exist for the user, and the error is the same.
+// the user may not have, or the caller's scope does not reach, does not exist for them, and the
+// error is the same.
 func (l *launch) find() error {
+	if !l.Scope.AllowsImage(l.Image) {
+		return unknownImage(l.Image)
+	}
+	if !l.Scope.AllowsZone(l.Zone) {
+		return unknownZone(l.Zone)
+	}
 	names := l.Groups
 	if l.GroupsOfProvider {
 		names = l.provided
@@ -140,10 +149,10 @@ func (l *launch) find() error {
 	}
 	var ok bool
 	if l.image, ok = l.resources.Images[l.Image]; !ok || !l.image.AllowedTo(l.groups) {
-		return staging.Invalid("launch", "image", "is unknown: there is no image %q; GET /v1/images lists them", l.Image)
+		return unknownImage(l.Image)
 	}
 	if zone, ok := l.resources.Zones[l.Zone]; !ok || !zone.AllowedTo(l.groups) {
-		return staging.Invalid("launch", "zone", "is unknown: there is no zone %q; GET /v1/zones lists them", l.Zone)
+		return unknownZone(l.Zone)
 	}
 	if l.GroupsOfProvider {
 		l.Groups = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(unknown, name) })
@@ -172,4 +181,12 @@ func (l *launch) logHidden() {
 	}
 	l.log().WithField(logfield.Groups, joined(staging.GroupNames(l.groups))).
 		Warnf("launch refused as if the %s did not exist: its allowed_groups has none of the user's groups", what)
+}
+
+func unknownImage(name string) error {
+	return staging.Invalid("launch", "image", "is unknown: there is no image %q; GET /v1/images lists them", name)
+}
+
+func unknownZone(name string) error {
+	return staging.Invalid("launch", "zone", "is unknown: there is no zone %q; GET /v1/zones lists them", name)
 }

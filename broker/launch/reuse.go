@@ -125,7 +125,7 @@ func (l *launch) ownSession(ctx context.Context) (staging.Session, error) {
 	var own staging.Session
 	for _, s := range all {
 		// The session runs the hooks that it was made with.
-		if s.Image == l.Image && s.State == staging.Assigned && staging.HooksOf(s, l.image).Go != nil {
+		if s.Image == l.Image && l.Scope.AllowsZone(s.Zone) && s.State == staging.Assigned && staging.HooksOf(s, l.image).Go != nil {
 			own = s
 		}
 	}

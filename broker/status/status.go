@@ -85,6 +85,8 @@ type Status struct {
 	// Foreign is how many sessions of other installations run in the same Nomad; 0 where
 	// Redis does not answer.
 	Foreign int
+	// unreadable are the resources that cannot be read, in the order of their keys.
+	unreadable []staging.UnreadableResource
 }
 
 // ZoneStatus is the state of a zone.
@@ -108,26 +110,17 @@ type PoolStatus struct {
 func (m *Monitor) Status(ctx context.Context) Status { return m.status.get(ctx, m.read) }
 
 func (m *Monitor) read(ctx context.Context) Status {
-	s := Status{Health: HealthOK, Dependencies: m.Dependencies(ctx)}
+	s := Status{Dependencies: m.Dependencies(ctx)}
 	down := map[string]bool{}
 	for _, d := range s.Dependencies {
-		if d.Problem == "" {
-			continue
-		}
-		down[d.Name] = true
-		health := HealthUnavailable
-		if d.Name == Redis {
-			// Launches use Consul meanwhile.
-			health = HealthDegraded
-		}
-		s.worsen(health, "%s %s", d.Name, d.Problem)
+		down[d.Name] = d.Problem != ""
 	}
 	if !down[Redis] {
 		s.Foreign = m.foreign(ctx)
 	}
 	resources := m.resources(ctx, down[Consul])
 	for _, key := range slices.Sorted(maps.Keys(resources.Unreadable)) {
-		s.worsen(HealthDegraded, "%s", resources.Unreadable[key])
+		s.unreadable = append(s.unreadable, resources.Unreadable[key])
 	}
 	configs := byName(resources.Configs)
 	pools, activity, known := m.poolsNow(ctx, configs, down[Redis])
@@ -148,9 +141,8 @@ func (m *Monitor) read(ctx context.Context) Status {
 		z := *zones[name]
 		z.Trusted = known && m.trusted(ctx, name)
 		s.Zones = append(s.Zones, z)
-		s.judge(z)
 	}
-	return s
+	return s.judged()
 }
 
 // resources reads the resources from Consul, or returns the copy in memory where Consul
@@ -214,6 +206,29 @@ func (s *Status) worsen(health Health, format string, args ...any) {
 		s.Health = health
 	}
 	s.Reasons = append(s.Reasons, fmt.Sprintf(format, args...))
+}
+
+// judged returns the status with its health and reasons, which follow from the rest.
+func (s Status) judged() Status {
+	s.Health, s.Reasons = HealthOK, nil
+	for _, d := range s.Dependencies {
+		if d.Problem == "" {
+			continue
+		}
+		health := HealthUnavailable
+		if d.Name == Redis {
+			// Launches use Consul meanwhile.
+			health = HealthDegraded
+		}
+		s.worsen(health, "%s %s", d.Name, d.Problem)
+	}
+	for _, u := range s.unreadable {
+		s.worsen(HealthDegraded, "%s", u)
+	}
+	for _, z := range s.Zones {
+		s.judge(z)
+	}
+	return s
 }
 
 // judge adds a reason for each thing that is not well in a zone.

@@ -12,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker/status"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -88,5 +89,26 @@ func TestStatusAnswersWhateverDoesNot(t *testing.T) {
 				t.Errorf("the pool's activity is %+v", s.Zones[0].Pools[0].Activity)
 			}
 		})
+	}
+}
+
+// TestAStatusWithinAScope has its zones and pools, and no reason that is about others.
+func TestAStatusWithinAScope(t *testing.T) {
+	logger := logrus.New()
+	logger.SetOutput(io.Discard)
+	s := &servers{untrusted: true}
+	all := status.New(status.Servers{Registry: s, Store: s, Fleet: s}, logrus.NewEntry(logger)).Status(t.Context())
+	if all.Foreign != 3 {
+		t.Errorf("%+v", all)
+	}
+	in := all.Within(access.Scope{Images: []string{"hooked"}})
+	if len(in.Zones) != 1 || len(in.Zones[0].Pools) != 1 || in.Zones[0].Pools[0].Name != "h" || in.Foreign != 0 || in.Health != status.HealthDegraded || len(in.Reasons) != 1 {
+		t.Errorf("one image: %+v", in)
+	}
+	if out := all.Within(access.Scope{Zones: []string{"west"}}); len(out.Zones) != 0 || out.Health != status.HealthOK || len(out.Reasons) != 0 {
+		t.Errorf("another zone: %+v", out)
+	}
+	if len(all.Zones[0].Pools) != 2 || len(all.Within(access.Scope{}).Zones[0].Pools) != 2 {
+		t.Errorf("everything: %+v", all)
 	}
 }

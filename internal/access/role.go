@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // Role decides what a caller may do; see the table of rules.
@@ -62,6 +65,10 @@ type Caller struct {
 	Groups []string
 	// Rate is the token's limit in launches per second; 0 is no limit.
 	Rate float64
+	// Scope is what the token reaches; the zero value is everything.
+	Scope Scope
+	// ExpiresAt is when the stored token, or this secret of it, expires; zero is never.
+	ExpiresAt time.Time
 }
 
 // Who returns the caller's name in audit events: "token:ACCESSOR", "user:ID", "anybody" if
@@ -79,9 +86,10 @@ func (c Caller) Who() string {
 }
 
 // KeyScope is what the caller's Idempotency-Keys belong to: the same key in another scope is
-// another key. Administrators share one scope, which is "", whomever they launch for.
+// another key. Administrators who reach everything share one scope, which is "", whomever they
+// launch for.
 func (c Caller) KeyScope() string {
-	if c.Role == Admin {
+	if c.Role == Admin && c.Scope.IsZero() {
 		return ""
 	}
 	return c.Who()
@@ -91,6 +99,24 @@ func (c Caller) KeyScope() string {
 // see only its own; other roles may see all. userID is "" for a session without a user.
 func (c Caller) Owns(userID string) bool {
 	return c.Role != User || userID != "" && userID == c.Subject
+}
+
+// Sees reports whether the caller may see a session: with the role User its own, and whatever
+// its role what its scope reaches.
+func (c Caller) Sees(s staging.Session) bool {
+	user := ""
+	if s.User != nil {
+		user = s.User.ID
+	}
+	return c.Owns(user) && c.Scope.AllowsSession(s)
+}
+
+// SeesAll reports whether the caller may see every session.
+func (c Caller) SeesAll() bool { return c.Role != User && c.Scope.IsZero() }
+
+// Stored reports whether the caller has a stored token.
+func (c Caller) Stored() bool {
+	return c.Accessor != "" && c.Accessor != AccessorAgent && c.Accessor != AccessorAnybody
 }
 
 // Accessors of callers without a stored token.

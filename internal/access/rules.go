@@ -8,7 +8,13 @@ type Rule struct {
 	Open bool
 	// Roles are the roles that may call it.
 	Roles []Role
+	// Scoped lets callers with a scope call it: what they reach by it is held to the scope.
+	// Any other operation reaches all of the installation.
+	Scoped bool
 }
+
+// Reaches reports whether a caller with a scope may call the operation.
+func (r Rule) Reaches(s Scope) bool { return r.Open || r.Scoped || s.IsZero() }
 
 // Allows reports whether a role may call the operation.
 func (r Rule) Allows(role Role) bool { return r.Open || slices.Contains(r.Roles, role) }
@@ -18,15 +24,18 @@ func (r Rule) Needs() string { return joinRoles(r.Roles) }
 
 var (
 	openRule = Rule{Open: true}
-	anyRole  = Rule{Roles: []Role{Admin, Launcher, Viewer, User}}
+	anyRole  = Rule{Roles: []Role{Admin, Launcher, Viewer, User}, Scoped: true}
 	// A caller with the role User may use only its own sessions, see Caller.Owns.
-	launcherRule = Rule{Roles: []Role{Admin, Launcher, User}}
-	readerRule   = Rule{Roles: []Role{Admin, Launcher, Viewer}}
-	adminRule    = Rule{Roles: []Role{Admin}}
+	launcherRule = Rule{Roles: []Role{Admin, Launcher, User}, Scoped: true}
+	readerRule   = Rule{Roles: []Role{Admin, Launcher, Viewer}, Scoped: true}
+	// An administrator with a scope changes what is within, see Scope.
+	changeRule = Rule{Roles: []Role{Admin}, Scoped: true}
+	// What reaches all of the installation is closed to an administrator with a scope.
+	adminRule = Rule{Roles: []Role{Admin}}
 )
 
 // rules has the rule of every operation, with the operationId of openapi.yaml as key. Only
-// administrators may call an operation that is not in it.
+// administrators without a scope may call an operation that is not in it.
 var rules = map[string]Rule{
 	"createSession":    launcherRule,
 	"listSessions":     anyRole,
@@ -43,31 +52,32 @@ var rules = map[string]Rule{
 	"listStaging":   readerRule,
 	"getStaging":    readerRule,
 	"getHistory":    readerRule,
-	"putStaging":    adminRule,
-	"deleteStaging": adminRule,
+	"putStaging":    changeRule,
+	"deleteStaging": changeRule,
 	"listZones":     readerRule,
 	"getZone":       readerRule,
-	"putZone":       adminRule,
-	"deleteZone":    adminRule,
+	"putZone":       changeRule,
+	"deleteZone":    changeRule,
 	"listImages":    readerRule,
 	"getImage":      readerRule,
-	"putImage":      adminRule,
-	"deleteImage":   adminRule,
+	"putImage":      changeRule,
+	"deleteImage":   changeRule,
 	"listGroups":    readerRule,
 	"getGroup":      readerRule,
-	"putGroup":      adminRule,
-	"deleteGroup":   adminRule,
+	"putGroup":      changeRule,
+	"deleteGroup":   changeRule,
 	// It stores nothing, but makes the servers parse and validate its input.
-	"checkResources": adminRule,
+	"checkResources": changeRule,
 
 	"getInstallation":      readerRule,
 	"takeOverInstallation": adminRule,
 
 	"rotateSecrets": adminRule,
 
-	"listTokens":  adminRule,
-	"createToken": adminRule,
-	"revokeToken": adminRule,
+	"listTokens":  changeRule,
+	"createToken": changeRule,
+	"revokeToken": changeRule,
+	"rotateToken": changeRule,
 	// A login checks the token that it is given. Every role may read its own identity.
 	"login":    openRule,
 	"logout":   openRule,
@@ -99,7 +109,7 @@ func RuleFor(operation string) Rule {
 // valid token may learn that it does not exist.
 var Signed = anyRole
 
-// Admins is the rule that allows only administrators.
+// Admins is the rule that allows only administrators who reach all of the installation.
 var Admins = adminRule
 
 // Known reports whether the table contains an operation.

@@ -1,12 +1,12 @@
 package access
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -33,6 +33,18 @@ type Token struct {
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	// Rate is the limit in launches per second at each broker; 0 is no limit.
 	Rate float64 `json:"rate,omitempty"`
+	// Scope is what the token reaches; the zero value is everything.
+	Scope Scope `json:"scope,omitzero"`
+	// RotatedAt is when the secret of Hash replaced the one before; zero for never.
+	RotatedAt time.Time `json:"rotated_at,omitzero"`
+	// Previous are the secrets of before, which work for a while longer, the newest last.
+	Previous []PreviousSecret `json:"previous,omitempty"`
+}
+
+// PreviousSecret is a secret that was replaced and works until a time.
+type PreviousSecret struct {
+	Hash  string    `json:"hash"`
+	Until time.Time `json:"until"`
 }
 
 // Bounds of a token.
@@ -52,6 +64,8 @@ type TokenRequest struct {
 	ExpiresIn staging.Duration
 	// Rate is the limit in launches per second; 0 is no limit.
 	Rate float64
+	// Scope is what the token reaches; the zero value is everything.
+	Scope Scope
 }
 
 // Validate returns an *staging.InvalidError, or nil.
@@ -65,7 +79,7 @@ func (r TokenRequest) Validate() error {
 		add("name", "must say what the token is for")
 	case len(r.Name) > MaxTokenName:
 		add("name", "must be at most %d bytes, is %d", MaxTokenName, len(r.Name))
-	case !utf8.ValidString(r.Name) || strings.ContainsFunc(r.Name, func(c rune) bool { return !unicode.IsPrint(c) }):
+	case !printable(r.Name):
 		add("name", "must be printable text")
 	}
 	if _, err := ParseRole(string(r.Role)); err != nil {
@@ -77,10 +91,15 @@ func (r TokenRequest) Validate() error {
 	if r.Rate != 0 && !(r.Rate >= MinRate && r.Rate <= MaxRate) || math.IsNaN(r.Rate) {
 		add("rate", "must be between one an hour (%.6f) and %d launches per second, or left out for no limit", MinRate, MaxRate)
 	}
+	r.Scope.validate(add)
 	if len(invalid.Fields) > 0 {
 		return invalid
 	}
 	return nil
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) })
 }
 
 // secretPrefix identifies a secret as greenroom's, for people and for secret scanners.
@@ -102,17 +121,23 @@ func Hide(text string) string {
 // NewToken creates a token at the time now, and returns its secret, which is not stored and
 // cannot be recovered.
 func NewToken(r TokenRequest, now time.Time) (t Token, secret string) {
-	random := make([]byte, 32+10)
+	secret = newSecret()
+	random := make([]byte, 10)
 	_, _ = rand.Read(random) // never fails, as crypto/rand documents
-	secret = secretPrefix + base64.RawURLEncoding.EncodeToString(random[:32])
 	t = Token{
-		Accessor: "tk-" + hex.EncodeToString(random[32:]), Name: r.Name, Role: r.Role, Hash: Hash(secret),
-		CreatedAt: now.UTC().Truncate(time.Millisecond), Rate: r.Rate,
+		Accessor: "tk-" + hex.EncodeToString(random), Name: r.Name, Role: r.Role, Hash: Hash(secret),
+		CreatedAt: now.UTC().Truncate(time.Millisecond), Rate: r.Rate, Scope: r.Scope,
 	}
 	if r.ExpiresIn > 0 {
 		t.ExpiresAt = t.CreatedAt.Add(r.ExpiresIn.Std())
 	}
 	return t, secret
+}
+
+func newSecret() string {
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails, as crypto/rand documents
+	return secretPrefix + base64.RawURLEncoding.EncodeToString(random)
 }
 
 // Hash returns the hash of a secret that is stored.
@@ -126,23 +151,34 @@ func (t Token) Expired(now time.Time) bool { return !t.ExpiresAt.IsZero() && !no
 
 // Caller returns the caller that authenticates with the token.
 func (t Token) Caller() Caller {
-	return Caller{Role: t.Role, Accessor: t.Accessor, Name: t.Name, Rate: t.Rate}
+	return Caller{Role: t.Role, Accessor: t.Accessor, Name: t.Name, Rate: t.Rate, Scope: t.Scope, ExpiresAt: t.ExpiresAt}
 }
 
 // Tokens is an immutable snapshot of all stored tokens.
 type Tokens struct {
+	// byHash has the tokens by the hashes of all their secrets. A token that is found by a
+	// secret of before expires when that secret does.
 	byHash map[string]Token
+	all    []Token
 	// Index is Consul's index of the snapshot.
 	Index uint64
 	// Unreadable has the keys of records that cannot be parsed, and the reason for each.
 	Unreadable map[string]string
 }
 
-// NewTokens returns a snapshot.
+// NewTokens returns a snapshot. It keeps all, and sorts it.
 func NewTokens(all []Token, index uint64, unreadable map[string]string) *Tokens {
-	t := &Tokens{byHash: make(map[string]Token, len(all)), Index: index, Unreadable: unreadable}
+	t := &Tokens{byHash: make(map[string]Token, len(all)), all: all, Index: index, Unreadable: unreadable}
+	slices.SortFunc(all, func(a, b Token) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.Accessor, b.Accessor))
+	})
 	for _, token := range all {
 		t.byHash[token.Hash] = token
+		for _, p := range token.Previous {
+			old := token
+			old.ExpiresAt = p.Until
+			t.byHash[p.Hash] = old
+		}
 	}
 	return t
 }
@@ -154,12 +190,5 @@ func (t *Tokens) Find(secret string) (Token, bool) {
 	return found, ok
 }
 
-// All returns all tokens, oldest first.
-func (t *Tokens) All() []Token {
-	return slices.SortedFunc(maps.Values(t.byHash), func(a, b Token) int {
-		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Accessor, b.Accessor)
-	})
-}
+// All returns all tokens, oldest first. The caller must not change the list.
+func (t *Tokens) All() []Token { return t.all }

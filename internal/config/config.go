@@ -70,6 +70,8 @@ type Agent struct {
 	// AllowOpenConsul lets a broker require tokens although Consul lets anybody read or write
 	// what it keeps there.
 	AllowOpenConsul bool
+	// MaxTokenLife bounds the life of new tokens and of new secrets of tokens; 0 does not.
+	MaxTokenLife time.Duration
 	// AuditRequired refuses launches and changes while no audit record can be written.
 	AuditRequired bool
 	// DrainTimeout bounds how long a broker that is told to stop finishes launches that have
@@ -161,6 +163,9 @@ func (a Agent) problems(kind Kind) []problem {
 	}
 	if a.DrainTimeout < 0 {
 		add("drain-timeout", "must be at least 0s, is %s", a.DrainTimeout)
+	}
+	if a.MaxTokenLife < 0 || a.MaxTokenLife > 0 && a.MaxTokenLife < time.Minute {
+		add("max-token-life", "must be at least 1m, or 0s for no bound, is %s", a.MaxTokenLife)
 	}
 	if a.MaxArmed < 0 {
 		add("max-armed", "must be at least 0 (0 is none), is %d", a.MaxArmed)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func good() Agent {
@@ -31,6 +32,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"--max-on-demand":        func(a *Agent) { a.MaxOnDemand = -1 },
 		"--max-hooks":            func(a *Agent) { a.MaxHooks = 0 },
 		"--max-armed":            func(a *Agent) { a.MaxArmed = -1 },
+		"--max-token-life":       func(a *Agent) { a.MaxTokenLife = time.Second },
 		"--log-level":            func(a *Agent) { a.LogLevel = "loud" },
 		"--oidc-issuer":          func(a *Agent) { a.Access.Issuer = "http://login.example.org" },
 		"--oidc-audience":        func(a *Agent) { a.Access.Audience = "" },

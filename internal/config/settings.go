@@ -217,6 +217,7 @@ var settings = append([]setting{
 
 	{"broker.access.enforced", "access", []string{"GREENROOM_ACCESS"}, Broker, "require a token of every caller; greenroom bootstrap creates the first", boolean(func(a *Agent) *bool { return &a.Access.Enforced })},
 	{"broker.access.allow_open_consul", "allow-open-consul", []string{"GREENROOM_ALLOW_OPEN_CONSUL"}, Broker, "require tokens although Consul lets anybody read or write them, for trials", boolean(func(a *Agent) *bool { return &a.AllowOpenConsul })},
+	{"broker.access.max_token_life", "max-token-life", []string{"GREENROOM_MAX_TOKEN_LIFE"}, Broker, "how long a new token works at most, such as 2160h, and one that does not say how long; 0s for no bound", duration(func(a *Agent) *time.Duration { return &a.MaxTokenLife })},
 	{"broker.access.oidc.issuer", "oidc-issuer", []string{"GREENROOM_OIDC_ISSUER"}, Broker, "URL of an OpenID Connect issuer whose JWTs are accepted as tokens", str(func(a *Agent) *string { return &a.Access.Issuer })},
 	{"broker.access.oidc.audience", "oidc-audience", []string{"GREENROOM_OIDC_AUDIENCE"}, Broker, "the audience that a JWT must have", str(func(a *Agent) *string { return &a.Access.Audience })},
 	{"broker.access.oidc.user_claim", "oidc-user-claim", []string{"GREENROOM_OIDC_USER_CLAIM"}, Broker, "the claim with the user's id", str(func(a *Agent) *string { return &a.Access.UserClaim })},

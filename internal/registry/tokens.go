@@ -30,6 +30,8 @@ type bootstrap struct {
 // errTokenExists is a mistake of the caller, because accessors are random.
 var errTokenExists = errors.New("a token with this accessor already exists")
 
+var errNotDeleted = errors.New("nothing was deleted")
+
 // Tokens returns the cache, which WatchTokens and every write refresh. It is nil until the
 // tokens were read once.
 func (r *Registry) Tokens() *access.Tokens { return r.tokens.Load() }
@@ -112,11 +114,53 @@ func (r *Registry) RevokeToken(ctx context.Context, accessor string) (access.Tok
 	if old == nil {
 		return access.Token{}, fmt.Errorf("%w: token %s", staging.ErrNoResource, accessor)
 	}
-	if _, err := r.kv.Delete(old.Key, write(ctx)); err != nil {
+	// Its use is deleted with it. Both deletions are done, or neither.
+	done, reply, _, err := r.txn.Txn(api.TxnOps{
+		{KV: &api.KVTxnOp{Verb: api.KVDelete, Key: old.Key}},
+		{KV: &api.KVTxnOp{Verb: api.KVDelete, Key: r.tokenUseKey(accessor)}},
+	}, (&api.QueryOptions{}).WithContext(ctx))
+	if err == nil && !done {
+		err = fmt.Errorf("%w: %v", errNotDeleted, deniedIn(reply.Errors))
+	}
+	if err != nil {
 		return access.Token{}, callError(err, "delete token %s", accessor)
 	}
 	r.refreshTokenCache(ctx)
 	return *parsed[access.Token](old), nil
+}
+
+// ChangeToken replaces a token by what change returns of it, unless another change came in
+// between: then it reads the token again. It returns staging.ErrNoResource if there is none,
+// and an error of change as it is, with nothing written.
+func (r *Registry) ChangeToken(ctx context.Context, accessor string, change func(access.Token) (access.Token, error)) (before, after access.Token, err error) {
+	for {
+		old, _, err := r.kv.Get(r.tokenKey(accessor), query(ctx))
+		if err != nil {
+			return before, after, callError(err, "read token %s", accessor)
+		}
+		if old == nil {
+			return before, after, fmt.Errorf("%w: token %s", staging.ErrNoResource, accessor)
+		}
+		before = access.Token{}
+		if err := json.Unmarshal(old.Value, &before); err != nil {
+			return before, after, fmt.Errorf("%s does not parse: %w", old.Key, err)
+		}
+		if after, err = change(before); err != nil {
+			return before, before, err
+		}
+		b, err := json.Marshal(after)
+		if err != nil {
+			return before, before, fmt.Errorf("encode token %s: %w", accessor, err)
+		}
+		written, _, err := r.kv.CAS(&api.KVPair{Key: old.Key, Value: b, ModifyIndex: old.ModifyIndex}, write(ctx))
+		if err != nil {
+			return before, after, callError(err, "change token %s", accessor)
+		}
+		if written {
+			r.refreshTokenCache(ctx)
+			return before, after, nil
+		}
+	}
 }
 
 // Bootstrap stores the first administrator's token, unless BootstrapKey exists: then made

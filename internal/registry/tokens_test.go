@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -83,7 +84,7 @@ func TestTokensAreFollowed(t *testing.T) {
 			return false
 		}
 		found, ok := other.Tokens().Find(secret)
-		return ok && found == token
+		return ok && reflect.DeepEqual(found, token)
 	})
 	pairs, _, err := client.KV().List(t.Name()+"/", nil)
 	must(t, err)
@@ -94,7 +95,7 @@ func TestTokensAreFollowed(t *testing.T) {
 	}
 	gone, err := r.RevokeToken(t.Context(), token.Accessor)
 	must(t, err)
-	if gone != token {
+	if !reflect.DeepEqual(gone, token) {
 		t.Errorf("revoked %+v, want %+v", gone, token)
 	}
 	if _, ok := r.Tokens().Find(secret); ok {
@@ -114,5 +115,74 @@ func until(t *testing.T, condition func() bool) {
 			t.Fatal("not within 30 seconds")
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// TestChangesOfATokenThatComeTogetherAreAllMade: none overwrites another.
+func TestChangesOfATokenThatComeTogetherAreAllMade(t *testing.T) {
+	const brokers = 8
+	r, client := newRegistry(t)
+	token, _ := access.NewToken(access.TokenRequest{Name: "portal", Role: access.Launcher, Scope: access.Scope{Zones: []string{"east"}, UserPrefix: "acme-"}}, time.Now())
+	must(t, r.CreateToken(t.Context(), token))
+	var wg sync.WaitGroup
+	for range brokers {
+		own := New(client, t.Name()+"/")
+		wg.Go(func() {
+			_, _, err := own.ChangeToken(t.Context(), token.Accessor, func(old access.Token) (access.Token, error) {
+				old.Rate++
+				return old, nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	read, err := r.RefreshTokens(t.Context())
+	must(t, err)
+	token.Rate = brokers
+	if all := read.All(); len(all) != 1 || !reflect.DeepEqual(all[0], token) {
+		t.Errorf("%+v, want %+v", all, token)
+	}
+	refused := errors.New("refused")
+	if _, _, err := r.ChangeToken(t.Context(), token.Accessor, func(old access.Token) (access.Token, error) { return access.Token{}, refused }); !errors.Is(err, refused) {
+		t.Error(err)
+	}
+	if _, _, err := r.ChangeToken(t.Context(), "tk-none", nil); !errors.Is(err, staging.ErrNoResource) {
+		t.Errorf("a token that does not exist: %v", err)
+	}
+}
+
+// TestUsesOfTokens: the latest counts, whichever broker records it, and none is left of a token
+// that was revoked.
+func TestUsesOfTokens(t *testing.T) {
+	r, client := newRegistry(t)
+	other := New(client, t.Name()+"/")
+	token, _ := access.NewToken(access.TokenRequest{Name: "portal", Role: access.Launcher}, time.Now())
+	must(t, r.CreateToken(t.Context(), token))
+	at := time.Now().UTC().Truncate(time.Second)
+	last := func() time.Time {
+		t.Helper()
+		uses, err := r.TokenUses(t.Context())
+		must(t, err)
+		return uses[token.Accessor]
+	}
+	if !last().IsZero() {
+		t.Errorf("never used, and last at %s", last())
+	}
+	for _, use := range []struct {
+		by       *Registry
+		at, want time.Time
+	}{{r, at, at}, {other, at.Add(time.Minute), at.Add(time.Minute)}, {r, at.Add(time.Second), at.Add(time.Minute)}} {
+		must(t, use.by.NoteTokenUse(t.Context(), token.Accessor, use.at))
+		if !last().Equal(use.want) {
+			t.Errorf("last used at %s, want %s", last(), use.want)
+		}
+	}
+	_, err := r.RevokeToken(t.Context(), token.Accessor)
+	must(t, err)
+	must(t, other.NoteTokenUse(t.Context(), token.Accessor, at.Add(time.Hour)))
+	if uses, err := r.TokenUses(t.Context()); err != nil || len(uses) != 0 {
+		t.Errorf("uses of a token that was revoked: %v, %v", uses, err)
 	}
 }

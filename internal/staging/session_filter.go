@@ -11,6 +11,8 @@ type SessionFilter struct {
 	Origin Origin
 	// Zone, Image and Staging are names; User is a user's id.
 	Zone, Image, Staging, User string
+	// Only selects further, such as what a caller may see; nil selects all.
+	Only func(Session) bool
 }
 
 // Lets reports whether the filter selects a session.
@@ -20,7 +22,8 @@ func (f SessionFilter) Lets(s Session) bool {
 		(f.Zone == "" || f.Zone == s.Zone) &&
 		(f.Image == "" || f.Image == s.Image) &&
 		(f.Staging == "" || f.Staging == s.Staging) &&
-		(f.User == "" || s.User != nil && f.User == s.User.ID)
+		(f.User == "" || s.User != nil && f.User == s.User.ID) &&
+		(f.Only == nil || f.Only(s))
 }
 
 // Unassigned reports whether the filter selects only unassigned sessions.

@@ -170,6 +170,7 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		Unfenced:      a.ClaimFence == config.FenceNone,
 		ID:            presence.ID,
 		AuditRequired: a.AuditRequired,
+		MaxTokenLife:  a.MaxTokenLife,
 	})
 	defer b.Close()
 	meter.dependencies(b.Status.Dependencies)

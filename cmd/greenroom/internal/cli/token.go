@@ -20,19 +20,24 @@ import (
 func newTokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "Create, list and revoke the tokens of callers",
-		Long: `Create, list and revoke the tokens of callers. A token has a role:
+		Short: "Create, list, rotate and revoke the tokens of callers",
+		Long: `Create, list, rotate and revoke the tokens of callers. A token has a role:
 
   admin     everything
   launcher  launches for any user, reads and ends any session, reads the resources
   viewer    reads
 
+It may have a scope as well: images, zones, groups, and what the ids of its users begin with.
+What is outside does not exist for it.
+
 What is stored of a token does not have its secret, which is printed once.`,
-		Example: `  greenroom token create --name portal --role launcher --expires 720h --rate 5
+		Example: `  greenroom token create --name portal --role launcher --expires-in 720h --rate 5
+  greenroom token create --name acme --role launcher --image office --zone east --user-prefix acme-
   greenroom token list
+  greenroom token rotate tk-0f3a9c51d2e84b7760aa --overlap 24h
   greenroom token revoke tk-0f3a9c51d2e84b7760aa`,
 	}
-	cmd.AddCommand(newTokenCreateCommand(), newTokenListCommand(), newTokenRevokeCommand())
+	cmd.AddCommand(newTokenCreateCommand(), newTokenListCommand(), newTokenRotateCommand(), newTokenRevokeCommand())
 	return cmd
 }
 
@@ -43,16 +48,25 @@ func newTokenCreateCommand() *cobra.Command {
 		Use:   "create",
 		Short: "Create a token and print its secret, once",
 		Long: `Create a token and print its secret, once: only its hash is kept, and nobody can
-print it again. Revoke it by its accessor when it is lost.`,
+print it again. Revoke it by its accessor when it is lost.
+
+With --image, --zone, --group or --user-prefix the token has a scope: it launches, reads
+and, as an administrator's, changes only what is within. With --group, each of its
+launches must name one of the groups. Without any of them it reaches everything.
+
+Without --expires-in it works for as long as the broker's max_token_life allows, or for
+ever where the broker sets none.`,
 		Example: `  greenroom token create --name portal --role launcher
-  greenroom token create --name dashboard --role viewer --expires 720h -o json`,
+  greenroom token create --name acme --role launcher --image office --image browser \
+    --zone east --group acme --user-prefix acme-
+  greenroom token create --name dashboard --role viewer --expires-in 720h -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r.Role = access.Role(role)
 			if expires != "" {
 				var err error
 				if r.ExpiresIn, err = staging.ParseDuration(expires); err != nil || r.ExpiresIn <= 0 {
-					return exit.BadUsage(fmt.Errorf("--expires: must be a duration such as 720h, is %q", expires))
+					return exit.BadUsage(fmt.Errorf("--expires-in: must be a duration such as 720h, is %q", expires))
 				}
 			}
 			if err := r.Validate(); err != nil {
@@ -64,7 +78,9 @@ print it again. Revoke it by its accessor when it is lost.`,
 			}
 			ctx, cancel := client.Brief(cmd.Context())
 			defer cancel()
-			made, err := c.CreateTokenWithResponse(ctx, httpapi.TokenRequest{Name: r.Name, Role: r.Role, ExpiresIn: r.ExpiresIn, Rate: r.Rate})
+			made, err := c.CreateTokenWithResponse(ctx, httpapi.TokenRequest{
+				Name: r.Name, Role: r.Role, ExpiresIn: r.ExpiresIn, Rate: r.Rate, Scope: r.Scope,
+			})
 			if err := c.Answered(made, err, http.StatusCreated); err != nil {
 				return err
 			}
@@ -74,8 +90,16 @@ print it again. Revoke it by its accessor when it is lost.`,
 	f := cmd.Flags()
 	f.StringVar(&r.Name, "name", "", "what the token is for")
 	f.StringVar(&role, "role", "", "admin, launcher or viewer")
-	f.StringVar(&expires, "expires", "", "how long it works, such as 720h; without it for ever")
+	f.StringVar(&expires, "expires-in", "", "how long it works, such as 720h")
+	// Its name of before.
+	f.StringVar(&expires, "expires", "", "how long it works, such as 720h")
+	_ = f.MarkHidden("expires") // it fails for unknown flags alone
 	f.Float64Var(&r.Rate, "rate", 0, "the launches a second that each broker takes from it; 0 for no bound")
+	f.StringSliceVar(&r.Scope.Images, "image", nil, "an image that it reaches; may be repeated; without it all")
+	f.StringSliceVar(&r.Scope.Zones, "zone", nil, "a zone that it reaches; may be repeated; without it all")
+	f.StringSliceVar(&r.Scope.Groups, "group", nil, "a group that its launches may name, and one of which they must; may be repeated; without it all")
+	f.StringVar(&r.Scope.UserPrefix, "user-prefix", "", "what the ids of its users begin with; without it all users")
+	completeFlags(cmd, map[string]names{"image": imageNames, "zone": zoneNames, "group": groupNames})
 	return cmd
 }
 
@@ -86,7 +110,11 @@ func printCreated(cmd *cobra.Command, body []byte, t httpapi.CreatedToken) error
 		return printBody(cmd, body)
 	}
 	errs := cmd.ErrOrStderr()
-	fmt.Fprintf(errs, "token %s, role %s. Its secret follows, and is not shown again:\n", t.Accessor, t.Role)
+	end := ""
+	if !t.ExpiresAt.IsZero() {
+		end = ", works until " + moment(t.ExpiresAt)
+	}
+	fmt.Fprintf(errs, "token %s, role %s, reaches %s%s. Its secret follows, and is not shown again:\n", t.Accessor, t.Role, t.Scope, end)
 	_, err := fmt.Fprintln(cmd.OutOrStdout(), t.Secret)
 	return err
 }
@@ -95,7 +123,8 @@ func newTokenListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the tokens, oldest first",
-		Long:  "List the tokens, oldest first, with role and expiry. Their secrets are not kept.",
+		Long: `List the tokens, oldest first, with what they reach, when they end and when each was used
+last, to a minute or so. Their secrets are not kept.`,
 		Example: `  greenroom token list
   greenroom token list -o json`,
 		Args: cobra.NoArgs,
@@ -119,12 +148,57 @@ func newTokenListCommand() *cobra.Command {
 					if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
 						expires += " (expired)"
 					}
-					rows = append(rows, []string{t.Accessor, t.Name, string(t.Role), age(t.CreatedAt, now), expires, rate})
+					rotated := ""
+					if !t.RotatedAt.IsZero() {
+						rotated = age(t.RotatedAt, now)
+						if !t.OverlapUntil.IsZero() {
+							rotated += " (old secret until " + moment(t.OverlapUntil) + ")"
+						}
+					}
+					used := "never"
+					if !t.LastUsed.IsZero() {
+						used = age(t.LastUsed, now)
+					}
+					rows = append(rows, []string{t.Accessor, t.Name, string(t.Role), t.Scope.String(), age(t.CreatedAt, now), expires, used, rotated, rate})
 				}
-				return printTable(cmd.OutOrStdout(), []string{"ACCESSOR", "NAME", "ROLE", "AGE", "EXPIRES", "RATE"}, rows)
+				return printTable(cmd.OutOrStdout(), []string{"ACCESSOR", "NAME", "ROLE", "SCOPE", "AGE", "EXPIRES", "LAST USED", "ROTATED", "RATE"}, rows)
 			})
 		},
 	}
+}
+
+func newTokenRotateCommand() *cobra.Command {
+	var overlap string
+	cmd := &cobra.Command{
+		Use:   "rotate ACCESSOR",
+		Short: "Give a token a new secret and print it, once",
+		Long: `Give a token, named by its accessor, a new secret and print it, once. Role, scope and rate
+stay, and a token that expires works for as long again. The old secret works on for the
+overlap, so that the programs that have it can be given the new one meanwhile.
+
+With --overlap 0s every old secret ends at once, for one that was lost.`,
+		Example: `  greenroom token rotate tk-0f3a9c51d2e84b7760aa
+  greenroom token rotate tk-0f3a9c51d2e84b7760aa --overlap 0s -o json`,
+		Args: oneArgument("accessor, as greenroom token list has it"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := staging.ParseDuration(overlap)
+			if err != nil || d < 0 || d.Std() > access.MaxOverlap {
+				return exit.BadUsage(fmt.Errorf("--overlap: must be a duration between 0s and %s, is %q", access.MaxOverlap, overlap))
+			}
+			return call(cmd, func(ctx context.Context, c *client.Client) error {
+				r, err := c.RotateTokenWithResponse(ctx, args[0], httpapi.TokenRotation{Overlap: d.Std().String()})
+				if err := c.Answered(r, err, http.StatusOK); err != nil {
+					return err
+				}
+				if t := r.JSON200; !output.WantsJSON(cmd) && !t.OverlapUntil.IsZero() {
+					fmt.Fprintf(cmd.ErrOrStderr(), "the old secret works until %s\n", moment(t.OverlapUntil))
+				}
+				return printCreated(cmd, r.Body, *r.JSON200)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&overlap, "overlap", access.DefaultOverlap.String(), "how long the old secret works on, at most 168h; 0s ends it at once")
+	return cmd
 }
 
 func newTokenRevokeCommand() *cobra.Command {

@@ -52,12 +52,14 @@ type Broker struct {
 	Asked        launching.Request
 	// StatusNow is what Status returns.
 	StatusNow status.Status
+	// Tokens are the stored tokens.
+	Tokens []admin.TokenInfo
 }
 
 // edge is the broker as the HTTP edge needs it.
 func (b *Broker) edge() httpapi.Broker {
 	return httpapi.Broker{
-		Launcher: b, Sessions: b, Checker: b, Secrets: b, Auditor: b, Monitor: cannedMonitor{b: b},
+		Launcher: b, Sessions: b, Checker: b, Secrets: b, Auditor: b, Monitor: cannedMonitor{b: b}, Tokens: cannedTokens{b: b},
 		Zones:  cannedTable[staging.Zone]{b, b.ZoneByName, "zone", func(z staging.Zone) string { return z.Name }},
 		Images: cannedTable[staging.Image]{b, b.ImageByName, "image", func(i staging.Image) string { return i.Name }},
 		Groups: cannedTable[staging.Group]{b, b.GroupByName, "group", func(g staging.Group) string { return g.Name }},
@@ -156,6 +158,31 @@ func (b *Broker) Used(context.Context) {}
 func (b *Broker) Trace(context.Context, string, string, any) {}
 
 func (b *Broker) Check(context.Context, admin.Set) error { return b.CheckErr }
+
+// cannedTokens keeps the tokens in memory.
+type cannedTokens struct {
+	httpapi.Tokens
+	b *Broker
+}
+
+func (t cannedTokens) List(context.Context) ([]admin.TokenInfo, error) { return t.b.Tokens, t.b.Err }
+
+func (t cannedTokens) Create(_ context.Context, r access.TokenRequest) (access.Token, string, error) {
+	made, secret := access.NewToken(r, time.Now())
+	t.b.Tokens = append(t.b.Tokens, admin.TokenInfo{Token: made})
+	return made, secret, t.b.Err
+}
+
+func (t cannedTokens) Rotate(_ context.Context, accessor string, r access.Rotation) (access.Token, string, error) {
+	for i, old := range t.b.Tokens {
+		if old.Accessor == accessor {
+			rotated, secret, err := old.Rotate(r, time.Now())
+			t.b.Tokens[i].Token = rotated
+			return rotated, secret, err
+		}
+	}
+	return access.Token{}, "", admin.NoToken(accessor, nil)
+}
 
 type cannedMonitor struct {
 	httpapi.Monitor

@@ -67,6 +67,7 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	d.ask(t, "DELETE", "/v1/tokens/"+token.Accessor, nil, 204, nil)
 	d.ask(t, "POST", "/v1/tokens", `{"name":"contract","role":"viewer"}`, 201, &token)
 	d.ask(t, "GET", "/v1/tokens", nil, 200, nil)
+	d.ask(t, "POST", "/v1/tokens/"+token.Accessor+"/rotate", `{"overlap":"1h"}`, 200, nil)
 	d.ask(t, "DELETE", "/v1/tokens/"+token.Accessor, nil, 204, nil)
 	d.ask(t, "POST", "/v1/resources/check", map[string]any{"groups": []staging.Group{{Name: "checked"}}}, 204, nil)
 	d.ask(t, "GET", "/v1/status", nil, 200, nil)

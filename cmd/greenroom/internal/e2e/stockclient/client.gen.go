@@ -268,10 +268,16 @@ type CreatedToken struct {
 	// ExpiresAt When it stops working; absent for never.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
+	// LastUsed When it was used last, to a minute or so; absent for never, and for a token that was just created or rotated.
+	LastUsed *time.Time `json:"last_used,omitempty"`
+
 	// Name What it is for.
 	//
 	// Example: portal
 	Name string `json:"name"`
+
+	// OverlapUntil Until when an old secret works beside the present one; absent for none.
+	OverlapUntil *time.Time `json:"overlap_until,omitempty"`
 
 	// Rate The launches a second that each broker takes from it; absent for no bound.
 	//
@@ -282,6 +288,14 @@ type CreatedToken struct {
 	//
 	// Example: launcher
 	Role Role `json:"role"`
+
+	// RotatedAt When it got its present secret; absent for when it was created.
+	RotatedAt *time.Time `json:"rotated_at,omitempty"`
+
+	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
+	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	Scope *Scope `json:"scope,omitempty"`
 
 	// Secret What to send as the bearer token. It is told here and never again.
 	Secret string `json:"secret"`
@@ -1136,6 +1150,31 @@ type Schedule struct {
 // ScheduleList Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 type ScheduleList = []Schedule
 
+// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
+// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
+// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+type Scope struct {
+	// Groups Names of groups.
+	//
+	// Example: ["students"]
+	Groups *[]string `json:"groups,omitempty"`
+
+	// Images Names of images.
+	//
+	// Example: ["office"]
+	Images *[]string `json:"images,omitempty"`
+
+	// UserPrefix How the ids of the users begin for whom it may launch, and whose sessions it reaches. Sessions without a user are outside.
+	//
+	// Example: acme-
+	UserPrefix *string `json:"user_prefix,omitempty"`
+
+	// Zones Names of zones; alternate zones outside are not searched.
+	//
+	// Example: ["east"]
+	Zones *[]string `json:"zones,omitempty"`
+}
+
 // SecretRotation defines model for SecretRotation.
 type SecretRotation struct {
 	// AcceptedUntil Until when what older keys signed is accepted.
@@ -1180,6 +1219,11 @@ type Self struct {
 	//
 	// Example: viewer
 	Role string `json:"role"`
+
+	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
+	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	Scope *Scope `json:"scope,omitempty"`
 
 	// Who `token:ACCESSOR`, `user:ID`, or `anybody` where access is not guarded.
 	//
@@ -1551,10 +1595,16 @@ type Token struct {
 	// ExpiresAt When it stops working; absent for never.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
+	// LastUsed When it was used last, to a minute or so; absent for never, and for a token that was just created or rotated.
+	LastUsed *time.Time `json:"last_used,omitempty"`
+
 	// Name What it is for.
 	//
 	// Example: portal
 	Name string `json:"name"`
+
+	// OverlapUntil Until when an old secret works beside the present one; absent for none.
+	OverlapUntil *time.Time `json:"overlap_until,omitempty"`
 
 	// Rate The launches a second that each broker takes from it; absent for no bound.
 	//
@@ -1565,6 +1615,14 @@ type Token struct {
 	//
 	// Example: launcher
 	Role Role `json:"role"`
+
+	// RotatedAt When it got its present secret; absent for when it was created.
+	RotatedAt *time.Time `json:"rotated_at,omitempty"`
+
+	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
+	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	Scope *Scope `json:"scope,omitempty"`
 }
 
 // TokenList defines model for TokenList.
@@ -1572,9 +1630,9 @@ type TokenList struct {
 	Items []Token `json:"items"`
 }
 
-// TokenRequest Example: {"expires_in":"720h","name":"portal","rate":5,"role":"launcher"}
+// TokenRequest Example: {"expires_in":"720h","name":"portal","rate":5,"role":"launcher","scope":{"images":["office"],"user_prefix":"acme-","zones":["east"]}}
 type TokenRequest struct {
-	// ExpiresIn How long it works, as a Go duration; absent for ever.
+	// ExpiresIn How long it works, as a Go duration; absent for as long as the broker's max_token_life allows, or for ever where it sets none.
 	//
 	// Example: 720h
 	ExpiresIn *string `json:"expires_in,omitempty"`
@@ -1593,6 +1651,19 @@ type TokenRequest struct {
 	//
 	// Example: launcher
 	Role Role `json:"role"`
+
+	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
+	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	Scope *Scope `json:"scope,omitempty"`
+}
+
+// TokenRotation Example: {"overlap":"24h"}
+type TokenRotation struct {
+	// Overlap How long the old secret works on, as a Go duration; at most 168h. Absent for 24h. With 0s every old secret ends at once.
+	//
+	// Example: 24h
+	Overlap *string `json:"overlap,omitempty"`
 }
 
 // User Who a session is for.
@@ -1888,6 +1959,9 @@ type PutStagingJSONRequestBody = StagingConfig
 
 // CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
 type CreateTokenJSONRequestBody = TokenRequest
+
+// RotateTokenJSONRequestBody defines body for RotateToken for application/json ContentType.
+type RotateTokenJSONRequestBody = TokenRotation
 
 // PutZoneJSONRequestBody defines body for PutZone for application/json ContentType.
 type PutZoneJSONRequestBody = Zone
@@ -2470,6 +2544,28 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /v1/tokens/{accessor} (the `RevokeToken` operationId).
 	RevokeToken(ctx context.Context, accessor string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateTokenWithBody Give a token a new secret
+	//
+	// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+	// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+	// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+	RotateTokenWithBody(ctx context.Context, accessor string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateToken Give a token a new secret
+	//
+	// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+	// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+	// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+	RotateToken(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListZones List the zones, by name
 	//
@@ -3430,6 +3526,48 @@ func (c *Client) CreateToken(ctx context.Context, body CreateTokenJSONRequestBod
 // Corresponds with DELETE /v1/tokens/{accessor} (the `RevokeToken` operationId).
 func (c *Client) RevokeToken(ctx context.Context, accessor string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeTokenRequest(c.Server, accessor)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateTokenWithBody Give a token a new secret
+//
+// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+func (c *Client) RotateTokenWithBody(ctx context.Context, accessor string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateTokenRequestWithBody(c.Server, accessor, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateToken Give a token a new secret
+//
+// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+func (c *Client) RotateToken(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateTokenRequest(c.Server, accessor, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5205,6 +5343,53 @@ func NewRevokeTokenRequest(server string, accessor string) (*http.Request, error
 	return req, nil
 }
 
+// NewRotateTokenRequest calls the generic RotateToken builder with application/json body
+func NewRotateTokenRequest(server string, accessor string, body RotateTokenJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateTokenRequestWithBody(server, accessor, "application/json", bodyReader)
+}
+
+// NewRotateTokenRequestWithBody constructs an http.Request for the RotateToken method, with any body, and a specified content type
+func NewRotateTokenRequestWithBody(server string, accessor string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "accessor", accessor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tokens/%s/rotate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListZonesRequest constructs an http.Request for the ListZones method
 func NewListZonesRequest(server string, params *ListZonesParams) (*http.Request, error) {
 	var err error
@@ -5934,6 +6119,28 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /v1/tokens/{accessor} (the `RevokeToken` operationId).
 	RevokeTokenWithResponse(ctx context.Context, accessor string, reqEditors ...RequestEditorFn) (*RevokeTokenResponse, error)
+
+	// RotateTokenWithBodyWithResponse Give a token a new secret
+	//
+	// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+	// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+	// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+	RotateTokenWithBodyWithResponse(ctx context.Context, accessor string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error)
+
+	// RotateTokenWithResponse Give a token a new secret
+	//
+	// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+	// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+	// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+	RotateTokenWithResponse(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error)
 
 	// ListZonesWithResponse List the zones, by name
 	//
@@ -8785,6 +8992,82 @@ func (r RevokeTokenResponse) ContentType() string {
 	return ""
 }
 
+// RotateTokenResponse200Headers the declared response headers of an HTTP 200 response for RotateToken
+type RotateTokenResponse200Headers struct {
+	CacheControl string
+}
+
+// RotateTokenResponse4XXHeaders the declared response headers of an HTTP 4XX response for RotateToken
+type RotateTokenResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// RotateTokenResponseDefaultHeaders the declared response headers of an HTTP default response for RotateToken
+type RotateTokenResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type RotateTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CreatedToken
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RotateTokenResponse200Headers
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *RotateTokenResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RotateTokenResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateTokenResponse) GetJSON200() *CreatedToken {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r RotateTokenResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RotateTokenResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListZonesResponse4XXHeaders the declared response headers of an HTTP 4XX response for ListZones
 type ListZonesResponse4XXHeaders struct {
 	RetryAfter *int
@@ -9865,6 +10148,40 @@ func (c *ClientWithResponses) RevokeTokenWithResponse(ctx context.Context, acces
 		return nil, err
 	}
 	return ParseRevokeTokenResponse(rsp)
+}
+
+// RotateTokenWithBodyWithResponse Give a token a new secret
+//
+// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+func (c *ClientWithResponses) RotateTokenWithBodyWithResponse(ctx context.Context, accessor string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error) {
+	rsp, err := c.RotateTokenWithBody(ctx, accessor, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateTokenResponse(rsp)
+}
+
+// RotateTokenWithResponse Give a token a new secret
+//
+// Accessor, name, role, scope and rate stay, and a token that expires lives for as long again. The old secret works
+// on for the overlap, so that whoever has it can be given the new one meanwhile; the answer has that, once.
+// Other brokers know it a moment later. No more than 4 old secrets work at a time.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
+func (c *ClientWithResponses) RotateTokenWithResponse(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error) {
+	rsp, err := c.RotateToken(ctx, accessor, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateTokenResponse(rsp)
 }
 
 // ListZonesWithResponse List the zones, by name
@@ -12604,6 +12921,79 @@ func ParseRevokeTokenResponse(rsp *http.Response) (*RevokeTokenResponse, error) 
 		response.Headers4XX = &headers
 	case true:
 		var headers RevokeTokenResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRotateTokenResponse parses an HTTP response from a RotateTokenWithResponse call
+func ParseRotateTokenResponse(rsp *http.Response) (*RotateTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CreatedToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RotateTokenResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode/100 == 4:
+		var headers RotateTokenResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers RotateTokenResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

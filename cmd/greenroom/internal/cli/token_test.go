@@ -1,0 +1,53 @@
+package cli_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/clitest"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
+	"github.com/greenroom/greenroom/internal/access"
+)
+
+// TestTokensOfTheCommandLine: create with a scope and an end, list, and rotate.
+func TestTokensOfTheCommandLine(t *testing.T) {
+	c := clitest.New(t, "")
+	out := c.Want(exit.OK, []string{
+		"token", "create", "--name", "acme", "--role", "launcher", "--image", "office", "--image", "demo", "--zone", "east",
+		"--group", "staff", "--user-prefix", "acme-", "--expires-in", "24h",
+	}, "role launcher", "reaches images office, demo; zones east; groups staff; users acme-*", "works until 2", "is not shown again")
+	if len(c.Broker.Tokens) != 1 || strings.Count(out, "\n") != 1 || !strings.HasPrefix(out, "grt_") {
+		t.Fatalf("%+v, printed %q", c.Broker.Tokens, out)
+	}
+	c.Want(exit.OK, []string{"token", "create", "--name", "all", "--role", "viewer", "--expires", "1h"}, "reaches everything")
+	made := &c.Broker.Tokens[0]
+	if made.Scope.String() != "images office, demo; zones east; groups staff; users acme-*" || made.ExpiresAt.Sub(made.CreatedAt) != 24*time.Hour {
+		t.Errorf("%+v", made)
+	}
+	c.Want(exit.OK, []string{"token", "list"}, "SCOPE", "LAST USED", "images office, demo; zones east", "everything", "never")
+	made.LastUsed = time.Now().Add(-3 * time.Minute)
+	c.Want(exit.OK, []string{"token", "list"}, "3m")
+
+	first := c.Want(exit.OK, []string{"token", "rotate", made.Accessor}, "the old secret works until 2", "is not shown again")
+	if access.Hash(strings.TrimSpace(first)) != made.Hash || len(made.Previous) != 1 {
+		t.Errorf("rotated to %q: %+v", first, made)
+	}
+	c.Want(exit.OK, []string{"token", "list"}, "ROTATED", "(old secret until 2")
+	var shown struct{ Accessor, Secret string }
+	clitest.Decode(t, c.Want(exit.OK, []string{"token", "rotate", made.Accessor, "--overlap", "0s", "-o", "json"}), &shown)
+	if access.Hash(shown.Secret) != made.Hash || len(made.Previous) != 0 {
+		t.Errorf("rotated without overlap to %+v: %+v", shown, made)
+	}
+	c.Want(exit.NotFound, []string{"token", "rotate", "tk-none"}, "tk-none")
+	for flags, named := range map[string]string{
+		"create --name n --role viewer --expires-in soon":       "--expires-in",
+		"create --name n --role viewer --image A":               "scope.images[0]",
+		"create --name n --role viewer --zone east --zone east": "scope.zones[1]",
+		"rotate tk-1 --overlap 200h":                            "--overlap",
+		"rotate tk-1 --overlap -1s":                             "--overlap",
+		"rotate":                                                "accessor",
+	} {
+		c.Want(exit.Usage, append([]string{"token"}, strings.Fields(flags)...), named)
+	}
+}
