@@ -16,7 +16,10 @@ ROWS ?= ^TestMeasure
 # Number of runs; each figure is their median.
 RUNS ?= 5
 
-.PHONY: help setup dev test torture bench lint build generate clean
+# Where build and sbom write.
+BIN ?= bin
+
+.PHONY: help setup dev test torture bench lint build sbom generate clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -49,7 +52,11 @@ lint: ## Check formatting, vet, static analysis, the packages' imports, generate
 
 # Link statically, because the demo session's image has no libraries.
 build: ## Build bin/greenroom and bin/demo-session
-	CGO_ENABLED=0 go build -buildvcs=false -trimpath -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -o $(BIN)/ ./cmd/...
+
+# Read from the binary, so that it has what was linked, and the same binary gives the same bytes.
+sbom: build ## Write the CycloneDX bill of materials of bin/greenroom to bin/greenroom.cdx.json
+	go tool -modfile=internal/lint/tools.mod cyclonedx-gomod bin -json -std -noserial -notimestamp -output $(BIN)/greenroom.cdx.json $(BIN)/greenroom
 
 generate: ## Regenerate the generated code
 	go generate ./...

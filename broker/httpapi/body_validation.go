@@ -253,7 +253,8 @@ func (w *walk) bounded(path string, n jsontext.Token, s *openapi3.Schema) {
 	if s.Min == nil || s.Max == nil {
 		return
 	}
-	if v := n.Float(); v < *s.Min || v > *s.Max {
+	// A number beyond a float's range is infinite, and so is out of bounds too.
+	if v, _ := n.Float(); v < *s.Min || v > *s.Max {
 		w.fault(CodeInvalidField, path, "must be between %v and %v, is %s", *s.Min, *s.Max, n)
 	}
 }

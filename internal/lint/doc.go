@@ -4,10 +4,11 @@
 //	go run ./internal/lint
 //
 // It changes nothing in the checkout, runs every step even if an earlier one has
-// findings, and exits with 1 if any step has a finding or fails. main.go lists
-// the steps and their rules.
+// findings, and exits with 1 if any step has a finding or fails. It says what it
+// could not check, such as vulnerabilities without a database. main.go lists the
+// steps and their rules.
 //
-// tools.mod, beside this file, pins the tools that it calls. It is separate from
+// tools.mod, beside this file, pins the tools that it and the Makefile call. It is separate from
 // the program's go.mod, so that a linter's dependencies never become the
 // program's. To upgrade a tool:
 //

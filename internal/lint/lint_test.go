@@ -151,20 +151,23 @@ func TestVetAndTidyFindings(t *testing.T) {
 
 func TestEveryStepRunsAndTheResultIsReadable(t *testing.T) {
 	var out strings.Builder
-	clean := runSteps(t.Context(), &out, nil, []step{
+	clean := runSteps(t.Context(), &out, &tree{}, []step{
 		{"first", "finds", func(context.Context, *tree) ([]string, error) { return []string{"a.go: is wrong"}, nil }},
 		{"second", "breaks", func(context.Context, *tree) ([]string, error) { return nil, errors.New("no such tool") }},
-		{"third", "is clean", func(context.Context, *tree) ([]string, error) { return nil, nil }},
+		{"third", "is clean", func(_ context.Context, t *tree) ([]string, error) {
+			t.notChecked("the far side")
+			return nil, nil
+		}},
 	})
 	if clean {
 		t.Error("reported as clean")
 	}
-	for _, want := range []string{"1 to fix", "    a.go: is wrong\n", "could not run", "no such tool", "is clean ... ok ("} {
+	for _, want := range []string{"1 to fix", "    a.go: is wrong\n", "could not run", "no such tool", "is clean ... ok (", "    not checked: the far side\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("want %q in\n%s", want, out.String())
 		}
 	}
-	if !runSteps(t.Context(), &out, nil, nil) {
+	if !runSteps(t.Context(), &out, &tree{}, nil) {
 		t.Error("no steps: want clean")
 	}
 }

@@ -33,6 +33,7 @@ var steps = []step{
 	{"interfaces", "no hand-written interface has more than 12 methods", interfaces},
 	{"contract", "Redocly's linter finds nothing in openapi.yaml", contract},
 	{"tidy", "go.mod and go.sum are what `go mod tidy` writes", tidy},
+	{"modules", "go.mod has no retracted or vulnerable version", modules},
 	{"gofumpt", "hand-written Go is formatted by gofumpt", gofumpt},
 	{"generated", "generated files are what `go generate ./...` writes", generated},
 	{"vet", "go vet ./... finds nothing", vet},
@@ -64,6 +65,7 @@ func runSteps(ctx context.Context, w io.Writer, t *tree, steps []step) bool {
 		}
 		fmt.Fprintf(w, "%-12s %s ... ", s.name, s.summary)
 		began := time.Now()
+		t.unchecked = nil
 		stepCtx, cancel := context.WithTimeout(ctx, stepTimeout)
 		findings, err := s.run(stepCtx, t)
 		cancel()
@@ -80,6 +82,9 @@ func runSteps(ctx context.Context, w io.Writer, t *tree, steps []step) bool {
 			}
 		default:
 			fmt.Fprintf(w, "ok (%.1fs)\n", took)
+		}
+		for _, what := range t.unchecked {
+			fmt.Fprintf(w, "    not checked: %s\n", what)
 		}
 	}
 	return clean

@@ -18,7 +18,13 @@ type tree struct {
 	// files are the paths, relative to dir and with slashes, of every file that git
 	// tracks or would add. Ignored files and files deleted on disk are not listed.
 	files []string
+	// unchecked is what the step that runs could not check; see notChecked.
+	unchecked []string
 }
+
+// notChecked notes what a step could not check, so that its result is not taken for more
+// than it is. The note is printed, and is no finding.
+func (t *tree) notChecked(what string) { t.unchecked = append(t.unchecked, what) }
 
 // openTree lists the files of the checkout at dir.
 func openTree(ctx context.Context, dir string) (*tree, error) {

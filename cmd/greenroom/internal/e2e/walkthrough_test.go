@@ -52,6 +52,7 @@ var notRun = map[string][]walkthrough.NotRun{
 		{Reason: "the test has started a greenroom dev", Commands: []string{"make dev"}},
 	},
 	"deploy/README.md": {
+		{Reason: "they write into the checkout or check it: internal/lint's tests run both", Commands: []string{"make sbom", "make lint"}},
 		{Reason: "FILE is a placeholder: TestTokensOfSeveralBrokers verifies a broker's log", Commands: []string{"greenroom audit verify FILE"}},
 		{Reason: "these are the tests beside the document", Commands: []string{"go test ./deploy"}},
 		{Reason: "it builds what the nodes of a cluster get: the tests of the jobs build theirs", Commands: []string{
