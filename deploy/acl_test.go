@@ -41,6 +41,7 @@ func TestPolicies(t *testing.T) {
 	t.Run("nomad job reads", func(t *testing.T) { testJobReads(t, g) })
 	t.Run("narrowed nomad", func(t *testing.T) { testNarrowedNomad(t, g) })
 	t.Run("narrowed consul", func(t *testing.T) { testNarrowedConsul(t, g) })
+	t.Run("every rule is needed", func(t *testing.T) { testEveryRuleIsNeeded(t, g) })
 	t.Run("consul broker", func(t *testing.T) { testConsulBroker(t, g) })
 	t.Run("consul scaler", func(t *testing.T) { testConsulScaler(t, g) })
 }

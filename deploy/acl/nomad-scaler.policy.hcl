@@ -25,5 +25,5 @@ node {
 # token that cannot read all of them. If "default" is the only namespace, you can
 # remove this block.
 namespace "*" {
-  capabilities = ["list-jobs", "read-job"]
+  capabilities = ["read-job"]
 }

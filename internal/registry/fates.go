@@ -83,5 +83,5 @@ func (r *Registry) DeleteFate(ctx context.Context, session string) error {
 		return err
 	}
 	_, err = r.kv.Delete(r.fateKey(session), write(ctx))
-	return err
+	return callError(err, "delete %s", r.fateKey(session))
 }

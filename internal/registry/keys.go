@@ -22,12 +22,13 @@ func (r *Registry) idempotencyKeyPath(idempotencyKey string) string {
 // none does.
 func (r *Registry) Key(ctx context.Context, idempotencyKey string) (staging.KeyHold, error) {
 	var k staging.KeyHold
-	p, _, err := r.kv.Get(r.idempotencyKeyPath(idempotencyKey), query(ctx))
+	path := r.idempotencyKeyPath(idempotencyKey)
+	p, _, err := r.kv.Get(path, query(ctx))
 	if err != nil {
-		return k, err
+		return k, callError(err, "read %s", path)
 	}
 	if p == nil {
-		return k, fmt.Errorf("%w: %s", staging.ErrNoResource, r.idempotencyKeyPath(idempotencyKey))
+		return k, fmt.Errorf("%w: %s", staging.ErrNoResource, path)
 	}
 	if err := json.Unmarshal(p.Value, &k); err != nil {
 		return k, fmt.Errorf("%s does not parse: %w", p.Key, err)
@@ -44,16 +45,17 @@ func (r *Registry) ReleaseKey(ctx context.Context, idempotencyKey, claim string)
 
 // dropKey deletes a key's record if it is the one that is meant.
 func (r *Registry) dropKey(ctx context.Context, idempotencyKey string, meant func(staging.KeyHold) bool) error {
-	p, _, err := r.kv.Get(r.idempotencyKeyPath(idempotencyKey), query(ctx))
+	path := r.idempotencyKeyPath(idempotencyKey)
+	p, _, err := r.kv.Get(path, query(ctx))
 	if err != nil || p == nil {
-		return err
+		return callError(err, "read %s", path)
 	}
 	var k staging.KeyHold
 	if json.Unmarshal(p.Value, &k) == nil && !meant(k) {
 		return nil
 	}
 	_, _, err = r.kv.DeleteCAS(p, write(ctx))
-	return err
+	return callError(err, "delete %s", path)
 }
 
 // keyOp is the part of a fate's transaction that binds the launch's key to the
