@@ -35,6 +35,9 @@ func testConsulBroker(t *testing.T, g *guarded) {
 		t.Errorf("finish a fate: %v", err)
 	}
 	brokerLives(t, c, r)
+	if _, err := r.RotateKeys(patient(t), []string{staging.AccessSecret, access.LoginSecret}, time.Now(), time.Hour); err != nil {
+		t.Errorf("rotate the keys: %v", err)
+	}
 	// It leases profiles, for its launches, and frees those of its own that failed.
 	lease := staging.ProfileLease{Path: "/srv/profiles/u", Session: "gr-profile", Zone: "east"}
 	for _, l := range []staging.ProfileLease{{Path: "/srv/profiles/v", Session: "gr-failed"}, lease} {
@@ -161,6 +164,8 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	}
 	_, _, err = c.KV().Get("greenroom/secrets/access", nil)
 	denied(t, "reading the brokers' secret", err)
+	_, err = r.RotateKeys(patient(t), []string{staging.AccessSecret}, time.Now(), time.Hour)
+	denied(t, "rotating the brokers' keys", err)
 	deniedInConsul(t, c)
 }
 

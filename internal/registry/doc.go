@@ -4,8 +4,8 @@
 // It promises that an acknowledged write is in Consul's Raft log; that at most one caller
 // ever succeeds in creating a session's fate record; and that a write with an unknown
 // outcome is reported as an error and never as "not done". Reads of single keys are
-// consistent: the leader confirms them. The watched caches of the resources and of the
-// tokens may be stale by a moment.
+// consistent: the leader confirms them. The watched caches of the resources, of the
+// tokens and of the keys may be stale by a moment.
 //
 //	PREFIX resources/zones/NAME     staging.Zone, JSON
 //	PREFIX resources/images/NAME    staging.Image
@@ -14,7 +14,8 @@
 //	PREFIX installation             staging.Installation: whose the prefix is, created by the first agent
 //	PREFIX tokens/ACCESSOR          access.Token, with the hash of its secret and never the secret
 //	PREFIX bootstrap                exists once the first token was created
-//	PREFIX secrets/NAME             random bytes that all brokers share
+//	PREFIX secrets/NAME             random bytes that all brokers share: the newest key of the name
+//	PREFIX secrets/rotated/NAME     rotation: the keys that were retired and are still accepted
 //	PREFIX keys/HASH                an Idempotency-Key with its claim and session, written with the fate
 //	PREFIX locks/ZONE               the scaler that acts in the zone, held through a Consul session
 //	PREFIX fates/SESSION            staging.Fate; never watched; listed by the scaler at start and resync, and by

@@ -72,7 +72,7 @@ func TestSecretsRotateWithoutEndingSessions(t *testing.T) {
 		t.Helper()
 		until(t, "the same launch is answered with a token of the new key", func() (bool, string) {
 			var again launched
-			at.ask(t, "POST", "/v1/sessions", launch("mock", "east", "amy"), 200, &again, key...)
+			at.ask(t, "POST", "/v1/sessions", launch("mock", "east", "amy"), 201, &again, key...)
 			if again.ID != first.ID {
 				t.Fatalf("another session: %s, and it was %s", again.ID, first.ID)
 			}
