@@ -11,6 +11,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -334,6 +335,12 @@ func TestAUserWhoHasASessionIsShownTheURLInIt(t *testing.T) {
 	w = &world{ready: []string{"s1"}, owned: []staging.Session{own}, resources: withGo}
 	if r, err = launchIn(t, w, "plain"); err != nil || r.Session.ID != "s1" {
 		t.Errorf("without a URL: %+v %v", r.Session, err)
+	}
+
+	w = &world{ready: []string{"s1"}, owned: []staging.Session{own}, resources: withGo}
+	r, err = launchIn(t, w, "plain", withURL, func(req *launch.Request) { req.Scope = access.Scope{Zones: []string{"east"}} })
+	if err != nil || r.Session.ID != "s1" {
+		t.Errorf("one in a zone outside the scope of the caller's token: %+v %v", r.Session, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -151,5 +152,21 @@ func TestWhatReachesEverythingIsForNoScope(t *testing.T) {
 		if r := RuleFor(operation); r.Reaches(scope) != want || !r.Reaches(Scope{}) {
 			t.Errorf("%s: %+v", operation, r)
 		}
+	}
+}
+
+// TestATokenOfBeforeReachesEverything: its record has no scope, and none is written for it.
+func TestATokenOfBeforeReachesEverything(t *testing.T) {
+	record := `{"accessor":"tk-1","name":"portal","role":"launcher","hash":"` + Hash("grt_old") + `","created_at":"2026-11-24T06:20:00Z","rate":5}`
+	var token Token
+	if err := json.Unmarshal([]byte(record), &token); err != nil {
+		t.Fatal(err)
+	}
+	found, ok := NewTokens([]Token{token}, 1, nil).Find("grt_old")
+	if c := found.Caller(); !ok || !c.SeesAll() || !c.Scope.IsZero() || !c.Stored() || found.Expired(time.Now()) {
+		t.Errorf("%+v", c)
+	}
+	if again, err := json.Marshal(token); err != nil || string(again) != record {
+		t.Errorf("%s, %v", again, err)
 	}
 }

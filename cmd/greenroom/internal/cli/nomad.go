@@ -20,7 +20,7 @@ import (
 const viaNomad = `This goes to Nomad directly, with your own NOMAD_ADDR and NOMAD_TOKEN (and NOMAD_CACERT,
 NOMAD_REGION and so on, as for nomad itself): the broker gives nobody a way into
 sessions. If the broker answers, it is asked for its installation, and the sessions of
-another one are refused.`
+another one are refused, and so are those outside the scope of your token.`
 
 // locate finds a session in the Nomad that the operator's own NOMAD_ variables name. It
 // refuses one that belongs to another installation than the broker does.
@@ -59,10 +59,24 @@ func sameInstallation(cmd *cobra.Command, id, installation string) error {
 	}
 	own := staging.Installation{ID: r.JSON200.ID, Adopted: r.JSON200.Adopted}
 	if own.Owns(installation) {
-		return nil
+		return inScope(ctx, c, id)
 	}
 	return &absentError{fmt.Errorf("session %s belongs to installation %s, and the broker to installation %s: name a broker of the session's own with --address, or use nomad alloc",
 		id, installation, own.ID)}
+}
+
+// inScope returns an error if the token of the command has a scope that does not reach a
+// session. Nomad decides who gets into sessions: this holds back a slip, not an attacker.
+func inScope(ctx context.Context, c *client.Client, id string) error {
+	self, err := c.GetSelfWithResponse(ctx)
+	if c.Answered(self, err, http.StatusOK) != nil || self.JSON200.Scope.IsZero() {
+		return nil
+	}
+	s, err := c.GetSessionWithResponse(ctx, id, nil)
+	if err == nil && s.StatusCode() == http.StatusNotFound {
+		return &absentError{fmt.Errorf("there is no session %s within the scope of your token: %s", id, self.JSON200.Scope)}
+	}
+	return nil
 }
 
 // nomadError adds to an error of Nomad's what to check next.

@@ -20,6 +20,7 @@ func TestATokensScopeAndRotationHoldAtEveryBroker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err, errs)
 	}
+	t.Setenv("NOMAD_ADDR", d.Nomad)
 	d.ask(t, "PUT", "/v1/images/hidden", quickImage("hidden"), 201, nil)
 	other.untilStatus(t, "the first token counts there", admin, 200)
 
@@ -36,6 +37,11 @@ func TestATokensScopeAndRotationHoldAtEveryBroker(t *testing.T) {
 		b.ask(t, "GET", "/v1/images/hidden", nil, 404, nil, bearer(tenant)...)
 		for _, call := range [][2]string{{"GET", ""}, {"GET", "?index=1&wait=1m"}, {"POST", "/keepalive"}, {"DELETE", ""}} {
 			b.ask(t, call[0], "/v1/sessions/"+theirs.ID+call[1], nil, 404, nil, bearer(tenant)...)
+		}
+		for _, args := range [][]string{{"exec", theirs.ID, "--", "true"}, {"logs", theirs.ID}, {"sessions", "end", theirs.ID}} {
+			if _, errs, err := b.greenroom(tenant, args...); err == nil || !strings.Contains(errs, "there is no session") {
+				t.Errorf("%q of another's session: %v %s", args, err, errs)
+			}
 		}
 		var list struct{ Items []launched }
 		b.ask(t, "GET", "/v1/sessions", nil, 200, &list, bearer(tenant)...)
