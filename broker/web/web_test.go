@@ -3,7 +3,9 @@ package web
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,5 +85,26 @@ func TestThePageIsWhole(t *testing.T) {
 		if w := getAt(t, external, from, "X-Forwarded-Host", "evil.example"); w.Header().Get("Location") != external+"/ui/" {
 			t.Errorf("%s behind a proxy: %d to %q", from, w.Code, w.Header().Get("Location"))
 		}
+	}
+}
+
+// TestEveryFailureOfALoginHasItsWords: the page has words for each reason that it is sent, and
+// for no other.
+func TestEveryFailureOfALoginHasItsWords(t *testing.T) {
+	names := func(path, expression string) []string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, m := range regexp.MustCompile(expression).FindAllStringSubmatch(string(text), -1) {
+			all = append(all, m[1])
+		}
+		slices.Sort(all)
+		return all
+	}
+	sent := names("../../internal/access/provider_login.go", `LoginFailure = "([a-z]+)"`)
+	if words := names("assets/login.js", `(?m)^  ([a-z]+): \(.*\) => ['`+"`"+`]`); len(sent) == 0 || !slices.Equal(sent, words) {
+		t.Errorf("the broker sends %q, the page has words for %q", sent, words)
 	}
 }
