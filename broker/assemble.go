@@ -60,7 +60,7 @@ func New(p Parts, o Options) *Broker {
 	b.Admin = admin.New(p.Admin, b.Status, b.Audit, work, admin.Options{Limits: o.Limits, MaxTokenLife: o.MaxTokenLife})
 	b.Launcher = launch.New(launch.Parts{
 		Servers: p.Launch, Sessions: b.Sessions, WakeShells: b.Armed.Wake, Background: work, Log: p.Log,
-	}, launch.Options{Bounds: o.Bounds.Launch, Unfenced: o.Unfenced, Broker: o.ID})
+	}, launch.Options{Bounds: o.Bounds.Launch, Unfenced: o.Unfenced, MaxSessionsPerUser: o.MaxSessionsPerUser, Broker: o.ID})
 	return b
 }
 

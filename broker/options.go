@@ -19,6 +19,9 @@ type Options struct {
 	// Faster, for those who accept that a Redis that lost its newest writes assigns
 	// a session to a second user.
 	Unfenced bool
+	// MaxSessionsPerUser is how many sessions a user may have whose groups set no limit; 0 is
+	// no limit.
+	MaxSessionsPerUser int
 	// AuditRequired refuses changes and launches of which no audit record can be written.
 	AuditRequired bool
 	// MaxTokenLife bounds the life of a new token, or of a new secret of one; 0 does not.

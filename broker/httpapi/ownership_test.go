@@ -3,11 +3,52 @@ package httpapi_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
+
+// TestTheRateOfAUser counts the launches with the user's own token, and those of launchers that
+// name the user, together. Other users have their own.
+func TestTheRateOfAUser(t *testing.T) {
+	portal, secret := access.NewToken(access.TokenRequest{Name: "portal", Role: access.Launcher}, time.Now())
+	tokens := access.NewTokens([]access.Token{portal}, 1, nil)
+	const rate = 1.0 / 600
+	for what, guard := range map[string]access.Guard{
+		"guarded": {
+			On: true, Tokens: func() *access.Tokens { return tokens },
+			Issuer: canned{"a.user.x": {Role: access.User, Subject: "u-1"}, "b.user.x": {Role: access.User, Subject: "u-2"}},
+		},
+		"open": {},
+	} {
+		e := newEdge(t, newFake(), func(o *httpapi.Options) { o.Guard, o.UserRate = guard, rate })
+		launchAs := func(token, body string) answer {
+			return e.do("POST", "/v1/sessions", body, header("Authorization", "Bearer "+token))
+		}
+		named := func(user string) string { return `{"image":"demo","zone":"east","user":{"id":"` + user + `"}}` }
+		if got := launchAs(secret, named("u-1")); got.status != 201 {
+			t.Fatalf("%s: the first: %d %s", what, got.status, got.body)
+		}
+		for _, token := range []string{secret, "a.user.x"} {
+			got := launchAs(token, named("u-1"))
+			got.expect(t, 429, "rate_limited")
+			if after := got.header.Get("Retry-After"); after != "600" && after != "599" {
+				t.Errorf("%s: Retry-After %q: one that was refused must not put the next off", what, after)
+			}
+		}
+		if got := launchAs("b.user.x", named("u-2")); got.status != 201 {
+			t.Errorf("%s: another user's launch: %d %s", what, got.status, got.body)
+		}
+	}
+	e := newEdge(t, newFake())
+	for range 100 {
+		if got := e.do("POST", "/v1/sessions", launchBody); got.status != 201 {
+			t.Fatalf("without a rate: %d %s", got.status, got.body)
+		}
+	}
+}
 
 // TestAUsersOwnToken launches for its user only, and sees only that user's sessions.
 func TestAUsersOwnToken(t *testing.T) {

@@ -32,6 +32,8 @@ type Options struct {
 	Page func(gin.IRouter)
 	// Bounds are how much is done at once; each that is 0 is DefaultBounds'.
 	Bounds Bounds
+	// UserRate is how many launches a second are taken for one user; 0 is no limit.
+	UserRate float64
 	// Proxies are trusted to name the clients that they serve.
 	Proxies Proxies
 	// External is the URL by which browsers reach the broker, without a slash at its end. Nil
@@ -80,7 +82,7 @@ func New(b Broker, o Options) http.Handler {
 			c.Request.Method, c.Writer.Header().Get("Allow")))
 	})
 
-	strict := NewStrictHandlerWithOptions(&handlers{broker: b, guard: o.Guard, draining: o.Draining, ending: o.Ending, rates: newRates(), tooManyWrong: e.tooManyWrong, site: e.site}, nil, StrictGinServerOptions{
+	strict := NewStrictHandlerWithOptions(&handlers{broker: b, guard: o.Guard, draining: o.Draining, ending: o.Ending, rates: newRates(o.UserRate), tooManyWrong: e.tooManyWrong, site: e.site}, nil, StrictGinServerOptions{
 		// admit has checked the body against its schema; the cause of an error after that
 		// stays in the log.
 		RequestErrorHandlerFunc: func(c *gin.Context, err error) {

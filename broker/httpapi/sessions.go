@@ -48,7 +48,7 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 	if err != nil {
 		return nil, err
 	}
-	if err := h.rates.spend(who, max(l.Count, 1), time.Now()); err != nil {
+	if err := h.rates.spend(who, l.User.ID, max(l.Count, 1), time.Now()); err != nil {
 		return nil, err
 	}
 	request := launch.Request{

@@ -35,6 +35,8 @@ type Launcher struct {
 	limits
 	// unfenced lets Redis decide alone for staged sessions.
 	unfenced bool
+	// maxSessionsPerUser is for users whose groups say nothing; 0 is no limit.
+	maxSessionsPerUser int
 	// keyLease is the lease of an Idempotency-Key in Redis, which long launches renew.
 	keyLease time.Duration
 	stopping *stopping
@@ -62,6 +64,9 @@ type Options struct {
 	// Unfenced lets Redis decide alone: no fate is recorded of staged sessions. It is
 	// faster, and a Redis that lost its newest writes gives a session to a second user.
 	Unfenced bool
+	// MaxSessionsPerUser is how many sessions a user may have whose groups set no limit; 0 is
+	// no limit.
+	MaxSessionsPerUser int
 	// KeyLease is the lease of an Idempotency-Key in Redis; 0 is staging.KeyLease.
 	KeyLease time.Duration
 	// Broker returns the id under which Consul shows that this broker is alive, "" while it
@@ -75,7 +80,7 @@ func New(p Parts, o Options) *Launcher {
 		p.WakeShells = func() {}
 	}
 	b := &Launcher{
-		Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced, keyLease: cmp.Or(o.KeyLease, staging.KeyLease),
+		Parts: p, limits: newLimits(o.Bounds), unfenced: o.Unfenced, maxSessionsPerUser: o.MaxSessionsPerUser, keyLease: cmp.Or(o.KeyLease, staging.KeyLease),
 		listings: newListings(p.Health, p.Fates), generations: newNewestGenerations(p.Fleet), stopping: newStopping(), broker: o.Broker,
 	}
 	b.decided.fates = p.Fates

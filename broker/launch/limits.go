@@ -61,18 +61,26 @@ func (l *limits) acquireHooks(ctx context.Context, n int) int {
 	return n
 }
 
-// sessionLimit is the refusal of a launch that exceeds the user's max_sessions_per_user;
+// maxSessions is how many sessions the user may have: what the user's groups say, else the
+// broker's own limit; 0 for no limit.
+func (l *launch) maxSessions() int {
+	return cmp.Or(l.settings.MaxSessionsPerUser, l.maxSessionsPerUser)
+}
+
+// sessionLimit is the refusal of a launch that exceeds the limit of the user's sessions;
 // held are the sessions that count, unhealthy those of them that are known not to be healthy.
 func (l *launch) sessionLimit(held []string, unhealthy []staging.Session) *refusal.Error {
-	detail := fmt.Sprintf("the user's groups allow %d at once, and these count: %s; end one of them first",
-		l.settings.MaxSessionsPerUser, joined(held))
+	from := "this broker's setting max_sessions_per_user allows"
+	if group := l.settings.MaxSessionsFrom(); group != "" {
+		from = "max_sessions_per_user of the user's group " + group + " allows"
+	}
+	detail := fmt.Sprintf("%s %d at once, and these count: %s; end one of them first", from, l.maxSessions(), joined(held))
 	if l.Several() {
 		counted := "none is there yet"
 		if len(held) > 0 {
 			counted = "these count: " + joined(held)
 		}
-		detail = fmt.Sprintf("the user's groups allow %d at once, %d more are asked for, and %s; ask for fewer, or end some first",
-			l.settings.MaxSessionsPerUser, l.Count, counted)
+		detail = fmt.Sprintf("%s %d at once, %d more are asked for, and %s; ask for fewer, or end some first", from, l.maxSessions(), l.Count, counted)
 	}
 	r := &refusal.Error{Kind: refusal.SessionLimit, Sessions: held, Detail: detail}
 	for _, s := range unhealthy {

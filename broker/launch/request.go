@@ -105,7 +105,7 @@ func (l *launch) resolve(ctx context.Context) error {
 	}
 	l.claim = staging.Claim{
 		ID: staging.NewClaimOf(l.broker()), User: l.User, Image: l.Image, Zone: l.Zone, IdempotencyKey: l.IdempotencyKey,
-		RequestID: l.RequestID, Terms: l.settings.TermsFor(l.image), MaxSessionsPerUser: l.settings.MaxSessionsPerUser,
+		RequestID: l.RequestID, Terms: l.settings.TermsFor(l.image), MaxSessionsPerUser: l.maxSessions(),
 	}
 	if l.IdempotencyKey != "" {
 		l.claim.Fingerprint = l.Fingerprint()

@@ -173,7 +173,7 @@ func TestWithoutAGroupTheDefaultGroupApplies(t *testing.T) {
 	w = &world{resources: threeZones(tenants), limited: []string{"a"}}
 	_, err := launchIn(t, w, "plain")
 	var refused *refusal.Error
-	if !errors.As(err, &refused) || refused.Kind != refusal.SessionLimit || !strings.Contains(refused.Detail, "allow 1 at once") {
+	if !errors.As(err, &refused) || refused.Kind != refusal.SessionLimit || !strings.Contains(refused.Detail, "group guests allows 1 at once") {
 		t.Errorf("%v", err)
 	}
 }

@@ -255,7 +255,7 @@ func (l *launch) admitWithoutRedis(ctx context.Context) error {
 
 // admitUser checks the limit of the user's sessions by their fates.
 func (l *launch) admitUser(ctx context.Context) error {
-	limit := l.settings.MaxSessionsPerUser
+	limit := l.maxSessions()
 	if limit == 0 {
 		return nil
 	}

@@ -62,6 +62,8 @@ type world struct {
 	events  []staging.Event
 	// unvouched: Redis is not believed.
 	unvouched bool
+	// claim is that of the latest launch.
+	claim staging.Claim
 	// leases are those of the profiles, by path.
 	leases map[string]staging.ProfileLease
 	specs  []staging.Spec
@@ -334,6 +336,7 @@ func (w *world) Claim(_ context.Context, pools []staging.Config, n int, c stagin
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.claim = c
 	if w.limited != nil {
 		return staging.ClaimResult{Outcome: staging.ClaimLimit, Held: w.limited}, nil
 	}
@@ -462,18 +465,25 @@ func (l launcher) one(ctx context.Context, req launch.Request) (launch.Result, e
 }
 
 // on returns a launcher on servers in memory; tasks bounds what runs in the background.
-func on(w interface {
+func on(w allServers, tasks int, bounds launch.Bounds) launcher {
+	return with(w, tasks, launch.Options{Bounds: bounds})
+}
+
+// allServers are the interfaces of every server.
+type allServers interface {
 	servers
 	launch.Fleet
-}, tasks int, bounds launch.Bounds,
-) launcher {
+}
+
+// with is on with other options.
+func with(w allServers, tasks int, options launch.Options) launcher {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	l := launcher{background: background.New(tasks)}
 	l.Launcher = launch.New(launch.Parts{
 		Servers:  launch.Servers{Resources: w, Fates: w, Store: w, Keys: w, Profiles: w, Fleet: w, Health: w, Hooks: w, Meter: w},
 		Sessions: w, Background: l.background, Log: logrus.NewEntry(log),
-	}, launch.Options{Bounds: bounds})
+	}, options)
 	return l
 }
 

@@ -33,7 +33,8 @@ const (
 	// ResourceUnreadable: a zone, image, group or staging config that the call names is
 	// stored and cannot be read.
 	ResourceUnreadable Kind = "resource_unreadable"
-	// SessionLimit: the user has as many sessions as the user's groups allow.
+	// SessionLimit: the user has as many sessions as a group of the user, or else the broker,
+	// allows.
 	SessionLimit Kind = "session_limit"
 	// ProfileInUse: another session uses the user's persistent profile.
 	ProfileInUse Kind = "profile_in_use"

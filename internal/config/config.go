@@ -13,6 +13,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -64,6 +65,11 @@ type Agent struct {
 	// MaxLaunches, MaxOnDemand and MaxHooks bound the concurrent launches, on-demand
 	// starts and hooks of a broker.
 	MaxLaunches, MaxOnDemand, MaxHooks int
+	// MaxSessionsPerUser is how many sessions a user may have whose groups set no
+	// max_sessions_per_user; 0 for no limit.
+	MaxSessionsPerUser int
+	// UserRate is how many launches a second each broker takes for one user; 0 for no limit.
+	UserRate float64
 	// MaxArmed is how many shells a broker opens in ready sessions ahead of time, for the
 	// next assign hooks; 0 for none.
 	MaxArmed int
@@ -166,6 +172,12 @@ func (a Agent) problems(kind Kind) []problem {
 	}
 	if a.MaxTokenLife < 0 || a.MaxTokenLife > 0 && a.MaxTokenLife < time.Minute {
 		add("max-token-life", "must be at least 1m, or 0s for no bound, is %s", a.MaxTokenLife)
+	}
+	if a.MaxSessionsPerUser < 0 {
+		add("max-sessions-per-user", "must be at least 0 (0 is no limit), is %d", a.MaxSessionsPerUser)
+	}
+	if a.UserRate != 0 && !(a.UserRate >= access.MinRate && a.UserRate <= access.MaxRate) {
+		add("user-rate", "must be between one an hour (%.6f) and %d launches per second, or 0 for no limit, is %g", access.MinRate, access.MaxRate, a.UserRate)
 	}
 	if a.MaxArmed < 0 {
 		add("max-armed", "must be at least 0 (0 is none), is %d", a.MaxArmed)

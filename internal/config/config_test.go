@@ -44,6 +44,9 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"--oidc-client-id":       func(a *Agent) { a.Access.ClientSecret = "hush" },
 		"--external-url":         func(a *Agent) { a.ExternalURL = "greenroom.example.org" },
 		"--log-format":           func(a *Agent) { a.LogFormat = "xml" },
+
+		"--max-sessions-per-user": func(a *Agent) { a.MaxSessionsPerUser = -1 },
+		"--user-rate":             func(a *Agent) { a.UserRate = -1 },
 	}
 	for flag, spoil := range cases {
 		a := good()

@@ -82,6 +82,8 @@ func (v *flagValue) Type() string {
 	switch {
 	case v.path:
 		return "path"
+	case v.decimal:
+		return "float"
 	case v.hclType == "number":
 		return "int"
 	case v.hclType == "object":

@@ -45,6 +45,8 @@ type value struct {
 	// strings, which as text has a line KEY=VALUE for each, or "list" for a list of strings,
 	// which as text has a line for each. "" if the value must not be in a file.
 	hclType string
+	// decimal is set if a number need not be whole.
+	decimal bool
 	// path is set if the value is a file's path. In a configuration file it is relative to
 	// that file's directory.
 	path bool
@@ -103,6 +105,22 @@ func number(field func(*Agent) *int) value {
 			return nil
 		},
 		get: func(a *Agent) string { return strconv.Itoa(*field(a)) },
+	}
+}
+
+// decimal is a number that need not be whole.
+func decimal(field func(*Agent) *float64) value {
+	return value{
+		hclType: "number", decimal: true,
+		set: func(a *Agent, text string) error {
+			n, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				return fmt.Errorf("must be a number, is %q", text)
+			}
+			*field(a) = n
+			return nil
+		},
+		get: func(a *Agent) string { return strconv.FormatFloat(*field(a), 'g', -1, 64) },
 	}
 }
 
@@ -245,6 +263,8 @@ var settings = append([]setting{
 	{"broker.max_on_demand", "max-on-demand", []string{"GREENROOM_MAX_ON_DEMAND"}, Broker, "concurrent on-demand starts; each holds a connection to Nomad, which accepts 100 from one address", number(func(a *Agent) *int { return &a.MaxOnDemand })},
 	{"broker.max_hooks", "max-hooks", []string{"GREENROOM_MAX_HOOKS"}, Broker, "concurrent assign and go hooks; each holds a connection to Nomad", number(func(a *Agent) *int { return &a.MaxHooks })},
 	{"broker.max_armed", "max-armed", []string{"GREENROOM_MAX_ARMED"}, Broker, "shells opened in ready sessions ahead of time for the next assign hooks; each holds a connection to Nomad; 0 for none", number(func(a *Agent) *int { return &a.MaxArmed })},
+	{"broker.max_sessions_per_user", "max-sessions-per-user", []string{"GREENROOM_MAX_SESSIONS_PER_USER"}, Broker, "sessions that a user may have at once whose groups set no max_sessions_per_user; 0 for no limit", number(func(a *Agent) *int { return &a.MaxSessionsPerUser })},
+	{"broker.user_rate", "user-rate", []string{"GREENROOM_USER_RATE"}, Broker, "launches a second for one user, in bursts of twice as many; more are refused with 429 and Retry-After; 0 for no limit", decimal(func(a *Agent) *float64 { return &a.UserRate })},
 	{"broker.drain_timeout", "drain-timeout", []string{"GREENROOM_DRAIN_TIMEOUT"}, Broker, "how long a broker that is told to stop finishes launches that have claimed a session; what stops it, such as Nomad's kill_timeout, must wait longer", duration(func(a *Agent) *time.Duration { return &a.DrainTimeout })},
 	{"broker.claim_fence", "claim-fence", []string{"GREENROOM_CLAIM_FENCE"}, Broker, "what decides a claim: consul, or none, with which a session may get a second user if Redis loses writes", str(func(a *Agent) *string { return &a.ClaimFence })},
 }, serverTLSSettings()...)

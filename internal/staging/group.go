@@ -20,7 +20,7 @@ type Group struct {
 	// Permissions are those that the group sets. Other groups may set the others.
 	Permissions Permissions `json:"permissions,omitempty"`
 	// MaxSessionsPerUser is how many sessions a user may have at once; nil is not set. If no
-	// group sets it, there is no limit.
+	// group sets it, the broker's own limit applies.
 	MaxSessionsPerUser *int `json:"max_sessions_per_user,omitempty"`
 	// KeepaliveExpiration ends an assigned session after this time without a keepalive; 0 is
 	// not set.
@@ -59,7 +59,7 @@ func (g Group) Validate() error {
 	p.name("name", g.Name)
 	p.permissions("permissions", g.Permissions)
 	if g.MaxSessionsPerUser != nil && *g.MaxSessionsPerUser < 1 {
-		p.add("max_sessions_per_user", "must be at least 1, or absent for no limit, is %d", *g.MaxSessionsPerUser)
+		p.add("max_sessions_per_user", "must be at least 1, or absent for the broker's own limit, is %d", *g.MaxSessionsPerUser)
 	}
 	p.term("keepalive_expiration", g.KeepaliveExpiration)
 	p.term("session_time_limit", g.SessionTimeLimit)
@@ -86,7 +86,7 @@ type Terms struct {
 // Settings are the merged settings of a user's groups.
 type Settings struct {
 	Permissions Permissions
-	// MaxSessionsPerUser is 0 for no limit.
+	// MaxSessionsPerUser is 0 where no group sets it.
 	MaxSessionsPerUser int
 	Terms              Terms
 	// AllowedEnvironment are those of all groups.
@@ -108,6 +108,7 @@ const (
 	settingVolumeMapping     = "volume_mapping"
 	settingVolumeMappings    = "volume_mappings"
 	settingWebFilterPolicy   = "web_filter_policy"
+	settingMaxSessions       = "max_sessions_per_user"
 	settingProfile           = "persistent_profile_path"
 )
 
@@ -131,7 +132,7 @@ func Resolve(groups []Group) Settings {
 				s.Permissions[x] = v
 			}
 		}
-		if take("max_sessions_per_user", g.Name, g.MaxSessionsPerUser != nil) {
+		if take(settingMaxSessions, g.Name, g.MaxSessionsPerUser != nil) {
 			s.MaxSessionsPerUser = *g.MaxSessionsPerUser
 		}
 		if take("keepalive_expiration", g.Name, g.KeepaliveExpiration != 0) {
@@ -166,6 +167,9 @@ func Resolve(groups []Group) Settings {
 	}
 	return s
 }
+
+// MaxSessionsFrom returns the group that sets MaxSessionsPerUser; "" where none does.
+func (s Settings) MaxSessionsFrom() string { return s.from[settingMaxSessions] }
 
 // TermsFor returns the terms of a session of an image. The shorter of two time limits
 // applies. The groups' unhealthy_expiration goes before the image's.

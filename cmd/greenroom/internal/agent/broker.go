@@ -165,12 +165,13 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		Armed:  armed.Servers{Store: parts.store, Registry: parts.registry, Shells: armory},
 		Log:    log,
 	}, broker.Options{
-		Limits:        staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions},
-		Bounds:        broker.Bounds{Launch: launch.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks}, Armed: a.MaxArmed},
-		Unfenced:      a.ClaimFence == config.FenceNone,
-		ID:            presence.ID,
-		AuditRequired: a.AuditRequired,
-		MaxTokenLife:  a.MaxTokenLife,
+		Limits:             staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions},
+		Bounds:             broker.Bounds{Launch: launch.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks}, Armed: a.MaxArmed},
+		Unfenced:           a.ClaimFence == config.FenceNone,
+		ID:                 presence.ID,
+		AuditRequired:      a.AuditRequired,
+		MaxTokenLife:       a.MaxTokenLife,
+		MaxSessionsPerUser: a.MaxSessionsPerUser,
 	})
 	defer b.Close()
 	meter.dependencies(b.Status.Dependencies)
@@ -215,7 +216,7 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	}
 	log.WithField(logfield.Address, listener.Addr().String()).Info("broker serves")
 	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(edgeOf(b), httpapi.Options{
-		Guard: guardOf(a, parts), Page: web.RoutesAt(a.ExternalURL), Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches},
+		Guard: guardOf(a, parts), Page: web.RoutesAt(a.ExternalURL), Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches}, UserRate: a.UserRate,
 		Proxies: a.TrustedProxies, External: a.External(),
 		Ending: ctx,
 		// Not ready comes before connections are refused, so that a load balancer can react.

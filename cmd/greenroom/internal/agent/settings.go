@@ -36,6 +36,8 @@ func Defaults(kind config.Kind) config.Agent {
 	a.MaxLaunches = httpapi.DefaultBounds.Launches
 	a.DrainTimeout = staging.ClaimLease
 	a.MaxOnDemand, a.MaxHooks, a.MaxArmed = broker.DefaultBounds.Launch.OnDemand, broker.DefaultBounds.Launch.Hooks, broker.DefaultBounds.Armed
+	// The largest launch fits into the limit.
+	a.MaxSessionsPerUser, a.UserRate = staging.MaxCount, httpapi.DefaultUserRate
 	return a
 }
 

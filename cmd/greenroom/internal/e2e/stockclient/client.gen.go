@@ -427,7 +427,7 @@ type Group struct {
 	// Example: 5m
 	KeepaliveExpiration *string `json:"keepalive_expiration,omitempty"`
 
-	// MaxSessionsPerUser From 1; absent is not set, and without any there is no limit.
+	// MaxSessionsPerUser From 1; absent is not set. Without any the broker's own limit applies.
 	//
 	// Example: 2
 	MaxSessionsPerUser *int `json:"max_sessions_per_user,omitempty"`
