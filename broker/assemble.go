@@ -57,7 +57,7 @@ func New(p Parts, o Options) *Broker {
 		background: work,
 	}
 	b.Sessions = sessions.New(p.Sessions, b.Events, b.Audit, p.Log)
-	b.Admin = admin.New(p.Admin, b.Status, b.Audit, work, admin.Options{Limits: o.Limits, MaxTokenLife: o.MaxTokenLife})
+	b.Admin = admin.New(p.Admin, b.Status, b.Sessions, b.Audit, work, admin.Options{Limits: o.Limits, MaxTokenLife: o.MaxTokenLife})
 	b.Launcher = launch.New(launch.Parts{
 		Servers: p.Launch, Sessions: b.Sessions, WakeShells: b.Armed.Wake, Background: work, Log: p.Log,
 	}, launch.Options{Bounds: o.Bounds.Launch, Unfenced: o.Unfenced, MaxSessionsPerUser: o.MaxSessionsPerUser, Broker: o.ID})
@@ -75,6 +75,9 @@ func (b *Broker) KeepHistory(ctx context.Context) { b.Status.KeepHistory(ctx) }
 
 // ReceiveKeepalives records that this broker receives keepalives until ctx is done.
 func (b *Broker) ReceiveKeepalives(ctx context.Context) { b.Sessions.ReceiveKeepalives(ctx) }
+
+// KeepEnding ends what is left of the sessions of locked users, until ctx is done.
+func (b *Broker) KeepEnding(ctx context.Context) { b.Admin.UserLocks.KeepEnding(ctx) }
 
 // KeepArmed keeps shells open in the sessions that are claimed next, until ctx is done.
 // name distinguishes this process from all other brokers.

@@ -40,6 +40,8 @@ type Servers struct {
 	Tokens   TokenStore
 	Secrets  SecretStore
 	Fleet    Fleet
+	// UserLocks are the locked users.
+	UserLocks UserLockStore
 	// Installation and Foreign are for the identity of the installation, whose names are
 	// Names.
 	Installation InstallationStore
@@ -68,6 +70,8 @@ type Admin struct {
 	// Secrets are the keys that sign sessions' tokens and logins.
 	Secrets *Secrets
 
+	UserLocks *UserLocks
+
 	Installation *Installation
 
 	configs *Resources[staging.Config]
@@ -88,7 +92,7 @@ type Options struct {
 }
 
 // New returns the administration of the servers. Uses of tokens are recorded in the background.
-func New(on Servers, numbers Numbers, auditor Auditor, background Background, o Options) *Admin {
+func New(on Servers, numbers Numbers, sessions UserSessions, auditor Auditor, background Background, o Options) *Admin {
 	read := freshOf(on.Registry)
 	services := serviceNames{on.Names}
 	configs := newResources(configKind(on.Registry, o.Limits, services), read, auditor)
@@ -99,7 +103,8 @@ func New(on Servers, numbers Numbers, auditor Auditor, background Background, o 
 		Pools:  &Pools{configs: configs, numbers: numbers},
 		Tokens: &Tokens{store: on.Tokens, auditor: auditor, maxLife: o.MaxTokenLife, uses: newTokenUses(on.Tokens, background)},
 
-		Secrets: &Secrets{store: on.Secrets, auditor: auditor},
+		Secrets:   &Secrets{store: on.Secrets, auditor: auditor},
+		UserLocks: &UserLocks{store: on.UserLocks, sessions: sessions, auditor: auditor},
 
 		Installation: &Installation{store: on.Installation, foreign: on.Foreign, names: on.Names, auditor: auditor},
 

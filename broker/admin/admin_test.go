@@ -139,7 +139,7 @@ func on(m *memory) (*admin.Admin, *records) {
 	r := &records{}
 	work := background.New(1)
 	auditor := audit.New(r, work, logrus.NewEntry(log), false)
-	return admin.New(admin.Servers{Registry: m, Tokens: noAnswer{}, Secrets: keyring{}, Fleet: nomad{}, Names: staging.DefaultNames}, numbers{}, auditor, work, admin.Options{Limits: staging.DefaultLimits}), r
+	return admin.New(admin.Servers{Registry: m, Tokens: noAnswer{}, Secrets: keyring{}, Fleet: nomad{}, Names: staging.DefaultNames}, numbers{}, nil, auditor, work, admin.Options{Limits: staging.DefaultLimits}), r
 }
 
 // TestWhatMayHaveBeenDoneIsAudited: a write that Consul did not answer may have

@@ -72,7 +72,7 @@ func tokensOn(s *tokenTable, work *background.Group, maxLife time.Duration) (*ad
 	log.SetOutput(io.Discard)
 	r := &records{}
 	auditor := audit.New(r, work, logrus.NewEntry(log), false)
-	return admin.New(admin.Servers{Registry: newMemory(), Tokens: s, Fleet: nomad{}, Names: staging.DefaultNames}, numbers{}, auditor, work,
+	return admin.New(admin.Servers{Registry: newMemory(), Tokens: s, Fleet: nomad{}, Names: staging.DefaultNames}, numbers{}, nil, auditor, work,
 		admin.Options{MaxTokenLife: maxLife}).Tokens, r
 }
 

@@ -282,6 +282,81 @@ type Liveness struct {
 // LivenessStatus defines model for Liveness.Status.
 type LivenessStatus string
 
+// LockUserRequest defines model for LockUserRequest.
+type LockUserRequest struct {
+	// Reason Why; at most 1024 bytes. Administrators alone see it.
+	//
+	// Example: the laptop was stolen
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// UserID The user's id.
+	//
+	// Example: u-1
+	UserID string `json:"user_id"`
+}
+
+// LockedUser A user who is locked.
+type LockedUser struct {
+	LockedAt time.Time `json:"locked_at"`
+
+	// LockedBy Who locked the user: `token:ACCESSOR`, `user:ID`, or `anybody` where access is not guarded.
+	//
+	// Example: token:tk-0f3a9c51d2e84b7760aa
+	LockedBy string `json:"locked_by"`
+
+	// Reason Why; absent if nobody said.
+	//
+	// Example: the laptop was stolen
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// SessionsEnded The brokers have looked again after the lock and found no session left. It takes some seconds.
+	//
+	// Example: true
+	SessionsEnded bool `json:"sessions_ended"`
+
+	// UserID The user's id; empty where the record cannot be read, as `reason` then says.
+	//
+	// Example: u-1
+	UserID string `json:"user_id"`
+}
+
+// LockedUserList defines model for LockedUserList.
+type LockedUserList struct {
+	Items []LockedUser `json:"items"`
+}
+
+// LockedUserResult A locked user, with what the call did.
+type LockedUserResult struct {
+	// EndedSessions The ids of the sessions that this call ended.
+	EndedSessions []string `json:"ended_sessions"`
+
+	// Ending Some sessions may not have ended yet, since a server did not answer. The brokers go on.
+	//
+	// Example: false
+	Ending   bool      `json:"ending"`
+	LockedAt time.Time `json:"locked_at"`
+
+	// LockedBy Who locked the user: `token:ACCESSOR`, `user:ID`, or `anybody` where access is not guarded.
+	//
+	// Example: token:tk-0f3a9c51d2e84b7760aa
+	LockedBy string `json:"locked_by"`
+
+	// Reason Why; absent if nobody said.
+	//
+	// Example: the laptop was stolen
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// SessionsEnded The brokers have looked again after the lock and found no session left. It takes some seconds.
+	//
+	// Example: true
+	SessionsEnded bool `json:"sessions_ended"`
+
+	// UserID The user's id; empty where the record cannot be read, as `reason` then says.
+	//
+	// Example: u-1
+	UserID string `json:"user_id"`
+}
+
 // Login Example: {"token":"gr_0f3a9c51d2e84b7760aa_4kq0n2v8c6b1x7z5m3"}
 type Login struct {
 	// Token A token of greenroom's, or a JWT of the issuer; at most 2900 bytes.
@@ -944,6 +1019,12 @@ type ListImagesParams struct {
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 }
 
+// UnlockUserParams defines parameters for UnlockUser.
+type UnlockUserParams struct {
+	// UserID The user's id.
+	UserID string `form:"user_id" json:"user_id"`
+}
+
 // ListSessionsParams defines parameters for ListSessions.
 type ListSessionsParams struct {
 	// State Only sessions in one of these states, with commas between. Ended ones are read by their id.
@@ -1022,6 +1103,9 @@ type PutImageJSONRequestBody = Image
 
 // TakeOverInstallationJSONRequestBody defines body for TakeOverInstallation for application/json ContentType.
 type TakeOverInstallationJSONRequestBody = TakeOver
+
+// LockUserJSONRequestBody defines body for LockUser for application/json ContentType.
+type LockUserJSONRequestBody = LockUserRequest
 
 // LoginJSONRequestBody defines body for Login for application/json ContentType.
 type LoginJSONRequestBody = Login
@@ -1239,6 +1323,42 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
 	TakeOverInstallation(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UnlockUser Unlock a user
+	//
+	// The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
+	//
+	// Corresponds with DELETE /v1/locked-users (the `UnlockUser` operationId).
+	UnlockUser(ctx context.Context, params *UnlockUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListLockedUsers List the locked users, the latest last
+	//
+	// A locked user has no session, gets none, and cannot log in.
+	//
+	// Corresponds with GET /v1/locked-users (the `ListLockedUsers` operationId).
+	ListLockedUsers(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LockUserWithBody Lock a user, and end all of the user's sessions
+	//
+	// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+	// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+	// A user who is locked already stays locked as before, and sessions that are left are ended.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+	LockUserWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LockUser Lock a user, and end all of the user's sessions
+	//
+	// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+	// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+	// A user who is locked already stays locked as before, and sessions that are left are ended.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+	LockUser(ctx context.Context, body LockUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Logout Log a browser out
 	//
@@ -1828,6 +1948,82 @@ func (c *Client) TakeOverInstallationWithBody(ctx context.Context, contentType s
 // Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
 func (c *Client) TakeOverInstallation(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewTakeOverInstallationRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnlockUser Unlock a user
+//
+// The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
+//
+// Corresponds with DELETE /v1/locked-users (the `UnlockUser` operationId).
+func (c *Client) UnlockUser(ctx context.Context, params *UnlockUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnlockUserRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListLockedUsers List the locked users, the latest last
+//
+// A locked user has no session, gets none, and cannot log in.
+//
+// Corresponds with GET /v1/locked-users (the `ListLockedUsers` operationId).
+func (c *Client) ListLockedUsers(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLockedUsersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LockUserWithBody Lock a user, and end all of the user's sessions
+//
+// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+// A user who is locked already stays locked as before, and sessions that are left are ended.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+func (c *Client) LockUserWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLockUserRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LockUser Lock a user, and end all of the user's sessions
+//
+// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+// A user who is locked already stays locked as before, and sessions that are left are ended.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+func (c *Client) LockUser(ctx context.Context, body LockUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLockUserRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2969,6 +3165,123 @@ func NewTakeOverInstallationRequestWithBody(server string, contentType string, b
 	}
 
 	operationPath := fmt.Sprintf("/v1/installation/take-over")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUnlockUserRequest constructs an http.Request for the UnlockUser method
+func NewUnlockUserRequest(server string, params *UnlockUserParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/locked-users")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", params.UserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListLockedUsersRequest constructs an http.Request for the ListLockedUsers method
+func NewListLockedUsersRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/locked-users")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewLockUserRequest calls the generic LockUser builder with application/json body
+func NewLockUserRequest(server string, body LockUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewLockUserRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewLockUserRequestWithBody constructs an http.Request for the LockUser method, with any body, and a specified content type
+func NewLockUserRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/locked-users")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4258,6 +4571,46 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
 	TakeOverInstallationWithResponse(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*TakeOverInstallationResponse, error)
 
+	// UnlockUserWithResponse Unlock a user
+	//
+	// The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/locked-users (the `UnlockUser` operationId).
+	UnlockUserWithResponse(ctx context.Context, params *UnlockUserParams, reqEditors ...RequestEditorFn) (*UnlockUserResponse, error)
+
+	// ListLockedUsersWithResponse List the locked users, the latest last
+	//
+	// A locked user has no session, gets none, and cannot log in.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/locked-users (the `ListLockedUsers` operationId).
+	ListLockedUsersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListLockedUsersResponse, error)
+
+	// LockUserWithBodyWithResponse Lock a user, and end all of the user's sessions
+	//
+	// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+	// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+	// A user who is locked already stays locked as before, and sessions that are left are ended.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+	LockUserWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LockUserResponse, error)
+
+	// LockUserWithResponse Lock a user, and end all of the user's sessions
+	//
+	// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+	// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+	// A user who is locked already stays locked as before, and sessions that are left are ended.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+	LockUserWithResponse(ctx context.Context, body LockUserJSONRequestBody, reqEditors ...RequestEditorFn) (*LockUserResponse, error)
+
 	// LogoutWithResponse Log a browser out
 	//
 	// The browser forgets its cookie. To end what was copied of it, revoke its token.
@@ -5348,6 +5701,171 @@ func (r TakeOverInstallationResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r TakeOverInstallationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UnlockUserResponseDefaultHeaders the declared response headers of an HTTP default response for UnlockUser
+type UnlockUserResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type UnlockUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UnlockUserResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UnlockUserResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UnlockUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UnlockUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UnlockUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UnlockUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListLockedUsersResponseDefaultHeaders the declared response headers of an HTTP default response for ListLockedUsers
+type ListLockedUsersResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ListLockedUsersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LockedUserList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListLockedUsersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLockedUsersResponse) GetJSON200() *LockedUserList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListLockedUsersResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLockedUsersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLockedUsersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLockedUsersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLockedUsersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LockUserResponseDefaultHeaders the declared response headers of an HTTP default response for LockUser
+type LockUserResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type LockUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LockedUserResult
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *LockedUserResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LockUserResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LockUserResponse) GetJSON200() *LockedUserResult {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r LockUserResponse) GetJSON201() *LockedUserResult {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LockUserResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LockUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LockUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LockUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LockUserResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7000,6 +7518,70 @@ func (c *ClientWithResponses) TakeOverInstallationWithResponse(ctx context.Conte
 	return ParseTakeOverInstallationResponse(rsp)
 }
 
+// UnlockUserWithResponse Unlock a user
+//
+// The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/locked-users (the `UnlockUser` operationId).
+func (c *ClientWithResponses) UnlockUserWithResponse(ctx context.Context, params *UnlockUserParams, reqEditors ...RequestEditorFn) (*UnlockUserResponse, error) {
+	rsp, err := c.UnlockUser(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUnlockUserResponse(rsp)
+}
+
+// ListLockedUsersWithResponse List the locked users, the latest last
+//
+// A locked user has no session, gets none, and cannot log in.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/locked-users (the `ListLockedUsers` operationId).
+func (c *ClientWithResponses) ListLockedUsersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListLockedUsersResponse, error) {
+	rsp, err := c.ListLockedUsers(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLockedUsersResponse(rsp)
+}
+
+// LockUserWithBodyWithResponse Lock a user, and end all of the user's sessions
+//
+// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+// A user who is locked already stays locked as before, and sessions that are left are ended.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+func (c *ClientWithResponses) LockUserWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LockUserResponse, error) {
+	rsp, err := c.LockUserWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLockUserResponse(rsp)
+}
+
+// LockUserWithResponse Lock a user, and end all of the user's sessions
+//
+// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+// A user who is locked already stays locked as before, and sessions that are left are ended.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+func (c *ClientWithResponses) LockUserWithResponse(ctx context.Context, body LockUserJSONRequestBody, reqEditors ...RequestEditorFn) (*LockUserResponse, error) {
+	rsp, err := c.LockUser(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLockUserResponse(rsp)
+}
+
 // LogoutWithResponse Log a browser out
 //
 // The browser forgets its cookie. To end what was copied of it, revoke its token.
@@ -8178,6 +8760,147 @@ func ParseTakeOverInstallationResponse(rsp *http.Response) (*TakeOverInstallatio
 	switch {
 	case true:
 		var headers TakeOverInstallationResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUnlockUserResponse parses an HTTP response from a UnlockUserWithResponse call
+func ParseUnlockUserResponse(rsp *http.Response) (*UnlockUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UnlockUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers UnlockUserResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListLockedUsersResponse parses an HTTP response from a ListLockedUsersWithResponse call
+func ParseListLockedUsersResponse(rsp *http.Response) (*ListLockedUsersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLockedUsersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LockedUserList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListLockedUsersResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLockUserResponse parses an HTTP response from a LockUserWithResponse call
+func ParseLockUserResponse(rsp *http.Response) (*LockUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LockUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LockedUserResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest LockedUserResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LockUserResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -9469,6 +10192,15 @@ type ServerInterface interface {
 	// TakeOverInstallation Take over the sessions of another installation
 	// (POST /v1/installation/take-over)
 	TakeOverInstallation(c *gin.Context)
+	// UnlockUser Unlock a user
+	// (DELETE /v1/locked-users)
+	UnlockUser(c *gin.Context, params UnlockUserParams)
+	// ListLockedUsers List the locked users, the latest last
+	// (GET /v1/locked-users)
+	ListLockedUsers(c *gin.Context)
+	// LockUser Lock a user, and end all of the user's sessions
+	// (POST /v1/locked-users)
+	LockUser(c *gin.Context)
 	// Logout Log a browser out
 	// (DELETE /v1/login)
 	Logout(c *gin.Context)
@@ -9838,6 +10570,59 @@ func (siw *ServerInterfaceWrapper) TakeOverInstallation(c *gin.Context) {
 	}
 
 	siw.Handler.TakeOverInstallation(c)
+}
+
+// UnlockUser operation middleware
+func (siw *ServerInterfaceWrapper) UnlockUser(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UnlockUserParams
+
+	// ------------- Required query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "user_id", c.Request.URL.Query(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter user_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.UnlockUser(c, params)
+}
+
+// ListLockedUsers operation middleware
+func (siw *ServerInterfaceWrapper) ListLockedUsers(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListLockedUsers(c)
+}
+
+// LockUser operation middleware
+func (siw *ServerInterfaceWrapper) LockUser(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.LockUser(c)
 }
 
 // Logout operation middleware
@@ -10517,6 +11302,9 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.PUT(options.BaseURL+"/v1/images/:name", wrapper.PutImage)
 	router.GET(options.BaseURL+"/v1/installation", wrapper.GetInstallation)
 	router.POST(options.BaseURL+"/v1/installation/take-over", wrapper.TakeOverInstallation)
+	router.DELETE(options.BaseURL+"/v1/locked-users", wrapper.UnlockUser)
+	router.GET(options.BaseURL+"/v1/locked-users", wrapper.ListLockedUsers)
+	router.POST(options.BaseURL+"/v1/locked-users", wrapper.LockUser)
 	router.DELETE(options.BaseURL+"/v1/login", wrapper.Logout)
 	router.GET(options.BaseURL+"/v1/login", wrapper.GetLogin)
 	router.POST(options.BaseURL+"/v1/login", wrapper.Login)
@@ -11126,6 +11914,136 @@ type TakeOverInstallationdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response TakeOverInstallationdefaultApplicationProblemPlusJSONResponse) VisitTakeOverInstallationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUserRequestObject struct {
+	Params UnlockUserParams
+}
+
+type UnlockUserResponseObject interface {
+	VisitUnlockUserResponse(w http.ResponseWriter) error
+}
+
+type UnlockUser204Response struct {
+}
+
+func (response UnlockUser204Response) VisitUnlockUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UnlockUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response UnlockUserdefaultApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLockedUsersRequestObject struct {
+}
+
+type ListLockedUsersResponseObject interface {
+	VisitListLockedUsersResponse(w http.ResponseWriter) error
+}
+
+type ListLockedUsers200JSONResponse LockedUserList
+
+func (response ListLockedUsers200JSONResponse) VisitListLockedUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLockedUsersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response ListLockedUsersdefaultApplicationProblemPlusJSONResponse) VisitListLockedUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LockUserRequestObject struct {
+	Body *LockUserJSONRequestBody
+}
+
+type LockUserResponseObject interface {
+	VisitLockUserResponse(w http.ResponseWriter) error
+}
+
+type LockUser200JSONResponse LockedUserResult
+
+func (response LockUser200JSONResponse) VisitLockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LockUser201JSONResponse LockedUserResult
+
+func (response LockUser201JSONResponse) VisitLockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LockUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response LockUserdefaultApplicationProblemPlusJSONResponse) VisitLockUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -12284,6 +13202,15 @@ type StrictServerInterface interface {
 	// TakeOverInstallation Take over the sessions of another installation
 	// (POST /v1/installation/take-over)
 	TakeOverInstallation(ctx context.Context, request TakeOverInstallationRequestObject) (TakeOverInstallationResponseObject, error)
+	// UnlockUser Unlock a user
+	// (DELETE /v1/locked-users)
+	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
+	// ListLockedUsers List the locked users, the latest last
+	// (GET /v1/locked-users)
+	ListLockedUsers(ctx context.Context, request ListLockedUsersRequestObject) (ListLockedUsersResponseObject, error)
+	// LockUser Lock a user, and end all of the user's sessions
+	// (POST /v1/locked-users)
+	LockUser(ctx context.Context, request LockUserRequestObject) (LockUserResponseObject, error)
 	// Logout Log a browser out
 	// (DELETE /v1/login)
 	Logout(ctx context.Context, request LogoutRequestObject) (LogoutResponseObject, error)
@@ -12793,6 +13720,98 @@ func (sh *strictHandler) TakeOverInstallation(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(TakeOverInstallationResponseObject); ok {
 		if err := validResponse.VisitTakeOverInstallationResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UnlockUser operation middleware
+func (sh *strictHandler) UnlockUser(ctx *gin.Context, params UnlockUserParams) {
+	var request UnlockUserRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnlockUser(ctx, request.(UnlockUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnlockUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(UnlockUserResponseObject); ok {
+		if err := validResponse.VisitUnlockUserResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListLockedUsers operation middleware
+func (sh *strictHandler) ListLockedUsers(ctx *gin.Context) {
+	var request ListLockedUsersRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLockedUsers(ctx, request.(ListLockedUsersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLockedUsers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListLockedUsersResponseObject); ok {
+		if err := validResponse.VisitListLockedUsersResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// LockUser operation middleware
+func (sh *strictHandler) LockUser(ctx *gin.Context) {
+	var request LockUserRequestObject
+
+	var body LockUserJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LockUser(ctx, request.(LockUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LockUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(LockUserResponseObject); ok {
+		if err := validResponse.VisitLockUserResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

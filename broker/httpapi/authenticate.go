@@ -152,6 +152,10 @@ func (e *edge) refuseCaller(c *gin.Context, rule access.Rule, err error) {
 		refuseWith(c, issuerUnavailable(away))
 		return
 	}
+	if locked, ok := errors.AsType[*access.LockedError](err); ok {
+		refuseWith(c, lockedOut(locked))
+		return
+	}
 	if err := e.tooManyWrong(c); err != nil {
 		refuseWith(c, err)
 		return

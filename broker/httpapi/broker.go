@@ -29,6 +29,8 @@ type Broker struct {
 	Tokens  Tokens
 	Secrets Secrets
 
+	UserLocks UserLocks
+
 	Installation Installations
 
 	Auditor Auditor
@@ -93,6 +95,13 @@ type Tokens interface {
 // Secrets administers the keys that sign sessions' tokens and logins.
 type Secrets interface {
 	Rotate(ctx context.Context, overlap staging.Duration) (staging.Rotation, error)
+}
+
+// UserLocks locks users out, and lets them in again.
+type UserLocks interface {
+	List(ctx context.Context) ([]access.UserLock, error)
+	Lock(ctx context.Context, r access.UserLockRequest) (admin.LockedUser, error)
+	Unlock(ctx context.Context, userID string) error
 }
 
 // Installations shows the identity of the installation, and takes over others' jobs.

@@ -62,6 +62,7 @@ var statuses = map[Code]int{
 	Code(refusal.SessionLimit):       http.StatusConflict,
 	Code(refusal.NotAssigned):        http.StatusConflict,
 	Code(refusal.Forbidden):          http.StatusForbidden,
+	Code(refusal.UserLocked):         http.StatusForbidden,
 	Code(refusal.NoCapacity):         http.StatusServiceUnavailable,
 	Code(refusal.ResourceUnreadable): http.StatusServiceUnavailable,
 	Code(refusal.LaunchFailed):       http.StatusServiceUnavailable,

@@ -30,6 +30,7 @@ type fake struct {
 	pools    map[string]status.Pool
 	sessions map[string]staging.Session
 	tokens   map[string]access.Token
+	locked   map[string]access.UserLock
 	// lastUsed are when tokens were used, lastUses how often that was recorded.
 	lastUsed map[string]time.Time
 	lastUses int
@@ -69,7 +70,7 @@ type fake struct {
 func newFake() *fake {
 	return &fake{
 		zones: map[string]staging.Zone{}, images: map[string]staging.Image{}, groups: map[string]staging.Group{},
-		pools: map[string]status.Pool{}, sessions: map[string]staging.Session{}, tokens: map[string]access.Token{}, lastUsed: map[string]time.Time{},
+		pools: map[string]status.Pool{}, sessions: map[string]staging.Session{}, tokens: map[string]access.Token{}, locked: map[string]access.UserLock{}, lastUsed: map[string]time.Time{},
 		status: status.Status{Health: status.HealthOK},
 	}
 }
@@ -86,8 +87,9 @@ func (f *fake) broker() httpapi.Broker {
 		Pools: fakePools{table[status.Pool]{f, f.pools, "staging config", func(p status.Pool) (string, error) {
 			return p.Name, p.Validate(staging.DefaultLimits)
 		}}},
-		Secrets: f,
-		Tokens:  fakeTokens{table[access.Token]{f, f.tokens, "token", func(t access.Token) (string, error) { return t.Accessor, nil }}},
+		Secrets:   f,
+		Tokens:    fakeTokens{table[access.Token]{f, f.tokens, "token", func(t access.Token) (string, error) { return t.Accessor, nil }}},
+		UserLocks: fakeUserLocks{table[access.UserLock]{f, f.locked, "locked user", func(l access.UserLock) (string, error) { return l.UserID, nil }}},
 	}
 }
 
@@ -228,6 +230,32 @@ func (r fakeTokens) Bootstrap(ctx context.Context) (access.Token, string, error)
 		return access.Token{}, "", &refusal.Error{Kind: refusal.Bootstrapped, Detail: "delete the key"}
 	}
 	return r.Create(ctx, access.TokenRequest{Name: "bootstrap", Role: access.Admin})
+}
+
+type fakeUserLocks struct{ table[access.UserLock] }
+
+func (r fakeUserLocks) Lock(ctx context.Context, q access.UserLockRequest) (admin.LockedUser, error) {
+	if err := q.Validate(); err != nil {
+		return admin.LockedUser{}, err
+	}
+	l := access.UserLock{UserID: q.UserID, Reason: q.Reason, LockedBy: access.CallOf(ctx).Caller.Who(), LockedAt: time.Now()}
+	_, made, err := r.Put(ctx, l)
+	return admin.LockedUser{UserLock: l, Made: made, Ended: []string{"gr-1"}}, err
+}
+
+func (r fakeUserLocks) Unlock(ctx context.Context, userID string) error {
+	return r.Delete(ctx, userID)
+}
+
+// locks are the locked users, as a guard reads them.
+func (r fakeUserLocks) locks() *access.UserLocks {
+	r.f.mu.Lock()
+	defer r.f.mu.Unlock()
+	byKey := map[string]access.UserLock{}
+	for id, l := range r.all {
+		byKey[access.LockKey(id)] = l
+	}
+	return access.NewUserLocks(byKey, 1)
 }
 
 // Launch answers with one session, as often as the request counts.

@@ -88,6 +88,9 @@ func (h *handlers) Login(ctx context.Context, r LoginRequestObject) (LoginRespon
 		if away, ok := errors.AsType[*access.UnavailableError](err); ok {
 			return nil, issuerUnavailable(away)
 		}
+		if locked, ok := errors.AsType[*access.LockedError](err); ok {
+			return nil, lockedOut(locked)
+		}
 		if err := h.tooManyWrong(c); err != nil {
 			return nil, err
 		}

@@ -32,6 +32,7 @@ var roleTable = map[string]string{
 	"getInstallation": "alv 200", "takeOverInstallation": "a 403",
 	"rotateSecrets": "a 403",
 	"listTokens":    "a 200", "createToken": "a 403", "revokeToken": "a 404", "rotateToken": "a 404", "bootstrap": "o -",
+	"listLockedUsers": "a 403", "lockUser": "a 403", "unlockUser": "a 403",
 	"login": "o -", "logout": "o -", "getLogin": "o -", "beginLogin": "o -", "finishLogin": "o -", "getSelf": "alvu 200", "getHistory": "alv 404",
 	"getOpenAPI": "o -", "getDocs": "o -", "getLive": "o -", "getReady": "o -", "getMetrics": "o -",
 }
@@ -48,6 +49,7 @@ var bodies = map[string]string{
 	"rotateSecrets":        `{"overlap":"24h"}`,
 	"createToken":          `{"name":"n","role":"viewer"}`,
 	"rotateToken":          `{}`,
+	"lockUser":             `{"user_id":"u-9"}`,
 }
 
 // canned is an issuer with a fixed set of tokens.
@@ -115,6 +117,9 @@ func TestTheRoleTable(t *testing.T) {
 				}
 				e := newEdge(t, f, func(o *httpapi.Options) { o.Guard, o.Ending = g, over })
 				target := strings.NewReplacer("{id}", "gr-1", "{name}", "east", "{accessor}", "tk-1").Replace(path)
+				if op.OperationID == "unlockUser" {
+					target += "?user_id=u-9"
+				}
 				var adjust []func(*http.Request)
 				if token != "" {
 					adjust = append(adjust, header("Authorization", "Bearer "+token))

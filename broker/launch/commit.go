@@ -8,6 +8,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -43,6 +44,7 @@ func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) 
 	}
 	fates, lost, err := l.decide(ctx, taken, pending, runs)
 	var held *staging.KeyHeldError
+	var locked *access.LockedError
 	switch {
 	case errors.As(err, &held):
 		// Redis did not know of the launch that holds the key.
@@ -50,6 +52,12 @@ func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) 
 		l.detachKey(ctx)
 		l.unclaim(ctx, taken)
 		return nil, l.repeatOf(ctx, held.KeyHold)
+	case errors.As(err, &locked):
+		// No fate was written, nor will be.
+		l.attempt(staging.StepStaged, zoneOf(l, taken), staging.OutcomeLost, err.Error())
+		l.detachKey(ctx)
+		l.unclaim(ctx, taken)
+		return nil, refusal.Locked(locked)
 	case errors.Is(err, errClaimTooOld):
 		// No fate was written, nor will be, so the sessions are unused. Redis takes back only
 		// those that this claim still holds there.

@@ -19,10 +19,17 @@ type Resources interface {
 	Keys(ctx context.Context, name string) (staging.SigningKeys, error)
 }
 
+// Locks are the locked users in Consul.
+type Locks interface {
+	// UserLocked reports whether a user is locked; an error means that it is not known.
+	UserLocked(ctx context.Context, userID string) (bool, error)
+}
+
 // Fates are the records in Consul that decide whose a session is.
 type Fates interface {
 	// CreateFates decides several sessions, all or none. lost are the records that
-	// existed before. A *staging.KeyHeldError: another launch holds the Idempotency-Key.
+	// existed before. A *staging.KeyHeldError: another launch holds the Idempotency-Key. An
+	// *access.LockedError: the user was locked meanwhile.
 	CreateFates(ctx context.Context, fates []staging.Fate) (created []staging.Fate, lost map[string]staging.Fate, err error)
 	// FinishFates records that the assign hooks have finished, of all or of none.
 	FinishFates(ctx context.Context, fates []staging.Fate) error
@@ -165,6 +172,7 @@ type Meter interface {
 // Servers are the adapters that launches work with.
 type Servers struct {
 	Resources Resources
+	Locks     Locks
 	Fates     Fates
 	Store     Store
 	Keys      Keys

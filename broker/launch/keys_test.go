@@ -49,7 +49,7 @@ func newOnRedis(t *testing.T, keyLease time.Duration, ready ...string) *onRedis 
 	r.launcher.background = background.New(manyTasks)
 	r.launcher.Launcher = launch.New(launch.Parts{
 		Servers: launch.Servers{
-			Resources: r.world, Fates: r.world, Store: r.Store, Keys: r, Profiles: r.world, Fleet: r.world, Health: r.world, Hooks: r, Meter: r.world,
+			Resources: r.world, Locks: r.world, Fates: r.world, Store: r.Store, Keys: r, Profiles: r.world, Fleet: r.world, Health: r.world, Hooks: r, Meter: r.world,
 		},
 		Sessions: r, Background: r.launcher.background, Log: logrus.NewEntry(log),
 	}, launch.Options{KeyLease: keyLease})

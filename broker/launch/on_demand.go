@@ -9,6 +9,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -117,6 +118,12 @@ func (l *launch) onDemandIn(ctx, wait context.Context, zone staging.Zone) (stagi
 		l.destroyAll(ctx, s, "its launch was a repeat")
 		return staging.Session{}, l.repeatOf(ctx, held.KeyHold)
 	}
+	if locked, ok := errors.AsType[*access.LockedError](err); ok {
+		failed(err.Error())
+		l.freeProfile()
+		l.destroyAll(ctx, s, err.Error())
+		return staging.Session{}, refusal.Locked(locked)
+	}
 	if err == nil && len(lost) > 0 {
 		err = errors.New("a fresh session's fate was decided before it began")
 	}
@@ -131,10 +138,16 @@ func (l *launch) onDemandIn(ctx, wait context.Context, zone staging.Zone) (stagi
 	switch {
 	case err == nil:
 		l.attempt(staging.StepOnDemand, zone.Name, staging.OutcomeServed, "")
-		return l.markAssigned(ctx, up)
+		assigned, err := l.markAssigned(ctx, up)
+		if errors.Is(err, errEnded) {
+			// It may have been ended before its job was registered.
+			l.destroy(up, "it was ended while it was being made")
+		}
+		return assigned, err
 	case wait.Err() != nil && !cannotBePlaced(err):
 		if now, err := l.Sessions.Session(ctx, spec.Session.ID); err == nil && now.State.Over() {
 			failed("the session was ended")
+			l.destroy(up, "it was ended while it was being made")
 			return staging.Session{}, endedMeanwhile()
 		}
 		why := fmt.Sprintf("not up within %s", l.Wait)

@@ -78,6 +78,11 @@ func (b *Launcher) newLaunch(ctx context.Context, req Request) (*launch, error) 
 func (l *launch) resolve(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
+	if locked, err := l.Locks.UserLocked(ctx, l.User.ID); err != nil {
+		return refusal.NoConsul(err)
+	} else if locked {
+		return refusal.Locked(&access.LockedError{UserID: l.User.ID})
+	}
 	l.resources = l.Resources.Resources()
 	unknown := l.find()
 	if unknown != nil {

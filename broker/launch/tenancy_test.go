@@ -142,7 +142,7 @@ func TestWithoutAGroupTheDefaultGroupApplies(t *testing.T) {
 	w := &world{resources: threeZones(tenants), pools: map[string][]string{"pe": {"e1", "e2", "e3", "e4"}}}
 	group := background.New(manyTasks)
 	b := launch.New(launch.Parts{
-		Servers:  launch.Servers{Resources: w, Fates: w, Store: w, Keys: w, Profiles: w, Fleet: w, Health: w, Hooks: w, Meter: w},
+		Servers:  launch.Servers{Resources: w, Locks: w, Fates: w, Store: w, Keys: w, Profiles: w, Fleet: w, Health: w, Hooks: w, Meter: w},
 		Sessions: w, Background: group, Log: logrus.NewEntry(logger),
 	}, launch.Options{})
 	foreign := "Everybody at example.org\nwith a line"

@@ -15,6 +15,7 @@ import (
 	"github.com/greenroom/greenroom/broker/background"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -62,6 +63,8 @@ type world struct {
 	events  []staging.Event
 	// unvouched: Redis is not believed.
 	unvouched bool
+	// locked: the user is locked, by what brokers have read; lockedInConsul: by Consul.
+	locked, lockedInConsul bool
 	// claim is that of the latest launch.
 	claim staging.Claim
 	// leases are those of the profiles, by path.
@@ -96,6 +99,10 @@ func (w *world) Resources() staging.Resources {
 
 func zone(name string) staging.Zone {
 	return staging.Zone{Name: name, Datacenters: []string{"dc1"}, AllowOriginDomain: "example.org", UpstreamAuthAddress: "broker:7480"}
+}
+
+func (w *world) UserLocked(context.Context, string) (bool, error) {
+	return w.locked, w.fail["locked"]
 }
 
 func (w *world) Refresh(context.Context) (staging.Resources, error) { return w.Resources(), nil }
@@ -297,6 +304,9 @@ func (w *world) CreateFates(_ context.Context, fates []staging.Fate) ([]staging.
 	if err := w.note("%s %s", call, strings.Join(ids, " ")); err != nil {
 		return nil, nil, err
 	}
+	if w.lockedInConsul && fates[0].User != nil {
+		return nil, nil, &access.LockedError{UserID: fates[0].User.ID}
+	}
 	lost := map[string]staging.Fate{}
 	for i, f := range fates {
 		if v, ok := w.decided[f.Session]; ok {
@@ -433,6 +443,7 @@ func (w *world) Rebind(_ context.Context, key string, _ staging.Claim, holder st
 // servers are the interfaces of every server that a launch leans on.
 type servers interface {
 	launch.Resources
+	launch.Locks
 	launch.Fates
 	launch.Store
 	launch.Keys
@@ -481,7 +492,7 @@ func with(w allServers, tasks int, options launch.Options) launcher {
 	log.SetOutput(io.Discard)
 	l := launcher{background: background.New(tasks)}
 	l.Launcher = launch.New(launch.Parts{
-		Servers:  launch.Servers{Resources: w, Fates: w, Store: w, Keys: w, Profiles: w, Fleet: w, Health: w, Hooks: w, Meter: w},
+		Servers:  launch.Servers{Resources: w, Locks: w, Fates: w, Store: w, Keys: w, Profiles: w, Fleet: w, Health: w, Hooks: w, Meter: w},
 		Sessions: w, Background: l.background, Log: logrus.NewEntry(log),
 	}, options)
 	return l

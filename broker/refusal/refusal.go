@@ -46,6 +46,8 @@ const (
 	Unauthorized Kind = "unauthorized"
 	// Forbidden: the token is right, but the zone does not allow the origin.
 	Forbidden Kind = "forbidden"
+	// UserLocked: an administrator has locked the user out.
+	UserLocked Kind = "user_locked"
 	// NoCapacity: nothing was ready and nothing could be placed.
 	NoCapacity Kind = "no_capacity"
 	// Overloaded: the broker is at a bound of what it does at once.
@@ -64,7 +66,7 @@ const (
 // LaunchRefusals are the kinds with which a launch may be refused once it is under way.
 var LaunchRefusals = []Kind{
 	KeyReused, KeyInFlight, SessionLimit, ProfileInUse, SessionBusy, NotAssigned, NoCapacity, Overloaded, Stopping, LaunchFailed,
-	ConsulUnavailable, NomadUnavailable, RedisUnavailable, ResourceUnreadable,
+	ConsulUnavailable, NomadUnavailable, RedisUnavailable, ResourceUnreadable, UserLocked,
 }
 
 // Error is a refusal with a reason and, in Detail, what the caller can do next.

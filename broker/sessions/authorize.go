@@ -9,6 +9,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -29,7 +30,7 @@ type Access struct {
 // allow_origin_domain. A request without an Origin, as a browser sends for a page that
 // its user opens, needs the token alone.
 //
-// Errors are Unauthorized, Forbidden, or about a server that does not answer: of Redis and
+// Errors are Unauthorized, Forbidden, UserLocked, or about a server that does not answer: of Redis and
 // Consul one is enough, and of a session that was checked in the last minutes neither is
 // needed.
 func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, error) {
@@ -56,6 +57,15 @@ func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, er
 	accepted := keys.Accepted(time.Now())
 	if !slices.ContainsFunc(a.Tokens, func(t string) bool { return staging.ValidAccessToken(accepted, found.ID, found.Claim, t) }) {
 		return staging.Session{}, unauthorized()
+	}
+	if found.User != nil {
+		locked, err := s.Registry.UserLocked(read, found.User.ID)
+		if err != nil {
+			return staging.Session{}, refusal.NoConsul(err)
+		}
+		if locked {
+			return found, refusal.Locked(&access.LockedError{UserID: found.User.ID})
+		}
 	}
 	if found.State != staging.Assigned || found.User == nil {
 		return found, forbidden("session %s is %s", found.ID, found.State)

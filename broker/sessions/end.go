@@ -48,12 +48,17 @@ func (s *Sessions) End(ctx context.Context, id string) error {
 		return refusal.NoNomad(err)
 	}
 	s.log.WithFields(logrus.Fields{logfield.Session: found.ID, logfield.Zone: found.Zone, logfield.Image: found.Image}).Info("session ended by request")
+	s.auditEnd(ctx, found)
+	return nil
+}
+
+// auditEnd records that a session was ended.
+func (s *Sessions) auditEnd(ctx context.Context, found staging.Session) {
 	if who := access.CallOf(ctx).Caller; who.Role == access.Admin && who.Accessor != access.AccessorAnybody {
 		s.auditor.Changed(ctx, "session", found.ID, audited(found), nil, nil)
-	} else {
-		s.auditor.Trace(ctx, "session", found.ID, nil)
+		return
 	}
-	return nil
+	s.auditor.Trace(ctx, "session", found.ID, nil)
 }
 
 // audited is what the audit record shows of a session that an administrator ended.

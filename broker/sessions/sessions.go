@@ -27,6 +27,8 @@ type Store interface {
 	// *staging.StateError when it has moved on.
 	Finish(ctx context.Context, id, claim, reason string) error
 	Retire(ctx context.Context, s staging.Session, reason string) error
+	// UserSessions reads the sessions of a user that have not ended.
+	UserSessions(ctx context.Context, userID string) ([]staging.Session, error)
 }
 
 // Registry is what this package needs of Consul.
@@ -38,6 +40,12 @@ type Registry interface {
 	CreateFate(ctx context.Context, f staging.Fate) (won bool, valid staging.Fate, err error)
 	// Keys returns keys that all brokers share; the first caller creates them.
 	Keys(ctx context.Context, name string) (staging.SigningKeys, error)
+	// Fates reads the records of all sessions, for all sessions of a user.
+	Fates(ctx context.Context) (map[string]staging.Fate, error)
+	// AbandonFate takes a record from its claim, which then cannot finish it.
+	AbandonFate(ctx context.Context, f staging.Fate, reason string) error
+	// UserLocked reports whether a user is locked; an error means that it is not known.
+	UserLocked(ctx context.Context, userID string) (bool, error)
 }
 
 // Fleet is what this package needs of Nomad.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/sirupsen/logrus"
@@ -29,6 +30,17 @@ type servers struct {
 	namespace string
 	// reads counts the reads of fates.
 	reads int
+	// locked is the locked user; locksAway: which users are locked is not known.
+	locked    string
+	locksAway bool
+	// owned are the user's sessions in Redis, fates all records in Consul; ids of sessions that
+	// Redis has in another state than the user's are in states.
+	owned        []staging.Session
+	fates        map[string]staging.Fate
+	states       map[string]staging.State
+	notAbandoned error
+	unstoppable  map[string]bool
+	mu           sync.Mutex
 	// kept counts the keepalives that Redis was sent.
 	kept int
 }
@@ -78,16 +90,40 @@ func (s *servers) Assign(context.Context, staging.Session) (staging.Session, err
 	return s.session, s.move("assign", staging.Assigned)
 }
 
-func (s *servers) Finish(context.Context, string, string, string) error {
-	return s.move("finish", staging.Ending)
+func (s *servers) Finish(_ context.Context, id, _, reason string) error {
+	if s.fates == nil {
+		return s.move("finish", staging.Ending)
+	}
+	if s.away {
+		return errAway
+	}
+	if state, ok := s.states[id]; ok {
+		return &staging.StateError{Session: id, State: state}
+	}
+	s.note("finish " + id + ": " + reason)
+	return nil
+}
+
+// note notes a call; the sessions of a user are ended at the same time.
+func (s *servers) note(call string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, call)
 }
 
 func (s *servers) Retire(context.Context, staging.Session, string) error {
 	return s.move("retire", staging.Retiring)
 }
 
-func (s *servers) Stop(context.Context, staging.Session) error {
-	s.calls = append(s.calls, "stop")
+func (s *servers) Stop(_ context.Context, x staging.Session) error {
+	if s.fates == nil {
+		s.note("stop")
+		return nil
+	}
+	s.note("stop " + x.ID)
+	if s.unstoppable[x.ID] {
+		return errAway
+	}
 	return nil
 }
 
@@ -124,6 +160,32 @@ func (s *servers) CreateFate(_ context.Context, f staging.Fate) (bool, staging.F
 
 func (s *servers) Keys(context.Context, string) (staging.SigningKeys, error) {
 	return staging.SigningKeys{{Key: []byte("secret")}}, nil
+}
+
+func (s *servers) UserSessions(context.Context, string) ([]staging.Session, error) {
+	if s.away {
+		return nil, errAway
+	}
+	return s.owned, nil
+}
+
+func (s *servers) Fates(context.Context) (map[string]staging.Fate, error) {
+	if s.consulAway {
+		return nil, errAway
+	}
+	return s.fates, nil
+}
+
+func (s *servers) AbandonFate(_ context.Context, f staging.Fate, reason string) error {
+	s.note("abandon " + f.Session + ": " + reason)
+	return s.notAbandoned
+}
+
+func (s *servers) UserLocked(_ context.Context, userID string) (bool, error) {
+	if s.locksAway {
+		return false, errAway
+	}
+	return userID == s.locked, nil
 }
 
 func on(s *servers) *sessions.Sessions {

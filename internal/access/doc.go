@@ -8,4 +8,5 @@
 //     sealed as, for the provider that it was sealed for, until its time.
 //   - A caller that cannot be checked now is refused with an UnavailableError, and not
 //     as one with a wrong token.
+//   - A user who is locked is nobody, with whatever role.
 package access

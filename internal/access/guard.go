@@ -65,6 +65,9 @@ type Guard struct {
 	// Keys returns the keys that all brokers share to seal logins (see LoginSecret); nil
 	// disables logins.
 	Keys func(ctx context.Context) (staging.SigningKeys, error)
+	// UserLocks returns the cache of the locked users, or nil while it was not read yet. Nil:
+	// no user is locked.
+	UserLocks func() *UserLocks
 	// Issuer checks JWTs; nil if none are accepted.
 	Issuer Issuer
 	// Provider logs browsers in; nil if they log in with tokens alone.
@@ -83,9 +86,37 @@ func (g Guard) Rule(operation string) Rule {
 }
 
 // Identify returns the caller with a bearer token. It checks a stored token without a
-// remote call. Errors are ErrNoToken, ErrUnknown, ErrExpired, a *RefusedError or an
-// *UnavailableError.
+// remote call. Errors are ErrNoToken, ErrUnknown, ErrExpired, a *RefusedError, a *LockedError
+// or an *UnavailableError. Beside a *LockedError it returns the caller, too.
 func (g Guard) Identify(ctx context.Context, bearer string, now time.Time) (Caller, error) {
+	c, err := g.identify(ctx, bearer, now)
+	if err == nil && c.Subject != "" {
+		err = g.lockedOut(c.Subject)
+	}
+	return c, err
+}
+
+// lockedOut returns a *LockedError if a user is locked, and an *UnavailableError if that is
+// not known.
+func (g Guard) lockedOut(userID string) error {
+	if g.UserLocks == nil {
+		return nil
+	}
+	locks := g.UserLocks()
+	switch {
+	case locks == nil:
+		return &UnavailableError{What: "the locked users in Consul", Stored: true, Cause: errNotRead}
+	case locks.Locked(userID):
+		return &LockedError{UserID: userID}
+	}
+	return nil
+}
+
+// errNotRead: a cache was not read since the program began.
+var errNotRead = errors.New("not read yet")
+
+// identify is Identify for callers that may be locked.
+func (g Guard) identify(ctx context.Context, bearer string, now time.Time) (Caller, error) {
 	if !g.On {
 		return Anybody, nil
 	}
@@ -104,7 +135,7 @@ func (g Guard) Identify(ctx context.Context, bearer string, now time.Time) (Call
 		tokens = g.Tokens()
 	}
 	if tokens == nil {
-		return Caller{}, &UnavailableError{What: "the tokens in Consul", Stored: true, Cause: errors.New("not read yet")}
+		return Caller{}, &UnavailableError{What: "the tokens in Consul", Stored: true, Cause: errNotRead}
 	}
 	t, ok := tokens.Find(bearer)
 	switch {

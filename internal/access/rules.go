@@ -78,6 +78,10 @@ var rules = map[string]Rule{
 	"createToken": changeRule,
 	"revokeToken": changeRule,
 	"rotateToken": changeRule,
+
+	"listLockedUsers": adminRule,
+	"lockUser":        adminRule,
+	"unlockUser":      adminRule,
 	// A login checks the token that it is given. Every role may read its own identity.
 	"login":    openRule,
 	"logout":   openRule,

@@ -68,7 +68,7 @@ var rules = []rule{
 	{of: "broker/deadline"},
 	{of: "broker/background", libraries: []string{"golang.org/x/sync/errgroup"}},
 	{of: "broker/launch", ours: []string{"broker/refusal", "broker/background", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{anyLibrary}},
-	{of: "broker/sessions", ours: []string{"broker/refusal", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{logs, "golang.org/x/sync/singleflight"}},
+	{of: "broker/sessions", ours: []string{"broker/refusal", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{logs, "golang.org/x/sync/errgroup", "golang.org/x/sync/singleflight"}},
 	{of: "broker/events", ours: []string{"broker/refusal", "broker/deadline", "internal/staging"}, libraries: []string{logs}},
 	{of: "broker/audit", ours: []string{"broker/background", "broker/deadline", "internal/staging", "internal/logfield", "internal/access", "internal/audittrail"}, libraries: []string{logs, "golang.org/x/time/rate"}},
 	{of: "broker/status", ours: []string{"broker/refusal", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{logs}},

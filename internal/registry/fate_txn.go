@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -18,10 +19,14 @@ import (
 // was written, the records that exist already, by session; a record that has been deleted
 // since has no verdict.
 //
-// A *staging.KeyHeldError says that another launch holds the key, and that nothing was
-// written. Any other error means that nothing is known of the outcome.
+// A *staging.KeyHeldError says that another launch holds the key, and an *access.LockedError
+// that the user is locked: the transaction checks it, so that no assignment is recorded after
+// a lock. Nothing was written then. Any other error means that nothing is known of the outcome.
 func (r *Registry) CreateFates(ctx context.Context, fates []staging.Fate) (created []staging.Fate, lost map[string]staging.Fate, err error) {
 	w := fateWrite{what: "create", fates: make([]staging.Fate, len(fates)), bindsKey: fates[0].Fingerprint != ""}
+	if f := fates[0]; f.Verdict == staging.VerdictAssigned && f.User != nil {
+		w.unlocked = f.User.ID
+	}
 	for i, f := range fates {
 		f.Index = 0 // Consul's "only if there is no such key"
 		w.fates[i] = f
@@ -32,6 +37,9 @@ func (r *Registry) CreateFates(ctx context.Context, fates []staging.Fate) (creat
 	}
 	if len(failed) == 0 {
 		return w.fates, nil, nil
+	}
+	if failed = slices.DeleteFunc(failed, func(op int) bool { return op == w.lockOp() }); len(failed) == 0 {
+		return nil, nil, &access.LockedError{UserID: w.unlocked}
 	}
 	return r.conflicts(ctx, w.fates, failed)
 }
@@ -101,6 +109,19 @@ type fateWrite struct {
 	fates []staging.Fate
 	// bindsKey: the launch's Idempotency-Key is bound to the first session as well.
 	bindsKey bool
+	// unlocked is the user who must not be locked; "" for none.
+	unlocked string
+}
+
+// lockOp is the number of the operation that checks that the user is not locked; -1 for none.
+func (w *fateWrite) lockOp() int {
+	switch {
+	case w.unlocked == "":
+		return -1
+	case w.bindsKey:
+		return len(w.fates) + 1
+	}
+	return len(w.fates)
 }
 
 // ids names the sessions of a write, for errors.
@@ -121,15 +142,15 @@ func (r *Registry) commitAll(ctx context.Context, w *fateWrite) error {
 }
 
 // commit writes. failed are the operations that Consul refused, by their number; the key's
-// comes after those of the fates. Where nothing failed the fates have their new indices.
+// comes after those of the fates, and the user's after it. Where nothing failed the fates have their new indices.
 //
 // A single record to which no write will follow is a plain compare-and-set: it costs Consul
 // less than a transaction of one operation, but does not return the new index.
 func (r *Registry) commit(ctx context.Context, w *fateWrite) (failed []int, err error) {
-	if len(w.fates) == 1 && !w.bindsKey && !w.fates[0].HookPending {
+	if len(w.fates) == 1 && !w.bindsKey && w.unlocked == "" && !w.fates[0].HookPending {
 		return r.commitPlain(ctx, w)
 	}
-	ops := make(api.TxnOps, 0, len(w.fates)+1)
+	ops := make(api.TxnOps, 0, len(w.fates)+2)
 	for _, f := range w.fates {
 		b, err := json.Marshal(f)
 		if err != nil {
@@ -143,6 +164,9 @@ func (r *Registry) commit(ctx context.Context, w *fateWrite) (failed []int, err 
 			return nil, err
 		}
 		ops = append(ops, op)
+	}
+	if w.unlocked != "" {
+		ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCheckNotExists, Key: r.userLockKey(w.unlocked)}})
 	}
 	done, reply, _, err := r.txn.Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {

@@ -33,6 +33,8 @@ type Registry struct {
 	keys atomic.Pointer[sharedKeys]
 	// tokens is the cache of the tokens, nil until they were read once.
 	tokens atomic.Pointer[access.Tokens]
+	// userLocks is the cache of the locked users, nil until they were read once.
+	userLocks atomic.Pointer[access.UserLocks]
 }
 
 // New returns a registry under prefix, which must end in a slash. "" means "greenroom/".

@@ -65,13 +65,9 @@ func (r *Registry) readTokens(q *api.QueryOptions) (*access.Tokens, error) {
 		all = append(all, t)
 	}
 	read := access.NewTokens(all, meta.LastIndex, unreadable)
-	for {
-		// A slow read must not undo a fast one: a token that was revoked would work again.
-		old := r.tokens.Load()
-		if old != nil && old.Index > read.Index || r.tokens.CompareAndSwap(old, read) {
-			return read, nil
-		}
-	}
+	// A slow read must not undo a fast one: a token that was revoked would work again.
+	keepNewest(&r.tokens, read, func(t *access.Tokens) uint64 { return t.Index })
+	return read, nil
 }
 
 // CreateToken stores a token. Only an administrator creates tokens, so CreateToken also

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -23,6 +24,16 @@ func (r *Registry) Watch(ctx context.Context, emit func(staging.Resources)) erro
 		res, err := r.read(q)
 		return res.Index, func() { r.current.Store(&res) }, func() { emit(res) }, err
 	})
+}
+
+// keepNewest makes a reading the cache unless a later one is there.
+func keepNewest[T any](cache *atomic.Pointer[T], read *T, index func(*T) uint64) {
+	for {
+		old := cache.Load()
+		if old != nil && index(old) > index(read) || cache.CompareAndSwap(old, read) {
+			return
+		}
+	}
 }
 
 // WatchTokens keeps the cache of the tokens up to date until ctx is done. It returns the

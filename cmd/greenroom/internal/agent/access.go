@@ -14,7 +14,7 @@ import (
 // guardOf returns the guard that decides which callers may use the broker: by the agent's
 // own token, by tokens in the registry, and by the configured issuer.
 func guardOf(a config.Agent, parts *adapters) access.Guard {
-	g := access.Guard{On: a.Guards(), Tokens: parts.registry.Tokens, AdminsElsewhere: a.Access.MapsAdmins()}
+	g := access.Guard{On: a.Guards(), Tokens: parts.registry.Tokens, UserLocks: parts.registry.UserLocks, AdminsElsewhere: a.Access.MapsAdmins()}
 	g.Keys = func(ctx context.Context) (staging.SigningKeys, error) {
 		const timeout = 5 * time.Second
 		ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -151,14 +151,14 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	presence := parts.registry.NewPresence(parts.client, staging.NewClaimID(), listener.Addr().String())
 	b := broker.New(broker.Parts{
 		Launch: launch.Servers{
-			Resources: parts.registry, Fates: parts.registry, Store: parts.store, Keys: parts.store, Profiles: parts.registry, Fleet: parts.fleet, Health: parts.health,
+			Resources: parts.registry, Locks: parts.registry, Fates: parts.registry, Store: parts.store, Keys: parts.store, Profiles: parts.registry, Fleet: parts.fleet, Health: parts.health,
 			Hooks: hooks{runner: runner, armory: armory, ran: meter.hook}, Shells: armory, Meter: meter,
 		},
 		Sessions: sessions.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet},
 		Events:   parts.store,
 		Audit:    parts.store,
 		Admin: admin.Servers{
-			Registry: parts.registry, Tokens: parts.registry, Secrets: parts.registry, Fleet: parts.fleet,
+			Registry: parts.registry, Tokens: parts.registry, Secrets: parts.registry, UserLocks: parts.registry, Fleet: parts.fleet,
 			Installation: parts.registry, Foreign: parts.store, Names: parts.names,
 		},
 		Status: status.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet},
@@ -200,6 +200,8 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		wg.Go(func() { followTokens(watching, parts, log) })
 	}
 	wg.Go(func() { followKeys(watching, parts, log) })
+	wg.Go(func() { followUserLocks(watching, parts, log) })
+	wg.Go(func() { b.KeepEnding(watching) })
 	wg.Go(func() { b.Follow(watching) })
 	wg.Go(func() { b.KeepHistory(watching) })
 	wg.Go(func() { b.ReceiveKeepalives(watching) })
@@ -242,6 +244,6 @@ func edgeOf(b *broker.Broker) httpapi.Broker {
 	return httpapi.Broker{
 		Launcher: b.Launcher, Sessions: b.Sessions, Events: b.Events,
 		Zones: b.Admin.Zones, Images: b.Admin.Images, Groups: b.Admin.Groups, Pools: b.Admin.Pools,
-		Checker: b.Admin, Tokens: b.Admin.Tokens, Secrets: b.Admin.Secrets, Installation: b.Admin.Installation, Auditor: b.Audit, Monitor: b.Status,
+		Checker: b.Admin, Tokens: b.Admin.Tokens, Secrets: b.Admin.Secrets, UserLocks: b.Admin.UserLocks, Installation: b.Admin.Installation, Auditor: b.Audit, Monitor: b.Status,
 	}
 }

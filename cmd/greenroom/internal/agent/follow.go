@@ -30,26 +30,27 @@ func followCertificate(ctx context.Context, certificate *config.Certificate, log
 
 // followResources keeps the registry's cache of resources up to date until ctx is done.
 func followResources(ctx context.Context, parts *adapters, log *logrus.Entry) {
-	const pause = time.Second
-	for ctx.Err() == nil {
-		err := parts.registry.Watch(ctx, func(staging.Resources) {})
-		if ctx.Err() == nil {
-			log.WithError(err).Warn("cannot watch the resources in Consul, retrying; launches use the last ones that were read")
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-	}
+	watch := func(ctx context.Context) error { return parts.registry.Watch(ctx, func(staging.Resources) {}) }
+	keepFollowing(ctx, watch, log, "cannot watch the resources in Consul, retrying; launches use the last ones that were read")
 }
 
 // followTokens keeps the registry's cache of tokens up to date until ctx is done.
 func followTokens(ctx context.Context, parts *adapters, log *logrus.Entry) {
+	keepFollowing(ctx, parts.registry.WatchTokens, log, "cannot watch the tokens in Consul, retrying; the last ones that were read stay valid")
+}
+
+// followUserLocks keeps the registry's cache of locked users up to date until ctx is done.
+func followUserLocks(ctx context.Context, parts *adapters, log *logrus.Entry) {
+	keepFollowing(ctx, parts.registry.WatchUserLocks, log, "cannot watch the locked users in Consul, retrying; those that were locked at the last reading stay locked")
+}
+
+// keepFollowing calls watch again and again until ctx is done, and logs why it ended.
+func keepFollowing(ctx context.Context, watch func(context.Context) error, log *logrus.Entry, trouble string) {
 	const pause = time.Second
 	for ctx.Err() == nil {
-		err := parts.registry.WatchTokens(ctx)
+		err := watch(ctx)
 		if ctx.Err() == nil {
-			log.WithError(err).Warn("cannot watch the tokens in Consul, retrying; the last ones that were read stay valid")
+			log.WithError(err).Warn(trouble)
 		}
 		select {
 		case <-ctx.Done():

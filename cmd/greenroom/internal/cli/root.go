@@ -41,6 +41,7 @@ var subcommands = []func() *cobra.Command{
 	newBootstrapCommand,
 	newTokenCommand,
 	newSecretsCommand,
+	newUserCommand,
 	newInstallationCommand,
 	bench.NewCommand,
 	newCompletionCommand,

@@ -50,6 +50,8 @@ type Broker struct {
 	// RedisProblem is why Redis is unavailable; "" while it answers.
 	RedisProblem string
 	Asked        launching.Request
+	// Locked are the locked users, by id.
+	Locked map[string]access.UserLock
 	// StatusNow is what Status returns.
 	StatusNow status.Status
 	// Tokens are the stored tokens.
@@ -59,7 +61,7 @@ type Broker struct {
 // edge is the broker as the HTTP edge needs it.
 func (b *Broker) edge() httpapi.Broker {
 	return httpapi.Broker{
-		Launcher: b, Sessions: b, Checker: b, Secrets: b, Auditor: b, Monitor: cannedMonitor{b: b}, Tokens: cannedTokens{b: b},
+		Launcher: b, Sessions: b, Checker: b, Secrets: b, Auditor: b, Monitor: cannedMonitor{b: b}, Tokens: cannedTokens{b: b}, UserLocks: cannedUserLocks{b},
 		Zones:  cannedTable[staging.Zone]{b, b.ZoneByName, "zone", func(z staging.Zone) string { return z.Name }},
 		Images: cannedTable[staging.Image]{b, b.ImageByName, "image", func(i staging.Image) string { return i.Name }},
 		Groups: cannedTable[staging.Group]{b, b.GroupByName, "group", func(g staging.Group) string { return g.Name }},
@@ -144,6 +146,39 @@ func cannedPool(c staging.Config) status.Pool {
 func (b *Broker) Rotate(_ context.Context, overlap staging.Duration) (staging.Rotation, error) {
 	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
 	return staging.Rotation{Names: []string{"access", "login"}, SignsFrom: at, AcceptedUntil: at.Add(overlap.Std())}, b.Err
+}
+
+// cannedUserLocks locks users of whom each has the session gr-1.
+type cannedUserLocks struct{ b *Broker }
+
+func (u cannedUserLocks) List(context.Context) ([]access.UserLock, error) {
+	var all []access.UserLock
+	for _, l := range u.b.Locked {
+		all = append(all, l)
+	}
+	return all, u.b.Err
+}
+
+func (u cannedUserLocks) Lock(_ context.Context, r access.UserLockRequest) (admin.LockedUser, error) {
+	u.b.mu.Lock()
+	defer u.b.mu.Unlock()
+	before, had := u.b.Locked[r.UserID]
+	if had {
+		return admin.LockedUser{UserLock: before, Ending: true}, u.b.Err
+	}
+	l := access.UserLock{UserID: r.UserID, Reason: r.Reason, LockedBy: "token:tk-1", LockedAt: time.Now()}
+	u.b.Locked[r.UserID] = l
+	return admin.LockedUser{UserLock: l, Made: true, Ended: []string{"gr-1"}}, u.b.Err
+}
+
+func (u cannedUserLocks) Unlock(_ context.Context, userID string) error {
+	u.b.mu.Lock()
+	defer u.b.mu.Unlock()
+	if _, had := u.b.Locked[userID]; !had {
+		return &refusal.Error{Kind: refusal.NotFound, Detail: fmt.Sprintf("user %q is not locked; GET /v1/locked-users lists those that are", userID)}
+	}
+	delete(u.b.Locked, userID)
+	return u.b.Err
 }
 
 func (b *Broker) Audit(context.Context, staging.Audit) {}
@@ -235,6 +270,7 @@ func Real(t *testing.T) *CLI { return &CLI{t: t} }
 func New(t *testing.T, token string) *CLI {
 	b := &Broker{
 		ZoneByName: map[string]staging.Zone{}, ImageByName: map[string]staging.Image{}, GroupByName: map[string]staging.Group{}, ConfigByName: map[string]staging.Config{},
+		Locked: map[string]access.UserLock{},
 	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
