@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ func testConsulBroker(t *testing.T, g *guarded) {
 	if _, err := r.RotateKeys(patient(t), []string{staging.AccessSecret, access.LoginSecret}, time.Now(), time.Hour); err != nil {
 		t.Errorf("rotate the keys: %v", err)
 	}
+	locksUsers(t, r)
 	// It leases profiles, for its launches, and frees those of its own that failed.
 	lease := staging.ProfileLease{Path: "/srv/profiles/u", Session: "gr-profile", Zone: "east"}
 	for _, l := range []staging.ProfileLease{{Path: "/srv/profiles/v", Session: "gr-failed"}, lease} {
@@ -87,6 +89,31 @@ func testConsulBroker(t *testing.T, g *guarded) {
 		if may, err := r.OpenTo(patient(t), g.consulClient(t, g.consulTokenFor(t, "open-"+staging.NewClaimID()[:20], c.rules))); may != c.want || err != nil {
 			t.Errorf("with %s: %q, %v", c.rules, may, err)
 		}
+	}
+}
+
+// locksUsers locks a user, to whom no session is assigned then, and unlocks the user.
+func locksUsers(t *testing.T, r *registry.Registry) {
+	t.Helper()
+	theirs := staging.Fate{Session: "gr-locked", Verdict: staging.VerdictAssigned, Claim: "c", User: &staging.User{ID: "u-locked"}}
+	if made, _, err := r.LockUser(patient(t), access.UserLock{UserID: "u-locked"}); err != nil || !made {
+		t.Errorf("lock a user: %t, %v", made, err)
+	}
+	var locked *access.LockedError
+	if _, _, err := r.CreateFate(patient(t), theirs); !errors.As(err, &locked) {
+		t.Errorf("decide a fate for a locked user: %v", err)
+	}
+	if err := r.NoteSessionsEnded(patient(t), "u-locked"); err != nil {
+		t.Errorf("note that a locked user's sessions have ended: %v", err)
+	}
+	if locks, err := r.RefreshUserLocks(patient(t)); err != nil || len(locks.All()) != 1 || !locks.All()[0].SessionsEnded {
+		t.Errorf("read the locked users: %+v, %v", locks, err)
+	}
+	if _, err := r.UnlockUser(patient(t), "u-locked"); err != nil {
+		t.Errorf("unlock a user: %v", err)
+	}
+	if won, _, err := r.CreateFate(patient(t), theirs); err != nil || !won {
+		t.Errorf("decide a fate once the user is unlocked: %t, %v", won, err)
 	}
 }
 
@@ -159,6 +186,14 @@ func testConsulScaler(t *testing.T, g *guarded) {
 	if tokens, err := r.RefreshTokens(patient(t)); err == nil && len(tokens.All()) > 0 {
 		t.Error("the scaler reads the callers' tokens")
 	}
+	if _, _, err := registry.New(g.consul, "").LockUser(patient(t), access.UserLock{UserID: "u"}); err != nil {
+		t.Fatal(err)
+	}
+	if locks, err := r.RefreshUserLocks(patient(t)); err == nil && len(locks.All()) > 0 {
+		t.Error("the scaler reads the locked users")
+	}
+	_, err = r.UnlockUser(patient(t), "u")
+	denied(t, "unlocking a user", err)
 	if _, err := g.consul.KV().Put(&consulapi.KVPair{Key: "greenroom/secrets/access", Value: []byte("x")}, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -69,6 +69,9 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	d.ask(t, "GET", "/v1/tokens", nil, 200, nil)
 	d.ask(t, "POST", "/v1/tokens/"+token.Accessor+"/rotate", `{"overlap":"1h"}`, 200, nil)
 	d.ask(t, "DELETE", "/v1/tokens/"+token.Accessor, nil, 204, nil)
+	d.ask(t, "POST", "/v1/locked-users", `{"user_id":"u-contract","reason":"a test"}`, 201, nil)
+	d.ask(t, "GET", "/v1/locked-users", nil, 200, nil)
+	d.ask(t, "DELETE", "/v1/locked-users?user_id=u-contract", nil, 204, nil)
 	d.ask(t, "POST", "/v1/resources/check", map[string]any{"groups": []staging.Group{{Name: "checked"}}}, 204, nil)
 	d.ask(t, "GET", "/v1/status", nil, 200, nil)
 	for _, path := range []string{"/v1/health/live", "/v1/health/ready", "/v1/openapi.yaml", "/v1/docs", "/metrics"} {

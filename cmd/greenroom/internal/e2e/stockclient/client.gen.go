@@ -924,6 +924,81 @@ type Liveness struct {
 // LivenessStatus defines model for Liveness.Status.
 type LivenessStatus string
 
+// LockUserRequest defines model for LockUserRequest.
+type LockUserRequest struct {
+	// Reason Why; at most 1024 bytes. Administrators alone see it.
+	//
+	// Example: the laptop was stolen
+	Reason *string `json:"reason,omitempty"`
+
+	// UserId The user's id.
+	//
+	// Example: u-1
+	UserId string `json:"user_id"`
+}
+
+// LockedUser A user who is locked.
+type LockedUser struct {
+	LockedAt time.Time `json:"locked_at"`
+
+	// LockedBy Who locked the user: `token:ACCESSOR`, `user:ID`, or `anybody` where access is not guarded.
+	//
+	// Example: token:tk-0f3a9c51d2e84b7760aa
+	LockedBy string `json:"locked_by"`
+
+	// Reason Why; absent if nobody said.
+	//
+	// Example: the laptop was stolen
+	Reason *string `json:"reason,omitempty"`
+
+	// SessionsEnded The brokers have looked again after the lock and found no session left. It takes some seconds.
+	//
+	// Example: true
+	SessionsEnded bool `json:"sessions_ended"`
+
+	// UserId The user's id; empty where the record cannot be read, as `reason` then says.
+	//
+	// Example: u-1
+	UserId string `json:"user_id"`
+}
+
+// LockedUserList defines model for LockedUserList.
+type LockedUserList struct {
+	Items []LockedUser `json:"items"`
+}
+
+// LockedUserResult A locked user, with what the call did.
+type LockedUserResult struct {
+	// EndedSessions The ids of the sessions that this call ended.
+	EndedSessions []string `json:"ended_sessions"`
+
+	// Ending Some sessions may not have ended yet, since a server did not answer. The brokers go on.
+	//
+	// Example: false
+	Ending   bool      `json:"ending"`
+	LockedAt time.Time `json:"locked_at"`
+
+	// LockedBy Who locked the user: `token:ACCESSOR`, `user:ID`, or `anybody` where access is not guarded.
+	//
+	// Example: token:tk-0f3a9c51d2e84b7760aa
+	LockedBy string `json:"locked_by"`
+
+	// Reason Why; absent if nobody said.
+	//
+	// Example: the laptop was stolen
+	Reason *string `json:"reason,omitempty"`
+
+	// SessionsEnded The brokers have looked again after the lock and found no session left. It takes some seconds.
+	//
+	// Example: true
+	SessionsEnded bool `json:"sessions_ended"`
+
+	// UserId The user's id; empty where the record cannot be read, as `reason` then says.
+	//
+	// Example: u-1
+	UserId string `json:"user_id"`
+}
+
 // Login Example: {"token":"gr_0f3a9c51d2e84b7760aa_4kq0n2v8c6b1x7z5m3"}
 type Login struct {
 	// Token A token of greenroom's, or a JWT of the issuer; at most 2900 bytes.
@@ -1857,6 +1932,12 @@ type ListImagesParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// UnlockUserParams defines parameters for UnlockUser.
+type UnlockUserParams struct {
+	// UserId The user's id.
+	UserId string `form:"user_id" json:"user_id"`
+}
+
 // BeginLoginParams defines parameters for BeginLogin.
 type BeginLoginParams struct {
 	// View The view of the page to open after the login: what is behind the `#` of its URL.
@@ -1941,6 +2022,9 @@ type PutImageJSONRequestBody = Image
 
 // TakeOverInstallationJSONRequestBody defines body for TakeOverInstallation for application/json ContentType.
 type TakeOverInstallationJSONRequestBody = TakeOver
+
+// LockUserJSONRequestBody defines body for LockUser for application/json ContentType.
+type LockUserJSONRequestBody = LockUserRequest
 
 // LoginJSONRequestBody defines body for Login for application/json ContentType.
 type LoginJSONRequestBody = Login
@@ -2245,6 +2329,42 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
 	TakeOverInstallation(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UnlockUser Unlock a user
+	//
+	// The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
+	//
+	// Corresponds with DELETE /v1/locked-users (the `UnlockUser` operationId).
+	UnlockUser(ctx context.Context, params *UnlockUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListLockedUsers List the locked users, the latest last
+	//
+	// A locked user has no session, gets none, and cannot log in.
+	//
+	// Corresponds with GET /v1/locked-users (the `ListLockedUsers` operationId).
+	ListLockedUsers(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LockUserWithBody Lock a user, and end all of the user's sessions
+	//
+	// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+	// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+	// A user who is locked already stays locked as before, and sessions that are left are ended.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+	LockUserWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LockUser Lock a user, and end all of the user's sessions
+	//
+	// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+	// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+	// A user who is locked already stays locked as before, and sessions that are left are ended.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+	LockUser(ctx context.Context, body LockUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Logout Log a browser out
 	//
@@ -2927,6 +3047,82 @@ func (c *Client) TakeOverInstallationWithBody(ctx context.Context, contentType s
 // Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
 func (c *Client) TakeOverInstallation(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewTakeOverInstallationRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnlockUser Unlock a user
+//
+// The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
+//
+// Corresponds with DELETE /v1/locked-users (the `UnlockUser` operationId).
+func (c *Client) UnlockUser(ctx context.Context, params *UnlockUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnlockUserRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListLockedUsers List the locked users, the latest last
+//
+// A locked user has no session, gets none, and cannot log in.
+//
+// Corresponds with GET /v1/locked-users (the `ListLockedUsers` operationId).
+func (c *Client) ListLockedUsers(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLockedUsersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LockUserWithBody Lock a user, and end all of the user's sessions
+//
+// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+// A user who is locked already stays locked as before, and sessions that are left are ended.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+func (c *Client) LockUserWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLockUserRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LockUser Lock a user, and end all of the user's sessions
+//
+// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+// A user who is locked already stays locked as before, and sessions that are left are ended.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+func (c *Client) LockUser(ctx context.Context, body LockUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLockUserRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4277,6 +4473,123 @@ func NewTakeOverInstallationRequestWithBody(server string, contentType string, b
 	}
 
 	operationPath := fmt.Sprintf("/v1/installation/take-over")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUnlockUserRequest constructs an http.Request for the UnlockUser method
+func NewUnlockUserRequest(server string, params *UnlockUserParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/locked-users")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", params.UserId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListLockedUsersRequest constructs an http.Request for the ListLockedUsers method
+func NewListLockedUsersRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/locked-users")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewLockUserRequest calls the generic LockUser builder with application/json body
+func NewLockUserRequest(server string, body LockUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewLockUserRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewLockUserRequestWithBody constructs an http.Request for the LockUser method, with any body, and a specified content type
+func NewLockUserRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/locked-users")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -5785,6 +6098,46 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
 	TakeOverInstallationWithResponse(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*TakeOverInstallationResponse, error)
 
+	// UnlockUserWithResponse Unlock a user
+	//
+	// The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/locked-users (the `UnlockUser` operationId).
+	UnlockUserWithResponse(ctx context.Context, params *UnlockUserParams, reqEditors ...RequestEditorFn) (*UnlockUserResponse, error)
+
+	// ListLockedUsersWithResponse List the locked users, the latest last
+	//
+	// A locked user has no session, gets none, and cannot log in.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/locked-users (the `ListLockedUsers` operationId).
+	ListLockedUsersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListLockedUsersResponse, error)
+
+	// LockUserWithBodyWithResponse Lock a user, and end all of the user's sessions
+	//
+	// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+	// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+	// A user who is locked already stays locked as before, and sessions that are left are ended.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+	LockUserWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LockUserResponse, error)
+
+	// LockUserWithResponse Lock a user, and end all of the user's sessions
+	//
+	// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+	// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+	// A user who is locked already stays locked as before, and sessions that are left are ended.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+	LockUserWithResponse(ctx context.Context, body LockUserJSONRequestBody, reqEditors ...RequestEditorFn) (*LockUserResponse, error)
+
 	// LogoutWithResponse Log a browser out
 	//
 	// The browser forgets its cookie. To end what was copied of it, revoke its token.
@@ -7289,6 +7642,213 @@ func (r TakeOverInstallationResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r TakeOverInstallationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UnlockUserResponse4XXHeaders the declared response headers of an HTTP 4XX response for UnlockUser
+type UnlockUserResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// UnlockUserResponseDefaultHeaders the declared response headers of an HTTP default response for UnlockUser
+type UnlockUserResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type UnlockUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *UnlockUserResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UnlockUserResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r UnlockUserResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UnlockUserResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UnlockUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UnlockUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UnlockUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UnlockUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListLockedUsersResponse4XXHeaders the declared response headers of an HTTP 4XX response for ListLockedUsers
+type ListLockedUsersResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// ListLockedUsersResponseDefaultHeaders the declared response headers of an HTTP default response for ListLockedUsers
+type ListLockedUsersResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ListLockedUsersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LockedUserList
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *ListLockedUsersResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListLockedUsersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLockedUsersResponse) GetJSON200() *LockedUserList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r ListLockedUsersResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListLockedUsersResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLockedUsersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLockedUsersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLockedUsersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLockedUsersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LockUserResponse4XXHeaders the declared response headers of an HTTP 4XX response for LockUser
+type LockUserResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// LockUserResponseDefaultHeaders the declared response headers of an HTTP default response for LockUser
+type LockUserResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type LockUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LockedUserResult
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *LockedUserResult
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *LockUserResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LockUserResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LockUserResponse) GetJSON200() *LockedUserResult {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r LockUserResponse) GetJSON201() *LockedUserResult {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r LockUserResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LockUserResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LockUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LockUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LockUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LockUserResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9635,6 +10195,70 @@ func (c *ClientWithResponses) TakeOverInstallationWithResponse(ctx context.Conte
 	return ParseTakeOverInstallationResponse(rsp)
 }
 
+// UnlockUserWithResponse Unlock a user
+//
+// The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/locked-users (the `UnlockUser` operationId).
+func (c *ClientWithResponses) UnlockUserWithResponse(ctx context.Context, params *UnlockUserParams, reqEditors ...RequestEditorFn) (*UnlockUserResponse, error) {
+	rsp, err := c.UnlockUser(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUnlockUserResponse(rsp)
+}
+
+// ListLockedUsersWithResponse List the locked users, the latest last
+//
+// A locked user has no session, gets none, and cannot log in.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/locked-users (the `ListLockedUsers` operationId).
+func (c *ClientWithResponses) ListLockedUsersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListLockedUsersResponse, error) {
+	rsp, err := c.ListLockedUsers(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLockedUsersResponse(rsp)
+}
+
+// LockUserWithBodyWithResponse Lock a user, and end all of the user's sessions
+//
+// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+// A user who is locked already stays locked as before, and sessions that are left are ended.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+func (c *ClientWithResponses) LockUserWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LockUserResponse, error) {
+	rsp, err := c.LockUserWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLockUserResponse(rsp)
+}
+
+// LockUserWithResponse Lock a user, and end all of the user's sessions
+//
+// From then on no launch gives the user a session, at any broker, also none that is under way. The user's own
+// tokens, logins and access checks are refused with `user_locked`: here at once, at other brokers a moment later.
+// A user who is locked already stays locked as before, and sessions that are left are ended.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/locked-users (the `LockUser` operationId).
+func (c *ClientWithResponses) LockUserWithResponse(ctx context.Context, body LockUserJSONRequestBody, reqEditors ...RequestEditorFn) (*LockUserResponse, error) {
+	rsp, err := c.LockUser(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLockUserResponse(rsp)
+}
+
 // LogoutWithResponse Log a browser out
 //
 // The browser forgets its cookie. To end what was copied of it, revoke its token.
@@ -11272,6 +11896,198 @@ func ParseTakeOverInstallationResponse(rsp *http.Response) (*TakeOverInstallatio
 		response.Headers4XX = &headers
 	case true:
 		var headers TakeOverInstallationResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUnlockUserResponse parses an HTTP response from a UnlockUserWithResponse call
+func ParseUnlockUserResponse(rsp *http.Response) (*UnlockUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UnlockUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers UnlockUserResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers UnlockUserResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListLockedUsersResponse parses an HTTP response from a ListLockedUsersWithResponse call
+func ParseListLockedUsersResponse(rsp *http.Response) (*ListLockedUsersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLockedUsersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LockedUserList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers ListLockedUsersResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers ListLockedUsersResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLockUserResponse parses an HTTP response from a LockUserWithResponse call
+func ParseLockUserResponse(rsp *http.Response) (*LockUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LockUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LockedUserResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest LockedUserResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers LockUserResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers LockUserResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
