@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -194,7 +195,7 @@ func (e *edge) providerLogin(ctx context.Context, a access.Attempt, r access.Pro
 	if err != nil {
 		return "", caller, err
 	}
-	if caller, err = e.guard.Provider.Caller(claims); err != nil {
+	if caller, err = e.guard.ProviderCaller(claims); err != nil {
 		return "", caller, err
 	}
 	sealed, err = e.guard.ProviderLogin(ctx, claims, now)
@@ -227,6 +228,8 @@ func (e *edge) failLogin(c *gin.Context, view string, err error) {
 	if why == access.LoginUnavailable {
 		problem = &problemError{code: CodeIssuerUnavailable, detail: "the login cannot be checked now", cause: err}
 		e.log.WithField(logfield.RequestID, c.GetString(keyRequestID)).WithError(err).Warn("a login with OpenID Connect cannot be checked now")
+	} else if locked, ok := errors.AsType[*access.LockedError](err); ok {
+		problem = lockedOut(locked)
 	} else if many := e.tooManyWrong(c); many != nil {
 		problem = problemOf(many)
 	}

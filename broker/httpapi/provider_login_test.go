@@ -426,3 +426,39 @@ func TestWithoutAProviderALoginLeadsToThePage(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }
+
+// TestALockedUserHasNoLoginWithTheProvider: a login of before counts no more, and the user, an
+// administrator or not, gets no other. The page says why.
+func TestALockedUserHasNoLoginWithTheProvider(t *testing.T) {
+	var locks *access.UserLocks
+	s := newLoginSite(t, func(g *access.Guard) { g.UserLocks = func() *access.UserLocks { return locks } })
+	lock := func(ids ...string) {
+		byKey := map[string]access.UserLock{}
+		for _, id := range ids {
+			byKey[access.LockKey(id)] = access.UserLock{UserID: id}
+		}
+		locks = access.NewUserLocks(byKey, 1)
+	}
+	lock()
+	b := s.browser()
+	b.opens(s.broker, b.returns(b.begins("/v1/login/oidc"), "alice"))
+	if status, self := b.who(s.broker); status != 200 {
+		t.Fatalf("%d %s", status, self)
+	}
+	lock("u-alice")
+	b.opens(s.broker, "/v1/self").expect(t, 403, "user_locked")
+	again := s.browser()
+	again.leads("a locked user", again.opens(s.broker, again.returns(again.begins("/v1/login/oidc"), "alice")), failedAt+"locked")
+	if again.cookies["__Host-greenroom_login"] != nil {
+		t.Error("a locked user is logged in")
+	}
+	if n := len(s.fake.audits); n == 0 || !strings.Contains(s.fake.audits[n-1].Reason, "user_locked") {
+		t.Errorf("the audit has %+v", s.fake.audits)
+	}
+	other := s.browser()
+	other.leads("another user", other.opens(s.broker, other.returns(other.begins("/v1/login/oidc"), "bob")), siteURL+"/ui/")
+	lock()
+	if status, self := b.who(s.broker); status != 200 {
+		t.Errorf("after the unlock: %d %s", status, self)
+	}
+}

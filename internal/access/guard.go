@@ -89,7 +89,11 @@ func (g Guard) Rule(operation string) Rule {
 // remote call. Errors are ErrNoToken, ErrUnknown, ErrExpired, a *RefusedError, a *LockedError
 // or an *UnavailableError. Beside a *LockedError it returns the caller, too.
 func (g Guard) Identify(ctx context.Context, bearer string, now time.Time) (Caller, error) {
-	c, err := g.identify(ctx, bearer, now)
+	return g.unlocked(g.identify(ctx, bearer, now))
+}
+
+// unlocked returns a caller, with an error if the caller's user is locked, or that is not known.
+func (g Guard) unlocked(c Caller, err error) (Caller, error) {
 	if err == nil && c.Subject != "" {
 		err = g.lockedOut(c.Subject)
 	}

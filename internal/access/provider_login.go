@@ -68,6 +68,8 @@ const (
 	LoginClient LoginFailure = "client"
 	// LoginClaims means that the claims of the user do not make a caller.
 	LoginClaims LoginFailure = "claims"
+	// LoginLocked means that an administrator has locked the user out.
+	LoginLocked LoginFailure = "locked"
 	// LoginTooLong means that the claims do not fit into a browser's cookie.
 	LoginTooLong LoginFailure = "long"
 	// LoginUnavailable means that the login cannot be checked now.
@@ -79,7 +81,10 @@ const (
 // FailureOf returns why a login failed, for an error of a Provider or of Guard.
 func FailureOf(err error) LoginFailure {
 	var refused *RefusedError
+	var locked *LockedError
 	switch {
+	case errors.As(err, &locked):
+		return LoginLocked
 	case errors.Is(err, ErrLoginOver):
 		return LoginOver
 	case errors.Is(err, ErrLoginTooLong):
@@ -144,13 +149,19 @@ func (g Guard) ProviderLogin(ctx context.Context, claims Claims, now time.Time) 
 	return sealed, err
 }
 
+// ProviderCaller returns the caller that the provider's claims make by the mapping of now.
+// Errors are a *RefusedError, a *LockedError or an *UnavailableError.
+func (g Guard) ProviderCaller(claims Claims) (Caller, error) {
+	return g.unlocked(g.Provider.Caller(claims))
+}
+
 // IdentifyLogin returns the caller of a login: one with the provider by the mapping of now, one
 // with a token as Identify does. Errors are those of Identify, and ErrLoginOver.
 func (g Guard) IdentifyLogin(ctx context.Context, sealed string, now time.Time) (Caller, error) {
 	if g.Provider != nil {
 		claims, err := unseal[Claims](ctx, g, sealedClaims, sealed, now)
 		if err == nil {
-			return g.Provider.Caller(claims)
+			return g.ProviderCaller(claims)
 		}
 		if !errors.Is(err, errNotOpened) {
 			return Caller{}, err

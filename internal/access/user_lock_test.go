@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // callers is an issuer whose tokens are known.
@@ -38,6 +40,24 @@ func TestALockedUserIsNobody(t *testing.T) {
 		var out *LockedError
 		if errors.As(err, &out) != locked || !locked && err != nil {
 			t.Errorf("%s: %v", bearer, err)
+		}
+	}
+	// A login with the provider, which no token is behind, is one of the user, too.
+	g.Keys = func(context.Context) (staging.SigningKeys, error) {
+		return staging.SigningKeys{{Key: []byte("shared")}}, nil
+	}
+	g.Provider = mapped{id: "one", Mapping: Mapping{User: "sub"}}
+	for user, locked := range map[string]bool{"u": true, "v": false} {
+		login, err := g.ProviderLogin(t.Context(), Claims{"sub": user}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out *LockedError
+		if _, err := g.IdentifyLogin(t.Context(), login, now); errors.As(err, &out) != locked || !locked && err != nil {
+			t.Errorf("the login of %s: %v", user, err)
+		}
+		if _, err := g.ProviderCaller(Claims{"sub": user}); (FailureOf(err) == LoginLocked) != locked {
+			t.Errorf("%s logs in: %v", user, err)
 		}
 	}
 	locks = nil

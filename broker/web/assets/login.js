@@ -13,6 +13,7 @@ const failures = {
   refused: (provider) => `${provider} did not confirm this login. Log in again.`,
   client: (provider) => `${provider} does not accept greenroom as an application. An administrator must correct the client of the broker: its log says how.`,
   claims: (provider) => `What ${provider} says of you does not let you in here. Tell an administrator: the log of the broker has the reason.`,
+  locked: () => 'You are locked out of greenroom. Ask an administrator to unlock you.',
   long: (provider) => `${provider} sends more groups of yours than a login holds. Ask an administrator to have it send fewer to greenroom.`,
   unavailable: (provider) => `${provider}, or a server of greenroom, does not answer now. Log in again in a moment.`,
   many: () => 'Too many logins failed from your address. Wait a minute, and log in again.',
