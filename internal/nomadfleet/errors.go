@@ -51,3 +51,9 @@ func notFound(err error) bool {
 	status, _, ok := responseError(err)
 	return ok && status == http.StatusNotFound
 }
+
+// Denied reports whether an error is Nomad's refusal of the token.
+func Denied(err error) bool {
+	status, _, ok := responseError(err)
+	return ok && status == http.StatusForbidden
+}

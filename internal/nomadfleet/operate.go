@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
@@ -116,15 +117,39 @@ func (l *Located) Logs(ctx context.Context, task, stream string, follow bool, w 
 // TerminalSize is the size of a terminal, in characters.
 type TerminalSize = nomadapi.TerminalSize
 
+// Errors of a command that a task's driver could not start.
+var (
+	ErrNoCommand     = errors.New("there is no such command")
+	ErrNotExecutable = errors.New("the command cannot be executed")
+)
+
 // Attach runs a command in a task with the caller's streams and returns its exit code.
-// With tty the streams are a terminal; its size is read from sizes. If the exit code is
-// not known, the error is ErrUnavailable.
+// With tty the streams are a terminal; its size is read from sizes. If the command did not
+// start, the error is ErrNoCommand or ErrNotExecutable; if the exit code is not known for
+// another reason, it is ErrUnavailable.
 func (l *Located) Attach(ctx context.Context, task string, command []string, tty bool,
 	stdin io.Reader, stdout, stderr io.Writer, sizes <-chan TerminalSize,
 ) (exitCode int, err error) {
 	code, err := l.fleet.nomad.Allocations().Exec(ctx, l.alloc, task, tty, command, stdin, stdout, stderr, sizes, l.queryOptions(ctx))
 	if err != nil {
+		if why := whyNotStarted(err); why != nil {
+			return -1, fmt.Errorf("%w in task %s of job %s: %s", why, task, l.alloc.JobID, command[0])
+		}
 		return -1, unavailable(fmt.Sprintf("exec in task %s of job %s", task, l.alloc.JobID), err)
 	}
 	return code, nil
+}
+
+// whyNotStarted returns the reason that a driver names for a command that it could not
+// start; nil for all other errors. Drivers report it as text alone.
+func whyNotStarted(err error) error {
+	text := err.Error()
+	started := strings.Contains(text, "exec: ") || strings.Contains(text, "fork/exec ")
+	switch {
+	case strings.Contains(text, "executable file not found"), started && strings.Contains(text, "no such file or directory"):
+		return ErrNoCommand
+	case started && strings.Contains(text, "permission denied"):
+		return ErrNotExecutable
+	}
+	return nil
 }

@@ -91,7 +91,12 @@ func TestExitCodes(t *testing.T) {
 		{"key reused", &refusal.Error{Kind: refusal.KeyReused, Detail: "use a fresh key"}, launch, exit.Invalid, []string{"use a fresh key"}},
 		{"no capacity", &refusal.Error{Kind: refusal.NoCapacity, Detail: "full", Attempts: attempts}, launch, exit.NoCapacity, []string{"full", "on_demand in east: failed, no memory"}},
 		{"launch failed", &refusal.Error{Kind: refusal.LaunchFailed, Detail: "broke"}, launch, exit.Failed, []string{"broke"}},
-		{"busy", &refusal.Error{Kind: refusal.SessionBusy, Detail: "busy"}, launch, exit.Failed, []string{"busy"}},
+		{"busy", &refusal.Error{Kind: refusal.SessionBusy, Detail: "busy"}, launch, exit.Refused, []string{"busy"}},
+		{"disabled", &refusal.Error{Kind: refusal.ImageDisabled, Detail: "enable it"}, launch, exit.Refused, []string{"enable it"}},
+		{"too many sessions", &refusal.Error{Kind: refusal.SessionLimit, Detail: "end one"}, launch, exit.Limit, []string{"end one"}},
+		{"not for this token", &refusal.Error{Kind: refusal.Forbidden, Detail: "outside the scope"}, launch, exit.Forbidden, []string{"outside the scope"}},
+		{"too busy", &refusal.Error{Kind: refusal.Overloaded, Detail: "repeat it"}, launch, exit.Unavailable, []string{"repeat it"}},
+		{"in use", &refusal.Error{Kind: refusal.InUse, Detail: "config demo-east names it"}, launch, exit.Refused, []string{"config demo-east names it"}},
 		{"redis away", &refusal.Error{Kind: refusal.RedisUnavailable, Detail: "Redis does not answer"}, launch, exit.Unavailable, []string{"Redis does not answer", "request id"}},
 		{"internal", io.ErrUnexpectedEOF, launch, exit.Failed, []string{"internal", "request id"}},
 		{"no argument", nil, []string{"launch"}, exit.Usage, []string{"IMAGE", "greenroom launch --help"}},
@@ -135,7 +140,7 @@ func TestWhatIsNoBroker(t *testing.T) {
 
 func TestTokenOfTheCommandLine(t *testing.T) {
 	c := clitest.New(t, "sesame")
-	c.Want(exit.Failed, []string{"sessions"}, "unauthorized", "--token")
+	c.Want(exit.Unauthorized, []string{"sessions"}, "unauthorized", "--token")
 	c.Want(exit.OK, []string{"sessions", "--token", "sesame"})
 	t.Setenv("GREENROOM_TOKEN", "sesame")
 	c.Want(exit.OK, []string{"sessions"})

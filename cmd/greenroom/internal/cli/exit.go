@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/resources"
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 )
@@ -57,6 +59,12 @@ func exitCode(err error) int {
 		return exit.Usage
 	case errors.As(err, new(*absentError)):
 		return exit.NotFound
+	case errors.Is(err, nomadfleet.ErrNoCommand):
+		return exit.NoCommand
+	case errors.Is(err, nomadfleet.ErrNotExecutable):
+		return exit.NotExecutable
+	case nomadfleet.Denied(err):
+		return exit.Forbidden
 	case errors.Is(err, nomadfleet.ErrUnavailable):
 		return exit.Unavailable
 	case errors.As(err, &invalid):
@@ -71,36 +79,111 @@ func exitCode(err error) int {
 	return exit.Usage
 }
 
+// exitCodeOf returns the exit code of a broker's problem document: that of its code, or
+// else of its status.
 func exitCodeOf(p *client.ProblemError) int {
 	switch refusal.Kind(p.Code) {
 	case refusal.NoCapacity:
 		return exit.NoCapacity
-	case refusal.ConsulUnavailable, refusal.NomadUnavailable, refusal.RedisUnavailable, refusal.Kind(httpapi.CodeIssuerUnavailable):
+	case refusal.ConsulUnavailable, refusal.NomadUnavailable, refusal.RedisUnavailable, refusal.Overloaded, refusal.Stopping,
+		refusal.Kind(httpapi.CodeIssuerUnavailable), refusal.Kind(httpapi.CodeAuditUnavailable):
 		return exit.Unavailable
+	case refusal.SessionLimit:
+		return exit.Limit
 	}
 	switch p.Status {
+	case http.StatusUnauthorized:
+		return exit.Unauthorized
+	case http.StatusForbidden:
+		return exit.Forbidden
 	case http.StatusNotFound:
 		return exit.NotFound
+	case http.StatusConflict:
+		return exit.Refused
+	case http.StatusTooManyRequests:
+		return exit.RateLimited
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
 		return exit.Invalid
 	}
 	return exit.Failed
 }
 
-// report prints an error for a person, and returns its exit code.
-func report(cmd *cobra.Command, err error, stderr io.Writer) int {
+// report prints an error for a person, or with -o json for a program, and returns its exit
+// code. args are greenroom's arguments.
+func report(cmd *cobra.Command, args []string, err error, stderr io.Writer) int {
 	code := exitCode(err)
-	if code == exit.OK {
+	if code == exit.OK || errors.As(err, new(exit.Error)) {
 		return code
 	}
-	if errors.As(err, new(exit.Error)) {
-		return code
+	if output.WantsJSON(cmd) || asksForJSON(args) {
+		if output.JSON(stderr, problemOf(err, code)) == nil {
+			return code
+		}
 	}
 	fmt.Fprintf(stderr, "greenroom: %s\n", err)
 	if code == exit.Usage {
 		fmt.Fprintf(stderr, "Run '%s --help' to see how it is used.\n", cmd.CommandPath())
 	}
 	return code
+}
+
+// asksForJSON reports whether arguments ask for JSON, also where cobra did not parse them,
+// because an argument before is wrong.
+func asksForJSON(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	for i, arg := range args {
+		switch arg {
+		case "--json", "-ojson", "-o=json", "--output=json":
+			return true
+		case "-o", "--output":
+			if i+1 < len(args) && args[i+1] == "json" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// problem is a problem document of the command line: the broker's, or one of the same form.
+type problem struct {
+	httpapi.Problem
+	// Status is the broker's HTTP status; 0 for an error of the command line's own.
+	Status int `json:"status,omitempty"`
+	// ExitCode is the command's.
+	ExitCode int `json:"exit_code"`
+}
+
+// ownProblems are the codes and titles of the errors that are not a broker's, by exit code.
+var ownProblems = map[int][2]string{
+	exit.Failed:        {"failed", "The command failed"},
+	exit.Usage:         {"usage", "The command was called wrongly"},
+	exit.NotFound:      {"not_found", "Not found"},
+	exit.Invalid:       {"files_not_valid", "Resource files are not valid"},
+	exit.Unavailable:   {"unreachable", "A server does not answer"},
+	exit.Forbidden:     {"forbidden", "Forbidden"},
+	exit.NotExecutable: {"not_executable", "The command cannot be executed"},
+	exit.NoCommand:     {"no_command", "There is no such command"},
+}
+
+// problemOf returns an error as a problem document.
+func problemOf(err error, code int) problem {
+	var refused *client.ProblemError
+	if errors.As(err, &refused) {
+		p := problem{Problem: refused.Problem, Status: refused.Status, ExitCode: code}
+		if text := err.Error(); text != refused.Error() {
+			p.Detail = text // what the broker's refusal was about, and what was not done
+		}
+		return p
+	}
+	own, ok := ownProblems[code]
+	if !ok {
+		own = ownProblems[exit.Failed]
+	}
+	return problem{ExitCode: code, Problem: httpapi.Problem{
+		Type: "urn:greenroom:problem:" + own[0], Code: own[0], Title: own[1], Detail: err.Error(),
+	}}
 }
 
 // absentError means that what a command was called for does not exist; the exit code is

@@ -63,11 +63,19 @@ Exit codes:
   3  not found
   4  refused as not valid
   5  no capacity
-  6  the broker, or a server that it needs, does not answer
+  6  the broker, or a server that it needs, does not answer or takes no more now
   7  plan: there is something to change
   8  status: not all is well
+  9  unauthorized: no token, or one that is not valid
+ 10  forbidden: the token may not do this
+ 11  the user has as many sessions as allowed
+ 12  rate limited: try again later
+ 13  refused as things stand, such as deleting what is in use
 
-greenroom exec ends with the exit code of the command that it ran.`,
+greenroom exec ends with the exit code of the command that it ran, 127 if the session
+has no such command, and 126 if it cannot be executed.
+
+With -o json, errors are problem documents on the standard error.`,
 		Example: `  greenroom dev
   greenroom apply -f resources/
   greenroom launch demo --zone east --user alice
@@ -114,5 +122,5 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	return report(cmd, err, stderr)
+	return report(cmd, args, err, stderr)
 }

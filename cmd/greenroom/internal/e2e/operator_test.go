@@ -63,6 +63,9 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 	if code, _, errs := c.Run("exec", s.ID, "--", "/bin/sh", "-c", "echo to-stderr >&2; exit 37"); code != 37 || errs != "to-stderr\n" {
 		t.Errorf("exec's exit code %d, stderr %q", code, errs)
 	}
+	c.Want(exit.NoCommand, []string{"exec", s.ID, "--", "no-such-program"}, "no such command", "no-such-program")
+	c.Want(exit.NoCommand, []string{"exec", s.ID, "--", "/no/such/program"}, "no such command")
+	c.Want(exit.NotExecutable, []string{"exec", s.ID, "--", "/etc/passwd"}, "cannot be executed")
 	c.Want(exit.NotFound, []string{"logs", "gr-none"}, "gr-none", "NOMAD_TOKEN")
 	c.Want(exit.Usage, []string{"exec", s.ID}, "COMMAND")
 	c.Want(exit.Usage, []string{"exec", s.ID, "--tty", "maybe", "--", "true"}, "--tty")

@@ -6,15 +6,27 @@ import "fmt"
 
 // The exit codes, in the order in which greenroom --help lists them.
 const (
-	OK          = iota
-	Failed      // for any other reason
-	Usage       // the command was called wrongly
-	NotFound    // what the command names does not exist
-	Invalid     // the broker refused the input, or resource files are not valid
-	NoCapacity  // a launch found no room
-	Unavailable // the broker, or a server that it needs, does not answer
-	Changes     // plan: there is something to change
-	Unwell      // status: not all is well
+	OK           = iota
+	Failed       // for any other reason
+	Usage        // the command was called wrongly
+	NotFound     // what the command names does not exist
+	Invalid      // the broker refused the input, or resource files are not valid
+	NoCapacity   // a launch found no room
+	Unavailable  // the broker, or a server that it needs, does not answer or takes no more now
+	Changes      // plan: there is something to change
+	Unwell       // status: not all is well
+	Unauthorized // there is no token, or it is not valid
+	Forbidden    // the token is valid and may not do this
+	Limit        // the user has as many sessions as the user's groups allow
+	RateLimited  // too many calls: the same call is accepted later
+	Refused      // valid, and not possible as things stand, such as deleting what is in use
+)
+
+// The exit codes of greenroom exec for a command that did not start, which are those of a
+// shell.
+const (
+	NotExecutable = 126
+	NoCommand     = 127
 )
 
 // Error ends a command with an exit code. It is not printed: the command's output has
