@@ -20,7 +20,7 @@ func (r *Registry) Fate(ctx context.Context, session string) (staging.Fate, erro
 	var f staging.Fate
 	p, _, err := r.kv.Get(r.fateKey(session), query(ctx))
 	if err != nil {
-		return f, err
+		return f, callError(err, "read %s", r.fateKey(session))
 	}
 	if p == nil {
 		return f, fmt.Errorf("%w: the fate of session %s", staging.ErrNoResource, session)

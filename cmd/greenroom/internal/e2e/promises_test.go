@@ -8,15 +8,23 @@ import (
 	"testing"
 )
 
-// TestEveryPromiseNamesATestThatThereIs finds each test that PROMISES.md names, in this
-// directory or in the package of its name.
+// TestEveryPromiseNamesATestThatThereIs finds each test that PROMISES.md and the table of
+// deploy/README.md name, in this directory or in the package of its name.
 func TestEveryPromiseNamesATestThatThereIs(t *testing.T) {
-	text, err := os.ReadFile("PROMISES.md")
-	must(t, err)
-	named := regexp.MustCompile("`(?:([a-z/]+)\\.)?(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
-	if len(named) < 40 {
-		t.Fatalf("only %d tests are named: this test no longer finds them", len(named))
+	for file, atLeast := range map[string]int{"PROMISES.md": 40, "../../../../deploy/README.md": 20} {
+		text, err := os.ReadFile(file)
+		must(t, err)
+		named := regexp.MustCompile("`(?:([a-z/]+)\\.)?(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
+		if len(named) < atLeast {
+			t.Fatalf("%s names only %d tests: this test no longer finds them", file, len(named))
+		}
+		exist(t, named)
 	}
+}
+
+// exist fails the test for each package and name of which there is no test.
+func exist(t *testing.T, named [][]string) {
+	t.Helper()
 	for _, n := range named {
 		dir := "../*" // any package of cmd/greenroom
 		if n[1] != "" {
