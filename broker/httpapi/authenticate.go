@@ -149,6 +149,13 @@ func bearer(r *http.Request) string {
 func (e *edge) refuseCaller(c *gin.Context, rule access.Rule, err error) {
 	var away *access.UnavailableError
 	if errors.As(err, &away) {
+		// A token that names a key which the issuer has not may be one of many made up ones.
+		if !away.Stored {
+			if err := e.tooManyWrong(c); err != nil {
+				refuseWith(c, err)
+				return
+			}
+		}
 		refuseWith(c, issuerUnavailable(away))
 		return
 	}
@@ -177,7 +184,7 @@ func (e *edge) tooManyWrong(c *gin.Context) error {
 	}
 	return &problemError{
 		code: CodeRateLimited, retryAfter: time.Second / wrongPerSecond, quiet: true,
-		detail: "too many calls without a valid token come from this address; send a valid token, or repeat after Retry-After",
+		detail: "too many calls come from this address without a token that is valid, or that can be checked now; send a valid token, or repeat after Retry-After",
 	}
 }
 

@@ -31,7 +31,9 @@ const (
 func authorize(c *gin.Context, of Sessions) {
 	r := c.Request
 	s, err := of.Authorize(r.Context(), sessions.Access{
-		Session: c.Param("id"), Tokens: accessTokens(r), Origin: r.Header.Get("Origin"),
+		Session: c.Param("id"), Tokens: accessTokens(r),
+		// Several origins are none that is allowed, whichever comes first.
+		Origin:      strings.Join(r.Header.Values("Origin"), ", "),
 		RequestHost: hostOf(cmp.Or(r.Header.Get(headerForwardedHost), r.Host)),
 	})
 	if err != nil {

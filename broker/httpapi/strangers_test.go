@@ -202,6 +202,39 @@ func TestWrongTokensAreThrottledAndDoNotFillTheLog(t *testing.T) {
 	}
 }
 
+// TestTokensThatCannotBeCheckedAreThrottled: tokens of made up keys, which only the issuer could
+// tell from those of new ones.
+func TestTokensThatCannotBeCheckedAreThrottled(t *testing.T) {
+	g, secret := loginGuard(access.Viewer)
+	g.Issuer = canned{}
+	e := newEdge(t, newFake(), func(o *httpapi.Options) { o.Guard = g })
+	statuses := map[int]int{}
+	for range 200 {
+		statuses[e.do("GET", "/v1/sessions", "", header("Authorization", "Bearer a.way.x")).status]++
+	}
+	if statuses[503] == 0 || statuses[429] < 150 || statuses[503]+statuses[429] != 200 {
+		t.Errorf("200 tokens that cannot be checked were answered with %v", statuses)
+	}
+	if lines := strings.Count(e.log.String(), "\n") - strings.Count(e.log.String(), "debug"); lines > 100 {
+		t.Errorf("they wrote %d lines", lines)
+	}
+	if got := e.do("GET", "/v1/self", "", header("Authorization", "Bearer "+secret)); got.status != 200 {
+		t.Errorf("a valid token from the same address: %d %s", got.status, got.body)
+	}
+}
+
+// TestSeveralOriginsAreNoneThatIsAllowed: all are passed on, so that they match no domain.
+func TestSeveralOriginsAreNoneThatIsAllowed(t *testing.T) {
+	f := newFake()
+	e := newEdge(t, f)
+	e.do("GET", "/v1/sessions/gr-1/authorize", "", header("X-Greenroom-Token", "right"), func(r *http.Request) {
+		r.Header["Origin"] = []string{"https://app.example.org", "https://example.com"}
+	})
+	if want := "https://app.example.org, https://example.com"; f.access.Origin != want {
+		t.Errorf("the origin is %q, want %q", f.access.Origin, want)
+	}
+}
+
 // TestOneAddressHasHalfOfTheConnections: the others are for everybody else.
 func TestOneAddressHasHalfOfTheConnections(t *testing.T) {
 	s, mine := eightConnections(t, nil)

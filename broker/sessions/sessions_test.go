@@ -282,6 +282,8 @@ func TestWhoMayPassToASession(t *testing.T) {
 		"its token":                 {sessions.Access{Session: "s", Tokens: []string{right}}, staging.Assigned, ""},
 		"its token among others":    {sessions.Access{Session: "s", Tokens: []string{"x", right}}, staging.Assigned, ""},
 		"an allowed origin":         {sessions.Access{Session: "s", Tokens: []string{right}, Origin: "https://app.example.org"}, staging.Assigned, ""},
+		"two origins":               {sessions.Access{Session: "s", Tokens: []string{right}, Origin: "https://app.example.org, https://example.com"}, staging.Assigned, refusal.Forbidden},
+		"two, and the other first":  {sessions.Access{Session: "s", Tokens: []string{right}, Origin: "https://example.com, https://app.example.org"}, staging.Assigned, refusal.Forbidden},
 		"another origin":            {sessions.Access{Session: "s", Tokens: []string{right}, Origin: "https://example.com"}, staging.Assigned, refusal.Forbidden},
 		"no token":                  {sessions.Access{Session: "s"}, staging.Assigned, refusal.Unauthorized},
 		"a wrong token":             {sessions.Access{Session: "s", Tokens: []string{"x"}}, staging.Assigned, refusal.Unauthorized},

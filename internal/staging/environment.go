@@ -2,7 +2,6 @@ package staging
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,15 +39,13 @@ var shellOwned = map[string]bool{
 // it for a hook.
 func ShellOwned(name string) bool { return shellOwned[name] }
 
-// interpreted are variables on which loaders, shells, C libraries and interpreters act: whoever
-// sets one for a program decides what it runs. Hooks may run as root.
+// interpreted are variables on which loaders, shells, C libraries and interpreters act, and whose
+// names interpretedEndings do not tell: whoever sets one for a program decides what it runs. Hooks
+// may run as root.
 var interpreted = map[string]bool{
-	"PATH": true, "IFS": true, "ENV": true, "BASH_ENV": true, "PS4": true, "PROMPT_COMMAND": true, "CDPATH": true, "GLOBIGNORE": true,
-	"FPATH": true, "ZDOTDIR": true, "HOME": true, "SHELL": true, "TMPDIR": true,
-	"GCONV_PATH": true, "LOCPATH": true, "NLSPATH": true, "HOSTALIASES": true, "RES_OPTIONS": true, "RESOLV_HOST_CONF": true,
-	"NODE_OPTIONS": true, "NODE_PATH": true, "CLASSPATH": true, "JAVA_TOOL_OPTIONS": true, "JDK_JAVA_OPTIONS": true, "_JAVA_OPTIONS": true,
-	"AWKPATH": true, "AWKLIBPATH": true, "PHPRC": true, "PHP_INI_SCAN_DIR": true, "OPENSSL_CONF": true, "OPENSSL_MODULES": true,
-	"QT_PLUGIN_PATH": true, "GTK_PATH": true, "GTK_MODULES": true, "GIO_EXTRA_MODULES": true, "LESSOPEN": true, "LESSCLOSE": true,
+	"IFS": true, "ENV": true, "BASH_ENV": true, "PS4": true, "GLOBIGNORE": true, "ZDOTDIR": true, "TMPDIR": true,
+	"HOSTALIASES": true, "LESSOPEN": true, "LESSCLOSE": true, "NIX_LD": true, "PHP_INI_SCAN_DIR": true,
+	"BUNDLE_GEMFILE": true, "MAKEFILES": true, "LV2_DIRS": true,
 }
 
 // interpretedPrefixes are the beginnings of further ones.
@@ -56,12 +53,28 @@ var interpretedPrefixes = []string{
 	"LD_", "DYLD_", "GLIBC_", "MALLOC_", "BASH_FUNC_", "PYTHON", "PERL", "RUBY", "LUA_", "GIT_", "SSH_", "SUDO_", "XDG_",
 }
 
-// Interpreted reports whether programs act on a variable, so that a launch may set it only if
-// a group of the user allows it, see Group.AllowedEnvironment.
+// interpretedEndings are how programs name the variables that say what they load, read or run: a
+// part of a name, between underscores, ends with one of them, as in MAKEFLAGS, TAR_OPTIONS,
+// DOTNET_STARTUP_HOOKS and GDK_PIXBUF_MODULE_FILE. There are too many programs to list.
+var interpretedEndings = []string{
+	"PATH", "FLAGS", "OPT", "OPTS", "OPTIONS", "ARGS", "COMMAND", "PRELOAD", "HOOK", "HOOKS", "STARTUP", "INIT", "PROFILE", "PROFILER",
+	"RC", "CONF", "CONFIG", "HOME", "SHELL", "PAGER", "ASKPASS", "LOADER", "INTERPRETER",
+	"LIB", "LIBRARY", "MODULE", "MODULES", "PLUGIN", "PLUGINS", "ENGINES",
+}
+
+// Interpreted reports whether programs act on a variable, by its name, so that a launch may set it
+// only if a group of the user allows it, see Group.AllowedEnvironment.
 func Interpreted(name string) bool {
 	for _, prefix := range interpretedPrefixes {
 		if strings.HasPrefix(name, prefix) {
 			return true
+		}
+	}
+	for part := range strings.SplitSeq(strings.ToUpper(name), "_") {
+		for _, ending := range interpretedEndings {
+			if strings.HasSuffix(part, ending) {
+				return true
+			}
 		}
 	}
 	return interpreted[name]
@@ -75,16 +88,6 @@ func allows(list []string, name string) bool {
 	})
 }
 
-// canAllow reports whether a name or PREFIX_* stands for a variable on which programs act.
-func canAllow(allowed string) bool {
-	prefix, all := strings.CutSuffix(allowed, "*")
-	if !all || Interpreted(prefix) {
-		return Interpreted(prefix)
-	}
-	begins := func(name string) bool { return strings.HasPrefix(name, prefix) }
-	return slices.ContainsFunc(interpretedPrefixes, begins) || slices.ContainsFunc(slices.Collect(maps.Keys(interpreted)), begins)
-}
-
 // allowedEnvironment checks a group's list of variables.
 func (p *problems) allowedEnvironment(field string, list []string) {
 	for i, allowed := range list {
@@ -95,7 +98,7 @@ func (p *problems) allowedEnvironment(field string, list []string) {
 			p.add(at, "must be the name of an environment variable, or PREFIX_* for all that begin so, is %q", allowed)
 		case ReservedVariable(name) || ShellOwned(name):
 			p.add(at, "is a variable that greenroom, Nomad or a shell keeps for itself: no launch may set it")
-		case !canAllow(allowed):
+		case !all && !Interpreted(name):
 			p.add(at, "has no effect: any launch may set it")
 		case slices.Contains(list[:i], allowed):
 			p.add(at, "is listed twice")
