@@ -13,8 +13,9 @@ import (
 const hookFailureThreshold = 3
 
 // conditions returns why a pool is not, or may soon not be, in its desired state, at
-// most one condition of each type. It is pure. The caller adds Since.
-func conditions(in PoolInput) []staging.Condition {
+// most one condition of each type. failing is the member whose checks have failed for long;
+// nil for none. It is pure. The caller adds Since.
+func conditions(in PoolInput, failing *Member) []staging.Condition {
 	if in.Removed {
 		return nil
 	}
@@ -50,6 +51,9 @@ func conditions(in PoolInput) []staging.Condition {
 	}
 	if len(in.FailingNodes) > 0 {
 		add(staging.NodeFailing, "%s", nodeFailing(in.Config.Image, in.FailingNodes))
+	}
+	if failing != nil {
+		add(staging.HealthCheckFailing, "%s", failing.Check.Of(failing.ID, failing.Node))
 	}
 	for i := range in.Members {
 		m := &in.Members[i]

@@ -24,6 +24,7 @@ import (
 //  7. reorder: ready sessions whose place in the queue does not suit their node
 //  8. grow: stage what is missing
 func Decide(in PoolInput, b Bounds, now time.Time) Plan {
+	b = b.forImage(in.Patience)
 	d := decision{PoolInput: in, now: now, live: make([]*Member, len(in.Members))}
 	for i := range in.Members {
 		d.live[i] = &in.Members[i]
@@ -38,9 +39,10 @@ func Decide(in PoolInput, b Bounds, now time.Time) Plan {
 		// What the pool should be is not known: only its queue follows the health checks and the drains.
 		d.publishAndWithdraw()
 		d.reorder()
-		d.plan.Conditions = conditions(in)
+		d.plan.Conditions = conditions(in, nil)
 		return d.plan
 	}
+	d.plan.Conditions = conditions(in, d.failingLong(b))
 	d.retireFailed()
 	d.retireMisplaced()
 	d.retireUnhealthy(b)
@@ -49,7 +51,6 @@ func Decide(in PoolInput, b Bounds, now time.Time) Plan {
 	d.publishAndWithdraw()
 	d.reorder()
 	d.grow(b)
-	d.plan.Conditions = conditions(in)
 	return d.plan
 }
 
@@ -170,7 +171,7 @@ func (d *decision) retireUnhealthy(b Bounds) {
 			d.step(Retire, m.ID, "lost: Nomad has not reported it running for %s; its node may be disconnected", limit)
 			return
 		}
-		why := fmt.Sprintf(format, limit)
+		why := withCheck(fmt.Sprintf(format, limit), m.Check)
 		d.step(Retire, m.ID, "unhealthy: %s", why)
 		d.plan.Steps[len(d.plan.Steps)-1].Failure = &staging.Failure{Type: staging.Unhealthy, Message: why}
 	})

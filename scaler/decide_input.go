@@ -30,7 +30,12 @@ type PoolInput struct {
 	// HealthKnown: Consul's health checks of the pool are current. Without them
 	// nothing is published or withdrawn, and no session counts as unhealthy.
 	HealthKnown bool
-	Members     []Member
+	// Patience is the image's: how long its sessions are waited for.
+	Patience staging.Patience
+	// UsualStart is how long sessions of the pool usually run until they are healthy; 0 while
+	// that is not known.
+	UsualStart time.Duration
+	Members    []Member
 	// Unrecorded counts the pool's sessions that Nomad has and Redis does not have
 	// (any more). They become members again soon, so they count as existing.
 	Unrecorded int
@@ -81,6 +86,9 @@ type Member struct {
 	// healthy, because its checks failed or Nomad lost contact with its node; zero
 	// while it is healthy, and before it first was.
 	RunningSince, UnhealthySince time.Time
+	// Check is a check of its own that fails; zero for none. Node is where it runs.
+	Check staging.FailingCheck
+	Node  string
 	// EndReason is Nomad's reason for the end of an allocation that did not fail.
 	EndReason string
 }
@@ -95,6 +103,7 @@ func (v *view) poolInput(p *pool, now time.Time) PoolInput {
 		Unreadable: p.target.unreadable, Unknown: p.target.unknown, UnknownImage: p.target.unknownImage,
 		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked, Denied: v.deniedIn(p.config.Zone),
 		HealthKnown: p.healthKnown, Backoff: p.backoff, AssignHook: p.assignHook,
+		Patience: p.target.patience, UsualStart: p.usualStart,
 		Unrecorded: len(p.unrecorded), FailingNodes: v.failingNodes(p.config.Image, now),
 	}
 	in.Quarantined, in.QuarantinedAre = v.quarantinedIn(p.config.Name)
@@ -114,9 +123,9 @@ func (v *view) memberOf(p *pool, e *entry, now time.Time) Member {
 		FirstLaunch: v.firstLaunchHook(e) != nil, RunningSince: e.runningSince, UnhealthySince: e.unhealthySince,
 		Misplaced: e.s.Zone != p.config.Zone || e.s.Image != p.config.Image || e.s.Permits != p.target.permits,
 		Stale:     !p.target.noZone && !p.target.noImage && e.s.Revision != p.target.revision,
-		Restarted: e.restarted(),
-		Busy:      e.busy || e.unlisted || now.Before(e.until),
-		Unknown:   e.unlisted,
+		Restarted: e.restarted(), Check: v.failingCheck(e), Node: v.nodeName(e),
+		Busy:    e.busy || e.unlisted || now.Before(e.until),
+		Unknown: e.unlisted,
 	}
 }
 
@@ -125,7 +134,7 @@ func (v *view) unpooledOf(e *entry) Unpooled {
 	return Unpooled{
 		State: e.s.State, Origin: e.s.Origin, Foreign: e.foreign, Fate: e.verdict, HasJob: e.hasJob, Missing: e.missing, Unknown: e.unlisted, Stopped: e.stopped,
 		Over: e.over(), Running: e.running, Passing: e.passing, WasUp: e.healthyOnce, Failure: e.failed(), Reason: e.reason,
-		Refused: e.refused, RunningSince: e.runningSince,
+		Refused: e.refused, RunningSince: e.runningSince, Check: v.failingCheck(e), Patience: v.resources.Images[e.s.Image].Patience,
 		Quarantine: e.quarantine(), Damage: e.damage, Damaged: e.damaged != "", FateLost: e.fateLost(),
 		FirstLaunch: v.firstLaunchHook(e) != nil, HookUnknown: e.s.Hooks == nil && v.resources.Unknown(staging.KindImage, e.s.Image), Tagged: e.tagged,
 		Terms: e.s.Terms, EndsAt: e.s.EndsAt(), KeepaliveUntil: e.s.KeepaliveUntil(),

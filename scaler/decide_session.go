@@ -49,6 +49,9 @@ type Unpooled struct {
 	Refused *staging.Failure
 	// RunningSince is when it began to run.
 	RunningSince time.Time
+	// Check is a check of its own that fails; zero for none. Patience is its image's.
+	Check    staging.FailingCheck
+	Patience staging.Patience
 	// Reason is Nomad's reason for the end of its allocation when the image did not
 	// fail, or for an end that may come.
 	Reason string
@@ -251,9 +254,10 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 
 // decideStarting ends an on-demand session that does not start: no node accepts it and
 // its broker did not end it, it is placed and never runs, or its checks never pass. It
-// would occupy its user's slot forever. The limits are those of DefaultBounds:
-// Options.Bounds applies to pools, and this session is in none.
+// would occupy its user's slot forever. The limits are the image's, else those of
+// DefaultBounds: Options.Bounds applies to pools, and this session is in none.
 func decideStarting(x Unpooled, now time.Time) (*Step, time.Time) {
+	b := DefaultBounds.forImage(x.Patience)
 	since, limit, why := x.TouchedAt, orphanTimeout, ""
 	switch {
 	case x.WasUp:
@@ -263,10 +267,10 @@ func decideStarting(x Unpooled, now time.Time) (*Step, time.Time) {
 	case x.Running && !x.HealthKnown:
 		return nil, now.Add(orphanTimeout) // whether its checks pass is not known
 	case x.Running:
-		since, limit = x.RunningSince, DefaultBounds.StartTimeout
-		why = fmt.Sprintf("it runs and its checks have not passed for %s", limit)
+		since, limit = x.RunningSince, b.StartTimeout
+		why = withCheck(fmt.Sprintf("it runs and its checks have not passed for %s", limit), x.Check)
 	default:
-		limit = DefaultBounds.PlaceTimeout
+		limit = b.PlaceTimeout
 		why = fmt.Sprintf("it is placed and has not started to run for %s", limit)
 	}
 	if at := since.Add(limit); at.After(now) {

@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -95,6 +96,8 @@ type Bounds struct {
 	StagePerPass int
 	// NotReady bounds a pool's sessions that are not ready yet.
 	NotReady int
+	// Those that follow are for images that set no patience of their own.
+	//
 	// Grace is how long a session whose checks stopped passing may take to recover.
 	Grace time.Duration
 	// StartTimeout is how long a running session may take until its checks pass,
@@ -104,4 +107,15 @@ type Bounds struct {
 
 // DefaultBounds suit a cluster of a few dozen nodes. On two busy cores a Nomad client
 // takes 3 s from a job to its service in Consul: a lower NotReady would leave Nomad idle.
-var DefaultBounds = Bounds{StagePerPass: 20, NotReady: 250, Grace: 30 * time.Second, StartTimeout: 10 * time.Minute, PlaceTimeout: 30 * time.Minute}
+var DefaultBounds = Bounds{
+	StagePerPass: 20, NotReady: 250,
+	Grace: staging.DefaultPatience.Unhealthy.Std(), StartTimeout: staging.DefaultPatience.Start.Std(), PlaceTimeout: staging.DefaultPatience.Placement.Std(),
+}
+
+// forImage returns the bounds with the waits that an image sets.
+func (b Bounds) forImage(p staging.Patience) Bounds {
+	b.Grace = cmp.Or(p.Unhealthy.Std(), b.Grace)
+	b.StartTimeout = cmp.Or(p.Start.Std(), b.StartTimeout)
+	b.PlaceTimeout = cmp.Or(p.Placement.Std(), b.PlaceTimeout)
+	return b
+}

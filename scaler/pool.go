@@ -29,6 +29,8 @@ type pool struct {
 	// failedOn are the nodes on which all of backoff's failures happened; nil when some
 	// happened on none.
 	failedOn []string
+	// usualStart is how long its sessions usually run until they are healthy; 0 for not known.
+	usualStart time.Duration
 	// assignHook counts the assign hook's failures since one succeeded.
 	assignHook Backoff
 	conditions []staging.Condition
@@ -49,6 +51,8 @@ type target struct {
 	blocked               *staging.Failure
 	// permits and revision are those of a session that is made now.
 	permits, revision string
+	// patience is the image's.
+	patience staging.Patience
 }
 
 // resolveTarget computes a pool's target, after its config or the resources changed.
@@ -62,6 +66,7 @@ func (v *view) resolveTarget(p *pool) {
 	p.target.unreadable = unreadableOf(res, p.config)
 	p.target.noZone = !zoneKnown && !res.HasZone(p.config.Zone)
 	p.target.noImage = !imageKnown && !p.target.unknownImage
+	p.target.patience = image.Patience
 	if zoneKnown && imageKnown {
 		p.target.blocked = blocked(image, zone)
 		p.target.revision = staging.Revision(image, zone, p.config.Permissions)

@@ -202,7 +202,7 @@ func (v *view) setResources(r staging.Resources) {
 		// A change may have fixed the cause of the failures: try at once.
 		if p.config.Image != c.Image || p.config.Zone != c.Zone ||
 			!reflect.DeepEqual(r.Images[c.Image], before.Images[c.Image]) || !reflect.DeepEqual(r.Zones[c.Zone], before.Zones[c.Zone]) {
-			p.backoff, p.failedOn, p.assignHook = Backoff{}, nil, Backoff{}
+			p.backoff, p.failedOn, p.assignHook, p.usualStart = Backoff{}, nil, Backoff{}, 0
 		}
 		p.config, p.removed, p.unknown = c, false, false
 		v.dirtyPools[name] = true

@@ -141,6 +141,10 @@ type ExecConfig = staging.ExecConfig
 // Example: 24h
 type Expiration = staging.Duration
 
+// FailingCheck A check of the session's own that fails, and keeps it from being up or healthy. Only an answer for one session has
+// it; it is absent where no check fails, and while Consul does not answer.
+type FailingCheck = staging.FailingCheck
+
 // FieldError defines model for FieldError.
 type FieldError = staging.FieldError
 
@@ -404,6 +408,10 @@ type NextCursor = string
 // Example: staged
 type Origin = staging.Origin
 
+// Patience How long a session that no user has yet is waited for before it is ended, and in a pool replaced. A change holds
+// for sessions that exist, too, and replaces none of them.
+type Patience = staging.Patience
+
 // Permissions What sessions let their users do. They are fixed when a container is created: a launch whose groups come to
 // others than a pool has is not given one of its sessions. A session's programs find them as
 // `GREENROOM_ALLOW_AUDIO` and so on, `true` or `false`.
@@ -595,6 +603,10 @@ type Session struct {
 
 	// ExpiresAt When it is due for replacement if nobody has it by then.
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// FailingCheck A check of the session's own that fails, and keeps it from being up or healthy. Only an answer for one session has
+	// it; it is absent where no check fails, and while Consul does not answer.
+	FailingCheck FailingCheck `json:"failing_check,omitempty,omitzero"`
 
 	// Healthy Whether it runs and its checks pass. A user's session that does not stays its user's, until the user ends it or
 	// its `unhealthy_expiration` does. Absent while it is not up yet, and once its end has begun.

@@ -48,6 +48,9 @@ type Sessions interface {
 	// SessionAfter reads a session once something has happened to it after an index, or
 	// when wait is over.
 	SessionAfter(ctx context.Context, id string, index uint64, wait time.Duration) (s staging.Session, next uint64, err error)
+	// FailingCheck returns the check for which a session is not up or not healthy; zero for
+	// none.
+	FailingCheck(ctx context.Context, s staging.Session) staging.FailingCheck
 	List(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
 	End(ctx context.Context, id string) error
 	Keepalive(ctx context.Context, id string) (staging.Session, error)

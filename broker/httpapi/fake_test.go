@@ -31,6 +31,8 @@ type fake struct {
 	sessions map[string]staging.Session
 	tokens   map[string]access.Token
 	locked   map[string]access.UserLock
+	// failing are sessions' failing checks.
+	failing map[string]staging.FailingCheck
 	// lastUsed are when tokens were used, lastUses how often that was recorded.
 	lastUsed map[string]time.Time
 	lastUses int
@@ -318,6 +320,10 @@ func (r fakeSessions) SessionAfter(ctx context.Context, id string, index uint64,
 	}
 	s, err := r.Session(ctx, id)
 	return s, 41000, err
+}
+
+func (r fakeSessions) FailingCheck(_ context.Context, s staging.Session) staging.FailingCheck {
+	return r.failing[s.ID]
 }
 
 func (r fakeSessions) List(_ context.Context, filter staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {

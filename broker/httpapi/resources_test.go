@@ -72,8 +72,8 @@ func TestResources(t *testing.T) {
 		},
 		{
 			"/v1/images/whole",
-			`{"enabled":false,"jobspec":"job","restrict_to_zones":["east"],"allowed_groups":["staff","students"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h","unhealthy_expiration":"30m","connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
-			`{"name":"whole","enabled":false,"jobspec":"job","restrict_to_zones":["east"],"allowed_groups":["staff","students"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h0m0s","unhealthy_expiration":"30m0s","connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
+			`{"enabled":false,"jobspec":"job","restrict_to_zones":["east"],"allowed_groups":["staff","students"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h","unhealthy_expiration":"30m","patience":{"start":"2m","placement":"1h","unhealthy":"10s"},"connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
+			`{"name":"whole","enabled":false,"jobspec":"job","restrict_to_zones":["east"],"allowed_groups":["staff","students"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h0m0s","unhealthy_expiration":"30m0s","patience":{"start":"2m0s","placement":"1h0m0s","unhealthy":"10s"},"connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
 		},
 		{
 			"/v1/staging/whole",

@@ -163,7 +163,9 @@ func (h *handlers) GetSession(ctx context.Context, r GetSessionRequestObject) (G
 	if err != nil {
 		return nil, err
 	}
-	return GetSession200JSONResponse{Body: session(s), Headers: GetSession200ResponseHeaders{XGreenroomIndex: int64(index)}}, nil
+	out := session(s)
+	out.FailingCheck = h.broker.Sessions.FailingCheck(context.WithoutCancel(requestContext(ctx)), s)
+	return GetSession200JSONResponse{Body: out, Headers: GetSession200ResponseHeaders{XGreenroomIndex: int64(index)}}, nil
 }
 
 // EndSession implements StrictServerInterface.

@@ -26,6 +26,13 @@ func TestSessions(t *testing.T) {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
 	}
+	if got := e.do("GET", "/v1/sessions/gr-1", ""); strings.Contains(string(got.body), "failing_check") {
+		t.Errorf("no check fails: %s", got.body)
+	}
+	f.failing = map[string]staging.FailingCheck{"gr-1": staging.NewFailingCheck("http", "dial tcp 127.0.0.1:23456: connection refused")}
+	if got := e.do("GET", "/v1/sessions/gr-1", ""); !strings.Contains(string(got.body), `"failing_check":{"name":"http","output":"dial tcp 127.0.0.1:23456: connection refused"}`) {
+		t.Errorf("a check fails: %s", got.body)
+	}
 	if got := e.do("DELETE", "/v1/sessions/gr-1", ""); got.status != 204 || len(got.body) != 0 {
 		t.Errorf("delete: %d %s", got.status, got.body)
 	}

@@ -126,6 +126,8 @@ type Fleet interface {
 // Health is the sessions' checks in Consul's catalog.
 type Health interface {
 	WaitPassing(ctx context.Context, service, session string) error
+	// FailingCheck reads the check for which a session is failing now; zero for none.
+	FailingCheck(ctx context.Context, s staging.Session) (staging.FailingCheck, error)
 	// Passing reads a service's instances as they are now.
 	Passing(ctx context.Context, service string) ([]staging.Health, error)
 }

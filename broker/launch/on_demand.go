@@ -154,12 +154,24 @@ func (l *launch) onDemandIn(ctx, wait context.Context, zone staging.Zone) (stagi
 		if l.stopping.now() {
 			why = "not up when its broker was stopped"
 		}
-		l.attempt(staging.StepOnDemand, zone.Name, staging.OutcomeStarting, why)
+		l.attempt(staging.StepOnDemand, zone.Name, staging.OutcomeStarting, l.withCheck(ctx, why, up))
 		return up, nil
 	}
 	failed(reasonOf(err))
 	l.destroyAll(ctx, s, reasonOf(err))
 	return staging.Session{}, err
+}
+
+// withCheck adds to a reason the check for which the session is failing, if there is one and
+// Consul answers.
+func (l *launch) withCheck(ctx context.Context, why string, s staging.Session) string {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+	defer cancel()
+	check, err := l.Health.FailingCheck(ctx, s)
+	if err != nil || check == (staging.FailingCheck{}) {
+		return why
+	}
+	return why + ": " + check.String()
 }
 
 // cannotBePlaced: the scheduler has refused the job, which more waiting does not change.

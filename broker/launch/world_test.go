@@ -23,6 +23,8 @@ import (
 // in order and fails where a test wants it to. The real servers are in the tests
 // of cmd/greenroom; here it is about the order of things when they fail.
 type world struct {
+	// failing is the check for which every session fails.
+	failing staging.FailingCheck
 	// generation is Consul's, newest the latest in Nomad.
 	generation staging.Generation
 	// later is what it is from the second reading on, if it is set.
@@ -234,6 +236,9 @@ func (w *world) Find(_ context.Context, s staging.Session) (staging.Session, err
 
 func (w *world) NewestGeneration(context.Context, staging.Zone) (uint64, error) {
 	return w.newest, nil
+}
+func (w *world) FailingCheck(context.Context, staging.Session) (staging.FailingCheck, error) {
+	return w.failing, nil
 }
 func (w *world) WaitPassing(context.Context, string, string) error { return w.note("passing") }
 func (w *world) Run(_ context.Context, s staging.Session, name staging.HookName, _ staging.Hook, _ staging.Launch) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -56,11 +57,18 @@ type Fleet interface {
 	Find(ctx context.Context, s staging.Session) (staging.Session, error)
 }
 
+// Health is what this package needs of the sessions' checks in Consul.
+type Health interface {
+	// FailingCheck reads the check for which a session is failing now; zero for none.
+	FailingCheck(ctx context.Context, s staging.Session) (staging.FailingCheck, error)
+}
+
 // Servers are the adapters that sessions are read and changed with.
 type Servers struct {
 	Store    Store
 	Registry Registry
 	Fleet    Fleet
+	Health   Health
 }
 
 // Changes signal that something has happened to a session.
@@ -107,6 +115,21 @@ func (s *Sessions) Session(ctx context.Context, id string) (staging.Session, err
 		}
 	}
 	return found, err
+}
+
+// FailingCheck returns the check that keeps a session from being up, or for which a user's is
+// not healthy; zero for none, and where Consul does not answer.
+func (s *Sessions) FailingCheck(ctx context.Context, of staging.Session) staging.FailingCheck {
+	if healthy, _, known := of.Health(); of.State != staging.Starting && (healthy || !known) {
+		return staging.FailingCheck{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+	defer cancel()
+	check, err := s.Health.FailingCheck(ctx, of)
+	if err != nil {
+		s.log.WithError(err).WithField(logfield.Session, of.ID).Debug("cannot read a session's checks; it is shown without them")
+	}
+	return check
 }
 
 // inRedis reads one session from Redis, with its true state.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -188,10 +189,18 @@ func (s *servers) UserLocked(_ context.Context, userID string) (bool, error) {
 	return userID == s.locked, nil
 }
 
+func (s *servers) FailingCheck(context.Context, staging.Session) (staging.FailingCheck, error) {
+	s.note("check")
+	if s.consulAway {
+		return staging.FailingCheck{}, errAway
+	}
+	return staging.FailingCheck{Name: "http"}, nil
+}
+
 func on(s *servers) *sessions.Sessions {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	return sessions.New(sessions.Servers{Store: s, Registry: s, Fleet: s}, nil, noAudit{}, logrus.NewEntry(log))
+	return sessions.New(sessions.Servers{Store: s, Registry: s, Fleet: s, Health: s}, nil, noAudit{}, logrus.NewEntry(log))
 }
 
 func inState(state staging.State) *servers {
@@ -294,6 +303,24 @@ func TestWhoMayPassToASession(t *testing.T) {
 		got, err := on(s).Authorize(t.Context(), c.access)
 		if kindOf(err) != c.kind || c.kind == "" && (err != nil || got.User.ID != "u") {
 			t.Errorf("%s: %+v %v, want %q", name, got, err, c.kind)
+		}
+	}
+}
+
+// TestTheFailingCheckIsReadOfWhatIsNotUp, and of a user's session that is not healthy: the
+// others cost Consul nothing. Without Consul a session is shown without it.
+func TestTheFailingCheckIsReadOfWhatIsNotUp(t *testing.T) {
+	starting, unhealthy, healthy, ended := inState(staging.Starting), inState(staging.Assigned), inState(staging.Assigned), inState(staging.Ended)
+	unhealthy.session.UnhealthySince = time.Now()
+	away := inState(staging.Starting)
+	away.consulAway = true
+	for n, c := range []struct {
+		of    *servers
+		reads int
+		want  string
+	}{{starting, 1, "http"}, {unhealthy, 1, "http"}, {healthy, 0, ""}, {ended, 0, ""}, {away, 1, ""}} {
+		if got := on(c.of).FailingCheck(t.Context(), c.of.session); got.Name != c.want || len(c.of.calls) != c.reads {
+			t.Errorf("%d: %+v after %v", n, got, c.of.calls)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,6 +109,26 @@ func (h *Health) Passing(ctx context.Context, service string) ([]staging.Health,
 	return h.instances(entries)
 }
 
+// FailingCheck reads the check for which a session is failing now; zero for none.
+func (h *Health) FailingCheck(ctx context.Context, s staging.Session) (staging.FailingCheck, error) {
+	service := h.names.Service(s.Service())
+	q := &api.QueryOptions{Filter: fmt.Sprintf("Service.Meta.%s == %q", SessionMeta, s.ID)}
+	entries, _, err := h.read(service, false, q.WithContext(ctx))
+	if err != nil {
+		return staging.FailingCheck{}, fmt.Errorf("consul: read the checks of session %s: %w", s.ID, err)
+	}
+	found, err := h.instances(entries)
+	if err != nil {
+		return staging.FailingCheck{}, err
+	}
+	for _, i := range found {
+		if i.Session == s.ID && (s.AllocID == "" || i.AllocID == s.AllocID) {
+			return i.Check, nil
+		}
+	}
+	return staging.FailingCheck{}, nil
+}
+
 // watch runs blocking queries, each in a turn from take, until more returns false.
 func (h *Health) watch(ctx context.Context, service, filter string, take func(context.Context) (turn, error), more func([]staging.Health) bool) error {
 	service = h.names.Service(service)
@@ -166,16 +185,35 @@ func (h *Health) instances(entries []*api.ServiceEntry) ([]staging.Health, error
 			continue
 		}
 		generation, _ := strconv.ParseUint(e.Service.Meta[generationMeta], 10, 64)
+		check, failing := failingCheck(e.Checks)
 		found = append(found, staging.Health{
 			TakenOver:  h.installation != nil && own.TookOver(id),
 			Generation: generation,
 			Session:    e.Service.Meta[SessionMeta],
 			AllocID:    allocID(e.Service.ID), Port: e.Service.Port,
 			Passing: e.Checks.AggregatedStatus() == api.HealthPassing,
-			Failing: slices.ContainsFunc(e.Checks, ownAndCritical) && !slices.ContainsFunc(e.Checks, agentLost),
+			Failing: failing, Check: check,
 		})
 	}
 	return found, nil
+}
+
+// failingCheck returns the first check of an instance's own that is critical, by name; false
+// for none, and where the node's agent is gone.
+func failingCheck(all api.HealthChecks) (staging.FailingCheck, bool) {
+	var first *api.HealthCheck
+	for _, c := range all {
+		if agentLost(c) {
+			return staging.FailingCheck{}, false
+		}
+		if ownAndCritical(c) && (first == nil || c.Name < first.Name) {
+			first = c
+		}
+	}
+	if first == nil {
+		return staging.FailingCheck{}, false
+	}
+	return staging.NewFailingCheck(first.Name, first.Output), true
 }
 
 // ownAndCritical reports whether a check is the instance's own and critical. A node's checks

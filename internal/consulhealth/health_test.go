@@ -64,9 +64,21 @@ func TestWatchFollowsChecksAndPassingIsAllOfThem(t *testing.T) {
 	}
 	until("nothing there", func(h []staging.Health) bool { return len(h) == 0 })
 	check := register(t, client, "greenroom-pool-p", "gr-1")
+	name := "Service 'greenroom-pool-p' check"
 	until("there, not passing", func(h []staging.Health) bool {
-		return len(h) == 1 && h[0] == staging.Health{Session: "gr-1", AllocID: alloc, Port: 1, Failing: true}
+		return len(h) == 1 && h[0] == staging.Health{Session: "gr-1", AllocID: alloc, Port: 1, Failing: true, Check: staging.FailingCheck{Name: name}}
 	})
+	session := staging.Session{ID: "gr-1", Origin: staging.Staged, Staging: "p", AllocID: alloc}
+	for _, status := range []string{api.HealthWarning, api.HealthCritical} {
+		if err := client.Agent().UpdateTTL(check, "dial tcp 127.0.0.1:23456:\n connection refused", status); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := staging.FailingCheck{Name: name, Output: "dial tcp 127.0.0.1:23456: connection refused"}
+	until("its output", func(h []staging.Health) bool { return len(h) == 1 && h[0].Check == want })
+	if got, err := New(client).FailingCheck(ctx, session); err != nil || got != want {
+		t.Errorf("its failing check is %+v, %v", got, err)
+	}
 
 	waited := make(chan error, 1)
 	go func() { waited <- New(client).WaitPassing(ctx, "greenroom-pool-p", "gr-1") }()
@@ -79,6 +91,9 @@ func TestWatchFollowsChecksAndPassingIsAllOfThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	until("passing", func(h []staging.Health) bool { return len(h) == 1 && h[0].Passing && !h[0].Failing })
+	if got, err := New(client).FailingCheck(ctx, session); err != nil || got != (staging.FailingCheck{}) {
+		t.Errorf("its failing check is %+v, %v; it passes", got, err)
+	}
 	if err := <-waited; err != nil {
 		t.Errorf("WaitPassing: %v", err)
 	}

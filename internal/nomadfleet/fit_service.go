@@ -18,6 +18,9 @@ func checkEvery(s *nomadapi.Service) time.Duration {
 	return longest
 }
 
+// statusWarning is the status of a check in Consul that neither passes nor is critical.
+const statusWarning = "warning"
+
 // fitService turns the template's first service into the session's. If the template has
 // no service, it adds one with a TCP check on the first port. The service does not have
 // the session's user: it could only change with the job, which is never registered again.
@@ -32,6 +35,13 @@ func fitService(g *nomadapi.TaskGroup, s staging.Session) {
 			}},
 		}
 		g.Services = []*nomadapi.Service{service}
+	}
+	for i := range service.Checks {
+		// Consul's agents begin with critical, and then keep the output of the first result,
+		// which changes no status, from its servers for minutes.
+		if c := &service.Checks[i]; c.InitialStatus == "" {
+			c.InitialStatus = statusWarning
+		}
 	}
 	service.Name = s.Service()
 	service.Provider = providerConsul

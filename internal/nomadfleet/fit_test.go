@@ -27,7 +27,7 @@ func template() *nomadapi.Job {
 			Networks: []*nomadapi.NetworkResource{{DynamicPorts: []nomadapi.Port{{Label: "http"}}}},
 			Services: []*nomadapi.Service{{
 				Name: "app", PortLabel: "http", Tags: []string{"own"}, Meta: map[string]string{"k": "v"},
-				Checks: []nomadapi.ServiceCheck{{Type: "http", Path: "/health"}},
+				Checks: []nomadapi.ServiceCheck{{Type: "http", Path: "/health"}, {Type: "tcp", InitialStatus: "passing"}},
 			}},
 			Tasks: []*nomadapi.Task{
 				{Name: "init", Driver: "docker", Lifecycle: &nomadapi.TaskLifecycle{Hook: "prestart"}, RestartPolicy: policy},
@@ -99,7 +99,7 @@ func TestFit(t *testing.T) {
 		Name: "greenroom-pool-app-eu", Provider: "consul", PortLabel: "http",
 		Tags:   []string{"own", "greenroom", "zone=eu", "image=app", "origin=staged"},
 		Meta:   map[string]string{"k": "v", metaSession: "gr-1", metaZone: "eu", metaImage: "app", metaStaging: "app-eu", metaOrigin: "staged"},
-		Checks: []nomadapi.ServiceCheck{{Type: "http", Path: "/health"}},
+		Checks: []nomadapi.ServiceCheck{{Type: "http", Path: "/health", InitialStatus: "warning"}, {Type: "tcp", InitialStatus: "passing"}},
 	}, g.Services[0])
 }
 

@@ -25,6 +25,9 @@ const (
 	HookFailing ConditionType = "HookFailing"
 	// Unhealthy: sessions run, but their checks do not pass.
 	Unhealthy ConditionType = "Unhealthy"
+	// HealthCheckFailing: a session runs longer than sessions of its pool usually take to be
+	// ready, and a check of its own fails.
+	HealthCheckFailing ConditionType = "HealthCheckFailing"
 	// ImageInvalid: Nomad does not accept the image's jobspec.
 	ImageInvalid ConditionType = "ImageInvalid"
 	// CapacityExhausted: there are nodes, but none has room.

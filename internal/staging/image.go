@@ -37,6 +37,8 @@ type Image struct {
 	// UnhealthyExpiration ends an assigned session whose checks have failed for this time
 	// without a break; 0 means never. A group's goes before it.
 	UnhealthyExpiration Duration `json:"unhealthy_expiration,omitempty"`
+	// Patience is how long its sessions are waited for before they have users.
+	Patience Patience `json:"patience,omitzero"`
 	// ConnectURL is the URL at which the user opens the session, with tokens such as
 	// {address}, {port_http}, {session_id} and {token}; "" for none.
 	ConnectURL string `json:"connect_url,omitempty"`
@@ -105,6 +107,7 @@ func (i Image) Validate() error {
 	p.policy("web_filter_policy", i.WebFilterPolicy)
 	p.term("session_time_limit", i.SessionTimeLimit)
 	p.term("unhealthy_expiration", i.UnhealthyExpiration)
+	p.patience("patience", i.Patience)
 	p.connectURL(i.ConnectURL)
 	p.execConfig("exec_config", i.ExecConfig)
 	return p.err(fmt.Sprintf("image %q", i.Name))

@@ -105,4 +105,6 @@ type Health struct {
 	// Failing: a check of the session itself is critical. The checks of its node do not count,
 	// nor does Consul's maintenance mode: they do not say that the session is broken.
 	Failing bool
+	// Check is the first of those that are critical, by name; zero where Failing is false.
+	Check FailingCheck
 }

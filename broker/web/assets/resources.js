@@ -15,6 +15,11 @@ export const permissions = [
 const name = { name: 'name', label: 'Name', kind: 'text' };
 const timeLimit = { name: 'session_time_limit', label: 'Session time limit', kind: 'text', placeholder: '8h' };
 const unhealthy = { name: 'unhealthy_expiration', label: 'Unhealthy expiration', kind: 'text', placeholder: '30m', hint: 'Ends an assigned session whose checks have failed for so long.' };
+const patience = [
+  ['start', 'Patience: start', '10m', 'How long a session may run until its checks pass.'],
+  ['placement', 'Patience: placement', '30m', 'How long it may take from its placement until it runs; downloads are within it.'],
+  ['unhealthy', 'Patience: unhealthy', '30s', 'How long an unused session whose checks stopped passing may take to recover.'],
+].map(([name, label, placeholder, hint]) => ({ name: 'patience.' + name, label, kind: 'text', placeholder, hint }));
 const allowedGroups = { name: 'allowed_groups', label: 'Allowed groups', kind: 'words', hint: 'Only their users may have it; empty for all users.' };
 const runConfig = { name: 'run_config', label: 'Run config', kind: 'json', hint: 'JSON, merged into the main task\'s driver config.' };
 const webFilter = { name: 'web_filter_policy', label: 'Web filter policy', kind: 'text' };
@@ -113,7 +118,7 @@ export const imagesView = resources({
         { name: 'connect_url', label: 'Connect URL', kind: 'text', placeholder: 'https://desk.example.org/s/{session_id}/?token={token}' },
         { name: 'restrict_to_zones', label: 'Only in zones', kind: 'words' },
         allowedGroups,
-        timeLimit, unhealthy, webFilter,
+        timeLimit, unhealthy, ...patience, webFilter,
         { name: 'persistent_profile_path', label: 'Persistent profile path', kind: 'text', placeholder: '/srv/profiles/{user_id}' },
         { name: 'volume_mappings', label: 'Volume mappings', kind: 'json', placeholder: '[{"source": "/srv/data", "target": "/data", "read_only": true}]' },
         runConfig,

@@ -154,7 +154,7 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 			Resources: parts.registry, Locks: parts.registry, Fates: parts.registry, Store: parts.store, Keys: parts.store, Profiles: parts.registry, Fleet: parts.fleet, Health: parts.health,
 			Hooks: hooks{runner: runner, armory: armory, ran: meter.hook}, Shells: armory, Meter: meter,
 		},
-		Sessions: sessions.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet},
+		Sessions: sessions.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet, Health: parts.health},
 		Events:   parts.store,
 		Audit:    parts.store,
 		Admin: admin.Servers{

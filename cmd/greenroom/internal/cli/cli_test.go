@@ -184,6 +184,8 @@ func TestSessionsCommand(t *testing.T) {
 		t.Errorf("-o json: %v %+v", err, items)
 	}
 	c.Want(exit.OK, []string{"sessions", "show", "gr-1"}, "user id", "u-1", "demo-east", "2026-11-24T06:20:00Z")
+	c.Broker.Failing = staging.NewFailingCheck("port answers", "dial tcp 127.0.0.1:23456: connect: connection refused")
+	c.Want(exit.OK, []string{"sessions", "show", "gr-1"}, `failing check`, `check "port answers" fails: dial tcp 127.0.0.1:23456: connect: connection refused`)
 	c.Want(exit.OK, []string{"sessions", "end", "gr-1"}, "gr-1 is being ended")
 	c.Want(exit.NotFound, []string{"sessions", "end", "gr-3"}, "gr-3")
 }

@@ -16,6 +16,10 @@ import (
 // assigned before the first check.
 const progressPoll = 300 * time.Millisecond
 
+// checkPoll is the interval at which the failing check of a session that starts is read: each
+// read is one of Consul's catalog.
+const checkPoll = 2 * time.Second
+
 // progress prints for a person how far a launch is, while the command waits for it. It only
 // reads: a read that fails leaves steps out and does not affect the launch.
 type progress struct {
@@ -24,6 +28,9 @@ type progress struct {
 	out     io.Writer
 	began   time.Time
 	printed map[string]bool
+	// checked is when the session's checks were read last, failing what was printed of them.
+	checked time.Time
+	failing string
 }
 
 // follow prints each step that it observes, until ctx is done.
@@ -40,7 +47,25 @@ func (p *progress) follow(ctx context.Context) {
 		s, found := p.look(ctx)
 		if found && s.State == staging.Starting {
 			p.starting(s)
+			p.check(ctx, s.ID)
 		}
+	}
+}
+
+// check prints the check that keeps a session from being up, and again when it says something
+// else.
+func (p *progress) check(ctx context.Context, id string) {
+	if time.Since(p.checked) < checkPoll {
+		return
+	}
+	p.checked = time.Now()
+	r, err := p.client.GetSessionWithResponse(ctx, id, nil)
+	if err != nil || r.JSON200 == nil || r.JSON200.FailingCheck == (staging.FailingCheck{}) {
+		return
+	}
+	if text := r.JSON200.FailingCheck.String(); text != p.failing {
+		p.failing = text
+		p.write("waiting", text)
 	}
 }
 
@@ -88,5 +113,9 @@ func (p *progress) print(step, what string) {
 		return
 	}
 	p.printed[step] = true
+	p.write(step, what)
+}
+
+func (p *progress) write(step, what string) {
 	fmt.Fprintf(p.out, "%6.1fs  %-8s  %s\n", time.Since(p.began).Seconds(), step, output.Printable(what))
 }

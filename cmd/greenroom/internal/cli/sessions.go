@@ -170,6 +170,7 @@ func sessionFacts(s httpapi.Session) []fact {
 	if s.Healthy != nil {
 		facts = append(facts, fact{"healthy", fmt.Sprintf("%t since %s", *s.Healthy, moment(s.HealthySince))})
 	}
+	facts = append(facts, fact{"failing check", s.FailingCheck.String()})
 	return append(facts,
 		fact{"address", endpoints(s.Address, s.Ports)},
 		fact{"nomad allocation", s.AllocID},

@@ -40,9 +40,11 @@ type Broker struct {
 	GroupByName  map[string]staging.Group
 	ConfigByName map[string]staging.Config
 	SessionList  []staging.Session
-	Filter       staging.SessionFilter
-	Result       launching.Result
-	Err          error
+	// Failing is the check for which every session fails.
+	Failing staging.FailingCheck
+	Filter  staging.SessionFilter
+	Result  launching.Result
+	Err     error
 	// CheckErr is the refusal of every set of resources.
 	CheckErr error
 	// Deletes are the resources that were deleted, in order, such as "zone east".
@@ -242,6 +244,11 @@ func (b *Broker) SessionAfter(_ context.Context, id string, _ uint64, _ time.Dur
 		}
 	}
 	return staging.Session{}, 0, &refusal.Error{Kind: refusal.NotFound, Detail: "there is no session " + id}
+}
+
+// FailingCheck is of every session alike.
+func (b *Broker) FailingCheck(context.Context, staging.Session) staging.FailingCheck {
+	return b.Failing
 }
 
 func (b *Broker) End(ctx context.Context, id string) error {

@@ -78,6 +78,10 @@ image "whole" {
   }
   session_time_limit = "8h"
   unhealthy_expiration = "30m"
+  patience {
+    start     = "2m"
+    unhealthy = "10s"
+  }
   connect_url        = "https://{address}:{port_http}/?token={token}"
   exec_config {
     first_launch {
@@ -129,7 +133,7 @@ func TestApply(t *testing.T) {
 	wantWhole := staging.Image{
 		Name: "whole", Enabled: &no, Jobspec: "job", RestrictToZones: []string{"east"}, AllowedGroups: []string{"students"}, RunConfig: map[string]any{"hostname": "h"},
 		VolumeMappings:   []staging.VolumeMapping{{Source: "/srv/shared", Target: "/shared", ReadOnly: true}},
-		SessionTimeLimit: staging.Duration(8 * time.Hour), UnhealthyExpiration: staging.Duration(30 * time.Minute), ConnectURL: "https://{address}:{port_http}/?token={token}",
+		SessionTimeLimit: staging.Duration(8 * time.Hour), UnhealthyExpiration: staging.Duration(30 * time.Minute), Patience: staging.Patience{Start: staging.Duration(2 * time.Minute), Unhealthy: staging.Duration(10 * time.Second)}, ConnectURL: "https://{address}:{port_http}/?token={token}",
 		ExecConfig: staging.ExecConfig{
 			FirstLaunch: &staging.Hook{Cmd: []string{"/prepare"}}, Go: &staging.Hook{Cmd: []string{"/open", "{url}"}, User: "desktop"},
 		},

@@ -52,8 +52,14 @@ type (
 		WebFilterPolicy       string            `hcl:"web_filter_policy,optional"`
 		SessionTimeLimit      string            `hcl:"session_time_limit,optional"`
 		UnhealthyExpiration   string            `hcl:"unhealthy_expiration,optional"`
+		Patience              *patienceBlock    `hcl:"patience,block"`
 		ConnectURL            string            `hcl:"connect_url,optional"`
 		ExecConfig            *execConfigBlock  `hcl:"exec_config,block"`
+	}
+	patienceBlock struct {
+		Start     string `hcl:"start,optional"`
+		Placement string `hcl:"placement,optional"`
+		Unhealthy string `hcl:"unhealthy,optional"`
 	}
 	volumeBlock struct {
 		Source   string `hcl:"source"`
@@ -171,6 +177,13 @@ func (f *files) image(block *hcl.Block, name string, b imageBlock) staging.Image
 		RunConfig: f.object(block, "run_config", b.RunConfig), VolumeMappings: volumes(b.VolumeMappings),
 		PersistentProfilePath: b.PersistentProfilePath, WebFilterPolicy: b.WebFilterPolicy,
 		SessionTimeLimit: f.duration(block, "session_time_limit", b.SessionTimeLimit), UnhealthyExpiration: f.duration(block, "unhealthy_expiration", b.UnhealthyExpiration), ConnectURL: b.ConnectURL,
+	}
+	if x := b.Patience; x != nil {
+		i.Patience = staging.Patience{
+			Start:     f.duration(block, "patience.start", x.Start),
+			Placement: f.duration(block, "patience.placement", x.Placement),
+			Unhealthy: f.duration(block, "patience.unhealthy", x.Unhealthy),
+		}
 	}
 	if x := b.ExecConfig; x != nil {
 		i.ExecConfig = staging.ExecConfig{

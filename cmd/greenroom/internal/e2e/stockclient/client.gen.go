@@ -249,8 +249,8 @@ type Condition struct {
 
 	// Type Stable. One of `ConfigUnreadable`, `ZoneMissing`, `ImageMissing`, `ImageDisabled`, `ImageRestricted`,
 	// `ImageNotStageable`, `ZoneNotStageable`, `ImageInvalid`, `CapacityExhausted`, `NoNodesInZone`, `ImageUnavailable`,
-	// `CrashLooping`, `NodeFailing`, `Unhealthy`, `HookFailing`, `SessionQuarantined`, `NomadDenied`, `ConsulUnavailable`,
-	// `NomadUnavailable`, `RedisUnavailable`; more may come.
+	// `CrashLooping`, `NodeFailing`, `HealthCheckFailing`, `Unhealthy`, `HookFailing`, `SessionQuarantined`, `NomadDenied`,
+	// `ConsulUnavailable`, `NomadUnavailable`, `RedisUnavailable`; more may come.
 	//
 	//
 	// Example: CapacityExhausted
@@ -371,6 +371,20 @@ type ExecConfig struct {
 //
 // Example: 24h
 type Expiration = string
+
+// FailingCheck A check of the session's own that fails, and keeps it from being up or healthy. Only an answer for one session has
+// it; it is absent where no check fails, and while Consul does not answer.
+type FailingCheck struct {
+	// Name Its name in the jobspec.
+	//
+	// Example: port answers
+	Name string `json:"name"`
+
+	// Output Its last output that Consul has, on one line of at most 300 bytes. Absent before the first result.
+	//
+	// Example: dial tcp 127.0.0.1:23456: connect: connection refused
+	Output *string `json:"output,omitempty"`
+}
 
 // FieldError defines model for FieldError.
 type FieldError struct {
@@ -603,6 +617,10 @@ type Image struct {
 	// Example: demo
 	Name *string `json:"name,omitempty"`
 
+	// Patience How long a session that no user has yet is waited for before it is ended, and in a pool replaced. A change holds
+	// for sessions that exist, too, and replaces none of them.
+	Patience *Patience `json:"patience,omitempty"`
+
 	// PersistentProfilePath A directory of the node, usually with `{user_id}` in it, that a session sees as `/profile`. No staged
 	// session can honour it. One session at a time has it, also while it saves at its end: a launch waits for
 	// it within its `wait`, and is refused then (409 `profile_in_use`).
@@ -810,6 +828,10 @@ type LaunchedSession struct {
 
 	// ExpiresAt When it is due for replacement if nobody has it by then.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// FailingCheck A check of the session's own that fails, and keeps it from being up or healthy. Only an answer for one session has
+	// it; it is absent where no check fails, and while Consul does not answer.
+	FailingCheck *FailingCheck `json:"failing_check,omitempty"`
 
 	// Healthy Whether it runs and its checks pass. A user's session that does not stays its user's, until the user ends it or
 	// its `unhealthy_expiration` does. Absent while it is not up yet, and once its end has begun.
@@ -1045,6 +1067,28 @@ type NextCursor = string
 //
 // Example: staged
 type Origin string
+
+// Patience How long a session that no user has yet is waited for before it is ended, and in a pool replaced. A change holds
+// for sessions that exist, too, and replaces none of them.
+type Patience struct {
+	// Placement How long it may take from its placement on a node until it runs, from 1s; downloads are within it. Absent is 30m.
+	//
+	//
+	// Example: 30m
+	Placement *string `json:"placement,omitempty"`
+
+	// Start How long it may run until its checks pass, from 1s. Absent is 10m.
+	//
+	// Example: 2m
+	Start *string `json:"start,omitempty"`
+
+	// Unhealthy How long a pool's session whose checks stopped passing, or whose node Nomad has lost contact with, may take to
+	// recover, from 1s. Absent is 30s.
+	//
+	//
+	// Example: 30s
+	Unhealthy *string `json:"unhealthy,omitempty"`
+}
 
 // Permissions What sessions let their users do. They are fixed when a container is created: a launch whose groups come to
 // others than a pool has is not given one of its sessions. A session's programs find them as
@@ -1328,6 +1372,10 @@ type Session struct {
 
 	// ExpiresAt When it is due for replacement if nobody has it by then.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// FailingCheck A check of the session's own that fails, and keeps it from being up or healthy. Only an answer for one session has
+	// it; it is absent where no check fails, and while Consul does not answer.
+	FailingCheck *FailingCheck `json:"failing_check,omitempty"`
 
 	// Healthy Whether it runs and its checks pass. A user's session that does not stays its user's, until the user ends it or
 	// its `unhealthy_expiration` does. Absent while it is not up yet, and once its end has begun.

@@ -1,0 +1,74 @@
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/clitest"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
+	"github.com/greenroom/greenroom/jobspecs"
+)
+
+// TestAWrongPortIsToldAndMendedFromTheCommandLine: the commonest mistake, a program that
+// listens on another port than the jobspec says, is a condition with the check, its output and
+// the node while the session is still waited for. The session and a launch show it, too. The
+// mended image replaces it.
+func TestAWrongPortIsToldAndMendedFromTheCommandLine(t *testing.T) {
+	_, d := startServers(t, []string{"dc1"})
+	t.Setenv("GREENROOM_ADDR", d.Broker)
+	t.Setenv("GREENROOM_TOKEN", "")
+	c := clitest.Real(t)
+	const listen = `["-listen", "${NOMAD_ADDR_http}"]`
+	wrong := strings.Replace(jobspecs.DemoRawExec, listen, `["-listen", "127.0.0.1:0"]`, 1)
+	if wrong == jobspecs.DemoRawExec {
+		t.Fatal("the jobspec is not what this test takes it for")
+	}
+	files := func(jobspec string) string {
+		return clitest.Dir(t, map[string]string{"port.nomad.hcl": jobspec, "port.hcl": fmt.Sprintf(`
+image "port" {
+  jobspec   = file("port.nomad.hcl")
+  variables = { command = %q, warmup = "0s" }
+  patience {
+    start = "9m"
+  }
+}
+staging "port" {
+  zone             = "east"
+  image            = "port"
+  desired_sessions = 1
+}
+`, filepath.Join(bin, "demo-session"))})
+	}
+	c.Want(exit.OK, []string{"apply", "-f", files(wrong)}, `image "port" created`, `staging "port" created`)
+	t.Cleanup(func() { d.endAll(t, "port") })
+
+	const refused = `connect: connection refused`
+	says := regexp.MustCompile(`HealthCheckFailing.*check "[^"]+" of session (gr-[0-9a-z]+) on node \S+ \([0-9a-f-]{36}\) fails: .*127\.0\.0\.1:\d+.*` + refused)
+	var id string
+	until(t, "the pool says which check fails, where, and how", func() (bool, string) {
+		code, out, errs := c.Run("staging", "show", "port")
+		found := says.FindStringSubmatch(out)
+		if code == exit.OK && found != nil {
+			id = found[1]
+		}
+		return id != "", out + errs
+	})
+	// Nobody had to wait until it was given up.
+	c.Want(exit.OK, []string{"sessions", "show", id}, "starting", "failing check", refused)
+
+	// A launch says what it waits for, and what it waited for in vain.
+	code, out, errs := c.Run("launch", "port", "--zone", "east", "--user", "alice", "--wait", "20s")
+	if code != exit.OK || !strings.Contains(errs, "waiting   check ") || !strings.Contains(errs, refused) || !strings.Contains(out, "not up within 20s: check ") {
+		t.Errorf("launch: %d\n%s%s", code, out, errs)
+	}
+
+	c.Want(exit.OK, []string{"apply", "-f", files(jobspecs.DemoRawExec)}, `image "port" updated`)
+	until(t, "the mended image is ready", func() (bool, string) {
+		_, out, errs := c.Run("sessions", "list", "--staging", "port", "--state", "ready")
+		_, shown, _ := c.Run("staging", "show", "port")
+		return strings.Contains(out, "gr-") && !strings.Contains(out, id) && !strings.Contains(shown, "HealthCheckFailing"), out + shown + errs
+	})
+}

@@ -1,0 +1,40 @@
+package staging
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestAFailingCheckIsOneShortLine(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{FailingCheck{}.String(), ""},
+		{NewFailingCheck("http", "").String(), `check "http" fails, and Consul has no output of it`},
+		{NewFailingCheck("http", " HTTP GET http://127.0.0.1:1/:\n500\t\x00\xff\n").String(), "check \"http\" fails: HTTP GET http://127.0.0.1:1/: 500 \x00?"},
+		{NewFailingCheck("tcp", "refused").Of("gr-1", "east-1 (n1)"), `check "tcp" of session gr-1 on node east-1 (n1) fails: refused`},
+		{NewFailingCheck("tcp", "refused").Of("gr-1", ""), `check "tcp" of session gr-1 fails: refused`},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+	long := NewFailingCheck("http", strings.Repeat("€", 1000)).Output
+	if len(long) > maxCheckOutput || !utf8.ValidString(long) || !strings.HasSuffix(long, "€…") {
+		t.Errorf("%d bytes: %s", len(long), long)
+	}
+}
+
+func TestPatience(t *testing.T) {
+	if got := (Patience{Start: Duration(120e9)}).OrDefault(); got != (Patience{Start: Duration(120e9), Placement: Duration(1800e9), Unhealthy: Duration(30e9)}) {
+		t.Errorf("%+v", got)
+	}
+	err := Image{Name: "i", Jobspec: "job", Patience: Patience{Start: 1, Placement: -1, Unhealthy: Duration(1e9)}}.Validate()
+	if err == nil || !strings.Contains(err.Error(), "patience.start: must be at least 1s") || !strings.Contains(err.Error(), "patience.placement: must be at least 1s") ||
+		strings.Contains(err.Error(), "patience.unhealthy") {
+		t.Errorf("%v", err)
+	}
+	// Patience is not what a session is made from: a change of it replaces none.
+	if z := (Zone{Name: "z"}); Revision(Image{}, z, nil) != Revision(Image{Patience: DefaultPatience}, z, nil) {
+		t.Error("a change of the patience replaces sessions")
+	}
+}
