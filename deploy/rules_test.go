@@ -112,6 +112,7 @@ func (g *guarded) nomadBrokerNeeds(t *testing.T, token string) map[string]func(c
 			return err
 		},
 		"namespace default alloc-exec": g.runsAHook(t, fleet),
+		"namespace default read-logs":  g.readsALog(t, fleet),
 		"node read":                    g.reachesTheNode(t, token),
 	}
 }
@@ -192,6 +193,26 @@ func (g *guarded) watchesASession(t *testing.T, fleet *nomadfleet.Fleet) func(co
 
 func (g *guarded) runsAHook(t *testing.T, fleet *nomadfleet.Fleet) func(context.Context) error {
 	return func(context.Context) error { return execIn(t, fleet, g.running(t)) }
+}
+
+// readsALog reads the last line of a session's log, once the session has written it.
+func (g *guarded) readsALog(t *testing.T, fleet *nomadfleet.Fleet) func(context.Context) error {
+	return func(ctx context.Context) error {
+		s := g.running(t)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			line, err := fleet.LastLine(ctx, s, staging.AllocFacts{ID: s.AllocID, NodeID: s.NodeID}, s.Task)
+			if err == nil && line == "the last line" || err != nil && !errors.Is(err, nomadfleet.ErrNoLog) {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("the log has %q: %w", line, errors.Join(err, ctx.Err()))
+			case <-tick.C:
+			}
+		}
+	}
 }
 
 // reachesTheNode finds a session's node, as Nomad's client does to send a hook to it without

@@ -27,7 +27,8 @@ job "app" {
     task "session" {
       driver = "mock_driver"
       config {
-        run_for = "1h"
+        run_for       = "1h"
+        stderr_string = "first\nthe last line\n"
         exec_command {
           run_for       = "1ms"
           exit_code     = 7

@@ -13,6 +13,8 @@ const (
 	Consul = 5 * time.Second
 	// Nomad bounds a call to Nomad, which plans a job and waits for Raft.
 	Nomad = 10 * time.Second
+	// LastLine bounds the read of a failed session's log, which only adds to a refusal.
+	LastLine = 2 * time.Second
 	// Cleanup bounds the end of a session in the background, with calls to several servers.
 	Cleanup = 15 * time.Second
 )

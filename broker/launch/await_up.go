@@ -3,10 +3,12 @@ package launch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -54,7 +56,7 @@ func (l *launch) awaitRunning(ctx context.Context, s staging.Session) (staging.A
 		return alloc, refusal.NoNomad(err)
 	}
 	if alloc.Failure != nil || alloc.Over {
-		return alloc, couldNotStart(alloc)
+		return alloc, l.couldNotStart(ctx, s, alloc)
 	}
 	return alloc, nil
 }
@@ -68,7 +70,7 @@ func (l *launch) awaitHealthy(ctx context.Context, s staging.Session) error {
 	go func() {
 		alloc, err := l.Fleet.WaitOver(ctx, s)
 		if err == nil {
-			err = couldNotStart(alloc)
+			err = l.couldNotStart(ctx, s, alloc)
 		} else {
 			err = refusal.NoNomad(err)
 		}
@@ -86,13 +88,25 @@ func (l *launch) awaitHealthy(ctx context.Context, s staging.Session) error {
 	return refusal.NoConsul(err)
 }
 
-// couldNotStart says why a session that was placed ended before it was up.
-func couldNotStart(alloc staging.AllocFacts) *refusal.Error {
+// couldNotStart says why a session that was placed ended before it was up, with the last words
+// of its program.
+func (l *launch) couldNotStart(ctx context.Context, s staging.Session, alloc staging.AllocFacts) *refusal.Error {
 	why := "its allocation ended"
 	if alloc.Failure != nil {
 		why = alloc.Failure.Message
 	}
+	if alloc.FailedTask != "" {
+		read, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline.LastLine)
+		defer cancel()
+		line, err := l.Fleet.LastLine(read, s, alloc, alloc.FailedTask)
+		switch {
+		case err != nil:
+			l.Log.WithError(err).WithField(logfield.Session, s.ID).Debug("cannot read why a session's program ended; the refusal lacks its last line")
+		case line != "":
+			why += "; the last line of its stderr: " + line
+		}
+	}
 	return &refusal.Error{
-		Kind: refusal.LaunchFailed, Detail: "the session was placed and could not start: " + why, Cause: errors.New(why),
+		Kind: refusal.LaunchFailed, Detail: fmt.Sprintf("session %s was placed and could not start: %s", s.ID, why), Cause: errors.New(why),
 	}
 }

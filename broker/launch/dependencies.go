@@ -112,6 +112,9 @@ type Fleet interface {
 	Placement(ctx context.Context, s staging.Session, evalID string) (staging.PlacementFacts, error)
 	WaitRunning(ctx context.Context, s staging.Session) (staging.AllocFacts, error)
 	WaitOver(ctx context.Context, s staging.Session) (staging.AllocFacts, error)
+	// LastLine returns the last line that a task of a session's allocation wrote to its
+	// standard error; "" for none.
+	LastLine(ctx context.Context, s staging.Session, a staging.AllocFacts, task string) (string, error)
 	Stop(ctx context.Context, s staging.Session) error
 	// Find reads a session from its job and allocation; staging.ErrNoSession when its job
 	// does not exist or is stopped.

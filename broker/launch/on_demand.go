@@ -229,7 +229,7 @@ func (l *launch) make(ctx, wait context.Context, spec staging.Spec) (staging.Ses
 	l.timings.Hook += time.Since(start)
 	if err != nil && wait.Err() == nil {
 		l.hookFailed(s, staging.HookFirstLaunch, err)
-		err = &refusal.Error{Kind: refusal.LaunchFailed, Detail: "the session is up, and " + err.Error(), Cause: err}
+		err = &refusal.Error{Kind: refusal.LaunchFailed, Detail: fmt.Sprintf("session %s is up, and %v", s.ID, err), Cause: err}
 	}
 	return s, err
 }

@@ -25,6 +25,10 @@ import (
 type world struct {
 	// failing is the check for which every session fails.
 	failing staging.FailingCheck
+	// ends is why every session ends before it is up; nil for none that does. lastLine is what
+	// its program wrote last, "" if Nomad does not tell.
+	ends     *staging.Failure
+	lastLine string
 	// generation is Consul's, newest the latest in Nomad.
 	generation staging.Generation
 	// later is what it is from the second reading on, if it is set.
@@ -168,6 +172,9 @@ func (w *world) WaitRunning(context.Context, staging.Session) (staging.AllocFact
 }
 
 func (w *world) WaitOver(ctx context.Context, _ staging.Session) (staging.AllocFacts, error) {
+	if w.ends != nil {
+		return staging.AllocFacts{ID: "a", NodeID: "n", Over: true, Failure: w.ends, FailedTask: "session"}, nil
+	}
 	<-ctx.Done()
 	return staging.AllocFacts{}, ctx.Err()
 }
@@ -237,10 +244,26 @@ func (w *world) Find(_ context.Context, s staging.Session) (staging.Session, err
 func (w *world) NewestGeneration(context.Context, staging.Zone) (uint64, error) {
 	return w.newest, nil
 }
+
+func (w *world) LastLine(_ context.Context, _ staging.Session, _ staging.AllocFacts, task string) (string, error) {
+	if w.lastLine == "" {
+		return "", errAway
+	}
+	return task + " says " + w.lastLine, nil
+}
+
 func (w *world) FailingCheck(context.Context, staging.Session) (staging.FailingCheck, error) {
 	return w.failing, nil
 }
-func (w *world) WaitPassing(context.Context, string, string) error { return w.note("passing") }
+
+func (w *world) WaitPassing(ctx context.Context, _, _ string) error {
+	if w.ends != nil || w.failing.Name != "" {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return w.note("passing")
+}
+
 func (w *world) Run(_ context.Context, s staging.Session, name staging.HookName, _ staging.Hook, _ staging.Launch) error {
 	if name != staging.HookAssign {
 		return w.note("%s %s", name, short(s.ID))

@@ -91,7 +91,7 @@ func allocFacts(a allocView) *staging.AllocFacts {
 	case nomadapi.AllocClientStatusComplete, nomadapi.AllocClientStatusFailed, nomadapi.AllocClientStatusLost:
 		facts.Over = true
 	}
-	facts.Failure = failure(a, facts.Over)
+	facts.Failure, facts.FailedTask = failure(a, facts.Over)
 	if facts.Failure == nil && (facts.Over || a.desiredStatus != nomadapi.AllocDesiredStatusRun || a.clientStatus == nomadapi.AllocClientStatusUnknown) {
 		facts.Reason = cmp.Or(a.desiredDescription, a.clientDescription)
 	}

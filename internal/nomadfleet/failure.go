@@ -16,16 +16,16 @@ import (
 
 // failure returns why an allocation could not start or ended by itself. It returns nil
 // if the allocation is healthy, was stopped on purpose, or was lost with its node: the
-// image causes none of these.
-func failure(a allocView, over bool) *staging.Failure {
+// image causes none of these. task is the one that failed; "" if that is not known.
+func failure(a allocView, over bool) (why *staging.Failure, task string) {
 	names := slices.Sorted(maps.Keys(a.tasks))
 	for _, name := range names {
 		if message := startFailure(a.tasks[name]); message != "" {
-			return &staging.Failure{Type: staging.ImageUnavailable, Message: fmt.Sprintf("task %s: %s", name, message)}
+			return &staging.Failure{Type: staging.ImageUnavailable, Message: fmt.Sprintf("task %s: %s", name, message)}, name
 		}
 	}
 	if !over || a.clientStatus == nomadapi.AllocClientStatusLost {
-		return nil
+		return nil, ""
 	}
 	// Find the task that ended the allocation: the one that failed, else the last one
 	// that finished without being killed.
@@ -39,7 +39,7 @@ func failure(a allocView, over bool) *staging.Failure {
 			continue
 		}
 		if t.Failed {
-			return exitFailure(name, t)
+			return exitFailure(name, t), name
 		}
 		if last == "" || t.FinishedAt.After(a.tasks[last].FinishedAt) {
 			last = name
@@ -47,11 +47,11 @@ func failure(a allocView, over bool) *staging.Failure {
 	}
 	switch {
 	case last != "" && a.desiredStatus == nomadapi.AllocDesiredStatusRun:
-		return exitFailure(last, a.tasks[last])
+		return exitFailure(last, a.tasks[last]), last
 	case a.clientStatus == nomadapi.AllocClientStatusFailed && a.desiredStatus == nomadapi.AllocDesiredStatusRun:
-		return &staging.Failure{Type: staging.CrashLooping, Message: strings.ToLower(cmp.Or(a.clientDescription, "failed without a reason given"))}
+		return &staging.Failure{Type: staging.CrashLooping, Message: strings.ToLower(cmp.Or(a.clientDescription, "failed without a reason given"))}, ""
 	}
-	return nil
+	return nil, ""
 }
 
 // startFailure returns why a task could not start; "" if nothing prevented it.

@@ -3,6 +3,7 @@ package nomadfleet
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +33,8 @@ const (
 	metaDollar = "greenroom_dollar"
 	// metaCheckEvery is staging.JobFacts.CheckEvery.
 	metaCheckEvery = "greenroom_check_every"
+	// metaDrivers are the drivers of the job's tasks, with commas between, for refusals.
+	metaDrivers = "greenroom_drivers"
 )
 
 const providerConsul = "consul"
@@ -78,7 +81,18 @@ func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 	fitConfig(main, spec)
 	fitService(g, s)
 	job.Meta[metaCheckEvery] = checkEvery(sessionService(g)).String()
+	job.Meta[metaDrivers] = strings.Join(driversOf(g), ",")
 	return job
+}
+
+// driversOf returns the drivers of a group's tasks, sorted.
+func driversOf(g *nomadapi.TaskGroup) []string {
+	var all []string
+	for _, t := range g.Tasks {
+		all = append(all, t.Driver)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // taskEnv returns a main task's environment: the template's variables, which Nomad

@@ -62,7 +62,7 @@ func TestFit(t *testing.T) {
 	equal("where", "europe prod gpu dc1,dc2", *job.Region+" "+*job.Namespace+" "+*job.NodePool+" "+strings.Join(job.Datacenters, ","))
 	equal("meta", map[string]string{
 		"team": "a", metaSession: "gr-1", metaOrigin: "staged", metaZone: "eu", metaImage: "app", metaStaging: "app-eu",
-		metaRevision: "r1", metaTask: "app", metaCreated: "2026-01-02T03:04:05.000000006Z", metaDollar: "$", metaCheckEvery: "0s",
+		metaRevision: "r1", metaTask: "app", metaCreated: "2026-01-02T03:04:05.000000006Z", metaDollar: "$", metaCheckEvery: "0s", metaDrivers: "docker",
 	}, job.Meta)
 	equal("group meta", map[string]string{}, g.Meta)
 	if job.Update != nil || g.Update != nil || g.Migrate != nil || g.Scaling != nil {

@@ -171,7 +171,7 @@ func (f *Fleet) refreshJobs(ctx context.Context, l *listing) error {
 
 func (l listing) locationOf(session string) location {
 	job := l.jobs[session]
-	return location{zone: job.Meta[metaZone], datacenters: job.Datacenters}
+	return locationIn(job.Datacenters, job.Meta)
 }
 
 func (l listing) hasUnplaced() bool {

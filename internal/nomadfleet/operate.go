@@ -86,11 +86,24 @@ var ErrNoLog = errors.New("there is no log")
 // writes from then on, until ctx is done. Errors are ErrNoLog, ErrUnavailable, or
 // those of w.
 func (l *Located) Logs(ctx context.Context, task, stream string, follow bool, w io.Writer) error {
-	op := fmt.Sprintf("read %s of task %s in job %s", stream, task, l.alloc.JobID)
+	return l.fleet.copyLog(ctx, l.alloc, logRange{task: task, stream: stream, origin: nomadapi.OriginStart, follow: follow}, l.queryOptions(ctx), w)
+}
+
+// logRange is a part of a task's log: from an offset, counted from an origin, to its end.
+type logRange struct {
+	task, stream, origin string
+	offset               int64
+	// follow: and what is written from then on.
+	follow bool
+}
+
+// copyLog copies a part of a log to w, until ctx is done. Errors are those of Logs.
+func (f *Fleet) copyLog(ctx context.Context, alloc *nomadapi.Allocation, r logRange, q *nomadapi.QueryOptions, w io.Writer) error {
+	op := fmt.Sprintf("read %s of task %s in allocation %s", r.stream, r.task, alloc.ID)
 	// This channel stops the library's reader, and so does ctx.
 	stop := make(chan struct{})
 	defer close(stop)
-	frames, failed := l.fleet.nomad.AllocFS().Logs(l.alloc, follow, task, stream, nomadapi.OriginStart, 0, stop, l.queryOptions(ctx))
+	frames, failed := f.nomad.AllocFS().Logs(alloc, r.follow, r.task, r.stream, r.origin, r.offset, stop, q)
 	for {
 		select {
 		case <-ctx.Done():
@@ -100,7 +113,7 @@ func (l *Located) Logs(ctx context.Context, task, stream string, follow bool, w 
 				return nil
 			}
 			if notFound(err) {
-				return fmt.Errorf("%w of task %s: %w", ErrNoLog, task, err)
+				return fmt.Errorf("%w of task %s: %w", ErrNoLog, r.task, err)
 			}
 			return unavailable(op, err)
 		case frame, open := <-frames:

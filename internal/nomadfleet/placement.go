@@ -55,11 +55,10 @@ func (f *Fleet) Placement(ctx context.Context, s staging.Session, evalID string)
 func (f *Fleet) locationOf(ctx context.Context, s staging.Session) location {
 	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
-	at := location{zone: s.Zone}
 	if job, _, err := f.nomad.Jobs().Info(s.ID, f.sessionQuery(ctx, s)); err == nil {
-		at.datacenters = job.Datacenters
+		return locationIn(job.Datacenters, job.Meta)
 	}
-	return at
+	return location{zone: s.Zone}
 }
 
 // evaluation waits until an evaluation is newer than index and returns it. It returns

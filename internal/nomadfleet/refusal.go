@@ -16,6 +16,17 @@ import (
 type location struct {
 	zone        string
 	datacenters []string
+	// drivers are those of the job's tasks.
+	drivers []string
+}
+
+// locationIn returns the location of a session's job by the job's meta.
+func locationIn(datacenters []string, meta map[string]string) location {
+	at := location{zone: meta[metaZone], datacenters: datacenters}
+	if list := meta[metaDrivers]; list != "" {
+		at.drivers = strings.Split(list, ",")
+	}
+	return at
 }
 
 // refusal explains to an administrator why the scheduler found no node. It returns nil
@@ -37,13 +48,14 @@ func refusal(at location, failed map[string]*nomadapi.AllocationMetric) *staging
 		}
 	}
 	if m.NodesExhausted > 0 {
-		return &staging.Failure{Type: staging.CapacityExhausted, Message: exhaustedMessage(zone, m)}
+		return &staging.Failure{Type: staging.CapacityExhausted, Message: exhaustedMessage(at, m)}
 	}
 	return &staging.Failure{Type: staging.NoNodesInZone, Message: noNodesMessage(at, m)}
 }
 
 // exhaustedMessage returns, for example, "not enough memory in zone eu (2 of 2 nodes)".
-func exhaustedMessage(zone string, m *nomadapi.AllocationMetric) string {
+func exhaustedMessage(at location, m *nomadapi.AllocationMetric) string {
+	zone := at.zone
 	total := max(m.NodesEvaluated, m.NodesExhausted)
 	var b strings.Builder
 	// The dimension that excluded the most nodes comes first.
@@ -66,7 +78,7 @@ func exhaustedMessage(zone string, m *nomadapi.AllocationMetric) string {
 		fmt.Fprintf(&b, "not enough %s%s (%s)", d, where, countOf(m.DimensionExhausted[d], total))
 	}
 	if len(m.ConstraintFiltered) > 0 {
-		b.WriteString("; " + filterReasons(m))
+		b.WriteString("; " + filterReasons(at, m))
 	}
 	return b.String()
 }
@@ -77,7 +89,7 @@ func noNodesMessage(at location, m *nomadapi.AllocationMetric) string {
 	zone := at.zone
 	switch {
 	case len(m.ConstraintFiltered) > 0 || len(m.ClassFiltered) > 0:
-		return fmt.Sprintf("no node fits%s: %s", inZone(zone), filterReasons(m))
+		return fmt.Sprintf("no node fits%s: %s", inZone(zone), filterReasons(at, m))
 	case m.NodesInPool > 0 || m.NodesEvaluated > 0:
 		return fmt.Sprintf("no node fits%s (%s looked at)", inZone(zone), countNodes(max(m.NodesInPool, m.NodesEvaluated)))
 	}
@@ -92,12 +104,19 @@ func noNodesMessage(at location, m *nomadapi.AllocationMetric) string {
 	return fmt.Sprintf("no node in %s%s", where, inZone(zone))
 }
 
+// missingDrivers is the scheduler's constraint on the drivers of a job. It does not name them.
+const missingDrivers = "missing drivers"
+
 // filterReasons returns, for example,
-// "missing drivers on 2 nodes, ${attr.kernel.name} = windows on 1 node".
-func filterReasons(m *nomadapi.AllocationMetric) string {
+// "missing driver docker on 2 nodes, ${attr.kernel.name} = windows on 1 node".
+func filterReasons(at location, m *nomadapi.AllocationMetric) string {
 	var parts []string
 	for _, c := range slices.Sorted(maps.Keys(m.ConstraintFiltered)) {
-		parts = append(parts, fmt.Sprintf("%s on %s", c, countNodes(m.ConstraintFiltered[c])))
+		what := c
+		if c == missingDrivers && len(at.drivers) > 0 {
+			what = "missing driver " + strings.Join(at.drivers, " or ")
+		}
+		parts = append(parts, fmt.Sprintf("%s on %s", what, countNodes(m.ConstraintFiltered[c])))
 	}
 	if len(parts) == 0 {
 		for _, c := range slices.Sorted(maps.Keys(m.ClassFiltered)) {

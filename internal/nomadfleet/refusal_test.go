@@ -61,7 +61,19 @@ func TestRefusal(t *testing.T) {
 			staging.Failure{Type: staging.NoNodesInZone, Message: "no node in its datacenters"},
 		},
 		{
-			"constraints", eu,
+			"a driver",
+			location{zone: "eu", drivers: []string{"docker"}},
+			&nomadapi.AllocationMetric{NodesEvaluated: 1, ConstraintFiltered: map[string]int{"missing drivers": 1}},
+			staging.Failure{Type: staging.NoNodesInZone, Message: "no node fits in zone eu: missing driver docker on 1 node"},
+		},
+		{
+			"one driver of several, and the rest is full",
+			location{zone: "eu", drivers: []string{"docker", "java"}},
+			&nomadapi.AllocationMetric{NodesEvaluated: 2, NodesExhausted: 1, ConstraintFiltered: map[string]int{"missing drivers": 1}},
+			staging.Failure{Type: staging.CapacityExhausted, Message: "no room in zone eu (1 of 2 nodes); missing driver docker or java on 1 node"},
+		},
+		{
+			"constraints, of a job from before its drivers were noted", eu,
 			&nomadapi.AllocationMetric{NodesEvaluated: 3, NodesInPool: 3, ConstraintFiltered: map[string]int{"missing drivers": 2, "${attr.kernel.name} = windows": 1}},
 			staging.Failure{Type: staging.NoNodesInZone, Message: "no node fits in zone eu: ${attr.kernel.name} = windows on 1 node, missing drivers on 2 nodes"},
 		},

@@ -227,7 +227,7 @@ func TestNotPlaceable(t *testing.T) {
 		{"too large", greedy, both, staging.CapacityExhausted, "not enough memory in zone east (2 of 2 nodes)"},
 		{"no such datacenter", app(t, "raw_exec"), nowhere, staging.NoNodesInZone, "no node in datacenter dc9 in zone east"},
 		{"another kernel", constrained, east, staging.NoNodesInZone, "no node fits in zone east: ${attr.kernel.name} = windows on 1 node"},
-		{"a driver that is not there", undriven, east, staging.NoNodesInZone, "no node fits in zone east: missing drivers on 1 node"},
+		{"a driver that is not there", undriven, east, staging.NoNodesInZone, "no node fits in zone east: missing driver qemu on 1 node"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

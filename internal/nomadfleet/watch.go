@@ -140,7 +140,7 @@ func (w *watcher) job(e event, job *nomadapi.Job) *staging.JobFacts {
 	if facts.Stopped {
 		delete(w.locations, e.Key)
 	} else {
-		w.locations[e.Key] = location{zone: facts.Session.Zone, datacenters: job.Datacenters}
+		w.locations[e.Key] = locationIn(job.Datacenters, job.Meta)
 	}
 	return &facts
 }

@@ -65,6 +65,8 @@ type AllocFacts struct {
 	Over bool
 	// Failure is the reason if it is over or cannot start because of itself; nil otherwise.
 	Failure *Failure
+	// FailedTask is the task that caused Failure; "" if that is not known.
+	FailedTask string
 	// Reason is Nomad's reason for an end, or a possible end, that the image did not cause:
 	// the node was lost or is disconnected, or the allocation was moved or stopped. ""
 	// otherwise.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,7 +18,7 @@ import (
 // the node while the session is still waited for. The session and a launch show it, too. The
 // mended image replaces it.
 func TestAWrongPortIsToldAndMendedFromTheCommandLine(t *testing.T) {
-	_, d := startServers(t, []string{"dc1"})
+	d := sharedDev(t)
 	t.Setenv("GREENROOM_ADDR", d.Broker)
 	t.Setenv("GREENROOM_TOKEN", "")
 	c := clitest.Real(t)
@@ -43,7 +44,11 @@ staging "port" {
 `, filepath.Join(bin, "demo-session"))})
 	}
 	c.Want(exit.OK, []string{"apply", "-f", files(wrong)}, `image "port" created`, `staging "port" created`)
-	t.Cleanup(func() { d.endAll(t, "port") })
+	t.Cleanup(func() {
+		d.ask(t, "DELETE", "/v1/staging/port", nil, 204, nil)
+		d.ask(t, "DELETE", "/v1/images/port", nil, 204, nil)
+		d.endAll(t, "port")
+	})
 
 	const refused = `connect: connection refused`
 	says := regexp.MustCompile(`HealthCheckFailing.*check "[^"]+" of session (gr-[0-9a-z]+) on node \S+ \([0-9a-f-]{36}\) fails: .*127\.0\.0\.1:\d+.*` + refused)
@@ -71,4 +76,27 @@ staging "port" {
 		_, shown, _ := c.Run("staging", "show", "port")
 		return strings.Contains(out, "gr-") && !strings.Contains(out, id) && !strings.Contains(shown, "HealthCheckFailing"), out + shown + errs
 	})
+}
+
+// TestAFailedLaunchNamesItsSessionAndItsLastWords: the program writes why, and exits.
+func TestAFailedLaunchNamesItsSessionAndItsLastWords(t *testing.T) {
+	d := sharedDev(t)
+	t.Setenv("GREENROOM_ADDR", d.Broker)
+	t.Setenv("GREENROOM_TOKEN", "")
+	image := quickImage("last-words")
+	image.Jobspec = strings.ReplaceAll(image.Jobspec, "disabled      = true", "disabled      = false")
+	script := filepath.Join(t.TempDir(), "last-words")
+	must(t, os.WriteFile(script, []byte("#!/bin/sh\necho starting >&2\necho 'no such display: :7' >&2\nexit 3\n"), 0o755))
+	image.Variables["command"] = script
+	d.store(t, image)
+	c := clitest.Real(t)
+	var errs string
+	until(t, "the log was written before the launch failed", func() (bool, string) {
+		var code int
+		code, _, errs = c.Run("launch", "last-words", "--zone", "east", "--user", "bob", "--wait", "1m")
+		return code == exit.Failed && strings.Contains(errs, "the last line of its stderr: no such display: :7"), errs
+	})
+	if !regexp.MustCompile(`session gr-[0-9a-z]+ was placed and could not start: task session: exit code 3`).MatchString(errs) {
+		t.Errorf("the launch says:\n%s", errs)
+	}
 }
