@@ -119,6 +119,10 @@ func inWords(what string, fields []staging.FieldError) string {
 // takes the problem from the context.
 func refuseWith(c *gin.Context, err error) {
 	r := problemOf(err)
+	if hungUp(c, r.cause) {
+		giveUp(c)
+		return
+	}
 	c.Set(keyProblem, r)
 	c.Abort()
 	if c.Writer.Written() {

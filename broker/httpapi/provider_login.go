@@ -223,6 +223,10 @@ var errManyLogins = &access.RefusedError{Login: access.LoginTooMany, Reason: "to
 // failLogin leads a browser whose login failed to the page, which says why and what to do.
 // The reason itself is for the audit: it may be about the broker's settings.
 func (e *edge) failLogin(c *gin.Context, view string, err error) {
+	if hungUp(c, err) {
+		giveUp(c)
+		return
+	}
 	why := access.FailureOf(err)
 	problem := &problemError{code: CodeUnauthorized, detail: err.Error()}
 	if why == access.LoginUnavailable {

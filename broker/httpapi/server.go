@@ -89,7 +89,13 @@ func New(b Broker, o Options) http.Handler {
 			refuseWith(c, &problemError{code: CodeMalformedBody, detail: "the body does not fit this operation", cause: err})
 		},
 		HandlerErrorFunc:         refuseWith,
-		ResponseErrorHandlerFunc: func(c *gin.Context, err error) { refuseWith(c, fmt.Errorf("write the answer: %w", err)) },
+		ResponseErrorHandlerFunc: func(c *gin.Context, err error) {
+			if notWritten(c, err) {
+				giveUp(c)
+				return
+			}
+			refuseWith(c, fmt.Errorf("write the answer: %w", err))
+		},
 	})
 	RegisterHandlersWithOptions(engine, strict, GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { refuseWith(c, refuse(CodeInvalidParameter, "%v", err)) },

@@ -84,9 +84,9 @@ func (b *Breaker) refuses(ctx context.Context) bool {
 }
 
 // observe trips the breaker if a call that began at a time failed because Redis did not
-// answer.
-func (b *Breaker) observe(began time.Time, err error) {
-	if !unanswered(err) || time.Since(began) < tripAfter && !failedDial(err) {
+// answer. One that its caller cancelled says nothing about Redis.
+func (b *Breaker) observe(ctx context.Context, began time.Time, err error) {
+	if errors.Is(ctx.Err(), context.Canceled) || !unanswered(err) || time.Since(began) < tripAfter && !failedDial(err) {
 		return
 	}
 	b.open.Store(true)
@@ -120,7 +120,7 @@ func (b *Breaker) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		}
 		began := time.Now()
 		err := next(ctx, cmd)
-		b.observe(began, err)
+		b.observe(ctx, began, err)
 		return err
 	}
 }
@@ -136,7 +136,7 @@ func (b *Breaker) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 		}
 		began := time.Now()
 		err := next(ctx, cmds)
-		b.observe(began, err)
+		b.observe(ctx, began, err)
 		return err
 	}
 }

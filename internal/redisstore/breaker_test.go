@@ -94,11 +94,11 @@ func TestTheBreakerClosesWhenRedisAnswers(t *testing.T) {
 		"a caller that has gone":    context.Canceled,
 		"a caller's spent deadline": context.DeadlineExceeded, // it had no time to wait
 	} {
-		if b.observe(time.Now(), err); b.open.Load() {
+		if b.observe(t.Context(), time.Now(), err); b.open.Load() {
 			t.Errorf("%s tripped the breaker", what)
 		}
 	}
-	b.observe(time.Now().Add(-time.Second), context.DeadlineExceeded)
+	b.observe(t.Context(), time.Now().Add(-time.Second), context.DeadlineExceeded)
 	if !b.open.Load() {
 		t.Error("a timeout did not trip the breaker")
 	}
@@ -125,4 +125,27 @@ func TestTheBreakerClosesWhenRedisAnswers(t *testing.T) {
 	}
 	stop()
 	running.Wait()
+}
+
+// TestACallThatItsCallerCancelledTripsNothing: not a dial that ends with its caller, nor a
+// command. A dial that is refused does.
+func TestACallThatItsCallerCancelledTripsNothing(t *testing.T) {
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	dial := &net.OpError{Op: "dial", Err: context.Canceled}
+	for what, c := range map[string]struct {
+		ctx   context.Context
+		err   error
+		trips bool
+	}{
+		"a cancelled dial":    {gone, dial, false},
+		"a cancelled command": {gone, &net.OpError{Op: "read", Err: context.Canceled}, false},
+		"a refused dial":      {t.Context(), dial, true},
+	} {
+		b := NewBreaker()
+		b.observe(c.ctx, time.Now().Add(-time.Second), c.err)
+		if b.open.Load() != c.trips {
+			t.Errorf("%s trips the breaker: %t", what, b.open.Load())
+		}
+	}
 }
