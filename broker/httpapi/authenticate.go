@@ -57,11 +57,11 @@ func (e *edge) authenticate(c *gin.Context) {
 	}
 	e.used(c, call)
 	if !rule.Allows(call.Caller.Role) {
-		refuseWith(c, refuse(CodeRoleNeeded, "%s needs the role %s; this token has %s", call.Operation, rule.Needs(), call.Caller.Role))
+		refuseWith(c, refuse(CodeRoleNeeded, "%s needs the role %s; this token has %s", access.ActionOf(call.Operation), rule.Needs(), call.Caller.Role))
 		return
 	}
 	if scope := call.Caller.Scope; !rule.Reaches(scope) {
-		refuseWith(c, refuse(Code(refusal.Forbidden), "%s reaches all of the installation; this token's scope is %s", call.Operation, scope))
+		refuseWith(c, refuse(Code(refusal.Forbidden), "%s reaches all of the installation; this token's scope is %s", access.ActionOf(call.Operation), scope))
 	}
 }
 

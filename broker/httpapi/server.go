@@ -88,7 +88,7 @@ func New(b Broker, o Options) http.Handler {
 		RequestErrorHandlerFunc: func(c *gin.Context, err error) {
 			refuseWith(c, &problemError{code: CodeMalformedBody, detail: "the body does not fit this operation", cause: err})
 		},
-		HandlerErrorFunc:         refuseWith,
+		HandlerErrorFunc: refuseWith,
 		ResponseErrorHandlerFunc: func(c *gin.Context, err error) {
 			if notWritten(c, err) {
 				giveUp(c)

@@ -16,6 +16,9 @@ type zoneCandidate struct {
 	zone staging.Zone
 	// skip says why nothing is tried here; "" when it may be.
 	skip string
+	// unsearched: the entry stands for all other zones, which are not searched. That explains
+	// why a launch got nothing, and nothing before.
+	unsearched bool
 }
 
 // zones returns the launch's own zone, then those that it searches, in order. Where none
@@ -29,7 +32,7 @@ func (l *launch) zones() []zoneCandidate {
 		all = append(all, l.zoneNamed(name))
 	}
 	if len(alternates) == 0 && l.hasOtherZones() {
-		all = append(all, zoneCandidate{zone: own, skip: fmt.Sprintf("zone %s does not search alternate zones", own.Name)})
+		all = append(all, zoneCandidate{zone: own, skip: fmt.Sprintf("zone %s does not search alternate zones", own.Name), unsearched: true})
 	}
 	return all
 }
@@ -109,6 +112,9 @@ func (l *launch) candidates() ([]candidate, error) {
 	}
 	if len(violations) == 0 {
 		for _, z := range l.zones() {
+			if z.unsearched && !l.Several() {
+				continue // a session may still be made on demand
+			}
 			if l.Together {
 				shared = -1
 			}

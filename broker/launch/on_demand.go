@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,9 @@ func (l *launch) onDemand(ctx context.Context) (staging.Session, error) {
 	var refusals []zoneRefusal
 	for _, z := range l.zones() {
 		if z.skip != "" {
-			l.attempt(staging.StepOnDemand, z.zone.Name, staging.OutcomeSkipped, z.skip)
+			if !l.said(z) {
+				l.attempt(staging.StepOnDemand, z.zone.Name, staging.OutcomeSkipped, z.skip)
+			}
 			refusals = append(refusals, zoneRefusal{zone: z.zone.Name, skipped: z.skip})
 			continue
 		}
@@ -52,6 +55,11 @@ func (l *launch) onDemand(ctx context.Context) (staging.Session, error) {
 		refusals = append(refusals, zoneRefusal{zone: z.zone.Name, err: e})
 	}
 	return staging.Session{}, refusedEverywhere(refusals)
+}
+
+// said reports whether an attempt has said already why a zone is skipped.
+func (l *launch) said(z zoneCandidate) bool {
+	return slices.ContainsFunc(l.attempts, func(a staging.Attempt) bool { return a.Zone == z.zone.Name && a.Reason == z.skip })
 }
 
 // mayServeElsewhere reports whether another zone may do better.

@@ -40,11 +40,13 @@ func (c FailingCheck) Of(session, node string) string {
 }
 
 func (c FailingCheck) of(where string) string {
+	// Nomad's name for a check without one is: service: "greenroom-pool-NAME" check
+	name := strings.ReplaceAll(c.Name, `"`, "'")
 	switch {
 	case c == FailingCheck{}:
 		return ""
 	case c.Output == "":
-		return fmt.Sprintf("check %q%s fails, and Consul has no output of it", c.Name, where)
+		return fmt.Sprintf("check %q%s fails, and Consul has no output of it", name, where)
 	}
-	return fmt.Sprintf("check %q%s fails: %s", c.Name, where, c.Output)
+	return fmt.Sprintf("check %q%s fails: %s", name, where, c.Output)
 }

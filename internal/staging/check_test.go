@@ -12,6 +12,7 @@ func TestAFailingCheckIsOneShortLine(t *testing.T) {
 		{NewFailingCheck("http", "").String(), `check "http" fails, and Consul has no output of it`},
 		{NewFailingCheck("http", " HTTP GET http://127.0.0.1:1/:\n500\t\x00\xff\n").String(), "check \"http\" fails: HTTP GET http://127.0.0.1:1/: 500 \x00?"},
 		{NewFailingCheck("tcp", "refused").Of("gr-1", "east-1 (n1)"), `check "tcp" of session gr-1 on node east-1 (n1) fails: refused`},
+		{NewFailingCheck(`service: "x" check`, "refused").String(), `check "service: 'x' check" fails: refused`},
 		{NewFailingCheck("tcp", "refused").Of("gr-1", ""), `check "tcp" of session gr-1 fails: refused`},
 	} {
 		if c.got != c.want {

@@ -212,3 +212,40 @@ func TestSecretsRotate(t *testing.T) {
 	c.Broker.Err = &refusal.Error{Kind: refusal.ConsulUnavailable, Detail: "Consul does not answer"}
 	c.Want(exit.Unavailable, []string{"secrets", "rotate"}, "Consul does not answer")
 }
+
+// TestALaunchSaysPlacingOnlyWhereASessionIsPlaced, and which check it waits for. A staged
+// session is not placed, however long its hook takes.
+func TestALaunchSaysPlacingOnlyWhereASessionIsPlaced(t *testing.T) {
+	c := clitest.New(t, "")
+	c.Broker.Calls = make(chan string, 100)
+	user := &staging.User{ID: "alice", Name: "alice"}
+	c.Broker.Result = launching.Result{Session: clitest.UserSession(), Attempts: []staging.Attempt{{Step: staging.StepStaged, Zone: "east", Outcome: staging.OutcomeServed}}}
+	next := func(want string) {
+		for got := range c.Broker.Calls {
+			if got == want {
+				return
+			}
+		}
+	}
+	args := []string{"launch", "demo", "--zone", "east", "--user", "alice"}
+	c.Broker.SessionList = []staging.Session{{ID: "gr-1", State: staging.Claimed, Origin: staging.Staged, Image: "demo", User: user, CreatedAt: time.Now()}}
+	c.Broker.During = func() {
+		next("List")
+		next("List") // what the first one shows was printed
+	}
+	if code, _, errs := c.Run(args...); code != exit.OK || errs != "" {
+		t.Errorf("staged: %d %q", code, errs)
+	}
+	c.Broker.SessionList = []staging.Session{{ID: "gr-2", State: staging.Starting, Origin: staging.OnDemand, Zone: "west", Image: "demo", User: user, CreatedAt: time.Now()}}
+	c.Broker.Failing = staging.NewFailingCheck("http", "connection refused")
+	c.Broker.During = func() {
+		next("FailingCheck")
+		next("List")
+	}
+	_, _, errs := c.Run(args...)
+	for _, want := range []string{"placing   image demo in zone west", "starting  gr-2 in zone west", `waiting   check "http" fails: connection refused`} {
+		if strings.Count(errs, want) != 1 {
+			t.Errorf("on demand, without %q once:\n%s", want, errs)
+		}
+	}
+}

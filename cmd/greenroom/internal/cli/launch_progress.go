@@ -43,9 +43,12 @@ func (p *progress) follow(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		p.print("placing", "image "+p.launch.Image+" in zone "+p.launch.Zone)
 		s, found := p.look(ctx)
-		if found && s.State == staging.Starting {
+		if !found {
+			continue
+		}
+		p.placing(s)
+		if s.State == staging.Starting {
 			p.starting(s)
 			p.check(ctx, s.ID)
 		}
@@ -69,10 +72,10 @@ func (p *progress) check(ctx context.Context, id string) {
 	}
 }
 
-// look returns the session that is being created: the user's newest of the image that is not
-// assigned.
+// look returns the session that is being created: the user's newest of the image that is made on
+// demand and not assigned.
 func (p *progress) look(ctx context.Context) (newest httpapi.Session, found bool) {
-	all, err := p.client.ListSessions(ctx, httpapi.ListSessionsParams{User: p.launch.User.ID, Image: p.launch.Image})
+	all, err := p.client.ListSessions(ctx, httpapi.ListSessionsParams{User: p.launch.User.ID, Image: p.launch.Image, Origin: staging.OnDemand})
 	if err != nil {
 		return newest, false
 	}
@@ -97,6 +100,10 @@ func (p *progress) done(s httpapi.Session) {
 		p.print("healthy", endpoints(s.Address, s.Ports))
 		p.print("assigned", "to "+userName(s))
 	}
+}
+
+func (p *progress) placing(s httpapi.Session) {
+	p.print("placing", "image "+s.Image+" in zone "+s.Zone)
 }
 
 func (p *progress) starting(s httpapi.Session) {

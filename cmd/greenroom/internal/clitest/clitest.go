@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,9 +43,13 @@ type Broker struct {
 	SessionList  []staging.Session
 	// Failing is the check for which every session fails.
 	Failing staging.FailingCheck
-	Filter  staging.SessionFilter
-	Result  launching.Result
-	Err     error
+	// During is called while a launch is under way; nil for nothing. Calls, if not nil, has
+	// the name of each List and FailingCheck.
+	During func()
+	Calls  chan string
+	Filter staging.SessionFilter
+	Result launching.Result
+	Err    error
 	// CheckErr is the refusal of every set of resources.
 	CheckErr error
 	// Deletes are the resources that were deleted, in order, such as "zone east".
@@ -234,7 +239,9 @@ func (m cannedMonitor) Dependencies(context.Context) []status.Dependency {
 
 func (b *Broker) List(_ context.Context, f staging.SessionFilter, _ staging.Position, _ int) (staging.SessionPage, error) {
 	b.Filter = f
-	return staging.SessionPage{Items: b.SessionList}, b.Err
+	b.called("List")
+	items := slices.DeleteFunc(slices.Clone(b.SessionList), func(s staging.Session) bool { return !f.Lets(s) })
+	return staging.SessionPage{Items: items}, b.Err
 }
 
 func (b *Broker) SessionAfter(_ context.Context, id string, _ uint64, _ time.Duration) (staging.Session, uint64, error) {
@@ -248,7 +255,14 @@ func (b *Broker) SessionAfter(_ context.Context, id string, _ uint64, _ time.Dur
 
 // FailingCheck is of every session alike.
 func (b *Broker) FailingCheck(context.Context, staging.Session) staging.FailingCheck {
+	b.called("FailingCheck")
 	return b.Failing
+}
+
+func (b *Broker) called(name string) {
+	if b.Calls != nil {
+		b.Calls <- name
+	}
 }
 
 func (b *Broker) End(ctx context.Context, id string) error {
@@ -258,6 +272,9 @@ func (b *Broker) End(ctx context.Context, id string) error {
 
 func (b *Broker) Launch(_ context.Context, r launching.Request) ([]launching.Result, error) {
 	b.Asked = r
+	if b.During != nil {
+		b.During()
+	}
 	return []launching.Result{b.Result}, b.Err
 }
 
