@@ -34,6 +34,9 @@ var actions = map[string]string{
 	"createToken":          "creating a token",
 	"revokeToken":          "revoking a token",
 	"rotateToken":          "giving a token a new secret",
+	"listLockedUsers":      "listing locked users",
+	"lockUser":             "locking a user",
+	"unlockUser":           "unlocking a user",
 	"getSelf":              "reading who one is",
 	"bootstrap":            "creating the first administrator's token",
 }

@@ -141,8 +141,8 @@ func (f *Fleet) template(ctx context.Context, image staging.Image) (*nomadapi.Jo
 // image's owner, who does not know Nomad's file name.
 func parseMessage(body string) string {
 	body = strings.TrimPrefix(body, "Failed to parse job: ")
-	// A message without a position has an empty one.
-	body = strings.TrimPrefix(body, "<nil>: ")
+	// A message without a position has an empty one, each of several its own.
+	body = strings.ReplaceAll(body, "<nil>: ", "")
 	return strings.ReplaceAll(body, "input.hcl:", "line ")
 }
 

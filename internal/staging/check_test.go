@@ -39,3 +39,18 @@ func TestPatience(t *testing.T) {
 		t.Error("a change of the patience replaces sessions")
 	}
 }
+
+// TestABoundThatIsNotKnownIsNotMadeUp: the command line does not know the broker's limit.
+func TestABoundThatIsNotKnownIsNotMadeUp(t *testing.T) {
+	c := Config{Name: "c", Zone: "z", Image: "i", DesiredSessions: 3_000_000, Schedule: []Schedule{{Cron: "* * * * *", DesiredSessions: 3_000_000, Duration: Duration(3600e9)}}}
+	if err := c.Validate(Limits{}); err != nil {
+		t.Error(err)
+	}
+	if err := c.Validate(Limits{MaxDesiredSessions: 10}); err == nil || strings.Count(err.Error(), "must be between 0 and 10, is 3000000") != 2 {
+		t.Error(err)
+	}
+	c.DesiredSessions, c.Schedule[0].Duration = -1, 0
+	if err := c.Validate(Limits{}); err == nil || !strings.Contains(err.Error(), "desired_sessions: must be at least 0, is -1") || !strings.Contains(err.Error(), "schedule[0].duration: must be given, between 1m0s and") {
+		t.Error(err)
+	}
+}

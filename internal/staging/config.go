@@ -80,7 +80,8 @@ const MinExpiration = Duration(10 * time.Second)
 
 // Limits bound the values of resources; the broker's configuration sets them.
 type Limits struct {
-	// MaxDesiredSessions is the largest desired_sessions of one config.
+	// MaxDesiredSessions is the largest desired_sessions of one config; 0 where it is not
+	// known: then only what no broker accepts is found.
 	MaxDesiredSessions int
 }
 
@@ -94,9 +95,7 @@ func (c Config) Validate(l Limits) error {
 	p.name("name", c.Name)
 	p.name("zone", c.Zone)
 	p.name("image", c.Image)
-	if c.DesiredSessions < 0 || c.DesiredSessions > l.MaxDesiredSessions {
-		p.add("desired_sessions", "must be between 0 and %d, is %d", l.MaxDesiredSessions, c.DesiredSessions)
-	}
+	p.desired("desired_sessions", c.DesiredSessions, l)
 	if c.Expiration != 0 && c.Expiration < MinExpiration {
 		p.add("expiration", "must be at least %s, or absent for none, is %s", MinExpiration, c.Expiration)
 	}

@@ -58,11 +58,22 @@ func (p *problems) schedules(field string, all []Schedule, l Limits) {
 		if _, err := s.Location(); err != nil || s.TimeZone == "Local" {
 			p.add(at+".time_zone", "must be an IANA time zone such as Europe/Berlin, is %q", s.TimeZone)
 		}
-		if s.Duration < minScheduleDuration || s.Duration > maxScheduleDuration {
+		switch {
+		case s.Duration == 0:
+			p.add(at+".duration", "must be given, between %s and %s", minScheduleDuration, maxScheduleDuration)
+		case s.Duration < minScheduleDuration || s.Duration > maxScheduleDuration:
 			p.add(at+".duration", "must be between %s and %s, is %s", minScheduleDuration, maxScheduleDuration, s.Duration)
 		}
-		if s.DesiredSessions < 0 || s.DesiredSessions > l.MaxDesiredSessions {
-			p.add(at+".desired_sessions", "must be between 0 and %d, is %d", l.MaxDesiredSessions, s.DesiredSessions)
-		}
+		p.desired(at+".desired_sessions", s.DesiredSessions, l)
+	}
+}
+
+// desired checks a number of sessions.
+func (p *problems) desired(field string, n int, l Limits) {
+	switch {
+	case l.MaxDesiredSessions == 0 && n < 0:
+		p.add(field, "must be at least 0, is %d", n)
+	case l.MaxDesiredSessions > 0 && (n < 0 || n > l.MaxDesiredSessions):
+		p.add(field, "must be between 0 and %d, is %d", l.MaxDesiredSessions, n)
 	}
 }

@@ -70,7 +70,7 @@ func TestPlanSaysWhatApplyWouldChangeAndApplyDoesIt(t *testing.T) {
 	// A change is printed field by field; of a jobspec, the changed lines, where they are asked for.
 	changed := strings.Replace(jobspecs.DemoMock, "type", "# a remark\n  type", 1)
 	second := clitest.Dir(t, map[string]string{"a.hcl": manyResources("2", "2s", "other"), "one.nomad.hcl": changed})
-	c.Want(exit.Changes, []string{"plan", "-f", second, "--show-secrets"}, `~ update image "one"`, `variables.warmup: "1s" -> "2s"`, "+   # a remark")
+	c.Want(exit.Changes, []string{"plan", "-f", second, "--show-secrets"}, `~ update image "one"`, `variables.warmup: "1s" -> "2s"`, "+  # a remark", "@@ -")
 	out = c.Want(exit.Changes, []string{"plan", "-f", second}, `~ update image "one"`, `variables.warmup: (hidden) -> (hidden, changed)`, "jobspec: (hidden) -> (hidden, changed)",
 		"PASSWORD: (hidden) -> (hidden, changed)", "desired_sessions: 0 -> 2", "0 to create, 2 to update, 0 to delete, 3 unchanged")
 	if strings.Contains(out, "a remark") {

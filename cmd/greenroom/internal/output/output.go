@@ -52,6 +52,7 @@ func WantsJSON(cmd *cobra.Command) bool {
 // JSON writes a document as indented JSON.
 func JSON(w io.Writer, document any) error {
 	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false) // a terminal is no page
 	e.SetIndent("", "  ")
 	return e.Encode(document)
 }

@@ -3,7 +3,6 @@ package resources
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -116,9 +115,7 @@ func (f *files) resource(block *hcl.Block, name string, eval *hcl.EvalContext) e
 	switch block.Type {
 	case blockZone:
 		var b zoneBlock
-		if !f.decode(block, eval, &b) {
-			return nil
-		}
+		f.decode(block, eval, &b)
 		z := staging.Zone{
 			Name: name, Region: b.Region, Datacenters: b.Datacenters, NodePool: b.NodePool, Namespace: b.Namespace,
 			SearchAlternateZones: b.SearchAlternateZones, AlternateZones: b.AlternateZones,
@@ -128,17 +125,13 @@ func (f *files) resource(block *hcl.Block, name string, eval *hcl.EvalContext) e
 		return z.Validate()
 	case blockImage:
 		var b imageBlock
-		if !f.decode(block, eval, &b) {
-			return nil
-		}
+		f.decode(block, eval, &b)
 		i := f.image(block, name, b)
 		f.set.Images = append(f.set.Images, i)
 		return i.Validate()
 	case blockGroup:
 		var b groupBlock
-		if !f.decode(block, eval, &b) {
-			return nil
-		}
+		f.decode(block, eval, &b)
 		g := staging.Group{
 			Name: name, Priority: b.Priority, Default: b.Default, Permissions: permissions(b.Permissions), MaxSessionsPerUser: b.MaxSessionsPerUser,
 			KeepaliveExpiration:       f.duration(block, "keepalive_expiration", b.KeepaliveExpiration),
@@ -152,9 +145,7 @@ func (f *files) resource(block *hcl.Block, name string, eval *hcl.EvalContext) e
 		return g.Validate()
 	default:
 		var b stagingBlock
-		if !f.decode(block, eval, &b) {
-			return nil
-		}
+		f.decode(block, eval, &b)
 		c := staging.Config{
 			Name: name, Zone: b.Zone, Image: b.Image, DesiredSessions: b.DesiredSessions,
 			Expiration: f.duration(block, "expiration", b.Expiration), Permissions: permissions(b.Permissions), MaxUnavailable: b.MaxUnavailable,
@@ -166,8 +157,8 @@ func (f *files) resource(block *hcl.Block, name string, eval *hcl.EvalContext) e
 			})
 		}
 		f.set.Configs = append(f.set.Configs, c)
-		// Only the broker knows its limit of sessions.
-		return c.Validate(staging.Limits{MaxDesiredSessions: math.MaxInt32})
+		// Only the broker knows its limit of sessions, and holds the numbers to it.
+		return c.Validate(staging.Limits{})
 	}
 }
 
@@ -207,11 +198,11 @@ func (f *files) hook(block *hcl.Block, name staging.HookName, h *hookBlock) *sta
 
 // object returns an HCL object as the JSON that the API takes.
 func (f *files) object(block *hcl.Block, field string, v cty.Value) map[string]any {
-	if v == cty.NilVal || v.IsNull() {
+	if v == cty.NilVal || !v.IsWhollyKnown() || v.IsNull() {
 		return nil
 	}
 	if t := v.Type(); !t.IsObjectType() && !t.IsMapType() {
-		f.find(rangeOf(block, field), "%s must be an object, such as { hostname = \"desk\" }", field)
+		f.about(block, rangeOf(block, field), field, "must be an object, such as { hostname = \"desk\" }")
 		return nil
 	}
 	text, err := ctyjson.Marshal(v, v.Type())
@@ -220,7 +211,7 @@ func (f *files) object(block *hcl.Block, field string, v cty.Value) map[string]a
 		err = json.Unmarshal(text, &object)
 	}
 	if err != nil {
-		f.find(rangeOf(block, field), "%s: %v", field, err)
+		f.about(block, rangeOf(block, field), field, err.Error())
 	}
 	return object
 }

@@ -4,11 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/hashicorp/hcl/v2"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
@@ -47,8 +48,8 @@ func (f *files) references(there stored, all []change) error {
 		}
 		for _, ref := range []struct{ kind, name string }{{blockZone, c.Zone}, {blockImage, c.Image}} {
 			if gone[ref.kind+" "+ref.name] {
-				f.findings = append(f.findings, fmt.Sprintf("%s %q is not in these files, and --prune cannot delete it: staging config %q, which these files leave alone, names it",
-					ref.kind, ref.name, name))
+				f.find(hcl.Range{}, "%s %q is not in these files, and --prune cannot delete it: staging config %q, which these files leave alone, names it",
+					ref.kind, ref.name, name)
 			}
 		}
 	}
@@ -70,8 +71,8 @@ func (f *files) allowedGroups(there stored, gone map[string]bool) error {
 				f.find(rangeOf(block, "allowed_groups"), "%s %q: group %q is not in these files, and --prune would delete it", kind, name, group)
 				continue
 			}
-			f.findings = append(f.findings, fmt.Sprintf("group %q is not in these files, and --prune cannot delete it: %s %q, which these files leave alone, allows it",
-				group, kind, name))
+			f.find(hcl.Range{}, "group %q is not in these files, and --prune cannot delete it: %s %q, which these files leave alone, allows it",
+				group, kind, name)
 		}
 	}
 	for _, z := range f.set.Zones {
@@ -140,7 +141,8 @@ func (f *files) accepted(ctx context.Context, c *client.Client, all []change) er
 		if !ok {
 			return err
 		}
-		f.find(rangeOf(f.blocks[ch.Kind+" "+ch.Name], field), "%s %q: %s %s", ch.Kind, ch.Name, field, e.Message)
+		block := f.blocks[ch.Kind+" "+ch.Name]
+		f.about(block, rangeOf(block, field), field, e.Message)
 	}
 	if len(refused.Errors) == 0 {
 		return err

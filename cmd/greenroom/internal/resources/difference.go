@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -82,8 +81,8 @@ func printDifference(w io.Writer, d Difference, created bool) {
 	after, isText := d.After.(string)
 	if wasText && isText && strings.Contains(before+after, "\n") {
 		fmt.Fprintf(w, "    %s:\n", d.Field)
-		for _, line := range changedLines(before, after) {
-			fmt.Fprintf(w, "      %s\n", output.Printable(line))
+		for _, line := range unified(before, after) {
+			fmt.Fprintf(w, "      %s\n", line)
 		}
 		return
 	}
@@ -109,39 +108,13 @@ func shown(v any) string {
 			return fmt.Sprintf("(%d lines)", n+1)
 		}
 	}
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		return fmt.Sprint(v)
 	}
-	return string(b)
-}
-
-// changedLines returns the lines between the common beginning and the common end of two
-// texts, with one line of context: enough to see what changed in a jobspec.
-func changedLines(before, after string) []string {
-	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
-	first := 0
-	for first < min(len(a), len(b)) && a[first] == b[first] {
-		first++
-	}
-	last := 0
-	for last < min(len(a), len(b))-first && a[len(a)-1-last] == b[len(b)-1-last] {
-		last++
-	}
-	out := []string{fmt.Sprintf("@ line %d", first+1)}
-	if first > 0 {
-		out = append(out, "  "+a[first-1])
-	}
-	for _, line := range a[first : len(a)-last] {
-		out = append(out, "- "+line)
-	}
-	for _, line := range b[first : len(b)-last] {
-		out = append(out, "+ "+line)
-	}
-	if last > 0 {
-		out = append(out, "  "+a[len(a)-last])
-	}
-	return out
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // printFields prints the fields of a change.

@@ -1,11 +1,13 @@
 package resources
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -20,11 +22,29 @@ import (
 )
 
 // FilesError has every finding about resource files that are not valid.
-type FilesError struct{ findings []string }
+type FilesError struct{ findings []finding }
+
+// finding is one of them; its place has no file name where it is about none.
+type finding struct {
+	at   hcl.Range
+	text string
+}
+
+func (f finding) String() string {
+	if f.at.Filename == "" {
+		return f.text
+	}
+	return place(f.at) + ": " + f.text
+}
 
 // Error implements error: a line for each finding, as file:line: finding.
 func (e *FilesError) Error() string {
-	return "nothing was changed, these files are not valid:\n  " + strings.Join(e.findings, "\n  ")
+	var b strings.Builder
+	b.WriteString("nothing was changed, these files are not valid:")
+	for _, f := range e.findings {
+		b.WriteString("\n  " + f.String())
+	}
+	return b.String()
 }
 
 // files is what a set of resource files declares, with findings about it.
@@ -33,13 +53,16 @@ type files struct {
 	// declared is where each resource is, and blocks its block, by "kind name".
 	declared map[string]hcl.Range
 	blocks   map[string]*hcl.Block
-	findings []string
+	findings []finding
+	// broken are, by block, the arguments that could not be decoded: what follows from that
+	// is no finding of its own.
+	broken map[*hcl.Block][]string
 }
 
 // loadResources decodes and validates all files at the paths. The error is a *FilesError, or
 // about reading a file.
 func loadResources(paths []string, stdin io.Reader) (*files, error) {
-	f := &files{declared: map[string]hcl.Range{}, blocks: map[string]*hcl.Block{}}
+	f := &files{declared: map[string]hcl.Range{}, blocks: map[string]*hcl.Block{}, broken: map[*hcl.Block][]string{}}
 	for _, path := range paths {
 		files, err := filesAt(path)
 		if err != nil {
@@ -58,6 +81,10 @@ func (f *files) err() error {
 	if len(f.findings) == 0 {
 		return nil
 	}
+	// In the order of a reader's eye; findings about no file come last.
+	slices.SortStableFunc(f.findings, func(a, b finding) int {
+		return cmp.Or(cmp.Compare(b2i(a.at.Filename == ""), b2i(b.at.Filename == "")), cmp.Compare(a.at.Filename, b.at.Filename), cmp.Compare(a.at.Start.Line, b.at.Start.Line))
+	})
 	return &FilesError{f.findings}
 }
 
@@ -162,16 +189,41 @@ func (f *files) add(block *hcl.Block, eval *hcl.EvalContext) {
 	f.invalid(block, f.resource(block, name, eval))
 }
 
-func (f *files) decode(block *hcl.Block, eval *hcl.EvalContext, into any) bool {
-	diags := gohcl.DecodeBody(block.Body, eval, into)
-	f.report(diags)
-	return !diags.HasErrors()
+// decode decodes a block as far as it can, and reports what it cannot: each argument once,
+// since what follows from its first finding says nothing new.
+func (f *files) decode(block *hcl.Block, eval *hcl.EvalContext, into any) {
+	for _, d := range gohcl.DecodeBody(block.Body, eval, into) {
+		if d.Severity != hcl.DiagError || d.Subject == nil {
+			continue
+		}
+		path, text := argumentOf(block, d)
+		if f.isBroken(block, path) {
+			continue
+		}
+		f.broken[block] = append(f.broken[block], path)
+		f.about(block, *d.Subject, path, text)
+	}
+}
+
+// isBroken reports whether a field is, or is in, an argument that could not be decoded.
+func (f *files) isBroken(block *hcl.Block, field string) bool {
+	// The API has a list volume_mappings where a file has a block volume_mapping for each.
+	field = strings.Replace(field, "volume_mappings[", "volume_mapping[", 1)
+	return slices.ContainsFunc(f.broken[block], func(path string) bool {
+		return field == path || strings.HasPrefix(field, path+".") || strings.HasPrefix(field, path+"[")
+	})
+}
+
+// about adds a finding about a field of a block.
+func (f *files) about(block *hcl.Block, at hcl.Range, field, text string) {
+	f.find(at, "%s %q: %s %s", block.Type, block.Labels[0], field, text)
 }
 
 func (f *files) duration(block *hcl.Block, field, text string) staging.Duration {
 	d, err := staging.ParseDuration(text)
 	if err != nil {
-		f.find(rangeOf(block, field), "%s: %v", field, err)
+		f.about(block, rangeOf(block, field), field, err.Error())
+		f.broken[block] = append(f.broken[block], field)
 	}
 	return d
 }
@@ -183,7 +235,9 @@ func (f *files) invalid(block *hcl.Block, err error) {
 		return
 	}
 	for _, field := range invalid.Fields {
-		f.find(rangeOf(block, field.Field), "%s %q: %s %s", block.Type, block.Labels[0], field.Field, field.Message)
+		if !f.isBroken(block, field.Field) {
+			f.about(block, rangeOf(block, field.Field), field.Field, field.Message)
+		}
 	}
 }
 
@@ -196,12 +250,23 @@ func (f *files) report(diags hcl.Diagnostics) {
 		if d.Detail != "" {
 			text += ": " + strings.ReplaceAll(d.Detail, "\n", " ")
 		}
-		f.find(*d.Subject, "%s", text)
+		var at hcl.Range
+		if d.Subject != nil {
+			at = *d.Subject
+		}
+		f.find(at, "%s", text)
 	}
 }
 
 func (f *files) find(at hcl.Range, format string, args ...any) {
-	f.findings = append(f.findings, place(at)+": "+fmt.Sprintf(format, args...))
+	f.findings = append(f.findings, finding{at, fmt.Sprintf(format, args...)})
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// finding is how every complaint begins: with the file and the line.
-var finding = regexp.MustCompile(`(?s)^<?[^:]*>?:\d+: .+`)
+// placed is how every complaint begins: with the file and the line.
+var placed = regexp.MustCompile(`(?s)^<?[^:]*>?:\d+: .+`)
 
 // FuzzResourceFile: whatever a file holds, it is taken whole or every complaint names
 // file and line; and what is taken passes the checks that the broker makes.
@@ -46,8 +46,8 @@ group "all" {
 		switch {
 		case errors.As(err, &refused):
 			for _, what := range refused.findings {
-				if !finding.MatchString(what) {
-					t.Errorf("a complaint without file and line: %q", what)
+				if !placed.MatchString(what.String()) {
+					t.Errorf("a complaint without file and line: %q", what.String())
 				}
 			}
 			return
