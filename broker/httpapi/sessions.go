@@ -87,7 +87,7 @@ func parseWait(s string, absent time.Duration) (time.Duration, error) {
 		return 0, refuseParameter(CodeInvalidParameter, "wait", err.Error())
 	}
 	if d < 0 || d.Std() > launch.MaxWait {
-		return 0, refuseParameter(CodeInvalidParameter, "wait", "must be between 0s and "+launch.MaxWait.String()+", is "+s)
+		return 0, refuseParameter(CodeInvalidParameter, "wait", "must be between 0s and "+staging.Duration(launch.MaxWait).Brief()+", is "+s)
 	}
 	return d.Std(), nil
 }

@@ -50,7 +50,20 @@ func TestABoundThatIsNotKnownIsNotMadeUp(t *testing.T) {
 		t.Error(err)
 	}
 	c.DesiredSessions, c.Schedule[0].Duration = -1, 0
-	if err := c.Validate(Limits{}); err == nil || !strings.Contains(err.Error(), "desired_sessions: must be at least 0, is -1") || !strings.Contains(err.Error(), "schedule[0].duration: must be given, between 1m0s and") {
+	if err := c.Validate(Limits{}); err == nil || !strings.Contains(err.Error(), "desired_sessions: must be at least 0, is -1") || !strings.Contains(err.Error(), "schedule[0].duration: must be given, between 1m and 744h") {
 		t.Error(err)
+	}
+}
+
+func TestADurationIsBriefAsAPersonWritesIt(t *testing.T) {
+	for want, d := range map[string]Duration{
+		"0s": 0, "1ms": 1e6, "10s": 10e9, "1m": 60e9, "1m30s": 90e9, "10m": 600e9, "1h": 3600e9, "1h0m10s": 3610e9, "24h": 24 * 3600e9, "1h30m": 5400e9, "20h10m": 72600e9, "-1s": -1e9,
+	} {
+		if got := d.Brief(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		if back, err := ParseDuration(want); err != nil || back != d {
+			t.Errorf("%s is parsed as %s, %v", want, back, err)
+		}
 	}
 }

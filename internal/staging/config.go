@@ -97,7 +97,7 @@ func (c Config) Validate(l Limits) error {
 	p.name("image", c.Image)
 	p.desired("desired_sessions", c.DesiredSessions, l)
 	if c.Expiration != 0 && c.Expiration < MinExpiration {
-		p.add("expiration", "must be at least %s, or absent for none, is %s", MinExpiration, c.Expiration)
+		p.add("expiration", "must be at least %s, or absent for none, is %s", MinExpiration.Brief(), c.Expiration.Brief())
 	}
 	p.permissions("permissions", c.Permissions)
 	if _, _, err := parseMaxUnavailable(c.MaxUnavailable); err != nil {

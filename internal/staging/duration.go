@@ -3,6 +3,7 @@ package staging
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -32,6 +33,17 @@ func (d Duration) String() string {
 		return ""
 	}
 	return time.Duration(d).String()
+}
+
+// Brief returns the duration as a person writes it, such as 24h or 1h30m; "0s" for zero.
+func (d Duration) Brief() string {
+	text := time.Duration(d).String()
+	for _, unit := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, unit) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
 
 // MarshalJSON implements json.Marshaler.

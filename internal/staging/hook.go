@@ -107,7 +107,7 @@ func (p *problems) hook(field string, h Hook, known []Token) {
 		p.add(field+".user", "must be a user name or numeric id, is %q", h.User)
 	}
 	if h.Timeout < 0 || h.Timeout.Std() > MaxHookTimeout {
-		p.add(field+".timeout", "must be between 0s and %s, is %s", MaxHookTimeout, h.Timeout)
+		p.add(field+".timeout", "must be between 0s and %s, is %s", Duration(MaxHookTimeout).Brief(), h.Timeout.Brief())
 	}
 }
 

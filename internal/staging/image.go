@@ -119,6 +119,6 @@ func (p *problems) policy(field, value string) { p.bounded(field, value, maxPoli
 
 func (p *problems) term(field string, d Duration) {
 	if d != 0 && d < MinTerm {
-		p.add(field, "must be at least %s, or absent, is %s", MinTerm, d)
+		p.add(field, "must be at least %s, or absent, is %s", MinTerm.Brief(), d.Brief())
 	}
 }

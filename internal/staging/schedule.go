@@ -60,9 +60,9 @@ func (p *problems) schedules(field string, all []Schedule, l Limits) {
 		}
 		switch {
 		case s.Duration == 0:
-			p.add(at+".duration", "must be given, between %s and %s", minScheduleDuration, maxScheduleDuration)
+			p.add(at+".duration", "must be given, between %s and %s", minScheduleDuration.Brief(), maxScheduleDuration.Brief())
 		case s.Duration < minScheduleDuration || s.Duration > maxScheduleDuration:
-			p.add(at+".duration", "must be between %s and %s, is %s", minScheduleDuration, maxScheduleDuration, s.Duration)
+			p.add(at+".duration", "must be between %s and %s, is %s", minScheduleDuration.Brief(), maxScheduleDuration.Brief(), s.Duration.Brief())
 		}
 		p.desired(at+".desired_sessions", s.DesiredSessions, l)
 	}

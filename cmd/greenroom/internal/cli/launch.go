@@ -88,7 +88,7 @@ func (f launchFlags) request(image string) (staging.Launch, error) {
 		l.User.ID = f.user // where this is empty too, the broker takes the token's user
 	}
 	if f.wait < 0 || f.wait > launching.MaxWait {
-		return l, fmt.Errorf("--wait: must be between 0s and %s, is %s", launching.MaxWait, f.wait)
+		return l, fmt.Errorf("--wait: must be between 0s and %s, is %s", staging.Duration(launching.MaxWait).Brief(), f.wait)
 	}
 	if f.count < 1 || f.count > staging.MaxCount {
 		return l, fmt.Errorf("--count: must be between 1 and %d, is %d", staging.MaxCount, f.count)

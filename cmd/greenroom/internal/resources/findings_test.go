@@ -76,9 +76,9 @@ staging "s" {
   -:29: staging "s": zone must be given
   -:31: staging "s": desired_sessions must be at least 0, is -1
   -:32: staging "s": expiration must be a duration such as 90s, 30m or 24h, is "2m3"
-  -:35: staging "s": schedule[0].duration must be given, between 1m0s and 744h0m0s
+  -:35: staging "s": schedule[0].duration must be given, between 1m and 744h
   -:39: staging "s": schedule[1].cron must be minute, hour, day of month, month and day of week, such as "0 13 * * MON-FRI", is "x"
-  -:40: staging "s": schedule[1].duration must be between 1m0s and 744h0m0s, is 100ms
+  -:40: staging "s": schedule[1].duration must be between 1m and 744h, is 100ms
   -:41: staging "s": schedule[1].desired_sessions must be a whole number`
 	if diff := cmp.Diff(want, refused.Error()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
