@@ -52,7 +52,7 @@ var rules = []rule{
 	}, libraries: []string{anyLibrary}},
 	{of: cmdRooms + "client", ours: []string{cmdRooms + "exit", cmdRooms + "output", "broker/httpapi", "internal/staging", "internal/config"}, libraries: []string{anyLibrary}},
 	{of: cmdRooms + "agent", ours: []string{cmdRooms + "exit", "broker/...", "scaler/...", "internal/..."}, libraries: []string{anyLibrary}},
-	{of: cmdRooms + "output", ours: []string{cmdRooms + "exit"}, libraries: []string{"github.com/spf13/..."}},
+	{of: cmdRooms + "output", ours: []string{cmdRooms + "exit"}, libraries: []string{"github.com/spf13/...", "go.yaml.in/..."}},
 	{of: cmdRooms + "exit"},
 	{of: cmdRooms + "clitest", ours: []string{cmdRooms + "cli", cmdRooms + "exit", "broker/...", "internal/staging", "internal/access"}, libraries: []string{anyLibrary}},
 	{of: cmdRooms + "e2e/...", libraries: []string{anyLibrary}},

@@ -120,7 +120,7 @@ func writeResults(cmd *cobra.Command, file string, results any, print func(io.Wr
 	}
 	b = append(b, '\n')
 	if output.WantsJSON(cmd) {
-		_, err = cmd.OutOrStdout().Write(b)
+		err = output.JSON(cmd, results)
 	} else {
 		err = print(cmd.OutOrStdout())
 	}

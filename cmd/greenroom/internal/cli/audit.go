@@ -56,7 +56,7 @@ func verifyAudit(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if output.WantsJSON(cmd) {
-		return output.JSON(cmd.OutOrStdout(), map[string]any{"valid": true, "chains": summaries(chains)})
+		return output.JSON(cmd, map[string]any{"valid": true, "chains": summaries(chains)})
 	}
 	for _, c := range summaries(chains) {
 		begun := ""

@@ -56,6 +56,7 @@ func TestLaunchCommand(t *testing.T) {
 
 func TestSessionsAreListedByWhatFlagsName(t *testing.T) {
 	c := clitest.New(t, "")
+	c.Broker.SessionList = []staging.Session{clitest.UserSession()}
 	c.Want(exit.OK, []string{"sessions", "--state", "ready,assigned", "--origin", "staged", "--zone", "east", "--image", "demo", "--staging", "demo-east", "--user", "u-1"})
 	want := staging.SessionFilter{
 		States: []staging.State{staging.Ready, staging.Assigned}, Origin: staging.Staged, Zone: "east", Image: "demo", Staging: "demo-east", User: "u-1",
@@ -68,6 +69,20 @@ func TestSessionsAreListedByWhatFlagsName(t *testing.T) {
 		t.Errorf("without flags asked for (-want +got):\n%s", diff)
 	}
 	c.Want(exit.Invalid, []string{"sessions", "list", "--state", "happy"}, "state", "happy")
+
+	// A variable of a script that is empty does not select every session.
+	for _, flag := range []string{"--user", "--zone", "--image", "--staging", "--state", "--origin"} {
+		c.Want(exit.Usage, []string{"sessions", flag, ""}, flag+": must not be empty")
+		c.Want(exit.Usage, []string{"sessions", "end", "--yes", flag, ""}, flag+": must not be empty")
+	}
+	// A name that nothing has is most likely misspelt; a user without sessions is none.
+	c.Broker.SessionList = nil
+	c.Broker.ZoneByName["east"], c.Broker.ZoneByName["west"] = staging.Zone{Name: "east"}, staging.Zone{Name: "west"}
+	c.Want(exit.NotFound, []string{"sessions", "--zone", "eats"}, `there is no zone "eats"; there is east, west`)
+	c.Want(exit.NotFound, []string{"sessions", "list", "--image", "demo"}, `there is no image "demo"; there is none`)
+	c.Want(exit.NotFound, []string{"sessions", "--staging", "demo-east", "-o", "json"}, `"not_found"`, "no staging")
+	c.Want(exit.OK, []string{"sessions", "--zone", "east"}, "USER ID")
+	c.Want(exit.OK, []string{"sessions", "--user", "nobody"}, "USER ID")
 }
 
 // TestLaunchWithoutAUser: whose it is, the token says, or the broker that it must be said.
@@ -186,8 +201,66 @@ func TestSessionsCommand(t *testing.T) {
 	c.Want(exit.OK, []string{"sessions", "show", "gr-1"}, "user id", "u-1", "demo-east", "2026-11-24T06:20:00Z")
 	c.Broker.Failing = staging.NewFailingCheck("port answers", "dial tcp 127.0.0.1:23456: connect: connection refused")
 	c.Want(exit.OK, []string{"sessions", "show", "gr-1"}, `failing check`, `check "port answers" fails: dial tcp 127.0.0.1:23456: connect: connection refused`)
+	// The user's id is beside the name, and the rest is for those who ask for it.
+	if out := c.Want(exit.OK, []string{"sessions"}, "USER ID", "u-1"); strings.Contains(out, "REVISION") {
+		t.Errorf("a table has the columns of -o wide:\n%s", out)
+	}
+	c.Want(exit.OK, []string{"sessions", "-o", "wide"}, "STAGING", "REVISION", "NODE", "demo-east")
+	if out := c.Want(exit.OK, []string{"sessions", "-o", "name"}); out != "gr-1\ngr-2\n" {
+		t.Errorf("-o name: %q", out)
+	}
+	c.Want(exit.OK, []string{"sessions", "-o", "yaml"}, "items:\n  - ", "id: gr-1\n", "http: 23817\n")
+	c.Want(exit.Usage, []string{"status", "-o", "name"}, "--output: must be one of table, json, yaml", "name")
+}
+
+// TestSessionsShowHasTheWayIn: the link, by the image's template, and when the session ends.
+func TestSessionsShowHasTheWayIn(t *testing.T) {
+	c := clitest.New(t, "")
+	s := clitest.UserSession()
+	s.Revision = "6f1d0a9c2b7e"
+	s.Terms = staging.Terms{TimeLimit: staging.Duration(8 * time.Hour), Keepalive: staging.Duration(5 * time.Minute)}
+	c.Broker.SessionList = []staging.Session{s}
+	show := []string{"sessions", "show", "gr-1"}
+	c.Want(exit.OK, show, "revision", "6f1d0a9c2b7e", "ends ", "2026-11-24T14:20:00Z", "keepalive_expiration=5m0s session_time_limit=8h0m0s")
+	c.Broker.ImageByName["demo"] = staging.Image{Name: "demo", ConnectURL: "http://{address}:{port_http}/?token={token}"}
+	c.Want(exit.OK, show, "connect", "http://127.0.0.1:23817/?token=TOKEN (the launch's answer has the TOKEN)")
+	c.Broker.ImageByName["demo"] = staging.Image{Name: "demo", ConnectURL: "http://{address}:{port_http}/"}
+	c.Want(exit.OK, show, "connect", "http://127.0.0.1:23817/\n")
+}
+
+// TestSeveralSessionsEnd: by their ids, or those that flags select, once that is confirmed.
+func TestSeveralSessionsEnd(t *testing.T) {
+	c := clitest.New(t, "")
+	pending := staging.Session{ID: "gr-2", State: staging.Pending, Origin: staging.Staged, Zone: "west", Image: "demo", CreatedAt: time.Now()}
+	c.Broker.SessionList = []staging.Session{clitest.UserSession(), pending}
+	ended := func(want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, c.Broker.Ended); diff != "" {
+			t.Errorf("ended (-want +got):\n%s", diff)
+		}
+		c.Broker.Ended = nil
+	}
 	c.Want(exit.OK, []string{"sessions", "end", "gr-1"}, "gr-1 is being ended")
-	c.Want(exit.NotFound, []string{"sessions", "end", "gr-3"}, "gr-3")
+	ended("gr-1")
+	c.Want(exit.NotFound, []string{"sessions", "end", "gr-1", "gr-3", "gr-2"}, "gr-1 is being ended", "gr-3", "gr-2 is being ended")
+	ended("gr-1", "gr-2")
+	c.Want(exit.Usage, []string{"sessions", "end"}, "--user")
+	c.Want(exit.Usage, []string{"sessions", "end", "gr-1", "--user", "u-1"}, "not both")
+	c.Stdin = "no\n"
+	c.Want(exit.Usage, []string{"sessions", "end", "--user", "u-1"}, "This ends 2 sessions, 1 of which users have.", "gr-1", "u-1", "not confirmed")
+	ended()
+	if c.Broker.Filter.User != "u-1" {
+		t.Errorf("selected by %+v", c.Broker.Filter)
+	}
+	c.Stdin = "yes\n"
+	c.Want(exit.OK, []string{"sessions", "end", "--user", "u-1"}, "gr-1 is being ended")
+	ended("gr-1", "gr-2")
+	c.Stdin = ""
+	c.Want(exit.OK, []string{"sessions", "end", "--staging", "demo-east", "--yes", "-o", "json"}, `"id": "gr-1"`)
+	ended("gr-1", "gr-2")
+	c.Broker.SessionList = nil
+	c.Want(exit.OK, []string{"sessions", "end", "--user", "u-2"}, "nothing ends")
+	ended()
 }
 
 func TestStagingCommand(t *testing.T) {

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,8 +19,8 @@ func newCompletionCommand() *cobra.Command {
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "Print a script that makes a shell complete greenroom's commands",
 		Long: `Print a script that makes a shell complete greenroom's commands and flags, and the
-names of images, zones, staging configs and sessions, for which the broker is asked
-(GREENROOM_ADDR, GREENROOM_TOKEN).`,
+names of images, zones, groups, staging configs, sessions, users and tokens, for which
+the broker is asked (GREENROOM_ADDR, GREENROOM_TOKEN).`,
 		Example: `  source <(greenroom completion bash)
   greenroom completion zsh > "${fpath[1]}/_greenroom"
   greenroom completion fish > ~/.config/fish/completions/greenroom.fish
@@ -54,6 +56,18 @@ func completeFirst(of names) cobra.CompletionFunc {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		return complete(cmd, args, begun)
+	}
+}
+
+// completeOthers completes arguments with those names that are not arguments yet.
+func completeOthers(of names) cobra.CompletionFunc {
+	complete := completeFlag(of)
+	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		found, directive := complete(cmd, args, begun)
+		return slices.DeleteFunc(found, func(name string) bool {
+			name, _, _ = strings.Cut(name, "\t")
+			return slices.Contains(args, name)
+		}), directive
 	}
 }
 

@@ -3,10 +3,14 @@ package cli
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // zoneNames returns the names of the zones.
@@ -59,14 +63,54 @@ func poolNames(ctx context.Context, c *client.Client) ([]string, error) {
 	return found, err
 }
 
+// sessionIDs returns the ids of the sessions that have not ended.
 func sessionIDs(ctx context.Context, c *client.Client) ([]string, error) {
 	all, err := c.ListSessions(ctx, httpapi.ListSessionsParams{})
-	if err != nil {
-		return nil, err
-	}
 	var found []string
 	for _, s := range all.Items {
 		found = append(found, fmt.Sprintf("%s\t%s, %s", s.ID, s.State, output.Printable(userName(s))))
 	}
+	return found, err
+}
+
+// userIDs returns the ids of the users who have sessions, each with the name.
+func userIDs(ctx context.Context, c *client.Client) ([]string, error) {
+	all, err := c.ListSessions(ctx, httpapi.ListSessionsParams{State: []staging.State{staging.Assigned}})
+	var found []string
+	for _, s := range all.Items {
+		if s.User == nil || strings.ContainsAny(s.User.ID, "\t\n") {
+			continue
+		}
+		if line := s.User.ID + "\t" + output.Printable(userName(s)); !slices.Contains(found, line) {
+			found = append(found, line)
+		}
+	}
+	return found, err
+}
+
+// stateNames returns the states that a list of sessions can be filtered by.
+func stateNames(context.Context, *client.Client) ([]string, error) {
+	var found []string
+	for _, s := range staging.States {
+		found = append(found, string(s))
+	}
 	return found, nil
+}
+
+// tokenAccessors returns the accessors of the tokens, each with its name.
+func tokenAccessors(ctx context.Context, c *client.Client) ([]string, error) {
+	r, err := c.ListTokensWithResponse(ctx)
+	if err := c.Answered(r, err, http.StatusOK); err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, t := range r.JSON200.Items {
+		found = append(found, t.Accessor+"\t"+output.Printable(t.Name))
+	}
+	return found, nil
+}
+
+// fixed returns the completion of values that are known without a broker.
+func fixed(values ...string) names {
+	return func(context.Context, *client.Client) ([]string, error) { return values, nil }
 }

@@ -7,9 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/greenroom/greenroom/broker/admin"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/cli"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/clitest"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -51,6 +53,7 @@ func TestCompletion(t *testing.T) {
 	c.Broker.GroupByName["students"] = staging.Group{Name: "students"}
 	c.Broker.ConfigByName["desktop-east"] = staging.Config{Name: "desktop-east", Zone: "east", Image: "desktop", DesiredSessions: 3}
 	c.Broker.SessionList = []staging.Session{clitest.UserSession()}
+	c.Broker.Tokens = []admin.TokenInfo{{Token: access.Token{Accessor: "tk-1", Name: "portal"}}}
 	// This is how the scripts ask.
 	for _, tt := range []struct{ line, want string }{
 		{"launch |", "desktop"},
@@ -63,6 +66,22 @@ func TestCompletion(t *testing.T) {
 		{"logs |", "gr-1"},
 		{"exec |", "gr-1"},
 		{"completion |", "fish"},
+		{"sessions end gr-9 |", "gr-1"},
+		{"sessions --user |", "u-1\talice"},
+		{"sessions end --user |", "u-1"},
+		{"sessions --state |", "quarantined"},
+		{"sessions --origin |", "on_demand"},
+		{"sessions -o |", "wide"},
+		{"status -o |", "yaml"},
+		{"token create --role |", "viewer"},
+		{"token revoke |", "tk-1\tportal"},
+		{"token rotate |", "tk-1"},
+		{"get |", "all"},
+		{"get image |", "desktop"},
+		{"get image -o |", "hcl"},
+		{"delete |", "staging"},
+		{"delete zone |", "east"},
+		{"delete staging other |", "desktop-east"},
 		{"conf|", "config"},
 	} {
 		before, _, _ := strings.Cut(tt.line, "|")

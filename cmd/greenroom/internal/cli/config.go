@@ -49,7 +49,7 @@ func checkConfig(cmd *cobra.Command, args []string) error {
 		if wrong != nil {
 			findings = wrong.Findings
 		}
-		if printed := output.JSON(cmd.OutOrStdout(), map[string]any{"valid": err == nil, "findings": findings}); printed != nil {
+		if printed := output.JSON(cmd, map[string]any{"valid": err == nil, "findings": findings}); printed != nil {
 			return printed
 		}
 	case err == nil:

@@ -116,7 +116,7 @@ func report(cmd *cobra.Command, args []string, err error, stderr io.Writer) int 
 		return code
 	}
 	if output.WantsJSON(cmd) || asksForJSON(args) {
-		if output.JSON(stderr, problemOf(err, code)) == nil {
+		if output.IndentedJSON(stderr, problemOf(err, code)) == nil {
 			return code
 		}
 	}

@@ -6,13 +6,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
-	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
 func newGroupsCommand() *cobra.Command {
-	return &cobra.Command{
+	return asList(&cobra.Command{
 		Use:   "groups",
 		Short: "List the groups and what they set",
 		Long: `List the groups and what they set. A launch names its user's groups; where two set
@@ -22,27 +20,8 @@ Groups are created and changed with greenroom apply.`,
 		Example: `  greenroom groups
   greenroom groups -o json`,
 		Args: cobra.NoArgs,
-		RunE: listGroups,
-	}
-}
-
-func listGroups(cmd *cobra.Command, _ []string) error {
-	c, err := client.FromFlags(cmd)
-	if err != nil {
-		return err
-	}
-	all, err := c.ListGroups(cmd.Context())
-	if err != nil {
-		return err
-	}
-	if output.WantsJSON(cmd) {
-		return printItems(cmd, all.Raw)
-	}
-	var rows [][]string
-	for _, g := range all.Items {
-		rows = append(rows, []string{g.Name, strconv.Itoa(g.Priority), strings.Join(settingsOf(g), " ")})
-	}
-	return printTable(cmd.OutOrStdout(), []string{"NAME", "PRIORITY", "SETTINGS"}, rows)
+		RunE: listKind("group"),
+	})
 }
 
 // settingsOf lists what a group sets, each in short.
@@ -51,21 +30,14 @@ func settingsOf(g staging.Group) []string {
 	if g.Default {
 		set = append(set, "default")
 	}
-	for _, p := range staging.AllPermissions {
-		if v, ok := g.Permissions[p]; ok {
-			set = append(set, string(p)+"="+strconv.FormatBool(v))
-		}
+	if permissions := permissionsOf(g.Permissions); permissions != "" {
+		set = append(set, permissions)
 	}
 	if g.MaxSessionsPerUser != nil {
 		set = append(set, "max_sessions_per_user="+strconv.Itoa(*g.MaxSessionsPerUser))
 	}
-	for _, d := range []struct {
-		name  string
-		value staging.Duration
-	}{{"keepalive_expiration", g.KeepaliveExpiration}, {"session_time_limit", g.SessionTimeLimit}, {"unhealthy_expiration", g.UnhealthyExpiration}} {
-		if d.value != 0 {
-			set = append(set, d.name+"="+d.value.String())
-		}
+	if limits := limitsOf(staging.Terms{Keepalive: g.KeepaliveExpiration, TimeLimit: g.SessionTimeLimit, Unhealthy: g.UnhealthyExpiration}); limits != "" {
+		set = append(set, limits)
 	}
 	if len(g.AllowedEnvironment) > 0 {
 		set = append(set, "allowed_environment="+strings.Join(g.AllowedEnvironment, ","))

@@ -105,7 +105,7 @@ This goes to Consul directly, without a broker.`,
 				return err
 			}
 			if output.WantsJSON(cmd) {
-				return output.JSON(cmd.OutOrStdout(), i)
+				return output.JSON(cmd, i)
 			}
 			text := "this is installation " + i.ID
 			if len(i.Adopted) > 0 {

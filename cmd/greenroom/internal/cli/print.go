@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -19,9 +20,16 @@ import (
 // printBody prints the API's answer, indented and otherwise unchanged, so that fields of a
 // newer broker are not lost.
 func printBody(cmd *cobra.Command, body []byte) error {
+	body = bytes.TrimSpace(body)
+	if !json.Valid(body) {
+		return errors.New("the broker's answer is not JSON")
+	}
+	if output.Format(cmd) == output.FormatYAML {
+		return output.JSON(cmd, json.RawMessage(body))
+	}
 	var out bytes.Buffer
-	if err := json.Indent(&out, bytes.TrimSpace(body), "", "  "); err != nil {
-		return fmt.Errorf("the broker's answer is not JSON: %w", err)
+	if err := json.Indent(&out, body, "", "  "); err != nil {
+		return err
 	}
 	out.WriteByte('\n')
 	_, err := out.WriteTo(cmd.OutOrStdout())
@@ -93,16 +101,4 @@ func endpoints(address string, ports map[string]int) string {
 		parts = append(parts, fmt.Sprintf("%s=%s:%d", label, address, ports[label]))
 	}
 	return strings.Join(parts, " ")
-}
-
-// printItems prints a list for a program.
-func printItems(cmd *cobra.Command, raw []json.RawMessage) error {
-	if raw == nil {
-		raw = []json.RawMessage{}
-	}
-	body, err := json.Marshal(map[string]any{"items": raw})
-	if err != nil {
-		return err
-	}
-	return printBody(cmd, body)
 }

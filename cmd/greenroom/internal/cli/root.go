@@ -37,7 +37,11 @@ var subcommands = []func() *cobra.Command{
 	newExecCommand,
 	newSessionsCommand,
 	newStagingCommand,
+	newZonesCommand,
+	newImagesCommand,
 	newGroupsCommand,
+	newGetCommand,
+	newDeleteCommand,
 	newBootstrapCommand,
 	newTokenCommand,
 	newSecretsCommand,
@@ -45,6 +49,7 @@ var subcommands = []func() *cobra.Command{
 	newInstallationCommand,
 	bench.NewCommand,
 	newCompletionCommand,
+	newVersionCommand,
 }
 
 // NewRootCommand returns greenroom with all its subcommands.

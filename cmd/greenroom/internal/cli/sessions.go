@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,7 @@ See the subcommands to show or end one.`
   greenroom sessions --zone east --state ready,claimed
   greenroom sessions show gr-01jd0c8m4q2v5n7x9z3b6f8h1k
   greenroom sessions end gr-01jd0c8m4q2v5n7x9z3b6f8h1k
-  greenroom sessions --state assigned -o json | jq -r '.items[].id'`
+  greenroom sessions --state assigned -o name`
 	list := newSessionListCommand("list")
 	list.Short = "List the sessions that have not ended, oldest first"
 	list.Long = `List the sessions that have not ended, oldest first, with their state, user and
@@ -39,61 +40,53 @@ address: all, or those that the flags name.`
 			Example: "  greenroom sessions show gr-01jd0c8m4q2v5n7x9z3b6f8h1k -o json",
 			Args:    oneArgument("ID"), ValidArgsFunction: completeFirst(sessionIDs), RunE: showSession,
 		},
-		&cobra.Command{
-			Use: "end ID", Short: "End a session: stop a user's, or replace an unused one",
-			Long: "End a session: a user's is stopped, and an unused one is retired, which its pool then replaces. " +
-				"Ending a session that is on its way out is no error.",
-			Example: "  greenroom sessions end gr-01jd0c8m4q2v5n7x9z3b6f8h1k",
-			Args:    oneArgument("ID"), ValidArgsFunction: completeFirst(sessionIDs), RunE: endSession,
-		},
+		newSessionsEndCommand(),
 	)
 	return cmd
 }
 
 // newSessionListCommand returns a command that lists sessions, with flags that filter them.
 func newSessionListCommand(use string) *cobra.Command {
-	var wanted httpapi.ListSessionsParams
-	var states []string
-	cmd := &cobra.Command{
+	var f sessionFilter
+	cmd := asList(&cobra.Command{
 		Use: use, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for _, s := range states {
-				wanted.State = append(wanted.State, staging.State(s))
+			params, err := f.selected(cmd)
+			if err != nil {
+				return err
 			}
-			return listSessions(cmd, wanted)
+			c, err := client.FromFlags(cmd)
+			if err != nil {
+				return err
+			}
+			all, err := listSelected(cmd.Context(), c, params)
+			if err != nil {
+				return err
+			}
+			return sessionListing(all, time.Now()).print(cmd)
 		},
-	}
-	fl := cmd.Flags()
-	fl.StringSliceVar(&states, "state", nil, "only those in one of these states, such as ready,assigned")
-	fl.StringVar((*string)(&wanted.Origin), "origin", "", "only those that are staged or on_demand")
-	fl.StringVar(&wanted.Zone, "zone", "", "only those in this zone")
-	fl.StringVar(&wanted.Image, "image", "", "only those of this image")
-	fl.StringVar(&wanted.Staging, "staging", "", "only those of this staging config's pool")
-	fl.StringVar(&wanted.User, "user", "", "only those of the user with this id")
-	completeFlags(cmd, map[string]names{"zone": zoneNames, "image": imageNames, "staging": poolNames})
+	})
+	f.register(cmd)
 	return cmd
 }
 
-func listSessions(cmd *cobra.Command, wanted httpapi.ListSessionsParams) error {
-	c, err := client.FromFlags(cmd)
-	if err != nil {
-		return err
+func sessionListing(all client.List[httpapi.Session], now time.Time) listing {
+	l := listing{
+		raw:    all.Raw,
+		header: []string{"ID", "STATE", "ORIGIN", "ZONE", "IMAGE", "USER", "USER ID", "HEALTHY", "ADDRESS", "AGE"},
+		wide:   []string{"STAGING", "REVISION", "NODE", "ENDS"},
 	}
-	all, err := c.ListSessions(cmd.Context(), wanted)
-	if err != nil {
-		return err
-	}
-	if output.WantsJSON(cmd) {
-		return printItems(cmd, all.Raw)
-	}
-	now := time.Now()
-	var rows [][]string
 	for _, s := range all.Items {
-		rows = append(rows, []string{
-			s.ID, string(s.State), string(s.Origin), s.Zone, s.Image, userName(s), healthOf(s), endpoints(s.Address, s.Ports), age(s.CreatedAt, now),
+		id := ""
+		if s.User != nil {
+			id = s.User.ID
+		}
+		l.rows = append(l.rows, []string{
+			s.ID, string(s.State), string(s.Origin), s.Zone, s.Image, userName(s), id, healthOf(s), endpoints(s.Address, s.Ports), age(s.CreatedAt, now),
+			s.Staging, s.Revision, s.NodeID, moment(s.EndsAt),
 		})
 	}
-	return printTable(cmd.OutOrStdout(), []string{"ID", "STATE", "ORIGIN", "ZONE", "IMAGE", "USER", "HEALTHY", "ADDRESS", "AGE"}, rows)
+	return l
 }
 
 func showSession(cmd *cobra.Command, args []string) error {
@@ -105,21 +98,25 @@ func showSession(cmd *cobra.Command, args []string) error {
 		if output.WantsJSON(cmd) {
 			return printBody(cmd, r.Body)
 		}
-		return printFacts(cmd.OutOrStdout(), sessionFacts(*r.JSON200))
+		return printFacts(cmd.OutOrStdout(), append(sessionFacts(*r.JSON200), connectFacts(ctx, c, *r.JSON200)...))
 	})
 }
 
-func endSession(cmd *cobra.Command, args []string) error {
-	return callOn(cmd, "ID", args[0], func(ctx context.Context, c *client.Client, id string) error {
-		r, err := c.EndSessionWithResponse(ctx, id)
-		if err := c.Answered(r, err, http.StatusNoContent); err != nil {
-			return err
-		}
-		if !output.WantsJSON(cmd) {
-			fmt.Fprintf(cmd.OutOrStdout(), "session %s is being ended\n", id)
-		}
+// connectFacts are how a session's user opens it. The session's token is not among them: only
+// the launch's answer has it.
+func connectFacts(ctx context.Context, c *client.Client, s httpapi.Session) []fact {
+	if s.State != staging.Assigned {
 		return nil
-	})
+	}
+	r, err := c.GetImageWithResponse(ctx, s.Image)
+	if c.Answered(r, err, http.StatusOK) != nil {
+		return nil // the image was deleted, or this token may not read it
+	}
+	link := r.JSON200.ConnectTo(staging.Session{ID: s.ID, Image: s.Image, Zone: s.Zone, Address: s.Address, Ports: s.Ports, User: s.User}, "TOKEN")
+	if strings.Contains(r.JSON200.ConnectURL, "{"+string(staging.TokenAccess)+"}") && link != "" {
+		link += " (the launch's answer has the TOKEN)"
+	}
+	return []fact{{"connect", link}}
 }
 
 // pathArgument refuses arguments that would change the path of the request.
@@ -180,7 +177,25 @@ func sessionFacts(s httpapi.Session) []fact {
 		fact{"assigned", moment(s.AssignedAt)},
 		fact{"not up since its restart", moment(s.RestartedAt)},
 		fact{"after its restart", s.RestartFailure},
+		fact{"last keepalive", moment(s.KeepaliveAt)},
+		fact{"ends unless a keepalive comes", moment(s.KeepaliveUntil)},
+		fact{"ends", moment(s.EndsAt)},
+		fact{"limits", limitsOf(s.Terms)},
 		fact{"expires", moment(s.ExpiresAt)},
 		fact{"ended", moment(s.EndedAt)},
 	)
+}
+
+// limitsOf lists the terms that a session's user has it by.
+func limitsOf(t staging.Terms) string {
+	var set []string
+	for _, d := range []struct {
+		name  string
+		value staging.Duration
+	}{{"keepalive_expiration", t.Keepalive}, {"session_time_limit", t.TimeLimit}, {"unhealthy_expiration", t.Unhealthy}} {
+		if d.value != 0 {
+			set = append(set, d.name+"="+d.value.String())
+		}
+	}
+	return strings.Join(set, " ")
 }

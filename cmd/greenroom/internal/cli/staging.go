@@ -29,14 +29,14 @@ that is there.`,
   greenroom staging show demo-east
   greenroom staging -o json | jq '.items[] | select(.ready_sessions < .desired_sessions)'`,
 		Args: cobra.NoArgs,
-		RunE: listStaging,
+		RunE: listKind("staging"),
 	}
-	cmd.AddCommand(
-		&cobra.Command{
+	asList(cmd).AddCommand(
+		asList(&cobra.Command{
 			Use: "list", Short: "List the staging configs and how their pools stand",
 			Long:    "List the staging configs by name, with the desired, current and ready sessions of each and its conditions.",
-			Example: "  greenroom staging list", Args: cobra.NoArgs, RunE: listStaging,
-		},
+			Example: "  greenroom staging list", Args: cobra.NoArgs, RunE: listKind("staging"),
+		}),
 		&cobra.Command{
 			Use: "show NAME", Short: "Show one staging config and its conditions",
 			Long:    "Show one staging config, how its pool stands, and what each condition says.",
@@ -47,27 +47,37 @@ that is there.`,
 	return cmd
 }
 
-func listStaging(cmd *cobra.Command, _ []string) error {
-	c, err := client.FromFlags(cmd)
-	if err != nil {
-		return err
+func stagingListing(ctx context.Context, c *client.Client) (listing, error) {
+	l := listing{
+		header: []string{"NAME", "ZONE", "IMAGE", "DESIRED", "CURRENT", "READY", "CONDITIONS"},
+		wide:   []string{"EXPIRATION", "MAX UNAVAILABLE", "SCHEDULES", "PERMISSIONS"},
 	}
-	all, err := c.ListPools(cmd.Context())
-	if err != nil {
-		return err
-	}
-	if output.WantsJSON(cmd) {
-		return printItems(cmd, all.Raw)
-	}
-	var rows [][]string
+	all, err := c.ListPools(ctx)
+	l.raw = all.Raw
 	for _, p := range all.Items {
-		rows = append(rows, []string{
+		expiration := ""
+		if p.Expiration != 0 {
+			expiration = p.Expiration.String()
+		}
+		l.rows = append(l.rows, []string{
 			p.Name, p.Zone, p.Image,
 			strconv.Itoa(p.DesiredSessions), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions),
 			conditionTypes(p.Conditions),
+			expiration, p.MaxUnavailable, strconv.Itoa(len(p.Schedule)), permissionsOf(p.Permissions),
 		})
 	}
-	return printTable(cmd.OutOrStdout(), []string{"NAME", "ZONE", "IMAGE", "DESIRED", "CURRENT", "READY", "CONDITIONS"}, rows)
+	return l, err
+}
+
+// permissionsOf lists permissions, each with its value.
+func permissionsOf(all staging.Permissions) string {
+	var set []string
+	for _, p := range staging.AllPermissions {
+		if v, ok := all[p]; ok {
+			set = append(set, string(p)+"="+strconv.FormatBool(v))
+		}
+	}
+	return strings.Join(set, " ")
 }
 
 func showStaging(cmd *cobra.Command, args []string) error {

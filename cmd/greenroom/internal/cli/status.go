@@ -38,7 +38,7 @@ func runStatus(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	if output.WantsJSON(cmd) {
-		err = output.JSON(cmd.OutOrStdout(), o)
+		err = output.JSON(cmd, o)
 	} else {
 		err = o.print(cmd.OutOrStdout(), time.Now())
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -99,7 +100,10 @@ ever where the broker sets none.`,
 	f.StringSliceVar(&r.Scope.Zones, "zone", nil, "a zone that it reaches; may be repeated; without it all")
 	f.StringSliceVar(&r.Scope.Groups, "group", nil, "a group that its launches may name, and one of which they must; may be repeated; without it all")
 	f.StringVar(&r.Scope.UserPrefix, "user-prefix", "", "what the ids of its users begin with; without it all users")
-	completeFlags(cmd, map[string]names{"image": imageNames, "zone": zoneNames, "group": groupNames})
+	completeFlags(cmd, map[string]names{
+		"image": imageNames, "zone": zoneNames, "group": groupNames,
+		"role": fixed(string(access.Admin), string(access.Launcher), string(access.Viewer)),
+	})
 	return cmd
 }
 
@@ -120,7 +124,7 @@ func printCreated(cmd *cobra.Command, body []byte, t httpapi.CreatedToken) error
 }
 
 func newTokenListCommand() *cobra.Command {
-	return &cobra.Command{
+	return asList(&cobra.Command{
 		Use:   "list",
 		Short: "List the tokens, oldest first",
 		Long: `List the tokens, oldest first, with what they reach, when they end and when each was used
@@ -134,11 +138,12 @@ last, to a minute or so. Their secrets are not kept.`,
 				if err := c.Answered(r, err, http.StatusOK); err != nil {
 					return err
 				}
-				if output.WantsJSON(cmd) {
-					return printBody(cmd, r.Body)
+				var body struct{ Items []json.RawMessage }
+				if err := json.Unmarshal(r.Body, &body); err != nil {
+					return err
 				}
+				l := listing{raw: body.Items, header: []string{"ACCESSOR", "NAME", "ROLE", "SCOPE", "AGE", "EXPIRES", "LAST USED", "ROTATED", "RATE"}}
 				now := time.Now()
-				var rows [][]string
 				for _, t := range r.JSON200.Items {
 					rate := ""
 					if t.Rate > 0 {
@@ -159,12 +164,12 @@ last, to a minute or so. Their secrets are not kept.`,
 					if !t.LastUsed.IsZero() {
 						used = age(t.LastUsed, now)
 					}
-					rows = append(rows, []string{t.Accessor, t.Name, string(t.Role), t.Scope.String(), age(t.CreatedAt, now), expires, used, rotated, rate})
+					l.rows = append(l.rows, []string{t.Accessor, t.Name, string(t.Role), t.Scope.String(), age(t.CreatedAt, now), expires, used, rotated, rate})
 				}
-				return printTable(cmd.OutOrStdout(), []string{"ACCESSOR", "NAME", "ROLE", "SCOPE", "AGE", "EXPIRES", "LAST USED", "ROTATED", "RATE"}, rows)
+				return l.print(cmd)
 			})
 		},
-	}
+	})
 }
 
 func newTokenRotateCommand() *cobra.Command {
@@ -179,7 +184,7 @@ overlap, so that the programs that have it can be given the new one meanwhile.
 With --overlap 0s every old secret ends at once, for one that was lost.`,
 		Example: `  greenroom token rotate tk-0f3a9c51d2e84b7760aa
   greenroom token rotate tk-0f3a9c51d2e84b7760aa --overlap 0s -o json`,
-		Args: oneArgument("accessor, as greenroom token list has it"),
+		Args: oneArgument("accessor, as greenroom token list has it"), ValidArgsFunction: completeFirst(tokenAccessors),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := staging.ParseDuration(overlap)
 			if err != nil || d < 0 || d.Std() > access.MaxOverlap {
@@ -207,7 +212,7 @@ func newTokenRevokeCommand() *cobra.Command {
 		Short:   "Revoke a token; it stops working within a second or so",
 		Long:    "Revoke a token, named by its accessor. It stops working within a second or so.",
 		Example: `  greenroom token revoke tk-0f3a9c51d2e84b7760aa`,
-		Args:    oneArgument("accessor, as greenroom token list has it"),
+		Args:    oneArgument("accessor, as greenroom token list has it"), ValidArgsFunction: completeFirst(tokenAccessors),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return call(cmd, func(ctx context.Context, c *client.Client) error {
 				r, err := c.RevokeTokenWithResponse(ctx, args[0])

@@ -83,7 +83,7 @@ func watchRound(cmd *cobra.Command, c *client.Client) error {
 	}
 	out := cmd.OutOrStdout()
 	if output.WantsJSON(cmd) {
-		return output.JSONLine(out, o)
+		return output.JSONLine(cmd, o)
 	}
 	// One write, so that a terminal does not flicker.
 	var screen bytes.Buffer

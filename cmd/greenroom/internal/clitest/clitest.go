@@ -63,6 +63,8 @@ type Broker struct {
 	StatusNow status.Status
 	// Tokens are the stored tokens.
 	Tokens []admin.TokenInfo
+	// Ended are the ids of the sessions that were ended, in order.
+	Ended []string
 }
 
 // edge is the broker as the HTTP edge needs it.
@@ -113,6 +115,9 @@ func (r cannedTable[T]) Put(_ context.Context, v T) (T, bool, error) {
 func (r cannedTable[T]) Delete(_ context.Context, name string) error {
 	r.b.mu.Lock()
 	defer r.b.mu.Unlock()
+	if _, err := r.Get(context.Background(), name); err != nil {
+		return err
+	}
 	r.b.Deletes = append(r.b.Deletes, r.what+" "+name)
 	delete(r.all, name)
 	return r.b.Err
@@ -267,6 +272,9 @@ func (b *Broker) called(name string) {
 
 func (b *Broker) End(ctx context.Context, id string) error {
 	_, _, err := b.SessionAfter(ctx, id, 0, 0)
+	if err == nil {
+		b.Ended = append(b.Ended, id)
+	}
 	return err
 }
 

@@ -25,6 +25,7 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 		t.Fatal("the jobspec's logs are not what this test takes them for")
 	}
 	image.Variables["warmup"] = "1500ms"
+	image.ConnectURL = "http://{address}:{port_http}/"
 	d.store(t, image)
 	d.ask(t, "PUT", "/v1/staging/quick", staging.Config{Zone: "east", Image: "quick"}, 201, nil)
 
@@ -116,9 +117,20 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 		return code == exit.Unwell && strings.Contains(out, "! redis is unavailable"), out + errs
 	})
 	must(t, cluster.Redis.Resume())
-	until(t, "the pool is deleted", func() (bool, string) {
-		r, err := d.call("DELETE", "/v1/staging/quick", "")
-		must(t, err)
-		return r.status == 204, string(r.body)
+	until(t, "everything answers again", func() (bool, string) {
+		_, out, errs := c.Run("status")
+		return !strings.Contains(out, "redis is unavailable"), out + errs
 	})
+	// What is stored is printed as apply reads it, and ends by its name.
+	hcl := c.Want(exit.OK, []string{"get", "all", "-o", "hcl"}, `image "quick" {`, `staging "quick" {`, "<<EOT")
+	c.Stdin = hcl
+	c.Want(exit.OK, []string{"plan", "-f", "-"}, "Nothing to change")
+	c.Want(exit.OK, []string{"zones"}, "east", "dc1")
+	c.Want(exit.OK, []string{"images", "-o", "name"}, "mute\n", "quick\n")
+	c.Want(exit.OK, []string{"sessions", "show", s.ID}, "connect", "alice", "revision")
+	c.Want(exit.NotFound, []string{"sessions", "--zone", "eats"}, `there is no zone "eats"`)
+	c.Want(exit.Refused, []string{"delete", "image", "quick"}, "in_use")
+	c.Want(exit.OK, []string{"sessions", "end", "--user", "alice", "--yes"}, s.ID)
+	c.Want(exit.OK, []string{"delete", "staging/quick", "--wait"}, `staging "quick" deleted`)
+	c.Want(exit.NotFound, []string{"staging", "show", "quick"}, "quick")
 }

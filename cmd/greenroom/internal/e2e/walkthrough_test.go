@@ -33,6 +33,7 @@ var notRun = map[string][]walkthrough.NotRun{
 		{Reason: "DIR is a placeholder: jobspecs/README.md has both with files, TestTheReadmesResourcesApply applies README.md's", Commands: []string{
 			"greenroom plan -f DIR", "greenroom apply -f DIR", "greenroom apply",
 		}},
+		{Reason: "NAME is a placeholder: TestAnOperatorsCommandsOnRealServers deletes its own", Commands: []string{"greenroom delete staging NAME --wait"}},
 		{Reason: "it puts a load on the servers: the tests of bench run it", Commands: []string{
 			"greenroom bench --image demo --zone east", "greenroom bench floor", "greenroom bench",
 		}},
@@ -87,8 +88,7 @@ var notRun = map[string][]walkthrough.NotRun{
 			"kill -HUP $(pidof greenroom)",
 		}},
 		{Reason: "it removes a cluster's sessions, its agents and all that they stored", Commands: []string{
-			"curl -s -X DELETE -H 'Authorization: Bearer TOKEN' http://NODE:7480/v1/staging/NAME",
-			"curl -s -X DELETE -H 'Authorization: Bearer TOKEN' http://NODE:7480/v1/sessions/ID",
+			"greenroom delete staging NAME... --wait", "greenroom sessions end --state assigned",
 			"nomad job status -namespace '*' gr-", "nomad namespace delete greenroom",
 			"nomad job stop -purge greenroom-broker",
 			"nomad job stop -purge greenroom-scaler",
@@ -104,7 +104,7 @@ var notRun = map[string][]walkthrough.NotRun{
 			"redis-cli --scan --pattern 'greenroom:*' | xargs -r redis-cli del",
 		}},
 		{Reason: "it names a quarantined session, of which this cluster has none: the tests of quarantine end theirs", Commands: []string{
-			"greenroom logs ID", "greenroom sessions end ID", "greenroom sessions end",
+			"greenroom logs ID", "greenroom sessions end ID",
 		}},
 		{Reason: "it is named without what it is for", Commands: []string{"greenroom exec", "greenroom logs"}},
 		{Reason: "it is for the time after a disaster: the tests of installations run it", Commands: []string{

@@ -4,10 +4,8 @@
 package resources
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -148,7 +146,7 @@ func runApply(cmd *cobra.Command, f applyFlags) error {
 		items = append(items, Applied{Kind: ch.Kind, Name: ch.Name, Result: ch.Action.done(), Fields: ch.Fields})
 	})
 	// Changes that were made before an error are reported too.
-	return errors.Join(err, output.JSON(cmd.OutOrStdout(), map[string][]Applied{"items": items}))
+	return errors.Join(err, output.JSON(cmd, map[string][]Applied{"items": items}))
 }
 
 // Applied is the result of one resource, as greenroom apply --json prints it.
@@ -174,16 +172,7 @@ func (f applyFlags) confirm(cmd *cobra.Command, all []change) error {
 	case slices.Contains(f.paths, standardInput):
 		return exit.BadUsage(fmt.Errorf("--prune would delete %s, and cannot ask where the resources come from standard input: say --yes", strings.Join(doomed, ", ")))
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "This deletes %s.\nType yes to go on: ", strings.Join(doomed, ", "))
-	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if strings.TrimSpace(answer) != "yes" {
-		fmt.Fprintln(cmd.ErrOrStderr())
-		return exit.BadUsage(errors.New("nothing was changed: the deletion was not confirmed; say yes, or --yes where nobody can be asked"))
-	}
-	return nil
+	return output.Confirm(cmd, fmt.Sprintf("This deletes %s.", strings.Join(doomed, ", ")), f.yes)
 }
 
 // kinds returns the kinds of resources that the files have.

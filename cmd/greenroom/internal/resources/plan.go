@@ -69,7 +69,7 @@ func runPlan(cmd *cobra.Command, f applyFlags) error {
 	}
 	out := cmd.OutOrStdout()
 	if output.WantsJSON(cmd) {
-		err = output.JSON(out, p)
+		err = output.JSON(cmd, p)
 	} else {
 		printPlan(out, p)
 	}

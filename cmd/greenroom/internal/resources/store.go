@@ -2,6 +2,7 @@ package resources
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -76,6 +77,18 @@ func makeChange(ctx context.Context, c *client.Client, ch change) error {
 
 // removeResource deletes a resource. It is no error if there is none.
 func removeResource(ctx context.Context, c *client.Client, kind, name string) error {
+	err := Delete(ctx, c, kind, name)
+	var refused *client.ProblemError
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		return nil
+	}
+	return err
+}
+
+// Delete deletes a resource of a kind, which is the word for it in a resource file.
+func Delete(ctx context.Context, c *client.Client, kind, name string) error {
+	ctx, cancel := client.Brief(ctx)
+	defer cancel()
 	var (
 		r   client.Response
 		err error
@@ -89,9 +102,6 @@ func removeResource(ctx context.Context, c *client.Client, kind, name string) er
 		r, err = c.DeleteGroupWithResponse(ctx, name)
 	default:
 		r, err = c.DeleteStagingWithResponse(ctx, name)
-	}
-	if err == nil && r.StatusCode() == http.StatusNotFound {
-		return nil
 	}
 	return c.Answered(r, err, http.StatusNoContent)
 }

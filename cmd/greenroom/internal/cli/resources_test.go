@@ -1,0 +1,161 @@
+package cli_test
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/clitest"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
+	"github.com/greenroom/greenroom/internal/staging"
+)
+
+// table returns the cells of a printed table, by the name in the first column and the header.
+// Columns are two or more spaces apart.
+func table(t *testing.T, text string) map[string]map[string]string {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	cells := func(line string) []string {
+		var all []string
+		for _, cell := range strings.Split(line, "  ") {
+			if cell = strings.TrimSpace(cell); cell != "" {
+				all = append(all, cell)
+			}
+		}
+		return all
+	}
+	header, rows := cells(lines[0]), map[string]map[string]string{}
+	for _, line := range lines[1:] {
+		row := map[string]string{}
+		for i, cell := range cells(line) {
+			if i >= len(header) {
+				t.Fatalf("a row has more cells than the header:\n%s", text)
+			}
+			row[header[i]] = cell
+		}
+		rows[row[header[0]]] = row
+	}
+	return rows
+}
+
+func TestZonesAndImagesAreListed(t *testing.T) {
+	c := clitest.New(t, "")
+	no := false
+	c.Broker.ZoneByName["west"] = staging.Zone{
+		Name: "west", Datacenters: []string{"dc1", "dc2"}, NodePool: "gpu", SearchAlternateZones: true, AllowedGroups: []string{"students"},
+		AllowOriginDomain: "example.org", UpstreamAuthAddress: "auth.example.org:7480",
+	}
+	c.Broker.ZoneByName["east"] = staging.Zone{Name: "east", Datacenters: []string{"dc1"}}.WithDefaults()
+	c.Broker.ImageByName["demo"] = staging.Image{
+		Name: "demo", ConnectURL: "http://{address}:{port_http}/", SessionTimeLimit: staging.Duration(8 * time.Hour),
+		ExecConfig: staging.ExecConfig{Assign: &staging.Hook{Cmd: []string{"true"}}, Go: &staging.Hook{Cmd: []string{"true"}}},
+	}
+	c.Broker.ImageByName["old"] = staging.Image{Name: "old", Enabled: &no, RestrictToZones: []string{"west"}, PersistentProfilePath: "/p/{user_id}"}
+	c.Broker.ConfigByName["demo-west"] = staging.Config{Name: "demo-west", Zone: "west", Image: "demo"}
+
+	want := map[string]map[string]string{
+		"east": {"NAME": "east", "DATACENTERS": "dc1", "NODE POOL": "default", "NAMESPACE": "default", "ALTERNATES": "none", "GROUPS": "all", "STAGES": "no", "POOLS": "0"},
+		"west": {"NAME": "west", "DATACENTERS": "dc1,dc2", "NODE POOL": "gpu", "NAMESPACE": "default", "ALTERNATES": "all", "GROUPS": "students", "STAGES": "yes", "POOLS": "1"},
+	}
+	out := c.Want(exit.OK, []string{"zones"})
+	if diff := cmp.Diff(want, table(t, out)); diff != "" {
+		t.Errorf("zones (-want +got):\n%s", diff)
+	}
+	if strings.Index(out, "east") > strings.Index(out, "west") {
+		t.Errorf("zones are not sorted by name:\n%s", out)
+	}
+	want = map[string]map[string]string{
+		"demo": {"NAME": "demo", "ENABLED": "yes", "ZONES": "all", "GROUPS": "all", "HOOKS": "assign,go", "STAGES": "yes", "POOLS": "1"},
+		"old":  {"NAME": "old", "ENABLED": "no", "ZONES": "west", "GROUPS": "all", "HOOKS": "-", "STAGES": "no", "POOLS": "0"},
+	}
+	if diff := cmp.Diff(want, table(t, c.Want(exit.OK, []string{"images"}))); diff != "" {
+		t.Errorf("images (-want +got):\n%s", diff)
+	}
+	c.Want(exit.OK, []string{"zones", "-o", "wide"}, "UPSTREAM AUTH", "auth.example.org:7480")
+	c.Want(exit.OK, []string{"images", "-o", "wide"}, "TIME LIMIT", "8h0m0s", "/p/{user_id}", "http://{address}:{port_http}/")
+	if out := c.Want(exit.OK, []string{"zones", "-o", "name"}); out != "east\nwest\n" {
+		t.Errorf("-o name: %q", out)
+	}
+	c.Want(exit.OK, []string{"images", "-o", "yaml"}, "items:\n  - name: demo\n", "session_time_limit: 8h0m0s", "- \"true\"\n")
+	c.Want(exit.OK, []string{"staging", "-o", "wide"}, "EXPIRATION", "demo-west")
+	c.Want(exit.OK, []string{"groups", "-o", "name"})
+
+	// get has the same lists, and what is named of them.
+	c.Want(exit.OK, []string{"get", "zones"}, "DATACENTERS", "east", "west")
+	if out := c.Want(exit.OK, []string{"get", "zone", "west"}, "gpu"); strings.Contains(out, "east") {
+		t.Errorf("get of one zone:\n%s", out)
+	}
+	var zone staging.Zone
+	clitest.Decode(t, c.Want(exit.OK, []string{"get", "zone", "west", "-o", "json"}), &zone)
+	if zone.NodePool != "gpu" {
+		t.Errorf("get zone west -o json: %+v", zone)
+	}
+	c.Want(exit.NotFound, []string{"get", "zone", "west", "nowhere"}, `there is no zone "nowhere"; there is east, west`)
+	c.Want(exit.Usage, []string{"get", "pod"}, "KIND", "staging")
+	if out := c.Want(exit.OK, []string{"get", "all", "-o", "name"}); out != "zone/east\nzone/west\nimage/demo\nimage/old\nstaging/demo-west\n" {
+		t.Errorf("get all -o name:\n%s", out)
+	}
+	var all map[string][]struct{ Name string }
+	clitest.Decode(t, c.Want(exit.OK, []string{"get", "all", "-o", "json"}), &all)
+	if len(all["zones"]) != 2 || len(all["images"]) != 2 || len(all["staging"]) != 1 || all["groups"] == nil {
+		t.Errorf("get all -o json: %v", all)
+	}
+	c.Want(exit.Usage, []string{"zones", "-o", "hcl"}, "hcl")
+}
+
+func TestDelete(t *testing.T) {
+	c := clitest.New(t, "")
+	fill := func() {
+		for _, name := range []string{"a", "b"} {
+			c.Broker.ZoneByName[name] = staging.Zone{Name: name}
+			c.Broker.ImageByName[name] = staging.Image{Name: name}
+			c.Broker.ConfigByName[name] = staging.Config{Name: name, Zone: name, Image: name}
+		}
+		c.Broker.Deletes = nil
+	}
+	deleted := func(want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, c.Broker.Deletes); diff != "" {
+			t.Errorf("deleted (-want +got):\n%s", diff)
+		}
+		fill()
+	}
+	fill()
+	c.Want(exit.OK, []string{"delete", "staging", "b", "a"}, `staging "b" deleted`, `staging "a" deleted`)
+	deleted("staging b", "staging a")
+	c.Want(exit.OK, []string{"delete", "staging/a", "images/a", "zone/b"}, `image "a" deleted`)
+	deleted("staging a", "image a", "zone b")
+	// One that cannot be deleted does not keep the others.
+	c.Want(exit.NotFound, []string{"delete", "zone", "a", "none", "b"}, `zone "a" deleted`, `zone "none": there is no zone none`, `zone "b" deleted`)
+	deleted("zone a", "zone b")
+	for _, args := range [][]string{{"delete"}, {"delete", "zone"}, {"delete", "pod", "a"}, {"delete", "zone/a", "b"}, {"delete", "zone/"}, {"delete", "zone", ".."}} {
+		c.Want(exit.Usage, args, "")
+	}
+	deleted()
+	c.Broker.Err = &refusal.Error{Kind: refusal.InUse, Detail: "staging config a names it"}
+	c.Want(exit.Refused, []string{"delete", "image", "a"}, `image "a": staging config a names it`)
+	c.Broker.Err = nil
+	fill()
+	// --wait is for the unused sessions of what was deleted.
+	c.Want(exit.OK, []string{"delete", "staging", "a", "--wait"}, "deleted")
+	if f := c.Broker.Filter; f.Staging != "a" || !cmp.Equal(f.States, []staging.State{staging.Pending, staging.Starting, staging.Ready, staging.Retiring}) {
+		t.Errorf("waited for %+v", f)
+	}
+	c.Broker.SessionList = []staging.Session{{ID: "gr-2", State: staging.Retiring, CreatedAt: time.Now()}}
+	c.Want(exit.Failed, []string{"delete", "staging", "b", "--wait", "--timeout", "1ms"}, `staging "b" is deleted, and 1 of its unused sessions have not ended`)
+}
+
+func TestVersion(t *testing.T) {
+	c := clitest.New(t, "")
+	t.Setenv("GREENROOM_ADDR", "127.0.0.1:1")
+	c.Want(exit.OK, []string{"version"}, "greenroom ", runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
+	var v struct{ Version, Go string }
+	clitest.Decode(t, c.Want(exit.OK, []string{"version", "--json"}), &v)
+	if v.Version == "" || v.Go != runtime.Version() {
+		t.Errorf("%+v", v)
+	}
+}
