@@ -82,11 +82,11 @@ const (
 // ErrNoLog means that Nomad answered and has no such log.
 var ErrNoLog = errors.New("there is no log")
 
-// Logs copies a stream of a task's log to w. With follow it also copies what the task
-// writes from then on, until ctx is done. Errors are ErrNoLog, ErrUnavailable, or
-// those of w.
-func (l *Located) Logs(ctx context.Context, task, stream string, follow bool, w io.Writer) error {
-	return l.fleet.copyLog(ctx, l.alloc, logRange{task: task, stream: stream, origin: nomadapi.OriginStart, follow: follow}, l.queryOptions(ctx), w)
+// Logs copies a stream of a task's log to w, from the byte offset on. With follow it also
+// copies what the task writes from then on, until ctx is done. Errors are ErrNoLog,
+// ErrUnavailable, or those of w.
+func (l *Located) Logs(ctx context.Context, task, stream string, offset int64, follow bool, w io.Writer) error {
+	return l.fleet.copyLog(ctx, l.alloc, logRange{task: task, stream: stream, origin: nomadapi.OriginStart, offset: offset, follow: follow}, l.queryOptions(ctx), w)
 }
 
 // logRange is a part of a task's log: from an offset, counted from an origin, to its end.

@@ -103,3 +103,22 @@ func completeFlags(cmd *cobra.Command, flags map[string]names) {
 		}
 	}
 }
+
+// namedByFlags are the flags that name the same in every command.
+var namedByFlags = map[string]names{"zone": zoneNames, "image": imageNames, "staging": poolNames, "group": groupNames, "user-id": userIDs}
+
+// completeNames registers the completion of the flags of cmd, and of every command below it,
+// that name a resource and have none of their own.
+func completeNames(cmd *cobra.Command) {
+	for flag, of := range namedByFlags {
+		if cmd.LocalFlags().Lookup(flag) == nil {
+			continue
+		}
+		if _, has := cmd.GetFlagCompletionFunc(flag); !has {
+			completeFlags(cmd, map[string]names{flag: of})
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		completeNames(sub)
+	}
+}

@@ -110,6 +110,19 @@ func tokenAccessors(ctx context.Context, c *client.Client) ([]string, error) {
 	return found, nil
 }
 
+// lockedUsers returns the ids of the locked users.
+func lockedUsers(ctx context.Context, c *client.Client) ([]string, error) {
+	r, err := c.ListLockedUsersWithResponse(ctx)
+	if err := c.Answered(r, err, http.StatusOK); err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, u := range r.JSON200.Items {
+		found = append(found, u.UserID)
+	}
+	return found, nil
+}
+
 // fixed returns the completion of values that are known without a broker.
 func fixed(values ...string) names {
 	return func(context.Context, *client.Client) ([]string, error) { return values, nil }

@@ -108,38 +108,13 @@ func runDelete(cmd *cobra.Command, args []string, f deleteFlags) error {
 	return errors.Join(failed...)
 }
 
-// pollInterval is the time between two looks at what a command waits for.
-const pollInterval = 500 * time.Millisecond
-
-// poll calls done until it reports true or fails, at most for the time limit. waiting
-// describes what is still missing, for the error.
-func poll(ctx context.Context, limit time.Duration, done func(context.Context) (ok bool, waiting string, err error)) error {
-	end := time.NewTimer(limit)
-	defer end.Stop()
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
-		ok, waiting, err := done(ctx)
-		if err != nil || ok {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return errors.New("interrupted")
-		case <-end.C:
-			return fmt.Errorf("%s, after %s of waiting", waiting, limit)
-		case <-tick.C:
-		}
-	}
-}
-
 // unusedStates are the states of sessions that nobody has.
 var unusedStates = []staging.State{staging.Pending, staging.Starting, staging.Ready, staging.Retiring}
 
 func untilUnusedEnded(ctx context.Context, c *client.Client, r namedResource, limit time.Duration) error {
 	filter := r.kind.unusedOf(r.name)
 	filter.State, filter.Origin = unusedStates, httpapi.Origin(staging.Staged)
-	return poll(ctx, limit, func(ctx context.Context) (bool, string, error) {
+	return client.Poll(ctx, limit, func(ctx context.Context) (bool, string, error) {
 		left, err := c.ListSessions(ctx, filter)
 		return len(left.Items) == 0, fmt.Sprintf("%s %q is deleted, and %d of its unused sessions have not ended", r.kind.name, r.name, len(left.Items)), err
 	})

@@ -73,7 +73,6 @@ was begun goes on when this command is interrupted: repeat it with the same
 	fl.StringVar(&f.key, "idempotency-key", "", "repeats with the same key get the same session (default: a fresh one)")
 	fl.IntVar(&f.count, "count", 1, "how many sessions, all of them or none")
 	fl.BoolVar(&f.together, "together", false, "with --count: all in one zone")
-	completeFlags(cmd, map[string]names{"zone": zoneNames, "group": groupNames})
 	if err := cmd.MarkFlagRequired("zone"); err != nil {
 		panic("greenroom: " + err.Error())
 	}

@@ -57,3 +57,12 @@ func (l listing) print(cmd *cobra.Command) error {
 	}
 	return printTable(w, l.header, rows)
 }
+
+// itemsOf returns the items of a list of the broker's, as it answered them.
+func itemsOf(body []byte) ([]json.RawMessage, error) {
+	var list struct{ Items []json.RawMessage }
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, fmt.Errorf("the broker's answer is not JSON: %w", err)
+	}
+	return list.Items, nil
+}

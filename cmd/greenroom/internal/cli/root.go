@@ -33,6 +33,7 @@ var subcommands = []func() *cobra.Command{
 	newLaunchCommand,
 	newStatusCommand,
 	newWatchCommand,
+	newEventsCommand,
 	newLogsCommand,
 	newExecCommand,
 	newSessionsCommand,
@@ -94,6 +95,7 @@ With -o json, errors are problem documents on the standard error.`,
 	for _, make := range subcommands {
 		root.AddCommand(make())
 	}
+	completeNames(root)
 	markRuns(root)
 	return root
 }

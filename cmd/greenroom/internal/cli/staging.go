@@ -27,6 +27,7 @@ Staging configs are created and changed with greenroom apply; staging set change
 that is there.`,
 		Example: `  greenroom staging
   greenroom staging show demo-east
+  greenroom staging wait demo-east --ready 1
   greenroom staging -o json | jq '.items[] | select(.ready_sessions < .desired_sessions)'`,
 		Args: cobra.NoArgs,
 		RunE: listKind("staging"),
@@ -43,6 +44,7 @@ that is there.`,
 			Example: "  greenroom staging show demo-east", Args: oneArgument("NAME"), ValidArgsFunction: completeFirst(poolNames), RunE: showStaging,
 		},
 		newStagingSetCommand(),
+		newStagingWaitCommand(),
 	)
 	return cmd
 }

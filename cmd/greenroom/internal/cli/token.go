@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -138,11 +137,10 @@ last, to a minute or so. Their secrets are not kept.`,
 				if err := c.Answered(r, err, http.StatusOK); err != nil {
 					return err
 				}
-				var body struct{ Items []json.RawMessage }
-				if err := json.Unmarshal(r.Body, &body); err != nil {
+				l := listing{header: []string{"ACCESSOR", "NAME", "ROLE", "SCOPE", "AGE", "EXPIRES", "LAST USED", "ROTATED", "RATE"}}
+				if l.raw, err = itemsOf(r.Body); err != nil {
 					return err
 				}
-				l := listing{raw: body.Items, header: []string{"ACCESSOR", "NAME", "ROLE", "SCOPE", "AGE", "EXPIRES", "LAST USED", "ROTATED", "RATE"}}
 				now := time.Now()
 				for _, t := range r.JSON200.Items {
 					rate := ""

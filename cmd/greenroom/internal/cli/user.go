@@ -40,7 +40,7 @@ gives the user a session, at any broker. The user's own tokens, logins and acces
 checks are refused within a second or so.`,
 		Example: `  greenroom user lock u-1
   greenroom user lock u-1 --reason "the laptop was stolen"`,
-		Args: oneArgument("user's id"),
+		Args: oneArgument("user's id"), ValidArgsFunction: completeFirst(userIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.UserID = args[0]
 			if err := r.Validate(); err != nil {
@@ -91,7 +91,7 @@ func newUserUnlockCommand() *cobra.Command {
 		Short:   "Unlock a user, who may launch again within a second or so",
 		Long:    "Unlock a user, named by id. The user may launch again within a second or so. Sessions that\nended do not come back.",
 		Example: `  greenroom user unlock u-1`,
-		Args:    oneArgument("user's id, as greenroom user list has it"),
+		Args:    oneArgument("user's id, as greenroom user list has it"), ValidArgsFunction: completeFirst(lockedUsers),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return call(cmd, func(ctx context.Context, c *client.Client) error {
 				r, err := c.UnlockUserWithResponse(ctx, &httpapi.UnlockUserParams{UserID: args[0]})
@@ -106,7 +106,7 @@ func newUserUnlockCommand() *cobra.Command {
 }
 
 func newUserListCommand() *cobra.Command {
-	return &cobra.Command{
+	return asList(&cobra.Command{
 		Use:   "list",
 		Short: "List the locked users, the latest last",
 		Long:  "List the locked users, the latest last, with who locked each, when and why.",
@@ -119,20 +119,20 @@ func newUserListCommand() *cobra.Command {
 				if err := c.Answered(r, err, http.StatusOK); err != nil {
 					return err
 				}
-				if output.WantsJSON(cmd) {
-					return printBody(cmd, r.Body)
+				l := listing{header: []string{"USER", "LOCKED BY", "AGE", "SESSIONS", "REASON"}}
+				if l.raw, err = itemsOf(r.Body); err != nil {
+					return err
 				}
 				now := time.Now()
-				var rows [][]string
-				for _, l := range r.JSON200.Items {
+				for _, u := range r.JSON200.Items {
 					sessions := "ending"
-					if l.SessionsEnded {
+					if u.SessionsEnded {
 						sessions = "ended"
 					}
-					rows = append(rows, []string{l.UserID, l.LockedBy, age(l.LockedAt, now), sessions, l.Reason})
+					l.rows = append(l.rows, []string{u.UserID, u.LockedBy, age(u.LockedAt, now), sessions, u.Reason})
 				}
-				return printTable(cmd.OutOrStdout(), []string{"USER", "LOCKED BY", "AGE", "SESSIONS", "REASON"}, rows)
+				return l.print(cmd)
 			})
 		},
-	}
+	})
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/broker/admin"
+	"github.com/greenroom/greenroom/broker/events"
 	"github.com/greenroom/greenroom/broker/httpapi"
 	launching "github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
@@ -63,6 +64,10 @@ type Broker struct {
 	StatusNow status.Status
 	// Tokens are the stored tokens.
 	Tokens []admin.TokenInfo
+	// Happened are the events that are kept, and followed the positions after which commands
+	// asked for events.
+	Happened []staging.Event
+	followed []string
 	// Ended are the ids of the sessions that were ended, in order.
 	Ended []string
 }
@@ -70,7 +75,7 @@ type Broker struct {
 // edge is the broker as the HTTP edge needs it.
 func (b *Broker) edge() httpapi.Broker {
 	return httpapi.Broker{
-		Launcher: b, Sessions: b, Checker: b, Secrets: b, Auditor: b, Monitor: cannedMonitor{b: b}, Tokens: cannedTokens{b: b}, UserLocks: cannedUserLocks{b},
+		Launcher: b, Sessions: b, Events: b, Checker: b, Secrets: b, Auditor: b, Monitor: cannedMonitor{b: b}, Tokens: cannedTokens{b: b}, UserLocks: cannedUserLocks{b},
 		Zones:  cannedTable[staging.Zone]{b, b.ZoneByName, "zone", func(z staging.Zone) string { return z.Name }},
 		Images: cannedTable[staging.Image]{b, b.ImageByName, "image", func(i staging.Image) string { return i.Name }},
 		Groups: cannedTable[staging.Group]{b, b.GroupByName, "group", func(g staging.Group) string { return g.Name }},
@@ -285,6 +290,45 @@ func (b *Broker) Launch(_ context.Context, r launching.Request) ([]launching.Res
 	}
 	return []launching.Result{b.Result}, b.Err
 }
+
+// Follow implements httpapi.Events: the kept events after a position, and then silence.
+func (b *Broker) Follow(_ context.Context, after string) (events.Stream, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.followed = append(b.followed, after)
+	s := &cannedStream{}
+	for _, e := range b.Happened {
+		if after != "" && staging.CompareEventIDs(e.ID, after) > 0 {
+			s.left = append(s.left, e)
+		}
+	}
+	return s, b.Err
+}
+
+// FollowedLast returns the position after which a command last asked for events.
+func (b *Broker) FollowedLast() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.followed) == 0 {
+		return ""
+	}
+	return b.followed[len(b.followed)-1]
+}
+
+// cannedStream returns what is left, and then waits.
+type cannedStream struct{ left []staging.Event }
+
+func (s *cannedStream) Next(ctx context.Context, patience time.Duration) (found []staging.Event, gap bool, err error) {
+	if found, s.left = s.left, nil; len(found) > 0 {
+		return found, false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	<-ctx.Done()
+	return nil, false, ctx.Err()
+}
+
+func (*cannedStream) Close() {}
 
 // CLI runs greenroom's commands in this process.
 type CLI struct {

@@ -51,6 +51,12 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 		return code == exit.OK && out != "", out + errs
 	})
 	c.Want(exit.OK, []string{"logs", s.ID})
+	if last := c.Want(exit.OK, []string{"logs", s.ID, "--stderr", "--tail", "1"}); last == "" || strings.Count(last, "\n") > 1 {
+		t.Errorf("the last line of the log is %q", last)
+	}
+	if out := c.Want(exit.OK, []string{"events", "--type", "assigned"}, s.ID, "assigned"); strings.Contains(out, "pending") {
+		t.Errorf("events:\n%s", out)
+	}
 	// A session whose jobspec disables logs has none, and that is not reported as Nomad
 	// being unavailable.
 	d.store(t, quickImage("mute"))
@@ -76,7 +82,7 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 	var text buffer
 	ended := make(chan int)
 	go func() {
-		ended <- cli.Run(ctx, []string{"logs", s.ID, "--stderr", "-f"}, strings.NewReader(""), &text, &text)
+		ended <- cli.Run(ctx, []string{"logs", s.ID, "--stderr", "--tail", "1", "-f"}, strings.NewReader(""), &text, &text)
 	}()
 	until(t, "the log is followed", func() (bool, string) { return text.String() != "", text.String() })
 	stop()
@@ -93,6 +99,8 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 		t.Errorf("set: %+v", config)
 	}
 	c.Want(exit.Unwell, []string{"status"}, "not all is well", "! quick has 0 of 2 ready")
+	c.Want(exit.OK, []string{"staging", "wait", "quick", "--ready", "0"})
+	c.Want(exit.Failed, []string{"staging", "wait", "quick", "--timeout", "1ms"}, "quick has 0 of 2 ready")
 	var o struct {
 		Well                          bool
 		Problems, Pools, Dependencies []any

@@ -27,6 +27,7 @@ var notRun = map[string][]walkthrough.NotRun{
 		{Reason: "status exits by the state of the pools, and watch does not end: TestAnOperatorsCommandsOnRealServers runs both", Commands: []string{
 			"greenroom status", "greenroom watch",
 		}},
+		{Reason: "it does not end: TestEvents of the command line follows", Commands: []string{"greenroom events -f"}},
 		{Reason: "SESSION and COMMAND are placeholders: jobspecs/README.md has exec with a session, TestAnOperatorsCommandsOnRealServers both", Commands: []string{
 			"greenroom logs SESSION", "greenroom exec SESSION -- COMMAND",
 		}},

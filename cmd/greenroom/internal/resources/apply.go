@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
@@ -22,6 +24,9 @@ type applyFlags struct {
 	prune, yes bool
 	// secrets shows values that may be secrets.
 	secrets bool
+	// wait is for the pools, at most for the timeout.
+	wait    bool
+	timeout time.Duration
 }
 
 func (f *applyFlags) register(cmd *cobra.Command) {
@@ -56,6 +61,9 @@ have are pruned: files without a group leave all groups alone. You are asked
 first; --yes answers. A deleted staging config's unused sessions are retired, and
 sessions that users have stay.
 
+With --wait it ends once every pool of the files has its desired sessions ready. What is
+missing is printed on the standard error, with why; after --timeout the exit code is 1.
+
 Of a directory, every file that ends in .hcl is read, except those that end in
 .nomad.hcl: these are jobspecs, which images read with file("..."), whose path
 is relative to the file that it is in. The contents of such a file are not
@@ -64,6 +72,7 @@ heredoc, ${ is HCL's: write $${NOMAD_PORT_http} for Nomad to see
 ${NOMAD_PORT_http}.`,
 		Example: `  greenroom apply -f resources/
   greenroom apply -f zones.hcl -f demo.hcl -o json
+  greenroom apply -f resources/ --wait --timeout 5m
   greenroom apply -f resources/ --prune --yes
 
 A resource file:
@@ -96,6 +105,8 @@ A resource file:
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "delete without asking")
+	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the pools of the files' staging configs have their desired sessions ready")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long --wait waits at most")
 	return cmd
 }
 
@@ -133,20 +144,40 @@ func runApply(cmd *cobra.Command, f applyFlags) error {
 	if err := f.confirm(cmd, all); err != nil {
 		return err
 	}
-	if !output.WantsJSON(cmd) {
-		return makeChanges(cmd.Context(), c, all, func(ch change) {
-			printDone(cmd.OutOrStdout(), ch)
-			if ch.Action == actionUpdate {
-				printFields(cmd.OutOrStdout(), ch)
-			}
-		})
-	}
 	items := []Applied{}
 	err = makeChanges(cmd.Context(), c, all, func(ch change) {
 		items = append(items, Applied{Kind: ch.Kind, Name: ch.Name, Result: ch.Action.done(), Fields: ch.Fields})
+		if output.WantsJSON(cmd) {
+			return
+		}
+		printDone(cmd.OutOrStdout(), ch)
+		if ch.Action == actionUpdate {
+			printFields(cmd.OutOrStdout(), ch)
+		}
 	})
-	// Changes that were made before an error are reported too.
-	return errors.Join(err, output.JSON(cmd, map[string][]Applied{"items": items}))
+	if err == nil && f.wait {
+		err = f.untilReady(cmd, c, all)
+	}
+	if output.WantsJSON(cmd) {
+		// Changes that were made before an error are reported too.
+		err = errors.Join(err, output.JSON(cmd, map[string][]Applied{"items": items}))
+	}
+	return err
+}
+
+// untilReady waits until the pools of the files have their desired sessions ready.
+func (f applyFlags) untilReady(cmd *cobra.Command, c *client.Client, all []change) error {
+	end := time.Now().Add(f.timeout)
+	for _, ch := range all {
+		if ch.Kind != blockStaging || ch.Action == actionDelete {
+			continue
+		}
+		desired := func(p httpapi.StagingPool) int { return p.DesiredSessions }
+		if err := c.UntilReady(cmd.Context(), ch.Name, desired, time.Until(end), cmd.ErrOrStderr()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Applied is the result of one resource, as greenroom apply --json prints it.
