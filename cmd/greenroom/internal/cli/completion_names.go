@@ -123,6 +123,19 @@ func lockedUsers(ctx context.Context, c *client.Client) ([]string, error) {
 	return found, nil
 }
 
+// foreignInstallations returns the ids of the other installations in the same Nomad.
+func foreignInstallations(ctx context.Context, c *client.Client) ([]string, error) {
+	r, err := c.GetInstallationWithResponse(ctx)
+	if err := c.Answered(r, err, http.StatusOK); err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, f := range r.JSON200.Foreign {
+		found = append(found, fmt.Sprintf("%s\t%d sessions", f.Installation, f.Sessions))
+	}
+	return found, nil
+}
+
 // fixed returns the completion of values that are known without a broker.
 func fixed(values ...string) names {
 	return func(context.Context, *client.Client) ([]string, error) { return values, nil }

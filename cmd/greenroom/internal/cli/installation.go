@@ -58,7 +58,7 @@ A session of which neither Consul nor Redis has a record may be in use. It is
 quarantined: no other user gets it, and it ends by greenroom sessions end.`,
 		Example: `  greenroom installation take-over gi-01jd9q5r2v7c8k3m4n6p0s1t2x
   greenroom installation take-over none`,
-		Args: oneArgument("id, as greenroom installation lists it"),
+		Args: oneArgument("id, as greenroom installation lists it"), ValidArgsFunction: completeFirst(foreignInstallations),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := staging.ValidateInstallationID(args[0]); err != nil {
 				return exit.BadUsage(err)

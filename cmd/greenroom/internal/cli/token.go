@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -99,10 +100,7 @@ ever where the broker sets none.`,
 	f.StringSliceVar(&r.Scope.Zones, "zone", nil, "a zone that it reaches; may be repeated; without it all")
 	f.StringSliceVar(&r.Scope.Groups, "group", nil, "a group that its launches may name, and one of which they must; may be repeated; without it all")
 	f.StringVar(&r.Scope.UserPrefix, "user-prefix", "", "what the ids of its users begin with; without it all users")
-	completeFlags(cmd, map[string]names{
-		"image": imageNames, "zone": zoneNames, "group": groupNames,
-		"role": fixed(string(access.Admin), string(access.Launcher), string(access.Viewer)),
-	})
+	completeFlags(cmd, map[string]names{"role": fixed(string(access.Admin), string(access.Launcher), string(access.Viewer))})
 	return cmd
 }
 
@@ -173,23 +171,28 @@ last, to a minute or so. Their secrets are not kept.`,
 func newTokenRotateCommand() *cobra.Command {
 	var overlap string
 	cmd := &cobra.Command{
-		Use:   "rotate ACCESSOR",
+		Use:   "rotate ACCESSOR|NAME",
 		Short: "Give a token a new secret and print it, once",
-		Long: `Give a token, named by its accessor, a new secret and print it, once. Role, scope and rate
-stay, and a token that expires works for as long again. The old secret works on for the
-overlap, so that the programs that have it can be given the new one meanwhile.
+		Long: `Give a token, named by its accessor, or by its name if no other token has it, a new
+secret and print it, once. Role, scope and rate stay, and a token that expires works for
+as long again. The old secret works on for the overlap, so that the programs that have
+it can be given the new one meanwhile.
 
 With --overlap 0s every old secret ends at once, for one that was lost.`,
 		Example: `  greenroom token rotate tk-0f3a9c51d2e84b7760aa
   greenroom token rotate tk-0f3a9c51d2e84b7760aa --overlap 0s -o json`,
-		Args: oneArgument("accessor, as greenroom token list has it"), ValidArgsFunction: completeFirst(tokenAccessors),
+		Args: oneArgument("accessor or name, as greenroom token list has it"), ValidArgsFunction: completeFirst(tokenAccessors),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := staging.ParseDuration(overlap)
 			if err != nil || d < 0 || d.Std() > access.MaxOverlap {
 				return exit.BadUsage(fmt.Errorf("--overlap: must be a duration between 0s and %s, is %q", access.MaxOverlap, overlap))
 			}
 			return call(cmd, func(ctx context.Context, c *client.Client) error {
-				r, err := c.RotateTokenWithResponse(ctx, args[0], httpapi.TokenRotation{Overlap: d.Std().String()})
+				accessor, err := accessorOf(ctx, c, args[0])
+				if err != nil {
+					return err
+				}
+				r, err := c.RotateTokenWithResponse(ctx, accessor, httpapi.TokenRotation{Overlap: d.Std().String()})
 				if err := c.Answered(r, err, http.StatusOK); err != nil {
 					return err
 				}
@@ -206,20 +209,52 @@ With --overlap 0s every old secret ends at once, for one that was lost.`,
 
 func newTokenRevokeCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "revoke ACCESSOR",
+		Use:     "revoke ACCESSOR|NAME",
 		Short:   "Revoke a token; it stops working within a second or so",
-		Long:    "Revoke a token, named by its accessor. It stops working within a second or so.",
+		Long:    "Revoke a token, named by its accessor, or by its name if no other token has it. It stops\nworking within a second or so.",
 		Example: `  greenroom token revoke tk-0f3a9c51d2e84b7760aa`,
-		Args:    oneArgument("accessor, as greenroom token list has it"), ValidArgsFunction: completeFirst(tokenAccessors),
+		Args:    oneArgument("accessor or name, as greenroom token list has it"), ValidArgsFunction: completeFirst(tokenAccessors),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return call(cmd, func(ctx context.Context, c *client.Client) error {
-				r, err := c.RevokeTokenWithResponse(ctx, args[0])
+				accessor, err := accessorOf(ctx, c, args[0])
+				if err != nil {
+					return err
+				}
+				r, err := c.RevokeTokenWithResponse(ctx, accessor)
 				if err := c.Answered(r, err, http.StatusNoContent); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "token %s is revoked\n", args[0])
+				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "token %s is revoked\n", accessor)
 				return err
 			})
 		},
 	}
+}
+
+// accessorPrefix begins every accessor.
+const accessorPrefix = "tk-"
+
+// accessorOf returns the accessor of the token that an argument names: by its accessor, or by
+// a name that no other token has.
+func accessorOf(ctx context.Context, c *client.Client, named string) (string, error) {
+	if strings.HasPrefix(named, accessorPrefix) {
+		return named, nil
+	}
+	r, err := c.ListTokensWithResponse(ctx)
+	if err := c.Answered(r, err, http.StatusOK); err != nil {
+		return "", err
+	}
+	var found []string
+	for _, t := range r.JSON200.Items {
+		if t.Name == named {
+			found = append(found, t.Accessor)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", &absentError{fmt.Errorf("there is no token with the name or accessor %q", named)}
+	}
+	return "", exit.BadUsage(fmt.Errorf("several tokens have the name %q, name one by its accessor: %s", named, strings.Join(found, ", ")))
 }

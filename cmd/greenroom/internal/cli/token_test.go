@@ -40,6 +40,12 @@ func TestTokensOfTheCommandLine(t *testing.T) {
 		t.Errorf("rotated without overlap to %+v: %+v", shown, made)
 	}
 	c.Want(exit.NotFound, []string{"token", "rotate", "tk-none"}, "tk-none")
+	// By its name, if that says which.
+	c.Want(exit.OK, []string{"token", "rotate", "acme"}, "token "+made.Accessor)
+	c.Want(exit.NotFound, []string{"token", "revoke", "nobody"}, "nobody")
+	c.Want(exit.OK, []string{"token", "create", "--name", "twice", "--role", "viewer"})
+	c.Want(exit.OK, []string{"token", "create", "--name", "twice", "--role", "viewer"})
+	c.Want(exit.Usage, []string{"token", "revoke", "twice"}, "several tokens have the name", "tk-")
 	for flags, named := range map[string]string{
 		"create --name n --role viewer --expires-in soon":       "--expires-in",
 		"create --name n --role viewer --image A":               "scope.images[0]",
