@@ -19,6 +19,9 @@ RUNS ?= 5
 # Where build and sbom write.
 BIN ?= bin
 
+# What `greenroom version` prints: the newest tag, the commits since, and "-dirty" for changes.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+
 .PHONY: help setup dev test torture bench lint build sbom generate clean
 
 help: ## Show this help
@@ -52,7 +55,7 @@ lint: ## Check formatting, vet, static analysis, the packages' imports, generate
 
 # Link statically, because the demo session's image has no libraries.
 build: ## Build bin/greenroom and bin/demo-session
-	CGO_ENABLED=0 go build -buildvcs=false -trimpath -o $(BIN)/ ./cmd/...
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '-X github.com/greenroom/greenroom/cmd/greenroom/internal/cli.version=$(VERSION)' -o $(BIN)/ ./cmd/...
 
 # Read from the binary, so that it has what was linked, and the same binary gives the same bytes.
 sbom: build ## Write the CycloneDX bill of materials of bin/greenroom to bin/greenroom.cdx.json

@@ -258,6 +258,10 @@ func TestSeveralSessionsEnd(t *testing.T) {
 	c.Stdin = ""
 	c.Want(exit.OK, []string{"sessions", "end", "--staging", "demo-east", "--yes", "-o", "json"}, `"id": "gr-1"`)
 	ended("gr-1", "gr-2")
+	c.Want(exit.Failed, []string{"sessions", "end", "gr-1", "--wait", "--timeout", "1ms"}, "gr-1 is being ended", "session gr-1 is still assigned, after 1ms")
+	c.Broker.SessionList[0].State = staging.Ended
+	c.Want(exit.OK, []string{"sessions", "end", "gr-1", "--wait"}, "gr-1 is being ended")
+	ended("gr-1", "gr-1")
 	c.Broker.SessionList = nil
 	c.Want(exit.OK, []string{"sessions", "end", "--user", "u-2"}, "nothing ends")
 	ended()

@@ -82,7 +82,7 @@ func runEvents(cmd *cobra.Command, f eventFlags) error {
 		case cmd.Context().Err() != nil:
 			return nil
 		case errors.As(err, &unreachable):
-			fmt.Fprintf(cmd.ErrOrStderr(), "greenroom: %s\n", err)
+			goesOn(cmd, err)
 		case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 			return err
 		}

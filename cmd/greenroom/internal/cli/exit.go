@@ -115,16 +115,25 @@ func report(cmd *cobra.Command, args []string, err error, stderr io.Writer) int 
 	if code == exit.OK || errors.As(err, new(exit.Error)) {
 		return code
 	}
-	if output.WantsJSON(cmd) || asksForJSON(args) {
-		if output.IndentedJSON(stderr, problemOf(err, code)) == nil {
-			return code
-		}
-	}
-	fmt.Fprintf(stderr, "greenroom: %s\n", err)
-	if code == exit.Usage {
+	asJSON := output.WantsJSON(cmd) || asksForJSON(args)
+	printError(asJSON, err, code, stderr)
+	if code == exit.Usage && !asJSON {
 		fmt.Fprintf(stderr, "Run '%s --help' to see how it is used.\n", cmd.CommandPath())
 	}
 	return code
+}
+
+// printError prints an error: as a problem document, or in a line.
+func printError(asJSON bool, err error, code int, stderr io.Writer) {
+	if asJSON && output.IndentedJSON(stderr, problemOf(err, code)) == nil {
+		return
+	}
+	fmt.Fprintf(stderr, "greenroom: %s\n", err)
+}
+
+// goesOn prints an error after which a command goes on.
+func goesOn(cmd *cobra.Command, err error) {
+	printError(output.WantsJSON(cmd), err, exitCode(err), cmd.ErrOrStderr())
 }
 
 // asksForJSON reports whether arguments ask for JSON, also where cobra did not parse them,

@@ -13,12 +13,14 @@ import (
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // endFlags are the flags of greenroom sessions end.
 type endFlags struct {
-	filter sessionFilter
-	yes    bool
+	filter    sessionFilter
+	yes, wait bool
+	timeout   time.Duration
 }
 
 func newSessionsEndCommand() *cobra.Command {
@@ -40,6 +42,8 @@ you have confirmed it; --yes confirms.`,
 	}
 	f.filter.register(cmd)
 	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "end what the flags select without asking")
+	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until nothing of the sessions runs any more")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long --wait waits at most")
 	return cmd
 }
 
@@ -80,6 +84,14 @@ func endSessions(cmd *cobra.Command, ids []string, f endFlags) error {
 		items = append(items, ended{id})
 		if !output.WantsJSON(cmd) {
 			fmt.Fprintf(cmd.OutOrStdout(), "session %s is being ended\n", id)
+		}
+	}
+	if f.wait {
+		for _, s := range items {
+			if err := untilEnded(cmd.Context(), c, s.ID, f.timeout); err != nil {
+				failed = append(failed, err)
+				break
+			}
 		}
 	}
 	if output.WantsJSON(cmd) {
@@ -126,4 +138,20 @@ func endSession(ctx context.Context, c *client.Client, id string) error {
 	defer cancel()
 	r, err := c.EndSessionWithResponse(ctx, id)
 	return c.Answered(r, err, http.StatusNoContent)
+}
+
+// untilEnded waits until nothing of a session runs any more.
+func untilEnded(ctx context.Context, c *client.Client, id string, limit time.Duration) error {
+	return client.Poll(ctx, limit, func(ctx context.Context) (bool, string, error) {
+		ctx, cancel := client.Brief(ctx)
+		defer cancel()
+		r, err := c.GetSessionWithResponse(ctx, id, nil)
+		if err == nil && r.StatusCode() == http.StatusNotFound {
+			return true, "", nil // it ended a while ago
+		}
+		if err := c.Answered(r, err, http.StatusOK); err != nil {
+			return false, "", err
+		}
+		return r.JSON200.State == staging.Ended, fmt.Sprintf("session %s is still %s", id, r.JSON200.State), nil
+	})
 }

@@ -66,7 +66,7 @@ func runWatch(cmd *cobra.Command, f watchFlags) error {
 			return last
 		}
 		if last != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "greenroom: %s\n", last)
+			goesOn(cmd, last)
 		}
 		select {
 		case <-cmd.Context().Done():
