@@ -78,8 +78,8 @@ func TestSessionsAreListedByWhatFlagsName(t *testing.T) {
 	// A name that nothing has is most likely misspelt; a user without sessions is none.
 	c.Broker.SessionList = nil
 	c.Broker.ZoneByName["east"], c.Broker.ZoneByName["west"] = staging.Zone{Name: "east"}, staging.Zone{Name: "west"}
-	c.Want(exit.NotFound, []string{"sessions", "--zone", "eats"}, `there is no zone "eats"; there is east, west`)
-	c.Want(exit.NotFound, []string{"sessions", "list", "--image", "demo"}, `there is no image "demo"; there is none`)
+	c.Want(exit.NotFound, []string{"sessions", "--zone", "eats"}, `there is no zone "eats"; known are east, west`)
+	c.Want(exit.NotFound, []string{"sessions", "list", "--image", "demo"}, `there is no image "demo"; there are none`)
 	c.Want(exit.NotFound, []string{"sessions", "--staging", "demo-east", "-o", "json"}, `"not_found"`, "no staging")
 	c.Want(exit.OK, []string{"sessions", "--zone", "east"}, "USER ID")
 	c.Want(exit.OK, []string{"sessions", "--user", "nobody"}, "USER ID")

@@ -94,7 +94,7 @@ func TestZonesAndImagesAreListed(t *testing.T) {
 	if zone.NodePool != "gpu" {
 		t.Errorf("get zone west -o json: %+v", zone)
 	}
-	c.Want(exit.NotFound, []string{"get", "zone", "west", "nowhere"}, `there is no zone "nowhere"; there is east, west`)
+	c.Want(exit.NotFound, []string{"get", "zone", "west", "nowhere"}, `there is no zone "nowhere"; known are east, west`)
 	c.Want(exit.Usage, []string{"get", "pod"}, "KIND", "staging")
 	if out := c.Want(exit.OK, []string{"get", "all", "-o", "name"}); out != "zone/east\nzone/west\nimage/demo\nimage/old\nstaging/demo-west\n" {
 		t.Errorf("get all -o name:\n%s", out)

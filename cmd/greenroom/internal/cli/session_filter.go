@@ -96,9 +96,9 @@ func (k kind) exists(ctx context.Context, c *client.Client, name string) error {
 		return nil
 	}
 	slices.Sort(found)
-	there := "there is none"
+	there := "there are none"
 	if len(found) > 0 {
-		there = "there is " + strings.Join(found[:min(len(found), 10)], ", ")
+		there = "known are " + strings.Join(found[:min(len(found), 10)], ", ")
 		if len(found) > 10 {
 			there += fmt.Sprintf(" and %d more", len(found)-10)
 		}

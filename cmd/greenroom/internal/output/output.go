@@ -114,7 +114,9 @@ func JSONLine(cmd *cobra.Command, document any) error {
 		}
 		return yamlDocument(cmd.OutOrStdout(), document)
 	}
-	return json.NewEncoder(cmd.OutOrStdout()).Encode(document)
+	e := json.NewEncoder(cmd.OutOrStdout())
+	e.SetEscapeHTML(false)
+	return e.Encode(document)
 }
 
 // Printable quotes a text with characters that a terminal would act on, such as
