@@ -50,8 +50,11 @@ func (c *Client) UntilReady(ctx context.Context, name string, ready func(httpapi
 		}
 		p := *r.JSON200
 		wanted := ready(p)
-		line := fmt.Sprintf("%s has %d of %d ready", p.Name, p.ReadySessions, wanted)
-		text := []string{line}
+		if p.ReadySessions >= wanted {
+			fmt.Fprintf(progress, "%s has %d ready\n", p.Name, p.ReadySessions)
+			return true, "", nil
+		}
+		text := []string{fmt.Sprintf("%s has %d of %d ready", p.Name, p.ReadySessions, wanted)}
 		for _, condition := range p.Conditions {
 			text = append(text, fmt.Sprintf("%s: %s", condition.Type, condition.Message))
 		}
@@ -59,6 +62,6 @@ func (c *Client) UntilReady(ctx context.Context, name string, ready func(httpapi
 			last = waiting
 			fmt.Fprintln(progress, waiting)
 		}
-		return p.ReadySessions >= wanted, last, nil
+		return false, last, nil
 	})
 }

@@ -29,7 +29,7 @@ var notRun = map[string][]walkthrough.NotRun{
 		}},
 		{Reason: "it does not end: TestEvents of the command line follows", Commands: []string{"greenroom events -f"}},
 		{Reason: "SESSION and COMMAND are placeholders: jobspecs/README.md has exec with a session, TestAnOperatorsCommandsOnRealServers both", Commands: []string{
-			"greenroom logs SESSION", "greenroom exec SESSION -- COMMAND",
+			"greenroom logs SESSION", "greenroom exec SESSION -- COMMAND", "greenroom exec",
 		}},
 		{Reason: "DIR is a placeholder: jobspecs/README.md has both with files, TestTheReadmesResourcesApply applies README.md's", Commands: []string{
 			"greenroom plan -f DIR", "greenroom apply -f DIR", "greenroom apply",

@@ -316,7 +316,7 @@ func TestApplyWaitsForThePools(t *testing.T) {
 	c := clitest.New(t, "")
 	resources := strings.Replace(goodResources, "desired_sessions = 3\n", "desired_sessions = 1\n", 1)
 	dir := clitest.Dir(t, map[string]string{"a.hcl": resources, "b.hcl": goodZone, "demo.nomad.hcl": goodJobspec})
-	c.Want(exit.OK, []string{"apply", "-f", dir, "--wait"}, `staging "demo-east" created`, "demo-east has 1 of 1 ready")
+	c.Want(exit.OK, []string{"apply", "-f", dir, "--wait"}, `staging "demo-east" created`, "demo-east has 1 ready\n")
 	files := clitest.Dir(t, map[string]string{"a.hcl": goodResources, "b.hcl": goodZone, "demo.nomad.hcl": goodJobspec})
 	out := c.Want(exit.Failed, []string{"apply", "-f", files, "--wait", "--timeout", "1ms", "-o", "json"},
 		"demo-east has 1 of 3 ready; CapacityExhausted: not enough memory", "waiting")
