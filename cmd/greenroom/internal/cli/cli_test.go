@@ -231,7 +231,7 @@ func TestSessionsShowHasTheWayIn(t *testing.T) {
 // TestSeveralSessionsEnd: by their ids, or those that flags select, once that is confirmed.
 func TestSeveralSessionsEnd(t *testing.T) {
 	c := clitest.New(t, "")
-	pending := staging.Session{ID: "gr-2", State: staging.Pending, Origin: staging.Staged, Zone: "west", Image: "demo", CreatedAt: time.Now()}
+	pending := staging.Session{ID: "gr-2", State: staging.Pending, Origin: staging.Staged, Zone: "west", Image: "demo", Staging: "demo-east", CreatedAt: time.Now()}
 	c.Broker.SessionList = []staging.Session{clitest.UserSession(), pending}
 	ended := func(want ...string) {
 		t.Helper()
@@ -247,15 +247,16 @@ func TestSeveralSessionsEnd(t *testing.T) {
 	c.Want(exit.Usage, []string{"sessions", "end"}, "--user")
 	c.Want(exit.Usage, []string{"sessions", "end", "gr-1", "--user", "u-1"}, "not both")
 	c.Stdin = "no\n"
-	c.Want(exit.Usage, []string{"sessions", "end", "--user", "u-1"}, "This ends 2 sessions, 1 of which users have.", "gr-1", "u-1", "not confirmed")
+	c.Want(exit.Usage, []string{"sessions", "end", "--user", "u-1"}, "Sessions to end: 1, of which users have 1.", "gr-1", "u-1", "not confirmed")
 	ended()
 	if c.Broker.Filter.User != "u-1" {
 		t.Errorf("selected by %+v", c.Broker.Filter)
 	}
 	c.Stdin = "yes\n"
 	c.Want(exit.OK, []string{"sessions", "end", "--user", "u-1"}, "gr-1 is being ended")
-	ended("gr-1", "gr-2")
+	ended("gr-1")
 	c.Stdin = ""
+	c.Want(exit.Usage, []string{"sessions", "end", "--image", "demo"}, "Sessions to end: 2, of which users have 1.", "--yes")
 	c.Want(exit.OK, []string{"sessions", "end", "--staging", "demo-east", "--yes", "-o", "json"}, `"id": "gr-1"`)
 	ended("gr-1", "gr-2")
 	c.Want(exit.Failed, []string{"sessions", "end", "gr-1", "--wait", "--timeout", "1ms"}, "gr-1 is being ended", "session gr-1 is still assigned, after 1ms")

@@ -145,7 +145,7 @@ func TestDelete(t *testing.T) {
 	if f := c.Broker.Filter; f.Staging != "a" || !cmp.Equal(f.States, []staging.State{staging.Pending, staging.Starting, staging.Ready, staging.Retiring}) {
 		t.Errorf("waited for %+v", f)
 	}
-	c.Broker.SessionList = []staging.Session{{ID: "gr-2", State: staging.Retiring, CreatedAt: time.Now()}}
+	c.Broker.SessionList = []staging.Session{{ID: "gr-2", State: staging.Retiring, Origin: staging.Staged, Staging: "b", CreatedAt: time.Now()}}
 	c.Want(exit.Failed, []string{"delete", "staging", "b", "--wait", "--timeout", "1ms"}, `staging "b" is deleted, and 1 of its unused sessions have not ended`)
 }
 

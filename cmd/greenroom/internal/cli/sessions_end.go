@@ -128,7 +128,7 @@ func (f endFlags) confirmed(cmd *cobra.Command, c *client.Client, params httpapi
 			return nil, err
 		}
 	}
-	what := fmt.Sprintf("This ends %d sessions, %d of which users have.", len(ids), users)
+	what := fmt.Sprintf("Sessions to end: %d, of which users have %d.", len(ids), users)
 	return ids, output.Confirm(cmd, what, f.yes)
 }
 

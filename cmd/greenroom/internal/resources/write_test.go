@@ -102,6 +102,7 @@ func TestGetAsHCLIsWhatApplyTakesBack(t *testing.T) {
 		Name: "i", Enabled: &yes, Jobspec: "job \"x\" {\n\targs = [\"${NOMAD_PORT_http}\", \"$${a}\", \"%{b\"]\n}\nEOT is a word\n", Variables: map[string]string{"v": odd},
 		RestrictToZones: []string{"east"}, AllowedGroups: []string{"g"}, RunConfig: run, VolumeMappings: volumes, PersistentProfilePath: "/p/{user_id}",
 		WebFilterPolicy: "w", SessionTimeLimit: staging.Duration(8 * time.Hour), UnhealthyExpiration: staging.Duration(time.Hour), ConnectURL: "http://{address}/",
+		Patience:   staging.Patience{Start: staging.Duration(time.Minute), Placement: staging.Duration(2 * time.Minute), Unhealthy: staging.Duration(3 * time.Minute)},
 		ExecConfig: staging.ExecConfig{FirstLaunch: hook(), Assign: hook(), Go: hook()},
 	}
 	// What would end a heredoc is quoted.
