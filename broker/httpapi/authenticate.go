@@ -173,8 +173,10 @@ func (e *edge) refuseCaller(c *gin.Context, rule access.Rule, err error) {
 
 // tooManyWrong counts a call without a valid token, and returns its refusal where its address
 // made too many of them; nil otherwise.
-func (e *edge) tooManyWrong(c *gin.Context) error {
-	answered, report := e.wrong.spend(strangerOf(c), time.Now())
+func (e *edge) tooManyWrong(c *gin.Context) error { return e.tooMany(c, e.wrong) }
+
+func (e *edge) tooMany(c *gin.Context, of *wrongTokens) error {
+	answered, report := of.spend(strangerOf(c), time.Now())
 	if answered {
 		return nil
 	}
@@ -212,7 +214,7 @@ func auditedPath(c *gin.Context) string {
 // audit records a call that was denied.
 func (e *edge) audit(c *gin.Context, r *problemError) {
 	status := statuses[r.code]
-	if status != http.StatusUnauthorized && status != http.StatusForbidden && !r.denied {
+	if r.quiet || status != http.StatusUnauthorized && status != http.StatusForbidden && !r.denied {
 		return
 	}
 	call := access.CallOf(c.Request.Context())

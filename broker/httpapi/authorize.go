@@ -28,16 +28,22 @@ const (
 // authorize answers a proxy: 200 with the session's user, or a problem with status 401,
 // 403 or 5xx. It is not held to the contract's parameters, since the headers are those of
 // the proxy's user.
-func authorize(c *gin.Context, of Sessions) {
+func (e *edge) authorize(c *gin.Context) {
 	r := c.Request
-	s, err := of.Authorize(r.Context(), sessions.Access{
+	s, err := e.broker.Sessions.Authorize(r.Context(), sessions.Access{
 		Session: c.Param("id"), Tokens: accessTokens(r),
 		// Several origins are none that is allowed, whichever comes first.
 		Origin:      strings.Join(r.Header.Values("Origin"), ", "),
 		RequestHost: hostOf(cmp.Or(r.Header.Get(headerForwardedHost), r.Host)),
 	})
 	if err != nil {
-		refuseWith(c, err)
+		problem := problemOf(err)
+		// A proxy's users all come from its address, so each is answered; but a stranger must not
+		// fill the log and the events.
+		if problem.code == CodeUnauthorized && e.tooMany(c, e.wrongChecks) != nil {
+			problem.quiet = true
+		}
+		refuseWith(c, problem)
 		return
 	}
 	c.Header("X-Greenroom-Session-Id", s.ID)

@@ -16,8 +16,9 @@ type Bounds struct {
 	// Launches are launches of sessions, which may wait for minutes.
 	Launches int
 	// Waits are requests that wait for a session's change, Streams those that follow the
-	// events: each holds a connection and little else.
-	Waits, Streams int
+	// events: each holds a connection and little else. No caller with a token gets more streams
+	// than StreamsPerCaller.
+	Waits, Streams, StreamsPerCaller int
 	// Checks are the access checks of sessions (authorize). They have places of their own:
 	// one that is refused cuts a user off.
 	Checks int
@@ -31,14 +32,15 @@ type Bounds struct {
 
 // DefaultBounds bound the requests of callers after their body was read: a slow caller holds
 // memory (see bodies) and no place. Requests that everybody may make have their place before.
-var DefaultBounds = Bounds{Launches: 512, Waits: 1024, Streams: 256, Checks: 1024, Open: 256, OpenPerAddress: 32, Others: 1024}
+var DefaultBounds = Bounds{Launches: 512, Waits: 1024, Streams: 256, StreamsPerCaller: 32, Checks: 1024, Open: 256, OpenPerAddress: 32, Others: 1024}
 
 // orDefault returns the bounds with each that is 0 as it is in DefaultBounds.
 func (b Bounds) orDefault() Bounds {
 	d := DefaultBounds
 	return Bounds{
 		Launches: cmp.Or(b.Launches, d.Launches), Waits: cmp.Or(b.Waits, d.Waits), Streams: cmp.Or(b.Streams, d.Streams),
-		Checks: cmp.Or(b.Checks, d.Checks), Open: cmp.Or(b.Open, d.Open), OpenPerAddress: cmp.Or(b.OpenPerAddress, d.OpenPerAddress),
+		StreamsPerCaller: cmp.Or(b.StreamsPerCaller, d.StreamsPerCaller),
+		Checks:           cmp.Or(b.Checks, d.Checks), Open: cmp.Or(b.Open, d.Open), OpenPerAddress: cmp.Or(b.OpenPerAddress, d.OpenPerAddress),
 		Others: cmp.Or(b.Others, d.Others),
 	}
 }
@@ -66,38 +68,51 @@ func waits(c *gin.Context) bool {
 // unbounded are the paths that are always answered, however busy the broker is.
 var unbounded = map[string]bool{"/v1/health/live": true, "/v1/health/ready": true, "/metrics": true}
 
-func (b Bounds) middleware() gin.HandlerFunc {
-	launches, others := make(chan struct{}, b.Launches), make(chan struct{}, b.Others)
-	waiting, streams := make(chan struct{}, b.Waits), make(chan struct{}, b.Streams)
+// bounded gives the requests of callers their place.
+func (e *edge) bounded(b Bounds) gin.HandlerFunc {
+	if !e.guard.On {
+		b.StreamsPerCaller = b.Streams // all are one caller
+	}
+	streams := newShares(b.Streams, b.StreamsPerCaller)
+	launches, waiting, others := make(chan struct{}, b.Launches), make(chan struct{}, b.Waits), make(chan struct{}, b.Others)
 	return func(c *gin.Context) {
-		places, of := others, "requests"
+		conn := http.NewResponseController(c.Writer)
+		// While a request that was read waits, the server notices a client that goes away, which
+		// a read deadline would end.
+		awaits := func() { _ = conn.SetReadDeadline(time.Time{}) }
 		switch {
 		case unbounded[c.FullPath()], c.GetBool(keyPlaced):
-			return
-		case c.Request.Method == http.MethodPost && c.FullPath() == routeLaunch:
-			places, of = launches, "launches"
-		case waits(c):
-			places, of = waiting, "waits for a session"
 		case c.FullPath() == routeEvents:
-			places, of = streams, "streams of events"
-		}
-		select {
-		case places <- struct{}{}:
-			defer func() { <-places }()
-			conn := http.NewResponseController(c.Writer)
-			switch of {
-			case "requests":
+			who := callerOf(c.Request.Context()).Who()
+			if !streams.take(who) {
+				refuseWith(c, atBound("streams of events, or of those of one caller,"))
+				return
+			}
+			defer streams.free(who)
+			awaits()
+			c.Next()
+		case c.Request.Method == http.MethodPost && c.FullPath() == routeLaunch:
+			inPlace(c, launches, "launches", func() {})
+		case waits(c):
+			inPlace(c, waiting, "waits for a session", awaits)
+		default:
+			inPlace(c, others, "requests", func() {
 				// A client that reads the answer slowly does not hold its place for long.
 				_ = conn.SetWriteDeadline(time.Now().Add(othersTimeout))
-			case "waits for a session", "streams of events":
-				// The request is read. Without a read deadline the server notices a client
-				// that goes away for as long as it waits.
-				_ = conn.SetReadDeadline(time.Time{})
-			}
-			c.Next()
-		default:
-			refuseWith(c, atBound(of))
+			})
 		}
+	}
+}
+
+// inPlace serves a request in one of some places, or refuses it where there is none.
+func inPlace(c *gin.Context, places chan struct{}, of string, begin func()) {
+	select {
+	case places <- struct{}{}:
+		defer func() { <-places }()
+		begin()
+		c.Next()
+	default:
+		refuseWith(c, atBound(of))
 	}
 }
 

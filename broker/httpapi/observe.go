@@ -30,9 +30,12 @@ type edge struct {
 	guard    access.Guard
 	contract contract
 	bodies   bodies
-	wrong    *wrongTokens
-	proxies  Proxies
-	site     site
+	// wrong are calls without a valid token, wrongLogins logins with the provider that failed,
+	// and wrongChecks access checks without a session's token. Each leaves the others alone.
+	wrong, wrongLogins, wrongChecks *wrongTokens
+
+	proxies Proxies
+	site    site
 	// uses are those that auditors see, lastUses those that the tokens' list shows.
 	uses, lastUses *tokenUses
 }

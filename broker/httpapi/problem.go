@@ -38,7 +38,8 @@ type problemError struct {
 	retryAfter time.Duration
 	// denied: the call is audited, as every 401 and 403 is.
 	denied bool
-	// quiet: the request is logged at debug level only.
+	// quiet: the request is logged at debug level only, and not audited: it is one of many of
+	// an address, which are counted.
 	quiet bool
 	// cause is for the log.
 	cause error

@@ -167,7 +167,7 @@ func (e *edge) finishLogin(c *gin.Context) {
 		return
 	}
 	// Each code costs the provider a request, so an address may try few that are wrong.
-	if e.wrong.exhausted(strangerOf(c), now) {
+	if e.wrongLogins.exhausted(strangerOf(c), now) {
 		e.failLogin(c, attempt.View, errManyLogins)
 		return
 	}
@@ -234,7 +234,7 @@ func (e *edge) failLogin(c *gin.Context, view string, err error) {
 		e.log.WithField(logfield.RequestID, c.GetString(keyRequestID)).WithError(err).Warn("a login with OpenID Connect cannot be checked now")
 	} else if locked, ok := errors.AsType[*access.LockedError](err); ok {
 		problem = lockedOut(locked)
-	} else if many := e.tooManyWrong(c); many != nil {
+	} else if many := e.tooMany(c, e.wrongLogins); many != nil {
 		problem = problemOf(many)
 	}
 	c.Set(keyProblem, problem)

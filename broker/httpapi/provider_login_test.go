@@ -390,6 +390,16 @@ func TestLoginsOfAnAddressThatFailAreBounded(t *testing.T) {
 	b.leads("another address", got, siteURL+"/ui/")
 }
 
+// TestWrongTokensKeepNobodyFromALogin, from the address of many users.
+func TestWrongTokensKeepNobodyFromALogin(t *testing.T) {
+	s := newLoginSite(t)
+	for range 100 {
+		s.broker.do("GET", "/v1/sessions", "", header("Authorization", "Bearer grt_wrong"))
+	}
+	b := s.browser()
+	b.leads("a login beside wrong tokens", b.opens(s.broker, b.returns(b.begins("/v1/login/oidc"), "alice")), siteURL+"/ui/")
+}
+
 // TestALoginWhileAServerIsAway: it is to be tried again, and nobody is called a stranger.
 func TestALoginWhileAServerIsAway(t *testing.T) {
 	s := newLoginSite(t)

@@ -19,6 +19,24 @@ const DefaultUserRate = 5
 // repeats some launches, and a person who waits clicks again.
 const userBurst = 2
 
+// launchesOfUsers bounds how many launches of one user are under way, to as many as the user may
+// begin at once: one that waits, for a profile or for its session, holds a place of all launches.
+// nil is no bound, where users have no rate.
+func launchesOfUsers(userRate float64, launches int) *shares {
+	if userRate <= 0 {
+		return nil
+	}
+	return newShares(launches, burstOf(userRate, userBurst))
+}
+
+// burstOf is how many launches a rate allows at once, if it holds some seconds' worth.
+func burstOf(perSecond, seconds float64) int { return max(1, int(math.Ceil(perSecond*seconds))) }
+
+// rateKey is whose launches count together.
+func rateKey(userID string) string {
+	return "user:" + userID[:min(len(userID), staging.MaxUserIDLength)]
+}
+
 // maxLimiters bounds the memory of rates.
 const maxLimiters = 8192
 
@@ -50,7 +68,7 @@ func (r *rates) spend(c access.Caller, userID string, n int, now time.Time) erro
 		seconds    float64
 	}{
 		{"token:" + c.Accessor, "token " + c.Accessor + " may launch", c.Rate, 1},
-		{"user:" + userID[:min(len(userID), staging.MaxUserIDLength)], "one user may launch", r.user, userBurst},
+		{rateKey(userID), "one user may launch", r.user, userBurst},
 	} {
 		if of.rate <= 0 {
 			continue
@@ -84,7 +102,7 @@ func (r *rates) of(key string, perSecond, seconds float64, now time.Time) *rate.
 	if len(r.each) >= r.sweepAt {
 		r.sweep(now)
 	}
-	l := rate.NewLimiter(rate.Limit(perSecond), max(1, int(math.Ceil(perSecond*seconds))))
+	l := rate.NewLimiter(rate.Limit(perSecond), burstOf(perSecond, seconds))
 	r.each[key] = l
 	return l
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -84,7 +85,25 @@ func (s scopedLauncher) Launch(ctx context.Context, r launch.Request) ([]launch.
 		return nil, outOfScope(scope, "groups", "must name at least one")
 	}
 	r.Scope = scope
-	return s.Launcher.Launch(ctx, r)
+	results, err := s.Launcher.Launch(ctx, r)
+	return results, withoutNames(scope, err)
+}
+
+// withoutNames is a refusal for a caller with a scope, without the names of what may be outside it.
+func withoutNames(scope access.Scope, err error) error {
+	refused, ok := errors.AsType[*refusal.Error](err)
+	if !ok || scope.IsZero() {
+		return err
+	}
+	detail := map[refusal.Kind]string{
+		refusal.SessionLimit: "the user has as many sessions as a limit allows at once, of which this token may not reach some; end one of them first",
+		refusal.ProfileInUse: "the user's profile is in use by a session, which this token may not reach; end it, or launch with a longer wait",
+		refusal.InUse:        "other resources, of which this token may not reach some, name it; delete or change those first",
+	}[refused.Kind]
+	if detail == "" {
+		return err
+	}
+	return &refusal.Error{Kind: refused.Kind, Detail: detail, RetryAfter: refused.RetryAfter}
 }
 
 // scopedSessions are the sessions that the caller may see.
@@ -187,7 +206,7 @@ func (r scopedResources[T]) Delete(ctx context.Context, name string) error {
 	if !r.allows(scopeOf(ctx), name) {
 		return absent(r.what, name)
 	}
-	return r.Resources.Delete(ctx, name)
+	return withoutNames(scopeOf(ctx), r.Resources.Delete(ctx, name))
 }
 
 // mayStore refuses a value that the scope does not reach, or that names what it does not.

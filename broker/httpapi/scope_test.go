@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -87,6 +88,25 @@ func TestAScopeBoundsLaunches(t *testing.T) {
 	e.do("POST", "/v1/sessions", `{"image":"demo","zone":"east","user":{"id":"acme-amy"},"groups":["staff"]}`, header("Authorization", "Bearer "+secret))
 	if !strings.HasPrefix(f.last.KeyScope, "token:tk-") {
 		t.Errorf("the keys of an administrator with a scope are in %q", f.last.KeyScope)
+	}
+}
+
+// TestARefusalNamesNothingOutsideAScope: neither sessions nor resources.
+func TestARefusalNamesNothingOutsideAScope(t *testing.T) {
+	g, secret := scopedGuard(access.Admin, acme)
+	f := shared()
+	e := newEdge(t, f, func(o *httpapi.Options) { o.Guard = g })
+	as := header("Authorization", "Bearer "+secret)
+	for _, kind := range []refusal.Kind{refusal.SessionLimit, refusal.ProfileInUse, refusal.InUse} {
+		f.fail = &refusal.Error{Kind: kind, Detail: "gr-secret counts", Sessions: []string{"gr-secret"}, Unhealthy: []string{"gr-secret"}}
+		got := e.do("POST", "/v1/sessions", `{"image":"demo","zone":"east","user":{"id":"acme-amy"},"groups":["staff"]}`, as)
+		if kind == refusal.InUse {
+			got = e.do("DELETE", "/v1/zones/east", "", as)
+		}
+		got.expect(t, 409, string(kind))
+		if strings.Contains(string(got.body), "secret") {
+			t.Errorf("%s: %s", kind, got.body)
+		}
 	}
 }
 

@@ -21,6 +21,8 @@ type handlers struct {
 	guard    access.Guard
 	draining func() bool
 	rates    *rates
+	// underWay are the launches of each user; nil for no bound.
+	underWay *shares
 	// tooManyWrong is the edge's.
 	tooManyWrong func(*gin.Context) error
 	site         site
@@ -47,6 +49,16 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 	l, err := own(who, *r.Body)
 	if err != nil {
 		return nil, err
+	}
+	if h.underWay != nil {
+		key := rateKey(l.User.ID)
+		if !h.underWay.take(key) {
+			return nil, &problemError{
+				code: CodeRateLimited, retryAfter: defaultRetryAfter,
+				detail: fmt.Sprintf("one user may have %d launches under way at this broker; nothing was done: repeat when one of them has ended", h.underWay.most),
+			}
+		}
+		defer h.underWay.free(key)
 	}
 	if err := h.rates.spend(who, l.User.ID, max(l.Count, 1), time.Now()); err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -18,7 +17,7 @@ const keyPlaced = "placed"
 // is read.
 func (e *edge) strangers(b Bounds) gin.HandlerFunc {
 	checks := make(chan struct{}, b.Checks)
-	open := &addressPlaces{all: make(chan struct{}, b.Open), each: map[string]int{}, most: b.OpenPerAddress}
+	open := newShares(b.Open, b.OpenPerAddress)
 	return func(c *gin.Context) {
 		if unbounded[c.FullPath()] || !e.isOpen(c) {
 			return
@@ -49,37 +48,4 @@ func (e *edge) strangers(b Bounds) gin.HandlerFunc {
 func (e *edge) isOpen(c *gin.Context) bool {
 	op, ok := e.contract[operationKey(c.Request.Method, c.FullPath())]
 	return !ok || e.guard.Rule(op.id).Open
-}
-
-// addressPlaces are places of which no address gets more than some.
-type addressPlaces struct {
-	all  chan struct{}
-	mu   sync.Mutex
-	each map[string]int
-	most int
-}
-
-// take takes a place for an address, and reports whether there was one.
-func (p *addressPlaces) take(address string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.each[address] >= p.most {
-		return false
-	}
-	select {
-	case p.all <- struct{}{}:
-		p.each[address]++
-		return true
-	default:
-		return false
-	}
-}
-
-func (p *addressPlaces) free(address string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.each[address]--; p.each[address] <= 0 {
-		delete(p.each, address)
-	}
-	<-p.all
 }

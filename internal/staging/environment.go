@@ -46,6 +46,7 @@ var interpreted = map[string]bool{
 	"IFS": true, "ENV": true, "BASH_ENV": true, "PS4": true, "GLOBIGNORE": true, "ZDOTDIR": true, "TMPDIR": true,
 	"HOSTALIASES": true, "LESSOPEN": true, "LESSCLOSE": true, "NIX_LD": true, "PHP_INI_SCAN_DIR": true,
 	"BUNDLE_GEMFILE": true, "MAKEFILES": true, "LV2_DIRS": true,
+	"CC": true, "CXX": true, "LOCALDOMAIN": true,
 }
 
 // interpretedPrefixes are the beginnings of further ones.
@@ -60,6 +61,7 @@ var interpretedEndings = []string{
 	"PATH", "FLAGS", "OPT", "OPTS", "OPTIONS", "ARGS", "COMMAND", "PRELOAD", "HOOK", "HOOKS", "STARTUP", "INIT", "PROFILE", "PROFILER",
 	"RC", "CONF", "CONFIG", "HOME", "SHELL", "PAGER", "ASKPASS", "LOADER", "INTERPRETER",
 	"LIB", "LIBRARY", "MODULE", "MODULES", "PLUGIN", "PLUGINS", "ENGINES",
+	"RSH", "PROG", "ENVIRON", "VENDORS", "FILENAMES", "ROOT", "TAPE", "CERT", "BUNDLE",
 }
 
 // Interpreted reports whether programs act on a variable, by its name, so that a launch may set it

@@ -86,6 +86,7 @@ func TestNoLaunchSetsWhatProgramsActOn(t *testing.T) {
 		"COR_PROFILER", "JULIA_LOAD_PATH", "R_PROFILE", "TCLLIBPATH", "TCL_LIBRARY", "OPENSSL_ENGINES", "GDK_PIXBUF_MODULE_FILE", "GTK3_MODULES",
 		"PSModulePath", "GEM_HOME", "BUNDLE_GEMFILE", "NIX_LD", "SHLIB_PATH", "EMACSLOADPATH", "CURL_HOME", "WGETRC", "GNUPGHOME", "_JAVA_OPTIONS",
 		"JAVA_TOOL_OPTIONS", "CLASSPATH", "HOME", "SHELL", "PROMPT_COMMAND", "RES_OPTIONS", "OPENSSL_CONF", "QT_PLUGIN_PATH", "PHPRC",
+		"RSYNC_RSH", "RSYNC_CONNECT_PROG", "RSH", "R_ENVIRON_USER", "VK_ICD_FILENAMES", "OCL_ICD_VENDORS", "DOTNET_ROOT", "CC", "SSL_CERT_FILE", "CURL_CA_BUNDLE",
 	} {
 		l := Launch{Image: "i", Zone: "z", User: User{ID: "u"}, Environment: map[string]string{name: "x"}}
 		if l.CheckEnvironment(Settings{}) == nil {
