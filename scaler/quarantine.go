@@ -157,7 +157,14 @@ func (s *Scaler) applyRewriteFate(ctx context.Context, t task) result {
 		}
 	}
 	if f.HookPending {
-		return s.finishFate(ctx, x)
+		r := s.finishFate(ctx, x)
+		if !errors.Is(r.err, staging.ErrNoResource) {
+			return r
+		}
+		// Consul lost the whole record, and this scaler had not read its end before.
+		if f.HookPending = false; f.Reason != "" || f.Claim != x.Claim {
+			f = staging.Fate{}
+		}
 	}
 	if f.Verdict != staging.VerdictAssigned {
 		// This scaler has not read it before Consul lost it: Redis has the same.

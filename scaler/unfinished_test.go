@@ -48,6 +48,36 @@ func TestAnUnfinishedFateOfASnapshotEndsNobodysSession(t *testing.T) {
 	}
 }
 
+// TestALostFateIsWrittenAgainAsItEnded: this scaler had read it last while the session's hook
+// ran, or while another claim had it, and then Consul lost it.
+func TestALostFateIsWrittenAgainAsItEnded(t *testing.T) {
+	for claim, key := range map[string]string{"c": "k", "another": ""} {
+		fates := &lostFates{}
+		s := &Scaler{Parts: Parts{Registry: fates}}
+		x := staging.Session{ID: "gr-1", State: staging.Assigned, Claim: "c", User: &staging.User{ID: "u"}, Zone: "east"}
+		known := staging.Fate{Session: "gr-1", Verdict: staging.VerdictAssigned, Claim: claim, User: &staging.User{ID: "u"}, IdempotencyKey: "k", HookPending: true}
+		r := s.apply(t.Context(), task{step: Step{Kind: RewriteFate}, session: x, fate: known, from: staging.Assigned})
+		if f := fates.restored; r.err != nil || f.HookPending || f.Verdict != staging.VerdictAssigned || f.Claim != "c" || f.User.ID != "u" || f.IdempotencyKey != key {
+			t.Errorf("known of claim %s: %+v, restored %+v", claim, r, fates.restored)
+		}
+	}
+}
+
+// lostFates has no fate, and keeps the one that is restored.
+type lostFates struct {
+	Registry
+	restored staging.Fate
+}
+
+func (*lostFates) Fate(context.Context, string) (staging.Fate, error) {
+	return staging.Fate{}, staging.ErrNoResource
+}
+
+func (l *lostFates) RestoreFate(_ context.Context, f staging.Fate) (staging.Fate, error) {
+	l.restored = f
+	return f, nil
+}
+
 // pendingFates has one unfinished fate.
 type pendingFates struct {
 	Registry

@@ -90,8 +90,13 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// command runs greenroom with arguments.
-func command(args ...string) *exec.Cmd { return exec.Command(filepath.Join(bin, "greenroom"), args...) }
+// command runs greenroom. Its brokers take a user's launches as fast as they come, unless a test
+// gives them a rate: tests launch for few users, and many times a second.
+func command(args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(bin, "greenroom"), args...)
+	cmd.Env = append(os.Environ(), "GREENROOM_USER_RATE=0")
+	return cmd
+}
 
 // startDev starts a greenroom dev and returns once it is ready.
 func startDev(args ...string) (*devProcess, error) {
