@@ -32,6 +32,7 @@ func (d *dev) agent(ctx context.Context, wg *sync.WaitGroup, stop context.Cancel
 	}
 	a := agent.Defaults(kind)
 	a.Bind, a.NomadAddress, a.ConsulAddress, a.RedisAddress = listener.Addr().String(), d.cluster.NomadAddr, d.cluster.ConsulAddr, d.cluster.RedisAddr
+	a.UserRate = 0 // who develops launches for few users, and often
 	if err := d.register(ctx, name, listener.Addr()); err != nil {
 		listener.Close()
 		file.Close()
