@@ -8,7 +8,6 @@ import (
 	"net/http"
 
 	"github.com/gin-gonic/gin"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/greenroom/greenroom/broker/refusal"
 )
@@ -30,18 +29,17 @@ var maxBodies = map[string]int64{
 const maxBodyBytes = 256 << 10
 
 // What all bodies that are read or held at a time may take in memory: those of open
-// operations, which anybody may send, and all others.
+// operations, which anybody may send, and all others; and what of the open ones an address may.
 const (
-	openBodies = 1 << 20
-	allBodies  = 64 << 20
+	openBodies       = 1 << 20
+	openBodiesOfEach = openBodies / 4
+	allBodies        = 64 << 20
 )
 
 // bodies bound the memory that bodies take.
-type bodies struct{ open, guarded *semaphore.Weighted }
+type bodies struct{ open, guarded *shares }
 
-func newBodies() bodies {
-	return bodies{semaphore.NewWeighted(openBodies), semaphore.NewWeighted(allBodies)}
-}
+func newBodies() bodies { return bodies{newShares(openBodies), newShares(allBodies)} }
 
 // bodyFits reads the body, checks it and puts it back for the generated code, which would
 // accept more than the contract does. The body has its place in memory before it is read,
@@ -63,17 +61,18 @@ func (e *edge) bodyFits(c *gin.Context, op operation) (free func(), err error) {
 	case size < 0:
 		size = most
 	}
-	places := e.bodies.guarded
+	caller := callerOf(c.Request.Context())
+	memory, who, share := e.bodies.guarded, caller.Who(), shareOf(caller, allBodies)
 	if e.guard.Rule(op.id).Open {
-		places = e.bodies.open
+		memory, who, share = e.bodies.open, strangerOf(c), openBodiesOfEach
 	}
-	if !places.TryAcquire(size) {
+	if !memory.take(who, size, share) {
 		return free, &problemError{
 			code: Code(refusal.Overloaded), retryAfter: defaultRetryAfter,
-			detail: "this broker is reading as many bodies as it has room for; nothing was done: repeat shortly, here or at another broker",
+			detail: "this broker is reading as many bodies as it has room for, or as many of this caller; nothing was done: repeat shortly, here or at another broker",
 		}
 	}
-	free = func() { places.Release(size) }
+	free = func() { memory.free(who, size) }
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, most))
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {

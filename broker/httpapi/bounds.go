@@ -68,57 +68,50 @@ func waits(c *gin.Context) bool {
 // unbounded are the paths that are always answered, however busy the broker is.
 var unbounded = map[string]bool{"/v1/health/live": true, "/v1/health/ready": true, "/metrics": true}
 
-// bounded gives the requests of callers their place.
+// bounded holds the requests of callers to their bounds.
 func (e *edge) bounded(b Bounds) gin.HandlerFunc {
 	if !e.guard.On {
 		b.StreamsPerCaller = b.Streams // all are one caller
 	}
-	streams := newShares(b.Streams, b.StreamsPerCaller)
-	launches, waiting, others := make(chan struct{}, b.Launches), make(chan struct{}, b.Waits), make(chan struct{}, b.Others)
+	launches, others := newShares(int64(b.Launches)), newShares(int64(b.Others))
+	waiting, streams := newShares(int64(b.Waits)), newShares(int64(b.Streams))
 	return func(c *gin.Context) {
-		conn := http.NewResponseController(c.Writer)
-		// While a request that was read waits, the server notices a client that goes away, which
-		// a read deadline would end.
-		awaits := func() { _ = conn.SetReadDeadline(time.Time{}) }
-		switch {
-		case unbounded[c.FullPath()], c.GetBool(keyPlaced):
-		case c.FullPath() == routeEvents:
-			who := callerOf(c.Request.Context()).Who()
-			if !streams.take(who) {
-				refuseWith(c, atBound("streams of events, or of those of one caller,"))
-				return
-			}
-			defer streams.free(who)
-			awaits()
-			c.Next()
-		case c.Request.Method == http.MethodPost && c.FullPath() == routeLaunch:
-			inPlace(c, launches, "launches", func() {})
-		case waits(c):
-			inPlace(c, waiting, "waits for a session", awaits)
-		default:
-			inPlace(c, others, "requests", func() {
-				// A client that reads the answer slowly does not hold its place for long.
-				_ = conn.SetWriteDeadline(time.Now().Add(othersTimeout))
-			})
+		if unbounded[c.FullPath()] || c.GetBool(keyPlaced) {
+			return
 		}
-	}
-}
-
-// inPlace serves a request in one of some places, or refuses it where there is none.
-func inPlace(c *gin.Context, places chan struct{}, of string, begin func()) {
-	select {
-	case places <- struct{}{}:
-		defer func() { <-places }()
-		begin()
+		caller := callerOf(c.Request.Context())
+		conn := http.NewResponseController(c.Writer)
+		all, share, of := others, shareOf(caller, int64(b.Others)), "requests"
+		switch {
+		case c.FullPath() == routeEvents:
+			all, share, of = streams, int64(b.StreamsPerCaller), "streams of events"
+		case c.Request.Method == http.MethodPost && c.FullPath() == routeLaunch:
+			// Those of each user are bounded where it is known whom they are for.
+			all, share, of = launches, int64(b.Launches), "launches"
+		case waits(c):
+			all, share, of = waiting, shareOf(caller, int64(b.Waits)), "waits for a session"
+		}
+		if !all.take(caller.Who(), 1, share) {
+			refuseWith(c, atBound(of))
+			return
+		}
+		defer all.free(caller.Who(), 1)
+		switch all {
+		case others:
+			// A client that reads the answer slowly does not hold its place for long.
+			_ = conn.SetWriteDeadline(time.Now().Add(othersTimeout))
+		case waiting, streams:
+			// The request is read. Without a read deadline the server notices a client
+			// that goes away for as long as it waits.
+			_ = conn.SetReadDeadline(time.Time{})
+		}
 		c.Next()
-	default:
-		refuseWith(c, atBound(of))
 	}
 }
 
 func atBound(of string) *problemError {
 	return &problemError{
 		code: Code(refusal.Overloaded), retryAfter: defaultRetryAfter,
-		detail: "this broker is at its bound of " + of + " at once; nothing was done: repeat shortly, here or at another broker",
+		detail: "this broker is at its bound of " + of + " at once, or this caller has its share of them; nothing was done: repeat shortly, here or at another broker",
 	}
 }

@@ -30,9 +30,10 @@ type edge struct {
 	guard    access.Guard
 	contract contract
 	bodies   bodies
-	// wrong are calls without a valid token, wrongLogins logins with the provider that failed,
-	// and wrongChecks access checks without a session's token. Each leaves the others alone.
-	wrong, wrongLogins, wrongChecks *wrongTokens
+	// wrong are calls without a valid token, wrongLogins logins that the provider did not confirm,
+	// wrongCallbacks those that belong to no attempt of the browser, and wrongChecks access checks
+	// without a session's token. Each leaves the others alone.
+	wrong, wrongLogins, wrongCallbacks, wrongChecks *wrongTokens
 
 	proxies Proxies
 	site    site

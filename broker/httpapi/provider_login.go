@@ -119,12 +119,12 @@ func (e *edge) beginLogin(c *gin.Context) {
 	ctx, attempt := c.Request.Context(), access.NewAttempt(view)
 	sealed, err := e.guard.SealAttempt(ctx, attempt, time.Now())
 	if err != nil {
-		e.failLogin(c, view, err)
+		e.failLogin(c, view, err, e.wrongLogins)
 		return
 	}
 	at, err := e.guard.Provider.Begin(ctx, attempt)
 	if err != nil {
-		e.failLogin(c, view, err)
+		e.failLogin(c, view, err, e.wrongLogins)
 		return
 	}
 	c.Header("Set-Cookie", e.site.attemptCookie(c.Request, sealed))
@@ -158,22 +158,22 @@ func (e *edge) finishLogin(c *gin.Context) {
 	ctx, now := c.Request.Context(), time.Now()
 	attempt, err := e.guard.OpenAttempt(ctx, sealed, now)
 	if err != nil {
-		e.failLogin(c, "", err)
+		e.failLogin(c, "", err, e.wrongCallbacks)
 		return
 	}
 	response, err := responseOf(c.Request.URL.Query(), attempt)
 	if err != nil {
-		e.failLogin(c, attempt.View, err)
+		e.failLogin(c, attempt.View, err, e.wrongCallbacks)
 		return
 	}
 	// Each code costs the provider a request, so an address may try few that are wrong.
 	if e.wrongLogins.exhausted(strangerOf(c), now) {
-		e.failLogin(c, attempt.View, errManyLogins)
+		e.failLogin(c, attempt.View, errManyLogins, e.wrongLogins)
 		return
 	}
 	sealed, caller, err := e.providerLogin(ctx, attempt, response, now)
 	if err != nil {
-		e.failLogin(c, attempt.View, err)
+		e.failLogin(c, attempt.View, err, e.wrongLogins)
 		return
 	}
 	call := access.CallOf(ctx)
@@ -181,7 +181,7 @@ func (e *edge) finishLogin(c *gin.Context) {
 	ctx = call.In(ctx)
 	c.Request = c.Request.WithContext(ctx)
 	if err := e.broker.Auditor.Attempt(ctx, auditedPath(c)); err != nil {
-		e.failLogin(c, attempt.View, &access.UnavailableError{What: "the audit log", Stored: true, Cause: err})
+		e.failLogin(c, attempt.View, &access.UnavailableError{What: "the audit log", Stored: true, Cause: err}, e.wrongLogins)
 		return
 	}
 	c.Writer.Header().Add("Set-Cookie", e.site.loginCookie(c.Request, sealed))
@@ -221,8 +221,9 @@ func responseOf(query url.Values, a access.Attempt) (access.ProviderResponse, er
 var errManyLogins = &access.RefusedError{Login: access.LoginTooMany, Reason: "too many logins failed from this address"}
 
 // failLogin leads a browser whose login failed to the page, which says why and what to do.
-// The reason itself is for the audit: it may be about the broker's settings.
-func (e *edge) failLogin(c *gin.Context, view string, err error) {
+// The reason itself is for the audit: it may be about the broker's settings. The failure counts
+// among those of its kind: what another site makes a browser send costs nobody a login.
+func (e *edge) failLogin(c *gin.Context, view string, err error, of *wrongTokens) {
 	if hungUp(c, err) {
 		giveUp(c)
 		return
@@ -234,7 +235,7 @@ func (e *edge) failLogin(c *gin.Context, view string, err error) {
 		e.log.WithField(logfield.RequestID, c.GetString(keyRequestID)).WithError(err).Warn("a login with OpenID Connect cannot be checked now")
 	} else if locked, ok := errors.AsType[*access.LockedError](err); ok {
 		problem = lockedOut(locked)
-	} else if many := e.tooMany(c, e.wrongLogins); many != nil {
+	} else if many := e.tooMany(c, of); many != nil {
 		problem = problemOf(many)
 	}
 	c.Set(keyProblem, problem)

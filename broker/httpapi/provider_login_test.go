@@ -396,6 +396,14 @@ func TestWrongTokensKeepNobodyFromALogin(t *testing.T) {
 	for range 100 {
 		s.broker.do("GET", "/v1/sessions", "", header("Authorization", "Bearer grt_wrong"))
 	}
+	// What another site makes browsers of the address send belongs to no login.
+	stranger := s.browser()
+	for range 100 {
+		stranger.opens(s.broker, "/v1/login/oidc/callback", header("Sec-Fetch-Site", "cross-site"), header("Sec-Fetch-Dest", "image"))
+	}
+	if n := len(s.fake.audits); n > 100 {
+		t.Errorf("%d audit records", n)
+	}
 	b := s.browser()
 	b.leads("a login beside wrong tokens", b.opens(s.broker, b.returns(b.begins("/v1/login/oidc"), "alice")), siteURL+"/ui/")
 }

@@ -19,14 +19,35 @@ const DefaultUserRate = 5
 // repeats some launches, and a person who waits clicks again.
 const userBurst = 2
 
-// launchesOfUsers bounds how many launches of one user are under way, to as many as the user may
-// begin at once: one that waits, for a profile or for its session, holds a place of all launches.
-// nil is no bound, where users have no rate.
-func launchesOfUsers(userRate float64, launches int) *shares {
-	if userRate <= 0 {
-		return nil
+// underWay bounds how many launches of one user are under way, to as many as the user may begin at
+// once: one that waits, for a profile or for its session, holds a place of all launches.
+type underWay struct {
+	launches *shares
+	// most is the bound; 0 is none, where users have no rate.
+	most int64
+}
+
+func newUnderWay(userRate float64, launches int) underWay {
+	u := underWay{launches: newShares(int64(launches))}
+	if userRate > 0 {
+		u.most = int64(burstOf(userRate, userBurst))
 	}
-	return newShares(launches, burstOf(userRate, userBurst))
+	return u
+}
+
+// begin counts a launch of a user until end is called, or refuses it.
+func (u underWay) begin(userID string) (end func(), err error) {
+	key := rateKey(userID)
+	if u.most == 0 {
+		return func() {}, nil
+	}
+	if !u.launches.take(key, 1, u.most) {
+		return nil, &problemError{
+			code: CodeRateLimited, retryAfter: defaultRetryAfter,
+			detail: fmt.Sprintf("one user may have %d launches under way at this broker; nothing was done: repeat when one of them has ended", u.most),
+		}
+	}
+	return func() { u.launches.free(key, 1) }, nil
 }
 
 // burstOf is how many launches a rate allows at once, if it holds some seconds' worth.

@@ -91,6 +91,20 @@ func TestAScopeBoundsLaunches(t *testing.T) {
 	}
 }
 
+// TestNoTokenOutlivesItsMaker, also without a scope: who steals a token of an hour has an hour.
+func TestNoTokenOutlivesItsMaker(t *testing.T) {
+	own, secret := access.NewToken(access.TokenRequest{Name: "short", Role: access.Admin, ExpiresIn: staging.Duration(time.Hour)}, time.Now())
+	e := newEdge(t, newFake(), func(o *httpapi.Options) { o.Guard = guardOf(own) })
+	as := header("Authorization", "Bearer "+secret)
+	var made httpapi.CreatedToken
+	got := e.do("POST", "/v1/tokens", `{"name":"n","role":"admin"}`, as)
+	must(t, json.Unmarshal(got.body, &made))
+	if got.status != 201 || made.ExpiresAt.IsZero() || made.ExpiresAt.After(own.ExpiresAt) {
+		t.Errorf("%d: it expires at %s, its maker at %s", got.status, made.ExpiresAt, own.ExpiresAt)
+	}
+	e.do("POST", "/v1/tokens", `{"name":"n","role":"admin","expires_in":"2h"}`, as).expect(t, 422, "invalid_field", "expires_in")
+}
+
 // TestARefusalNamesNothingOutsideAScope: neither sessions nor resources.
 func TestARefusalNamesNothingOutsideAScope(t *testing.T) {
 	g, secret := scopedGuard(access.Admin, acme)

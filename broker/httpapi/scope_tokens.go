@@ -10,8 +10,8 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// scopedTokens are the tokens that reach no more than the caller does. An administrator with a
-// scope makes none that reaches more or lasts longer than its own.
+// scopedTokens are the tokens that reach no more than the caller does. An administrator makes none
+// that reaches more, or lasts longer, than its own.
 type scopedTokens struct{ Tokens }
 
 func (t scopedTokens) List(ctx context.Context) ([]admin.TokenInfo, error) {
@@ -25,7 +25,7 @@ func (t scopedTokens) Create(ctx context.Context, r access.TokenRequest) (access
 	if !r.Scope.Within(who.Scope) {
 		return access.Token{}, "", outOfScope(who.Scope, "scope", "must be within that of the token that makes it")
 	}
-	if end := lastOf(who); !end.IsZero() {
+	if end := who.ExpiresAt; !end.IsZero() {
 		left := staging.Duration(time.Until(end).Truncate(time.Second))
 		if r.ExpiresIn > left {
 			return access.Token{}, "", staging.Invalid("token", "expires_in", "must be at most %s, the rest of the token that makes it", left)
@@ -48,16 +48,8 @@ func (t scopedTokens) Rotate(ctx context.Context, accessor string, r access.Rota
 	if err := t.check(ctx, accessor); err != nil {
 		return access.Token{}, "", err
 	}
-	r.NotAfter = lastOf(callerOf(ctx))
+	r.NotAfter = callerOf(ctx).ExpiresAt
 	return t.Tokens.Rotate(ctx, accessor, r)
-}
-
-// lastOf returns until when the tokens that a caller makes may last; zero for ever.
-func lastOf(who access.Caller) time.Time {
-	if who.Scope.IsZero() {
-		return time.Time{}
-	}
-	return who.ExpiresAt
 }
 
 // check refuses a token that reaches more than the caller, as one that does not exist.

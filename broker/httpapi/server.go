@@ -70,7 +70,7 @@ func New(b Broker, o Options) http.Handler {
 	engine.ForwardedByClientIP = false
 
 	b = within(b)
-	e := &edge{broker: b, log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, contract: loadContract(), bodies: newBodies(), wrong: newWrongTokens(), wrongLogins: newWrongTokens(), wrongChecks: newWrongTokens(), proxies: o.Proxies, site: newSite(o.External), uses: newTokenUses(useEvery), lastUses: newTokenUses(lastUseEvery)}
+	e := &edge{broker: b, log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, contract: loadContract(), bodies: newBodies(), wrong: newWrongTokens(), wrongLogins: newWrongTokens(), wrongCallbacks: newWrongTokens(), wrongChecks: newWrongTokens(), proxies: o.Proxies, site: newSite(o.External), uses: newTokenUses(useEvery), lastUses: newTokenUses(lastUseEvery)}
 	bounds := o.Bounds.orDefault()
 	// The bounds of callers come after the body is read, so that a slow one holds no place.
 	engine.Use(e.identify, e.locate, e.observe, e.recover, e.authenticate, e.strangers(bounds), e.admit, e.bounded(bounds), e.attempt)
@@ -82,7 +82,7 @@ func New(b Broker, o Options) http.Handler {
 			c.Request.Method, c.Writer.Header().Get("Allow")))
 	})
 
-	strict := NewStrictHandlerWithOptions(&handlers{broker: b, guard: o.Guard, draining: o.Draining, ending: o.Ending, rates: newRates(o.UserRate), underWay: launchesOfUsers(o.UserRate, bounds.Launches), tooManyWrong: e.tooManyWrong, site: e.site}, nil, StrictGinServerOptions{
+	strict := NewStrictHandlerWithOptions(&handlers{broker: b, guard: o.Guard, draining: o.Draining, ending: o.Ending, rates: newRates(o.UserRate), underWay: newUnderWay(o.UserRate, bounds.Launches), tooManyWrong: e.tooManyWrong, site: e.site}, nil, StrictGinServerOptions{
 		// admit has checked the body against its schema; the cause of an error after that
 		// stays in the log.
 		RequestErrorHandlerFunc: func(c *gin.Context, err error) {

@@ -21,8 +21,7 @@ type handlers struct {
 	guard    access.Guard
 	draining func() bool
 	rates    *rates
-	// underWay are the launches of each user; nil for no bound.
-	underWay *shares
+	underWay underWay
 	// tooManyWrong is the edge's.
 	tooManyWrong func(*gin.Context) error
 	site         site
@@ -50,16 +49,11 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 	if err != nil {
 		return nil, err
 	}
-	if h.underWay != nil {
-		key := rateKey(l.User.ID)
-		if !h.underWay.take(key) {
-			return nil, &problemError{
-				code: CodeRateLimited, retryAfter: defaultRetryAfter,
-				detail: fmt.Sprintf("one user may have %d launches under way at this broker; nothing was done: repeat when one of them has ended", h.underWay.most),
-			}
-		}
-		defer h.underWay.free(key)
+	end, err := h.underWay.begin(l.User.ID)
+	if err != nil {
+		return nil, err
 	}
+	defer end()
 	if err := h.rates.spend(who, l.User.ID, max(l.Count, 1), time.Now()); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // TestOneUserDoesNotHoldEveryLaunch: a launch may wait for minutes, also one whose client hung
@@ -57,6 +59,61 @@ func (w waitingLauncher) Launch(ctx context.Context, r launch.Request) ([]launch
 	w.begun <- struct{}{}
 	<-w.end
 	return w.fake.Launch(ctx, r)
+}
+
+// TestOneUserDoesNotHoldEveryBodyOrWait: a user sends the beginning of many launches, and waits
+// for a session many times, and a portal is served all the same. The bodies are expected, and
+// never sent, so that a refusal is answered at once.
+func TestOneUserDoesNotHoldEveryBodyOrWait(t *testing.T) {
+	portal, secret := access.NewToken(access.TokenRequest{Name: "portal", Role: access.Launcher}, time.Now())
+	g := guardOf(portal)
+	g.Issuer = canned{"a.user.x": {Role: access.User, Subject: "u-9"}}
+	f := newFake()
+	theirs := assignedSession()
+	theirs.User = &staging.User{ID: "u-9"}
+	f.sessions["gr-1"], f.change = theirs, make(chan struct{})
+	e := newEdge(t, f, func(o *httpapi.Options) { o.Guard, o.Bounds.Waits = g, 16 })
+	s := httptest.NewServer(e.handler)
+	t.Cleanup(func() { close(f.change); s.Close() })
+	as := header("Authorization", "Bearer "+secret)
+	for what, c := range map[string]struct {
+		request string
+		times   int
+		other   func() answer
+	}{
+		"launches": {
+			"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer a.user.x\r\nContent-Type: application/json\r\nContent-Length: 65536\r\nExpect: 100-continue\r\n\r\n", 200,
+			func() answer {
+				return e.do("POST", "/v1/sessions", `{"image":"demo","zone":"east","user":{"id":"other"}}`, as)
+			},
+		},
+		"waits": {
+			"GET /v1/sessions/gr-1?index=7&wait=1m HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer a.user.x\r\n\r\n", 16,
+			func() answer { return e.do("GET", "/v1/sessions/gr-1?index=7&wait=1ms", "", as) },
+		},
+	} {
+		refused := make(chan struct{}, c.times)
+		for range c.times {
+			conn := dial(t, s)
+			_, err := conn.Write([]byte(c.request))
+			must(t, err)
+			go func() {
+				if r, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
+					if r.Body.Close(); r.StatusCode == http.StatusServiceUnavailable {
+						refused <- struct{}{}
+					}
+				}
+			}()
+		}
+		select {
+		case <-refused: // the user has all of a share
+		case <-time.After(time.Minute):
+			t.Errorf("%s: none of %d was refused", what, c.times)
+		}
+		if got := c.other(); got.status != 200 && got.status != 201 {
+			t.Errorf("%s: another caller's: %d %s", what, got.status, got.body)
+		}
+	}
 }
 
 // TestOneCallerHasAShareOfTheStreams: others follow the events all the same.

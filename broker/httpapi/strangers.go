@@ -17,7 +17,7 @@ const keyPlaced = "placed"
 // is read.
 func (e *edge) strangers(b Bounds) gin.HandlerFunc {
 	checks := make(chan struct{}, b.Checks)
-	open := newShares(b.Open, b.OpenPerAddress)
+	open := newShares(int64(b.Open))
 	return func(c *gin.Context) {
 		if unbounded[c.FullPath()] || !e.isOpen(c) {
 			return
@@ -31,8 +31,8 @@ func (e *edge) strangers(b Bounds) gin.HandlerFunc {
 				refuseWith(c, atBound("access checks"))
 				return
 			}
-		} else if open.take(address) {
-			defer open.free(address)
+		} else if open.take(address, 1, int64(b.OpenPerAddress)) {
+			defer open.free(address, 1)
 		} else {
 			refuseWith(c, atBound("open requests"))
 			return
