@@ -96,7 +96,9 @@ type CreatedToken struct {
 
 	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
 	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
-	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them. Groups
+	// bound launches and not sessions: the token sees and ends sessions of users of other groups, too. Use
+	// `user_prefix` to bound which sessions it reaches.
 	Scope Scope `json:"scope,omitempty,omitzero"`
 
 	// Secret What to send as the bearer token. It is told here and never again.
@@ -537,7 +539,9 @@ type ScheduleList = []Schedule
 
 // Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
 // events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
-// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them. Groups
+// bound launches and not sessions: the token sees and ends sessions of users of other groups, too. Use
+// `user_prefix` to bound which sessions it reaches.
 type Scope = access.Scope
 
 // SecretRotation defines model for SecretRotation.
@@ -572,7 +576,9 @@ type Self struct {
 
 	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
 	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
-	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them. Groups
+	// bound launches and not sessions: the token sees and ends sessions of users of other groups, too. Use
+	// `user_prefix` to bound which sessions it reaches.
 	Scope Scope `json:"scope,omitempty,omitzero"`
 
 	// Who `token:ACCESSOR`, `user:ID`, or `anybody` where access is not guarded.
@@ -901,7 +907,9 @@ type Token struct {
 
 	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
 	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
-	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them. Groups
+	// bound launches and not sessions: the token sees and ends sessions of users of other groups, too. Use
+	// `user_prefix` to bound which sessions it reaches.
 	Scope Scope `json:"scope,omitempty,omitzero"`
 }
 
@@ -934,7 +942,9 @@ type TokenRequest struct {
 
 	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
 	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
-	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them. Groups
+	// bound launches and not sessions: the token sees and ends sessions of users of other groups, too. Use
+	// `user_prefix` to bound which sessions it reaches.
 	Scope Scope `json:"scope,omitempty,omitzero"`
 }
 

@@ -294,7 +294,9 @@ type CreatedToken struct {
 
 	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
 	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
-	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them. Groups
+	// bound launches and not sessions: the token sees and ends sessions of users of other groups, too. Use
+	// `user_prefix` to bound which sessions it reaches.
 	Scope *Scope `json:"scope,omitempty"`
 
 	// Secret What to send as the bearer token. It is told here and never again.
@@ -1271,9 +1273,11 @@ type ScheduleList = []Schedule
 
 // Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
 // events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
-// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them. Groups
+// bound launches and not sessions: the token sees and ends sessions of users of other groups, too. Use
+// `user_prefix` to bound which sessions it reaches.
 type Scope struct {
-	// Groups Names of groups.
+	// Groups Names of groups. They bound launches, not which sessions the token sees and ends.
 	//
 	// Example: ["students"]
 	Groups *[]string `json:"groups,omitempty"`
@@ -1341,7 +1345,9 @@ type Self struct {
 
 	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
 	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
-	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them. Groups
+	// bound launches and not sessions: the token sees and ends sessions of users of other groups, too. Use
+	// `user_prefix` to bound which sessions it reaches.
 	Scope *Scope `json:"scope,omitempty"`
 
 	// Who `token:ACCESSOR`, `user:ID`, or `anybody` where access is not guarded.
@@ -1744,7 +1750,9 @@ type Token struct {
 
 	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
 	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
-	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them. Groups
+	// bound launches and not sessions: the token sees and ends sessions of users of other groups, too. Use
+	// `user_prefix` to bound which sessions it reaches.
 	Scope *Scope `json:"scope,omitempty"`
 }
 
@@ -1777,7 +1785,9 @@ type TokenRequest struct {
 
 	// Scope What a token reaches; what is absent does not bound it. Images, zones, groups, staging configs, sessions and
 	// events outside are answered as what does not exist. A launch for a user outside, or with a group outside, is
-	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them.
+	// `403`, and so is what reaches all of the installation. With groups, each launch must name one of them. Groups
+	// bound launches and not sessions: the token sees and ends sessions of users of other groups, too. Use
+	// `user_prefix` to bound which sessions it reaches.
 	Scope *Scope `json:"scope,omitempty"`
 }
 
