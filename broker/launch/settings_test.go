@@ -180,7 +180,7 @@ func TestAViolationGoesOnDemand(t *testing.T) {
 	}{
 		"environment": {
 			group: staging.Group{ExposeUserEnvironmentVars: &yes}, setting: "expose_user_environment_vars",
-			made: func(s staging.Spec) bool { return s.Environment["EDITOR"] == "vi" },
+			made: func(s staging.Spec) bool { return s.Environment["COURSE_ID"] == "7" },
 		},
 		"keys": {
 			group: staging.Group{InjectSSHKeys: &yes}, setting: "inject_ssh_keys",
@@ -222,7 +222,7 @@ func TestAViolationGoesOnDemand(t *testing.T) {
 			})}
 			r, err := launchIn(t, w, "plain", func(req *launch.Request) {
 				req.Groups, req.SSHKeys = []string{"g"}, []string{"ssh-ed25519 AAAA"}
-				req.UserEnvironment = map[string]string{"EDITOR": "vi"}
+				req.UserEnvironment = map[string]string{"COURSE_ID": "7"}
 			})
 			if err != nil || r.Session.Origin != staging.OnDemand || len(w.ready) != 1 {
 				t.Fatalf("%+v %v, %d ready", r.Session, err, len(w.ready))

@@ -17,7 +17,7 @@ func aLaunch() staging.Launch {
 		Image: "desktop", Zone: "east", User: staging.User{ID: "u-4711", Name: "Ada O'Brien"},
 		Groups: []string{"everyone", "staff"}, URL: "https://example.org/start?q=1",
 		Environment:     map[string]string{"LANG": "en_IE.UTF-8", "TZ": "Europe/Dublin", "PROJECT": "atlas"},
-		UserEnvironment: map[string]string{"EDITOR": "vi"},
+		UserEnvironment: map[string]string{"COURSE_ID": "7"},
 		SSHKeys:         []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJvZ3VzS2V5Rm9yQmVuY2htYXJrcw ada@example.org"},
 	}
 }

@@ -47,6 +47,7 @@ var interpreted = map[string]bool{
 	"HOSTALIASES": true, "LESSOPEN": true, "LESSCLOSE": true, "NIX_LD": true, "PHP_INI_SCAN_DIR": true,
 	"BUNDLE_GEMFILE": true, "MAKEFILES": true, "LV2_DIRS": true,
 	"CC": true, "CXX": true, "LOCALDOMAIN": true,
+	"TZDIR": true, "TERMCAP": true, "VISUAL": true, "FCEDIT": true,
 }
 
 // interpretedPrefixes are the beginnings of further ones.
@@ -62,6 +63,7 @@ var interpretedEndings = []string{
 	"RC", "CONF", "CONFIG", "HOME", "SHELL", "PAGER", "ASKPASS", "LOADER", "INTERPRETER",
 	"LIB", "LIBRARY", "MODULE", "MODULES", "PLUGIN", "PLUGINS", "ENGINES",
 	"RSH", "PROG", "ENVIRON", "VENDORS", "FILENAMES", "ROOT", "TAPE", "CERT", "BUNDLE",
+	"LIBS", "SSH", "CERTS", "WRAPPER", "CMD", "EDITOR", "TERMINFO",
 }
 
 // Interpreted reports whether programs act on a variable, by its name, so that a launch may set it

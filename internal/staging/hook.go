@@ -93,8 +93,11 @@ func (p *problems) hook(field string, h Hook, known []Token) {
 		at := fmt.Sprintf("%s.cmd[%d]", field, i)
 		p.text(at, a)
 		p.tokens(at, a, known)
-		if len(tokensIn(a)) > 0 && code(i) {
-			p.add(at, "comes after %s, which may run it as code, so a token would turn a user's name into commands; use the variable (\"$GREENROOM_USER_NAME\"), or the form [\"sh\", \"-c\", \"... \\\"$1\\\"\", \"sh\", \"{username}\"]", runner(h.Cmd[:i]))
+		if len(tokensIn(a)) == 0 {
+			continue
+		}
+		if why := code(i); why != "" {
+			p.add(at, "%s, so a token would turn a user's name into commands; use the variable (\"$GREENROOM_USER_NAME\"), or the form [\"sh\", \"-c\", \"... \\\"$1\\\"\", \"sh\", \"{username}\"]", why)
 		}
 	}
 	p.environment(field+".environment", h.Environment)

@@ -37,7 +37,7 @@ func TestEachGroupSettingIsAppliedOnDemand(t *testing.T) {
 		command string
 		want    string
 	}{
-		"expose_user_environment_vars": {staging.Group{ExposeUserEnvironmentVars: &yes}, `cat /proc/1/environ | tr '\0' '\n' | grep ^EDITOR=`, "EDITOR=vi $(id)"},
+		"expose_user_environment_vars": {staging.Group{ExposeUserEnvironmentVars: &yes}, `cat /proc/1/environ | tr '\0' '\n' | grep ^COURSE_ID=`, "COURSE_ID=7 $(id)"},
 		"inject_ssh_keys":              {staging.Group{InjectSSHKeys: &yes}, `cat "$GREENROOM_SSH_AUTHORIZED_KEYS"`, key},
 		"run_config":                   {staging.Group{RunConfig: map[string]any{"hostname": "greenroom-host"}}, "hostname", "greenroom-host"},
 		"volume_mapping": {
@@ -53,7 +53,7 @@ func TestEachGroupSettingIsAppliedOnDemand(t *testing.T) {
 			d.group(t, c.group)
 			var l launched
 			d.ask(t, "POST", "/v1/sessions", launchWith("settings", "east", "alice", map[string]any{
-				"groups": []string{c.group.Name}, "ssh_keys": []string{key}, "user_environment": map[string]string{"EDITOR": "vi $(id)"},
+				"groups": []string{c.group.Name}, "ssh_keys": []string{key}, "user_environment": map[string]string{"COURSE_ID": "7 $(id)"},
 			}), 201, &l)
 			if l.Origin != "on_demand" || l.Attempts[0].Outcome != "skipped" || !strings.Contains(l.Attempts[0].Reason, setting) {
 				t.Errorf("%s: %+v", l.Origin, l.Attempts)

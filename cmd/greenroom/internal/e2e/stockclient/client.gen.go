@@ -770,7 +770,7 @@ type Launch struct {
 	// `expose_user_environment_vars`.
 	//
 	//
-	// Example: {"EDITOR":"vi"}
+	// Example: {"LANG":"de_DE.UTF-8"}
 	UserEnvironment *map[string]string `json:"user_environment,omitempty"`
 
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
