@@ -62,13 +62,13 @@ func TestAUsersOwnToken(t *testing.T) {
 	})
 	as := header("Authorization", "Bearer a.user.x")
 	for body, want := range map[string]int{
-		`{"image":"demo","zone":"east"}`:                                                201,
-		`{"image":"demo","zone":"east","user":{"id":"u-1"}}`:                            201,
-		`{"image":"demo","zone":"east","user":{"id":"u-2"}}`:                            403,
-		`{"image":"demo","zone":"east","user":{"name":"Alice"}}`:                        201,
-		`{"image":"demo","zone":"east","user":{"id":"u-1","name":"mallory"}}`:           403,
-		`{"image":"demo","zone":"east","groups":["staff"]}`:                             403,
-		`{"image":"demo","zone":"east","environment":{"LD_PRELOAD":"/tmp/x.so"}}`:       403,
+		`{"image":"demo","zone":"east"}`:                                                  201,
+		`{"image":"demo","zone":"east","user":{"id":"u-1"}}`:                              201,
+		`{"image":"demo","zone":"east","user":{"id":"u-2"}}`:                              403,
+		`{"image":"demo","zone":"east","user":{"name":"Alice"}}`:                          201,
+		`{"image":"demo","zone":"east","user":{"id":"u-1","name":"mallory"}}`:             403,
+		`{"image":"demo","zone":"east","groups":["staff"]}`:                               403,
+		`{"image":"demo","zone":"east","environment":{"LD_PRELOAD":"/tmp/x.so"}}`:         403,
 		`{"image":"demo","zone":"east","user_environment":{"COURSE_ID":"7"},"groups":[]}`: 201,
 	} {
 		got := e.do("POST", "/v1/sessions", body, as)
