@@ -1,6 +1,7 @@
 package nomadfleet
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,11 @@ func TestAllocFacts(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := allocFacts(allocView{id: "a", clientStatus: tt.client, desiredStatus: tt.desired, tasks: tt.tasks, createTime: at.UnixNano()})
 			want := &staging.AllocFacts{ID: "a", Running: tt.running, Over: tt.over, Failure: tt.failure, CreatedAt: at}
+			if tt.failure != nil {
+				if of, ok := strings.CutPrefix(tt.failure.Message, "task "); ok {
+					want.FailedTask, _, _ = strings.Cut(of, ":")
+				}
+			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}

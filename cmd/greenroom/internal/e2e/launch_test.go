@@ -350,7 +350,7 @@ func TestNoRoomIsAnHonestErrorAtOnce(t *testing.T) {
 		Attempts     []struct{ Step, Outcome, Reason string }
 	}
 	must(t, json.Unmarshal(r.body, &p))
-	if r.status != 503 || p.Code != "no_capacity" || r.header.Get("Retry-After") == "" || !strings.Contains(p.Detail, "memory") || len(p.Attempts) != 4 {
+	if r.status != 503 || p.Code != "no_capacity" || r.header.Get("Retry-After") == "" || !strings.Contains(p.Detail, "memory") || len(p.Attempts) != 3 {
 		t.Errorf("%d Retry-After %q: %s", r.status, r.header.Get("Retry-After"), r.body)
 	}
 	until(t, "the pool says why, and nothing of the launch is left", func() (bool, string) {
