@@ -108,7 +108,7 @@ func localAddress(r *http.Request) string {
 func (e *edge) callerNow(r *http.Request) (c access.Caller, byCookie bool, err error) {
 	ctx, token, now := r.Context(), bearer(r), time.Now()
 	if token == "" && e.guard.On {
-		if sealed := e.site.loginOf(r); sealed != "" {
+		if sealed := e.site.sealedIn(cookieLogin, r); sealed != "" {
 			c, err = e.guard.IdentifyLogin(ctx, sealed, now)
 			return c, err == nil, err
 		}

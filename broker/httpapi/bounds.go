@@ -80,6 +80,7 @@ func (e *edge) bounded(b Bounds) gin.HandlerFunc {
 			return
 		}
 		caller := callerOf(c.Request.Context())
+		who := caller.Who()
 		conn := http.NewResponseController(c.Writer)
 		all, share, of := others, shareOf(caller, int64(b.Others)), "requests"
 		switch {
@@ -91,11 +92,11 @@ func (e *edge) bounded(b Bounds) gin.HandlerFunc {
 		case waits(c):
 			all, share, of = waiting, shareOf(caller, int64(b.Waits)), "waits for a session"
 		}
-		if !all.take(caller.Who(), 1, share) {
+		if !all.take(who, 1, share) {
 			refuseWith(c, atBound(of))
 			return
 		}
-		defer all.free(caller.Who(), 1)
+		defer all.free(who, 1)
 		switch all {
 		case others:
 			// A client that reads the answer slowly does not hold its place for long.

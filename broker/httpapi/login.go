@@ -13,13 +13,6 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// cookieLogin is the cookie of a browser that is logged in. Over TLS its name has the
-// prefix with which browsers let no other host set it.
-const (
-	cookieLogin       = "greenroom_login"
-	cookieLoginSecure = "__Host-" + cookieLogin
-)
-
 // Operations that need no token and change something: no other site may make a browser log in
 // or out, or create the first token.
 const (
@@ -27,33 +20,6 @@ const (
 	operationLogout    = "logout"
 	operationBootstrap = "bootstrap"
 )
-
-// loginCookie returns the header that sets the cookie; with "" the browser deletes it.
-func (s site) loginCookie(r *http.Request, sealed string) string {
-	c := http.Cookie{
-		Name: cookieLogin, Value: sealed, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		MaxAge: int(access.LoginLife.Seconds()),
-	}
-	if s.secure(r) {
-		c.Name, c.Secure = cookieLoginSecure, true
-	}
-	if sealed == "" {
-		c.MaxAge = -1
-	}
-	return c.String()
-}
-
-// loginOf returns the sealed login of a browser's request; "" for none.
-func (s site) loginOf(r *http.Request) string {
-	name := cookieLogin
-	if s.secure(r) {
-		name = cookieLoginSecure
-	}
-	if cookie, err := r.Cookie(name); err == nil {
-		return cookie.Value
-	}
-	return ""
-}
 
 // fromOwnPage reports whether a request that changes something comes from a page of this
 // broker, by headers that browsers set and pages cannot change. A page on the same site,
@@ -106,7 +72,7 @@ func (h *handlers) Login(ctx context.Context, r LoginRequestObject) (LoginRespon
 	if err != nil {
 		return nil, err
 	}
-	c.Header("Set-Cookie", h.site.loginCookie(c.Request, sealed))
+	c.Header("Set-Cookie", h.site.cookieHeader(cookieLogin, c.Request, sealed))
 	call := access.CallOf(requestContext(ctx))
 	call.Caller = caller
 	h.broker.Auditor.Trace(call.In(requestContext(ctx)), "login of", caller.Who(), nil)
@@ -116,7 +82,7 @@ func (h *handlers) Login(ctx context.Context, r LoginRequestObject) (LoginRespon
 // Logout implements StrictServerInterface.
 func (h *handlers) Logout(ctx context.Context, _ LogoutRequestObject) (LogoutResponseObject, error) {
 	if c, ok := ctx.(*gin.Context); ok {
-		c.Header("Set-Cookie", h.site.loginCookie(c.Request, ""))
+		c.Header("Set-Cookie", h.site.cookieHeader(cookieLogin, c.Request, ""))
 	}
 	return Logout204Response{}, nil
 }

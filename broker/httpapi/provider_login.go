@@ -29,13 +29,6 @@ const (
 	routeFinishLogin = "/v1/login/oidc/callback"
 )
 
-// cookieAttempt is the cookie of a browser that is at the provider. The provider's page leads
-// back here, so it is sent when another site's link is followed, and not otherwise.
-const (
-	cookieAttempt       = "greenroom_login_attempt"
-	cookieAttemptSecure = "__Host-" + cookieAttempt
-)
-
 // pagePath is the path of the operators' page.
 const pagePath = "/ui/"
 
@@ -66,34 +59,6 @@ func (s site) at(path string) string {
 		return path
 	}
 	return s.external.String() + path
-}
-
-// attemptCookie returns the header that sets the cookie of an attempt; with "" the browser
-// deletes it.
-func (s site) attemptCookie(r *http.Request, sealed string) string {
-	c := http.Cookie{
-		Name: cookieAttempt, Value: sealed, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		MaxAge: int(access.AttemptLife.Seconds()),
-	}
-	if s.secure(r) {
-		c.Name, c.Secure = cookieAttemptSecure, true
-	}
-	if sealed == "" {
-		c.MaxAge = -1
-	}
-	return c.String()
-}
-
-// attemptOf returns the sealed attempt of a request; "" for none.
-func (s site) attemptOf(r *http.Request) string {
-	name := cookieAttempt
-	if s.secure(r) {
-		name = cookieAttemptSecure
-	}
-	if cookie, err := r.Cookie(name); err == nil {
-		return cookie.Value
-	}
-	return ""
 }
 
 // leadTo ends a request by leading the browser elsewhere.
@@ -127,7 +92,7 @@ func (e *edge) beginLogin(c *gin.Context) {
 		e.failLogin(c, view, err, e.wrongLogins)
 		return
 	}
-	c.Header("Set-Cookie", e.site.attemptCookie(c.Request, sealed))
+	c.Header("Set-Cookie", e.site.cookieHeader(cookieAttempt, c.Request, sealed))
 	leadTo(c, at)
 }
 
@@ -152,9 +117,9 @@ func (e *edge) finishLogin(c *gin.Context) {
 		leadTo(c, e.site.page(""))
 		return
 	}
-	sealed := e.site.attemptOf(c.Request)
+	sealed := e.site.sealedIn(cookieAttempt, c.Request)
 	// An attempt counts once.
-	c.Writer.Header().Add("Set-Cookie", e.site.attemptCookie(c.Request, ""))
+	c.Writer.Header().Add("Set-Cookie", e.site.cookieHeader(cookieAttempt, c.Request, ""))
 	ctx, now := c.Request.Context(), time.Now()
 	attempt, err := e.guard.OpenAttempt(ctx, sealed, now)
 	if err != nil {
@@ -184,7 +149,7 @@ func (e *edge) finishLogin(c *gin.Context) {
 		e.failLogin(c, attempt.View, &access.UnavailableError{What: "the audit log", Stored: true, Cause: err}, e.wrongLogins)
 		return
 	}
-	c.Writer.Header().Add("Set-Cookie", e.site.loginCookie(c.Request, sealed))
+	c.Writer.Header().Add("Set-Cookie", e.site.cookieHeader(cookieLogin, c.Request, sealed))
 	e.broker.Auditor.Trace(ctx, "login of", caller.Who(), nil)
 	leadTo(c, e.site.page(attempt.View))
 }

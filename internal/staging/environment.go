@@ -45,7 +45,7 @@ func ShellOwned(name string) bool { return shellOwned[name] }
 var interpreted = map[string]bool{
 	"IFS": true, "ENV": true, "BASH_ENV": true, "PS4": true, "GLOBIGNORE": true, "ZDOTDIR": true, "TMPDIR": true,
 	"HOSTALIASES": true, "LESSOPEN": true, "LESSCLOSE": true, "NIX_LD": true, "PHP_INI_SCAN_DIR": true,
-	"BUNDLE_GEMFILE": true, "MAKEFILES": true, "LV2_DIRS": true,
+	"MAKEFILES": true, "LV2_DIRS": true,
 	"CC": true, "CXX": true, "LOCALDOMAIN": true,
 	"TZDIR": true, "TERMCAP": true, "VISUAL": true, "FCEDIT": true,
 }
