@@ -66,10 +66,11 @@ type entry struct {
 	restartNoted  bool
 	reassignTries int
 	// staleHealth: its checks pass, perhaps because they have no result since the restart;
-	// from freshAt on they have. checkEvery is within what time they have one.
-	staleHealth bool
-	freshAt     time.Time
-	checkEvery  time.Duration
+	// from freshAt on they have. From failureFreshAt on a failing check is of the program
+	// that runs now. checkEvery is within what time the checks have a result.
+	staleHealth             bool
+	failureFreshAt, freshAt time.Time
+	checkEvery              time.Duration
 	// placedAt is when its allocation was first observed.
 	placedAt time.Time
 	// runningSince, unhealthySince: as in Member. healthyOnce: it has been healthy.

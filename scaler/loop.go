@@ -196,8 +196,8 @@ func (s *Scaler) decideSession(v *view, e *entry, now time.Time) []task {
 	}
 	step, wake := DecideSession(v.unpooledOf(e), now)
 	delete(v.timed, e.s.ID)
-	if e.staleHealth && (wake.IsZero() || e.freshAt.Before(wake)) {
-		wake = e.freshAt
+	if fresh := e.nextFresh(now); e.staleHealth && (wake.IsZero() || fresh.Before(wake)) {
+		wake = fresh
 	}
 	if !wake.IsZero() {
 		v.timed[e.s.ID] = wake
@@ -226,7 +226,7 @@ func (v *view) wakeDue(now time.Time) {
 			}
 			delete(v.timed, id)
 			if e := v.sessions[id]; e != nil && e.staleHealth {
-				v.timed[id] = e.freshAt // this wake was for something before that
+				v.timed[id] = e.nextFresh(now) // this wake was for something before that
 			}
 		}
 	}

@@ -155,7 +155,7 @@ func (v *view) setHealth(p *pool, found []staging.Health, now time.Time) {
 func (v *view) updateHealth(e *entry, now time.Time) {
 	v.memberChanged(e)
 	e.passing = v.checksPass(e)
-	if e.staleHealth && (!e.passing && v.healthKnown(e) || !now.Before(e.freshAt)) {
+	if e.staleHealth && e.fresh(!e.passing && v.healthKnown(e), now) {
 		e.staleHealth = false
 	}
 	e.passing = e.passing && !e.staleHealth

@@ -40,8 +40,10 @@ const checkSlack = time.Second
 // before allocIndex is set.
 //
 // The checks of a group's service go on during a restart. So a passing check may be of the
-// program before the restart, until each check has had the time for a new result, or has
-// failed.
+// program before the restart, until each check has had the time for a new result, or fails
+// while the new program runs. Nomad registers the service again just before it stops the old
+// program: the check fails then, and passes once more if the old program still answers. So
+// what Consul reports in the first moment of the new program tells nothing.
 func (v *view) observeRestarts(e *entry, restarts int, now time.Time) {
 	first := e.allocIndex == 0
 	if e.restarts == restarts {
@@ -59,8 +61,22 @@ func (v *view) observeRestarts(e *entry, restarts int, now time.Time) {
 // refreshHealth lets the session's checks count as failing until each has a new result.
 func (v *view) refreshHealth(e *entry, now time.Time) {
 	e.staleHealth = true
-	e.freshAt = now.Add(cmp.Or(e.checkEvery, unknownCheckEvery) + checkSlack)
-	v.timed[e.s.ID] = e.freshAt
+	e.failureFreshAt = now.Add(checkSlack)
+	e.freshAt = e.failureFreshAt.Add(cmp.Or(e.checkEvery, unknownCheckEvery))
+	v.timed[e.s.ID] = e.nextFresh(now)
+}
+
+// fresh: what Consul reports of the session's checks is of the program that runs now.
+func (e *entry) fresh(failing bool, now time.Time) bool {
+	return !now.Before(e.freshAt) || failing && e.running && !now.Before(e.failureFreshAt)
+}
+
+// nextFresh returns when fresh may change without anything else happening.
+func (e *entry) nextFresh(now time.Time) time.Time {
+	if now.Before(e.failureFreshAt) {
+		return e.failureFreshAt
+	}
+	return e.freshAt
 }
 
 // restarted: the main task was restarted since the session was last prepared.
