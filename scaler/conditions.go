@@ -14,8 +14,10 @@ const hookFailureThreshold = 3
 
 // conditions returns why a pool is not, or may soon not be, in its desired state, at
 // most one condition of each type. failing is the member whose checks have failed for long;
-// nil for none. It is pure. The caller adds Since.
-func conditions(in PoolInput, failing *Member) []staging.Condition {
+// nil for none. stuck is
+// the type of the condition for which the pool's rollout does not get on; "" if it does, or
+// there is none. It is pure. The caller adds Since.
+func conditions(in PoolInput, failing *Member, stuck staging.ConditionType) []staging.Condition {
 	if in.Removed {
 		return nil
 	}
@@ -63,6 +65,9 @@ func conditions(in PoolInput, failing *Member) []staging.Condition {
 	}
 	if f := in.Backoff.Last; f != nil && in.Backoff.paused() {
 		add(f.Type, "%s (%d in a row)", f.Message, in.Backoff.Failures)
+	}
+	if stuck != "" {
+		add(staging.RolloutStuck, "%s", rolloutStuck(in, stuck))
 	}
 	return cs
 }

@@ -39,10 +39,11 @@ func Decide(in PoolInput, b Bounds, now time.Time) Plan {
 		// What the pool should be is not known: only its queue follows the health checks and the drains.
 		d.publishAndWithdraw()
 		d.reorder()
-		d.plan.Conditions = conditions(in, nil)
+		d.plan.Conditions = conditions(in, nil, "")
 		return d.plan
 	}
-	d.plan.Conditions = conditions(in, d.failingLong(b))
+	failing := d.failingLong(b)
+	d.plan.Conditions = conditions(in, failing, d.stuckRollout(failing))
 	d.retireFailed()
 	d.retireMisplaced()
 	d.retireUnhealthy(b)

@@ -27,6 +27,8 @@ type PoolInput struct {
 	// changes; zero for never.
 	Desired      int
 	DesiredUntil time.Time
+	// Revision is that of a session that is made now; "" when it is not known.
+	Revision string
 	// HealthKnown: Consul's health checks of the pool are current. Without them
 	// nothing is published or withdrawn, and no session counts as unhealthy.
 	HealthKnown bool
@@ -103,7 +105,7 @@ func (v *view) poolInput(p *pool, now time.Time) PoolInput {
 		Unreadable: p.target.unreadable, Unknown: p.target.unknown, UnknownImage: p.target.unknownImage,
 		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked, Denied: v.deniedIn(p.config.Zone),
 		HealthKnown: p.healthKnown, Backoff: p.backoff, AssignHook: p.assignHook,
-		Patience: p.target.patience, UsualStart: p.usualStart,
+		Revision: p.target.revision, Patience: p.target.patience, UsualStart: p.usualStart,
 		Unrecorded: len(p.unrecorded), FailingNodes: v.failingNodes(p.config.Image, now),
 	}
 	in.Quarantined, in.QuarantinedAre = v.quarantinedIn(p.config.Name)

@@ -116,12 +116,14 @@ type TrustStore interface {
 	Epoch(ctx context.Context) (string, error)
 }
 
-// EventStore holds the event stream and the pools' conditions in Redis.
+// EventStore holds the event stream and the pools' conditions and rollouts in Redis.
 type EventStore interface {
 	// Note adds an event that is no transition of a session.
 	Note(ctx context.Context, e staging.Event) error
 	// SetConditions replaces a pool's conditions.
 	SetConditions(ctx context.Context, pool string, cs []staging.Condition) error
+	// SetRollout replaces how far a pool's rollout is. The zero value removes it.
+	SetRollout(ctx context.Context, pool string, r staging.Rollout) error
 	// Now is the time by Redis's clock.
 	Now(ctx context.Context) (time.Time, error)
 	// LastEvent returns the position of the newest event.

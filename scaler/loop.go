@@ -2,10 +2,7 @@ package scaler
 
 import (
 	"context"
-	"slices"
 	"time"
-
-	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -133,7 +130,7 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 	s.Meter.Pool(p.config.Name, desired, len(input.Members), ready)
 	if p.removed && len(p.members.entries) == 0 && len(plan.Steps) == 0 {
 		s.forgetPool(v, p)
-		return []task{{pool: p.config.Name, zone: p.config.Zone, report: []staging.Condition{}}}
+		return []task{{pool: p.config.Name, zone: p.config.Zone, report: report{}}}
 	}
 	var tasks []task
 	for _, step := range plan.Steps {
@@ -150,7 +147,7 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 			tasks = append(tasks, t)
 		}
 	}
-	tasks = append(tasks, s.report(p, plan.Conditions, now)...)
+	tasks = append(tasks, s.report(p, report{plan.Conditions, rolloutOf(input)}, now)...)
 	s.Board.Show(p.config.Name, staging.PoolStatus{
 		Zone: p.config.Zone, Image: p.config.Image, Desired: desired, Current: len(input.Members), Ready: ready,
 		Draining: p.removed, Conditions: p.conditions,
@@ -167,24 +164,6 @@ func (s *Scaler) forgetPool(v *view, p *pool) {
 	s.Meter.PoolGone(p.config.Name)
 	s.Board.Gone(p.config.Name)
 	s.Log.WithField(logfield.Staging, p.config.Name).Info("pool drained: its staging config is deleted and its last unassigned session has ended")
-}
-
-// report logs a pool's conditions and returns the task that writes them to Redis, if they
-// changed, or if they must be written again: after every resync of Redis and after a
-// failed write.
-func (s *Scaler) report(p *pool, found []staging.Condition, now time.Time) []task {
-	p.conditions = since(p.conditions, found, now.UTC())
-	if p.reported != nil && slices.Equal(*p.reported, p.conditions) {
-		return nil
-	}
-	for _, c := range p.conditions {
-		s.Log.WithFields(logrus.Fields{logfield.Staging: p.config.Name, logfield.Condition: c.Type, logfield.Reason: c.Message}).
-			Warn("pool has a condition that keeps it from its desired state")
-	}
-	s.Meter.Conditions(p.config.Name, p.conditions)
-	reported := p.conditions
-	p.reported = &reported
-	return []task{{pool: p.config.Name, zone: p.config.Zone, report: reported}}
 }
 
 // decideSession runs DecideSession on a session that Decide does not handle, and returns

@@ -34,8 +34,10 @@ type pool struct {
 	// assignHook counts the assign hook's failures since one succeeded.
 	assignHook Backoff
 	conditions []staging.Condition
-	// reported is what was last written to Redis; nil when it must be written again.
-	reported *[]staging.Condition
+	// reported is what was last given to a worker to write to Redis; nil when it must be
+	// written again. While writing, another report waits: workers would reorder them.
+	reported         *report
+	writing, waiting bool
 	// wake is when to decide it again although nothing happened; zero for never.
 	wake time.Time
 }

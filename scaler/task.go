@@ -7,7 +7,7 @@ import (
 )
 
 // task is a step with everything needed to apply it, so that a worker never reads the
-// view. With report set it has no step: it writes a pool's conditions.
+// view. Without a step it writes its report of a pool.
 type task struct {
 	step    Step
 	session staging.Session
@@ -35,7 +35,7 @@ type task struct {
 	running bool
 	// zone is the zone whose lock must still be held when the step is applied.
 	zone   string
-	report []staging.Condition
+	report report
 }
 
 const (

@@ -46,11 +46,10 @@ func (s *Scaler) worker(ctx context.Context, work <-chan task) {
 			// A step that is already running is completed within its deadline, even
 			// when the scaler is shutting down.
 			c, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout())
-			switch {
-			case t.step.Kind == "" && !s.Locks.Held(t.zone):
-				// The zone's new holder writes the conditions.
-			case t.step.Kind == "":
-				s.writeConditions(c, t)
+			switch t.step.Kind {
+			case "":
+				err := s.writeReport(c, t)
+				s.post(ctx, func(v *view) { v.reportWritten(t.pool, err, time.Now()) })
 			default:
 				result := result{err: errNotHeld, gone: t.step.Kind == Stage}
 				if s.Locks.Held(t.zone) {
@@ -61,19 +60,6 @@ func (s *Scaler) worker(ctx context.Context, work <-chan task) {
 			}
 			cancel()
 		}
-	}
-}
-
-// writeConditions writes a pool's conditions to Redis. If that fails, the pool is
-// decided again after a pause, which writes them again.
-func (s *Scaler) writeConditions(ctx context.Context, t task) {
-	if err := s.EventStore.SetConditions(ctx, t.pool, t.report); err != nil {
-		s.Log.WithError(err).WithField(logfield.Staging, t.pool).Warn("could not write a pool's conditions to Redis; retrying")
-		s.post(ctx, func(v *view) {
-			if p := v.pools[t.pool]; p != nil {
-				p.reported, p.wake = nil, time.Now().Add(retryPause)
-			}
-		})
 	}
 }
 

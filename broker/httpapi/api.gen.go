@@ -105,6 +105,12 @@ type CreatedToken struct {
 	Secret string `json:"secret"`
 }
 
+// CurrentRevision What sessions are made from now: a hash over what the image, the zone and the permissions make of a session.
+// Sessions of other revisions are replaced by ones of this. Absent where the zone or the image cannot be read.
+//
+// Example: 6f1d0a9c2b7e
+type CurrentRevision = string
+
 // DependencyHealth defines model for DependencyHealth.
 type DependencyHealth struct {
 	// Name `consul`, `nomad` or `redis`.
@@ -449,11 +455,19 @@ type PoolStatus struct {
 	// ReadySessions How many of those can be claimed now.
 	//
 	// Example: 2
-	ReadySessions *int     `json:"ready_sessions,omitempty"`
-	StagedShare   *float64 `json:"staged_share,omitempty,omitzero"`
+	ReadySessions *int `json:"ready_sessions,omitempty"`
+
+	// Revision What sessions are made from now: a hash over what the image, the zone and the permissions make of a session.
+	// Sessions of other revisions are replaced by ones of this. Absent where the zone or the image cannot be read.
+	//
+	//
+	// Example: 6f1d0a9c2b7e
+	Revision    CurrentRevision `json:"revision,omitempty,omitzero"`
+	StagedShare *float64        `json:"staged_share,omitempty,omitzero"`
 
 	// TimeToReady From when a session was wanted to when it could first be claimed. Absent where none came to be ready.
-	TimeToReady TimeToReady `json:"time_to_ready,omitempty,omitzero"`
+	TimeToReady     TimeToReady `json:"time_to_ready,omitempty,omitzero"`
+	UpdatedSessions *int        `json:"updated_sessions,omitempty,omitzero"`
 }
 
 // Problem What went wrong, after RFC 9457.
@@ -779,8 +793,21 @@ type StagingPool struct {
 	// Example: 2
 	ReadySessions int `json:"ready_sessions"`
 
+	// Revision What sessions are made from now: a hash over what the image, the zone and the permissions make of a session.
+	// Sessions of other revisions are replaced by ones of this. Absent where the zone or the image cannot be read.
+	//
+	//
+	// Example: 6f1d0a9c2b7e
+	Revision CurrentRevision `json:"revision,omitempty,omitzero"`
+
 	// Schedule Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 	Schedule ScheduleList `json:"schedule,omitempty,omitzero"`
+
+	// UpdatedReadySessions How many of the ready ones are of that revision; absent while it is not known.
+	//
+	// Example: 1
+	UpdatedReadySessions *int `json:"updated_ready_sessions,omitempty"`
+	UpdatedSessions      *int `json:"updated_sessions,omitempty,omitzero"`
 
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
@@ -1066,6 +1093,9 @@ type ListSessionsParams struct {
 
 	// User Only the sessions of the user with this id.
 	User string `form:"user,omitempty" json:"user,omitempty,omitzero"`
+
+	// Revision Only sessions that were made from this revision.
+	Revision string `form:"revision,omitempty" json:"revision,omitempty,omitzero"`
 
 	// Limit The most items of one page, from 1 to 1000.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
@@ -3597,6 +3627,14 @@ func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Re
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "revision", params.Revision, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 			return nil, err
 		} else {
 			for _, qp := range strings.Split(queryFrag, "&") {
@@ -10779,6 +10817,14 @@ func (siw *ServerInterfaceWrapper) ListSessions(c *gin.Context) {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", c.Request.URL.Query(), &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter user: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "revision" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "revision", c.Request.URL.Query(), &params.Revision, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter revision: %w", err), http.StatusBadRequest)
 		return
 	}
 

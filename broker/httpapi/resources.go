@@ -222,9 +222,13 @@ func (h *handlers) GetHistory(ctx context.Context, r GetHistoryRequestObject) (G
 }
 
 func pool(p status.Pool) StagingPool {
-	return StagingPool{
+	out := StagingPool{
 		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
 		Permissions: p.Permissions, MaxUnavailable: p.MaxUnavailable, Schedule: p.Schedule,
-		CurrentSessions: p.Current, ReadySessions: p.Ready, Conditions: each(p.Conditions, itself[Condition]),
+		CurrentSessions: p.Current, ReadySessions: p.Ready, Revision: p.Revision, Conditions: each(p.Conditions, itself[Condition]),
 	}
+	if p.Updated != nil {
+		out.UpdatedSessions, out.UpdatedReadySessions = &p.Updated.Current, &p.Updated.Ready
+	}
+	return out
 }

@@ -135,7 +135,7 @@ func sessionFilter(p ListSessionsParams) (staging.SessionFilter, error) {
 		return staging.SessionFilter{}, refuseParameter(CodeInvalidParameter, "origin", fmt.Sprintf("must be %s or %s, is %q", staging.Staged, staging.OnDemand, p.Origin))
 	}
 	return staging.SessionFilter{
-		States: p.State, Origin: p.Origin, Zone: p.Zone, Image: p.Image, Staging: p.Staging, User: p.User,
+		States: p.State, Origin: p.Origin, Zone: p.Zone, Image: p.Image, Staging: p.Staging, User: p.User, Revision: p.Revision,
 	}, nil
 }
 

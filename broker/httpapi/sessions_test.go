@@ -42,9 +42,9 @@ func TestSessions(t *testing.T) {
 func TestSessionsAreFiltered(t *testing.T) {
 	f := newFake()
 	e := newEdge(t, f)
-	e.do("GET", "/v1/sessions?state=ready,claimed&origin=staged&zone=east&image=demo&staging=p&user=u%2F1", "")
+	e.do("GET", "/v1/sessions?state=ready,claimed&origin=staged&zone=east&image=demo&staging=p&user=u%2F1&revision=6f1d0a9c2b7e", "")
 	want := staging.SessionFilter{
-		States: []staging.State{staging.Ready, staging.Claimed}, Origin: staging.Staged, Zone: "east", Image: "demo", Staging: "p", User: "u/1",
+		States: []staging.State{staging.Ready, staging.Claimed}, Origin: staging.Staged, Zone: "east", Image: "demo", Staging: "p", User: "u/1", Revision: "6f1d0a9c2b7e",
 	}
 	if diff := cmp.Diff(want, f.filter); diff != "" {
 		t.Errorf("the broker got (-want +got):\n%s", diff)

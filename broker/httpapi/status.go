@@ -45,10 +45,13 @@ func zoneStatus(z status.ZoneStatus) ZoneStatus {
 
 func poolStatus(p status.PoolStatus, known bool) PoolStatus {
 	out := PoolStatus{
-		Name: p.Name, Image: p.Image, DesiredSessions: p.DesiredSessions, Conditions: each(p.Conditions, itself[Condition]),
+		Name: p.Name, Image: p.Image, Revision: p.Revision, DesiredSessions: p.DesiredSessions, Conditions: each(p.Conditions, itself[Condition]),
 	}
 	if !known {
 		return out
+	}
+	if p.Updated != nil {
+		out.UpdatedSessions = &p.Updated.Current
 	}
 	perMinute := hundredths(p.Activity.PerMinute)
 	out.CurrentSessions, out.ReadySessions, out.ClaimsPerMinute, out.StagedShare = &p.Current, &p.Ready, &perMinute, share(p.Activity)

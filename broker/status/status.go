@@ -18,6 +18,8 @@ type Store interface {
 	// Counts returns the numbers of sessions by pool, Conditions the pools' conditions.
 	Counts(ctx context.Context, pools ...string) (current, ready map[string]int, err error)
 	Conditions(ctx context.Context, pools ...string) (map[string][]staging.Condition, error)
+	// Rollouts returns how far pools' rollouts are; a pool of which that is not known has no entry.
+	Rollouts(ctx context.Context, pools ...string) (map[string]staging.Rollout, error)
 	// Activity returns what has gone on in pools recently, by the names of their configs.
 	Activity(ctx context.Context, configs []staging.Config) (map[string]staging.Activity, error)
 	// Trusted reports whether a scaler has lately renewed the trust in Redis's data of a zone.

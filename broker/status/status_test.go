@@ -48,6 +48,10 @@ func (s *servers) Counts(context.Context, ...string) (map[string]int, map[string
 	return nil, nil, nil
 }
 
+func (s *servers) Rollouts(context.Context, ...string) (map[string]staging.Rollout, error) {
+	return nil, s.fail["rollouts"]
+}
+
 func (s *servers) Conditions(context.Context, ...string) (map[string][]staging.Condition, error) {
 	return nil, nil
 }
@@ -111,4 +115,52 @@ func TestAStatusWithinAScope(t *testing.T) {
 	if len(all.Zones[0].Pools) != 2 || len(all.Within(access.Scope{}).Zones[0].Pools) != 2 {
 		t.Errorf("everything: %+v", all)
 	}
+}
+
+// TestPoolsSayHowManyAreOfTheCurrentRevision: of a pool that no scaler wrote about, or whose
+// image does not exist, that is not known.
+func TestPoolsSayHowManyAreOfTheCurrentRevision(t *testing.T) {
+	s := &rolling{}
+	pools, err := status.New(status.Servers{Registry: s, Store: s, Fleet: s}, nil).Pools(t.Context(), []staging.Config{
+		{Name: "rolls", Zone: "east", Image: "demo"}, {Name: "unseen", Zone: "east", Image: "demo"}, {Name: "silent", Zone: "east", Image: "demo"}, {Name: "broken", Zone: "east", Image: "none"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := pools[0]; p.Revision != s.revision() || p.Updated == nil || *p.Updated != (status.Updated{Current: 2, Ready: 1}) {
+		t.Errorf("%q %+v", p.Revision, p.Updated)
+	}
+	if p := pools[1]; p.Updated == nil || *p.Updated != (status.Updated{}) {
+		t.Errorf("before the scaler has seen the revision: %+v", p.Updated)
+	}
+	if p := pools[2]; p.Revision == "" || p.Updated != nil {
+		t.Errorf("an older scaler: %q %+v", p.Revision, p.Updated)
+	}
+	if p := pools[3]; p.Revision != "" || p.Updated != nil {
+		t.Errorf("without an image: %q %+v", p.Revision, p.Updated)
+	}
+}
+
+// rolling are servers with pools of 5, of which 4 are ready.
+type rolling struct{ servers }
+
+func (s *rolling) Resources() staging.Resources {
+	return staging.Resources{Zones: map[string]staging.Zone{"east": {Name: "east"}}, Images: map[string]staging.Image{"demo": {Name: "demo"}}}
+}
+
+func (s *rolling) revision() string {
+	return s.Resources().CurrentRevision(staging.Config{Zone: "east", Image: "demo"})
+}
+
+func (s *rolling) Counts(_ context.Context, pools ...string) (current, ready map[string]int, err error) {
+	current, ready = map[string]int{}, map[string]int{}
+	for _, p := range pools {
+		current[p], ready[p] = 5, 4
+	}
+	return current, ready, nil
+}
+
+func (s *rolling) Rollouts(context.Context, ...string) (map[string]staging.Rollout, error) {
+	r := staging.Rollout{Revision: s.revision(), Outdated: 3, OutdatedReady: 3}
+	return map[string]staging.Rollout{"rolls": r, "unseen": {Revision: "old"}, "broken": r}, nil
 }

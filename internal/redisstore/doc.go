@@ -33,6 +33,7 @@
 //	PREFIX key:HASH         hash    an Idempotency-Key: its claim, launch and session or sessions
 //	PREFIX user:HASH        zset    the sessions of one user, by when they were claimed, or created if on demand or restored
 //	PREFIX conditions:POOL  string  the pool's conditions, JSON
+//	PREFIX rollout:POOL     string  how many of the pool's sessions are of an older revision, JSON
 //	PREFIX count:POOL:MINUTE        hash  a pool's activity in one minute, kept for a while
 //	PREFIX count:ZONE/IMAGE:MINUTE  hash  the same for on-demand sessions
 //	PREFIX history:POOL:HOUR        hash  a pool's history in one hour, kept for a while

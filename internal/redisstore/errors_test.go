@@ -40,6 +40,8 @@ func TestErrorsNameTheCallAndItsObject(t *testing.T) {
 		"count the sessions of 1":  func(ctx context.Context) error { _, _, err := s.Counts(ctx, "p"); return err },
 		"set the conditions":       func(ctx context.Context) error { return s.SetConditions(ctx, "p", nil) },
 		"read the conditions":      func(ctx context.Context) error { _, err := s.Conditions(ctx, "p"); return err },
+		"set the rollout":          func(ctx context.Context) error { return s.SetRollout(ctx, "p", staging.Rollout{}) },
+		"read the rollouts":        func(ctx context.Context) error { _, err := s.Rollouts(ctx, "p"); return err },
 		"activity":                 func(ctx context.Context) error { _, err := s.Activity(ctx, pools); return err },
 		"read the time":            func(ctx context.Context) error { _, err := s.Now(ctx); return err },
 		"record the history":       func(ctx context.Context) error { return s.NoteHistory(ctx, pools) },

@@ -67,6 +67,9 @@ func pages(t *testing.T, s *Store) {
 		if i%2 == 1 {
 			x.Staging, x.Image = "other-east", "other"
 		}
+		if i%3 == 0 {
+			x.Revision = "r2"
+		}
 		if i%10 == 9 {
 			_, err := s.Record(t.Context(), x)
 			must(t, err)
@@ -103,6 +106,7 @@ func TestAPageIsAPartOfTheList(t *testing.T) {
 		"claimed ones of a pool": {Staging: "demo-east", States: []staging.State{staging.Claimed}},
 		"of a pool":              {Staging: "demo-east"},
 		"of an image":            {Image: "other"},
+		"of a revision":          {Revision: "r2"},
 		"of a zone":              {Zone: "east"},
 		"of no zone":             {Zone: "west"},
 		"on demand":              {Origin: staging.OnDemand},

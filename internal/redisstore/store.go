@@ -58,6 +58,7 @@ func (s *Store) claimKey(id string) string        { return s.o.Prefix + "claim:"
 func (s *Store) readyKey(pool string) string      { return s.o.Prefix + "ready:" + pool }
 func (s *Store) poolKey(pool string) string       { return s.o.Prefix + "pool:" + pool }
 func (s *Store) conditionsKey(pool string) string { return s.o.Prefix + "conditions:" + pool }
+func (s *Store) rolloutKey(pool string) string    { return s.o.Prefix + "rollout:" + pool }
 func (s *Store) userKey(id string) string         { return s.o.Prefix + "user:" + hashed(id) }
 func (s *Store) trustKey(zone string) string      { return s.o.Prefix + "vouched:" + zone }
 func (s *Store) indexKey() string                 { return s.o.Prefix + "sessions" }

@@ -494,6 +494,21 @@ func TestConditionsAreKeptPerPool(t *testing.T) {
 	}
 }
 
+func TestRolloutsAreKeptPerPool(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	want := staging.Rollout{Revision: "r2", Outdated: 3, OutdatedReady: 2}
+	must(t, s.SetRollout(ctx, "a", want))
+	got, err := s.Rollouts(ctx, "a", "b")
+	must(t, err)
+	if diff := cmp.Diff(map[string]staging.Rollout{"a": want}, got); diff != "" {
+		t.Error(diff)
+	}
+	must(t, s.SetRollout(ctx, "a", staging.Rollout{}))
+	if got, err = s.Rollouts(ctx, "a"); err != nil || len(got) != 0 {
+		t.Errorf("cleared: %v %v", got, err)
+	}
+}
+
 // TestConditionsThatChangedAreAnEvent: setting the same conditions again is none.
 func TestConditionsThatChangedAreAnEvent(t *testing.T) {
 	s, ctx := newStore(t), t.Context()

@@ -28,6 +28,9 @@ const (
 	// HealthCheckFailing: a session runs longer than sessions of its pool usually take to be
 	// ready, and a check of its own fails.
 	HealthCheckFailing ConditionType = "HealthCheckFailing"
+	// RolloutStuck: the sessions of a new revision do not become ready, so those of the older
+	// one stay. Another condition says why.
+	RolloutStuck ConditionType = "RolloutStuck"
 	// ImageInvalid: Nomad does not accept the image's jobspec.
 	ImageInvalid ConditionType = "ImageInvalid"
 	// CapacityExhausted: there are nodes, but none has room.

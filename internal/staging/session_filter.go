@@ -11,6 +11,8 @@ type SessionFilter struct {
 	Origin Origin
 	// Zone, Image and Staging are names; User is a user's id.
 	Zone, Image, Staging, User string
+	// Revision is what the session was made from.
+	Revision string
 	// Only selects further, such as what a caller may see; nil selects all.
 	Only func(Session) bool
 }
@@ -23,6 +25,7 @@ func (f SessionFilter) Lets(s Session) bool {
 		(f.Image == "" || f.Image == s.Image) &&
 		(f.Staging == "" || f.Staging == s.Staging) &&
 		(f.User == "" || s.User != nil && f.User == s.User.ID) &&
+		(f.Revision == "" || f.Revision == s.Revision) &&
 		(f.Only == nil || f.Only(s))
 }
 

@@ -115,11 +115,11 @@ export function sessionsView(can, params) {
   }
   const rows = table('Sessions', columns, (s) => s.id, 'No session is like this.');
   const pages = h('nav', { class: 'pages', 'aria-label': 'Pages' });
-  const filtered = ['state', 'zone', 'image', 'staging', 'user', 'origin'].some((name) => params.get(name));
+  const filtered = ['state', 'zone', 'image', 'staging', 'user', 'origin', 'revision'].some((name) => params.get(name));
   view.node = h('div', null,
     h('div', { class: 'head' }, h('h1', null, 'Sessions')),
     h('div', { class: 'filters', role: 'search' },
-      choice('state', 'State', states).node, can.follow && [zone.node, image.node, staging.node, word('user', 'User id')],
+      choice('state', 'State', states).node, can.follow && [zone.node, image.node, staging.node, word('user', 'User id'), word('revision', 'Revision')],
       choice('origin', 'Origin', origins).node,
       filtered && h('a', { class: 'clear', href: '#/sessions' }, 'Clear')),
     rows.node, pages);

@@ -51,6 +51,12 @@ function ready(p) {
     h('meter', { class: kind, min: 0, max: 1, value: full, 'aria-hidden': 'true' }));
 }
 
+// updated says how many of the sessions that exist are of the current revision.
+function updated(p) {
+  if (p.updated_sessions === undefined) return '–';
+  return h('span', { class: p.updated_sessions < p.current_sessions ? 'badge wait' : undefined, title: `revision ${p.revision}` }, `${p.updated_sessions} of ${p.current_sessions}`);
+}
+
 function conditions(p) {
   if (p.conditions.length === 0) return h('span', { class: 'faint' }, '–');
   return h('ul', { class: 'conditions' }, p.conditions.map((c) => h('li', null,
@@ -95,8 +101,8 @@ async function editConfig(value, changed) {
   });
 }
 
-// configOf returns a pool's config: the pool without its numbers and conditions.
-function configOf({ current_sessions, ready_sessions, conditions, ...config }) {
+// configOf returns a pool's config: the pool without its numbers, revision and conditions.
+function configOf({ current_sessions, ready_sessions, revision, updated_sessions, updated_ready_sessions, conditions, ...config }) {
   return config;
 }
 
@@ -122,6 +128,7 @@ export function stagingView(can) {
     { label: 'Desired', class: 'number', cell: (p) => number(p.desired_sessions) },
     { label: 'Current', class: 'number', cell: (p) => number(p.current_sessions) },
     { label: 'Ready', class: 'number', cell: ready },
+    { label: 'Updated', class: 'number', cell: updated },
     { label: 'Staged', class: 'number', cell: share },
     {
       label: 'Last 3 hours', head: h('span', null, 'Last 3 hours', legend()), class: 'history', cell: (p) => {
@@ -177,6 +184,7 @@ export function poolView(can, name) {
     fill(body,
       h('div', { class: 'figures boxed' },
         figure(pool.desired_sessions, 'desired'), figure(pool.current_sessions, 'current'), figure(pool.ready_sessions, 'ready'),
+        figure(updated(pool), 'updated'), pool.revision && figure(h('a', { class: 'mono', href: '#/sessions?revision=' + pool.revision }, pool.revision), 'revision'),
         known && figure(known.claims, 'claims in 3 h'), known && figure(known.misses, 'misses in 3 h')),
       pool.conditions.length ? h('section', null, h('h2', null, 'Conditions'), conditions(pool)) : null,
       h('section', null, h('h2', null, 'Last 3 hours ', legend()),

@@ -56,10 +56,12 @@ func TestLaunchCommand(t *testing.T) {
 
 func TestSessionsAreListedByWhatFlagsName(t *testing.T) {
 	c := clitest.New(t, "")
-	c.Broker.SessionList = []staging.Session{clitest.UserSession()}
-	c.Want(exit.OK, []string{"sessions", "--state", "ready,assigned", "--origin", "staged", "--zone", "east", "--image", "demo", "--staging", "demo-east", "--user", "u-1"})
+	session := clitest.UserSession()
+	session.Revision = "6f1d0a9c2b7e"
+	c.Broker.SessionList = []staging.Session{session}
+	c.Want(exit.OK, []string{"sessions", "--state", "ready,assigned", "--origin", "staged", "--zone", "east", "--image", "demo", "--staging", "demo-east", "--user", "u-1", "--revision", "6f1d0a9c2b7e"})
 	want := staging.SessionFilter{
-		States: []staging.State{staging.Ready, staging.Assigned}, Origin: staging.Staged, Zone: "east", Image: "demo", Staging: "demo-east", User: "u-1",
+		States: []staging.State{staging.Ready, staging.Assigned}, Origin: staging.Staged, Zone: "east", Image: "demo", Staging: "demo-east", User: "u-1", Revision: "6f1d0a9c2b7e",
 	}
 	if diff := cmp.Diff(want, c.Broker.Filter); diff != "" {
 		t.Errorf("asked for (-want +got):\n%s", diff)
@@ -71,7 +73,7 @@ func TestSessionsAreListedByWhatFlagsName(t *testing.T) {
 	c.Want(exit.Invalid, []string{"sessions", "list", "--state", "happy"}, "state", "happy")
 
 	// A variable of a script that is empty does not select every session.
-	for _, flag := range []string{"--user", "--zone", "--image", "--staging", "--state", "--origin"} {
+	for _, flag := range []string{"--user", "--zone", "--image", "--staging", "--state", "--origin", "--revision"} {
 		c.Want(exit.Usage, []string{"sessions", flag, ""}, flag+": must not be empty")
 		c.Want(exit.Usage, []string{"sessions", "end", "--yes", flag, ""}, flag+": must not be empty")
 	}
@@ -271,7 +273,11 @@ func TestSeveralSessionsEnd(t *testing.T) {
 func TestStagingCommand(t *testing.T) {
 	c := clitest.New(t, "")
 	c.Broker.ConfigByName["demo-east"] = staging.Config{Name: "demo-east", Zone: "east", Image: "demo", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour)}
-	c.Want(exit.OK, []string{"staging"}, "DESIRED", "CURRENT", "READY", "demo-east", "CapacityExhausted")
+	c.Want(exit.OK, []string{"staging"}, "DESIRED", "CURRENT", "READY", "UPDATED", "demo-east", "CapacityExhausted")
+	c.Broker.Updated = &status.Updated{Current: 1, Ready: 1}
+	c.Want(exit.OK, []string{"staging", "-o", "wide"}, "1 of 2", "REVISION", "6f1d0a9c2b7e")
+	c.Want(exit.OK, []string{"staging", "show", "demo-east"}, "updated", "1 of 2", "revision", "6f1d0a9c2b7e")
+	c.Want(exit.OK, []string{"watch", "-n", "1"}, "UPDATED", "1 of 2")
 	c.Want(exit.OK, []string{"staging", "show", "demo-east"}, "24h0m0s", "not enough memory")
 	c.Want(exit.NotFound, []string{"staging", "show", "none"}, "none")
 	var items struct{ Items []httpapi.StagingPool }

@@ -88,6 +88,25 @@ func userIDs(ctx context.Context, c *client.Client) ([]string, error) {
 	return found, err
 }
 
+// revisions returns the revisions that sessions are of, each with the image and how many they are.
+func revisions(ctx context.Context, c *client.Client) ([]string, error) {
+	all, err := c.ListSessions(ctx, httpapi.ListSessionsParams{})
+	type made struct{ revision, image string }
+	var order []made
+	count := map[made]int{}
+	for _, s := range all.Items {
+		of := made{s.Revision, s.Image}
+		if count[of]++; count[of] == 1 && s.Revision != "" {
+			order = append(order, of)
+		}
+	}
+	var found []string
+	for _, of := range order {
+		found = append(found, fmt.Sprintf("%s\t%d of image %s", of.revision, count[of], of.image))
+	}
+	return found, err
+}
+
 // stateNames returns the states that a list of sessions can be filtered by.
 func stateNames(context.Context, *client.Client) ([]string, error) {
 	var found []string

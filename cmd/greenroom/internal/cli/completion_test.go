@@ -52,7 +52,9 @@ func TestCompletion(t *testing.T) {
 	c.Broker.ImageByName["desktop"] = staging.Image{Name: "desktop"}
 	c.Broker.GroupByName["students"] = staging.Group{Name: "students"}
 	c.Broker.ConfigByName["desktop-east"] = staging.Config{Name: "desktop-east", Zone: "east", Image: "desktop", DesiredSessions: 3}
-	c.Broker.SessionList = []staging.Session{clitest.UserSession()}
+	session := clitest.UserSession()
+	session.Revision = "6f1d0a9c2b7e"
+	c.Broker.SessionList = []staging.Session{session}
 	c.Broker.Tokens = []admin.TokenInfo{{Token: access.Token{Accessor: "tk-1", Name: "portal"}}}
 	// This is how the scripts ask.
 	for _, tt := range []struct{ line, want string }{
@@ -69,6 +71,7 @@ func TestCompletion(t *testing.T) {
 		{"sessions end gr-9 |", "gr-1"},
 		{"sessions --user |", "u-1\talice"},
 		{"sessions end --user |", "u-1"},
+		{"sessions --revision |", "6f1d0a9c2b7e\t1 of image demo"},
 		{"sessions --state |", "quarantined"},
 		{"sessions --origin |", "on_demand"},
 		{"sessions -o |", "wide"},

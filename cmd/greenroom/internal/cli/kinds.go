@@ -110,16 +110,23 @@ func zoneListing(ctx context.Context, c *client.Client) (listing, error) {
 
 func imageListing(ctx context.Context, c *client.Client) (listing, error) {
 	l := listing{
-		header: []string{"NAME", "ENABLED", "ZONES", "GROUPS", "HOOKS", "STAGES", "POOLS"},
+		header: []string{"NAME", "ENABLED", "ZONES", "GROUPS", "HOOKS", "STAGES", "POOLS", "REVISION"},
 		wide:   []string{"TIME LIMIT", "PROFILE", "CONNECT URL"},
 	}
 	all, err := c.ListImages(ctx)
 	if err != nil {
 		return l, err
 	}
-	pools, err := poolsOf(ctx, c, func(p httpapi.StagingPool) string { return p.Image })
+	staged, err := c.Pools(ctx)
 	if err != nil {
 		return l, err
+	}
+	pools, made := map[string]int{}, map[string][]string{}
+	for _, p := range staged {
+		pools[p.Image]++
+		if p.Revision != "" && !slices.Contains(made[p.Image], p.Revision) {
+			made[p.Image] = append(made[p.Image], p.Revision)
+		}
 	}
 	items, raw := byName(all, func(i staging.Image) string { return i.Name })
 	l.raw = raw
@@ -130,7 +137,7 @@ func imageListing(ctx context.Context, c *client.Client) (listing, error) {
 		}
 		l.rows = append(l.rows, []string{
 			i.Name, yesNo(i.IsEnabled()), everyOr("all", i.RestrictToZones), everyOr("all", i.AllowedGroups), hooksOf(i.ExecConfig),
-			yesNo(i.WhyNotStageable() == ""), strconv.Itoa(pools[i.Name]),
+			yesNo(i.WhyNotStageable() == ""), strconv.Itoa(pools[i.Name]), strings.Join(made[i.Name], ","),
 			limit, i.PersistentProfilePath, i.ConnectURL,
 		})
 	}

@@ -153,8 +153,8 @@ func printPools(w io.Writer, pools []httpapi.StagingPool, now time.Time) error {
 		}
 		rows = append(rows, []string{
 			p.Zone, p.Name, p.Image, strconv.Itoa(p.DesiredSessions), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions),
-			conditionTypes(p.Conditions), since,
+			updated(p), conditionTypes(p.Conditions), since,
 		})
 	}
-	return printTable(w, []string{"ZONE", "POOL", "IMAGE", "DESIRED", "CURRENT", "READY", "CONDITIONS", "SINCE"}, rows)
+	return printTable(w, []string{"ZONE", "POOL", "IMAGE", "DESIRED", "CURRENT", "READY", "UPDATED", "CONDITIONS", "SINCE"}, rows)
 }

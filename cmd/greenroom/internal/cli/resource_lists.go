@@ -28,7 +28,9 @@ func newImagesCommand() *cobra.Command {
 		Use:   "images",
 		Short: "List the images",
 		Long: `List the images: whether each can be launched, in which zones, by whose users, which
-hooks it has, whether its sessions can be staged, and how many pools it has.
+hooks it has, whether its sessions can be staged, how many pools it has, and the current
+revision of those: what a session is made from is of the image, the zone and the
+permissions together, so pools of one image may differ.
 
 Images are created and changed with greenroom apply.`,
 		Example: `  greenroom images

@@ -69,8 +69,8 @@ func TestZonesAndImagesAreListed(t *testing.T) {
 		t.Errorf("zones are not sorted by name:\n%s", out)
 	}
 	want = map[string]map[string]string{
-		"demo": {"NAME": "demo", "ENABLED": "yes", "ZONES": "all", "GROUPS": "all", "HOOKS": "assign,go", "STAGES": "yes", "POOLS": "1"},
-		"old":  {"NAME": "old", "ENABLED": "no", "ZONES": "west", "GROUPS": "all", "HOOKS": "-", "STAGES": "no", "POOLS": "0"},
+		"demo": {"NAME": "demo", "ENABLED": "yes", "ZONES": "all", "GROUPS": "all", "HOOKS": "assign,go", "STAGES": "yes", "POOLS": "1", "REVISION": "6f1d0a9c2b7e"},
+		"old":  {"NAME": "old", "ENABLED": "no", "ZONES": "west", "GROUPS": "all", "HOOKS": "-", "STAGES": "no", "POOLS": "0", "REVISION": "-"},
 	}
 	if diff := cmp.Diff(want, table(t, c.Want(exit.OK, []string{"images"}))); diff != "" {
 		t.Errorf("images (-want +got):\n%s", diff)

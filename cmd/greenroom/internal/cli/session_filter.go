@@ -22,7 +22,7 @@ type sessionFilter struct {
 }
 
 // filterFlags are the flags that select sessions.
-var filterFlags = []string{"state", "origin", "zone", "image", "staging", "user"}
+var filterFlags = []string{"state", "origin", "zone", "image", "staging", "user", "revision"}
 
 func (f *sessionFilter) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
@@ -32,8 +32,9 @@ func (f *sessionFilter) register(cmd *cobra.Command) {
 	fl.StringVar(&f.params.Image, "image", "", "only those of this image")
 	fl.StringVar(&f.params.Staging, "staging", "", "only those of this staging config's pool")
 	fl.StringVar(&f.params.User, "user", "", "only those of the user with this id")
+	fl.StringVar(&f.params.Revision, "revision", "", "only those that were made from this revision of image, zone and permissions")
 	completeFlags(cmd, map[string]names{
-		"zone": zoneNames, "image": imageNames, "staging": poolNames, "user": userIDs, "state": stateNames, "origin": fixed(string(staging.Staged), string(staging.OnDemand)),
+		"zone": zoneNames, "image": imageNames, "staging": poolNames, "user": userIDs, "revision": revisions, "state": stateNames, "origin": fixed(string(staging.Staged), string(staging.OnDemand)),
 	})
 }
 

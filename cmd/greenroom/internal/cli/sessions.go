@@ -25,7 +25,8 @@ See the subcommands to show or end one.`
   greenroom sessions --zone east --state ready,claimed
   greenroom sessions show gr-01jd0c8m4q2v5n7x9z3b6f8h1k
   greenroom sessions end gr-01jd0c8m4q2v5n7x9z3b6f8h1k
-  greenroom sessions --state assigned -o name`
+  greenroom sessions --state assigned -o name
+  greenroom sessions --revision 6f1d0a9c2b7e -o wide`
 	list := newSessionListCommand("list")
 	list.Short = "List the sessions that have not ended, oldest first"
 	list.Long = `List the sessions that have not ended, oldest first, with their state, user and

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,8 +21,9 @@ func newStagingCommand() *cobra.Command {
 		Use:   "staging",
 		Short: "List and show staging configs and how their pools stand",
 		Long: `List the staging configs and how their pools stand: desired is wanted by the
-config, current exist and are unassigned, ready of those can be claimed now.
-Conditions say why they differ.
+config, current exist and are unassigned, ready of those can be claimed now. Updated are
+those of the current that are of the current revision: "2 of 5" while a new one rolls.
+Conditions say why they differ, and RolloutStuck that a new revision does not get on.
 
 Staging configs are created and changed with greenroom apply; staging set changes one
 that is there.`,
@@ -51,8 +53,8 @@ that is there.`,
 
 func stagingListing(ctx context.Context, c *client.Client) (listing, error) {
 	l := listing{
-		header: []string{"NAME", "ZONE", "IMAGE", "DESIRED", "CURRENT", "READY", "CONDITIONS"},
-		wide:   []string{"EXPIRATION", "MAX UNAVAILABLE", "SCHEDULES", "PERMISSIONS"},
+		header: []string{"NAME", "ZONE", "IMAGE", "DESIRED", "CURRENT", "READY", "UPDATED", "CONDITIONS"},
+		wide:   []string{"REVISION", "EXPIRATION", "MAX UNAVAILABLE", "SCHEDULES", "PERMISSIONS"},
 	}
 	all, err := c.ListPools(ctx)
 	l.raw = all.Raw
@@ -63,9 +65,9 @@ func stagingListing(ctx context.Context, c *client.Client) (listing, error) {
 		}
 		l.rows = append(l.rows, []string{
 			p.Name, p.Zone, p.Image,
-			strconv.Itoa(p.DesiredSessions), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions),
+			strconv.Itoa(p.DesiredSessions), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions), updated(p),
 			conditionTypes(p.Conditions),
-			expiration, p.MaxUnavailable, strconv.Itoa(len(p.Schedule)), permissionsOf(p.Permissions),
+			p.Revision, expiration, p.MaxUnavailable, strconv.Itoa(len(p.Schedule)), permissionsOf(p.Permissions),
 		})
 	}
 	return l, err
@@ -104,12 +106,23 @@ func poolFacts(p httpapi.StagingPool, now time.Time) []fact {
 		{"desired", strconv.Itoa(p.DesiredSessions)},
 		{"current", strconv.Itoa(p.CurrentSessions)},
 		{"ready", strconv.Itoa(p.ReadySessions)},
+		{"revision", p.Revision},
+		{"updated", updated(p)},
 		{"expiration", p.Expiration.String()},
 	}
 	for _, c := range p.Conditions {
 		facts = append(facts, fact{string(c.Type), c.Message + " (for " + age(c.Since, now) + ")"})
 	}
 	return facts
+}
+
+// updated says how many of the sessions that exist are of the current revision; "" while that
+// is not known.
+func updated(p httpapi.StagingPool) string {
+	if p.UpdatedSessions == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d", *p.UpdatedSessions, p.CurrentSessions)
 }
 
 func conditionTypes(all []staging.Condition) string {

@@ -23,7 +23,8 @@ func newStagingWaitCommand() *cobra.Command {
 		Use:   "wait NAME",
 		Short: "Wait until a pool has sessions ready",
 		Long: `Wait until the pool of a staging config has its desired number of sessions ready, or at
-least as many as --ready says. What is still missing is printed on the standard error,
+least as many as --ready says. Sessions of an older revision of the image, the zone or
+the permissions do not count. What is still missing is printed on the standard error,
 with the pool's conditions, whenever it changes. The exit code is 1 when --timeout is over.`,
 		Example: `  greenroom staging wait demo-east
   greenroom staging wait demo-east --ready 1 --timeout 2m`,

@@ -36,8 +36,8 @@ func Poll(ctx context.Context, limit time.Duration, done func(context.Context) (
 	}
 }
 
-// UntilReady waits until the pool of a staging config has at least as many ready sessions as
-// ready returns for it, at most for the time limit. It writes what it waits for to progress
+// UntilReady waits until the pool of a staging config has at least as many ready sessions of
+// its current revision as ready returns for it, at most for the time limit. It writes what it waits for to progress
 // whenever that changes. The error has the pool's conditions.
 func (c *Client) UntilReady(ctx context.Context, name string, ready func(httpapi.StagingPool) int, limit time.Duration, progress io.Writer) error {
 	last := ""
@@ -50,11 +50,12 @@ func (c *Client) UntilReady(ctx context.Context, name string, ready func(httpapi
 		}
 		p := *r.JSON200
 		wanted := ready(p)
-		if p.ReadySessions >= wanted {
-			fmt.Fprintf(progress, "%s has %d ready\n", p.Name, p.ReadySessions)
+		is, rolls := readyOf(p)
+		if is >= wanted {
+			fmt.Fprintf(progress, "%s has %d ready%s\n", p.Name, is, rolls)
 			return true, "", nil
 		}
-		text := []string{fmt.Sprintf("%s has %d of %d ready", p.Name, p.ReadySessions, wanted)}
+		text := []string{fmt.Sprintf("%s has %d of %d ready%s", p.Name, is, wanted, rolls)}
 		for _, condition := range p.Conditions {
 			text = append(text, fmt.Sprintf("%s: %s", condition.Type, condition.Message))
 		}
@@ -64,4 +65,20 @@ func (c *Client) UntilReady(ctx context.Context, name string, ready func(httpapi
 		}
 		return false, last, nil
 	})
+}
+
+// readyOf returns how many of a pool's ready sessions are of its current revision, and text
+// about the others while a new revision rolls. A broker or scaler of an older version does not
+// say which revision they are of; all count then.
+func readyOf(p httpapi.StagingPool) (ready int, rolls string) {
+	if p.UpdatedSessions == nil || p.UpdatedReadySessions == nil {
+		return p.ReadySessions, ""
+	}
+	if *p.UpdatedSessions < p.CurrentSessions {
+		rolls = fmt.Sprintf(", %d of %d updated", *p.UpdatedSessions, p.CurrentSessions)
+	}
+	if old := p.ReadySessions - *p.UpdatedReadySessions; old > 0 {
+		rolls += fmt.Sprintf("; %d ready of an older revision do not count", old)
+	}
+	return *p.UpdatedReadySessions, rolls
 }

@@ -68,6 +68,9 @@ type Broker struct {
 	// asked for events.
 	Happened []staging.Event
 	followed []string
+	// Updated is how many of each pool's sessions are of its current revision; nil if that is
+	// not known.
+	Updated *status.Updated
 	// Ended are the ids of the sessions that were ended, in order.
 	Ended []string
 }
@@ -134,27 +137,27 @@ func (p cannedPools) List(ctx context.Context) ([]status.Pool, error) {
 	configs, err := p.configs.List(ctx)
 	var pools []status.Pool
 	for _, c := range configs {
-		pools = append(pools, cannedPool(c))
+		pools = append(pools, p.configs.b.cannedPool(c))
 	}
 	return pools, err
 }
 
 func (p cannedPools) Get(ctx context.Context, name string) (status.Pool, error) {
 	c, err := p.configs.Get(ctx, name)
-	return cannedPool(c), err
+	return p.configs.b.cannedPool(c), err
 }
 
 func (p cannedPools) Put(ctx context.Context, c staging.Config) (status.Pool, bool, error) {
 	c, created, err := p.configs.Put(ctx, c)
-	return cannedPool(c), created, err
+	return p.configs.b.cannedPool(c), created, err
 }
 
 func (p cannedPools) Delete(ctx context.Context, name string) error {
 	return p.configs.Delete(ctx, name)
 }
 
-func cannedPool(c staging.Config) status.Pool {
-	return status.Pool{Config: c, Current: 2, Ready: 1, Conditions: []staging.Condition{
+func (b *Broker) cannedPool(c staging.Config) status.Pool {
+	return status.Pool{Config: c, Current: 2, Ready: 1, Revision: "6f1d0a9c2b7e", Updated: b.Updated, Conditions: []staging.Condition{
 		{Type: staging.CapacityExhausted, Message: "not enough memory", Since: time.Now()},
 	}}
 }

@@ -61,8 +61,9 @@ have are pruned: files without a group leave all groups alone. You are asked
 first; --yes answers. A deleted staging config's unused sessions are retired, and
 sessions that users have stay.
 
-With --wait it ends once every pool of the files has its desired sessions ready. What is
-missing is printed on the standard error, with why; after --timeout the exit code is 1.
+With --wait it ends once every pool of the files, and every pool of an image or zone that
+they change, has its desired sessions ready; those of an older revision do not count. What
+is missing is printed on the standard error, with why; after --timeout the exit code is 1.
 
 Of a directory, every file that ends in .hcl is read, except those that end in
 .nomad.hcl: these are jobspecs, which images read with file("..."), whose path
@@ -105,7 +106,7 @@ A resource file:
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "delete without asking")
-	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the pools of the files' staging configs have their desired sessions ready")
+	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the pools of the files' staging configs, and of the images and zones that they change, have their desired sessions ready and of the current revision")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long --wait waits at most")
 	return cmd
 }
@@ -165,19 +166,42 @@ func runApply(cmd *cobra.Command, f applyFlags) error {
 	return err
 }
 
-// untilReady waits until the pools of the files have their desired sessions ready.
+// untilReady waits until the pools of the files have their desired sessions ready, and those
+// to which a changed image or zone rolls.
 func (f applyFlags) untilReady(cmd *cobra.Command, c *client.Client, all []change) error {
 	end := time.Now().Add(f.timeout)
-	for _, ch := range all {
-		if ch.Kind != blockStaging || ch.Action == actionDelete {
-			continue
-		}
+	pools, err := c.Pools(cmd.Context())
+	if err != nil {
+		return err
+	}
+	for _, name := range awaited(all, pools) {
 		desired := func(p httpapi.StagingPool) int { return p.DesiredSessions }
-		if err := c.UntilReady(cmd.Context(), ch.Name, desired, time.Until(end), cmd.ErrOrStderr()); err != nil {
+		if err := c.UntilReady(cmd.Context(), name, desired, time.Until(end), cmd.ErrOrStderr()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// awaited returns the names of the pools whose sessions applying the changes makes or replaces.
+func awaited(all []change, pools []httpapi.StagingPool) []string {
+	var names []string
+	changed := map[string]bool{}
+	for _, ch := range all {
+		switch {
+		case ch.Kind == blockStaging && ch.Action != actionDelete:
+			names = append(names, ch.Name)
+		case ch.Action == actionUpdate:
+			changed[ch.Kind+" "+ch.Name] = true
+		}
+	}
+	for _, p := range pools {
+		rolls := changed[blockImage+" "+p.Image] || changed[blockZone+" "+p.Zone]
+		if rolls && !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }
 
 // Applied is the result of one resource, as greenroom apply --json prints it.

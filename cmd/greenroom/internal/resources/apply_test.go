@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/clitest"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/resources"
@@ -323,4 +324,19 @@ func TestApplyWaitsForThePools(t *testing.T) {
 	if !strings.Contains(out, `"result": "updated"`) {
 		t.Errorf("what was stored is not printed:\n%s", out)
 	}
+
+	// A file without the pool waits for it, too: a changed image rolls. An older revision's
+	// ready session does not count.
+	one := c.Broker.ConfigByName["demo-east"]
+	one.DesiredSessions = 1
+	c.Broker.ConfigByName["demo-east"] = one
+	c.Broker.Updated = &status.Updated{Current: 1, Ready: 0}
+	image := func(warmup string) string {
+		return clitest.Dir(t, map[string]string{"demo.nomad.hcl": goodJobspec, "image.hcl": fmt.Sprintf("image \"demo\" {\n  jobspec = file(\"demo.nomad.hcl\")\n  variables = { warmup = %q }\n}\n", warmup)})
+	}
+	c.Want(exit.Failed, []string{"apply", "-f", image("7s"), "--wait", "--timeout", "1ms"},
+		"demo-east has 0 of 1 ready, 1 of 2 updated; 1 ready of an older revision do not count; CapacityExhausted")
+	c.Want(exit.OK, []string{"apply", "-f", image("7s"), "--wait", "--timeout", "1ms"}, `unchanged`)
+	c.Broker.Updated = &status.Updated{Current: 2, Ready: 1}
+	c.Want(exit.OK, []string{"apply", "-f", image("8s"), "--wait"}, "demo-east has 1 ready\n")
 }

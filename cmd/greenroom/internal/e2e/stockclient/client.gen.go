@@ -249,8 +249,8 @@ type Condition struct {
 
 	// Type Stable. One of `ConfigUnreadable`, `ZoneMissing`, `ImageMissing`, `ImageDisabled`, `ImageRestricted`,
 	// `ImageNotStageable`, `ZoneNotStageable`, `ImageInvalid`, `CapacityExhausted`, `NoNodesInZone`, `ImageUnavailable`,
-	// `CrashLooping`, `NodeFailing`, `HealthCheckFailing`, `Unhealthy`, `HookFailing`, `SessionQuarantined`, `NomadDenied`,
-	// `ConsulUnavailable`, `NomadUnavailable`, `RedisUnavailable`; more may come.
+	// `CrashLooping`, `NodeFailing`, `HealthCheckFailing`, `Unhealthy`, `HookFailing`, `RolloutStuck`, `SessionQuarantined`,
+	// `NomadDenied`, `ConsulUnavailable`, `NomadUnavailable`, `RedisUnavailable`; more may come.
 	//
 	//
 	// Example: CapacityExhausted
@@ -302,6 +302,12 @@ type CreatedToken struct {
 	// Secret What to send as the bearer token. It is told here and never again.
 	Secret string `json:"secret"`
 }
+
+// CurrentRevision What sessions are made from now: a hash over what the image, the zone and the permissions make of a session.
+// Sessions of other revisions are replaced by ones of this. Absent where the zone or the image cannot be read.
+//
+// Example: 6f1d0a9c2b7e
+type CurrentRevision = string
 
 // DependencyHealth defines model for DependencyHealth.
 type DependencyHealth struct {
@@ -1159,6 +1165,13 @@ type PoolStatus struct {
 	// Example: 2
 	ReadySessions *int `json:"ready_sessions,omitempty"`
 
+	// Revision What sessions are made from now: a hash over what the image, the zone and the permissions make of a session.
+	// Sessions of other revisions are replaced by ones of this. Absent where the zone or the image cannot be read.
+	//
+	//
+	// Example: 6f1d0a9c2b7e
+	Revision *CurrentRevision `json:"revision,omitempty"`
+
 	// StagedShare Of the sessions that users were given in the last 15 minutes, the part that was staged, from 0 to 1; of a pool,
 	// with what was made on demand of its image in its zone. Absent where none was given.
 	//
@@ -1168,6 +1181,13 @@ type PoolStatus struct {
 
 	// TimeToReady From when a session was wanted to when it could first be claimed. Absent where none came to be ready.
 	TimeToReady *TimeToReady `json:"time_to_ready,omitempty"`
+
+	// UpdatedSessions How many of the current sessions are of the current revision. Fewer than `current_sessions`: a new revision
+	// rolls. Absent while it is not known.
+	//
+	//
+	// Example: 2
+	UpdatedSessions *UpdatedSessions `json:"updated_sessions,omitempty"`
 }
 
 // Problem What went wrong, after RFC 9457.
@@ -1601,8 +1621,27 @@ type StagingPool struct {
 	// Example: 2
 	ReadySessions int `json:"ready_sessions"`
 
+	// Revision What sessions are made from now: a hash over what the image, the zone and the permissions make of a session.
+	// Sessions of other revisions are replaced by ones of this. Absent where the zone or the image cannot be read.
+	//
+	//
+	// Example: 6f1d0a9c2b7e
+	Revision *CurrentRevision `json:"revision,omitempty"`
+
 	// Schedule Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 	Schedule *ScheduleList `json:"schedule,omitempty"`
+
+	// UpdatedReadySessions How many of the ready ones are of that revision; absent while it is not known.
+	//
+	// Example: 1
+	UpdatedReadySessions *int `json:"updated_ready_sessions,omitempty"`
+
+	// UpdatedSessions How many of the current sessions are of the current revision. Fewer than `current_sessions`: a new revision
+	// rolls. Absent while it is not known.
+	//
+	//
+	// Example: 2
+	UpdatedSessions *UpdatedSessions `json:"updated_sessions,omitempty"`
 
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
@@ -1798,6 +1837,12 @@ type TokenRotation struct {
 	// Example: 24h
 	Overlap *string `json:"overlap,omitempty"`
 }
+
+// UpdatedSessions How many of the current sessions are of the current revision. Fewer than `current_sessions`: a new revision
+// rolls. Absent while it is not known.
+//
+// Example: 2
+type UpdatedSessions = int
 
 // User Who a session is for.
 type User struct {
@@ -2021,6 +2066,9 @@ type ListSessionsParams struct {
 
 	// User Only the sessions of the user with this id.
 	User *string `form:"user,omitempty" json:"user,omitempty"`
+
+	// Revision Only sessions that were made from this revision.
+	Revision *string `form:"revision,omitempty" json:"revision,omitempty"`
 
 	// Limit The most items of one page, from 1 to 1000.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
@@ -5067,6 +5115,18 @@ func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Re
 		if params.User != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Revision != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "revision", *params.Revision, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
