@@ -122,7 +122,7 @@ func TestARolloutIsToldUntilItIsDone(t *testing.T) {
 	})
 	c.Want(exit.OK, []string{"watch", "-n", "1"}, "RolloutStuck: sessions of revision")
 	c.Want(exit.Failed, []string{"apply", "-f", rollFiles(t, "3", true), "--wait", "--timeout", "1s"},
-		"rolls has 0 of 3 ready, 0 of ", "3 ready of an older revision do not count", "RolloutStuck")
+		"rolls has 0 of 3 ready, ", "3 ready of an older revision do not count", "RolloutStuck")
 	if now := of(second); !slices.Equal(now, olds) {
 		t.Errorf("of revision %s are %v, were %v", second, now, olds)
 	}
