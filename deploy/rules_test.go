@@ -125,6 +125,7 @@ func (g *guarded) nomadScalerNeeds(t *testing.T, token string) map[string]func(c
 		"namespace default list-jobs":  g.listsASession(t, fleet),
 		"namespace default read-job":   g.findsASession(t, fleet),
 		"namespace default alloc-exec": g.runsAHook(t, fleet),
+		"namespace default read-logs":  g.readsALog(t, fleet),
 		"node read":                    g.reachesTheNode(t, token),
 		"namespace * read-job":         g.watchesASession(t, fleet),
 	}

@@ -134,8 +134,15 @@ func causeOf(err error) error {
 // applyRetire retires a session in Redis first, which keeps launches from claiming it,
 // then decides its fate, and stops its job only when both agree.
 func (s *Scaler) applyRetire(ctx context.Context, t task) result {
-	x := t.session
-	r := transition(staging.Retiring, s.SessionStore.Retire(ctx, x, t.step.Reason))
+	x, words := t.session, ""
+	if t.from != staging.Ready {
+		words = s.lastWords(ctx, t)
+	}
+	r := transition(staging.Retiring, s.SessionStore.Retire(ctx, x, withLastWords(t.step.Reason, words)))
+	if t.from == staging.Ready && r.err == nil {
+		words = s.lastWords(ctx, t) // it has left its queue: no launch gets it meanwhile
+	}
+	r.lastWords = words
 	// A session that is not in Redis cannot be claimed there: its fate record decides.
 	if r.err != nil || (r.state != staging.Retiring && !r.notInRedis) {
 		return r

@@ -64,7 +64,11 @@ func conditions(in PoolInput, failing *Member, stuck staging.ConditionType) []st
 		}
 	}
 	if f := in.Backoff.Last; f != nil && in.Backoff.paused() {
-		add(f.Type, "%s (%d in a row)", f.Message, in.Backoff.Failures)
+		message := fmt.Sprintf("%s (%d in a row)", f.Message, in.Backoff.Failures)
+		if f.Type == staging.CrashLooping && in.LastWords != "" {
+			message += "; " + in.LastWords
+		}
+		add(f.Type, "%s", message)
 	}
 	if stuck != "" {
 		add(staging.RolloutStuck, "%s", rolloutStuck(in, stuck))

@@ -46,6 +46,9 @@ type PoolInput struct {
 	Quarantined    int
 	QuarantinedAre string
 	Backoff        Backoff
+	// LastWords says what the program of the last session that crashed wrote last; "" where that
+	// is not known.
+	LastWords string
 	// FailingNodes are the nodes that new sessions avoid, because the image fails there
 	// and runs on others.
 	FailingNodes []FailingNode
@@ -105,7 +108,7 @@ func (v *view) poolInput(p *pool, now time.Time) PoolInput {
 		Unreadable: p.target.unreadable, Unknown: p.target.unknown, UnknownImage: p.target.unknownImage,
 		Config: p.config, Removed: p.removed, NoZone: p.target.noZone, NoImage: p.target.noImage, Blocked: p.target.blocked, Denied: v.deniedIn(p.config.Zone),
 		HealthKnown: p.healthKnown, Backoff: p.backoff, AssignHook: p.assignHook,
-		Revision: p.target.revision, Patience: p.target.patience, UsualStart: p.usualStart,
+		Revision: p.target.revision, Patience: p.target.patience, UsualStart: p.usualStart, LastWords: p.lastWords.String(),
 		Unrecorded: len(p.unrecorded), FailingNodes: v.failingNodes(p.config.Image, now),
 	}
 	in.Quarantined, in.QuarantinedAre = v.quarantinedIn(p.config.Name)

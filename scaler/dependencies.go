@@ -141,6 +141,9 @@ type Fleet interface {
 	// Exists reports whether Nomad has a session's job. Only an answer that it does not
 	// exist is false; staging.ErrJobDenied means that the token may not read it.
 	Exists(ctx context.Context, s staging.Session) (bool, error)
+	// LastLine reads the last line that a task of a session's allocation wrote to its standard
+	// error, shortened; "" if it wrote none.
+	LastLine(ctx context.Context, s staging.Session, a staging.AllocFacts, task string) (string, error)
 	// Remains reads what Nomad has of a session.
 	Remains(ctx context.Context, s staging.Session) (staging.Remains, error)
 	// List reads all sessions, except those that the token may not list. index is where

@@ -47,6 +47,8 @@ type entry struct {
 	replaced         bool
 	passing          bool
 	failure, refused *staging.Failure
+	// failedTask is the task that caused failure; "" if that is not known.
+	failedTask string
 	// reason is Nomad's reason for the end of an allocation that did not fail, or for an
 	// end that may come.
 	reason string

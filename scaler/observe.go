@@ -39,7 +39,7 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 		v.observeRestarts(e, a.RestartsOf(e.s), now)
 		e.allocIndex = o.Index
 		e.s.AllocID, e.s.NodeID, e.s.Address, e.s.Ports = a.ID, a.NodeID, a.Address, a.Ports
-		e.running, e.allocOver, e.failure, e.reason = a.Running, a.Over, a.Failure, a.Reason
+		e.running, e.allocOver, e.failure, e.failedTask, e.reason = a.Running, a.Over, a.Failure, a.FailedTask, a.Reason
 		e.refused = nil
 		if e.placedAt.IsZero() {
 			e.placedAt = now

@@ -29,6 +29,10 @@ type pool struct {
 	// failedOn are the nodes on which all of backoff's failures happened; nil when some
 	// happened on none.
 	failedOn []string
+	// lastWords are those of the last session that crashed, as far as they could be read.
+	// readingWords: a step reads them now.
+	lastWords    lastWords
+	readingWords bool
 	// usualStart is how long its sessions usually run until they are healthy; 0 for not known.
 	usualStart time.Duration
 	// assignHook counts the assign hook's failures since one succeeded.

@@ -146,7 +146,7 @@ func (s *Scaler) noteRedisLost(ctx context.Context) {
 	s.requestFleetResync()
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	if err := s.TrustStore.RestartKeepalives(ctx); err != nil {
+	if err := s.TrustStore.RestartKeepalives(ctx); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		// Where Redis does not answer brokers either, the gap restarts the periods.
 		s.Log.WithError(err).Warn("redis may have lost keepalives, and the keepalive periods could not be restarted")
 	}

@@ -28,6 +28,8 @@ type task struct {
 	pass uint64
 	// damaged is, for Quarantine, the state of a record in Redis that cannot be read.
 	damaged staging.State
+	// failedTask is, for Retire, the task whose last words are read; "" for none.
+	failedTask string
 	// profile is, for RewriteFate, the lease that Consul may have lost with the fate.
 	profile staging.ProfileLease
 	// running is, for Restore, whether Nomad reported it running, also
@@ -76,6 +78,9 @@ func (s *Scaler) newTask(v *view, e *entry, step Step, now time.Time) task {
 	t := task{step: step, session: x, damaged: e.damaged, running: e.running || !e.runningSince.IsZero(), from: e.s.State, fate: e.fate, pool: e.s.Staging, zone: zoneOf(e.s)}
 	if h := v.firstLaunchHook(e); h != nil {
 		t.hook = *h
+	}
+	if step.Kind == Retire {
+		t.failedTask = v.readsLastWords(e)
 	}
 	if step.Kind == RewriteFate {
 		t.profile = v.profileOf(e)

@@ -117,7 +117,7 @@ func (s *Scaler) placeMarkers(ctx context.Context) map[string]marker {
 		}
 		text := staging.NewClaimID()
 		if err := s.TrustStore.PlaceMarker(ctx, zone, text); err != nil {
-			s.trustNotRenewed(zone, err)
+			s.trustNotRenewed(ctx, zone, err)
 			continue
 		}
 		markers[zone] = marker{text: text}
@@ -125,7 +125,11 @@ func (s *Scaler) placeMarkers(ctx context.Context) map[string]marker {
 	return markers
 }
 
-func (s *Scaler) trustNotRenewed(zone string, err error) {
+// trustNotRenewed logs why. A call that ended because the scaler stops says nothing about Redis.
+func (s *Scaler) trustNotRenewed(ctx context.Context, zone string, err error) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
 	s.Log.WithError(err).WithField(logfield.Zone, zone).Warn("could not renew trust in Redis for a zone; claims use Consul until Redis accepts a write")
 }
 
@@ -152,7 +156,7 @@ func (s *Scaler) renewTrust(ctx context.Context, resync int, markers map[string]
 		before, ok := markers[zone]
 		if !ok {
 			if err := s.TrustStore.PlaceMarker(ctx, zone, next); err != nil {
-				s.trustNotRenewed(zone, err)
+				s.trustNotRenewed(ctx, zone, err)
 				return true, nil
 			}
 			return false, errNoMarker
@@ -160,7 +164,7 @@ func (s *Scaler) renewTrust(ctx context.Context, resync int, markers map[string]
 		renewed, err := s.TrustStore.RenewTrust(ctx, zone, before.text, next, before.renewed)
 		switch {
 		case err != nil:
-			s.trustNotRenewed(zone, err)
+			s.trustNotRenewed(ctx, zone, err)
 			return true, nil
 		case !renewed:
 			return false, errWiped

@@ -27,6 +27,8 @@ type result struct {
 	stored *staging.Session
 	// failure is set when the session could not be made; it counts towards its pool's backoff.
 	failure *staging.Failure
+	// lastWords is what the program of a session that crashed wrote last; "" where that is not known.
+	lastWords string
 	// prepared: a user's session is prepared for the start of its main task that the task's
 	// session counts. untouched: its assign hook could not be started.
 	prepared, untouched bool
@@ -65,6 +67,9 @@ func (s *Scaler) worker(ctx context.Context, work <-chan task) {
 
 // applied folds a step's result into the view.
 func (s *Scaler) applied(v *view, t task, r result) {
+	if t.failedTask != "" {
+		v.noteLastWords(t, r.lastWords)
+	}
 	e := v.sessions[t.session.ID]
 	if e == nil {
 		return

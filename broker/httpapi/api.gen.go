@@ -628,6 +628,13 @@ type Session struct {
 	// it; it is absent where no check fails, and while Consul does not answer.
 	FailingCheck FailingCheck `json:"failing_check,omitempty,omitzero"`
 
+	// Groups The user's groups whose settings applied at the launch, the default group among them. Absent where none did, and for
+	// sessions that older versions launched.
+	//
+	//
+	// Example: ["students"]
+	Groups []string `json:"groups,omitempty,omitzero"`
+
 	// Healthy Whether it runs and its checks pass. A user's session that does not stays its user's, until the user ends it or
 	// its `unhealthy_expiration` does. Absent while it is not up yet, and once its end has begun.
 	Healthy *bool `json:"healthy,omitempty"`
@@ -1076,7 +1083,8 @@ type UnlockUserParams struct {
 
 // ListSessionsParams defines parameters for ListSessions.
 type ListSessionsParams struct {
-	// State Only sessions in one of these states, with commas between. Ended ones are read by their id.
+	// State Only sessions in one of these states, with commas between. `ended` stands alone: sessions that have ended are a
+	// list of their own.
 	State []SessionState `form:"state,omitempty" json:"state,omitempty,omitzero"`
 
 	// Origin Only sessions that came to be in this way.
@@ -1503,7 +1511,11 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/self (the `GetSelf` operationId).
 	GetSelf(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListSessions List the sessions that have not ended, oldest first
+	// ListSessions List the sessions that have not ended, oldest first, or those that have
+	//
+	// With `state=ended` the list has the sessions that have ended, the last one first, each with the `reason`. What is
+	// known of a session is kept for an hour after its end, and the list has the 10,000 that ended last. Redis alone has
+	// it: if Redis loses its data, the list begins anew.
 	//
 	// Filters combine: a session must fit all. What one page costs is bounded: where few of many sessions fit, a page
 	// may be short, or empty, and carry a `next_cursor` all the same. By `user`, or by `staging` with states of
@@ -1572,7 +1584,7 @@ type ClientInterface interface {
 	// Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
 	EndSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSession Read a session, also one that ended not long ago, or wait for it to change
+	// GetSession Read a session, also one that ended within the last hour, or wait for it to change
 	//
 	// Every answer carries an `X-Greenroom-Index`. Sent back as `index`, it has the next call wait until something
 	// has happened to the session since: a move to another state, a hook that failed. A wait that ends without is
@@ -2267,7 +2279,11 @@ func (c *Client) GetSelf(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 	return c.Client.Do(req)
 }
 
-// ListSessions List the sessions that have not ended, oldest first
+// ListSessions List the sessions that have not ended, oldest first, or those that have
+//
+// With `state=ended` the list has the sessions that have ended, the last one first, each with the `reason`. What is
+// known of a session is kept for an hour after its end, and the list has the 10,000 that ended last. Redis alone has
+// it: if Redis loses its data, the list begins anew.
 //
 // Filters combine: a session must fit all. What one page costs is bounded: where few of many sessions fit, a page
 // may be short, or empty, and carry a `next_cursor` all the same. By `user`, or by `staging` with states of
@@ -2376,7 +2392,7 @@ func (c *Client) EndSession(ctx context.Context, id SessionID, reqEditors ...Req
 	return c.Client.Do(req)
 }
 
-// GetSession Read a session, also one that ended not long ago, or wait for it to change
+// GetSession Read a session, also one that ended within the last hour, or wait for it to change
 //
 // Every answer carries an `X-Greenroom-Index`. Sent back as `index`, it has the next call wait until something
 // has happened to the session since: a move to another state, a hook that failed. A wait that ends without is
@@ -4768,7 +4784,11 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/self (the `GetSelf` operationId).
 	GetSelfWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSelfResponse, error)
 
-	// ListSessionsWithResponse List the sessions that have not ended, oldest first
+	// ListSessionsWithResponse List the sessions that have not ended, oldest first, or those that have
+	//
+	// With `state=ended` the list has the sessions that have ended, the last one first, each with the `reason`. What is
+	// known of a session is kept for an hour after its end, and the list has the 10,000 that ended last. Redis alone has
+	// it: if Redis loses its data, the list begins anew.
 	//
 	// Filters combine: a session must fit all. What one page costs is bounded: where few of many sessions fit, a page
 	// may be short, or empty, and carry a `next_cursor` all the same. By `user`, or by `staging` with states of
@@ -4841,7 +4861,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
 	EndSessionWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*EndSessionResponse, error)
 
-	// GetSessionWithResponse Read a session, also one that ended not long ago, or wait for it to change
+	// GetSessionWithResponse Read a session, also one that ended within the last hour, or wait for it to change
 	//
 	// Every answer carries an `X-Greenroom-Index`. Sent back as `index`, it has the next call wait until something
 	// has happened to the session since: a move to another state, a hook that failed. A wait that ends without is
@@ -7793,7 +7813,11 @@ func (c *ClientWithResponses) GetSelfWithResponse(ctx context.Context, reqEditor
 	return ParseGetSelfResponse(rsp)
 }
 
-// ListSessionsWithResponse List the sessions that have not ended, oldest first
+// ListSessionsWithResponse List the sessions that have not ended, oldest first, or those that have
+//
+// With `state=ended` the list has the sessions that have ended, the last one first, each with the `reason`. What is
+// known of a session is kept for an hour after its end, and the list has the 10,000 that ended last. Redis alone has
+// it: if Redis loses its data, the list begins anew.
 //
 // Filters combine: a session must fit all. What one page costs is bounded: where few of many sessions fit, a page
 // may be short, or empty, and carry a `next_cursor` all the same. By `user`, or by `staging` with states of
@@ -7890,7 +7914,7 @@ func (c *ClientWithResponses) EndSessionWithResponse(ctx context.Context, id Ses
 	return ParseEndSessionResponse(rsp)
 }
 
-// GetSessionWithResponse Read a session, also one that ended not long ago, or wait for it to change
+// GetSessionWithResponse Read a session, also one that ended within the last hour, or wait for it to change
 //
 // Every answer carries an `X-Greenroom-Index`. Sent back as `index`, it has the next call wait until something
 // has happened to the session since: a move to another state, a hook that failed. A wait that ends without is
@@ -10279,7 +10303,7 @@ type ServerInterface interface {
 	// GetSelf Who am I, and what may I?
 	// (GET /v1/self)
 	GetSelf(c *gin.Context)
-	// ListSessions List the sessions that have not ended, oldest first
+	// ListSessions List the sessions that have not ended, oldest first, or those that have
 	// (GET /v1/sessions)
 	ListSessions(c *gin.Context, params ListSessionsParams)
 	// CreateSession Launch a session for a user
@@ -10288,7 +10312,7 @@ type ServerInterface interface {
 	// EndSession End a session
 	// (DELETE /v1/sessions/{id})
 	EndSession(c *gin.Context, id SessionID)
-	// GetSession Read a session, also one that ended not long ago, or wait for it to change
+	// GetSession Read a session, also one that ended within the last hour, or wait for it to change
 	// (GET /v1/sessions/{id})
 	GetSession(c *gin.Context, id SessionID, params GetSessionParams)
 	// KeepSessionAlive Say that a session's user is still there
@@ -13297,7 +13321,7 @@ type StrictServerInterface interface {
 	// GetSelf Who am I, and what may I?
 	// (GET /v1/self)
 	GetSelf(ctx context.Context, request GetSelfRequestObject) (GetSelfResponseObject, error)
-	// ListSessions List the sessions that have not ended, oldest first
+	// ListSessions List the sessions that have not ended, oldest first, or those that have
 	// (GET /v1/sessions)
 	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
 	// CreateSession Launch a session for a user
@@ -13306,7 +13330,7 @@ type StrictServerInterface interface {
 	// EndSession End a session
 	// (DELETE /v1/sessions/{id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
-	// GetSession Read a session, also one that ended not long ago, or wait for it to change
+	// GetSession Read a session, also one that ended within the last hour, or wait for it to change
 	// (GET /v1/sessions/{id})
 	GetSession(ctx context.Context, request GetSessionRequestObject) (GetSessionResponseObject, error)
 	// KeepSessionAlive Say that a session's user is still there

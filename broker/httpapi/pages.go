@@ -28,6 +28,7 @@ func pageLimit(limit *int) (int, error) {
 // list is refused by another, and the position of the last item.
 const (
 	sessionCursorKind = "s"
+	endedCursorKind   = "e"
 	nameCursorKind    = "n"
 )
 

@@ -28,7 +28,7 @@ func (t scopedTokens) Create(ctx context.Context, r access.TokenRequest) (access
 	if end := who.ExpiresAt; !end.IsZero() {
 		left := staging.Duration(time.Until(end).Truncate(time.Second))
 		if r.ExpiresIn > left {
-			return access.Token{}, "", staging.Invalid("token", "expires_in", "must be at most %s, the rest of the token that makes it", left)
+			return access.Token{}, "", staging.Invalid("token", "expires_in", "must be at most %s, the rest of the token that makes it, is %s", left, r.ExpiresIn)
 		}
 		if r.ExpiresIn == 0 {
 			r.ExpiresIn = max(left, staging.Duration(time.Second))

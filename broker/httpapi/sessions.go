@@ -104,11 +104,15 @@ func (h *handlers) ListSessions(ctx context.Context, r ListSessionsRequestObject
 	if err != nil {
 		return nil, err
 	}
-	after, err := sessionCursor(r.Params.Cursor)
+	filter, err := sessionFilter(r.Params)
 	if err != nil {
 		return nil, err
 	}
-	filter, err := sessionFilter(r.Params)
+	kind := sessionCursorKind
+	if filter.Ended() {
+		kind = endedCursorKind
+	}
+	after, err := sessionCursor(kind, r.Params.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +122,7 @@ func (h *handlers) ListSessions(ctx context.Context, r ListSessionsRequestObject
 	}
 	list := ListSessions200JSONResponse{Items: each(page.Items, session)}
 	if page.More {
-		list.NextCursor = cursorOf(sessionCursorKind, fmt.Sprintf("%d:%s", page.Next.Created, page.Next.ID))
+		list.NextCursor = cursorOf(kind, fmt.Sprintf("%d:%s", page.Next.At, page.Next.ID))
 	}
 	return list, nil
 }
@@ -126,9 +130,13 @@ func (h *handlers) ListSessions(ctx context.Context, r ListSessionsRequestObject
 // sessionFilter returns the filter in a list's parameters.
 func sessionFilter(p ListSessionsParams) (staging.SessionFilter, error) {
 	for _, s := range p.State {
-		if !slices.Contains(staging.States, s) || s == staging.Ended {
+		if !slices.Contains(staging.States, s) {
 			return staging.SessionFilter{}, refuseParameter(CodeInvalidParameter, "state", fmt.Sprintf(
-				"must be states of sessions that have not ended, with commas between: %q is none", s))
+				"must be states of sessions, with commas between: %q is none", s))
+		}
+		if s == staging.Ended && len(p.State) > 1 {
+			return staging.SessionFilter{}, refuseParameter(CodeInvalidParameter, "state", fmt.Sprintf(
+				"must not have %s together with other states: sessions that have ended are a list of their own", s))
 		}
 	}
 	if p.Origin != "" && p.Origin != staging.Staged && p.Origin != staging.OnDemand {
@@ -140,8 +148,8 @@ func sessionFilter(p ListSessionsParams) (staging.SessionFilter, error) {
 }
 
 // sessionCursor returns the position after which a page of sessions begins.
-func sessionCursor(cursor string) (staging.Position, error) {
-	at, err := cursorAt(sessionCursorKind, cursor)
+func sessionCursor(kind, cursor string) (staging.Position, error) {
+	at, err := cursorAt(kind, cursor)
 	if err != nil || at == "" {
 		return staging.Position{}, err
 	}
@@ -150,7 +158,7 @@ func sessionCursor(cursor string) (staging.Position, error) {
 	if err != nil || !found {
 		return staging.Position{}, badCursor()
 	}
-	return staging.Position{Created: n, ID: id}, nil
+	return staging.Position{At: n, ID: id}, nil
 }
 
 // GetSession implements StrictServerInterface.
@@ -202,6 +210,7 @@ func session(s staging.Session) Session {
 		Terms: s.Terms, KeepaliveAt: s.KeepaliveAt, KeepaliveUntil: s.KeepaliveUntil(), EndsAt: s.EndsAt(), Reason: s.Reason,
 		RestartedAt: s.RestartedAt, RestartFailure: s.RestartFailure,
 	}
+	out.Groups, out.Terms.Groups = s.Terms.GroupNames(), ""
 	if healthy, since, known := s.Health(); known {
 		out.Healthy, out.HealthySince = &healthy, since
 	}

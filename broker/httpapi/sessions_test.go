@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"testing"
@@ -49,7 +50,19 @@ func TestSessionsAreFiltered(t *testing.T) {
 	if diff := cmp.Diff(want, f.filter); diff != "" {
 		t.Errorf("the broker got (-want +got):\n%s", diff)
 	}
-	e.do("GET", "/v1/sessions?state=ended", "").expect(t, 400, "invalid_parameter", "state")
+	e.do("GET", "/v1/sessions?state=ended,ready", "").expect(t, 400, "invalid_parameter", "state")
+	if got := e.do("GET", "/v1/sessions?state=ended", ""); got.status != 200 || !f.filter.Ended() {
+		t.Errorf("ended ones: %d %s, by %+v", got.status, got.body, f.filter)
+	}
+	// The lists are in different orders.
+	of := func(kind string) string {
+		return "&cursor=" + base64.RawURLEncoding.EncodeToString([]byte(kind+":1700000000000:gr-1"))
+	}
+	e.do("GET", "/v1/sessions?state=ended"+of("s"), "").expect(t, 400, "invalid_parameter", "cursor")
+	e.do("GET", "/v1/sessions?state=ready"+of("e"), "").expect(t, 400, "invalid_parameter", "cursor")
+	if got := e.do("GET", "/v1/sessions?state=ended"+of("e"), ""); got.status != 200 {
+		t.Errorf("the next page: %d %s", got.status, got.body)
+	}
 	e.do("GET", "/v1/sessions?state=ready,idle", "").expect(t, 400, "invalid_parameter", "state")
 	e.do("GET", "/v1/sessions?origin=here", "").expect(t, 400, "invalid_parameter", "origin")
 	e.do("GET", "/v1/sessions?colour=red", "").expect(t, 400, "unknown_parameter", "colour")

@@ -91,6 +91,9 @@ func TestASecretIsToldOnce(t *testing.T) {
 	} {
 		e.do("POST", "/v1/tokens", body).expect(t, 422, "invalid_field", field)
 	}
+	if got := string(e.do("POST", "/v1/tokens", `{"name":"n","role":"viewer","rate":-2,"expires_in":"-90m"}`).body); !strings.Contains(got, "is -2") || !strings.Contains(got, "is -1h30m") {
+		t.Errorf("the values are not named: %s", got)
+	}
 	e.do("POST", "/v1/tokens", `{"name":"n","role":"viewer","rate":"5"}`).expect(t, 400, "invalid_type", "rate")
 }
 

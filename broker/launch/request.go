@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/deadline"
@@ -108,9 +109,11 @@ func (l *launch) resolve(ctx context.Context) error {
 	if err := l.CheckEnvironment(l.settings); err != nil {
 		return err
 	}
+	terms := l.settings.TermsFor(l.image)
+	terms.Groups = strings.Join(staging.GroupNames(l.groups), ",")
 	l.claim = staging.Claim{
 		ID: staging.NewClaimOf(l.broker()), User: l.User, Image: l.Image, Zone: l.Zone, IdempotencyKey: l.IdempotencyKey,
-		RequestID: l.RequestID, Terms: l.settings.TermsFor(l.image), MaxSessionsPerUser: l.maxSessions(),
+		RequestID: l.RequestID, Terms: terms, MaxSessionsPerUser: l.maxSessions(),
 	}
 	if l.IdempotencyKey != "" {
 		l.claim.Fingerprint = l.Fingerprint()

@@ -160,8 +160,8 @@ func TestWithoutAGroupTheDefaultGroupApplies(t *testing.T) {
 			Launch:           staging.Launch{Image: "plain", Zone: "east", User: staging.User{ID: "u"}, Groups: c.groups},
 			GroupsOfProvider: c.provider,
 		})
-		if err != nil || len(all) != 1 || !slices.Equal(all[0].Groups, []string{c.want}) {
-			t.Errorf("%s: %+v %v", what, all, err)
+		if err != nil || len(all) != 1 || !slices.Equal(all[0].Groups, []string{c.want}) || w.terms.Groups != c.want {
+			t.Errorf("%s: %+v %v, stored with %+v", what, all, err, w.terms)
 		}
 	}
 	b.Close()

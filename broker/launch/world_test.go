@@ -54,6 +54,8 @@ type world struct {
 	starting map[string]bool
 	// inConsul are sessions that pass their checks.
 	inConsul []string
+	// terms are those of the fate that was decided last.
+	terms staging.Terms
 	// fates are those that were decided before, keyHolder who holds the key in Consul.
 	fates     map[string]staging.Fate
 	keyHolder staging.KeyHold
@@ -337,6 +339,7 @@ func (w *world) CreateFates(_ context.Context, fates []staging.Fate) ([]staging.
 	}
 	lost := map[string]staging.Fate{}
 	for i, f := range fates {
+		w.terms = f.Terms
 		if v, ok := w.decided[f.Session]; ok {
 			lost[f.Session] = staging.Fate{Session: f.Session, Verdict: v, Claim: "another", User: &staging.User{ID: "other"}}
 		}

@@ -17,7 +17,8 @@ import (
 // Store is what this package needs of Redis.
 type Store interface {
 	Session(ctx context.Context, id string) (staging.Session, error)
-	// Page reads a part of the sessions that have not ended, the oldest first.
+	// Page reads a part of the sessions that have not ended, the oldest first, or of those that
+	// have, the last one to end first.
 	Page(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
 	Keepalive(ctx context.Context, id string) (staging.Session, error)
 	// NoteReceiving records that keepalives can be received now, and returns since when
@@ -165,8 +166,9 @@ func notFound(id string, err error) *refusal.Error {
 	return &refusal.Error{Kind: refusal.NotFound, Detail: fmt.Sprintf("there is no session %q, or it ended a while ago", id), Cause: err}
 }
 
-// List reads up to limit of the sessions that match the filter and have not ended, from
-// after a position on, the oldest first. One page reads a bounded number of sessions, so
+// List reads up to limit of the sessions that match the filter, from after a position on:
+// those that have not ended, the oldest first, or, if the filter selects them, those that have,
+// the last one to end first. One page reads a bounded number of sessions, so
 // that a page may be short although more follow.
 func (s *Sessions) List(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)

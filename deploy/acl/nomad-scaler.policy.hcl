@@ -8,6 +8,7 @@ namespace "default" {
     "list-jobs",  # the full list, at start and after a gap in the events
     "read-job",   # jobs, evaluations, allocations and their event stream
     "alloc-exec", # run the first_launch hook inside a session
+    "read-logs",  # show the last line of stderr of a session that crashed
 
     # Sessions of the raw_exec driver are processes of the node, so an exec in such a
     # session is an exec on the node. Uncomment this only if you have such images with

@@ -86,10 +86,10 @@ func (r TokenRequest) Validate() error {
 		add("role", "%v", err)
 	}
 	if r.ExpiresIn < 0 {
-		add("expires_in", "must be more than 0, or left out for a token that does not expire")
+		add("expires_in", "must be more than 0, or left out for a token that does not expire, is %s", r.ExpiresIn.Brief())
 	}
 	if r.Rate != 0 && !(r.Rate >= MinRate && r.Rate <= MaxRate) || math.IsNaN(r.Rate) {
-		add("rate", "must be between one an hour (%.6f) and %d launches per second, or left out for no limit", MinRate, MaxRate)
+		add("rate", "must be between one an hour (%.6f) and %d launches per second, or left out for no limit, is %v", MinRate, MaxRate, r.Rate)
 	}
 	r.Scope.validate(add)
 	if len(invalid.Fields) > 0 {

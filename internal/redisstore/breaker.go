@@ -51,6 +51,9 @@ func (b *Breaker) Run(ctx context.Context, ping func(context.Context) error, cha
 			b.open.Store(true) // a trip during the last probe
 		}
 		err := probe(ctx, ping)
+		if ctx.Err() != nil {
+			return // the probe was cancelled, which says nothing about Redis
+		}
 		if err != nil {
 			changed(err)
 		}

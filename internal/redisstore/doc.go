@@ -30,6 +30,7 @@
 //	PREFIX ready:POOL       zset    claimable sessions, oldest first
 //	PREFIX pool:POOL        set     the pool's unassigned sessions
 //	PREFIX sessions         zset    all sessions that have not ended, by creation
+//	PREFIX ended            zset    sessions that ended lately, by when they ended; bounded, and lost with Redis
 //	PREFIX key:HASH         hash    an Idempotency-Key: its claim, launch and session or sessions
 //	PREFIX user:HASH        zset    the sessions of one user, by when they were claimed, or created if on demand or restored
 //	PREFIX conditions:POOL  string  the pool's conditions, JSON

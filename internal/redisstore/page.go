@@ -16,26 +16,28 @@ import (
 const maxScan = 2000
 
 // Page reads up to limit sessions that match the filter and have not ended, oldest first,
-// starting after a position.
+// starting after a position; those that have ended if f.Ended(), the last one to end first.
 //
 // It uses the smallest index that has all matches: the user's sessions, the pool's ready
 // queue, or the pool's set of unassigned sessions. Without one of them it scans the index
 // of all sessions.
 func (s *Store) Page(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
-	index := s.indexKey()
+	in := index{key: s.indexKey()}
 	switch {
+	case f.Ended():
+		in = index{key: s.endedKey(), ended: true}
 	case f.User != "":
 		return s.pageOfSet(ctx, "user "+f.User, s.rdb.ZCard(ctx, s.userKey(f.User)), func() *redis.StringSliceCmd {
 			return s.rdb.ZRange(ctx, s.userKey(f.User), 0, -1)
 		}, f, after, limit)
 	case f.Staging != "" && len(f.States) == 1 && f.States[0] == staging.Ready:
-		index = s.readyKey(f.Staging)
+		in = index{key: s.readyKey(f.Staging)}
 	case f.Staging != "" && f.Unassigned():
 		return s.pageOfSet(ctx, "pool "+f.Staging, s.rdb.SCard(ctx, s.poolKey(f.Staging)), func() *redis.StringSliceCmd {
 			return s.rdb.SMembers(ctx, s.poolKey(f.Staging))
 		}, f, after, limit)
 	}
-	return s.scan(ctx, index, f, after, limit)
+	return s.scan(ctx, in, f, after, limit)
 }
 
 // pageOfSet reads a page from a set that is not ordered by creation. It reads the whole
@@ -47,7 +49,7 @@ func (s *Store) pageOfSet(ctx context.Context, owner string, size *redis.IntCmd,
 		return staging.SessionPage{}, callError(err, "count the sessions of %s", owner)
 	}
 	if n > maxScan {
-		return s.scan(ctx, s.indexKey(), f, after, limit)
+		return s.scan(ctx, index{key: s.indexKey()}, f, after, limit)
 	}
 	members, err := ids().Result()
 	if err != nil {
@@ -69,17 +71,44 @@ func (s *Store) pageOfSet(ctx context.Context, owner string, size *redis.IntCmd,
 	return page, nil
 }
 
-// scan reads a page from an index that is ordered by creation.
-func (s *Store) scan(ctx context.Context, index string, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
+// index is a sorted set of sessions: by creation, the oldest first, or those that have ended by
+// when they did, the last one first.
+type index struct {
+	key   string
+	ended bool
+}
+
+// rangeFrom selects, in the index's order, what is at or after a position.
+func (x index) rangeFrom(after staging.Position, offset, count int64) redis.ZRangeArgs {
+	at := strconv.FormatInt(after.At, 10)
+	args := redis.ZRangeArgs{Key: x.key, Start: at, Stop: "+inf", ByScore: true, Offset: offset, Count: count}
+	if x.ended {
+		args.Rev, args.Start, args.Stop = true, at, "-inf"
+		if after == (staging.Position{}) {
+			args.Start = "+inf"
+		}
+	}
+	return args
+}
+
+// follows reports whether a position is after another in the index's order. All follow the
+// zero position.
+func (x index) follows(p, after staging.Position) bool {
+	if x.ended {
+		return after == (staging.Position{}) || p.Compare(after) < 0
+	}
+	return p.Compare(after) > 0
+}
+
+// scan reads a page from an index.
+func (s *Store) scan(ctx context.Context, in index, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
 	page := staging.SessionPage{Items: []staging.Session{}}
 	from, offset, scanned := after, int64(0), 0
 	for scanned < maxScan {
 		count := min(readPage, maxScan-scanned)
-		found, err := s.rdb.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
-			Key: index, Start: strconv.FormatInt(after.Created, 10), Stop: "+inf", ByScore: true, Offset: offset, Count: int64(count),
-		}).Result()
+		found, err := s.rdb.ZRangeArgsWithScores(ctx, in.rangeFrom(after, offset, int64(count))).Result()
 		if err != nil {
-			return page, callError(err, "scan %s from %d on", index, after.Created)
+			return page, callError(err, "scan %s from %d on", in.key, after.At)
 		}
 		offset += int64(len(found))
 		scanned += len(found)
@@ -87,9 +116,9 @@ func (s *Store) scan(ctx context.Context, index string, f staging.SessionFilter,
 		at := map[string]staging.Position{}
 		for _, z := range found {
 			id, _ := z.Member.(string)
-			p := staging.Position{Created: int64(z.Score), ID: id}
-			// The index starts at a millisecond. Some of its sessions were on the page before.
-			if p.Compare(after) > 0 {
+			p := staging.Position{At: int64(z.Score), ID: id}
+			// The range starts at a millisecond. Some of its sessions were on the page before.
+			if in.follows(p, after) {
 				ids, at[id] = append(ids, id), p
 			}
 		}
@@ -98,7 +127,7 @@ func (s *Store) scan(ctx context.Context, index string, f staging.SessionFilter,
 			return page, err
 		}
 		for _, x := range all {
-			if x.State == staging.Ended || !f.Lets(x) {
+			if (x.State == staging.Ended) != in.ended || !f.Lets(x) {
 				continue
 			}
 			if len(page.Items) == limit {

@@ -76,7 +76,7 @@ func (s *Store) Retire(ctx context.Context, x staging.Session, reason string) er
 // if the session has none yet. A session that Redis does not have is no error.
 func (s *Store) Ended(ctx context.Context, x staging.Session, reason string) error {
 	err := endedScript.Run(ctx, s.rdb,
-		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID)},
-		x.ID, x.Staging, reason, s.o.EndedLife.Milliseconds()).Err()
+		[]string{s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID), s.endedKey()},
+		x.ID, x.Staging, reason, s.o.EndedLife.Milliseconds(), s.o.MaxEnded).Err()
 	return callError(err, "mark session %s as ended", x.ID)
 }

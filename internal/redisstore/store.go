@@ -24,6 +24,8 @@ type Options struct {
 	KeyLife time.Duration
 	// EndedLife is how long an ended session can still be read. Default 1 hour.
 	EndedLife time.Duration
+	// MaxEnded is the most ended sessions that can be listed: those that ended last. Default 10,000.
+	MaxEnded int
 }
 
 // Store is greenroom's state in one Redis primary. It may be used concurrently.
@@ -47,6 +49,9 @@ func New(rdb redis.UniversalClient, o Options) *Store {
 	if o.EndedLife == 0 {
 		o.EndedLife = time.Hour
 	}
+	if o.MaxEnded == 0 {
+		o.MaxEnded = 10_000
+	}
 	return &Store{rdb: rdb, o: o}
 }
 
@@ -62,6 +67,7 @@ func (s *Store) rolloutKey(pool string) string    { return s.o.Prefix + "rollout
 func (s *Store) userKey(id string) string         { return s.o.Prefix + "user:" + hashed(id) }
 func (s *Store) trustKey(zone string) string      { return s.o.Prefix + "vouched:" + zone }
 func (s *Store) indexKey() string                 { return s.o.Prefix + "sessions" }
+func (s *Store) endedKey() string                 { return s.o.Prefix + "ended" }
 func (s *Store) receivingKey() string             { return s.o.Prefix + "receiving" }
 func (s *Store) epochKey() string                 { return s.o.Prefix + "epoch" }
 func (s *Store) eventsKey() string                { return s.o.Prefix + "events" }

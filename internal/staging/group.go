@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Group holds settings of users. A launch names its user's groups. If two of them have the
@@ -81,6 +82,17 @@ type Terms struct {
 	TimeLimit Duration `json:"session_time_limit,omitempty"`
 	// Unhealthy ends the session once its checks have failed for this time without a break.
 	Unhealthy Duration `json:"unhealthy_expiration,omitempty"`
+	// Groups are the names of the user's groups that applied, the default group among them, with
+	// commas between, so that terms can be compared; "" in what older versions stored.
+	Groups string `json:"groups,omitempty"`
+}
+
+// GroupNames returns the names in Groups.
+func (t Terms) GroupNames() []string {
+	if t.Groups == "" {
+		return nil
+	}
+	return strings.Split(t.Groups, ",")
 }
 
 // Settings are the merged settings of a user's groups.

@@ -34,20 +34,24 @@ func (f SessionFilter) Unassigned() bool {
 	return len(f.States) > 0 && !slices.ContainsFunc(f.States, func(s State) bool { return !s.Unassigned() })
 }
 
-// Position is a place in the list of sessions, which is sorted by creation and then by id.
-// The zero Position is before all sessions.
+// Ended reports whether the filter selects sessions that have ended. No list has both those
+// and others.
+func (f SessionFilter) Ended() bool { return slices.Contains(f.States, Ended) }
+
+// Position is a place in a list of sessions. The list is sorted by creation and then by id; that
+// of ended ones the other way round, by when they ended. The zero Position is before all.
 type Position struct {
-	// Created is in milliseconds since 1970.
-	Created int64
-	ID      string
+	// At is that time, in milliseconds since 1970.
+	At int64
+	ID string
 }
 
-// PositionOf returns the position of a session.
-func PositionOf(s Session) Position { return Position{Created: s.CreatedAt.UnixMilli(), ID: s.ID} }
+// PositionOf returns the position of a session that has not ended.
+func PositionOf(s Session) Position { return Position{At: s.CreatedAt.UnixMilli(), ID: s.ID} }
 
 // Compare returns a negative number if p is before q.
 func (p Position) Compare(q Position) int {
-	return cmp.Or(cmp.Compare(p.Created, q.Created), cmp.Compare(p.ID, q.ID))
+	return cmp.Or(cmp.Compare(p.At, q.At), cmp.Compare(p.ID, q.ID))
 }
 
 // SessionPage is a part of a list of sessions.

@@ -1,4 +1,4 @@
-// The sessions that have not ended, with their users and addresses.
+// The sessions that have not ended, with their users and addresses, and those that have, with why.
 
 import { all, call } from './api.js';
 import { ago, badge, button, fill, h, table } from './dom.js';
@@ -11,7 +11,7 @@ const kinds = {
 };
 const states = [
   ['', 'any'], ['pending,starting,ready', 'unassigned'], ['ready', 'ready'], ['pending,starting', 'coming up'],
-  ['claimed,assigned', 'with a user'], ['assigned', 'assigned'], ['quarantined', 'quarantined'], ['retiring,ending', 'on their way out'],
+  ['claimed,assigned', 'with a user'], ['assigned', 'assigned'], ['quarantined', 'quarantined'], ['retiring,ending', 'on their way out'], ['ended', 'ended within the hour'],
 ];
 const origins = [['', 'any'], ['staged', 'staged'], ['on_demand', 'on demand']];
 
@@ -47,7 +47,7 @@ async function details(id) {
   const terms = Object.entries(s.terms ?? {}).map(([name, v]) => `${name.replaceAll('_', ' ')} ${v}`).join(', ');
   const rows = [
     ['State', badge(s.state, kinds[s.state])], ['Reason', s.reason],
-    ['Healthy', s.healthy !== undefined && `${s.healthy ? 'yes' : 'no'}, since ${s.healthy_since}`], ['Not up since its restart', s.restarted_at], ['After its restart', s.restart_failure], ['User', s.user && `${s.user.name ?? ''} (${s.user.id})`],
+    ['Healthy', s.healthy !== undefined && `${s.healthy ? 'yes' : 'no'}, since ${s.healthy_since}`], ['Not up since its restart', s.restarted_at], ['After its restart', s.restart_failure], ['User', s.user && `${s.user.name ?? ''} (${s.user.id})`], ['Groups', s.groups?.join(', ')],
     ['Origin', s.origin.replace('_', ' ')], ['Zone', s.zone], ['Image', s.image], ['Staging config', s.staging], ['Revision', s.revision],
     ['Address', s.address], ['Ports', ports], ['Nomad allocation', s.alloc_id], ['Nomad node', s.node_id],
     ['Created', s.created_at], ['Ready', s.ready_at], ['Assigned', s.assigned_at], ['Expires', s.expires_at], ['Ends', s.ends_at],
@@ -95,19 +95,21 @@ export function sessionsView(can, params) {
   }));
   const anything = [['', 'any']];
   const zone = choice('zone', 'Zone', anything), image = choice('image', 'Image', anything), staging = choice('staging', 'Staging', anything);
+  const over = params.get('state') === 'ended';
   const columns = [
     { label: 'Session', cell: (s) => sessionLink(s.id) },
     { label: 'State', cell: (s) => badge(s.state, kinds[s.state]) },
-    { label: 'Healthy', cell: health },
+    !over && { label: 'Healthy', cell: health },
     { label: 'User', cell: user },
     { label: 'Zone', cell: (s) => s.zone },
     { label: 'Image', cell: (s) => s.image },
     { label: 'Origin', cell: (s) => s.origin.replace('_', ' ') },
-    { label: 'Age', class: 'number', cell: (s) => h('span', { title: s.created_at }, ago(s.created_at)) },
+    over ? { label: 'Ended', class: 'number', cell: (s) => h('span', { title: s.ended_at }, ago(s.ended_at)) }
+      : { label: 'Age', class: 'number', cell: (s) => h('span', { title: s.created_at }, ago(s.created_at)) },
     { label: 'Node', class: 'mono', cell: (s) => (s.node_id ? h('span', { title: s.node_id }, s.node_id.slice(0, 8)) : '–') },
-    { label: 'Address', class: 'mono', cell: (s) => s.address ?? '–' },
-  ];
-  if (can.end) {
+    over ? { label: 'Reason', cell: (s) => s.reason ?? '–' } : { label: 'Address', class: 'mono', cell: (s) => s.address ?? '–' },
+  ].filter(Boolean);
+  if (can.end && !over) {
     columns.push({
       label: '', class: 'act', once: true,
       cell: (current) => button('End', { 'aria-label': `End ${current().id}` }, () => end(current().id, current(), () => view.changed())),
@@ -143,7 +145,7 @@ export function sessionsView(can, params) {
     first.delete('cursor');
     fill(pages,
       params.get('cursor') ? h('a', { href: '#/sessions?' + first }, 'First page') : null,
-      h('span', { class: 'faint' }, `${page.items.length} shown, oldest first`),
+      h('span', { class: 'faint' }, `${page.items.length} shown, ${over ? 'the last to end first' : 'oldest first'}`),
       page.next_cursor ? h('a', { href: '#/sessions?' + next }, 'Next page') : null);
   };
   return view;

@@ -215,15 +215,36 @@ func TestSessionsCommand(t *testing.T) {
 	c.Want(exit.Usage, []string{"status", "-o", "name"}, "--output: must be one of table, json, yaml", "name")
 }
 
+// TestEndedSessionsAreListed: each with when it ended and why; none of them can be ended.
+func TestEndedSessionsAreListed(t *testing.T) {
+	c := clitest.New(t, "")
+	s := clitest.UserSession()
+	s.State, s.EndedAt, s.Reason = staging.Ended, s.CreatedAt.Add(90*time.Second), "failed: task main failed: Exit Code: 3; the last line of its stderr: no such file: /etc/desk.conf"
+	c.Broker.SessionList = []staging.Session{s}
+	ended := []string{"sessions", "--state", "ended"}
+	out := c.Want(exit.OK, ended, "ENDED", "REASON", "gr-1", "demo-east", "u-1", "no such file: /etc/desk.conf")
+	if strings.Contains(out, "ADDRESS") || strings.Contains(out, "LIVED") {
+		t.Errorf("the table of ended sessions:\n%s", out)
+	}
+	if !c.Broker.Filter.Ended() {
+		t.Errorf("asked for %+v", c.Broker.Filter)
+	}
+	c.Want(exit.OK, append(ended, "-o", "wide"), "LIVED", "1m30s")
+	c.Want(exit.OK, append(ended, "-o", "name"), "gr-1\n")
+	c.Want(exit.Invalid, []string{"sessions", "--state", "ended,ready"}, "state", "a list of their own")
+	c.Want(exit.Usage, []string{"sessions", "end", "--state", "ended", "--yes"}, "--state", "cannot be ended")
+}
+
 // TestSessionsShowHasTheWayIn: the link, by the image's template, and when the session ends.
 func TestSessionsShowHasTheWayIn(t *testing.T) {
 	c := clitest.New(t, "")
 	s := clitest.UserSession()
 	s.Revision = "6f1d0a9c2b7e"
-	s.Terms = staging.Terms{TimeLimit: staging.Duration(8 * time.Hour), Keepalive: staging.Duration(5 * time.Minute)}
+	s.Terms = staging.Terms{TimeLimit: staging.Duration(8 * time.Hour), Keepalive: staging.Duration(5 * time.Minute), Groups: "staff,students"}
 	c.Broker.SessionList = []staging.Session{s}
 	show := []string{"sessions", "show", "gr-1"}
-	c.Want(exit.OK, show, "revision", "6f1d0a9c2b7e", "ends ", "2026-11-24T14:20:00Z", "keepalive_expiration=5m0s session_time_limit=8h0m0s")
+	c.Want(exit.OK, show, "revision", "6f1d0a9c2b7e", "ends ", "2026-11-24T14:20:00Z", "keepalive_expiration=5m0s session_time_limit=8h0m0s", "groups ", "staff, students")
+	c.Want(exit.OK, append(show, "-o", "json"), "\"groups\": [\n", `"students"`)
 	c.Broker.ImageByName["demo"] = staging.Image{Name: "demo", ConnectURL: "http://{address}:{port_http}/?token={token}"}
 	c.Want(exit.OK, show, "connect", "http://127.0.0.1:23817/?token=TOKEN (the launch's answer has the TOKEN)")
 	c.Broker.ImageByName["demo"] = staging.Image{Name: "demo", ConnectURL: "http://{address}:{port_http}/"}

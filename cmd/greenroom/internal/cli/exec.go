@@ -45,6 +45,7 @@ secrets through the standard input.`,
 	}
 	cmd.Flags().StringVar(&f.task, "task", "", "another task than the main one")
 	cmd.Flags().StringVar(&f.tty, "tty", "auto", "auto, true or false: whether the command has a terminal")
+	completeFlags(cmd, map[string]names{"tty": fixed("auto", "true", "false")})
 	return cmd
 }
 

@@ -108,12 +108,19 @@ func exitCodeOf(p *client.ProblemError) int {
 	return exit.Failed
 }
 
+// errInterrupted is the error of a command that Ctrl-C ended.
+var errInterrupted = errors.New("interrupted")
+
 // report prints an error for a person, or with -o json for a program, and returns its exit
 // code. args are greenroom's arguments.
 func report(cmd *cobra.Command, args []string, err error, stderr io.Writer) int {
 	code := exitCode(err)
 	if code == exit.OK || errors.As(err, new(exit.Error)) {
 		return code
+	}
+	if ctx := cmd.Context(); code == exit.Unavailable && ctx != nil && ctx.Err() != nil {
+		// Its call ended with Ctrl-C: that is no outage of the server that was called.
+		err, code = errInterrupted, exit.Failed
 	}
 	asJSON := output.WantsJSON(cmd) || asksForJSON(args)
 	printError(asJSON, err, code, stderr)

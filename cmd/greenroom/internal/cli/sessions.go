@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,24 +21,29 @@ func newSessionsCommand() *cobra.Command {
 	cmd := newSessionListCommand("sessions")
 	cmd.Short = "List, show and end sessions"
 	cmd.Long = `List the sessions that have not ended, oldest first: all, or those that the flags name.
-See the subcommands to show or end one.`
+See the subcommands to show or end one.
+
+With --state ended, list those that have ended, the last one first, each with why. The
+broker keeps what is known of a session for an hour after its end, of 10,000 at most.`
 	cmd.Example = `  greenroom sessions
   greenroom sessions --zone east --state ready,claimed
+  greenroom sessions --state ended --staging demo-east
   greenroom sessions show gr-01jd0c8m4q2v5n7x9z3b6f8h1k
   greenroom sessions end gr-01jd0c8m4q2v5n7x9z3b6f8h1k
   greenroom sessions --state assigned -o name
   greenroom sessions --revision 6f1d0a9c2b7e -o wide`
 	list := newSessionListCommand("list")
-	list.Short = "List the sessions that have not ended, oldest first"
+	list.Short = "List the sessions that have not ended, oldest first, or those that have"
 	list.Long = `List the sessions that have not ended, oldest first, with their state, user and
-address: all, or those that the flags name.`
+address: all, or those that the flags name. With --state ended, list those that have
+ended, the last one first, each with why.`
 	list.Example = `  greenroom sessions list
   greenroom sessions list --user alice --origin on_demand`
 	cmd.AddCommand(
 		list,
 		&cobra.Command{
-			Use: "show ID", Short: "Show one session, also one that ended not long ago",
-			Long:    "Show one session with all that is known of it, also one that ended not long ago, with why.",
+			Use: "show ID", Short: "Show one session, also one that ended within the last hour",
+			Long:    "Show one session with all that is known of it, also one that ended within the last hour, with why.",
 			Example: "  greenroom sessions show gr-01jd0c8m4q2v5n7x9z3b6f8h1k -o json",
 			Args:    oneArgument("ID"), ValidArgsFunction: completeFirst(sessionIDs), RunE: showSession,
 		},
@@ -64,6 +70,9 @@ func newSessionListCommand(use string) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if slices.Contains(params.State, staging.Ended) {
+				return endedListing(all, time.Now()).print(cmd)
+			}
 			return sessionListing(all, time.Now()).print(cmd)
 		},
 	})
@@ -85,6 +94,26 @@ func sessionListing(all client.List[httpapi.Session], now time.Time) listing {
 		l.rows = append(l.rows, []string{
 			s.ID, string(s.State), string(s.Origin), s.Zone, s.Image, userName(s), id, healthOf(s), endpoints(s.Address, s.Ports), age(s.CreatedAt, now),
 			s.Staging, s.Revision, s.NodeID, moment(s.EndsAt),
+		})
+	}
+	return l
+}
+
+// endedListing is the list of sessions that have ended.
+func endedListing(all client.List[httpapi.Session], now time.Time) listing {
+	l := listing{
+		raw:    all.Raw,
+		header: []string{"ID", "ENDED", "ORIGIN", "ZONE", "IMAGE", "STAGING", "USER", "USER ID", "REASON"},
+		wide:   []string{"LIVED", "REVISION", "NODE"},
+	}
+	for _, s := range all.Items {
+		id := ""
+		if s.User != nil {
+			id = s.User.ID
+		}
+		l.rows = append(l.rows, []string{
+			s.ID, age(s.EndedAt, now) + " ago", string(s.Origin), s.Zone, s.Image, s.Staging, userName(s), id, s.Reason,
+			age(s.CreatedAt, s.EndedAt), s.Revision, s.NodeID,
 		})
 	}
 	return l
@@ -165,6 +194,7 @@ func sessionFacts(s httpapi.Session) []fact {
 	if s.User != nil {
 		facts = append(facts, fact{"user id", s.User.ID}, fact{"user name", s.User.Name})
 	}
+	facts = append(facts, fact{"groups", strings.Join(s.Groups, ", ")})
 	if s.Healthy != nil {
 		facts = append(facts, fact{"healthy", fmt.Sprintf("%t since %s", *s.Healthy, moment(s.HealthySince))})
 	}

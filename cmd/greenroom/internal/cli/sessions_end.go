@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,6 +63,9 @@ func endSessions(cmd *cobra.Command, ids []string, f endFlags) error {
 	params, err := f.filter.selected(cmd)
 	if err != nil {
 		return err
+	}
+	if slices.Contains(params.State, staging.Ended) {
+		return exit.BadUsage(fmt.Errorf("--state: sessions that have %s cannot be ended", staging.Ended))
 	}
 	c, err := client.FromFlags(cmd)
 	if err != nil {

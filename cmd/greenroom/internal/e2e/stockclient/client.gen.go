@@ -841,6 +841,13 @@ type LaunchedSession struct {
 	// it; it is absent where no check fails, and while Consul does not answer.
 	FailingCheck *FailingCheck `json:"failing_check,omitempty"`
 
+	// Groups The user's groups whose settings applied at the launch, the default group among them. Absent where none did, and for
+	// sessions that older versions launched.
+	//
+	//
+	// Example: ["students"]
+	Groups *[]string `json:"groups,omitempty"`
+
 	// Healthy Whether it runs and its checks pass. A user's session that does not stays its user's, until the user ends it or
 	// its `unhealthy_expiration` does. Absent while it is not up yet, and once its end has begun.
 	Healthy *bool `json:"healthy,omitempty"`
@@ -1402,6 +1409,13 @@ type Session struct {
 	// FailingCheck A check of the session's own that fails, and keeps it from being up or healthy. Only an answer for one session has
 	// it; it is absent where no check fails, and while Consul does not answer.
 	FailingCheck *FailingCheck `json:"failing_check,omitempty"`
+
+	// Groups The user's groups whose settings applied at the launch, the default group among them. Absent where none did, and for
+	// sessions that older versions launched.
+	//
+	//
+	// Example: ["students"]
+	Groups *[]string `json:"groups,omitempty"`
 
 	// Healthy Whether it runs and its checks pass. A user's session that does not stays its user's, until the user ends it or
 	// its `unhealthy_expiration` does. Absent while it is not up yet, and once its end has begun.
@@ -2049,7 +2063,8 @@ type BeginLoginParams struct {
 
 // ListSessionsParams defines parameters for ListSessions.
 type ListSessionsParams struct {
-	// State Only sessions in one of these states, with commas between. Ended ones are read by their id.
+	// State Only sessions in one of these states, with commas between. `ended` stands alone: sessions that have ended are a
+	// list of their own.
 	State *[]SessionState `form:"state,omitempty" json:"state,omitempty"`
 
 	// Origin Only sessions that came to be in this way.
@@ -2586,7 +2601,11 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/self (the `GetSelf` operationId).
 	GetSelf(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListSessions List the sessions that have not ended, oldest first
+	// ListSessions List the sessions that have not ended, oldest first, or those that have
+	//
+	// With `state=ended` the list has the sessions that have ended, the last one first, each with the `reason`. What is
+	// known of a session is kept for an hour after its end, and the list has the 10,000 that ended last. Redis alone has
+	// it: if Redis loses its data, the list begins anew.
 	//
 	// Filters combine: a session must fit all. What one page costs is bounded: where few of many sessions fit, a page
 	// may be short, or empty, and carry a `next_cursor` all the same. By `user`, or by `staging` with states of
@@ -2655,7 +2674,7 @@ type ClientInterface interface {
 	// Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
 	EndSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSession Read a session, also one that ended not long ago, or wait for it to change
+	// GetSession Read a session, also one that ended within the last hour, or wait for it to change
 	//
 	// Every answer carries an `X-Greenroom-Index`. Sent back as `index`, it has the next call wait until something
 	// has happened to the session since: a move to another state, a hook that failed. A wait that ends without is
@@ -3473,7 +3492,11 @@ func (c *Client) GetSelf(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 	return c.Client.Do(req)
 }
 
-// ListSessions List the sessions that have not ended, oldest first
+// ListSessions List the sessions that have not ended, oldest first, or those that have
+//
+// With `state=ended` the list has the sessions that have ended, the last one first, each with the `reason`. What is
+// known of a session is kept for an hour after its end, and the list has the 10,000 that ended last. Redis alone has
+// it: if Redis loses its data, the list begins anew.
 //
 // Filters combine: a session must fit all. What one page costs is bounded: where few of many sessions fit, a page
 // may be short, or empty, and carry a `next_cursor` all the same. By `user`, or by `staging` with states of
@@ -3582,7 +3605,7 @@ func (c *Client) EndSession(ctx context.Context, id SessionID, reqEditors ...Req
 	return c.Client.Do(req)
 }
 
-// GetSession Read a session, also one that ended not long ago, or wait for it to change
+// GetSession Read a session, also one that ended within the last hour, or wait for it to change
 //
 // Every answer carries an `X-Greenroom-Index`. Sent back as `index`, it has the next call wait until something
 // has happened to the session since: a move to another state, a hook that failed. A wait that ends without is
@@ -6382,7 +6405,11 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/self (the `GetSelf` operationId).
 	GetSelfWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSelfResponse, error)
 
-	// ListSessionsWithResponse List the sessions that have not ended, oldest first
+	// ListSessionsWithResponse List the sessions that have not ended, oldest first, or those that have
+	//
+	// With `state=ended` the list has the sessions that have ended, the last one first, each with the `reason`. What is
+	// known of a session is kept for an hour after its end, and the list has the 10,000 that ended last. Redis alone has
+	// it: if Redis loses its data, the list begins anew.
 	//
 	// Filters combine: a session must fit all. What one page costs is bounded: where few of many sessions fit, a page
 	// may be short, or empty, and carry a `next_cursor` all the same. By `user`, or by `staging` with states of
@@ -6455,7 +6482,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
 	EndSessionWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*EndSessionResponse, error)
 
-	// GetSessionWithResponse Read a session, also one that ended not long ago, or wait for it to change
+	// GetSessionWithResponse Read a session, also one that ended within the last hour, or wait for it to change
 	//
 	// Every answer carries an `X-Greenroom-Index`. Sent back as `index`, it has the next call wait until something
 	// has happened to the session since: a move to another state, a hook that failed. A wait that ends without is
@@ -10575,7 +10602,11 @@ func (c *ClientWithResponses) GetSelfWithResponse(ctx context.Context, reqEditor
 	return ParseGetSelfResponse(rsp)
 }
 
-// ListSessionsWithResponse List the sessions that have not ended, oldest first
+// ListSessionsWithResponse List the sessions that have not ended, oldest first, or those that have
+//
+// With `state=ended` the list has the sessions that have ended, the last one first, each with the `reason`. What is
+// known of a session is kept for an hour after its end, and the list has the 10,000 that ended last. Redis alone has
+// it: if Redis loses its data, the list begins anew.
 //
 // Filters combine: a session must fit all. What one page costs is bounded: where few of many sessions fit, a page
 // may be short, or empty, and carry a `next_cursor` all the same. By `user`, or by `staging` with states of
@@ -10672,7 +10703,7 @@ func (c *ClientWithResponses) EndSessionWithResponse(ctx context.Context, id Ses
 	return ParseEndSessionResponse(rsp)
 }
 
-// GetSessionWithResponse Read a session, also one that ended not long ago, or wait for it to change
+// GetSessionWithResponse Read a session, also one that ended within the last hour, or wait for it to change
 //
 // Every answer carries an `X-Greenroom-Index`. Sent back as `index`, it has the next call wait until something
 // has happened to the session since: a move to another state, a hook that failed. A wait that ends without is
