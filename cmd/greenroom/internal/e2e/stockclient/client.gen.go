@@ -1718,6 +1718,13 @@ type Status struct {
 	// Example: ["staging config demo-east: CapacityExhausted: not enough memory in zone east (2 of 2 nodes)"]
 	Reasons []string `json:"reasons"`
 
+	// Remarks What works and is seldom meant, each a sentence, such as two staging configs of one image in one zone. `status` does
+	// not depend on it. Absent for none.
+	//
+	//
+	// Example: ["staging configs a and b stage the same image demo in zone east: a launch may take a session of any of them; if they are alike in all else, one config with the sum of their sessions does the same"]
+	Remarks *[]string `json:"remarks,omitempty"`
+
 	// Status `degraded`: launches are served, and something is in the way of serving them well. `unavailable`: none is.
 	//
 	//
