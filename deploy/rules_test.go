@@ -204,7 +204,7 @@ func (g *guarded) readsALog(t *testing.T, fleet *nomadfleet.Fleet) func(context.
 		defer tick.Stop()
 		for {
 			line, err := fleet.LastLine(ctx, s, staging.AllocFacts{ID: s.AllocID, NodeID: s.NodeID}, s.Task)
-			if err == nil && line == "the last line" || err != nil && !errors.Is(err, nomadfleet.ErrNoLog) {
+			if err == nil && line == "the last line" || err != nil && !errors.Is(err, staging.ErrNoLog) {
 				return err
 			}
 			select {

@@ -98,6 +98,13 @@ func (a *Auditor) Trace(ctx context.Context, what, name string, after any) {
 	a.add(hidden(record))
 }
 
+// Read records that ctx's caller read what may hold users' secrets: a line of the log alone.
+func (a *Auditor) Read(ctx context.Context, what, name string) {
+	record := recordOf(ctx, staging.AuditRead)
+	record.Target = what + " " + name
+	a.add(hidden(record))
+}
+
 // add adds a record to the trail. The change has been made, so a record that cannot be written
 // is only reported.
 func (a *Auditor) add(record staging.Audit) {

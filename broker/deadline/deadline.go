@@ -15,6 +15,8 @@ const (
 	Nomad = 10 * time.Second
 	// LastLine bounds the read of a failed session's log, which only adds to a refusal.
 	LastLine = 2 * time.Second
+	// Log bounds the read of the end of a session's log, which its node sends.
+	Log = 10 * time.Second
 	// Cleanup bounds the end of a session in the background, with calls to several servers.
 	Cleanup = 15 * time.Second
 )

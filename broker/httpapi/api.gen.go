@@ -39,11 +39,23 @@ const (
 	ReadinessStatusUnavailable ReadinessStatus = "unavailable"
 )
 
+// Defines values for SessionLogsType.
+const (
+	SessionLogsTypeStderr SessionLogsType = "stderr"
+	SessionLogsTypeStdout SessionLogsType = "stdout"
+)
+
 // Defines values for StatusStatus.
 const (
 	StatusStatusDegraded    StatusStatus = "degraded"
 	StatusStatusOk          StatusStatus = "ok"
 	StatusStatusUnavailable StatusStatus = "unavailable"
+)
+
+// Defines values for GetSessionLogsParamsType.
+const (
+	GetSessionLogsParamsTypeStderr GetSessionLogsParamsType = "stderr"
+	GetSessionLogsParamsTypeStdout GetSessionLogsParamsType = "stdout"
 )
 
 // AllowedGroups The groups whose users may have it; absent for all users. For a user who is in none of them it does not exist:
@@ -658,6 +670,13 @@ type Session struct {
 	// KeepaliveUntil When it ends unless a keepalive comes.
 	KeepaliveUntil time.Time `json:"keepalive_until,omitempty,omitzero"`
 
+	// Link Where its user opens an assigned session, from the image's `connect_url`. Only an answer for one session has it,
+	// and never the session's token, which is the launch's alone: `%7Btoken%7D` stands for it.
+	//
+	//
+	// Example: https://desk.example.org/s/gr-01jd0c8m4q2v5n7x9z3b6f8h1k/?token=%7Btoken%7D
+	Link string `json:"link,omitempty,omitzero"`
+
 	// NodeID The Nomad node that it runs on. Absent until it is placed.
 	NodeID string `json:"node_id,omitempty,omitzero"`
 
@@ -731,6 +750,37 @@ type SessionList struct {
 	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
 	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
 }
+
+// SessionLogs defines model for SessionLogs.
+type SessionLogs struct {
+	// Task The task that wrote it.
+	//
+	// Example: desktop
+	Task string `json:"task"`
+
+	// Tasks The session's tasks, each of which has a log of its own.
+	//
+	// Example: ["desktop","proxy"]
+	Tasks []string `json:"tasks"`
+
+	// Text The last lines, the last of which may still be written.
+	//
+	// Example: listening on 0.0.0.0:6901
+	Text string `json:"text"`
+
+	// Truncated Whether the log has more before them.
+	Truncated bool `json:"truncated"`
+
+	// Type Its stream.
+	//
+	// Example: stderr
+	Type SessionLogsType `json:"type"`
+}
+
+// SessionLogsType Its stream.
+//
+// Example: stderr
+type SessionLogsType string
 
 // SessionState Where the session is in its life.
 //
@@ -848,6 +898,13 @@ type Status struct {
 	//
 	// Example: ["staging config demo-east: CapacityExhausted: not enough memory in zone east (2 of 2 nodes)"]
 	Reasons []string `json:"reasons"`
+
+	// Remarks What works and is seldom meant, each a sentence, such as two staging configs of one image in one zone. `status` does
+	// not depend on it. Absent for none.
+	//
+	//
+	// Example: ["staging configs a and b stage the same image demo in zone east: a launch may take a session of any of them; if they are alike in all else, one config with the sum of their sessions does the same"]
+	Remarks []string `json:"remarks,omitempty,omitzero"`
 
 	// Status `degraded`: launches are served, and something is in the way of serving them well. `unavailable`: none is.
 	//
@@ -1134,6 +1191,21 @@ type GetSessionParams struct {
 	// Wait With an `index`, how long to wait at most, as a Go duration between `0s` and `10m`.
 	Wait string `form:"wait,omitempty" json:"wait,omitempty,omitzero"`
 }
+
+// GetSessionLogsParams defines parameters for GetSessionLogs.
+type GetSessionLogsParams struct {
+	// Tail How many lines at most, from 1 to 1000. No answer has more than 64 KiB of text.
+	Tail int `form:"tail,omitempty" json:"tail,omitempty,omitzero"`
+
+	// Type Which of the task's streams.
+	Type GetSessionLogsParamsType `form:"type,omitempty" json:"type,omitempty,omitzero"`
+
+	// Task Which of the session's tasks; absent it is the main one.
+	Task string `form:"task,omitempty" json:"task,omitempty,omitzero"`
+}
+
+// GetSessionLogsParamsType defines parameters for GetSessionLogs.
+type GetSessionLogsParamsType string
 
 // ListStagingParams defines parameters for ListStaging.
 type ListStagingParams struct {
@@ -1601,6 +1673,16 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 	KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSessionLogs Read the last lines that a session's program has written
+	//
+	// From Nomad, with the broker's rights, also after the session has ended, for as long as Nomad keeps its
+	// allocation. It may hold secrets of the session's user, so it is for administrators, and each call leaves an
+	// audit record in the broker's log. A session that is not placed yet, a task that has not begun, and a jobspec whose logs are
+	// disabled have none: 404 `no_log`.
+	//
+	// Corresponds with GET /v1/sessions/{id}/logs (the `GetSessionLogs` operationId).
+	GetSessionLogs(ctx context.Context, id SessionID, params *GetSessionLogsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListStaging List the staging configs and how their pools stand, by name
 	//
@@ -2420,6 +2502,26 @@ func (c *Client) GetSession(ctx context.Context, id SessionID, params *GetSessio
 // Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 func (c *Client) KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewKeepSessionAliveRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSessionLogs Read the last lines that a session's program has written
+//
+// From Nomad, with the broker's rights, also after the session has ended, for as long as Nomad keeps its
+// allocation. It may hold secrets of the session's user, so it is for administrators, and each call leaves an
+// audit record in the broker's log. A session that is not placed yet, a task that has not begun, and a jobspec whose logs are
+// disabled have none: 404 `no_log`.
+//
+// Corresponds with GET /v1/sessions/{id}/logs (the `GetSessionLogs` operationId).
+func (c *Client) GetSessionLogs(ctx context.Context, id SessionID, params *GetSessionLogsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSessionLogsRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3901,6 +4003,79 @@ func NewKeepSessionAliveRequest(server string, id SessionID) (*http.Request, err
 	return req, nil
 }
 
+// NewGetSessionLogsRequest constructs an http.Request for the GetSessionLogs method
+func NewGetSessionLogsRequest(server string, id SessionID, params *GetSessionLogsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/logs", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tail", params.Tail, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "task", params.Task, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListStagingRequest constructs an http.Request for the ListStaging method
 func NewListStagingRequest(server string, params *ListStagingParams) (*http.Request, error) {
 	var err error
@@ -4882,6 +5057,18 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 	KeepSessionAliveWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*KeepSessionAliveResponse, error)
+
+	// GetSessionLogsWithResponse Read the last lines that a session's program has written
+	//
+	// From Nomad, with the broker's rights, also after the session has ended, for as long as Nomad keeps its
+	// allocation. It may hold secrets of the session's user, so it is for administrators, and each call leaves an
+	// audit record in the broker's log. A session that is not placed yet, a task that has not begun, and a jobspec whose logs are
+	// disabled have none: 404 `no_log`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/sessions/{id}/logs (the `GetSessionLogs` operationId).
+	GetSessionLogsWithResponse(ctx context.Context, id SessionID, params *GetSessionLogsParams, reqEditors ...RequestEditorFn) (*GetSessionLogsResponse, error)
 
 	// ListStagingWithResponse List the staging configs and how their pools stand, by name
 	//
@@ -6572,6 +6759,61 @@ func (r KeepSessionAliveResponse) ContentType() string {
 	return ""
 }
 
+// GetSessionLogsResponseDefaultHeaders the declared response headers of an HTTP default response for GetSessionLogs
+type GetSessionLogsResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetSessionLogsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SessionLogs
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetSessionLogsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSessionLogsResponse) GetJSON200() *SessionLogs {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSessionLogsResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSessionLogsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSessionLogsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSessionLogsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSessionLogsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListStagingResponseDefaultHeaders the declared response headers of an HTTP default response for ListStaging
 type ListStagingResponseDefaultHeaders struct {
 	RetryAfter int
@@ -7946,6 +8188,24 @@ func (c *ClientWithResponses) KeepSessionAliveWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseKeepSessionAliveResponse(rsp)
+}
+
+// GetSessionLogsWithResponse Read the last lines that a session's program has written
+//
+// From Nomad, with the broker's rights, also after the session has ended, for as long as Nomad keeps its
+// allocation. It may hold secrets of the session's user, so it is for administrators, and each call leaves an
+// audit record in the broker's log. A session that is not placed yet, a task that has not begun, and a jobspec whose logs are
+// disabled have none: 404 `no_log`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/sessions/{id}/logs (the `GetSessionLogs` operationId).
+func (c *ClientWithResponses) GetSessionLogsWithResponse(ctx context.Context, id SessionID, params *GetSessionLogsParams, reqEditors ...RequestEditorFn) (*GetSessionLogsResponse, error) {
+	rsp, err := c.GetSessionLogs(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSessionLogsResponse(rsp)
 }
 
 // ListStagingWithResponse List the staging configs and how their pools stand, by name
@@ -9549,6 +9809,52 @@ func ParseKeepSessionAliveResponse(rsp *http.Response) (*KeepSessionAliveRespons
 	return response, nil
 }
 
+// ParseGetSessionLogsResponse parses an HTTP response from a GetSessionLogsWithResponse call
+func ParseGetSessionLogsResponse(rsp *http.Response) (*GetSessionLogsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSessionLogsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SessionLogs
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetSessionLogsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListStagingResponse parses an HTTP response from a ListStagingWithResponse call
 func ParseListStagingResponse(rsp *http.Response) (*ListStagingResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10318,6 +10624,9 @@ type ServerInterface interface {
 	// KeepSessionAlive Say that a session's user is still there
 	// (POST /v1/sessions/{id}/keepalive)
 	KeepSessionAlive(c *gin.Context, id SessionID)
+	// GetSessionLogs Read the last lines that a session's program has written
+	// (GET /v1/sessions/{id}/logs)
+	GetSessionLogs(c *gin.Context, id SessionID, params GetSessionLogsParams)
 	// ListStaging List the staging configs and how their pools stand, by name
 	// (GET /v1/staging)
 	ListStaging(c *gin.Context, params ListStagingParams)
@@ -11020,6 +11329,58 @@ func (siw *ServerInterfaceWrapper) KeepSessionAlive(c *gin.Context) {
 	siw.Handler.KeepSessionAlive(c, id)
 }
 
+// GetSessionLogs operation middleware
+func (siw *ServerInterfaceWrapper) GetSessionLogs(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSessionLogsParams
+
+	// ------------- Optional query parameter "tail" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tail", c.Request.URL.Query(), &params.Tail, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter tail: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", c.Request.URL.Query(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter type: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "task" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "task", c.Request.URL.Query(), &params.Task, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter task: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetSessionLogs(c, id, params)
+}
+
 // ListStaging operation middleware
 func (siw *ServerInterfaceWrapper) ListStaging(c *gin.Context) {
 
@@ -11408,6 +11769,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/v1/sessions/:id", wrapper.EndSession)
 	router.GET(options.BaseURL+"/v1/sessions/:id", wrapper.GetSession)
 	router.POST(options.BaseURL+"/v1/sessions/:id/keepalive", wrapper.KeepSessionAlive)
+	router.GET(options.BaseURL+"/v1/sessions/:id/logs", wrapper.GetSessionLogs)
 	router.GET(options.BaseURL+"/v1/staging", wrapper.ListStaging)
 	router.DELETE(options.BaseURL+"/v1/staging/:name", wrapper.DeleteStaging)
 	router.GET(options.BaseURL+"/v1/staging/:name", wrapper.GetStaging)
@@ -12636,6 +12998,48 @@ func (response KeepSessionAlivedefaultApplicationProblemPlusJSONResponse) VisitK
 	return err
 }
 
+type GetSessionLogsRequestObject struct {
+	ID     SessionID `json:"id"`
+	Params GetSessionLogsParams
+}
+
+type GetSessionLogsResponseObject interface {
+	VisitGetSessionLogsResponse(w http.ResponseWriter) error
+}
+
+type GetSessionLogs200JSONResponse SessionLogs
+
+func (response GetSessionLogs200JSONResponse) VisitGetSessionLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSessionLogsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response GetSessionLogsdefaultApplicationProblemPlusJSONResponse) VisitGetSessionLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListStagingRequestObject struct {
 	Params ListStagingParams
 }
@@ -13336,6 +13740,9 @@ type StrictServerInterface interface {
 	// KeepSessionAlive Say that a session's user is still there
 	// (POST /v1/sessions/{id}/keepalive)
 	KeepSessionAlive(ctx context.Context, request KeepSessionAliveRequestObject) (KeepSessionAliveResponseObject, error)
+	// GetSessionLogs Read the last lines that a session's program has written
+	// (GET /v1/sessions/{id}/logs)
+	GetSessionLogs(ctx context.Context, request GetSessionLogsRequestObject) (GetSessionLogsResponseObject, error)
 	// ListStaging List the staging configs and how their pools stand, by name
 	// (GET /v1/staging)
 	ListStaging(ctx context.Context, request ListStagingRequestObject) (ListStagingResponseObject, error)
@@ -14251,6 +14658,33 @@ func (sh *strictHandler) KeepSessionAlive(ctx *gin.Context, id SessionID) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(KeepSessionAliveResponseObject); ok {
 		if err := validResponse.VisitKeepSessionAliveResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetSessionLogs operation middleware
+func (sh *strictHandler) GetSessionLogs(ctx *gin.Context, id SessionID, params GetSessionLogsParams) {
+	var request GetSessionLogsRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSessionLogs(ctx, request.(GetSessionLogsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSessionLogs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetSessionLogsResponseObject); ok {
+		if err := validResponse.VisitGetSessionLogsResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

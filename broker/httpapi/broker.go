@@ -51,6 +51,8 @@ type Sessions interface {
 	// FailingCheck returns the check for which a session is not up or not healthy; zero for
 	// none.
 	FailingCheck(ctx context.Context, s staging.Session) staging.FailingCheck
+	// Log reads the end of a session's log.
+	Log(ctx context.Context, id string, r sessions.LogRequest) (staging.LogTail, error)
 	List(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
 	End(ctx context.Context, id string) error
 	Keepalive(ctx context.Context, id string) (staging.Session, error)
@@ -124,6 +126,8 @@ type Auditor interface {
 	Used(ctx context.Context)
 	// Trace records a change that has no event of its own.
 	Trace(ctx context.Context, what, name string, after any)
+	// Read records that the caller read what may hold users' secrets.
+	Read(ctx context.Context, what, name string)
 }
 
 // Monitor reports the state of the servers, the zones and their pools.

@@ -53,6 +53,7 @@ var statuses = map[Code]int{
 	CodeInternal:             http.StatusInternalServerError,
 
 	Code(refusal.NotFound):           http.StatusNotFound,
+	Code(refusal.NoLog):              http.StatusNotFound,
 	Code(refusal.InUse):              http.StatusConflict,
 	Code(refusal.SessionBusy):        http.StatusConflict,
 	Code(refusal.KeyReused):          http.StatusUnprocessableEntity,

@@ -41,10 +41,11 @@ type fake struct {
 	// launch answers launches; last is the latest.
 	launch func(ctx context.Context, r launch.Request) (launch.Result, error)
 	last   launch.Request
-	// access, checked and filter are those of the latest call.
+	// access, checked, filter and logged are those of the latest call.
 	access  sessions.Access
 	checked admin.Set
 	filter  staging.SessionFilter
+	logged  sessions.LogRequest
 	down    map[string]string
 	status  status.Status
 	// audits are the records of denied calls.
@@ -326,6 +327,15 @@ func (r fakeSessions) FailingCheck(_ context.Context, s staging.Session) staging
 	return r.failing[s.ID]
 }
 
+// Log notes its arguments, and answers with one line.
+func (r fakeSessions) Log(ctx context.Context, id string, q sessions.LogRequest) (staging.LogTail, error) {
+	r.mu.Lock()
+	r.logged = q
+	r.mu.Unlock()
+	_, err := r.Session(ctx, id)
+	return staging.LogTail{Task: cmp.Or(q.Task, "main"), Stream: q.Stream, Tasks: []string{"main", "proxy"}, Text: "up\n", Truncated: true}, err
+}
+
 func (r fakeSessions) List(_ context.Context, filter staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -419,6 +429,9 @@ func (f *fake) Trace(ctx context.Context, what, name string, after any) {
 	f.tracedAfter = append(f.tracedAfter, after)
 	f.traced = append(f.traced, call.Caller.Who()+" "+call.Operation+" "+what+" "+name)
 }
+
+// Read adds to traced.
+func (f *fake) Read(ctx context.Context, what, name string) { f.Trace(ctx, what, name, nil) }
 
 func (f *fake) Audit(_ context.Context, a staging.Audit) {
 	f.mu.Lock()

@@ -34,6 +34,7 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		{&refusal.Error{Kind: refusal.ImageDisabled}, 409, "image_disabled", "", nil},
 		{&refusal.Error{Kind: refusal.ResourceUnreadable}, 503, "resource_unreadable", "", nil},
 		{&refusal.Error{Kind: refusal.SessionLimit, Sessions: []string{"gr-1", "gr-2"}}, 409, "session_limit", "", nil},
+		{&refusal.Error{Kind: refusal.NoLog}, 404, "no_log", "", nil},
 		{&refusal.Error{Kind: refusal.NotAssigned}, 409, "session_not_assigned", "", nil},
 		{&refusal.Error{Kind: refusal.Forbidden}, 403, "forbidden", "", nil},
 		{&refusal.Error{Kind: refusal.NoCapacity, RetryAfter: time.Minute}, 503, "no_capacity", "60", nil},

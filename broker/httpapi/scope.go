@@ -10,6 +10,7 @@ import (
 	"github.com/greenroom/greenroom/broker/admin"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
+	"github.com/greenroom/greenroom/broker/sessions"
 	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -137,6 +138,13 @@ func (s scopedSessions) List(ctx context.Context, f staging.SessionFilter, after
 		f.Only = who.Sees
 	}
 	return s.Sessions.List(ctx, f, after, limit)
+}
+
+func (s scopedSessions) Log(ctx context.Context, id string, r sessions.LogRequest) (staging.LogTail, error) {
+	if err := s.check(ctx, id); err != nil {
+		return staging.LogTail{}, err
+	}
+	return s.Sessions.Log(ctx, id, r)
 }
 
 func (s scopedSessions) End(ctx context.Context, id string) error {

@@ -178,8 +178,22 @@ func (h *handlers) GetSession(ctx context.Context, r GetSessionRequestObject) (G
 		return nil, err
 	}
 	out := session(s)
+	out.Link = h.link(ctx, s)
 	out.FailingCheck = h.broker.Sessions.FailingCheck(context.WithoutCancel(requestContext(ctx)), s)
 	return GetSession200JSONResponse{Body: out, Headers: GetSession200ResponseHeaders{XGreenroomIndex: int64(index)}}, nil
+}
+
+// link returns where its user opens an assigned session, without its token; "" where the image
+// has no connect_url, was deleted, or cannot be read.
+func (h *handlers) link(ctx context.Context, s staging.Session) string {
+	if s.State != staging.Assigned {
+		return ""
+	}
+	image, err := h.broker.Images.Get(context.WithoutCancel(requestContext(ctx)), s.Image)
+	if err != nil {
+		return ""
+	}
+	return image.ConnectTo(s, "{"+string(staging.TokenAccess)+"}")
 }
 
 // EndSession implements StrictServerInterface.

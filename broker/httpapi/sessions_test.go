@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/broker/sessions"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -38,6 +39,58 @@ func TestSessions(t *testing.T) {
 		t.Errorf("delete: %d %s", got.status, got.body)
 	}
 	e.do("DELETE", "/v1/sessions/gr-1", "").expect(t, 404, "not_found")
+}
+
+// TestALogIsForAdministratorsAndOnRecord: bounded, and each reading leaves an audit record. That
+// other roles do not read it is TestTheRoleTable's.
+func TestALogIsForAdministratorsAndOnRecord(t *testing.T) {
+	f := newFake()
+	e := newEdge(t, f)
+	f.sessions["gr-1"] = assignedSession()
+	got := e.do("GET", "/v1/sessions/gr-1/logs", "")
+	if want := `{"task":"main","tasks":["main","proxy"],"text":"up\n","truncated":true,"type":"stdout"}` + "\n"; got.status != 200 || string(got.body) != want {
+		t.Errorf("%d %s, want %s", got.status, got.body, want)
+	}
+	if want := (sessions.LogRequest{Stream: "stdout", Lines: staging.DefaultLogLines}); f.logged != want {
+		t.Errorf("the broker was asked for %+v, want %+v", f.logged, want)
+	}
+	if len(f.traced) != 1 || !strings.HasSuffix(f.traced[0], " getSessionLogs log of session gr-1") {
+		t.Errorf("the records are %q", f.traced)
+	}
+	e.do("GET", "/v1/sessions/gr-1/logs?tail=1000&type=stderr&task=proxy", "")
+	if want := (sessions.LogRequest{Task: "proxy", Stream: "stderr", Lines: 1000}); f.logged != want {
+		t.Errorf("the broker was asked for %+v, want %+v", f.logged, want)
+	}
+	e.do("GET", "/v1/sessions/gr-1/logs?tail=1001", "").expect(t, 400, "invalid_parameter", "tail")
+	e.do("GET", "/v1/sessions/gr-1/logs?type=both", "").expect(t, 400, "invalid_parameter", "type")
+	e.do("GET", "/v1/sessions/gr-2/logs", "").expect(t, 404, "not_found")
+	if len(f.traced) != 2 {
+		t.Errorf("what was not read is on record: %q", f.traced)
+	}
+}
+
+// TestALinkWithoutItsToken: an answer for one assigned session says where it opens, and never by
+// which token.
+func TestALinkWithoutItsToken(t *testing.T) {
+	f := newFake()
+	e := newEdge(t, f)
+	s := assignedSession()
+	f.sessions["gr-1"] = s
+	link := func(want string) {
+		t.Helper()
+		if got := e.do("GET", "/v1/sessions/gr-1", ""); got.status != 200 || strings.Contains(string(got.body), `"link":"`+want) != (want != "") || want == "" && strings.Contains(string(got.body), "link") {
+			t.Errorf("%q: %d %s", want, got.status, got.body)
+		}
+	}
+	link("")
+	f.images["demo"] = staging.Image{Name: "demo", ConnectURL: "https://desk.example.org/{session_id}/?token={token}"}
+	link("https://desk.example.org/gr-1/?token=%7Btoken%7D")
+	if got := e.do("GET", "/v1/sessions", ""); strings.Contains(string(got.body), "link") {
+		t.Errorf("a list has links: %s", got.body)
+	}
+	s.State = staging.Ending
+	f.sessions["gr-1"] = s
+	link("")
 }
 
 func TestSessionsAreFiltered(t *testing.T) {

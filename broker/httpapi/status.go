@@ -15,7 +15,7 @@ func (h *handlers) GetStatus(ctx context.Context, _ GetStatusRequestObject) (Get
 	return GetStatus200JSONResponse{
 		Status: StatusStatus(s.Health), Reasons: each(s.Reasons, itself[string]),
 		Dependencies: each(s.Dependencies, dependency), Zones: each(s.Zones, zoneStatus),
-		ForeignSessions: s.Foreign,
+		ForeignSessions: s.Foreign, Remarks: s.Remarks(),
 	}, nil
 }
 

@@ -62,6 +62,7 @@ func TestStatus(t *testing.T) {
 	}
 	got := e.do("GET", "/v1/status", "")
 	want := `{"status":"degraded","reasons":["why"],
+		"remarks":["staging configs a and b stage the same image demo in zone east: a launch may take a session of any of them; if they are alike in all else, one config with the sum of their sessions does the same"],
 		"dependencies":[{"name":"consul","status":"ok"},{"name":"nomad","status":"ok"},{"name":"redis","status":"ok"}],
 		"zones":[
 			{"name":"east","vouched":true,"desired_sessions":3,"current_sessions":2,"ready_sessions":1,"claims_per_minute":1.23,"staged_share":0.75,"pools":[

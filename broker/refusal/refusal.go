@@ -20,6 +20,8 @@ type Kind string
 const (
 	// NotFound: the resource or session does not exist (any more).
 	NotFound Kind = "not_found"
+	// NoLog: the session, or the task, has no log.
+	NoLog Kind = "no_log"
 	// InUse: a zone or image that a staging config names cannot be deleted.
 	InUse Kind = "in_use"
 	// SessionBusy: the session is being assigned at this moment.

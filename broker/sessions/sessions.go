@@ -56,6 +56,9 @@ type Fleet interface {
 	// Find reads a session from its job and allocation; staging.ErrNoSession when its job
 	// does not exist or is stopped.
 	Find(ctx context.Context, s staging.Session) (staging.Session, error)
+	// LogTail reads the last lines of a stream of a task's log; staging.ErrNoLog when there
+	// is none. With task "" it is the main task's.
+	LogTail(ctx context.Context, s staging.Session, task, stream string, lines int) (staging.LogTail, error)
 }
 
 // Health is what this package needs of the sessions' checks in Consul.

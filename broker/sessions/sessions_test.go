@@ -3,8 +3,10 @@ package sessions_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -130,6 +132,20 @@ func (s *servers) Stop(_ context.Context, x staging.Session) error {
 
 func (s *servers) Resources() staging.Resources {
 	return staging.Resources{Zones: map[string]staging.Zone{"east": {Name: "east", AllowOriginDomain: "example.org"}}}
+}
+
+func (s *servers) LogTail(_ context.Context, x staging.Session, task, stream string, lines int) (staging.LogTail, error) {
+	tail := staging.LogTail{Task: task, Stream: stream, Tasks: []string{"main"}}
+	switch {
+	case s.away:
+		return tail, errAway
+	case x.AllocID == "":
+		return staging.LogTail{}, staging.ErrNoLog
+	case task != "main":
+		return tail, staging.ErrNoLog
+	}
+	tail.Text = fmt.Sprintf("%d lines\n", lines)
+	return tail, nil
 }
 
 func (s *servers) Find(_ context.Context, x staging.Session) (staging.Session, error) {
@@ -303,6 +319,38 @@ func TestWhoMayPassToASession(t *testing.T) {
 		got, err := on(s).Authorize(t.Context(), c.access)
 		if kindOf(err) != c.kind || c.kind == "" && (err != nil || got.User.ID != "u") {
 			t.Errorf("%s: %+v %v, want %q", name, got, err, c.kind)
+		}
+	}
+}
+
+// TestALogIsReadOrItIsSaidWhyThereIsNone: each refusal says what a person can do.
+func TestALogIsReadOrItIsSaidWhyThereIsNone(t *testing.T) {
+	placed := staging.Session{ID: "gr-1", State: staging.Starting, Origin: staging.OnDemand, AllocID: "a"}
+	waiting := staging.Session{ID: "gr-1", State: staging.Pending, Origin: staging.OnDemand}
+	for _, c := range []struct {
+		name    string
+		session staging.Session
+		id      string
+		task    string
+		kind    refusal.Kind
+		says    string
+	}{
+		{"of a session that runs", placed, "gr-1", "main", "", ""},
+		{"of another task", placed, "gr-1", "proxy", refusal.NoLog, "the session's tasks are main"},
+		{"before it is placed", waiting, "gr-1", "main", refusal.NoLog, "it is not placed yet"},
+		{"of no session", placed, "gr-2", "main", refusal.NotFound, "there is no session"},
+	} {
+		world := &servers{session: c.session}
+		tail, err := on(world).Log(t.Context(), c.id, sessions.LogRequest{Task: c.task, Stream: "stderr", Lines: 7})
+		if c.kind == "" {
+			if err != nil || tail.Text != "7 lines\n" || tail.Stream != "stderr" {
+				t.Errorf("%s: %+v, %v", c.name, tail, err)
+			}
+			continue
+		}
+		refused, ok := errors.AsType[*refusal.Error](err)
+		if !ok || refused.Kind != c.kind || !strings.Contains(refused.Detail, c.says) {
+			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 }

@@ -8,7 +8,7 @@ namespace "default" {
     "read-job",   # validate jobspecs; follow a session's evaluation and allocation
     "list-jobs",  # while Redis is away: see by the newest sessions if Consul was restored
     "alloc-exec", # run the assign hook inside a session
-    "read-logs",  # tell a launch the last line of stderr of a session that could not start
+    "read-logs",  # the last line of stderr of a session that could not start; logs for administrators
 
     # Sessions of the raw_exec driver are processes of the node, so an exec in such a
     # session is an exec on the node. Uncomment this only if you have such images:

@@ -5,6 +5,7 @@ var actions = map[string]string{
 	"createSession":        "launching a session",
 	"listSessions":         "listing sessions",
 	"getSession":           "reading a session",
+	"getSessionLogs":       "reading a session's log",
 	"endSession":           "ending a session",
 	"keepSessionAlive":     "keeping a session alive",
 	"streamEvents":         "following the events",

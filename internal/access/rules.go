@@ -28,7 +28,7 @@ var (
 	// A caller with the role User may use only its own sessions, see Caller.Owns.
 	launcherRule = Rule{Roles: []Role{Admin, Launcher, User}, Scoped: true}
 	readerRule   = Rule{Roles: []Role{Admin, Launcher, Viewer}, Scoped: true}
-	// An administrator with a scope changes what is within, see Scope.
+	// An administrator with a scope changes what is within, see Scope, and reads its logs.
 	changeRule = Rule{Roles: []Role{Admin}, Scoped: true}
 	// What reaches all of the installation is closed to an administrator with a scope.
 	adminRule = Rule{Roles: []Role{Admin}}
@@ -37,9 +37,11 @@ var (
 // rules has the rule of every operation, with the operationId of openapi.yaml as key. Only
 // administrators without a scope may call an operation that is not in it.
 var rules = map[string]Rule{
-	"createSession":    launcherRule,
-	"listSessions":     anyRole,
-	"getSession":       anyRole,
+	"createSession": launcherRule,
+	"listSessions":  anyRole,
+	"getSession":    anyRole,
+	// What a session writes may hold secrets of its user.
+	"getSessionLogs":   changeRule,
 	"endSession":       launcherRule,
 	"keepSessionAlive": launcherRule,
 	// A proxy calls it with its user's headers. They contain the session's own token.

@@ -20,7 +20,7 @@ const (
 )
 
 // LastLine returns the last line that a task of a session's allocation wrote to its standard
-// error, shortened and without control characters; "" if it wrote none. Errors are ErrNoLog,
+// error, shortened and without control characters; "" if it wrote none. Errors are staging.ErrNoLog,
 // also for a task whose logs are disabled, and ErrUnavailable.
 func (f *Fleet) LastLine(ctx context.Context, s staging.Session, a staging.AllocFacts, task string) (string, error) {
 	ctx, cancel := f.withTimeout(ctx)

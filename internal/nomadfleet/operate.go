@@ -79,11 +79,8 @@ const (
 	Stderr = "stderr"
 )
 
-// ErrNoLog means that Nomad answered and has no such log.
-var ErrNoLog = errors.New("there is no log")
-
 // Logs copies a stream of a task's log to w, from the byte offset on. With follow it also
-// copies what the task writes from then on, until ctx is done. Errors are ErrNoLog,
+// copies what the task writes from then on, until ctx is done. Errors are staging.ErrNoLog,
 // ErrUnavailable, or those of w.
 func (l *Located) Logs(ctx context.Context, task, stream string, offset int64, follow bool, w io.Writer) error {
 	return l.fleet.copyLog(ctx, l.alloc, logRange{task: task, stream: stream, origin: nomadapi.OriginStart, offset: offset, follow: follow}, l.queryOptions(ctx), w)
@@ -113,7 +110,7 @@ func (f *Fleet) copyLog(ctx context.Context, alloc *nomadapi.Allocation, r logRa
 				return nil
 			}
 			if notFound(err) {
-				return fmt.Errorf("%w of task %s: %w", ErrNoLog, r.task, err)
+				return fmt.Errorf("%w of task %s: %w", staging.ErrNoLog, r.task, err)
 			}
 			return unavailable(op, err)
 		case frame, open := <-frames:

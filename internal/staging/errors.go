@@ -8,6 +8,8 @@ import (
 var (
 	// ErrNoSession means that there is no such session.
 	ErrNoSession = errors.New("no such session")
+	// ErrNoLog means that a session, or a task of it, has no log.
+	ErrNoLog = errors.New("there is no log")
 	// ErrSessionOver, beside ErrNoSession, means that the session's job is there, and has
 	// ended or was stopped.
 	ErrSessionOver = errors.New("its job has ended")

@@ -112,6 +112,8 @@ const (
 	AuditAttempted AuditOutcome = "attempted"
 	// AuditUsed: the caller's token was used from an address, for the first time in a while.
 	AuditUsed AuditOutcome = "used"
+	// AuditRead: the caller read what may hold users' secrets, such as a session's log.
+	AuditRead AuditOutcome = "read"
 )
 
 // Audit is the record of an audited call: the caller, the operation and its outcome. It

@@ -7,6 +7,8 @@ export class Problem extends Error {
     this.status = status;
     this.code = document.code ?? '';
     this.errors = document.errors ?? [];
+    // The steps of a launch that did not serve.
+    this.attempts = document.attempts ?? [];
     this.requestID = document.request_id ?? '';
   }
 }

@@ -68,7 +68,10 @@ export function table(caption, columns, key, empty) {
       }
       row.item = item;
       columns.forEach((c, i) => {
-        if (!c.once) fill(row.node.children[i], c.cell(item) ?? '');
+        if (c.once) return;
+        fill(row.node.children[i], c.cell(item) ?? '');
+        // Such a word is broken, so that no table is wider than the page.
+        row.node.children[i].classList.toggle('long', /\S{33}/.test(row.node.children[i].textContent));
       });
       if (body.children[at] !== row.node) body.insertBefore(row.node, body.children[at] ?? null);
     });

@@ -1,7 +1,7 @@
 // The events view: what happens, live.
 
 import { badge, h, when } from './dom.js';
-import { opensDetails, sessionLink } from './sessions.js';
+import { sessionLink } from './session_parts.js';
 
 // The most events that are shown, and how far back the view starts.
 const most = 300, before = 15 * 60 * 1000;
@@ -16,7 +16,7 @@ const kinds = {
 function words(e) {
   const a = e.audit;
   const parts = [
-    e.staging && h('a', { href: '#/staging/' + e.staging }, e.staging),
+    e.staging && h('a', { href: '#/staging/' + encodeURIComponent(e.staging) }, e.staging),
     e.image && `image ${e.image}`, e.zone && `zone ${e.zone}`, e.user_id && `user ${e.user_id}`,
     e.setting && `${e.setting}, set by the ${e.where}`,
     e.hook && `hook ${e.hook}`,
@@ -27,6 +27,11 @@ function words(e) {
   ].filter(Boolean);
   return parts.flatMap((p, i) => (i ? [' · ', p] : [p]));
 }
+
+// eventLine is an event in a list. In the list of one session's its id is not repeated.
+export const eventLine = (e, of) => h('li', null,
+  e.at ? when(e.at) : h('span'), badge(e.type.replace('_', ' '), kinds[e.type] ?? 'quiet'),
+  h('span', { class: 'what' }, e.session && e.session !== of && [sessionLink(e.session), ' '], words(e)));
 
 export function eventsView(can, params) {
   const chosen = new Set((params.get('type') ?? '').split(',').filter(Boolean));
@@ -44,7 +49,6 @@ export function eventsView(can, params) {
       types.map((t) => h('button', { type: 'button', id: 'type-' + t, 'aria-pressed': String(chosen.has(t)), onclick: () => choose(t) }, t.replace('_', ' '))),
       chosen.size > 0 && h('a', { class: 'clear', href: '#/events' }, 'Clear')),
     empty, list);
-  opensDetails(node);
   let last = '';
   return {
     title: 'Events', node, types: [...chosen],
@@ -55,9 +59,7 @@ export function eventsView(can, params) {
       if (e.type === 'gap' && !last) return;
       last = e.id ?? last;
       empty.hidden = true;
-      list.prepend(h('li', null,
-        e.at ? when(e.at) : h('span'), badge(e.type.replace('_', ' '), kinds[e.type] ?? 'quiet'),
-        h('span', { class: 'what' }, e.session && sessionLink(e.session), e.session && ' ', words(e))));
+      list.prepend(eventLine(e));
       while (list.children.length > most) list.lastChild.remove();
     },
   };

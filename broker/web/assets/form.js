@@ -81,8 +81,9 @@ function set(value, path, to) {
 }
 
 // edit opens a form. sections are lists of fields, each with a title except the first. value
-// is the resource that is edited; its other fields stay. save(value) sends it.
-export function edit({ title, sections, value, save }) {
+// is the resource that is edited; its other fields stay. save(value) sends it, once
+// the button is pressed whose label submit is.
+export function edit({ title, sections, value, save, submit = 'Save' }) {
   const fields = [];
   const line = (f) => {
     const kind = kinds[f.kind], id = 'field-' + f.name.replaceAll('.', '-');
@@ -104,7 +105,7 @@ export function edit({ title, sections, value, save }) {
     return h('div', { class: `field ${f.kind}` }, h('label', { for: id }, f.label), input, wrong, hint);
   };
   const top = h('p', { class: 'wrong', role: 'alert', hidden: true });
-  const send = h('button', { type: 'submit', class: 'primary' }, 'Save');
+  const send = h('button', { type: 'submit', class: 'primary' }, submit);
   const form = h('form', { novalidate: true, method: 'dialog' },
     top,
     sections.map((s) => (s.title

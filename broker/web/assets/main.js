@@ -6,6 +6,9 @@ import { follow } from './live.js';
 import { loginView, takeFailure } from './login.js';
 import { poolView, stagingView } from './staging.js';
 import { sessionsView } from './sessions.js';
+import { sessionView } from './session.js';
+import { missingView } from './missing.js';
+import { tokensView } from './tokens.js';
 import { groupsView, imagesView, zonesView } from './resources.js';
 import { eventsView } from './events.js';
 
@@ -14,13 +17,16 @@ const tickLive = 5000, tickBlind = 3000;
 // Events come in bursts: this long after one the view is read again, once.
 const settle = 250;
 
+// The views, by the first part of their address. one makes that of a single item, whose name is
+// the rest of the address; those without one have no such addresses.
 const views = {
-  staging: { label: 'Staging', make: (can, params, name) => (name ? poolView(can, name) : stagingView(can)) },
-  sessions: { label: 'Sessions', make: sessionsView },
+  staging: { label: 'Staging', make: stagingView, one: poolView },
+  sessions: { label: 'Sessions', make: sessionsView, one: sessionView },
   zones: { label: 'Zones', make: zonesView },
   images: { label: 'Images', make: imagesView },
   groups: { label: 'Groups', make: groupsView },
   events: { label: 'Events', make: eventsView },
+  tokens: { label: 'Tokens', make: tokensView },
 };
 
 // may returns what a role may do. It only hides buttons; the API enforces the rules.
@@ -29,9 +35,26 @@ function may(role) {
     edit: role === 'admin',
     end: role === 'admin' || role === 'launcher' || role === 'user',
     // With a user's own token, only that user's sessions are visible.
-    views: role === 'user' ? ['sessions'] : Object.keys(views),
+    views: role === 'user' ? ['sessions'] : Object.keys(views).filter((name) => name !== 'tokens' || role === 'admin'),
     follow: role !== 'user',
   };
+}
+
+// viewAt returns the view at an address, such as #/sessions?state=ready, and the name of the
+// view that it belongs to.
+function viewAt(can, address) {
+  const [path, query] = address.slice(2).split('?');
+  const [name, ...rest] = path.split('/');
+  const known = address.startsWith('#/') && can.views.includes(name) && views[name];
+  let item = rest.join('/');
+  try {
+    item = decodeURIComponent(item);
+  } catch {
+    // An address that was cut in the middle of a character is that of nothing.
+  }
+  if (known && !item) return [name, known.make(can, new URLSearchParams(query))];
+  if (known?.one) return [name, known.one(can, item)];
+  return ['', missingView(address, can.views[0], views[can.views[0]].label)];
 }
 
 let stop = () => {};
@@ -80,7 +103,7 @@ function shell(self) {
   const away = h('p', { class: 'away', role: 'alert', hidden: true });
   const who = self.guarded
     ? h('div', { class: 'who' },
-      h('span', { title: self.who }, h('span', null, self.name || self.who), h('small', null, self.role)),
+      h('span', { title: self.who }, h('b', null, self.name || self.who), h('small', null, self.role)),
       button('Log out', { class: 'plain' }, async () => {
         await call('DELETE', '/v1/login');
         showLogin();
@@ -144,8 +167,9 @@ function shell(self) {
     unfollow = follow({
       types: view.types ?? [], since: view.since?.() ?? '',
       onEvent: (e) => {
-        view.event?.(e);
-        if (e.type !== 'gap') soon();
+        // A view that shows one session says which events are not about it.
+        const about = view.event?.(e);
+        if (e.type !== 'gap' && about !== false) soon();
       },
       onLive: (on) => {
         setLive(on);
@@ -155,13 +179,12 @@ function shell(self) {
     });
   };
   const route = () => {
-    const [path, query] = location.hash.slice(2).split('?');
-    const [name, ...rest] = path.split('/');
-    if (!can.views.includes(name)) {
+    if (location.hash.replace(/^#\/?/, '') === '') {
       location.replace('#/' + can.views[0]);
       return;
     }
-    view = views[name].make(can, new URLSearchParams(query), decodeURIComponent(rest.join('/')));
+    let name;
+    [name, view] = viewAt(can, location.hash);
     view.changed = soon;
     for (const link of links) link.toggleAttribute('aria-current', link.dataset.view === name);
     for (const link of links) if (link.dataset.view === name) link.setAttribute('aria-current', 'page');

@@ -2,13 +2,11 @@
 
 import { all, call } from './api.js';
 import { ago, badge, button, fill, h, table } from './dom.js';
-import { ask, open, tell } from './dialog.js';
+import { launch } from './launch.js';
+import { end, sessionLink, stateOf } from './session_parts.js';
 
 const pageSize = 50;
 
-const kinds = {
-  pending: 'wait', starting: 'wait', ready: 'good', claimed: 'mine', assigned: 'mine', quarantined: 'bad', retiring: 'quiet', ending: 'quiet', ended: 'quiet',
-};
 const states = [
   ['', 'any'], ['pending,starting,ready', 'unassigned'], ['ready', 'ready'], ['pending,starting', 'coming up'],
   ['claimed,assigned', 'with a user'], ['assigned', 'assigned'], ['quarantined', 'quarantined'], ['retiring,ending', 'on their way out'], ['ended', 'ended within the hour'],
@@ -23,50 +21,6 @@ const user = (s) => (s.user
 function health(s) {
   if (s.healthy === undefined) return h('span', { class: 'faint' }, '–');
   return h('span', { title: 'since ' + s.healthy_since }, s.healthy ? 'yes' : badge('no', 'bad'));
-}
-
-function end(id, s, then) {
-  const theirs = s.user ? `${s.user.name || s.user.id} loses it at once.` : 'Nobody has it; its pool makes another.';
-  ask('End this session?', `${id} of image ${s.image} in zone ${s.zone}. ${theirs}`, 'End session', async () => {
-    await call('DELETE', '/v1/sessions/' + id);
-    tell(`Session ${id} is being ended.`);
-    then();
-  });
-}
-
-// details shows all fields of a session.
-async function details(id) {
-  let s;
-  try {
-    s = await call('GET', '/v1/sessions/' + id);
-  } catch (problem) {
-    tell(problem.message);
-    return;
-  }
-  const ports = Object.entries(s.ports ?? {}).map(([label, port]) => `${label} ${port}`).join(', ');
-  const terms = Object.entries(s.terms ?? {}).map(([name, v]) => `${name.replaceAll('_', ' ')} ${v}`).join(', ');
-  const rows = [
-    ['State', badge(s.state, kinds[s.state])], ['Reason', s.reason],
-    ['Healthy', s.healthy !== undefined && `${s.healthy ? 'yes' : 'no'}, since ${s.healthy_since}`], ['Not up since its restart', s.restarted_at], ['After its restart', s.restart_failure], ['User', s.user && `${s.user.name ?? ''} (${s.user.id})`], ['Groups', s.groups?.join(', ')],
-    ['Origin', s.origin.replace('_', ' ')], ['Zone', s.zone], ['Image', s.image], ['Staging config', s.staging], ['Revision', s.revision],
-    ['Address', s.address], ['Ports', ports], ['Nomad allocation', s.alloc_id], ['Nomad node', s.node_id],
-    ['Created', s.created_at], ['Ready', s.ready_at], ['Assigned', s.assigned_at], ['Expires', s.expires_at], ['Ends', s.ends_at],
-    ['Keepalive until', s.keepalive_until], ['Ended', s.ended_at], ['Terms', terms],
-  ];
-  const { close } = open(s.id, h('div', null,
-    h('dl', null, rows.filter(([, v]) => v).map(([name, v]) => [h('dt', null, name), h('dd', null, v)])),
-    h('div', { class: 'actions' }, button('Close', {}, () => close()))), { wide: true });
-}
-
-// sessionLink opens a session's details.
-export const sessionLink = (id) => h('button', { type: 'button', class: 'link mono', 'data-session': id }, id);
-
-// opensDetails makes a view's session links work, also those of rows that are added later.
-export function opensDetails(node) {
-  node.addEventListener('click', (e) => {
-    const id = e.target.closest('[data-session]')?.dataset.session;
-    if (id) details(id);
-  });
 }
 
 export function sessionsView(can, params) {
@@ -98,7 +52,7 @@ export function sessionsView(can, params) {
   const over = params.get('state') === 'ended';
   const columns = [
     { label: 'Session', cell: (s) => sessionLink(s.id) },
-    { label: 'State', cell: (s) => badge(s.state, kinds[s.state]) },
+    { label: 'State', cell: stateOf },
     !over && { label: 'Healthy', cell: health },
     { label: 'User', cell: user },
     { label: 'Zone', cell: (s) => s.zone },
@@ -112,20 +66,19 @@ export function sessionsView(can, params) {
   if (can.end && !over) {
     columns.push({
       label: '', class: 'act', once: true,
-      cell: (current) => button('End', { 'aria-label': `End ${current().id}` }, () => end(current().id, current(), () => view.changed())),
+      cell: (current) => button('End', { 'aria-label': `End ${current().id}` }, () => end(current(), () => view.changed())),
     });
   }
   const rows = table('Sessions', columns, (s) => s.id, 'No session is like this.');
   const pages = h('nav', { class: 'pages', 'aria-label': 'Pages' });
   const filtered = ['state', 'zone', 'image', 'staging', 'user', 'origin', 'revision'].some((name) => params.get(name));
   view.node = h('div', null,
-    h('div', { class: 'head' }, h('h1', null, 'Sessions')),
+    h('div', { class: 'head' }, h('h1', null, 'Sessions'), can.edit && button('Launch', { class: 'primary' }, launch)),
     h('div', { class: 'filters', role: 'search' },
       choice('state', 'State', states).node, can.follow && [zone.node, image.node, staging.node, word('user', 'User id'), word('revision', 'Revision')],
       choice('origin', 'Origin', origins).node,
       filtered && h('a', { class: 'clear', href: '#/sessions' }, 'Clear')),
     rows.node, pages);
-  opensDetails(view.node);
   let named = !can.follow;
   view.refresh = async () => {
     if (!named) {

@@ -5,6 +5,7 @@ import { ago, badge, button, fill, h, table } from './dom.js';
 import { ask, tell } from './dialog.js';
 import { edit } from './form.js';
 import { legend, plot, sums } from './plot.js';
+import { missing } from './missing.js';
 import { permissions } from './resources.js';
 
 // How long a pool's history is shown before it is read again: the broker notes it every 10 seconds.
@@ -36,6 +37,7 @@ function summary(status) {
       figure(known ? sum('claims_per_minute').toFixed(1) : '?', 'claims a minute'),
       status.dependencies.map((d) => figure(badge(d.status === 'ok' ? 'ok' : d.problem ?? d.status, d.status === 'ok' ? 'good' : 'bad'), d.name))),
     status.foreign_sessions ? h('p', { class: 'foreign' }, `${status.foreign_sessions} sessions of other installations run in this Nomad and are left alone; greenroom installation lists them`) : null,
+    status.remarks?.length ? h('ul', { class: 'remarks', 'aria-label': 'Remarks' }, status.remarks.map((r) => h('li', null, r))) : null,
     status.reasons.length ? h('ul', { class: 'reasons' }, status.reasons.map((r) => h('li', null, r))) : null);
 }
 
@@ -122,7 +124,7 @@ const actions = (can, name, changed) => can.edit && h('div', { class: 'buttons' 
 export function stagingView(can) {
   const top = h('div');
   const columns = [
-    { label: 'Config', cell: (p) => h('a', { href: '#/staging/' + p.name, class: 'name' }, p.name) },
+    { label: 'Config', cell: (p) => h('a', { href: '#/staging/' + encodeURIComponent(p.name), class: 'name' }, p.name) },
     { label: 'Zone', cell: (p) => p.vouched ? p.zone : h('span', null, p.zone, ' ', badge('no scaler', 'bad')) },
     { label: 'Image', cell: (p) => p.image },
     { label: 'Desired', class: 'number', cell: (p) => number(p.desired_sessions) },
@@ -163,9 +165,10 @@ export function stagingView(can) {
 // poolView shows one pool.
 export function poolView(can, name) {
   const body = h('div'), view = { title: name, changed: () => {} };
+  const buttons = h('div', null, actions(can, name, () => view.changed()));
   view.node = h('div', null,
     h('p', { class: 'crumbs' }, h('a', { href: '#/staging' }, 'Staging'), ' / ', name),
-    h('div', { class: 'head' }, h('h1', null, name), actions(can, name, () => view.changed())),
+    h('div', { class: 'head' }, h('h1', null, name), buttons),
     body);
   view.refresh = async () => {
     let pool;
@@ -173,7 +176,8 @@ export function poolView(can, name) {
       pool = await call('GET', `/v1/staging/${encodeURIComponent(name)}`);
     } catch (problem) {
       if (problem.status !== 404) throw problem;
-      fill(body, h('p', { class: 'empty' }, `There is no staging config ${name}.`));
+      fill(buttons);
+      fill(body, missing(`There is no staging config ${name}.`, '#/staging', 'Go to all staging configs'));
       return;
     }
     await readHistory(name);

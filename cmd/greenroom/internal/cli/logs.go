@@ -9,6 +9,7 @@ import (
 
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
 	"github.com/greenroom/greenroom/internal/nomadfleet"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // logsFlags are the flags of greenroom logs.
@@ -61,7 +62,7 @@ func runLogs(cmd *cobra.Command, id string, f logsFlags) error {
 		f.task = l.Task
 	}
 	err = f.copy(cmd, l, stream)
-	if errors.Is(err, nomadfleet.ErrNoLog) {
+	if errors.Is(err, staging.ErrNoLog) {
 		return &absentError{fmt.Errorf("%w; a jobspec whose logs are disabled has none, and one of a task that has not begun, or that Nomad has removed, is not there either", err)}
 	}
 	return err

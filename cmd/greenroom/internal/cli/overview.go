@@ -27,6 +27,8 @@ type overview struct {
 	Pools        []httpapi.StagingPool      `json:"pools"`
 	// ForeignSessions are those of other installations in the same Nomad.
 	ForeignSessions int `json:"foreign_sessions"`
+	// Remarks are on what works and is seldom meant. They leave all well.
+	Remarks []string `json:"remarks,omitempty"`
 }
 
 // overviewOf reads the health of the servers and the status of the pools. If a server is
@@ -51,7 +53,7 @@ func overviewOf(ctx context.Context, c *client.Client) (overview, error) {
 	}
 	if err == nil {
 		var idle []string
-		idle, o.ForeignSessions, err = unkeptZones(ctx, c)
+		idle, o.ForeignSessions, o.Remarks, err = unkeptZones(ctx, c)
 		for _, zone := range idle {
 			o.Problems = append(o.Problems, "no scaler is at work in zone "+zone+": its pools are not kept")
 		}
@@ -93,22 +95,22 @@ func readiness(ctx context.Context, c *client.Client) (httpapi.Readiness, error)
 	return httpapi.Readiness{}, errors.New("the broker's answer has no health in it")
 }
 
-// unkeptZones returns the zones with pools in which no scaler acts, and the number of
-// sessions of other installations. It returns none while Redis does not answer, because
+// unkeptZones returns the zones with pools in which no scaler acts, the number of sessions of
+// other installations, and the broker's remarks. It returns no zone while Redis does not answer, because
 // that is a problem of its own already.
-func unkeptZones(ctx context.Context, c *client.Client) (idle []string, foreign int, err error) {
+func unkeptZones(ctx context.Context, c *client.Client) (idle []string, foreign int, remarks []string, err error) {
 	ctx, cancel := client.Brief(ctx)
 	defer cancel()
 	r, err := c.GetStatusWithResponse(ctx)
 	if err := c.Answered(r, err, http.StatusOK); err != nil {
-		return nil, 0, err
+		return nil, 0, nil, err
 	}
 	for _, z := range r.JSON200.Zones {
 		if len(z.Pools) > 0 && z.CurrentSessions != nil && !z.Vouched {
 			idle = append(idle, z.Name)
 		}
 	}
-	return idle, r.JSON200.ForeignSessions, nil
+	return idle, r.JSON200.ForeignSessions, r.JSON200.Remarks, nil
 }
 
 // print prints the overview for a person: a verdict, the pools, the problems.
@@ -130,6 +132,12 @@ func (o overview) print(w io.Writer, now time.Time) error {
 	}
 	if o.ForeignSessions > 0 {
 		fmt.Fprintf(w, "\n%d sessions of other installations run in this Nomad and are left alone; greenroom installation lists them\n", o.ForeignSessions)
+	}
+	for i, r := range o.Remarks {
+		if i == 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "remark: %s\n", output.Printable(r))
 	}
 	if len(o.Problems) > 0 {
 		fmt.Fprintln(w)

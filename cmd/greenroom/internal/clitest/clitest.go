@@ -212,6 +212,9 @@ func (b *Broker) Used(context.Context) {}
 // Trace implements httpapi.Auditor.
 func (b *Broker) Trace(context.Context, string, string, any) {}
 
+// Read implements httpapi.Auditor.
+func (b *Broker) Read(context.Context, string, string) {}
+
 func (b *Broker) Check(context.Context, admin.Set) error { return b.CheckErr }
 
 // cannedTokens keeps the tokens in memory.

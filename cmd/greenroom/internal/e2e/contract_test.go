@@ -22,6 +22,11 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	d.ask(t, "DELETE", "/v1/sessions/"+l.ID, nil, 204, nil)
 	d.untilEnded(t, l.ID)
 	image := quickImage("contract")
+	d.ask(t, "GET", "/v1/sessions/"+l.ID+"/logs", nil, 404, nil)
+	d.store(t, wordy("contract-log"))
+	var heard launched
+	d.ask(t, "POST", "/v1/sessions?wait=60s", launch("contract-log", "east", "connie"), 201, &heard)
+	d.ask(t, "GET", "/v1/sessions/"+heard.ID+"/logs?tail=5&type=stderr", nil, 200, nil)
 	for _, resource := range []struct {
 		path string
 		body any

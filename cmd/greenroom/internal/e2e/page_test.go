@@ -82,7 +82,7 @@ func TestAnOperatorWorksOnThePage(t *testing.T) {
 	p.press(l.ID)
 	p.shows("Nomad allocation")
 	p.pictures("session")
-	p.press("Close")
+	p.press("Sessions")
 	p.press("End " + l.ID)
 	p.shows("End this session?", "<b>alice</b> loses it at once")
 	p.press("Cancel")
@@ -132,7 +132,8 @@ func TestAnOperatorWorksOnThePage(t *testing.T) {
 	p.press("Delete")
 	until(t, "the config is gone from the page", func() (bool, string) { return p.row("paged-east") == nil, p.text() })
 	d.ask(t, "GET", "/v1/staging/paged-east", nil, 404, nil)
-	p.staysLive(4) // the events, one type of them, all again, and the stream before
+	// The events, one type of them, all again, the session's, and the streams before both.
+	p.staysLive(6)
 }
 
 // TestThePageByKeyboard: a group is created, changed and deleted with the keyboard alone, and
@@ -258,7 +259,7 @@ func TestEachRoleOnThePage(t *testing.T) {
 		views                string
 		edits, ends, follows bool
 	}{
-		{"admin", admin, "Staging Sessions Zones Images Groups Events", true, true, true},
+		{"admin", admin, "Staging Sessions Zones Images Groups Events Tokens", true, true, true},
 		{"launcher", launcher, "Staging Sessions Zones Images Groups Events", false, true, true},
 		{"viewer", viewer, "Staging Sessions Zones Images Groups Events", false, false, true},
 		{"user", user, "Sessions", false, true, false},

@@ -142,6 +142,24 @@ func (e ReadinessStatus) Valid() bool {
 	}
 }
 
+// Defines values for SessionLogsType.
+const (
+	SessionLogsTypeStderr SessionLogsType = "stderr"
+	SessionLogsTypeStdout SessionLogsType = "stdout"
+)
+
+// Valid indicates whether the value is a known member of the SessionLogsType enum.
+func (e SessionLogsType) Valid() bool {
+	switch e {
+	case SessionLogsTypeStderr:
+		return true
+	case SessionLogsTypeStdout:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SessionState.
 const (
 	SessionStateAssigned    SessionState = "assigned"
@@ -196,6 +214,24 @@ func (e StatusStatus) Valid() bool {
 	case StatusStatusOk:
 		return true
 	case StatusStatusUnavailable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetSessionLogsParamsType.
+const (
+	GetSessionLogsParamsTypeStderr GetSessionLogsParamsType = "stderr"
+	GetSessionLogsParamsTypeStdout GetSessionLogsParamsType = "stdout"
+)
+
+// Valid indicates whether the value is a known member of the GetSessionLogsParamsType enum.
+func (e GetSessionLogsParamsType) Valid() bool {
+	switch e {
+	case GetSessionLogsParamsTypeStderr:
+		return true
+	case GetSessionLogsParamsTypeStdout:
 		return true
 	default:
 		return false
@@ -871,6 +907,13 @@ type LaunchedSession struct {
 	// KeepaliveUntil When it ends unless a keepalive comes.
 	KeepaliveUntil *time.Time `json:"keepalive_until,omitempty"`
 
+	// Link Where its user opens an assigned session, from the image's `connect_url`. Only an answer for one session has it,
+	// and never the session's token, which is the launch's alone: `%7Btoken%7D` stands for it.
+	//
+	//
+	// Example: https://desk.example.org/s/gr-01jd0c8m4q2v5n7x9z3b6f8h1k/?token=%7Btoken%7D
+	Link *string `json:"link,omitempty"`
+
 	// NodeId The Nomad node that it runs on. Absent until it is placed.
 	NodeId *string `json:"node_id,omitempty"`
 
@@ -1440,6 +1483,13 @@ type Session struct {
 	// KeepaliveUntil When it ends unless a keepalive comes.
 	KeepaliveUntil *time.Time `json:"keepalive_until,omitempty"`
 
+	// Link Where its user opens an assigned session, from the image's `connect_url`. Only an answer for one session has it,
+	// and never the session's token, which is the launch's alone: `%7Btoken%7D` stands for it.
+	//
+	//
+	// Example: https://desk.example.org/s/gr-01jd0c8m4q2v5n7x9z3b6f8h1k/?token=%7Btoken%7D
+	Link *string `json:"link,omitempty"`
+
 	// NodeId The Nomad node that it runs on. Absent until it is placed.
 	NodeId *string `json:"node_id,omitempty"`
 
@@ -1515,6 +1565,37 @@ type SessionList struct {
 	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
 	NextCursor *NextCursor `json:"next_cursor,omitempty"`
 }
+
+// SessionLogs defines model for SessionLogs.
+type SessionLogs struct {
+	// Task The task that wrote it.
+	//
+	// Example: desktop
+	Task string `json:"task"`
+
+	// Tasks The session's tasks, each of which has a log of its own.
+	//
+	// Example: ["desktop","proxy"]
+	Tasks []string `json:"tasks"`
+
+	// Text The last lines, the last of which may still be written.
+	//
+	// Example: listening on 0.0.0.0:6901
+	Text string `json:"text"`
+
+	// Truncated Whether the log has more before them.
+	Truncated bool `json:"truncated"`
+
+	// Type Its stream.
+	//
+	// Example: stderr
+	Type SessionLogsType `json:"type"`
+}
+
+// SessionLogsType Its stream.
+//
+// Example: stderr
+type SessionLogsType string
 
 // SessionState Where the session is in its life.
 //
@@ -1689,6 +1770,13 @@ type Status struct {
 	//
 	// Example: ["staging config demo-east: CapacityExhausted: not enough memory in zone east (2 of 2 nodes)"]
 	Reasons []string `json:"reasons"`
+
+	// Remarks What works and is seldom meant, each a sentence, such as two staging configs of one image in one zone. `status` does
+	// not depend on it. Absent for none.
+	//
+	//
+	// Example: ["staging configs a and b stage the same image demo in zone east: a launch may take a session of any of them; if they are alike in all else, one config with the sum of their sessions does the same"]
+	Remarks *[]string `json:"remarks,omitempty"`
 
 	// Status `degraded`: launches are served, and something is in the way of serving them well. `unavailable`: none is.
 	//
@@ -2114,6 +2202,21 @@ type GetSessionParams struct {
 	// Wait With an `index`, how long to wait at most, as a Go duration between `0s` and `10m`.
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
 }
+
+// GetSessionLogsParams defines parameters for GetSessionLogs.
+type GetSessionLogsParams struct {
+	// Tail How many lines at most, from 1 to 1000. No answer has more than 64 KiB of text.
+	Tail *int `form:"tail,omitempty" json:"tail,omitempty"`
+
+	// Type Which of the task's streams.
+	Type *GetSessionLogsParamsType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Task Which of the session's tasks; absent it is the main one.
+	Task *string `form:"task,omitempty" json:"task,omitempty"`
+}
+
+// GetSessionLogsParamsType defines parameters for GetSessionLogs.
+type GetSessionLogsParamsType string
 
 // ListStagingParams defines parameters for ListStaging.
 type ListStagingParams struct {
@@ -2706,6 +2809,16 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 	KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSessionLogs Read the last lines that a session's program has written
+	//
+	// From Nomad, with the broker's rights, also after the session has ended, for as long as Nomad keeps its
+	// allocation. It may hold secrets of the session's user, so it is for administrators, and each call leaves an
+	// audit record in the broker's log. A session that is not placed yet, a task that has not begun, and a jobspec whose logs are
+	// disabled have none: 404 `no_log`.
+	//
+	// Corresponds with GET /v1/sessions/{id}/logs (the `GetSessionLogs` operationId).
+	GetSessionLogs(ctx context.Context, id SessionID, params *GetSessionLogsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListStaging List the staging configs and how their pools stand, by name
 	//
@@ -3658,6 +3771,26 @@ func (c *Client) AuthorizeSession(ctx context.Context, id SessionID, reqEditors 
 // Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 func (c *Client) KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewKeepSessionAliveRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSessionLogs Read the last lines that a session's program has written
+//
+// From Nomad, with the broker's rights, also after the session has ended, for as long as Nomad keeps its
+// allocation. It may hold secrets of the session's user, so it is for administrators, and each call leaves an
+// audit record in the broker's log. A session that is not placed yet, a task that has not begun, and a jobspec whose logs are
+// disabled have none: 404 `no_log`.
+//
+// Corresponds with GET /v1/sessions/{id}/logs (the `GetSessionLogs` operationId).
+func (c *Client) GetSessionLogs(ctx context.Context, id SessionID, params *GetSessionLogsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSessionLogsRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5454,6 +5587,91 @@ func NewKeepSessionAliveRequest(server string, id SessionID) (*http.Request, err
 	return req, nil
 }
 
+// NewGetSessionLogsRequest constructs an http.Request for the GetSessionLogs method
+func NewGetSessionLogsRequest(server string, id SessionID, params *GetSessionLogsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/logs", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Tail != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tail", *params.Tail, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Task != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "task", *params.Task, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListStagingRequest constructs an http.Request for the ListStaging method
 func NewListStagingRequest(server string, params *ListStagingParams) (*http.Request, error) {
 	var err error
@@ -6520,6 +6738,18 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 	KeepSessionAliveWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*KeepSessionAliveResponse, error)
+
+	// GetSessionLogsWithResponse Read the last lines that a session's program has written
+	//
+	// From Nomad, with the broker's rights, also after the session has ended, for as long as Nomad keeps its
+	// allocation. It may hold secrets of the session's user, so it is for administrators, and each call leaves an
+	// audit record in the broker's log. A session that is not placed yet, a task that has not begun, and a jobspec whose logs are
+	// disabled have none: 404 `no_log`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/sessions/{id}/logs (the `GetSessionLogs` operationId).
+	GetSessionLogsWithResponse(ctx context.Context, id SessionID, params *GetSessionLogsParams, reqEditors ...RequestEditorFn) (*GetSessionLogsResponse, error)
 
 	// ListStagingWithResponse List the staging configs and how their pools stand, by name
 	//
@@ -9069,6 +9299,75 @@ func (r KeepSessionAliveResponse) ContentType() string {
 	return ""
 }
 
+// GetSessionLogsResponse4XXHeaders the declared response headers of an HTTP 4XX response for GetSessionLogs
+type GetSessionLogsResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// GetSessionLogsResponseDefaultHeaders the declared response headers of an HTTP default response for GetSessionLogs
+type GetSessionLogsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetSessionLogsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SessionLogs
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *GetSessionLogsResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetSessionLogsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSessionLogsResponse) GetJSON200() *SessionLogs {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r GetSessionLogsResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSessionLogsResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSessionLogsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSessionLogsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSessionLogsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSessionLogsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListStagingResponse4XXHeaders the declared response headers of an HTTP 4XX response for ListStaging
 type ListStagingResponse4XXHeaders struct {
 	RetryAfter *int
@@ -10758,6 +11057,24 @@ func (c *ClientWithResponses) KeepSessionAliveWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseKeepSessionAliveResponse(rsp)
+}
+
+// GetSessionLogsWithResponse Read the last lines that a session's program has written
+//
+// From Nomad, with the broker's rights, also after the session has ended, for as long as Nomad keeps its
+// allocation. It may hold secrets of the session's user, so it is for administrators, and each call leaves an
+// audit record in the broker's log. A session that is not placed yet, a task that has not begun, and a jobspec whose logs are
+// disabled have none: 404 `no_log`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/sessions/{id}/logs (the `GetSessionLogs` operationId).
+func (c *ClientWithResponses) GetSessionLogsWithResponse(ctx context.Context, id SessionID, params *GetSessionLogsParams, reqEditors ...RequestEditorFn) (*GetSessionLogsResponse, error) {
+	rsp, err := c.GetSessionLogs(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSessionLogsResponse(rsp)
 }
 
 // ListStagingWithResponse List the staging configs and how their pools stand, by name
@@ -13300,6 +13617,69 @@ func ParseKeepSessionAliveResponse(rsp *http.Response) (*KeepSessionAliveRespons
 		response.Headers4XX = &headers
 	case true:
 		var headers KeepSessionAliveResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetSessionLogsResponse parses an HTTP response from a GetSessionLogsWithResponse call
+func ParseGetSessionLogsResponse(rsp *http.Response) (*GetSessionLogsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSessionLogsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SessionLogs
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers GetSessionLogsResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers GetSessionLogsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
