@@ -168,8 +168,8 @@ function list(f, value) {
 function map(f, value) {
   const make = (entry, gone) => {
     const [name, text] = entry ?? ['', ''];
-    const nameInput = h('input', { type: 'text', autocomplete: 'off', spellcheck: 'false', class: 'code', value: name });
-    const inner = field({ kind: 'verbatim', label: '' }, text);
+    const nameInput = h('input', { type: 'text', autocomplete: 'off', spellcheck: 'false', class: 'code', placeholder: 'name', value: name });
+    const inner = field({ kind: 'verbatim', label: '', placeholder: 'value' }, text);
     const input = firstInput(inner.node);
     const { wrong, say } = errorAt([nameInput, input]);
     const row = { nameInput, input, inner, say, name: () => (nameInput.value === name ? name : nameInput.value.trim()) };
