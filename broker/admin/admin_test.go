@@ -245,7 +245,17 @@ func TestWhatBreaksARuleIsNotStored(t *testing.T) {
 		"a zone by itself":         {admin.Set{Zones: []staging.Zone{{Name: "west"}}}, []string{"zones[0].datacenters"}},
 		"a jobspec Nomad refuses":  {admin.Set{Images: []staging.Image{{Name: "i", Jobspec: "refused"}}}, []string{"images[0].jobspec"}},
 		"an image of no such zone": {admin.Set{Images: []staging.Image{{Name: "i", Jobspec: "job", RestrictToZones: []string{"none"}}}}, []string{"images[0].restrict_to_zones[0]"}},
-		"a config of no zone":      {admin.Set{Configs: []staging.Config{sampleConfig}}, []string{"staging[0].zone"}},
+		"a config of no zone":      {admin.Set{Configs: []staging.Config{sampleConfig}}, []string{"staging[0].zone", "staging[0].image"}},
+		"an image with faults of every kind": {
+			admin.Set{Images: []staging.Image{{
+				Name: "i", Jobspec: "refused", Variables: map[string]string{"9x": "1"}, RestrictToZones: []string{"none", "neither"}, AllowedGroups: []string{"nobody"},
+				ExecConfig: staging.ExecConfig{Assign: &staging.Hook{Timeout: -1}},
+			}}},
+			[]string{
+				"images[0].variables.9x", "images[0].exec_config.assign.cmd", "images[0].exec_config.assign.timeout",
+				"images[0].restrict_to_zones[0]", "images[0].restrict_to_zones[1]", "images[0].allowed_groups[0]", "images[0].jobspec",
+			},
+		},
 	} {
 		m := newMemory()
 		a, r := on(m)

@@ -21,16 +21,13 @@ func zoneKind(r Registry, fleet Fleet, services serviceNames) kind[staging.Zone]
 		in:       func(r staging.Resources) map[string]staging.Zone { return r.Zones },
 		complete: staging.Zone.WithDefaults,
 		check: func(ctx context.Context, z staging.Zone, read reader) error {
-			if err := z.Validate(); err != nil {
-				return err
-			}
-			if err := services.fitZone(ctx, read, z.Name); err != nil {
-				return err
-			}
-			if err := groupsExist(ctx, fmt.Sprintf("zone %q", z.Name), z.AllowedGroups, read); err != nil {
-				return err
-			}
-			return ownRegion(ctx, fleet, z)
+			read = once(read)
+			return staging.AllInvalid(
+				z.Validate(),
+				services.fitZone(ctx, read, z.Name),
+				groupsExist(ctx, fmt.Sprintf("zone %q", z.Name), z.AllowedGroups, read),
+				ownRegion(ctx, fleet, z),
+			)
 		},
 		usedBy: inConfigs(func(c staging.Config, name string) bool { return c.Zone == name }),
 		put:    r.PutZone, remove: r.DeleteZone,
@@ -64,20 +61,14 @@ func imageKind(r Registry, fleet Fleet) kind[staging.Image] {
 		name: func(i staging.Image) string { return i.Name },
 		in:   func(r staging.Resources) map[string]staging.Image { return r.Images },
 		check: func(ctx context.Context, i staging.Image, read reader) error {
-			if err := i.Validate(); err != nil {
-				return err
-			}
-			res, err := read(ctx)
-			if err != nil {
-				return err
-			}
-			if err := zonesExist(i, res); err != nil {
-				return err
-			}
-			if err := groupsExist(ctx, fmt.Sprintf("image %q", i.Name), i.AllowedGroups, read); err != nil {
-				return err
-			}
-			return acceptedByNomad(ctx, fleet, i)
+			read = once(read)
+			wrong := i.Validate()
+			return staging.AllInvalid(
+				wrong,
+				zonesExist(ctx, i, read),
+				groupsExist(ctx, fmt.Sprintf("image %q", i.Name), i.AllowedGroups, read),
+				acceptedByNomad(ctx, fleet, i, wrong),
+			)
 		},
 		usedBy: inConfigs(func(c staging.Config, name string) bool { return c.Image == name }),
 		put:    r.PutImage, remove: r.DeleteImage,
@@ -86,35 +77,41 @@ func imageKind(r Registry, fleet Fleet) kind[staging.Image] {
 
 // zonesExist refuses an image that is restricted to a zone that does not exist: most
 // likely a typing error, which would keep the image from ever running.
-func zonesExist(i staging.Image, res staging.Resources) error {
-	for n, name := range i.RestrictToZones {
-		if !res.HasZone(name) {
-			return staging.Invalid(fmt.Sprintf("image %q", i.Name), fmt.Sprintf("restrict_to_zones[%d]", n),
-				"is unknown: there is no zone %q; create it first", name)
-		}
-	}
-	return nil
+func zonesExist(ctx context.Context, i staging.Image, read reader) error {
+	return allExist(ctx, fmt.Sprintf("image %q", i.Name), "restrict_to_zones", "zone", i.RestrictToZones, staging.Resources.HasZone, read)
 }
 
 // groupsExist refuses an image or a zone that allows a group which does not exist: a
 // group that is created later, for other users, would let them in.
 func groupsExist(ctx context.Context, what string, allowed []string, read reader) error {
-	if len(allowed) == 0 {
+	return allExist(ctx, what, "allowed_groups", "group", allowed, staging.Resources.HasGroup, read)
+}
+
+// allExist refuses a list of names in which some do not exist, and names each.
+func allExist(ctx context.Context, what, field, kind string, names []string, has func(staging.Resources, string) bool, read reader) error {
+	if len(names) == 0 {
 		return nil
 	}
 	res, err := read(ctx)
 	if err != nil {
 		return err
 	}
-	for n, name := range allowed {
-		if !res.HasGroup(name) {
-			return staging.Invalid(what, fmt.Sprintf("allowed_groups[%d]", n), "is unknown: there is no group %q; create it first", name)
+	var unknown []error
+	for n, name := range names {
+		if !has(res, name) {
+			unknown = append(unknown, staging.Invalid(what, fmt.Sprintf("%s[%d]", field, n), "is unknown: there is no %s %q; create it first", kind, name))
 		}
 	}
-	return nil
+	return staging.AllInvalid(unknown...)
 }
 
-func acceptedByNomad(ctx context.Context, fleet Fleet, i staging.Image) error {
+// acceptedByNomad returns what Nomad does not accept in an image, without what is known to be
+// wrong with it already.
+func acceptedByNomad(ctx context.Context, fleet Fleet, i staging.Image, wrong error) error {
+	i, ok := without(i, wrong)
+	if !ok {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, deadline.Nomad)
 	defer cancel()
 	err := fleet.Check(ctx, i)
@@ -123,6 +120,32 @@ func acceptedByNomad(ctx context.Context, fleet Fleet, i staging.Image) error {
 		return err
 	}
 	return refusal.NoNomad(err)
+}
+
+// without returns an image without those of its settings that are wrong, so that Nomad judges
+// only the others; ok is false if its jobspec is.
+func without(i staging.Image, wrong error) (rest staging.Image, ok bool) {
+	var invalid *staging.InvalidError
+	if !errors.As(wrong, &invalid) {
+		return i, true
+	}
+	i.Variables = maps.Clone(i.Variables)
+	for _, f := range invalid.Fields {
+		name, isVariable := strings.CutPrefix(f.Field, "variables.")
+		switch {
+		case f.Field == "jobspec":
+			return i, false
+		case f.Field == "name":
+			i.Name = "image"
+		case isVariable:
+			delete(i.Variables, name)
+		case strings.HasPrefix(f.Field, "volume_mappings"):
+			i.VolumeMappings = nil
+		case f.Field == "persistent_profile_path":
+			i.PersistentProfilePath = ""
+		}
+	}
+	return i, true
 }
 
 // groupKind are the groups. A change counts from the next launch on; a user's sessions
@@ -135,10 +158,7 @@ func groupKind(r Registry) kind[staging.Group] {
 		name: func(g staging.Group) string { return g.Name },
 		in:   func(r staging.Resources) map[string]staging.Group { return r.Groups },
 		check: func(ctx context.Context, g staging.Group, read reader) error {
-			if err := g.Validate(); err != nil {
-				return err
-			}
-			return onlyDefault(ctx, g, read)
+			return staging.AllInvalid(g.Validate(), onlyDefault(ctx, g, read))
 		},
 		usedBy: allowing,
 		put:    r.PutGroup, remove: r.DeleteGroup,
@@ -203,29 +223,30 @@ func configKind(r Registry, limits staging.Limits, services serviceNames) kind[s
 		name: func(c staging.Config) string { return c.Name },
 		in:   func(r staging.Resources) map[string]staging.Config { return r.Configs },
 		check: func(ctx context.Context, c staging.Config, read reader) error {
-			if err := c.Validate(limits); err != nil {
-				return err
-			}
-			if err := services.fitConfig(ctx, read, c.Name); err != nil {
-				return err
-			}
-			res, err := read(ctx)
-			if err != nil {
-				return err
-			}
-			return stageable(c, res)
+			read = once(read)
+			return staging.AllInvalid(
+				c.Validate(limits),
+				services.fitConfig(ctx, read, c.Name),
+				stageable(ctx, c, read),
+			)
 		},
 		put: r.PutConfig, remove: r.DeleteConfig,
 	}
 }
 
 // stageable refuses a staging config if its zone and image cannot be staged together.
-func stageable(c staging.Config, res staging.Resources) error {
+func stageable(ctx context.Context, c staging.Config, read reader) error {
+	res, err := read(ctx)
+	if err != nil {
+		return err
+	}
+	return staging.AllInvalid(zoneStages(c, res), imageStages(c, res))
+}
+
+func zoneStages(c staging.Config, res staging.Resources) error {
 	what := fmt.Sprintf("staging config %q", c.Name)
-	for kind, name := range map[staging.ResourceKind]string{staging.KindZone: c.Zone, staging.KindImage: c.Image} {
-		if err := refusal.Unreadable(res, kind, name); err != nil {
-			return err
-		}
+	if err := refusal.Unreadable(res, staging.KindZone, c.Zone); err != nil {
+		return err
 	}
 	zone, ok := res.Zones[c.Zone]
 	if !ok {
@@ -233,6 +254,14 @@ func stageable(c staging.Config, res staging.Resources) error {
 	}
 	if why := zone.WhyNotStageable(); why != "" {
 		return staging.Invalid(what, "zone", "cannot stage: %s", why)
+	}
+	return nil
+}
+
+func imageStages(c staging.Config, res staging.Resources) error {
+	what := fmt.Sprintf("staging config %q", c.Name)
+	if err := refusal.Unreadable(res, staging.KindImage, c.Image); err != nil {
+		return err
 	}
 	image, ok := res.Images[c.Image]
 	if !ok {

@@ -22,8 +22,8 @@ type kind[T staging.Confidential[T]] struct {
 	in func(staging.Resources) map[string]T
 	// complete sets the defaults that are stored; nil for none.
 	complete func(T) T
-	// check reports why a value cannot be stored beside the resources, which it reads
-	// only where it needs them.
+	// check reports everything for which a value cannot be stored beside the resources, which
+	// it reads only where it needs them.
 	check func(ctx context.Context, v T, read reader) error
 	// usedBy names what refers to the resource, which then cannot be deleted; "" for nothing.
 	// It is nil where nothing refers to this kind.
@@ -47,6 +47,22 @@ func freshOf(r Registry) reader {
 			return res, refusal.NoConsul(err)
 		}
 		return res, nil
+	}
+}
+
+// once returns a reader that reads once, for several checks of one value.
+func once(read reader) reader {
+	var (
+		done bool
+		res  staging.Resources
+		err  error
+	)
+	return func(ctx context.Context) (staging.Resources, error) {
+		if !done {
+			res, err = read(ctx)
+			done = true
+		}
+		return res, err
 	}
 }
 

@@ -39,10 +39,7 @@ func (f *Fleet) Check(ctx context.Context, image staging.Image) error {
 	if image.PersistentProfilePath != "" {
 		spec.Volumes = append(spec.Volumes, staging.VolumeMapping{Source: image.PersistentProfilePath, Target: staging.ProfileTarget})
 	}
-	if err := checkDriver(template, spec); err != nil {
-		return err
-	}
-	if err := checkHookTasks(template, image); err != nil {
+	if err := staging.AllInvalid(checkDriver(template, spec), checkHookTasks(template, image)); err != nil {
 		return err
 	}
 	job := Fit(template, spec)

@@ -1,8 +1,11 @@
 package staging
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -35,6 +38,34 @@ func (e *InvalidError) Error() string {
 // Invalid returns an InvalidError about one field.
 func Invalid(what, field, format string, args ...any) *InvalidError {
 	return &InvalidError{What: what, Fields: []FieldError{{Field: field, Message: fmt.Sprintf(format, args...)}}}
+}
+
+// AllInvalid returns one *InvalidError with everything that several checks of one value found,
+// once a field, so that all of it is known at once. Only where none found a field wrong it
+// returns their first error of another kind, or nil.
+func AllInvalid(checks ...error) error {
+	all := &InvalidError{}
+	var other error
+	for _, err := range checks {
+		var invalid *InvalidError
+		switch {
+		case err == nil:
+		case errors.As(err, &invalid):
+			all.What = cmp.Or(all.What, invalid.What)
+			for _, f := range invalid.Fields {
+				// What a second check finds at a field most often follows from the first.
+				if !slices.ContainsFunc(all.Fields, func(g FieldError) bool { return g.Field == f.Field }) {
+					all.Fields = append(all.Fields, f)
+				}
+			}
+		case other == nil:
+			other = err
+		}
+	}
+	if len(all.Fields) > 0 {
+		return all
+	}
+	return other
 }
 
 // problems collects field errors while a value is checked.

@@ -74,3 +74,15 @@ export async function put(kind, value, fresh) {
   }
   return call('PUT', path, value);
 }
+
+// checked asks whether a resource would be accepted, and stores nothing. It throws what is
+// wrong with it, as put does.
+export async function checked(kind, value) {
+  try {
+    await call('POST', '/v1/resources/check', { [kind]: [value] });
+  } catch (problem) {
+    const prefix = `${kind}[0].`;
+    problem.errors = (problem.errors ?? []).filter((e) => e.field.startsWith(prefix)).map((e) => ({ ...e, field: e.field.slice(prefix.length) }));
+    throw problem;
+  }
+}

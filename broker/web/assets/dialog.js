@@ -1,12 +1,12 @@
 // Dialogs are the browser's own: they keep the focus, close at Escape, and return the focus
 // to where it was.
 
-import { h, button } from './dom.js';
+import { button, freshID, h } from './dom.js';
 
 // open shows a dialog until it is closed, which close does.
 export function open(title, content, { wide } = {}) {
-  const heading = h('h2', { id: 'dialog-title' }, title);
-  const dialog = h('dialog', { class: wide ? 'wide' : undefined, 'aria-labelledby': 'dialog-title' }, heading, content);
+  const heading = h('h2', { id: freshID() }, title);
+  const dialog = h('dialog', { class: wide ? 'wide' : undefined, 'aria-labelledby': heading.id }, heading, content);
   dialog.addEventListener('close', () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();

@@ -16,6 +16,11 @@ export function h(tag, props, ...children) {
   return node;
 }
 
+let ids = 0;
+
+// freshID returns an id that no other element of the page has.
+export const freshID = () => `id-${++ids}`;
+
 // svg makes an element of a drawing.
 export function svg(tag, attributes, ...children) {
   const node = document.createElementNS('http://www.w3.org/2000/svg', tag);

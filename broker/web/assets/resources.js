@@ -1,25 +1,19 @@
 // Zones, images and groups: lists, and a form for each.
 
-import { all, call, put } from './api.js';
+import { all, call, checked, put } from './api.js';
 import { badge, button, h, table } from './dom.js';
 import { ask, tell } from './dialog.js';
 import { edit } from './form.js';
+import { hooks, permissions, variables, volumes } from './shapes.js';
 
-// permissions are the fields for what users may do in their sessions.
-export const permissions = [
-  ['allow_audio', 'Audio', true], ['allow_clipboard_down', 'Clipboard down', true], ['allow_clipboard_up', 'Clipboard up', true],
-  ['allow_downloads', 'Downloads', true], ['allow_uploads', 'Uploads', true], ['allow_microphone', 'Microphone', false],
-  ['allow_webcam', 'Webcam', false], ['allow_gamepad', 'Gamepad', false], ['allow_printing', 'Printing', false],
-].map(([name, label, otherwise]) => ({ name: 'permissions.' + name, label, kind: 'either', otherwise }));
-
-const name = { name: 'name', label: 'Name', kind: 'text' };
-const timeLimit = { name: 'session_time_limit', label: 'Session time limit', kind: 'text', placeholder: '8h' };
-const unhealthy = { name: 'unhealthy_expiration', label: 'Unhealthy expiration', kind: 'text', placeholder: '30m', hint: 'Ends an assigned session whose checks have failed for so long.' };
+const name = { name: 'name', label: 'Name', kind: 'text', required: true, standIn: 'name' };
+const timeLimit = { name: 'session_time_limit', label: 'Session time limit', kind: 'duration', placeholder: '8h' };
+const unhealthy = { name: 'unhealthy_expiration', label: 'Unhealthy expiration', kind: 'duration', placeholder: '30m', hint: 'Ends an assigned session whose checks have failed for so long.' };
 const patience = [
   ['start', 'Patience: start', '10m', 'How long a session may run until its checks pass.'],
   ['placement', 'Patience: placement', '30m', 'How long it may take from its placement until it runs; downloads are within it.'],
   ['unhealthy', 'Patience: unhealthy', '30s', 'How long an unused session whose checks stopped passing may take to recover.'],
-].map(([name, label, placeholder, hint]) => ({ name: 'patience.' + name, label, kind: 'text', placeholder, hint }));
+].map(([name, label, placeholder, hint]) => ({ name: 'patience.' + name, label, kind: 'duration', placeholder, hint }));
 const allowedGroups = { name: 'allowed_groups', label: 'Allowed groups', kind: 'words', hint: 'Only their users may have it; empty for all users.' };
 const runConfig = { name: 'run_config', label: 'Run config', kind: 'json', hint: 'JSON, merged into the main task\'s driver config.' };
 const webFilter = { name: 'web_filter_policy', label: 'Web filter policy', kind: 'text' };
@@ -35,6 +29,7 @@ function resources({ kind, word, title, empty, gone, columns, sections, blank })
       title: value ? `${word[0].toUpperCase()}${word.slice(1)} ${value.name}` : `New ${word}`,
       value: value ?? blank,
       sections: sections.map((s) => ({ ...s, fields: s.fields.map((f) => (f === name ? { ...f, fixed: Boolean(value) } : f)) })),
+      check: (changed) => checked(kind, changed),
       save: async (changed) => {
         await put(kind, changed, !value);
         tell(`The ${word} ${changed.name} is saved.`);
@@ -110,8 +105,8 @@ export const imagesView = resources({
   sections: [
     { fields: [name, { name: 'enabled', label: 'Enabled', kind: 'yes', hint: 'No drains its pools and refuses launches; assigned sessions stay.' },
       { name: 'jobspec', label: 'Jobspec', kind: 'code', hint: 'A Nomad job in HCL with one group of count 1.' },
-      { name: 'variables', label: 'Variables', kind: 'json', hint: 'JSON: values of the jobspec\'s variables, as texts.' }] },
-    { title: 'Hooks', fields: [{ name: 'exec_config', label: 'Hooks', kind: 'json', rows: 10, placeholder: '{"assign": {"cmd": ["/usr/local/bin/welcome", "{url}"], "timeout": "5s"}}' }] },
+      variables] },
+    { title: 'Hooks', fields: [hooks] },
     {
       title: 'More',
       fields: [
@@ -120,7 +115,7 @@ export const imagesView = resources({
         allowedGroups,
         timeLimit, unhealthy, ...patience, webFilter,
         { name: 'persistent_profile_path', label: 'Persistent profile path', kind: 'text', placeholder: '/srv/profiles/{user_id}' },
-        { name: 'volume_mappings', label: 'Volume mappings', kind: 'json', placeholder: '[{"source": "/srv/data", "target": "/data", "read_only": true}]' },
+        volumes('volume_mappings'),
         runConfig,
       ],
     },
@@ -138,8 +133,8 @@ export const groupsView = resources({
     { label: 'Keepalive', cell: (g) => g.keepalive_expiration || none() },
     {
       label: 'Permissions', cell: (g) => {
-        const set = permissions.filter((f) => g.permissions?.[f.name.slice(12)] !== undefined);
-        return set.length ? set.map((f) => `${g.permissions[f.name.slice(12)] ? '' : 'no '}${f.label.toLowerCase()}`).join(', ') : none();
+        const set = permissions.fields.filter((f) => g.permissions?.[f.name] !== undefined);
+        return set.length ? set.map((f) => `${g.permissions[f.name] ? '' : 'no '}${f.label.toLowerCase()}`).join(', ') : none();
       },
     },
   ],
@@ -147,22 +142,22 @@ export const groupsView = resources({
     {
       fields: [
         name,
-        { name: 'priority', label: 'Priority', kind: 'number', hint: 'The lowest number wins.' },
+        { name: 'priority', label: 'Priority', kind: 'number', standIn: 1, hint: 'The lowest number wins.' },
         { name: 'default', label: 'Default group', kind: 'no', hint: 'The group of every user who has no other. At most one is.' },
-        { name: 'max_sessions_per_user', label: 'Max sessions per user', kind: 'number' },
+        { name: 'max_sessions_per_user', label: 'Max sessions per user', kind: 'number', standIn: 1 },
         timeLimit, unhealthy,
-        { name: 'keepalive_expiration', label: 'Keepalive expiration', kind: 'text', placeholder: '5m' },
+        { name: 'keepalive_expiration', label: 'Keepalive expiration', kind: 'duration', placeholder: '5m' },
         { name: 'allowed_environment', label: 'Allowed environment', kind: 'words', placeholder: 'PYTHONPATH, GIT_*', hint: 'Variables that launches may set although loaders, shells or interpreters act on them.' },
       ],
     },
-    { title: 'Permissions', fields: permissions },
+    { title: 'Permissions', fields: [permissions] },
     {
       title: 'Settings that only sessions on demand can have',
       fields: [
         { name: 'expose_user_environment_vars', label: 'Expose the user\'s environment', kind: 'no' },
         { name: 'inject_ssh_keys', label: 'Inject SSH keys', kind: 'no' },
         webFilter,
-        { name: 'volume_mapping', label: 'Volume mapping', kind: 'json', placeholder: '[{"source": "/srv/homes/{user_id}", "target": "/home/user"}]' },
+        volumes('volume_mapping'),
         runConfig,
       ],
     },

@@ -1,12 +1,12 @@
 // The pools: their numbers, conditions and histories.
 
-import { all, call, put } from './api.js';
+import { all, call, checked, put } from './api.js';
 import { ago, badge, button, fill, h, table } from './dom.js';
 import { ask, tell } from './dialog.js';
 import { edit } from './form.js';
 import { legend, plot, sums } from './plot.js';
 import { missing } from './missing.js';
-import { permissions } from './resources.js';
+import { permissions, schedule } from './shapes.js';
 
 // How long a pool's history is shown before it is read again: the broker notes it every 10 seconds.
 const historyAge = 20000;
@@ -78,23 +78,18 @@ async function editConfig(value, changed) {
     sections: [
       {
         fields: [
-          { name: 'name', label: 'Name', kind: 'text', fixed: Boolean(value), placeholder: 'demo-east' },
+          { name: 'name', label: 'Name', kind: 'text', fixed: Boolean(value), placeholder: 'demo-east', required: true, standIn: 'name' },
           { name: 'zone', label: 'Zone', kind: 'select', options: names(zones) },
           { name: 'image', label: 'Image', kind: 'select', options: names(images) },
-          { name: 'desired_sessions', label: 'Desired sessions', kind: 'number', hint: 'How many unassigned sessions to keep; 0 drains the pool.' },
-          { name: 'expiration', label: 'Expiration', kind: 'text', placeholder: '24h', hint: 'How long a session may wait before a fresh one replaces it; empty for ever.' },
+          { name: 'desired_sessions', label: 'Desired sessions', kind: 'number', standIn: 1, hint: 'How many unassigned sessions to keep; 0 drains the pool.' },
+          { name: 'expiration', label: 'Expiration', kind: 'duration', placeholder: '24h', hint: 'How long a session may wait before a fresh one replaces it; empty for ever.' },
           { name: 'max_unavailable', label: 'Max unavailable', kind: 'text', placeholder: '25%', hint: 'How many a new revision may replace at a time.' },
         ],
       },
-      {
-        title: 'Schedule',
-        fields: [{
-          name: 'schedule', label: 'Times at which another number is wanted', kind: 'json', rows: 6,
-          placeholder: '[{"cron": "45 12 * * MON-FRI", "time_zone": "Europe/Berlin", "duration": "30m", "desired_sessions": 30}]',
-        }],
-      },
-      { title: 'Permissions', fields: permissions },
+      { title: 'Schedule', fields: [schedule] },
+      { title: 'Permissions', fields: [permissions] },
     ],
+    check: (config) => checked('staging', config),
     save: async (config) => {
       await put('staging', config, !value);
       tell(`Staging config ${config.name} is saved.`);

@@ -143,8 +143,9 @@ func (p *tab) untilRow(key, label, text string) {
 	})
 }
 
-// controls is a script that finds a control (to press or fill in) by its name.
-const controls = `[...(document.querySelector('dialog[open]') ?? document).querySelectorAll('a, button, input, select, textarea, summary')]
+// controls is a script that finds a control (to press or fill in) by its name, in the dialog
+// that was opened last, if one is open.
+const controls = `[...([...document.querySelectorAll('dialog[open]')].at(-1) ?? document).querySelectorAll('a, button, input, select, textarea, summary')]
   .filter(e => e.checkVisibility() && (e.ariaLabel ?? e.labels?.[0]?.firstChild?.textContent ?? e.innerText).trim() === %s)[0]`
 
 // has reports whether there is a control of a name.
