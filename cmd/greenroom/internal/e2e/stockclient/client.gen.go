@@ -1247,7 +1247,9 @@ type RunConfig map[string]interface{}
 
 // Schedule defines model for Schedule.
 type Schedule struct {
-	// Cron When it begins: minute, hour, day of month, month, day of week.
+	// Cron When it begins: minute, hour, day of month, month, day of week. One that never begins, such as `0 0 30 2 *`,
+	// is refused.
+	//
 	//
 	// Example: 0 13 * * MON-FRI
 	Cron string `json:"cron"`
