@@ -23,10 +23,11 @@ type PoolInput struct {
 	Blocked *staging.Failure
 	// Denied is why some sessions of the zone are not known; nil when there are none.
 	Denied *staging.Failure
-	// Desired is the number of ready sessions wanted now, DesiredUntil when that
-	// changes; zero for never.
-	Desired      int
-	DesiredUntil time.Time
+	// Desired is the number of ready sessions wanted now, DesiredReason says why where it may
+	// differ from the config's own, and DesiredUntil is when it changes; zero for never.
+	Desired       int
+	DesiredReason string
+	DesiredUntil  time.Time
 	// HealthKnown: Consul's health checks of the pool are current. Without them
 	// nothing is published or withdrawn, and no session counts as unhealthy.
 	HealthKnown bool
@@ -107,7 +108,8 @@ func (v *view) poolInput(p *pool, now time.Time) PoolInput {
 		Unrecorded: len(p.unrecorded), FailingNodes: v.failingNodes(p.config.Image, now),
 	}
 	in.Quarantined, in.QuarantinedAre = v.quarantinedIn(p.config.Name)
-	in.Desired, in.DesiredUntil = sizing.Desired(p.config, now)
+	wanted := sizing.Wanted(p.config, now)
+	in.Desired, in.DesiredUntil, in.DesiredReason = wanted.Sessions, wanted.Until, wanted.Reason
 	in.Members = p.members.members(now, func(e *entry) Member { return v.memberOf(p, e, now) })
 	return in
 }

@@ -153,7 +153,7 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 	tasks = append(tasks, s.report(p, plan.Conditions, now)...)
 	s.Board.Show(p.config.Name, staging.PoolStatus{
 		Zone: p.config.Zone, Image: p.config.Image, Desired: desired, Current: len(input.Members), Ready: ready,
-		Draining: p.removed, Conditions: p.conditions,
+		DesiredReason: input.DesiredReason, Draining: p.removed, Conditions: p.conditions,
 	})
 	return tasks
 }

@@ -122,6 +122,18 @@ type DependencyHealth struct {
 // DependencyStatus defines model for DependencyStatus.
 type DependencyStatus string
 
+// DesiredNow How many ready sessions are wanted now: the number of the schedule's entry that is open, else the config's
+// own. This is the number that the pool is kept at and compared with, here and everywhere else.
+//
+// Example: 3
+type DesiredNow = int
+
+// DesiredReason Which entry of the schedule decides, until when, and what comes next, in words and in the entry's time zone.
+// Absent where the config has no schedule.
+//
+// Example: schedule 2 (0 8 * * MON-FRI, Europe/Berlin) is open until 18:00: 3 sessions; next: 1 from 18:00
+type DesiredReason = string
+
 // Duration A duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `24h` or `1h30m`.
 // Empty means that it is not set.
 //
@@ -433,7 +445,21 @@ type PoolStatus struct {
 	// Example: 3
 	CurrentSessions *int `json:"current_sessions,omitempty"`
 
-	// DesiredSessions What the config asks for.
+	// DesiredNow How many ready sessions are wanted now: the number of the schedule's entry that is open, else the config's
+	// own. This is the number that the pool is kept at and compared with, here and everywhere else.
+	//
+	//
+	// Example: 3
+	DesiredNow DesiredNow `json:"desired_now"`
+
+	// DesiredReason Which entry of the schedule decides, until when, and what comes next, in words and in the entry's time zone.
+	// Absent where the config has no schedule.
+	//
+	//
+	// Example: schedule 2 (0 8 * * MON-FRI, Europe/Berlin) is open until 18:00: 3 sessions; next: 1 from 18:00
+	DesiredReason DesiredReason `json:"desired_reason,omitempty,omitzero"`
+
+	// DesiredSessions The config's own number.
 	//
 	// Example: 3
 	DesiredSessions int `json:"desired_sessions"`
@@ -737,10 +763,34 @@ type StagingPool struct {
 	// Example: 3
 	CurrentSessions int `json:"current_sessions"`
 
-	// DesiredSessions How many unassigned sessions are wanted.
+	// DesiredNext How many are wanted from `desired_until` on.
+	//
+	// Example: 1
+	DesiredNext *int `json:"desired_next,omitempty"`
+
+	// DesiredNow How many ready sessions are wanted now: the number of the schedule's entry that is open, else the config's
+	// own. This is the number that the pool is kept at and compared with, here and everywhere else.
+	//
+	//
+	// Example: 3
+	DesiredNow DesiredNow `json:"desired_now"`
+
+	// DesiredReason Which entry of the schedule decides, until when, and what comes next, in words and in the entry's time zone.
+	// Absent where the config has no schedule.
+	//
+	//
+	// Example: schedule 2 (0 8 * * MON-FRI, Europe/Berlin) is open until 18:00: 3 sessions; next: 1 from 18:00
+	DesiredReason DesiredReason `json:"desired_reason,omitempty,omitzero"`
+
+	// DesiredSessions The config's own number.
 	//
 	// Example: 3
 	DesiredSessions int `json:"desired_sessions"`
+
+	// DesiredUntil Until when `desired_now` holds at least. Absent while nothing is going to change it.
+	//
+	// Example: 2026-11-24T17:00:00Z
+	DesiredUntil time.Time `json:"desired_until,omitempty,omitzero"`
 
 	// Expiration How long a session may wait unassigned before a fresh one replaces it, as a Go duration of at least `10s`.
 	// Absent or empty: for ever.
@@ -983,7 +1033,14 @@ type ZoneStatus struct {
 	// Example: 3
 	CurrentSessions *int `json:"current_sessions,omitempty"`
 
-	// DesiredSessions How many unassigned sessions the configs ask for.
+	// DesiredNow How many ready sessions are wanted now: the number of the schedule's entry that is open, else the config's
+	// own. This is the number that the pool is kept at and compared with, here and everywhere else.
+	//
+	//
+	// Example: 3
+	DesiredNow DesiredNow `json:"desired_now"`
+
+	// DesiredSessions The sum of the configs' own numbers.
 	//
 	// Example: 3
 	DesiredSessions int `json:"desired_sessions"`

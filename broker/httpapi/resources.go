@@ -222,9 +222,14 @@ func (h *handlers) GetHistory(ctx context.Context, r GetHistoryRequestObject) (G
 }
 
 func pool(p status.Pool) StagingPool {
-	return StagingPool{
+	out := StagingPool{
 		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
 		Permissions: p.Permissions, MaxUnavailable: p.MaxUnavailable, Schedule: p.Schedule,
+		DesiredNow: p.Wanted.Sessions, DesiredReason: p.Wanted.Reason,
 		CurrentSessions: p.Current, ReadySessions: p.Ready, Conditions: each(p.Conditions, itself[Condition]),
 	}
+	if !p.Wanted.Until.IsZero() {
+		out.DesiredUntil, out.DesiredNext = p.Wanted.Until.UTC(), &p.Wanted.Next
+	}
+	return out
 }

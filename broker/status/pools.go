@@ -5,15 +5,20 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/scaler/sizing"
 )
 
 // Pool is a staging config with the numbers of its pool.
 type Pool struct {
 	staging.Config
+	// Wanted is how many ready sessions are wanted now; Config.DesiredSessions is only the
+	// config's own number.
+	Wanted staging.Wanted
 	// Current counts the sessions that exist and are unassigned; Ready those of them that are claimable.
 	Current, Ready int
 	// Conditions say why current or ready differs from desired.
@@ -37,11 +42,11 @@ func (m *Monitor) Pools(ctx context.Context, configs []staging.Config) ([]Pool, 
 	if err != nil {
 		return nil, refusal.NoRedis(err)
 	}
-	pools := make([]Pool, len(configs))
+	pools, now := make([]Pool, len(configs)), time.Now()
 	for i, c := range configs {
 		cs := conditions[c.Name]
 		slices.SortFunc(cs, func(a, b staging.Condition) int { return cmp.Compare(a.Type, b.Type) })
-		pools[i] = Pool{Config: c, Current: current[c.Name], Ready: ready[c.Name], Conditions: cs}
+		pools[i] = Pool{Config: c, Wanted: sizing.Wanted(c, now), Current: current[c.Name], Ready: ready[c.Name], Conditions: cs}
 	}
 	return pools, nil
 }

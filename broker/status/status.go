@@ -11,6 +11,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/scaler/sizing"
 )
 
 // Store is what this package needs of Redis.
@@ -173,7 +174,7 @@ func (m *Monitor) poolsNow(ctx context.Context, configs []staging.Config, redisD
 		m.log.WithError(err).Warn("cannot read the pools' numbers from Redis; the status reports them as unknown")
 	}
 	for _, c := range configs {
-		pools = append(pools, Pool{Config: c})
+		pools = append(pools, Pool{Config: c, Wanted: sizing.Wanted(c, time.Now())})
 	}
 	return pools, nil, false
 }
@@ -240,8 +241,8 @@ func (s *Status) judge(z ZoneStatus) {
 		for _, c := range p.Conditions {
 			s.worsen(HealthDegraded, "staging config %s: %s: %s", p.Name, c.Type, c.Message)
 		}
-		if z.Known && len(p.Conditions) == 0 && p.DesiredSessions > 0 && p.Ready == 0 {
-			s.worsen(HealthDegraded, "staging config %s: none of %d sessions is ready yet", p.Name, p.DesiredSessions)
+		if z.Known && len(p.Conditions) == 0 && p.Wanted.Sessions > 0 && p.Ready == 0 {
+			s.worsen(HealthDegraded, "staging config %s: none of %d sessions is ready yet", p.Name, p.Wanted.Sessions)
 		}
 	}
 }

@@ -11,6 +11,8 @@ type PoolStatus struct {
 	Zone, Image string
 	// Desired, Current and Ready are the pool's numbers of sessions.
 	Desired, Current, Ready int
+	// DesiredReason says why so many are desired; "" where it is the config's own number.
+	DesiredReason string
 	// Draining: the config was deleted, and the remaining sessions are being ended.
 	Draining bool
 	// Conditions are read-only.
@@ -42,13 +44,16 @@ func (s PoolStatus) Fill() Fill {
 	return Short
 }
 
-// Summary returns the status as text for people: a line of numbers, and one line per
-// condition.
+// Summary returns the status as text for people: a line of numbers, one that says why so
+// many are desired, and one per condition.
 func (s PoolStatus) Summary() string {
 	if s.Draining {
 		return fmt.Sprintf("its staging config is deleted: %d sessions are left to be ended", s.Current)
 	}
 	lines := []string{fmt.Sprintf("desired %d, current %d, ready %d", s.Desired, s.Current, s.Ready)}
+	if s.DesiredReason != "" {
+		lines = append(lines, s.DesiredReason)
+	}
 	for _, c := range s.Conditions {
 		lines = append(lines, fmt.Sprintf("%s: %s", c.Type, c.Message))
 	}

@@ -19,16 +19,17 @@ func newStagingCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "staging",
 		Short: "List and show staging configs and how their pools stand",
-		Long: `List the staging configs and how their pools stand: desired is wanted by the
-config, current exist and are unassigned, ready of those can be claimed now.
-Conditions say why they differ.
+		Long: `List the staging configs and how their pools stand: desired is wanted now, by
+the schedule's entry that is open or else by the config, current exist and are
+unassigned, ready of those can be claimed now. Conditions say why they differ.
+staging show says which entry is open, until when, and what comes next.
 
 Staging configs are created and changed with greenroom apply; staging set changes one
 that is there.`,
 		Example: `  greenroom staging
   greenroom staging show demo-east
   greenroom staging wait demo-east --ready 1
-  greenroom staging -o json | jq '.items[] | select(.ready_sessions < .desired_sessions)'`,
+  greenroom staging -o json | jq '.items[] | select(.ready_sessions < .desired_now)'`,
 		Args: cobra.NoArgs,
 		RunE: listKind("staging"),
 	}
@@ -63,7 +64,7 @@ func stagingListing(ctx context.Context, c *client.Client) (listing, error) {
 		}
 		l.rows = append(l.rows, []string{
 			p.Name, p.Zone, p.Image,
-			strconv.Itoa(p.DesiredSessions), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions),
+			strconv.Itoa(client.Desired(p)), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions),
 			conditionTypes(p.Conditions),
 			expiration, p.MaxUnavailable, strconv.Itoa(len(p.Schedule)), permissionsOf(p.Permissions),
 		})
@@ -101,7 +102,7 @@ func poolFacts(p httpapi.StagingPool, now time.Time) []fact {
 		{"name", p.Name},
 		{"zone", p.Zone},
 		{"image", p.Image},
-		{"desired", strconv.Itoa(p.DesiredSessions)},
+		{"desired", desiredFact(p)},
 		{"current", strconv.Itoa(p.CurrentSessions)},
 		{"ready", strconv.Itoa(p.ReadySessions)},
 		{"expiration", p.Expiration.String()},
@@ -110,6 +111,16 @@ func poolFacts(p httpapi.StagingPool, now time.Time) []fact {
 		facts = append(facts, fact{string(c.Type), c.Message + " (for " + age(c.Since, now) + ")"})
 	}
 	return facts
+}
+
+// desiredFact is how many sessions are wanted now, and why where that is not the config's own
+// number alone.
+func desiredFact(p httpapi.StagingPool) string {
+	text := strconv.Itoa(client.Desired(p))
+	if p.DesiredReason != "" {
+		text += " (" + p.DesiredReason + ")"
+	}
+	return text
 }
 
 func conditionTypes(all []staging.Condition) string {

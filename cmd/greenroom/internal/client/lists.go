@@ -119,3 +119,12 @@ func (c *Client) Pools(ctx context.Context) ([]httpapi.StagingPool, error) {
 	all, err := c.ListPools(ctx)
 	return all.Items, err
 }
+
+// Desired returns how many ready sessions a pool wants now.
+func Desired(p httpapi.StagingPool) int {
+	if p.DesiredNow == 0 && p.DesiredReason == "" {
+		// A broker of an earlier version has only the config's own number.
+		return p.DesiredSessions
+	}
+	return p.DesiredNow
+}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
@@ -172,8 +171,7 @@ func (f applyFlags) untilReady(cmd *cobra.Command, c *client.Client, all []chang
 		if ch.Kind != blockStaging || ch.Action == actionDelete {
 			continue
 		}
-		desired := func(p httpapi.StagingPool) int { return p.DesiredSessions }
-		if err := c.UntilReady(cmd.Context(), ch.Name, desired, time.Until(end), cmd.ErrOrStderr()); err != nil {
+		if err := c.UntilReady(cmd.Context(), ch.Name, client.Desired, time.Until(end), cmd.ErrOrStderr()); err != nil {
 			return err
 		}
 	}
