@@ -19,7 +19,8 @@ func TestFillAndSummaryOfAPoolStatus(t *testing.T) {
 			Bare, "desired 2, current 0, ready 0\nCapacityExhausted: not enough memory\nHookFailing: exit code 1",
 		},
 		{
-			PoolStatus{Desired: 2, Current: 3, Ready: 3, DesiredReason: "schedule 1 is open"}, Full,
+			PoolStatus{Desired: 2, Current: 3, Ready: 3, DesiredReason: "schedule 1 is open"},
+			Full,
 			"desired 2, current 3, ready 3\nschedule 1 is open",
 		},
 		{PoolStatus{Desired: 2, Current: 1, Draining: true}, Full, "its staging config is deleted: 1 sessions are left to be ended"},
