@@ -33,8 +33,8 @@ type PoolInput struct {
 	HealthKnown bool
 	// Patience is the image's: how long its sessions are waited for.
 	Patience staging.Patience
-	// UsualStart is how long sessions of the pool usually run until they are healthy; 0 while
-	// that is not known.
+	// UsualStart is how long sessions of the pool usually take from their placement on a node
+	// until they are ready; 0 while that is not known.
 	UsualStart time.Duration
 	Members    []Member
 	// Unrecorded counts the pool's sessions that Nomad has and Redis does not have

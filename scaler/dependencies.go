@@ -122,6 +122,10 @@ type EventStore interface {
 	Note(ctx context.Context, e staging.Event) error
 	// SetConditions replaces a pool's conditions.
 	SetConditions(ctx context.Context, pool string, cs []staging.Condition) error
+	// SetUsual stores how long a pool's sessions usually take to be ready; 0 for not known.
+	// Usual returns what is stored, by pool.
+	SetUsual(ctx context.Context, pool string, usual time.Duration) error
+	Usual(ctx context.Context) (map[string]time.Duration, error)
 	// Now is the time by Redis's clock.
 	Now(ctx context.Context) (time.Time, error)
 	// LastEvent returns the position of the newest event.
@@ -178,8 +182,8 @@ type Locks interface {
 type Meter interface {
 	// Step counts a step that was applied, by kind and by whether it failed.
 	Step(k Kind, failed bool)
-	// Pool sets a pool's numbers as the scaler sees them.
-	Pool(name string, desired, current, ready int)
+	// Pool sets a pool's numbers as the scaler sees them, and how full it is.
+	Pool(name string, s staging.PoolStatus, fill staging.Fill)
 	// PoolGone removes a pool that has been drained, or that another scaler now handles.
 	PoolGone(name string)
 	// Conditions sets a pool's conditions.

@@ -120,17 +120,6 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 	input := v.poolInput(p, now)
 	plan := Decide(input, s.o.Bounds, now)
 	p.wake = plan.Wake
-	ready := 0
-	for i := range input.Members {
-		if input.Members[i].State == staging.Ready {
-			ready++
-		}
-	}
-	desired := input.Desired
-	if p.removed {
-		desired = 0
-	}
-	s.Meter.Pool(p.config.Name, desired, len(input.Members), ready)
 	if p.removed && len(p.members.entries) == 0 && len(plan.Steps) == 0 {
 		s.forgetPool(v, p)
 		return []task{{pool: p.config.Name, zone: p.config.Zone, report: []staging.Condition{}}}
@@ -151,11 +140,33 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 		}
 	}
 	tasks = append(tasks, s.report(p, plan.Conditions, now)...)
-	s.Board.Show(p.config.Name, staging.PoolStatus{
-		Zone: p.config.Zone, Image: p.config.Image, Desired: desired, Current: len(input.Members), Ready: ready,
-		DesiredReason: input.DesiredReason, Draining: p.removed, Conditions: p.conditions,
-	})
+	status := p.status(input)
+	if late := status.LateAt(); late.After(now) && (p.wake.IsZero() || late.Before(p.wake)) {
+		p.wake = late // it is not filling any more then
+	}
+	s.Meter.Pool(p.config.Name, status, status.Fill(now))
+	s.Board.Show(p.config.Name, status)
 	return tasks
+}
+
+// status returns a pool's status, as input and the pool's conditions have it.
+func (p *pool) status(input PoolInput) staging.PoolStatus {
+	s := staging.PoolStatus{
+		Zone: p.config.Zone, Image: p.config.Image, Desired: input.Desired, Current: len(input.Members),
+		DesiredReason: input.DesiredReason, Usual: p.usual(), Draining: p.removed, Conditions: p.conditions,
+	}
+	if p.removed {
+		s.Desired = 0
+	}
+	for i := range input.Members {
+		switch m := &input.Members[i]; {
+		case m.State == staging.Ready:
+			s.Ready++
+		case s.Oldest.IsZero() || m.CreatedAt.Before(s.Oldest):
+			s.Oldest = m.CreatedAt
+		}
+	}
+	return s
 }
 
 // forgetPool drops a pool whose config is deleted and whose sessions have ended.
@@ -169,12 +180,12 @@ func (s *Scaler) forgetPool(v *view, p *pool) {
 	s.Log.WithField(logfield.Staging, p.config.Name).Info("pool drained: its staging config is deleted and its last unassigned session has ended")
 }
 
-// report logs a pool's conditions and returns the task that writes them to Redis, if they
-// changed, or if they must be written again: after every resync of Redis and after a
+// report logs a pool's conditions and returns the task that writes them, and the pool's usual
+// time to ready, to Redis, if they changed, or if they must be written again: after every resync of Redis and after a
 // failed write.
 func (s *Scaler) report(p *pool, found []staging.Condition, now time.Time) []task {
 	p.conditions = since(p.conditions, found, now.UTC())
-	if p.reported != nil && slices.Equal(*p.reported, p.conditions) {
+	if p.reported != nil && slices.Equal(*p.reported, p.conditions) && p.reportedUsual == p.usual() {
 		return nil
 	}
 	for _, c := range p.conditions {
@@ -183,8 +194,8 @@ func (s *Scaler) report(p *pool, found []staging.Condition, now time.Time) []tas
 	}
 	s.Meter.Conditions(p.config.Name, p.conditions)
 	reported := p.conditions
-	p.reported = &reported
-	return []task{{pool: p.config.Name, zone: p.config.Zone, report: reported}}
+	p.reported, p.reportedUsual = &reported, p.usual()
+	return []task{{pool: p.config.Name, zone: p.config.Zone, report: reported, usual: p.reportedUsual}}
 }
 
 // decideSession runs DecideSession on a session that Decide does not handle, and returns

@@ -29,13 +29,16 @@ type pool struct {
 	// failedOn are the nodes on which all of backoff's failures happened; nil when some
 	// happened on none.
 	failedOn []string
-	// usualStart is how long its sessions usually run until they are healthy; 0 for not known.
+	// usualStart is how long its sessions usually take from their placement on a node until
+	// they are ready; 0 for not known.
 	usualStart time.Duration
 	// assignHook counts the assign hook's failures since one succeeded.
 	assignHook Backoff
 	conditions []staging.Condition
 	// reported is what was last written to Redis; nil when it must be written again.
 	reported *[]staging.Condition
+	// reportedUsual is the usual time to ready that was written with it.
+	reportedUsual time.Duration
 	// wake is when to decide it again although nothing happened; zero for never.
 	wake time.Time
 }

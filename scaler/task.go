@@ -36,6 +36,8 @@ type task struct {
 	// zone is the zone whose lock must still be held when the step is applied.
 	zone   string
 	report []staging.Condition
+	// usual is, with report, the pool's usual time to ready; 0 for not known.
+	usual time.Duration
 }
 
 const (

@@ -64,10 +64,14 @@ func (s *Scaler) worker(ctx context.Context, work <-chan task) {
 	}
 }
 
-// writeConditions writes a pool's conditions to Redis. If that fails, the pool is
-// decided again after a pause, which writes them again.
+// writeConditions writes a pool's conditions and its usual time to ready to Redis. If that
+// fails, the pool is decided again after a pause, which writes them again.
 func (s *Scaler) writeConditions(ctx context.Context, t task) {
-	if err := s.EventStore.SetConditions(ctx, t.pool, t.report); err != nil {
+	err := s.EventStore.SetConditions(ctx, t.pool, t.report)
+	if err == nil {
+		err = s.EventStore.SetUsual(ctx, t.pool, t.usual)
+	}
+	if err != nil {
 		s.Log.WithError(err).WithField(logfield.Staging, t.pool).Warn("could not write a pool's conditions to Redis; retrying")
 		s.post(ctx, func(v *view) {
 			if p := v.pools[t.pool]; p != nil {
@@ -111,6 +115,9 @@ func (s *Scaler) applied(v *view, t task, r result) {
 		e.damaged, e.damage = "", ""
 	case t.step.Kind == Publish && r.state == staging.Ready, t.step.Kind == Assign && r.state == staging.Assigned:
 		e.s.Restarts = t.session.Restarts
+		if t.step.Kind == Publish {
+			v.noteStart(e, now)
+		}
 	case t.step.Kind == Restore:
 		// What Redis showed of its health is lost, too.
 		e.s.Restarts, e.s.UnhealthySince = t.fate.Restarts, time.Time{}

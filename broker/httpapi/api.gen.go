@@ -27,6 +27,14 @@ const (
 	DependencyStatusUnavailable DependencyStatus = "unavailable"
 )
 
+// Defines values for Fill.
+const (
+	Bare    Fill = "bare"
+	Filling Fill = "filling"
+	Full    Fill = "full"
+	Short   Fill = "short"
+)
+
 // Defines values for LivenessStatus.
 const (
 	LivenessStatusOk LivenessStatus = "ok"
@@ -161,6 +169,15 @@ type FailingCheck = staging.FailingCheck
 
 // FieldError defines model for FieldError.
 type FieldError = staging.FieldError
+
+// Fill How full the pool is, by one rule for the API, `greenroom status`, the page, Consul and the metrics. `full`: at
+// least as many sessions are ready as are desired. `filling`: fewer are, the missing ones are on the way, none
+// of them for longer than twice the pool's usual time to ready (30 s at least; 2 minutes where that is not
+// known yet), and the pool has no condition. `short`: fewer are ready, and it is not filling. `bare`: as `short`,
+// and none is ready. `short` and `bare` are degraded.
+//
+// Example: filling
+type Fill string
 
 // ForeignSessions defines model for ForeignSessions.
 type ForeignSessions struct {
@@ -463,6 +480,16 @@ type PoolStatus struct {
 	//
 	// Example: 3
 	DesiredSessions int `json:"desired_sessions"`
+
+	// Fill How full the pool is, by one rule for the API, `greenroom status`, the page, Consul and the metrics. `full`: at
+	// least as many sessions are ready as are desired. `filling`: fewer are, the missing ones are on the way, none
+	// of them for longer than twice the pool's usual time to ready (30 s at least; 2 minutes where that is not
+	// known yet), and the pool has no condition. `short`: fewer are ready, and it is not filling. `bare`: as `short`,
+	// and none is ready. `short` and `bare` are degraded.
+	//
+	//
+	// Example: filling
+	Fill Fill `json:"fill,omitempty,omitzero"`
 
 	// Image Example: demo
 	Image string `json:"image"`
@@ -799,6 +826,16 @@ type StagingPool struct {
 	// Example: 24h
 	Expiration Expiration `json:"expiration,omitempty,omitzero"`
 
+	// Fill How full the pool is, by one rule for the API, `greenroom status`, the page, Consul and the metrics. `full`: at
+	// least as many sessions are ready as are desired. `filling`: fewer are, the missing ones are on the way, none
+	// of them for longer than twice the pool's usual time to ready (30 s at least; 2 minutes where that is not
+	// known yet), and the pool has no condition. `short`: fewer are ready, and it is not filling. `bare`: as `short`,
+	// and none is ready. `short` and `bare` are degraded.
+	//
+	//
+	// Example: filling
+	Fill Fill `json:"fill"`
+
 	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
@@ -831,6 +868,14 @@ type StagingPool struct {
 
 	// Schedule Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 	Schedule ScheduleList `json:"schedule,omitempty,omitzero"`
+
+	// UsualSeconds How long the pool's sessions have lately taken from their placement on a node until they were ready: a
+	// moving average, to which each new session counts a quarter. It begins anew where the image or the zone
+	// changes, and is absent until a session has become ready then.
+	//
+	//
+	// Example: 4.2
+	UsualSeconds float64 `json:"usual_seconds,omitempty,omitzero"`
 
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//

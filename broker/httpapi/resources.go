@@ -226,6 +226,7 @@ func pool(p status.Pool) StagingPool {
 		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
 		Permissions: p.Permissions, MaxUnavailable: p.MaxUnavailable, Schedule: p.Schedule,
 		DesiredNow: p.Wanted.Sessions, DesiredReason: p.Wanted.Reason,
+		Fill: Fill(p.Fill), UsualSeconds: secondsOf(p.Usual),
 		CurrentSessions: p.Current, ReadySessions: p.Ready, Conditions: each(p.Conditions, itself[Condition]),
 	}
 	if !p.Wanted.Until.IsZero() {

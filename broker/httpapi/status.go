@@ -53,6 +53,7 @@ func poolStatus(p status.PoolStatus, known bool) PoolStatus {
 		return out
 	}
 	perMinute := hundredths(p.Activity.PerMinute)
+	out.Fill = Fill(p.Fill)
 	out.CurrentSessions, out.ReadySessions, out.ClaimsPerMinute, out.StagedShare = &p.Current, &p.Ready, &perMinute, share(p.Activity)
 	if p.Activity.Ready > 0 {
 		out.TimeToReady = TimeToReady{

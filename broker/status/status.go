@@ -19,6 +19,10 @@ type Store interface {
 	// Counts returns the numbers of sessions by pool, Conditions the pools' conditions.
 	Counts(ctx context.Context, pools ...string) (current, ready map[string]int, err error)
 	Conditions(ctx context.Context, pools ...string) (map[string][]staging.Condition, error)
+	// Usual returns how long the pools' sessions usually take to be ready, and Oldest when the
+	// oldest of each pool's sessions that are not ready was created.
+	Usual(ctx context.Context) (map[string]time.Duration, error)
+	Oldest(ctx context.Context, pools ...string) (map[string]time.Time, error)
 	// Activity returns what has gone on in pools recently, by the names of their configs.
 	Activity(ctx context.Context, configs []staging.Config) (map[string]staging.Activity, error)
 	// Trusted reports whether a scaler has lately renewed the trust in Redis's data of a zone.
@@ -241,8 +245,8 @@ func (s *Status) judge(z ZoneStatus) {
 		for _, c := range p.Conditions {
 			s.worsen(HealthDegraded, "staging config %s: %s: %s", p.Name, c.Type, c.Message)
 		}
-		if z.Known && len(p.Conditions) == 0 && p.Wanted.Sessions > 0 && p.Ready == 0 {
-			s.worsen(HealthDegraded, "staging config %s: none of %d sessions is ready yet", p.Name, p.Wanted.Sessions)
+		if len(p.Conditions) == 0 && p.Fill.Degraded() {
+			s.worsen(HealthDegraded, "staging config %s: %s", p.Name, p.Lack)
 		}
 	}
 }

@@ -49,10 +49,14 @@ const desired = (p) => p.desired_now ?? p.desired_sessions; // an older broker h
 // desiredCell is that number, with what decides it where that is a schedule.
 const desiredCell = (p) => h('span', { class: 'desired' }, number(desired(p)), p.desired_reason ? h('small', null, p.desired_reason) : null);
 
+// fills are the kinds of badge for how full a pool is. One that is filling is as it should be.
+const fills = { full: 'good', filling: 'good', short: 'wait', bare: 'bad' };
+const fillBadge = (p) => p.fill ? badge(p.fill, fills[p.fill]) : '?';
+
 // ready is the count of ready sessions, with a bar that shows its share of the desired ones.
 function ready(p) {
   const full = desired(p) > 0 ? Math.min(1, (p.ready_sessions ?? 0) / desired(p)) : 1;
-  const kind = full >= 1 ? 'good' : full > 0 ? 'wait' : 'bad';
+  const kind = fills[p.fill] ?? (full >= 1 ? 'good' : full > 0 ? 'wait' : 'bad');
   return h('span', { class: 'ready' }, number(p.ready_sessions),
     h('meter', { class: kind, min: 0, max: 1, value: full, 'aria-hidden': 'true' }));
 }
@@ -102,7 +106,7 @@ async function editConfig(value, changed) {
 }
 
 // configOf returns a pool's config: the pool without its numbers and conditions.
-function configOf({ desired_now, desired_reason, desired_until, desired_next, current_sessions, ready_sessions, conditions, ...config }) {
+function configOf({ desired_now, desired_reason, desired_until, desired_next, fill, usual_seconds, current_sessions, ready_sessions, conditions, ...config }) {
   return config;
 }
 
@@ -128,6 +132,7 @@ export function stagingView(can) {
     { label: 'Desired', class: 'number', cell: desiredCell },
     { label: 'Current', class: 'number', cell: (p) => number(p.current_sessions) },
     { label: 'Ready', class: 'number', cell: ready },
+    { label: 'Fill', cell: fillBadge },
     { label: 'Staged', class: 'number', cell: share },
     {
       label: 'Last 3 hours', head: h('span', null, 'Last 3 hours', legend()), class: 'history', cell: (p) => {
@@ -182,7 +187,7 @@ export function poolView(can, name) {
     delete rest.name;
     fill(body,
       h('div', { class: 'figures boxed' },
-        figure(desired(pool), 'desired'), figure(pool.current_sessions, 'current'), figure(pool.ready_sessions, 'ready'),
+        figure(desired(pool), 'desired'), figure(pool.current_sessions, 'current'), figure(pool.ready_sessions, 'ready'), figure(fillBadge(pool), 'fill'),
         known && figure(known.claims, 'claims in 3 h'), known && figure(known.misses, 'misses in 3 h')),
       pool.desired_reason ? h('p', { class: 'reason' }, pool.desired_reason) : null,
       pool.conditions.length ? h('section', null, h('h2', null, 'Conditions'), conditions(pool)) : null,

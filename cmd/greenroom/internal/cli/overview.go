@@ -65,8 +65,8 @@ func overviewOf(ctx context.Context, c *client.Client) (overview, error) {
 		o.Problems = append(o.Problems, refused.Detail)
 	}
 	for _, p := range o.Pools {
-		if desired := client.Desired(p); p.ReadySessions < desired {
-			o.Problems = append(o.Problems, fmt.Sprintf("%s has %d of %d ready", p.Name, p.ReadySessions, desired))
+		if client.Degraded(p) {
+			o.Problems = append(o.Problems, fmt.Sprintf("%s has %d of %d ready", p.Name, p.ReadySessions, client.Desired(p)))
 		}
 		for _, condition := range p.Conditions {
 			o.Problems = append(o.Problems, fmt.Sprintf("%s: %s: %s", p.Name, condition.Type, condition.Message))
@@ -152,9 +152,9 @@ func printPools(w io.Writer, pools []httpapi.StagingPool, now time.Time) error {
 			since = age(slices.MinFunc(p.Conditions, func(a, b httpapi.Condition) int { return a.Since.Compare(b.Since) }).Since, now)
 		}
 		rows = append(rows, []string{
-			p.Zone, p.Name, p.Image, strconv.Itoa(client.Desired(p)), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions),
+			p.Zone, p.Name, p.Image, strconv.Itoa(client.Desired(p)), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions), string(p.Fill),
 			conditionTypes(p.Conditions), since,
 		})
 	}
-	return printTable(w, []string{"ZONE", "POOL", "IMAGE", "DESIRED", "CURRENT", "READY", "CONDITIONS", "SINCE"}, rows)
+	return printTable(w, []string{"ZONE", "POOL", "IMAGE", "DESIRED", "CURRENT", "READY", "FILL", "CONDITIONS", "SINCE"}, rows)
 }

@@ -52,7 +52,7 @@ that is there.`,
 
 func stagingListing(ctx context.Context, c *client.Client) (listing, error) {
 	l := listing{
-		header: []string{"NAME", "ZONE", "IMAGE", "DESIRED", "CURRENT", "READY", "CONDITIONS"},
+		header: []string{"NAME", "ZONE", "IMAGE", "DESIRED", "CURRENT", "READY", "FILL", "CONDITIONS"},
 		wide:   []string{"EXPIRATION", "MAX UNAVAILABLE", "SCHEDULES", "PERMISSIONS"},
 	}
 	all, err := c.ListPools(ctx)
@@ -64,7 +64,7 @@ func stagingListing(ctx context.Context, c *client.Client) (listing, error) {
 		}
 		l.rows = append(l.rows, []string{
 			p.Name, p.Zone, p.Image,
-			strconv.Itoa(client.Desired(p)), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions),
+			strconv.Itoa(client.Desired(p)), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions), string(p.Fill),
 			conditionTypes(p.Conditions),
 			expiration, p.MaxUnavailable, strconv.Itoa(len(p.Schedule)), permissionsOf(p.Permissions),
 		})
@@ -105,7 +105,12 @@ func poolFacts(p httpapi.StagingPool, now time.Time) []fact {
 		{"desired", desiredFact(p)},
 		{"current", strconv.Itoa(p.CurrentSessions)},
 		{"ready", strconv.Itoa(p.ReadySessions)},
+		{"fill", string(p.Fill)},
 		{"expiration", p.Expiration.String()},
+	}
+	if p.UsualSeconds > 0 {
+		usual := time.Duration(p.UsualSeconds * float64(time.Second)).Round(100 * time.Millisecond)
+		facts = append(facts, fact{"usual time to ready", usual.String()})
 	}
 	for _, c := range p.Conditions {
 		facts = append(facts, fact{string(c.Type), c.Message + " (for " + age(c.Since, now) + ")"})

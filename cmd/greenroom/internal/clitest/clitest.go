@@ -154,7 +154,7 @@ func (p cannedPools) Delete(ctx context.Context, name string) error {
 }
 
 func cannedPool(c staging.Config) status.Pool {
-	return status.Pool{Config: c, Wanted: staging.Wanted{Sessions: c.DesiredSessions}, Current: 2, Ready: 1, Conditions: []staging.Condition{
+	return status.Pool{Config: c, Wanted: staging.Wanted{Sessions: c.DesiredSessions}, Fill: staging.Short, Current: 2, Ready: 1, Conditions: []staging.Condition{
 		{Type: staging.CapacityExhausted, Message: "not enough memory", Since: time.Now()},
 	}}
 }

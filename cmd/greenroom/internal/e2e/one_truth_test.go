@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/clitest"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
 	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -42,9 +43,9 @@ func TestOneDesiredNumberEverywhere(t *testing.T) {
 		args  []string
 		shows string
 	}{
-		{[]string{"status"}, `(?m)^east +truth +truth +3 +3 +3`},
-		{[]string{"watch", "-n", "1"}, `(?m)^east +truth +truth +3 +3 +3`},
-		{[]string{"staging"}, `(?m)^truth +east +truth +3 +3 +3`},
+		{[]string{"status"}, `(?m)^east +truth +truth +3 +3 +3 +full`},
+		{[]string{"watch", "-n", "1"}, `(?m)^east +truth +truth +3 +3 +3 +full`},
+		{[]string{"staging"}, `(?m)^truth +east +truth +3 +3 +3 +full`},
 		{[]string{"staging", "show", "truth"}, `(?m)^desired +3 \(` + words + `\)$`},
 		{[]string{"staging", "show", "truth", "-o", "json"}, `"desired_now": ?3,`},
 		{[]string{"status", "-o", "json"}, `"desired_now": ?3,`},
@@ -90,4 +91,44 @@ func TestOneDesiredNumberEverywhere(t *testing.T) {
 	if !regexp.MustCompile(`(?m)^desired +1$`).MatchString(out) {
 		t.Errorf("without a schedule staging show says\n%s", out)
 	}
+}
+
+// TestARefillIsNoAlarm: while a launch's replacement is on the way, status ends with 0 and says
+// filling, as do the API, Consul and the metrics. A pool whose sessions cannot start is degraded.
+func TestARefillIsNoAlarm(t *testing.T) {
+	servers, d := startCluster(t, 0)
+	scaler := startAgent(t, servers, "scaler")
+	t.Setenv("GREENROOM_ADDR", d.Broker)
+	t.Setenv("GREENROOM_TOKEN", "")
+	c := clitest.Real(t)
+	image := quickImage("slow")
+	image.Variables["warmup"] = "20s"
+	d.stage(t, image, 2)
+	d.untilReady(t, "slow", 2)
+	c.Want(exit.OK, []string{"status"}, "all is well", "full")
+
+	var l launched
+	d.ask(t, "POST", "/v1/sessions", launch("slow", "east", "alice"), 201, &l)
+	// Whether the replacement exists by now or not.
+	out := c.Want(exit.OK, []string{"status"}, "all is well", "filling")
+	if !regexp.MustCompile(`(?m)^east +slow +slow +2 +[12] +1 +filling`).MatchString(out) {
+		t.Errorf("status:\n%s", out)
+	}
+	c.Want(exit.OK, []string{"staging", "show", "slow"}, "filling", "usual time to ready")
+	d.untilStanding(t, "slow", "passing", "desired 2, current 2, ready 1, filling")
+	if n := metric(t, "http://"+scaler.address, `greenroom_pool_fill{fill="filling",staging="slow"}`); n != 1 {
+		t.Errorf("the metric of filling is %v", n)
+	}
+	d.untilReady(t, "slow", 2)
+
+	// Sessions that exit are made again and again: the pool is not filling.
+	image.Variables["command"] = "/bin/false"
+	d.ask(t, "PUT", "/v1/images/slow", image, 200, nil)
+	d.untilCondition(t, "slow", staging.CrashLooping, "exit code 1")
+	d.ask(t, "POST", "/v1/sessions", launch("slow", "east", "bob"), 201, &l)
+	until(t, "status is an alarm", func() (bool, string) {
+		code, out, errs := c.Run("status")
+		return code == exit.Unwell && regexp.MustCompile(`(?m)^east +slow +slow +2 +\d +1 +short +CrashLooping`).MatchString(out), out + errs
+	})
+	d.untilStanding(t, "slow", "warning", "CrashLooping")
 }

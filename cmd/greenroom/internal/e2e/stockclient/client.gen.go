@@ -88,6 +88,30 @@ func (e DependencyStatus) Valid() bool {
 	}
 }
 
+// Defines values for Fill.
+const (
+	Bare    Fill = "bare"
+	Filling Fill = "filling"
+	Full    Fill = "full"
+	Short   Fill = "short"
+)
+
+// Valid indicates whether the value is a known member of the Fill enum.
+func (e Fill) Valid() bool {
+	switch e {
+	case Bare:
+		return true
+	case Filling:
+		return true
+	case Full:
+		return true
+	case Short:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LivenessStatus.
 const (
 	LivenessStatusOk LivenessStatus = "ok"
@@ -410,6 +434,15 @@ type FieldError struct {
 	// Message Example: must be between 0 and 1000, is -1
 	Message string `json:"message"`
 }
+
+// Fill How full the pool is, by one rule for the API, `greenroom status`, the page, Consul and the metrics. `full`: at
+// least as many sessions are ready as are desired. `filling`: fewer are, the missing ones are on the way, none
+// of them for longer than twice the pool's usual time to ready (30 s at least; 2 minutes where that is not
+// known yet), and the pool has no condition. `short`: fewer are ready, and it is not filling. `bare`: as `short`,
+// and none is ready. `short` and `bare` are degraded.
+//
+// Example: filling
+type Fill string
 
 // ForeignSessions defines model for ForeignSessions.
 type ForeignSessions struct {
@@ -1172,6 +1205,16 @@ type PoolStatus struct {
 	// Example: 3
 	DesiredSessions int `json:"desired_sessions"`
 
+	// Fill How full the pool is, by one rule for the API, `greenroom status`, the page, Consul and the metrics. `full`: at
+	// least as many sessions are ready as are desired. `filling`: fewer are, the missing ones are on the way, none
+	// of them for longer than twice the pool's usual time to ready (30 s at least; 2 minutes where that is not
+	// known yet), and the pool has no condition. `short`: fewer are ready, and it is not filling. `bare`: as `short`,
+	// and none is ready. `short` and `bare` are degraded.
+	//
+	//
+	// Example: filling
+	Fill *Fill `json:"fill,omitempty"`
+
 	// Image Example: demo
 	Image string `json:"image"`
 
@@ -1623,6 +1666,16 @@ type StagingPool struct {
 	// Example: 24h
 	Expiration *Expiration `json:"expiration,omitempty"`
 
+	// Fill How full the pool is, by one rule for the API, `greenroom status`, the page, Consul and the metrics. `full`: at
+	// least as many sessions are ready as are desired. `filling`: fewer are, the missing ones are on the way, none
+	// of them for longer than twice the pool's usual time to ready (30 s at least; 2 minutes where that is not
+	// known yet), and the pool has no condition. `short`: fewer are ready, and it is not filling. `bare`: as `short`,
+	// and none is ready. `short` and `bare` are degraded.
+	//
+	//
+	// Example: filling
+	Fill Fill `json:"fill"`
+
 	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
@@ -1655,6 +1708,14 @@ type StagingPool struct {
 
 	// Schedule Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 	Schedule *ScheduleList `json:"schedule,omitempty"`
+
+	// UsualSeconds How long the pool's sessions have lately taken from their placement on a node until they were ready: a
+	// moving average, to which each new session counts a quarter. It begins anew where the image or the zone
+	// changes, and is absent until a session has become ready then.
+	//
+	//
+	// Example: 4.2
+	UsualSeconds *float64 `json:"usual_seconds,omitempty"`
 
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
