@@ -23,10 +23,11 @@ type PoolInput struct {
 	Blocked *staging.Failure
 	// Denied is why some sessions of the zone are not known; nil when there are none.
 	Denied *staging.Failure
-	// Desired is the number of ready sessions wanted now, DesiredUntil when that
-	// changes; zero for never.
-	Desired      int
-	DesiredUntil time.Time
+	// Desired is the number of ready sessions wanted now, DesiredReason says why where it may
+	// differ from the config's own, and DesiredUntil is when it changes; zero for never.
+	Desired       int
+	DesiredReason string
+	DesiredUntil  time.Time
 	// Revision is that of a session that is made now; "" when it is not known.
 	Revision string
 	// HealthKnown: Consul's health checks of the pool are current. Without them
@@ -34,8 +35,8 @@ type PoolInput struct {
 	HealthKnown bool
 	// Patience is the image's: how long its sessions are waited for.
 	Patience staging.Patience
-	// UsualStart is how long sessions of the pool usually run until they are healthy; 0 while
-	// that is not known.
+	// UsualStart is how long sessions of the pool usually take from their placement on a node
+	// until they are ready; 0 while that is not known.
 	UsualStart time.Duration
 	Members    []Member
 	// Unrecorded counts the pool's sessions that Nomad has and Redis does not have
@@ -112,7 +113,8 @@ func (v *view) poolInput(p *pool, now time.Time) PoolInput {
 		Unrecorded: len(p.unrecorded), FailingNodes: v.failingNodes(p.config.Image, now),
 	}
 	in.Quarantined, in.QuarantinedAre = v.quarantinedIn(p.config.Name)
-	in.Desired, in.DesiredUntil = sizing.Desired(p.config, now)
+	wanted := sizing.Wanted(p.config, now)
+	in.Desired, in.DesiredUntil, in.DesiredReason = wanted.Sessions, wanted.Until, wanted.Reason
 	in.Members = p.members.members(now, func(e *entry) Member { return v.memberOf(p, e, now) })
 	return in
 }

@@ -124,6 +124,10 @@ type EventStore interface {
 	SetConditions(ctx context.Context, pool string, cs []staging.Condition) error
 	// SetRollout replaces how far a pool's rollout is. The zero value removes it.
 	SetRollout(ctx context.Context, pool string, r staging.Rollout) error
+	// SetUsual stores how long a pool's sessions usually take to be ready; 0 for not known.
+	// Usual returns what is stored, by pool.
+	SetUsual(ctx context.Context, pool string, usual time.Duration) error
+	Usual(ctx context.Context) (map[string]time.Duration, error)
 	// Now is the time by Redis's clock.
 	Now(ctx context.Context) (time.Time, error)
 	// LastEvent returns the position of the newest event.
@@ -183,8 +187,8 @@ type Locks interface {
 type Meter interface {
 	// Step counts a step that was applied, by kind and by whether it failed.
 	Step(k Kind, failed bool)
-	// Pool sets a pool's numbers as the scaler sees them.
-	Pool(name string, desired, current, ready int)
+	// Pool sets a pool's numbers as the scaler sees them, and how full it is.
+	Pool(name string, s staging.PoolStatus, fill staging.Fill)
 	// PoolGone removes a pool that has been drained, or that another scaler now handles.
 	PoolGone(name string)
 	// Conditions sets a pool's conditions.

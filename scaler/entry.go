@@ -82,6 +82,8 @@ type entry struct {
 	// critical. It is observed anew after each gap: a time in which nobody watched does not
 	// count towards a user's unhealthy_expiration.
 	failingSince time.Time
+	// startNoted: it has counted towards its pool's usual time to ready.
+	startNoted bool
 	// seenAt is when this scaler first knew of it.
 	seenAt time.Time
 	// request is the id of the request whose launch has the session; "" where that is

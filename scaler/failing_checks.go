@@ -70,17 +70,43 @@ func (v *view) nodeName(e *entry) string {
 	}
 }
 
-// noteStart counts how long a session of a pool took from running to healthy towards the
-// pool's usual time to ready. A session that ran before this scaler knew of it says nothing.
+// noteStart counts how long a session of a pool took from its placement on a node until it was
+// ready towards the pool's usual time to ready. A session that ran before this scaler knew of
+// it says nothing, and one that is ready again neither.
 func (v *view) noteStart(e *entry, now time.Time) {
 	p := v.pools[e.s.Staging]
-	if p == nil || e.runningSince.IsZero() || !e.seenAt.Before(e.runningSince) {
+	if p == nil || e.startNoted || e.runningSince.IsZero() || !e.seenAt.Before(e.runningSince) {
 		return
 	}
-	took := now.Sub(e.runningSince)
+	e.startNoted = true
+	since := e.placedAt
+	if since.IsZero() || since.After(e.runningSince) {
+		since = e.runningSince
+	}
+	took := max(time.Millisecond, now.Sub(since))
 	if p.usualStart == 0 {
 		p.usualStart = took
 		return
 	}
 	p.usualStart += (took - p.usualStart) / 4
+}
+
+// usual returns a pool's usual time to ready as it is shown and stored, in tenths of seconds; 0
+// while it is not known.
+func (p *pool) usual() time.Duration {
+	const step = 100 * time.Millisecond
+	if p.usualStart == 0 {
+		return 0
+	}
+	return max(step, p.usualStart.Round(step))
+}
+
+// takeUsual takes over the usual times to ready that an earlier scaler stored.
+func (v *view) takeUsual(stored map[string]time.Duration) {
+	v.usual = stored
+	for name, p := range v.pools {
+		if p.usualStart == 0 {
+			p.usualStart = stored[name]
+		}
+	}
 }

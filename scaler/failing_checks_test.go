@@ -115,11 +115,14 @@ func TestTheViewKnowsTheFailingCheckAndTheUsualStart(t *testing.T) {
 		t.Errorf("%+v", in)
 	}
 	v.setHealth(p, []staging.Health{{Session: "gr-1", AllocID: "a-gr-1", Passing: true}}, noon.Add(8*time.Second))
+	v.noteStart(e, noon.Add(8*time.Second))
 	if in := v.poolInput(p, noon); in.Members[0].Check != (staging.FailingCheck{}) || in.UsualStart != 8*time.Second {
 		t.Errorf("%+v", in)
 	}
-	late := runs(v, "gr-2") // it ran before this scaler knew of it
+	v.noteStart(e, noon.Add(time.Hour)) // it is ready again
+	late := runs(v, "gr-2")             // it ran before this scaler knew of it
 	v.setHealth(p, []staging.Health{{Session: "gr-2", AllocID: "a-gr-2", Passing: true}}, noon.Add(time.Minute))
+	v.noteStart(late, noon.Add(time.Minute))
 	if !late.healthyOnce || p.usualStart != 8*time.Second {
 		t.Errorf("usually %s", p.usualStart)
 	}

@@ -117,17 +117,6 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 	input := v.poolInput(p, now)
 	plan := Decide(input, s.o.Bounds, now)
 	p.wake = plan.Wake
-	ready := 0
-	for i := range input.Members {
-		if input.Members[i].State == staging.Ready {
-			ready++
-		}
-	}
-	desired := input.Desired
-	if p.removed {
-		desired = 0
-	}
-	s.Meter.Pool(p.config.Name, desired, len(input.Members), ready)
 	if p.removed && len(p.members.entries) == 0 && len(plan.Steps) == 0 {
 		s.forgetPool(v, p)
 		return []task{{pool: p.config.Name, zone: p.config.Zone, report: report{}}}
@@ -147,12 +136,34 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 			tasks = append(tasks, t)
 		}
 	}
-	tasks = append(tasks, s.report(p, report{plan.Conditions, rolloutOf(input)}, now)...)
-	s.Board.Show(p.config.Name, staging.PoolStatus{
-		Zone: p.config.Zone, Image: p.config.Image, Desired: desired, Current: len(input.Members), Ready: ready,
-		Draining: p.removed, Conditions: p.conditions,
-	})
+	tasks = append(tasks, s.report(p, report{plan.Conditions, rolloutOf(input), p.usual()}, now)...)
+	status := p.status(input)
+	if late := status.LateAt(); late.After(now) && (p.wake.IsZero() || late.Before(p.wake)) {
+		p.wake = late // it is not filling any more then
+	}
+	s.Meter.Pool(p.config.Name, status, status.Fill(now))
+	s.Board.Show(p.config.Name, status)
 	return tasks
+}
+
+// status returns a pool's status, as input and the pool's conditions have it.
+func (p *pool) status(input PoolInput) staging.PoolStatus {
+	s := staging.PoolStatus{
+		Zone: p.config.Zone, Image: p.config.Image, Desired: input.Desired, Current: len(input.Members),
+		DesiredReason: input.DesiredReason, Usual: p.usual(), Draining: p.removed, Conditions: p.conditions,
+	}
+	if p.removed {
+		s.Desired = 0
+	}
+	for i := range input.Members {
+		switch m := &input.Members[i]; {
+		case m.State == staging.Ready:
+			s.Ready++
+		case s.Oldest.IsZero() || m.CreatedAt.Before(s.Oldest):
+			s.Oldest = m.CreatedAt
+		}
+	}
+	return s
 }
 
 // forgetPool drops a pool whose config is deleted and whose sessions have ended.

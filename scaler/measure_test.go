@@ -19,7 +19,7 @@ import (
 type quiet struct{}
 
 func (quiet) Step(Kind, bool)                                  {}
-func (quiet) Pool(string, int, int, int)                       {}
+func (quiet) Pool(string, staging.PoolStatus, staging.Fill)    {}
 func (quiet) PoolGone(string)                                  {}
 func (quiet) Conditions(string, []staging.Condition)           {}
 func (quiet) Quarantined(int)                                  {}

@@ -168,7 +168,6 @@ func (v *view) updateHealth(e *entry, now time.Time) {
 	case e.healthy():
 		if !e.healthyOnce {
 			v.noteSuccess(e, now)
-			v.noteStart(e, now)
 		}
 		e.healthyOnce, e.unhealthySince = true, time.Time{}
 	case (e.healthyOnce || e.s.State == staging.Ready) && e.unhealthySince.IsZero() && v.healthKnown(e):

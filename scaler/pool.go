@@ -33,7 +33,8 @@ type pool struct {
 	// readingWords: a step reads them now.
 	lastWords    lastWords
 	readingWords bool
-	// usualStart is how long its sessions usually run until they are healthy; 0 for not known.
+	// usualStart is how long its sessions usually take from their placement on a node until
+	// they are ready; 0 for not known.
 	usualStart time.Duration
 	// assignHook counts the assign hook's failures since one succeeded.
 	assignHook Backoff

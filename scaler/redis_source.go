@@ -64,11 +64,16 @@ func (s *Scaler) readStore(ctx context.Context, r *redisResync) (err error) {
 	if r.position, err = s.EventStore.LastEvent(read); err != nil {
 		return err
 	}
+	usual, err := s.EventStore.Usual(read)
+	if err != nil {
+		return err
+	}
 	all, err := s.SessionStore.Sessions(read)
 	if err != nil {
 		return err
 	}
 	s.post(ctx, func(v *view) {
+		v.takeUsual(usual)
 		if v.resyncStore(all, time.Now()) && v.fleetReadOnce {
 			s.requestFleetResync()
 		}

@@ -15,6 +15,8 @@ import (
 type report struct {
 	conditions []staging.Condition
 	rollout    staging.Rollout
+	// usual is how long the pool's sessions usually take to be ready; 0 for not known.
+	usual time.Duration
 }
 
 // report logs a pool's conditions and returns the task that writes the report to Redis, if it
@@ -24,7 +26,7 @@ func (s *Scaler) report(p *pool, found report, now time.Time) []task {
 	p.conditions = since(p.conditions, found.conditions, now.UTC())
 	found.conditions = p.conditions
 	same := p.reported != nil && slices.Equal(p.reported.conditions, found.conditions)
-	if same && p.reported.rollout == found.rollout {
+	if same && p.reported.rollout == found.rollout && p.reported.usual == found.usual {
 		p.waiting = false
 		return nil
 	}
@@ -52,8 +54,11 @@ func (s *Scaler) writeReport(ctx context.Context, t task) error {
 	if err == nil {
 		err = s.EventStore.SetRollout(ctx, t.pool, t.report.rollout)
 	}
+	if err == nil {
+		err = s.EventStore.SetUsual(ctx, t.pool, t.report.usual)
+	}
 	if err != nil {
-		s.Log.WithError(err).WithField(logfield.Staging, t.pool).Warn("could not write a pool's conditions and rollout to Redis; retrying")
+		s.Log.WithError(err).WithField(logfield.Staging, t.pool).Warn("could not write a pool's conditions, rollout and usual time to ready to Redis; retrying")
 	}
 	return err
 }

@@ -41,7 +41,7 @@ type rig struct {
 type noMeter struct{}
 
 func (noMeter) Step(scaler.Kind, bool)                           {}
-func (noMeter) Pool(string, int, int, int)                       {}
+func (noMeter) Pool(string, staging.PoolStatus, staging.Fill)    {}
 func (noMeter) PoolGone(string)                                  {}
 func (noMeter) Conditions(string, []staging.Condition)           {}
 func (noMeter) Quarantined(int)                                  {}

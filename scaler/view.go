@@ -60,6 +60,8 @@ type view struct {
 	brokers brokers
 	// profiles are the sessions that have the lease of a profile.
 	profiles map[string]bool
+	// usual are the stored usual times to ready, by pool.
+	usual map[string]time.Duration
 	// timed are the sessions to be decided again at a time.
 	timed map[string]time.Time
 }
@@ -182,7 +184,7 @@ func (v *view) updateMembership(e *entry) {
 }
 
 func (v *view) addPool(c staging.Config) *pool {
-	p := &pool{config: c, unrecorded: map[string]bool{}, health: map[string]staging.Health{}}
+	p := &pool{config: c, unrecorded: map[string]bool{}, health: map[string]staging.Health{}, usualStart: v.usual[c.Name]}
 	v.pools[c.Name] = p
 	v.resolveTarget(p)
 	v.watchesStale = true
@@ -196,12 +198,13 @@ func (v *view) setResources(r staging.Resources) {
 	v.resources, v.resourcesKnown, v.watchesStale = r, true, true
 	for name, c := range r.Configs {
 		p := v.pools[name]
-		if p == nil {
+		added := p == nil
+		if added {
 			p = v.addPool(c)
 		}
 		// A change may have fixed the cause of the failures: try at once.
-		if p.config.Image != c.Image || p.config.Zone != c.Zone ||
-			!reflect.DeepEqual(r.Images[c.Image], before.Images[c.Image]) || !reflect.DeepEqual(r.Zones[c.Zone], before.Zones[c.Zone]) {
+		if !added && (p.config.Image != c.Image || p.config.Zone != c.Zone ||
+			!reflect.DeepEqual(r.Images[c.Image], before.Images[c.Image]) || !reflect.DeepEqual(r.Zones[c.Zone], before.Zones[c.Zone])) {
 			p.backoff, p.failedOn, p.assignHook, p.usualStart = Backoff{}, nil, Backoff{}, 0
 		}
 		p.config, p.removed, p.unknown = c, false, false

@@ -102,6 +102,9 @@ func (s *Scaler) applied(v *view, t task, r result) {
 		e.damaged, e.damage = "", ""
 	case t.step.Kind == Publish && r.state == staging.Ready, t.step.Kind == Assign && r.state == staging.Assigned:
 		e.s.Restarts = t.session.Restarts
+		if t.step.Kind == Publish {
+			v.noteStart(e, now)
+		}
 	case t.step.Kind == Restore:
 		// What Redis showed of its health is lost, too.
 		e.s.Restarts, e.s.UnhealthySince = t.fate.Restarts, time.Time{}

@@ -27,6 +27,14 @@ const (
 	DependencyStatusUnavailable DependencyStatus = "unavailable"
 )
 
+// Defines values for Fill.
+const (
+	Bare    Fill = "bare"
+	Filling Fill = "filling"
+	Full    Fill = "full"
+	Short   Fill = "short"
+)
+
 // Defines values for LivenessStatus.
 const (
 	LivenessStatusOk LivenessStatus = "ok"
@@ -140,6 +148,18 @@ type DependencyHealth struct {
 // DependencyStatus defines model for DependencyStatus.
 type DependencyStatus string
 
+// DesiredNow How many ready sessions are wanted now: the number of the schedule's entry that is open, else the config's
+// own. This is the number that the pool is kept at and compared with, here and everywhere else.
+//
+// Example: 3
+type DesiredNow = int
+
+// DesiredReason Which entry of the schedule decides, until when, and what comes next, in words and in the entry's time zone.
+// Absent where the config has no schedule.
+//
+// Example: schedule 2 (0 8 * * MON-FRI, Europe/Berlin) is open until 18:00: 3 sessions; next: 1 from 18:00
+type DesiredReason = string
+
 // Duration A duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `24h` or `1h30m`.
 // Empty means that it is not set.
 //
@@ -167,6 +187,15 @@ type FailingCheck = staging.FailingCheck
 
 // FieldError defines model for FieldError.
 type FieldError = staging.FieldError
+
+// Fill How full the pool is, by one rule for the API, `greenroom status`, the page, Consul and the metrics. `full`: at
+// least as many sessions are ready as are desired. `filling`: fewer are, the missing ones are on the way, none
+// of them for longer than twice the pool's usual time to ready (30 s at least; 2 minutes where that is not
+// known yet), and the pool has no condition. `short`: fewer are ready, and it is not filling. `bare`: as `short`,
+// and none is ready. `short` and `bare` are degraded.
+//
+// Example: filling
+type Fill string
 
 // ForeignSessions defines model for ForeignSessions.
 type ForeignSessions struct {
@@ -451,10 +480,34 @@ type PoolStatus struct {
 	// Example: 3
 	CurrentSessions *int `json:"current_sessions,omitempty"`
 
-	// DesiredSessions What the config asks for.
+	// DesiredNow How many ready sessions are wanted now: the number of the schedule's entry that is open, else the config's
+	// own. This is the number that the pool is kept at and compared with, here and everywhere else.
+	//
+	//
+	// Example: 3
+	DesiredNow DesiredNow `json:"desired_now"`
+
+	// DesiredReason Which entry of the schedule decides, until when, and what comes next, in words and in the entry's time zone.
+	// Absent where the config has no schedule.
+	//
+	//
+	// Example: schedule 2 (0 8 * * MON-FRI, Europe/Berlin) is open until 18:00: 3 sessions; next: 1 from 18:00
+	DesiredReason DesiredReason `json:"desired_reason,omitempty,omitzero"`
+
+	// DesiredSessions The config's own number.
 	//
 	// Example: 3
 	DesiredSessions int `json:"desired_sessions"`
+
+	// Fill How full the pool is, by one rule for the API, `greenroom status`, the page, Consul and the metrics. `full`: at
+	// least as many sessions are ready as are desired. `filling`: fewer are, the missing ones are on the way, none
+	// of them for longer than twice the pool's usual time to ready (30 s at least; 2 minutes where that is not
+	// known yet), and the pool has no condition. `short`: fewer are ready, and it is not filling. `bare`: as `short`,
+	// and none is ready. `short` and `bare` are degraded.
+	//
+	//
+	// Example: filling
+	Fill Fill `json:"fill,omitempty,omitzero"`
 
 	// Image Example: demo
 	Image string `json:"image"`
@@ -808,10 +861,34 @@ type StagingPool struct {
 	// Example: 3
 	CurrentSessions int `json:"current_sessions"`
 
-	// DesiredSessions How many unassigned sessions are wanted.
+	// DesiredNext How many are wanted from `desired_until` on.
+	//
+	// Example: 1
+	DesiredNext *int `json:"desired_next,omitempty"`
+
+	// DesiredNow How many ready sessions are wanted now: the number of the schedule's entry that is open, else the config's
+	// own. This is the number that the pool is kept at and compared with, here and everywhere else.
+	//
+	//
+	// Example: 3
+	DesiredNow DesiredNow `json:"desired_now"`
+
+	// DesiredReason Which entry of the schedule decides, until when, and what comes next, in words and in the entry's time zone.
+	// Absent where the config has no schedule.
+	//
+	//
+	// Example: schedule 2 (0 8 * * MON-FRI, Europe/Berlin) is open until 18:00: 3 sessions; next: 1 from 18:00
+	DesiredReason DesiredReason `json:"desired_reason,omitempty,omitzero"`
+
+	// DesiredSessions The config's own number.
 	//
 	// Example: 3
 	DesiredSessions int `json:"desired_sessions"`
+
+	// DesiredUntil Until when `desired_now` holds at least. Absent while nothing is going to change it.
+	//
+	// Example: 2026-11-24T17:00:00Z
+	DesiredUntil time.Time `json:"desired_until,omitempty,omitzero"`
 
 	// Expiration How long a session may wait unassigned before a fresh one replaces it, as a Go duration of at least `10s`.
 	// Absent or empty: for ever.
@@ -819,6 +896,16 @@ type StagingPool struct {
 	//
 	// Example: 24h
 	Expiration Expiration `json:"expiration,omitempty,omitzero"`
+
+	// Fill How full the pool is, by one rule for the API, `greenroom status`, the page, Consul and the metrics. `full`: at
+	// least as many sessions are ready as are desired. `filling`: fewer are, the missing ones are on the way, none
+	// of them for longer than twice the pool's usual time to ready (30 s at least; 2 minutes where that is not
+	// known yet), and the pool has no condition. `short`: fewer are ready, and it is not filling. `bare`: as `short`,
+	// and none is ready. `short` and `bare` are degraded.
+	//
+	//
+	// Example: filling
+	Fill Fill `json:"fill"`
 
 	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
@@ -865,6 +952,14 @@ type StagingPool struct {
 	// Example: 1
 	UpdatedReadySessions *int `json:"updated_ready_sessions,omitempty"`
 	UpdatedSessions      *int `json:"updated_sessions,omitempty,omitzero"`
+
+	// UsualSeconds How long the pool's sessions have lately taken from their placement on a node until they were ready: a
+	// moving average, to which each new session counts a quarter. It begins anew where the image or the zone
+	// changes, and is absent until a session has become ready then.
+	//
+	//
+	// Example: 4.2
+	UsualSeconds float64 `json:"usual_seconds,omitempty,omitzero"`
 
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
@@ -1074,7 +1169,14 @@ type ZoneStatus struct {
 	// Example: 3
 	CurrentSessions *int `json:"current_sessions,omitempty"`
 
-	// DesiredSessions How many unassigned sessions the configs ask for.
+	// DesiredNow How many ready sessions are wanted now: the number of the schedule's entry that is open, else the config's
+	// own. This is the number that the pool is kept at and compared with, here and everywhere else.
+	//
+	//
+	// Example: 3
+	DesiredNow DesiredNow `json:"desired_now"`
+
+	// DesiredSessions The sum of the configs' own numbers.
 	//
 	// Example: 3
 	DesiredSessions int `json:"desired_sessions"`

@@ -177,7 +177,7 @@ func (i fakeInstallation) TakeOver(ctx context.Context, _ string) (admin.Install
 type fakePools struct{ table[status.Pool] }
 
 func (r fakePools) Put(ctx context.Context, c staging.Config) (status.Pool, bool, error) {
-	p := status.Pool{Config: c}
+	p := status.Pool{Config: c, Wanted: staging.Wanted{Sessions: c.DesiredSessions}, Fill: staging.Full}
 	p, created, err := r.table.Put(ctx, p)
 	return p, created, err
 }

@@ -225,10 +225,15 @@ func pool(p status.Pool) StagingPool {
 	out := StagingPool{
 		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
 		Permissions: p.Permissions, MaxUnavailable: p.MaxUnavailable, Schedule: p.Schedule,
+		DesiredNow: p.Wanted.Sessions, DesiredReason: p.Wanted.Reason,
+		Fill: Fill(p.Fill), UsualSeconds: secondsOf(p.Usual),
 		CurrentSessions: p.Current, ReadySessions: p.Ready, Revision: p.Revision, Conditions: each(p.Conditions, itself[Condition]),
 	}
 	if p.Updated != nil {
 		out.UpdatedSessions, out.UpdatedReadySessions = &p.Updated.Current, &p.Updated.Ready
+	}
+	if !p.Wanted.Until.IsZero() {
+		out.DesiredUntil, out.DesiredNext = p.Wanted.Until.UTC(), &p.Wanted.Next
 	}
 	return out
 }

@@ -78,7 +78,7 @@ func TestResources(t *testing.T) {
 		{
 			"/v1/staging/whole",
 			`{"zone":"east","image":"demo","desired_sessions":3,"permissions":{"allow_webcam":true},"max_unavailable":"50%","schedule":[{"cron":"0 13 * * *","time_zone":"Europe/Berlin","duration":"2h","desired_sessions":30}]}`,
-			`{"name":"whole","zone":"east","image":"demo","desired_sessions":3,"permissions":{"allow_webcam":true},"max_unavailable":"50%","schedule":[{"cron":"0 13 * * *","time_zone":"Europe/Berlin","duration":"2h0m0s","desired_sessions":30}],"current_sessions":0,"ready_sessions":0,"conditions":[]}`,
+			`{"name":"whole","zone":"east","image":"demo","desired_sessions":3,"permissions":{"allow_webcam":true},"max_unavailable":"50%","schedule":[{"cron":"0 13 * * *","time_zone":"Europe/Berlin","duration":"2h0m0s","desired_sessions":30}],"desired_now":3,"fill":"full","current_sessions":0,"ready_sessions":0,"conditions":[]}`,
 		},
 		{
 			"/v1/images/demo", `{"jobspec":"job","variables":{"a":"b"},"exec_config":{"assign":{"task":"t","cmd":["/bin/x"],"environment":{"K":"V"},"workdir":"/","timeout":"5s"}}}`,
@@ -87,11 +87,11 @@ func TestResources(t *testing.T) {
 		{"/v1/images/bare", `{"jobspec":"job"}`, `{"name":"bare","jobspec":"job"}`},
 		{
 			"/v1/staging/p", `{"zone":"east","image":"demo","desired_sessions":3,"expiration":"24h"}`,
-			`{"name":"p","zone":"east","image":"demo","desired_sessions":3,"expiration":"24h0m0s","current_sessions":0,"ready_sessions":0,"conditions":[]}`,
+			`{"name":"p","zone":"east","image":"demo","desired_sessions":3,"desired_now":3,"fill":"full","expiration":"24h0m0s","current_sessions":0,"ready_sessions":0,"conditions":[]}`,
 		},
 		{
 			"/v1/staging/q", `{"zone":"east","image":"demo","desired_sessions":0}`,
-			`{"name":"q","zone":"east","image":"demo","desired_sessions":0,"current_sessions":0,"ready_sessions":0,"conditions":[]}`,
+			`{"name":"q","zone":"east","image":"demo","desired_sessions":0,"desired_now":0,"fill":"full","current_sessions":0,"ready_sessions":0,"conditions":[]}`,
 		},
 	}
 	for _, tt := range tests {
@@ -143,7 +143,8 @@ func TestPoolWithConditions(t *testing.T) {
 	f := newFake()
 	f.pools["p"] = status.Pool{
 		Config:  staging.Config{Name: "p", Zone: "east", Image: "demo", DesiredSessions: 3},
-		Current: 2, Ready: 1,
+		Wanted:  staging.Wanted{Sessions: 4, Reason: "schedule 1 is open", Until: time.Unix(1780000000, 0), Next: 0},
+		Current: 2, Ready: 1, Fill: staging.Short, Usual: 1500 * time.Millisecond,
 		Conditions: []staging.Condition{{Type: staging.CapacityExhausted, Message: "no memory", Since: time.Now()}},
 	}
 	var p httpapi.StagingPool
@@ -151,7 +152,8 @@ func TestPoolWithConditions(t *testing.T) {
 	if err := json.Unmarshal(got.body, &p); err != nil {
 		t.Fatal(err)
 	}
-	if p.CurrentSessions != 2 || p.ReadySessions != 1 || p.Conditions[0].Type != staging.CapacityExhausted {
+	if p.CurrentSessions != 2 || p.ReadySessions != 1 || p.Conditions[0].Type != staging.CapacityExhausted ||
+		p.DesiredNow != 4 || p.DesiredReason != "schedule 1 is open" || p.DesiredUntil.Unix() != 1780000000 || p.DesiredNext == nil || *p.DesiredNext != 0 || p.Fill != "short" || p.UsualSeconds != 1.5 {
 		t.Errorf("got %s", got.body)
 	}
 }

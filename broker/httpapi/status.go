@@ -27,6 +27,7 @@ func zoneStatus(z status.ZoneStatus) ZoneStatus {
 	var current, ready int
 	for _, p := range z.Pools {
 		out.DesiredSessions += p.DesiredSessions
+		out.DesiredNow += p.Wanted.Sessions
 		current, ready = current+p.Current, ready+p.Ready
 		sum.PerMinute += p.Activity.PerMinute
 		sum.Staged += p.Activity.Staged
@@ -45,7 +46,8 @@ func zoneStatus(z status.ZoneStatus) ZoneStatus {
 
 func poolStatus(p status.PoolStatus, known bool) PoolStatus {
 	out := PoolStatus{
-		Name: p.Name, Image: p.Image, Revision: p.Revision, DesiredSessions: p.DesiredSessions, Conditions: each(p.Conditions, itself[Condition]),
+		Name: p.Name, Image: p.Image, Revision: p.Revision, DesiredSessions: p.DesiredSessions,
+		DesiredNow: p.Wanted.Sessions, DesiredReason: p.Wanted.Reason, Conditions: each(p.Conditions, itself[Condition]),
 	}
 	if !known {
 		return out
@@ -54,6 +56,7 @@ func poolStatus(p status.PoolStatus, known bool) PoolStatus {
 		out.UpdatedSessions = &p.Updated.Current
 	}
 	perMinute := hundredths(p.Activity.PerMinute)
+	out.Fill = Fill(p.Fill)
 	out.CurrentSessions, out.ReadySessions, out.ClaimsPerMinute, out.StagedShare = &p.Current, &p.Ready, &perMinute, share(p.Activity)
 	if p.Activity.Ready > 0 {
 		out.TimeToReady = TimeToReady{

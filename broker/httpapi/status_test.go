@@ -50,7 +50,7 @@ func TestStatus(t *testing.T) {
 		Zones: []status.ZoneStatus{
 			{Name: "east", Trusted: true, Known: true, Pools: []status.PoolStatus{
 				{
-					Pool: status.Pool{Config: staging.Config{Name: "a", Image: "demo", DesiredSessions: 3}, Current: 2, Ready: 1},
+					Pool: status.Pool{Config: staging.Config{Name: "a", Image: "demo", DesiredSessions: 1}, Wanted: staging.Wanted{Sessions: 3, Reason: "schedule 1 is open"}, Fill: staging.Filling, Current: 2, Ready: 1},
 					Activity: staging.Activity{
 						PerMinute: 1.234, Staged: 9, OnDemand: 3, Ready: 2, MeanToReady: 1500 * time.Millisecond, MaxToReady: 2 * time.Second,
 					},
@@ -65,11 +65,11 @@ func TestStatus(t *testing.T) {
 		"remarks":["staging configs a and b stage the same image demo in zone east: a launch may take a session of any of them; if they are alike in all else, one config with the sum of their sessions does the same"],
 		"dependencies":[{"name":"consul","status":"ok"},{"name":"nomad","status":"ok"},{"name":"redis","status":"ok"}],
 		"zones":[
-			{"name":"east","vouched":true,"desired_sessions":3,"current_sessions":2,"ready_sessions":1,"claims_per_minute":1.23,"staged_share":0.75,"pools":[
-				{"name":"a","image":"demo","desired_sessions":3,"current_sessions":2,"ready_sessions":1,"claims_per_minute":1.23,"staged_share":0.75,
+			{"name":"east","vouched":true,"desired_sessions":1,"desired_now":3,"current_sessions":2,"ready_sessions":1,"claims_per_minute":1.23,"staged_share":0.75,"pools":[
+				{"name":"a","image":"demo","desired_sessions":1,"desired_now":3,"desired_reason":"schedule 1 is open","fill":"filling","current_sessions":2,"ready_sessions":1,"claims_per_minute":1.23,"staged_share":0.75,
 					"time_to_ready":{"sessions":2,"mean_seconds":1.5,"max_seconds":2},"conditions":[]},
-				{"name":"b","image":"demo","desired_sessions":0,"current_sessions":0,"ready_sessions":0,"claims_per_minute":0,"staged_share":0,"conditions":[]}]},
-			{"name":"west","vouched":false,"desired_sessions":0,"pools":[]}]}`
+				{"name":"b","image":"demo","desired_sessions":0,"desired_now":0,"current_sessions":0,"ready_sessions":0,"claims_per_minute":0,"staged_share":0,"conditions":[]}]},
+			{"name":"west","vouched":false,"desired_sessions":0,"desired_now":0,"pools":[]}]}`
 	if diff := cmp.Diff(decoded(t, []byte(want)), decoded(t, got.body)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -5,15 +5,20 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/scaler/sizing"
 )
 
 // Pool is a staging config with the numbers of its pool.
 type Pool struct {
 	staging.Config
+	// Wanted is how many ready sessions are wanted now; Config.DesiredSessions is only the
+	// config's own number.
+	Wanted staging.Wanted
 	// Current counts the sessions that exist and are unassigned; Ready those of them that are claimable.
 	Current, Ready int
 	// Revision is that of the sessions that are made now; "" if it is not known.
@@ -22,6 +27,11 @@ type Pool struct {
 	Updated *Updated
 	// Conditions say why current or ready differs from desired.
 	Conditions []staging.Condition
+	// Fill is how full the pool is; "" where that is not known. Lack says what a degraded pool
+	// lacks, and Usual is how long its sessions usually take to be ready; 0 for not known.
+	Fill  staging.Fill
+	Lack  string
+	Usual time.Duration
 }
 
 // Updated is how many of a pool's sessions are of its current revision.
@@ -44,22 +54,61 @@ func (m *Monitor) Pools(ctx context.Context, configs []staging.Config) ([]Pool, 
 	if err != nil {
 		return nil, refusal.NoRedis(err)
 	}
+	usual, err := m.Store.Usual(ctx)
+	if err != nil {
+		return nil, refusal.NoRedis(err)
+	}
 	rollouts, err := m.Store.Rollouts(ctx, names...)
 	if err != nil {
 		return nil, refusal.NoRedis(err)
 	}
 	resources := m.Registry.Resources()
-	pools := make([]Pool, len(configs))
+	pools, now := make([]Pool, len(configs)), time.Now()
 	for i, c := range configs {
 		cs := conditions[c.Name]
 		slices.SortFunc(cs, func(a, b staging.Condition) int { return cmp.Compare(a.Type, b.Type) })
-		pools[i] = Pool{Config: c, Current: current[c.Name], Ready: ready[c.Name], Conditions: cs, Revision: resources.CurrentRevision(c)}
+		pools[i] = Pool{
+			Config: c, Wanted: sizing.Wanted(c, now), Current: current[c.Name], Ready: ready[c.Name], Conditions: cs, Usual: usual[c.Name],
+			Revision: resources.CurrentRevision(c),
+		}
 		if r, known := rollouts[c.Name]; known && pools[i].Revision != "" {
 			pools[i].Updated = new(Updated)
 			pools[i].Updated.Current, pools[i].Updated.Ready = r.Updated(pools[i].Revision, pools[i].Current, pools[i].Ready)
 		}
 	}
-	return pools, nil
+	return pools, m.fill(ctx, pools, now)
+}
+
+// fill sets how full each pool is. Only of pools that lack sessions more is read.
+func (m *Monitor) fill(ctx context.Context, pools []Pool, now time.Time) error {
+	var lacking []string
+	for _, p := range pools {
+		if p.Ready < p.Wanted.Sessions {
+			lacking = append(lacking, p.Name)
+		}
+	}
+	oldest, err := m.Store.Oldest(ctx, lacking...)
+	if err != nil {
+		return refusal.NoRedis(err)
+	}
+	kept := map[string]bool{}
+	for i := range pools {
+		p := &pools[i]
+		s := staging.PoolStatus{
+			Zone: p.Zone, Image: p.Image, Desired: p.Wanted.Sessions, Current: p.Current, Ready: p.Ready,
+			Oldest: oldest[p.Name], Usual: p.Usual, Conditions: p.Conditions,
+		}
+		if p.Ready < p.Wanted.Sessions {
+			if _, known := kept[p.Zone]; !known {
+				if kept[p.Zone], err = m.Store.Trusted(ctx, p.Zone); err != nil {
+					return refusal.NoRedis(err)
+				}
+			}
+			s.Unkept = !kept[p.Zone]
+		}
+		p.Fill, p.Lack = s.Fill(now), s.Lack(now)
+	}
+	return nil
 }
 
 // byName returns the configs in the order of their names.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/scaler/sizing"
 )
 
 // Store is what this package needs of Redis.
@@ -20,6 +21,10 @@ type Store interface {
 	Conditions(ctx context.Context, pools ...string) (map[string][]staging.Condition, error)
 	// Rollouts returns how far pools' rollouts are; a pool of which that is not known has no entry.
 	Rollouts(ctx context.Context, pools ...string) (map[string]staging.Rollout, error)
+	// Usual returns how long the pools' sessions usually take to be ready, and Oldest when the
+	// oldest of each pool's sessions that are not ready was created.
+	Usual(ctx context.Context) (map[string]time.Duration, error)
+	Oldest(ctx context.Context, pools ...string) (map[string]time.Time, error)
 	// Activity returns what has gone on in pools recently, by the names of their configs.
 	Activity(ctx context.Context, configs []staging.Config) (map[string]staging.Activity, error)
 	// Trusted reports whether a scaler has lately renewed the trust in Redis's data of a zone.
@@ -175,7 +180,7 @@ func (m *Monitor) poolsNow(ctx context.Context, configs []staging.Config, redisD
 		m.log.WithError(err).Warn("cannot read the pools' numbers from Redis; the status reports them as unknown")
 	}
 	for _, c := range configs {
-		pools = append(pools, Pool{Config: c})
+		pools = append(pools, Pool{Config: c, Wanted: sizing.Wanted(c, time.Now())})
 	}
 	return pools, nil, false
 }
@@ -242,8 +247,8 @@ func (s *Status) judge(z ZoneStatus) {
 		for _, c := range p.Conditions {
 			s.worsen(HealthDegraded, "staging config %s: %s: %s", p.Name, c.Type, c.Message)
 		}
-		if z.Known && len(p.Conditions) == 0 && p.DesiredSessions > 0 && p.Ready == 0 {
-			s.worsen(HealthDegraded, "staging config %s: none of %d sessions is ready yet", p.Name, p.DesiredSessions)
+		if len(p.Conditions) == 0 && p.Fill.Degraded() {
+			s.worsen(HealthDegraded, "staging config %s: %s", p.Name, p.Lack)
 		}
 	}
 }

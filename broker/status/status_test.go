@@ -21,6 +21,9 @@ type servers struct {
 	status.Store
 	// untrusted: no scaler has renewed the trust in Redis.
 	untrusted bool
+	// wanted sessions of pool p are not ready, and one is on the way for so long.
+	wanted   int
+	onTheWay time.Duration
 	// fail makes the call of that name fail.
 	fail map[string]error
 }
@@ -29,7 +32,7 @@ func (s *servers) Resources() staging.Resources {
 	return staging.Resources{
 		Zones: map[string]staging.Zone{"east": {Name: "east", Datacenters: []string{"dc1"}}},
 		Configs: map[string]staging.Config{
-			"h": {Name: "h", Zone: "east", Image: "hooked"}, "p": {Name: "p", Zone: "east", Image: "plain"},
+			"h": {Name: "h", Zone: "east", Image: "hooked"}, "p": {Name: "p", Zone: "east", Image: "plain", DesiredSessions: s.wanted},
 		},
 	}
 }
@@ -50,6 +53,18 @@ func (s *servers) Counts(context.Context, ...string) (map[string]int, map[string
 
 func (s *servers) Rollouts(context.Context, ...string) (map[string]staging.Rollout, error) {
 	return nil, s.fail["rollouts"]
+}
+
+func (s *servers) Usual(context.Context) (map[string]time.Duration, error) {
+	return map[string]time.Duration{"p": 20 * time.Second}, nil
+}
+
+func (s *servers) Oldest(_ context.Context, pools ...string) (map[string]time.Time, error) {
+	all := map[string]time.Time{}
+	for _, p := range pools {
+		all[p] = time.Now().Add(-s.onTheWay)
+	}
+	return all, nil
 }
 
 func (s *servers) Conditions(context.Context, ...string) (map[string][]staging.Condition, error) {
@@ -78,6 +93,8 @@ func TestStatusAnswersWhateverDoesNot(t *testing.T) {
 	}{
 		{"all is well", &servers{}, status.HealthOK, true, ""},
 		{"no scaler is at work", &servers{untrusted: true}, status.HealthDegraded, true, "no scaler is at work in zone east"},
+		{"sessions are on the way", &servers{wanted: 2, onTheWay: 39 * time.Second}, status.HealthOK, true, ""},
+		{"one is late", &servers{wanted: 2, onTheWay: 41 * time.Second}, status.HealthDegraded, true, "staging config p: 0 of 2 ready, and one is on the way for 41s; usually a session takes 20s"},
 		{"nothing answers", &servers{fail: map[string]error{"ping": errors.New("x")}}, status.HealthUnavailable, false, "consul does not answer"},
 		{"counts cannot be read", &servers{fail: map[string]error{"activity": errors.New("x")}}, status.HealthOK, false, ""},
 	} {

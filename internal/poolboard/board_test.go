@@ -88,6 +88,9 @@ func TestABoardShowsHowAPoolStands(t *testing.T) {
 	shown(t, "p", "a full pool", one(api.HealthPassing, "desired 3, current 3, ready 3"))
 	s.Ready = 2
 	b.Show("p", s)
+	shown(t, "p", "a pool that is filling", one(api.HealthPassing, "ready 2, filling"))
+	s.Oldest, s.Usual = time.Now().Add(-time.Hour), time.Second
+	b.Show("p", s)
 	shown(t, "p", "a short pool", one(api.HealthWarning, "ready 2"))
 	// The status is the same: by itself, Consul's agent would not send this for minutes.
 	s.Ready, s.Conditions = 1, []staging.Condition{{Type: staging.CapacityExhausted, Message: "not enough memory"}}
@@ -135,7 +138,7 @@ func TestABoardTakesOverFromOneThatWasKilled(t *testing.T) {
 	second := New(consul(t), "second")
 	second.Holds(east, true)
 	run(t, second)
-	second.Show("kept", staging.PoolStatus{Zone: "east", Desired: 1})
+	second.Show("kept", staging.PoolStatus{Zone: "east", Desired: 1, Oldest: time.Now().Add(-time.Hour)})
 	shown(t, "kept", "the second's status alone", func(checks []*api.HealthCheck) bool {
 		return one(api.HealthCritical, "ready 0")(checks) && strings.HasSuffix(checks[0].ServiceID, "-second")
 	})

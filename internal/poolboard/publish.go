@@ -35,11 +35,11 @@ type notice struct{ zone, image, status, output string }
 
 // statuses are the check statuses of how full a pool is.
 var statuses = map[staging.Fill]string{
-	staging.Full: api.HealthPassing, staging.Short: api.HealthWarning, staging.Bare: api.HealthCritical,
+	staging.Full: api.HealthPassing, staging.Filling: api.HealthPassing, staging.Short: api.HealthWarning, staging.Bare: api.HealthCritical,
 }
 
-func noticeOf(s staging.PoolStatus) notice {
-	n := notice{zone: s.Zone, image: s.Image, status: statuses[s.Fill()], output: s.Summary()}
+func noticeOf(s staging.PoolStatus, now time.Time) notice {
+	n := notice{zone: s.Zone, image: s.Image, status: statuses[s.Fill(now)], output: s.Summary(now)}
 	if len(n.output) > maxOutput {
 		n.output = strings.ToValidUTF8(n.output[:maxOutput], "")
 	}
@@ -73,7 +73,7 @@ func (b *Board) due(pool string, now time.Time) (n *notice, e *entry, gone bool)
 	if e.gone || !b.synced {
 		return nil, e, e.gone
 	}
-	next, age := noticeOf(e.status), now.Sub(e.publishedAt)
+	next, age := noticeOf(e.status, now), now.Sub(e.publishedAt)
 	switch {
 	case !e.registered,
 		next != e.published && next.status != e.published.status && age >= statusInterval,

@@ -55,4 +55,5 @@ var (
 	noteHealthScript      = script("note_health")
 	conditionsScript      = script("conditions")
 	historyScript         = script("history")
+	oldestScript          = script("oldest")
 )

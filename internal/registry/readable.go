@@ -53,7 +53,7 @@ func decodeResources(prefix string, pairs api.KVPairs, index uint64) staging.Res
 			err = into(res.Groups, name, p.Value, func(g staging.Group) (string, error) { return g.Name, g.Validate() })
 		case configs:
 			if err = hasDesired(p.Value); err == nil {
-				err = into(res.Configs, name, p.Value, func(c staging.Config) (string, error) { return c.Name, c.Validate(anyNumber) })
+				err = into(res.Configs, name, p.Value, func(c staging.Config) (string, error) { return c.Name, c.Validate(storedLimits) })
 			}
 		default:
 			err = errors.New("greenroom has no such kind of resource")
@@ -68,9 +68,9 @@ func decodeResources(prefix string, pairs api.KVPairs, index uint64) staging.Res
 	return res
 }
 
-// anyNumber: the broker that stored a config has checked its number of sessions against its
-// own limit, which a scaler does not know.
-var anyNumber = staging.Limits{MaxDesiredSessions: math.MaxInt32}
+// storedLimits: the broker that stored a config has checked its number of sessions against
+// its own limit, which a scaler does not know.
+var storedLimits = staging.Limits{MaxDesiredSessions: math.MaxInt32, Stored: true}
 
 // into decodes a resource into a map. check returns the name inside and whether the value
 // is valid. Fields that are not known are left out: a newer version may have stored them.

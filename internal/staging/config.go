@@ -83,6 +83,9 @@ type Limits struct {
 	// MaxDesiredSessions is the largest desired_sessions of one config; 0 where it is not
 	// known: then only what no broker accepts is found.
 	MaxDesiredSessions int
+	// Stored: the value is read from where it is stored. What earlier versions accepted and
+	// does no harm is not refused then.
+	Stored bool
 }
 
 // DefaultLimits are used if nothing else is configured.

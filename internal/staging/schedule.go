@@ -2,6 +2,7 @@ package staging
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -51,10 +52,7 @@ func (p *problems) schedules(field string, all []Schedule, l Limits) {
 	}
 	for i, s := range all {
 		at := fmt.Sprintf("%s[%d]", field, i)
-		// The library would accept a time zone in the text ("CRON_TZ=...").
-		if _, err := s.Times(); err != nil || len(s.Cron) > 0 && (s.Cron[0] == 'C' || s.Cron[0] == 'T') {
-			p.add(at+".cron", "must be minute, hour, day of month, month and day of week, such as \"0 13 * * MON-FRI\", is %q", s.Cron)
-		}
+		p.cron(at+".cron", s, l)
 		if _, err := s.Location(); err != nil || s.TimeZone == "Local" {
 			p.add(at+".time_zone", "must be an IANA time zone such as Europe/Berlin, is %q", s.TimeZone)
 		}
@@ -67,6 +65,30 @@ func (p *problems) schedules(field string, all []Schedule, l Limits) {
 		p.desired(at+".desired_sessions", s.DesiredSessions, l)
 	}
 }
+
+// cron checks when a schedule's periods begin. Stored configs may have texts that earlier
+// versions accepted although no period of theirs ever begins.
+func (p *problems) cron(field string, s Schedule, l Limits) {
+	times, err := s.Times()
+	// The library would accept a time zone in the text ("CRON_TZ=...").
+	if err != nil || len(s.Cron) > 0 && (s.Cron[0] == 'C' || s.Cron[0] == 'T') {
+		p.add(field, "must be minute, hour, day of month, month and day of week, such as \"0 13 * * MON-FRI\", is %q", s.Cron)
+		return
+	}
+	if l.Stored {
+		return
+	}
+	switch {
+	case strings.HasPrefix(s.Cron, "@every"):
+		p.add(field, "must name the times at which a period begins, such as \"0 * * * *\", because %q begins at none", s.Cron)
+	case times.Next(leapYear).IsZero():
+		p.add(field, "must name a day that exists, because %q never begins: no month of it has that day", s.Cron)
+	}
+}
+
+// leapYear has every day that a year can have, and five years later the search ends that
+// finds a cron text's next time.
+var leapYear = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC).Add(-time.Second)
 
 // desired checks a number of sessions.
 func (p *problems) desired(field string, n int, l Limits) {

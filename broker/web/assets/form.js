@@ -22,8 +22,8 @@ function set(value, path, to) {
 
 // edit opens a form. sections are lists of fields, each with a title except the first. value
 // is the resource that is edited; its other fields stay. save(value) sends it, once the button is
-// pressed whose label submit is; check(value), which may be
-// left out, stores nothing, and throws what is wrong with a value.
+// pressed whose label submit is. check(value), which may be left out, stores nothing, and throws
+// what is wrong with a value.
 export function edit({ title, sections, value, save, check, submit = 'Save' }) {
   const fields = [];
   const line = (f) => {

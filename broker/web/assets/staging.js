@@ -33,7 +33,7 @@ function summary(status) {
   return h('section', { class: `summary ${kindOf[status.status]}`, 'aria-label': 'Is all well?' },
     h('div', { class: 'figures' },
       figure(badge(status.status, kindOf[status.status]), 'status'),
-      figure(known ? `${sum('ready_sessions')} / ${sum('desired_sessions')}` : '?', 'ready / desired'),
+      figure(known ? `${sum('ready_sessions')} / ${scaled.reduce((n, z) => n + desired(z), 0)}` : '?', 'ready / desired'),
       figure(known ? sum('claims_per_minute').toFixed(1) : '?', 'claims a minute'),
       status.dependencies.map((d) => figure(badge(d.status === 'ok' ? 'ok' : d.problem ?? d.status, d.status === 'ok' ? 'good' : 'bad'), d.name))),
     status.foreign_sessions ? h('p', { class: 'foreign' }, `${status.foreign_sessions} sessions of other installations run in this Nomad and are left alone; greenroom installation lists them`) : null,
@@ -45,10 +45,20 @@ const figure = (value, label) => h('div', { class: 'figure' }, h('span', { class
 
 const number = (n) => (n === undefined ? '?' : String(n));
 
+// desired is how many sessions are wanted now: a schedule may ask for another number than the config's own.
+const desired = (p) => p.desired_now ?? p.desired_sessions; // an older broker has only one number
+
+// desiredCell is that number, with what decides it where that is a schedule.
+const desiredCell = (p) => h('span', { class: 'desired' }, number(desired(p)), p.desired_reason ? h('small', null, p.desired_reason) : null);
+
+// fills are the kinds of badge for how full a pool is. One that is filling is as it should be.
+const fills = { full: 'good', filling: 'good', short: 'wait', bare: 'bad' };
+const fillBadge = (p) => p.fill ? badge(p.fill, fills[p.fill]) : '?';
+
 // ready is the count of ready sessions, with a bar that shows its share of the desired ones.
 function ready(p) {
-  const full = p.desired_sessions > 0 ? Math.min(1, (p.ready_sessions ?? 0) / p.desired_sessions) : 1;
-  const kind = full >= 1 ? 'good' : full > 0 ? 'wait' : 'bad';
+  const full = desired(p) > 0 ? Math.min(1, (p.ready_sessions ?? 0) / desired(p)) : 1;
+  const kind = fills[p.fill] ?? (full >= 1 ? 'good' : full > 0 ? 'wait' : 'bad');
   return h('span', { class: 'ready' }, number(p.ready_sessions),
     h('meter', { class: kind, min: 0, max: 1, value: full, 'aria-hidden': 'true' }));
 }
@@ -99,7 +109,10 @@ async function editConfig(value, changed) {
 }
 
 // configOf returns a pool's config: the pool without its numbers, revision and conditions.
-function configOf({ current_sessions, ready_sessions, revision, updated_sessions, updated_ready_sessions, conditions, ...config }) {
+function configOf({
+  desired_now, desired_reason, desired_until, desired_next, fill, usual_seconds, current_sessions, ready_sessions,
+  revision, updated_sessions, updated_ready_sessions, conditions, ...config
+}) {
   return config;
 }
 
@@ -122,15 +135,16 @@ export function stagingView(can) {
     { label: 'Config', cell: (p) => h('a', { href: '#/staging/' + encodeURIComponent(p.name), class: 'name' }, p.name) },
     { label: 'Zone', cell: (p) => p.vouched ? p.zone : h('span', null, p.zone, ' ', badge('no scaler', 'bad')) },
     { label: 'Image', cell: (p) => p.image },
-    { label: 'Desired', class: 'number', cell: (p) => number(p.desired_sessions) },
+    { label: 'Desired', class: 'number', cell: desiredCell },
     { label: 'Current', class: 'number', cell: (p) => number(p.current_sessions) },
     { label: 'Ready', class: 'number', cell: ready },
     { label: 'Updated', class: 'number', cell: updated },
+    { label: 'Fill', cell: fillBadge },
     { label: 'Staged', class: 'number', cell: share },
     {
       label: 'Last 3 hours', head: h('span', null, 'Last 3 hours', legend()), class: 'history', cell: (p) => {
         const history = histories.get(p.name)?.history;
-        return history ? plot(history, p.desired_sessions) : '';
+        return history ? plot(history, desired(p)) : '';
       },
     },
     { label: 'Conditions', class: 'wide', cell: conditions },
@@ -182,12 +196,13 @@ export function poolView(can, name) {
     delete rest.name;
     fill(body,
       h('div', { class: 'figures boxed' },
-        figure(pool.desired_sessions, 'desired'), figure(pool.current_sessions, 'current'), figure(pool.ready_sessions, 'ready'),
+        figure(desired(pool), 'desired'), figure(pool.current_sessions, 'current'), figure(pool.ready_sessions, 'ready'), figure(fillBadge(pool), 'fill'),
         figure(updated(pool), 'updated'), pool.revision && figure(h('a', { class: 'mono', href: '#/sessions?revision=' + pool.revision }, pool.revision), 'revision'),
         known && figure(known.claims, 'claims in 3 h'), known && figure(known.misses, 'misses in 3 h')),
+      pool.desired_reason ? h('p', { class: 'reason' }, pool.desired_reason) : null,
       pool.conditions.length ? h('section', null, h('h2', null, 'Conditions'), conditions(pool)) : null,
       h('section', null, h('h2', null, 'Last 3 hours ', legend()),
-        history ? plot(history, pool.desired_sessions, { width: 900, height: 200, axes: true }) : h('p', { class: 'empty' }, 'Nothing is known yet.')),
+        history ? plot(history, desired(pool), { width: 900, height: 200, axes: true }) : h('p', { class: 'empty' }, 'Nothing is known yet.')),
       h('section', null, h('h2', null, 'Sessions'),
         h('p', null, h('a', { href: '#/sessions?staging=' + name }, 'All that were made for it'), ' · ',
           h('a', { href: '#/sessions?state=assigned&staging=' + name }, 'those that have a user'))),

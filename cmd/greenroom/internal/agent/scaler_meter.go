@@ -11,6 +11,7 @@ import (
 type scalerMeter struct {
 	steps *prometheus.CounterVec
 	pools *prometheus.GaugeVec
+	fills *prometheus.GaugeVec
 	zones prometheus.Gauge
 	// acts has a series for each zone; seen are those zones.
 	acts        *prometheus.GaugeVec
@@ -35,6 +36,10 @@ func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() i
 			Help: "Unassigned sessions of a pool, by staging config and count (desired, current, ready).",
 		}, []string{"staging", "count"}),
 	}
+	m.fills = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "greenroom_pool_fill",
+		Help: "1 for how full a pool is, else 0, by staging config and fill (full, filling, short, bare). A pool whose missing sessions are on the way, none for longer than usual, is filling; short and bare are degraded.",
+	}, []string{"staging", "fill"})
 	m.zones = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "greenroom_scaler_locks_held",
 		Help: "Locks by which this scaler acts: one a zone, and one for sessions whose zone is not known.",
@@ -73,7 +78,7 @@ func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() i
 			m.steps.WithLabelValues(string(kind), result)
 		}
 	}
-	r.MustRegister(m.steps, m.pools, m.zones, m.acts, m.conditions, m.denied, m.hooks, m.unreadable, m.quarantined, m.foreign, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	r.MustRegister(m.steps, m.pools, m.fills, m.zones, m.acts, m.conditions, m.denied, m.hooks, m.unreadable, m.quarantined, m.foreign, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "greenroom_scaler_in_sync",
 		Help: "1 while the scaler knows Nomad, Consul and Redis whole and acts, else 0.",
 	}, func() float64 {
@@ -98,10 +103,17 @@ func (m *scalerMeter) Step(k scaler.Kind, failed bool) {
 }
 
 // Pool implements scaler.Meter.
-func (m *scalerMeter) Pool(name string, desired, current, ready int) {
-	m.pools.WithLabelValues(name, "desired").Set(float64(desired))
-	m.pools.WithLabelValues(name, "current").Set(float64(current))
-	m.pools.WithLabelValues(name, "ready").Set(float64(ready))
+func (m *scalerMeter) Pool(name string, s staging.PoolStatus, fill staging.Fill) {
+	m.pools.WithLabelValues(name, "desired").Set(float64(s.Desired))
+	m.pools.WithLabelValues(name, "current").Set(float64(s.Current))
+	m.pools.WithLabelValues(name, "ready").Set(float64(s.Ready))
+	for _, f := range staging.Fills {
+		is := 0.0
+		if f == fill {
+			is = 1
+		}
+		m.fills.WithLabelValues(name, string(f)).Set(is)
+	}
 }
 
 // Conditions implements scaler.Meter.
@@ -171,5 +183,6 @@ func (m *scalerMeter) Zones(there, acting map[string]bool) {
 // PoolGone implements scaler.Meter.
 func (m *scalerMeter) PoolGone(name string) {
 	m.pools.DeletePartialMatch(prometheus.Labels{"staging": name})
+	m.fills.DeletePartialMatch(prometheus.Labels{"staging": name})
 	m.conditions.DeletePartialMatch(prometheus.Labels{"staging": name})
 }

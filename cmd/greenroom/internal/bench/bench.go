@@ -171,7 +171,7 @@ func (b *bench) before(ctx context.Context) (*Report, error) {
 	}
 	for _, p := range pools {
 		if p.Image == b.image && p.Zone == b.zone {
-			r.Pools = append(r.Pools, Pool{p.Name, p.DesiredSessions, p.ReadySessions})
+			r.Pools = append(r.Pools, Pool{p.Name, client.Desired(p), p.ReadySessions})
 		}
 	}
 	return r, nil

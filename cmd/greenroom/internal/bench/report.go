@@ -49,7 +49,7 @@ type Report struct {
 	Result     *loadgen.Result `json:"result"`
 }
 
-// Pool is a pool's fill before a run.
+// Pool is a pool's fill before a run. Desired is what was wanted then.
 type Pool struct {
 	Name    string `json:"name"`
 	Desired int    `json:"desired"`

@@ -58,7 +58,7 @@ func poolNames(ctx context.Context, c *client.Client) ([]string, error) {
 	pools, err := c.Pools(ctx)
 	var found []string
 	for _, p := range pools {
-		found = append(found, fmt.Sprintf("%s\t%d of %d ready", p.Name, p.ReadySessions, p.DesiredSessions))
+		found = append(found, fmt.Sprintf("%s\t%d of %d ready", p.Name, p.ReadySessions, client.Desired(p)))
 	}
 	return found, err
 }

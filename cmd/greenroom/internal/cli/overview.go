@@ -67,8 +67,8 @@ func overviewOf(ctx context.Context, c *client.Client) (overview, error) {
 		o.Problems = append(o.Problems, refused.Detail)
 	}
 	for _, p := range o.Pools {
-		if p.ReadySessions < p.DesiredSessions {
-			o.Problems = append(o.Problems, fmt.Sprintf("%s has %d of %d ready", p.Name, p.ReadySessions, p.DesiredSessions))
+		if client.Degraded(p) {
+			o.Problems = append(o.Problems, fmt.Sprintf("%s has %d of %d ready", p.Name, p.ReadySessions, client.Desired(p)))
 		}
 		for _, condition := range p.Conditions {
 			o.Problems = append(o.Problems, fmt.Sprintf("%s: %s: %s", p.Name, condition.Type, condition.Message))
@@ -160,9 +160,9 @@ func printPools(w io.Writer, pools []httpapi.StagingPool, now time.Time) error {
 			since = age(slices.MinFunc(p.Conditions, func(a, b httpapi.Condition) int { return a.Since.Compare(b.Since) }).Since, now)
 		}
 		rows = append(rows, []string{
-			p.Zone, p.Name, p.Image, strconv.Itoa(p.DesiredSessions), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions),
-			updated(p), conditionTypes(p.Conditions), since,
+			p.Zone, p.Name, p.Image, strconv.Itoa(client.Desired(p)), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions),
+			string(p.Fill), updated(p), conditionTypes(p.Conditions), since,
 		})
 	}
-	return printTable(w, []string{"ZONE", "POOL", "IMAGE", "DESIRED", "CURRENT", "READY", "UPDATED", "CONDITIONS", "SINCE"}, rows)
+	return printTable(w, []string{"ZONE", "POOL", "IMAGE", "DESIRED", "CURRENT", "READY", "FILL", "UPDATED", "CONDITIONS", "SINCE"}, rows)
 }

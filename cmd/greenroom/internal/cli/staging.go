@@ -20,17 +20,19 @@ func newStagingCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "staging",
 		Short: "List and show staging configs and how their pools stand",
-		Long: `List the staging configs and how their pools stand: desired is wanted by the
-config, current exist and are unassigned, ready of those can be claimed now. Updated are
-those of the current that are of the current revision: "2 of 5" while a new one rolls.
-Conditions say why they differ, and RolloutStuck that a new revision does not get on.
+		Long: `List the staging configs and how their pools stand: desired is wanted now, by
+the schedule's entry that is open or else by the config, current exist and are
+unassigned, ready of those can be claimed now. Updated are those of the current that
+are of the current revision: "2 of 5" while a new one rolls. Conditions say why they
+differ, and RolloutStuck that a new revision does not get on. staging show says which
+entry is open, until when, and what comes next.
 
 Staging configs are created and changed with greenroom apply; staging set changes one
 that is there.`,
 		Example: `  greenroom staging
   greenroom staging show demo-east
   greenroom staging wait demo-east --ready 1
-  greenroom staging -o json | jq '.items[] | select(.ready_sessions < .desired_sessions)'`,
+  greenroom staging -o json | jq '.items[] | select(.ready_sessions < .desired_now)'`,
 		Args: cobra.NoArgs,
 		RunE: listKind("staging"),
 	}
@@ -53,7 +55,7 @@ that is there.`,
 
 func stagingListing(ctx context.Context, c *client.Client) (listing, error) {
 	l := listing{
-		header: []string{"NAME", "ZONE", "IMAGE", "DESIRED", "CURRENT", "READY", "UPDATED", "CONDITIONS"},
+		header: []string{"NAME", "ZONE", "IMAGE", "DESIRED", "CURRENT", "READY", "FILL", "UPDATED", "CONDITIONS"},
 		wide:   []string{"REVISION", "EXPIRATION", "MAX UNAVAILABLE", "SCHEDULES", "PERMISSIONS"},
 	}
 	all, err := c.ListPools(ctx)
@@ -65,7 +67,7 @@ func stagingListing(ctx context.Context, c *client.Client) (listing, error) {
 		}
 		l.rows = append(l.rows, []string{
 			p.Name, p.Zone, p.Image,
-			strconv.Itoa(p.DesiredSessions), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions), updated(p),
+			strconv.Itoa(client.Desired(p)), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions), string(p.Fill), updated(p),
 			conditionTypes(p.Conditions),
 			p.Revision, expiration, p.MaxUnavailable, strconv.Itoa(len(p.Schedule)), permissionsOf(p.Permissions),
 		})
@@ -103,12 +105,17 @@ func poolFacts(p httpapi.StagingPool, now time.Time) []fact {
 		{"name", p.Name},
 		{"zone", p.Zone},
 		{"image", p.Image},
-		{"desired", strconv.Itoa(p.DesiredSessions)},
+		{"desired", desiredFact(p)},
 		{"current", strconv.Itoa(p.CurrentSessions)},
 		{"ready", strconv.Itoa(p.ReadySessions)},
+		{"fill", string(p.Fill)},
 		{"revision", p.Revision},
 		{"updated", updated(p)},
 		{"expiration", p.Expiration.String()},
+	}
+	if p.UsualSeconds > 0 {
+		usual := time.Duration(p.UsualSeconds * float64(time.Second)).Round(100 * time.Millisecond)
+		facts = append(facts, fact{"usual time to ready", usual.String()})
 	}
 	for _, c := range p.Conditions {
 		facts = append(facts, fact{string(c.Type), c.Message + " (for " + age(c.Since, now) + ")"})
@@ -123,6 +130,16 @@ func updated(p httpapi.StagingPool) string {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d", *p.UpdatedSessions, p.CurrentSessions)
+}
+
+// desiredFact is how many sessions are wanted now, and why where that is not the config's own
+// number alone.
+func desiredFact(p httpapi.StagingPool) string {
+	text := strconv.Itoa(client.Desired(p))
+	if p.DesiredReason != "" {
+		text += " (" + p.DesiredReason + ")"
+	}
+	return text
 }
 
 func conditionTypes(all []staging.Condition) string {

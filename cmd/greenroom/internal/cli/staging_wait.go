@@ -45,7 +45,7 @@ with the pool's conditions, whenever it changes. The exit code is 1 when --timeo
 				if cmd.Flags().Changed("ready") {
 					return f.ready
 				}
-				return p.DesiredSessions
+				return client.Desired(p)
 			}, f.timeout, cmd.ErrOrStderr())
 		},
 	}

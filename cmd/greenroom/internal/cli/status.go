@@ -19,7 +19,9 @@ with its desired, current and ready sessions, and what is in the way of any.
 
 The exit code is 0 when every server answers, a scaler is at work in every zone with
 pools, no pool carries a condition and every pool has at least its desired number
-ready; else it is 8.`,
+ready or is filling; else it is 8. A pool is filling while its missing sessions are on
+the way and none of them is for longer than twice the pool's usual time to ready, at
+least 30s, or 2m while that time is not known yet. An ordinary launch is no alarm.`,
 		Example: `  greenroom status
   greenroom status --json | jq -r '.problems[]'
   greenroom status > /dev/null || echo "somebody should look"`,

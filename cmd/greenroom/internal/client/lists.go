@@ -119,3 +119,20 @@ func (c *Client) Pools(ctx context.Context) ([]httpapi.StagingPool, error) {
 	all, err := c.ListPools(ctx)
 	return all.Items, err
 }
+
+// Desired returns how many ready sessions a pool wants now.
+func Desired(p httpapi.StagingPool) int {
+	if p.Fill == "" {
+		// A broker of an earlier version has only the config's own number.
+		return p.DesiredSessions
+	}
+	return p.DesiredNow
+}
+
+// Degraded reports whether a pool lacks sessions and is not just filling.
+func Degraded(p httpapi.StagingPool) bool {
+	if p.Fill == "" {
+		return p.ReadySessions < p.DesiredSessions
+	}
+	return staging.Fill(p.Fill).Degraded()
+}

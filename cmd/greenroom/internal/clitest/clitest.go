@@ -157,7 +157,7 @@ func (p cannedPools) Delete(ctx context.Context, name string) error {
 }
 
 func (b *Broker) cannedPool(c staging.Config) status.Pool {
-	return status.Pool{Config: c, Current: 2, Ready: 1, Revision: "6f1d0a9c2b7e", Updated: b.Updated, Conditions: []staging.Condition{
+	return status.Pool{Config: c, Wanted: staging.Wanted{Sessions: c.DesiredSessions}, Fill: staging.Short, Current: 2, Ready: 1, Revision: "6f1d0a9c2b7e", Updated: b.Updated, Conditions: []staging.Condition{
 		{Type: staging.CapacityExhausted, Message: "not enough memory", Since: time.Now()},
 	}}
 }

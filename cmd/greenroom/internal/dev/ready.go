@@ -57,12 +57,12 @@ func (d *dev) writeReadyFile() error {
 
 // full reports whether every demo pool is at its desired number.
 func (d *dev) full(pools []httpapi.StagingPool) bool {
-	ready := map[string]int{}
+	full := map[string]bool{}
 	for _, p := range pools {
-		ready[p.Name] = p.ReadySessions
+		full[p.Name] = p.ReadySessions >= client.Desired(p)
 	}
 	for _, zone := range demoZones(d.zones) {
-		if ready[d.pool(zone)] < d.desired {
+		if !full[d.pool(zone)] {
 			return false
 		}
 	}

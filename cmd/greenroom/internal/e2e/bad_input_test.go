@@ -34,6 +34,7 @@ func TestBadInputNamesTheFieldAndLeavesNothing(t *testing.T) {
 		{"a number for a name", "POST", "/v1/sessions", `{"image":7,"zone":"east","user":{"id":"u","name":"n"}}`, 400, "image"},
 		{"desired below 0", "PUT", "/v1/staging/bad", `{"zone":"east","image":"demo","desired_sessions":-1}`, 422, "desired_sessions"},
 		{"desired above the maximum", "PUT", "/v1/staging/bad", `{"zone":"east","image":"demo","desired_sessions":1001}`, 422, "desired_sessions"},
+		{"a schedule that never begins", "PUT", "/v1/staging/bad", `{"zone":"east","image":"demo","desired_sessions":1,"schedule":[{"cron":"0 0 30 2 *","duration":"1h","desired_sessions":2}]}`, 422, "schedule[0].cron"},
 		{"an expiration that is no duration", "PUT", "/v1/staging/bad", `{"zone":"east","image":"demo","desired_sessions":1,"expiration":"a day"}`, 0, "expiration"},
 		{"a config of an unknown zone", "PUT", "/v1/staging/bad", `{"zone":"none","image":"demo","desired_sessions":1}`, 422, "zone"},
 		{"a config of an unknown image", "PUT", "/v1/staging/bad", `{"zone":"east","image":"none","desired_sessions":1}`, 422, "image"},

@@ -175,8 +175,7 @@ func (f applyFlags) untilReady(cmd *cobra.Command, c *client.Client, all []chang
 		return err
 	}
 	for _, name := range awaited(all, pools) {
-		desired := func(p httpapi.StagingPool) int { return p.DesiredSessions }
-		if err := c.UntilReady(cmd.Context(), name, desired, time.Until(end), cmd.ErrOrStderr()); err != nil {
+		if err := c.UntilReady(cmd.Context(), name, client.Desired, time.Until(end), cmd.ErrOrStderr()); err != nil {
 			return err
 		}
 	}

@@ -224,6 +224,7 @@ func TestApplyNamesTheLine(t *testing.T) {
 		{"an unknown permission", "group \"g\" {\n  priority = 1\n  permissions = { fly = true }\n}\n", []string{"r.hcl:3: ", "permissions.fly"}},
 		{"a run config that is no object", "group \"g\" {\n  priority = 1\n  run_config = [1]\n}\n", []string{"r.hcl:3: ", "run_config must be an object"}},
 		{"a schedule that is none", "staging \"s\" {\n  zone = \"z\"\n  image = \"i\"\n  desired_sessions = 1\n  schedule {\n    cron = \"soon\"\n    duration = \"2h\"\n    desired_sessions = 2\n  }\n}\n", []string{"r.hcl:6: ", "schedule[0].cron"}},
+		{"a schedule that never begins", "staging \"s\" {\n  zone = \"z\"\n  image = \"i\"\n  desired_sessions = 1\n  schedule {\n    cron = \"0 0 30 2 *\"\n    duration = \"2h\"\n    desired_sessions = 2\n  }\n}\n", []string{"r.hcl:6: ", "schedule[0].cron", "never begins"}},
 		{"no name", "\nzone \"Ea_st\" {\n  datacenters = [\"dc1\"]\n}\n", []string{"r.hcl:2: ", "DNS label"}},
 		{"an empty list", "zone \"east\" {\n  datacenters = []\n}\n", []string{"r.hcl:2: ", "datacenters"}},
 		{"no such file", "image \"i\" {\n  jobspec = file(\"none.nomad.hcl\")\n}\n", []string{"r.hcl:2: ", "none.nomad.hcl"}},

@@ -88,6 +88,30 @@ func (e DependencyStatus) Valid() bool {
 	}
 }
 
+// Defines values for Fill.
+const (
+	Bare    Fill = "bare"
+	Filling Fill = "filling"
+	Full    Fill = "full"
+	Short   Fill = "short"
+)
+
+// Valid indicates whether the value is a known member of the Fill enum.
+func (e Fill) Valid() bool {
+	switch e {
+	case Bare:
+		return true
+	case Filling:
+		return true
+	case Full:
+		return true
+	case Short:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LivenessStatus.
 const (
 	LivenessStatusOk LivenessStatus = "ok"
@@ -362,6 +386,18 @@ type DependencyHealth struct {
 // DependencyStatus defines model for DependencyStatus.
 type DependencyStatus string
 
+// DesiredNow How many ready sessions are wanted now: the number of the schedule's entry that is open, else the config's
+// own. This is the number that the pool is kept at and compared with, here and everywhere else.
+//
+// Example: 3
+type DesiredNow = int
+
+// DesiredReason Which entry of the schedule decides, until when, and what comes next, in words and in the entry's time zone.
+// Absent where the config has no schedule.
+//
+// Example: schedule 2 (0 8 * * MON-FRI, Europe/Berlin) is open until 18:00: 3 sessions; next: 1 from 18:00
+type DesiredReason = string
+
 // Duration A duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `24h` or `1h30m`.
 // Empty means that it is not set.
 //
@@ -440,6 +476,15 @@ type FieldError struct {
 	// Message Example: must be between 0 and 1000, is -1
 	Message string `json:"message"`
 }
+
+// Fill How full the pool is, by one rule for the API, `greenroom status`, the page, Consul and the metrics. `full`: at
+// least as many sessions are ready as are desired. `filling`: fewer are, the missing ones are on the way, none
+// of them for longer than twice the pool's usual time to ready (30 s at least; 2 minutes where that is not
+// known yet), and the pool has no condition. `short`: fewer are ready, and it is not filling. `bare`: as `short`,
+// and none is ready. `short` and `bare` are degraded.
+//
+// Example: filling
+type Fill string
 
 // ForeignSessions defines model for ForeignSessions.
 type ForeignSessions struct {
@@ -1197,10 +1242,34 @@ type PoolStatus struct {
 	// Example: 3
 	CurrentSessions *int `json:"current_sessions,omitempty"`
 
-	// DesiredSessions What the config asks for.
+	// DesiredNow How many ready sessions are wanted now: the number of the schedule's entry that is open, else the config's
+	// own. This is the number that the pool is kept at and compared with, here and everywhere else.
+	//
+	//
+	// Example: 3
+	DesiredNow DesiredNow `json:"desired_now"`
+
+	// DesiredReason Which entry of the schedule decides, until when, and what comes next, in words and in the entry's time zone.
+	// Absent where the config has no schedule.
+	//
+	//
+	// Example: schedule 2 (0 8 * * MON-FRI, Europe/Berlin) is open until 18:00: 3 sessions; next: 1 from 18:00
+	DesiredReason *DesiredReason `json:"desired_reason,omitempty"`
+
+	// DesiredSessions The config's own number.
 	//
 	// Example: 3
 	DesiredSessions int `json:"desired_sessions"`
+
+	// Fill How full the pool is, by one rule for the API, `greenroom status`, the page, Consul and the metrics. `full`: at
+	// least as many sessions are ready as are desired. `filling`: fewer are, the missing ones are on the way, none
+	// of them for longer than twice the pool's usual time to ready (30 s at least; 2 minutes where that is not
+	// known yet), and the pool has no condition. `short`: fewer are ready, and it is not filling. `bare`: as `short`,
+	// and none is ready. `short` and `bare` are degraded.
+	//
+	//
+	// Example: filling
+	Fill *Fill `json:"fill,omitempty"`
 
 	// Image Example: demo
 	Image string `json:"image"`
@@ -1317,7 +1386,9 @@ type RunConfig map[string]interface{}
 
 // Schedule defines model for Schedule.
 type Schedule struct {
-	// Cron When it begins: minute, hour, day of month, month, day of week.
+	// Cron When it begins: minute, hour, day of month, month, day of week. One that never begins, such as `0 0 30 2 *`,
+	// is refused.
+	//
 	//
 	// Example: 0 13 * * MON-FRI
 	Cron string `json:"cron"`
@@ -1674,10 +1745,34 @@ type StagingPool struct {
 	// Example: 3
 	CurrentSessions int `json:"current_sessions"`
 
-	// DesiredSessions How many unassigned sessions are wanted.
+	// DesiredNext How many are wanted from `desired_until` on.
+	//
+	// Example: 1
+	DesiredNext *int `json:"desired_next,omitempty"`
+
+	// DesiredNow How many ready sessions are wanted now: the number of the schedule's entry that is open, else the config's
+	// own. This is the number that the pool is kept at and compared with, here and everywhere else.
+	//
+	//
+	// Example: 3
+	DesiredNow DesiredNow `json:"desired_now"`
+
+	// DesiredReason Which entry of the schedule decides, until when, and what comes next, in words and in the entry's time zone.
+	// Absent where the config has no schedule.
+	//
+	//
+	// Example: schedule 2 (0 8 * * MON-FRI, Europe/Berlin) is open until 18:00: 3 sessions; next: 1 from 18:00
+	DesiredReason *DesiredReason `json:"desired_reason,omitempty"`
+
+	// DesiredSessions The config's own number.
 	//
 	// Example: 3
 	DesiredSessions int `json:"desired_sessions"`
+
+	// DesiredUntil Until when `desired_now` holds at least. Absent while nothing is going to change it.
+	//
+	// Example: 2026-11-24T17:00:00Z
+	DesiredUntil *time.Time `json:"desired_until,omitempty"`
 
 	// Expiration How long a session may wait unassigned before a fresh one replaces it, as a Go duration of at least `10s`.
 	// Absent or empty: for ever.
@@ -1685,6 +1780,16 @@ type StagingPool struct {
 	//
 	// Example: 24h
 	Expiration *Expiration `json:"expiration,omitempty"`
+
+	// Fill How full the pool is, by one rule for the API, `greenroom status`, the page, Consul and the metrics. `full`: at
+	// least as many sessions are ready as are desired. `filling`: fewer are, the missing ones are on the way, none
+	// of them for longer than twice the pool's usual time to ready (30 s at least; 2 minutes where that is not
+	// known yet), and the pool has no condition. `short`: fewer are ready, and it is not filling. `bare`: as `short`,
+	// and none is ready. `short` and `bare` are degraded.
+	//
+	//
+	// Example: filling
+	Fill Fill `json:"fill"`
 
 	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
@@ -1737,6 +1842,14 @@ type StagingPool struct {
 	//
 	// Example: 2
 	UpdatedSessions *UpdatedSessions `json:"updated_sessions,omitempty"`
+
+	// UsualSeconds How long the pool's sessions have lately taken from their placement on a node until they were ready: a
+	// moving average, to which each new session counts a quarter. It begins anew where the image or the zone
+	// changes, and is absent until a session has become ready then.
+	//
+	//
+	// Example: 4.2
+	UsualSeconds *float64 `json:"usual_seconds,omitempty"`
 
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
@@ -2061,7 +2174,14 @@ type ZoneStatus struct {
 	// Example: 3
 	CurrentSessions *int `json:"current_sessions,omitempty"`
 
-	// DesiredSessions How many unassigned sessions the configs ask for.
+	// DesiredNow How many ready sessions are wanted now: the number of the schedule's entry that is open, else the config's
+	// own. This is the number that the pool is kept at and compared with, here and everywhere else.
+	//
+	//
+	// Example: 3
+	DesiredNow DesiredNow `json:"desired_now"`
+
+	// DesiredSessions The sum of the configs' own numbers.
 	//
 	// Example: 3
 	DesiredSessions int `json:"desired_sessions"`
