@@ -59,7 +59,7 @@ func TestACrashedSessionsLastWordsAreRead(t *testing.T) {
 	s := &Scaler{Parts: Parts{SessionStore: store, Registry: retiredFates{}, Fleet: fleet, Log: logrus.NewEntry(log)}}
 	step := Step{Kind: Retire, Reason: "failed: task main: exit code 3"}
 	condition := func() string {
-		for _, c := range conditions(v.poolInput(v.pools["p"], noon), nil) {
+		for _, c := range conditions(v.poolInput(v.pools["p"], noon), nil, "") {
 			if c.Type == staging.CrashLooping {
 				return c.Message
 			}

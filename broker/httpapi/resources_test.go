@@ -23,7 +23,7 @@ func TestListsHavePages(t *testing.T) {
 		f.zones[name] = staging.Zone{Name: name, Datacenters: []string{"dc1"}}
 		f.images[name] = staging.Image{Name: name, Jobspec: "job"}
 		f.groups[name] = staging.Group{Name: name}
-		f.pools[name] = status.Pool{Config: staging.Config{Name: name, Zone: "a", Image: "a"}}
+		f.pools[name] = status.Pool{Config: staging.Config{Name: name, Zone: "a", Image: "a"}, Fill: staging.Full}
 		// Two were created at the same moment.
 		f.sessions[name] = staging.Session{ID: name, State: staging.Ready, Origin: staging.Staged, Zone: "east", Image: "demo", CreatedAt: at.Add(time.Duration(i/2) * time.Second)}
 	}

@@ -211,7 +211,7 @@ func everywhere() *fake {
 	f.zones["east"] = staging.Zone{Name: "east", Datacenters: []string{"dc1"}}
 	f.images["east"] = staging.Image{Name: "east", Jobspec: "job"}
 	f.groups["east"] = staging.Group{Name: "east"}
-	f.pools["east"] = status.Pool{Config: staging.Config{Name: "east", Zone: "east", Image: "east"}}
+	f.pools["east"] = status.Pool{Config: staging.Config{Name: "east", Zone: "east", Image: "east"}, Fill: staging.Full}
 	f.tokens["tk-1"] = access.Token{Accessor: "tk-1", Name: "portal", Role: access.Viewer}
 	f.status = status.Status{Foreign: 7777, Zones: []status.ZoneStatus{{Name: "east", Pools: []status.PoolStatus{{Pool: f.pools["east"]}}}}}
 	f.pages = []fakePage{{events: []staging.Event{

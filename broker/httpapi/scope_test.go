@@ -49,7 +49,7 @@ func shared() *fake {
 		for _, image := range []string{"demo", "secret"} {
 			f.images[image] = staging.Image{Name: image, Jobspec: "job"}
 			c := staging.Config{Name: image + "-" + zone, Zone: zone, Image: image}
-			f.pools[c.Name] = status.Pool{Config: c}
+			f.pools[c.Name] = status.Pool{Config: c, Fill: staging.Full}
 		}
 	}
 	f.groups["staff"], f.groups["root"] = staging.Group{Name: "staff"}, staging.Group{Name: "root"}
@@ -218,7 +218,7 @@ func TestAnAdministratorsScopeBoundsChanges(t *testing.T) {
 	f := shared()
 	e := newEdge(t, f, func(o *httpapi.Options) { o.Guard = g })
 	as := header("Authorization", "Bearer "+secret)
-	f.pools["taken"] = status.Pool{Config: staging.Config{Name: "taken", Zone: "west", Image: "demo"}}
+	f.pools["taken"] = status.Pool{Config: staging.Config{Name: "taken", Zone: "west", Image: "demo"}, Fill: staging.Full}
 	for _, c := range []struct {
 		method, path, body string
 		status             int
