@@ -100,6 +100,8 @@ export function errorAt(inputs, hint) {
       else input.removeAttribute('aria-describedby');
     }
   };
+  // What is changed may be right now: that shows at the next save.
+  for (const input of inputs) input.addEventListener('input', () => say(''));
   return { wrong, say };
 }
 

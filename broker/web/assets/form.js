@@ -108,11 +108,14 @@ export function edit({ title, sections, value, save, check, submit = 'Save' }) {
     if (!dirty) close();
     else ask('Discard the changes?', 'What was changed in this form is lost.', 'Discard', async () => close());
   };
-  dialog.addEventListener('cancel', (e) => {
+  // Escape, and a phone's way back. A browser may not let a page refuse the latter.
+  const stay = (e) => {
     if (!dirty) return;
     e.preventDefault();
     leave();
-  });
+  };
+  dialog.addEventListener('keydown', (e) => e.key === 'Escape' && stay(e));
+  dialog.addEventListener('cancel', stay);
   const first = fields.find((f) => !f.fixed);
   first?.node.querySelector('input, select, textarea, button')?.focus();
 }
