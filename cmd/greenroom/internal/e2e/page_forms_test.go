@@ -142,7 +142,7 @@ func TestASchedulesFormShowsEveryErrorAtItsField(t *testing.T) {
 	p.untilWrong("permissions", map[string]string{"permissions": "is not JSON"})
 	p.enter("permissions", `{"allow_audio": false, "allow_telepathy": true, "allow_webcam": true}`)
 	p.press("Save")
-	p.untilWrong("permissions", map[string]string{"permissions": "allow_telepathy is not a permission"})
+	p.untilWrong("permissions", map[string]string{"permissions": "allow_telepathy is not a field here"})
 	p.enter("permissions", `{"allow_audio": false, "allow_webcam": true}`)
 	p.press("What users may do: as rows")
 	p.enter("permissions.allow_printing", "true")
