@@ -102,7 +102,7 @@ func TestAConnectionThatIsCutIsNoOutage(t *testing.T) {
 	}
 
 	// Ctrl-C of commands that follow, of which logs asks Nomad itself.
-	for _, args := range [][]string{{"events", "-f"}, {"watch"}, {"logs", id, "-f"}} {
+	for _, args := range [][]string{{"events", "-f"}, {"watch"}, {"logs", id, "--stderr", "-f"}} {
 		code, out := interrupted(t, d, args)
 		if code != 0 || strings.Contains(out, "unavailable") || strings.Contains(out, "canceled") || strings.Contains(out, "running?") {
 			t.Errorf("greenroom %s, interrupted, ended with %d:\n%s", strings.Join(args, " "), code, out)
