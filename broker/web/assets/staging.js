@@ -49,7 +49,7 @@ const number = (n) => (n === undefined ? '?' : String(n));
 const desired = (p) => p.desired_now ?? p.desired_sessions; // an older broker has only one number
 
 // desiredCell is that number, with what decides it where that is a schedule.
-const desiredCell = (p) => h('span', { class: 'desired' }, number(desired(p)), p.desired_reason ? h('small', null, p.desired_reason) : null);
+const desiredCell = (p) => h('span', { class: 'desired' }, number(desired(p)), ' ', p.desired_reason ? h('small', null, p.desired_reason) : null);
 
 // fills are the kinds of badge for how full a pool is. One that is filling is as it should be.
 const fills = { full: 'good', filling: 'good', short: 'wait', bare: 'bad' };

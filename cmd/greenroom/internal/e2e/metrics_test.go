@@ -272,8 +272,9 @@ func wrongs(query string, all map[string]*family) (found []string) {
 				}
 				seen := slices.Collect(maps.Keys(f.labels[m.Name]))
 				if m.Name == "condition" {
-					// These take a node on which an image fails, and half a minute of a failing check.
-					seen = append(seen, string(staging.NodeFailing), string(staging.HealthCheckFailing))
+					// These take a node on which an image fails, half a minute of a failing check, and a
+					// new revision that does not get on.
+					seen = append(seen, string(staging.NodeFailing), string(staging.HealthCheckFailing), string(staging.RolloutStuck))
 				}
 				if !slices.ContainsFunc(seen, m.Matches) {
 					found = append(found, fmt.Sprintf("no series of %s is %s; seen: %q", x.Name, m, seen))
