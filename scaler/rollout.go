@@ -70,6 +70,6 @@ func rolloutStuck(in PoolInput, why staging.ConditionType) string {
 		}
 	}
 	old := rolloutOf(in).OutdatedReady
-	return fmt.Sprintf("sessions of revision %s do not become ready (%s); %d of the %d ready sessions are of an older revision, which launches still get",
+	return fmt.Sprintf("sessions of revision %s do not become ready (%s); ready sessions of an older revision, which launches still get: %d of %d",
 		in.Revision, why, old, ready)
 }

@@ -128,7 +128,7 @@ func TestARefillIsNoAlarm(t *testing.T) {
 	d.ask(t, "POST", "/v1/sessions", launch("slow", "east", "bob"), 201, &l)
 	until(t, "status is an alarm", func() (bool, string) {
 		code, out, errs := c.Run("status")
-		return code == exit.Unwell && regexp.MustCompile(`(?m)^east +slow +slow +2 +\d +1 +short +CrashLooping`).MatchString(out), out + errs
+		return code == exit.Unwell && regexp.MustCompile(`(?m)^east +slow +slow +2 +\d +1 +short +0 of \d +CrashLooping`).MatchString(out), out + errs
 	})
 	d.untilStanding(t, "slow", "warning", "CrashLooping")
 }

@@ -115,7 +115,7 @@ func TestARolloutIsToldUntilItIsDone(t *testing.T) {
 	olds = of(second)
 
 	c.Want(exit.OK, []string{"apply", "-f", rollFiles(t, "3", true)}, `image "rolls" updated`)
-	stuck := regexp.MustCompile(`RolloutStuck\s+sessions of revision [0-9a-f]+ do not become ready \(HookFailing\); 3 of the 3 ready sessions are of an older revision, which launches still get`)
+	stuck := regexp.MustCompile(`RolloutStuck\s+sessions of revision [0-9a-f]+ do not become ready \(HookFailing\); ready sessions of an older revision, which launches still get: 3 of 3`)
 	until(t, "the rollout is stuck", func() (bool, string) {
 		_, out, errs := c.Run("staging", "show", "rolls")
 		return stuck.MatchString(out), out + errs
@@ -139,7 +139,7 @@ func TestARolloutIsToldUntilItIsDone(t *testing.T) {
 	})
 	p.pictures("rollout-stuck")
 	p.press("rolls")
-	p.shows("updated", "RolloutStuck", "2 of the 2 ready sessions are of an older revision, which launches still get")
+	p.shows("updated", "RolloutStuck", "ready sessions of an older revision, which launches still get: 2 of 2")
 	p.press("Sessions")
 	p.fill("Revision", second)
 	until(t, "the page lists those of the older revision", func() (bool, string) {
