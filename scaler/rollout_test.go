@@ -26,12 +26,12 @@ func TestARolloutThatDoesNotGetOnIsStuck(t *testing.T) {
 		change  func(*PoolInput)
 		want    string
 	}{
-		{name: "its check fails", members: with(member("new", staging.Starting, 1, fails)), want: "(HealthCheckFailing); 2 of the 2 ready"},
+		{name: "its check fails", members: with(member("new", staging.Starting, 1, fails)), want: "(HealthCheckFailing); ready sessions of an older revision, which launches still get: 2 of 2"},
 		{name: "its check does not fail for long", members: with(member("new", staging.Starting, 1))},
-		{name: "some of it are ready", members: with(member("one", staging.Ready, 2), member("new", staging.Starting, 1, fails)), want: "(HealthCheckFailing); 2 of the 3 ready"},
-		{name: "no node has had room for long", members: with(member("new", staging.Pending, 1, refused)), want: "(CapacityExhausted); 2 of the 2 ready"},
+		{name: "some of it are ready", members: with(member("one", staging.Ready, 2), member("new", staging.Starting, 1, fails)), want: "(HealthCheckFailing); ready sessions of an older revision, which launches still get: 2 of 3"},
+		{name: "no node has had room for long", members: with(member("new", staging.Pending, 1, refused)), want: "(CapacityExhausted); ready sessions of an older revision, which launches still get: 2 of 2"},
 		{name: "no node has room just now", members: with(member("new", staging.Pending, 0, refused, created(20*time.Second)))},
-		{name: "it failed twice", members: with(), change: func(in *PoolInput) { in.Backoff = failed(2) }, want: "(HookFailing); 2 of the 2 ready"},
+		{name: "it failed twice", members: with(), change: func(in *PoolInput) { in.Backoff = failed(2) }, want: "(HookFailing); ready sessions of an older revision, which launches still get: 2 of 2"},
 		{name: "it failed once", members: with(), change: func(in *PoolInput) { in.Backoff = failed(1) }},
 		{name: "it failed, and became ready", members: with(), change: func(in *PoolInput) { in.Backoff = failed(2); in.Backoff.ReadyAt = noon }},
 		{name: "no rollout", members: []Member{member("a", staging.Ready, 60), member("new", staging.Starting, 1, fails)}},
