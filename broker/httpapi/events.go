@@ -156,10 +156,11 @@ func until(ctx, ending context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() { stop(); cancel() }
 }
 
-func joined(types []staging.EventType) string {
-	texts := make([]string, len(types))
-	for i, t := range types {
-		texts[i] = string(t)
+// joined returns names with commas between them.
+func joined[S ~string](names []S) string {
+	texts := make([]string, len(names))
+	for i, name := range names {
+		texts[i] = string(name)
 	}
 	return strings.Join(texts, ", ")
 }

@@ -51,7 +51,8 @@ func TestLaunchCommand(t *testing.T) {
 		t.Errorf("-o json: %v\n%s", err, out)
 	}
 	c.Broker.Result.Session.State = staging.Starting
-	c.Want(exit.OK, []string{"launch", "demo", "--zone", "east", "--user", "alice"}, "starting", "sessions show gr-1")
+	c.Want(exit.NotUp, []string{"launch", "demo", "--zone", "east", "--user", "alice"}, "starting", "sessions show gr-1")
+	c.Want(exit.OK, []string{"launch", "demo", "--zone", "east", "--user", "alice", "--wait", "0s"}, "starting", "sessions show gr-1")
 }
 
 func TestSessionsAreListedByWhatFlagsName(t *testing.T) {

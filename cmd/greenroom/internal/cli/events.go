@@ -167,7 +167,11 @@ func eventLine(e staging.Event) string {
 	for _, c := range e.Conditions {
 		add("", string(c.Type)+": "+c.Message)
 	}
-	add("", e.Reason)
-	add("stderr: ", strings.TrimSpace(e.Stderr))
+	if len(e.Conditions) == 0 { // their reason is the same text
+		add("", e.Reason)
+	}
+	if stderr := strings.TrimSpace(e.Stderr); !strings.Contains(e.Reason, stderr) {
+		add("stderr: ", stderr)
+	}
 	return strings.Join(parts, "  ")
 }

@@ -73,7 +73,7 @@ func TestTheReadmeListsEveryExitCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	help := cli.NewRootCommand().Long
-	for code := exit.OK; code <= exit.Refused; code++ {
+	for code := exit.OK; code <= exit.NotUp; code++ {
 		if n := strings.Count(string(readme), "\n| "+strconv.Itoa(code)+" | "); n != 1 {
 			t.Errorf("README.md's table has exit code %d %d times", code, n)
 		}

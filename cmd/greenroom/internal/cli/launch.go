@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -131,7 +132,9 @@ func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 	p := &progress{client: c, launch: request, out: cmd.ErrOrStderr(), began: time.Now(), printed: map[string]bool{}}
 	watching, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	if f.wait > 0 && !request.Several() { // several sessions are staged ones: they come at once, or not at all
+	// Several sessions are staged ones: they come at once, or not at all. What reads JSON reads no
+	// steps.
+	if f.wait > 0 && !request.Several() && !output.WantsJSON(cmd) {
 		wg.Go(func() { p.follow(watching) })
 	}
 	r, err := c.CreateSessionWithResponse(ctx, &httpapi.CreateSessionParams{Wait: f.wait.String(), IdempotencyKey: f.key}, request)
@@ -152,8 +155,22 @@ func runLaunch(cmd *cobra.Command, image string, f launchFlags) error {
 	if !request.Several() {
 		p.done(sessions[0].Session)
 	}
+	if err := printSessions(cmd, r.Body, sessions); err != nil {
+		return err
+	}
+	if f.wait > 0 && slices.ContainsFunc(sessions, notUp) {
+		return exit.Error(exit.NotUp)
+	}
+	return nil
+}
+
+// notUp: the session has its user and is still being started.
+func notUp(s httpapi.Launched) bool { return s.State != staging.Assigned }
+
+// printSessions prints what a launch answered.
+func printSessions(cmd *cobra.Command, body []byte, sessions []httpapi.Launched) error {
 	if output.WantsJSON(cmd) {
-		return printBody(cmd, r.Body)
+		return printBody(cmd, body)
 	}
 	for i, s := range sessions {
 		if i > 0 {
@@ -194,7 +211,7 @@ func printLaunched(cmd *cobra.Command, s httpapi.Launched) error {
 	if err := printFacts(cmd.OutOrStdout(), facts); err != nil {
 		return err
 	}
-	if s.State != staging.Assigned {
+	if notUp(s) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "It is not up yet; follow it with: greenroom sessions show %s\n", s.ID)
 	}
 	return nil

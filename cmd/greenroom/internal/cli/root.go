@@ -77,6 +77,7 @@ Exit codes:
  11  the user has as many sessions as allowed
  12  rate limited: try again later
  13  refused as things stand, such as deleting what is in use
+ 14  launch: the session is its user's, and was not up within --wait
 
 greenroom exec ends with the exit code of the command that it ran, 127 if the session
 has no such command, and 126 if it cannot be executed.

@@ -128,8 +128,24 @@ func showSession(cmd *cobra.Command, args []string) error {
 		if output.WantsJSON(cmd) {
 			return printBody(cmd, r.Body)
 		}
-		return printFacts(cmd.OutOrStdout(), append(sessionFacts(*r.JSON200), connectFacts(ctx, c, *r.JSON200)...))
+		return printFacts(cmd.OutOrStdout(), slices.Concat(sessionFacts(*r.JSON200), connectFacts(ctx, c, *r.JSON200), obstacles(ctx, c, *r.JSON200)))
 	})
+}
+
+// obstacles are the conditions of a session's pool while the session is not up: they may say why
+// it waits.
+func obstacles(ctx context.Context, c *client.Client, s httpapi.Session) (facts []fact) {
+	if s.Staging == "" || s.State != staging.Pending && s.State != staging.Starting {
+		return nil
+	}
+	r, err := c.GetStagingWithResponse(ctx, s.Staging)
+	if c.Answered(r, err, http.StatusOK) != nil {
+		return nil // the config was deleted, or this token may not read it
+	}
+	for _, condition := range r.JSON200.Conditions {
+		facts = append(facts, fact{"its pool", string(condition.Type) + ": " + condition.Message})
+	}
+	return facts
 }
 
 // connectFacts are how a session's user opens it. The session's token is not among them: only

@@ -42,6 +42,15 @@ What is stored of a token does not have its secret, which is printed once.`,
 	return cmd
 }
 
+// noteOpenAccess says so if the broker demands no token: then all may do everything, with any
+// token or none.
+func noteOpenAccess(ctx context.Context, cmd *cobra.Command, c *client.Client) {
+	self, err := c.GetSelfWithResponse(ctx)
+	if c.Answered(self, err, http.StatusOK) == nil && !self.JSON200.Guarded {
+		fmt.Fprintln(cmd.ErrOrStderr(), "This broker's access is open: it demands no token, and a token's role and scope have no effect there. Run it with --access to change that.")
+	}
+}
+
 func newTokenCreateCommand() *cobra.Command {
 	var r access.TokenRequest
 	var role, expires string
@@ -85,6 +94,7 @@ ever where the broker sets none.`,
 			if err := c.Answered(made, err, http.StatusCreated); err != nil {
 				return err
 			}
+			noteOpenAccess(ctx, cmd, c)
 			return printCreated(cmd, made.Body, *made.JSON201)
 		},
 	}

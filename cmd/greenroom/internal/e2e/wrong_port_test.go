@@ -66,7 +66,7 @@ staging "port" {
 
 	// A launch says what it waits for, and what it waited for in vain.
 	code, out, errs := c.Run("launch", "port", "--zone", "east", "--user", "alice", "--wait", "20s")
-	if code != exit.OK || !strings.Contains(errs, "waiting   check ") || !strings.Contains(errs, refused) || !strings.Contains(out, "not up within 20s: check ") {
+	if code != exit.NotUp || !strings.Contains(errs, "waiting   check ") || !strings.Contains(errs, refused) || !strings.Contains(out, "not up within 20s: check ") {
 		t.Errorf("launch: %d\n%s%s", code, out, errs)
 	}
 

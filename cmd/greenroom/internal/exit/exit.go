@@ -20,6 +20,7 @@ const (
 	Limit        // the user has as many sessions as the user's groups allow
 	RateLimited  // too many calls: the same call is accepted later
 	Refused      // valid, and not possible as things stand, such as deleting what is in use
+	NotUp        // launch: the session is its user's, and was not up within the time to wait
 )
 
 // The exit codes of greenroom exec for a command that did not start, which are those of a

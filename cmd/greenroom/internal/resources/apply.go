@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
@@ -167,20 +168,30 @@ func runApply(cmd *cobra.Command, f applyFlags) error {
 }
 
 // untilReady waits until the pools of the files have their desired sessions ready, and those
-// to which a changed image or zone rolls.
+// to which a changed image or zone rolls. It waits for all of them at once, so that it says what
+// keeps each of them.
 func (f applyFlags) untilReady(cmd *cobra.Command, c *client.Client, all []change) error {
 	end := time.Now().Add(f.timeout)
 	pools, err := c.Pools(cmd.Context())
 	if err != nil {
 		return err
 	}
-	for _, name := range awaited(all, pools) {
-		if err := c.UntilReady(cmd.Context(), name, client.Desired, time.Until(end), cmd.ErrOrStderr()); err != nil {
-			return err
-		}
+	names := awaited(all, pools)
+	errs, said := make([]error, len(names)), output.Lines(cmd.ErrOrStderr())
+	var waits errgroup.Group
+	waits.SetLimit(waitsAtOnce)
+	for i, name := range names {
+		waits.Go(func() error {
+			errs[i] = c.UntilReady(cmd.Context(), name, client.Desired, time.Until(end), said)
+			return nil
+		})
 	}
-	return nil
+	_ = waits.Wait() // errs has every error
+	return errors.Join(errs...)
 }
+
+// waitsAtOnce is for how many pools apply waits at a time: each asks the broker again and again.
+const waitsAtOnce = 16
 
 // awaited returns the names of the pools whose sessions applying the changes makes or replaces.
 func awaited(all []change, pools []httpapi.StagingPool) []string {
