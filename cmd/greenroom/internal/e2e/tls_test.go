@@ -189,10 +189,8 @@ staging "quick" {
 }
 `, strings.ReplaceAll(image.Jobspec, "${", "$${"), image.Variables["command"], image.Variables["command"])
 	cl.Want(exit.OK, []string{"apply", "-f", "-"}, `staging "quick" created`)
-	until(t, "the pool is full", func() (bool, string) {
-		code, out, errs := cl.Run("status")
-		return code == exit.OK, out + errs
-	})
+	cl.Want(exit.OK, []string{"staging", "wait", "quick"})
+	cl.Want(exit.OK, []string{"status"}, "all is well")
 	// The hook runs through Nomad's exec, also by TLS.
 	var given launched
 	clitest.Decode(t, cl.Want(exit.OK, []string{"launch", "quick", "--zone", "east", "--user", "alice", "--json"}), &given)
