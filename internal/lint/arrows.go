@@ -36,7 +36,7 @@ var rules = []rule{
 	// tests are above it.
 	{of: "cmd/greenroom", ours: []string{cmdRooms + "cli"}},
 	{of: cmdRooms + "cli", ours: []string{
-		cmdRooms + "agent", cmdRooms + "bench", cmdRooms + "client", cmdRooms + "dev", cmdRooms + "exit", cmdRooms + "output", cmdRooms + "resources",
+		cmdRooms + "agent", cmdRooms + "bench", cmdRooms + "client", cmdRooms + "dev", cmdRooms + "exit", cmdRooms + "output", cmdRooms + "resources", cmdRooms + "simulation",
 		"broker/httpapi", "broker/launch", "broker/refusal", "internal/staging", "internal/access", "internal/audittrail", "internal/config", "internal/nomadfleet",
 	}, libraries: []string{anyLibrary}},
 	{of: cmdRooms + "dev", ours: []string{
@@ -47,6 +47,7 @@ var rules = []rule{
 		cmdRooms + "agent", cmdRooms + "client", cmdRooms + "exit", cmdRooms + "output",
 		"broker/httpapi", "broker/launch", "internal/staging", "internal/config", "internal/loadgen", "internal/baseline",
 	}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "simulation", ours: []string{cmdRooms + "exit", cmdRooms + "output", "scaler/sizing/simulate"}, libraries: []string{"github.com/spf13/cobra", "github.com/ajstarks/svgo"}},
 	{of: cmdRooms + "resources", ours: []string{
 		cmdRooms + "client", cmdRooms + "exit", cmdRooms + "output", "broker/httpapi", "internal/staging",
 	}, libraries: []string{anyLibrary}},
@@ -82,7 +83,9 @@ var rules = []rule{
 	{of: "broker/httpapi/contracttest", libraries: []string{anyLibrary}},
 	{of: "broker/web", libraries: []string{"github.com/gin-gonic/gin"}},
 	{of: "scaler", ours: []string{"internal/staging", "internal/logfield", "scaler/sizing"}, libraries: []string{anyLibrary}},
-	{of: "scaler/sizing", ours: []string{"internal/staging"}, libraries: []string{"github.com/robfig/cron/..."}},
+	{of: "scaler/sizing", ours: []string{"internal/staging"}, libraries: []string{"github.com/robfig/cron/...", "gonum.org/v1/gonum/..."}},
+	{of: "scaler/sizing/simulate", ours: []string{"scaler/sizing"}},
+	{of: "scaler/sizing/simulate/table", ours: []string{"scaler/sizing/simulate"}},
 
 	// The vocabulary.
 	{of: "internal/staging", alone: true, libraries: []string{"github.com/oklog/ulid/...", "github.com/robfig/cron/..."}},

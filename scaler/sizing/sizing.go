@@ -1,5 +1,20 @@
-// Package sizing computes how many ready sessions a pool wants at a given time. It is pure:
-// the same config and time yield the same result.
+// Package sizing computes how many ready sessions a pool wants at a given time: the number
+// and schedule of its config (Wanted), or what its demand asks for (Demand). It is pure: no
+// clock, client or goroutine; the same inputs yield the same result.
+//
+// Sizing by demand is made of four parts, each in a file of its own:
+//
+//   - Erlang's formula says how many launches a pool of a size misses (erlang.go).
+//   - The Forecaster says how many launches to expect while a session is made ready, and how
+//     sure that is: the season of the day and the week (season.go), times a level that
+//     follows the launches (level.go), each as far as it has been worth something for this
+//     pool (regression.go), with the errors of earlier forecasts around it (spread.go).
+//   - A session more is wanted as long as the misses that it avoids are worth its idle time
+//     (wanted.go).
+//   - What a miss is worth follows from the share served warm that was reached (closed_loop.go).
+//
+// Rates are launches a second, loads are launches in the time from wanted to ready, times
+// are seconds if they are no time.Duration.
 package sizing
 
 import (
