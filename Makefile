@@ -16,16 +16,19 @@ ROWS ?= ^TestMeasure
 # Number of runs; each figure is their median.
 RUNS ?= 5
 
+# Where the demand series for `make bench-sizing` are: NAME.csv, with lines of time,count.
+DEMAND ?=
+
 # Where build and sbom write.
 BIN ?= bin
 
 # What `greenroom version` prints: the newest tag, the commits since, and "-dirty" for changes.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: help setup dev test torture bench lint build sbom generate clean
+.PHONY: help setup dev test torture bench bench-sizing lint build sbom generate clean
 
 help: ## Show this help
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## Install and build what dev and test need (as root on Debian; otherwise names what is missing)
 	@go run -buildvcs=false ./internal/devcluster/setup
@@ -48,6 +51,9 @@ bench: setup build ## Measure every figure against its limit, and print which ta
 	@rm -rf bin/bench && mkdir -p bin/bench
 	@GREENROOM_BENCH=$(CURDIR)/bin/bench GREENROOM_BENCH_RUNS=$(RUNS) go test -count=1 -p 1 -v -timeout 120m -run '$(ROWS)' $(BENCHES); status=$$?; \
 	go run -buildvcs=false ./internal/benchreport/table bin/bench && exit $$status
+
+bench-sizing: ## Print what sizing by demand reaches on the demand series in DEMAND=DIRECTORY, beside its targets
+	@go run -buildvcs=false ./scaler/sizing/simulate/table "$(DEMAND)"
 
 lint: ## Check formatting, vet, static analysis, the packages' imports, generated code and the API's contract
 	@go run -buildvcs=false ./internal/devcluster/setup lint

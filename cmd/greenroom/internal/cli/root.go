@@ -16,6 +16,7 @@ import (
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/dev"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/resources"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/simulation"
 )
 
 // subcommands are all of greenroom's commands. To add one, write its constructor in a file
@@ -49,6 +50,7 @@ var subcommands = []func() *cobra.Command{
 	newUserCommand,
 	newInstallationCommand,
 	bench.NewCommand,
+	simulation.NewCommand,
 	newCompletionCommand,
 	newVersionCommand,
 }
