@@ -42,7 +42,7 @@ its alternate zones, else one that is made on demand and waited for. A token tha
 user's own launches for that user: leave --user out.
 
 One that is made on demand takes its time: each step (placing, starting, healthy,
-assigned) is then printed on the standard error.
+assigned) is then printed on the standard error, unless the answer is wanted as JSON.
 
 With --count the user is given that many sessions, or none: staged ones alone, with
 --together all of one zone.

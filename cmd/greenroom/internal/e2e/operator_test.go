@@ -29,12 +29,18 @@ func TestAnOperatorsCommandsOnRealServers(t *testing.T) {
 	d.store(t, image)
 	d.ask(t, "PUT", "/v1/staging/quick", staging.Config{Zone: "east", Image: "quick"}, 201, nil)
 
-	// On demand: each step is printed, and not as part of the answer.
-	code, out, errs := c.Run("launch", "quick", "--zone", "east", "--user", "alice", "--wait", "2m", "--json")
-	if code != exit.OK {
+	// On demand: each step is printed, and not as part of the answer. What wants JSON gets that
+	// alone.
+	code, out, errs := c.Run("launch", "quick", "--zone", "east", "--user", "zoe", "--wait", "2m")
+	if code != exit.OK || !strings.Contains(out, "gr-") {
 		t.Fatalf("launch: %d %s%s", code, out, errs)
 	}
+	c.Want(exit.OK, []string{"sessions", "end", "--user", "zoe", "--yes"})
 	var s launched
+	quiet, out, none := c.Run("launch", "quick", "--zone", "east", "--user", "alice", "--wait", "2m", "--json")
+	if quiet != exit.OK || none != "" {
+		t.Fatalf("launch: %d %s%s", quiet, out, none)
+	}
 	clitest.Decode(t, out, &s)
 	at := -1
 	for _, step := range []string{"placing", "starting", "healthy", "assigned"} {
