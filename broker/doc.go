@@ -2,6 +2,7 @@
 //
 //	broker/launch    claims a session, has its fate decided in Consul, runs the assign hook
 //	broker/sessions  reads, lists, authorizes, keeps alive and ends sessions
+//	broker/gateway   routes users' requests and WebSockets to their sessions
 //	broker/events    reads what happens, once for all who wait for it
 //	broker/admin     stores zones, images, groups, staging configs and tokens by the rules
 //	broker/audit     records changes and denied calls

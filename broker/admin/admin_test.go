@@ -357,7 +357,7 @@ func TestARotationIsRecorded(t *testing.T) {
 	a, r := on(newMemory())
 	ctx := access.Call{Caller: access.Caller{Role: access.Admin, Accessor: "tk-1"}, Operation: "rotateSecrets"}.In(t.Context())
 	done, err := a.Secrets.Rotate(ctx, staging.DefaultOverlap)
-	if err != nil || !slices.Equal(done.Names, []string{"access", "login"}) {
+	if err != nil || !slices.Equal(done.Names, []string{"access", "login", "gateway"}) {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	if _, err := a.Secrets.Rotate(ctx, staging.Duration(time.Hour)); kindOf(err) != refusal.ConsulUnavailable {
@@ -367,7 +367,7 @@ func TestARotationIsRecorded(t *testing.T) {
 		t.Error(err)
 	}
 	all := *r
-	if len(all) != 2 || all[0].Outcome != staging.AuditChanged || all[0].Who != "token:tk-1" || all[0].Target != "keys access, login" ||
+	if len(all) != 2 || all[0].Outcome != staging.AuditChanged || all[0].Who != "token:tk-1" || all[0].Target != "keys access, login, gateway" ||
 		!strings.Contains(all[0].After, "accepted_until") || all[1].Outcome != staging.AuditUnknown {
 		t.Errorf("the records are %+v", all)
 	}

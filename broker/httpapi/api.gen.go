@@ -327,6 +327,19 @@ type LaunchedSessionList struct {
 	Items []LaunchedSession `json:"items"`
 }
 
+// Link defines model for Link.
+type Link struct {
+	// ExpiresAt When the link stops counting.
+	//
+	// Example: 2026-11-24T06:32:40Z
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// URL Send the user's browser there.
+	//
+	// Example: https://gr-01jd0c8m4q2v5n7x9z3b6f8h1k.desk.example.org/.greenroom/open?code=CODE
+	URL string `json:"url"`
+}
+
 // Liveness defines model for Liveness.
 type Liveness struct {
 	Status LivenessStatus `json:"status"`
@@ -1294,6 +1307,15 @@ type GetSessionParams struct {
 	Wait string `form:"wait,omitempty" json:"wait,omitempty,omitzero"`
 }
 
+// LinkSessionParams defines parameters for LinkSession.
+type LinkSessionParams struct {
+	// Port The label of the port to open; else the port `http`, else the first by label.
+	Port string `form:"port,omitempty" json:"port,omitempty,omitzero"`
+
+	// Path The path at which it is opened.
+	Path string `form:"path,omitempty" json:"path,omitempty,omitzero"`
+}
+
 // GetSessionLogsParams defines parameters for GetSessionLogs.
 type GetSessionLogsParams struct {
 	// Tail How many lines at most, from 1 to 1000. No answer has more than 64 KiB of text.
@@ -1775,6 +1797,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 	KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LinkSession Make a link by which the user opens the session
+	//
+	// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+	// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+	//
+	// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+	LinkSession(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSessionLogs Read the last lines that a session's program has written
 	//
@@ -2604,6 +2634,24 @@ func (c *Client) GetSession(ctx context.Context, id SessionID, params *GetSessio
 // Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 func (c *Client) KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewKeepSessionAliveRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LinkSession Make a link by which the user opens the session
+//
+// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+//
+// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+func (c *Client) LinkSession(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLinkSessionRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4105,6 +4153,71 @@ func NewKeepSessionAliveRequest(server string, id SessionID) (*http.Request, err
 	return req, nil
 }
 
+// NewLinkSessionRequest constructs an http.Request for the LinkSession method
+func NewLinkSessionRequest(server string, id SessionID, params *LinkSessionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/link", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "port", params.Port, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "path", params.Path, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetSessionLogsRequest constructs an http.Request for the GetSessionLogs method
 func NewGetSessionLogsRequest(server string, id SessionID, params *GetSessionLogsParams) (*http.Request, error) {
 	var err error
@@ -5159,6 +5272,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 	KeepSessionAliveWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*KeepSessionAliveResponse, error)
+
+	// LinkSessionWithResponse Make a link by which the user opens the session
+	//
+	// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+	// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+	LinkSessionWithResponse(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*LinkSessionResponse, error)
 
 	// GetSessionLogsWithResponse Read the last lines that a session's program has written
 	//
@@ -6861,6 +6984,61 @@ func (r KeepSessionAliveResponse) ContentType() string {
 	return ""
 }
 
+// LinkSessionResponseDefaultHeaders the declared response headers of an HTTP default response for LinkSession
+type LinkSessionResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type LinkSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Link
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LinkSessionResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LinkSessionResponse) GetJSON200() *Link {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LinkSessionResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LinkSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LinkSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LinkSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LinkSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetSessionLogsResponseDefaultHeaders the declared response headers of an HTTP default response for GetSessionLogs
 type GetSessionLogsResponseDefaultHeaders struct {
 	RetryAfter int
@@ -8290,6 +8468,22 @@ func (c *ClientWithResponses) KeepSessionAliveWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseKeepSessionAliveResponse(rsp)
+}
+
+// LinkSessionWithResponse Make a link by which the user opens the session
+//
+// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+func (c *ClientWithResponses) LinkSessionWithResponse(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*LinkSessionResponse, error) {
+	rsp, err := c.LinkSession(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLinkSessionResponse(rsp)
 }
 
 // GetSessionLogsWithResponse Read the last lines that a session's program has written
@@ -9911,6 +10105,52 @@ func ParseKeepSessionAliveResponse(rsp *http.Response) (*KeepSessionAliveRespons
 	return response, nil
 }
 
+// ParseLinkSessionResponse parses an HTTP response from a LinkSessionWithResponse call
+func ParseLinkSessionResponse(rsp *http.Response) (*LinkSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LinkSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Link
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LinkSessionResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetSessionLogsResponse parses an HTTP response from a GetSessionLogsWithResponse call
 func ParseGetSessionLogsResponse(rsp *http.Response) (*GetSessionLogsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10726,6 +10966,9 @@ type ServerInterface interface {
 	// KeepSessionAlive Say that a session's user is still there
 	// (POST /v1/sessions/{id}/keepalive)
 	KeepSessionAlive(c *gin.Context, id SessionID)
+	// LinkSession Make a link by which the user opens the session
+	// (POST /v1/sessions/{id}/link)
+	LinkSession(c *gin.Context, id SessionID, params LinkSessionParams)
 	// GetSessionLogs Read the last lines that a session's program has written
 	// (GET /v1/sessions/{id}/logs)
 	GetSessionLogs(c *gin.Context, id SessionID, params GetSessionLogsParams)
@@ -11431,6 +11674,50 @@ func (siw *ServerInterfaceWrapper) KeepSessionAlive(c *gin.Context) {
 	siw.Handler.KeepSessionAlive(c, id)
 }
 
+// LinkSession operation middleware
+func (siw *ServerInterfaceWrapper) LinkSession(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LinkSessionParams
+
+	// ------------- Optional query parameter "port" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "port", c.Request.URL.Query(), &params.Port, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter port: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "path" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "path", c.Request.URL.Query(), &params.Path, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter path: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.LinkSession(c, id, params)
+}
+
 // GetSessionLogs operation middleware
 func (siw *ServerInterfaceWrapper) GetSessionLogs(c *gin.Context) {
 
@@ -11871,6 +12158,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/v1/sessions/:id", wrapper.EndSession)
 	router.GET(options.BaseURL+"/v1/sessions/:id", wrapper.GetSession)
 	router.POST(options.BaseURL+"/v1/sessions/:id/keepalive", wrapper.KeepSessionAlive)
+	router.POST(options.BaseURL+"/v1/sessions/:id/link", wrapper.LinkSession)
 	router.GET(options.BaseURL+"/v1/sessions/:id/logs", wrapper.GetSessionLogs)
 	router.GET(options.BaseURL+"/v1/staging", wrapper.ListStaging)
 	router.DELETE(options.BaseURL+"/v1/staging/:name", wrapper.DeleteStaging)
@@ -13100,6 +13388,48 @@ func (response KeepSessionAlivedefaultApplicationProblemPlusJSONResponse) VisitK
 	return err
 }
 
+type LinkSessionRequestObject struct {
+	ID     SessionID `json:"id"`
+	Params LinkSessionParams
+}
+
+type LinkSessionResponseObject interface {
+	VisitLinkSessionResponse(w http.ResponseWriter) error
+}
+
+type LinkSession200JSONResponse Link
+
+func (response LinkSession200JSONResponse) VisitLinkSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LinkSessiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response LinkSessiondefaultApplicationProblemPlusJSONResponse) VisitLinkSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetSessionLogsRequestObject struct {
 	ID     SessionID `json:"id"`
 	Params GetSessionLogsParams
@@ -13842,6 +14172,9 @@ type StrictServerInterface interface {
 	// KeepSessionAlive Say that a session's user is still there
 	// (POST /v1/sessions/{id}/keepalive)
 	KeepSessionAlive(ctx context.Context, request KeepSessionAliveRequestObject) (KeepSessionAliveResponseObject, error)
+	// LinkSession Make a link by which the user opens the session
+	// (POST /v1/sessions/{id}/link)
+	LinkSession(ctx context.Context, request LinkSessionRequestObject) (LinkSessionResponseObject, error)
 	// GetSessionLogs Read the last lines that a session's program has written
 	// (GET /v1/sessions/{id}/logs)
 	GetSessionLogs(ctx context.Context, request GetSessionLogsRequestObject) (GetSessionLogsResponseObject, error)
@@ -14760,6 +15093,33 @@ func (sh *strictHandler) KeepSessionAlive(ctx *gin.Context, id SessionID) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(KeepSessionAliveResponseObject); ok {
 		if err := validResponse.VisitKeepSessionAliveResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// LinkSession operation middleware
+func (sh *strictHandler) LinkSession(ctx *gin.Context, id SessionID, params LinkSessionParams) {
+	var request LinkSessionRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LinkSession(ctx, request.(LinkSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LinkSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(LinkSessionResponseObject); ok {
+		if err := validResponse.VisitLinkSessionResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -53,6 +53,9 @@ func (e *edge) authorize(c *gin.Context) {
 		// The user is let through all the same: the page may be up before its hook has run.
 		c.Header("X-Greenroom-Restarted-At", s.RestartedAt.Format(time.RFC3339))
 	}
+	if _, host, ok := s.Upstream(c.Query("port")); ok {
+		c.Header("X-Greenroom-Upstream", host)
+	}
 	c.Header("Cache-Control", "no-store")
 	c.Status(http.StatusOK)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/admin"
 	"github.com/greenroom/greenroom/broker/events"
+	"github.com/greenroom/greenroom/broker/gateway"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/sessions"
 	"github.com/greenroom/greenroom/broker/status"
@@ -19,7 +20,9 @@ import (
 type Broker struct {
 	Launcher Launcher
 	Sessions Sessions
-	Events   Events
+	// Links is nil if the broker knows no gateway.
+	Links  Links
+	Events Events
 
 	Zones   Resources[staging.Zone]
 	Images  Resources[staging.Image]
@@ -57,6 +60,12 @@ type Sessions interface {
 	End(ctx context.Context, id string) error
 	Keepalive(ctx context.Context, id string) (staging.Session, error)
 	Authorize(ctx context.Context, a sessions.Access) (staging.Session, error)
+}
+
+// Links makes links by which users open their sessions through a gateway.
+type Links interface {
+	// Make returns a link to a port, by its label, and a path; "" for the defaults.
+	Make(ctx context.Context, s staging.Session, port, path string) (gateway.Link, error)
 }
 
 // Events follows what happens after the event with an id; "" means from now on.

@@ -28,6 +28,7 @@ const (
 	CodeBodyTooLarge         Code = "body_too_large"
 	CodeUnsupportedMediaType Code = "unsupported_media_type"
 	CodeInvalidField         Code = "invalid_field"
+	CodeNoGateway            Code = "no_gateway"
 	CodeInternal             Code = "internal"
 )
 
@@ -50,6 +51,7 @@ var statuses = map[Code]int{
 	CodeBodyTooLarge:         http.StatusRequestEntityTooLarge,
 	CodeUnsupportedMediaType: http.StatusUnsupportedMediaType,
 	CodeInvalidField:         http.StatusUnprocessableEntity,
+	CodeNoGateway:            http.StatusConflict,
 	CodeInternal:             http.StatusInternalServerError,
 
 	Code(refusal.NotFound):           http.StatusNotFound,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/admin"
 	"github.com/greenroom/greenroom/broker/events"
+	"github.com/greenroom/greenroom/broker/gateway"
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
@@ -23,6 +24,8 @@ import (
 // and the rooms' own run on the real servers. What is not set behaves as a broker without
 // any resource or session.
 type fake struct {
+	// links is nil where the broker knows no gateway.
+	links    httpapi.Links
 	mu       sync.Mutex
 	zones    map[string]staging.Zone
 	images   map[string]staging.Image
@@ -72,10 +75,22 @@ type fake struct {
 
 func newFake() *fake {
 	return &fake{
+		links: fakeLinks{},
 		zones: map[string]staging.Zone{}, images: map[string]staging.Image{}, groups: map[string]staging.Group{},
 		pools: map[string]status.Pool{}, sessions: map[string]staging.Session{}, tokens: map[string]access.Token{}, locked: map[string]access.UserLock{}, lastUsed: map[string]time.Time{},
 		status: status.Status{Health: status.HealthOK},
 	}
+}
+
+// fakeLinks makes links that say what they were made for.
+type fakeLinks struct{}
+
+// Make implements httpapi.Links.
+func (fakeLinks) Make(_ context.Context, s staging.Session, port, path string) (gateway.Link, error) {
+	if port == "ssh" {
+		return gateway.Link{}, staging.Invalid("link", "port", "session %s has no port %q", s.ID, port)
+	}
+	return gateway.Link{URL: "https://desk.example.org/s/" + s.ID + "/.greenroom/open?" + port + path, ExpiresAt: time.Now()}, nil
 }
 
 // broker is the rooms as the edge needs them.
@@ -83,6 +98,7 @@ func (f *fake) broker() httpapi.Broker {
 	return httpapi.Broker{
 		Launcher: f, Events: f, Checker: f, Auditor: f, Monitor: fakeMonitor{f},
 		Sessions:     fakeSessions{f},
+		Links:        f.links,
 		Installation: fakeInstallation{},
 		Zones:        table[staging.Zone]{f, f.zones, "zone", func(z staging.Zone) (string, error) { return z.Name, z.Validate() }},
 		Images:       table[staging.Image]{f, f.images, "image", func(i staging.Image) (string, error) { return i.Name, i.Validate() }},

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -12,7 +13,10 @@ import (
 )
 
 // replyTo is the answer to a launch that was served.
-func replyTo(r launch.Request, results []launch.Result) CreateSessionResponseObject {
+func (h *handlers) replyTo(ctx context.Context, r launch.Request, results []launch.Result) CreateSessionResponseObject {
+	for i := range results {
+		results[i].ConnectURL = h.connectTo(ctx, results[i])
+	}
 	if r.Several() {
 		return launchedReply{LaunchAnswer{Items: each(results, launched)}, "/v1/sessions?user=" + url.QueryEscape(r.User.ID)}
 	}

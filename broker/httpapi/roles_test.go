@@ -21,7 +21,7 @@ import (
 // written by hand and not derived from the rules. An operation of openapi.yaml that it lacks
 // fails the test.
 var roleTable = map[string]string{
-	"createSession": "alu 403", "listSessions": "alvu 200", "getSession": "alvu 404", "getSessionLogs": "a 404", "endSession": "alu 404", "keepSessionAlive": "alu 404",
+	"createSession": "alu 403", "listSessions": "alvu 200", "getSession": "alvu 404", "getSessionLogs": "a 404", "endSession": "alu 404", "keepSessionAlive": "alu 404", "linkSession": "alu 404",
 	"authorizeSession": "o -",
 	"streamEvents":     "alv 200", "getStatus": "alv 200",
 	"listStaging": "alv 200", "getStaging": "alv 404", "putStaging": "a 422", "deleteStaging": "a 404",

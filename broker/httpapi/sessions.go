@@ -71,7 +71,7 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 	for _, r := range results {
 		h.broker.Auditor.Trace(requestContext(ctx), "session", r.Session.ID, launchRecord{r.Session.Image, r.Session.Zone, r.Session.Origin, l.User.ID, r.Groups})
 	}
-	return replyTo(request, results), nil
+	return h.replyTo(ctx, request, results), nil
 }
 
 // launchRecord is what an audit record shows of a launch.

@@ -28,7 +28,7 @@ type Access struct {
 // Authorize returns the session, with its user, if a request may pass to it: the request
 // must carry the session's own access token, and come from a page of the zone's
 // allow_origin_domain. A request without an Origin, as a browser sends for a page that
-// its user opens, needs the token alone.
+// its user opens, needs the token alone. What is let through counts as a keepalive.
 //
 // Errors are Unauthorized, Forbidden, UserLocked, or about a server that does not answer: of Redis and
 // Consul one is enough, and of a session that was checked in the last minutes neither is
@@ -43,7 +43,7 @@ func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, er
 	if err != nil {
 		return staging.Session{}, refusal.NoConsul(err)
 	}
-	found, err := s.assigned(ctx, a.Session)
+	found, err := s.Assigned(ctx, a.Session)
 	var e *refusal.Error
 	if errors.As(err, &e) && e.Kind == refusal.NotFound {
 		// A caller without the token learns nothing, not even that there is no session.
@@ -81,14 +81,15 @@ func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, er
 	case !zone.AllowsOrigin(a.Origin, a.RequestHost):
 		return found, forbidden("origin %s is not within the allow_origin_domain of zone %s", a.Origin, found.Zone)
 	}
+	s.Used(found.ID)
 	return found, nil
 }
 
-// assigned reads a session that is expected to be a user's. Its fate record decides where
+// Assigned reads a session that is expected to be a user's. Its fate record decides where
 // Redis does not answer, does not have the session, or has it as unused: a proxy cuts off the
 // users whose requests are denied, so that an outage of Redis, or the loss of its data, must
-// not deny any.
-func (s *Sessions) assigned(ctx context.Context, id string) (staging.Session, error) {
+// not deny any. Errors are a *refusal.Error.
+func (s *Sessions) Assigned(ctx context.Context, id string) (staging.Session, error) {
 	found, err := s.inRedis(ctx, id)
 	if err == nil && (found.Origin == staging.OnDemand || !found.State.Unassigned()) {
 		return found, nil

@@ -100,11 +100,13 @@ type Sessions struct {
 	// records are for while Redis does not answer, missed the keepalives that came then.
 	records *records
 	missed  missedKeepalives
+	// uses are those that Redis is told.
+	uses *uses
 }
 
 // New returns the sessions of the servers.
 func New(on Servers, changes Changes, auditor Auditor, log *logrus.Entry) *Sessions {
-	return &Sessions{Servers: on, changes: changes, auditor: auditor, log: log, records: newRecords(on.Registry, on.Fleet)}
+	return &Sessions{Servers: on, changes: changes, auditor: auditor, log: log, records: newRecords(on.Registry, on.Fleet), uses: newUses()}
 }
 
 // Session reads one session, also one that ended not long ago. A session is assigned from

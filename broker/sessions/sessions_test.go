@@ -214,9 +214,14 @@ func (s *servers) FailingCheck(context.Context, staging.Session) (staging.Failin
 }
 
 func on(s *servers) *sessions.Sessions {
+	return sessions.New(sessions.Servers{Store: s, Registry: s, Fleet: s, Health: s}, nil, noAudit{}, discard())
+}
+
+// discard returns a log that keeps nothing.
+func discard() *logrus.Entry {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	return sessions.New(sessions.Servers{Store: s, Registry: s, Fleet: s, Health: s}, nil, noAudit{}, logrus.NewEntry(log))
+	return logrus.NewEntry(log)
 }
 
 func inState(state staging.State) *servers {

@@ -93,6 +93,7 @@ func (s *server) serve(ctx context.Context) int {
 	mux.HandleFunc("GET /served", s.list(record.ofUser))
 	mux.HandleFunc("GET /hooks", s.list(func(r record) bool { return r.Via != viaEnvironment }))
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, s.version) })
+	mux.HandleFunc("GET /echo", echo)
 	mux.HandleFunc("GET /{$}", s.page)
 	srv := &http.Server{
 		Handler:           mux,

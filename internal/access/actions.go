@@ -8,6 +8,7 @@ var actions = map[string]string{
 	"getSessionLogs":       "reading a session's log",
 	"endSession":           "ending a session",
 	"keepSessionAlive":     "keeping a session alive",
+	"linkSession":          "making a link to a session",
 	"streamEvents":         "following the events",
 	"getStatus":            "reading the status",
 	"listStaging":          "listing staging configs",

@@ -44,6 +44,7 @@ var rules = map[string]Rule{
 	"getSessionLogs":   changeRule,
 	"endSession":       launcherRule,
 	"keepSessionAlive": launcherRule,
+	"linkSession":      launcherRule,
 	// A proxy calls it with its user's headers. They contain the session's own token.
 	"authorizeSession": openRule,
 

@@ -1,5 +1,5 @@
-// Package config loads the configuration of greenroom's two agents, the broker and the
-// scaler: their addresses, the servers that they connect to, access, limits and logs. It
+// Package config loads the configuration of greenroom's agents, the broker, the scaler and
+// the gateway: their addresses, the servers that they connect to, access, limits and logs. It
 // promises that a configuration that passes Validate can be used, and that printing one
 // never shows a secret.
 package config
@@ -31,7 +31,7 @@ func (s Secret) String() string {
 // GoString implements fmt.GoStringer.
 func (s Secret) GoString() string { return s.String() }
 
-// Agent is the configuration of a broker or a scaler.
+// Agent is the configuration of a broker, a scaler or a gateway.
 type Agent struct {
 	// Bind is the host:port to listen on: the broker's API, or the scaler's
 	// health and metrics.
@@ -58,6 +58,8 @@ type Agent struct {
 	NomadToken, ConsulToken, RedisPassword Secret
 	// Token is an administrator's token for the broker's API; "" for none.
 	Token Secret
+	// Gateway configures a gateway, and the links that a broker makes to one.
+	Gateway GatewaySettings
 	// Access configures the other ways to authenticate to the API.
 	Access Access
 	// MaxDesiredSessions is the largest desired_sessions that a staging config may ask for.
@@ -129,11 +131,7 @@ func (a Agent) problems(kind Kind) []problem {
 		}
 	}
 	for _, hp := range []struct{ flag, value string }{{"bind", a.Bind}, {"redis-address", a.RedisAddress}} {
-		_, port, err := net.SplitHostPort(hp.value)
-		if err == nil {
-			_, err = net.LookupPort("tcp", port) // a number, or a name such as http
-		}
-		if err != nil {
+		if _, port, err := net.SplitHostPort(hp.value); err != nil || !isPort(port) {
 			add(hp.flag, "must be host:port, is %q", hp.value)
 		}
 	}
@@ -153,6 +151,7 @@ func (a Agent) problems(kind Kind) []problem {
 	}
 	a.Access.validate(add)
 	a.validateEdge(add)
+	a.Gateway.validate(add)
 	if a.Token != "" && len(a.Token) < minTokenLength {
 		add("token", "must have at least %d characters, so that it cannot be guessed: openssl rand -hex 16 makes one", minTokenLength)
 	}
@@ -193,6 +192,7 @@ func (a Agent) problems(kind Kind) []problem {
 		certFile, keyFile string
 	}{
 		{"tls-cert", "tls-key", a.TLSCert, a.TLSKey},
+		{"gateway-tls-cert", "gateway-tls-key", a.Gateway.TLSCert, a.Gateway.TLSKey},
 		{"nomad-client-cert", "nomad-client-key", a.NomadTLS.CertFile, a.NomadTLS.KeyFile},
 		{"consul-client-cert", "consul-client-key", a.ConsulTLS.CertFile, a.ConsulTLS.KeyFile},
 		{"redis-client-cert", "redis-client-key", a.RedisTLS.CertFile, a.RedisTLS.KeyFile},

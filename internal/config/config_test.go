@@ -45,8 +45,14 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"--external-url":         func(a *Agent) { a.ExternalURL = "greenroom.example.org" },
 		"--log-format":           func(a *Agent) { a.LogFormat = "xml" },
 
-		"--max-sessions-per-user": func(a *Agent) { a.MaxSessionsPerUser = -1 },
-		"--user-rate":             func(a *Agent) { a.UserRate = -1 },
+		"--max-sessions-per-user":  func(a *Agent) { a.MaxSessionsPerUser = -1 },
+		"--gateway-bind":           func(a *Agent) { a.Gateway.Bind = "7482" },
+		"--gateway-url":            func(a *Agent) { a.Gateway.URL = "https://desk.example.org/x" },
+		"--gateway-domain":         func(a *Agent) { a.Gateway.Domain = "*.desk.example.org" },
+		"--gateway-allowed-origin": func(a *Agent) { a.Gateway.AllowedOrigins = []string{"portal.example.org"} },
+		"--gateway-tls-cert":       func(a *Agent) { a.Gateway.TLSCert = "x.pem" },
+		"--gateway-max-open":       func(a *Agent) { a.Gateway.MaxOpen = -1 },
+		"--user-rate":              func(a *Agent) { a.UserRate = -1 },
 	}
 	for flag, spoil := range cases {
 		a := good()

@@ -213,7 +213,7 @@ func position(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.St
 // files are not valid, else it says why they could not be read.
 func Check(paths []string, defaults map[Kind]Agent) error {
 	var findings []string
-	for _, kind := range []Kind{Broker, Scaler} {
+	for _, kind := range []Kind{Broker, Scaler, Gateway} {
 		_, err := (&Loader{kind: kind, defaults: defaults[kind]}).load(paths, func(string) string { return "" })
 		var invalid *FilesError
 		if errors.As(err, &invalid) {

@@ -48,6 +48,9 @@ func Register(fs *pflag.FlagSet, kind Kind, defaults Agent) *Loader {
 	return l
 }
 
+// Kind returns the kind of program that the configuration is for.
+func (l *Loader) Kind() Kind { return l.kind }
+
 // Given returns the configuration flags that were set, as arguments for another process.
 func (l *Loader) Given() []string {
 	var args []string

@@ -166,11 +166,11 @@ func TestEverythingThatIsWrongIsNamedWhereItWasSaid(t *testing.T) {
 	}
 }
 
-func TestCheckValidatesBothAgents(t *testing.T) {
-	defaults := map[Kind]Agent{Broker: good(), Scaler: good()}
-	dir := write(t, map[string]string{"a.hcl": "log_level = \"loud\"\nbroker {\n  max_hooks = 0\n}\nscaler {\n  bind = \"x\"\n}\n"})
+func TestCheckValidatesAllAgents(t *testing.T) {
+	defaults := map[Kind]Agent{Broker: good(), Scaler: good(), Gateway: good()}
+	dir := write(t, map[string]string{"a.hcl": "log_level = \"loud\"\nbroker {\n  max_hooks = 0\n}\nscaler {\n  bind = \"x\"\n}\ngateway {\n  domain = \"*.x\"\n}\n"})
 	var wrong *FilesError
-	if err := Check([]string{dir}, defaults); !errors.As(err, &wrong) || len(wrong.Findings) != 3 {
+	if err := Check([]string{dir}, defaults); !errors.As(err, &wrong) || len(wrong.Findings) != 4 {
 		t.Errorf("got %v", err)
 	}
 	dir = write(t, map[string]string{"a.hcl": "broker {\n  max_hooks = 1\n}\n"})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,11 +19,12 @@ const (
 	Scaler
 	// Stores is a tool that connects to Consul and Redis and is not an agent.
 	Stores
+	Gateway
 )
 
 const (
-	agentKinds = Broker | Scaler
-	allKinds   = Broker | Scaler | Stores
+	agentKinds = Broker | Scaler | Gateway
+	allKinds   = agentKinds | Stores
 )
 
 // setting is one setting: a key in a file, a variable of the environment, and a flag.
@@ -210,7 +212,9 @@ func inverted(v value) value {
 
 // settings lists all settings in the order in which they are read. If two set the same
 // field from the same source, the later one overrides.
-var settings = append([]setting{
+var settings = slices.Concat(agentSettings, gatewaySettings, serverTLSSettings())
+
+var agentSettings = []setting{
 	{"broker.bind", "bind", []string{"GREENROOM_BIND"}, Broker, "host:port to listen on", str(func(a *Agent) *string { return &a.Bind })},
 	{"scaler.bind", "bind", []string{"GREENROOM_BIND"}, Scaler, "host:port to listen on", str(func(a *Agent) *string { return &a.Bind })},
 	{"log_level", "log-level", []string{"GREENROOM_LOG_LEVEL"}, agentKinds, "trace, debug, info, warn or error", str(func(a *Agent) *string { return &a.LogLevel })},
@@ -249,10 +253,10 @@ var settings = append([]setting{
 	{"", "", []string{"GREENROOM_OIDC_CLIENT_SECRET"}, Broker, "", secret(func(a *Agent) *Secret { return &a.Access.ClientSecret })},
 	{"broker.access.oidc.provider_name", "oidc-provider-name", []string{"GREENROOM_OIDC_PROVIDER_NAME"}, Broker, "the issuer's name on the page's button Log in with NAME; its host, if empty", str(func(a *Agent) *string { return &a.Access.ProviderName })},
 	{"broker.access.oidc.scopes", "oidc-scope", []string{"GREENROOM_OIDC_SCOPES"}, Broker, "a scope that a login requests beside openid; may be repeated (default profile)", list(func(a *Agent, all []string) error { a.Access.Scopes = all; return nil })},
-	{"broker.external_url", "external-url", []string{"GREENROOM_EXTERNAL_URL"}, Broker, "the URL by which browsers reach the broker, such as https://greenroom.example.org of a proxy that ends TLS; redirects use it, and with https the login's cookie is sent over TLS alone", value{
+	{"broker.external_url", "external-url", []string{"GREENROOM_EXTERNAL_URL"}, Broker | Gateway, "the URL by which browsers reach the broker, such as https://greenroom.example.org of a proxy that ends TLS; redirects use it, and with https the login's cookie is sent over TLS alone", value{
 		hclType: "string", set: externalURL, get: func(a *Agent) string { return a.ExternalURL },
 	}},
-	{"broker.trusted_proxies", "trusted-proxy", []string{"GREENROOM_TRUSTED_PROXIES"}, Broker, "an address or range (10.0.0.0/8) of proxies whose X-Forwarded-For names the client, for the log, the audit and limits of an address; may be repeated", list(proxies)},
+	{"broker.trusted_proxies", "trusted-proxy", []string{"GREENROOM_TRUSTED_PROXIES"}, Broker | Gateway, "an address or range (10.0.0.0/8) of proxies whose X-Forwarded-For names the client, for the log, the audit and limits of an address; may be repeated", list(proxies)},
 	{"broker.token_file", "token-file", []string{"GREENROOM_TOKEN_FILE"}, Broker, "a file with an administrator's token", secretFromFile(func(a *Agent) *Secret { return &a.Token })},
 	{"", "token", []string{"GREENROOM_TOKEN"}, Broker, "", secret(func(a *Agent) *Secret { return &a.Token })},
 	{"broker.audit_required", "audit-required", []string{"GREENROOM_AUDIT_REQUIRED"}, Broker, "refuse launches and changes while no audit record can be written to the log", boolean(func(a *Agent) *bool { return &a.AuditRequired })},
@@ -267,7 +271,7 @@ var settings = append([]setting{
 	{"broker.user_rate", "user-rate", []string{"GREENROOM_USER_RATE"}, Broker, "launches a second for one user, in bursts of twice as many; more are refused with 429 and Retry-After; 0 for no limit", decimal(func(a *Agent) *float64 { return &a.UserRate })},
 	{"broker.drain_timeout", "drain-timeout", []string{"GREENROOM_DRAIN_TIMEOUT"}, Broker, "how long a broker that is told to stop finishes launches that have claimed a session; what stops it, such as Nomad's kill_timeout, must wait longer", duration(func(a *Agent) *time.Duration { return &a.DrainTimeout })},
 	{"broker.claim_fence", "claim-fence", []string{"GREENROOM_CLAIM_FENCE"}, Broker, "what decides a claim: consul, or none, with which a session may get a second user if Redis loses writes", str(func(a *Agent) *string { return &a.ClaimFence })},
-}, serverTLSSettings()...)
+}
 
 // serverTLSSettings returns the settings of TLS to the three servers. Their variables
 // have the names that the servers' own tools use.

@@ -76,8 +76,11 @@ var rules = []rule{
 	{of: "broker/status", ours: []string{"scaler/sizing", "broker/refusal", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{logs}},
 	{of: "broker/admin", ours: []string{"broker/audit", "broker/status", "broker/refusal", "broker/deadline", "internal/staging", "internal/access"}},
 	{of: "broker/armed", ours: []string{"broker/background", "broker/deadline", "internal/staging", "internal/logfield"}, libraries: []string{logs}},
+	{of: "broker/gateway", ours: []string{"broker/events", "broker/refusal", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{
+		logs, "golang.org/x/sync/errgroup", "golang.org/x/sync/singleflight",
+	}},
 	{of: "broker/httpapi", ours: []string{
-		"broker/launch", "broker/sessions", "broker/admin", "broker/status", "broker/events", "broker/refusal",
+		"broker/launch", "broker/sessions", "broker/admin", "broker/status", "broker/events", "broker/gateway", "broker/refusal",
 		"internal/staging", "internal/logfield", "internal/access",
 	}, libraries: []string{anyLibrary}},
 	{of: "broker/httpapi/contracttest", libraries: []string{anyLibrary}},

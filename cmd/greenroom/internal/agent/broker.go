@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"runtime/debug"
@@ -13,6 +14,7 @@ import (
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/admin"
 	"github.com/greenroom/greenroom/broker/armed"
+	"github.com/greenroom/greenroom/broker/gateway"
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/sessions"
@@ -174,6 +176,10 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		MaxSessionsPerUser: a.MaxSessionsPerUser,
 	})
 	defer b.Close()
+	edge, err := edgeOf(b, a, parts)
+	if err != nil {
+		return err
+	}
 	meter.dependencies(b.Status.Dependencies)
 
 	// What the broker caches is followed until the last request has been answered, which is
@@ -206,10 +212,24 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	wg.Go(func() { b.KeepHistory(watching) })
 	wg.Go(func() { b.ReceiveKeepalives(watching) })
 	wg.Go(func() { b.KeepMissed(watching) })
+	wg.Go(func() { b.RecordUses(watching) })
 	if a.MaxArmed > 0 {
 		wg.Go(func() { b.KeepArmed(watching, listener.Addr().String()+"-"+staging.NewClaimID()) })
 	}
 
+	if a.Gateway.Run {
+		beside, err := net.Listen("tcp", a.Gateway.Bind)
+		if err != nil {
+			return fmt.Errorf("the gateway cannot listen: %w", err)
+		}
+		serving, stop := context.WithCancel(ctx)
+		defer stop()
+		wg.Go(func() {
+			if err := serveGateway(serving, a, beside, gateway.Parts{Sessions: b.Sessions, Registry: parts.registry, Codes: parts.store, Events: b.Events, Log: log}, metrics); err != nil {
+				refuse(fmt.Errorf("%w: %w", errGateway, err))
+			}
+		})
+	}
 	if a.ClaimFence == config.FenceNone {
 		log.Warn("the claim fence is off: Redis alone decides who gets a session, and a Redis that loses its newest writes can assign one session to two users")
 	}
@@ -217,7 +237,7 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		log.Warn("no token is required: everybody on this machine may use the API, which is bound to loopback only; see --access")
 	}
 	log.WithField(logfield.Address, listener.Addr().String()).Info("broker serves")
-	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(edgeOf(b), httpapi.Options{
+	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(edge, httpapi.Options{
 		Guard: guardOf(a, parts), Page: web.RoutesAt(a.ExternalURL), Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches}, UserRate: a.UserRate,
 		Proxies: a.TrustedProxies, External: a.External(),
 		Ending: ctx,
@@ -240,10 +260,29 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 }
 
 // edgeOf joins the broker's rooms to the HTTP edge.
-func edgeOf(b *broker.Broker) httpapi.Broker {
-	return httpapi.Broker{
+func edgeOf(b *broker.Broker, a config.Agent, parts *adapters) (httpapi.Broker, error) {
+	edge := httpapi.Broker{
 		Launcher: b.Launcher, Sessions: b.Sessions, Events: b.Events,
 		Zones: b.Admin.Zones, Images: b.Admin.Images, Groups: b.Admin.Groups, Pools: b.Admin.Pools,
 		Checker: b.Admin, Tokens: b.Admin.Tokens, Secrets: b.Admin.Secrets, UserLocks: b.Admin.UserLocks, Installation: b.Admin.Installation, Auditor: b.Audit, Monitor: b.Status,
 	}
+	at, err := linksTo(a)
+	if err != nil || at == nil {
+		return edge, err
+	}
+	edge.Links = gateway.Links{Site: *at, Registry: parts.registry}
+	return edge, nil
+}
+
+// linksTo returns the gateway to which the broker makes links; nil for none.
+func linksTo(a config.Agent) (*gateway.Site, error) {
+	if !a.Gateway.Known() && !a.Gateway.Run {
+		return nil, nil
+	}
+	at, err := net.ResolveTCPAddr("tcp", a.Gateway.Bind)
+	if err != nil {
+		return nil, exit.BadUsage(fmt.Errorf("--gateway-bind: %w", err))
+	}
+	site, err := gatewaySite(a, at)
+	return &site, err
 }

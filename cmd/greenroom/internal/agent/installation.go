@@ -167,9 +167,10 @@ func (i *identity) verify(ctx context.Context) error {
 	return i.store.Belongs(ctx, known)
 }
 
-// foreignCause returns the *staging.ForeignError that ended ctx, if one did, else err.
+// foreignCause returns the *staging.ForeignError, or the failure of the gateway beside a broker,
+// that ended ctx, if one did, else err.
 func foreignCause(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); isForeign(cause) {
+	if cause := context.Cause(ctx); isForeign(cause) || errors.Is(cause, errGateway) {
 		return cause
 	}
 	return err

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/greenroom/greenroom/broker"
+	"github.com/greenroom/greenroom/broker/gateway"
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
 	"github.com/greenroom/greenroom/internal/config"
@@ -32,6 +33,11 @@ func Defaults(kind config.Kind) config.Agent {
 	}
 	if kind == config.Scaler {
 		a.Bind = "127.0.0.1:7481"
+	}
+	a.Gateway.Bind = "127.0.0.1:7482"
+	a.Gateway.MaxOpen, a.Gateway.MaxOpenPerSession = gateway.DefaultOptions.MaxOpen, gateway.DefaultOptions.MaxOpenPerSession
+	if kind == config.Gateway {
+		a.Bind = a.Gateway.Bind
 	}
 	a.MaxLaunches = httpapi.DefaultBounds.Launches
 	a.DrainTimeout = staging.ClaimLease
@@ -100,6 +106,9 @@ func run(cmd *cobra.Command, load *config.Loader, serve func(context.Context, co
 	a, err := load.Load()
 	if err != nil {
 		return exit.BadUsage(err)
+	}
+	if load.Kind() == config.Gateway {
+		a.Bind = a.Gateway.Bind
 	}
 	listener, err := net.Listen("tcp", a.Bind)
 	if err != nil {

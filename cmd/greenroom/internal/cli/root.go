@@ -27,6 +27,7 @@ var subcommands = []func() *cobra.Command{
 	dev.NewCommand,
 	agent.NewBrokerCommand,
 	agent.NewScalerCommand,
+	agent.NewGatewayCommand,
 	newAuditCommand,
 	newConfigCommand,
 	resources.NewPlanCommand,

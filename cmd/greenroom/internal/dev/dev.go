@@ -1,5 +1,5 @@
 // Package dev is greenroom dev: real Nomad, Consul and Redis on loopback, a broker, a
-// scaler, and a demo image with a pool in each zone, all in the life of one command.
+// scaler, a gateway, and a demo image with a pool in each zone, all in the life of one command.
 package dev
 
 import (
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,9 +37,9 @@ func NewCommand() *cobra.Command {
 	var f devFlags
 	cmd := &cobra.Command{
 		Use:   "dev",
-		Short: "Run everything on this machine: servers, scaler, broker and a demo",
+		Short: "Run everything on this machine: servers, scaler, broker, gateway and a demo",
 		Long: `Run everything on this machine: real Nomad, Consul and Redis on loopback, a
-scaler, a broker, and a demo image with warm sessions in each zone.
+scaler, a broker, a gateway, and a demo image with warm sessions in each zone.
 
 Ctrl-C stops all of it and leaves nothing behind. With --data-dir the servers'
 data is kept and resumed on the next start.`,
@@ -86,6 +87,7 @@ type dev struct {
 	out     io.Writer
 	cluster *devcluster.Cluster
 	broker  string // URL
+	gateway string // URL
 	logs    string // directory
 }
 
@@ -149,14 +151,9 @@ func (d *dev) run(ctx context.Context, image staging.Image) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop(nil)
-	brokerAddr, err := d.agent(ctx, &wg, stop, config.Broker, "broker", agent.RunBroker)
-	if err != nil {
+	if err := d.startAgents(ctx, &wg, stop); err != nil {
 		return err
 	}
-	if _, err := d.agent(ctx, &wg, stop, config.Scaler, "scaler", agent.RunScaler); err != nil {
-		return err
-	}
-	d.broker = "http://" + brokerAddr
 	if err := d.setUp(ctx, image); err != nil {
 		return unasked(context.Cause(ctx), err)
 	}
@@ -172,6 +169,28 @@ func (d *dev) run(ctx context.Context, image staging.Image) error {
 		os.Remove(d.readyFile) // its addresses no longer answer
 	}
 	return unasked(context.Cause(ctx), nil)
+}
+
+// startAgents starts the broker, the scaler and the gateway. The broker and the gateway know each
+// other's addresses before either runs.
+func (d *dev) startAgents(ctx context.Context, wg *sync.WaitGroup, stop context.CancelCauseFunc) error {
+	var listeners []net.Listener
+	for range 3 {
+		l, err := listen()
+		if err != nil {
+			for _, other := range listeners {
+				other.Close()
+			}
+			return err
+		}
+		listeners = append(listeners, l)
+	}
+	d.broker, d.gateway = "http://"+listeners[0].Addr().String(), "http://"+listeners[2].Addr().String()
+	return errors.Join(
+		d.agent(ctx, wg, stop, config.Broker, "broker", listeners[0], agent.RunBroker),
+		d.agent(ctx, wg, stop, config.Scaler, "scaler", listeners[1], agent.RunScaler),
+		d.agent(ctx, wg, stop, config.Gateway, "gateway", listeners[2], agent.RunGateway),
+	)
 }
 
 // unasked returns the cause of an end that nobody requested, otherwise err.
@@ -191,6 +210,7 @@ func (d *dev) printTable() {
 	for _, row := range [][2]string{
 		{"broker", d.broker},
 		{"page", d.broker + "/ui/"},
+		{"gateway", d.gateway},
 		{"consul", d.cluster.ConsulAddr},
 		{"nomad", d.cluster.NomadAddr},
 		{"redis", d.cluster.RedisAddr},

@@ -38,7 +38,7 @@ func (d *dev) writeReadyFile() error {
 		return nil
 	}
 	b, err := json.MarshalIndent(map[string]string{
-		"broker": d.broker, "consul": d.cluster.ConsulAddr, "nomad": d.cluster.NomadAddr, "redis": d.cluster.RedisAddr,
+		"broker": d.broker, "gateway": d.gateway, "consul": d.cluster.ConsulAddr, "nomad": d.cluster.NomadAddr, "redis": d.cluster.RedisAddr,
 		// No token guards the API of a dev broker, which is bound to loopback.
 		"token": "",
 	}, "", "  ")

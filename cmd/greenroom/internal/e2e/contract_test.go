@@ -18,6 +18,7 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	d.ask(t, "GET", "/v1/sessions?state=assigned&user=u-connie&limit=1", nil, 200, nil)
 	d.ask(t, "GET", "/v1/sessions/"+l.ID, nil, 200, nil)
 	d.ask(t, "POST", "/v1/sessions/"+l.ID+"/keepalive", nil, 200, nil)
+	d.ask(t, "POST", "/v1/sessions/"+l.ID+"/link?port=http&path=/", nil, 200, nil)
 	d.ask(t, "GET", "/v1/sessions/"+l.ID+"/authorize", nil, 200, nil, "Authorization", "Bearer "+l.Token)
 	d.ask(t, "DELETE", "/v1/sessions/"+l.ID, nil, 204, nil)
 	d.untilEnded(t, l.ID)

@@ -29,13 +29,21 @@ type agent struct {
 	done    chan struct{}
 }
 
-// startAgent starts an agent of a kind ("broker" or "scaler") on a free port and returns once
+// bindFlag returns the flag for the address that an agent of a kind listens on.
+func bindFlag(kind string) string {
+	if kind == "gateway" {
+		return "--gateway-bind"
+	}
+	return "--bind"
+}
+
+// startAgent starts an agent of a kind ("broker", "scaler" or "gateway") on a free port and returns once
 // it listens. If it still runs when the test ends, it is killed.
 func startAgent(t *testing.T, c *devcluster.Cluster, kind string, flags ...string) *agent {
 	t.Helper()
 	a := &agent{out: new(buffer), done: make(chan struct{})}
 	a.cmd = command(append([]string{
-		kind, "--bind", "127.0.0.1:0", "--nomad-address", c.NomadAddr, "--consul-address", c.ConsulAddr, "--redis-address", c.RedisAddr,
+		kind, bindFlag(kind), "127.0.0.1:0", "--nomad-address", c.NomadAddr, "--consul-address", c.ConsulAddr, "--redis-address", c.RedisAddr,
 	}, flags...)...)
 	a.cmd.Stdout, a.cmd.Stderr = a.out, a.out
 	must(t, a.cmd.Start())

@@ -70,7 +70,7 @@ type devProcess struct {
 	readyFile
 }
 
-type readyFile struct{ Broker, Consul, Nomad, Redis, Token string }
+type readyFile struct{ Broker, Gateway, Consul, Nomad, Redis, Token string }
 
 // buffer collects a process's output while others read it.
 type buffer struct {
@@ -186,7 +186,7 @@ func sharedDev(t *testing.T) *devProcess {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			for _, agent := range []string{"broker", "scaler"} {
+			for _, agent := range []string{"broker", "scaler", "gateway"} {
 				b, _ := os.ReadFile(filepath.Join(shared.dev.dir(t), "greenroom", agent+".log"))
 				lines := strings.Split(string(b), "\n")
 				t.Logf("the end of the log of the %s:\n%s", agent, strings.Join(lines[max(0, len(lines)-40):], "\n"))

@@ -88,11 +88,11 @@ func (d *devProcess) something(t *testing.T) {
 // agents returns the URLs of the shared agents by their names.
 func (d *devProcess) agents(t *testing.T) map[string]string {
 	t.Helper()
-	return map[string]string{"broker": d.Broker, "scaler": d.scaler(t)}
+	return map[string]string{"broker": d.Broker, "scaler": d.scaler(t), "gateway": d.Gateway}
 }
 
-// TestMetricsAreAsDocumented: the table in deploy/README.md lists what brokers and scalers
-// export, the dashboard and the alerts query nothing else, and labels are bounded.
+// TestMetricsAreAsDocumented: the table in deploy/README.md lists what brokers, scalers
+// and gateways export, the dashboard and the alerts query nothing else, and labels are bounded.
 func TestMetricsAreAsDocumented(t *testing.T) {
 	d := sharedDev(t)
 	d.something(t)

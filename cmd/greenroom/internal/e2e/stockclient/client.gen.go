@@ -903,7 +903,10 @@ type LaunchedSession struct {
 	// Attempts Every step that was tried, in order, and why it did not serve.
 	Attempts []Attempt `json:"attempts"`
 
-	// ConnectUrl Where to send the user, from the image's template. It may hold the token.
+	// ConnectUrl Where to send the user: from the image's template, which may hold the token. If the image has none and
+	// the broker knows a gateway, it is a link that opens the session once, within a minute; make further
+	// ones with `POST /v1/sessions/{id}/link`.
+	//
 	//
 	// Example: https://desk.example.org/s/gr-01jd0c8m4q2v5n7x9z3b6f8h1k/?token=3q2-7wZr0m1nQ9cO5b8yJ4kT6uXaLhVfEpIdGsYtRvM
 	ConnectUrl *string `json:"connect_url,omitempty"`
@@ -1039,6 +1042,19 @@ type LaunchedSession struct {
 type LaunchedSessionList struct {
 	// Items All of the sessions of a launch for several. Attempts and timings are those of the launch.
 	Items []LaunchedSession `json:"items"`
+}
+
+// Link defines model for Link.
+type Link struct {
+	// ExpiresAt When the link stops counting.
+	//
+	// Example: 2026-11-24T06:32:40Z
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Url Send the user's browser there.
+	//
+	// Example: https://gr-01jd0c8m4q2v5n7x9z3b6f8h1k.desk.example.org/.greenroom/open?code=CODE
+	Url string `json:"url"`
 }
 
 // Liveness defines model for Liveness.
@@ -2323,6 +2339,21 @@ type GetSessionParams struct {
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
 }
 
+// AuthorizeSessionParams defines parameters for AuthorizeSession.
+type AuthorizeSessionParams struct {
+	// Port The label of the port that `X-Greenroom-Upstream` names.
+	Port *string `form:"port,omitempty" json:"port,omitempty"`
+}
+
+// LinkSessionParams defines parameters for LinkSession.
+type LinkSessionParams struct {
+	// Port The label of the port to open; else the port `http`, else the first by label.
+	Port *string `form:"port,omitempty" json:"port,omitempty"`
+
+	// Path The path at which it is opened.
+	Path *string `form:"path,omitempty" json:"path,omitempty"`
+}
+
 // GetSessionLogsParams defines parameters for GetSessionLogs.
 type GetSessionLogsParams struct {
 	// Tail How many lines at most, from 1 to 1000. No answer has more than 64 KiB of text.
@@ -2919,8 +2950,10 @@ type ClientInterface interface {
 	// `allow_origin_domain`; `$request_host$` in it is `X-Forwarded-Host`, or else the `Host`: have the proxy set
 	// the first.
 	//
+	// What is let through counts as a keepalive.
+	//
 	// Corresponds with GET /v1/sessions/{id}/authorize (the `AuthorizeSession` operationId).
-	AuthorizeSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	AuthorizeSession(ctx context.Context, id SessionID, params *AuthorizeSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// KeepSessionAlive Say that a session's user is still there
 	//
@@ -2929,6 +2962,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 	KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LinkSession Make a link by which the user opens the session
+	//
+	// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+	// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+	//
+	// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+	LinkSession(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSessionLogs Read the last lines that a session's program has written
 	//
@@ -3870,9 +3911,11 @@ func (c *Client) GetSession(ctx context.Context, id SessionID, params *GetSessio
 // `allow_origin_domain`; `$request_host$` in it is `X-Forwarded-Host`, or else the `Host`: have the proxy set
 // the first.
 //
+// What is let through counts as a keepalive.
+//
 // Corresponds with GET /v1/sessions/{id}/authorize (the `AuthorizeSession` operationId).
-func (c *Client) AuthorizeSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewAuthorizeSessionRequest(c.Server, id)
+func (c *Client) AuthorizeSession(ctx context.Context, id SessionID, params *AuthorizeSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAuthorizeSessionRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3891,6 +3934,24 @@ func (c *Client) AuthorizeSession(ctx context.Context, id SessionID, reqEditors 
 // Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 func (c *Client) KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewKeepSessionAliveRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LinkSession Make a link by which the user opens the session
+//
+// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+//
+// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+func (c *Client) LinkSession(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLinkSessionRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5640,7 +5701,7 @@ func NewGetSessionRequest(server string, id SessionID, params *GetSessionParams)
 }
 
 // NewAuthorizeSessionRequest constructs an http.Request for the AuthorizeSession method
-func NewAuthorizeSessionRequest(server string, id SessionID) (*http.Request, error) {
+func NewAuthorizeSessionRequest(server string, id SessionID, params *AuthorizeSessionParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5663,6 +5724,33 @@ func NewAuthorizeSessionRequest(server string, id SessionID) (*http.Request, err
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Port != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "port", *params.Port, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -5697,6 +5785,79 @@ func NewKeepSessionAliveRequest(server string, id SessionID) (*http.Request, err
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewLinkSessionRequest constructs an http.Request for the LinkSession method
+func NewLinkSessionRequest(server string, id SessionID, params *LinkSessionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/link", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Port != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "port", *params.Port, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Path != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "path", *params.Path, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
@@ -6844,10 +7005,12 @@ type ClientWithResponsesInterface interface {
 	// `allow_origin_domain`; `$request_host$` in it is `X-Forwarded-Host`, or else the `Host`: have the proxy set
 	// the first.
 	//
+	// What is let through counts as a keepalive.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/sessions/{id}/authorize (the `AuthorizeSession` operationId).
-	AuthorizeSessionWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*AuthorizeSessionResponse, error)
+	AuthorizeSessionWithResponse(ctx context.Context, id SessionID, params *AuthorizeSessionParams, reqEditors ...RequestEditorFn) (*AuthorizeSessionResponse, error)
 
 	// KeepSessionAliveWithResponse Say that a session's user is still there
 	//
@@ -6858,6 +7021,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 	KeepSessionAliveWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*KeepSessionAliveResponse, error)
+
+	// LinkSessionWithResponse Make a link by which the user opens the session
+	//
+	// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+	// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+	LinkSessionWithResponse(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*LinkSessionResponse, error)
 
 	// GetSessionLogsWithResponse Read the last lines that a session's program has written
 	//
@@ -9282,6 +9455,7 @@ func (r GetSessionResponse) ContentType() string {
 type AuthorizeSessionResponse200Headers struct {
 	XGreenroomRestartedAt *time.Time
 	XGreenroomSessionId   string
+	XGreenroomUpstream    *string
 	XGreenroomUserId      string
 	XGreenroomUserName    string
 }
@@ -9413,6 +9587,75 @@ func (r KeepSessionAliveResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r KeepSessionAliveResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LinkSessionResponse4XXHeaders the declared response headers of an HTTP 4XX response for LinkSession
+type LinkSessionResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// LinkSessionResponseDefaultHeaders the declared response headers of an HTTP default response for LinkSession
+type LinkSessionResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type LinkSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Link
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *LinkSessionResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LinkSessionResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LinkSessionResponse) GetJSON200() *Link {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r LinkSessionResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LinkSessionResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LinkSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LinkSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LinkSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LinkSessionResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11152,11 +11395,13 @@ func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, id Ses
 // `allow_origin_domain`; `$request_host$` in it is `X-Forwarded-Host`, or else the `Host`: have the proxy set
 // the first.
 //
+// What is let through counts as a keepalive.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/sessions/{id}/authorize (the `AuthorizeSession` operationId).
-func (c *ClientWithResponses) AuthorizeSessionWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*AuthorizeSessionResponse, error) {
-	rsp, err := c.AuthorizeSession(ctx, id, reqEditors...)
+func (c *ClientWithResponses) AuthorizeSessionWithResponse(ctx context.Context, id SessionID, params *AuthorizeSessionParams, reqEditors ...RequestEditorFn) (*AuthorizeSessionResponse, error) {
+	rsp, err := c.AuthorizeSession(ctx, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11177,6 +11422,22 @@ func (c *ClientWithResponses) KeepSessionAliveWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseKeepSessionAliveResponse(rsp)
+}
+
+// LinkSessionWithResponse Make a link by which the user opens the session
+//
+// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+func (c *ClientWithResponses) LinkSessionWithResponse(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*LinkSessionResponse, error) {
+	rsp, err := c.LinkSession(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLinkSessionResponse(rsp)
 }
 
 // GetSessionLogsWithResponse Read the last lines that a session's program has written
@@ -13647,6 +13908,13 @@ func ParseAuthorizeSessionResponse(rsp *http.Response) (*AuthorizeSessionRespons
 			}
 			headers.XGreenroomSessionId = value
 		}
+		if values := rsp.Header.Values("X-Greenroom-Upstream"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Greenroom-Upstream", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XGreenroomUpstream = &value
+		}
 		if values := rsp.Header.Values("X-Greenroom-User-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Greenroom-User-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -13737,6 +14005,69 @@ func ParseKeepSessionAliveResponse(rsp *http.Response) (*KeepSessionAliveRespons
 		response.Headers4XX = &headers
 	case true:
 		var headers KeepSessionAliveResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLinkSessionResponse parses an HTTP response from a LinkSessionWithResponse call
+func ParseLinkSessionResponse(rsp *http.Response) (*LinkSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LinkSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Link
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers LinkSessionResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers LinkSessionResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
