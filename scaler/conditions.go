@@ -14,9 +14,8 @@ const hookFailureThreshold = 3
 
 // conditions returns why a pool is not, or may soon not be, in its desired state, at
 // most one condition of each type. failing is the member whose checks have failed for long;
-// nil for none. stuck is
-// the type of the condition for which the pool's rollout does not get on; "" if it does, or
-// there is none. It is pure. The caller adds Since.
+// nil for none. stuck is the type of the condition for which the pool's rollout does not get on;
+// "" if it does, or there is none. It is pure. The caller adds Since.
 func conditions(in PoolInput, failing *Member, stuck staging.ConditionType) []staging.Condition {
 	if in.Removed {
 		return nil

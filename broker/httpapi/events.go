@@ -45,7 +45,7 @@ func (e *edge) follow(c *gin.Context, ending context.Context) {
 	}
 	for _, t := range types {
 		if !slices.Contains(staging.EventTypes, staging.EventType(t)) {
-			refuseWith(c, refuseParameter(CodeInvalidParameter, "type", fmt.Sprintf("has no type %q in it: they are %s", t, joined(staging.EventTypes))))
+			refuseWith(c, refuseParameter(CodeInvalidParameter, "type", fmt.Sprintf("has no type %q in it: they are %s", t, staging.Joined(staging.EventTypes))))
 			return
 		}
 	}
@@ -154,13 +154,4 @@ func until(ctx, ending context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ending, cancel)
 	return ctx, func() { stop(); cancel() }
-}
-
-// joined returns names with commas between them.
-func joined[S ~string](names []S) string {
-	texts := make([]string, len(names))
-	for i, name := range names {
-		texts[i] = string(name)
-	}
-	return strings.Join(texts, ", ")
 }

@@ -132,7 +132,7 @@ func sessionFilter(p ListSessionsParams) (staging.SessionFilter, error) {
 	for _, s := range p.State {
 		if !slices.Contains(staging.States, s) {
 			return staging.SessionFilter{}, refuseParameter(CodeInvalidParameter, "state", fmt.Sprintf(
-				"must be states of sessions, with commas between: %q is none; they are %s", s, joined(staging.States)))
+				"must be states of sessions, with commas between: %q is none; they are %s", s, staging.Joined(staging.States)))
 		}
 		if s == staging.Ended && len(p.State) > 1 {
 			return staging.SessionFilter{}, refuseParameter(CodeInvalidParameter, "state", fmt.Sprintf(

@@ -89,12 +89,13 @@ func (p Permissions) canonical() map[Permission]bool {
 func (p *problems) permissions(field string, given Permissions) {
 	for x := range given {
 		if _, known := permissionDefaults[x]; !known {
-			p.add(field+"."+string(x), "is not a permission; they are %s", joined(AllPermissions))
+			p.add(field+"."+string(x), "is not a permission; they are %s", Joined(AllPermissions))
 		}
 	}
 }
 
-func joined[S ~string](list []S) string {
+// Joined returns names as a list in a sentence, with commas between them.
+func Joined[S ~string](list []S) string {
 	parts := make([]string, len(list))
 	for i, s := range list {
 		parts[i] = string(s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -128,7 +129,7 @@ func showSession(cmd *cobra.Command, args []string) error {
 		if output.WantsJSON(cmd) {
 			return printBody(cmd, r.Body)
 		}
-		return printFacts(cmd.OutOrStdout(), slices.Concat(sessionFacts(*r.JSON200), connectFacts(ctx, c, *r.JSON200), obstacles(ctx, c, *r.JSON200)))
+		return printFacts(cmd.OutOrStdout(), slices.Concat(sessionFacts(*r.JSON200), connectFacts(*r.JSON200), obstacles(ctx, c, *r.JSON200)))
 	})
 }
 
@@ -148,18 +149,13 @@ func obstacles(ctx context.Context, c *client.Client, s httpapi.Session) (facts 
 	return facts
 }
 
-// connectFacts are how a session's user opens it. The session's token is not among them: only
-// the launch's answer has it.
-func connectFacts(ctx context.Context, c *client.Client, s httpapi.Session) []fact {
-	if s.State != staging.Assigned {
-		return nil
-	}
-	r, err := c.GetImageWithResponse(ctx, s.Image)
-	if c.Answered(r, err, http.StatusOK) != nil {
-		return nil // the image was deleted, or this token may not read it
-	}
-	link := r.JSON200.ConnectTo(staging.Session{ID: s.ID, Image: s.Image, Zone: s.Zone, Address: s.Address, Ports: s.Ports, User: s.User}, "TOKEN")
-	if strings.Contains(r.JSON200.ConnectURL, "{"+string(staging.TokenAccess)+"}") && link != "" {
+// noToken stands in a session's link for its token, which only the launch's answer has.
+var noToken = url.QueryEscape("{" + string(staging.TokenAccess) + "}")
+
+// connectFacts are how a session's user opens it.
+func connectFacts(s httpapi.Session) []fact {
+	link := strings.ReplaceAll(s.Link, noToken, "TOKEN")
+	if link != s.Link {
 		link += " (the launch's answer has the TOKEN)"
 	}
 	return []fact{{"connect", link}}

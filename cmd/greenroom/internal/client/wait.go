@@ -37,8 +37,8 @@ func Poll(ctx context.Context, limit time.Duration, done func(context.Context) (
 }
 
 // UntilReady waits until the pool of a staging config has at least as many ready sessions of
-// its current revision as ready returns for it, at most for the time limit. It writes what it waits for to progress
-// whenever that changes. The error has the pool's conditions.
+// its current revision as ready returns for it, at most for the time limit. It writes what it
+// waits for to progress whenever that changes. The error has the pool's conditions.
 func (c *Client) UntilReady(ctx context.Context, name string, ready func(httpapi.StagingPool) int, limit time.Duration, progress io.Writer) error {
 	last := ""
 	return Poll(ctx, limit, func(ctx context.Context) (bool, string, error) {
