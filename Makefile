@@ -11,21 +11,31 @@ SEED ?=
 FAULTS ?=
 
 # Packages with measurements for `make bench`, and the tests to run in them.
-BENCHES ?= ./cmd/greenroom/internal/e2e ./scaler
+BENCHES ?= ./cmd/greenroom/internal/e2e ./scaler ./broker/gateway
 ROWS ?= ^TestMeasure
 # Number of runs; each figure is their median.
 RUNS ?= 5
+# The tests of `make bench-quick`, which measure what an operator waits for.
+QUICK ?= Measure(HooksInDocker|ClaimsAgainstTheFloor|ManyClaims|MoreLaunchesThanReady)$$
 
 # Where the demand series for `make bench-sizing` are: NAME.csv, with lines of time,count.
 DEMAND ?=
 
 # Where build and sbom write.
 BIN ?= bin
+# The name of the image.
+IMAGE ?= greenroom:local
 
 # What `greenroom version` prints: the newest tag, the commits since, and "-dirty" for changes.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: help setup dev test torture bench bench-sizing lint build sbom generate clean
+# The commit that it was built from, and when that was committed: not the time of the build, so
+# that the same commit gives the same bytes.
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+DATE ?= $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
+BUILD := github.com/greenroom/greenroom/internal/buildinfo
+
+.PHONY: help setup dev desktop test deploy-test torture bench bench-quick bench-sizing lint build image sbom generate clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,12 +46,21 @@ setup: ## Install and build what dev and test need (as root on Debian; otherwise
 dev: setup build ## Run Nomad, Consul, Redis, a scaler and a broker here, with two zones of demo sessions
 	@bin/greenroom dev $(ARGS)
 
-# The tests write their measurements to a file, which is printed at the end, because go
-# test hides the output of passing tests.
-test: setup build ## Run every test, against real servers, and print what was measured
-	@rm -f bin/measured
-	GREENROOM_MEASURED=$(CURDIR)/bin/measured go test -count=1 -p 2 -timeout 60m $(PACKAGES)
-	@if [ -f bin/measured ]; then echo "measured:"; cat bin/measured; fi
+desktop: setup ## Build the Docker image of jobspecs/desktop, without a registry, and print its name
+	@jobspecs/desktop/build
+
+# The tests write their measurements to a file, which is printed at the end. gotestsum prints
+# what failed at once, with its output, instead of when its package has ended.
+GOTESTSUM := go tool -modfile=internal/lint/tools.mod gotestsum
+test: setup build ## Run every test, against real servers, and print what was measured and the slowest
+	@rm -f bin/measured bin/tests.json
+	@GREENROOM_MEASURED=$(CURDIR)/bin/measured $(GOTESTSUM) --format pkgname-and-test-fails --format-icons text --hide-summary output,skipped \
+		--jsonfile bin/tests.json -- -count=1 -p 2 -timeout 75m $(PACKAGES); status=$$?; \
+	if [ -f bin/measured ]; then echo "measured:"; cat bin/measured; fi; \
+	echo "the twenty slowest tests:"; $(GOTESTSUM) tool slowest --num 20 --jsonfile bin/tests.json; exit $$status
+
+deploy-test: ## Run the tests of a production cluster: identities, failover, regions, upgrades, packages
+	@$(MAKE) --no-print-directory test PACKAGES=./deploy/...
 
 torture: setup build ## Break everything at random for 10 minutes (TIME=, SEED= to replay) and check that no user got another's session
 	GREENROOM_TORTURE=$(TIME) GREENROOM_SEED=$(SEED) GREENROOM_FAULTS="$(FAULTS)" go test -count=1 -v -timeout 60m -run '^TestTorture$$' ./cmd/greenroom/internal/e2e
@@ -52,6 +71,13 @@ bench: setup build ## Measure every figure against its limit, and print which ta
 	@GREENROOM_BENCH=$(CURDIR)/bin/bench GREENROOM_BENCH_RUNS=$(RUNS) go test -count=1 -p 1 -v -timeout 120m -run '$(ROWS)' $(BENCHES); status=$$?; \
 	go run -buildvcs=false ./internal/benchreport/table bin/bench && exit $$status
 
+bench-quick: setup build ## Measure what an operator waits for, in short rows, and say what that leaves out
+	@rm -rf bin/bench-quick && mkdir -p bin/bench-quick
+	@GREENROOM_BENCH=$(CURDIR)/bin/bench-quick GREENROOM_BENCH_QUICK=1 go test -count=1 -v -timeout 60m -run '^Test$(QUICK)' ./cmd/greenroom/internal/e2e; status=$$?; \
+	go run -buildvcs=false ./internal/benchreport/table bin/bench-quick && \
+	echo "one run of short rows. Left out, for make bench to measure: claims without the fence, and" && \
+	grep -hoE 'func TestMeasure[A-Za-z]+' $(addsuffix /*_test.go,$(BENCHES)) | grep -vE '$(QUICK)' | sed 's/func TestMeasure/  /' && exit $$status
+
 bench-sizing: ## Print what sizing by demand reaches on the demand series in DEMAND=DIRECTORY, beside its targets
 	@go run -buildvcs=false ./scaler/sizing/simulate/table "$(DEMAND)"
 
@@ -59,9 +85,14 @@ lint: ## Check formatting, vet, static analysis, the packages' imports, generate
 	@go run -buildvcs=false ./internal/devcluster/setup lint
 	@go run -buildvcs=false ./internal/lint
 
-# Link statically, because the demo session's image has no libraries.
-build: ## Build bin/greenroom and bin/demo-session
-	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '-X github.com/greenroom/greenroom/cmd/greenroom/internal/cli.version=$(VERSION)' -o $(BIN)/ ./cmd/...
+# Static, because a container or a session may have no libraries; without what only debuggers
+# read, and without Gin's MessagePack, which is 6 MB that nothing here speaks. The same source gives
+# the same bytes, wherever it lies.
+build: ## Build bin/greenroom, bin/demo-session and bin/desktop-bridge
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -tags nomsgpack -ldflags '-s -w -X $(BUILD).version=$(VERSION) -X $(BUILD).commit=$(COMMIT) -X $(BUILD).date=$(DATE)' -o $(BIN)/ ./cmd/...
+
+image: build ## Build the container image greenroom:local (IMAGE= for another name), without a registry
+	@IMAGE="$(IMAGE)" deploy/image/build $(BIN)/greenroom
 
 # Read from the binary, so that it has what was linked, and the same binary gives the same bytes.
 sbom: build ## Write the CycloneDX bill of materials of bin/greenroom to bin/greenroom.cdx.json

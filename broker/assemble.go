@@ -70,6 +70,9 @@ func (b *Broker) Follow(ctx context.Context) { b.Events.Run(ctx) }
 // KeepMissed records the keepalives that Redis missed, until ctx is done.
 func (b *Broker) KeepMissed(ctx context.Context) { b.Sessions.KeepMissed(ctx) }
 
+// RecordUses records as keepalives that sessions are in use, until ctx is done.
+func (b *Broker) RecordUses(ctx context.Context) { b.Sessions.RecordUses(ctx) }
+
 // KeepHistory notes the pools' numbers until ctx is done.
 func (b *Broker) KeepHistory(ctx context.Context) { b.Status.KeepHistory(ctx) }
 

@@ -21,9 +21,8 @@ func testNomadBroker(t *testing.T, g *guarded, foreign, raw staging.Session) {
 		t.Errorf("check a jobspec: %v", err)
 	}
 	s := start(t, broker, newSession(zone), mockSession, zone)
-	var out strings.Builder
-	if code, err := broker.Exec(patient(t), s, "", []string{"/bin/sh"}, strings.NewReader(""), &out, &out); err != nil || code != 7 {
-		t.Errorf("run a hook in a session: exit code %d, %v, %q", code, err, out.String())
+	if code, err := exitCodeIn(t, broker, s); err != nil || code != 7 {
+		t.Errorf("run a hook in a session: exit code %d, %v", code, err)
 	}
 	// A launch while Redis is away.
 	if found, err := broker.Find(patient(t), s); err != nil || found.AllocID == "" || found.State != "" {
@@ -72,24 +71,20 @@ func testNomadScaler(t *testing.T, g *guarded, foreign, raw staging.Session) {
 	token := g.nomadTokenFor(t, "greenroom-scaler", read(t, "acl/nomad-scaler.policy.hcl"))
 	scaler := g.fleet(t, token)
 
-	_, index, err := scaler.List(patient(t))
-	if err != nil {
-		t.Fatalf("list sessions: %v", err)
-	}
 	// Watch while a session starts and ends.
 	s := newSession(zone)
 	ctx, stop := context.WithCancel(patient(t))
 	defer stop()
 	watched, running := make(chan error, 1), make(chan struct{}, 1)
 	go func() {
-		watched <- scaler.Watch(ctx, index, func(o staging.Observation) {
+		watched <- scaler.Watch(ctx, func(o staging.Observation) {
 			if o.Session == s.ID && o.Alloc != nil && o.Alloc.Running {
 				select {
 				case running <- struct{}{}:
 				default:
 				}
 			}
-		})
+		}, listsOnce)
 	}()
 	start(t, scaler, s, mockSession, zone)
 	select {
@@ -99,7 +94,7 @@ func testNomadScaler(t *testing.T, g *guarded, foreign, raw staging.Session) {
 	case <-ctx.Done():
 		t.Fatal("the watch did not report the session")
 	}
-	listed, _, err := scaler.List(patient(t))
+	listed, err := scaler.List(patient(t))
 	if err != nil || !slices.ContainsFunc(listed, func(o staging.Observation) bool { return o.Session == s.ID && o.Job != nil && o.Alloc != nil }) {
 		t.Errorf("list sessions: want the running one with its job and allocation, got %+v, %v", listed, err)
 	}

@@ -21,7 +21,7 @@ func TestPolicies(t *testing.T) {
 	raw := start(t, management, newSession(zone), rawSession, zone)
 	// When the Nomad agent ends, its tasks keep running, so stop them first.
 	t.Cleanup(func() {
-		all, _, err := management.List(context.WithoutCancel(t.Context()))
+		all, err := management.List(context.WithoutCancel(t.Context()))
 		if err != nil {
 			t.Error(err)
 		}
@@ -40,9 +40,11 @@ func TestPolicies(t *testing.T) {
 	t.Run("nomad scaler", func(t *testing.T) { testNomadScaler(t, g, foreign, raw) })
 	t.Run("nomad job reads", func(t *testing.T) { testJobReads(t, g) })
 	t.Run("narrowed nomad", func(t *testing.T) { testNarrowedNomad(t, g) })
+	t.Run("doctor", func(t *testing.T) { testDoctor(t, g) })
 	t.Run("narrowed consul", func(t *testing.T) { testNarrowedConsul(t, g) })
 	t.Run("every rule is needed", func(t *testing.T) { testEveryRuleIsNeeded(t, g) })
 	t.Run("consul broker", func(t *testing.T) { testConsulBroker(t, g) })
+	t.Run("gateway", func(t *testing.T) { testGateway(t, g) })
 	t.Run("consul scaler", func(t *testing.T) { testConsulScaler(t, g) })
 }
 

@@ -2,12 +2,15 @@ package deploy_test
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 )
 
-var jobFiles = []string{"nomad/greenroom-broker.nomad.hcl", "nomad/greenroom-scaler.nomad.hcl"}
+var jobFiles = []string{"nomad/greenroom-broker.nomad.hcl", "nomad/greenroom-scaler.nomad.hcl", "nomad/greenroom-gateway.nomad.hcl"}
 
 // namespaced is done when the shared Nomad has the namespace of the agents' jobs.
 var namespaced sync.Once
@@ -18,7 +21,7 @@ func nomadCLI(t *testing.T, args ...string) (string, error) {
 	c := shared.Cluster(t)
 	run := func(args ...string) (string, error) {
 		cmd := exec.CommandContext(patient(t), program(t, c.NomadServer), args...)
-		cmd.Env = append(plainEnvironment(), "NOMAD_ADDR="+c.NomadAddr)
+		cmd.Env = append(devtest.PlainEnvironment(), "NOMAD_ADDR="+c.NomadAddr)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
@@ -63,10 +66,7 @@ func TestThePrefixesReachTheAgents(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		kind := "broker"
-		if strings.Contains(file, "scaler") {
-			kind = "scaler"
-		}
+		kind := strings.TrimSuffix(strings.TrimPrefix(file, "nomad/greenroom-"), ".nomad.hcl")
 		if kind == "broker" && !strings.Contains(out, `"GREENROOM_ALLOW_OPEN_CONSUL": "false"`) {
 			t.Errorf("%s lets the broker start on any Consul:\n%s", file, out)
 		}
@@ -108,6 +108,35 @@ func TestSecretsAreNoVariables(t *testing.T) {
 		for _, secret := range []string{`"NOMAD_TOKEN"`, `"CONSUL_HTTP_TOKEN"`, `"GREENROOM_REDIS_PASSWORD"`, `"GREENROOM_TOKEN"`} {
 			if strings.Contains(out, secret) {
 				t.Errorf("%s: %s is in the job itself", file, secret)
+			}
+		}
+	}
+}
+
+// TestTheGatewaysAddressReachesBrokersAndGateways, so that what brokers link to is there; and where
+// the gateway serves https, its certificate comes from its Nomad variable.
+func TestTheGatewaysAddressReachesBrokersAndGateways(t *testing.T) {
+	site := []string{"-var", "redis_address=r:1", "-var", "gateway_url=https://desk.example.org:8443", "-var", "gateway_domain=desk.example.org"}
+	for file, vars := range map[string][]string{
+		"nomad/greenroom-broker.nomad.hcl": nil,
+		"nomad/greenroom-gateway.nomad.hcl": {
+			"-var", "gateway_tls=true", "-var", `gateway_allowed_origins=["https://a.example.org","https://b.example.org"]`, "-var", `trusted_proxies=["10.0.0.0/8"]`,
+		},
+	} {
+		out, err := nomadCLI(t, slices.Concat([]string{"job", "run", "-output"}, site, vars, []string{file})...)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		want := []string{`"GREENROOM_GATEWAY_URL": "https://desk.example.org:8443"`, `"GREENROOM_GATEWAY_DOMAIN": "desk.example.org"`}
+		if vars != nil {
+			want = append(want,
+				`"GREENROOM_GATEWAY_ALLOWED_ORIGINS": "https://a.example.org,https://b.example.org"`, `"GREENROOM_TRUSTED_PROXIES": "10.0.0.0/8"`,
+				`"GREENROOM_GATEWAY_TLS_CERT": "${NOMAD_SECRETS_DIR}/gateway.pem"`, `"GREENROOM_GATEWAY_TLS_KEY": "${NOMAD_SECRETS_DIR}/gateway.key"`,
+				`"DestPath": "${NOMAD_SECRETS_DIR}/gateway.key"`, `.tls_key.Value`, `"Protocol": "https"`)
+		}
+		for _, w := range want {
+			if !strings.Contains(out, w) {
+				t.Errorf("%s lacks %s:\n%s", file, w, out)
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 	"github.com/greenroom/greenroom/internal/redisstore"
 	"github.com/greenroom/greenroom/internal/registry"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -68,16 +69,12 @@ func testJobReads(t *testing.T, g *guarded) {
 	if !errors.Is(err, staging.ErrJobDenied) {
 		t.Errorf("a token that was deleted: %v", err)
 	}
-	_, _, err = f.List(patient(t))
+	_, err = f.List(patient(t))
 	t.Logf("a list with it: %v", err)
 	if err == nil {
 		t.Error("a list with a token that was deleted is no error")
 	}
-	_, index, err := g.fleet(t, nomadManagement).List(patient(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = g.fleet(t, g.nomadTokenFor(t, "reads-default", rules+"\nnode { policy = \"read\" }")).Watch(patient(t), index, func(staging.Observation) {})
+	err = g.fleet(t, g.nomadTokenFor(t, "reads-default", rules+"\nnode { policy = \"read\" }")).Watch(patient(t), func(staging.Observation) {}, listsOnce)
 	t.Logf("the event stream of a token for one of two namespaces: %v", err)
 	if err == nil {
 		t.Error("the event stream of a narrowed token goes on")
@@ -240,12 +237,11 @@ type runningScaler struct {
 // startScaler starts a scaler with a Nomad token; everything else is allowed to it.
 func (g *guarded) startScaler(t *testing.T, binary, nomadToken string) runningScaler {
 	t.Helper()
-	addr := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0])
+	addr := fmt.Sprintf("127.0.0.1:%d", devtest.FreePorts(t, 1)[0])
 	log, err := os.CreateTemp(t.TempDir(), "scaler-*.log")
 	must(t, err)
 	cmd := exec.Command(binary, "scaler", "--bind", addr)
-	cmd.Env = append(plainEnvironment(), "NOMAD_ADDR="+g.nomadAddr, "NOMAD_TOKEN="+nomadToken,
-		"CONSUL_HTTP_ADDR="+g.consulAddr, "CONSUL_HTTP_TOKEN="+g.consulToken, "GREENROOM_REDIS_ADDR="+shared.Cluster(t).RedisAddr)
+	cmd.Env = append(g.environment(), "NOMAD_TOKEN="+nomadToken, "GREENROOM_REDIS_ADDR="+shared.Cluster(t).RedisAddr)
 	cmd.Stdout, cmd.Stderr = log, log
 	must(t, cmd.Start())
 	stopped := false

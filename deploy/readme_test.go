@@ -10,8 +10,9 @@ import (
 // Every file that README.md names exists, and README.md names every file.
 func TestTheReadmeNamesWhatIsHere(t *testing.T) {
 	readme := read(t, "README.md")
-	for _, dir := range []string{"nomad", "acl"} {
-		for _, name := range regexp.MustCompile(`\b`+dir+`/[\w.-]+\.hcl`).FindAllString(readme, -1) {
+	for _, dir := range []string{"nomad", "acl", "proxies", "systemd"} {
+		for _, name := range regexp.MustCompile("`("+dir+`/[\w.@-]+\w)`+"`").FindAllString(readme, -1) {
+			name = strings.Trim(name, "`")
 			if _, err := os.Stat(name); err != nil {
 				t.Errorf("README.md names a missing file: %v", err)
 			}
@@ -28,7 +29,7 @@ func TestTheReadmeNamesWhatIsHere(t *testing.T) {
 	}
 }
 
-// Nomad accepts the example of greenroom.vars with both job files.
+// Nomad accepts the example of greenroom.vars with the job files.
 func TestTheReadmesVariablesAreTheJobs(t *testing.T) {
 	_, after, _ := strings.Cut(read(t, "README.md"), "    redis_address  =")
 	example, _, _ := strings.Cut(after, "\n\n")

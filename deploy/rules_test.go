@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/consulhealth"
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 	"github.com/greenroom/greenroom/internal/poolboard"
@@ -33,6 +34,8 @@ func testEveryRuleIsNeeded(t *testing.T, g *guarded) {
 	}{
 		{"nomad-broker", "acl/nomad-broker.policy.hcl", g.nomadTokenFor, g.nomadBrokerNeeds},
 		{"nomad-scaler", "acl/nomad-scaler.policy.hcl", g.nomadTokenFor, g.nomadScalerNeeds},
+		{"nomad-gateway", "acl/nomad-gateway.policy.hcl", g.nomadTokenFor, g.nomadGatewayNeeds},
+		{"consul-gateway", "acl/consul-gateway.policy.hcl", g.consulTokenFor, g.consulGatewayNeeds},
 		{"consul-broker", "acl/consul-broker.policy.hcl", g.consulTokenFor, g.consulBrokerNeeds},
 		{"consul-scaler", "acl/consul-scaler.policy.hcl", g.consulTokenFor, g.consulScalerNeeds},
 	} {
@@ -158,7 +161,7 @@ func (g *guarded) findsASession(t *testing.T, fleet *nomadfleet.Fleet) func(cont
 func (g *guarded) listsASession(t *testing.T, fleet *nomadfleet.Fleet) func(context.Context) error {
 	return func(ctx context.Context) error {
 		s := g.running(t)
-		all, _, err := fleet.List(ctx)
+		all, err := fleet.List(ctx)
 		if err == nil && !slices.ContainsFunc(all, func(o staging.Observation) bool { return o.Session == s.ID && o.Job != nil }) {
 			err = errors.New("the session is not listed")
 		}
@@ -171,25 +174,36 @@ func (g *guarded) watchesASession(t *testing.T, fleet *nomadfleet.Fleet) func(co
 	management := g.fleet(t, nomadManagement)
 	return func(ctx context.Context) error {
 		s := g.running(t)
-		_, index, err := management.List(ctx)
-		if err != nil {
-			return err
-		}
 		ctx, seen := context.WithCancel(ctx)
 		defer seen()
-		if err := management.Stop(ctx, s); err != nil {
-			return err
-		}
-		err = fleet.Watch(ctx, index, func(o staging.Observation) {
+		err := fleet.Watch(ctx, func(o staging.Observation) {
 			if o.Session == s.ID {
 				seen()
 			}
+		}, func(ctx context.Context, list nomadfleet.ListFunc) error {
+			if _, err := list(ctx); err != nil {
+				return err
+			}
+			if err := management.Stop(ctx, s); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return ctx.Err()
 		})
 		if errors.Is(err, context.Canceled) {
 			return nil
 		}
 		return err
 	}
+}
+
+// listsOnce follows a watch with one list.
+func listsOnce(ctx context.Context, list nomadfleet.ListFunc) error {
+	if _, err := list(ctx); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func (g *guarded) runsAHook(t *testing.T, fleet *nomadfleet.Fleet) func(context.Context) error {
@@ -249,6 +263,61 @@ func (g *guarded) consulBrokerNeeds(t *testing.T, token string) map[string]func(
 	}
 }
 
+// nomadGatewayNeeds returns what a gateway does in Nomad, by the rule that it is for.
+func (g *guarded) nomadGatewayNeeds(t *testing.T, token string) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"namespace default read-job": g.findsASession(t, g.fleet(t, token)),
+	}
+}
+
+// consulGatewayNeeds returns what a gateway does in Consul, by the rule that it is for.
+func (g *guarded) consulGatewayNeeds(t *testing.T, token string) map[string]func(context.Context) error {
+	r, whole := registry.New(g.consulClient(t, token), ""), registry.New(g.consul, "")
+	return map[string]func(context.Context) error{
+		"key_prefix greenroom/resources/ read": func(ctx context.Context) error {
+			if _, err := whole.PutZone(ctx, zone); err != nil {
+				return err
+			}
+			_, err := r.Refresh(ctx)
+			return err
+		},
+		"key_prefix greenroom/fates/ read": func(ctx context.Context) error {
+			s := staging.NewSessionID()
+			if _, _, err := whole.CreateFate(ctx, staging.Fate{Session: s, Verdict: staging.VerdictRetired}); err != nil {
+				return err
+			}
+			_, err := r.Fate(ctx, s)
+			return err
+		},
+		"key_prefix greenroom/locked-users/ read": func(ctx context.Context) error {
+			if _, _, err := whole.LockUser(ctx, access.UserLock{UserID: "rules"}); err != nil {
+				return err
+			}
+			locked, err := r.UserLocked(ctx, "rules")
+			if err == nil && !locked {
+				err = errors.New("the lock is not seen")
+			}
+			_, unlocked := whole.UnlockUser(ctx, "rules")
+			return errors.Join(err, unlocked)
+		},
+		"key_prefix greenroom/gateway-secrets/ write": func(ctx context.Context) error {
+			// As for the first gateway, before any broker has made a link.
+			if _, err := g.consul.KV().DeleteTree("greenroom/gateway-secrets/", nil); err != nil {
+				return err
+			}
+			_, err := r.Keys(ctx, staging.GatewaySecret)
+			return err
+		},
+		"key greenroom/installation read": func(ctx context.Context) error {
+			if _, err := whole.CreateInstallation(ctx, staging.Installation{ID: staging.NewInstallationID()}); err != nil {
+				return err
+			}
+			_, err := r.Installation(ctx)
+			return err
+		},
+	}
+}
+
 // consulScalerNeeds returns what a scaler does in Consul, by the rule that it is for.
 func (g *guarded) consulScalerNeeds(t *testing.T, token string) map[string]func(context.Context) error {
 	c := g.consulClient(t, token)
@@ -296,6 +365,19 @@ func (g *guarded) consulScalerNeeds(t *testing.T, token string) map[string]func(
 				return errors.Join(err, whole.ReleaseProfile(ctx, lease))
 			}
 			return nil
+		},
+		"key greenroom/reservations write": func(ctx context.Context) error {
+			all, err := r.Reservations(ctx)
+			if err == nil {
+				_, err = r.StoreReservations(ctx, all)
+			}
+			return err
+		},
+		"key_prefix greenroom/history/ write": func(ctx context.Context) error {
+			return r.AddHistory(ctx, "rules", []staging.Minute{{At: time.Now()}})
+		},
+		"key_prefix greenroom/webhooks/ write": func(ctx context.Context) error {
+			return r.PutWebhookCursor(ctx, "rules", staging.WebhookCursor{Epoch: "e", Position: "0-0"})
 		},
 		"key_prefix greenroom/locks/ write":    locks,
 		"service greenroom-scaler-locks write": locks,

@@ -50,8 +50,12 @@ func eventually(t testing.TB, f func(context.Context) error) {
 	}
 }
 
-// guarded is a Nomad and a Consul with access control, with their management tokens.
+// guarded is a Nomad and a Consul with access control and TLS, with their management tokens.
 type guarded struct {
+	// ca signs the servers' certificates, as server.pem.
+	ca *devtest.Authority
+	// allocs is where the Nomad client keeps what its tasks have.
+	allocs                string
 	nomadAddr, consulAddr string
 	// nodeAddr is the Nomad client agent's own HTTP address.
 	nodeAddr                string
@@ -65,17 +69,28 @@ const (
 	nomadManagement  = "d0000000-0000-4000-8000-000000000001"
 )
 
-// startGuarded starts a Nomad and a Consul with access control for this test.
+// nomadAgentsRules are the rights in Consul of Nomad's own agents: they register the services of
+// all jobs. Tokens for tasks they get by the tasks' identities.
+const nomadAgentsRules = `
+agent_prefix "" { policy = "read" }
+node_prefix "" { policy = "read" }
+service_prefix "" { policy = "write" }
+`
+
+// startGuarded starts a Nomad and a Consul with access control and TLS for this test.
 func startGuarded(t *testing.T) *guarded {
 	t.Helper()
 	c := shared.Cluster(t)
 	dir := t.TempDir()
-	ports := freePorts(t, 7)
+	ports := devtest.FreePorts(t, 7)
 	g := &guarded{
-		consulAddr: fmt.Sprintf("127.0.0.1:%d", ports[0]), consulToken: consulManagement,
-		nomadAddr: fmt.Sprintf("http://127.0.0.1:%d", ports[3]), nomadToken: nomadManagement,
-		nodeAddr: fmt.Sprintf("http://127.0.0.1:%d", ports[6]),
+		ca: devtest.NewAuthority(t), allocs: filepath.Join(dir, "nomad-client", "alloc"),
+		consulAddr: fmt.Sprintf("https://127.0.0.1:%d", ports[0]), consulToken: consulManagement,
+		nomadAddr: fmt.Sprintf("https://127.0.0.1:%d", ports[3]), nomadToken: nomadManagement,
+		nodeAddr: fmt.Sprintf("https://127.0.0.1:%d", ports[6]),
 	}
+	g.ca.Issue("server", 10)
+	ca, cert, key := g.ca.File("ca.pem"), g.ca.File("server.pem"), g.ca.File("server.key")
 	agent(t, program(t, c.Consul), filepath.Join(dir, "consul"), "-config-file", fmt.Sprintf(`
 server           = true
 bootstrap_expect = 1
@@ -84,7 +99,8 @@ data_dir         = %q
 bind_addr        = "127.0.0.1"
 client_addr      = "127.0.0.1"
 ports {
-  http     = %d
+  http     = -1
+  https    = %d
   server   = %d
   serf_lan = %d
   serf_wan = -1
@@ -94,6 +110,13 @@ ports {
 }
 performance { raft_multiplier = 1 }
 disable_update_check = true
+tls {
+  https {
+    ca_file   = %q
+    cert_file = %q
+    key_file  = %q
+  }
+}
 acl {
   enabled        = true
   default_policy = "deny"
@@ -102,7 +125,7 @@ acl {
     agent              = %q
   }
 }
-`, filepath.Join(dir, "consul"), ports[0], ports[1], ports[2], consulManagement, consulManagement))
+`, filepath.Join(dir, "consul"), ports[0], ports[1], ports[2], ca, cert, key, consulManagement, consulManagement))
 	g.consul = g.consulClient(t, consulManagement)
 	eventually(t, func(ctx context.Context) error {
 		_, err := g.consul.KV().Put(&consulapi.KVPair{Key: "elsewhere/key", Value: []byte("not greenroom's")}, (&consulapi.WriteOptions{}).WithContext(ctx))
@@ -120,11 +143,21 @@ advertise {
   serf = "127.0.0.1"
 }
 acl { enabled = true }
+tls {
+  http                   = true
+  rpc                    = true
+  verify_server_hostname = true
+  ca_file                = %q
+  cert_file              = %q
+  key_file               = %q
+}
 consul {
   address = %q
+  ssl     = true
+  ca_file = %q
   token   = %q
 }
-`, g.consulAddr, consulManagement)
+`, ca, cert, key, strings.TrimPrefix(g.consulAddr, "https://"), ca, g.consulTokenFor(t, "nomad-agents", nomadAgentsRules))
 	agent(t, program(t, c.NomadServer), filepath.Join(dir, "nomad-server"), "-config", common+fmt.Sprintf(`
 data_dir = %q
 ports {
@@ -183,7 +216,7 @@ plugin "mock_driver" {
 
 func (g *guarded) nomadClient(t testing.TB, token string) *nomadapi.Client {
 	t.Helper()
-	client, err := nomadapi.NewClient(&nomadapi.Config{Address: g.nomadAddr, SecretID: token})
+	client, err := nomadapi.NewClient(&nomadapi.Config{Address: g.nomadAddr, SecretID: token, TLSConfig: &nomadapi.TLSConfig{CACert: g.ca.File("ca.pem")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +227,7 @@ func (g *guarded) nomadClient(t testing.TB, token string) *nomadapi.Client {
 func (g *guarded) consulClient(t testing.TB, token string) *consulapi.Client {
 	t.Helper()
 	c := consulapi.DefaultConfig()
-	c.Address, c.Token = g.consulAddr, token
+	c.Address, c.Token, c.TLSConfig.CAFile = g.consulAddr, token, g.ca.File("ca.pem")
 	client, err := consulapi.NewClient(c)
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,8 @@ package deploy_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -105,14 +107,26 @@ func start(t *testing.T, f *nomadfleet.Fleet, s staging.Session, jobspec string,
 // execIn runs a command in a session, as a hook does.
 func execIn(t *testing.T, f *nomadfleet.Fleet, s staging.Session) error {
 	t.Helper()
-	var out strings.Builder
-	_, err := f.Exec(patient(t), s, "", []string{"/bin/true"}, strings.NewReader(""), &out, &out)
+	_, err := exitCodeIn(t, f, s)
 	return err
+}
+
+func exitCodeIn(t *testing.T, f *nomadfleet.Fleet, s staging.Session) (code int, err error) {
+	t.Helper()
+	ctx := patient(t)
+	for {
+		code, err = f.Exec(ctx, s, "", []string{"/bin/true"}, strings.NewReader(""), io.Discard, io.Discard)
+		// Nomad closes the connection without a reason when it is busy, also where it would
+		// have refused.
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			return code, err
+		}
+	}
 }
 
 func (g *guarded) fleet(t *testing.T, token string) *nomadfleet.Fleet {
 	t.Helper()
-	settings := nomadfleet.Settings{Address: g.nomadAddr, Token: token}
+	settings := nomadfleet.Settings{Address: g.nomadAddr, Token: token, TLS: &nomadapi.TLSConfig{CACert: g.ca.File("ca.pem")}}
 	client, err := nomadfleet.NewClient(settings)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,12 @@ variable "run_for" {
   description = "How long a session pretends to run."
 }
 
+variable "starts_in" {
+  type        = string
+  default     = "0s"
+  description = "How long a session takes to start."
+}
+
 variable "cpu" {
   type    = number
   default = 10
@@ -42,7 +48,8 @@ job "demo" {
       driver = "mock_driver"
 
       config {
-        run_for = var.run_for
+        run_for         = var.run_for
+        start_block_for = var.starts_in
       }
 
       logs {

@@ -85,7 +85,7 @@ func (v *view) absentFrom(r fleetReading) (absent []absentSession, doubtful bool
 			continue
 		}
 		known++
-		if !listed[id] && e.settledBefore(r.began) {
+		if !listed[id] && r.lacks(e) {
 			absent = append(absent, absentSession{id: id, places: v.placesOf(e)})
 		}
 	}
@@ -106,7 +106,7 @@ func (v *view) placesOf(e *entry) []place {
 	seen := map[place]bool{}
 	add := func(region, namespace string) {
 		// A fate record keeps its job's namespace, which no zone may name any more.
-		if p := (place{region, cmp.Or(e.fate.Namespace, namespace)}); !seen[p] {
+		if p := (place{region, cmp.Or(e.fate().Namespace, namespace)}); !seen[p] {
 			seen[p] = true
 			places = append(places, p)
 		}

@@ -26,7 +26,7 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 		return result{state: state, notInRedis: err == nil && state == "", err: err}
 	case Withdraw:
 		return transition(staging.Starting, s.QueueStore.Withdraw(ctx, x))
-	case Retire:
+	case Retire, MakeRoom:
 		return s.applyRetire(ctx, t)
 	case Assign:
 		if t.fate.Claim != "" {
@@ -48,11 +48,25 @@ func (s *Scaler) apply(ctx context.Context, t task) result {
 	case NoteHealth:
 		return s.applyNoteHealth(ctx, t)
 	case ExpireKeepalive:
-		return s.applyExpireKeepalive(ctx, t)
+		return s.applyExpiry(ctx, t, s.AssignedStore.ExpireKeepalive)
+	case ExpireIdle:
+		return s.applyExpiry(ctx, t, s.AssignedStore.ExpireIdle)
+	case ExpireUnvisited:
+		return s.applyExpiry(ctx, t, s.AssignedStore.ExpireUnvisited)
+	case ExpireLimit:
+		return s.applyExpiry(ctx, t, s.expireLimit)
+	case WarnEnd:
+		return s.applyExpiry(ctx, t, s.warnEnd)
+	case PreEnd:
+		return s.applyPreEnd(ctx, t)
+	case PreStop:
+		return s.applyPreStop(ctx, t)
 	case End:
 		return s.applyEnd(ctx, t)
 	case ReadClaim:
 		return s.applyReadClaim(ctx, t)
+	case NoteRoom:
+		return s.applyNoteRoom(ctx, t)
 	case Stop:
 		return result{err: s.Fleet.Stop(ctx, x)}
 	case MarkEnded:
@@ -98,12 +112,17 @@ func (s *Scaler) applyStage(ctx context.Context, t task) result {
 		}}
 	}
 	t.session.Generation, t.spec.Session.Generation = generation, generation
+	within, release, ended := s.reserve(ctx, t)
+	if ended != nil {
+		return *ended
+	}
+	defer release()
 	if _, err := s.SessionStore.Record(ctx, t.session); err != nil {
 		return result{gone: true, err: err, failure: &staging.Failure{
 			Type: staging.RedisUnavailable, Message: "Redis did not store a new session: " + causeOf(err).Error(),
 		}}
 	}
-	_, err = s.Fleet.Register(ctx, t.spec)
+	_, err = s.Fleet.Register(within, t.spec)
 	if err == nil {
 		return result{}
 	}
@@ -134,11 +153,11 @@ func causeOf(err error) error {
 // applyRetire retires a session in Redis first, which keeps launches from claiming it,
 // then decides its fate, and stops its job only when both agree.
 func (s *Scaler) applyRetire(ctx context.Context, t task) result {
-	x, words := t.session, ""
+	x, words := t.session, staging.LastWords{}
 	if t.from != staging.Ready {
 		words = s.lastWords(ctx, t)
 	}
-	r := transition(staging.Retiring, s.SessionStore.Retire(ctx, x, withLastWords(t.step.Reason, words)))
+	r := transition(staging.Retiring, s.SessionStore.Retire(ctx, x, withLastWords(t.step.Reason, t.words, words)))
 	if t.from == staging.Ready && r.err == nil {
 		words = s.lastWords(ctx, t) // it has left its queue: no launch gets it meanwhile
 	}
@@ -157,6 +176,7 @@ func (s *Scaler) applyRetire(ctx context.Context, t task) result {
 	if !won && existing.Verdict != staging.VerdictRetired {
 		return r
 	}
+	s.noteFailed(ctx, t, words)
 	r.err = s.Fleet.Stop(ctx, x)
 	return r
 }
@@ -188,22 +208,16 @@ func (s *Scaler) applyRestore(ctx context.Context, t task) result {
 // be in progress, its fate record is made final first, which fences off the claimer.
 func (s *Scaler) applyEnd(ctx context.Context, t task) result {
 	x := t.session
-	if !t.step.Due.IsZero() {
-		// This scaler's clock may be ahead. Redis's decides, as it does for keepalives.
-		now, err := s.EventStore.Now(ctx)
-		if err != nil || now.Before(t.step.Due) {
-			return result{err: err}
-		}
-	}
 	if t.from == staging.Claimed || t.from == "" {
 		if r, final := s.fence(ctx, t); !final {
 			return r
 		}
 	}
+	reason := withLastWords(t.step.Reason, t.words, s.lastWords(ctx, t))
 	// A session that is not in Redis is stopped all the same.
-	r := transition(staging.Ending, s.AssignedStore.Finish(ctx, x.ID, "", t.step.Reason))
+	r := transition(staging.Ending, s.AssignedStore.Finish(ctx, x.ID, "", reason))
 	if r.err == nil && (r.state == staging.Ending || r.notInRedis) {
-		r.state, r.notInRedis, r.err = staging.Ending, false, s.Fleet.Stop(ctx, x)
+		r.state, r.notInRedis, r.err = staging.Ending, false, s.stopUnlessHook(ctx, t)
 	}
 	return r
 }

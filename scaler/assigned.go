@@ -3,6 +3,7 @@ package scaler
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -41,19 +42,34 @@ func (s *Scaler) applyReadClaim(ctx context.Context, t task) result {
 	return r
 }
 
-// applyExpireKeepalive ends a session whose keepalive has expired. Redis decides
-// whether it has.
-func (s *Scaler) applyExpireKeepalive(ctx context.Context, t task) result {
-	x, err := s.AssignedStore.ExpireKeepalive(ctx, t.session)
+// expires reports whether a step ends a user's session by its terms, or warns the user of that, if
+// Redis agrees.
+func (k Kind) expires() bool {
+	return k == ExpireKeepalive || k == ExpireIdle || k == ExpireUnvisited || k == ExpireLimit || k == WarnEnd
+}
+
+// expired reports whether a session is due for such a step, by the scaler's clock.
+func expired(s staging.Session, k Kind, now time.Time) bool {
+	due := map[Kind]time.Time{ExpireKeepalive: s.KeepaliveUntil(), ExpireIdle: s.IdleDue(), ExpireUnvisited: s.UnvisitedEndsAt(), ExpireLimit: s.EndsAt(), WarnEnd: endWarningDue(s)}[k]
+	return !due.IsZero() && !due.After(now)
+}
+
+// applyExpiry ends a session by its terms, or warns its user. Redis decides whether it is time.
+func (s *Scaler) applyExpiry(ctx context.Context, t task, expire func(context.Context, staging.Session) (staging.Session, error)) result {
+	x, r, ok := s.assignedNow(ctx, t)
+	if !ok {
+		return r
+	}
+	x, err := expire(ctx, x)
 	if errors.Is(err, staging.ErrNoSession) {
 		return result{notInRedis: true}
 	}
 	if err != nil {
 		return result{err: err}
 	}
-	r := result{state: x.State, stored: &x}
+	r = result{state: x.State, stored: &x}
 	if x.State == staging.Ending {
-		r.err = s.Fleet.Stop(ctx, t.session)
+		r.err = s.stopUnlessHook(ctx, t)
 	}
 	return r
 }

@@ -75,8 +75,8 @@ func (b brokers) gone(claim string, movedAt time.Time) bool {
 
 // claim returns the claim that holds a session, as far as it is known.
 func (e *entry) claim() string {
-	if e.verdict == staging.VerdictAssigned && e.fate.Claim != "" {
-		return e.fate.Claim
+	if e.verdict == staging.VerdictAssigned && e.fate().Claim != "" {
+		return e.fate().Claim
 	}
 	if e.claimRead {
 		return e.s.Claim

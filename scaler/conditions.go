@@ -29,11 +29,14 @@ func conditions(in PoolInput, failing *Member, stuck staging.ConditionType) []st
 		}
 		cs = append(cs, staging.Condition{Type: t, Message: fmt.Sprintf(format, args...)})
 	}
+	if in.Paused != nil {
+		add(staging.Paused, "%s", in.Paused.Condition().Message)
+	}
 	if in.Unreadable != "" {
 		add(staging.ConfigUnreadable, "%s", in.Unreadable)
 	}
 	if in.Quarantined > 0 {
-		add(staging.SessionQuarantined, "%d sessions may be users', so they are neither given away nor ended: %s; end with greenroom sessions end each that is nobody's", in.Quarantined, in.QuarantinedAre)
+		add(staging.SessionQuarantined, "%s in quarantine, given to nobody and not ended, because each may be a user's: %s; end with greenroom sessions end what is nobody's", staging.Count(in.Quarantined, "session"), in.QuarantinedAre)
 	}
 	if in.NoZone {
 		add(staging.ZoneMissing, "zone %q does not exist", in.Config.Zone)
@@ -59,8 +62,15 @@ func conditions(in PoolInput, failing *Member, stuck staging.ConditionType) []st
 	for i := range in.Members {
 		m := &in.Members[i]
 		if m.Refused != nil && m.State == staging.Pending {
-			add(m.Refused.Type, "%s", m.Refused.Message)
+			add(m.Refused.Type, "%s%s", m.Refused.Message, apart(in, m))
 		}
+	}
+	if in.HeldBack != "" && len(in.Members) < in.Desired {
+		add(staging.CapacityExhausted, "%s", in.HeldBack)
+	}
+	if in.Lacking > 0 {
+		c := lacking(in)
+		add(c.Type, "%s", c.Message)
 	}
 	if f := in.Backoff.Last; f != nil && in.Backoff.paused() {
 		message := fmt.Sprintf("%s (%d in a row)", f.Message, in.Backoff.Failures)
@@ -75,25 +85,39 @@ func conditions(in PoolInput, failing *Member, stuck staging.ConditionType) []st
 	return cs
 }
 
-// blocked returns why a pool of this image and zone stages nothing and is drained; nil
-// when it may stage.
+// apart says that a session waits because of distinct_hosts; "" if it does not.
+func apart(in PoolInput, m *Member) string {
+	if !in.Config.DistinctHosts || m.Excludes == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s with a session of this pool already, and distinct_hosts allows one a node", staging.Count(m.Excludes, "node"))
+}
+
+// What becomes of launches while a pool is drained.
+const (
+	launchesRefused  = "; launches of it are refused"
+	launchesOnDemand = "; launches get sessions made on demand"
+)
+
+// blocked returns why a pool of this image and zone stages nothing and is drained, and what
+// launches get meanwhile; nil when it may stage.
 func blocked(i staging.Image, z staging.Zone) *staging.Failure {
 	if !i.IsEnabled() {
 		return &staging.Failure{
-			Type: staging.ImageDisabled, Message: fmt.Sprintf("image %s is disabled; set enabled to true to stage it again", i.Name),
+			Type: staging.ImageDisabled, Message: fmt.Sprintf("image %s is disabled; set enabled to true to stage it again", i.Name) + launchesRefused,
 		}
 	}
 	if !i.AllowedIn(z.Name) {
 		return &staging.Failure{
 			Type:    staging.ImageRestricted,
-			Message: fmt.Sprintf("image %s is restricted to %s, and this pool is in zone %s", i.Name, strings.Join(i.RestrictToZones, ", "), z.Name),
+			Message: fmt.Sprintf("image %s is restricted to %s, and this pool is in zone %s", i.Name, strings.Join(i.RestrictToZones, ", "), z.Name) + launchesRefused + " there",
 		}
 	}
 	if why := i.WhyNotStageable(); why != "" {
-		return &staging.Failure{Type: staging.ImageNotStageable, Message: why}
+		return &staging.Failure{Type: staging.ImageNotStageable, Message: why + launchesOnDemand}
 	}
 	if why := z.WhyNotStageable(); why != "" {
-		return &staging.Failure{Type: staging.ZoneNotStageable, Message: why}
+		return &staging.Failure{Type: staging.ZoneNotStageable, Message: why + launchesOnDemand}
 	}
 	return nil
 }

@@ -16,13 +16,17 @@ import (
 // the live members, so that the later ones no longer count it:
 //
 //  1. retireFailed: sessions that ended by themselves or cannot start
-//  2. retireMisplaced: sessions with another zone, image or permissions than the config
+//  2. retireMisplaced: sessions with another zone, image or permissions than the config, and
+//     those of an older revision where the config's update is immediate
 //  3. retireUnhealthy: sessions that were not healthy for too long
-//  4. shrink: all of a deleted or blocked pool, else the excess over desired
-//  5. replaceDue: expired, stale and draining sessions, as their replacements become ready
-//  6. publishAndWithdraw: whatever the health checks of the rest call for
-//  7. reorder: ready sessions whose place in the queue does not suit their node
-//  8. grow: stage what is missing
+//  4. retireUnplaceable, retireCrowded: sessions that are not where the config wants them
+//  5. makeRoom: those that make room for a launch of a higher priority
+//  6. shrink: all of a deleted or blocked pool, else the excess over desired
+//  7. replaceDue: expired, stale and draining sessions, as their replacements become ready
+//  8. publishAndWithdraw: whatever the health checks of the rest call for
+//  9. reorder: ready sessions whose place in the queue does not suit their node
+//  10. makeWay: while launches wait for room in the zone, withdraw what Nomad has queued
+//  11. grow: stage what is missing, while no launch waits
 func Decide(in PoolInput, b Bounds, now time.Time) Plan {
 	b = b.forImage(in.Patience)
 	d := decision{PoolInput: in, now: now, live: make([]*Member, len(in.Members))}
@@ -35,8 +39,9 @@ func Decide(in PoolInput, b Bounds, now time.Time) Plan {
 	for _, n := range in.FailingNodes {
 		d.wake(n.Until) // the condition is over then
 	}
-	if d.Unknown {
-		// What the pool should be is not known: only its queue follows the health checks and the drains.
+	if d.Unknown || d.Paused != nil {
+		// What the pool should be is not known, or nothing is to be made or retired: only its queue
+		// follows the health checks and the drains.
 		d.publishAndWithdraw()
 		d.reorder()
 		d.plan.Conditions = conditions(in, nil, "")
@@ -44,13 +49,18 @@ func Decide(in PoolInput, b Bounds, now time.Time) Plan {
 	}
 	failing := d.failingLong(b)
 	d.plan.Conditions = conditions(in, failing, d.stuckRollout(failing))
+	d.withinRoom()
 	d.retireFailed()
 	d.retireMisplaced()
 	d.retireUnhealthy(b)
+	d.retireUnplaceable()
+	d.retireCrowded()
+	d.makeRoom()
 	d.shrink()
 	d.replaceDue()
 	d.publishAndWithdraw()
 	d.reorder()
+	d.makeWay()
 	d.grow(b)
 	return d.plan
 }
@@ -130,12 +140,15 @@ func (d *decision) remove(matches func(*Member) bool, retire func(*Member)) {
 func (d *decision) retireFailed() {
 	d.remove(func(m *Member) bool { return m.Over || m.Failure != nil }, func(m *Member) {
 		if m.Failure != nil {
-			d.step(Retire, m.ID, "failed: %s", m.Failure.Message)
+			d.step(Retire, m.ID, "%s%s", staging.ReasonFailed, m.Failure.Message)
 			return
 		}
 		d.step(Retire, m.ID, "its allocation ended: %s", cmp.Or(m.EndReason, "Nomad reports no reason"))
 	})
 }
+
+// madeFromOlder is why a member of an older revision is replaced.
+const madeFromOlder = "made from an older revision of its image, zone or permissions"
 
 // retireMisplaced retires at once the members that the config no longer asks for,
 // because no launch may get them.
@@ -143,9 +156,19 @@ func (d *decision) retireMisplaced() {
 	if d.Removed {
 		return
 	}
-	d.remove(func(m *Member) bool { return m.Misplaced }, func(m *Member) {
-		d.step(Retire, m.ID, "its staging config now names another zone, image or permissions")
+	outdated := func(m *Member) bool { return m.Stale && d.Config.Update == staging.UpdateImmediate }
+	d.remove(func(m *Member) bool { return m.Misplaced || outdated(m) }, func(m *Member) {
+		if m.Misplaced {
+			d.step(Retire, m.ID, "its staging config now names another zone, image or permissions")
+			return
+		}
+		d.step(Retire, m.ID, "%s, and the staging config's update is %s", madeFromOlder, staging.UpdateImmediate)
 	})
+}
+
+// makeRoom retires the members that make room for a launch.
+func (d *decision) makeRoom() {
+	d.remove(func(m *Member) bool { return m.MakesRoom != "" }, func(m *Member) { d.step(MakeRoom, m.ID, "%s", m.MakesRoom) })
 }
 
 // retireUnhealthy retires the members that were waited for long enough: those whose
@@ -173,7 +196,7 @@ func (d *decision) retireUnhealthy(b Bounds) {
 			return
 		}
 		why := withCheck(fmt.Sprintf(format, limit), m.Check)
-		d.step(Retire, m.ID, "unhealthy: %s", why)
+		d.step(Retire, m.ID, "%s%s", staging.ReasonUnhealthy, why)
 		d.plan.Steps[len(d.plan.Steps)-1].Failure = &staging.Failure{Type: staging.Unhealthy, Message: why}
 	})
 }
@@ -204,12 +227,20 @@ func (d *decision) publishAndWithdraw() {
 	if !d.HealthKnown {
 		return
 	}
-	if !slices.ContainsFunc(d.live, func(m *Member) bool { k, _ := healthStep(m); return k != "" }) {
+	due := false
+	for _, m := range d.live {
+		if m.settling(d.now) {
+			d.wake(m.HealthyAgain.Add(restartToldWithin))
+		}
+		kind, _ := healthStep(m, d.now)
+		due = due || kind != ""
+	}
+	if !due {
 		return
 	}
 	d.sort()
 	for _, m := range d.live {
-		kind, why := healthStep(m)
+		kind, why := healthStep(m, d.now)
 		if d.UnknownImage && (kind == Publish || kind == FirstLaunch) {
 			continue // whether the image has a first_launch hook is not known
 		}
@@ -220,9 +251,10 @@ func (d *decision) publishAndWithdraw() {
 }
 
 // healthStep returns the step that a member's checks call for, and why; "" for none.
-func healthStep(m *Member) (k Kind, why string) {
+func healthStep(m *Member, now time.Time) (k Kind, why string) {
 	switch {
 	case m.Busy:
+	case m.settling(now):
 	case m.State == staging.Pending && m.Running && !m.healthy():
 		return Record, "its allocation runs"
 	case m.State != staging.Ready && m.healthy() && m.FirstLaunch:

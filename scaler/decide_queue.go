@@ -15,7 +15,7 @@ func (d *decision) reorder() {
 		if m.Busy || m.State != staging.Ready || m.Draining == m.Demoted {
 			return false
 		}
-		k, _ := healthStep(m)
+		k, _ := healthStep(m, d.now)
 		return k == "" || !d.HealthKnown
 	}
 	if !slices.ContainsFunc(d.live, misranked) {

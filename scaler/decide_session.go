@@ -47,6 +47,13 @@ type Unpooled struct {
 	Failure *staging.Failure
 	// Refused: why no node accepts it.
 	Refused *staging.Failure
+	// RoomUntil is until when it waits for room, which is WaitForRoom after its creation; zero
+	// for one that does not. RoomNoted is what Redis shows that it waits for.
+	RoomUntil   time.Time
+	WaitForRoom staging.Duration
+	RoomNoted   string
+	// PlacedAt is when a node was found for it; zero before that.
+	PlacedAt time.Time
 	// RunningSince is when it began to run.
 	RunningSince time.Time
 	// Check is a check of its own that fails; zero for none. Patience is its image's.
@@ -55,10 +62,16 @@ type Unpooled struct {
 	// Reason is Nomad's reason for the end of its allocation when the image did not
 	// fail, or for an end that may come.
 	Reason string
-	// Terms are those of its user. EndsAt and KeepaliveUntil follow from them; zero for
-	// never, and while the terms are not known.
-	Terms                  staging.Terms
-	EndsAt, KeepaliveUntil time.Time
+	// Terms are those of its user. The times follow from them; each is zero for never, and
+	// while the terms are not known. IdleDue is when its user is to be warned that it is idle,
+	// or it ends as that.
+	Terms                                            staging.Terms
+	EndsAt, KeepaliveUntil, IdleDue, UnvisitedEndsAt time.Time
+	// EndWarningDue is when its user is to be warned that EndsAt is near, PreEndDue when its
+	// pre_end hook is to run; each zero for never. PreStop: its pre_stop hook has to run before it
+	// is stopped.
+	EndWarningDue, PreEndDue time.Time
+	PreStop                  bool
 	// Tagged: its user and terms are known, and Consul's catalog shows its user.
 	Tagged bool
 	// Restarted: its main task was restarted since its assign hook last ran. RestartNoted:
@@ -69,6 +82,8 @@ type Unpooled struct {
 	HealthKnown, UnhealthyNoted bool
 	// UnhealthyUntil is when it ends by its terms unless a check recovers; zero for never.
 	UnhealthyUntil time.Time
+	// Kept: it failed, and its pool's config keeps its job in Nomad.
+	Kept bool
 	// HasProfile: it has the lease of a persistent profile, since something of it may run.
 	HasProfile bool
 	// Given: it has or had a user, or a claim, as far as is known.
@@ -107,12 +122,12 @@ const (
 // The first case that applies decides. They run in this order:
 //
 //  0. its job belongs to another installation, or nobody knows whether it has a user: nothing
-//  1. ended: purge it after a delay and once its profile is free; else nothing, while Nomad
-//     does not say whether it has it
+//  1. ended: purge it after a delay, once its profile is free and unless it is kept; else
+//     nothing, while Nomad does not say whether it has it
 //  2. Redis and Nomad both lost it: mark it ended
 //     quarantined: quarantine it in Redis, and nothing else while it runs
 //  3. Redis has it as unassigned, its fate record as assigned: restore
-//  4. retiring or ending: mark it ended, or stop it again
+//  4. retiring or ending: mark it ended, run its pre_stop hook, or stop it again
 //  5. its job is missing or was never registered: retire, end, or mark it ended
 //  6. Redis lost it, or lost its retirement: restore, retire, record, or end
 //  7. nothing of it runs: end it
@@ -126,6 +141,8 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	gone := x.Over || x.Missing
 	ended := "its job is gone"
 	switch {
+	case x.Failure != nil && x.State.Unassigned():
+		ended = staging.ReasonFailed + x.Failure.Message
 	case x.Failure != nil:
 		ended = x.Failure.Message
 	case x.Reason != "":
@@ -146,6 +163,9 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 		}
 		if x.Given && x.HasJob && !x.Stopped && !x.Over {
 			// Redis is wrong: another Nomad was asked, which did not have it. It may be in use.
+			return nil, now.Add(purgeDelay)
+		}
+		if x.Kept {
 			return nil, now.Add(purgeDelay)
 		}
 		if x.HasProfile {
@@ -188,6 +208,8 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 			return do(MarkEnded, "nothing of it runs")
 		case x.Stopped, !x.HasJob:
 			return nil, time.Time{}
+		case x.State == staging.Ending && x.PreStop:
+			return do(PreStop, "its end has begun")
 		case within(stopTimeout):
 			return later(stopTimeout)
 		case x.State == staging.Retiring:
@@ -252,8 +274,8 @@ func DecideSession(x Unpooled, now time.Time) (step *Step, wake time.Time) {
 	return nil, time.Time{}
 }
 
-// decideStarting ends an on-demand session that does not start: no node accepts it and
-// its broker did not end it, it is placed and never runs, or its checks never pass. It
+// decideStarting ends an on-demand session that does not start: no node accepts it, and
+// its broker did not end it or its wait for room is over; it is placed and never runs, or its checks never pass. It
 // would occupy its user's slot forever. The limits are the image's, else those of
 // DefaultBounds: Options.Bounds applies to pools, and this session is in none.
 func decideStarting(x Unpooled, now time.Time) (*Step, time.Time) {
@@ -262,6 +284,8 @@ func decideStarting(x Unpooled, now time.Time) (*Step, time.Time) {
 	switch {
 	case x.WasUp:
 		return nil, time.Time{} // it does not start: Nomad may have lost contact with its node
+	case x.Refused != nil && !x.RoomUntil.IsZero():
+		return decideWaiting(x, now)
 	case x.Refused != nil:
 		why = "it cannot be placed: " + x.Refused.Message
 	case x.Running && !x.HealthKnown:
@@ -270,13 +294,16 @@ func decideStarting(x Unpooled, now time.Time) (*Step, time.Time) {
 		since, limit = x.RunningSince, b.StartTimeout
 		why = withCheck(fmt.Sprintf("it runs and its checks have not passed for %s", limit), x.Check)
 	default:
+		if x.PlacedAt.After(since) {
+			since = x.PlacedAt // before that it waited for room
+		}
 		limit = b.PlaceTimeout
 		why = fmt.Sprintf("it is placed and has not started to run for %s", limit)
 	}
 	if at := since.Add(limit); at.After(now) {
 		return nil, at
 	}
-	return &Step{Kind: End, Reason: why}, time.Time{}
+	return &Step{Kind: End, Reason: staging.ReasonFailed + why}, time.Time{}
 }
 
 // decideAssigned enforces the terms of a user's session, and reads them first.
@@ -298,11 +325,19 @@ func decideAssigned(x Unpooled, now time.Time) (*Step, time.Time) {
 	case x.FateLost:
 		return &Step{Kind: RewriteFate, Reason: "Redis has it as a user's, and Consul lost its fate record"}, time.Time{}
 	case over(x.EndsAt):
-		return &Step{Kind: End, Reason: fmt.Sprintf("its time limit of %s is over", x.Terms.TimeLimit), Due: x.EndsAt}, time.Time{}
+		return &Step{Kind: ExpireLimit, Reason: fmt.Sprintf("its time limit of %s is over", x.Terms.TimeLimit)}, time.Time{}
 	case over(x.KeepaliveUntil):
 		return &Step{Kind: ExpireKeepalive, Reason: fmt.Sprintf("no keepalive came for %s", x.Terms.Keepalive)}, time.Time{}
+	case over(x.IdleDue):
+		return &Step{Kind: ExpireIdle, Reason: fmt.Sprintf("it is not used, and its idle_expiration is %s", x.Terms.Idle)}, time.Time{}
+	case over(x.UnvisitedEndsAt):
+		return &Step{Kind: ExpireUnvisited, Reason: fmt.Sprintf("its user did not open it within %s", x.Terms.Unvisited)}, time.Time{}
 	case over(x.UnhealthyUntil):
 		return &Step{Kind: End, Reason: fmt.Sprintf("its checks have failed for %s", x.Terms.Unhealthy)}, time.Time{}
+	case over(x.EndWarningDue):
+		return &Step{Kind: WarnEnd, Reason: fmt.Sprintf("its time limit of %s is near", x.Terms.TimeLimit)}, time.Time{}
+	case x.Running && over(x.PreEndDue):
+		return &Step{Kind: PreEnd, Reason: "its end is near"}, time.Time{}
 	}
 	if step := decideRestarted(x); step != nil {
 		return step, time.Time{}

@@ -32,7 +32,15 @@ func TestDecideSession(t *testing.T) {
 				x.State, x.Tagged, x.EndsAt, x.KeepaliveUntil = staging.Assigned, true, noon.Add(time.Hour), noon.Add(time.Minute)
 			}), "", time.Minute,
 		},
-		{"a time limit that is over ends it, tagged or not", with(func(x *Unpooled) { x.State, x.EndsAt = staging.Assigned, noon }), End, 0},
+		{"a time limit that is over ends it, tagged or not", with(func(x *Unpooled) { x.State, x.EndsAt = staging.Assigned, noon }), ExpireLimit, 0},
+		{"an idle session is warned of, or ended, as Redis decides", with(func(x *Unpooled) { x.State, x.IdleDue = staging.Assigned, noon }), ExpireIdle, 0},
+		{"that its user never came is decided by Redis", with(func(x *Unpooled) { x.State, x.UnvisitedEndsAt = staging.Assigned, noon }), ExpireUnvisited, 0},
+		{
+			"a session that is not used is decided again when it may be idle",
+			with(func(x *Unpooled) {
+				x.State, x.Tagged, x.IdleDue, x.UnvisitedEndsAt = staging.Assigned, true, noon.Add(time.Minute), noon.Add(time.Hour)
+			}), "", time.Minute,
+		},
 		{"an expired keepalive is decided by Redis", with(func(x *Unpooled) { x.State, x.KeepaliveUntil = staging.Assigned, noon }), ExpireKeepalive, 0},
 		{
 			"on demand: the first_launch hook runs before the assignment",

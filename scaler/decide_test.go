@@ -119,6 +119,8 @@ func TestDecide(t *testing.T) {
 			members: []Member{member("old", ready, 9), member("new", ready, 1), member("p1", pending, 2), member("p2", pending, 1)},
 			want:    []string{"retire p2", "retire p1", "retire old"}, wake: DefaultBounds.PlaceTimeout - 2*time.Minute,
 		},
+		{name: "what is to be kept is no excess", desired: 1, change: func(in *PoolInput) { in.Keep = 3 }, members: []Member{member("a", ready, 9), member("b", ready, 5), member("c", ready, 1)}, want: []string{}},
+		{name: "what is more than to be kept is, and no more", desired: 1, change: func(in *PoolInput) { in.Keep = 2 }, members: []Member{member("old", ready, 9), member("b", ready, 5), member("c", ready, 1)}, want: []string{"retire old"}},
 		{name: "an excess session that is being retired is not replaced by another", desired: 1, members: []Member{member("old", ready, 9, busy), member("new", ready, 1)}, want: []string{}},
 		{name: "desired zero drains", desired: 0, members: []Member{member("a", ready, 1)}, want: []string{"retire a"}},
 		{
@@ -211,6 +213,41 @@ func TestDecide(t *testing.T) {
 				member("a", ready, 9, stale), member("b", ready, 8, stale), member("c", ready, 7, stale), member("d", ready, 6, stale), member("e", pending, 0, refused),
 			},
 			want: []string{"retire a"},
+		},
+		{
+			name: "a limit of sessions that was reached: one is tried, as a probe", desired: 5, members: []Member{member("a", ready, 1)},
+			change: func(in *PoolInput) { in.Limit = &staging.LimitReached{} }, want: []string{"stage"}, wake: passPause,
+		},
+		{
+			name: "a limit of sessions that was reached just now: none is tried before its time", desired: 5, members: []Member{member("a", ready, 1)},
+			change: func(in *PoolInput) { in.Limit, in.LimitUntil = &staging.LimitReached{}, noon.Add(time.Second) }, want: []string{}, wake: time.Second,
+		},
+		{
+			name: "a roll at a limit of sessions: as many go first as may be unavailable", desired: 4,
+			members: []Member{member("a", ready, 9, stale), member("b", ready, 8, stale), member("c", ready, 7, stale), member("d", ready, 6, stale)},
+			change:  func(in *PoolInput) { in.Limit, in.LimitUntil = &staging.LimitReached{}, noon.Add(time.Second) }, want: []string{"retire a"}, wake: time.Second,
+		},
+		{
+			name: "a roll at a limit of sessions that leaves fewer than are desired", desired: 6, members: []Member{member("a", ready, 9, stale)},
+			change: func(in *PoolInput) { in.Limit, in.LimitUntil = &staging.LimitReached{}, noon.Add(time.Second) }, want: []string{"retire a"}, wake: time.Second,
+		},
+		{
+			name: "the config's own limit counts what users have", desired: 5, members: []Member{member("a", ready, 1)},
+			change: func(in *PoolInput) { in.Config.MaxSessions, in.Taken = 4, 1 }, want: []string{"stage", "stage"},
+		},
+		{
+			name: "a config's limit that was lowered ends what is unassigned and too much", desired: 3,
+			members: []Member{member("a", ready, 2), member("b", ready, 1)},
+			change:  func(in *PoolInput) { in.Config.MaxSessions, in.Taken = 2, 1 }, want: []string{"retire a"},
+		},
+		{
+			name: "a config's limit that users alone reach ends all that is unassigned", desired: 3, members: []Member{member("a", ready, 2)},
+			change: func(in *PoolInput) { in.Config.MaxSessions, in.Taken = 2, 5 }, want: []string{"retire a"},
+		},
+		{
+			name: "a roll at the config's own limit: as many go first as may be unavailable", desired: 2,
+			members: []Member{member("a", ready, 9, stale), member("b", ready, 8, stale)},
+			change:  func(in *PoolInput) { in.Config.MaxSessions = 2 }, want: []string{"retire a", "stage"}, wake: passPause,
 		},
 		{
 			name: "a roll in a full zone: no more while that one is missing", desired: 4,

@@ -55,6 +55,6 @@ func (v *view) deniedIn(zone string) *staging.Failure {
 		return nil
 	}
 	return &staging.Failure{Type: staging.NomadDenied, Message: fmt.Sprintf(
-		"Nomad hides %d sessions of zone %s from the scaler, so nothing is done with them; let its token list and read jobs again (list-jobs, read-job) in namespace %q",
-		n, zone, cmp.Or(v.resources.Zones[zone].Namespace, "default"))}
+		"Nomad hides %s of zone %s from the scaler, which does nothing with what is hidden; let its token list and read jobs again (list-jobs, read-job) in namespace %q",
+		staging.Count(n, "session"), zone, cmp.Or(v.resources.Zones[zone].Namespace, "default"))}
 }

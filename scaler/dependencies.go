@@ -80,6 +80,24 @@ type AssignedStore interface {
 	// ExpireKeepalive ends a session whose keepalive has expired, unless a keepalive
 	// arrived in time or may have been lost, and returns the session as it then is.
 	ExpireKeepalive(ctx context.Context, s staging.Session) (staging.Session, error)
+	// ExpireIdle is the same for a session that is not used. It warns the user first.
+	ExpireIdle(ctx context.Context, s staging.Session) (staging.Session, error)
+	// ExpireUnvisited is the same for a session that its user has not used yet.
+	ExpireUnvisited(ctx context.Context, s staging.Session) (staging.Session, error)
+	// ExpireLimit is the same for a session that has reached its time limit, unless it was
+	// extended meanwhile.
+	ExpireLimit(ctx context.Context, s staging.Session, reason string) (staging.Session, error)
+	// WarnEnd warns the user that the time limit is near, once for each such end.
+	WarnEnd(ctx context.Context, s staging.Session, warning string) (staging.Session, error)
+	// Extend takes over a later time limit from the fate record, in s.Terms.
+	Extend(ctx context.Context, s staging.Session, reason string) (staging.Session, error)
+}
+
+// RoomStore notes in Redis what launches wait for.
+type RoomStore interface {
+	// NoteRoom notes what an on-demand session that is not placed waits for. It may be
+	// repeated.
+	NoteRoom(ctx context.Context, s staging.Session, reason string) error
 }
 
 // QuarantineStore changes records in Redis that do not tell whose a session is.
@@ -104,7 +122,11 @@ type QueueStore interface {
 
 // TrustStore holds the markers in Redis that say whether claims may use it.
 type TrustStore interface {
-	// PlaceMarker writes a zone's marker without renewing the zone's trust.
+	// Elsewhere reports whether a zone's last marker was placed on another server than the one
+	// that answers: a replica took over, or Redis started again. It may lack the newest writes.
+	Elsewhere(ctx context.Context, zone string) (bool, error)
+	// PlaceMarker writes a zone's marker without renewing the zone's trust, which ends
+	// on another server than the last marker's.
 	PlaceMarker(ctx context.Context, zone, marker string) error
 	// RenewTrust replaces a zone's marker and makes Redis trusted there for
 	// staging.TrustTTL. renewed is false when the marker before is no longer there;
@@ -120,13 +142,9 @@ type TrustStore interface {
 type EventStore interface {
 	// Note adds an event that is no transition of a session.
 	Note(ctx context.Context, e staging.Event) error
-	// SetConditions replaces a pool's conditions.
-	SetConditions(ctx context.Context, pool string, cs []staging.Condition) error
-	// SetRollout replaces how far a pool's rollout is. The zero value removes it.
-	SetRollout(ctx context.Context, pool string, r staging.Rollout) error
-	// SetUsual stores how long a pool's sessions usually take to be ready; 0 for not known.
-	// Usual returns what is stored, by pool.
-	SetUsual(ctx context.Context, pool string, usual time.Duration) error
+	// WriteReport replaces what is reported of a pool.
+	WriteReport(ctx context.Context, r staging.PoolReport) error
+	// Usual returns the usual times to ready that are stored, by pool.
 	Usual(ctx context.Context) (map[string]time.Duration, error)
 	// Now is the time by Redis's clock.
 	Now(ctx context.Context) (time.Time, error)
@@ -145,17 +163,22 @@ type Fleet interface {
 	// Exists reports whether Nomad has a session's job. Only an answer that it does not
 	// exist is false; staging.ErrJobDenied means that the token may not read it.
 	Exists(ctx context.Context, s staging.Session) (bool, error)
-	// LastLine reads the last line that a task of a session's allocation wrote to its standard
-	// error, shortened; "" if it wrote none.
-	LastLine(ctx context.Context, s staging.Session, a staging.AllocFacts, task string) (string, error)
+	// LastWords reads the last lines that a task of a session's allocation wrote to its standard
+	// error, shortened, and what Nomad noted of its tasks; without a task only that. What could be
+	// read is returned beside an error.
+	LastWords(ctx context.Context, s staging.Session, a staging.AllocFacts, task string) (staging.LastWords, error)
 	// Remains reads what Nomad has of a session.
 	Remains(ctx context.Context, s staging.Session) (staging.Remains, error)
-	// List reads all sessions, except those that the token may not list. index is where
-	// Watch continues.
-	List(ctx context.Context) (all []staging.Observation, index uint64, err error)
-	// Watch emits what happens after index, until it fails or events may be missing.
-	Watch(ctx context.Context, index uint64, emit func(staging.Observation)) error
+	// List lists everything, except the sessions that the token may not list.
+	List(ctx context.Context) ([]staging.Observation, error)
+	// Watch emits what happens, until it fails, events may be missing, or follow fails.
+	// follow is called once, as soon as nothing can be missed any more. It lists everything,
+	// as List does, as often as it likes. Events wait for the first list, and for no other.
+	Watch(ctx context.Context, emit func(staging.Observation), follow func(ctx context.Context, list listFunc) error) error
 }
+
+// listFunc lists everything that Nomad has.
+type listFunc = func(ctx context.Context) ([]staging.Observation, error)
 
 // Health is Consul's catalog of health checks.
 type Health interface {
@@ -165,13 +188,16 @@ type Health interface {
 }
 
 // Hooks runs hooks in sessions. However often and from wherever a method is called, the
-// hook runs at most once for each start of the session's main task, which s.Restarts counts.
+// hook runs at most once for each start of the session's main task, which s.Restarts counts;
+// one that comes before an end, at most once for that end.
 // The error may be a *staging.HookError.
 type Hooks interface {
 	// FirstLaunch runs a session's first_launch hook.
 	FirstLaunch(ctx context.Context, s staging.Session, h staging.Hook) error
 	// AssignAgain runs the assign hook again after a restart.
 	AssignAgain(ctx context.Context, s staging.Session, h staging.Hook) error
+	// BeforeEnd runs a pre_end or pre_stop hook of a user's session.
+	BeforeEnd(ctx context.Context, s staging.Session, name staging.HookName, h staging.Hook, end staging.End) error
 }
 
 // Locks are the zone locks: one per zone, so that several scalers share the zones
@@ -204,6 +230,9 @@ type Meter interface {
 	// Denied sets, by zone, how many sessions Nomad does not let the scaler see. Zones
 	// without such sessions are not in it. It must not keep the map.
 	Denied(sessions map[string]int)
+	// WaitingForRoom sets, by zone, how many launches wait for room where this scaler acts.
+	// It must not keep the map.
+	WaitingForRoom(launches map[string]int)
 	// Zones sets the wanted zone locks, and the zones in which this scaler acts. Both
 	// include the lock for sessions without a known zone. It must not keep the maps.
 	Zones(there, acting map[string]bool)

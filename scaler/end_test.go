@@ -14,11 +14,26 @@ type endStore struct {
 	SessionStore
 	AssignedStore
 	EventStore
-	now   time.Time
-	ended []string
+	now     time.Time
+	session staging.Session
+	ended   []string
 }
 
 func (s *endStore) Now(context.Context) (time.Time, error) { return s.now, nil }
+
+func (s *endStore) Session(_ context.Context, id string) (staging.Session, error) {
+	x := s.session
+	x.ID = id
+	return x, nil
+}
+
+func (s *endStore) ExpireLimit(_ context.Context, x staging.Session, _ string) (staging.Session, error) {
+	if !s.now.Before(x.EndsAt()) {
+		s.ended = append(s.ended, x.ID)
+		x.State = staging.Ending
+	}
+	return x, nil
+}
 
 func (s *endStore) Finish(_ context.Context, id, _, _ string) error {
 	s.ended = append(s.ended, id)
@@ -46,11 +61,11 @@ func TestATimeLimitEndsByRedissClock(t *testing.T) {
 	step, _ := DecideSession(Unpooled{
 		State: staging.Assigned, Origin: staging.Staged, HasJob: true, Fate: staging.VerdictAssigned, EndsAt: noon, Tagged: true,
 	}, noon.Add(time.Hour))
-	if step == nil || step.Kind != End || !step.Due.Equal(noon) {
+	if step == nil || step.Kind != ExpireLimit {
 		t.Fatalf("%+v", step)
 	}
 	for redis, want := range map[time.Duration]int{-time.Second: 0, 0: 1, time.Minute: 1} {
-		store := &endStore{now: noon.Add(redis)}
+		store := &endStore{now: noon.Add(redis), session: timeLimited()}
 		s := &Scaler{Parts: Parts{SessionStore: store, AssignedStore: store, EventStore: store, Fleet: stopFleet{}}}
 		r := s.apply(t.Context(), task{step: *step, from: staging.Assigned, session: staging.Session{ID: "gr-1"}})
 		if r.err != nil || len(store.ended) != want {

@@ -6,15 +6,17 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// entry is what the scaler knows of one session. Only the loop uses it.
+// entry is what the scaler knows of one session. Only the loop uses it. There may be many: its
+// fields are in an order that leaves few gaps, and a test bounds its size.
 type entry struct {
 	// s is the session as last observed. Its State is the one in Redis; "" when Redis
 	// does not have it.
 	s staging.Session
 	// verdict is that of its fate record; "" while there is none or it is not known.
 	verdict staging.Verdict
-	// fate is the record itself, for Restore and for ending a claim.
-	fate staging.Fate
+	// record is the record itself, for Restore and for ending a claim; nil for none. Most
+	// sessions have none, and it is a good part of an entry.
+	record *staging.Fate
 	// claimSeenAt is when this scaler first saw the session claimed, fateSeenAt when it
 	// first saw this fate. A lease is counted from there: its own times are those of
 	// another host's clock.
@@ -46,14 +48,23 @@ type entry struct {
 	// replaced: Nomad has made another allocation in place of its own.
 	replaced         bool
 	passing          bool
+	narrowed         bool
 	failure, refused *staging.Failure
 	// failedTask is the task that caused failure; "" if that is not known.
 	failedTask string
+	// placement narrows where Nomad may place it, as far as this scaler made it. narrowed and
+	// excludes say it of every session: as staging.Placement.Narrowed, and the number of
+	// ExceptNodes. noted is the refusal that its pool has noted.
+	placement staging.Placement
+	excludes  int
+	noted     string
 	// reason is Nomad's reason for the end of an allocation that did not fail, or for an
 	// end that may come.
 	reason string
 	// The newest Raft indexes seen of each part; older ones are stale.
 	jobIndex, allocIndex, placementIndex uint64
+	// jobSeenAt is when its job was last observed.
+	jobSeenAt time.Time
 
 	// firstLaunched: its first_launch hook has run. firstLaunchTries counts the tries
 	// in which it could not be started, firstLaunchFailure is why it failed.
@@ -73,17 +84,29 @@ type entry struct {
 	staleHealth             bool
 	failureFreshAt, freshAt time.Time
 	checkEvery              time.Duration
+	// preEndRan is the end for which its pre_end hook has run, preStopRan: its pre_stop hook has.
+	preEndRan  time.Time
+	preStopRan bool
+	// needs is what it reserves on its node.
+	needs staging.Needs
+	// makesRoom is why it is to make room for a launch; "" if it is not. roomMade are those
+	// that make room for it.
+	makesRoom string
+	roomMade  []roomMade
+	// roomNoted is what Redis shows that it waits for, while no node can take it.
+	roomNoted string
 	// placedAt is when its allocation was first observed.
 	placedAt time.Time
-	// runningSince, unhealthySince: as in Member. healthyOnce: it has been healthy.
+	// runningSince, unhealthySince, healthyAgain: as in Member. healthyOnce: it has been healthy.
 	runningSince, unhealthySince time.Time
+	healthyAgain                 time.Time
 	healthyOnce                  bool
+	// startNoted: it has counted towards its pool's usual time to ready.
+	startNoted bool
 	// failingSince is since when, without a break, it runs and a check of its own is
 	// critical. It is observed anew after each gap: a time in which nobody watched does not
 	// count towards a user's unhealthy_expiration.
 	failingSince time.Time
-	// startNoted: it has counted towards its pool's usual time to ready.
-	startNoted bool
 	// seenAt is when this scaler first knew of it.
 	seenAt time.Time
 	// request is the id of the request whose launch has the session; "" where that is
@@ -109,10 +132,24 @@ type entry struct {
 
 // setFate takes over a session's fate record.
 func (e *entry) setFate(f staging.Fate, now time.Time) {
-	if e.verdict != f.Verdict || e.fate.Claim != f.Claim || !e.fate.Lease.Equal(f.Lease) {
+	if e.verdict != f.Verdict || e.fate().Claim != f.Claim || !e.fate().Lease.Equal(f.Lease) {
 		e.fateSeenAt = now
 	}
-	e.verdict, e.fate, e.fateAbsent, e.fateUnfinished = f.Verdict, f, f.Verdict == "", false
+	e.verdict, e.record, e.fateAbsent, e.fateUnfinished = f.Verdict, &f, f.Verdict == "", false
+	if f.Verdict == "" {
+		e.record = nil
+	}
+}
+
+// undecided is the record of sessions without one. Nothing writes to it.
+var undecided staging.Fate
+
+// fate returns its fate record, to be read alone.
+func (e *entry) fate() *staging.Fate {
+	if e.record == nil {
+		return &undecided
+	}
+	return e.record
 }
 
 // seenIn notes the state in which Redis has a session.
@@ -133,8 +170,8 @@ const fateDelay = 10 * time.Second
 // broker's clock. It is counted from when the claim was first seen, or where that was not,
 // the fate.
 func (e *entry) leaseUntil() time.Time {
-	length := e.fate.Lease.Sub(e.fate.DecidedAt)
-	if e.fate.DecidedAt.IsZero() || length <= 0 {
+	length := e.fate().Lease.Sub(e.fate().DecidedAt)
+	if e.fate().DecidedAt.IsZero() || length <= 0 {
 		length = staging.ClaimLease
 	}
 	from := e.fateSeenAt
@@ -187,6 +224,7 @@ func (e *entry) joinPool(p *pool) {
 // setUserFacts takes over what Redis has of a session's user and terms.
 func (v *view) setUserFacts(e *entry, x staging.Session) {
 	e.s.User, e.s.Terms, e.s.AssignedAt, e.s.KeepaliveAt = x.User, x.Terms, x.AssignedAt, x.KeepaliveAt
+	e.s.VisitedAt, e.s.Unvisited, e.s.IdleWarnedAt, e.s.EndWarnedOf = x.VisitedAt, x.Unvisited, x.IdleWarnedAt, x.EndWarnedOf
 	e.s.UnhealthySince = x.UnhealthySince
 	e.s.Restarts, e.restartNoted = x.Restarts, !x.RestartedAt.IsZero() && x.RestartFailure == ""
 	if e.s.Hooks == nil {

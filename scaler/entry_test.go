@@ -3,6 +3,7 @@ package scaler
 import (
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -39,5 +40,14 @@ func TestALeaseIsCountedOnTheScalersClock(t *testing.T) {
 				t.Errorf("skew %s, claim seen %t, at the end: %+v", skew, claimSeen, step)
 			}
 		}
+	}
+}
+
+// TestAnEntryIsNotLarger than the memory that Go reserves for it: one more word would cost every
+// session 256 bytes.
+func TestAnEntryIsNotLarger(t *testing.T) {
+	// Go reserves 1536 bytes, of which it needs 8 itself, or else 1792.
+	if size := unsafe.Sizeof(entry{}); size > 1536-8 {
+		t.Errorf("an entry has %d bytes", size)
 	}
 }

@@ -2,6 +2,8 @@ package scaler
 
 import (
 	"cmp"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -56,7 +58,32 @@ func (v *view) countAssignHookFailure(ev staging.Event, now time.Time) {
 		return
 	}
 	p.assignHook = Backoff{
-		Failures: p.assignHook.Failures + 1, At: now, Last: &staging.Failure{Type: staging.HookFailing, Message: ev.Reason},
+		Failures: p.assignHook.Failures + 1, At: now, Last: &staging.Failure{Type: staging.HookFailing, Message: withStderr(ev.Reason, ev.Stderr)},
 	}
 	v.dirtyPools[ev.Pool] = true
+}
+
+// maxStderr bounds what a condition or remark has of a hook's standard error, in bytes.
+const maxStderr = 300
+
+// withStderr adds to the reason of a failed hook the end of what it wrote to its standard error,
+// on one line.
+func withStderr(reason, stderr string) string {
+	line := strings.Join(strings.Fields(strings.ToValidUTF8(stderr, "?")), " ")
+	if line == "" || strings.Contains(reason, line) {
+		return reason
+	}
+	if over := len(line) - maxStderr; over > 0 {
+		line = "…" + strings.ToValidUTF8(line[over:], "")
+	}
+	return reason + "; the end of its stderr: " + line
+}
+
+// remark says that the pool's assign hook failed, before that is a condition: the next launch
+// may show that it was one user's bad luck.
+func (p *pool) remark() string {
+	if n := p.assignHook.Failures; n > 0 && n < hookFailureThreshold {
+		return fmt.Sprintf("a session was destroyed instead of given to its user, %d in a row: %s", n, p.assignHook.Last.Message)
+	}
+	return ""
 }

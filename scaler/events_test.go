@@ -29,12 +29,17 @@ func TestOnlyASessionMadeAfterAFailureEndsThePause(t *testing.T) {
 
 func TestAssignHooksThatFailInARowAreCounted(t *testing.T) {
 	v := poolView(staging.Image{})
-	failed := staging.Event{Type: staging.EventHookFailed, Pool: "p", Session: "gr-1", Hook: staging.HookAssign, Reason: "exit code 7"}
-	for range 3 {
+	failed := staging.Event{Type: staging.EventHookFailed, Pool: "p", Session: "gr-1", Hook: staging.HookAssign, Reason: "exit code 7", Stderr: "cannot mount\n/home/alice\n"}
+	const message = "exit code 7; the end of its stderr: cannot mount /home/alice"
+	for n := range 3 {
+		// Before it is a condition, it is a remark.
+		if want := []string{"", "a session was destroyed instead of given to its user, 1 in a row: " + message, "a session was destroyed instead of given to its user, 2 in a row: " + message}[n]; v.pools["p"].remark() != want {
+			t.Errorf("after %d the remark is %q, want %q", n, v.pools["p"].remark(), want)
+		}
 		v.applyEvent(failed, noon)
 	}
 	v.applyEvent(staging.Event{Type: staging.EventViolation, Session: "gr-9"}, noon)
-	if p := v.pools["p"]; p.assignHook.Failures != 3 || p.assignHook.Last.Message != "exit code 7" {
+	if p := v.pools["p"]; p.assignHook.Failures != 3 || p.assignHook.Last.Message != message || p.remark() != "" {
 		t.Errorf("%+v", p.assignHook)
 	}
 	if len(v.sessions) != 0 {

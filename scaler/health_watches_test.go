@@ -41,7 +41,7 @@ func TestHealthWatchesFollowPoolsAndZones(t *testing.T) {
 					t.Fatalf("%s: %s, want %v", what, got, want)
 				}
 				delete(missing, got)
-			case <-time.After(10 * time.Second):
+			case <-time.After(2 * time.Minute):
 				t.Fatalf("%s: missing %v", what, missing)
 			}
 		}

@@ -18,9 +18,24 @@ type wordsFleet struct {
 	read []string
 }
 
-func (f *wordsFleet) LastLine(_ context.Context, s staging.Session, a staging.AllocFacts, task string) (string, error) {
+func (f *wordsFleet) LastWords(_ context.Context, s staging.Session, a staging.AllocFacts, task string) (words staging.LastWords, err error) {
 	f.read = append(f.read, s.ID+" "+a.ID+" "+task)
-	return f.line, f.err
+	if f.line != "" && task != "" {
+		words.Stderr = []string{f.line}
+	}
+	words.TaskEvents = []string{"main: Terminated: Exit Code: 3"}
+	return words, f.err
+}
+
+// failedEvents are the events of sessions that failed.
+type failedEvents struct {
+	EventStore
+	noted []staging.Event
+}
+
+func (s *failedEvents) Note(_ context.Context, e staging.Event) error {
+	s.noted = append(s.noted, e)
+	return nil
 }
 
 // reasonStore has why sessions are retired.
@@ -56,7 +71,8 @@ func TestACrashedSessionsLastWordsAreRead(t *testing.T) {
 	fleet, store := &wordsFleet{line: "no such display: :7"}, &reasonStore{}
 	log := logrus.New()
 	log.SetLevel(logrus.PanicLevel)
-	s := &Scaler{Parts: Parts{SessionStore: store, Registry: retiredFates{}, Fleet: fleet, Log: logrus.NewEntry(log)}}
+	events := &failedEvents{}
+	s := &Scaler{Parts: Parts{SessionStore: store, EventStore: events, Registry: retiredFates{}, Fleet: fleet, Log: logrus.NewEntry(log)}}
 	step := Step{Kind: Retire, Reason: "failed: task main: exit code 3"}
 	condition := func() string {
 		for _, c := range conditions(v.poolInput(v.pools["p"], noon), nil, "") {
@@ -81,6 +97,13 @@ func TestACrashedSessionsLastWordsAreRead(t *testing.T) {
 		t.Errorf("the condition is %q, want %q", got, want)
 	}
 
+	if e := events.noted; len(e) != 1 || e[0].Session != "gr-1" || e[0].Stderr != fleet.line || len(e[0].TaskEvents) != 1 {
+		t.Errorf("noted %+v", e)
+	}
+	if f := v.pools["p"].lastFailure; f == nil || f.Session != "gr-1" || f.Node != "n1" || len(f.Stderr) != 1 || len(f.TaskEvents) != 1 {
+		t.Errorf("the last failure is %+v", f)
+	}
+
 	fleet.err, fleet.line = errors.New("403"), ""
 	next := s.newTask(v, crash("gr-3"), step, noon)
 	s.applied(v, next, s.apply(t.Context(), next))
@@ -90,7 +113,54 @@ func TestACrashedSessionsLastWordsAreRead(t *testing.T) {
 	// What could not start has written nothing, and one that was stopped has not crashed.
 	e := runs(v, "gr-4")
 	e.failure, e.failedTask = &staging.Failure{Type: staging.ImageUnavailable, Message: "no such image"}, "main"
-	if s.newTask(v, e, step, noon).failedTask != "" || s.newTask(v, runs(v, "gr-5"), step, noon).failedTask != "" {
+	if of := s.newTask(v, e, step, noon).words; of == nil || of.task != "" || of.crashed {
+		t.Errorf("of what could not start %+v is read, not the events of its tasks alone", of)
+	}
+	v.pools["p"].readingWords = false
+	if s.newTask(v, runs(v, "gr-5"), step, noon).words != nil {
 		t.Error("the log of what did not crash is read")
+	}
+}
+
+// finishStore has why sessions are ended.
+type finishStore struct {
+	AssignedStore
+	reason string
+}
+
+func (s *finishStore) Finish(_ context.Context, _, _, reason string) error {
+	s.reason = reason
+	return nil
+}
+
+// TestASessionOnDemandThatCrashesEndsWithItsLastWords: every one does, since each had its own
+// user. What a user's session wrote stays out of a reason.
+func TestASessionOnDemandThatCrashesEndsWithItsLastWords(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		state staging.State
+		want  string
+	}{
+		{"before it is up", staging.Starting, "task main: exit code 3; the last line of its stderr: no such display: :7"},
+		{"before Redis shows that it runs", staging.Pending, "task main: exit code 3; the last line of its stderr: no such display: :7"},
+		{"a user's", staging.Assigned, "task main: exit code 3"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := newView()
+			store := &finishStore{}
+			s := &Scaler{Parts: Parts{AssignedStore: store, Fleet: &wordsFleet{line: "no such display: :7"}}}
+			for _, id := range []string{"gr-1", "gr-2"} {
+				e := v.entry(id, noon)
+				e.s = staging.Session{ID: id, State: c.state, Origin: staging.OnDemand, Zone: "east", Image: "desk"}
+				e.hasJob = true
+				v.observe(staging.Observation{Session: id, Index: 2, Alloc: &staging.AllocFacts{
+					ID: "a-" + id, NodeID: "n1", Over: true, FailedTask: "main", Failure: &staging.Failure{Type: staging.CrashLooping, Message: "task main: exit code 3"},
+				}}, noon)
+				task := s.newTask(v, e, Step{Kind: End, Reason: "task main: exit code 3"}, noon)
+				if r := s.apply(t.Context(), task); r.err != nil || store.reason != c.want {
+					t.Errorf("%s ended for %q: %v, want %q", id, store.reason, r.err, c.want)
+				}
+			}
+		})
 	}
 }

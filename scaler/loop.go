@@ -24,7 +24,7 @@ func (s *Scaler) loop(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		ticked := false
-		work, next := waiting.offer(s.workers)
+		work, next := waiting.offer(s.workers, v.underWay)
 		select {
 		case <-ctx.Done():
 			return
@@ -33,6 +33,7 @@ func (s *Scaler) loop(ctx context.Context) {
 			s.applyWaiting(v)
 		case work[workQueue] <- next[workQueue]:
 			waiting.pop(workQueue)
+			v.underWay++
 			continue
 		case work[hookQueue] <- next[hookQueue]:
 			waiting.pop(hookQueue)
@@ -40,10 +41,14 @@ func (s *Scaler) loop(ctx context.Context) {
 		case work[tagQueue] <- next[tagQueue]:
 			waiting.pop(tagQueue)
 			continue
+		case work[purgeQueue] <- next[purgeQueue]:
+			waiting.pop(purgeQueue)
+			continue
 		case now := <-ticker.C:
 			v.wakeDue(now)
 			s.followLocks(v, now)
 			s.Meter.Quarantined(len(v.quarantined))
+			s.reportWaiting(v)
 			s.trustSnapshot.store(v.trustState())
 			ticked = true
 		}
@@ -51,6 +56,10 @@ func (s *Scaler) loop(ctx context.Context) {
 		if v.inSync() {
 			waiting.add(s.decide(ctx, v, time.Now()))
 		}
+		for _, passed := range v.afterPass {
+			close(passed)
+		}
+		v.afterPass = nil
 		if ticked {
 			// Only now: decide has passed on the sessions of a zone that was just taken over.
 			s.Catalog.Holds(v.acting, v.wantedLocks, v.inSync())
@@ -78,6 +87,16 @@ func (s *Scaler) post(ctx context.Context, update func(*view)) {
 	}
 }
 
+// untilDecided waits until the loop has applied all that was posted before, and decided by it.
+func (s *Scaler) untilDecided(ctx context.Context) {
+	passed := make(chan struct{})
+	s.post(ctx, func(v *view) { v.afterPass = append(v.afterPass, passed) })
+	select {
+	case <-passed:
+	case <-ctx.Done():
+	}
+}
+
 // decide decides the dirty pools and sessions and returns their tasks.
 func (s *Scaler) decide(ctx context.Context, v *view, now time.Time) []task {
 	var tasks []task
@@ -86,6 +105,7 @@ func (s *Scaler) decide(ctx context.Context, v *view, now time.Time) []task {
 		v.watchesStale = false
 		s.ensureHealthWatches(ctx, v)
 	}
+	v.makeRoom(now)
 	for name := range v.dirtyPools {
 		if p := v.pools[name]; p != nil && v.acts(p.config.Zone) {
 			tasks = append(tasks, s.decidePool(v, p, now)...)
@@ -115,11 +135,14 @@ func emptied(m map[string]bool) map[string]bool {
 // decidePool runs Decide on a pool, reports the pool's status, and returns its tasks.
 func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 	input := v.poolInput(p, now)
+	if input.Spread.Unknown && p.where.missingSince.Equal(now) {
+		s.requestFleetResync() // which reads them
+	}
 	plan := Decide(input, s.o.Bounds, now)
 	p.wake = plan.Wake
 	if p.removed && len(p.members.entries) == 0 && len(plan.Steps) == 0 {
 		s.forgetPool(v, p)
-		return []task{{pool: p.config.Name, zone: p.config.Zone, report: report{}}}
+		return []task{{pool: p.config.Name, zone: p.config.Zone, report: report{forgetFailure: true}}}
 	}
 	var tasks []task
 	for _, step := range plan.Steps {
@@ -136,11 +159,15 @@ func (s *Scaler) decidePool(v *view, p *pool, now time.Time) []task {
 			tasks = append(tasks, t)
 		}
 	}
-	tasks = append(tasks, s.report(p, report{plan.Conditions, rolloutOf(input), p.usual()}, now)...)
+	tasks = append(tasks, s.report(p, report{
+		conditions: plan.Conditions, rollout: rolloutOf(input), usual: p.usual(), remark: p.remark(), sized: p.config.Sizing != nil,
+		lastFailure: p.lastFailure, forgetFailure: p.forgetFailure && p.lastFailure == nil, kept: p.keptFailed(),
+	}, now)...)
 	status := p.status(input)
 	if late := status.LateAt(); late.After(now) && (p.wake.IsZero() || late.Before(p.wake)) {
 		p.wake = late // it is not filling any more then
 	}
+	p.shown = true
 	s.Meter.Pool(p.config.Name, status, status.Fill(now))
 	s.Board.Show(p.config.Name, status)
 	return tasks

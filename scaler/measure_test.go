@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/greenroom/greenroom/internal/benchreport"
+	"github.com/greenroom/greenroom/internal/benchreport/benchtest"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -27,6 +27,7 @@ func (quiet) UnreadableFates(int)                              {}
 func (quiet) UnreadableResources(map[staging.ResourceKind]int) {}
 func (quiet) HookFailed(staging.HookName)                      {}
 func (quiet) Denied(map[string]int)                            {}
+func (quiet) WaitingForRoom(map[string]int)                    {}
 func (quiet) Zones(_, _ map[string]bool)                       {}
 
 // silent returns a log that discards its lines.
@@ -155,51 +156,56 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// perEvent returns the time that an event takes, averaged over turns.
-func perEvent(c *fullCluster, turns int) time.Duration {
-	began, events := time.Now(), 0
-	for n := range turns {
-		events += c.turnover(n)
+// perEvent returns the time that an event takes in the two clusters. They take turns, in
+// slices so short that some are not interrupted, however busy the machine is: the least of each
+// counts.
+func perEvent(small, large *fullCluster) (few, many time.Duration) {
+	const slices, turns = 50, 40
+	slice := func(c *fullCluster, from int) time.Duration {
+		began, events := time.Now(), 0
+		for n := range turns {
+			events += c.turnover(from + n)
+		}
+		return time.Since(began) / time.Duration(events)
 	}
-	return time.Since(began) / time.Duration(events)
+	for n := range slices {
+		if took := slice(small, n*turns); n == 0 || took < few {
+			few = took
+		}
+		if took := slice(large, n*turns); n == 0 || took < many {
+			many = took
+		}
+	}
+	return few, many
 }
 
 // TestMeasureScale is row 11 of make bench: one scaler, 1,000 pools of 100 sessions,
 // fed by generated events. It runs the scaler's own code without servers.
 func TestMeasureScale(t *testing.T) {
-	dir := os.Getenv(benchreport.Env)
-	if dir == "" {
-		t.Skipf("%s is not set: make bench measures this", benchreport.Env)
-	}
-	const runs, turns = 5, 2000
+	keep := benchtest.Start(t)
 	var resyncs, ratios, bytes, fewer, more []float64
-	for range runs {
+	for range benchtest.Runs(t) {
 		small := newFullCluster(10)
 		small.resync()
-		few := perEvent(small, turns)
 		large := newFullCluster(1000)
 		before := heap()
 		resyncs = append(resyncs, large.resync().Seconds())
 		bytes = append(bytes, float64(heap()-before)/float64(len(large.sessions)))
-		many := perEvent(large, turns)
+		few, many := perEvent(small, large)
 		ratios = append(ratios, float64(many)/float64(few))
 		fewer, more = append(fewer, float64(few)/1e3), append(more, float64(many)/1e3)
 		runtime.KeepAlive(large)
 	}
 	resync, ratio, each := benchreport.Median(resyncs...), benchreport.Median(ratios...), benchreport.Median(bytes...)
-	row := benchreport.Row{
+	keep(benchreport.Row{
 		Number: 11, What: "one scaler, 1,000 pools x 100 sessions, generated events",
-		Target: "resync under 5 s; an event at 100,000 sessions at most 1.5 times one at 1,000; at most 2 KiB of heap a session",
-		Figure: fmt.Sprintf("resync %.2f s, an event %.1f us (%.1f us at 1,000), %.0f bytes a session",
-			resync, benchreport.Median(more...), benchreport.Median(fewer...), each),
-		Ratio: ratio, Met: resync < 5 && ratio <= 1.5 && each <= 2048,
-		Note: "the ratio is an event's cost at 100,000 sessions by that at 1,000",
+		Target: "an event at 100,000 sessions at most 1.3 times one at 1,000; at most 4 KiB of heap a session",
+		Figure: fmt.Sprintf("resync %.2f s, an event %.1f us, %.0f bytes a session", resync, benchreport.Median(more...), each),
+		Limit:  fmt.Sprintf("an event at 1,000: %.1f us", benchreport.Median(fewer...)),
+		Ratio:  ratio, Met: ratio <= 1.3 && each <= 4096,
+		Note: "the ratio is an event's cost at 100,000 sessions by that at 1,000, each the least of many short slices that took turns; a resync takes as long as the machine is slow",
 		Raw:  map[string][]float64{"resync_s": resyncs, "ratio": ratios, "bytes": bytes, "event_us_1000": fewer, "event_us_100000": more},
-	}
-	if err := benchreport.Keep(dir, row); err != nil {
-		t.Fatal(err)
-	}
-	fmt.Printf("%s: %s, ratio %.2f\n", row.What, row.Figure, ratio)
+	})
 }
 
 // TestTheGeneratedClusterIsInItsDesiredState: the pools that the measurement generates need

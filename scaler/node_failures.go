@@ -118,6 +118,28 @@ func (o outcomes) forgetNode(node string) {
 	}
 }
 
+// forgetFailures forgets on which nodes an image failed, so that none is avoided for it.
+func (o outcomes) forgetFailures(image string) {
+	for k, x := range o.of {
+		if k.image == image && x.failures > 0 {
+			delete(o.of, k)
+		}
+	}
+	delete(o.until, image)
+}
+
+// forgetImage forgets how an image fared: it was changed, and what ran says nothing of what is made
+// now. Otherwise a change that breaks the image would look like a fault of the first node that
+// tries it.
+func (o outcomes) forgetImage(image string) {
+	for k := range o.of {
+		if k.image == image {
+			delete(o.of, k)
+		}
+	}
+	delete(o.until, image)
+}
+
 // FailingNode is a node that is avoided for an image.
 type FailingNode struct {
 	// ID and Name are Nomad's.
@@ -174,6 +196,7 @@ func (v *view) noteFailure(p *pool, e *entry, why *staging.Failure, now time.Tim
 			on = append(on, k.node)
 		}
 		p.failedOn = on
+		v.poolsFailedOn[p.config.Name] = true
 	case avoided:
 		p.failed(&staging.Failure{Type: staging.NodeFailing, Message: nodeFailing(k.image, []FailingNode{
 			{ID: k.node, Name: v.nodes[k.node].name, Last: *why},
@@ -187,9 +210,18 @@ func (v *view) noteSuccess(e *entry, now time.Time) {
 	if e.s.NodeID == "" || e.s.Image == "" {
 		return
 	}
+	if made := v.pools[e.s.Staging]; made != nil && e.s.Revision != "" && made.target.revision != "" && e.s.Revision != made.target.revision {
+		return // an older revision, which the image's last change may have mended or broken
+	}
 	v.outcomes.succeeded(nodeImage{node: e.s.NodeID, image: e.s.Image}, now)
-	for name, p := range v.pools {
-		if p.config.Image == e.s.Image && p.backoff.paused() && len(p.failedOn) > 0 && !slices.Contains(p.failedOn, e.s.NodeID) {
+	// Not all pools, which may be many, at each session that becomes healthy.
+	for name := range v.poolsFailedOn {
+		p := v.pools[name]
+		if p == nil || len(p.failedOn) == 0 {
+			delete(v.poolsFailedOn, name)
+			continue
+		}
+		if p.config.Image == e.s.Image && p.backoff.paused() && !slices.Contains(p.failedOn, e.s.NodeID) {
 			p.backoff, p.failedOn = Backoff{}, nil
 			v.dirtyPools[name] = true
 		}

@@ -82,6 +82,28 @@ func TestANodeWhereAnImageFailsIsAvoided(t *testing.T) {
 	}
 }
 
+// TestAnEditThatBreaksAnImageIsNoFaultOfANode: that older sessions run on other nodes says nothing
+// of what is made now, also where a scaler that was started since finds them.
+func TestAnEditThatBreaksAnImageIsNoFaultOfANode(t *testing.T) {
+	v := poolView(staging.Image{Jobspec: "j"})
+	named(v, "one", "two")
+	p := v.pools["p"]
+	nodeRuns(v, "gr-1", "two", noon)
+	r := v.resources
+	r.Images = map[string]staging.Image{"i": {Jobspec: "j", Variables: map[string]string{"a": "b"}}}
+	v.setResources(r)
+	e := runs(v, "gr-2")
+	e.s.Revision = "older"
+	e.s.NodeID = "two"
+	p.health[e.s.AllocID] = staging.Health{Session: "gr-2", AllocID: e.s.AllocID, Passing: true}
+	v.updateHealth(e, noon)
+	nodeFails(v, "gr-3", "one", noon)
+	nodeFails(v, "gr-4", "one", noon)
+	if got := v.avoid("i", noon); len(got) != 0 || p.backoff.Failures == 0 || p.backoff.Last.Type != staging.CrashLooping {
+		t.Errorf("avoided %v, %+v", got, p.backoff)
+	}
+}
+
 // TestAnAvoidedNodeIsForgiven when the image runs there, when the node changes, and when it
 // is gone.
 func TestAnAvoidedNodeIsForgiven(t *testing.T) {

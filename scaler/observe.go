@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"cmp"
+	"maps"
 	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -16,7 +17,7 @@ import (
 // still run on a node that is disconnected.
 func (v *view) observe(o staging.Observation, now time.Time) {
 	if o.Node != nil {
-		v.observeNode(*o.Node, o.Index)
+		v.observeNode(*o.Node, o.Index, now)
 		return
 	}
 	if _, gone := v.purged[o.Session]; gone {
@@ -28,9 +29,9 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 	}
 	e := v.entry(o.Session, now)
 	if j := o.Job; j != nil && o.Index >= e.jobIndex {
-		e.jobIndex, e.foreign, e.takenOver = o.Index, false, j.TakenOver
+		e.jobIndex, e.jobSeenAt, e.foreign, e.takenOver = o.Index, now, false, j.TakenOver
 		e.hasJob, e.stopped, e.dead = true, j.Stopped, j.Dead
-		e.checkEvery = j.CheckEvery
+		e.checkEvery, e.narrowed, e.excludes, e.needs = j.CheckEvery, j.Narrowed, j.Excludes, j.Needs
 		v.deniedStale = v.deniedStale || e.denied
 		e.missing, e.unlisted, e.denied = false, false, false
 		v.setIdentity(e, j.Session)
@@ -43,6 +44,7 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 		e.refused = nil
 		if e.placedAt.IsZero() {
 			e.placedAt = now
+			v.notePlaced(e)
 		}
 		if e.running && e.runningSince.IsZero() {
 			e.runningSince = now
@@ -61,6 +63,7 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 		if e.s.AllocID != "" {
 			e.refused = nil
 		}
+		v.noteRefused(e, now)
 	}
 	v.updateMembership(e)
 	v.updateHealth(e, now)
@@ -69,16 +72,23 @@ func (v *view) observe(o staging.Observation, now time.Time) {
 }
 
 // observeNode marks a node's sessions to be decided again when its drain begins or ends.
-func (v *view) observeNode(n staging.NodeFacts, index uint64) {
+func (v *view) observeNode(n staging.NodeFacts, index uint64, now time.Time) {
 	before, known := v.nodes[n.ID]
 	if known && index < before.index {
 		return
 	}
-	v.nodes[n.ID] = node{index: index, draining: n.Draining, name: n.Name, condition: n.Condition}
+	v.nodes[n.ID] = node{
+		index: index, seenAt: now, draining: n.Draining, name: n.Name, condition: n.Condition,
+		eligible: n.Eligible, datacenter: n.Datacenter, pool: n.Pool, values: n.Values, capacity: n.Capacity,
+	}
+	moved := !maps.Equal(before.values, n.Values)
+	if moved || !known || before.draining != n.Draining || before.eligible != n.Eligible || before.datacenter != n.Datacenter || before.pool != n.Pool || before.condition != n.Condition {
+		v.nodesChanged()
+	}
 	if known && before.condition != n.Condition {
 		v.outcomes.forgetNode(n.ID)
 	}
-	if before.draining == n.Draining {
+	if before.draining == n.Draining && !moved {
 		return
 	}
 	for _, e := range v.sessions {
@@ -93,6 +103,7 @@ func (v *view) setIdentity(e *entry, j staging.Session) {
 	e.s.Origin, e.s.Zone, e.s.Image, e.s.Staging = j.Origin, j.Zone, j.Image, j.Staging
 	e.s.Permits, e.s.Generation = j.Permits, j.Generation
 	e.s.Revision, e.s.Namespace, e.s.Region, e.s.Task = j.Revision, j.Namespace, j.Region, j.Task
+	e.s.WaitForRoom = j.WaitForRoom
 	if p := v.pools[j.Staging]; p != nil {
 		p.intern(&e.s)
 	}
@@ -168,6 +179,9 @@ func (v *view) updateHealth(e *entry, now time.Time) {
 	case e.healthy():
 		if !e.healthyOnce {
 			v.noteSuccess(e, now)
+		}
+		if !e.unhealthySince.IsZero() && !e.restarted() {
+			e.healthyAgain = now
 		}
 		e.healthyOnce, e.unhealthySince = true, time.Time{}
 	case (e.healthyOnce || e.s.State == staging.Ready) && e.unhealthySince.IsZero() && v.healthKnown(e):

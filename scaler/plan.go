@@ -38,6 +38,8 @@ const (
 	RewriteFate Kind = "rewrite_fate"
 	// Retire ends an unassigned session.
 	Retire Kind = "retire"
+	// MakeRoom ends an unassigned session of a pool of lower priority, for a launch.
+	MakeRoom Kind = "make_room"
 	// Assign assigns to its user an on-demand session that runs, or a claimed one
 	// whose fate record is finished.
 	Assign Kind = "admit"
@@ -56,8 +58,21 @@ const (
 	NoteHealth Kind = "health"
 	// ExpireKeepalive ends a user's session if no keepalive came in time.
 	ExpireKeepalive Kind = "lapse"
+	// ExpireIdle warns the user of a session that is not used, and ends it some time later.
+	ExpireIdle Kind = "expire_idle"
+	// ExpireUnvisited ends a session that its user did not open in time.
+	ExpireUnvisited Kind = "expire_unvisited"
+	// ExpireLimit ends a session that has reached its time limit, unless it was extended.
+	ExpireLimit Kind = "expire_limit"
+	// WarnEnd warns the user that the time limit is near. PreEnd runs the pre_end hook, PreStop
+	// the pre_stop hook of a session whose end has begun, which it then stops.
+	WarnEnd Kind = "warn_end"
+	PreEnd  Kind = "pre_end"
+	PreStop Kind = "pre_stop"
 	// ReadClaim reads which claim holds a session, and its fate record.
 	ReadClaim Kind = "read_claim"
+	// NoteRoom notes what a session waits for that no node can take.
+	NoteRoom Kind = "note_room"
 	// Stop stops the job of a session whose end has begun.
 	Stop Kind = "stop"
 	// MarkEnded notes that nothing of a session runs any more.
@@ -67,18 +82,17 @@ const (
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Quarantine, Discard, RewriteFate, Retire, Assign, Restore, End, Tag, NoteRestart, Reassign, NoteHealth, ExpireKeepalive, ReadClaim, Stop, MarkEnded, Purge}
+var Kinds = []Kind{Stage, Record, FirstLaunch, Publish, Withdraw, Demote, Promote, Quarantine, Discard, RewriteFate, Retire, MakeRoom, Assign, Restore, End, Tag, NoteRestart, Reassign, NoteHealth, ExpireKeepalive, ExpireIdle, ExpireUnvisited, ExpireLimit, WarnEnd, PreEnd, PreStop, ReadClaim, NoteRoom, Stop, MarkEnded, Purge}
 
 // Step is one thing to do, and the reason for it.
 type Step struct {
 	Kind    Kind
 	Session string // "" for Stage
 	Reason  string
+	// Placement is, for Stage, where the session may run.
+	Placement staging.Placement
 	// Failure of a Retire counts towards the pool's backoff; nil for most.
 	Failure *staging.Failure
-	// Due is when an End by a time limit is due, by Redis's clock, which stored the start;
-	// zero for at once.
-	Due time.Time
 }
 
 // Plan is the result of Decide.

@@ -19,6 +19,7 @@ type pool struct {
 	target  target
 	// unrecorded are the ids of the entries that are unrecorded.
 	unrecorded map[string]bool
+	where      whereabouts
 	// healthKnown: the watch on its service has reported and not failed since.
 	healthKnown bool
 	// health is Consul's, by allocation: a clone that Nomad made of a lost allocation
@@ -29,20 +30,30 @@ type pool struct {
 	// failedOn are the nodes on which all of backoff's failures happened; nil when some
 	// happened on none.
 	failedOn []string
-	// lastWords are those of the last session that crashed, as far as they could be read.
-	// readingWords: a step reads them now.
-	lastWords    lastWords
-	readingWords bool
+	// lastFailure is the session that failed last, and lastWords what its program wrote last if
+	// it crashed; nil and "" while that is not known. readingWords: a step reads them now.
+	// forgetFailure: what Redis has of an earlier one counts no more.
+	lastFailure                 *staging.PoolFailure
+	lastWords                   string
+	readingWords, forgetFailure bool
+	// endedFailed are the ids of sessions that failed and have ended, and that Nomad has.
+	endedFailed map[string]bool
 	// usualStart is how long its sessions usually take from their placement on a node until
 	// they are ready; 0 for not known.
 	usualStart time.Duration
+	// limited is the limit of sessions that keeps it from growing.
+	limited limited
 	// assignHook counts the assign hook's failures since one succeeded.
 	assignHook Backoff
+	// size is what its demand asks for; nil while that is not known, and without sizing.
+	size       *staging.DemandSize
 	conditions []staging.Condition
 	// reported is what was last given to a worker to write to Redis; nil when it must be
 	// written again. While writing, another report waits: workers would reorder them.
 	reported         *report
 	writing, waiting bool
+	// shown: the metrics and the board have its status.
+	shown bool
 	// wake is when to decide it again although nothing happened; zero for never.
 	wake time.Time
 }
@@ -78,6 +89,7 @@ func (v *view) resolveTarget(p *pool) {
 		p.target.blocked = blocked(image, zone)
 		p.target.revision = staging.Revision(image, zone, p.config.Permissions)
 	}
+	p.where.version = 0
 	p.members.changeAll()
 }
 

@@ -30,7 +30,7 @@ const unfinished = "its claim is unfinished in Consul, which was restored from a
 // unfinishedFromSnapshot: its fate record is unfinished, and may have been finished before
 // Consul was restored from a snapshot. Only Redis would show that.
 func (e *entry) unfinishedFromSnapshot() bool {
-	return e.verdict == staging.VerdictAssigned && e.fate.HookPending && e.fate.Reason == "" && e.hasJob && e.lostFate &&
+	return e.verdict == staging.VerdictAssigned && e.fate().HookPending && e.fate().Reason == "" && e.hasJob && e.lostFate &&
 		(e.s.State == "" || e.s.State == staging.Quarantined || e.redisOlder && (e.s.State.Unassigned() || e.s.State == staging.Claimed))
 }
 
@@ -40,7 +40,7 @@ func (e *entry) quarantine() string {
 	case e.s.State.Over():
 		return "" // its end has begun, by an administrator's word
 	case e.verdict == staging.VerdictUnreadable:
-		return e.fate.Reason
+		return e.fate().Reason
 	case e.verdict == "" && e.redisOlder && e.lostFate && e.hasJob && e.s.Origin == staging.Staged && (e.s.State.Unassigned() || e.s.State == staging.Claimed):
 		return noFate
 	case e.unfinishedFromSnapshot():

@@ -17,6 +17,16 @@ type report struct {
 	rollout    staging.Rollout
 	// usual is how long the pool's sessions usually take to be ready; 0 for not known.
 	usual time.Duration
+	// remark says what is no condition yet; "" for nothing.
+	remark string
+	// sized: the pool has sizing.
+	sized bool
+	// lastFailure is the session that failed last; nil where this scaler knows of none.
+	// forgetFailure: what Redis has of an earlier one counts no more.
+	lastFailure   *staging.PoolFailure
+	forgetFailure bool
+	// kept are the ids of its failed sessions whose jobs are kept.
+	kept []string
 }
 
 // report logs a pool's conditions and returns the task that writes the report to Redis, if it
@@ -26,7 +36,8 @@ func (s *Scaler) report(p *pool, found report, now time.Time) []task {
 	p.conditions = since(p.conditions, found.conditions, now.UTC())
 	found.conditions = p.conditions
 	same := p.reported != nil && slices.Equal(p.reported.conditions, found.conditions)
-	if same && p.reported.rollout == found.rollout && p.reported.usual == found.usual {
+	if same && p.reported.rollout == found.rollout && p.reported.usual == found.usual && p.reported.remark == found.remark && p.reported.sized == found.sized &&
+		p.reported.lastFailure == found.lastFailure && p.reported.forgetFailure == found.forgetFailure && slices.Equal(p.reported.kept, found.kept) {
 		p.waiting = false
 		return nil
 	}
@@ -50,15 +61,12 @@ func (s *Scaler) writeReport(ctx context.Context, t task) error {
 	if !s.Locks.Held(t.zone) {
 		return nil
 	}
-	err := s.EventStore.SetConditions(ctx, t.pool, t.report.conditions)
-	if err == nil {
-		err = s.EventStore.SetRollout(ctx, t.pool, t.report.rollout)
-	}
-	if err == nil {
-		err = s.EventStore.SetUsual(ctx, t.pool, t.report.usual)
-	}
+	err := s.EventStore.WriteReport(ctx, staging.PoolReport{
+		Pool: t.pool, Zone: t.zone, Conditions: t.report.conditions, Rollout: t.report.rollout, Usual: t.report.usual, Remark: t.report.remark, Sized: t.report.sized,
+		LastFailure: t.report.lastFailure, ForgetFailure: t.report.forgetFailure, Kept: t.report.kept,
+	})
 	if err != nil {
-		s.Log.WithError(err).WithField(logfield.Staging, t.pool).Warn("could not write a pool's conditions, rollout and usual time to ready to Redis; retrying")
+		s.Log.WithError(err).WithField(logfield.Staging, t.pool).Warn("could not write the report of a pool to Redis; retrying")
 	}
 	return err
 }

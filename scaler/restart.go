@@ -14,7 +14,9 @@ import (
 // so. The allocation stays, and what runs in it is nobody's again.
 //
 // An unassigned session then starts over: it is withdrawn, its first_launch hook runs again,
-// and it is published once its checks pass. A user's session gets its assign hook again, at
+// and it is published once its checks pass. Its checks may fail and pass again before Nomad
+// has told of the restart, so what was unhealthy is published again only a moment after it is
+// healthy again: by then a restart is known. A user's session gets its assign hook again, at
 // most once for each start of its main task. It stays its user's even if that fails.
 //
 // A launch may claim a session in the moment between such a restart and the event of it, and
@@ -32,6 +34,10 @@ import (
 // unknownCheckEvery replaces staging.JobFacts.CheckEvery of a job without it: an older
 // greenroom registered it.
 const unknownCheckEvery = 10 * time.Second
+
+// restartToldWithin is how long Nomad takes at most to report that it restarted a task, as
+// measured on one machine under load: less than a second.
+const restartToldWithin = time.Second
 
 // checkSlack is how much later than due a result of a check may arrive from Consul.
 const checkSlack = time.Second
@@ -51,7 +57,7 @@ func (v *view) observeRestarts(e *entry, restarts int, now time.Time) {
 	}
 	e.restarts = restarts
 	e.firstLaunched, e.firstLaunchTries, e.firstLaunchFailure = false, 0, nil
-	e.runningSince, e.healthyOnce, e.unhealthySince = time.Time{}, false, time.Time{}
+	e.runningSince, e.healthyOnce, e.unhealthySince, e.healthyAgain = time.Time{}, false, time.Time{}, time.Time{}
 	e.reassignTries = 0
 	if !first {
 		v.refreshHealth(e, now)
@@ -104,7 +110,7 @@ func (s *Scaler) assignedNow(ctx context.Context, t task) (x staging.Session, r 
 	case err != nil:
 		return x, result{err: err}, false
 	}
-	x.Task = cmp.Or(x.Task, t.session.Task)
+	x.Task, x.Hooks = cmp.Or(x.Task, t.session.Task), cmp.Or(x.Hooks, t.session.Hooks)
 	return x, result{state: x.State}, x.State == staging.Assigned
 }
 

@@ -110,7 +110,7 @@ func TestDecideSessionOfARestart(t *testing.T) {
 	x.Passing = true
 	want("its checks pass", Reassign)
 	x.EndsAt = noon
-	want("its time is over", End)
+	want("its time is over", ExpireLimit)
 	x.EndsAt, x.State = time.Time{}, staging.Claimed
 	x.HookPending, x.Lease = true, noon.Add(time.Minute)
 	want("its launch is under way", "")
@@ -134,6 +134,38 @@ func TestARestartedUsersSessionIsDecidedWhenItsChecksAreFresh(t *testing.T) {
 		tasks := s.decideSession(v, e, at)
 		if at != fresh && len(tasks) != 0 || at == fresh && (len(tasks) != 1 || tasks[0].step.Kind != Reassign) {
 			t.Errorf("%s after the restart: %+v", at.Sub(noon), tasks)
+		}
+	}
+}
+
+// TestWhatIsHealthyAgainWaitsForNewsOfARestart: its checks failed and pass again, and Nomad has
+// told of no restart. It is published as it was once that news would have come; with the news
+// its first_launch hook runs first.
+func TestWhatIsHealthyAgainWaitsForNewsOfARestart(t *testing.T) {
+	for _, restarts := range []int{0, 1} {
+		v := poolView(staging.Image{ExecConfig: staging.ExecConfig{FirstLaunch: &staging.Hook{Cmd: []string{"x"}}}})
+		e := runs(v, "gr-1")
+		p := v.pools["p"]
+		e.s.Permits, e.s.Revision, e.s.CreatedAt = p.target.permits, p.target.revision, noon
+		passing := []staging.Health{{Session: "gr-1", AllocID: "a-gr-1", Passing: true}}
+		v.setHealth(p, passing, noon)
+		e.checkEvery, e.firstLaunched, e.s.State = 2*time.Second, true, staging.Ready
+		v.setHealth(p, nil, noon)
+		v.setHealth(p, passing, noon)
+		e.s.State = staging.Starting
+		v.markDirty(e)
+		plan := Decide(v.poolInput(p, noon), DefaultBounds, noon)
+		if len(plan.Steps) != 0 || !plan.Wake.Equal(noon.Add(restartToldWithin)) {
+			t.Fatalf("at once: %+v, decided again at %s", plan.Steps, plan.Wake)
+		}
+		want, at := Publish, noon.Add(restartToldWithin)
+		if restarts > 0 {
+			restartedTask(v, e, restarts, noon)
+			want, at = FirstLaunch, noon.Add(2*time.Second+checkSlack)
+			v.wakeDue(at)
+		}
+		if steps := Decide(v.poolInput(p, at), DefaultBounds, at).Steps; len(steps) != 1 || steps[0].Kind != want {
+			t.Errorf("restarted %d times: %+v, want %s", restarts, steps, want)
 		}
 	}
 }

@@ -69,6 +69,12 @@ type fleetReading struct {
 	began      time.Time
 }
 
+// lacks reports whether a session that is not in the reading would be, if Nomad had it: nothing
+// acted on it since the reading began, and no event that came meanwhile showed its job.
+func (r *fleetReading) lacks(e *entry) bool {
+	return e.settledBefore(r.began) && e.jobSeenAt.Before(r.began)
+}
+
 // resyncFleet takes over a reading. A session on which something acted since is newer than
 // the reading. anotherNeeded is true when Redis calls a session ready that appeared too
 // late to be looked up for this reading: Nomad should be read again soon.
@@ -87,8 +93,12 @@ func (v *view) resyncFleet(r fleetReading, now time.Time) (anotherNeeded bool) {
 		v.observe(o, now)
 	}
 	maps.DeleteFunc(v.purged, func(_ string, at time.Time) bool { return at.Before(began.Add(-purgeDelay)) })
-	maps.DeleteFunc(v.nodes, func(id string, _ node) bool { return !nodes[id] })
-	maps.DeleteFunc(v.outcomes.of, func(k nodeImage, _ outcome) bool { return !nodes[k.node] })
+	known := len(v.nodes)
+	maps.DeleteFunc(v.nodes, func(id string, n node) bool { return !nodes[id] && n.seenAt.Before(began) })
+	if len(v.nodes) != known {
+		v.nodesChanged()
+	}
+	maps.DeleteFunc(v.outcomes.of, func(k nodeImage, _ outcome) bool { _, there := v.nodes[k.node]; return !there })
 	for id, f := range fates {
 		// Only its fate is left: its job vanished while no scaler was watching.
 		unknown := v.resources.Unknown(staging.KindZone, f.Zone)
@@ -106,11 +116,11 @@ func (v *view) resyncFleet(r fleetReading, now time.Time) (anotherNeeded bool) {
 		}
 		e.fateAbsent = !decided
 		e.fateUnfinished = decided && f.HookPending && e.s.State == staging.Assigned && e.settledBefore(began)
-		if !found[id] && !decided && e.settledBefore(began) && v.leftToOthers(e) {
+		if !found[id] && !decided && r.lacks(e) && v.leftToOthers(e) {
 			v.forget(id)
 			continue
 		}
-		if !found[id] && e.settledBefore(began) {
+		if !found[id] && r.lacks(e) {
 			e.absent(r.lookups[id])
 		}
 		anotherNeeded = anotherNeeded || e.s.State == staging.Ready && !e.hasJob && !e.missing && !e.unlisted && !e.foreign

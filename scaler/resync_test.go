@@ -148,3 +148,32 @@ func TestNoResourceIsNeededForAUsersSession(t *testing.T) {
 		t.Errorf("%+v at %s", step, wake)
 	}
 }
+
+// TestWhatEventsShowedDuringAReadingIsNewer: a job that was registered after Nomad listed its
+// jobs, and a node that joined after it listed its nodes, are not gone.
+func TestWhatEventsShowedDuringAReadingIsNewer(t *testing.T) {
+	const during = time.Second
+	v := absentView(1)
+	began := noon.Add(time.Minute)
+	r := fleetReading{began: began}
+	v.observe(staging.Observation{Session: "gr-0", Index: 9, Job: &staging.JobFacts{Session: v.sessions["gr-0"].s}}, began.Add(during))
+	v.observe(staging.Observation{Index: 9, Node: &staging.NodeFacts{ID: "joined"}}, began.Add(during))
+	if absent, _ := v.absentFrom(r); len(absent) != 0 {
+		t.Errorf("looks for %+v, which an event has just shown", absent)
+	}
+	v.resyncFleet(r, began.Add(2*during))
+	if e := v.sessions["gr-0"]; e == nil || !e.hasJob || e.unlisted || e.missing {
+		t.Errorf("a session that was registered meanwhile: %+v", e)
+	}
+	if _, there := v.nodes["joined"]; !there {
+		t.Error("a node that joined meanwhile is gone")
+	}
+	later := fleetReading{began: noon.Add(time.Hour)}
+	if absent, _ := v.absentFrom(later); len(absent) != 1 {
+		t.Error("the next list lacks it, and nobody looks for it")
+	}
+	v.resyncFleet(later, noon.Add(time.Hour))
+	if _, there := v.nodes["joined"]; there {
+		t.Error("a node that has left stays")
+	}
+}

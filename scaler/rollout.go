@@ -70,6 +70,6 @@ func rolloutStuck(in PoolInput, why staging.ConditionType) string {
 		}
 	}
 	old := rolloutOf(in).OutdatedReady
-	return fmt.Sprintf("sessions of revision %s do not become ready (%s); ready sessions of an older revision, which launches still get: %d of %d",
-		in.Revision, why, old, ready)
+	return fmt.Sprintf("sessions of revision %s do not become ready (%s): ready of it %d, and of an older one, which launches still get, %d",
+		in.Revision, why, ready-old, old)
 }

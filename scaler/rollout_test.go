@@ -26,12 +26,12 @@ func TestARolloutThatDoesNotGetOnIsStuck(t *testing.T) {
 		change  func(*PoolInput)
 		want    string
 	}{
-		{name: "its check fails", members: with(member("new", staging.Starting, 1, fails)), want: "(HealthCheckFailing); ready sessions of an older revision, which launches still get: 2 of 2"},
+		{name: "its check fails", members: with(member("new", staging.Starting, 1, fails)), want: "(HealthCheckFailing): ready of it 0, and of an older one, which launches still get, 2"},
 		{name: "its check does not fail for long", members: with(member("new", staging.Starting, 1))},
-		{name: "some of it are ready", members: with(member("one", staging.Ready, 2), member("new", staging.Starting, 1, fails)), want: "(HealthCheckFailing); ready sessions of an older revision, which launches still get: 2 of 3"},
-		{name: "no node has had room for long", members: with(member("new", staging.Pending, 1, refused)), want: "(CapacityExhausted); ready sessions of an older revision, which launches still get: 2 of 2"},
+		{name: "some of it are ready", members: with(member("one", staging.Ready, 2), member("new", staging.Starting, 1, fails)), want: "(HealthCheckFailing): ready of it 1, and of an older one, which launches still get, 2"},
+		{name: "no node has had room for long", members: with(member("new", staging.Pending, 1, refused)), want: "(CapacityExhausted): ready of it 0, and of an older one, which launches still get, 2"},
 		{name: "no node has room just now", members: with(member("new", staging.Pending, 0, refused, created(20*time.Second)))},
-		{name: "it failed twice", members: with(), change: func(in *PoolInput) { in.Backoff = failed(2) }, want: "(HookFailing); ready sessions of an older revision, which launches still get: 2 of 2"},
+		{name: "it failed twice", members: with(), change: func(in *PoolInput) { in.Backoff = failed(2) }, want: "(HookFailing): ready of it 0, and of an older one, which launches still get, 2"},
 		{name: "it failed once", members: with(), change: func(in *PoolInput) { in.Backoff = failed(1) }},
 		{name: "it failed, and became ready", members: with(), change: func(in *PoolInput) { in.Backoff = failed(2); in.Backoff.ReadyAt = noon }},
 		{name: "no rollout", members: []Member{member("a", staging.Ready, 60), member("new", staging.Starting, 1, fails)}},
@@ -83,5 +83,28 @@ func TestAReportIsWrittenOnceAndInOrder(t *testing.T) {
 	v.reportWritten("p", nil, noon)
 	if got := s.report(p, after, noon); len(got) != 0 {
 		t.Fatalf("the same again: %+v", got)
+	}
+	after.remark = "a hook failed"
+	if got := s.report(p, after, noon); len(got) != 1 || got[0].report.remark != after.remark {
+		t.Fatalf("with a remark: %+v", got)
+	}
+}
+
+// TestAPoolThatDrainsSaysWhatLaunchesGet.
+func TestAPoolThatDrainsSaysWhatLaunchesGet(t *testing.T) {
+	no := false
+	zone := staging.Zone{Name: "east", Datacenters: []string{"dc1"}}
+	for want, image := range map[string]staging.Image{
+		"image i is disabled; set enabled to true to stage it again; launches of it are refused":         {Name: "i", Enabled: &no},
+		"image i is restricted to west, and this pool is in zone east; launches of it are refused there": {Name: "i", RestrictToZones: []string{"west"}},
+		"no launch can take a staged session of it; launches get sessions made on demand":                {Name: "i", PersistentProfilePath: "/p/{user_id}"},
+	} {
+		if why := blocked(image, zone); why == nil || !strings.HasSuffix(why.Message, want) {
+			t.Errorf("%+v, want %q", why, want)
+		}
+	}
+	on := staging.Image{Name: "i"}
+	if why := blocked(on, staging.Zone{Name: "east"}.WithDefaults()); why == nil || !strings.HasSuffix(why.Message, "; launches get sessions made on demand") {
+		t.Errorf("%+v", why)
 	}
 }

@@ -64,7 +64,7 @@ func (c *viewFeed) resources(t *rapid.T) {
 	for _, name := range []string{"p", "q"} {
 		if rapid.IntRange(0, 3).Draw(t, name) > 0 {
 			r.Configs[name] = staging.Config{
-				Name: name, Zone: "z", Image: "i", DesiredSessions: rapid.IntRange(0, 5).Draw(t, "desired"),
+				Name: name, Zone: "z", Image: "i", Spread: rapid.SampledFrom([]string{"", rack}).Draw(t, "spread"), DesiredSessions: rapid.IntRange(0, 5).Draw(t, "desired"),
 				Expiration: staging.Duration(rapid.SampledFrom([]time.Duration{0, time.Hour}).Draw(t, "expiration")),
 			}
 		}
@@ -97,7 +97,7 @@ func (c *viewFeed) nomad(t *rapid.T) { c.v.observe(c.observation(t, c.id(t)), c.
 
 func (c *viewFeed) node(t *rapid.T) {
 	c.index++
-	n := staging.NodeFacts{ID: rapid.SampledFrom([]string{"n", "m"}).Draw(t, "node"), Draining: rapid.Bool().Draw(t, "draining")}
+	n := staging.NodeFacts{ID: rapid.SampledFrom([]string{"n", "m"}).Draw(t, "node"), Draining: rapid.Bool().Draw(t, "draining"), Eligible: true, Values: map[string]string{rack: rapid.SampledFrom([]string{"r1", "r2"}).Draw(t, "rack")}}
 	c.v.observe(staging.Observation{Index: c.index, Node: &n}, c.now)
 }
 
@@ -190,6 +190,7 @@ func (c *viewFeed) result(t *rapid.T) {
 // check compares the cached members with newly derived ones.
 func (c *viewFeed) check(t *rapid.T) {
 	for name, p := range c.v.pools {
+		c.v.readWhereabouts(p, c.now) // poolInput does so first, too
 		var want []Member
 		for _, e := range c.v.sessions {
 			if e.pooled() && e.s.Staging == name {

@@ -15,6 +15,7 @@ type Parts struct {
 	Registry        Registry
 	SessionStore    SessionStore
 	AssignedStore   AssignedStore
+	RoomStore       RoomStore
 	QueueStore      QueueStore
 	QuarantineStore QuarantineStore
 	TrustStore      TrustStore
@@ -28,8 +29,14 @@ type Parts struct {
 	Brokers Brokers
 	// Profiles may be nil: then no lease of a profile is freed.
 	Profiles Profiles
+	// Quota may be nil: then no limit of sessions is kept.
+	Quota Quota
 	// Installation may be nil: then no other installation shares the servers.
 	Installation Installation
+	// Demand and Histories may be nil, both: then no history is kept, and no pool follows its
+	// demand.
+	Demand    DemandStore
+	Histories Histories
 	// Board may be nil: then pool statuses are not shown in Consul.
 	Board Board
 	// Catalog may be nil: then Consul does not show whose the assigned sessions are.
@@ -41,10 +48,10 @@ type Parts struct {
 type Options struct {
 	// Bounds of one pass; default DefaultBounds.
 	Bounds Bounds
-	// Workers is how many steps are applied concurrently; default 16. HookWorkers
-	// and TagWorkers are the same for steps that may take long and for steps that
-	// can wait; default 8 and 4.
-	Workers, HookWorkers, TagWorkers int
+	// Workers is how many steps are applied concurrently; default 16. HookWorkers,
+	// TagWorkers and PurgeWorkers are the same for steps that may take long, for steps that
+	// can wait, and for purges; default 8, 4 and 2.
+	Workers, HookWorkers, TagWorkers, PurgeWorkers int
 	// Resync is the interval of complete reads when nothing failed; default 1 minute.
 	Resync time.Duration
 }
@@ -83,6 +90,9 @@ func New(p Parts, o Options) *Scaler {
 	if o.TagWorkers == 0 {
 		o.TagWorkers = 4
 	}
+	if o.PurgeWorkers == 0 {
+		o.PurgeWorkers = 2
+	}
 	if o.Resync == 0 {
 		o.Resync = time.Minute
 	}
@@ -91,6 +101,9 @@ func New(p Parts, o Options) *Scaler {
 	}
 	if p.Catalog == nil {
 		p.Catalog = noCatalog{}
+	}
+	if p.Quota == nil {
+		p.Quota = noQuota{}
 	}
 	if p.Installation == nil {
 		p.Installation = anyInstallation{}
@@ -105,7 +118,7 @@ func New(p Parts, o Options) *Scaler {
 // Run works until ctx is done, and returns when everything that it started has stopped.
 func (s *Scaler) Run(ctx context.Context) {
 	defer s.wg.Wait()
-	for queue, n := range [queueCount]int{workQueue: s.o.Workers, hookQueue: s.o.HookWorkers, tagQueue: s.o.TagWorkers} {
+	for queue, n := range [queueCount]int{workQueue: s.o.Workers, hookQueue: s.o.HookWorkers, tagQueue: s.o.TagWorkers, purgeQueue: s.o.PurgeWorkers} {
 		for range n {
 			s.wg.Go(func() { s.worker(ctx, s.workers[queue]) })
 		}
@@ -115,6 +128,10 @@ func (s *Scaler) Run(ctx context.Context) {
 	s.wg.Go(func() { s.watchStore(ctx) })
 	if s.Profiles != nil {
 		s.wg.Go(func() { s.freeProfiles(ctx) })
+	}
+	if s.Demand != nil && s.Histories != nil {
+		s.wg.Go(func() { s.sizePools(ctx) })
+		s.wg.Go(func() { s.keepHistories(ctx) })
 	}
 	if s.Brokers != nil {
 		s.wg.Go(func() { s.watchBrokers(ctx) })

@@ -49,6 +49,7 @@ func (noMeter) UnreadableFates(int)                              {}
 func (noMeter) UnreadableResources(map[staging.ResourceKind]int) {}
 func (noMeter) HookFailed(staging.HookName)                      {}
 func (noMeter) Denied(map[string]int)                            {}
+func (noMeter) WaitingForRoom(map[string]int)                    {}
 func (noMeter) Zones(_, _ map[string]bool)                       {}
 
 func newRig(t *testing.T) *rig {
@@ -74,7 +75,7 @@ func newRig(t *testing.T) *rig {
 	locks := r.registry.NewLocks(consul, strings.ReplaceAll(t.Name(), "/", "-"))
 	catalog := sessioncatalog.New(consul, sessioncatalog.DefaultNames())
 	s := scaler.New(scaler.Parts{
-		Registry: r.registry, SessionStore: r.store, AssignedStore: r.store, QueueStore: r.store, QuarantineStore: r.store, TrustStore: r.store, EventStore: r.store, Fleet: fleet, Health: consulhealth.New(consul), Locks: locks,
+		Registry: r.registry, SessionStore: r.store, AssignedStore: r.store, RoomStore: r.store, QueueStore: r.store, QuarantineStore: r.store, TrustStore: r.store, EventStore: r.store, Fleet: fleet, Health: consulhealth.New(consul), Locks: locks,
 		Catalog: catalog, Meter: noMeter{}, Log: logrus.NewEntry(log),
 	}, scaler.Options{})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -118,7 +119,7 @@ func until(t *testing.T, what string, look func() (ok bool, saw string)) {
 // running returns the pool's sessions that Nomad reports running and not being stopped.
 func (r *rig) running(t *testing.T, pool string) (ids []string) {
 	t.Helper()
-	all, _, err := r.fleet.List(t.Context())
+	all, err := r.fleet.List(t.Context())
 	must(t, err)
 	for _, o := range all {
 		if o.Job != nil && o.Job.Session.Staging == pool && !o.Job.Stopped && o.Alloc != nil && o.Alloc.Running {

@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -14,8 +15,10 @@ import (
 const (
 	firstPause   = 100 * time.Millisecond
 	longestPause = 5 * time.Second
-	// readTimeout bounds one resync of a source.
-	readTimeout = 30 * time.Second
+	// readTimeout bounds one resync of a source. A list of Nomad is many calls, the more the
+	// more sessions there are. Each has a deadline of its own, so that a Nomad that hangs is
+	// noticed before the listTimeout.
+	readTimeout, listTimeout = 30 * time.Second, 3 * time.Minute
 )
 
 // retry runs try until ctx is done. After a failure it posts lost, which marks the
@@ -74,64 +77,80 @@ func implausibleResources(before, now staging.Resources) bool {
 	return len(before.Configs) > 0 && len(now.Configs)+len(now.Zones)+len(now.Images)+len(now.Groups)+len(now.Unreadable) == 0
 }
 
-// watchFleet reads all of Nomad's sessions and all fates, then follows Nomad's events
-// until they fail, the next resync is due, or one is requested.
+// watchFleet follows Nomad's events. Beside that it reads all of Nomad's sessions and all
+// fates, at first, when that is due, and when it is requested: each time with one list, while
+// events go on. Where it cannot watch, it reads them all the same before it tries again: a token
+// that may no longer read every namespace opens no event stream, and what is hidden from it
+// has to be told.
 func (s *Scaler) watchFleet(ctx context.Context) {
 	unreadable := unreadableLog{log: s.Log}
 	s.retry(ctx, "nomad", func(v *view) { v.fleetKnown = false }, func() error {
-		reading, index, err := s.readFleet(ctx)
-		if err != nil {
-			return err
-		}
-		found := map[string]string{}
-		for id, f := range reading.fates {
-			if f.Verdict == staging.VerdictUnreadable {
-				found[id] = f.Reason
-			}
-		}
-		unreadable.found(found)
-		s.Meter.UnreadableFates(len(found))
-		s.post(ctx, func(v *view) {
-			if v.resyncFleet(reading, time.Now()) {
-				s.requestFleetResync()
-			}
-		})
-		follow, cancelFollow := context.WithTimeout(ctx, s.o.Resync)
-		defer cancelFollow()
-		s.wg.Go(func() {
-			select {
-			case <-s.fleetResync:
-				cancelFollow()
-			case <-follow.Done():
-			}
-		})
-		err = s.Fleet.Watch(follow, index, func(o staging.Observation) {
+		watched := false
+		err := s.Fleet.Watch(ctx, func(o staging.Observation) {
 			s.generations.observe(o)
 			s.post(ctx, func(v *view) { v.observe(o, time.Now()) })
+		}, func(ctx context.Context, list listFunc) error {
+			watched = true
+			for {
+				if err := s.resyncFleet(ctx, list, &unreadable); err != nil {
+					return err
+				}
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-s.fleetResync:
+				case <-time.After(s.o.Resync):
+				}
+			}
 		})
-		if follow.Err() != nil {
-			return nil
+		if !watched && ctx.Err() == nil {
+			err = errors.Join(err, s.resyncFleet(ctx, s.Fleet.List, &unreadable))
+			s.untilDecided(ctx) // by what was read just now, which is not known for longer
 		}
 		return err
 	})
 }
 
+// resyncFleet reads all of Nomad's sessions and all fates, and posts them.
+func (s *Scaler) resyncFleet(ctx context.Context, list listFunc, unreadable *unreadableLog) error {
+	reading, err := s.readFleet(ctx, list)
+	if err != nil {
+		return err
+	}
+	found := map[string]string{}
+	for id, f := range reading.fates {
+		if f.Verdict == staging.VerdictUnreadable {
+			found[id] = f.Reason
+		}
+	}
+	unreadable.found(found)
+	s.Meter.UnreadableFates(len(found))
+	s.post(ctx, func(v *view) {
+		if v.resyncFleet(reading, time.Now()) {
+			s.requestFleetResync()
+		}
+	})
+	return nil
+}
+
 // readFleet reads all of Nomad's sessions and all fates, and confirms what the list lacks.
-func (s *Scaler) readFleet(ctx context.Context) (r fleetReading, index uint64, err error) {
+func (s *Scaler) readFleet(ctx context.Context, list listFunc) (r fleetReading, err error) {
 	r.began = time.Now()
+	listed, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	if r.sessions, err = list(listed); err != nil {
+		return r, err
+	}
 	read, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	if r.sessions, index, err = s.Fleet.List(read); err != nil {
-		return r, 0, err
-	}
 	s.showForeign(ctx, r.sessions)
 	if r.fates, err = s.Registry.Fates(read); err != nil {
-		return r, 0, err
+		return r, err
 	}
 	if r.generation, err = s.readGeneration(read, r.sessions); err != nil {
-		return r, 0, err
+		return r, err
 	}
-	return r, index, s.confirm(ctx, &r)
+	return r, s.confirm(ctx, &r)
 }
 
 // requestFleetResync requests a complete read of Nomad's sessions and the fates now.

@@ -14,7 +14,7 @@ type task struct {
 	// from is the session's state when the step was decided.
 	from staging.State
 	fate staging.Fate
-	// spec is the job that Stage registers, hook the one that FirstLaunch runs.
+	// spec is the job that Stage registers, hook the one that FirstLaunch, PreEnd or PreStop runs.
 	spec staging.Spec
 	hook staging.Hook
 	// again is the assign hook that Reassign runs, nil for none; tries is how often it could
@@ -23,13 +23,18 @@ type task struct {
 	tries int
 	// healthy is what NoteHealth notes.
 	healthy bool
+	// preStop: after an end its pre_stop hook has to run. end is, for PreEnd, the one that comes.
+	preStop bool
+	end     staging.End
 	pool    string
+	// limits are, for Stage, those that the session counts for.
+	limits []staging.SessionLimit
 	// pass is, for Stage, the pass that decided it.
 	pass uint64
 	// damaged is, for Quarantine, the state of a record in Redis that cannot be read.
 	damaged staging.State
-	// failedTask is, for Retire, the task whose last words are read; "" for none.
-	failedTask string
+	// words are, for Retire and End, the last words that are read; nil for none.
+	words *wordsOf
 	// profile is, for RewriteFate, the lease that Consul may have lost with the fate.
 	profile staging.ProfileLease
 	// running is, for Restore, whether Nomad reported it running, also
@@ -51,10 +56,18 @@ func (t task) timeout() time.Duration {
 	switch {
 	case t.step.Kind == FirstLaunch:
 		return stepTimeout + t.hook.Deadline()
+	case t.step.Kind == PreEnd, t.step.Kind == PreStop:
+		return stepTimeout + t.hookTimeout()
 	case t.again != nil:
 		return stepTimeout + t.again.Deadline()
 	}
 	return stepTimeout
+}
+
+// hookTimeout bounds a hook that comes before an end: its own timeout, and the time to start it and to
+// report its outcome.
+func (t task) hookTimeout() time.Duration {
+	return t.hook.Deadline() + t.hook.Deadline()/4 + 5*time.Second
 }
 
 // newTask returns the task of a step and makes the session busy until it is applied.
@@ -62,6 +75,9 @@ func (s *Scaler) newTask(v *view, e *entry, step Step, now time.Time) task {
 	e.busy, e.touchedAt = true, now
 	v.memberChanged(e)
 	x := e.s
+	if step.Kind == WarnEnd || step.Kind == PreEnd {
+		x = v.withHooks(e)
+	}
 	x.Demoted = v.nodes[x.NodeID].draining
 	if step.Kind == Record {
 		x.State = staging.Pending
@@ -70,17 +86,29 @@ func (s *Scaler) newTask(v *view, e *entry, step Step, now time.Time) task {
 		}
 	}
 	switch {
-	case step.Kind == Assign && e.fate.Verdict == staging.VerdictAssigned && x.Origin == staging.Staged:
-		x.Restarts = e.fate.Restarts
+	case step.Kind == Assign && e.fate().Verdict == staging.VerdictAssigned && x.Origin == staging.Staged:
+		x.Restarts = e.fate().Restarts
 	case step.Kind == Assign, step.Kind == Publish, step.Kind == Record, step.Kind == FirstLaunch, step.Kind == Reassign:
 		x.Restarts = e.restarts
 	}
-	t := task{step: step, session: x, damaged: e.damaged, running: e.running || !e.runningSince.IsZero(), from: e.s.State, fate: e.fate, pool: e.s.Staging, zone: zoneOf(e.s)}
+	t := task{step: step, session: x, damaged: e.damaged, running: e.running || !e.runningSince.IsZero(), from: e.s.State, fate: *e.fate(), pool: e.s.Staging, zone: zoneOf(e.s)}
 	if h := v.firstLaunchHook(e); h != nil {
 		t.hook = *h
 	}
-	if step.Kind == Retire {
-		t.failedTask = v.readsLastWords(e)
+	switch step.Kind {
+	case Retire:
+		t.words = v.readsLastWords(e, step.Failure)
+	case End:
+		t.words = e.endsUnseen()
+	}
+	switch hook := v.preStopHook(e); {
+	case step.Kind == PreEnd:
+		t.hook = *x.Hooks.PreEnd
+		t.end, _ = v.beforeEnd(e)
+	case step.Kind == PreStop:
+		t.hook = *hook
+	case step.Kind == End, step.Kind.expires():
+		t.preStop = hook != nil
 	}
 	if step.Kind == RewriteFate {
 		t.profile = v.profileOf(e)
@@ -108,9 +136,10 @@ func (s *Scaler) newStageTask(v *view, p *pool, step Step, now time.Time) task {
 	x.ExpiresAt = p.config.ExpiresAt(x.ID, x.CreatedAt)
 	e := v.entry(x.ID, now)
 	e.s, e.hasJob, e.busy, e.touchedAt = x, true, true, now
+	e.placement, e.narrowed, e.excludes = step.Placement, step.Placement.Narrowed(), len(step.Placement.ExceptNodes)
 	v.updateMembership(e)
 	step.Session = x.ID
 	spec := staging.StagedSpec(x, image, zone, p.config)
-	spec.Avoid = v.avoid(image.Name, now)
-	return task{step: step, session: x, pass: v.pass, spec: spec, pool: p.config.Name, zone: p.config.Zone}
+	spec.Avoid, spec.Placement = v.avoid(image.Name, now), step.Placement
+	return task{step: step, session: x, pass: v.pass, limits: v.resources.LimitsOf(useOf(x)), spec: spec, pool: p.config.Name, zone: p.config.Zone}
 }

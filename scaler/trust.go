@@ -16,7 +16,8 @@ import (
 //
 // The scaler of a zone renews that trust as follows:
 //
-//  1. Before a resync of Redis it places a marker in the zone.
+//  1. Before a resync of Redis it places a marker in the zone. If the last one was placed on
+//     another server, such as a primary that a replica has replaced, the trust ends there.
 //  2. It reads all of Redis, and corrects what Redis has wrong about the zone.
 //  3. Once the zone is consistent, it replaces its marker every second, which is what
 //     renews the trust. Each time its previous marker must still be there, the first
@@ -106,23 +107,43 @@ type marker struct {
 	renewed bool
 }
 
-// placeMarkers places a marker in each zone in which this scaler acts. It must run
-// before Redis is read. A failure is only logged: a Redis that accepts no writes can
+// placeMarkers places a marker in each zone in which this scaler acts, and notes whether another
+// server answers than before. It must run before Redis is read. A failure is only logged: a Redis that accepts no writes can
 // still be read.
 func (s *Scaler) placeMarkers(ctx context.Context) map[string]marker {
-	markers := map[string]marker{}
+	markers, lost := map[string]marker{}, false
 	for _, zone := range s.trustSnapshot.load().acting {
 		if !s.Locks.Held(zone) {
 			continue
 		}
 		text := staging.NewClaimID()
-		if err := s.TrustStore.PlaceMarker(ctx, zone, text); err != nil {
+		elsewhere, err := s.placeMarker(ctx, zone, text)
+		if err != nil {
 			s.trustNotRenewed(ctx, zone, err)
 			continue
 		}
+		lost = lost || elsewhere
 		markers[zone] = marker{text: text}
 	}
+	if lost {
+		s.noteOtherServer(ctx)
+	}
 	return markers
+}
+
+// placeMarker places a marker in a zone, and reports whether the last one was placed on another
+// server.
+func (s *Scaler) placeMarker(ctx context.Context, zone, text string) (elsewhere bool, err error) {
+	if elsewhere, err = s.TrustStore.Elsewhere(ctx, zone); err != nil {
+		return false, err
+	}
+	return elsewhere, s.TrustStore.PlaceMarker(ctx, zone, text)
+}
+
+// noteOtherServer notes that another server of Redis answers than before.
+func (s *Scaler) noteOtherServer(ctx context.Context) {
+	s.Log.Warn("another server of Redis answers, or it started again: it may lack the newest writes, which are read from Consul and Nomad")
+	s.noteRedisLost(ctx)
 }
 
 // trustNotRenewed logs why. A call that ended because the scaler stops says nothing about Redis.
@@ -155,9 +176,13 @@ func (s *Scaler) renewTrust(ctx context.Context, resync int, markers map[string]
 		next := staging.NewClaimID()
 		before, ok := markers[zone]
 		if !ok {
-			if err := s.TrustStore.PlaceMarker(ctx, zone, next); err != nil {
+			elsewhere, err := s.placeMarker(ctx, zone, next)
+			if err != nil {
 				s.trustNotRenewed(ctx, zone, err)
 				return true, nil
+			}
+			if elsewhere {
+				s.noteOtherServer(ctx)
 			}
 			return false, errNoMarker
 		}

@@ -17,6 +17,17 @@ type markerStore struct {
 	TrustStore
 	placed, renewed map[string]string
 	full            bool
+	// elsewhere: the last markers were placed on another server. restarted counts how often the
+	// keepalive periods were.
+	elsewhere bool
+	restarted int
+}
+
+func (m *markerStore) Elsewhere(context.Context, string) (bool, error) { return m.elsewhere, nil }
+
+func (m *markerStore) RestartKeepalives(context.Context) error {
+	m.restarted++
+	return nil
 }
 
 func (m *markerStore) PlaceMarker(_ context.Context, zone, marker string) error {
@@ -106,4 +117,29 @@ func TestAZoneIsConsistentWhenRedisIsRight(t *testing.T) {
 	want("Redis is not known", 0)
 	v.resyncStore([]staging.Session{old}, noon)
 	want("Redis was restored", 0)
+}
+
+// TestAnotherServerOfRedisMayHaveLostKeepalives: their periods start again, and the fates are read
+// again, once for all zones; also where this scaler has just begun to act.
+func TestAnotherServerOfRedisMayHaveLostKeepalives(t *testing.T) {
+	m := &markerStore{placed: map[string]string{}, renewed: map[string]string{}}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	s := New(Parts{TrustStore: m, Locks: allHeld{}, Log: logrus.NewEntry(log)}, Options{})
+	s.trustSnapshot.store(trustState{resync: 1, acting: []string{"y", "z"}, consistent: []string{"y"}})
+	begins := func() error {
+		_, err := s.renewTrust(t.Context(), 1, nil)
+		return err
+	}
+	if s.placeMarkers(t.Context()); m.restarted != 0 {
+		t.Error("the keepalive periods were restarted though the same server answers")
+	}
+	m.elsewhere = true
+	s.placeMarkers(t.Context())
+	if m.restarted != 1 || len(s.fleetResync) != 1 {
+		t.Errorf("restarted %d times, %d resyncs requested; want one of each", m.restarted, len(s.fleetResync))
+	}
+	if err := begins(); !errors.Is(err, errNoMarker) || m.restarted != 2 {
+		t.Errorf("a scaler that begins to act: %v, restarted %d times in all", err, m.restarted)
+	}
 }

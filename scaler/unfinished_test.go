@@ -42,7 +42,7 @@ func TestAnUnfinishedFateOfASnapshotEndsNobodysSession(t *testing.T) {
 	}
 	fates := &pendingFates{fate: pending}
 	s := &Scaler{Parts: Parts{Registry: fates}}
-	r := s.apply(t.Context(), task{step: *step, session: e.s, fate: e.fate, from: staging.Assigned})
+	r := s.apply(t.Context(), task{step: *step, session: e.s, fate: *e.fate(), from: staging.Assigned})
 	if r.err != nil || r.fate == nil || r.fate.HookPending || len(fates.finished) != 1 {
 		t.Errorf("%+v, finished %v", r, fates.finished)
 	}

@@ -3,6 +3,7 @@ package scaler
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -27,12 +28,17 @@ type result struct {
 	stored *staging.Session
 	// failure is set when the session could not be made; it counts towards its pool's backoff.
 	failure *staging.Failure
-	// lastWords is what the program of a session that crashed wrote last; "" where that is not known.
-	lastWords string
+	// reached is the limit that kept a session from being made; nil for none.
+	reached *staging.LimitReached
+	// lastWords are what a session that failed left to read, as far as it could be read.
+	lastWords staging.LastWords
 	// prepared: a user's session is prepared for the start of its main task that the task's
 	// session counts. untouched: its assign hook could not be started.
 	prepared, untouched bool
-	err                 error
+	// preEndRan is the end for which a pre_end hook has run, preStopRan: a pre_stop hook has.
+	preEndRan  time.Time
+	preStopRan bool
+	err        error
 }
 
 // errNotHeld: the zone's lock was lost between the decision and its application.
@@ -51,14 +57,24 @@ func (s *Scaler) worker(ctx context.Context, work <-chan task) {
 			switch t.step.Kind {
 			case "":
 				err := s.writeReport(c, t)
-				s.post(ctx, func(v *view) { v.reportWritten(t.pool, err, time.Now()) })
+				s.post(ctx, func(v *view) {
+					v.underWay--
+					v.reportWritten(t.pool, err, time.Now())
+				})
 			default:
 				result := result{err: errNotHeld, gone: t.step.Kind == Stage}
 				if s.Locks.Held(t.zone) {
 					result = s.apply(c, t)
 				}
-				s.Meter.Step(t.step.Kind, result.err != nil)
-				s.post(ctx, func(v *view) { s.applied(v, t, result) })
+				if result.reached == nil {
+					s.Meter.Step(t.step.Kind, result.err != nil)
+				}
+				s.post(ctx, func(v *view) {
+					if t.queue() == workQueue {
+						v.underWay--
+					}
+					s.applied(v, t, result)
+				})
 			}
 			cancel()
 		}
@@ -67,8 +83,8 @@ func (s *Scaler) worker(ctx context.Context, work <-chan task) {
 
 // applied folds a step's result into the view.
 func (s *Scaler) applied(v *view, t task, r result) {
-	if t.failedTask != "" {
-		v.noteLastWords(t, r.lastWords)
+	if t.words != nil {
+		v.noteLastWords(t, r, time.Now())
 	}
 	e := v.sessions[t.session.ID]
 	if e == nil {
@@ -83,6 +99,9 @@ func (s *Scaler) applied(v *view, t task, r result) {
 	if p := v.pools[t.pool]; p != nil {
 		if r.failure != nil && t.step.Kind == Stage {
 			p.failed(r.failure, now)
+		}
+		if t.step.Kind == Stage {
+			p.staged(r, now)
 		}
 		if r.err != nil {
 			p.wake = e.until
@@ -109,11 +128,15 @@ func (s *Scaler) applied(v *view, t task, r result) {
 		// What Redis showed of its health is lost, too.
 		e.s.Restarts, e.s.UnhealthySince = t.fate.Restarts, time.Time{}
 	}
+	e.preStopRan = e.preStopRan || r.preStopRan
+	if !r.preEndRan.IsZero() {
+		e.preEndRan = r.preEndRan
+	}
 	if (t.step.Kind == Withdraw || t.step.Kind == NoteRestart) && e.restarted() {
 		v.refreshHealth(e, now)
 		v.updateHealth(e, now)
 	}
-	if r.state.Unassigned() && (t.step.Kind == End || t.step.Kind == ExpireKeepalive || t.step.Kind == Tag) {
+	if r.state.Unassigned() && (t.step.Kind == End || t.step.Kind == Tag || t.step.Kind.expires()) {
 		// Redis calls a user's session unassigned: it was restored to an older state.
 		e.s.State = r.state
 		s.requestFleetResync()
@@ -132,6 +155,10 @@ func (s *Scaler) applied(v *view, t task, r result) {
 		if !t.healthy {
 			e.s.UnhealthySince = now
 		}
+	case t.step.Kind == MakeRoom:
+		e.makesRoom = ""
+	case t.step.Kind == NoteRoom && r.err == nil && r.state == staging.Pending:
+		e.roomNoted = strings.TrimPrefix(t.step.Reason, staging.ReasonWaitingForRoom)
 	case t.step.Kind == Reassign && r.untouched:
 		e.reassignTries++
 	case r.prepared:
@@ -142,7 +169,7 @@ func (s *Scaler) applied(v *view, t task, r result) {
 			e.s.Claim, e.claimRead = r.stored.Claim, true
 		}
 		e.tagged = e.tagged || t.step.Kind == Tag && r.err == nil
-		if t.step.Kind == ExpireKeepalive && e.s.State == staging.Assigned && !e.s.KeepaliveUntil().After(now) {
+		if t.step.Kind == PreEnd && r.preEndRan.IsZero() || t.step.Kind.expires() && e.s.State == staging.Assigned && expired(e.s, t.step.Kind, now) {
 			// Redis's clock decides, and it is behind ours.
 			v.retryAt(e, now.Add(retryPause))
 		}
@@ -184,7 +211,9 @@ func (s *Scaler) logStep(e *entry, t task, r result) {
 	switch {
 	case r.err != nil:
 		log.WithError(r.err).Warn("step failed; retrying after a pause if it is still needed")
-	case t.step.Kind == Publish || t.step.Kind == Record || t.step.Kind == ReadClaim:
+	case r.reached != nil:
+		log.Debug("not staged: a limit of sessions is reached")
+	case t.step.Kind == Publish || t.step.Kind == Record || t.step.Kind == ReadClaim || t.step.Kind == NoteRoom:
 		log.Debug("step done")
 	default:
 		log.Info("step done")

@@ -64,8 +64,13 @@ func (s *Scaler) followLocks(v *view, now time.Time) {
 	}
 	// Also removes pools whose config moved them to a zone of another scaler.
 	for name, p := range v.pools {
-		if !v.acts(p.config.Zone) {
-			p.reported = nil
+		if v.acts(p.config.Zone) {
+			continue
+		}
+		p.reported = nil
+		if p.shown {
+			// Once: to remove a pool's metrics, all that there are must be looked at.
+			p.shown = false
 			s.Meter.PoolGone(name)
 			s.Board.Gone(name)
 		}

@@ -18,10 +18,12 @@ type Registry interface {
 	PutImage(ctx context.Context, i staging.Image) (before *staging.Image, err error)
 	PutConfig(ctx context.Context, c staging.Config) (before *staging.Config, err error)
 	PutGroup(ctx context.Context, g staging.Group) (before *staging.Group, err error)
+	PutWebhook(ctx context.Context, w staging.Webhook) (before *staging.Webhook, err error)
 	DeleteZone(ctx context.Context, name string) (before *staging.Zone, err error)
 	DeleteImage(ctx context.Context, name string) (before *staging.Image, err error)
 	DeleteConfig(ctx context.Context, name string) (before *staging.Config, err error)
 	DeleteGroup(ctx context.Context, name string) (before *staging.Group, err error)
+	DeleteWebhook(ctx context.Context, name string) (before *staging.Webhook, err error)
 }
 
 // Fleet is what this package needs of Nomad.
@@ -30,8 +32,15 @@ type Fleet interface {
 	// Check reports whether Nomad accepts the image's jobspec; a *staging.InvalidError
 	// has Nomad's message where it does not.
 	Check(ctx context.Context, i staging.Image) error
+	// Warnings returns what the image's jobspec has that means nothing for a session.
+	Warnings(ctx context.Context, i staging.Image) ([]string, error)
 	// OwnRegion reports whether a region is the one that this broker's Nomad serves.
 	OwnRegion(ctx context.Context, region string) (bool, error)
+}
+
+// Notes keeps events.
+type Notes interface {
+	Note(ctx context.Context, e staging.Event) error
 }
 
 // Servers are the adapters that resources and tokens are stored and checked with.
@@ -40,8 +49,14 @@ type Servers struct {
 	Tokens   TokenStore
 	Secrets  SecretStore
 	Fleet    Fleet
+	// Webhooks has the webhooks' messages, Receivers posts them.
+	Webhooks  WebhookStore
+	Receivers Receivers
 	// UserLocks are the locked users.
 	UserLocks UserLockStore
+	// Orders are the pauses, and what is ordered for pools; Notes has events of them.
+	Orders OrderStore
+	Notes  Notes
 	// Installation and Foreign are for the identity of the installation, whose names are
 	// Names.
 	Installation InstallationStore
@@ -66,15 +81,20 @@ type Admin struct {
 	Images *Resources[staging.Image]
 	Groups *Resources[staging.Group]
 	Pools  *Pools
-	Tokens *Tokens
+	// Webhooks send events to receivers of the operator's.
+	Webhooks *Webhooks
+	Tokens   *Tokens
 	// Secrets are the keys that sign sessions' tokens and logins.
 	Secrets *Secrets
 
 	UserLocks *UserLocks
 
+	Pauses *Pauses
+
 	Installation *Installation
 
 	configs *Resources[staging.Config]
+	fleet   Fleet
 }
 
 // Background runs tasks that no answer waits for, up to a bound.
@@ -100,7 +120,11 @@ func New(on Servers, numbers Numbers, sessions UserSessions, auditor Auditor, ba
 		Zones:  newResources(zoneKind(on.Registry, on.Fleet, services), read, auditor),
 		Images: newResources(imageKind(on.Registry, on.Fleet), read, auditor),
 		Groups: newResources(groupKind(on.Registry), read, auditor),
-		Pools:  &Pools{configs: configs, numbers: numbers},
+		Pools:  &Pools{configs: configs, numbers: numbers, orders: on.Orders, notes: on.Notes, auditor: auditor},
+		Pauses: &Pauses{read: read, store: on.Orders, notes: on.Notes, auditor: auditor},
+		Webhooks: &Webhooks{
+			resources: newResources(webhookKind(on.Registry), read, auditor), store: on.Webhooks, receivers: on.Receivers, auditor: auditor,
+		},
 		Tokens: &Tokens{store: on.Tokens, auditor: auditor, maxLife: o.MaxTokenLife, uses: newTokenUses(on.Tokens, background)},
 
 		Secrets:   &Secrets{store: on.Secrets, auditor: auditor},
@@ -108,6 +132,6 @@ func New(on Servers, numbers Numbers, sessions UserSessions, auditor Auditor, ba
 
 		Installation: &Installation{store: on.Installation, foreign: on.Foreign, names: on.Names, auditor: auditor},
 
-		configs: configs,
+		configs: configs, fleet: on.Fleet,
 	}
 }

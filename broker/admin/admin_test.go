@@ -28,6 +28,7 @@ type memory struct{ staging.Resources }
 func newMemory() *memory {
 	return &memory{staging.Resources{
 		Zones: map[string]staging.Zone{}, Images: map[string]staging.Image{}, Groups: map[string]staging.Group{}, Configs: map[string]staging.Config{},
+		Webhooks: map[string]staging.Webhook{},
 	}}
 }
 
@@ -71,6 +72,14 @@ func (m *memory) PutGroup(_ context.Context, g staging.Group) (*staging.Group, e
 	return put(m.Groups, g.Name, g)
 }
 
+func (m *memory) PutWebhook(_ context.Context, w staging.Webhook) (*staging.Webhook, error) {
+	return put(m.Webhooks, w.Name, w)
+}
+
+func (m *memory) DeleteWebhook(_ context.Context, name string) (*staging.Webhook, error) {
+	return remove(m.Webhooks, name)
+}
+
 func (m *memory) DeleteZone(_ context.Context, name string) (*staging.Zone, error) {
 	return remove(m.Zones, name)
 }
@@ -92,6 +101,10 @@ type nomad struct{}
 
 func (nomad) Ping(context.Context) error                      { return nil }
 func (nomad) OwnRegion(context.Context, string) (bool, error) { return true, nil }
+func (nomad) Warnings(context.Context, staging.Image) ([]string, error) {
+	return []string{"jobspec: the spread of the job has no effect"}, nil
+}
+
 func (nomad) Check(_ context.Context, i staging.Image) error {
 	if i.Jobspec == "refused" {
 		return staging.Invalid("image", "jobspec", "is refused")
@@ -357,7 +370,7 @@ func TestARotationIsRecorded(t *testing.T) {
 	a, r := on(newMemory())
 	ctx := access.Call{Caller: access.Caller{Role: access.Admin, Accessor: "tk-1"}, Operation: "rotateSecrets"}.In(t.Context())
 	done, err := a.Secrets.Rotate(ctx, staging.DefaultOverlap)
-	if err != nil || !slices.Equal(done.Names, []string{"access", "login"}) {
+	if err != nil || !slices.Equal(done.Names, []string{"access", "login", "gateway"}) {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	if _, err := a.Secrets.Rotate(ctx, staging.Duration(time.Hour)); kindOf(err) != refusal.ConsulUnavailable {
@@ -367,7 +380,7 @@ func TestARotationIsRecorded(t *testing.T) {
 		t.Error(err)
 	}
 	all := *r
-	if len(all) != 2 || all[0].Outcome != staging.AuditChanged || all[0].Who != "token:tk-1" || all[0].Target != "keys access, login" ||
+	if len(all) != 2 || all[0].Outcome != staging.AuditChanged || all[0].Who != "token:tk-1" || all[0].Target != "keys access, login, gateway" ||
 		!strings.Contains(all[0].After, "accepted_until") || all[1].Outcome != staging.AuditUnknown {
 		t.Errorf("the records are %+v", all)
 	}

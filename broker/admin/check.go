@@ -12,10 +12,11 @@ import (
 
 // Set is resources that are to be stored together.
 type Set struct {
-	Zones   []staging.Zone
-	Images  []staging.Image
-	Groups  []staging.Group
-	Configs []staging.Config
+	Zones    []staging.Zone
+	Images   []staging.Image
+	Groups   []staging.Group
+	Configs  []staging.Config
+	Webhooks []staging.Webhook
 }
 
 // Check holds a set to every rule that storing it would, as if all of it were
@@ -31,6 +32,7 @@ func (a *Admin) Check(ctx context.Context, set Set) error {
 	stored := func(context.Context) (staging.Resources, error) { return res, nil }
 	then := res
 	then.Zones, then.Images, then.Groups, then.Unreadable = maps.Clone(res.Zones), maps.Clone(res.Images), maps.Clone(res.Groups), maps.Clone(res.Unreadable)
+	then.Configs, then.Webhooks = maps.Clone(res.Configs), maps.Clone(res.Webhooks)
 	// What the set stores again is readable then.
 	maps.DeleteFunc(then.Unreadable, func(_ string, u staging.UnreadableResource) bool { return set.has(u.Kind, u.Name) })
 	for _, z := range set.Zones {
@@ -42,12 +44,16 @@ func (a *Admin) Check(ctx context.Context, set Set) error {
 	for _, g := range set.Groups {
 		then.Groups[g.Name] = g
 	}
+	for _, c := range set.Configs {
+		then.Configs[c.Name] = c
+	}
 	together := func(context.Context) (staging.Resources, error) { return then, nil }
 	var wrong findings
 	checkAll(ctx, &wrong, "zones", a.Zones, set.Zones, stored, together)
 	checkAll(ctx, &wrong, "images", a.Images, set.Images, stored, together)
 	checkAll(ctx, &wrong, "groups", a.Groups, set.Groups, stored, together)
 	checkAll(ctx, &wrong, "staging", a.configs, set.Configs, stored, together)
+	checkAll(ctx, &wrong, "webhooks", a.Webhooks.resources, set.Webhooks, stored, together)
 	return wrong.err()
 }
 
@@ -70,7 +76,7 @@ func checkAll[T staging.Confidential[T]](ctx context.Context, wrong *findings, l
 	for n, v := range all {
 		v, err := r.whole(ctx, r.completed(v), stored)
 		if err == nil {
-			err = r.kind.check(ctx, v, together)
+			err = r.kind.check(ctx, v, together, stored)
 		}
 		wrong.add(list, n, err)
 	}

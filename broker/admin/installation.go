@@ -77,7 +77,8 @@ func (i *Installation) info(ctx context.Context, now staging.Installation) (Inst
 	}
 	info := InstallationInfo{Installation: now, Names: i.names}
 	for _, f := range all {
-		if !now.Owns(f.Installation) {
+		// Those under its own id are a newer greenroom's, which is left alone, too.
+		if !now.TookOver(f.Installation) {
 			info.Foreign = append(info.Foreign, f)
 		}
 	}

@@ -20,11 +20,10 @@ func zoneKind(r Registry, fleet Fleet, services serviceNames) kind[staging.Zone]
 		name:     func(z staging.Zone) string { return z.Name },
 		in:       func(r staging.Resources) map[string]staging.Zone { return r.Zones },
 		complete: staging.Zone.WithDefaults,
-		check: func(ctx context.Context, z staging.Zone, read reader) error {
-			read = once(read)
+		check: func(ctx context.Context, z staging.Zone, read, stored reader) error {
 			return staging.AllInvalid(
 				z.Validate(),
-				services.fitZone(ctx, read, z.Name),
+				services.fitZone(ctx, stored, z.Name),
 				groupsExist(ctx, fmt.Sprintf("zone %q", z.Name), z.AllowedGroups, read),
 				ownRegion(ctx, fleet, z),
 			)
@@ -60,8 +59,7 @@ func imageKind(r Registry, fleet Fleet) kind[staging.Image] {
 		is:   staging.KindImage,
 		name: func(i staging.Image) string { return i.Name },
 		in:   func(r staging.Resources) map[string]staging.Image { return r.Images },
-		check: func(ctx context.Context, i staging.Image, read reader) error {
-			read = once(read)
+		check: func(ctx context.Context, i staging.Image, read, _ reader) error {
 			wrong := i.Validate()
 			return staging.AllInvalid(
 				wrong,
@@ -157,7 +155,7 @@ func groupKind(r Registry) kind[staging.Group] {
 		is:   staging.KindGroup,
 		name: func(g staging.Group) string { return g.Name },
 		in:   func(r staging.Resources) map[string]staging.Group { return r.Groups },
-		check: func(ctx context.Context, g staging.Group, read reader) error {
+		check: func(ctx context.Context, g staging.Group, read, _ reader) error {
 			return staging.AllInvalid(g.Validate(), onlyDefault(ctx, g, read))
 		},
 		usedBy: allowing,
@@ -222,11 +220,10 @@ func configKind(r Registry, limits staging.Limits, services serviceNames) kind[s
 		is:   staging.KindStaging,
 		name: func(c staging.Config) string { return c.Name },
 		in:   func(r staging.Resources) map[string]staging.Config { return r.Configs },
-		check: func(ctx context.Context, c staging.Config, read reader) error {
-			read = once(read)
+		check: func(ctx context.Context, c staging.Config, read, stored reader) error {
 			return staging.AllInvalid(
 				c.Validate(limits),
-				services.fitConfig(ctx, read, c.Name),
+				services.fitConfig(ctx, stored, c.Name),
 				stageable(ctx, c, read),
 			)
 		},

@@ -11,6 +11,9 @@ import (
 type Pools struct {
 	configs *Resources[staging.Config]
 	numbers Numbers
+	orders  OrderStore
+	notes   Notes
+	auditor Auditor
 }
 
 // List returns all of them in the order of their names.

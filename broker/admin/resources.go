@@ -23,8 +23,9 @@ type kind[T staging.Confidential[T]] struct {
 	// complete sets the defaults that are stored; nil for none.
 	complete func(T) T
 	// check reports everything for which a value cannot be stored beside the resources, which
-	// it reads only where it needs them.
-	check func(ctx context.Context, v T, read reader) error
+	// it reads only where it needs them. stored are those that are stored now, also where the
+	// value is checked beside others that are not stored yet.
+	check func(ctx context.Context, v T, read, stored reader) error
 	// usedBy names what refers to the resource, which then cannot be deleted; "" for nothing.
 	// It is nil where nothing refers to this kind.
 	usedBy func(res staging.Resources, name string) string
@@ -115,7 +116,8 @@ func (r *Resources[T]) Put(ctx context.Context, v T) (stored T, created bool, er
 	if err != nil {
 		return stored, false, err
 	}
-	if err := r.kind.check(ctx, stored, r.read); err != nil {
+	read := once(r.read)
+	if err := r.kind.check(ctx, stored, read, read); err != nil {
 		return stored, false, err
 	}
 	put, cancel := context.WithTimeout(ctx, deadline.Consul)

@@ -18,7 +18,7 @@ type SecretStore interface {
 	RotateKeys(ctx context.Context, names []string, now time.Time, overlap time.Duration) (staging.Rotation, error)
 }
 
-// Secrets administers the keys that sign sessions' tokens and logins. It may be used
+// Secrets administers the keys that sign sessions' tokens, logins, and links through gateways. It may be used
 // concurrently.
 type Secrets struct {
 	store   SecretStore
@@ -26,7 +26,7 @@ type Secrets struct {
 }
 
 // signing are the names of the keys that are rotated together.
-var signing = []string{staging.AccessSecret, access.LoginSecret}
+var signing = []string{staging.AccessSecret, access.LoginSecret, staging.GatewaySecret}
 
 // Rotate makes new keys. What the older ones signed is accepted for the overlap; no session
 // ends. Other brokers follow within a moment.

@@ -1,9 +1,11 @@
 package admin_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
+	"github.com/greenroom/greenroom/broker/admin"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -35,5 +37,12 @@ func TestNamesOfServicesFitInADNSLabel(t *testing.T) {
 		if _, _, err := a.Pools.Put(ctx, c); (err == nil) != good {
 			t.Errorf("a staging config of %d characters: %v", letters, err)
 		}
+	} // What is checked before a change is held to the same, and what it would store is not stored.
+	long := sampleConfig
+	long.Name, long.Zone = strings.Repeat("p", 46), zone(44).Name
+	err := a.Check(ctx, admin.Set{Zones: []staging.Zone{zone(44), zone(45)}, Images: []staging.Image{sampleImage}, Configs: []staging.Config{long}})
+	invalid, ok := errors.AsType[*staging.InvalidError](err)
+	if !ok || len(invalid.Fields) != 2 || invalid.Fields[0].Field != "zones[0].name" || invalid.Fields[1].Field != "staging[0].name" {
+		t.Errorf("the check of a set with names that are too long: %v", err)
 	}
 }

@@ -165,8 +165,9 @@ func (t *Tokens) Bootstrap(ctx context.Context) (first access.Token, secret stri
 	if !made {
 		key := t.store.BootstrapKey()
 		return first, "", &refusal.Error{Kind: refusal.Bootstrapped, Detail: fmt.Sprintf(
-			"there are tokens already, and so is an administrator: ask for one (greenroom token create). "+
-				"Where no administrator's is left, delete the key %s in Consul (consul kv delete %s) and call again; tokens that there are stay", key, key)}
+			"the first token was made before, and that works once: ask an administrator for another (greenroom token create). "+
+				"Where no administrator's token is left, for example because all are revoked, delete the key %s in Consul (consul kv delete %s) and call again; other tokens stay",
+			key, key)}
 	}
 	return first, secret, nil
 }

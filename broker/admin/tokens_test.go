@@ -26,6 +26,8 @@ type tokenTable struct {
 	mu     sync.Mutex
 	tokens map[string]access.Token
 	uses   map[string]time.Time
+	// closed: Bootstrap was called before.
+	closed bool
 	// noted receives the accessor of each use before it is recorded, and away its failure.
 	noted chan string
 	away  chan error
@@ -39,8 +41,13 @@ func (s *tokenTable) CreateToken(_ context.Context, t access.Token) error {
 }
 
 func (s *tokenTable) Bootstrap(ctx context.Context, t access.Token) (bool, error) {
+	if s.closed {
+		return false, nil
+	}
 	return true, s.CreateToken(ctx, t)
 }
+
+func (*tokenTable) BootstrapKey() string { return "greenroom/bootstrap" }
 
 func (s *tokenTable) ChangeToken(ctx context.Context, accessor string, change func(access.Token) (access.Token, error)) (before, after access.Token, err error) {
 	s.mu.Lock()
@@ -108,6 +115,25 @@ func TestMaxTokenLifeBoundsEveryNewSecret(t *testing.T) {
 	unbounded, _ := tokensOn(s, background.New(1), 0)
 	if made, _, err := unbounded.Create(t.Context(), access.TokenRequest{Name: "n", Role: access.Viewer}); err != nil || !made.ExpiresAt.IsZero() {
 		t.Errorf("without a bound: %+v, %v", made, err)
+	}
+}
+
+// TestASecondBootstrapClaimsNoToken: it cannot know whether one is left, and says how to go on
+// in both cases.
+func TestASecondBootstrapClaimsNoToken(t *testing.T) {
+	tokens, _ := tokensOn(&tokenTable{tokens: map[string]access.Token{}, closed: true}, background.New(1), 0)
+	_, _, err := tokens.Bootstrap(t.Context())
+	refused, ok := errors.AsType[*refusal.Error](err)
+	if !ok || refused.Kind != refusal.Bootstrapped {
+		t.Fatalf("%v", err)
+	}
+	for _, want := range []string{"was made before", "greenroom token create", "all are revoked", "consul kv delete greenroom/bootstrap"} {
+		if !strings.Contains(refused.Detail, want) {
+			t.Errorf("%q lacks %q", refused.Detail, want)
+		}
+	}
+	if strings.Contains(refused.Detail, "there are tokens") {
+		t.Errorf("%q: there may be none", refused.Detail)
 	}
 }
 

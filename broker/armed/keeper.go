@@ -18,7 +18,8 @@ import (
 
 const (
 	// every is how often the heads of the ready queues are read although nothing was
-	// claimed; pause is the least time between two reads.
+	// claimed; pause is how long after a claim they are: its answer goes first, and claims that
+	// come together cost one read.
 	every = 250 * time.Millisecond
 	pause = 20 * time.Millisecond
 	// lease is how long this broker alone may keep a shell in a session.
@@ -125,13 +126,13 @@ func (k *Keeper) Run(ctx context.Context, broker string) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pause):
-		}
-		select {
-		case <-ctx.Done():
-			return
 		case <-ticker.C:
 		case <-k.claimed:
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(pause):
+			}
 		}
 	}
 }

@@ -13,6 +13,9 @@ const (
 	Consul = 5 * time.Second
 	// Nomad bounds a call to Nomad, which plans a job and waits for Raft.
 	Nomad = 10 * time.Second
+	// Peer bounds a call to the broker of another region, beside what it waits there for a hook or
+	// for a session to be up.
+	Peer = 15 * time.Second
 	// LastLine bounds the read of a failed session's log, which only adds to a refusal.
 	LastLine = 2 * time.Second
 	// Log bounds the read of the end of a session's log, which its node sends.

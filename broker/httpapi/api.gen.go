@@ -21,6 +21,16 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for AuditOutcome.
+const (
+	Attempted AuditOutcome = "attempted"
+	Changed   AuditOutcome = "changed"
+	Denied    AuditOutcome = "denied"
+	Read      AuditOutcome = "read"
+	Unknown   AuditOutcome = "unknown"
+	Used      AuditOutcome = "used"
+)
+
 // Defines values for DependencyStatus.
 const (
 	DependencyStatusOk          DependencyStatus = "ok"
@@ -60,11 +70,35 @@ const (
 	StatusStatusUnavailable StatusStatus = "unavailable"
 )
 
+// Defines values for CreateSessionParamsOnly.
+const (
+	OnDemand CreateSessionParamsOnly = "on_demand"
+	Staged   CreateSessionParamsOnly = "staged"
+)
+
 // Defines values for GetSessionLogsParamsType.
 const (
 	GetSessionLogsParamsTypeStderr GetSessionLogsParamsType = "stderr"
 	GetSessionLogsParamsTypeStdout GetSessionLogsParamsType = "stdout"
 )
+
+// Agent defines model for Agent.
+type Agent struct {
+	// Address Where it listens.
+	//
+	// Example: 10.1.2.3:7481
+	Address string `json:"address"`
+
+	// Kind `broker` or `scaler`.
+	//
+	// Example: scaler
+	Kind string `json:"kind"`
+
+	// Version What `greenroom version` says of it; absent for one that is too old to say so.
+	//
+	// Example: v1.4.0
+	Version string `json:"version,omitempty,omitzero"`
+}
 
 // AllowedGroups The groups whose users may have it; absent for all users. For a user who is in none of them it does not exist:
 // a launch that names it is answered as one with a name that is unknown, and no other zone's launch is served
@@ -75,6 +109,92 @@ type AllowedGroups = []string
 
 // Attempt One step of a launch.
 type Attempt = staging.Attempt
+
+// Audit Who did what, or was not let. It holds no secret.
+type Audit struct {
+	// Action What a person does with it; absent where there are no words for it.
+	//
+	// Example: changing a zone
+	Action string `json:"action,omitempty,omitzero"`
+
+	// After What it is now, as JSON in a text.
+	//
+	// Example: {"datacenters":["dc1"]}
+	After string `json:"after,omitempty,omitzero"`
+
+	// Before What it was, as JSON in a text.
+	//
+	// Example:
+	Before string `json:"before,omitempty,omitzero"`
+
+	// Operation The `operationId`, or a method and path where there is none.
+	//
+	// Example: putZone
+	Operation string `json:"operation"`
+
+	// Outcome How it went.
+	//
+	// Example: changed
+	Outcome AuditOutcome `json:"outcome"`
+
+	// Reason Why it was denied, or is not known.
+	//
+	// Example:
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Remote The caller's address.
+	//
+	// Example: 127.0.0.1
+	Remote string `json:"remote,omitempty,omitzero"`
+
+	// RequestID The request's.
+	//
+	// Example: k3f9q0c7m2x8v1b5n6z4t0r1p2
+	RequestID string `json:"request_id,omitempty,omitzero"`
+
+	// Role The caller's.
+	//
+	// Example: admin
+	Role string `json:"role,omitempty,omitzero"`
+
+	// Target What it is about.
+	//
+	// Example: zone east
+	Target string `json:"target,omitempty,omitzero"`
+
+	// Who `token:ACCESSOR`, `user:ID`, `anybody` where access is not guarded, or `nobody` where the caller is not known.
+	//
+	// Example: token:tk-0f3a9c51d2e84b7760aa
+	Who string `json:"who"`
+}
+
+// AuditOutcome How it went.
+//
+// Example: changed
+type AuditOutcome string
+
+// Command A command to run in a session.
+type Command struct {
+	// Cmd The program and its arguments. It is no shell's line; to use a shell, name it.
+	//
+	// Example: ["/usr/bin/touch","/tmp/seen"]
+	Cmd []string `json:"cmd"`
+
+	// Environment Variables beside those of the task; those of greenroom cannot be set.
+	//
+	// Example: {"DISPLAY":":1"}
+	Environment map[string]string `json:"environment,omitempty,omitzero"`
+
+	// User The user of the session to run it as, by name or number; else the task's.
+	//
+	// Example: user
+	User string `json:"user,omitempty,omitzero"`
+
+	// Workdir The directory to run in; else the task's.
+	//
+	// Example: /home/user
+	Workdir string `json:"workdir,omitempty,omitzero"`
+}
 
 // Condition defines model for Condition.
 type Condition = staging.Condition
@@ -131,6 +251,78 @@ type CreatedToken struct {
 // Example: 6f1d0a9c2b7e
 type CurrentRevision = string
 
+// DeadLetter A message that was given up.
+type DeadLetter struct {
+	// Error What the last failure was.
+	//
+	// Example: the receiver answered 400
+	Error string `json:"error"`
+
+	// Event One thing that happened, the `data` of a server-sent event. What a session came to has its state's name.
+	//
+	// | type | what happened |
+	// |---|---|
+	// | `pending` | a session was made, for a pool or on demand |
+	// | `starting` | its allocation runs |
+	// | `ready` | its checks pass, and it can be claimed |
+	// | `withdrawn` | its checks fail, or its pool now asks for something else |
+	// | `claimed` | a launch took it |
+	// | `assigned` | it is its user's |
+	// | `restarted` | the main task of its user's session was restarted in place, so the session is not up |
+	// | `reassigned` | after that its checks pass and its `assign` hook has run again: it is up |
+	// | `unhealthy` | its user's session no longer runs with passing checks; it stays its user's |
+	// | `idle_soon` | its user's session is not used, and ends by its `idle_expiration` unless it is; the reason says when |
+	// | `ending_soon` | its user's session is about to reach its time limit; the reason says when |
+	// | `extended` | the time limit of its user's session was extended |
+	// | `waiting_for_room` | no node can take a session made on demand, whose job stays queued in Nomad: `reason` says what is missing |
+	// | `recovered` | it does again |
+	// | `quarantined` | it may be a user's, and no readable record says whether it is: see `reason` |
+	// | `retiring` | it was never used and is being stopped: it expired, or as `reason` says |
+	// | `ending` | it was a user's and is being stopped |
+	// | `ended` | nothing of it runs |
+	// | `violation` | a launch had a `setting` that no staged session can honour |
+	// | `hook_failed` | a hook failed, with the end of what it wrote |
+	// | `failed` | a session of a pool failed before anybody had it: why, the last lines that it wrote, and what Nomad noted |
+	// | `paused`, `resumed` | an administrator paused or resumed a pool, the pools of a zone, or all |
+	// | `recycled`, `retried` | an administrator had a pool's sessions replaced, or a failing pool tried again at once |
+	// | `conditions` | why a pool is not as wanted has changed |
+	// | `audit` | a call was denied, or an administrator changed something; told to administrators alone |
+	//
+	// More may come.
+	Event Event `json:"event"`
+
+	// FirstTriedAt Example: 2026-11-23T06:20:00Z
+	FirstTriedAt time.Time `json:"first_tried_at"`
+
+	// ID Its place in the list, for a replay.
+	//
+	// Example: 1763965200000-0
+	ID string `json:"id"`
+
+	// LastTriedAt Example: 2026-11-24T06:20:00Z
+	LastTriedAt time.Time `json:"last_tried_at"`
+
+	// MessageID Its `webhook-id`.
+	//
+	// Example: billing_1763965200000-0
+	MessageID string `json:"message_id"`
+
+	// Tries How often it was tried.
+	//
+	// Example: 17
+	Tries int `json:"tries"`
+}
+
+// DeadLetterList defines model for DeadLetterList.
+type DeadLetterList struct {
+	Items []DeadLetter `json:"items"`
+
+	// NextCursor Where the next page begins, opaque; absent on the last page.
+	//
+	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
+}
+
 // DependencyHealth defines model for DependencyHealth.
 type DependencyHealth struct {
 	// Name `consul`, `nomad` or `redis`.
@@ -160,6 +352,10 @@ type DesiredNow = int
 // Example: schedule 2 (0 8 * * MON-FRI, Europe/Berlin) is open until 18:00: 3 sessions; next: 1 from 18:00
 type DesiredReason = string
 
+// DistinctHosts No two sessions of the pool run on one node, those with users counted. Those for which no node is left wait,
+// with a condition. Switched on, what is too many on a node and has no user is retired.
+type DistinctHosts = bool
+
 // Duration A duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `24h` or `1h30m`.
 // Empty means that it is not set.
 //
@@ -167,10 +363,45 @@ type DesiredReason = string
 type Duration = staging.Duration
 
 // Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken. A launch may set those on which
-// loaders, shells or interpreters act, such as `PATH`, only where a group has them in `allowed_environment`.
+// loaders, shells or interpreters act, such as `PATH`, only where a group has them in `allowed_environment`. A
+// launch's are for the hooks, and for the programs of a session that is made on demand: what already runs in a
+// warm session does not get them.
 //
 // Example: {"LANG":"de_DE.UTF-8"}
 type Environment map[string]string
+
+// Event One thing that happened, the `data` of a server-sent event. What a session came to has its state's name.
+//
+// | type | what happened |
+// |---|---|
+// | `pending` | a session was made, for a pool or on demand |
+// | `starting` | its allocation runs |
+// | `ready` | its checks pass, and it can be claimed |
+// | `withdrawn` | its checks fail, or its pool now asks for something else |
+// | `claimed` | a launch took it |
+// | `assigned` | it is its user's |
+// | `restarted` | the main task of its user's session was restarted in place, so the session is not up |
+// | `reassigned` | after that its checks pass and its `assign` hook has run again: it is up |
+// | `unhealthy` | its user's session no longer runs with passing checks; it stays its user's |
+// | `idle_soon` | its user's session is not used, and ends by its `idle_expiration` unless it is; the reason says when |
+// | `ending_soon` | its user's session is about to reach its time limit; the reason says when |
+// | `extended` | the time limit of its user's session was extended |
+// | `waiting_for_room` | no node can take a session made on demand, whose job stays queued in Nomad: `reason` says what is missing |
+// | `recovered` | it does again |
+// | `quarantined` | it may be a user's, and no readable record says whether it is: see `reason` |
+// | `retiring` | it was never used and is being stopped: it expired, or as `reason` says |
+// | `ending` | it was a user's and is being stopped |
+// | `ended` | nothing of it runs |
+// | `violation` | a launch had a `setting` that no staged session can honour |
+// | `hook_failed` | a hook failed, with the end of what it wrote |
+// | `failed` | a session of a pool failed before anybody had it: why, the last lines that it wrote, and what Nomad noted |
+// | `paused`, `resumed` | an administrator paused or resumed a pool, the pools of a zone, or all |
+// | `recycled`, `retried` | an administrator had a pool's sessions replaced, or a failing pool tried again at once |
+// | `conditions` | why a pool is not as wanted has changed |
+// | `audit` | a call was denied, or an administrator changed something; told to administrators alone |
+//
+// More may come.
+type Event = staging.Event
 
 // ExecConfig Commands to run inside a session. A session is run by the hooks that it was made with.
 type ExecConfig = staging.ExecConfig
@@ -180,6 +411,19 @@ type ExecConfig = staging.ExecConfig
 //
 // Example: 24h
 type Expiration = staging.Duration
+
+// Extension By how much, or until when, to extend a session's time limit; one of the two.
+type Extension struct {
+	// By How much later than now it is to end, at least 1s.
+	//
+	// Example: 30m
+	By staging.Duration `json:"by,omitempty,omitzero"`
+
+	// Until When it is to end.
+	//
+	// Example: 2026-11-24T15:00:00Z
+	Until time.Time `json:"until,omitempty,omitzero"`
+}
 
 // FailingCheck A check of the session's own that fails, and keeps it from being up or healthy. Only an answer for one session has
 // it; it is absent where no check fails, and while Consul does not answer.
@@ -196,6 +440,9 @@ type FieldError = staging.FieldError
 //
 // Example: filling
 type Fill string
+
+// Forecast What is expected in ten minutes to come.
+type Forecast = staging.Forecast
 
 // ForeignSessions defines model for ForeignSessions.
 type ForeignSessions struct {
@@ -231,6 +478,11 @@ type GroupList struct {
 
 // History defines model for History.
 type History struct {
+	// Forecast What the demand of a pool with sizing is expected to be in the coming 24 hours, in steps of ten minutes; a
+	// scaler forecasts it once a minute. Absent without sizing, where `until` is given, and where no scaler has
+	// lately sized the pool.
+	Forecast []Forecast `json:"forecast,omitempty,omitzero"`
+
 	// Minutes The minutes that something is known of, the oldest first, of the last three hours.
 	Minutes []HistoryMinute `json:"minutes"`
 
@@ -250,6 +502,11 @@ type HistoryMinute = staging.Minute
 // that fails costs the session. `assign` runs in a staged session when it is given to a user, before the launch
 // is answered; one that fails or takes too long costs the session, and the next one is tried. `go` runs when a
 // user who has a session of the image launches it again with a URL.
+//
+// `pre_end` runs in a user's session some time before it ends by its time limit, or with the warning that it is not
+// used: once for each such end, so again after an extension, and never after it. `pre_stop` runs in a user's session
+// when it is ended, by its user, an administrator or a limit, before it is stopped; it is stopped whatever comes of it. Both have
+// `GREENROOM_END_REASON` in their environment, and `pre_end` has `GREENROOM_ENDS_AT`.
 //
 // In the elements of `cmd` and the values of `environment`, the tokens `{username}`, `{user_id}`,
 // `{session_id}`, `{image}`, `{zone}` and `{url}` stand for the launch's values (`first_launch` knows no user).
@@ -304,6 +561,19 @@ type Installation struct {
 // Example: gi-01jd9q5r2v7c8k3m4n6p0s1t2x
 type InstallationID = string
 
+// KeepFailed How many of the pool's sessions that failed last leave their jobs in Nomad, stopped, so that one can look at
+// their allocations and logs. They do not count as sessions. Nomad itself removes them after its
+// `job_gc_threshold`, 4 hours by default. Absent for none: then a job is removed about a minute after its end.
+//
+// Example: 3
+type KeepFailed = int
+
+// Labels What launches with a `selector` choose by. Keys and values as Kubernetes has them: at most 63 letters, digits, dashes,
+// underscores and dots; a key may have a DNS name and a slash before it, and a value may be empty. At most 64.
+//
+// Example: {"tier":"gold"}
+type Labels map[string]string
+
 // Launch A user's wish for a session. `user` must be there, but with a user's own token, which says who it is; with
 // that, `groups` and `environment` must be left out.
 //
@@ -316,6 +586,45 @@ type LaunchReply = LaunchAnswer
 // LaunchUser Who a session is to be for.
 type LaunchUser = staging.User
 
+// Launchable An image that a user may launch.
+type Launchable struct {
+	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
+	//
+	// Example: demo-east
+	Image ResourceName `json:"image"`
+
+	// OpensUrls A user who has a session of it and launches it with a `url` is given that session, which shows the URL.
+	//
+	// Example: true
+	OpensUrls bool `json:"opens_urls"`
+
+	// Zones The zones in which the user may launch it, by name; at least one.
+	Zones []LaunchableZone `json:"zones"`
+}
+
+// LaunchableList defines model for LaunchableList.
+type LaunchableList struct {
+	Items []Launchable `json:"items"`
+
+	// NextCursor Where the next page begins, opaque; absent on the last page.
+	//
+	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
+}
+
+// LaunchableZone A zone in which a user may launch an image.
+type LaunchableZone struct {
+	// Ready A staged session of the image is ready there, as of a second ago or so. False where that is not known.
+	//
+	// Example: true
+	Ready bool `json:"ready"`
+
+	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
+	//
+	// Example: demo-east
+	Zone ResourceName `json:"zone"`
+}
+
 // LaunchedSession The session, and how the launch went.
 //
 // Example: {"address":"127.0.0.1","alloc_id":"0b7a5f0e-6c1f-7a52-9d20-5b1b0f9f3c11","assigned_at":"2026-11-24T06:31:40Z","attempts":[{"outcome":"served","step":"staged","zone":"east"}],"created_at":"2026-11-24T06:20:00Z","id":"gr-01jd0c8m4q2v5n7x9z3b6f8h1k","image":"demo","node_id":"5d1e6f0c-1f9d-3a0b-8a55-0d5c7c9b2c10","origin":"staged","ports":{"http":23817},"ready_at":"2026-11-24T06:20:07Z","revision":"6f1d0a9c2b7e","staging":"demo-east","state":"assigned","timings_ms":{"claim":0.4,"fence":2.1,"hook":71.2,"total":74.3},"token":"3q2-7wZr0m1nQ9cO5b8yJ4kT6uXaLhVfEpIdGsYtRvM","user":{"id":"u-1","name":"alice"},"zone":"east"}
@@ -325,6 +634,19 @@ type LaunchedSession = Launched
 type LaunchedSessionList struct {
 	// Items All of the sessions of a launch for several. Attempts and timings are those of the launch.
 	Items []LaunchedSession `json:"items"`
+}
+
+// Link defines model for Link.
+type Link struct {
+	// ExpiresAt When the link stops counting.
+	//
+	// Example: 2026-11-24T06:32:40Z
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// URL Send the user's browser there.
+	//
+	// Example: https://gr-01jd0c8m4q2v5n7x9z3b6f8h1k.desk.example.org/.greenroom/open?code=CODE
+	URL string `json:"url"`
 }
 
 // Liveness defines model for Liveness.
@@ -441,6 +763,12 @@ type LoginProvider struct {
 	URL string `json:"url"`
 }
 
+// MaxSessionsOfPool How many sessions of the pool may exist at once, unassigned and assigned together; absent for no limit. No
+// more are staged, and the condition `SessionLimitReached` says so. What is made on demand is no pool's.
+//
+// Example: 20
+type MaxSessionsOfPool = int
+
 // MaxUnavailable How many of the desired sessions a new revision of the image or zone may replace at a time: a number from 1,
 // or a share such as `25%`, which is the default. Ready never falls further below desired because of it.
 //
@@ -461,12 +789,59 @@ type Origin = staging.Origin
 // for sessions that exist, too, and replaces none of them.
 type Patience = staging.Patience
 
+// Pause What is paused, by whom, since when and why. It is of all pools where it names neither zone nor staging.
+type Pause = staging.Pause
+
+// PauseList defines model for PauseList.
+type PauseList struct {
+	Items []Pause `json:"items"`
+}
+
+// PauseRequest With neither zone nor staging it pauses all pools.
+type PauseRequest struct {
+	// Reason Why, for other administrators; one line of at most 500 characters.
+	//
+	// Example: works on the rack
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Staging The staging config whose pool to pause.
+	//
+	// Example: demo-east
+	Staging string `json:"staging,omitempty,omitzero"`
+
+	// Zone The zone whose pools to pause.
+	//
+	// Example: east
+	Zone string `json:"zone,omitempty,omitzero"`
+}
+
+// PeerHealth defines model for PeerHealth.
+type PeerHealth struct {
+	// Address Of its broker.
+	//
+	// Example: https://greenroom.west.example.org
+	Address string `json:"address"`
+
+	// Name Example: west
+	Name string `json:"name"`
+
+	// Problem Absent when it answers.
+	//
+	// Example: it does not answer
+	Problem string           `json:"problem,omitempty,omitzero"`
+	Status  DependencyStatus `json:"status"`
+}
+
 // Permissions What sessions let their users do. They are fixed when a container is created: a launch whose groups come to
 // others than a pool has is not given one of its sessions. A session's programs find them as
 // `GREENROOM_ALLOW_AUDIO` and so on, `true` or `false`.
 //
 // Example: {"allow_audio":false}
 type Permissions = staging.Permissions
+
+// PoolFailure The session of the pool that failed last before anybody had it: what its program wrote last, and what Nomad noted
+// of it. Absent where none failed since the image or the zone changed.
+type PoolFailure = staging.PoolFailure
 
 // PoolStatus A count is absent while Redis does not answer.
 type PoolStatus struct {
@@ -522,6 +897,11 @@ type PoolStatus struct {
 	// Example: 2
 	ReadySessions *int `json:"ready_sessions,omitempty"`
 
+	// Remark What is no condition yet, such as an assign hook that failed once; absent for nothing.
+	//
+	// Example: a session was destroyed instead of given to its user: the assign hook failed with exit code 4
+	Remark string `json:"remark,omitempty,omitzero"`
+
 	// Revision What sessions are made from now: a hash over what the image, the zone and the permissions make of a session.
 	// Sessions of other revisions are replaced by ones of this. Absent where the zone or the image cannot be read.
 	//
@@ -534,6 +914,14 @@ type PoolStatus struct {
 	TimeToReady     TimeToReady `json:"time_to_ready,omitempty,omitzero"`
 	UpdatedSessions *int        `json:"updated_sessions,omitempty,omitzero"`
 }
+
+// Priority Whose sessions make room, from 1 to 100; absent is 50. A launch has the highest priority of its image's pools in
+// the zone, or 50 without one. Where it cannot be placed, unassigned sessions of pools with a lower priority are
+// retired, one after the other, on the node where the fewest have to, at most 8 for a launch; it waits for that
+// as `wait_for_room` says, or 30s where nothing does. No session of a user ever makes room.
+//
+// Example: 20
+type Priority = int
 
 // Problem What went wrong, after RFC 9457.
 type Problem struct {
@@ -551,7 +939,8 @@ type Problem struct {
 	Detail string `json:"detail"`
 
 	// Errors What is wrong with which field.
-	Errors []FieldError `json:"errors,omitempty,omitzero"`
+	Errors []FieldError          `json:"errors,omitempty,omitzero"`
+	Limit  *staging.LimitReached `json:"limit,omitempty,omitzero"`
 
 	// RequestID The answer's `X-Request-Id`; the broker's log has it.
 	RequestID string `json:"request_id,omitempty,omitzero"`
@@ -584,6 +973,33 @@ type Readiness struct {
 // ReadinessStatus defines model for Readiness.Status.
 type ReadinessStatus string
 
+// Recycle The order to replace sessions of the pool that reaches furthest; absent where there was none.
+type Recycle = staging.Recycle
+
+// RecycleRequest defines model for RecycleRequest.
+type RecycleRequest struct {
+	// OlderThan Only sessions that were made longer ago than this are replaced, as a Go duration; absent for all.
+	//
+	// Example: 24h
+	OlderThan staging.Duration `json:"older_than,omitempty,omitzero"`
+}
+
+// ReplayRequest Which dead letters to send again.
+type ReplayRequest struct {
+	// Ids Their ids; absent for all.
+	//
+	// Example: ["1763965200000-0"]
+	Ids []string `json:"ids,omitempty,omitzero"`
+}
+
+// ReplayResult defines model for ReplayResult.
+type ReplayResult struct {
+	// Replayed How many are pending again.
+	//
+	// Example: 1
+	Replayed int `json:"replayed"`
+}
+
 // ResourceName A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 //
 // Example: demo-east
@@ -593,10 +1009,11 @@ type ResourceName = string
 //
 // Example: {"zones":[{"datacenters":["dc1"],"name":"east"}]}
 type ResourceSet struct {
-	Groups  []Group         `json:"groups,omitempty,omitzero"`
-	Images  []Image         `json:"images,omitempty,omitzero"`
-	Staging []StagingConfig `json:"staging,omitempty,omitzero"`
-	Zones   []Zone          `json:"zones,omitempty,omitzero"`
+	Groups   []Group         `json:"groups,omitempty,omitzero"`
+	Images   []Image         `json:"images,omitempty,omitzero"`
+	Staging  []StagingConfig `json:"staging,omitempty,omitzero"`
+	Webhooks []Webhook       `json:"webhooks,omitempty,omitzero"`
+	Zones    []Zone          `json:"zones,omitempty,omitzero"`
 }
 
 // Role `admin`, `launcher` or `viewer`.
@@ -683,11 +1100,14 @@ type Session struct {
 	CreatedAt time.Time `json:"created_at"`
 	EndedAt   time.Time `json:"ended_at,omitempty,omitzero"`
 
-	// EndsAt When it ends whatever comes.
+	// EndsAt When it ends whatever comes, its extensions counted.
 	EndsAt time.Time `json:"ends_at,omitempty,omitzero"`
 
 	// ExpiresAt When it is due for replacement if nobody has it by then.
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// ExtendableUntil The latest `ends_at` that `extend` may give it. Absent where it cannot be extended, or no further.
+	ExtendableUntil time.Time `json:"extendable_until,omitempty,omitzero"`
 
 	// FailingCheck A check of the session's own that fails, and keeps it from being up or healthy. Only an answer for one session has
 	// it; it is absent where no check fails, and while Consul does not answer.
@@ -712,16 +1132,24 @@ type Session struct {
 	// Example: gr-01jd0c8m4q2v5n7x9z3b6f8h1k
 	ID string `json:"id"`
 
+	// IdleEndsAt When it ends by its `idle_expiration` unless it is used. A page may poll it to warn its user. It ends no sooner than
+	// its user was warned by the event `idle_soon`.
+	IdleEndsAt time.Time `json:"idle_ends_at,omitempty,omitzero"`
+
 	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Image ResourceName `json:"image"`
 
-	// KeepaliveAt When its user's last keepalive came.
+	// KeepaliveAt When its user's last keepalive came, or the last use by a gateway or `authorize` was noted.
 	KeepaliveAt time.Time `json:"keepalive_at,omitempty,omitzero"`
 
 	// KeepaliveUntil When it ends unless a keepalive comes.
 	KeepaliveUntil time.Time `json:"keepalive_until,omitempty,omitzero"`
+
+	// Kept It failed, and its job stays in Nomad, stopped, for inspection, because of its staging config's `keep_failed`.
+	// Absent for all others.
+	Kept bool `json:"kept,omitempty,omitzero"`
 
 	// Link Where its user opens an assigned session, from the image's `connect_url`. Only an answer for one session has it,
 	// and never the session's token, which is the launch's alone: `%7Btoken%7D` stands for it.
@@ -738,6 +1166,11 @@ type Session struct {
 	// Example: staged
 	Origin Origin `json:"origin"`
 
+	// Peer The peer, the greenroom of another region, that has the session. Absent for a session of this region.
+	//
+	// Example: west
+	Peer string `json:"peer,omitempty,omitzero"`
+
 	// Ports Its ports, by their label in the jobspec.
 	//
 	// Example: {"http":23817}
@@ -746,7 +1179,7 @@ type Session struct {
 	// ReadyAt When it was first up and its checks passed.
 	ReadyAt time.Time `json:"ready_at,omitempty,omitzero"`
 
-	// Reason Why it is quarantined, retiring, ending or ended.
+	// Reason Why it is quarantined, retiring, ending or ended, or what it waits for while it waits for room.
 	//
 	// Example: ended by request
 	Reason string `json:"reason,omitempty,omitzero"`
@@ -785,8 +1218,20 @@ type Session struct {
 	State SessionState `json:"state"`
 
 	// Terms How long its user may keep it, from the user's groups and the image. Absent is without limit.
-	Terms Terms         `json:"terms,omitempty,omitzero"`
-	User  *staging.User `json:"user,omitempty,omitzero"`
+	Terms Terms `json:"terms,omitempty,omitzero"`
+
+	// Unvisited Whether its user is known not to have used it yet.
+	Unvisited bool `json:"unvisited,omitempty,omitzero"`
+
+	// UnvisitedEndsAt When it ends by its `unvisited_expiration` unless its user opens it.
+	UnvisitedEndsAt time.Time     `json:"unvisited_ends_at,omitempty,omitzero"`
+	User            *staging.User `json:"user,omitempty,omitzero"`
+
+	// VisitedAt When its user first used it. Absent before that, and where Redis lost it.
+	VisitedAt time.Time `json:"visited_at,omitempty,omitzero"`
+
+	// WaitsForRoomUntil Until when it waits for room, after which it ends. Absent unless it waits.
+	WaitsForRoomUntil time.Time `json:"waits_for_room_until,omitempty,omitzero"`
 
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
@@ -846,6 +1291,21 @@ type SessionLogsType string
 // Example: assigned
 type SessionState = staging.State
 
+// Sizing Has the pool follow its demand: as few idle sessions as serve the wanted share of launches with ready ones.
+// Scalers learn the demand from the pool's history, and go by what comes in where there is none yet. An open
+// entry of the schedule is a floor.
+//
+// Example: {"max":60,"min":2,"mode":"demand","served_warm":0.99}
+type Sizing = staging.Sizing
+
+// Spread Over what new sessions are spread evenly: a property of nodes, which is `${node.unique.id}`,
+// `${node.datacenter}`, `${attr.NAME}` or `${meta.NAME}`; `none` leaves it to Nomad, which fills one node after
+// the other. Absent: `${node.unique.id}`. Where the value with the fewest sessions has no room, the next one gets
+// the session. Nodes without the property come last. Sessions that run are not moved.
+//
+// Example: ${meta.rack}
+type Spread = string
+
 // StagingConfig A pool of sessions to keep ready.
 //
 // Example: {"desired_sessions":3,"expiration":"24h","image":"demo","zone":"east"}
@@ -859,7 +1319,8 @@ type StagingPool struct {
 	// CurrentSessions How many exist and are unassigned.
 	//
 	// Example: 3
-	CurrentSessions int `json:"current_sessions"`
+	CurrentSessions int                 `json:"current_sessions"`
+	DemandSize      *staging.DemandSize `json:"demand_size,omitempty,omitzero"`
 
 	// DesiredNext How many are wanted from `desired_until` on.
 	//
@@ -890,6 +1351,10 @@ type StagingPool struct {
 	// Example: 2026-11-24T17:00:00Z
 	DesiredUntil time.Time `json:"desired_until,omitempty,omitzero"`
 
+	// DistinctHosts No two sessions of the pool run on one node, those with users counted. Those for which no node is left wait,
+	// with a condition. Switched on, what is too many on a node and has no user is retired.
+	DistinctHosts DistinctHosts `json:"distinct_hosts,omitempty,omitzero"`
+
 	// Expiration How long a session may wait unassigned before a fresh one replaces it, as a Go duration of at least `10s`.
 	// Absent or empty: for ever.
 	//
@@ -912,6 +1377,36 @@ type StagingPool struct {
 	// Example: demo-east
 	Image ResourceName `json:"image"`
 
+	// KeepFailed How many of the pool's sessions that failed last leave their jobs in Nomad, stopped, so that one can look at
+	// their allocations and logs. They do not count as sessions. Nomad itself removes them after its
+	// `job_gc_threshold`, 4 hours by default. Absent for none: then a job is removed about a minute after its end.
+	//
+	//
+	// Example: 3
+	KeepFailed KeepFailed `json:"keep_failed,omitempty,omitzero"`
+
+	// KeptSessions The pool's failed sessions whose jobs stay in Nomad, stopped, because of `keep_failed`; the newest last.
+	// Absent for none.
+	KeptSessions []string `json:"kept_sessions,omitempty,omitzero"`
+
+	// Labels What launches with a `selector` choose by. Keys and values as Kubernetes has them: at most 63 letters, digits, dashes,
+	// underscores and dots; a key may have a DNS name and a slash before it, and a value may be empty. At most 64.
+	//
+	//
+	// Example: {"tier":"gold"}
+	Labels Labels `json:"labels,omitempty,omitzero"`
+
+	// LastFailure The session of the pool that failed last before anybody had it: what its program wrote last, and what Nomad noted
+	// of it. Absent where none failed since the image or the zone changed.
+	LastFailure PoolFailure `json:"last_failure,omitempty,omitzero"`
+
+	// MaxSessions How many sessions of the pool may exist at once, unassigned and assigned together; absent for no limit. No
+	// more are staged, and the condition `SessionLimitReached` says so. What is made on demand is no pool's.
+	//
+	//
+	// Example: 20
+	MaxSessions MaxSessionsOfPool `json:"max_sessions,omitempty,omitzero"`
+
 	// MaxUnavailable How many of the desired sessions a new revision of the image or zone may replace at a time: a number from 1,
 	// or a share such as `25%`, which is the default. Ready never falls further below desired because of it.
 	//
@@ -924,6 +1419,9 @@ type StagingPool struct {
 	// Example: demo-east
 	Name ResourceName `json:"name"`
 
+	// Paused What is paused, by whom, since when and why. It is of all pools where it names neither zone nor staging.
+	Paused Pause `json:"paused,omitempty,omitzero"`
+
 	// Permissions What sessions let their users do. They are fixed when a container is created: a launch whose groups come to
 	// others than a pool has is not given one of its sessions. A session's programs find them as
 	// `GREENROOM_ALLOW_AUDIO` and so on, `true` or `false`.
@@ -932,10 +1430,22 @@ type StagingPool struct {
 	// Example: {"allow_audio":false}
 	Permissions Permissions `json:"permissions,omitempty,omitzero"`
 
+	// Priority Whose sessions make room, from 1 to 100; absent is 50. A launch has the highest priority of its image's pools in
+	// the zone, or 50 without one. Where it cannot be placed, unassigned sessions of pools with a lower priority are
+	// retired, one after the other, on the node where the fewest have to, at most 8 for a launch; it waits for that
+	// as `wait_for_room` says, or 30s where nothing does. No session of a user ever makes room.
+	//
+	//
+	// Example: 20
+	Priority Priority `json:"priority,omitempty,omitzero"`
+
 	// ReadySessions How many of those can be claimed now.
 	//
 	// Example: 2
 	ReadySessions int `json:"ready_sessions"`
+
+	// Recycle The order to replace sessions of the pool that reaches furthest; absent where there was none.
+	Recycle Recycle `json:"recycle,omitempty,omitzero"`
 
 	// Revision What sessions are made from now: a hash over what the image, the zone and the permissions make of a session.
 	// Sessions of other revisions are replaced by ones of this. Absent where the zone or the image cannot be read.
@@ -945,7 +1455,27 @@ type StagingPool struct {
 	Revision CurrentRevision `json:"revision,omitempty,omitzero"`
 
 	// Schedule Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
-	Schedule ScheduleList `json:"schedule,omitempty,omitzero"`
+	Schedule ScheduleList    `json:"schedule,omitempty,omitzero"`
+	Sizing   *staging.Sizing `json:"sizing,omitempty,omitzero"`
+
+	// Spread Over what new sessions are spread evenly: a property of nodes, which is `${node.unique.id}`,
+	// `${node.datacenter}`, `${attr.NAME}` or `${meta.NAME}`; `none` leaves it to Nomad, which fills one node after
+	// the other. Absent: `${node.unique.id}`. Where the value with the fewest sessions has no room, the next one gets
+	// the session. Nodes without the property come last. Sessions that run are not moved.
+	//
+	//
+	// Example: ${meta.rack}
+	Spread Spread `json:"spread,omitempty,omitzero"`
+
+	// Update How the pool gets from one revision of its image, zone or permissions to the next. `rolling`, the default:
+	// sessions of the older one are replaced as fresh ones become ready, and launches get either until then.
+	// `immediate`: they are retired at once, and a launch that is sent after the change was answered gets none of them,
+	// at any broker; pools of the image in the zone are empty until fresh ones are ready. `on_replenish`: they are given
+	// until they are claimed or expire, and only what replaces them is of the newer revision.
+	//
+	//
+	// Example: immediate
+	Update UpdateMode `json:"update,omitempty,omitzero"`
 
 	// UpdatedReadySessions How many of the ready ones are of that revision; absent while it is not known.
 	//
@@ -979,6 +1509,10 @@ type StagingPoolList struct {
 
 // Status defines model for Status.
 type Status struct {
+	// Agents The brokers and scalers that are alive, as Consul shows them, by kind and address. Absent while Consul does not
+	// answer, and for callers with a scope.
+	Agents []Agent `json:"agents,omitempty,omitzero"`
+
 	// Dependencies The servers that the broker leans on.
 	Dependencies []DependencyHealth `json:"dependencies"`
 
@@ -988,6 +1522,9 @@ type Status struct {
 	//
 	// Example: 12
 	ForeignSessions int `json:"foreign_sessions,omitempty,omitzero"`
+
+	// Peers The greenrooms of other regions that launches may cross to, by name. Absent for none.
+	Peers []PeerHealth `json:"peers,omitempty,omitzero"`
 
 	// Reasons Why it is not `ok`, each in a sentence for a person.
 	//
@@ -1142,10 +1679,52 @@ type TokenRotation struct {
 	Overlap string `json:"overlap,omitempty,omitzero"`
 }
 
+// UpdateMode How the pool gets from one revision of its image, zone or permissions to the next. `rolling`, the default:
+// sessions of the older one are replaced as fresh ones become ready, and launches get either until then.
+// `immediate`: they are retired at once, and a launch that is sent after the change was answered gets none of them,
+// at any broker; pools of the image in the zone are empty until fresh ones are ready. `on_replenish`: they are given
+// until they are claimed or expire, and only what replaces them is of the newer revision.
+//
+// Example: immediate
+type UpdateMode = staging.UpdateMode
+
 // VolumeMapping defines model for VolumeMapping.
 type VolumeMapping = staging.VolumeMapping
 
-// Zone A place to run sessions.
+// Webhook Sends events to a receiver of yours, as Standard Webhooks (standardwebhooks.com) has it: each message is a
+// POST of `{"type", "timestamp", "data"}`, where `data` is the event, with `webhook-id`, `webhook-timestamp` and
+// `webhook-signature`. It is delivered at least once, and in order for a session. An answer of 2xx takes it; everything
+// else, and none within 10 s, is tried again. Redirects are not followed. Two types are no event: `test`, which an
+// administrator sends, and `gap`, which says that events before it may be missing, so that lists must be read anew.
+type Webhook = staging.Webhook
+
+// WebhookDeliveries How far a webhook's deliveries are.
+type WebhookDeliveries = staging.WebhookDeliveries
+
+// WebhookList defines model for WebhookList.
+type WebhookList struct {
+	Items []Webhook `json:"items"`
+
+	// NextCursor Where the next page begins, opaque; absent on the last page.
+	//
+	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
+}
+
+// WebhookTestResult defines model for WebhookTestResult.
+type WebhookTestResult struct {
+	// Delivered The receiver answered 2xx.
+	//
+	// Example: false
+	Delivered bool `json:"delivered"`
+
+	// Error Why not.
+	//
+	// Example: the receiver answered 503
+	Error string `json:"error,omitempty,omitzero"`
+}
+
+// Zone A place to run sessions, in this region or, with `peer`, in another one.
 //
 // Example: {"allow_origin_domain":"example.org","datacenters":["dc1"],"name":"east","upstream_auth_address":"broker.example.org:7480"}
 type Zone = staging.Zone
@@ -1182,7 +1761,12 @@ type ZoneStatus struct {
 	DesiredSessions int `json:"desired_sessions"`
 
 	// Name Example: east
-	Name  string       `json:"name"`
+	Name string `json:"name"`
+
+	// Peer The peer that the zone is at. Absent for a zone of this region.
+	//
+	// Example: west
+	Peer  string       `json:"peer,omitempty,omitzero"`
 	Pools []PoolStatus `json:"pools"`
 
 	// ReadySessions How many of those can be claimed now.
@@ -1234,10 +1818,33 @@ type ListImagesParams struct {
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 }
 
+// ListLaunchableParams defines parameters for ListLaunchable.
+type ListLaunchableParams struct {
+	// Groups The user's groups, with commas between; with a user's own token they are the token's, and it is left out.
+	// A user without a group is in the one with `default`, if there is one.
+	Groups []string `form:"groups,omitempty" json:"groups,omitempty,omitzero"`
+
+	// Limit The most items of one page, from 1 to 1000.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the page begins: the `next_cursor` of the page before, as it was. It does not go out of date. Absent it
+	// is the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
 // UnlockUserParams defines parameters for UnlockUser.
 type UnlockUserParams struct {
 	// UserID The user's id.
 	UserID string `form:"user_id" json:"user_id"`
+}
+
+// ResumePoolsParams defines parameters for ResumePools.
+type ResumePoolsParams struct {
+	// Zone The zone whose pause ends.
+	Zone string `form:"zone,omitempty" json:"zone,omitempty,omitzero"`
+
+	// Staging The staging config whose pause ends.
+	Staging string `form:"staging,omitempty" json:"staging,omitempty,omitzero"`
 }
 
 // ListSessionsParams defines parameters for ListSessions.
@@ -1261,7 +1868,9 @@ type ListSessionsParams struct {
 	// User Only the sessions of the user with this id.
 	User string `form:"user,omitempty" json:"user,omitempty,omitzero"`
 
-	// Revision Only sessions that were made from this revision.
+	// Revision Only sessions that were made from this revision, of which the first 4 characters or more will do; or, with
+	// `old`, from another one than they would be now: that of their staging config, or, if they were made on
+	// demand, of their image, zone and permissions.
 	Revision string `form:"revision,omitempty" json:"revision,omitempty,omitzero"`
 
 	// Limit The most items of one page, from 1 to 1000.
@@ -1275,15 +1884,27 @@ type ListSessionsParams struct {
 // CreateSessionParams defines parameters for CreateSession.
 type CreateSessionParams struct {
 	// Wait How long to wait for a session made on demand, as a Go duration between `0s` and `10m`. When it is over
-	// the answer is 202, or 409 `profile_in_use` while another session has the user's persistent profile. A
-	// staged session needs no wait.
+	// the answer is 202, or 409 `profile_in_use` while another session has the user's persistent profile, or 503
+	// `overloaded` if it was not yet the launch's turn: a broker makes a bounded number of sessions at once, first
+	// come first served. A session that waits for room does so beyond this wait. A staged session needs no wait.
 	Wait string `form:"wait,omitempty" json:"wait,omitempty,omitzero"`
+
+	// Only The one step that may serve the launch, in its own zone: no alternate zone is searched, and no peer is asked.
+	// It is how the greenroom of another region asks. With the same `Idempotency-Key` it is the same launch.
+	Only CreateSessionParamsOnly `form:"only,omitempty" json:"only,omitempty,omitzero"`
+
+	// StartBy By when the launch must have begun, by the broker's clock; later it is 409 `too_late`, and nothing is given. For
+	// callers that go on without the answer after that.
+	StartBy string `form:"start_by,omitempty" json:"start_by,omitempty,omitzero"`
 
 	// IdempotencyKey A fresh text for every launch, 1 to 255 printable ASCII characters, for example a UUID. A repeat of the
 	// launch with the same key gets the same session. Keys are the caller's own: the same key of another user or
 	// token is another key. Administrators share theirs.
 	IdempotencyKey string `json:"Idempotency-Key,omitempty,omitzero"`
 }
+
+// CreateSessionParamsOnly defines parameters for CreateSession.
+type CreateSessionParamsOnly string
 
 // GetSessionParams defines parameters for GetSession.
 type GetSessionParams struct {
@@ -1292,6 +1913,22 @@ type GetSessionParams struct {
 
 	// Wait With an `index`, how long to wait at most, as a Go duration between `0s` and `10m`.
 	Wait string `form:"wait,omitempty" json:"wait,omitempty,omitzero"`
+}
+
+// ExtendSessionParams defines parameters for ExtendSession.
+type ExtendSessionParams struct {
+	// IdempotencyKey Up to 255 printable ASCII characters. The same key with another request for the session is 422
+	// `idempotency_key_reused`. The last 32 of a session are remembered.
+	IdempotencyKey string `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// LinkSessionParams defines parameters for LinkSession.
+type LinkSessionParams struct {
+	// Port The label of the port to open; else the port `http`, else the first by label.
+	Port string `form:"port,omitempty" json:"port,omitempty,omitzero"`
+
+	// Path The path at which it is opened.
+	Path string `form:"path,omitempty" json:"path,omitempty,omitzero"`
 }
 
 // GetSessionLogsParams defines parameters for GetSessionLogs.
@@ -1311,6 +1948,39 @@ type GetSessionLogsParamsType string
 
 // ListStagingParams defines parameters for ListStaging.
 type ListStagingParams struct {
+	// Limit The most items of one page, from 1 to 1000.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the page begins: the `next_cursor` of the page before, as it was. It does not go out of date. Absent it
+	// is the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
+// GetHistoryParams defines parameters for GetHistory.
+type GetHistoryParams struct {
+	// Since Where it begins; absent is three hours ago.
+	Since time.Time `form:"since,omitempty" json:"since,omitempty,omitzero"`
+
+	// Until Where it ends; absent is now.
+	Until time.Time `form:"until,omitempty" json:"until,omitempty,omitzero"`
+
+	// Step How many minutes each entry covers, from 1, which is the default, to 1440. An answer has at most 11,000
+	// entries: ask for a week at a time where step is 1.
+	Step int `form:"step,omitempty" json:"step,omitempty,omitzero"`
+}
+
+// ListWebhooksParams defines parameters for ListWebhooks.
+type ListWebhooksParams struct {
+	// Limit The most items of one page, from 1 to 1000.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the page begins: the `next_cursor` of the page before, as it was. It does not go out of date. Absent it
+	// is the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
+// ListDeadLettersParams defines parameters for ListDeadLetters.
+type ListDeadLettersParams struct {
 	// Limit The most items of one page, from 1 to 1000.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -1344,6 +2014,9 @@ type LockUserJSONRequestBody = LockUserRequest
 // LoginJSONRequestBody defines body for Login for application/json ContentType.
 type LoginJSONRequestBody = Login
 
+// PausePoolsJSONRequestBody defines body for PausePools for application/json ContentType.
+type PausePoolsJSONRequestBody = PauseRequest
+
 // CheckResourcesJSONRequestBody defines body for CheckResources for application/json ContentType.
 type CheckResourcesJSONRequestBody = ResourceSet
 
@@ -1353,14 +2026,29 @@ type RotateSecretsJSONRequestBody = SecretRotationRequest
 // CreateSessionJSONRequestBody defines body for CreateSession for application/json ContentType.
 type CreateSessionJSONRequestBody = Launch
 
+// RunInSessionJSONRequestBody defines body for RunInSession for application/json ContentType.
+type RunInSessionJSONRequestBody = Command
+
+// ExtendSessionJSONRequestBody defines body for ExtendSession for application/json ContentType.
+type ExtendSessionJSONRequestBody = Extension
+
 // PutStagingJSONRequestBody defines body for PutStaging for application/json ContentType.
 type PutStagingJSONRequestBody = StagingConfig
+
+// RecycleStagingJSONRequestBody defines body for RecycleStaging for application/json ContentType.
+type RecycleStagingJSONRequestBody = RecycleRequest
 
 // CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
 type CreateTokenJSONRequestBody = TokenRequest
 
 // RotateTokenJSONRequestBody defines body for RotateToken for application/json ContentType.
 type RotateTokenJSONRequestBody = TokenRotation
+
+// PutWebhookJSONRequestBody defines body for PutWebhook for application/json ContentType.
+type PutWebhookJSONRequestBody = Webhook
+
+// ReplayDeadLettersJSONRequestBody defines body for ReplayDeadLetters for application/json ContentType.
+type ReplayDeadLettersJSONRequestBody = ReplayRequest
 
 // PutZoneJSONRequestBody defines body for PutZone for application/json ContentType.
 type PutZoneJSONRequestBody = Zone
@@ -1558,6 +2246,14 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
 	TakeOverInstallation(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListLaunchable List the images that a user may launch, and where, by name
+	//
+	// What a launch for a user of the groups would not refuse as unknown or disabled. Whether there is room is another
+	// question: `ready` says where a session waits.
+	//
+	// Corresponds with GET /v1/launchable (the `ListLaunchable` operationId).
+	ListLaunchable(ctx context.Context, params *ListLaunchableParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// UnlockUser Unlock a user
 	//
 	// The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
@@ -1629,6 +2325,45 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/login (the `Login` operationId).
 	Login(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumePools Resume what is paused
+	//
+	// With neither parameter, it ends the pause of all pools. Each pause ends on its own: a pool stays paused while its
+	// zone is.
+	//
+	// Corresponds with DELETE /v1/pauses (the `ResumePools` operationId).
+	ResumePools(ctx context.Context, params *ResumePoolsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPauses List what is paused
+	//
+	// A scaler neither makes nor retires sessions of a paused pool. Launches go on.
+	//
+	// Corresponds with GET /v1/pauses (the `ListPauses` operationId).
+	ListPauses(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PausePoolsWithBody Pause a pool, the pools of a zone, or all pools
+	//
+	// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+	// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+	// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+	// already is paused anew, with the new reason.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+	PausePoolsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PausePools Pause a pool, the pools of a zone, or all pools
+	//
+	// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+	// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+	// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+	// already is paused anew, with the new reason.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+	PausePools(ctx context.Context, body PausePoolsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CheckResourcesWithBody Would these resources be accepted?
 	//
@@ -1707,8 +2442,19 @@ type ClientInterface interface {
 	// A launch with a setting that must be there when the container is created takes no staged session: the
 	// violation is told in `attempts`, and the session is made on demand with the setting applied.
 	//
+	// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+	// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+	// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+	// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+	// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+	//
 	// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 	// session (200), and the hook shows it the URL.
+	//
+	// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+	// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+	// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+	// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -1733,8 +2479,19 @@ type ClientInterface interface {
 	// A launch with a setting that must be there when the container is created takes no staged session: the
 	// violation is told in `attempts`, and the session is made on demand with the setting applied.
 	//
+	// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+	// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+	// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+	// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+	// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+	//
 	// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 	// session (200), and the hook shows it the URL.
+	//
+	// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+	// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+	// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+	// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -1753,7 +2510,8 @@ type ClientInterface interface {
 	// EndSession End a session
 	//
 	// Stops a user's session, or retires an unused one, which its pool then replaces. Ending a session that is on
-	// its way out is no error.
+	// its way out is no error. A user's session whose image has a `pre_stop` hook is stopped by the scaler, once that has
+	// run.
 	//
 	// Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
 	EndSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1768,13 +2526,71 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/sessions/{id} (the `GetSession` operationId).
 	GetSession(ctx context.Context, id SessionID, params *GetSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RunInSessionWithBody Run a command in a user's session
+	//
+	// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+	// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+	// start what lasts longer in the background. For administrators alone, and every call is on record.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+	RunInSessionWithBody(ctx context.Context, id SessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RunInSession Run a command in a user's session
+	//
+	// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+	// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+	// start what lasts longer in the background. For administrators alone, and every call is on record.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+	RunInSession(ctx context.Context, id SessionID, body RunInSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExtendSessionWithBody Give a user's session more time than its time limit
+	//
+	// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+	// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+	// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+	//
+	// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+	// cannot move any further. It is never made to end earlier.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+	ExtendSessionWithBody(ctx context.Context, id SessionID, params *ExtendSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExtendSession Give a user's session more time than its time limit
+	//
+	// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+	// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+	// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+	//
+	// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+	// cannot move any further. It is never made to end earlier.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+	ExtendSession(ctx context.Context, id SessionID, params *ExtendSessionParams, body ExtendSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// KeepSessionAlive Say that a session's user is still there
 	//
 	// A session whose terms have a `keepalive_expiration` ends when no keepalive comes for so long. Send one every
-	// third of it. It does not move `ends_at`.
+	// third of it. It does not move `ends_at`; `extend` does.
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 	KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LinkSession Make a link by which the user opens the session
+	//
+	// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+	// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+	//
+	// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+	LinkSession(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSessionLogs Read the last lines that a session's program has written
 	//
@@ -1821,13 +2637,45 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/staging/{name} (the `PutStaging` operationId).
 	PutStaging(ctx context.Context, name Name, body PutStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetHistory What has gone on in a pool in the last three hours, minute by minute
+	// GetHistory What has gone on in a pool, minute by minute, in the last three hours or up to eight weeks
 	//
-	// The brokers note it in Redis every 10 seconds. It begins anew when Redis loses it, and has gaps for when no
-	// broker ran.
+	// The brokers note it in Redis every 10 seconds, and scalers store it in Consul every five minutes, for eight
+	// weeks. When Redis loses its data, the last minutes are lost with it. It has gaps for when no broker ran.
 	//
 	// Corresponds with GET /v1/staging/{name}/history (the `GetHistory` operationId).
-	GetHistory(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetHistory(ctx context.Context, name Name, params *GetHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecycleStagingWithBody Replace the sessions of a pool without an edit
+	//
+	// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+	// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+	// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+	// stands: one with `older_than` does not call off one for all.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+	RecycleStagingWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecycleStaging Replace the sessions of a pool without an edit
+	//
+	// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+	// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+	// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+	// stands: one with `older_than` does not call off one for all.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+	RecycleStaging(ctx context.Context, name Name, body RecycleStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryStaging Try a failing pool again at once
+	//
+	// A pool whose sessions fail waits between two tries, up to five minutes. This ends the wait, and forgets on which
+	// nodes its image failed. A change of its image does both by itself, one of its config or its zone ends the wait.
+	//
+	// Corresponds with POST /v1/staging/{name}/retry (the `RetryStaging` operationId).
+	RetryStaging(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetStatus Is all well?
 	//
@@ -1890,6 +2738,81 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
 	RotateToken(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListWebhooks List the webhooks, by name
+	//
+	// Corresponds with GET /v1/webhooks (the `ListWebhooks` operationId).
+	ListWebhooks(ctx context.Context, params *ListWebhooksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteWebhook Delete a webhook
+	//
+	// What is pending is not sent any more, and its dead letters are gone.
+	//
+	// Corresponds with DELETE /v1/webhooks/{name} (the `DeleteWebhook` operationId).
+	DeleteWebhook(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetWebhook Read a webhook
+	//
+	// Corresponds with GET /v1/webhooks/{name} (the `GetWebhook` operationId).
+	GetWebhook(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutWebhookWithBody Create or replace a webhook
+	//
+	// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+	// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+	PutWebhookWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutWebhook Create or replace a webhook
+	//
+	// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+	// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+	PutWebhook(ctx context.Context, name Name, body PutWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDeadLetters List the messages that were given up, oldest first
+	//
+	// The newest 10,000 are kept until they are replayed.
+	//
+	// Corresponds with GET /v1/webhooks/{name}/dead-letters (the `ListDeadLetters` operationId).
+	ListDeadLetters(ctx context.Context, name Name, params *ListDeadLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetWebhookDeliveries How far are a webhook's deliveries?
+	//
+	// Corresponds with GET /v1/webhooks/{name}/deliveries (the `GetWebhookDeliveries` operationId).
+	GetWebhookDeliveries(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayDeadLettersWithBody Send dead letters again
+	//
+	// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+	ReplayDeadLettersWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayDeadLetters Send dead letters again
+	//
+	// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+	ReplayDeadLetters(ctx context.Context, name Name, body ReplayDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestWebhook Send a message of type test to the receiver
+	//
+	// Once, from this broker, with the stored secret, and whatever `events` says. Events come from the scaler that has the
+	// webhooks' lock, which must reach the receiver, too.
+	//
+	// Corresponds with POST /v1/webhooks/{name}/test (the `TestWebhook` operationId).
+	TestWebhook(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListZones List the zones, by name
 	//
@@ -2206,6 +3129,24 @@ func (c *Client) TakeOverInstallation(ctx context.Context, body TakeOverInstalla
 	return c.Client.Do(req)
 }
 
+// ListLaunchable List the images that a user may launch, and where, by name
+//
+// What a launch for a user of the groups would not refuse as unknown or disabled. Whether there is room is another
+// question: `ready` says where a session waits.
+//
+// Corresponds with GET /v1/launchable (the `ListLaunchable` operationId).
+func (c *Client) ListLaunchable(ctx context.Context, params *ListLaunchableParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLaunchableRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // UnlockUser Unlock a user
 //
 // The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
@@ -2358,6 +3299,85 @@ func (c *Client) Login(ctx context.Context, body LoginJSONRequestBody, reqEditor
 	return c.Client.Do(req)
 }
 
+// ResumePools Resume what is paused
+//
+// With neither parameter, it ends the pause of all pools. Each pause ends on its own: a pool stays paused while its
+// zone is.
+//
+// Corresponds with DELETE /v1/pauses (the `ResumePools` operationId).
+func (c *Client) ResumePools(ctx context.Context, params *ResumePoolsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumePoolsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPauses List what is paused
+//
+// A scaler neither makes nor retires sessions of a paused pool. Launches go on.
+//
+// Corresponds with GET /v1/pauses (the `ListPauses` operationId).
+func (c *Client) ListPauses(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPausesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PausePoolsWithBody Pause a pool, the pools of a zone, or all pools
+//
+// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+// already is paused anew, with the new reason.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+func (c *Client) PausePoolsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPausePoolsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PausePools Pause a pool, the pools of a zone, or all pools
+//
+// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+// already is paused anew, with the new reason.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+func (c *Client) PausePools(ctx context.Context, body PausePoolsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPausePoolsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CheckResourcesWithBody Would these resources be accepted?
 //
 // Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
@@ -2495,8 +3515,19 @@ func (c *Client) ListSessions(ctx context.Context, params *ListSessionsParams, r
 // A launch with a setting that must be there when the container is created takes no staged session: the
 // violation is told in `attempts`, and the session is made on demand with the setting applied.
 //
+// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+//
 // A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 // session (200), and the hook shows it the URL.
+//
+// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -2531,8 +3562,19 @@ func (c *Client) CreateSessionWithBody(ctx context.Context, params *CreateSessio
 // A launch with a setting that must be there when the container is created takes no staged session: the
 // violation is told in `attempts`, and the session is made on demand with the setting applied.
 //
+// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+//
 // A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 // session (200), and the hook shows it the URL.
+//
+// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -2561,7 +3603,8 @@ func (c *Client) CreateSession(ctx context.Context, params *CreateSessionParams,
 // EndSession End a session
 //
 // Stops a user's session, or retires an unused one, which its pool then replaces. Ending a session that is on
-// its way out is no error.
+// its way out is no error. A user's session whose image has a `pre_stop` hook is stopped by the scaler, once that has
+// run.
 //
 // Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
 func (c *Client) EndSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2596,14 +3639,122 @@ func (c *Client) GetSession(ctx context.Context, id SessionID, params *GetSessio
 	return c.Client.Do(req)
 }
 
+// RunInSessionWithBody Run a command in a user's session
+//
+// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+// start what lasts longer in the background. For administrators alone, and every call is on record.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+func (c *Client) RunInSessionWithBody(ctx context.Context, id SessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRunInSessionRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RunInSession Run a command in a user's session
+//
+// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+// start what lasts longer in the background. For administrators alone, and every call is on record.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+func (c *Client) RunInSession(ctx context.Context, id SessionID, body RunInSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRunInSessionRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExtendSessionWithBody Give a user's session more time than its time limit
+//
+// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+//
+// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+// cannot move any further. It is never made to end earlier.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+func (c *Client) ExtendSessionWithBody(ctx context.Context, id SessionID, params *ExtendSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendSessionRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExtendSession Give a user's session more time than its time limit
+//
+// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+//
+// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+// cannot move any further. It is never made to end earlier.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+func (c *Client) ExtendSession(ctx context.Context, id SessionID, params *ExtendSessionParams, body ExtendSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendSessionRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // KeepSessionAlive Say that a session's user is still there
 //
 // A session whose terms have a `keepalive_expiration` ends when no keepalive comes for so long. Send one every
-// third of it. It does not move `ends_at`.
+// third of it. It does not move `ends_at`; `extend` does.
 //
 // Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 func (c *Client) KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewKeepSessionAliveRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LinkSession Make a link by which the user opens the session
+//
+// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+//
+// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+func (c *Client) LinkSession(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLinkSessionRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2719,14 +3870,76 @@ func (c *Client) PutStaging(ctx context.Context, name Name, body PutStagingJSONR
 	return c.Client.Do(req)
 }
 
-// GetHistory What has gone on in a pool in the last three hours, minute by minute
+// GetHistory What has gone on in a pool, minute by minute, in the last three hours or up to eight weeks
 //
-// The brokers note it in Redis every 10 seconds. It begins anew when Redis loses it, and has gaps for when no
-// broker ran.
+// The brokers note it in Redis every 10 seconds, and scalers store it in Consul every five minutes, for eight
+// weeks. When Redis loses its data, the last minutes are lost with it. It has gaps for when no broker ran.
 //
 // Corresponds with GET /v1/staging/{name}/history (the `GetHistory` operationId).
-func (c *Client) GetHistory(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetHistoryRequest(c.Server, name)
+func (c *Client) GetHistory(ctx context.Context, name Name, params *GetHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetHistoryRequest(c.Server, name, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecycleStagingWithBody Replace the sessions of a pool without an edit
+//
+// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+// stands: one with `older_than` does not call off one for all.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+func (c *Client) RecycleStagingWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecycleStagingRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecycleStaging Replace the sessions of a pool without an edit
+//
+// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+// stands: one with `older_than` does not call off one for all.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+func (c *Client) RecycleStaging(ctx context.Context, name Name, body RecycleStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecycleStagingRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryStaging Try a failing pool again at once
+//
+// A pool whose sessions fail waits between two tries, up to five minutes. This ends the wait, and forgets on which
+// nodes its image failed. A change of its image does both by itself, one of its config or its zone ends the wait.
+//
+// Corresponds with POST /v1/staging/{name}/retry (the `RetryStaging` operationId).
+func (c *Client) RetryStaging(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryStagingRequest(c.Server, name)
 	if err != nil {
 		return nil, err
 	}
@@ -2859,6 +4072,181 @@ func (c *Client) RotateTokenWithBody(ctx context.Context, accessor string, conte
 // Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
 func (c *Client) RotateToken(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateTokenRequest(c.Server, accessor, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListWebhooks List the webhooks, by name
+//
+// Corresponds with GET /v1/webhooks (the `ListWebhooks` operationId).
+func (c *Client) ListWebhooks(ctx context.Context, params *ListWebhooksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWebhooksRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteWebhook Delete a webhook
+//
+// What is pending is not sent any more, and its dead letters are gone.
+//
+// Corresponds with DELETE /v1/webhooks/{name} (the `DeleteWebhook` operationId).
+func (c *Client) DeleteWebhook(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteWebhookRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetWebhook Read a webhook
+//
+// Corresponds with GET /v1/webhooks/{name} (the `GetWebhook` operationId).
+func (c *Client) GetWebhook(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetWebhookRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutWebhookWithBody Create or replace a webhook
+//
+// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+func (c *Client) PutWebhookWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutWebhookRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutWebhook Create or replace a webhook
+//
+// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+func (c *Client) PutWebhook(ctx context.Context, name Name, body PutWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutWebhookRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDeadLetters List the messages that were given up, oldest first
+//
+// The newest 10,000 are kept until they are replayed.
+//
+// Corresponds with GET /v1/webhooks/{name}/dead-letters (the `ListDeadLetters` operationId).
+func (c *Client) ListDeadLetters(ctx context.Context, name Name, params *ListDeadLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDeadLettersRequest(c.Server, name, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetWebhookDeliveries How far are a webhook's deliveries?
+//
+// Corresponds with GET /v1/webhooks/{name}/deliveries (the `GetWebhookDeliveries` operationId).
+func (c *Client) GetWebhookDeliveries(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetWebhookDeliveriesRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayDeadLettersWithBody Send dead letters again
+//
+// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+func (c *Client) ReplayDeadLettersWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayDeadLettersRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayDeadLetters Send dead letters again
+//
+// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+func (c *Client) ReplayDeadLetters(ctx context.Context, name Name, body ReplayDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayDeadLettersRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestWebhook Send a message of type test to the receiver
+//
+// Once, from this broker, with the stored secret, and whatever `events` says. Events come from the scaler that has the
+// webhooks' lock, which must reach the receiver, too.
+//
+// Corresponds with POST /v1/webhooks/{name}/test (the `TestWebhook` operationId).
+func (c *Client) TestWebhook(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestWebhookRequest(c.Server, name)
 	if err != nil {
 		return nil, err
 	}
@@ -3456,6 +4844,80 @@ func NewTakeOverInstallationRequestWithBody(server string, contentType string, b
 	return req, nil
 }
 
+// NewListLaunchableRequest constructs an http.Request for the ListLaunchable method
+func NewListLaunchableRequest(server string, params *ListLaunchableParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/launchable")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Groups != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "groups", params.Groups, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewUnlockUserRequest constructs an http.Request for the UnlockUser method
 func NewUnlockUserRequest(server string, params *UnlockUserParams) (*http.Request, error) {
 	var err error
@@ -3648,6 +5110,131 @@ func NewLoginRequestWithBody(server string, contentType string, body io.Reader) 
 	}
 
 	operationPath := fmt.Sprintf("/v1/login")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewResumePoolsRequest constructs an http.Request for the ResumePools method
+func NewResumePoolsRequest(server string, params *ResumePoolsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/pauses")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "zone", params.Zone, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "staging", params.Staging, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListPausesRequest constructs an http.Request for the ListPauses method
+func NewListPausesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/pauses")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPausePoolsRequest calls the generic PausePools builder with application/json body
+func NewPausePoolsRequest(server string, body PausePoolsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPausePoolsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPausePoolsRequestWithBody constructs an http.Request for the PausePools method, with any body, and a specified content type
+func NewPausePoolsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/pauses")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -3943,6 +5530,22 @@ func NewCreateSessionRequestWithBody(server string, params *CreateSessionParams,
 			}
 		}
 
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "only", params.Only, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "start_by", params.StartBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -4071,6 +5674,113 @@ func NewGetSessionRequest(server string, id SessionID, params *GetSessionParams)
 	return req, nil
 }
 
+// NewRunInSessionRequest calls the generic RunInSession builder with application/json body
+func NewRunInSessionRequest(server string, id SessionID, body RunInSessionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRunInSessionRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewRunInSessionRequestWithBody constructs an http.Request for the RunInSession method, with any body, and a specified content type
+func NewRunInSessionRequestWithBody(server string, id SessionID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/exec", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewExtendSessionRequest calls the generic ExtendSession builder with application/json body
+func NewExtendSessionRequest(server string, id SessionID, params *ExtendSessionParams, body ExtendSessionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExtendSessionRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewExtendSessionRequestWithBody constructs an http.Request for the ExtendSession method, with any body, and a specified content type
+func NewExtendSessionRequestWithBody(server string, id SessionID, params *ExtendSessionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/extend", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
 // NewKeepSessionAliveRequest constructs an http.Request for the KeepSessionAlive method
 func NewKeepSessionAliveRequest(server string, id SessionID) (*http.Request, error) {
 	var err error
@@ -4095,6 +5805,71 @@ func NewKeepSessionAliveRequest(server string, id SessionID) (*http.Request, err
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewLinkSessionRequest constructs an http.Request for the LinkSession method
+func NewLinkSessionRequest(server string, id SessionID, params *LinkSessionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/link", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "port", params.Port, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "path", params.Path, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
@@ -4356,7 +6131,7 @@ func NewPutStagingRequestWithBody(server string, name Name, contentType string, 
 }
 
 // NewGetHistoryRequest constructs an http.Request for the GetHistory method
-func NewGetHistoryRequest(server string, name Name) (*http.Request, error) {
+func NewGetHistoryRequest(server string, name Name, params *GetHistoryParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4381,7 +6156,127 @@ func NewGetHistoryRequest(server string, name Name) (*http.Request, error) {
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "until", params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "step", params.Step, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRecycleStagingRequest calls the generic RecycleStaging builder with application/json body
+func NewRecycleStagingRequest(server string, name Name, body RecycleStagingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRecycleStagingRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewRecycleStagingRequestWithBody constructs an http.Request for the RecycleStaging method, with any body, and a specified content type
+func NewRecycleStagingRequestWithBody(server string, name Name, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staging/%s/recycle", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRetryStagingRequest constructs an http.Request for the RetryStaging method
+func NewRetryStagingRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staging/%s/retry", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -4560,6 +6455,367 @@ func NewRotateTokenRequestWithBody(server string, accessor string, contentType s
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListWebhooksRequest constructs an http.Request for the ListWebhooks method
+func NewListWebhooksRequest(server string, params *ListWebhooksParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteWebhookRequest constructs an http.Request for the DeleteWebhook method
+func NewDeleteWebhookRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetWebhookRequest constructs an http.Request for the GetWebhook method
+func NewGetWebhookRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutWebhookRequest calls the generic PutWebhook builder with application/json body
+func NewPutWebhookRequest(server string, name Name, body PutWebhookJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutWebhookRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewPutWebhookRequestWithBody constructs an http.Request for the PutWebhook method, with any body, and a specified content type
+func NewPutWebhookRequestWithBody(server string, name Name, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListDeadLettersRequest constructs an http.Request for the ListDeadLetters method
+func NewListDeadLettersRequest(server string, name Name, params *ListDeadLettersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s/dead-letters", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetWebhookDeliveriesRequest constructs an http.Request for the GetWebhookDeliveries method
+func NewGetWebhookDeliveriesRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s/deliveries", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReplayDeadLettersRequest calls the generic ReplayDeadLetters builder with application/json body
+func NewReplayDeadLettersRequest(server string, name Name, body ReplayDeadLettersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReplayDeadLettersRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewReplayDeadLettersRequestWithBody constructs an http.Request for the ReplayDeadLetters method, with any body, and a specified content type
+func NewReplayDeadLettersRequestWithBody(server string, name Name, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s/replay", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewTestWebhookRequest constructs an http.Request for the TestWebhook method
+func NewTestWebhookRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s/test", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -4924,6 +7180,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
 	TakeOverInstallationWithResponse(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*TakeOverInstallationResponse, error)
 
+	// ListLaunchableWithResponse List the images that a user may launch, and where, by name
+	//
+	// What a launch for a user of the groups would not refuse as unknown or disabled. Whether there is room is another
+	// question: `ready` says where a session waits.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/launchable (the `ListLaunchable` operationId).
+	ListLaunchableWithResponse(ctx context.Context, params *ListLaunchableParams, reqEditors ...RequestEditorFn) (*ListLaunchableResponse, error)
+
 	// UnlockUserWithResponse Unlock a user
 	//
 	// The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
@@ -5003,6 +7269,49 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/login (the `Login` operationId).
 	LoginWithResponse(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*LoginResponse, error)
+
+	// ResumePoolsWithResponse Resume what is paused
+	//
+	// With neither parameter, it ends the pause of all pools. Each pause ends on its own: a pool stays paused while its
+	// zone is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/pauses (the `ResumePools` operationId).
+	ResumePoolsWithResponse(ctx context.Context, params *ResumePoolsParams, reqEditors ...RequestEditorFn) (*ResumePoolsResponse, error)
+
+	// ListPausesWithResponse List what is paused
+	//
+	// A scaler neither makes nor retires sessions of a paused pool. Launches go on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/pauses (the `ListPauses` operationId).
+	ListPausesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPausesResponse, error)
+
+	// PausePoolsWithBodyWithResponse Pause a pool, the pools of a zone, or all pools
+	//
+	// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+	// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+	// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+	// already is paused anew, with the new reason.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+	PausePoolsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PausePoolsResponse, error)
+
+	// PausePoolsWithResponse Pause a pool, the pools of a zone, or all pools
+	//
+	// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+	// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+	// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+	// already is paused anew, with the new reason.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+	PausePoolsWithResponse(ctx context.Context, body PausePoolsJSONRequestBody, reqEditors ...RequestEditorFn) (*PausePoolsResponse, error)
 
 	// CheckResourcesWithBodyWithResponse Would these resources be accepted?
 	//
@@ -5085,8 +7394,19 @@ type ClientWithResponsesInterface interface {
 	// A launch with a setting that must be there when the container is created takes no staged session: the
 	// violation is told in `attempts`, and the session is made on demand with the setting applied.
 	//
+	// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+	// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+	// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+	// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+	// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+	//
 	// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 	// session (200), and the hook shows it the URL.
+	//
+	// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+	// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+	// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+	// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -5111,8 +7431,19 @@ type ClientWithResponsesInterface interface {
 	// A launch with a setting that must be there when the container is created takes no staged session: the
 	// violation is told in `attempts`, and the session is made on demand with the setting applied.
 	//
+	// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+	// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+	// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+	// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+	// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+	//
 	// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 	// session (200), and the hook shows it the URL.
+	//
+	// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+	// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+	// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+	// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -5131,7 +7462,8 @@ type ClientWithResponsesInterface interface {
 	// EndSessionWithResponse End a session
 	//
 	// Stops a user's session, or retires an unused one, which its pool then replaces. Ending a session that is on
-	// its way out is no error.
+	// its way out is no error. A user's session whose image has a `pre_stop` hook is stopped by the scaler, once that has
+	// run.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5150,15 +7482,75 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/sessions/{id} (the `GetSession` operationId).
 	GetSessionWithResponse(ctx context.Context, id SessionID, params *GetSessionParams, reqEditors ...RequestEditorFn) (*GetSessionResponse, error)
 
+	// RunInSessionWithBodyWithResponse Run a command in a user's session
+	//
+	// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+	// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+	// start what lasts longer in the background. For administrators alone, and every call is on record.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+	RunInSessionWithBodyWithResponse(ctx context.Context, id SessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RunInSessionResponse, error)
+
+	// RunInSessionWithResponse Run a command in a user's session
+	//
+	// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+	// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+	// start what lasts longer in the background. For administrators alone, and every call is on record.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+	RunInSessionWithResponse(ctx context.Context, id SessionID, body RunInSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*RunInSessionResponse, error)
+
+	// ExtendSessionWithBodyWithResponse Give a user's session more time than its time limit
+	//
+	// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+	// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+	// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+	//
+	// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+	// cannot move any further. It is never made to end earlier.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+	ExtendSessionWithBodyWithResponse(ctx context.Context, id SessionID, params *ExtendSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExtendSessionResponse, error)
+
+	// ExtendSessionWithResponse Give a user's session more time than its time limit
+	//
+	// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+	// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+	// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+	//
+	// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+	// cannot move any further. It is never made to end earlier.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+	ExtendSessionWithResponse(ctx context.Context, id SessionID, params *ExtendSessionParams, body ExtendSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*ExtendSessionResponse, error)
+
 	// KeepSessionAliveWithResponse Say that a session's user is still there
 	//
 	// A session whose terms have a `keepalive_expiration` ends when no keepalive comes for so long. Send one every
-	// third of it. It does not move `ends_at`.
+	// third of it. It does not move `ends_at`; `extend` does.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 	KeepSessionAliveWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*KeepSessionAliveResponse, error)
+
+	// LinkSessionWithResponse Make a link by which the user opens the session
+	//
+	// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+	// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+	LinkSessionWithResponse(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*LinkSessionResponse, error)
 
 	// GetSessionLogsWithResponse Read the last lines that a session's program has written
 	//
@@ -5213,15 +7605,49 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/staging/{name} (the `PutStaging` operationId).
 	PutStagingWithResponse(ctx context.Context, name Name, body PutStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*PutStagingResponse, error)
 
-	// GetHistoryWithResponse What has gone on in a pool in the last three hours, minute by minute
+	// GetHistoryWithResponse What has gone on in a pool, minute by minute, in the last three hours or up to eight weeks
 	//
-	// The brokers note it in Redis every 10 seconds. It begins anew when Redis loses it, and has gaps for when no
-	// broker ran.
+	// The brokers note it in Redis every 10 seconds, and scalers store it in Consul every five minutes, for eight
+	// weeks. When Redis loses its data, the last minutes are lost with it. It has gaps for when no broker ran.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/staging/{name}/history (the `GetHistory` operationId).
-	GetHistoryWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetHistoryResponse, error)
+	GetHistoryWithResponse(ctx context.Context, name Name, params *GetHistoryParams, reqEditors ...RequestEditorFn) (*GetHistoryResponse, error)
+
+	// RecycleStagingWithBodyWithResponse Replace the sessions of a pool without an edit
+	//
+	// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+	// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+	// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+	// stands: one with `older_than` does not call off one for all.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+	RecycleStagingWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecycleStagingResponse, error)
+
+	// RecycleStagingWithResponse Replace the sessions of a pool without an edit
+	//
+	// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+	// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+	// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+	// stands: one with `older_than` does not call off one for all.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+	RecycleStagingWithResponse(ctx context.Context, name Name, body RecycleStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*RecycleStagingResponse, error)
+
+	// RetryStagingWithResponse Try a failing pool again at once
+	//
+	// A pool whose sessions fail waits between two tries, up to five minutes. This ends the wait, and forgets on which
+	// nodes its image failed. A change of its image does both by itself, one of its config or its zone ends the wait.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staging/{name}/retry (the `RetryStaging` operationId).
+	RetryStagingWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*RetryStagingResponse, error)
 
 	// GetStatusWithResponse Is all well?
 	//
@@ -5290,6 +7716,93 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
 	RotateTokenWithResponse(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error)
+
+	// ListWebhooksWithResponse List the webhooks, by name
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/webhooks (the `ListWebhooks` operationId).
+	ListWebhooksWithResponse(ctx context.Context, params *ListWebhooksParams, reqEditors ...RequestEditorFn) (*ListWebhooksResponse, error)
+
+	// DeleteWebhookWithResponse Delete a webhook
+	//
+	// What is pending is not sent any more, and its dead letters are gone.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/webhooks/{name} (the `DeleteWebhook` operationId).
+	DeleteWebhookWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*DeleteWebhookResponse, error)
+
+	// GetWebhookWithResponse Read a webhook
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/webhooks/{name} (the `GetWebhook` operationId).
+	GetWebhookWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetWebhookResponse, error)
+
+	// PutWebhookWithBodyWithResponse Create or replace a webhook
+	//
+	// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+	// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+	PutWebhookWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutWebhookResponse, error)
+
+	// PutWebhookWithResponse Create or replace a webhook
+	//
+	// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+	// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+	PutWebhookWithResponse(ctx context.Context, name Name, body PutWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*PutWebhookResponse, error)
+
+	// ListDeadLettersWithResponse List the messages that were given up, oldest first
+	//
+	// The newest 10,000 are kept until they are replayed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/webhooks/{name}/dead-letters (the `ListDeadLetters` operationId).
+	ListDeadLettersWithResponse(ctx context.Context, name Name, params *ListDeadLettersParams, reqEditors ...RequestEditorFn) (*ListDeadLettersResponse, error)
+
+	// GetWebhookDeliveriesWithResponse How far are a webhook's deliveries?
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/webhooks/{name}/deliveries (the `GetWebhookDeliveries` operationId).
+	GetWebhookDeliveriesWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetWebhookDeliveriesResponse, error)
+
+	// ReplayDeadLettersWithBodyWithResponse Send dead letters again
+	//
+	// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+	ReplayDeadLettersWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayDeadLettersResponse, error)
+
+	// ReplayDeadLettersWithResponse Send dead letters again
+	//
+	// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+	ReplayDeadLettersWithResponse(ctx context.Context, name Name, body ReplayDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayDeadLettersResponse, error)
+
+	// TestWebhookWithResponse Send a message of type test to the receiver
+	//
+	// Once, from this broker, with the stored secret, and whatever `events` says. Events come from the scaler that has the
+	// webhooks' lock, which must reach the receiver, too.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/webhooks/{name}/test (the `TestWebhook` operationId).
+	TestWebhookWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*TestWebhookResponse, error)
 
 	// ListZonesWithResponse List the zones, by name
 	//
@@ -5897,9 +8410,15 @@ func (r GetImageResponse) ContentType() string {
 	return ""
 }
 
+// PutImageResponse200Headers the declared response headers of an HTTP 200 response for PutImage
+type PutImageResponse200Headers struct {
+	Warning string
+}
+
 // PutImageResponse201Headers the declared response headers of an HTTP 201 response for PutImage
 type PutImageResponse201Headers struct {
 	Location string
+	Warning  string
 }
 
 // PutImageResponseDefaultHeaders the declared response headers of an HTTP default response for PutImage
@@ -5916,6 +8435,8 @@ type PutImageResponse struct {
 	JSON201 *Image
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Failed
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutImageResponse200Headers
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *PutImageResponse201Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
@@ -6070,6 +8591,61 @@ func (r TakeOverInstallationResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r TakeOverInstallationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListLaunchableResponseDefaultHeaders the declared response headers of an HTTP default response for ListLaunchable
+type ListLaunchableResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ListLaunchableResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LaunchableList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListLaunchableResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLaunchableResponse) GetJSON200() *LaunchableList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListLaunchableResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLaunchableResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLaunchableResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLaunchableResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLaunchableResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6392,6 +8968,176 @@ func (r LoginResponse) ContentType() string {
 	return ""
 }
 
+// ResumePoolsResponseDefaultHeaders the declared response headers of an HTTP default response for ResumePools
+type ResumePoolsResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ResumePoolsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ResumePoolsResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResumePoolsResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumePoolsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumePoolsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumePoolsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumePoolsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListPausesResponseDefaultHeaders the declared response headers of an HTTP default response for ListPauses
+type ListPausesResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ListPausesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PauseList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListPausesResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPausesResponse) GetJSON200() *PauseList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListPausesResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPausesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPausesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPausesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPausesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PausePoolsResponseDefaultHeaders the declared response headers of an HTTP default response for PausePools
+type PausePoolsResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type PausePoolsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Pause
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Pause
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PausePoolsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PausePoolsResponse) GetJSON200() *Pause {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PausePoolsResponse) GetJSON201() *Pause {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PausePoolsResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PausePoolsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PausePoolsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PausePoolsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PausePoolsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CheckResourcesResponse204Headers the declared response headers of an HTTP 204 response for CheckResources
+type CheckResourcesResponse204Headers struct {
+	Warning string
+}
+
 // CheckResourcesResponseDefaultHeaders the declared response headers of an HTTP default response for CheckResources
 type CheckResourcesResponseDefaultHeaders struct {
 	RetryAfter int
@@ -6402,6 +9148,8 @@ type CheckResourcesResponse struct {
 	HTTPResponse *http.Response
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Failed
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *CheckResourcesResponse204Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *CheckResourcesResponseDefaultHeaders
 }
@@ -6806,6 +9554,109 @@ func (r GetSessionResponse) ContentType() string {
 	return ""
 }
 
+// RunInSessionResponseDefaultHeaders the declared response headers of an HTTP default response for RunInSession
+type RunInSessionResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type RunInSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RunInSessionResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RunInSessionResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RunInSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RunInSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RunInSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RunInSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExtendSessionResponseDefaultHeaders the declared response headers of an HTTP default response for ExtendSession
+type ExtendSessionResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ExtendSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Session
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ExtendSessionResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExtendSessionResponse) GetJSON200() *Session {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExtendSessionResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExtendSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExtendSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExtendSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExtendSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // KeepSessionAliveResponseDefaultHeaders the declared response headers of an HTTP default response for KeepSessionAlive
 type KeepSessionAliveResponseDefaultHeaders struct {
 	RetryAfter int
@@ -6855,6 +9706,61 @@ func (r KeepSessionAliveResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r KeepSessionAliveResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LinkSessionResponseDefaultHeaders the declared response headers of an HTTP default response for LinkSession
+type LinkSessionResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type LinkSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Link
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LinkSessionResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LinkSessionResponse) GetJSON200() *Link {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LinkSessionResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LinkSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LinkSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LinkSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LinkSessionResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7198,6 +10104,116 @@ func (r GetHistoryResponse) ContentType() string {
 	return ""
 }
 
+// RecycleStagingResponseDefaultHeaders the declared response headers of an HTTP default response for RecycleStaging
+type RecycleStagingResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type RecycleStagingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StagingPool
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RecycleStagingResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RecycleStagingResponse) GetJSON200() *StagingPool {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RecycleStagingResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RecycleStagingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RecycleStagingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RecycleStagingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RecycleStagingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetryStagingResponseDefaultHeaders the declared response headers of an HTTP default response for RetryStaging
+type RetryStagingResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type RetryStagingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StagingPool
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RetryStagingResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetryStagingResponse) GetJSON200() *StagingPool {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetryStagingResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryStagingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryStagingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryStagingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryStagingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetStatusResponseDefaultHeaders the declared response headers of an HTTP default response for GetStatus
 type GetStatusResponseDefaultHeaders struct {
 	RetryAfter int
@@ -7474,6 +10490,453 @@ func (r RotateTokenResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RotateTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListWebhooksResponseDefaultHeaders the declared response headers of an HTTP default response for ListWebhooks
+type ListWebhooksResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ListWebhooksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListWebhooksResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListWebhooksResponse) GetJSON200() *WebhookList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListWebhooksResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListWebhooksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListWebhooksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListWebhooksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListWebhooksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteWebhookResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteWebhook
+type DeleteWebhookResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type DeleteWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteWebhookResponseDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteWebhookResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetWebhookResponseDefaultHeaders the declared response headers of an HTTP default response for GetWebhook
+type GetWebhookResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Webhook
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetWebhookResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetWebhookResponse) GetJSON200() *Webhook {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetWebhookResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutWebhookResponse201Headers the declared response headers of an HTTP 201 response for PutWebhook
+type PutWebhookResponse201Headers struct {
+	Location string
+}
+
+// PutWebhookResponseDefaultHeaders the declared response headers of an HTTP default response for PutWebhook
+type PutWebhookResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type PutWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Webhook
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Webhook
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *PutWebhookResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PutWebhookResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutWebhookResponse) GetJSON200() *Webhook {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PutWebhookResponse) GetJSON201() *Webhook {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutWebhookResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDeadLettersResponseDefaultHeaders the declared response headers of an HTTP default response for ListDeadLetters
+type ListDeadLettersResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ListDeadLettersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DeadLetterList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListDeadLettersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDeadLettersResponse) GetJSON200() *DeadLetterList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDeadLettersResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDeadLettersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDeadLettersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDeadLettersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDeadLettersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetWebhookDeliveriesResponseDefaultHeaders the declared response headers of an HTTP default response for GetWebhookDeliveries
+type GetWebhookDeliveriesResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetWebhookDeliveriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookDeliveries
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetWebhookDeliveriesResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetWebhookDeliveriesResponse) GetJSON200() *WebhookDeliveries {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetWebhookDeliveriesResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetWebhookDeliveriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetWebhookDeliveriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetWebhookDeliveriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetWebhookDeliveriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReplayDeadLettersResponseDefaultHeaders the declared response headers of an HTTP default response for ReplayDeadLetters
+type ReplayDeadLettersResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ReplayDeadLettersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReplayResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReplayDeadLettersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReplayDeadLettersResponse) GetJSON200() *ReplayResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReplayDeadLettersResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReplayDeadLettersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReplayDeadLettersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReplayDeadLettersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReplayDeadLettersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// TestWebhookResponseDefaultHeaders the declared response headers of an HTTP default response for TestWebhook
+type TestWebhookResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type TestWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookTestResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *TestWebhookResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TestWebhookResponse) GetJSON200() *WebhookTestResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TestWebhookResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TestWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TestWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TestWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TestWebhookResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7942,6 +11405,22 @@ func (c *ClientWithResponses) TakeOverInstallationWithResponse(ctx context.Conte
 	return ParseTakeOverInstallationResponse(rsp)
 }
 
+// ListLaunchableWithResponse List the images that a user may launch, and where, by name
+//
+// What a launch for a user of the groups would not refuse as unknown or disabled. Whether there is room is another
+// question: `ready` says where a session waits.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/launchable (the `ListLaunchable` operationId).
+func (c *ClientWithResponses) ListLaunchableWithResponse(ctx context.Context, params *ListLaunchableParams, reqEditors ...RequestEditorFn) (*ListLaunchableResponse, error) {
+	rsp, err := c.ListLaunchable(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLaunchableResponse(rsp)
+}
+
 // UnlockUserWithResponse Unlock a user
 //
 // The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
@@ -8070,6 +11549,73 @@ func (c *ClientWithResponses) LoginWithResponse(ctx context.Context, body LoginJ
 	return ParseLoginResponse(rsp)
 }
 
+// ResumePoolsWithResponse Resume what is paused
+//
+// With neither parameter, it ends the pause of all pools. Each pause ends on its own: a pool stays paused while its
+// zone is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/pauses (the `ResumePools` operationId).
+func (c *ClientWithResponses) ResumePoolsWithResponse(ctx context.Context, params *ResumePoolsParams, reqEditors ...RequestEditorFn) (*ResumePoolsResponse, error) {
+	rsp, err := c.ResumePools(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumePoolsResponse(rsp)
+}
+
+// ListPausesWithResponse List what is paused
+//
+// A scaler neither makes nor retires sessions of a paused pool. Launches go on.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/pauses (the `ListPauses` operationId).
+func (c *ClientWithResponses) ListPausesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPausesResponse, error) {
+	rsp, err := c.ListPauses(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPausesResponse(rsp)
+}
+
+// PausePoolsWithBodyWithResponse Pause a pool, the pools of a zone, or all pools
+//
+// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+// already is paused anew, with the new reason.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+func (c *ClientWithResponses) PausePoolsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PausePoolsResponse, error) {
+	rsp, err := c.PausePoolsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePausePoolsResponse(rsp)
+}
+
+// PausePoolsWithResponse Pause a pool, the pools of a zone, or all pools
+//
+// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+// already is paused anew, with the new reason.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+func (c *ClientWithResponses) PausePoolsWithResponse(ctx context.Context, body PausePoolsJSONRequestBody, reqEditors ...RequestEditorFn) (*PausePoolsResponse, error) {
+	rsp, err := c.PausePools(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePausePoolsResponse(rsp)
+}
+
 // CheckResourcesWithBodyWithResponse Would these resources be accepted?
 //
 // Holds a set of resources to every rule that storing them would, as if all of them were stored together, over
@@ -8187,8 +11733,19 @@ func (c *ClientWithResponses) ListSessionsWithResponse(ctx context.Context, para
 // A launch with a setting that must be there when the container is created takes no staged session: the
 // violation is told in `attempts`, and the session is made on demand with the setting applied.
 //
+// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+//
 // A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 // session (200), and the hook shows it the URL.
+//
+// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -8219,8 +11776,19 @@ func (c *ClientWithResponses) CreateSessionWithBodyWithResponse(ctx context.Cont
 // A launch with a setting that must be there when the container is created takes no staged session: the
 // violation is told in `attempts`, and the session is made on demand with the setting applied.
 //
+// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+//
 // A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 // session (200), and the hook shows it the URL.
+//
+// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -8245,7 +11813,8 @@ func (c *ClientWithResponses) CreateSessionWithResponse(ctx context.Context, par
 // EndSessionWithResponse End a session
 //
 // Stops a user's session, or retires an unused one, which its pool then replaces. Ending a session that is on
-// its way out is no error.
+// its way out is no error. A user's session whose image has a `pre_stop` hook is stopped by the scaler, once that has
+// run.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -8276,10 +11845,84 @@ func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, id Ses
 	return ParseGetSessionResponse(rsp)
 }
 
+// RunInSessionWithBodyWithResponse Run a command in a user's session
+//
+// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+// start what lasts longer in the background. For administrators alone, and every call is on record.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+func (c *ClientWithResponses) RunInSessionWithBodyWithResponse(ctx context.Context, id SessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RunInSessionResponse, error) {
+	rsp, err := c.RunInSessionWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRunInSessionResponse(rsp)
+}
+
+// RunInSessionWithResponse Run a command in a user's session
+//
+// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+// start what lasts longer in the background. For administrators alone, and every call is on record.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+func (c *ClientWithResponses) RunInSessionWithResponse(ctx context.Context, id SessionID, body RunInSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*RunInSessionResponse, error) {
+	rsp, err := c.RunInSession(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRunInSessionResponse(rsp)
+}
+
+// ExtendSessionWithBodyWithResponse Give a user's session more time than its time limit
+//
+// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+//
+// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+// cannot move any further. It is never made to end earlier.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+func (c *ClientWithResponses) ExtendSessionWithBodyWithResponse(ctx context.Context, id SessionID, params *ExtendSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExtendSessionResponse, error) {
+	rsp, err := c.ExtendSessionWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExtendSessionResponse(rsp)
+}
+
+// ExtendSessionWithResponse Give a user's session more time than its time limit
+//
+// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+//
+// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+// cannot move any further. It is never made to end earlier.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+func (c *ClientWithResponses) ExtendSessionWithResponse(ctx context.Context, id SessionID, params *ExtendSessionParams, body ExtendSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*ExtendSessionResponse, error) {
+	rsp, err := c.ExtendSession(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExtendSessionResponse(rsp)
+}
+
 // KeepSessionAliveWithResponse Say that a session's user is still there
 //
 // A session whose terms have a `keepalive_expiration` ends when no keepalive comes for so long. Send one every
-// third of it. It does not move `ends_at`.
+// third of it. It does not move `ends_at`; `extend` does.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -8290,6 +11933,22 @@ func (c *ClientWithResponses) KeepSessionAliveWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseKeepSessionAliveResponse(rsp)
+}
+
+// LinkSessionWithResponse Make a link by which the user opens the session
+//
+// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+func (c *ClientWithResponses) LinkSessionWithResponse(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*LinkSessionResponse, error) {
+	rsp, err := c.LinkSession(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLinkSessionResponse(rsp)
 }
 
 // GetSessionLogsWithResponse Read the last lines that a session's program has written
@@ -8381,20 +12040,72 @@ func (c *ClientWithResponses) PutStagingWithResponse(ctx context.Context, name N
 	return ParsePutStagingResponse(rsp)
 }
 
-// GetHistoryWithResponse What has gone on in a pool in the last three hours, minute by minute
+// GetHistoryWithResponse What has gone on in a pool, minute by minute, in the last three hours or up to eight weeks
 //
-// The brokers note it in Redis every 10 seconds. It begins anew when Redis loses it, and has gaps for when no
-// broker ran.
+// The brokers note it in Redis every 10 seconds, and scalers store it in Consul every five minutes, for eight
+// weeks. When Redis loses its data, the last minutes are lost with it. It has gaps for when no broker ran.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/staging/{name}/history (the `GetHistory` operationId).
-func (c *ClientWithResponses) GetHistoryWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetHistoryResponse, error) {
-	rsp, err := c.GetHistory(ctx, name, reqEditors...)
+func (c *ClientWithResponses) GetHistoryWithResponse(ctx context.Context, name Name, params *GetHistoryParams, reqEditors ...RequestEditorFn) (*GetHistoryResponse, error) {
+	rsp, err := c.GetHistory(ctx, name, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseGetHistoryResponse(rsp)
+}
+
+// RecycleStagingWithBodyWithResponse Replace the sessions of a pool without an edit
+//
+// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+// stands: one with `older_than` does not call off one for all.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+func (c *ClientWithResponses) RecycleStagingWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecycleStagingResponse, error) {
+	rsp, err := c.RecycleStagingWithBody(ctx, name, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecycleStagingResponse(rsp)
+}
+
+// RecycleStagingWithResponse Replace the sessions of a pool without an edit
+//
+// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+// stands: one with `older_than` does not call off one for all.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+func (c *ClientWithResponses) RecycleStagingWithResponse(ctx context.Context, name Name, body RecycleStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*RecycleStagingResponse, error) {
+	rsp, err := c.RecycleStaging(ctx, name, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecycleStagingResponse(rsp)
+}
+
+// RetryStagingWithResponse Try a failing pool again at once
+//
+// A pool whose sessions fail waits between two tries, up to five minutes. This ends the wait, and forgets on which
+// nodes its image failed. A change of its image does both by itself, one of its config or its zone ends the wait.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staging/{name}/retry (the `RetryStaging` operationId).
+func (c *ClientWithResponses) RetryStagingWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*RetryStagingResponse, error) {
+	rsp, err := c.RetryStaging(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryStagingResponse(rsp)
 }
 
 // GetStatusWithResponse Is all well?
@@ -8505,6 +12216,153 @@ func (c *ClientWithResponses) RotateTokenWithResponse(ctx context.Context, acces
 		return nil, err
 	}
 	return ParseRotateTokenResponse(rsp)
+}
+
+// ListWebhooksWithResponse List the webhooks, by name
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/webhooks (the `ListWebhooks` operationId).
+func (c *ClientWithResponses) ListWebhooksWithResponse(ctx context.Context, params *ListWebhooksParams, reqEditors ...RequestEditorFn) (*ListWebhooksResponse, error) {
+	rsp, err := c.ListWebhooks(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListWebhooksResponse(rsp)
+}
+
+// DeleteWebhookWithResponse Delete a webhook
+//
+// What is pending is not sent any more, and its dead letters are gone.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/webhooks/{name} (the `DeleteWebhook` operationId).
+func (c *ClientWithResponses) DeleteWebhookWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*DeleteWebhookResponse, error) {
+	rsp, err := c.DeleteWebhook(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteWebhookResponse(rsp)
+}
+
+// GetWebhookWithResponse Read a webhook
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/webhooks/{name} (the `GetWebhook` operationId).
+func (c *ClientWithResponses) GetWebhookWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetWebhookResponse, error) {
+	rsp, err := c.GetWebhook(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetWebhookResponse(rsp)
+}
+
+// PutWebhookWithBodyWithResponse Create or replace a webhook
+//
+// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+func (c *ClientWithResponses) PutWebhookWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutWebhookResponse, error) {
+	rsp, err := c.PutWebhookWithBody(ctx, name, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutWebhookResponse(rsp)
+}
+
+// PutWebhookWithResponse Create or replace a webhook
+//
+// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+func (c *ClientWithResponses) PutWebhookWithResponse(ctx context.Context, name Name, body PutWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*PutWebhookResponse, error) {
+	rsp, err := c.PutWebhook(ctx, name, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutWebhookResponse(rsp)
+}
+
+// ListDeadLettersWithResponse List the messages that were given up, oldest first
+//
+// The newest 10,000 are kept until they are replayed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/webhooks/{name}/dead-letters (the `ListDeadLetters` operationId).
+func (c *ClientWithResponses) ListDeadLettersWithResponse(ctx context.Context, name Name, params *ListDeadLettersParams, reqEditors ...RequestEditorFn) (*ListDeadLettersResponse, error) {
+	rsp, err := c.ListDeadLetters(ctx, name, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDeadLettersResponse(rsp)
+}
+
+// GetWebhookDeliveriesWithResponse How far are a webhook's deliveries?
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/webhooks/{name}/deliveries (the `GetWebhookDeliveries` operationId).
+func (c *ClientWithResponses) GetWebhookDeliveriesWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetWebhookDeliveriesResponse, error) {
+	rsp, err := c.GetWebhookDeliveries(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetWebhookDeliveriesResponse(rsp)
+}
+
+// ReplayDeadLettersWithBodyWithResponse Send dead letters again
+//
+// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+func (c *ClientWithResponses) ReplayDeadLettersWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayDeadLettersResponse, error) {
+	rsp, err := c.ReplayDeadLettersWithBody(ctx, name, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayDeadLettersResponse(rsp)
+}
+
+// ReplayDeadLettersWithResponse Send dead letters again
+//
+// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+func (c *ClientWithResponses) ReplayDeadLettersWithResponse(ctx context.Context, name Name, body ReplayDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayDeadLettersResponse, error) {
+	rsp, err := c.ReplayDeadLetters(ctx, name, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayDeadLettersResponse(rsp)
+}
+
+// TestWebhookWithResponse Send a message of type test to the receiver
+//
+// Once, from this broker, with the stored secret, and whatever `events` says. Events come from the scaler that has the
+// webhooks' lock, which must reach the receiver, too.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/webhooks/{name}/test (the `TestWebhook` operationId).
+func (c *ClientWithResponses) TestWebhookWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*TestWebhookResponse, error) {
+	rsp, err := c.TestWebhook(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestWebhookResponse(rsp)
 }
 
 // ListZonesWithResponse List the zones, by name
@@ -9102,6 +12960,16 @@ func ParsePutImageResponse(rsp *http.Response) (*PutImageResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers PutImageResponse200Headers
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 201:
 		var headers PutImageResponse201Headers
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
@@ -9110,6 +12978,13 @@ func ParsePutImageResponse(rsp *http.Response) (*PutImageResponse, error) {
 				return nil, err
 			}
 			headers.Location = value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = value
 		}
 		response.Headers201 = &headers
 	case true:
@@ -9206,6 +13081,52 @@ func ParseTakeOverInstallationResponse(rsp *http.Response) (*TakeOverInstallatio
 	switch {
 	case true:
 		var headers TakeOverInstallationResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListLaunchableResponse parses an HTTP response from a ListLaunchableWithResponse call
+func ParseListLaunchableResponse(rsp *http.Response) (*ListLaunchableResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLaunchableResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LaunchableList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListLaunchableResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -9490,6 +13411,147 @@ func ParseLoginResponse(rsp *http.Response) (*LoginResponse, error) {
 	return response, nil
 }
 
+// ParseResumePoolsResponse parses an HTTP response from a ResumePoolsWithResponse call
+func ParseResumePoolsResponse(rsp *http.Response) (*ResumePoolsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumePoolsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ResumePoolsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListPausesResponse parses an HTTP response from a ListPausesWithResponse call
+func ParseListPausesResponse(rsp *http.Response) (*ListPausesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPausesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PauseList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListPausesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePausePoolsResponse parses an HTTP response from a PausePoolsWithResponse call
+func ParsePausePoolsResponse(rsp *http.Response) (*PausePoolsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PausePoolsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Pause
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Pause
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers PausePoolsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseCheckResourcesResponse parses an HTTP response from a CheckResourcesWithResponse call
 func ParseCheckResourcesResponse(rsp *http.Response) (*CheckResourcesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9517,6 +13579,16 @@ func ParseCheckResourcesResponse(rsp *http.Response) (*CheckResourcesResponse, e
 	}
 
 	switch {
+	case rsp.StatusCode == 204:
+		var headers CheckResourcesResponse204Headers
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = value
+		}
+		response.Headers204 = &headers
 	case true:
 		var headers CheckResourcesResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -9865,6 +13937,94 @@ func ParseGetSessionResponse(rsp *http.Response) (*GetSessionResponse, error) {
 	return response, nil
 }
 
+// ParseRunInSessionResponse parses an HTTP response from a RunInSessionWithResponse call
+func ParseRunInSessionResponse(rsp *http.Response) (*RunInSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RunInSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RunInSessionResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExtendSessionResponse parses an HTTP response from a ExtendSessionWithResponse call
+func ParseExtendSessionResponse(rsp *http.Response) (*ExtendSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExtendSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Session
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ExtendSessionResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseKeepSessionAliveResponse parses an HTTP response from a KeepSessionAliveWithResponse call
 func ParseKeepSessionAliveResponse(rsp *http.Response) (*KeepSessionAliveResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9898,6 +14058,52 @@ func ParseKeepSessionAliveResponse(rsp *http.Response) (*KeepSessionAliveRespons
 	switch {
 	case true:
 		var headers KeepSessionAliveResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLinkSessionResponse parses an HTTP response from a LinkSessionWithResponse call
+func ParseLinkSessionResponse(rsp *http.Response) (*LinkSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LinkSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Link
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LinkSessionResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -10200,6 +14406,98 @@ func ParseGetHistoryResponse(rsp *http.Response) (*GetHistoryResponse, error) {
 	return response, nil
 }
 
+// ParseRecycleStagingResponse parses an HTTP response from a RecycleStagingWithResponse call
+func ParseRecycleStagingResponse(rsp *http.Response) (*RecycleStagingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RecycleStagingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StagingPool
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RecycleStagingResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetryStagingResponse parses an HTTP response from a RetryStagingWithResponse call
+func ParseRetryStagingResponse(rsp *http.Response) (*RetryStagingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryStagingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StagingPool
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RetryStagingResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetStatusResponse parses an HTTP response from a GetStatusWithResponse call
 func ParseGetStatusResponse(rsp *http.Response) (*GetStatusResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10433,6 +14731,387 @@ func ParseRotateTokenResponse(rsp *http.Response) (*RotateTokenResponse, error) 
 		response.Headers200 = &headers
 	case true:
 		var headers RotateTokenResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListWebhooksResponse parses an HTTP response from a ListWebhooksWithResponse call
+func ParseListWebhooksResponse(rsp *http.Response) (*ListWebhooksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListWebhooksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListWebhooksResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteWebhookResponse parses an HTTP response from a DeleteWebhookWithResponse call
+func ParseDeleteWebhookResponse(rsp *http.Response) (*DeleteWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteWebhookResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetWebhookResponse parses an HTTP response from a GetWebhookWithResponse call
+func ParseGetWebhookResponse(rsp *http.Response) (*GetWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Webhook
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetWebhookResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutWebhookResponse parses an HTTP response from a PutWebhookWithResponse call
+func ParsePutWebhookResponse(rsp *http.Response) (*PutWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Webhook
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Webhook
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers PutWebhookResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers PutWebhookResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListDeadLettersResponse parses an HTTP response from a ListDeadLettersWithResponse call
+func ParseListDeadLettersResponse(rsp *http.Response) (*ListDeadLettersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDeadLettersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DeadLetterList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListDeadLettersResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetWebhookDeliveriesResponse parses an HTTP response from a GetWebhookDeliveriesWithResponse call
+func ParseGetWebhookDeliveriesResponse(rsp *http.Response) (*GetWebhookDeliveriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetWebhookDeliveriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookDeliveries
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetWebhookDeliveriesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReplayDeadLettersResponse parses an HTTP response from a ReplayDeadLettersWithResponse call
+func ParseReplayDeadLettersResponse(rsp *http.Response) (*ReplayDeadLettersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReplayDeadLettersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReplayResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ReplayDeadLettersResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTestWebhookResponse parses an HTTP response from a TestWebhookWithResponse call
+func ParseTestWebhookResponse(rsp *http.Response) (*TestWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TestWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookTestResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers TestWebhookResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -10684,6 +15363,9 @@ type ServerInterface interface {
 	// TakeOverInstallation Take over the sessions of another installation
 	// (POST /v1/installation/take-over)
 	TakeOverInstallation(c *gin.Context)
+	// ListLaunchable List the images that a user may launch, and where, by name
+	// (GET /v1/launchable)
+	ListLaunchable(c *gin.Context, params ListLaunchableParams)
 	// UnlockUser Unlock a user
 	// (DELETE /v1/locked-users)
 	UnlockUser(c *gin.Context, params UnlockUserParams)
@@ -10702,6 +15384,15 @@ type ServerInterface interface {
 	// Login Log a browser in
 	// (POST /v1/login)
 	Login(c *gin.Context)
+	// ResumePools Resume what is paused
+	// (DELETE /v1/pauses)
+	ResumePools(c *gin.Context, params ResumePoolsParams)
+	// ListPauses List what is paused
+	// (GET /v1/pauses)
+	ListPauses(c *gin.Context)
+	// PausePools Pause a pool, the pools of a zone, or all pools
+	// (POST /v1/pauses)
+	PausePools(c *gin.Context)
 	// CheckResources Would these resources be accepted?
 	// (POST /v1/resources/check)
 	CheckResources(c *gin.Context)
@@ -10723,9 +15414,18 @@ type ServerInterface interface {
 	// GetSession Read a session, also one that ended within the last hour, or wait for it to change
 	// (GET /v1/sessions/{id})
 	GetSession(c *gin.Context, id SessionID, params GetSessionParams)
+	// RunInSession Run a command in a user's session
+	// (POST /v1/sessions/{id}/exec)
+	RunInSession(c *gin.Context, id SessionID)
+	// ExtendSession Give a user's session more time than its time limit
+	// (POST /v1/sessions/{id}/extend)
+	ExtendSession(c *gin.Context, id SessionID, params ExtendSessionParams)
 	// KeepSessionAlive Say that a session's user is still there
 	// (POST /v1/sessions/{id}/keepalive)
 	KeepSessionAlive(c *gin.Context, id SessionID)
+	// LinkSession Make a link by which the user opens the session
+	// (POST /v1/sessions/{id}/link)
+	LinkSession(c *gin.Context, id SessionID, params LinkSessionParams)
 	// GetSessionLogs Read the last lines that a session's program has written
 	// (GET /v1/sessions/{id}/logs)
 	GetSessionLogs(c *gin.Context, id SessionID, params GetSessionLogsParams)
@@ -10741,9 +15441,15 @@ type ServerInterface interface {
 	// PutStaging Create or replace a staging config
 	// (PUT /v1/staging/{name})
 	PutStaging(c *gin.Context, name Name)
-	// GetHistory What has gone on in a pool in the last three hours, minute by minute
+	// GetHistory What has gone on in a pool, minute by minute, in the last three hours or up to eight weeks
 	// (GET /v1/staging/{name}/history)
-	GetHistory(c *gin.Context, name Name)
+	GetHistory(c *gin.Context, name Name, params GetHistoryParams)
+	// RecycleStaging Replace the sessions of a pool without an edit
+	// (POST /v1/staging/{name}/recycle)
+	RecycleStaging(c *gin.Context, name Name)
+	// RetryStaging Try a failing pool again at once
+	// (POST /v1/staging/{name}/retry)
+	RetryStaging(c *gin.Context, name Name)
 	// GetStatus Is all well?
 	// (GET /v1/status)
 	GetStatus(c *gin.Context)
@@ -10759,6 +15465,30 @@ type ServerInterface interface {
 	// RotateToken Give a token a new secret
 	// (POST /v1/tokens/{accessor}/rotate)
 	RotateToken(c *gin.Context, accessor string)
+	// ListWebhooks List the webhooks, by name
+	// (GET /v1/webhooks)
+	ListWebhooks(c *gin.Context, params ListWebhooksParams)
+	// DeleteWebhook Delete a webhook
+	// (DELETE /v1/webhooks/{name})
+	DeleteWebhook(c *gin.Context, name Name)
+	// GetWebhook Read a webhook
+	// (GET /v1/webhooks/{name})
+	GetWebhook(c *gin.Context, name Name)
+	// PutWebhook Create or replace a webhook
+	// (PUT /v1/webhooks/{name})
+	PutWebhook(c *gin.Context, name Name)
+	// ListDeadLetters List the messages that were given up, oldest first
+	// (GET /v1/webhooks/{name}/dead-letters)
+	ListDeadLetters(c *gin.Context, name Name, params ListDeadLettersParams)
+	// GetWebhookDeliveries How far are a webhook's deliveries?
+	// (GET /v1/webhooks/{name}/deliveries)
+	GetWebhookDeliveries(c *gin.Context, name Name)
+	// ReplayDeadLetters Send dead letters again
+	// (POST /v1/webhooks/{name}/replay)
+	ReplayDeadLetters(c *gin.Context, name Name)
+	// TestWebhook Send a message of type test to the receiver
+	// (POST /v1/webhooks/{name}/test)
+	TestWebhook(c *gin.Context, name Name)
 	// ListZones List the zones, by name
 	// (GET /v1/zones)
 	ListZones(c *gin.Context, params ListZonesParams)
@@ -11067,6 +15797,49 @@ func (siw *ServerInterfaceWrapper) TakeOverInstallation(c *gin.Context) {
 	siw.Handler.TakeOverInstallation(c)
 }
 
+// ListLaunchable operation middleware
+func (siw *ServerInterfaceWrapper) ListLaunchable(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLaunchableParams
+
+	// ------------- Optional query parameter "groups" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "groups", c.Request.URL.Query(), &params.Groups, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter groups: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListLaunchable(c, params)
+}
+
 // UnlockUser operation middleware
 func (siw *ServerInterfaceWrapper) UnlockUser(c *gin.Context) {
 
@@ -11157,6 +15930,67 @@ func (siw *ServerInterfaceWrapper) Login(c *gin.Context) {
 	}
 
 	siw.Handler.Login(c)
+}
+
+// ResumePools operation middleware
+func (siw *ServerInterfaceWrapper) ResumePools(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResumePoolsParams
+
+	// ------------- Optional query parameter "zone" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "zone", c.Request.URL.Query(), &params.Zone, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter zone: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "staging" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "staging", c.Request.URL.Query(), &params.Staging, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter staging: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ResumePools(c, params)
+}
+
+// ListPauses operation middleware
+func (siw *ServerInterfaceWrapper) ListPauses(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListPauses(c)
+}
+
+// PausePools operation middleware
+func (siw *ServerInterfaceWrapper) PausePools(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PausePools(c)
 }
 
 // CheckResources operation middleware
@@ -11306,6 +16140,22 @@ func (siw *ServerInterfaceWrapper) CreateSession(c *gin.Context) {
 		return
 	}
 
+	// ------------- Optional query parameter "only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "only", c.Request.URL.Query(), &params.Only, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter only: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "start_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start_by", c.Request.URL.Query(), &params.StartBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter start_by: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	headers := c.Request.Header
 
 	// ------------- Optional header parameter "Idempotency-Key" -------------
@@ -11406,6 +16256,80 @@ func (siw *ServerInterfaceWrapper) GetSession(c *gin.Context) {
 	siw.Handler.GetSession(c, id, params)
 }
 
+// RunInSession operation middleware
+func (siw *ServerInterfaceWrapper) RunInSession(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RunInSession(c, id)
+}
+
+// ExtendSession operation middleware
+func (siw *ServerInterfaceWrapper) ExtendSession(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExtendSessionParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ExtendSession(c, id, params)
+}
+
 // KeepSessionAlive operation middleware
 func (siw *ServerInterfaceWrapper) KeepSessionAlive(c *gin.Context) {
 
@@ -11429,6 +16353,50 @@ func (siw *ServerInterfaceWrapper) KeepSessionAlive(c *gin.Context) {
 	}
 
 	siw.Handler.KeepSessionAlive(c, id)
+}
+
+// LinkSession operation middleware
+func (siw *ServerInterfaceWrapper) LinkSession(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LinkSessionParams
+
+	// ------------- Optional query parameter "port" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "port", c.Request.URL.Query(), &params.Port, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter port: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "path" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "path", c.Request.URL.Query(), &params.Path, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter path: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.LinkSession(c, id, params)
 }
 
 // GetSessionLogs operation middleware
@@ -11608,6 +16576,33 @@ func (siw *ServerInterfaceWrapper) GetHistory(c *gin.Context) {
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetHistoryParams
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", c.Request.URL.Query(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter since: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", c.Request.URL.Query(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter until: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "step" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "step", c.Request.URL.Query(), &params.Step, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter step: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -11615,7 +16610,57 @@ func (siw *ServerInterfaceWrapper) GetHistory(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.GetHistory(c, name)
+	siw.Handler.GetHistory(c, name, params)
+}
+
+// RecycleStaging operation middleware
+func (siw *ServerInterfaceWrapper) RecycleStaging(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RecycleStaging(c, name)
+}
+
+// RetryStaging operation middleware
+func (siw *ServerInterfaceWrapper) RetryStaging(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RetryStaging(c, name)
 }
 
 // GetStatus operation middleware
@@ -11705,6 +16750,235 @@ func (siw *ServerInterfaceWrapper) RotateToken(c *gin.Context) {
 	}
 
 	siw.Handler.RotateToken(c, accessor)
+}
+
+// ListWebhooks operation middleware
+func (siw *ServerInterfaceWrapper) ListWebhooks(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWebhooksParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListWebhooks(c, params)
+}
+
+// DeleteWebhook operation middleware
+func (siw *ServerInterfaceWrapper) DeleteWebhook(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DeleteWebhook(c, name)
+}
+
+// GetWebhook operation middleware
+func (siw *ServerInterfaceWrapper) GetWebhook(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetWebhook(c, name)
+}
+
+// PutWebhook operation middleware
+func (siw *ServerInterfaceWrapper) PutWebhook(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutWebhook(c, name)
+}
+
+// ListDeadLetters operation middleware
+func (siw *ServerInterfaceWrapper) ListDeadLetters(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeadLettersParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListDeadLetters(c, name, params)
+}
+
+// GetWebhookDeliveries operation middleware
+func (siw *ServerInterfaceWrapper) GetWebhookDeliveries(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetWebhookDeliveries(c, name)
+}
+
+// ReplayDeadLetters operation middleware
+func (siw *ServerInterfaceWrapper) ReplayDeadLetters(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ReplayDeadLetters(c, name)
+}
+
+// TestWebhook operation middleware
+func (siw *ServerInterfaceWrapper) TestWebhook(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.TestWebhook(c, name)
 }
 
 // ListZones operation middleware
@@ -11857,12 +17131,16 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.PUT(options.BaseURL+"/v1/images/:name", wrapper.PutImage)
 	router.GET(options.BaseURL+"/v1/installation", wrapper.GetInstallation)
 	router.POST(options.BaseURL+"/v1/installation/take-over", wrapper.TakeOverInstallation)
+	router.GET(options.BaseURL+"/v1/launchable", wrapper.ListLaunchable)
 	router.DELETE(options.BaseURL+"/v1/locked-users", wrapper.UnlockUser)
 	router.GET(options.BaseURL+"/v1/locked-users", wrapper.ListLockedUsers)
 	router.POST(options.BaseURL+"/v1/locked-users", wrapper.LockUser)
 	router.DELETE(options.BaseURL+"/v1/login", wrapper.Logout)
 	router.GET(options.BaseURL+"/v1/login", wrapper.GetLogin)
 	router.POST(options.BaseURL+"/v1/login", wrapper.Login)
+	router.DELETE(options.BaseURL+"/v1/pauses", wrapper.ResumePools)
+	router.GET(options.BaseURL+"/v1/pauses", wrapper.ListPauses)
+	router.POST(options.BaseURL+"/v1/pauses", wrapper.PausePools)
 	router.POST(options.BaseURL+"/v1/resources/check", wrapper.CheckResources)
 	router.POST(options.BaseURL+"/v1/secrets/rotate", wrapper.RotateSecrets)
 	router.GET(options.BaseURL+"/v1/self", wrapper.GetSelf)
@@ -11870,18 +17148,31 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/v1/sessions", wrapper.CreateSession)
 	router.DELETE(options.BaseURL+"/v1/sessions/:id", wrapper.EndSession)
 	router.GET(options.BaseURL+"/v1/sessions/:id", wrapper.GetSession)
+	router.POST(options.BaseURL+"/v1/sessions/:id/exec", wrapper.RunInSession)
+	router.POST(options.BaseURL+"/v1/sessions/:id/extend", wrapper.ExtendSession)
 	router.POST(options.BaseURL+"/v1/sessions/:id/keepalive", wrapper.KeepSessionAlive)
+	router.POST(options.BaseURL+"/v1/sessions/:id/link", wrapper.LinkSession)
 	router.GET(options.BaseURL+"/v1/sessions/:id/logs", wrapper.GetSessionLogs)
 	router.GET(options.BaseURL+"/v1/staging", wrapper.ListStaging)
 	router.DELETE(options.BaseURL+"/v1/staging/:name", wrapper.DeleteStaging)
 	router.GET(options.BaseURL+"/v1/staging/:name", wrapper.GetStaging)
 	router.PUT(options.BaseURL+"/v1/staging/:name", wrapper.PutStaging)
 	router.GET(options.BaseURL+"/v1/staging/:name/history", wrapper.GetHistory)
+	router.POST(options.BaseURL+"/v1/staging/:name/recycle", wrapper.RecycleStaging)
+	router.POST(options.BaseURL+"/v1/staging/:name/retry", wrapper.RetryStaging)
 	router.GET(options.BaseURL+"/v1/status", wrapper.GetStatus)
 	router.GET(options.BaseURL+"/v1/tokens", wrapper.ListTokens)
 	router.POST(options.BaseURL+"/v1/tokens", wrapper.CreateToken)
 	router.DELETE(options.BaseURL+"/v1/tokens/:accessor", wrapper.RevokeToken)
 	router.POST(options.BaseURL+"/v1/tokens/:accessor/rotate", wrapper.RotateToken)
+	router.GET(options.BaseURL+"/v1/webhooks", wrapper.ListWebhooks)
+	router.DELETE(options.BaseURL+"/v1/webhooks/:name", wrapper.DeleteWebhook)
+	router.GET(options.BaseURL+"/v1/webhooks/:name", wrapper.GetWebhook)
+	router.PUT(options.BaseURL+"/v1/webhooks/:name", wrapper.PutWebhook)
+	router.GET(options.BaseURL+"/v1/webhooks/:name/dead-letters", wrapper.ListDeadLetters)
+	router.GET(options.BaseURL+"/v1/webhooks/:name/deliveries", wrapper.GetWebhookDeliveries)
+	router.POST(options.BaseURL+"/v1/webhooks/:name/replay", wrapper.ReplayDeadLetters)
+	router.POST(options.BaseURL+"/v1/webhooks/:name/test", wrapper.TestWebhook)
 	router.GET(options.BaseURL+"/v1/zones", wrapper.ListZones)
 	router.DELETE(options.BaseURL+"/v1/zones/:name", wrapper.DeleteZone)
 	router.GET(options.BaseURL+"/v1/zones/:name", wrapper.GetZone)
@@ -12346,15 +17637,23 @@ type PutImageResponseObject interface {
 	VisitPutImageResponse(w http.ResponseWriter) error
 }
 
-type PutImage200JSONResponse Image
+type PutImage200ResponseHeaders struct {
+	Warning string
+}
+
+type PutImage200JSONResponse struct {
+	Body    Image
+	Headers PutImage200ResponseHeaders
+}
 
 func (response PutImage200JSONResponse) VisitPutImageResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Warning", fmt.Sprint(response.Headers.Warning))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -12362,6 +17661,7 @@ func (response PutImage200JSONResponse) VisitPutImageResponse(w http.ResponseWri
 
 type PutImage201ResponseHeaders struct {
 	Location string
+	Warning  string
 }
 
 type PutImage201JSONResponse struct {
@@ -12377,6 +17677,7 @@ func (response PutImage201JSONResponse) VisitPutImageResponse(w http.ResponseWri
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Warning", fmt.Sprint(response.Headers.Warning))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -12470,6 +17771,47 @@ type TakeOverInstallationdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response TakeOverInstallationdefaultApplicationProblemPlusJSONResponse) VisitTakeOverInstallationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLaunchableRequestObject struct {
+	Params ListLaunchableParams
+}
+
+type ListLaunchableResponseObject interface {
+	VisitListLaunchableResponse(w http.ResponseWriter) error
+}
+
+type ListLaunchable200JSONResponse LaunchableList
+
+func (response ListLaunchable200JSONResponse) VisitListLaunchableResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLaunchabledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response ListLaunchabledefaultApplicationProblemPlusJSONResponse) VisitListLaunchableResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -12721,6 +18063,136 @@ func (response LogindefaultApplicationProblemPlusJSONResponse) VisitLoginRespons
 	return err
 }
 
+type ResumePoolsRequestObject struct {
+	Params ResumePoolsParams
+}
+
+type ResumePoolsResponseObject interface {
+	VisitResumePoolsResponse(w http.ResponseWriter) error
+}
+
+type ResumePools204Response struct {
+}
+
+func (response ResumePools204Response) VisitResumePoolsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ResumePoolsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response ResumePoolsdefaultApplicationProblemPlusJSONResponse) VisitResumePoolsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPausesRequestObject struct {
+}
+
+type ListPausesResponseObject interface {
+	VisitListPausesResponse(w http.ResponseWriter) error
+}
+
+type ListPauses200JSONResponse PauseList
+
+func (response ListPauses200JSONResponse) VisitListPausesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPausesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response ListPausesdefaultApplicationProblemPlusJSONResponse) VisitListPausesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PausePoolsRequestObject struct {
+	Body *PausePoolsJSONRequestBody
+}
+
+type PausePoolsResponseObject interface {
+	VisitPausePoolsResponse(w http.ResponseWriter) error
+}
+
+type PausePools200JSONResponse Pause
+
+func (response PausePools200JSONResponse) VisitPausePoolsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PausePools201JSONResponse Pause
+
+func (response PausePools201JSONResponse) VisitPausePoolsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PausePoolsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response PausePoolsdefaultApplicationProblemPlusJSONResponse) VisitPausePoolsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CheckResourcesRequestObject struct {
 	Body *CheckResourcesJSONRequestBody
 }
@@ -12729,10 +18201,16 @@ type CheckResourcesResponseObject interface {
 	VisitCheckResourcesResponse(w http.ResponseWriter) error
 }
 
+type CheckResources204ResponseHeaders struct {
+	Warning string
+}
+
 type CheckResources204Response struct {
+	Headers CheckResources204ResponseHeaders
 }
 
 func (response CheckResources204Response) VisitCheckResourcesResponse(w http.ResponseWriter) error {
+	w.Header().Set("Warning", fmt.Sprint(response.Headers.Warning))
 	w.WriteHeader(204)
 	return nil
 }
@@ -13059,6 +18537,85 @@ func (response GetSessiondefaultApplicationProblemPlusJSONResponse) VisitGetSess
 	return err
 }
 
+type RunInSessionRequestObject struct {
+	ID   SessionID `json:"id"`
+	Body *RunInSessionJSONRequestBody
+}
+
+type RunInSessionResponseObject interface {
+	VisitRunInSessionResponse(w http.ResponseWriter) error
+}
+
+type RunInSession204Response struct {
+}
+
+func (response RunInSession204Response) VisitRunInSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RunInSessiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response RunInSessiondefaultApplicationProblemPlusJSONResponse) VisitRunInSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendSessionRequestObject struct {
+	ID     SessionID `json:"id"`
+	Params ExtendSessionParams
+	Body   *ExtendSessionJSONRequestBody
+}
+
+type ExtendSessionResponseObject interface {
+	VisitExtendSessionResponse(w http.ResponseWriter) error
+}
+
+type ExtendSession200JSONResponse Session
+
+func (response ExtendSession200JSONResponse) VisitExtendSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendSessiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response ExtendSessiondefaultApplicationProblemPlusJSONResponse) VisitExtendSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type KeepSessionAliveRequestObject struct {
 	ID SessionID `json:"id"`
 }
@@ -13088,6 +18645,48 @@ type KeepSessionAlivedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response KeepSessionAlivedefaultApplicationProblemPlusJSONResponse) VisitKeepSessionAliveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LinkSessionRequestObject struct {
+	ID     SessionID `json:"id"`
+	Params LinkSessionParams
+}
+
+type LinkSessionResponseObject interface {
+	VisitLinkSessionResponse(w http.ResponseWriter) error
+}
+
+type LinkSession200JSONResponse Link
+
+func (response LinkSession200JSONResponse) VisitLinkSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LinkSessiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response LinkSessiondefaultApplicationProblemPlusJSONResponse) VisitLinkSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13324,7 +18923,8 @@ func (response PutStagingdefaultApplicationProblemPlusJSONResponse) VisitPutStag
 }
 
 type GetHistoryRequestObject struct {
-	Name Name `json:"name"`
+	Name   Name `json:"name"`
+	Params GetHistoryParams
 }
 
 type GetHistoryResponseObject interface {
@@ -13352,6 +18952,89 @@ type GetHistorydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetHistorydefaultApplicationProblemPlusJSONResponse) VisitGetHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecycleStagingRequestObject struct {
+	Name Name `json:"name"`
+	Body *RecycleStagingJSONRequestBody
+}
+
+type RecycleStagingResponseObject interface {
+	VisitRecycleStagingResponse(w http.ResponseWriter) error
+}
+
+type RecycleStaging200JSONResponse StagingPool
+
+func (response RecycleStaging200JSONResponse) VisitRecycleStagingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecycleStagingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response RecycleStagingdefaultApplicationProblemPlusJSONResponse) VisitRecycleStagingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryStagingRequestObject struct {
+	Name Name `json:"name"`
+}
+
+type RetryStagingResponseObject interface {
+	VisitRetryStagingResponse(w http.ResponseWriter) error
+}
+
+type RetryStaging200JSONResponse StagingPool
+
+func (response RetryStaging200JSONResponse) VisitRetryStagingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryStagingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response RetryStagingdefaultApplicationProblemPlusJSONResponse) VisitRetryStagingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13566,6 +19249,353 @@ type RotateTokendefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RotateTokendefaultApplicationProblemPlusJSONResponse) VisitRotateTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooksRequestObject struct {
+	Params ListWebhooksParams
+}
+
+type ListWebhooksResponseObject interface {
+	VisitListWebhooksResponse(w http.ResponseWriter) error
+}
+
+type ListWebhooks200JSONResponse WebhookList
+
+func (response ListWebhooks200JSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooksdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response ListWebhooksdefaultApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhookRequestObject struct {
+	Name Name `json:"name"`
+}
+
+type DeleteWebhookResponseObject interface {
+	VisitDeleteWebhookResponse(w http.ResponseWriter) error
+}
+
+type DeleteWebhook204Response struct {
+}
+
+func (response DeleteWebhook204Response) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteWebhookdefaultApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookRequestObject struct {
+	Name Name `json:"name"`
+}
+
+type GetWebhookResponseObject interface {
+	VisitGetWebhookResponse(w http.ResponseWriter) error
+}
+
+type GetWebhook200JSONResponse Webhook
+
+func (response GetWebhook200JSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response GetWebhookdefaultApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutWebhookRequestObject struct {
+	Name Name `json:"name"`
+	Body *PutWebhookJSONRequestBody
+}
+
+type PutWebhookResponseObject interface {
+	VisitPutWebhookResponse(w http.ResponseWriter) error
+}
+
+type PutWebhook200JSONResponse Webhook
+
+func (response PutWebhook200JSONResponse) VisitPutWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutWebhook201ResponseHeaders struct {
+	Location string
+}
+
+type PutWebhook201JSONResponse struct {
+	Body    Webhook
+	Headers PutWebhook201ResponseHeaders
+}
+
+func (response PutWebhook201JSONResponse) VisitPutWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response PutWebhookdefaultApplicationProblemPlusJSONResponse) VisitPutWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeadLettersRequestObject struct {
+	Name   Name `json:"name"`
+	Params ListDeadLettersParams
+}
+
+type ListDeadLettersResponseObject interface {
+	VisitListDeadLettersResponse(w http.ResponseWriter) error
+}
+
+type ListDeadLetters200JSONResponse DeadLetterList
+
+func (response ListDeadLetters200JSONResponse) VisitListDeadLettersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeadLettersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response ListDeadLettersdefaultApplicationProblemPlusJSONResponse) VisitListDeadLettersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookDeliveriesRequestObject struct {
+	Name Name `json:"name"`
+}
+
+type GetWebhookDeliveriesResponseObject interface {
+	VisitGetWebhookDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type GetWebhookDeliveries200JSONResponse WebhookDeliveries
+
+func (response GetWebhookDeliveries200JSONResponse) VisitGetWebhookDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookDeliveriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response GetWebhookDeliveriesdefaultApplicationProblemPlusJSONResponse) VisitGetWebhookDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplayDeadLettersRequestObject struct {
+	Name Name `json:"name"`
+	Body *ReplayDeadLettersJSONRequestBody
+}
+
+type ReplayDeadLettersResponseObject interface {
+	VisitReplayDeadLettersResponse(w http.ResponseWriter) error
+}
+
+type ReplayDeadLetters200JSONResponse ReplayResult
+
+func (response ReplayDeadLetters200JSONResponse) VisitReplayDeadLettersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplayDeadLettersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response ReplayDeadLettersdefaultApplicationProblemPlusJSONResponse) VisitReplayDeadLettersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhookRequestObject struct {
+	Name Name `json:"name"`
+}
+
+type TestWebhookResponseObject interface {
+	VisitTestWebhookResponse(w http.ResponseWriter) error
+}
+
+type TestWebhook200JSONResponse WebhookTestResult
+
+func (response TestWebhook200JSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    FailedResponseHeaders
+	StatusCode int
+}
+
+func (response TestWebhookdefaultApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13800,6 +19830,9 @@ type StrictServerInterface interface {
 	// TakeOverInstallation Take over the sessions of another installation
 	// (POST /v1/installation/take-over)
 	TakeOverInstallation(ctx context.Context, request TakeOverInstallationRequestObject) (TakeOverInstallationResponseObject, error)
+	// ListLaunchable List the images that a user may launch, and where, by name
+	// (GET /v1/launchable)
+	ListLaunchable(ctx context.Context, request ListLaunchableRequestObject) (ListLaunchableResponseObject, error)
 	// UnlockUser Unlock a user
 	// (DELETE /v1/locked-users)
 	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
@@ -13818,6 +19851,15 @@ type StrictServerInterface interface {
 	// Login Log a browser in
 	// (POST /v1/login)
 	Login(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)
+	// ResumePools Resume what is paused
+	// (DELETE /v1/pauses)
+	ResumePools(ctx context.Context, request ResumePoolsRequestObject) (ResumePoolsResponseObject, error)
+	// ListPauses List what is paused
+	// (GET /v1/pauses)
+	ListPauses(ctx context.Context, request ListPausesRequestObject) (ListPausesResponseObject, error)
+	// PausePools Pause a pool, the pools of a zone, or all pools
+	// (POST /v1/pauses)
+	PausePools(ctx context.Context, request PausePoolsRequestObject) (PausePoolsResponseObject, error)
 	// CheckResources Would these resources be accepted?
 	// (POST /v1/resources/check)
 	CheckResources(ctx context.Context, request CheckResourcesRequestObject) (CheckResourcesResponseObject, error)
@@ -13839,9 +19881,18 @@ type StrictServerInterface interface {
 	// GetSession Read a session, also one that ended within the last hour, or wait for it to change
 	// (GET /v1/sessions/{id})
 	GetSession(ctx context.Context, request GetSessionRequestObject) (GetSessionResponseObject, error)
+	// RunInSession Run a command in a user's session
+	// (POST /v1/sessions/{id}/exec)
+	RunInSession(ctx context.Context, request RunInSessionRequestObject) (RunInSessionResponseObject, error)
+	// ExtendSession Give a user's session more time than its time limit
+	// (POST /v1/sessions/{id}/extend)
+	ExtendSession(ctx context.Context, request ExtendSessionRequestObject) (ExtendSessionResponseObject, error)
 	// KeepSessionAlive Say that a session's user is still there
 	// (POST /v1/sessions/{id}/keepalive)
 	KeepSessionAlive(ctx context.Context, request KeepSessionAliveRequestObject) (KeepSessionAliveResponseObject, error)
+	// LinkSession Make a link by which the user opens the session
+	// (POST /v1/sessions/{id}/link)
+	LinkSession(ctx context.Context, request LinkSessionRequestObject) (LinkSessionResponseObject, error)
 	// GetSessionLogs Read the last lines that a session's program has written
 	// (GET /v1/sessions/{id}/logs)
 	GetSessionLogs(ctx context.Context, request GetSessionLogsRequestObject) (GetSessionLogsResponseObject, error)
@@ -13857,9 +19908,15 @@ type StrictServerInterface interface {
 	// PutStaging Create or replace a staging config
 	// (PUT /v1/staging/{name})
 	PutStaging(ctx context.Context, request PutStagingRequestObject) (PutStagingResponseObject, error)
-	// GetHistory What has gone on in a pool in the last three hours, minute by minute
+	// GetHistory What has gone on in a pool, minute by minute, in the last three hours or up to eight weeks
 	// (GET /v1/staging/{name}/history)
 	GetHistory(ctx context.Context, request GetHistoryRequestObject) (GetHistoryResponseObject, error)
+	// RecycleStaging Replace the sessions of a pool without an edit
+	// (POST /v1/staging/{name}/recycle)
+	RecycleStaging(ctx context.Context, request RecycleStagingRequestObject) (RecycleStagingResponseObject, error)
+	// RetryStaging Try a failing pool again at once
+	// (POST /v1/staging/{name}/retry)
+	RetryStaging(ctx context.Context, request RetryStagingRequestObject) (RetryStagingResponseObject, error)
 	// GetStatus Is all well?
 	// (GET /v1/status)
 	GetStatus(ctx context.Context, request GetStatusRequestObject) (GetStatusResponseObject, error)
@@ -13875,6 +19932,30 @@ type StrictServerInterface interface {
 	// RotateToken Give a token a new secret
 	// (POST /v1/tokens/{accessor}/rotate)
 	RotateToken(ctx context.Context, request RotateTokenRequestObject) (RotateTokenResponseObject, error)
+	// ListWebhooks List the webhooks, by name
+	// (GET /v1/webhooks)
+	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
+	// DeleteWebhook Delete a webhook
+	// (DELETE /v1/webhooks/{name})
+	DeleteWebhook(ctx context.Context, request DeleteWebhookRequestObject) (DeleteWebhookResponseObject, error)
+	// GetWebhook Read a webhook
+	// (GET /v1/webhooks/{name})
+	GetWebhook(ctx context.Context, request GetWebhookRequestObject) (GetWebhookResponseObject, error)
+	// PutWebhook Create or replace a webhook
+	// (PUT /v1/webhooks/{name})
+	PutWebhook(ctx context.Context, request PutWebhookRequestObject) (PutWebhookResponseObject, error)
+	// ListDeadLetters List the messages that were given up, oldest first
+	// (GET /v1/webhooks/{name}/dead-letters)
+	ListDeadLetters(ctx context.Context, request ListDeadLettersRequestObject) (ListDeadLettersResponseObject, error)
+	// GetWebhookDeliveries How far are a webhook's deliveries?
+	// (GET /v1/webhooks/{name}/deliveries)
+	GetWebhookDeliveries(ctx context.Context, request GetWebhookDeliveriesRequestObject) (GetWebhookDeliveriesResponseObject, error)
+	// ReplayDeadLetters Send dead letters again
+	// (POST /v1/webhooks/{name}/replay)
+	ReplayDeadLetters(ctx context.Context, request ReplayDeadLettersRequestObject) (ReplayDeadLettersResponseObject, error)
+	// TestWebhook Send a message of type test to the receiver
+	// (POST /v1/webhooks/{name}/test)
+	TestWebhook(ctx context.Context, request TestWebhookRequestObject) (TestWebhookResponseObject, error)
 	// ListZones List the zones, by name
 	// (GET /v1/zones)
 	ListZones(ctx context.Context, request ListZonesRequestObject) (ListZonesResponseObject, error)
@@ -14328,6 +20409,32 @@ func (sh *strictHandler) TakeOverInstallation(ctx *gin.Context) {
 	}
 }
 
+// ListLaunchable operation middleware
+func (sh *strictHandler) ListLaunchable(ctx *gin.Context, params ListLaunchableParams) {
+	var request ListLaunchableRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLaunchable(ctx, request.(ListLaunchableRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLaunchable")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListLaunchableResponseObject); ok {
+		if err := validResponse.VisitListLaunchableResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // UnlockUser operation middleware
 func (sh *strictHandler) UnlockUser(ctx *gin.Context, params UnlockUserParams) {
 	var request UnlockUserRequestObject
@@ -14503,6 +20610,98 @@ func (sh *strictHandler) Login(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(LoginResponseObject); ok {
 		if err := validResponse.VisitLoginResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ResumePools operation middleware
+func (sh *strictHandler) ResumePools(ctx *gin.Context, params ResumePoolsParams) {
+	var request ResumePoolsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumePools(ctx, request.(ResumePoolsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumePools")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ResumePoolsResponseObject); ok {
+		if err := validResponse.VisitResumePoolsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListPauses operation middleware
+func (sh *strictHandler) ListPauses(ctx *gin.Context) {
+	var request ListPausesRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPauses(ctx, request.(ListPausesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPauses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListPausesResponseObject); ok {
+		if err := validResponse.VisitListPausesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PausePools operation middleware
+func (sh *strictHandler) PausePools(ctx *gin.Context) {
+	var request PausePoolsRequestObject
+
+	var body PausePoolsJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PausePools(ctx, request.(PausePoolsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PausePools")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PausePoolsResponseObject); ok {
+		if err := validResponse.VisitPausePoolsResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -14741,6 +20940,95 @@ func (sh *strictHandler) GetSession(ctx *gin.Context, id SessionID, params GetSe
 	}
 }
 
+// RunInSession operation middleware
+func (sh *strictHandler) RunInSession(ctx *gin.Context, id SessionID) {
+	var request RunInSessionRequestObject
+
+	request.ID = id
+
+	var body RunInSessionJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RunInSession(ctx, request.(RunInSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RunInSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(RunInSessionResponseObject); ok {
+		if err := validResponse.VisitRunInSessionResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExtendSession operation middleware
+func (sh *strictHandler) ExtendSession(ctx *gin.Context, id SessionID, params ExtendSessionParams) {
+	var request ExtendSessionRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body ExtendSessionJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExtendSession(ctx, request.(ExtendSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExtendSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ExtendSessionResponseObject); ok {
+		if err := validResponse.VisitExtendSessionResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // KeepSessionAlive operation middleware
 func (sh *strictHandler) KeepSessionAlive(ctx *gin.Context, id SessionID) {
 	var request KeepSessionAliveRequestObject
@@ -14760,6 +21048,33 @@ func (sh *strictHandler) KeepSessionAlive(ctx *gin.Context, id SessionID) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(KeepSessionAliveResponseObject); ok {
 		if err := validResponse.VisitKeepSessionAliveResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// LinkSession operation middleware
+func (sh *strictHandler) LinkSession(ctx *gin.Context, id SessionID, params LinkSessionParams) {
+	var request LinkSessionRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LinkSession(ctx, request.(LinkSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LinkSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(LinkSessionResponseObject); ok {
+		if err := validResponse.VisitLinkSessionResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -14917,10 +21232,11 @@ func (sh *strictHandler) PutStaging(ctx *gin.Context, name Name) {
 }
 
 // GetHistory operation middleware
-func (sh *strictHandler) GetHistory(ctx *gin.Context, name Name) {
+func (sh *strictHandler) GetHistory(ctx *gin.Context, name Name, params GetHistoryParams) {
 	var request GetHistoryRequestObject
 
 	request.Name = name
+	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.GetHistory(ctx, request.(GetHistoryRequestObject))
@@ -14935,6 +21251,76 @@ func (sh *strictHandler) GetHistory(ctx *gin.Context, name Name) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetHistoryResponseObject); ok {
 		if err := validResponse.VisitGetHistoryResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RecycleStaging operation middleware
+func (sh *strictHandler) RecycleStaging(ctx *gin.Context, name Name) {
+	var request RecycleStagingRequestObject
+
+	request.Name = name
+
+	var body RecycleStagingJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RecycleStaging(ctx, request.(RecycleStagingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RecycleStaging")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(RecycleStagingResponseObject); ok {
+		if err := validResponse.VisitRecycleStagingResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RetryStaging operation middleware
+func (sh *strictHandler) RetryStaging(ctx *gin.Context, name Name) {
+	var request RetryStagingRequestObject
+
+	request.Name = name
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryStaging(ctx, request.(RetryStagingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryStaging")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(RetryStagingResponseObject); ok {
+		if err := validResponse.VisitRetryStagingResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -15095,6 +21481,251 @@ func (sh *strictHandler) RotateToken(ctx *gin.Context, accessor string) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(RotateTokenResponseObject); ok {
 		if err := validResponse.VisitRotateTokenResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListWebhooks operation middleware
+func (sh *strictHandler) ListWebhooks(ctx *gin.Context, params ListWebhooksParams) {
+	var request ListWebhooksRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhooks(ctx, request.(ListWebhooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhooks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListWebhooksResponseObject); ok {
+		if err := validResponse.VisitListWebhooksResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteWebhook operation middleware
+func (sh *strictHandler) DeleteWebhook(ctx *gin.Context, name Name) {
+	var request DeleteWebhookRequestObject
+
+	request.Name = name
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteWebhook(ctx, request.(DeleteWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DeleteWebhookResponseObject); ok {
+		if err := validResponse.VisitDeleteWebhookResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetWebhook operation middleware
+func (sh *strictHandler) GetWebhook(ctx *gin.Context, name Name) {
+	var request GetWebhookRequestObject
+
+	request.Name = name
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWebhook(ctx, request.(GetWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetWebhookResponseObject); ok {
+		if err := validResponse.VisitGetWebhookResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutWebhook operation middleware
+func (sh *strictHandler) PutWebhook(ctx *gin.Context, name Name) {
+	var request PutWebhookRequestObject
+
+	request.Name = name
+
+	var body PutWebhookJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutWebhook(ctx, request.(PutWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutWebhookResponseObject); ok {
+		if err := validResponse.VisitPutWebhookResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListDeadLetters operation middleware
+func (sh *strictHandler) ListDeadLetters(ctx *gin.Context, name Name, params ListDeadLettersParams) {
+	var request ListDeadLettersRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeadLetters(ctx, request.(ListDeadLettersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeadLetters")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListDeadLettersResponseObject); ok {
+		if err := validResponse.VisitListDeadLettersResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetWebhookDeliveries operation middleware
+func (sh *strictHandler) GetWebhookDeliveries(ctx *gin.Context, name Name) {
+	var request GetWebhookDeliveriesRequestObject
+
+	request.Name = name
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWebhookDeliveries(ctx, request.(GetWebhookDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWebhookDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetWebhookDeliveriesResponseObject); ok {
+		if err := validResponse.VisitGetWebhookDeliveriesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReplayDeadLetters operation middleware
+func (sh *strictHandler) ReplayDeadLetters(ctx *gin.Context, name Name) {
+	var request ReplayDeadLettersRequestObject
+
+	request.Name = name
+
+	var body ReplayDeadLettersJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplayDeadLetters(ctx, request.(ReplayDeadLettersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplayDeadLetters")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ReplayDeadLettersResponseObject); ok {
+		if err := validResponse.VisitReplayDeadLettersResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TestWebhook operation middleware
+func (sh *strictHandler) TestWebhook(ctx *gin.Context, name Name) {
+	var request TestWebhookRequestObject
+
+	request.Name = name
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestWebhook(ctx, request.(TestWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(TestWebhookResponseObject); ok {
+		if err := validResponse.VisitTestWebhookResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -114,6 +114,9 @@ func (e *edge) callerNow(r *http.Request) (c access.Caller, byCookie bool, err e
 		}
 	}
 	c, err = e.guard.Identify(ctx, token, now)
+	if e.guard.On && err == nil && !accessorFits(ctx, c) {
+		return access.Caller{}, false, access.ErrUnknown
+	}
 	return c, false, err
 }
 

@@ -26,7 +26,7 @@ const (
 )
 
 // authorize answers a proxy: 200 with the session's user, or a problem with status 401,
-// 403 or 5xx. It is not held to the contract's parameters, since the headers are those of
+// 403, 404 or 5xx. It is not held to the contract's parameters, since the headers are those of
 // the proxy's user.
 func (e *edge) authorize(c *gin.Context) {
 	r := c.Request
@@ -35,6 +35,7 @@ func (e *edge) authorize(c *gin.Context) {
 		// Several origins are none that is allowed, whichever comes first.
 		Origin:      strings.Join(r.Header.Values("Origin"), ", "),
 		RequestHost: hostOf(cmp.Or(r.Header.Get(headerForwardedHost), r.Host)),
+		Port:        c.Query("port"),
 	})
 	if err != nil {
 		problem := problemOf(err)
@@ -52,6 +53,9 @@ func (e *edge) authorize(c *gin.Context) {
 	if !s.RestartedAt.IsZero() {
 		// The user is let through all the same: the page may be up before its hook has run.
 		c.Header("X-Greenroom-Restarted-At", s.RestartedAt.Format(time.RFC3339))
+	}
+	if _, host, ok := s.Upstream(c.Query("port")); ok {
+		c.Header("X-Greenroom-Upstream", host)
 	}
 	c.Header("Cache-Control", "no-store")
 	c.Status(http.StatusOK)

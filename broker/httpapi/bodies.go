@@ -45,44 +45,56 @@ func newBodies() bodies { return bodies{newShares(openBodies), newShares(allBodi
 // accept more than the contract does. The body has its place in memory before it is read,
 // until the request ends: the caller calls free then.
 func (e *edge) bodyFits(c *gin.Context, op operation) (free func(), err error) {
-	free = func() {}
-	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != mediaJSON {
-		return free, refuse(CodeUnsupportedMediaType, "send a JSON body with Content-Type: %s", mediaJSON)
-	}
 	most, small := maxBodies[op.id]
 	if !small {
 		most = maxBodyBytes
-	}
-	tooLarge := refuse(CodeBodyTooLarge, "a body must be at most %d bytes here", most)
-	size := c.Request.ContentLength
-	switch {
-	case size > most:
-		return free, tooLarge
-	case size < 0:
-		size = most
 	}
 	caller := callerOf(c.Request.Context())
 	memory, who, share := e.bodies.guarded, caller.Who(), shareOf(caller, allBodies)
 	if e.guard.Rule(op.id).Open {
 		memory, who, share = e.bodies.open, strangerOf(c), openBodiesOfEach
 	}
+	body, free, err := readBody(c, most, memory, who, share)
+	if err != nil {
+		return free, err
+	}
+	c.Set(keyBody, body)
+	if faults, more := faultsOf(body, op.body); len(faults) > 0 {
+		return free, problemOfFaults(faults, more)
+	}
+	return free, nil
+}
+
+// readBody reads a JSON body of at most most bytes and puts it back. It takes the body's place
+// from memory, of which who gets a share, before it reads. The caller calls free when the request
+// ends, also after an error.
+func readBody(c *gin.Context, most int64, memory *shares, who string, share int64) (body []byte, free func(), err error) {
+	free = func() {}
+	if media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || media != mediaJSON {
+		return nil, free, refuse(CodeUnsupportedMediaType, "send a JSON body with Content-Type: %s", mediaJSON)
+	}
+	tooLarge := refuse(CodeBodyTooLarge, "a body must be at most %d bytes here", most)
+	size := c.Request.ContentLength
+	switch {
+	case size > most:
+		return nil, free, tooLarge
+	case size < 0:
+		size = most
+	}
 	if !memory.take(who, size, share) {
-		return free, &problemError{
+		return nil, free, &problemError{
 			code: Code(refusal.Overloaded), retryAfter: defaultRetryAfter,
 			detail: "this broker is reading as many bodies as it has room for, or as many of this caller; nothing was done: repeat shortly, here or at another broker",
 		}
 	}
 	free = func() { memory.free(who, size) }
-	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, most))
+	body, err = io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, most))
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return free, tooLarge
+			return nil, free, tooLarge
 		}
-		return free, &problemError{code: CodeMalformedBody, detail: "the body ended before its end", cause: err}
-	}
-	if faults, more := faultsOf(body, op.body); len(faults) > 0 {
-		return free, problemOfFaults(faults, more)
+		return nil, free, &problemError{code: CodeMalformedBody, detail: "the body ended before its end", cause: err}
 	}
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))
-	return free, nil
+	return body, free, nil
 }

@@ -33,7 +33,7 @@ func TestBodiesAreHeldToTheContract(t *testing.T) {
 		{"twice", launch, `{"image":"demo","image":"other","zone":"east","user":{"id":"u"}}`, 400, "duplicate_field", []string{"image"}},
 		{"twice in a map", launch, `{"image":"demo","zone":"east","user":{"id":"u"},"environment":{"K":"1","K":"2"}}`, 400, "duplicate_field", []string{"environment.K"}},
 		{"several at once", launch, `{"image":1,"zone":"east","user":{"id":2,"x":3}}`, 400, "invalid_type", []string{"image", "user.id", "user.x"}},
-		{"missing", launch, `{"user":{"id":"u"}}`, 422, "invalid_field", []string{"image", "zone"}},
+		{"missing", launch, `{"user":{"id":"u"}}`, 422, "invalid_field", []string{"zone"}},
 		// A user's own token identifies its user; other callers must name one.
 		{"nobody", launch, `{"image":"demo","zone":"east"}`, 422, "invalid_field", []string{"user.id"}},
 		{"missing inside", launch, `{"image":"demo","zone":"east","user":{}}`, 422, "invalid_field", []string{"user.id"}},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/admin"
 	"github.com/greenroom/greenroom/broker/events"
+	"github.com/greenroom/greenroom/broker/gateway"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/sessions"
 	"github.com/greenroom/greenroom/broker/status"
@@ -19,7 +20,10 @@ import (
 type Broker struct {
 	Launcher Launcher
 	Sessions Sessions
-	Events   Events
+	// Links is nil if the broker knows no gateway, Peers if it has no peer.
+	Links  Links
+	Peers  Peers
+	Events Events
 
 	Zones   Resources[staging.Zone]
 	Images  Resources[staging.Image]
@@ -29,7 +33,10 @@ type Broker struct {
 	Tokens  Tokens
 	Secrets Secrets
 
+	Webhooks Webhooks
+
 	UserLocks UserLocks
+	Pauses    Pauses
 
 	Installation Installations
 
@@ -40,6 +47,8 @@ type Broker struct {
 // Launcher launches one session or several, as the request asks.
 type Launcher interface {
 	Launch(ctx context.Context, r launch.Request) ([]launch.Result, error)
+	// Launchable lists what a user may launch, by image.
+	Launchable(ctx context.Context, r launch.For) ([]launch.Launchable, error)
 }
 
 // Sessions reads and changes sessions.
@@ -56,7 +65,17 @@ type Sessions interface {
 	List(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
 	End(ctx context.Context, id string) error
 	Keepalive(ctx context.Context, id string) (staging.Session, error)
+	// Extend gives a user's session more time than its time limit.
+	Extend(ctx context.Context, id string, r staging.ExtendBy) (staging.Session, error)
 	Authorize(ctx context.Context, a sessions.Access) (staging.Session, error)
+	// Run runs a command in a user's session.
+	Run(ctx context.Context, id string, command staging.Hook) error
+}
+
+// Links makes links by which users open their sessions through a gateway.
+type Links interface {
+	// Make returns a link to a port, by its label, and a path; "" for the defaults.
+	Make(ctx context.Context, s staging.Session, port, path string) (gateway.Link, error)
 }
 
 // Events follows what happens after the event with an id; "" means from now on.
@@ -79,11 +98,25 @@ type Pools interface {
 	Get(ctx context.Context, name string) (status.Pool, error)
 	Put(ctx context.Context, c staging.Config) (p status.Pool, created bool, err error)
 	Delete(ctx context.Context, name string) error
+	// Recycle replaces the pool's sessions that are older than a duration; 0 is for all. Retry
+	// tries a failing pool again at once.
+	Recycle(ctx context.Context, name string, olderThan staging.Duration) (status.Pool, error)
+	Retry(ctx context.Context, name string) (status.Pool, error)
+}
+
+// Pauses pauses and resumes pools.
+type Pauses interface {
+	List(ctx context.Context) ([]staging.Pause, error)
+	// Pause reports whether the target was not paused before.
+	Pause(ctx context.Context, target staging.PauseTarget, reason string) (p staging.Pause, made bool, err error)
+	Resume(ctx context.Context, target staging.PauseTarget) error
 }
 
 // Checker holds a set of resources to the rules, and stores nothing.
 type Checker interface {
 	Check(ctx context.Context, set admin.Set) error
+	// Warnings returns what is accepted in images and may not be meant, a sentence each.
+	Warnings(ctx context.Context, images []staging.Image) []string
 }
 
 // Tokens administers the API's tokens.
@@ -134,5 +167,6 @@ type Auditor interface {
 type Monitor interface {
 	Dependencies(ctx context.Context) []status.Dependency
 	Status(ctx context.Context) status.Status
-	History(ctx context.Context, name string) (minutes []staging.Minute, now time.Time, err error)
+	History(ctx context.Context, name string, since time.Time) (minutes []staging.Minute, now time.Time, err error)
+	Forecast(ctx context.Context, name string) ([]staging.Forecast, error)
 }

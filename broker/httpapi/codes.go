@@ -28,6 +28,7 @@ const (
 	CodeBodyTooLarge         Code = "body_too_large"
 	CodeUnsupportedMediaType Code = "unsupported_media_type"
 	CodeInvalidField         Code = "invalid_field"
+	CodeNoGateway            Code = "no_gateway"
 	CodeInternal             Code = "internal"
 )
 
@@ -50,6 +51,7 @@ var statuses = map[Code]int{
 	CodeBodyTooLarge:         http.StatusRequestEntityTooLarge,
 	CodeUnsupportedMediaType: http.StatusUnsupportedMediaType,
 	CodeInvalidField:         http.StatusUnprocessableEntity,
+	CodeNoGateway:            http.StatusConflict,
 	CodeInternal:             http.StatusInternalServerError,
 
 	Code(refusal.NotFound):           http.StatusNotFound,
@@ -62,15 +64,20 @@ var statuses = map[Code]int{
 	Code(refusal.ImageDisabled):      http.StatusConflict,
 	Code(refusal.SessionLimit):       http.StatusConflict,
 	Code(refusal.NotAssigned):        http.StatusConflict,
+	Code(refusal.ExtensionLimit):     http.StatusConflict,
+	Code(refusal.CommandFailed):      http.StatusConflict,
 	Code(refusal.Forbidden):          http.StatusForbidden,
 	Code(refusal.UserLocked):         http.StatusForbidden,
 	Code(refusal.NoCapacity):         http.StatusServiceUnavailable,
 	Code(refusal.ResourceUnreadable): http.StatusServiceUnavailable,
+	Code(refusal.StoredByNewer):      http.StatusConflict,
 	Code(refusal.LaunchFailed):       http.StatusServiceUnavailable,
 	Code(refusal.Overloaded):         http.StatusServiceUnavailable,
 	Code(refusal.ConsulUnavailable):  http.StatusServiceUnavailable,
 	Code(refusal.NomadUnavailable):   http.StatusServiceUnavailable,
 	Code(refusal.RedisUnavailable):   http.StatusServiceUnavailable,
+	Code(refusal.PeerUnavailable):    http.StatusServiceUnavailable,
+	Code(refusal.TooLate):            http.StatusConflict,
 	Code(refusal.Stopping):           http.StatusServiceUnavailable,
 	Code(refusal.ProfileInUse):       http.StatusConflict,
 }
@@ -88,4 +95,5 @@ var retryable = map[Code]bool{
 	Code(refusal.ConsulUnavailable): true,
 	Code(refusal.NomadUnavailable):  true,
 	Code(refusal.RedisUnavailable):  true,
+	Code(refusal.PeerUnavailable):   true,
 }

@@ -7,7 +7,7 @@ import "testing"
 func TestWhatIsEmptyOrUnknownIsNoFilter(t *testing.T) {
 	e := newEdge(t, newFake())
 	for target, field := range map[string]string{
-		"/v1/sessions?user=": "user", "/v1/sessions?zone=": "zone", "/v1/events?type=": "type", "/v1/events?type=assigned,bogus": "type",
+		"/v1/sessions?user=": "user", "/v1/sessions?zone=": "zone", "/v1/events?type=": "type", "/v1/events?user=": "user", "/v1/events?session=": "session", "/v1/events?type=assigned,bogus": "type",
 	} {
 		got := e.do("GET", target, "")
 		if p := got.problem(t); got.status != 400 || len(p.Errors) != 1 || p.Errors[0].Field != field {

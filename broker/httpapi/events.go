@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -39,15 +37,10 @@ func (e *edge) follow(c *gin.Context, ending context.Context) {
 		refuseWith(c, refuseParameter(CodeInvalidParameter, headerLastEventID, "is no event's id; send the last one that came, or leave it out"))
 		return
 	}
-	var types []string
-	if t := c.Query("type"); t != "" {
-		types = strings.Split(t, ",")
-	}
-	for _, t := range types {
-		if !slices.Contains(staging.EventTypes, staging.EventType(t)) {
-			refuseWith(c, refuseParameter(CodeInvalidParameter, "type", fmt.Sprintf("has no type %q in it: they are %s", t, staging.Joined(staging.EventTypes))))
-			return
-		}
+	filter, err := eventFilterOf(c)
+	if err != nil {
+		refuseWith(c, err)
+		return
 	}
 	ctx, stop := until(c.Request.Context(), ending)
 	defer stop()
@@ -76,7 +69,7 @@ func (e *edge) follow(c *gin.Context, ending context.Context) {
 		}
 		call := access.CallOf(ctx)
 		call.Caller = caller
-		shown, err := e.shown(call.In(ctx), found, types)
+		shown, err := e.shown(call.In(ctx), found, filter)
 		if err != nil {
 			// The client reconnects with the last id that it received, and misses nothing.
 			return
@@ -87,14 +80,13 @@ func (e *edge) follow(c *gin.Context, ending context.Context) {
 	}
 }
 
-// shown returns the ids of those events that the caller asks for and may see. types are those
-// that it asks for, none for all.
-func (e *edge) shown(ctx context.Context, found []staging.Event, types []string) (map[string]bool, error) {
+// shown returns the ids of those events that the caller asks for and may see.
+func (e *edge) shown(ctx context.Context, found []staging.Event, filter eventFilter) (map[string]bool, error) {
 	ids := map[string]bool{}
 	// Most events are about few sessions: each is looked up once.
 	about := map[[2]string]bool{}
 	for _, event := range found {
-		if len(types) > 0 && !slices.Contains(types, string(event.Type)) {
+		if !filter.wants(event) {
 			continue
 		}
 		key := [2]string{event.Session, event.Pool}
@@ -134,6 +126,7 @@ func sseOf(found []staging.Event, gap bool, wanted func(staging.Event) bool) []b
 			skipped = e.ID
 			continue
 		}
+		e.Audit.Action = access.Action(e.Audit.Operation)
 		data, err := json.Marshal(e)
 		if err != nil {
 			panic("httpapi: an event always marshals: " + err.Error())

@@ -53,6 +53,55 @@ func TestEventsAreServerSent(t *testing.T) {
 	e.do("GET", "/v1/events", "").expect(t, 503, "redis_unavailable")
 }
 
+// TestEventsAreFiltered: an event must fit all that is asked for; those that do not only move
+// the client's id on.
+func TestEventsAreFiltered(t *testing.T) {
+	for query, want := range map[string]string{
+		"session=gr-1":                "1-0 3-0",
+		"staging=p":                   "1-0 2-0",
+		"user=u-1":                    "1-0 4-0",
+		"zone=east":                   "1-0 2-0 4-0",
+		"zone=east&user=u-1":          "1-0 4-0",
+		"user=u-1&type=assigned":      "1-0",
+		"staging=p&zone=west":         "",
+		"session=gr-1&staging=p":      "1-0",
+		"user=u-2&type=ended,claimed": "3-0",
+	} {
+		f := newFake()
+		f.pages = []fakePage{{events: []staging.Event{
+			{ID: "1-0", Type: staging.EventAssigned, Session: "gr-1", Pool: "p", Zone: "east", User: "u-1"},
+			{ID: "2-0", Type: staging.EventConditions, Pool: "p", Zone: "east"},
+			{ID: "3-0", Type: staging.EventEnded, Session: "gr-1", Zone: "west", User: "u-2"},
+			{ID: "4-0", Type: staging.EventViolation, Zone: "east", User: "u-1"},
+		}}}
+		ending, end := context.WithCancel(t.Context())
+		f.drained = end
+		e := newEdge(t, f, func(o *httpapi.Options) { o.Ending = ending })
+		var got []string
+		for m := range strings.SplitSeq(string(e.do("GET", "/v1/events?"+query, "").body), "\n\n") {
+			if id, _, ok := strings.Cut(m, "\nevent: "); ok {
+				got = append(got, strings.TrimPrefix(id, "id: "))
+			}
+		}
+		end()
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("%s: %q, want %q", query, s, want)
+		}
+	}
+}
+
+// TestAuditEventsAreRefusedByRole: a stream without any would look like nothing had happened.
+func TestAuditEventsAreRefusedByRole(t *testing.T) {
+	token, secret := access.NewToken(access.TokenRequest{Name: "n", Role: access.Viewer}, time.Now())
+	e := newEdge(t, newFake(), func(o *httpapi.Options) {
+		o.Guard = access.Guard{On: true, Tokens: func() *access.Tokens { return access.NewTokens([]access.Token{token}, 1, nil) }}
+	})
+	got := e.do("GET", "/v1/events?type=ended,audit", "", header("Authorization", "Bearer "+secret))
+	if p := got.problem(t); got.status != 403 || p.Code != "role_needed" || p.Detail != "to see events of the type audit needs the role admin; this token has viewer" {
+		t.Errorf("%d %+v", got.status, p)
+	}
+}
+
 // revoking returns a page of events, and then revokes the token of the client that follows
 // them.
 type revoking struct {

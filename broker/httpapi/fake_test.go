@@ -3,13 +3,17 @@ package httpapi_test
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/admin"
 	"github.com/greenroom/greenroom/broker/events"
+	"github.com/greenroom/greenroom/broker/gateway"
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
@@ -23,6 +27,8 @@ import (
 // and the rooms' own run on the real servers. What is not set behaves as a broker without
 // any resource or session.
 type fake struct {
+	// links is nil where the broker knows no gateway.
+	links    httpapi.Links
 	mu       sync.Mutex
 	zones    map[string]staging.Zone
 	images   map[string]staging.Image
@@ -31,6 +37,8 @@ type fake struct {
 	sessions map[string]staging.Session
 	tokens   map[string]access.Token
 	locked   map[string]access.UserLock
+	webhooks map[string]staging.Webhook
+	paused   map[string]staging.Pause
 	// failing are sessions' failing checks.
 	failing map[string]staging.FailingCheck
 	// lastUsed are when tokens were used, lastUses how often that was recorded.
@@ -41,13 +49,18 @@ type fake struct {
 	// launch answers launches; last is the latest.
 	launch func(ctx context.Context, r launch.Request) (launch.Result, error)
 	last   launch.Request
+	// launchable is what may be launched, asked for whom that was listed last.
+	launchable []launch.Launchable
+	asked      launch.For
 	// access, checked, filter and logged are those of the latest call.
 	access  sessions.Access
 	checked admin.Set
 	filter  staging.SessionFilter
 	logged  sessions.LogRequest
-	down    map[string]string
-	status  status.Status
+	// ran are the commands that were run in sessions.
+	ran    []staging.Hook
+	down   map[string]string
+	status status.Status
 	// audits are the records of denied calls.
 	audits []staging.Audit
 	// attempted are the paths of the calls that were recorded before they were made, used the
@@ -72,10 +85,22 @@ type fake struct {
 
 func newFake() *fake {
 	return &fake{
+		links: fakeLinks{},
 		zones: map[string]staging.Zone{}, images: map[string]staging.Image{}, groups: map[string]staging.Group{},
-		pools: map[string]status.Pool{}, sessions: map[string]staging.Session{}, tokens: map[string]access.Token{}, locked: map[string]access.UserLock{}, lastUsed: map[string]time.Time{},
+		pools: map[string]status.Pool{}, sessions: map[string]staging.Session{}, tokens: map[string]access.Token{}, locked: map[string]access.UserLock{}, webhooks: map[string]staging.Webhook{}, paused: map[string]staging.Pause{}, lastUsed: map[string]time.Time{},
 		status: status.Status{Health: status.HealthOK},
 	}
+}
+
+// fakeLinks makes links that say what they were made for.
+type fakeLinks struct{}
+
+// Make implements httpapi.Links.
+func (fakeLinks) Make(_ context.Context, s staging.Session, port, path string) (gateway.Link, error) {
+	if port == "ssh" {
+		return gateway.Link{}, staging.Invalid("link", "port", "session %s has no port %q", s.ID, port)
+	}
+	return gateway.Link{URL: "https://desk.example.org/s/" + s.ID + "/.greenroom/open?" + port + path, ExpiresAt: time.Now()}, nil
 }
 
 // broker is the rooms as the edge needs them.
@@ -83,6 +108,7 @@ func (f *fake) broker() httpapi.Broker {
 	return httpapi.Broker{
 		Launcher: f, Events: f, Checker: f, Auditor: f, Monitor: fakeMonitor{f},
 		Sessions:     fakeSessions{f},
+		Links:        f.links,
 		Installation: fakeInstallation{},
 		Zones:        table[staging.Zone]{f, f.zones, "zone", func(z staging.Zone) (string, error) { return z.Name, z.Validate() }},
 		Images:       table[staging.Image]{f, f.images, "image", func(i staging.Image) (string, error) { return i.Name, i.Validate() }},
@@ -90,7 +116,9 @@ func (f *fake) broker() httpapi.Broker {
 		Pools: fakePools{table[status.Pool]{f, f.pools, "staging config", func(p status.Pool) (string, error) {
 			return p.Name, p.Validate(staging.DefaultLimits)
 		}}},
+		Pauses:    fakePauses{table[staging.Pause]{f, f.paused, "pause", func(p staging.Pause) (string, error) { return p.PauseTarget.String(), p.Validate() }}},
 		Secrets:   f,
+		Webhooks:  fakeWebhooks{table[staging.Webhook]{f, f.webhooks, "webhook", func(w staging.Webhook) (string, error) { return w.Name, w.Validate() }}},
 		Tokens:    fakeTokens{table[access.Token]{f, f.tokens, "token", func(t access.Token) (string, error) { return t.Accessor, nil }}},
 		UserLocks: fakeUserLocks{table[access.UserLock]{f, f.locked, "locked user", func(l access.UserLock) (string, error) { return l.UserID, nil }}},
 	}
@@ -180,6 +208,29 @@ func (r fakePools) Put(ctx context.Context, c staging.Config) (status.Pool, bool
 	p := status.Pool{Config: c, Wanted: staging.Wanted{Sessions: c.DesiredSessions}, Fill: staging.Full}
 	p, created, err := r.table.Put(ctx, p)
 	return p, created, err
+}
+
+func (r fakePools) Recycle(ctx context.Context, name string, olderThan staging.Duration) (status.Pool, error) {
+	p, err := r.Get(ctx, name)
+	if err == nil {
+		p.Recycle = &staging.Recycle{Before: time.Now().Add(-olderThan.Std()), OrderedBy: access.CallOf(ctx).Caller.Who(), OrderedAt: time.Now()}
+	}
+	return p, err
+}
+
+func (r fakePools) Retry(ctx context.Context, name string) (status.Pool, error) {
+	return r.Get(ctx, name)
+}
+
+type fakePauses struct{ table[staging.Pause] }
+
+func (r fakePauses) Pause(ctx context.Context, t staging.PauseTarget, reason string) (staging.Pause, bool, error) {
+	p, created, err := r.Put(ctx, staging.Pause{PauseTarget: t, Reason: reason, PausedBy: access.CallOf(ctx).Caller.Who(), PausedAt: time.Now()})
+	return p, created, err
+}
+
+func (r fakePauses) Resume(ctx context.Context, t staging.PauseTarget) error {
+	return r.Delete(ctx, t.String())
 }
 
 type fakeTokens struct{ table[access.Token] }
@@ -286,6 +337,14 @@ func (f *fake) Launch(ctx context.Context, r launch.Request) ([]launch.Result, e
 	return slices.Repeat([]launch.Result{one}, max(r.Count, 1)), nil
 }
 
+// Launchable answers with what is set, and notes the request.
+func (f *fake) Launchable(_ context.Context, r launch.For) ([]launch.Launchable, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = r
+	return f.launchable, f.fail
+}
+
 // fields of an assigned session, all set, so that a test sees each in its answer.
 func assignedSession() staging.Session {
 	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
@@ -295,8 +354,8 @@ func assignedSession() staging.Session {
 		Namespace: "default", Region: "global", AllocID: "a", NodeID: "n", Task: "main",
 		Address: "127.0.0.1", Ports: map[string]int{"http": 23817},
 		CreatedAt: at, ReadyAt: at.Add(time.Second), AssignedAt: at.Add(time.Minute),
-		KeepaliveAt: at.Add(2 * time.Minute),
-		Terms:       staging.Terms{Keepalive: staging.Duration(5 * time.Minute), TimeLimit: staging.Duration(time.Hour)},
+		KeepaliveAt: at.Add(2 * time.Minute), VisitedAt: at.Add(90 * time.Second),
+		Terms: staging.Terms{Keepalive: staging.Duration(5 * time.Minute), TimeLimit: staging.Duration(time.Hour), Idle: staging.Duration(30 * time.Minute)},
 	}
 }
 
@@ -356,6 +415,29 @@ func (r fakeSessions) End(ctx context.Context, id string) error {
 
 func (r fakeSessions) Keepalive(ctx context.Context, id string) (staging.Session, error) {
 	return r.Session(ctx, id)
+}
+
+// Extend extends a session by what was asked for, within its terms.
+func (r fakeSessions) Extend(ctx context.Context, id string, by staging.ExtendBy) (staging.Session, error) {
+	if err := by.Validate(); err != nil {
+		return staging.Session{}, err
+	}
+	s, err := r.Session(ctx, id)
+	fate, outcome := staging.Fate{Terms: s.Terms}.Extend(s.EndsAt(), by)
+	if err == nil && outcome == staging.BeyondMaxExtension {
+		return s, &refusal.Error{Kind: refusal.ExtensionLimit, Detail: "its max_extension"}
+	}
+	s.Terms = fate.Terms
+	return s, err
+}
+
+// Run notes the command.
+func (r fakeSessions) Run(ctx context.Context, id string, command staging.Hook) error {
+	_, err := r.Session(ctx, id)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ran = append(r.ran, command)
+	return err
 }
 
 // Authorize knows one token.
@@ -439,6 +521,16 @@ func (f *fake) Audit(_ context.Context, a staging.Audit) {
 	f.audits = append(f.audits, a)
 }
 
+func (f *fake) Warnings(_ context.Context, images []staging.Image) []string {
+	var all []string
+	for _, i := range images {
+		if strings.Contains(i.Jobspec, "spread") {
+			all = append(all, fmt.Sprintf("image %q: jobspec: the spread of the job has no effect", i.Name))
+		}
+	}
+	return all
+}
+
 func (f *fake) Check(_ context.Context, set admin.Set) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -462,8 +554,46 @@ func (m fakeMonitor) Dependencies(context.Context) []status.Dependency {
 	}
 }
 
-func (m fakeMonitor) History(ctx context.Context, name string) ([]staging.Minute, time.Time, error) {
+func (m fakeMonitor) History(ctx context.Context, name string, since time.Time) ([]staging.Minute, time.Time, error) {
 	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
 	_, err := table[status.Pool]{f: m.fake, all: m.pools, what: "staging config"}.Get(ctx, name)
 	return []staging.Minute{{At: at, Ready: new(2), Claims: 1, Misses: 1}}, at.Add(90 * time.Second), err
+}
+
+// fakeWebhooks are webhooks whose receivers answer 503.
+type fakeWebhooks struct{ table[staging.Webhook] }
+
+func (w fakeWebhooks) Deliveries(ctx context.Context, name string) (d staging.WebhookDeliveries, err error) {
+	_, err = w.Get(ctx, name)
+	return d, err
+}
+
+func (w fakeWebhooks) DeadLetters(ctx context.Context, name, after string, count int) ([]staging.WebhookMessage, error) {
+	at := time.Date(2026, 11, 24, 6, 20, 0, 0, time.UTC)
+	all := []staging.WebhookMessage{}
+	for _, id := range []string{"1-0", "2-0", "3-0"} {
+		if staging.CompareEventIDs(id, after) > 0 {
+			all = append(all, staging.WebhookMessage{
+				Position: id, Event: staging.Event{ID: id, Type: staging.EventEnded, At: at, Session: "gr-1"},
+				Tries: staging.WebhookTries{Count: 3, First: at, Last: at, Error: "the receiver answered 503"},
+			})
+		}
+	}
+	_, err := w.Get(ctx, name)
+	return all[:min(count, len(all))], err
+}
+
+func (w fakeWebhooks) Replay(ctx context.Context, name string, ids []string) (int, error) {
+	_, err := w.Get(ctx, name)
+	return len(ids), err
+}
+
+func (w fakeWebhooks) Test(ctx context.Context, name string, _ staging.Event) (failed, err error) {
+	_, err = w.Get(ctx, name)
+	return errors.New("the receiver answered 503"), err
+}
+
+func (m fakeMonitor) Forecast(context.Context, string) ([]staging.Forecast, error) {
+	at := time.Date(2026, 11, 24, 6, 21, 0, 0, time.UTC)
+	return []staging.Forecast{{At: at, Expected: 2, Low: 1, High: 3}, {At: at.Add(staging.ForecastStep), Expected: 4, Low: 2, High: 7}}, nil
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -12,11 +13,14 @@ import (
 )
 
 // replyTo is the answer to a launch that was served.
-func replyTo(r launch.Request, results []launch.Result) CreateSessionResponseObject {
-	if r.Several() {
-		return launchedReply{LaunchAnswer{Items: each(results, launched)}, "/v1/sessions?user=" + url.QueryEscape(r.User.ID)}
+func (h *handlers) replyTo(ctx context.Context, r launch.Request, results []launch.Result) CreateSessionResponseObject {
+	for i := range results {
+		results[i].ConnectURL = h.connectTo(ctx, results[i])
 	}
-	body := launched(results[0])
+	if r.Several() {
+		return launchedReply{LaunchAnswer{Items: each(results, h.launched)}, "/v1/sessions?user=" + url.QueryEscape(r.User.ID)}
+	}
+	body := h.launched(results[0])
 	location := "/v1/sessions/" + body.ID
 	if results[0].Existing {
 		return CreateSession200JSONResponse{Body: body, Headers: CreateSession200ResponseHeaders{Location: location}}
@@ -36,14 +40,17 @@ type Launched struct {
 	// Token opens the session to its user; ConnectURL is where to send the user.
 	Token      string `json:"token"`
 	ConnectURL string `json:"connect_url,omitempty"`
+	// PeerAddress is the address of the broker of the peer that has the session; "" for a
+	// session of this region.
+	PeerAddress string `json:"peer_address,omitempty"`
 	// Attempts are every step that was tried, in order.
 	Attempts []Attempt `json:"attempts"`
 	// TimingsMs are how long the parts of the launch took, in milliseconds.
 	TimingsMs Timings `json:"timings_ms"`
 }
 
-func launched(r launch.Result) Launched {
-	return Launched{
+func (h *handlers) launched(r launch.Result) Launched {
+	out := Launched{
 		Session: session(r.Session), Token: r.Token, ConnectURL: r.ConnectURL,
 		Attempts: each(r.Attempts, itself[Attempt]),
 		TimingsMs: Timings{
@@ -51,6 +58,10 @@ func launched(r launch.Result) Launched {
 			Hook: milliseconds(r.Timings.Hook), Total: milliseconds(r.Timings.Total),
 		},
 	}
+	if out.Peer = r.Peer; r.Peer != "" && h.broker.Peers != nil {
+		out.PeerAddress = h.broker.Peers.Address(r.Peer)
+	}
+	return out
 }
 
 // milliseconds keeps microseconds as a fraction: a claim takes less than one millisecond.

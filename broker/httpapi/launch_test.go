@@ -38,7 +38,7 @@ func TestLaunch(t *testing.T) {
 		"revision":"6f1d0a9c2b7e","user":{"id":"u-1","name":"alice"},"address":"127.0.0.1","ports":{"http":23817},
 		"alloc_id":"a","node_id":"n",
 		"created_at":"2026-11-24T06:20:00Z","ready_at":"2026-11-24T06:20:01Z","assigned_at":"2026-11-24T06:21:00Z",
-		"terms":{"keepalive_expiration":"5m0s","session_time_limit":"1h0m0s"},"keepalive_at":"2026-11-24T06:22:00Z",
+		"terms":{"keepalive_expiration":"5m0s","session_time_limit":"1h0m0s","idle_expiration":"30m0s"},"visited_at":"2026-11-24T06:21:30Z","idle_ends_at":"2026-11-24T06:52:00Z","keepalive_at":"2026-11-24T06:22:00Z",
 		"keepalive_until":"2026-11-24T06:27:00Z","ends_at":"2026-11-24T07:21:00Z","healthy":true,"healthy_since":"2026-11-24T06:20:01Z",
 		"token":"tok","connect_url":"https://x/?token=tok",
 		"attempts":[{"step":"staged","zone":"east","outcome":"served"}],

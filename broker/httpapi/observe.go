@@ -19,6 +19,7 @@ import (
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/internal/tracing"
 )
 
 // edge is the middleware that every request passes before its handler.
@@ -69,7 +70,7 @@ func (e *edge) identify(c *gin.Context) {
 	}
 	c.Set(keyRequestID, id)
 	c.Header(headerRequestID, id)
-	if strings.HasPrefix(c.Request.URL.Path, "/v1/") {
+	if strings.HasPrefix(c.Request.URL.Path, "/v1/") || c.FullPath() == routeTranslated {
 		// Answers are a caller's own, and never a script or a page, whatever is in them.
 		c.Header("X-Content-Type-Options", "nosniff")
 		c.Header("Cache-Control", noStore)
@@ -99,6 +100,9 @@ func (e *edge) observe(c *gin.Context) {
 		logfield.Route: route, logfield.Status: status, logfield.Bytes: max(c.Writer.Size(), 0), logfield.Remote: remoteOf(c),
 		logfield.DurationMS: float64(took.Microseconds()) / 1000,
 	})
+	if id := tracing.ID(c.Request.Context()); id != "" {
+		log.Data[logfield.TraceID] = id
+	}
 	if who := access.CallOf(c.Request.Context()).Caller; who.Role != "" && who.Accessor != access.AccessorAnybody {
 		log.Data[logfield.Caller] = who.Who()
 	}

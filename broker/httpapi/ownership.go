@@ -15,10 +15,7 @@ func own(c access.Caller, l staging.Launch) (staging.Launch, error) {
 		}
 		return l, nil
 	}
-	theirs := func(field, message string) (staging.Launch, error) {
-		r := refuseParameter(Code(refusal.Forbidden), field, message)
-		return l, r
-	}
+	theirs := func(field, message string) (staging.Launch, error) { return l, notForUsers(field, message) }
 	switch {
 	case l.User.ID != "" && l.User.ID != c.Subject:
 		return theirs("user.id", "is another's: this token launches for its own user alone; leave it out")
@@ -26,13 +23,23 @@ func own(c access.Caller, l staging.Launch) (staging.Launch, error) {
 		// It reaches hooks, Consul and the header that proxies pass on.
 		return theirs("user.name", "is not this token's: leave it out")
 	case len(l.Groups) > 0:
-		return theirs("groups", "are the token's: leave them out")
+		return l, groupsOfToken()
 	case len(l.Environment) > 0:
 		// It reaches hooks, whatever the user's groups expose.
 		return theirs("environment", "is for launchers to set: send user_environment, which a group may expose")
 	}
 	l.User, l.Groups = staging.User{ID: c.Subject, Name: c.UserName}, c.Groups
 	return l, nil
+}
+
+// notForUsers refuses a field that a user's own token may not set.
+func notForUsers(field, message string) *problemError {
+	return refuseParameter(Code(refusal.Forbidden), field, message)
+}
+
+// groupsOfToken refuses groups beside a user's own token, which says what they are.
+func groupsOfToken() *problemError {
+	return notForUsers("groups", "are the token's: leave them out")
 }
 
 // notTheirs refuses a session that the caller may not see, in the same words as for a session that does

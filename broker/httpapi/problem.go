@@ -33,6 +33,8 @@ type problemError struct {
 	attempts []staging.Attempt
 	// sessions are those that are too many for a user.
 	sessions []string
+	// limit is the limit of sessions that is reached.
+	limit *staging.LimitReached
 	// unhealthy are those of them that are not healthy.
 	unhealthy  []string
 	retryAfter time.Duration
@@ -71,7 +73,7 @@ func problemOf(err error) *problemError {
 	// Refusals come before invalid values, because an invalid value may be a refusal's cause.
 	case errors.As(err, &refused):
 		r := &problemError{
-			code: Code(refused.Kind), detail: refused.Detail, attempts: refused.Attempts, sessions: refused.Sessions, unhealthy: refused.Unhealthy,
+			code: Code(refused.Kind), detail: refused.Detail, attempts: refused.Attempts, sessions: refused.Sessions, limit: refused.Limit, unhealthy: refused.Unhealthy,
 			retryAfter: refused.RetryAfter, cause: err,
 		}
 		if r.retryAfter == 0 && retryable[r.code] {
@@ -143,16 +145,22 @@ func refuseWith(c *gin.Context, err error) {
 		Errors:            r.fields,
 		Attempts:          r.attempts,
 		Sessions:          r.sessions,
+		Limit:             r.limit,
 		UnhealthySessions: r.unhealthy,
 		RequestID:         c.GetString(keyRequestID),
 	})
+	media := mediaProblem
+	if c.FullPath() == routeTranslated {
+		media = mediaJSON
+		body, err = json.Marshal(refusedTranslated{r.detail})
+	}
 	if err != nil {
 		panic("httpapi: a problem document always marshals: " + err.Error())
 	}
 	if r.retryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(seconds(r.retryAfter)))
 	}
-	c.Data(status, mediaProblem, body)
+	c.Data(status, media, body)
 }
 
 // seconds rounds up: a caller that comes back too early must come back again.

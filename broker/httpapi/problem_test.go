@@ -32,6 +32,7 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		{&refusal.Error{Kind: refusal.KeyInFlight}, 409, "idempotency_key_in_flight", "2", nil},
 		{&refusal.Error{Kind: refusal.Bootstrapped}, 409, "already_bootstrapped", "", nil},
 		{&refusal.Error{Kind: refusal.ImageDisabled}, 409, "image_disabled", "", nil},
+		{refusal.NoConsul(fmt.Errorf("put: %w", &staging.NewerError{Key: "greenroom/resources/zones/east", Version: 2})), 409, "stored_by_newer", "", nil},
 		{&refusal.Error{Kind: refusal.ResourceUnreadable}, 503, "resource_unreadable", "", nil},
 		{&refusal.Error{Kind: refusal.SessionLimit, Sessions: []string{"gr-1", "gr-2"}}, 409, "session_limit", "", nil},
 		{&refusal.Error{Kind: refusal.NoLog}, 404, "no_log", "", nil},

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -29,8 +30,8 @@ const (
 	routeFinishLogin = "/v1/login/oidc/callback"
 )
 
-// pagePath is the path of the operators' page.
-const pagePath = "/ui/"
+// pagePaths are the paths of the pages.
+var pagePaths = map[access.Page]string{access.PageOperators: "/ui/", access.PageUsers: "/"}
 
 // failedFragment begins the fragment by which the page learns why a login failed. No server
 // sees it.
@@ -71,25 +72,30 @@ func leadTo(c *gin.Context, url string) {
 
 // beginLogin leads a browser to the provider.
 func (e *edge) beginLogin(c *gin.Context) {
-	view := c.Query("view")
+	page, view := access.Page(c.DefaultQuery("page", string(access.PageOperators))), c.Query("view")
+	if pagePaths[page] == "" {
+		refuseWith(c, refuseParameter(CodeInvalidParameter, "page", fmt.Sprintf("must be %s or %s", access.PageUsers, access.PageOperators)))
+		return
+	}
 	if !saneView.MatchString(view) {
 		refuseWith(c, refuseParameter(CodeInvalidParameter, "view", "must be a path within the page, such as /sessions"))
 		return
 	}
 	// Another site's page must not make a browser log in. On our page a person decides.
 	if e.guard.Provider == nil || ledFromElsewhere(c.Request) {
-		leadTo(c, e.site.page(view))
+		leadTo(c, e.site.page(page, view))
 		return
 	}
 	ctx, attempt := c.Request.Context(), access.NewAttempt(view)
+	attempt.Page = page
 	sealed, err := e.guard.SealAttempt(ctx, attempt, time.Now())
 	if err != nil {
-		e.failLogin(c, view, err, e.wrongLogins)
+		e.failLogin(c, attempt, err, e.wrongLogins)
 		return
 	}
 	at, err := e.guard.Provider.Begin(ctx, attempt)
 	if err != nil {
-		e.failLogin(c, view, err, e.wrongLogins)
+		e.failLogin(c, attempt, err, e.wrongLogins)
 		return
 	}
 	c.Header("Set-Cookie", e.site.cookieHeader(cookieAttempt, c.Request, sealed))
@@ -103,18 +109,19 @@ func ledFromElsewhere(r *http.Request) bool {
 	return from == "cross-site" || from == "same-site"
 }
 
-// page returns the URL of a view of the page.
-func (s site) page(view string) string {
+// page returns the URL of a view of a page.
+func (s site) page(page access.Page, view string) string {
+	at := s.at(pagePaths[cmp.Or(page, access.PageOperators)])
 	if view == "" {
-		return s.at(pagePath)
+		return at
 	}
-	return s.at(pagePath) + "#" + view
+	return at + "#" + view
 }
 
 // finishLogin logs in a browser that comes back from the provider.
 func (e *edge) finishLogin(c *gin.Context) {
 	if e.guard.Provider == nil {
-		leadTo(c, e.site.page(""))
+		leadTo(c, e.site.page(access.PageOperators, ""))
 		return
 	}
 	sealed := e.site.sealedIn(cookieAttempt, c.Request)
@@ -123,22 +130,22 @@ func (e *edge) finishLogin(c *gin.Context) {
 	ctx, now := c.Request.Context(), time.Now()
 	attempt, err := e.guard.OpenAttempt(ctx, sealed, now)
 	if err != nil {
-		e.failLogin(c, "", err, e.wrongCallbacks)
+		e.failLogin(c, access.Attempt{}, err, e.wrongCallbacks)
 		return
 	}
 	response, err := responseOf(c.Request.URL.Query(), attempt)
 	if err != nil {
-		e.failLogin(c, attempt.View, err, e.wrongCallbacks)
+		e.failLogin(c, attempt, err, e.wrongCallbacks)
 		return
 	}
 	// Each code costs the provider a request, so an address may try few that are wrong.
 	if e.wrongLogins.exhausted(strangerOf(c), now) {
-		e.failLogin(c, attempt.View, errManyLogins, e.wrongLogins)
+		e.failLogin(c, attempt, errManyLogins, e.wrongLogins)
 		return
 	}
 	sealed, caller, err := e.providerLogin(ctx, attempt, response, now)
 	if err != nil {
-		e.failLogin(c, attempt.View, err, e.wrongLogins)
+		e.failLogin(c, attempt, err, e.wrongLogins)
 		return
 	}
 	call := access.CallOf(ctx)
@@ -146,12 +153,12 @@ func (e *edge) finishLogin(c *gin.Context) {
 	ctx = call.In(ctx)
 	c.Request = c.Request.WithContext(ctx)
 	if err := e.broker.Auditor.Attempt(ctx, auditedPath(c)); err != nil {
-		e.failLogin(c, attempt.View, &access.UnavailableError{What: "the audit log", Stored: true, Cause: err}, e.wrongLogins)
+		e.failLogin(c, attempt, &access.UnavailableError{What: "the audit log", Stored: true, Cause: err}, e.wrongLogins)
 		return
 	}
 	c.Writer.Header().Add("Set-Cookie", e.site.cookieHeader(cookieLogin, c.Request, sealed))
 	e.broker.Auditor.Trace(ctx, "login of", caller.Who(), nil)
-	leadTo(c, e.site.page(attempt.View))
+	leadTo(c, e.site.page(attempt.Page, attempt.View))
 }
 
 // providerLogin returns the sealed login of whoever the provider's response is for.
@@ -188,7 +195,7 @@ var errManyLogins = &access.RefusedError{Login: access.LoginTooMany, Reason: "to
 // failLogin leads a browser whose login failed to the page, which says why and what to do.
 // The reason itself is for the audit: it may be about the broker's settings. The failure counts
 // among those of its kind: what another site makes a browser send costs nobody a login.
-func (e *edge) failLogin(c *gin.Context, view string, err error, of *wrongTokens) {
+func (e *edge) failLogin(c *gin.Context, a access.Attempt, err error, of *wrongTokens) {
 	if hungUp(c, err) {
 		giveUp(c)
 		return
@@ -204,5 +211,5 @@ func (e *edge) failLogin(c *gin.Context, view string, err error, of *wrongTokens
 		problem = problemOf(many)
 	}
 	c.Set(keyProblem, problem)
-	leadTo(c, e.site.at(pagePath)+failedFragment+string(why)+view)
+	leadTo(c, e.site.page(a.Page, "")+failedFragment+string(why)+a.View)
 }

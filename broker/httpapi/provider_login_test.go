@@ -35,7 +35,7 @@ type loginSite struct {
 func newLoginSite(t *testing.T, change ...func(*access.Guard)) *loginSite {
 	t.Helper()
 	p := issuertest.New(t)
-	client := issuertest.Client{ID: "gr", Secret: "hush", Redirect: httpapi.LoginCallback(siteURL)}
+	client := issuertest.Client{ID: "gr", Secret: "the-clients-secret", Redirect: httpapi.LoginCallback(siteURL)}
 	var many []string
 	for range 400 {
 		many = append(many, "a group with a long name")
@@ -119,7 +119,7 @@ func (b *browser) leads(what string, got answer, want string) {
 		b.site.t.Errorf("%s: %v", what, got.header)
 	}
 	written := at + b.site.broker.log.String()
-	for _, secret := range append(b.site.provider.Secrets(), "hush", "invented") {
+	for _, secret := range append(b.site.provider.Secrets(), "the-clients-secret", "invented") {
 		if secret != "" && strings.Contains(written, secret) {
 			b.site.t.Errorf("%s: %q is written: %s", what, secret, written)
 		}
@@ -185,6 +185,13 @@ func TestALoginWithTheProvider(t *testing.T) {
 		t.Errorf("%d %s", status, self)
 	}
 	user.opens(other, "/v1/status").expect(t, 403, "role_needed")
+
+	// Who comes from the users' page goes back there, also after a login that failed.
+	s.broker.do("GET", "/v1/login/oidc?page=https://evil.example", "").expect(t, 400, "invalid_parameter", "page")
+	user = s.browser()
+	back := user.returns(user.begins("/v1/login/oidc?page=users"), "bob")
+	user.leads("a wrong code", user.opens(s.broker, strings.Replace(back, "code=", "code=x", 1)), siteURL+"/#login-failed=refused")
+	user.leads("a user", user.opens(s.broker, user.returns(user.begins("/v1/login/oidc?page=users"), "bob")), siteURL+"/")
 }
 
 func mustQuery(t *testing.T, at string) url.Values {

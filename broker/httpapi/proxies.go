@@ -57,6 +57,15 @@ func (p Proxies) client(r *http.Request) netip.Addr {
 	return at
 }
 
+// Remote returns the address of a request's client, as client does, for a log; "" if it is not
+// known.
+func (p Proxies) Remote(r *http.Request) string {
+	if a := p.client(r); a.IsValid() {
+		return a.String()
+	}
+	return ""
+}
+
 // cutLast cuts a list at its last comma. more is false if there was none.
 func cutLast(list string) (rest, last string, more bool) {
 	if i := strings.LastIndexByte(list, ','); i >= 0 {

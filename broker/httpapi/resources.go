@@ -99,14 +99,16 @@ func (h *handlers) PutImage(ctx context.Context, r PutImageRequestObject) (PutIm
 		return nil, err
 	}
 	i.Name = r.Name
+	sent := i
 	i, created, err := h.broker.Images.Put(requestContext(ctx), i)
 	if err != nil {
 		return nil, err
 	}
+	warning := h.warnings(ctx, []staging.Image{sent})
 	if created {
-		return PutImage201JSONResponse{Body: i, Headers: PutImage201ResponseHeaders{Location: "/v1/images/" + i.Name}}, nil
+		return putImageAnswer{PutImage201JSONResponse{Body: i, Headers: PutImage201ResponseHeaders{Location: "/v1/images/" + i.Name, Warning: warning}}}, nil
 	}
-	return PutImage200JSONResponse(i), nil
+	return putImageAnswer{PutImage200JSONResponse{Body: i, Headers: PutImage200ResponseHeaders{Warning: warning}}}, nil
 }
 
 // DeleteImage implements StrictServerInterface.
@@ -162,11 +164,11 @@ func (h *handlers) DeleteGroup(ctx context.Context, r DeleteGroupRequestObject) 
 
 // CheckResources implements StrictServerInterface.
 func (h *handlers) CheckResources(ctx context.Context, r CheckResourcesRequestObject) (CheckResourcesResponseObject, error) {
-	set := admin.Set{Zones: r.Body.Zones, Images: r.Body.Images, Groups: r.Body.Groups, Configs: r.Body.Staging}
+	set := admin.Set{Zones: r.Body.Zones, Images: r.Body.Images, Groups: r.Body.Groups, Configs: r.Body.Staging, Webhooks: r.Body.Webhooks}
 	if err := h.broker.Checker.Check(requestContext(ctx), set); err != nil {
 		return nil, err
 	}
-	return CheckResources204Response{}, nil
+	return checkAnswer{CheckResources204Response{Headers: CheckResources204ResponseHeaders{Warning: h.warnings(ctx, set.Images)}}}, nil
 }
 
 // ListStaging implements StrictServerInterface.
@@ -212,27 +214,27 @@ func (h *handlers) DeleteStaging(ctx context.Context, r DeleteStagingRequestObje
 	return DeleteStaging204Response{}, nil
 }
 
-// GetHistory implements StrictServerInterface.
-func (h *handlers) GetHistory(ctx context.Context, r GetHistoryRequestObject) (GetHistoryResponseObject, error) {
-	minutes, now, err := h.broker.Monitor.History(requestContext(ctx), r.Name)
-	if err != nil {
-		return nil, err
-	}
-	return GetHistory200JSONResponse{Name: r.Name, Now: now, Minutes: each(minutes, itself[staging.Minute])}, nil
-}
-
 func pool(p status.Pool) StagingPool {
-	out := StagingPool{
-		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
-		Permissions: p.Permissions, MaxUnavailable: p.MaxUnavailable, Schedule: p.Schedule,
-		DesiredNow: p.Wanted.Sessions, DesiredReason: p.Wanted.Reason,
-		Fill: Fill(p.Fill), UsualSeconds: secondsOf(p.Usual),
-		CurrentSessions: p.Current, ReadySessions: p.Ready, Revision: p.Revision, Conditions: each(p.Conditions, itself[Condition]),
+	out := ofConfig(p.Config)
+	out.DemandSize, out.DesiredNow, out.DesiredReason = p.Demand, p.Wanted.Sessions, p.Wanted.Reason
+	out.Fill, out.UsualSeconds = Fill(p.Fill), secondsOf(p.Usual)
+	out.CurrentSessions, out.ReadySessions, out.Revision = p.Current, p.Ready, p.Revision
+	out.Conditions = each(p.Conditions, itself[Condition])
+	if p.Pause != nil {
+		out.Paused = *p.Pause
+	}
+	out.KeptSessions = p.Kept
+	if p.Recycle != nil {
+		out.Recycle = *p.Recycle
+	}
+	if p.LastFailure != nil {
+		out.LastFailure = *p.LastFailure
 	}
 	if p.Updated != nil {
 		out.UpdatedSessions, out.UpdatedReadySessions = &p.Updated.Current, &p.Updated.Ready
 	}
-	if !p.Wanted.Until.IsZero() {
+	// Until may be when the schedule is to be looked at again, of which nobody is told.
+	if !p.Wanted.Until.IsZero() && p.Wanted.Next != p.Wanted.Sessions {
 		out.DesiredUntil, out.DesiredNext = p.Wanted.Until.UTC(), &p.Wanted.Next
 	}
 	return out

@@ -67,13 +67,13 @@ func TestResources(t *testing.T) {
 		},
 		{
 			"/v1/groups/students",
-			`{"priority":3,"default":true,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m","session_time_limit":"8h","unhealthy_expiration":"30m","allowed_environment":["PYTHONPATH","GIT_*"],"expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
-			`{"name":"students","priority":3,"default":true,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m0s","session_time_limit":"8h0m0s","unhealthy_expiration":"30m0s","allowed_environment":["PYTHONPATH","GIT_*"],"expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
+			`{"priority":3,"default":true,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m","session_time_limit":"8h","max_extension":"2h","unhealthy_expiration":"30m","idle_expiration":"2h","unvisited_expiration":"10m","allowed_environment":["PYTHONPATH","GIT_*"],"expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
+			`{"name":"students","priority":3,"default":true,"permissions":{"allow_audio":false},"max_sessions_per_user":2,"keepalive_expiration":"5m0s","session_time_limit":"8h0m0s","max_extension":"2h0m0s","unhealthy_expiration":"30m0s","idle_expiration":"2h0m0s","unvisited_expiration":"10m0s","allowed_environment":["PYTHONPATH","GIT_*"],"expose_user_environment_vars":true,"inject_ssh_keys":false,"run_config":{"hostname":"h","shm_size":268435456,"sysctl":[{"a":"b"}]},"volume_mapping":[{"source":"/srv/{user_id}","target":"/data","read_only":true}],"web_filter_policy":"strict"}`,
 		},
 		{
 			"/v1/images/whole",
-			`{"enabled":false,"jobspec":"job","restrict_to_zones":["east"],"allowed_groups":["staff","students"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h","unhealthy_expiration":"30m","patience":{"start":"2m","placement":"1h","unhealthy":"10s"},"connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
-			`{"name":"whole","enabled":false,"jobspec":"job","restrict_to_zones":["east"],"allowed_groups":["staff","students"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h0m0s","unhealthy_expiration":"30m0s","patience":{"start":"2m0s","placement":"1h0m0s","unhealthy":"10s"},"connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
+			`{"enabled":false,"jobspec":"job","restrict_to_zones":["east"],"allowed_groups":["staff","students"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h","unhealthy_expiration":"30m","idle_expiration":"2h","unvisited_expiration":"10m","patience":{"start":"2m","placement":"1h","unhealthy":"10s"},"connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
+			`{"name":"whole","enabled":false,"jobspec":"job","restrict_to_zones":["east"],"allowed_groups":["staff","students"],"run_config":{"hostname":"h"},"volume_mappings":[{"source":"/a","target":"/b"}],"persistent_profile_path":"/p/{user_id}","web_filter_policy":"w","session_time_limit":"1h0m0s","unhealthy_expiration":"30m0s","idle_expiration":"2h0m0s","unvisited_expiration":"10m0s","patience":{"start":"2m0s","placement":"1h0m0s","unhealthy":"10s"},"connect_url":"http://{address}:{port_http}/","exec_config":{"first_launch":{"cmd":["a"]},"go":{"cmd":["b"],"user":"desktop"}}}`,
 		},
 		{
 			"/v1/staging/whole",
@@ -134,7 +134,7 @@ func TestASetIsCheckedAndNotStored(t *testing.T) {
 	if len(f.checked.Zones) != 1 || len(f.checked.Configs) != 1 || len(f.zones) != 0 {
 		t.Errorf("checked %+v, stored %+v", f.checked, f.zones)
 	}
-	e.do("POST", "/v1/resources/check", `{"zones":[{"name":"east","datacentres":["dc1"]}]}`).expect(t, 400, "unknown_field", "zones[0].datacentres", "zones[0].datacenters")
+	e.do("POST", "/v1/resources/check", `{"zones":[{"name":"east","datacentres":["dc1"]}]}`).expect(t, 400, "unknown_field", "zones[0].datacentres")
 	f.fail = staging.Invalid("the set of resources", "images[1].jobspec", "no job")
 	e.do("POST", "/v1/resources/check", "{}").expect(t, 422, "invalid_field", "images[1].jobspec")
 }
@@ -155,5 +155,28 @@ func TestPoolWithConditions(t *testing.T) {
 	if p.CurrentSessions != 2 || p.ReadySessions != 1 || p.Conditions[0].Type != staging.CapacityExhausted ||
 		p.DesiredNow != 4 || p.DesiredReason != "schedule 1 is open" || p.DesiredUntil.Unix() != 1780000000 || p.DesiredNext == nil || *p.DesiredNext != 0 || p.Fill != "short" || p.UsualSeconds != 1.5 {
 		t.Errorf("got %s", got.body)
+	}
+}
+
+// TestWarningsAboutImages: what is accepted and may not be meant is in a header of the answer, which
+// is absent where there is nothing.
+func TestWarningsAboutImages(t *testing.T) {
+	e := newEdge(t, newFake())
+	want := `299 greenroom "image \"odd\": jobspec: the spread of the job has no effect"`
+	for _, c := range []struct{ method, path, body string }{
+		{"PUT", "/v1/images/odd", `{"jobspec":"spread"}`}, // created
+		{"PUT", "/v1/images/odd", `{"jobspec":"spread"}`}, // replaced
+		{"POST", "/v1/resources/check", `{"images":[{"name":"odd","jobspec":"spread"},{"name":"plain","jobspec":"job"}]}`},
+	} {
+		if got := e.do(c.method, c.path, c.body); got.status >= 300 || got.header.Get("Warning") != want {
+			t.Errorf("%s %s: %d, %q, want %q", c.method, c.path, got.status, got.header.Get("Warning"), want)
+		}
+	}
+	for _, c := range []struct{ method, path, body string }{
+		{"PUT", "/v1/images/plain", `{"jobspec":"job"}`}, {"POST", "/v1/resources/check", `{"images":[{"name":"plain","jobspec":"job"}]}`},
+	} {
+		if got := e.do(c.method, c.path, c.body); got.header.Values("Warning") != nil {
+			t.Errorf("%s %s: %q", c.method, c.path, got.header.Values("Warning"))
+		}
 	}
 }

@@ -40,6 +40,7 @@ func within(b Broker) Broker {
 	b.Launcher, b.Sessions = scopedLauncher{b.Launcher}, scopedSessions{b.Sessions}
 	b.Zones, b.Images, b.Groups, b.Pools = zones, images, groups, pools
 	b.Checker, b.Tokens = scopedChecker{b.Checker, zones, images, groups, pools}, scopedTokens{b.Tokens}
+	b.Pauses = scopedPauses{b.Pauses, pools}
 	b.Installation, b.Monitor = scopedInstallations{b.Installation}, scopedMonitor{b.Monitor, pools}
 	return b
 }
@@ -76,18 +77,34 @@ func (s scopedLauncher) Launch(ctx context.Context, r launch.Request) ([]launch.
 	if !scope.AllowsUser(r.User.ID) {
 		return nil, outOfScope(scope, "user.id", fmt.Sprintf("must begin with %q", scope.UserPrefix))
 	}
-	for i, group := range r.Groups {
-		if !scope.AllowsGroup(group) {
-			return nil, outOfScope(scope, fmt.Sprintf("groups[%d]", i), fmt.Sprintf("must not be %q", group))
-		}
-	}
-	if len(scope.Groups) > 0 && len(r.Groups) == 0 {
-		// Without a group, none of their limits would hold.
-		return nil, outOfScope(scope, "groups", "must name at least one")
+	if err := groupsWithin(scope, r.Groups); err != nil {
+		return nil, err
 	}
 	r.Scope = scope
 	results, err := s.Launcher.Launch(ctx, r)
 	return results, withoutNames(scope, err)
+}
+
+func (s scopedLauncher) Launchable(ctx context.Context, r launch.For) ([]launch.Launchable, error) {
+	r.Scope = scopeOf(ctx)
+	if err := groupsWithin(r.Scope, r.Groups); err != nil {
+		return nil, err
+	}
+	return s.Launcher.Launchable(ctx, r)
+}
+
+// groupsWithin refuses a user's groups that a scope does not reach.
+func groupsWithin(scope access.Scope, groups []string) error {
+	for i, group := range groups {
+		if !scope.AllowsGroup(group) {
+			return outOfScope(scope, fmt.Sprintf("groups[%d]", i), fmt.Sprintf("must not be %q", group))
+		}
+	}
+	if len(scope.Groups) > 0 && len(groups) == 0 {
+		// Without a group, none of their limits would hold.
+		return outOfScope(scope, "groups", "must name at least one")
+	}
+	return nil
 }
 
 // withoutNames is a refusal for a caller with a scope, without the names of what may be outside it.
@@ -104,7 +121,15 @@ func withoutNames(scope access.Scope, err error) error {
 	if detail == "" {
 		return err
 	}
-	return &refusal.Error{Kind: refused.Kind, Detail: detail, RetryAfter: refused.RetryAfter}
+	out := &refusal.Error{Kind: refused.Kind, Detail: detail, RetryAfter: refused.RetryAfter}
+	if l := refused.Limit; l != nil && (l.Kind == staging.KindImage || l.Kind == staging.KindZone) {
+		// Of what the launch was tried with, which is within the scope.
+		out.Limit = l
+		if !l.OfUser() {
+			out.Detail = fmt.Sprintf("%s allows %d at once, and %d are in use; end one, or have an administrator raise the limit", l, l.Max, l.InUse)
+		}
+	}
+	return out
 }
 
 // scopedSessions are the sessions that the caller may see.
@@ -159,6 +184,20 @@ func (s scopedSessions) Keepalive(ctx context.Context, id string) (staging.Sessi
 		return staging.Session{}, err
 	}
 	return s.Sessions.Keepalive(ctx, id)
+}
+
+func (s scopedSessions) Extend(ctx context.Context, id string, r staging.ExtendBy) (staging.Session, error) {
+	if err := s.check(ctx, id); err != nil {
+		return staging.Session{}, err
+	}
+	return s.Sessions.Extend(ctx, id, r)
+}
+
+func (s scopedSessions) Run(ctx context.Context, id string, command staging.Hook) error {
+	if err := s.check(ctx, id); err != nil {
+		return err
+	}
+	return s.Sessions.Run(ctx, id, command)
 }
 
 // check refuses a session that the caller may not see.
@@ -288,6 +327,20 @@ func (p scopedPools) Delete(ctx context.Context, name string) error {
 	return p.Pools.Delete(ctx, name)
 }
 
+func (p scopedPools) Recycle(ctx context.Context, name string, olderThan staging.Duration) (status.Pool, error) {
+	if err := p.check(ctx, name); err != nil {
+		return status.Pool{}, err
+	}
+	return p.Pools.Recycle(ctx, name, olderThan)
+}
+
+func (p scopedPools) Retry(ctx context.Context, name string) (status.Pool, error) {
+	if err := p.check(ctx, name); err != nil {
+		return status.Pool{}, err
+	}
+	return p.Pools.Retry(ctx, name)
+}
+
 // check refuses a staging config that the caller may not see.
 func (p scopedPools) check(ctx context.Context, name string) error {
 	if scopeOf(ctx).IsZero() {
@@ -334,6 +387,12 @@ func (c scopedChecker) Check(ctx context.Context, set admin.Set) error {
 		"images":  each(set.Images, func(i staging.Image) error { return c.images.mayStore(scope, i) }),
 		"groups":  each(set.Groups, func(g staging.Group) error { return c.groups.mayStore(scope, g) }),
 		"staging": each(set.Configs, func(s staging.Config) error { return c.pools.mayStore(ctx, s) }),
+		"webhooks": each(set.Webhooks, func(staging.Webhook) error {
+			if scope.IsZero() {
+				return nil
+			}
+			return outOfScope(scope, "name", "is that of a webhook, which reaches all of the installation")
+		}),
 	} {
 		for n, err := range errs {
 			if err != nil {
@@ -378,11 +437,18 @@ func (m scopedMonitor) Status(ctx context.Context) status.Status {
 	return m.Monitor.Status(ctx).Within(scopeOf(ctx))
 }
 
-func (m scopedMonitor) History(ctx context.Context, name string) ([]staging.Minute, time.Time, error) {
+func (m scopedMonitor) History(ctx context.Context, name string, since time.Time) ([]staging.Minute, time.Time, error) {
 	if err := m.pools.check(ctx, name); err != nil {
 		return nil, time.Time{}, err
 	}
-	return m.Monitor.History(ctx, name)
+	return m.Monitor.History(ctx, name, since)
+}
+
+func (m scopedMonitor) Forecast(ctx context.Context, name string) ([]staging.Forecast, error) {
+	if err := m.pools.check(ctx, name); err != nil {
+		return nil, err
+	}
+	return m.Monitor.Forecast(ctx, name)
 }
 
 // showsEvent reports whether an event is about what the caller reaches: b is the broker as the

@@ -210,6 +210,7 @@ func TestAScopeBoundsEvents(t *testing.T) {
 	if n := strings.Count(got, "event: "); n != 4 || strings.Contains(got, "umbrella") {
 		t.Errorf("%d events are shown:\n%s", n, got)
 	}
+	e.do("GET", "/v1/events?type=audit,ended", "", header("Authorization", "Bearer "+secret)).expect(t, 403, "forbidden")
 }
 
 // TestAnAdministratorsScopeBoundsChanges: resources by name, what they name, and sets.

@@ -28,8 +28,15 @@ type Options struct {
 	Log *logrus.Entry
 	// Registry holds the edge's metrics, and is served as /metrics. Nil: one of its own.
 	Registry *prometheus.Registry
-	// Page adds the operators' page, below /ui/; nil for none.
-	Page func(gin.IRouter)
+	// Page adds the users' and the operators' page; nil for none. Missing answers a browser at an
+	// address that there is not, outside the API, and reports whether it did; nil never does.
+	Page    func(gin.IRouter)
+	Missing func(*gin.Context) bool
+	// Translated returns an API of another product, below /api/, which translates its requests
+	// into calls of this one; nil for none. See WithAccessor.
+	Translated func(api http.Handler) http.Handler
+	// Tracer begins a trace with each request of the API; nil for none.
+	Tracer Tracer
 	// Bounds are how much is done at once; each that is 0 is DefaultBounds'.
 	Bounds Bounds
 	// UserRate is how many launches a second are taken for one user; 0 is no limit.
@@ -73,8 +80,16 @@ func New(b Broker, o Options) http.Handler {
 	e := &edge{broker: b, log: o.Log, metrics: newMetrics(o.Registry), guard: o.Guard, contract: loadContract(), bodies: newBodies(), wrong: newWrongTokens(), wrongLogins: newWrongTokens(), wrongCallbacks: newWrongTokens(), wrongChecks: newWrongTokens(), proxies: o.Proxies, site: newSite(o.External), uses: newTokenUses(useEvery), lastUses: newTokenUses(lastUseEvery)}
 	bounds := o.Bounds.orDefault()
 	// The bounds of callers come after the body is read, so that a slow one holds no place.
-	engine.Use(e.identify, e.locate, e.observe, e.recover, e.authenticate, e.strangers(bounds), e.admit, e.bounded(bounds), e.attempt)
+	if o.Tracer != nil {
+		engine.Use(e.identify, traced(o.Tracer))
+	} else {
+		engine.Use(e.identify)
+	}
+	engine.Use(e.locate, e.observe, e.recover, e.authenticate, e.strangers(bounds), e.admit, e.bounded(bounds), e.attempt)
 	engine.NoRoute(func(c *gin.Context) {
+		if o.Missing != nil && !strings.HasPrefix(c.Request.URL.Path, "/v1/") && o.Missing(c) {
+			return
+		}
 		refuseWith(c, refuse(CodeRouteNotFound, "there is no %s here; GET /v1/openapi.yaml lists the paths", c.Request.URL.Path))
 	})
 	engine.NoMethod(func(c *gin.Context) {
@@ -88,7 +103,7 @@ func New(b Broker, o Options) http.Handler {
 		RequestErrorHandlerFunc: func(c *gin.Context, err error) {
 			refuseWith(c, &problemError{code: CodeMalformedBody, detail: "the body does not fit this operation", cause: err})
 		},
-		HandlerErrorFunc: refuseWith,
+		HandlerErrorFunc: e.answerOrForward,
 		ResponseErrorHandlerFunc: func(c *gin.Context, err error) {
 			if notWritten(c, err) {
 				giveUp(c)
@@ -108,6 +123,9 @@ func New(b Broker, o Options) http.Handler {
 	engine.GET(routeContract, func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapiYAML) })
 	if o.Page != nil {
 		o.Page(engine)
+	}
+	if o.Translated != nil {
+		engine.Any(routeTranslated, translate(o.Translated(engine)))
 	}
 	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{})))
 	return engine

@@ -3,9 +3,12 @@ package httpapi_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/gin-gonic/gin"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/broker/launch"
@@ -114,4 +117,26 @@ func decoded(t *testing.T, b []byte) any {
 		t.Fatalf("%v: %s", err, b)
 	}
 	return v
+}
+
+// TestAPageAnswersForAddressesOutsideTheAPIAlone, and only if it wants to.
+func TestAPageAnswersForAddressesOutsideTheAPIAlone(t *testing.T) {
+	wants := true
+	e := newEdge(t, newFake(), func(o *httpapi.Options) {
+		o.Missing = func(c *gin.Context) bool {
+			if wants {
+				c.Status(http.StatusTeapot)
+			}
+			return wants
+		}
+	})
+	// Beside the contract, which has no pages.
+	w := httptest.NewRecorder()
+	e.handler.ServeHTTP(w, httptest.NewRequest("GET", "/lanch", nil))
+	if w.Code != http.StatusTeapot {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	e.do("GET", "/v1/lanch", "").expect(t, 404, "route_not_found")
+	wants = false
+	e.do("GET", "/lanch", "").expect(t, 404, "route_not_found")
 }

@@ -57,9 +57,14 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 	if err := h.rates.spend(who, l.User.ID, max(l.Count, 1), time.Now()); err != nil {
 		return nil, err
 	}
+	startBy, err := startTime(r.Params.StartBy)
+	if err != nil {
+		return nil, err
+	}
 	request := launch.Request{
 		Launch: l, IdempotencyKey: r.Params.IdempotencyKey, KeyScope: who.KeyScope(), Wait: wait, RequestHost: requestHost(ctx),
-		GroupsOfProvider: who.Role == access.User,
+		GroupsOfProvider: who.Role == access.User, HungUp: requestContext(ctx).Done(),
+		Only: staging.Step(r.Params.Only), StartBy: startBy,
 	}
 	// Once it has begun, a launch runs to its end under the broker's own deadlines: a
 	// client that hangs up must not leave a claim half done.
@@ -71,7 +76,7 @@ func (h *handlers) CreateSession(ctx context.Context, r CreateSessionRequestObje
 	for _, r := range results {
 		h.broker.Auditor.Trace(requestContext(ctx), "session", r.Session.ID, launchRecord{r.Session.Image, r.Session.Zone, r.Session.Origin, l.User.ID, r.Groups})
 	}
-	return replyTo(request, results), nil
+	return h.replyTo(ctx, request, results), nil
 }
 
 // launchRecord is what an audit record shows of a launch.
@@ -82,6 +87,18 @@ type launchRecord struct {
 	UserID string         `json:"user_id"`
 	// Groups are those that applied, the default group among them.
 	Groups []string `json:"groups,omitempty"`
+}
+
+// startTime reads by when a launch must begin; zero for no such time.
+func startTime(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return t, refuseParameter(CodeInvalidParameter, "start_by", "must be a time as in RFC 3339, such as 2026-11-24T06:20:00Z, is "+s)
+	}
+	return t, nil
 }
 
 func parseWait(s string, absent time.Duration) (time.Duration, error) {
@@ -141,6 +158,10 @@ func sessionFilter(p ListSessionsParams) (staging.SessionFilter, error) {
 	}
 	if p.Origin != "" && p.Origin != staging.Staged && p.Origin != staging.OnDemand {
 		return staging.SessionFilter{}, refuseParameter(CodeInvalidParameter, "origin", fmt.Sprintf("must be %s or %s, is %q", staging.Staged, staging.OnDemand, p.Origin))
+	}
+	if p.Revision != "" && p.Revision != staging.OldRevision && len(p.Revision) < staging.MinRevision {
+		return staging.SessionFilter{}, refuseParameter(CodeInvalidParameter, "revision", fmt.Sprintf(
+			"must be a revision, the first %d or more characters of one, or %s; is %q", staging.MinRevision, staging.OldRevision, p.Revision))
 	}
 	return staging.SessionFilter{
 		States: p.State, Origin: p.Origin, Zone: p.Zone, Image: p.Image, Staging: p.Staging, User: p.User, Revision: p.Revision,
@@ -214,15 +235,47 @@ func (h *handlers) KeepSessionAlive(ctx context.Context, r KeepSessionAliveReque
 	return KeepSessionAlive200JSONResponse(session(s)), nil
 }
 
+// ExtendSession implements StrictServerInterface.
+func (h *handlers) ExtendSession(ctx context.Context, r ExtendSessionRequestObject) (ExtendSessionResponseObject, error) {
+	request := staging.ExtendBy{By: r.Body.By, Until: r.Body.Until, Key: r.Params.IdempotencyKey}
+	if err := staging.CheckIdempotencyKey(request.Key); err != nil {
+		return nil, err
+	}
+	// Its steps belong together, like those of a launch.
+	s, err := h.broker.Sessions.Extend(context.WithoutCancel(requestContext(ctx)), r.ID, request)
+	if err != nil {
+		return nil, err
+	}
+	h.broker.Auditor.Trace(requestContext(ctx), "extension of session", s.ID, map[string]any{"ends_at": s.EndsAt(), "extended": s.Terms.Extended})
+	return ExtendSession200JSONResponse(session(s)), nil
+}
+
+// RunInSession implements StrictServerInterface.
+func (h *handlers) RunInSession(ctx context.Context, r RunInSessionRequestObject) (RunInSessionResponseObject, error) {
+	command := staging.Hook{Cmd: r.Body.Cmd, Environment: r.Body.Environment, Workdir: r.Body.Workdir, User: r.Body.User}
+	// A command that was sent runs on, whether its caller waits or not.
+	if err := h.broker.Sessions.Run(context.WithoutCancel(requestContext(ctx)), r.ID, command); err != nil {
+		return nil, err
+	}
+	return RunInSession204Response{}, nil
+}
+
 // session returns what callers see of a session. They do not see its claim, which fences
 // changes to it.
 func session(s staging.Session) Session {
 	out := Session{
 		ID: s.ID, State: s.State, Origin: s.Origin, Zone: s.Zone, Image: s.Image, Staging: s.Staging,
 		Revision: s.Revision, User: s.User, Address: s.Address, Ports: s.Ports, AllocID: s.AllocID, NodeID: s.NodeID,
-		CreatedAt: s.CreatedAt, ReadyAt: s.ReadyAt, AssignedAt: s.AssignedAt, EndedAt: s.EndedAt, ExpiresAt: s.ExpiresAt,
+		CreatedAt: s.CreatedAt, ReadyAt: s.ReadyAt, AssignedAt: s.AssignedAt, EndedAt: s.EndedAt, Kept: s.Kept, ExpiresAt: s.ExpiresAt,
 		Terms: s.Terms, KeepaliveAt: s.KeepaliveAt, KeepaliveUntil: s.KeepaliveUntil(), EndsAt: s.EndsAt(), Reason: s.Reason,
-		RestartedAt: s.RestartedAt, RestartFailure: s.RestartFailure,
+		RestartedAt: s.RestartedAt, RestartFailure: s.RestartFailure, VisitedAt: s.VisitedAt,
+	}
+	if s.State == staging.Pending && strings.HasPrefix(s.Reason, staging.ReasonWaitingForRoom) {
+		out.WaitsForRoomUntil = s.RoomUntil()
+	}
+	if s.State == staging.Assigned {
+		out.Unvisited, out.IdleEndsAt, out.UnvisitedEndsAt = s.Unvisited, s.IdleEndsAt(), s.UnvisitedEndsAt()
+		out.ExtendableUntil = s.ExtendableUntil()
 	}
 	out.Groups, out.Terms.Groups = s.Terms.GroupNames(), ""
 	if healthy, since, known := s.Health(); known {

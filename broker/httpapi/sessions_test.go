@@ -1,8 +1,10 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/sessions"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -121,6 +124,32 @@ func TestSessionsAreFiltered(t *testing.T) {
 	e.do("GET", "/v1/sessions?colour=red", "").expect(t, 400, "unknown_parameter", "colour")
 }
 
+// TestALinkToASession: to a port and a path, and refused where the broker knows no gateway. A
+// launch whose image has no address of its own leads there.
+func TestALinkToASession(t *testing.T) {
+	f := newFake()
+	e := newEdge(t, f)
+	e.do("POST", "/v1/sessions/gr-1/link", "").expect(t, 404, "not_found")
+	f.sessions["gr-1"] = assignedSession()
+	got := e.do("POST", "/v1/sessions/gr-1/link?port=api&path=/lab", "")
+	if want := `"url":"https://desk.example.org/s/gr-1/.greenroom/open?api/lab"`; got.status != 200 || !strings.Contains(string(got.body), want) || !strings.Contains(string(got.body), "expires_at") {
+		t.Errorf("%d %s, want %s", got.status, got.body, want)
+	}
+	e.do("POST", "/v1/sessions/gr-1/link?port=ssh", "").expect(t, 422, "invalid_field", "port")
+	for own, want := range map[string]string{"": "https://desk.example.org/s/gr-1/.greenroom/open?", "https://own/": "https://own/"} {
+		f.launch = func(context.Context, launch.Request) (launch.Result, error) {
+			return launch.Result{Session: assignedSession(), Token: "tok", ConnectURL: own}, nil
+		}
+		if got := e.do("POST", "/v1/sessions", launchBody); got.status != 201 || !strings.Contains(string(got.body), `"connect_url":"`+want+`"`) {
+			t.Errorf("%d %s, want %s", got.status, got.body, want)
+		}
+	}
+
+	f.links = nil
+	alone := newEdge(t, f)
+	alone.do("POST", "/v1/sessions/gr-1/link", "").expect(t, 409, "no_gateway")
+}
+
 func TestKeepalive(t *testing.T) {
 	f := newFake()
 	e := newEdge(t, f)
@@ -161,11 +190,33 @@ func TestAuthorizeFindsTheTokenWhereverAProxyPutsIt(t *testing.T) {
 		if got.status != tt.status || f.access.RequestHost != "desk.example" || f.access.Session != "gr-1" {
 			t.Errorf("%s: status %d, want %d; the broker got %+v", tt.name, got.status, tt.status, f.access)
 		}
-		if got.status == 200 && (got.header.Get("X-Greenroom-User-Id") != "u-1" || got.header.Get("X-Greenroom-User-Name") != "Zo%C3%AB%0A" || got.header.Get("X-Greenroom-Session-Id") != "gr-1") {
+		if got.status == 200 && (got.header.Get("X-Greenroom-User-Id") != "u-1" || got.header.Get("X-Greenroom-User-Name") != "Zo%C3%AB%0A" || got.header.Get("X-Greenroom-Session-Id") != "gr-1" || got.header.Get("X-Greenroom-Upstream") != "127.0.0.1:23817") {
 			t.Errorf("%s: headers %v", tt.name, got.header)
 		}
+	}
+	if e.do("GET", "/v1/sessions/gr-1/authorize?port=vnc", "", header("X-Greenroom-Token", "right")); f.access.Port != "vnc" {
+		t.Errorf("the broker got the port %q", f.access.Port)
 	}
 	if strings.Contains(e.log.String(), "right") {
 		t.Errorf("the log holds a session's token: %s", e.log)
 	}
+}
+
+// TestACommandReachesTheSessionAsItWasSent: braces in it are no tokens.
+func TestACommandReachesTheSessionAsItWasSent(t *testing.T) {
+	f := newFake()
+	f.sessions["gr-1"] = assignedSession()
+	e := newEdge(t, f)
+	got := e.do("POST", "/v1/sessions/gr-1/exec", `{"cmd":["sh","-c","echo {username}"],"environment":{"K":"V"},"workdir":"/tmp","user":"1000"}`)
+	if got.status != 204 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	want := []staging.Hook{{Cmd: []string{"sh", "-c", "echo {username}"}, Environment: map[string]string{"K": "V"}, Workdir: "/tmp", User: "1000"}}
+	if !reflect.DeepEqual(f.ran, want) {
+		t.Errorf("the session got %+v, want %+v", f.ran, want)
+	}
+	e.do("POST", "/v1/sessions/gr-2/exec", `{"cmd":["true"]}`).expect(t, 404, "not_found")
+	e.do("POST", "/v1/sessions/gr-1/exec", `{"cmd":"true"}`).expect(t, 400, "invalid_type", "cmd")
+	e.do("POST", "/v1/sessions/gr-1/exec", `{}`).expect(t, 422, "invalid_field", "cmd")
+	e.do("POST", "/v1/sessions/gr-1/exec", `{"cmd":["true"],"privileged":true}`).expect(t, 400, "unknown_field", "privileged")
 }

@@ -14,13 +14,17 @@ func (h *handlers) GetStatus(ctx context.Context, _ GetStatusRequestObject) (Get
 	s := h.broker.Monitor.Status(requestContext(ctx))
 	return GetStatus200JSONResponse{
 		Status: StatusStatus(s.Health), Reasons: each(s.Reasons, itself[string]),
-		Dependencies: each(s.Dependencies, dependency), Zones: each(s.Zones, zoneStatus),
-		ForeignSessions: s.Foreign, Remarks: s.Remarks(),
+		Dependencies: each(s.Dependencies, dependency), Zones: each(s.Zones, zoneStatus), Peers: each(s.Peers, peerStatus),
+		ForeignSessions: s.Foreign, Remarks: s.Remarks(), Agents: each(s.Agents, agent),
 	}, nil
 }
 
+func agent(a staging.Agent) Agent {
+	return Agent{Kind: a.Kind, Address: a.Address, Version: a.Version}
+}
+
 func zoneStatus(z status.ZoneStatus) ZoneStatus {
-	out := ZoneStatus{Name: z.Name, Vouched: z.Trusted, Pools: []PoolStatus{}}
+	out := ZoneStatus{Name: z.Name, Peer: z.Peer, Vouched: z.Trusted, Pools: []PoolStatus{}}
 	var sum staging.Activity
 	// On demand is counted once for each image, however many pools the image has in the zone.
 	demands := map[string]int{}
@@ -47,7 +51,7 @@ func zoneStatus(z status.ZoneStatus) ZoneStatus {
 func poolStatus(p status.PoolStatus, known bool) PoolStatus {
 	out := PoolStatus{
 		Name: p.Name, Image: p.Image, Revision: p.Revision, DesiredSessions: p.DesiredSessions,
-		DesiredNow: p.Wanted.Sessions, DesiredReason: p.Wanted.Reason, Conditions: each(p.Conditions, itself[Condition]),
+		DesiredNow: p.Wanted.Sessions, DesiredReason: p.Wanted.Reason, Conditions: each(p.Conditions, itself[Condition]), Remark: p.Remark,
 	}
 	if !known {
 		return out

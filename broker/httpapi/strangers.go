@@ -32,6 +32,10 @@ func (e *edge) strangers(b Bounds) gin.HandlerFunc {
 				return
 			}
 		} else if open.take(address, 1, int64(b.OpenPerAddress)) {
+			if c.FullPath() == routeTranslated {
+				e.serveTranslated(c, func() { open.free(address, 1) })
+				return
+			}
 			defer open.free(address, 1)
 		} else {
 			refuseWith(c, atBound("open requests"))

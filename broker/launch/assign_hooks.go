@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/internal/tracing"
 )
 
 // runHooks runs the assign hook in each of the sessions, at most runs at once; prepared is
@@ -19,12 +20,16 @@ func (l *launch) runHooks(ctx context.Context, taken []staging.Session, hooks []
 	defer func() { l.timings.Hook += time.Since(start) }()
 	errs := make([]error, len(taken))
 	if prepared != nil {
+		ctx, span := hookSpan(ctx, taken[0], staging.HookAssign)
 		errs[0] = prepared.Run(ctx, l.in(taken[0].Zone))
+		span.End(errs[0])
 	} else {
 		runAll(hooks, max(1, runs), func(i int) (ok bool) {
+			ctx, span := hookSpan(ctx, taken[i], staging.HookAssign)
 			assignment := l.Hooks.Ready(ctx, taken[i], *hooks[i])
 			defer assignment.Drop()
 			errs[i] = assignment.Run(ctx, l.in(taken[i].Zone))
+			span.End(errs[i])
 			return errs[i] == nil
 		})
 	}
@@ -47,6 +52,14 @@ func (l *launch) runHooks(ctx context.Context, taken []staging.Session, hooks []
 		}
 	}
 	return first
+}
+
+// hookSpan begins the span of a hook.
+func hookSpan(ctx context.Context, s staging.Session, name staging.HookName) (context.Context, tracing.Span) {
+	ctx, span := tracing.Start(ctx, "hook")
+	span.Set("greenroom.hook", string(name))
+	span.Set("greenroom.session", s.ID)
+	return ctx, span
 }
 
 // runAll calls run for every hook in turn, at most limit at once, until one call

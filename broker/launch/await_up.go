@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/internal/tracing"
 )
 
 // retryNoRoom is the hint for a launch that could not be placed: sessions end meanwhile.
@@ -22,7 +24,9 @@ const retryNoRoom = 10 * time.Second
 func (l *launch) awaitUp(ctx, wait context.Context, s staging.Session, evalID string) (staging.Session, error) {
 	place, cancel := context.WithTimeout(ctx, deadline.Nomad)
 	defer cancel()
+	place, span := tracing.Start(place, "place")
 	placement, err := l.Fleet.Placement(place, s, evalID)
+	span.End(err)
 	if err != nil {
 		return s, refusal.NoNomad(err)
 	}
@@ -33,12 +37,17 @@ func (l *launch) awaitUp(ctx, wait context.Context, s staging.Session, evalID st
 		}
 	}
 	s.State = staging.Starting
-	alloc, err := l.awaitRunning(wait, s)
+	running, span := tracing.Start(wait, "start")
+	alloc, err := l.awaitRunning(running, s)
+	span.End(err)
 	if err != nil {
 		return s, err
 	}
 	s.AllocID, s.NodeID, s.Address, s.Ports = alloc.ID, alloc.NodeID, alloc.Address, alloc.Ports
-	if err := l.awaitHealthy(wait, s); err != nil {
+	healthy, span := tracing.Start(wait, "check")
+	err = l.awaitHealthy(healthy, s)
+	span.End(err)
+	if err != nil {
 		return s, err
 	}
 	// The checks may have been answered by another program that was left on the port.
@@ -94,6 +103,8 @@ func (l *launch) couldNotStart(ctx context.Context, s staging.Session, alloc sta
 	why := "its allocation ended"
 	if alloc.Failure != nil {
 		why = alloc.Failure.Message
+	} else if ended := l.recordedReason(ctx, s); ended != "" {
+		why = ended
 	}
 	if alloc.FailedTask != "" {
 		read, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline.LastLine)
@@ -109,4 +120,15 @@ func (l *launch) couldNotStart(ctx context.Context, s staging.Session, alloc sta
 	return &refusal.Error{
 		Kind: refusal.LaunchFailed, Detail: fmt.Sprintf("session %s was placed and could not start: %s", s.ID, why), Cause: errors.New(why),
 	}
+}
+
+// recordedReason returns why a session was ended, as it is recorded; "" if that is not known. The
+// scaler ends one whose checks have not passed for too long, of which Nomad knows nothing.
+func (l *launch) recordedReason(ctx context.Context, s staging.Session) string {
+	// The wait may just be over; the read has its own deadline.
+	now, err := l.Sessions.Session(context.WithoutCancel(ctx), s.ID)
+	if err != nil || !now.State.Over() {
+		return ""
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(now.Reason, staging.ReasonFailed), staging.ReasonUnhealthy)
 }

@@ -3,10 +3,12 @@ package launch
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -19,6 +21,8 @@ type zoneCandidate struct {
 	// unsearched: the entry stands for all other zones, which are not searched. That explains
 	// why a launch got nothing, and nothing before.
 	unsearched bool
+	// away: it is at a peer that does not answer.
+	away bool
 }
 
 // zones returns the launch's own zone, then those that it searches, in order. Where none
@@ -27,6 +31,9 @@ type zoneCandidate struct {
 func (l *launch) zones() []zoneCandidate {
 	own := l.resources.Zones[l.Zone]
 	all := []zoneCandidate{l.zoneNamed(own.Name)}
+	if l.Only != "" {
+		return all
+	}
 	alternates := own.Alternates(l.resources.Zones)
 	for _, name := range l.visible(alternates) {
 		all = append(all, l.zoneNamed(name))
@@ -68,6 +75,9 @@ func (l *launch) zoneNamed(name string) zoneCandidate {
 	case !l.image.AllowedIn(name):
 		to := joined(l.visible(l.image.RestrictToZones))
 		return zoneCandidate{zone: zone, skip: fmt.Sprintf("image %s is restricted to %s", l.Image, cmp.Or(to, "other zones"))}
+	case zone.Peer != "":
+		why, away := l.whyNotCross(zone)
+		return zoneCandidate{zone: zone, skip: why, away: away}
 	}
 	return zoneCandidate{zone: zone}
 }
@@ -78,6 +88,8 @@ type candidate struct {
 	// pools are claimed from in one step; none where skip is set.
 	pools []staging.Config
 	zone  string
+	// remote is the zone where it is at a peer, which is asked then.
+	remote *staging.Zone
 	// skip is the reason; a new reason to skip a staged session is added in candidates.
 	skip string
 	// violation is the setting behind the reason, where there is one.
@@ -87,7 +99,10 @@ type candidate struct {
 // candidates returns what the launch tries of what is staged, in order: pool by pool for
 // one session; all pools at once for several, or zone by zone where they are to be
 // together. A launch of several that nothing could ever serve is an error.
-func (l *launch) candidates() ([]candidate, error) {
+func (l *launch) candidates() ([]candidate, error) { return l.candidatesIn(l.zones()) }
+
+// candidatesIn is candidates of some zones.
+func (l *launch) candidatesIn(zones []zoneCandidate) ([]candidate, error) {
 	var all []candidate
 	shared := -1 // the candidate whose pools a launch of several shares
 	add := func(pool staging.Config) {
@@ -111,9 +126,13 @@ func (l *launch) candidates() ([]candidate, error) {
 		skip(l.Zone, fmt.Sprintf("no staged session can honour %s", v), &v)
 	}
 	if len(violations) == 0 {
-		for _, z := range l.zones() {
+		for _, z := range zones {
 			if z.unsearched && !l.Several() {
 				continue // a session may still be made on demand
+			}
+			if z.skip == "" && z.zone.Peer != "" {
+				all = append(all, candidate{zone: z.zone.Name, remote: &z.zone})
+				continue
 			}
 			if l.Together {
 				shared = -1
@@ -134,10 +153,31 @@ func (l *launch) candidates() ([]candidate, error) {
 			}
 		}
 	}
-	if l.Several() && !anyPools(all) {
+	if l.Several() && !anyPools(all) && !slices.ContainsFunc(all, func(c candidate) bool { return c.remote != nil }) {
+		if err := awayPeer(zones); err != nil {
+			return nil, err
+		}
 		return nil, l.neverSeveral(all)
 	}
 	return all, nil
+}
+
+// awayPeer returns the refusal for the first zone at a peer that does not answer; nil for none.
+func awayPeer(zones []zoneCandidate) error {
+	for _, z := range zones {
+		if z.away {
+			return z.refusal()
+		}
+	}
+	return nil
+}
+
+// refusal is why nothing is tried in the zone, where that may be otherwise soon.
+func (z zoneCandidate) refusal() *refusal.Error {
+	if !z.away {
+		return nil
+	}
+	return &refusal.Error{Kind: refusal.PeerUnavailable, Detail: z.skip}
 }
 
 // poolsIn are the zone's pools of the launch's image, or why none of them may serve it.
@@ -145,8 +185,11 @@ func (l *launch) poolsIn(z zoneCandidate) (pools []staging.Config, skip string) 
 	if z.skip != "" {
 		return nil, z.skip
 	}
-	if pools = l.resources.Pools(z.zone.Name, l.Image); len(pools) == 0 {
+	if pools = l.chosenPools(l.resources.Pools(z.zone.Name, l.Image)); len(pools) == 0 {
 		skip = fmt.Sprintf("no staging config for image %s in zone %s", l.Image, z.zone.Name)
+		if l.Selector != "" {
+			skip += " matches " + l.Selector
+		}
 		for _, u := range l.resources.Unreadable {
 			if u.Kind == staging.KindStaging && !u.Kept {
 				skip += fmt.Sprintf(" (%s cannot be read)", u.Name)

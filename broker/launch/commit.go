@@ -10,6 +10,7 @@ import (
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/internal/tracing"
 )
 
 // errLost: one of the sessions was somebody's already; others may be tried.
@@ -58,6 +59,15 @@ func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) 
 		l.detachKey(ctx)
 		l.unclaim(ctx, taken)
 		return nil, refusal.Locked(locked)
+	case isOutdated(err):
+		// No fate was written, nor will be.
+		l.attempt(staging.StepStaged, zoneOf(l, taken), staging.OutcomeLost, err.Error())
+		l.detachKey(ctx)
+		l.unclaim(ctx, taken)
+		for _, s := range taken {
+			delete(l.tried, s.ID) // it may be of the current revision
+		}
+		return nil, err
 	case errors.Is(err, errClaimTooOld):
 		// No fate was written, nor will be, so the sessions are unused. Redis takes back only
 		// those that this claim still holds there.
@@ -79,7 +89,7 @@ func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) 
 	}
 	if pending {
 		if err := l.runHooks(ctx, taken, hooks, prepared, runs); err != nil {
-			l.destroyAll(ctx, taken, err.Error())
+			l.destroyAll(ctx, taken, staging.ReasonFailed+err.Error())
 			return nil, errHookFailed
 		}
 		if err := l.finish(ctx, fates); err != nil {
@@ -145,7 +155,10 @@ func (l *launch) decide(ctx context.Context, sessions []staging.Session, hookPen
 			Lease:    decided.Add(time.Duration(rounds) * staging.ClaimLease), DecidedAt: decided,
 		}
 	}
+	fates[0].MadeOf = l.madeOf(sessions)
+	ctx, span := tracing.Start(ctx, "fence")
 	fates, lost, err = l.Fates.CreateFates(ctx, fates)
+	span.End(err)
 	if err == nil && len(lost) == 0 {
 		l.keyIndex = fates[0].KeyIndex
 		if l.redisAway {
@@ -164,7 +177,10 @@ func (l *launch) finish(ctx context.Context, fates []staging.Fate) error {
 	defer func() { l.timings.Fence += time.Since(start) }()
 	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
-	return l.Fates.FinishFates(ctx, fates)
+	ctx, span := tracing.Start(ctx, "finish")
+	err := l.Fates.FinishFates(ctx, fates)
+	span.End(err)
+	return err
 }
 
 // settleUnknownFinish settles a finish that failed, or whose reply was lost. It returns nil if
@@ -229,7 +245,7 @@ func (l *launch) assignStaged(ctx context.Context, taken []staging.Session) ([]s
 		taken[i] = assigned
 	}
 	if !l.Several() {
-		l.attempt(staging.StepStaged, taken[0].Zone, staging.OutcomeServed, "")
+		l.attempt(staging.StepStaged, taken[0].Zone, staging.OutcomeServed, l.choice)
 		return taken, nil
 	}
 	inZone := map[string]int{}
@@ -240,7 +256,7 @@ func (l *launch) assignStaged(ctx context.Context, taken []staging.Session) ([]s
 	for _, s := range taken {
 		if n := inZone[s.Zone]; n > 0 {
 			l.attempts = append(l.attempts, staging.Attempt{
-				Step: staging.StepStaged, Zone: s.Zone, Outcome: staging.OutcomeServed, Reason: fmt.Sprintf("%d sessions", n),
+				Step: staging.StepStaged, Zone: s.Zone, Outcome: staging.OutcomeServed, Reason: joinedReasons(staging.Count(n, "session"), l.choice),
 			})
 			delete(inZone, s.Zone)
 		}

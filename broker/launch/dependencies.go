@@ -2,6 +2,7 @@ package launch
 
 import (
 	"context"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -29,7 +30,8 @@ type Locks interface {
 type Fates interface {
 	// CreateFates decides several sessions, all or none. lost are the records that
 	// existed before. A *staging.KeyHeldError: another launch holds the Idempotency-Key. An
-	// *access.LockedError: the user was locked meanwhile.
+	// *access.LockedError: the user was locked meanwhile. A *staging.OutdatedError: a resource of
+	// the first fate's MadeOf was changed meanwhile.
 	CreateFates(ctx context.Context, fates []staging.Fate) (created []staging.Fate, lost map[string]staging.Fate, err error)
 	// FinishFates records that the assign hooks have finished, of all or of none.
 	FinishFates(ctx context.Context, fates []staging.Fate) error
@@ -52,6 +54,27 @@ type Fates interface {
 	Ping(ctx context.Context) error
 }
 
+// Crossings are the records in Consul of what launches were given by peers.
+type Crossings interface {
+	// HoldCrossing binds a key to a crossing, in place of the record with hold.Index; 0 for none.
+	// A *staging.KeyHeldError: another launch holds the key. After another error it is not
+	// known whether it did.
+	HoldCrossing(ctx context.Context, idempotencyKey string, hold staging.KeyHold) (staging.KeyHold, error)
+	// FinishCrossing records the sessions that a peer gave, and DropCrossing that it gave none; an
+	// error also where another broker has asked the peer meanwhile.
+	FinishCrossing(ctx context.Context, hold staging.KeyHold, given []staging.RemoteSession) error
+	DropCrossing(ctx context.Context, idempotencyKey string, hold staging.KeyHold) error
+}
+
+// Peers are the brokers of other regions.
+type Peers interface {
+	// Reachable returns why a peer is not asked just now; nil where it is.
+	Reachable(peer string) error
+	// Launch asks a peer for the sessions of a launch, and returns them as they are there. The
+	// error is a *PeerRefusal where it is known that it gave none; any other leaves that open.
+	Launch(ctx context.Context, peer string, r PeerRequest) ([]Result, error)
+}
+
 // Store is the sessions and claims in Redis.
 type Store interface {
 	// Claim takes n ready sessions from the pools, in their order, or none.
@@ -65,6 +88,8 @@ type Store interface {
 	// Restore records a session as its fate has it.
 	Restore(ctx context.Context, s staging.Session, f staging.Fate) (staging.State, error)
 	UserSessions(ctx context.Context, userID string) ([]staging.Session, error)
+	// Counts returns how many sessions of pools exist unassigned, and how many are ready.
+	Counts(ctx context.Context, pools ...string) (current, ready map[string]int, err error)
 	// Trusted reports whether a scaler has renewed its trust in Redis for a zone.
 	Trusted(ctx context.Context, zone string) (bool, error)
 	// Note keeps an event that is no move of a session.
@@ -78,7 +103,9 @@ type Keys interface {
 	// Release frees a claim's key; where a session is named, only while the key names it.
 	Release(ctx context.Context, idempotencyKey, claim, session string) error
 	// RenewKey renews the lease of a key that an unfinished launch's claim holds.
+	// KeepKey is the same for a lease of another length.
 	RenewKey(ctx context.Context, idempotencyKey, claim string) error
+	KeepKey(ctx context.Context, idempotencyKey, claim string, lease time.Duration) error
 	// DetachKey takes the sessions from a claim's key: the launch tries others.
 	DetachKey(ctx context.Context, idempotencyKey, claim string) error
 	// Adopt reserves a key for a session that the user has already, Bind binds it for its
@@ -100,10 +127,23 @@ type Profiles interface {
 	ReleaseProfile(ctx context.Context, lease staging.ProfileLease) error
 }
 
+// Quota keeps the limits of sessions, for all brokers and scalers together.
+type Quota interface {
+	// Reserve reserves a place for sessions that are about to be made or given, or returns the
+	// limit that they would exceed. staging.ErrUncounted: Nomad did not answer; else Consul did
+	// not. After an error a place may be held for a while.
+	Reserve(ctx context.Context, r staging.Reservation, limits []staging.SessionLimit) (*staging.LimitReached, error)
+	// Release gives back the places of a holder.
+	Release(ctx context.Context, holder string) error
+}
+
 // Sessions reads sessions as their users see them.
 type Sessions interface {
 	// Session reads one; a *refusal.Error of kind NotFound for none.
 	Session(ctx context.Context, id string) (staging.Session, error)
+	// SessionAfter reads one once something has happened to it after an index, or when wait
+	// is over, and returns the index to wait with next; with index 0 it reads at once.
+	SessionAfter(ctx context.Context, id string, index uint64, wait time.Duration) (staging.Session, uint64, error)
 }
 
 // Fleet is the sessions' jobs in Nomad.
@@ -170,6 +210,9 @@ type Meter interface {
 	Refused(why refusal.Kind)
 	// HookFailed counts a hook that failed.
 	HookFailed(name staging.HookName)
+	// OnDemandQueued observes a launch that waited for its turn to make a session, and
+	// whether its turn came.
+	OnDemandQueued(waited time.Duration, served bool)
 	// Launched observes a served launch.
 	Launched(origin staging.Origin, t staging.Timings)
 }
@@ -182,12 +225,16 @@ type Servers struct {
 	Store     Store
 	Keys      Keys
 	Profiles  Profiles
+	Quota     Quota
 	Fleet     Fleet
 	Health    Health
 	Hooks     Hooks
 	// Shells is nil where none is opened ahead of time.
 	Shells Shells
 	Meter  Meter
+	// Crossings and Peers are nil where no peer is configured.
+	Crossings Crossings
+	Peers     Peers
 }
 
 // Parts are the servers, and what a broker's launches share with its other rooms.

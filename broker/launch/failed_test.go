@@ -45,3 +45,19 @@ func TestALaunchThatIsNotUpInTimeSaysWhichCheckFails(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestALaunchWhoseSessionTheScalerEndsSaysWhy: its checks have not passed for longer than the
+// image's patience, which is shorter than the launch's wait.
+func TestALaunchWhoseSessionTheScalerEndsSaysWhy(t *testing.T) {
+	why := `its checks have not passed for 50s: check "answers" fails: connection refused`
+	_, err := launchIn(t, &world{endedFor: staging.ReasonFailed + why}, "plain")
+	var refused *refusal.Error
+	if !errors.As(err, &refused) || refused.Kind != refusal.LaunchFailed {
+		t.Fatalf("%v", err)
+	}
+	for _, text := range []string{refused.Detail, refused.Attempts[len(refused.Attempts)-1].Reason, refused.Cause.Error()} {
+		if !strings.HasSuffix(text, why) {
+			t.Errorf("%q, want the reason that is recorded of the session", text)
+		}
+	}
+}

@@ -211,6 +211,9 @@ func (l *launch) repeatOf(ctx context.Context, hold staging.KeyHold) error {
 	if hold.Fingerprint != l.claim.Fingerprint {
 		return keyReused()
 	}
+	if hold.Crossing != nil {
+		return l.repeatOfCrossing(ctx, hold)
+	}
 	first, f, err := l.recordedSession(ctx, hold, hold.Session)
 	if err != nil {
 		return err

@@ -35,6 +35,12 @@ type onRedis struct {
 	freed func()
 }
 
+// SessionAfter implements launch.Sessions; nothing waits for room here.
+func (r *onRedis) SessionAfter(ctx context.Context, id string, index uint64, _ time.Duration) (staging.Session, uint64, error) {
+	s, err := r.Session(ctx, id)
+	return s, index, err
+}
+
 // newOnRedis returns a launcher with ready sessions of the pool h.
 func newOnRedis(t *testing.T, keyLease time.Duration, ready ...string) *onRedis {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/internal/tracing"
 )
 
 // The way of a launch, a file for each step:
@@ -19,15 +20,22 @@ import (
 //	request.go        check the request, resolve image, zone and groups, make the claim
 //	reuse.go          the user has a session already: show it the URL
 //	candidates.go     which pools may serve, in which order, and why the others may not
+//	selected.go       the same where a selector chooses among images and pools
 //	staged.go         claim ready sessions of a candidate (one Redis script)
 //	commit.go         fates in Consul -> assign_hooks.go -> finished: now they are the user's
-//	on_demand.go      make a session; await_up.go waits for it
+//	revision.go       pools of which no session of an older revision is given
+//	on_demand.go      make a session, once it is this launch's turn (on_demand_queue.go);
+//	                  await_up.go waits for it, await_room.go for room for it
 //	without_redis.go  Redis is away or not trusted: sessions from listing.go, which all
 //	                  launches share; fate_index.go and recorded.go: a user's sessions by
 //	                  their fates; sync_redis.go: what Redis has missed
 //	idempotency.go    a repeat gets the first launch's sessions
 //	undo.go           give sessions back, destroy them, free the key
-//	limits.go         how much at once, deadlines; breaker.go: a server did not answer
+//	crossing.go       ask the broker of another region, whose zone is one of the launch's;
+//	                  crossing_repeat.go: a repeat of a launch that did;
+//	                  only_step.go: the launch of a broker that asks
+//	limits.go         how much at once, deadlines; session_limits.go: how many sessions may
+//	                  exist; breaker.go: a server did not answer
 
 // Launcher serves launches. It may be used concurrently.
 type Launcher struct {
@@ -99,8 +107,19 @@ func (b *Launcher) Close() { b.close() }
 type launch struct {
 	*Launcher
 	Request
-	claim     staging.Claim
-	image     staging.Image
+	claim staging.Claim
+	// images are those that may serve it: the one that it names, or those that its selector
+	// chooses. image is the one that is tried, and choice says why where there was a choice.
+	images   []staging.Image
+	image    staging.Image
+	selector staging.Selector
+	choice   string
+	// waitedInVain: it has waited for room, and none came.
+	waitedInVain bool
+	// atOnce: only room that is there counts, since another image is still to be tried.
+	atOnce bool
+	// pool is the only pool that is tried of the image; "" for all.
+	pool      string
 	resources staging.Resources
 	// provided are the names of the user's groups at the identity provider, which may have any
 	// form; groups are those that apply.
@@ -110,12 +129,17 @@ type launch struct {
 	settings staging.Settings
 	// secret makes the sessions' access tokens.
 	secret []byte
+	// asked is the launch as it came, before an image is chosen, and crossed what peers gave.
+	asked   staging.Launch
+	crossed map[string]Result
 	// tried are the sessions that this launch has had decided: none is tried again,
 	// whatever became of it.
 	tried map[string]bool
 	// lost and failedHooks count the tries of a launch of several that ended with a lost
 	// session, and with a failed assign hook.
 	lost, failedHooks int
+	// outdated counts the tries that ended because a resource had been changed.
+	outdated int
 	// keyIndex is the version of the key's record in Consul, once this launch holds it.
 	keyIndex uint64
 	// profile is the lease of the session that is being made, and registerBy until when its
@@ -128,11 +152,16 @@ type launch struct {
 	// redisAway: the launch goes on without Redis, which did not answer, or, untrusted, is
 	// not trusted.
 	redisAway, untrusted bool
-	// admitted: Consul has no earlier launch with the key, and the user may have more sessions.
-	admitted bool
+	// admittedUntil: until then, without Redis, Consul has no earlier launch with the key, and
+	// the user may have more sessions.
+	admittedUntil time.Time
+	// reserved are the holders of the places under limits that the launch has not given back.
+	reserved []string
 	attempts []staging.Attempt
 	timings  staging.Timings
 	began    time.Time
+	// traceID is for log lines; "" where the launch is not traced.
+	traceID string
 }
 
 // Launch gives a user the sessions that the request asks for, all of them or none. The
@@ -141,18 +170,24 @@ type launch struct {
 //
 // The caller must not cancel ctx because a client hung up: once a claim has begun, the
 // launch is bounded by its own deadlines.
-func (b *Launcher) Launch(ctx context.Context, req Request) ([]Result, error) {
+func (b *Launcher) Launch(ctx context.Context, req Request) (results []Result, err error) {
+	ctx, span := tracing.Start(ctx, "launch")
+	defer func() { span.End(err) }()
+	span.Set("greenroom.image", req.Image)
+	span.Set("greenroom.zone", req.Zone)
 	l, err := b.newLaunch(ctx, req)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { l.trace(span, results) }()
 	if !b.stopping.add() {
 		return nil, brokerStops()
 	}
 	defer b.stopping.underWay.Done()
 	defer l.holdKey()()
+	defer l.releaseReserved()
 	for {
-		l.attempts = nil
+		l.attempts, l.waitedInVain = nil, false
 		sessions, err := l.serve(ctx)
 		var repeat *repeatError
 		if errors.As(err, &repeat) {
@@ -164,8 +199,16 @@ func (b *Launcher) Launch(ctx context.Context, req Request) ([]Result, error) {
 		}
 		var earlier *servedError
 		if errors.As(err, &earlier) {
+			if len(l.crossed) > 0 {
+				return l.answer(earlier.sessions), nil
+			}
 			l.rebind(ctx, earlier.sessions)
 			return l.repeated(earlier.sessions, false), nil
+		}
+		if isOutdated(err) {
+			if err = l.resolveAgain(ctx, err); err == nil {
+				continue
+			}
 		}
 		if err != nil {
 			return nil, l.refuse(ctx, err)
@@ -174,19 +217,43 @@ func (b *Launcher) Launch(ctx context.Context, req Request) ([]Result, error) {
 	}
 }
 
+// trace says in the launch's span what came of it.
+func (l *launch) trace(span tracing.Span, results []Result) {
+	for _, r := range results[:min(1, len(results))] {
+		span.Set("greenroom.session", r.Session.ID)
+		span.Set("greenroom.origin", string(r.Session.Origin))
+	}
+	if len(results) > 1 {
+		span.SetInt("greenroom.sessions", len(results))
+	}
+	span.SetInt("greenroom.attempts", len(l.attempts))
+}
+
 // serve goes down the list of steps until one serves.
 func (l *launch) serve(ctx context.Context) ([]staging.Session, error) {
-	if s, err := l.reuse(ctx); err != nil || s.ID != "" {
-		return []staging.Session{s}, err
-	}
-	candidates, err := l.candidates()
-	if err != nil {
-		return nil, err
-	}
-	if sessions, err := l.staged(ctx, candidates); err != nil || sessions != nil {
+	if sessions, err := l.resumeCrossing(ctx); err != nil || sessions != nil {
 		return sessions, err
 	}
-	s, err := l.onDemand(ctx)
+	if l.Only != "" {
+		return l.onlyStep(ctx)
+	}
+	if l.SkipStaged {
+		l.attempt(staging.StepStaged, l.Zone, staging.OutcomeSkipped, "the launch has skip_staged: it asks for a fresh session")
+	} else {
+		if s, err := l.reuseAny(ctx); err != nil || s.ID != "" {
+			return []staging.Session{s}, err
+		}
+		if sessions, err := l.anyStaged(ctx); err != nil || sessions != nil {
+			return sessions, err
+		}
+	}
+	s, err := l.anyOnDemand(ctx)
+	if err != nil && l.waitedInVain && !l.SkipStaged {
+		// A session of a pool that was on its way may have become ready meanwhile.
+		if sessions, stagedErr := l.anyStaged(ctx); stagedErr == nil && sessions != nil {
+			return sessions, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +262,7 @@ func (l *launch) serve(ctx context.Context) ([]staging.Session, error) {
 
 // answer returns the results of a launch that was served, and counts it.
 func (l *launch) answer(sessions []staging.Session) []Result {
-	if l.redisAway {
+	if l.redisAway && len(l.crossed) == 0 {
 		l.syncRedis(sessions)
 	}
 	results := l.results(sessions)
@@ -214,9 +281,14 @@ func (l *launch) results(sessions []staging.Session) []Result {
 	groups := staging.GroupNames(l.groups)
 	results := make([]Result, len(sessions))
 	for i, s := range sessions {
+		if there, ok := l.crossed[s.ID]; ok {
+			there.Attempts, there.Timings, there.Existing, there.Groups = l.attempts, l.timings, existing, groups
+			results[i] = there
+			continue
+		}
 		token := staging.AccessToken(l.secret, s.ID, s.Claim)
 		results[i] = Result{
-			Session: s, Attempts: l.attempts, Timings: l.timings, Token: token, ConnectURL: l.image.ConnectTo(s, token),
+			Session: s, Attempts: l.attempts, Timings: l.timings, Token: token, ConnectURL: l.imageOf(s).ConnectTo(s, token),
 			Existing: existing, Groups: groups,
 		}
 	}
@@ -266,6 +338,9 @@ func (l *launch) log() *logrus.Entry {
 	})
 	if l.RequestID != "" {
 		line.Data[logfield.RequestID] = l.RequestID
+	}
+	if l.traceID != "" {
+		line.Data[logfield.TraceID] = l.traceID
 	}
 	return line
 }

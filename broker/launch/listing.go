@@ -84,6 +84,16 @@ func (l *listings) take(ctx context.Context, pool string, n int, fits func(id st
 	return append(taken, more...), nil
 }
 
+// count returns how many sessions of a pool may be tried now.
+func (l *listings) count(ctx context.Context, pool string) (int, error) {
+	if err := l.refresh(ctx, pool, time.Now().Add(-listingLife)); err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.of(pool).free), nil
+}
+
 // pick takes up to n sessions that fit off a pool's listing.
 func (l *listings) pick(pool string, n int, fits func(id string, facts *staging.Session) bool) (taken []listed, began time.Time) {
 	l.mu.Lock()

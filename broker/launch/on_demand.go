@@ -12,6 +12,7 @@ import (
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/internal/tracing"
 )
 
 // onDemand makes a session for the launch's user in the first zone that can take it. Where
@@ -27,24 +28,46 @@ func (l *launch) onDemand(ctx context.Context) (staging.Session, error) {
 	if err := l.awaitProfile(ctx, wait); err != nil {
 		return staging.Session{}, err
 	}
-	if !l.onDemands.TryAcquire(1) {
-		l.attempt(staging.StepOnDemand, l.Zone, staging.OutcomeSkipped, "too many sessions are being made at once")
-		return staging.Session{}, refusal.AtBound(l.bounds.OnDemand, "sessions that are made on demand at once")
-	}
-	defer l.onDemands.Release(1)
+	var mine turn
+	defer func() { mine.done() }()
+	zones := l.zones()
+	// Room is waited for once every zone was tried: at once where there is only one.
+	usable := len(slices.DeleteFunc(slices.Clone(zones), func(z zoneCandidate) bool { return z.skip != "" }))
+	full := -1
 	var refusals []zoneRefusal
-	for _, z := range l.zones() {
+	for _, z := range zones {
 		if z.skip != "" {
 			if !l.said(z) {
 				l.attempt(staging.StepOnDemand, z.zone.Name, staging.OutcomeSkipped, z.skip)
 			}
-			refusals = append(refusals, zoneRefusal{zone: z.zone.Name, skipped: z.skip})
+			refusals = append(refusals, zoneRefusal{zone: z.zone, skipped: z.skip, err: z.refusal()})
 			continue
 		}
 		if l.stopping.now() {
 			return staging.Session{}, brokerStops()
 		}
-		s, err := l.onDemandIn(ctx, wait, z.zone)
+		if z.zone.Peer != "" {
+			// The turn is for what this broker makes itself.
+			mine.done()
+			sessions, err := l.cross(ctx, z.zone, staging.StepOnDemand)
+			if err != nil {
+				return staging.Session{}, err
+			}
+			if sessions != nil {
+				return sessions[0], nil
+			}
+			refusals = append(refusals, zoneRefusal{zone: z.zone, err: l.notCrossed(z.zone.Name)})
+			continue
+		}
+		if err := l.holdTurn(wait, &mine); err != nil {
+			return staging.Session{}, err
+		}
+		room := l.roomWait(z.zone.Name)
+		first := room
+		if usable > 1 {
+			first = 0
+		}
+		s, err := l.onDemandIn(ctx, wait, z.zone, first, mine)
 		var e *refusal.Error
 		if err == nil || !errors.As(err, &e) || !mayServeElsewhere(e) && !l.ownProfile(e) {
 			return s, err
@@ -52,7 +75,21 @@ func (l *launch) onDemand(ctx context.Context) (staging.Session, error) {
 		if l.ownProfile(e) {
 			break
 		}
-		refusals = append(refusals, zoneRefusal{zone: z.zone.Name, err: e})
+		if full < 0 && room > 0 && cannotBePlaced(e) {
+			full = len(refusals)
+		}
+		refusals = append(refusals, zoneRefusal{zone: z.zone, err: e})
+	}
+	if full >= 0 && usable > 1 {
+		z := refusals[full].zone
+		if err := l.holdTurn(wait, &mine); err != nil {
+			return staging.Session{}, err
+		}
+		s, err := l.onDemandIn(ctx, wait, z, l.roomWait(z.Name), mine)
+		if !cannotBePlaced(err) {
+			return s, err
+		}
+		errors.As(err, &refusals[full].err)
 	}
 	return staging.Session{}, refusedEverywhere(refusals)
 }
@@ -64,12 +101,17 @@ func (l *launch) said(z zoneCandidate) bool {
 
 // mayServeElsewhere reports whether another zone may do better.
 func mayServeElsewhere(e *refusal.Error) bool {
-	return e.Kind == refusal.NoCapacity || e.Kind == refusal.NomadUnavailable || e.Kind == refusal.LaunchFailed && !errors.Is(e, errEnded)
+	return e.Kind == refusal.NoCapacity || ofZone(e) || e.Kind == refusal.NomadUnavailable || e.Kind == refusal.LaunchFailed && !errors.Is(e, errEnded)
+}
+
+// ofZone reports whether a refusal is for a limit of sessions of the zone.
+func ofZone(e *refusal.Error) bool {
+	return e.Kind == refusal.SessionLimit && e.Limit != nil && e.Limit.Kind == staging.KindZone
 }
 
 // zoneRefusal is why a zone did not take a launch.
 type zoneRefusal struct {
-	zone    string
+	zone    staging.Zone
 	skipped string
 	err     *refusal.Error
 }
@@ -83,8 +125,10 @@ func refusedEverywhere(all []zoneRefusal) error {
 			reasons = append(reasons, r.skipped)
 			continue
 		}
-		reasons = append(reasons, fmt.Sprintf("zone %s: %s", r.zone, r.err.Detail))
-		last = r.err
+		reasons = append(reasons, fmt.Sprintf("zone %s: %s", r.zone.Name, r.err.Detail))
+		if last == nil || r.err.Kind != refusal.PeerUnavailable {
+			last = r.err // of this region, where there is one
+		}
 		if r.err.Kind == refusal.NoCapacity {
 			full = r.err
 		}
@@ -97,21 +141,33 @@ func refusedEverywhere(all []zoneRefusal) error {
 		last = full
 	}
 	detail := "no session is ready and none can be made: " + strings.Join(reasons, "; ")
-	return &refusal.Error{Kind: last.Kind, Detail: detail, RetryAfter: last.RetryAfter, Cause: last.Cause}
+	return &refusal.Error{Kind: last.Kind, Detail: detail, RetryAfter: last.RetryAfter, Cause: last.Cause, Limit: last.Limit}
 }
 
 // onDemandIn makes a session in a zone and waits for it to be up. A session that is not up
-// when wait is over is returned as it is; the scaler finishes it.
-func (l *launch) onDemandIn(ctx, wait context.Context, zone staging.Zone) (staging.Session, error) {
+// when wait is over is returned as it is; the scaler finishes it. One that no node can take
+// waits for room up to room.
+func (l *launch) onDemandIn(ctx, wait context.Context, zone staging.Zone, room time.Duration, mine turn) (made staging.Session, err error) {
+	ctx, span := tracing.Start(ctx, "on_demand")
+	defer func() { span.End(err) }()
+	span.Set("greenroom.zone", zone.Name)
+	wait = span.Within(wait)
 	failed := func(reason string) {
 		l.attempt(staging.StepOnDemand, zone.Name, staging.OutcomeFailed, reason)
 	}
 	spec, err := l.spec(zone)
+	spec.Session.WaitForRoom = staging.Duration(room)
 	if err != nil {
 		failed(err.Error())
 		return staging.Session{}, err
 	}
+	l.registerBy = time.Time{}
 	if err := l.takeProfile(ctx, wait, spec.Session); err != nil {
+		return staging.Session{}, err
+	}
+	if err := l.reserveMade(ctx, spec.Session); err != nil {
+		l.attempt(staging.StepOnDemand, zone.Name, staging.OutcomeSkipped, reasonOf(err))
+		l.freeProfile()
 		return staging.Session{}, err
 	}
 	if spec.Session, err = l.begin(ctx, spec.Session); err != nil {
@@ -132,6 +188,12 @@ func (l *launch) onDemandIn(ctx, wait context.Context, zone staging.Zone) (stagi
 		l.destroyAll(ctx, s, err.Error())
 		return staging.Session{}, refusal.Locked(locked)
 	}
+	if isOutdated(err) {
+		failed(err.Error())
+		l.freeProfile()
+		l.destroyAll(ctx, s, err.Error())
+		return staging.Session{}, err
+	}
 	if err == nil && len(lost) > 0 {
 		err = errors.New("a fresh session's fate was decided before it began")
 	}
@@ -145,7 +207,7 @@ func (l *launch) onDemandIn(ctx, wait context.Context, zone staging.Zone) (stagi
 	up, err := l.make(ctx, wait, spec)
 	switch {
 	case err == nil:
-		l.attempt(staging.StepOnDemand, zone.Name, staging.OutcomeServed, "")
+		l.attempt(staging.StepOnDemand, zone.Name, staging.OutcomeServed, l.choice)
 		assigned, err := l.markAssigned(ctx, up)
 		if errors.Is(err, errEnded) {
 			// It may have been ended before its job was registered.
@@ -164,9 +226,12 @@ func (l *launch) onDemandIn(ctx, wait context.Context, zone staging.Zone) (stagi
 		}
 		l.attempt(staging.StepOnDemand, zone.Name, staging.OutcomeStarting, l.withCheck(ctx, why, up))
 		return up, nil
+	case room > 0 && cannotBePlaced(err):
+		refused, _ := errors.AsType[*refusal.Error](err)
+		return l.awaitRoom(ctx, wait, up, mine, refused)
 	}
 	failed(reasonOf(err))
-	l.destroyAll(ctx, s, reasonOf(err))
+	l.destroyAll(ctx, s, staging.ReasonFailed+reasonOf(err))
 	return staging.Session{}, err
 }
 
@@ -206,7 +271,10 @@ func (l *launch) begin(ctx context.Context, s staging.Session) (staging.Session,
 	start := time.Now()
 	redis, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
+	redis, span := tracing.Start(redis, "claim")
+	span.Set("db.system.name", "redis")
 	r, err := l.Store.Begin(redis, s, l.claim)
+	span.End(err)
 	l.timings.Claim += time.Since(start)
 	if err != nil {
 		// The fate record holds all that Redis would; the scaler restores it there.
@@ -226,6 +294,7 @@ func (l *launch) make(ctx, wait context.Context, spec staging.Spec) (staging.Ses
 	if err != nil {
 		return s, err
 	}
+	l.releaseReserved() // Nomad has the job
 	s, err = l.awaitUp(ctx, wait, s, evalID)
 	hook := l.image.ExecConfig.FirstLaunch
 	if err != nil || hook == nil {
@@ -233,7 +302,9 @@ func (l *launch) make(ctx, wait context.Context, spec staging.Spec) (staging.Ses
 	}
 	// Should the wait end first, the scaler runs the hook as well, and waits for this run.
 	start := time.Now()
-	err = l.Hooks.Run(wait, s, staging.HookFirstLaunch, *hook, staging.Launch{})
+	hooked, span := hookSpan(wait, s, staging.HookFirstLaunch)
+	err = l.Hooks.Run(hooked, s, staging.HookFirstLaunch, *hook, staging.Launch{})
+	span.End(err)
 	l.timings.Hook += time.Since(start)
 	if err != nil && wait.Err() == nil {
 		l.hookFailed(s, staging.HookFirstLaunch, err)
@@ -247,7 +318,10 @@ func (l *launch) register(ctx context.Context, spec staging.Spec) (evalID string
 	defer cancel()
 	ctx, cancelLeased := l.whileLeased(ctx)
 	defer cancelLeased()
+	ctx, span := tracing.Start(ctx, "register")
+	span.Set("greenroom.session", spec.Session.ID)
 	evalID, err = l.Fleet.Register(ctx, spec)
+	span.End(err)
 	if err == nil {
 		return evalID, nil
 	}
@@ -259,6 +333,7 @@ func (l *launch) register(ctx context.Context, spec staging.Spec) (evalID string
 			Detail: fmt.Sprintf("no job can be made of image %s for this user: %s", l.Image, invalid),
 		}
 	}
+	l.keepReserved() // Nomad may have the job, or get it yet
 	return "", refusal.NoNomad(err)
 }
 

@@ -88,9 +88,10 @@ func (l *launch) freeProfile() {
 }
 
 // whileLeased returns ctx with the time until which a session's job may be registered. A
-// broker that stood still for longer must not register it: its lease may have been freed.
+// broker that stood still for longer must not register it: its lease of a profile may have been
+// freed, and its place under a limit be another's.
 func (l *launch) whileLeased(ctx context.Context) (context.Context, context.CancelFunc) {
-	if l.profile.Session == "" {
+	if l.registerBy.IsZero() {
 		return ctx, func() {}
 	}
 	return context.WithDeadline(ctx, l.registerBy)

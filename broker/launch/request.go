@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/deadline"
@@ -13,6 +12,7 @@ import (
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/internal/tracing"
 )
 
 // MaxWait bounds how long a caller may wait for a session made on demand.
@@ -28,6 +28,10 @@ type Request struct {
 	KeyScope string
 	// Wait bounds how long a session made on demand is waited for; at most MaxWait.
 	Wait time.Duration
+	// HungUp is ready to be received from once the caller no longer waits for the answer; nil
+	// where that is not known. A launch that has not begun to make or claim a session is
+	// dropped then; another one goes on.
+	HungUp <-chan struct{}
 	// RequestHost is the host that the launch was sent to, without port. It
 	// replaces staging.RequestHost in the access settings of a session made on demand.
 	RequestHost string
@@ -36,6 +40,13 @@ type Request struct {
 	GroupsOfProvider bool
 	// Scope bounds the images and zones that the launch may use; the zero value does not.
 	Scope access.Scope
+	// Only is the one step that may serve the launch, in its own zone alone; "" for all steps in
+	// all zones that the launch searches. It is how the greenroom of another region asks, and such
+	// a launch never crosses again.
+	Only staging.Step
+	// StartBy is by when the launch must have begun; zero for no such time. A caller that does
+	// not wait any longer can tell so that nothing is given to it any more.
+	StartBy time.Time
 }
 
 // Result is one session that a launch served. Its state is assigned, or, for a
@@ -52,6 +63,8 @@ type Result struct {
 	Groups []string
 	// Existing: the user had this session before, and its go hook ran.
 	Existing bool
+	// Peer is the name of the peer that gave the session; "" for a session of this region.
+	Peer string
 }
 
 // newLaunch checks a request and resolves what it names. Nothing has been claimed when
@@ -68,11 +81,24 @@ func (b *Launcher) newLaunch(ctx context.Context, req Request) (*launch, error) 
 	if err := staging.CheckIdempotencyKey(req.IdempotencyKey); err != nil {
 		return nil, err
 	}
+	if err := req.checkOnly(); err != nil {
+		return nil, err
+	}
+	var selector staging.Selector
+	if req.Selector != "" {
+		var err error
+		if selector, err = staging.ParseSelector(req.Selector); err != nil {
+			return nil, staging.Invalid("launch", "selector", "%s", err)
+		}
+	}
 	req.IdempotencyKey = scopedKey(req.KeyScope, req.IdempotencyKey)
 	req.Wait = min(req.Wait, MaxWait)
 	req.RequestID = access.CallOf(ctx).RequestID
-	l := &launch{Launcher: b, Request: req, provided: provided, began: time.Now(), tried: map[string]bool{}}
-	return l, l.resolve(ctx)
+	l := &launch{Launcher: b, Request: req, selector: selector, provided: provided, began: time.Now(), tried: map[string]bool{}, traceID: tracing.ID(ctx)}
+	ctx, span := tracing.Start(ctx, "resolve")
+	err := l.resolve(ctx)
+	span.End(err)
+	return l, err
 }
 
 // resolve finds what the launch needs, and makes its claim.
@@ -102,22 +128,24 @@ func (l *launch) resolve(ctx context.Context) error {
 		}
 		return unknown
 	}
-	if !l.image.IsEnabled() {
+	if l.Selector == "" && !l.images[0].IsEnabled() {
 		return &refusal.Error{Kind: refusal.ImageDisabled, Detail: fmt.Sprintf("image %s is disabled; an administrator can enable it", l.Image)}
 	}
 	l.settings = staging.Resolve(l.groups)
 	if err := l.CheckEnvironment(l.settings); err != nil {
 		return err
 	}
-	terms := l.settings.TermsFor(l.image)
-	terms.Groups = strings.Join(staging.GroupNames(l.groups), ",")
 	l.claim = staging.Claim{
-		ID: staging.NewClaimOf(l.broker()), User: l.User, Image: l.Image, Zone: l.Zone, IdempotencyKey: l.IdempotencyKey,
-		RequestID: l.RequestID, Terms: terms, MaxSessionsPerUser: l.maxSessions(),
+		ID: staging.NewClaimOf(l.broker()), User: l.User, Zone: l.Zone, IdempotencyKey: l.IdempotencyKey,
+		RequestID: l.RequestID,
 	}
 	if l.IdempotencyKey != "" {
-		l.claim.Fingerprint = l.Fingerprint()
+		l.claim.Fingerprint = l.Fingerprint() // of the request as it came, before an image is chosen
 	}
+	if l.asked = l.Request.Launch; l.Selector != "" {
+		l.asked.Image = ""
+	}
+	l.choose(l.images[0])
 	keys, err := l.Resources.Keys(ctx, staging.AccessSecret)
 	if err != nil {
 		return refusal.NoConsul(err)
@@ -130,7 +158,10 @@ func (l *launch) resolve(ctx context.Context) error {
 // the user may not have, or the caller's scope does not reach, does not exist for them, and the
 // error is the same.
 func (l *launch) find() error {
-	if !l.Scope.AllowsImage(l.Image) {
+	named := []string{l.Image}
+	if l.Selector != "" {
+		named = nil
+	} else if !l.Scope.AllowsImage(l.Image) {
 		return unknownImage(l.Image)
 	}
 	if !l.Scope.AllowsZone(l.Zone) {
@@ -141,7 +172,7 @@ func (l *launch) find() error {
 		names = l.provided
 	}
 	for kind, names := range map[staging.ResourceKind][]string{
-		staging.KindImage: {l.Image}, staging.KindZone: {l.Zone}, staging.KindGroup: names,
+		staging.KindImage: named, staging.KindZone: {l.Zone}, staging.KindGroup: names,
 	} {
 		for _, name := range names {
 			if err := refusal.Unreadable(l.resources, kind, name); err != nil {
@@ -155,11 +186,13 @@ func (l *launch) find() error {
 			return err
 		}
 	}
-	var ok bool
-	if l.image, ok = l.resources.Images[l.Image]; !ok || !l.image.AllowedTo(l.groups) {
+	if l.images = l.candidateImages(); len(l.images) == 0 {
+		if l.Selector != "" {
+			return noneSelected(l.Selector)
+		}
 		return unknownImage(l.Image)
 	}
-	if zone, ok := l.resources.Zones[l.Zone]; !ok || !zone.AllowedTo(l.groups) {
+	if zone, ok := l.resources.Zones[l.Zone]; !ok || !mayHaveZone(l.Scope, zone, l.groups) {
 		return unknownZone(l.Zone)
 	}
 	if l.GroupsOfProvider {
@@ -167,8 +200,7 @@ func (l *launch) find() error {
 		return nil
 	}
 	if len(unknown) > 0 {
-		return staging.Invalid("launch", fmt.Sprintf("groups[%d]", slices.Index(names, unknown[0])),
-			"is unknown: there is no group %q; GET /v1/groups lists them", unknown[0])
+		return unknownGroup(names, unknown[0])
 	}
 	return nil
 }
@@ -191,10 +223,23 @@ func (l *launch) logHidden() {
 		Warnf("launch refused as if the %s did not exist: its allowed_groups has none of the user's groups", what)
 }
 
-func unknownImage(name string) error {
-	return staging.Invalid("launch", "image", "is unknown: there is no image %q; GET /v1/images lists them", name)
+// Unknown begins the message of a field that names what does not exist.
+const Unknown = "is unknown: "
+
+func unknownName(field string, kind staging.ResourceKind, name string) error {
+	return staging.Invalid("launch", field, Unknown+"there is no %s %q; GET /v1/%ss lists them", kind, name, kind)
 }
 
-func unknownZone(name string) error {
-	return staging.Invalid("launch", "zone", "is unknown: there is no zone %q; GET /v1/zones lists them", name)
+// unknownGroup refuses groups with one that there is not.
+func unknownGroup(groups []string, unknown string) error {
+	return unknownName(fmt.Sprintf("groups[%d]", slices.Index(groups, unknown)), staging.KindGroup, unknown)
 }
+
+// noneSelected refuses a selector that chooses nothing that the user may have.
+func noneSelected(selector string) error {
+	return staging.Invalid("launch", "selector", "chooses no image: none that is enabled, nor a staging config of one, has labels that match %q; GET /v1/images and /v1/staging list them", selector)
+}
+
+func unknownImage(name string) error { return unknownName("image", staging.KindImage, name) }
+
+func unknownZone(name string) error { return unknownName("zone", staging.KindZone, name) }

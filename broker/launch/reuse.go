@@ -49,7 +49,9 @@ func (l *launch) reuse(ctx context.Context) (staging.Session, error) {
 		return staging.Session{}, err
 	}
 	start := time.Now()
+	ctx, span := hookSpan(ctx, s, staging.HookGo)
 	err = l.Hooks.Run(ctx, s, staging.HookGo, *staging.HooksOf(s, l.image).Go, l.in(s.Zone))
+	span.End(err)
 	l.timings.Hook += time.Since(start)
 	if err != nil {
 		l.attempt(staging.StepExisting, s.Zone, staging.OutcomeFailed, err.Error())

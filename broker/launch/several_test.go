@@ -142,8 +142,9 @@ func TestSeveralAreGivenOrNone(t *testing.T) {
 			want:  []string{"claim 2 of h", "look", "find s1", "release"}, kind: refusal.NoCapacity, says: "ready are 1",
 		},
 		{
-			name: "so many more are too many for the user", image: "plain", world: world{ready: []string{"s1", "s2"}, limited: []string{"own"}},
-			want: []string{"claim 2 of p", "release"}, kind: refusal.SessionLimit, says: "2 more are asked for",
+			name: "so many more are too many for the user", image: "plain",
+			world: world{ready: []string{"s1", "s2"}, limited: []string{"own"}, resources: limitedToTwo()},
+			want:  []string{"claim 2 of p", "release"}, kind: refusal.SessionLimit, says: "2 more are asked for",
 		},
 	}
 	for i := range cases {

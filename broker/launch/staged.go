@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/internal/tracing"
 )
 
 const (
@@ -30,9 +32,22 @@ func (l *launch) staged(ctx context.Context, candidates []candidate) ([]staging.
 	if err != nil {
 		return nil, err
 	}
-	defer release()
+	defer func() { release() }()
 	var short shortage
-	for _, c := range candidates {
+	for i, c := range candidates {
+		if c.remote != nil {
+			// What this broker may run at once is for its own region's launches meanwhile.
+			release()
+			sessions, err := l.cross(ctx, *c.remote, staging.StepStaged)
+			if err != nil || sessions != nil {
+				return sessions, err
+			}
+			if runs, release, err = l.acquireForHooks(ctx, candidates[i+1:]); err != nil {
+				release = func() {}
+				return nil, err
+			}
+			continue
+		}
 		if len(c.pools) == 0 {
 			l.skipped(c)
 			continue
@@ -122,11 +137,11 @@ func (l *launch) acquireForHooks(ctx context.Context, candidates []candidate) (r
 	runs = l.acquireHooks(wait, l.count())
 	switch {
 	case runs > 0:
-		return runs, func() {
+		return runs, sync.OnceFunc(func() {
 			// After the launch, so that opening the next shell does not compete with it.
 			l.WakeShells()
 			l.hooks.Release(int64(runs))
-		}, nil
+		}), nil
 	case l.Several():
 		return 0, nil, refusal.AtBound(l.bounds.Hooks, "hooks at once")
 	}
@@ -141,11 +156,16 @@ func (l *launch) claimFrom(ctx context.Context, c candidate, short *shortage) ([
 	defer cancel()
 	claim := l.claim
 	claim.Permits = l.settings.Permissions.Permits()
+	claim.Revisions = l.revisions(c.pools)
 	claim.Final = l.unfenced && !l.hasAssignHook()
 	if l.Shells != nil && l.hasAssignHook() && !l.Several() {
 		claim.Prefer = l.Shells.Armed(c.pools[0].Name)
 	}
+	ctx, span := tracing.Start(ctx, "claim")
+	span.Set("db.system.name", "redis")
+	span.Set("greenroom.zone", c.zone)
 	r, err := l.Store.Claim(ctx, c.pools, l.count(), claim)
+	span.End(err)
 	l.timings.Claim += time.Since(start)
 	l.claimedAt, l.repliedAt = r.At, time.Now()
 	if err != nil {
@@ -179,8 +199,8 @@ func (l *launch) refusedBy(ctx context.Context, r staging.ClaimResult) error {
 		return &repeatError{}
 	case staging.ClaimKeyReused:
 		return keyReused()
-	case staging.ClaimLimit:
-		return l.sessionLimit(r.Held, l.unhealthyOf(ctx, r.Held))
+	case staging.ClaimLimit, staging.ClaimImageLimit:
+		return l.refusedByRedis(ctx, r.Held, r.Outcome == staging.ClaimImageLimit)
 	}
 	return nil
 }
@@ -198,6 +218,9 @@ func (s *shortage) add(l *launch, c candidate, ready []int) {
 	sum := 0
 	for i, pool := range c.pools[:min(len(c.pools), len(ready))] {
 		reason := fmt.Sprintf("no session of %s is ready", pool.Name)
+		if immediate(pool) {
+			reason += " and of the current revision"
+		}
 		if l.Several() {
 			reason = fmt.Sprintf("%d of the %d sessions are ready in %s", ready[i], l.Count, pool.Name)
 		}
@@ -217,6 +240,9 @@ func (s *shortage) refusal(l *launch) error {
 	if l.Together {
 		together = " in one zone"
 	}
+	if len(s.ready) == 0 {
+		return &refusal.Error{Kind: refusal.NoCapacity, Detail: fmt.Sprintf("%d sessions are wanted at once, and no peer has as many; the attempts say why: try again shortly, or ask for fewer", l.Count)}
+	}
 	return &refusal.Error{Kind: refusal.NoCapacity, Detail: fmt.Sprintf(
 		"%d sessions are wanted at once%s, and ready are %s; none was taken: try again shortly, ask for fewer, or raise desired_sessions",
 		l.Count, together, strings.Join(s.ready, ", "))}
@@ -225,6 +251,9 @@ func (s *shortage) refusal(l *launch) error {
 // checkServers reports, as an error, that a server which a claim needs does not answer:
 // Consul, and Nomad where a hook is to run. Nothing has been claimed then.
 func (l *launch) checkServers(ctx context.Context, hook bool) error {
+	if err := l.late(); err != nil {
+		return err
+	}
 	if err := l.consul.check(ctx, l.Fates.Ping); err != nil {
 		return refusal.NoConsul(err)
 	}

@@ -33,10 +33,10 @@ func (l *launch) withoutRedis(ctx context.Context, c candidate, runs int, short 
 		}
 		return nil, nil
 	}
-	if err := l.admitWithoutRedis(ctx); err != nil {
-		return nil, err
-	}
 	for range maxSearched {
+		if err := l.admitWithoutRedis(ctx); err != nil {
+			return nil, err
+		}
 		taken, err := l.takeListed(ctx, c, short)
 		if err != nil || taken == nil {
 			return nil, err
@@ -116,6 +116,9 @@ func (l *launch) takeFrom(ctx context.Context, pool staging.Config, n int) (take
 // suits reports whether a session is what the pool's config now says, and what the launch
 // needs: after a change of the config, or of its zone, a pool has some that are not.
 func (l *launch) suits(s staging.Session, pool staging.Config) bool {
+	if revision, must := l.revisions([]staging.Config{pool})[pool.Name]; must && s.Revision != revision {
+		return false
+	}
 	return s.Staging == pool.Name && s.Zone == pool.Zone && s.Image == l.Image && s.Permits == l.settings.Permissions.Permits()
 }
 
@@ -225,15 +228,16 @@ func (l *launch) prepare(ctx context.Context, s staging.Session) error {
 	return l.Hooks.Run(ctx, s, staging.HookFirstLaunch, *hook, staging.Launch{})
 }
 
-// admitWithoutRedis checks in Consul, once, what Redis would have checked: whether the launch
-// is a repeat, and how many sessions its user has. Two launches of one user at the same moment
-// may both be admitted here; two of one key cannot, since the key's record is written with
-// the fate.
+// admitWithoutRedis checks in Consul what Redis would have checked: whether the launch is a
+// repeat, and how many sessions its user has. It holds for as long as a reservation may be used;
+// a launch that tries for longer is admitted again. Of two launches with one key both may be
+// admitted here, and one is decided: the key's record is written with the fate.
 func (l *launch) admitWithoutRedis(ctx context.Context) error {
 	l.redisAway = true
-	if l.admitted {
+	if time.Now().Before(l.admittedUntil) {
 		return nil
 	}
+	until := time.Now().Add(staging.ReservationUse)
 	if l.IdempotencyKey != "" {
 		consul, cancel := context.WithTimeout(ctx, deadline.Consul)
 		defer cancel()
@@ -249,33 +253,6 @@ func (l *launch) admitWithoutRedis(ctx context.Context) error {
 	if err := l.admitUser(ctx); err != nil {
 		return err
 	}
-	l.admitted = true
+	l.admittedUntil = until
 	return nil
-}
-
-// admitUser checks the limit of the user's sessions by their fates.
-func (l *launch) admitUser(ctx context.Context) error {
-	limit := l.maxSessions()
-	if limit == 0 {
-		return nil
-	}
-	fates, err := l.userFates(ctx)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, deadline.Nomad)
-	defer cancel()
-	var held []string
-	for _, f := range fates {
-		if f.Claim == l.claim.ID {
-			continue
-		}
-		if _, err := l.Fleet.Find(ctx, l.located(f.Session, f)); err == nil {
-			held = append(held, f.Session)
-		}
-	}
-	if len(held)+l.count() <= limit {
-		return nil
-	}
-	return l.sessionLimit(held, nil)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/internal/access"
+	"github.com/greenroom/greenroom/internal/quota"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -29,6 +30,8 @@ type world struct {
 	// its program wrote last, "" if Nomad does not tell.
 	ends     *staging.Failure
 	lastLine string
+	// endedFor is why a scaler ends every session before it is up, of which Nomad knows nothing.
+	endedFor string
 	// generation is Consul's, newest the latest in Nomad.
 	generation staging.Generation
 	// later is what it is from the second reading on, if it is set.
@@ -43,9 +46,9 @@ type world struct {
 	decided map[string]staging.Verdict
 	// fail makes the call of that name fail.
 	fail map[string]error
-	// refused is the scheduler's no; refusedIn is its no in some zones alone.
-	refused   *staging.Failure
-	refusedIn map[string]bool
+	// refused is the scheduler's no; refusedIn and refusedOf are its no in some zones, and for some images, alone.
+	refused              *staging.Failure
+	refusedIn, refusedOf map[string]bool
 	// pools are ready sessions by pool; what ready holds is any pool's.
 	pools map[string][]string
 	// madeIn are the zones of sessions that were made in another than their pool's.
@@ -78,6 +81,12 @@ type world struct {
 	// leases are those of the profiles, by path.
 	leases map[string]staging.ProfileLease
 	specs  []staging.Spec
+	// reservations are the places that are held under limits, existing what counts for them
+	// beside what has a fate.
+	reservations staging.Reservations
+	existing     []staging.SessionUse
+	// changes are what becomes of a session that waits for room.
+	changes []staging.Session
 }
 
 func (w *world) note(format string, args ...any) error {
@@ -163,7 +172,7 @@ func (w *world) Register(_ context.Context, spec staging.Spec) (string, error) {
 
 func (w *world) Placement(_ context.Context, s staging.Session, _ string) (staging.PlacementFacts, error) {
 	refused := w.refused
-	if w.refusedIn[s.Zone] {
+	if w.refusedIn[s.Zone] || w.refusedOf[s.Image] {
 		refused = &staging.Failure{Message: "no room in " + s.Zone}
 	}
 	return staging.PlacementFacts{Refused: refused}, w.note("placement")
@@ -176,6 +185,9 @@ func (w *world) WaitRunning(context.Context, staging.Session) (staging.AllocFact
 func (w *world) WaitOver(ctx context.Context, _ staging.Session) (staging.AllocFacts, error) {
 	if w.ends != nil {
 		return staging.AllocFacts{ID: "a", NodeID: "n", Over: true, Failure: w.ends, FailedTask: "session"}, nil
+	}
+	if w.endedFor != "" {
+		return staging.AllocFacts{ID: "a", NodeID: "n", Over: true}, nil
 	}
 	<-ctx.Done()
 	return staging.AllocFacts{}, ctx.Err()
@@ -259,7 +271,7 @@ func (w *world) FailingCheck(context.Context, staging.Session) (staging.FailingC
 }
 
 func (w *world) WaitPassing(ctx context.Context, _, _ string) error {
-	if w.ends != nil || w.failing.Name != "" {
+	if w.ends != nil || w.failing.Name != "" || w.endedFor != "" {
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -315,6 +327,7 @@ func (w *world) Note(_ context.Context, e staging.Event) error {
 	w.events = append(w.events, e)
 	return nil
 }
+func (w *world) OnDemandQueued(time.Duration, bool)       {}
 func (w *world) Launched(staging.Origin, staging.Timings) {}
 
 // short hides the fresh id of an on-demand session.
@@ -457,6 +470,9 @@ func (w *world) ReleaseProfile(_ context.Context, lease staging.ProfileLease) er
 	return w.note("free %s", lease.Path)
 }
 
+func (w *world) KeepKey(context.Context, string, string, time.Duration) error {
+	return w.note("keep key")
+}
 func (w *world) RenewKey(context.Context, string, string) error { return w.note("renew key") }
 
 // Session implements launch.Sessions.
@@ -464,7 +480,16 @@ func (w *world) Session(_ context.Context, id string) (staging.Session, error) {
 	if s, ok := w.inRedis[id]; ok {
 		return s, nil
 	}
+	if w.endedFor != "" {
+		return staging.Session{ID: id, State: staging.Ending, Reason: w.endedFor}, nil
+	}
 	return staging.Session{}, &refusal.Error{Kind: refusal.NotFound, Detail: id}
+}
+
+// SessionAfter implements launch.Sessions.
+func (w *world) SessionAfter(ctx context.Context, id string, index uint64, _ time.Duration) (staging.Session, uint64, error) {
+	s, err := w.Session(ctx, id)
+	return s, index, err
 }
 
 func (w *world) Rebind(_ context.Context, key string, _ staging.Claim, holder staging.KeyHolder) error {
@@ -515,16 +540,20 @@ func on(w allServers, tasks int, bounds launch.Bounds) launcher {
 type allServers interface {
 	servers
 	launch.Fleet
+	limits
 }
 
-// with is on with other options.
-func with(w allServers, tasks int, options launch.Options) launcher {
+// with is on with other options, and servers.
+func with(w allServers, tasks int, options launch.Options, change ...func(*launch.Servers)) launcher {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	l := launcher{background: background.New(tasks)}
+	on := launch.Servers{Resources: w, Locks: w, Fates: w, Store: w, Keys: w, Profiles: w, Quota: quota.New(w, w), Fleet: w, Health: w, Hooks: w, Meter: w}
+	for _, f := range change {
+		f(&on)
+	}
 	l.Launcher = launch.New(launch.Parts{
-		Servers:  launch.Servers{Resources: w, Locks: w, Fates: w, Store: w, Keys: w, Profiles: w, Fleet: w, Health: w, Hooks: w, Meter: w},
-		Sessions: w, Background: l.background, Log: logrus.NewEntry(log),
+		Servers: on, Sessions: w, Background: l.background, Log: logrus.NewEntry(log),
 	}, options)
 	return l
 }

@@ -35,14 +35,21 @@ const (
 	// ResourceUnreadable: a zone, image, group or staging config that the call names is
 	// stored and cannot be read.
 	ResourceUnreadable Kind = "resource_unreadable"
-	// SessionLimit: the user has as many sessions as a group of the user, or else the broker,
-	// allows.
+	// StoredByNewer: what the call would change, or needs, was stored by a newer greenroom in a
+	// layout that this one does not know.
+	StoredByNewer Kind = "stored_by_newer"
+	// SessionLimit: there are as many sessions as a limit allows: of the user, of the image or of
+	// the zone.
 	SessionLimit Kind = "session_limit"
 	// ProfileInUse: another session uses the user's persistent profile.
 	ProfileInUse Kind = "profile_in_use"
 	// NotAssigned: the session is not assigned to a user, or no longer.
 	NotAssigned Kind = "session_not_assigned"
-	// Bootstrapped: tokens exist already, so there is an administrator.
+	// ExtensionLimit: the session's time limit cannot be extended so far, or at all.
+	ExtensionLimit Kind = "extension_limit"
+	// CommandFailed: a command that an administrator ran in a session did not end well.
+	CommandFailed Kind = "command_failed"
+	// Bootstrapped: a token was made before; it may be revoked since.
 	Bootstrapped Kind = "already_bootstrapped"
 	// Unauthorized: the session does not exist, or the token is not its access token.
 	Unauthorized Kind = "unauthorized"
@@ -63,12 +70,16 @@ const (
 	ConsulUnavailable Kind = "consul_unavailable"
 	NomadUnavailable  Kind = "nomad_unavailable"
 	RedisUnavailable  Kind = "redis_unavailable"
+	// PeerUnavailable: the greenroom of another region, which alone knows, does not answer.
+	PeerUnavailable Kind = "peer_unavailable"
+	// TooLate: the launch came after the time by which it was to begin.
+	TooLate Kind = "too_late"
 )
 
 // LaunchRefusals are the kinds with which a launch may be refused once it is under way.
 var LaunchRefusals = []Kind{
 	KeyReused, KeyInFlight, SessionLimit, ProfileInUse, SessionBusy, NotAssigned, NoCapacity, Overloaded, Stopping, LaunchFailed,
-	ConsulUnavailable, NomadUnavailable, RedisUnavailable, ResourceUnreadable, UserLocked,
+	ConsulUnavailable, NomadUnavailable, RedisUnavailable, PeerUnavailable, TooLate, ResourceUnreadable, StoredByNewer, UserLocked,
 }
 
 // Error is a refusal with a reason and, in Detail, what the caller can do next.
@@ -82,6 +93,8 @@ type Error struct {
 	// Sessions are the ids of the user's sessions that count, for SessionLimit, and that of the
 	// session that has the profile, for ProfileInUse.
 	Sessions []string
+	// Limit is the limit that is reached, for SessionLimit.
+	Limit *staging.LimitReached
 	// Unhealthy are those of Sessions that are known not to be healthy.
 	Unhealthy []string
 	// Cause is for the log, not for the caller.

@@ -1,8 +1,11 @@
 package refusal
 
 import (
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // retryUnavailable is the hint for a call that failed because a server did not answer,
@@ -18,8 +21,12 @@ func NoRedis(err error) *Error {
 	}
 }
 
-// NoConsul refuses because a call to Consul failed with err.
+// NoConsul refuses because a call to Consul failed with err, or because what the call would
+// have changed was stored by a newer greenroom.
 func NoConsul(err error) *Error {
+	if newer, ok := errors.AsType[*staging.NewerError](err); ok {
+		return &Error{Kind: StoredByNewer, Detail: newer.Error(), Cause: err}
+	}
 	return &Error{
 		Kind: ConsulUnavailable, Detail: "Consul does not answer, and no session is given away without it; try again shortly",
 		RetryAfter: retryUnavailable, Cause: err,

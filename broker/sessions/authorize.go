@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/deadline"
@@ -23,12 +25,14 @@ type Access struct {
 	Origin string
 	// RequestHost is the host that the request was sent to, without port.
 	RequestHost string
+	// Port is the label of the port that the request is for; "" for the default.
+	Port string
 }
 
 // Authorize returns the session, with its user, if a request may pass to it: the request
 // must carry the session's own access token, and come from a page of the zone's
 // allow_origin_domain. A request without an Origin, as a browser sends for a page that
-// its user opens, needs the token alone.
+// its user opens, needs the token alone. What is let through counts as a keepalive.
 //
 // Errors are Unauthorized, Forbidden, UserLocked, or about a server that does not answer: of Redis and
 // Consul one is enough, and of a session that was checked in the last minutes neither is
@@ -43,7 +47,7 @@ func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, er
 	if err != nil {
 		return staging.Session{}, refusal.NoConsul(err)
 	}
-	found, err := s.assigned(ctx, a.Session)
+	found, err := s.Assigned(ctx, a.Session)
 	var e *refusal.Error
 	if errors.As(err, &e) && e.Kind == refusal.NotFound {
 		// A caller without the token learns nothing, not even that there is no session.
@@ -81,14 +85,26 @@ func (s *Sessions) Authorize(ctx context.Context, a Access) (staging.Session, er
 	case !zone.AllowsOrigin(a.Origin, a.RequestHost):
 		return found, forbidden("origin %s is not within the allow_origin_domain of zone %s", a.Origin, found.Zone)
 	}
+	if _, _, ok := found.Upstream(a.Port); a.Port != "" && found.Address != "" && !ok {
+		return found, &refusal.Error{Kind: refusal.NotFound, Detail: fmt.Sprintf("session %s has no port %q: it has %s", found.ID, a.Port, portsOf(found))}
+	}
+	s.Used(found.ID)
 	return found, nil
 }
 
-// assigned reads a session that is expected to be a user's. Its fate record decides where
+// portsOf returns the labels of a session's ports, in words.
+func portsOf(s staging.Session) string {
+	if len(s.Ports) == 0 {
+		return "none"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(s.Ports)), ", ")
+}
+
+// Assigned reads a session that is expected to be a user's. Its fate record decides where
 // Redis does not answer, does not have the session, or has it as unused: a proxy cuts off the
 // users whose requests are denied, so that an outage of Redis, or the loss of its data, must
-// not deny any.
-func (s *Sessions) assigned(ctx context.Context, id string) (staging.Session, error) {
+// not deny any. Errors are a *refusal.Error.
+func (s *Sessions) Assigned(ctx context.Context, id string) (staging.Session, error) {
 	found, err := s.inRedis(ctx, id)
 	if err == nil && (found.Origin == staging.OnDemand || !found.State.Unassigned()) {
 		return found, nil

@@ -28,6 +28,8 @@ func (s *Sessions) End(ctx context.Context, id string) error {
 	switch {
 	case found.State == staging.Ended:
 		return nil
+	case found.State == staging.Ending && s.preStop(found):
+		return nil // the scaler stops it
 	case found.State.Over():
 		// Stop it again: the caller that began its end may have failed at this step.
 	case found.Origin == staging.Staged && found.State.Unassigned():
@@ -42,14 +44,28 @@ func (s *Sessions) End(ctx context.Context, id string) error {
 			return err
 		}
 	}
+	if found.State == staging.Assigned && s.preStop(found) {
+		s.ended(ctx, found)
+		return nil
+	}
 	stop, cancel := context.WithTimeout(ctx, deadline.Nomad)
 	defer cancel()
 	if err := s.Fleet.Stop(stop, found); err != nil {
 		return refusal.NoNomad(err)
 	}
+	s.ended(ctx, found)
+	return nil
+}
+
+// ended logs and records that a session was ended.
+func (s *Sessions) ended(ctx context.Context, found staging.Session) {
 	s.log.WithFields(logrus.Fields{logfield.Session: found.ID, logfield.Zone: found.Zone, logfield.Image: found.Image}).Info("session ended by request")
 	s.auditEnd(ctx, found)
-	return nil
+}
+
+// preStop reports whether a session has a pre_stop hook: then a scaler stops it, once that has run.
+func (s *Sessions) preStop(found staging.Session) bool {
+	return staging.HooksOf(found, s.Registry.Resources().Images[found.Image]).PreStop != nil
 }
 
 // auditEnd records that a session was ended.

@@ -54,12 +54,18 @@ func (s *Sessions) Keepalive(ctx context.Context, id string) (staging.Session, e
 // ReceiveKeepalives records in Redis, until ctx is done, that this broker can receive
 // keepalives. A session ends for the lack of a keepalive only if brokers could receive them
 // during the whole of its period: not while all brokers, or Redis, were away.
-func (s *Sessions) ReceiveKeepalives(ctx context.Context) {
+func (s *Sessions) ReceiveKeepalives(ctx context.Context) { s.receive(ctx, s.Store.NoteReceiving) }
+
+// ReceiveUses records the same of this gateway: where an installation has gateways, no session ends
+// as unused that its user could not reach, because all of them were away.
+func (s *Sessions) ReceiveUses(ctx context.Context) { s.receive(ctx, s.Store.NoteGateway) }
+
+func (s *Sessions) receive(ctx context.Context, note func(context.Context) (time.Time, error)) {
 	tick := time.NewTicker(staging.KeepaliveGap / 5)
 	defer tick.Stop()
 	for {
-		note, cancel := context.WithTimeout(ctx, deadline.Redis)
-		if _, err := s.Store.NoteReceiving(note); err != nil && ctx.Err() == nil {
+		call, cancel := context.WithTimeout(ctx, deadline.Redis)
+		if _, err := note(call); err != nil && ctx.Err() == nil {
 			s.log.WithError(err).Debug("cannot note in Redis that keepalives are received; no session ends for the lack of one meanwhile")
 		}
 		cancel()

@@ -92,6 +92,13 @@ func (r *records) cached(id string) (record, bool) {
 	return last, ok
 }
 
+// forget drops a session's record, which was changed.
+func (r *records) forget(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.known, id)
+}
+
 // keep caches a record. Where the cache is full it drops what is no longer used, and if that
 // is nothing, any one.
 func (r *records) keep(id string, fresh record) {

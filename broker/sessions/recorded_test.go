@@ -1,6 +1,7 @@
 package sessions_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -107,13 +108,16 @@ func TestAKeepaliveWithoutRedisIsRecordedOnceItIsBack(t *testing.T) {
 		if _, err := s.Keepalive(t.Context(), "s"); kindOf(err) != refusal.RedisUnavailable {
 			t.Errorf("of a session that has ended: %v", err)
 		}
-		go s.KeepMissed(t.Context())
+		while, stop := context.WithCancel(t.Context())
+		go s.KeepMissed(while)
 		time.Sleep(5 * time.Second)
+		stop()
 		synctest.Wait()
 		if w.kept != 0 {
 			t.Error("recorded while Redis is away")
 		}
 		w.away = false
+		go s.KeepMissed(t.Context())
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if w.kept != 1 {

@@ -21,9 +21,14 @@ type Store interface {
 	// have, the last one to end first.
 	Page(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error)
 	Keepalive(ctx context.Context, id string) (staging.Session, error)
+	// Extend takes over a later end from the fate record, in s.Terms; a *staging.StateError if the
+	// session is not assigned to this claim.
+	Extend(ctx context.Context, s staging.Session, reason string) (staging.Session, error)
 	// NoteReceiving records that keepalives can be received now, and returns since when
 	// they can without a gap.
 	NoteReceiving(ctx context.Context) (since time.Time, err error)
+	// NoteGateway is the same for a gateway.
+	NoteGateway(ctx context.Context) (since time.Time, err error)
 	Assign(ctx context.Context, s staging.Session) (staging.Session, error)
 	// Finish marks a user's session as ending, Retire an unused one as retiring; a
 	// *staging.StateError when it has moved on.
@@ -46,6 +51,8 @@ type Registry interface {
 	Fates(ctx context.Context) (map[string]staging.Fate, error)
 	// AbandonFate takes a record from its claim, which then cannot finish it.
 	AbandonFate(ctx context.Context, f staging.Fate, reason string) error
+	// ExtendFate stores a record with a later end, unless it was changed since it was read.
+	ExtendFate(ctx context.Context, f staging.Fate) error
 	// UserLocked reports whether a user is locked; an error means that it is not known.
 	UserLocked(ctx context.Context, userID string) (bool, error)
 }
@@ -67,13 +74,33 @@ type Health interface {
 	FailingCheck(ctx context.Context, s staging.Session) (staging.FailingCheck, error)
 }
 
+// Commands runs commands in sessions.
+type Commands interface {
+	// Run runs a command in a user's session to its end. An error is a *staging.HookError.
+	Run(ctx context.Context, s staging.Session, command staging.Hook) error
+}
+
 // Servers are the adapters that sessions are read and changed with.
 type Servers struct {
 	Store    Store
 	Registry Registry
 	Fleet    Fleet
 	Health   Health
+	Commands Commands
+	// Meter counts extensions; nil counts none.
+	Meter Meter
 }
+
+// Meter counts what callers ask for.
+type Meter interface {
+	// Extended counts an extension that was asked for, and whether it was granted.
+	Extended(granted bool)
+}
+
+// noMeter counts nothing.
+type noMeter struct{}
+
+func (noMeter) Extended(bool) {}
 
 // Changes signal that something has happened to a session.
 type Changes interface {
@@ -100,11 +127,18 @@ type Sessions struct {
 	// records are for while Redis does not answer, missed the keepalives that came then.
 	records *records
 	missed  missedKeepalives
+	// uses are those that Redis is told.
+	uses *uses
+	// running holds a place for each command that runs in a session.
+	running chan struct{}
 }
 
 // New returns the sessions of the servers.
 func New(on Servers, changes Changes, auditor Auditor, log *logrus.Entry) *Sessions {
-	return &Sessions{Servers: on, changes: changes, auditor: auditor, log: log, records: newRecords(on.Registry, on.Fleet)}
+	if on.Meter == nil {
+		on.Meter = noMeter{}
+	}
+	return &Sessions{Servers: on, changes: changes, auditor: auditor, log: log, records: newRecords(on.Registry, on.Fleet), uses: newUses(), running: make(chan struct{}, commandsAtOnce)}
 }
 
 // Session reads one session, also one that ended not long ago. A session is assigned from
@@ -176,6 +210,7 @@ func notFound(id string, err error) *refusal.Error {
 func (s *Sessions) List(ctx context.Context, f staging.SessionFilter, after staging.Position, limit int) (staging.SessionPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
+	f.Outdated = s.Registry.Resources().Outdated
 	page, err := s.Store.Page(ctx, f, after, limit)
 	if err != nil {
 		return page, refusal.NoRedis(err)

@@ -29,6 +29,11 @@ type servers struct {
 	calls []string
 	// away: Redis does not answer; consulAway: nor does Consul; gone: the job is stopped.
 	away, consulAway, gone bool
+	// redisAway: Redis takes no extension. contended is how many extensions another one comes before.
+	redisAway bool
+	contended int
+	// image is the session's.
+	image staging.Image
 	// namespace is that of the session's job; "" for any that is asked for.
 	namespace string
 	// reads counts the reads of fates.
@@ -78,6 +83,32 @@ func (s *servers) Keepalive(_ context.Context, id string) (staging.Session, erro
 		return staging.Session{}, &staging.StateError{Session: id, State: s.session.State}
 	}
 	return s.session, nil
+}
+
+func (s *servers) Extend(_ context.Context, x staging.Session, _ string) (staging.Session, error) {
+	if s.away || s.redisAway {
+		return x, errAway
+	}
+	if s.moved != "" {
+		return x, &staging.StateError{Session: x.ID, State: s.moved}
+	}
+	s.session.Terms = x.Terms
+	return s.session, nil
+}
+
+func (s *servers) ExtendFate(_ context.Context, f staging.Fate) error {
+	if s.consulAway {
+		return errAway
+	}
+	if s.contended > 0 {
+		s.contended--
+		s.fate.Index++
+		s.fate.Terms.Extended += staging.Duration(time.Minute)
+		return errors.New("conflict")
+	}
+	f.Index++
+	s.fate = f
+	return nil
 }
 
 func (s *servers) move(call string, to staging.State) error {
@@ -131,7 +162,7 @@ func (s *servers) Stop(_ context.Context, x staging.Session) error {
 }
 
 func (s *servers) Resources() staging.Resources {
-	return staging.Resources{Zones: map[string]staging.Zone{"east": {Name: "east", AllowOriginDomain: "example.org"}}}
+	return staging.Resources{Zones: map[string]staging.Zone{"east": {Name: "east", AllowOriginDomain: "example.org"}}, Images: map[string]staging.Image{"image": s.image}}
 }
 
 func (s *servers) LogTail(_ context.Context, x staging.Session, task, stream string, lines int) (staging.LogTail, error) {
@@ -214,9 +245,14 @@ func (s *servers) FailingCheck(context.Context, staging.Session) (staging.Failin
 }
 
 func on(s *servers) *sessions.Sessions {
+	return sessions.New(sessions.Servers{Store: s, Registry: s, Fleet: s, Health: s}, nil, noAudit{}, discard())
+}
+
+// discard returns a log that keeps nothing.
+func discard() *logrus.Entry {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	return sessions.New(sessions.Servers{Store: s, Registry: s, Fleet: s, Health: s}, nil, noAudit{}, logrus.NewEntry(log))
+	return logrus.NewEntry(log)
 }
 
 func inState(state staging.State) *servers {
@@ -313,9 +349,13 @@ func TestWhoMayPassToASession(t *testing.T) {
 		"no token":                  {sessions.Access{Session: "s"}, staging.Assigned, refusal.Unauthorized},
 		"a wrong token":             {sessions.Access{Session: "s", Tokens: []string{"x"}}, staging.Assigned, refusal.Unauthorized},
 		"no such session":           {sessions.Access{Session: "none", Tokens: []string{right}}, staging.Assigned, refusal.Unauthorized},
+		"a port of it":              {sessions.Access{Session: "s", Tokens: []string{right}, Port: "my-vnc"}, staging.Assigned, ""},
+		"a port that it has not":    {sessions.Access{Session: "s", Tokens: []string{right}, Port: "nope"}, staging.Assigned, refusal.NotFound},
+		"that, without the token":   {sessions.Access{Session: "s", Tokens: []string{"x"}, Port: "nope"}, staging.Assigned, refusal.Unauthorized},
 		"a session that is no more": {sessions.Access{Session: "s", Tokens: []string{right}}, staging.Ended, refusal.Forbidden},
 	} {
 		s := inState(c.state)
+		s.session.Address, s.session.Ports = "10.0.0.7", map[string]int{"http": 1, "my_vnc": 2}
 		got, err := on(s).Authorize(t.Context(), c.access)
 		if kindOf(err) != c.kind || c.kind == "" && (err != nil || got.User.ID != "u") {
 			t.Errorf("%s: %+v %v, want %q", name, got, err, c.kind)

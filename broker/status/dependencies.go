@@ -2,6 +2,7 @@ package status
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -47,10 +48,22 @@ func (m *Monitor) ping(ctx context.Context) []Dependency {
 		wg.Go(func() {
 			if err := p.ping(ctx); err != nil {
 				m.log.WithError(err).WithField(logfield.Server, p.name).Warn("server does not answer")
-				all[i].Problem = "does not answer"
+				all[i].Problem = problemOf(err)
 			}
 		})
 	}
 	wg.Wait()
 	return all
+}
+
+// refuser is the error of a server that answers, and refuses what it is asked, with its own words.
+type refuser interface{ Refused() string }
+
+// problemOf says what is wrong with a server whose ping failed.
+func problemOf(err error) string {
+	var refused refuser
+	if errors.As(err, &refused) {
+		return "refuses calls: " + refused.Refused()
+	}
+	return "does not answer"
 }

@@ -25,6 +25,13 @@ type Pool struct {
 	Revision string
 	// Updated are those of Current and Ready that are of that revision; nil if it is not known.
 	Updated *Updated
+	// Pause covers the pool, Recycle is the order to replace its sessions, and LastFailure is
+	// its session that failed last; each is nil for none.
+	Pause       *staging.Pause
+	Recycle     *staging.Recycle
+	LastFailure *staging.PoolFailure
+	// Kept are the ids of its failed sessions whose jobs are kept in Nomad.
+	Kept []string
 	// Conditions say why current or ready differs from desired.
 	Conditions []staging.Condition
 	// Fill is how full the pool is; "" where that is not known. Lack says what a degraded pool
@@ -32,6 +39,9 @@ type Pool struct {
 	Fill  staging.Fill
 	Lack  string
 	Usual time.Duration
+	// Demand is what the pool's demand asks for; nil for a pool without sizing, and while no
+	// scaler has sized it.
+	Demand *staging.DemandSize
 }
 
 // Updated is how many of a pool's sessions are of its current revision.
@@ -62,14 +72,34 @@ func (m *Monitor) Pools(ctx context.Context, configs []staging.Config) ([]Pool, 
 	if err != nil {
 		return nil, refusal.NoRedis(err)
 	}
+	failures, err := m.Store.Failures(ctx)
+	if err != nil {
+		return nil, refusal.NoRedis(err)
+	}
+	kept, err := m.Store.Kept(ctx)
+	if err != nil {
+		return nil, refusal.NoRedis(err)
+	}
+	sizes, err := m.Histories.DemandSizes(ctx)
+	if err != nil {
+		return nil, refusal.NoRedis(err)
+	}
 	resources := m.Registry.Resources()
 	pools, now := make([]Pool, len(configs)), time.Now()
 	for i, c := range configs {
-		cs := conditions[c.Name]
+		cs := withPause(conditions[c.Name], c, resources)
 		slices.SortFunc(cs, func(a, b staging.Condition) int { return cmp.Compare(a.Type, b.Type) })
 		pools[i] = Pool{
-			Config: c, Wanted: sizing.Wanted(c, now), Current: current[c.Name], Ready: ready[c.Name], Conditions: cs, Usual: usual[c.Name],
+			Config: c, Wanted: sizing.Wanted(c, sizes[c.Name], now), Current: current[c.Name], Ready: ready[c.Name], Conditions: cs, Usual: usual[c.Name],
 			Revision: resources.CurrentRevision(c),
+		}
+		if pause, paused := resources.PauseOf(c); paused {
+			pools[i].Pause = &pause
+		}
+		pools[i].Recycle = resources.Orders[c.Name].Recycle
+		pools[i].LastFailure, pools[i].Kept = failures[c.Name], kept[c.Name]
+		if c.Sizing != nil {
+			pools[i].Demand = sizes[c.Name]
 		}
 		if r, known := rollouts[c.Name]; known && pools[i].Revision != "" {
 			pools[i].Updated = new(Updated)
@@ -77,6 +107,17 @@ func (m *Monitor) Pools(ctx context.Context, configs []staging.Config) ([]Pool, 
 		}
 	}
 	return pools, m.fill(ctx, pools, now)
+}
+
+// withPause returns a pool's conditions with its pause as Consul has it now: a scaler reports it a
+// moment later, or not at all while none is at work.
+func withPause(cs []staging.Condition, c staging.Config, resources staging.Resources) []staging.Condition {
+	isPaused := func(c staging.Condition) bool { return c.Type == staging.Paused }
+	pause, paused := resources.PauseOf(c)
+	if !paused {
+		return slices.DeleteFunc(slices.Clone(cs), isPaused)
+	}
+	return append(slices.DeleteFunc(slices.Clone(cs), isPaused), pause.Condition())
 }
 
 // fill sets how full each pool is. Only of pools that lack sessions more is read.

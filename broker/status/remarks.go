@@ -6,14 +6,17 @@ import (
 	"strings"
 )
 
-// Remarks say what is allowed and works, and is seldom meant: sentences for operators, in the
-// order of the zones. Status.Health does not depend on them.
+// Remarks say what works and is seldom meant, and what may become a problem: sentences for operators, in the
+// order of the zones, and those on images after them. Status.Health does not depend on them.
 func (s Status) Remarks() []string {
 	var remarks []string
 	for _, z := range s.Zones {
 		byImage := map[string][]string{}
 		var images []string
 		for _, p := range z.Pools {
+			if p.Remark != "" {
+				remarks = append(remarks, fmt.Sprintf("staging config %s: %s", p.Name, p.Remark))
+			}
 			if byImage[p.Image] == nil {
 				images = append(images, p.Image)
 			}
@@ -30,6 +33,9 @@ func (s Status) Remarks() []string {
 				"staging configs %s and %s stage the same image %s in zone %s: a launch may take a session of any of them; if they are alike in all else, one config with the sum of their sessions does the same",
 				strings.Join(names[:last], ", "), names[last], image, z.Name))
 		}
+	}
+	for _, i := range s.images {
+		remarks = append(remarks, i.Remarks()...)
 	}
 	return remarks
 }

@@ -21,12 +21,18 @@ func (s Status) Within(scope access.Scope) Status {
 		z.Pools = slices.DeleteFunc(slices.Clone(z.Pools), func(p PoolStatus) bool { return !scope.AllowsPool(p.Config) })
 		in.Zones = append(in.Zones, z)
 	}
+	for _, p := range s.Peers {
+		if slices.ContainsFunc(in.Zones, func(z ZoneStatus) bool { return z.Peer == p.Name }) {
+			in.Peers = append(in.Peers, p)
+		}
+	}
 	for _, u := range s.unreadable {
 		if allowsUnreadable(scope, u) {
 			in.unreadable = append(in.unreadable, u)
 		}
 	}
-	return in.judged()
+	in.images = slices.DeleteFunc(slices.Clone(s.images), func(i staging.Image) bool { return !scope.AllowsImage(i.Name) })
+	return in.Judged()
 }
 
 // allowsUnreadable reports whether a scope reaches a resource of which only kind and name are

@@ -25,23 +25,43 @@ type Store interface {
 	// oldest of each pool's sessions that are not ready was created.
 	Usual(ctx context.Context) (map[string]time.Duration, error)
 	Oldest(ctx context.Context, pools ...string) (map[string]time.Time, error)
+	// Failures returns the sessions that failed last, by pool.
+	Failures(ctx context.Context) (map[string]*staging.PoolFailure, error)
+	// Kept returns the failed sessions whose jobs are kept in Nomad, by pool.
+	Kept(ctx context.Context) (map[string][]string, error)
+	// Remarks returns what is no condition yet, by pool.
+	Remarks(ctx context.Context) (map[string]string, error)
 	// Activity returns what has gone on in pools recently, by the names of their configs.
 	Activity(ctx context.Context, configs []staging.Config) (map[string]staging.Activity, error)
 	// Trusted reports whether a scaler has lately renewed the trust in Redis's data of a zone.
 	Trusted(ctx context.Context, zone string) (bool, error)
-	// NoteHistory adds the pools' numbers to their histories. History returns one pool's,
-	// minute by minute, and the time by Redis's clock.
-	NoteHistory(ctx context.Context, configs []staging.Config) error
-	History(ctx context.Context, pool string) (minutes []staging.Minute, now time.Time, err error)
 	Ping(ctx context.Context) error
 	// Foreign returns the sessions of other installations, as a scaler counted them last.
 	Foreign(ctx context.Context) ([]staging.Foreign, error)
+}
+
+// Histories is where Redis keeps the pools' recent histories, and what their demand asks for.
+type Histories interface {
+	// DemandSizes returns what the demand of pools with sizing asks for, as a scaler decided it
+	// last.
+	DemandSizes(ctx context.Context) (map[string]*staging.DemandSize, error)
+	// NoteHistory adds the pools' numbers to their recent histories. History returns one
+	// pool's, minute by minute, and the time by Redis's clock.
+	NoteHistory(ctx context.Context, pools []staging.PoolNote) error
+	History(ctx context.Context, pool string) (minutes []staging.Minute, now time.Time, err error)
+	// Forecast returns what a pool may expect of the coming hours, as a scaler decided it last.
+	Forecast(ctx context.Context, pool string) ([]staging.Forecast, error)
 }
 
 // Registry is what this package needs of Consul.
 type Registry interface {
 	Resources() staging.Resources
 	Refresh(ctx context.Context) (staging.Resources, error)
+	// StoredHistory returns what scalers stored of a pool's history since a time. Beside an
+	// error it returns what could be read.
+	StoredHistory(ctx context.Context, pool string, since time.Time) ([]staging.Minute, error)
+	// Agents returns the brokers and scalers that are alive.
+	Agents(ctx context.Context) ([]staging.Agent, error)
 	Ping(ctx context.Context) error
 }
 
@@ -52,9 +72,12 @@ type Fleet interface {
 
 // Servers are the adapters of the servers that are monitored.
 type Servers struct {
-	Store    Store
-	Registry Registry
-	Fleet    Fleet
+	Store     Store
+	Histories Histories
+	Registry  Registry
+	Fleet     Fleet
+	// Peers returns how the peers are; nil where there is none.
+	Peers func() []Peer
 }
 
 // Monitor reports the state of the servers, zones and pools. It may be used concurrently.
@@ -89,16 +112,31 @@ type Status struct {
 	Dependencies []Dependency
 	// Zones are in the order of their names.
 	Zones []ZoneStatus
+	// Peers are the greenrooms of other regions, in the order of their names.
+	Peers []Peer
 	// Foreign is how many sessions of other installations run in the same Nomad; 0 where
 	// Redis does not answer.
 	Foreign int
+	// Agents are the brokers and scalers that are alive; nil where Consul does not answer.
+	Agents []staging.Agent
 	// unreadable are the resources that cannot be read, in the order of their keys.
 	unreadable []staging.UnreadableResource
+	// images are those that have remarks, in the order of their names.
+	images []staging.Image
+}
+
+// Peer is the greenroom of another region, to which launches may cross.
+type Peer struct {
+	Name, Address string
+	// Problem is "" while it answers.
+	Problem string
 }
 
 // ZoneStatus is the state of a zone.
 type ZoneStatus struct {
 	Name string
+	// Peer names the peer that the zone is at; "" for a zone of this region.
+	Peer string
 	// Trusted: a scaler works in this zone, and launches use Redis's data of it.
 	Trusted bool
 	// Known is false where Redis does not answer: the pools' numbers are unknown then.
@@ -110,6 +148,8 @@ type ZoneStatus struct {
 type PoolStatus struct {
 	Pool
 	Activity staging.Activity
+	// Remark says what is no condition yet; "" for nothing.
+	Remark string
 }
 
 // Status reports whether all is well. It never fails; what cannot be read is reported
@@ -122,18 +162,30 @@ func (m *Monitor) read(ctx context.Context) Status {
 	for _, d := range s.Dependencies {
 		down[d.Name] = d.Problem != ""
 	}
+	if m.Peers != nil {
+		s.Peers = m.Peers()
+	}
 	if !down[Redis] {
 		s.Foreign = m.foreign(ctx)
+	}
+	if !down[Consul] {
+		s.Agents = m.agents(ctx)
 	}
 	resources := m.resources(ctx, down[Consul])
 	for _, key := range slices.Sorted(maps.Keys(resources.Unreadable)) {
 		s.unreadable = append(s.unreadable, resources.Unreadable[key])
 	}
+	for _, name := range slices.Sorted(maps.Keys(resources.Images)) {
+		if i := resources.Images[name]; len(i.Remarks()) > 0 {
+			s.images = append(s.images, i)
+		}
+	}
 	configs := byName(resources.Configs)
 	pools, activity, known := m.poolsNow(ctx, configs, down[Redis])
+	remarks := m.remarks(ctx, known)
 	zones := map[string]*ZoneStatus{}
 	for _, name := range resources.ZoneNames() {
-		zones[name] = &ZoneStatus{Name: name, Known: known}
+		zones[name] = &ZoneStatus{Name: name, Known: known, Peer: resources.Zones[name].Peer}
 	}
 	for i, c := range configs {
 		z := zones[c.Zone]
@@ -142,14 +194,14 @@ func (m *Monitor) read(ctx context.Context) Status {
 			z = &ZoneStatus{Name: c.Zone, Known: known}
 			zones[c.Zone] = z
 		}
-		z.Pools = append(z.Pools, PoolStatus{Pool: pools[i], Activity: activity[c.Name]})
+		z.Pools = append(z.Pools, PoolStatus{Pool: pools[i], Activity: activity[c.Name], Remark: remarks[c.Name]})
 	}
 	for _, name := range slices.Sorted(maps.Keys(zones)) {
 		z := *zones[name]
 		z.Trusted = known && m.trusted(ctx, name)
 		s.Zones = append(s.Zones, z)
 	}
-	return s.judged()
+	return s.Judged()
 }
 
 // resources reads the resources from Consul, or returns the copy in memory where Consul
@@ -180,9 +232,23 @@ func (m *Monitor) poolsNow(ctx context.Context, configs []staging.Config, redisD
 		m.log.WithError(err).Warn("cannot read the pools' numbers from Redis; the status reports them as unknown")
 	}
 	for _, c := range configs {
-		pools = append(pools, Pool{Config: c, Wanted: sizing.Wanted(c, time.Now())})
+		pools = append(pools, Pool{Config: c, Wanted: sizing.Wanted(c, nil, time.Now())})
 	}
 	return pools, nil, false
+}
+
+// remarks returns the remarks on pools; none where Redis does not answer.
+func (m *Monitor) remarks(ctx context.Context, known bool) map[string]string {
+	if !known {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
+	defer cancel()
+	all, err := m.Store.Remarks(ctx)
+	if err != nil {
+		return nil // the dependencies of the status show that Redis does not answer
+	}
+	return all
 }
 
 // foreign returns how many sessions of other installations run; 0 if that is unknown.
@@ -200,6 +266,17 @@ func (m *Monitor) foreign(ctx context.Context) int {
 	return sum
 }
 
+// agents returns the brokers and scalers that are alive; nil if that is unknown.
+func (m *Monitor) agents(ctx context.Context) []staging.Agent {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
+	defer cancel()
+	all, err := m.Registry.Agents(ctx)
+	if err != nil {
+		return nil // the dependencies of the status show that Consul does not answer
+	}
+	return all
+}
+
 func (m *Monitor) trusted(ctx context.Context, zone string) bool {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Redis)
 	defer cancel()
@@ -215,8 +292,8 @@ func (s *Status) worsen(health Health, format string, args ...any) {
 	s.Reasons = append(s.Reasons, fmt.Sprintf(format, args...))
 }
 
-// judged returns the status with its health and reasons, which follow from the rest.
-func (s Status) judged() Status {
+// Judged returns the status with its health and reasons, which follow from the rest.
+func (s Status) Judged() Status {
 	s.Health, s.Reasons = HealthOK, nil
 	for _, d := range s.Dependencies {
 		if d.Problem == "" {
@@ -228,6 +305,16 @@ func (s Status) judged() Status {
 			health = HealthDegraded
 		}
 		s.worsen(health, "%s %s", d.Name, d.Problem)
+	}
+	for _, p := range s.Peers {
+		if p.Problem != "" {
+			s.worsen(HealthDegraded, "peer %s at %s: %s; launches do not cross to it, and its sessions go on", p.Name, p.Address, p.Problem)
+		}
+	}
+	for _, z := range s.Zones {
+		if z.Peer != "" && !slices.ContainsFunc(s.Peers, func(p Peer) bool { return p.Name == z.Peer }) {
+			s.worsen(HealthDegraded, "zone %s is at peer %s, which is not in this broker's configuration: launches do not cross to it", z.Name, z.Peer)
+		}
 	}
 	for _, u := range s.unreadable {
 		s.worsen(HealthDegraded, "%s", u)

@@ -3,6 +3,7 @@ package status_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/greenroom/greenroom/broker/refusal"
 	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/internal/access"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -24,6 +26,11 @@ type servers struct {
 	// wanted sessions of pool p are not ready, and one is on the way for so long.
 	wanted   int
 	onTheWay time.Duration
+	// recent and stored are the history of any pool in Redis, as of now, and in Consul. sizes are
+	// what the pools' demand asks for.
+	recent, stored []staging.Minute
+	now            time.Time
+	sizes          map[string]*staging.DemandSize
 	// fail makes the call of that name fail.
 	fail map[string]error
 }
@@ -43,6 +50,10 @@ func (s *servers) Foreign(context.Context) ([]staging.Foreign, error) {
 	return []staging.Foreign{{Installation: staging.NoInstallation, Sessions: 2}, {Installation: "gi-other", Sessions: 1}}, s.fail["foreign"]
 }
 
+func (s *servers) Agents(context.Context) ([]staging.Agent, error) {
+	return []staging.Agent{{Kind: staging.AgentScaler, Address: "127.0.0.1:7481", Version: "v1"}}, s.fail["agents"]
+}
+
 func (s *servers) Ping(context.Context) error { return s.fail["ping"] }
 
 func (s *servers) Trusted(context.Context, string) (bool, error) { return !s.untrusted, nil }
@@ -55,8 +66,36 @@ func (s *servers) Rollouts(context.Context, ...string) (map[string]staging.Rollo
 	return nil, s.fail["rollouts"]
 }
 
+func (s *servers) Remarks(context.Context) (map[string]string, error) {
+	return map[string]string{"h": "a session was destroyed instead of given to its user, 1 in a row: hook assign failed"}, s.fail["remarks"]
+}
+
+func (s *servers) Failures(context.Context) (map[string]*staging.PoolFailure, error) {
+	return nil, s.fail["failures"]
+}
+
+func (s *servers) Kept(context.Context) (map[string][]string, error) { return nil, s.fail["kept"] }
+
 func (s *servers) Usual(context.Context) (map[string]time.Duration, error) {
 	return map[string]time.Duration{"p": 20 * time.Second}, nil
+}
+
+func (s *servers) DemandSizes(context.Context) (map[string]*staging.DemandSize, error) {
+	return s.sizes, nil
+}
+
+func (s *servers) NoteHistory(context.Context, []staging.PoolNote) error { return nil }
+
+func (s *servers) History(context.Context, string) ([]staging.Minute, time.Time, error) {
+	return s.recent, s.now, s.fail["history"]
+}
+
+func (s *servers) Forecast(context.Context, string) ([]staging.Forecast, error) {
+	return []staging.Forecast{{Expected: 3, Low: 1, High: 6}}, s.fail["forecast"]
+}
+
+func (s *servers) StoredHistory(context.Context, string, time.Time) ([]staging.Minute, error) {
+	return s.stored, s.fail["stored"]
 }
 
 func (s *servers) Oldest(_ context.Context, pools ...string) (map[string]time.Time, error) {
@@ -82,7 +121,7 @@ func TestStatusAnswersWhateverDoesNot(t *testing.T) {
 	logger := logrus.New()
 	logger.SetOutput(io.Discard)
 	read := func(s *servers) status.Status {
-		return status.New(status.Servers{Registry: s, Store: s, Fleet: s}, logrus.NewEntry(logger)).Status(t.Context())
+		return status.New(status.Servers{Registry: s, Store: s, Histories: s, Fleet: s}, logrus.NewEntry(logger)).Status(t.Context())
 	}
 	for _, c := range []struct {
 		what    string
@@ -96,6 +135,7 @@ func TestStatusAnswersWhateverDoesNot(t *testing.T) {
 		{"sessions are on the way", &servers{wanted: 2, onTheWay: 39 * time.Second}, status.HealthOK, true, ""},
 		{"one is late", &servers{wanted: 2, onTheWay: 41 * time.Second}, status.HealthDegraded, true, "staging config p: 0 of 2 ready, and one is on the way for 41s; usually a session takes 20s"},
 		{"nothing answers", &servers{fail: map[string]error{"ping": errors.New("x")}}, status.HealthUnavailable, false, "consul does not answer"},
+		{"a server refuses calls", &servers{fail: map[string]error{"ping": fmt.Errorf("ping: %w", refused("its disk is full"))}}, status.HealthUnavailable, false, "consul refuses calls: its disk is full"},
 		{"counts cannot be read", &servers{fail: map[string]error{"activity": errors.New("x")}}, status.HealthOK, false, ""},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -105,6 +145,11 @@ func TestStatusAnswersWhateverDoesNot(t *testing.T) {
 			}
 			if c.reason != "" && !slices.ContainsFunc(s.Reasons, func(r string) bool { return strings.HasPrefix(r, c.reason) }) {
 				t.Errorf("no reason %q in %q", c.reason, s.Reasons)
+			}
+			// A hook that failed once is a remark, and no reason not to be well.
+			const remark = "staging config h: a session was destroyed instead of given to its user, 1 in a row: hook assign failed"
+			if c.known != slices.Contains(s.Remarks(), remark) {
+				t.Errorf("remarks %q", s.Remarks())
 			}
 			if c.known && s.Zones[0].Pools[0].Activity.Staged != 30 {
 				t.Errorf("the pool's activity is %+v", s.Zones[0].Pools[0].Activity)
@@ -118,7 +163,10 @@ func TestAStatusWithinAScope(t *testing.T) {
 	logger := logrus.New()
 	logger.SetOutput(io.Discard)
 	s := &servers{untrusted: true}
-	all := status.New(status.Servers{Registry: s, Store: s, Fleet: s}, logrus.NewEntry(logger)).Status(t.Context())
+	all := status.New(status.Servers{Registry: s, Store: s, Histories: s, Fleet: s}, logrus.NewEntry(logger)).Status(t.Context())
+	if len(all.Agents) != 1 || all.Agents[0].Version != "v1" {
+		t.Errorf("agents: %+v", all.Agents)
+	}
 	if all.Foreign != 3 {
 		t.Errorf("%+v", all)
 	}
@@ -138,7 +186,7 @@ func TestAStatusWithinAScope(t *testing.T) {
 // image does not exist, that is not known.
 func TestPoolsSayHowManyAreOfTheCurrentRevision(t *testing.T) {
 	s := &rolling{}
-	pools, err := status.New(status.Servers{Registry: s, Store: s, Fleet: s}, nil).Pools(t.Context(), []staging.Config{
+	pools, err := status.New(status.Servers{Registry: s, Store: s, Histories: s, Fleet: s}, nil).Pools(t.Context(), []staging.Config{
 		{Name: "rolls", Zone: "east", Image: "demo"}, {Name: "unseen", Zone: "east", Image: "demo"}, {Name: "silent", Zone: "east", Image: "demo"}, {Name: "broken", Zone: "east", Image: "none"},
 	})
 	if err != nil {
@@ -181,3 +229,115 @@ func (s *rolling) Rollouts(context.Context, ...string) (map[string]staging.Rollo
 	r := staging.Rollout{Revision: s.revision(), Outdated: 3, OutdatedReady: 3}
 	return map[string]staging.Rollout{"rolls": r, "unseen": {Revision: "old"}, "broken": r}, nil
 }
+
+// TestAHistoryIsThatOfRedisAndOfConsul: of a minute that both have, Redis's counts.
+func TestAHistoryIsThatOfRedisAndOfConsul(t *testing.T) {
+	now := time.Date(2026, time.November, 24, 12, 0, 0, 0, time.UTC)
+	minute := func(ago time.Duration, claims int) staging.Minute {
+		return staging.Minute{At: now.Add(-ago), Claims: claims}
+	}
+	s := &servers{
+		now:    now,
+		stored: []staging.Minute{minute(30*time.Hour, 1), minute(2*time.Hour, 2), minute(time.Hour, 3)},
+		recent: []staging.Minute{minute(time.Hour, 30), minute(time.Minute, 4)},
+	}
+	logger := logrus.New()
+	logger.SetOutput(io.Discard)
+	m := status.New(status.Servers{Registry: s, Store: s, Histories: s, Fleet: s}, logrus.NewEntry(logger))
+	claims := func(since time.Duration) (all []int, err error) {
+		minutes, _, err := m.History(t.Context(), "p", now.Add(-since))
+		for _, x := range minutes {
+			all = append(all, x.Claims)
+		}
+		return all, err
+	}
+	for _, c := range []struct {
+		what  string
+		since time.Duration
+		fail  string
+		want  []int
+	}{
+		{"the last hours are Redis's", 3 * time.Hour, "", []int{30, 4}},
+		{"a part of them", 10 * time.Minute, "", []int{4}},
+		{"days are of both", 48 * time.Hour, "", []int{1, 2, 30, 4}},
+		{"a day of Consul's that cannot be read is left out", 48 * time.Hour, "stored", []int{1, 2, 30, 4}},
+	} {
+		s.fail = map[string]error{c.fail: errors.New("x")}
+		if got, err := claims(c.since); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v; want %v", c.what, got, err, c.want)
+		}
+	}
+	s.fail = map[string]error{"stored": errors.New("x")}
+	s.stored = nil
+	if _, err := claims(48 * time.Hour); err == nil {
+		t.Error("Consul does not answer, and nothing is said")
+	}
+	if _, _, err := m.History(t.Context(), "none", now); err == nil {
+		t.Error("a pool that does not exist has a history")
+	}
+}
+
+// TestAForecastIsOfPoolsWithSizing: of another there is none, also if one of before is still stored.
+func TestAForecastIsOfPoolsWithSizing(t *testing.T) {
+	s := &sizedServers{}
+	logger := logrus.New()
+	logger.SetOutput(io.Discard)
+	m := status.New(status.Servers{Registry: s, Store: s, Histories: s, Fleet: s}, logrus.NewEntry(logger))
+	for name, want := range map[string]int{"sized": 1, "fixed": 0} {
+		if got, err := m.Forecast(t.Context(), name); err != nil || len(got) != want {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	if _, err := m.Forecast(t.Context(), "none"); err == nil {
+		t.Error("a pool that does not exist has a forecast")
+	}
+	s.fail = map[string]error{"forecast": errors.New("x")}
+	var refused *refusal.Error
+	if _, err := m.Forecast(t.Context(), "sized"); !errors.As(err, &refused) {
+		t.Errorf("Redis does not answer: %v", err)
+	}
+}
+
+// sizedServers have a pool with sizing and one without.
+type sizedServers struct{ servers }
+
+func (s *sizedServers) Resources() staging.Resources {
+	return staging.Resources{Configs: map[string]staging.Config{
+		"fixed": {Name: "fixed"}, "sized": {Name: "sized", Sizing: &staging.Sizing{Mode: staging.SizingDemand, Max: 9}},
+	}}
+}
+
+func (s *sizedServers) Refresh(context.Context) (staging.Resources, error) { return s.Resources(), nil }
+
+// TestPoolsShowWhatTheirDemandAsksFor: one that follows its demand wants that, a recommendation
+// is beside.
+func TestPoolsShowWhatTheirDemandAsksFor(t *testing.T) {
+	size := &staging.DemandSize{Wanted: 7, Keep: 8, Reason: "why"}
+	s := &rolling{servers{sizes: map[string]*staging.DemandSize{"follows": size, "recommended": size, "fixed": size}}}
+	sized := func(mode staging.SizingMode) *staging.Sizing { return &staging.Sizing{Mode: mode, Max: 20} }
+	pools, err := status.New(status.Servers{Registry: s, Store: s, Histories: s, Fleet: s}, nil).Pools(t.Context(), []staging.Config{
+		{Name: "follows", Zone: "east", Image: "demo", Sizing: sized(staging.SizingDemand)},
+		{Name: "recommended", Zone: "east", Image: "demo", DesiredSessions: 3, Sizing: sized(staging.SizingRecommend)},
+		{Name: "fixed", Zone: "east", Image: "demo", DesiredSessions: 3},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []struct {
+		wanted int
+		shows  bool
+	}{{7, true}, {3, true}, {3, false}} {
+		if p := pools[i]; p.Wanted.Sessions != want.wanted || (p.Demand != nil) != want.shows {
+			t.Errorf("%s: %+v %+v", p.Name, p.Wanted, p.Demand)
+		}
+	}
+}
+
+// refused is the error of a server that answers with it.
+type refused string
+
+// Error implements error.
+func (r refused) Error() string { return string(r) }
+
+// Refused returns the server's words.
+func (r refused) Refused() string { return string(r) }

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -31,11 +32,12 @@ func getAt(t *testing.T, external, path string, headers ...string) *httptest.Res
 	return w
 }
 
-// TestThePageIsWhole: every file that another names is served with its media type and the
-// policy, and none names anything on another server.
-func TestThePageIsWhole(t *testing.T) {
-	names := regexp.MustCompile(`(?:src|href)="([^"#]+)"|from '([^']+)'|src: '([^']+)'`)
-	seen, queue := map[string]bool{}, []string{""}
+// TestThePagesAreWhole: every file that another names is served with its media type and the
+// policy, at whatever address the page is, and none names anything on another server.
+func TestThePagesAreWhole(t *testing.T) {
+	names := regexp.MustCompile(`(?:src|href)="([^"#]+)"|from '([^']+)'|at\('(/ui/[^']+\.svg)'\)`)
+	seen, queue := map[string]bool{}, []string{"/", "/launch/demo", "/open/gr-1", "/ui/"}
+	pages := len(queue)
 	for len(queue) > 0 {
 		name := queue[0]
 		queue = queue[1:]
@@ -43,47 +45,99 @@ func TestThePageIsWhole(t *testing.T) {
 			continue
 		}
 		seen[name] = true
-		w := get(t, "/ui/"+name)
+		w := get(t, name)
 		if w.Code != http.StatusOK || w.Body.Len() == 0 {
-			t.Errorf("/ui/%s: %d", name, w.Code)
+			t.Errorf("%s: %d", name, w.Code)
 			continue
 		}
-		h := w.Header()
-		for header, want := range map[string]string{
-			"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
-			"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin", "Cache-Control": "no-cache",
-		} {
-			if !strings.Contains(h.Get(header), want) {
-				t.Errorf("/ui/%s: %s is %q", name, header, h.Get(header))
-			}
-		}
-		for _, no := range []string{"unsafe", "http:", "https:", "*", "data:"} {
-			if strings.Contains(h.Get("Content-Security-Policy"), no) {
-				t.Errorf("the policy has %s", no)
-			}
-		}
-		if again := get(t, "/ui/"+name, "If-None-Match", h.Get("ETag")); again.Code != http.StatusNotModified {
-			t.Errorf("/ui/%s is sent again: %d", name, again.Code)
+		keepsToItself(t, name, w)
+		if again := get(t, name, "If-None-Match", w.Header().Get("ETag")); again.Code != http.StatusNotModified {
+			t.Errorf("%s is sent again: %d", name, again.Code)
 		}
 		for _, m := range names.FindAllStringSubmatch(w.Body.String(), -1) {
-			queue = append(queue, strings.TrimPrefix(m[1]+m[2]+m[3], "./"))
+			at, err := url.Parse(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			named, err := at.Parse(m[1] + m[2] + m[3])
+			if err != nil || named.Host != "" {
+				t.Fatalf("%s names %s: %v", name, m[0], err)
+			}
+			queue = append(queue, named.Path)
 		}
 	}
 	entries, err := assets.ReadDir("assets")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// index.html is served as the page itself, not under its file's name.
-	if len(seen) != len(entries) {
-		t.Errorf("%d files are embedded, %d are reached: %v", len(entries), len(seen), seen)
+	// The two documents are served as pages, not under their files' names.
+	if len(seen)-pages != len(entries)-2 {
+		t.Errorf("%d files are embedded, %d are reached: %v", len(entries)-2, len(seen)-pages, seen)
 	}
-	for _, from := range []string{"/", "/ui"} {
-		if w := get(t, from); w.Code != http.StatusFound || w.Header().Get("Location") != "/ui/" {
-			t.Errorf("%s: %d to %q", from, w.Code, w.Header().Get("Location"))
+	const external = "https://example.org/greenroom"
+	for at, want := range map[string]string{"": "/ui/", external: external + "/ui/"} {
+		if w := getAt(t, at, "/ui", "X-Forwarded-Host", "evil.example"); w.Code != http.StatusFound || w.Header().Get("Location") != want {
+			t.Errorf("/ui: %d to %q, want %q", w.Code, w.Header().Get("Location"), want)
 		}
-		const external = "https://example.org/greenroom"
-		if w := getAt(t, external, from, "X-Forwarded-Host", "evil.example"); w.Header().Get("Location") != external+"/ui/" {
-			t.Errorf("%s behind a proxy: %d to %q", from, w.Code, w.Header().Get("Location"))
+	}
+}
+
+// keepsToItself requires the headers that hold a page to the files of its broker, and other sites
+// off it.
+func keepsToItself(t *testing.T, name string, w *httptest.ResponseRecorder) {
+	t.Helper()
+	h := w.Header()
+	for header, want := range map[string]string{
+		"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+		"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin", "Cache-Control": "no-cache",
+	} {
+		if !strings.Contains(h.Get(header), want) {
+			t.Errorf("%s: %s is %q", name, header, h.Get(header))
+		}
+	}
+	if !strings.Contains(h.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
+		t.Errorf("%s may be put into a frame, where a stranger's page launches", name)
+	}
+	for _, no := range []string{"unsafe", "http:", "https:", "*", "data:"} {
+		if strings.Contains(h.Get("Content-Security-Policy"), no) {
+			t.Errorf("the policy has %s", no)
+		}
+	}
+}
+
+// TestAnAddressThatThereIsNotIsAPageForBrowsersAlone: its files are found from there, too. Programs
+// are answered by the API.
+func TestAnAddressThatThereIsNotIsAPageForBrowsersAlone(t *testing.T) {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	RoutesAt("")(engine)
+	engine.NoRoute(func(c *gin.Context) {
+		if !Missing(c) {
+			c.Status(http.StatusTeapot)
+		}
+	})
+	ask := func(method, path, accept string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, path, nil)
+		r.Header.Set("Accept", accept)
+		w := httptest.NewRecorder()
+		engine.ServeHTTP(w, r)
+		return w
+	}
+	const browser = "text/html,application/xhtml+xml,*/*;q=0.8"
+	for path, script := range map[string]string{
+		"/lanch": `src="ui/home.js"`, "/launch/": `src="../ui/home.js"`, "/launch/a%2Fb": `src="../ui/home.js"`, "/a/b/c": `src="../../ui/home.js"`,
+	} {
+		w := ask("GET", path, browser)
+		if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), script) || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+		keepsToItself(t, path, w)
+	}
+	for what, w := range map[string]*httptest.ResponseRecorder{
+		"a program": ask("GET", "/lanch", "*/*"), "a form": ask("POST", "/lanch", browser), "an endless path": ask("GET", strings.Repeat("/a", 18), browser),
+	} {
+		if w.Code != http.StatusTeapot {
+			t.Errorf("%s: %d", what, w.Code)
 		}
 	}
 }

@@ -93,6 +93,7 @@ func (s *server) serve(ctx context.Context) int {
 	mux.HandleFunc("GET /served", s.list(record.ofUser))
 	mux.HandleFunc("GET /hooks", s.list(func(r record) bool { return r.Via != viaEnvironment }))
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, s.version) })
+	mux.HandleFunc("GET /echo", echo)
 	mux.HandleFunc("GET /{$}", s.page)
 	srv := &http.Server{
 		Handler:           mux,
@@ -181,7 +182,8 @@ func (s *server) page(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	// WebSockets to any host: what is in front of the sessions must refuse those to another one.
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; connect-src 'self' ws: wss:")
 	w.Header().Set("Cache-Control", "no-store")
 	if _, err := w.Write(body); err != nil && !errors.Is(err, net.ErrClosed) {
 		log.Print(err)

@@ -18,6 +18,11 @@ key "greenroom/generation" {
   policy = "write"
 }
 
+# The pools' histories, from which their demand is learned.
+key_prefix "greenroom/history/" {
+  policy = "write"
+}
+
 # When a session is gone, the scaler deletes the Idempotency-Key of its launch.
 key_prefix "greenroom/keys/" {
   policy = "write"
@@ -25,6 +30,16 @@ key_prefix "greenroom/keys/" {
 
 # When nothing of a session runs any more, the scaler frees its user's profile.
 key_prefix "greenroom/profiles/" {
+  policy = "write"
+}
+
+# How far each webhook's events were taken, which shows that Redis lost some.
+key_prefix "greenroom/webhooks/" {
+  policy = "write"
+}
+
+# Places that are reserved under a max_sessions.
+key "greenroom/reservations" {
   policy = "write"
 }
 

@@ -6,7 +6,7 @@ namespace "default" {
   capabilities = [
     "submit-job", # parse jobspecs, register an on-demand session, stop any session
     "read-job",   # validate jobspecs; follow a session's evaluation and allocation
-    "list-jobs",  # while Redis is away: see by the newest sessions if Consul was restored
+    "list-jobs",  # count sessions under a max_sessions; while Redis is away: see by the newest ones if Consul was restored
     "alloc-exec", # run the assign hook inside a session
     "read-logs",  # the last line of stderr of a session that could not start; logs for administrators
 

@@ -70,6 +70,42 @@ variable "allow_open_consul" {
   description = "For trials: let the broker start although Consul has no access control, and anybody can read its secrets there."
 }
 
+variable "gateway_url" {
+  type        = string
+  default     = ""
+  description = "The URL by which browsers reach the gateways, such as https://desk.example.org; the same as in the gateways' job. Empty for none."
+}
+
+variable "gateway_domain" {
+  type        = string
+  default     = ""
+  description = "The domain below which the gateways give each session a host name, such as desk.example.org; the same as in the gateways' job."
+}
+
+variable "consul_identity" {
+  type        = bool
+  default     = true
+  description = "Log in to Consul with the job's own identity. false for a consul_token in the Nomad variable, or for a Consul without access control."
+}
+
+variable "ca_cert" {
+  type        = string
+  default     = ""
+  description = "The authority that signs the certificates of Nomad, Consul and Redis, in PEM; empty for those that the system trusts."
+}
+
+variable "redis_tls" {
+  type        = bool
+  default     = false
+  description = "Connect to Redis by TLS. Nomad and Consul are reached by TLS if their addresses begin with https."
+}
+
+variable "client_cert" {
+  type        = bool
+  default     = false
+  description = "Show the servers the certificate client_cert of the Nomad variable, whose key is client_key there."
+}
+
 variable "consul_prefix" {
   type        = string
   default     = "greenroom"
@@ -80,6 +116,18 @@ variable "redis_prefix" {
   type        = string
   default     = "greenroom"
   description = "Begins the names of this installation's keys in Redis; the same for all its brokers and scalers."
+}
+
+variable "redis_sentinel_master" {
+  type        = string
+  default     = ""
+  description = "What the Sentinels of Redis call the primary; redis_address has their addresses then, with commas between."
+}
+
+variable "redis_cluster" {
+  type        = bool
+  default     = false
+  description = "redis_address has nodes of a Redis Cluster, with commas between."
 }
 
 variable "region" {
@@ -224,13 +272,32 @@ job "greenroom-broker" {
       }
 
       env {
-        GREENROOM_BIND              = "${NOMAD_ADDR_http}"
-        GREENROOM_REDIS_ADDR        = var.redis_address
-        GREENROOM_REDIS_PREFIX      = var.redis_prefix
-        GREENROOM_CONSUL_PREFIX     = var.consul_prefix
-        GREENROOM_ALLOW_OPEN_CONSUL = var.allow_open_consul
-        NOMAD_ADDR                  = var.nomad_address
-        CONSUL_HTTP_ADDR            = var.consul_address
+        GREENROOM_BIND                  = "${NOMAD_ADDR_http}"
+        GREENROOM_REDIS_ADDR            = var.redis_address
+        GREENROOM_REDIS_PREFIX          = var.redis_prefix
+        GREENROOM_REDIS_CLUSTER         = var.redis_cluster
+        GREENROOM_REDIS_SENTINEL_MASTER = var.redis_sentinel_master
+        GREENROOM_CONSUL_PREFIX         = var.consul_prefix
+        GREENROOM_ALLOW_OPEN_CONSUL     = var.allow_open_consul
+        GREENROOM_GATEWAY_URL           = var.gateway_url
+        GREENROOM_GATEWAY_DOMAIN        = var.gateway_domain
+        NOMAD_ADDR                      = var.nomad_address
+        CONSUL_HTTP_ADDR                = var.consul_address
+        GREENROOM_REDIS_TLS             = var.redis_tls
+
+        NOMAD_CACERT                = var.ca_cert == "" ? "" : "${NOMAD_TASK_DIR}/ca.pem"
+        CONSUL_CACERT               = var.ca_cert == "" ? "" : "${NOMAD_TASK_DIR}/ca.pem"
+        GREENROOM_REDIS_CACERT      = var.ca_cert == "" ? "" : "${NOMAD_TASK_DIR}/ca.pem"
+        NOMAD_CLIENT_CERT           = var.client_cert ? "${NOMAD_SECRETS_DIR}/client.pem" : ""
+        CONSUL_CLIENT_CERT          = var.client_cert ? "${NOMAD_SECRETS_DIR}/client.pem" : ""
+        GREENROOM_REDIS_CLIENT_CERT = var.client_cert ? "${NOMAD_SECRETS_DIR}/client.pem" : ""
+        NOMAD_CLIENT_KEY            = var.client_cert ? "${NOMAD_SECRETS_DIR}/client.key" : ""
+        CONSUL_CLIENT_KEY           = var.client_cert ? "${NOMAD_SECRETS_DIR}/client.key" : ""
+        GREENROOM_REDIS_CLIENT_KEY  = var.client_cert ? "${NOMAD_SECRETS_DIR}/client.key" : ""
+
+        # A task of the exec driver runs as nobody, who may not read the file. It has the
+        # token of its start in CONSUL_HTTP_TOKEN, which Nomad sets.
+        CONSUL_HTTP_TOKEN_FILE = var.consul_identity && var.driver != "exec" ? "${NOMAD_SECRETS_DIR}/consul_token" : ""
       }
 
       # NOMAD_TOKEN is the job's own identity, so that no token for Nomad is stored.
@@ -240,9 +307,26 @@ job "greenroom-broker" {
         env = true
       }
 
+      # With this identity Nomad logs in to Consul for the task. The binding rule for this
+      # job there says what the token may. It ends with the allocation.
+      dynamic "identity" {
+        for_each = var.consul_identity ? [1] : []
+        content {
+          name = "consul_default"
+          aud  = ["consul.io"]
+          ttl  = "1h"
+        }
+      }
+
+      dynamic "consul" {
+        for_each = var.consul_identity ? [1] : []
+        content {}
+      }
+
       # The other secrets. Each is set only if the Nomad variable has it. nomad_token is
       # for cases in which Nomad does not accept the identity: if nomad_address is a
-      # server's, or if zones are in another region.
+      # server's, or if zones are in another region. consul_token is for
+      # consul_identity = false.
       template {
         destination = "${NOMAD_SECRETS_DIR}/greenroom.env"
         env         = true
@@ -256,8 +340,14 @@ job "greenroom-broker" {
           {{- with .consul_token.Value }}
           CONSUL_HTTP_TOKEN={{ . | toJSON }}
           {{- end }}
+          {{- with .redis_user.Value }}
+          GREENROOM_REDIS_USER={{ . | toJSON }}
+          {{- end }}
           {{- with .redis_password.Value }}
           GREENROOM_REDIS_PASSWORD={{ . | toJSON }}
+          {{- end }}
+          {{- with .redis_sentinel_password.Value }}
+          GREENROOM_REDIS_SENTINEL_PASSWORD={{ . | toJSON }}
           {{- end }}
           {{- with .broker_token.Value }}
           GREENROOM_TOKEN={{ . | toJSON }}
@@ -267,6 +357,27 @@ job "greenroom-broker" {
         EOT
       }
 
+      # What the servers' certificates are checked with, and the job's own for them.
+      dynamic "template" {
+        for_each = var.ca_cert == "" ? [] : [var.ca_cert]
+        content {
+          destination = "${NOMAD_TASK_DIR}/ca.pem"
+          data        = template.value
+        }
+      }
+
+      dynamic "template" {
+        for_each = var.client_cert ? { "client.pem" = "client_cert", "client.key" = "client_key" } : {}
+        content {
+          destination = "${NOMAD_SECRETS_DIR}/${template.key}"
+          change_mode = "restart"
+          data        = <<-EOT
+            {{- with nomadVar "nomad/jobs/greenroom-broker" }}{{ .${template.value}.Value }}{{ end }}
+          EOT
+        }
+      }
+
+      # ../sizing.md has what these are measured by, and when to raise them.
       resources {
         cpu    = 500
         memory = 256

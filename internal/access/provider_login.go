@@ -44,9 +44,19 @@ type Attempt struct {
 	// State comes back with the browser, Nonce in the ID token. Verifier is the secret of
 	// PKCE, of which the provider got the hash.
 	State, Nonce, Verifier string
-	// View is the view of the page that was asked for, such as /sessions; "" for the first.
+	// Page is the page that was asked for. View is its view, such as /sessions; "" for the first.
+	Page Page
 	View string
 }
+
+// Page is a page that browsers log in to.
+type Page string
+
+// The pages. The zero value is the operators'.
+const (
+	PageOperators Page = "operators"
+	PageUsers     Page = "users"
+)
 
 // LoginFailure is why a login with a provider failed, as the page's URL has it. The page has
 // the words for each.
@@ -98,14 +108,14 @@ func FailureOf(err error) LoginFailure {
 // AttemptLife is how long a browser may take to log in at the provider.
 const AttemptLife = 10 * time.Minute
 
-// NewAttempt returns a fresh attempt, which asks for a view of the page.
+// NewAttempt returns a fresh attempt, which asks for a view of the operators' page.
 func NewAttempt(view string) Attempt {
 	random := func() string {
 		b := make([]byte, 32)
 		_, _ = rand.Read(b) // never fails, as crypto/rand documents
 		return base64.RawURLEncoding.EncodeToString(b)
 	}
-	return Attempt{State: random(), Nonce: random(), Verifier: random(), View: view}
+	return Attempt{State: random(), Nonce: random(), Verifier: random(), Page: PageOperators, View: view}
 }
 
 // What is sealed with the secret of logins, beside the tokens of logins. One kind never

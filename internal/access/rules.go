@@ -37,13 +37,18 @@ var (
 // rules has the rule of every operation, with the operationId of openapi.yaml as key. Only
 // administrators without a scope may call an operation that is not in it.
 var rules = map[string]Rule{
-	"createSession": launcherRule,
-	"listSessions":  anyRole,
-	"getSession":    anyRole,
+	"createSession":  launcherRule,
+	"listLaunchable": launcherRule,
+	"listSessions":   anyRole,
+	"getSession":     anyRole,
 	// What a session writes may hold secrets of its user.
-	"getSessionLogs":   changeRule,
+	"getSessionLogs": changeRule,
+	// Whoever runs a command in a session can do there whatever its user can.
+	"runInSession":     changeRule,
 	"endSession":       launcherRule,
 	"keepSessionAlive": launcherRule,
+	"extendSession":    launcherRule,
+	"linkSession":      launcherRule,
 	// A proxy calls it with its user's headers. They contain the session's own token.
 	"authorizeSession": openRule,
 
@@ -56,18 +61,24 @@ var rules = map[string]Rule{
 	"getHistory":    readerRule,
 	"putStaging":    changeRule,
 	"deleteStaging": changeRule,
-	"listZones":     readerRule,
-	"getZone":       readerRule,
-	"putZone":       changeRule,
-	"deleteZone":    changeRule,
-	"listImages":    readerRule,
-	"getImage":      readerRule,
-	"putImage":      changeRule,
-	"deleteImage":   changeRule,
-	"listGroups":    readerRule,
-	"getGroup":      readerRule,
-	"putGroup":      changeRule,
-	"deleteGroup":   changeRule,
+	// A caller with a scope pauses single pools alone.
+	"recycleStaging": changeRule,
+	"retryStaging":   changeRule,
+	"listPauses":     readerRule,
+	"pausePools":     changeRule,
+	"resumePools":    changeRule,
+	"listZones":      readerRule,
+	"getZone":        readerRule,
+	"putZone":        changeRule,
+	"deleteZone":     changeRule,
+	"listImages":     readerRule,
+	"getImage":       readerRule,
+	"putImage":       changeRule,
+	"deleteImage":    changeRule,
+	"listGroups":     readerRule,
+	"getGroup":       readerRule,
+	"putGroup":       changeRule,
+	"deleteGroup":    changeRule,
 	// It stores nothing, but makes the servers parse and validate its input.
 	"checkResources": changeRule,
 
@@ -75,6 +86,16 @@ var rules = map[string]Rule{
 	"takeOverInstallation": adminRule,
 
 	"rotateSecrets": adminRule,
+
+	// A webhook is sent the events of all of the installation, to wherever its URL says.
+	"listWebhooks":         adminRule,
+	"getWebhook":           adminRule,
+	"putWebhook":           adminRule,
+	"deleteWebhook":        adminRule,
+	"getWebhookDeliveries": adminRule,
+	"listDeadLetters":      adminRule,
+	"replayDeadLetters":    adminRule,
+	"testWebhook":          adminRule,
 
 	"listTokens":  changeRule,
 	"createToken": changeRule,

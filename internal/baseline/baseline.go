@@ -24,9 +24,10 @@ import (
 )
 
 const (
-	// callTimeout limits one claim, and readTimeout the reading of a request.
-	callTimeout = 10 * time.Second
-	readTimeout = 10 * time.Second
+	// callTimeout limits one claim, and readTimeout the reading of a request. They find what
+	// hangs: a busy machine may take seconds.
+	callTimeout = time.Minute
+	readTimeout = time.Minute
 	// keyTTL is how long keys stay in Redis if Close does not remove them.
 	keyTTL = time.Hour
 	// removeTimeout limits the removal of all keys.
@@ -37,7 +38,7 @@ const (
 
 // Server is a running baseline server.
 type Server struct {
-	redis  *redis.Client
+	redis  redis.UniversalClient
 	consul *consulapi.KV
 	prefix string
 	url    string
@@ -47,7 +48,7 @@ type Server struct {
 
 // Start listens on a free port of loopback. If consul is nil, a claim is the SETNX
 // alone. The caller closes the clients after Close.
-func Start(rdb *redis.Client, consul *consulapi.Client) (*Server, error) {
+func Start(rdb redis.UniversalClient, consul *consulapi.Client) (*Server, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("start the baseline server: listen: %w", err)
@@ -70,7 +71,7 @@ func Start(rdb *redis.Client, consul *consulapi.Client) (*Server, error) {
 func (s *Server) URL() string { return s.url }
 
 // Claim returns the URL that claims a name at the baseline server with the given base
-// URL. A POST with any body returns 201, 409 if the name is already claimed, or 503
+// URL. A POST with any body returns 201 with a body as large as a launch's, 409 if the name is already claimed, or 503
 // with the reason.
 func Claim(url, name string) string { return url + "/claims/" + name }
 
@@ -91,11 +92,23 @@ func (s *Server) handler() http.Handler {
 		case !claimed:
 			c.Status(http.StatusConflict)
 		default:
-			c.JSON(http.StatusCreated, gin.H{"claimed": c.Param("name")})
+			c.Data(http.StatusCreated, "application/json; charset=utf-8", answer(c.Param("name")))
 		}
 	})
 	return e
 }
+
+// answer is a body of the size and shape of the answer to a launch, of which a bare handler has most
+// ready: to send and to read it costs what a launch's costs.
+func answer(name string) []byte {
+	return []byte(`{"id":"floor-` + name + sameForAll)
+}
+
+const sameForAll = `","state":"assigned","origin":"staged","zone":"floor","image":"floor","staging":"floor","user":{"id":"bench-0000","name":"bench 0000"},` +
+	`"alloc_id":"bc61e529-efd3-5bea-e173-daaf22d95f2a","node_id":"ee45c4b8-fcb9-cbd5-0d92-79377ef17e7e","address":"127.0.0.1","ports":{"http":10107},` +
+	`"created_at":"2026-11-24T10:47:41.781107109Z","ready_at":"2026-11-24T10:47:48.043Z","assigned_at":"2026-11-24T10:47:48.952Z",` +
+	`"token":"EKXdV86OoqvgFPW1o0uzr1FYF996as9mfpm9PqNNtmI","attempts":[{"step":"staged","zone":"floor","outcome":"served"}],` +
+	`"timings_ms":{"claim":0.425,"fence":4.919,"hook":0,"total":14.662}}`
 
 // claim creates the key and reports whether it did not exist before.
 func (s *Server) claim(ctx context.Context, key string, body []byte) (bool, error) {

@@ -34,12 +34,16 @@ type Row struct {
 	// Target and Figure are texts with their units.
 	Target string `json:"target"`
 	Figure string `json:"figure"`
+	// Limit is the figure of the limit or the peer, measured in the same run; "" for none.
+	Limit string `json:"limit,omitempty"`
 	// Ratio is the figure divided by the limit's or peer's; 0 if there is none.
 	Ratio float64 `json:"ratio,omitempty"`
 	// Met reports whether the figure meets the target.
 	Met bool `json:"met"`
 	// Note explains the measurement, or why the target is not met; it may be "".
 	Note string `json:"note,omitempty"`
+	// Machine is what the machine did meanwhile; nil if that is not known.
+	Machine *Machine `json:"machine,omitempty"`
 	// Raw holds the results behind the figure.
 	Raw any `json:"raw,omitempty"`
 }
@@ -83,10 +87,10 @@ func Rows(dir string) ([]Row, error) {
 	return rows, nil
 }
 
-// Print writes the table, with the notes below it.
+// Print writes the table, and below it for each row what the machine did and the note.
 func Print(w io.Writer, rows []Row) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "#\tWHAT\tTARGET\tFIGURE\tRATIO\tVERDICT")
+	fmt.Fprintln(t, "#\tWHAT\tTARGET\tFIGURE\tLIMIT\tRATIO\tVERDICT")
 	for _, r := range rows {
 		ratio, result := "-", "NOT MET"
 		if r.Ratio != 0 {
@@ -95,16 +99,30 @@ func Print(w io.Writer, rows []Row) error {
 		if r.Met {
 			result = "met"
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\n", r.Number, r.What, r.Target, r.Figure, ratio, result)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Number, r.What, r.Target, r.Figure, cmp.Or(r.Limit, "-"), ratio, result)
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	halts := false
 	for _, r := range rows {
+		halts = halts || r.Machine != nil && r.Machine.HaltPollNS == 0
+		var lines []string
+		if r.Machine != nil {
+			lines = append(lines, "machine: "+r.Machine.String())
+		}
 		if r.Note != "" {
-			if _, err := fmt.Fprintf(w, "%d: %s\n", r.Number, r.Note); err != nil {
+			lines = append(lines, r.Note)
+		}
+		for _, line := range lines {
+			if _, err := fmt.Fprintf(w, "%d: %s\n", r.Number, line); err != nil {
 				return err
 			}
+		}
+	}
+	if halts {
+		if _, err := fmt.Fprintln(w, haltsAtOnce); err != nil {
+			return err
 		}
 	}
 	return nil

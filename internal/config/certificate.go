@@ -56,6 +56,9 @@ func (c *Certificate) Server() *tls.Config {
 	}
 }
 
+// Expires returns when the current certificate expires.
+func (c *Certificate) Expires() time.Time { return c.current.Load().Leaf.NotAfter }
+
 // Follow reloads the files when they have changed and on each signal from reload, until
 // ctx is done. It reports every attempt: nil, or why the old certificate stays.
 func (c *Certificate) Follow(ctx context.Context, reload <-chan os.Signal, report func(error)) {

@@ -1,5 +1,5 @@
-// Package config loads the configuration of greenroom's two agents, the broker and the
-// scaler: their addresses, the servers that they connect to, access, limits and logs. It
+// Package config loads the configuration of greenroom's agents, the broker, the scaler and
+// the gateway: their addresses, the servers that they connect to, access, limits and logs. It
 // promises that a configuration that passes Validate can be used, and that printing one
 // never shows a secret.
 package config
@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -31,13 +32,18 @@ func (s Secret) String() string {
 // GoString implements fmt.GoStringer.
 func (s Secret) GoString() string { return s.String() }
 
-// Agent is the configuration of a broker or a scaler.
+// Agent is the configuration of a broker, a scaler or a gateway.
 type Agent struct {
 	// Bind is the host:port to listen on: the broker's API, or the scaler's
 	// health and metrics.
 	Bind string
-	// NomadAddress and ConsulAddress are URLs of HTTP APIs, RedisAddress is host:port.
+	// NomadAddress and ConsulAddress are URLs of HTTP APIs, RedisAddress is host:port, or several
+	// with commas between; see RedisAddresses.
 	NomadAddress, ConsulAddress, RedisAddress string
+	// RedisSentinel names the primary that Sentinels watch, whose addresses RedisAddress has then.
+	RedisSentinel Sentinel
+	// RedisCluster: the addresses are of a Redis Cluster.
+	RedisCluster bool
 	// ConsulPrefix and RedisPrefix begin all names that the installation uses in Consul and
 	// Redis, see staging.Names; "" for staging.DefaultNames.
 	ConsulPrefix, RedisPrefix string
@@ -56,8 +62,17 @@ type Agent struct {
 	TrustedProxies []netip.Prefix
 	// NomadToken, ConsulToken and RedisPassword authenticate to the servers; "" for none.
 	NomadToken, ConsulToken, RedisPassword Secret
+	// ConsulTokenFile is the file that ConsulToken was read from, and which an agent goes on
+	// reading: the token in it may be replaced. "" if the token is from elsewhere.
+	ConsulTokenFile string
 	// Token is an administrator's token for the broker's API; "" for none.
 	Token Secret
+	// Peers are the greenrooms of other regions, by the names that zones give them.
+	Peers map[string]Peer
+	// Gateway configures a gateway, and the links that a broker makes to one.
+	Gateway GatewaySettings
+	// Tracing configures the export of traces.
+	Tracing TracingSettings
 	// Access configures the other ways to authenticate to the API.
 	Access Access
 	// MaxDesiredSessions is the largest desired_sessions that a staging config may ask for.
@@ -65,6 +80,9 @@ type Agent struct {
 	// MaxLaunches, MaxOnDemand and MaxHooks bound the concurrent launches, on-demand
 	// starts and hooks of a broker.
 	MaxLaunches, MaxOnDemand, MaxHooks int
+	// MaxOnDemandQueue bounds the launches that wait for their turn to start a session on
+	// demand.
+	MaxOnDemandQueue int
 	// MaxSessionsPerUser is how many sessions a user may have whose groups set no
 	// max_sessions_per_user; 0 for no limit.
 	MaxSessionsPerUser int
@@ -90,6 +108,45 @@ type Agent struct {
 
 	// consulSSL makes a Consul address without a scheme an https address.
 	consulSSL bool
+}
+
+// Sentinel says how the Sentinels of Redis are called.
+type Sentinel struct {
+	// Master is the name that they have for the primary; "" for a Redis without Sentinels.
+	Master string
+	// User is an ACL user of theirs, "" the default user; Password authenticates it, "" for none.
+	User     string
+	Password Secret
+}
+
+// RedisAddresses are the addresses that RedisAddress has.
+func (a Agent) RedisAddresses() []string {
+	return strings.FieldsFunc(a.RedisAddress, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// validateRedis checks the addresses and what they are of.
+func (a Agent) validateRedis(add func(flag, format string, args ...any)) {
+	all := a.RedisAddresses()
+	if len(all) == 0 {
+		add("redis-address", "must be host:port, is %q", a.RedisAddress)
+	}
+	for _, address := range all {
+		if host, port, err := net.SplitHostPort(address); err != nil || host == "" || !isPort(port) {
+			add("redis-address", "must be host:port, or several with commas between, is %q", address)
+		}
+	}
+	switch s := a.RedisSentinel; {
+	case s.Master != "" && a.RedisCluster:
+		add("redis-cluster", "cannot be used with --redis-sentinel-master: a Redis Cluster does without Sentinels")
+	case s.Master == "" && !a.RedisCluster && len(all) > 1:
+		add("redis-address", "are %d: several are of Sentinels, with --redis-sentinel-master, or of a Redis Cluster, with --redis-cluster", len(all))
+	case s.Master == "" && s.User != "":
+		add("redis-sentinel-user", "is set without --redis-sentinel-master")
+	case s.Master == "" && s.Password != "":
+		add("redis-sentinel-password-file", "is set, or GREENROOM_REDIS_SENTINEL_PASSWORD is, without --redis-sentinel-master")
+	case s.User != "" && s.Password == "":
+		add("redis-sentinel-user", "is set without the password of that user")
+	}
 }
 
 // TLS configures TLS to one server. The zero value trusts the system's authorities and
@@ -128,15 +185,10 @@ func (a Agent) problems(kind Kind) []problem {
 			}
 		}
 	}
-	for _, hp := range []struct{ flag, value string }{{"bind", a.Bind}, {"redis-address", a.RedisAddress}} {
-		_, port, err := net.SplitHostPort(hp.value)
-		if err == nil {
-			_, err = net.LookupPort("tcp", port) // a number, or a name such as http
-		}
-		if err != nil {
-			add(hp.flag, "must be host:port, is %q", hp.value)
-		}
+	if _, port, err := net.SplitHostPort(a.Bind); err != nil || !isPort(port) {
+		add("bind", "must be host:port, is %q", a.Bind)
 	}
+	a.validateRedis(add)
 	for _, u := range []struct{ flag, value string }{{"nomad-address", a.NomadAddress}, {"consul-address", a.ConsulAddress}} {
 		p, err := url.Parse(u.value)
 		if err != nil || p.Host == "" || (p.Scheme != "http" && p.Scheme != "https") {
@@ -153,6 +205,9 @@ func (a Agent) problems(kind Kind) []problem {
 	}
 	a.Access.validate(add)
 	a.validateEdge(add)
+	a.Gateway.validate(add)
+	a.validatePeers(add)
+	a.Tracing.validate(add)
 	if a.Token != "" && len(a.Token) < minTokenLength {
 		add("token", "must have at least %d characters, so that it cannot be guessed: openssl rand -hex 16 makes one", minTokenLength)
 	}
@@ -162,7 +217,7 @@ func (a Agent) problems(kind Kind) []problem {
 	for _, n := range []struct {
 		flag  string
 		value int
-	}{{"max-launches", a.MaxLaunches}, {"max-on-demand", a.MaxOnDemand}, {"max-hooks", a.MaxHooks}} {
+	}{{"max-launches", a.MaxLaunches}, {"max-on-demand", a.MaxOnDemand}, {"max-on-demand-queue", a.MaxOnDemandQueue}, {"max-hooks", a.MaxHooks}} {
 		if n.value < 1 {
 			add(n.flag, "must be at least 1, is %d", n.value)
 		}
@@ -193,9 +248,11 @@ func (a Agent) problems(kind Kind) []problem {
 		certFile, keyFile string
 	}{
 		{"tls-cert", "tls-key", a.TLSCert, a.TLSKey},
+		{"gateway-tls-cert", "gateway-tls-key", a.Gateway.TLSCert, a.Gateway.TLSKey},
 		{"nomad-client-cert", "nomad-client-key", a.NomadTLS.CertFile, a.NomadTLS.KeyFile},
 		{"consul-client-cert", "consul-client-key", a.ConsulTLS.CertFile, a.ConsulTLS.KeyFile},
 		{"redis-client-cert", "redis-client-key", a.RedisTLS.CertFile, a.RedisTLS.KeyFile},
+		{"tracing-client-cert", "tracing-client-key", a.Tracing.TLS.CertFile, a.Tracing.TLS.KeyFile},
 	} {
 		switch {
 		case (pair.certFile == "") == (pair.keyFile == ""):

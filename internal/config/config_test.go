@@ -13,7 +13,7 @@ func good() Agent {
 			Issuer: "https://login.example.org", Audience: "greenroom", UserClaim: "sub", RoleClaim: "roles", Roles: map[string]string{"ops": "admin"},
 		},
 		Bind: "127.0.0.1:7480", NomadAddress: "http://127.0.0.1:4646", ConsulAddress: "http://127.0.0.1:8500",
-		RedisAddress: "127.0.0.1:6379", MaxDesiredSessions: 10, MaxLaunches: 1, MaxOnDemand: 1, MaxHooks: 1, LogLevel: "info", LogFormat: "text",
+		RedisAddress: "127.0.0.1:6379", MaxDesiredSessions: 10, MaxLaunches: 1, MaxOnDemand: 1, MaxOnDemandQueue: 1, MaxHooks: 1, LogLevel: "info", LogFormat: "text",
 	}
 }
 
@@ -30,6 +30,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"--max-desired-sessions": func(a *Agent) { a.MaxDesiredSessions = 0 },
 		"--max-launches":         func(a *Agent) { a.MaxLaunches = 0 },
 		"--max-on-demand":        func(a *Agent) { a.MaxOnDemand = -1 },
+		"--max-on-demand-queue":  func(a *Agent) { a.MaxOnDemandQueue = 0 },
 		"--max-hooks":            func(a *Agent) { a.MaxHooks = 0 },
 		"--max-armed":            func(a *Agent) { a.MaxArmed = -1 },
 		"--max-token-life":       func(a *Agent) { a.MaxTokenLife = time.Second },
@@ -45,8 +46,14 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		"--external-url":         func(a *Agent) { a.ExternalURL = "greenroom.example.org" },
 		"--log-format":           func(a *Agent) { a.LogFormat = "xml" },
 
-		"--max-sessions-per-user": func(a *Agent) { a.MaxSessionsPerUser = -1 },
-		"--user-rate":             func(a *Agent) { a.UserRate = -1 },
+		"--max-sessions-per-user":  func(a *Agent) { a.MaxSessionsPerUser = -1 },
+		"--gateway-bind":           func(a *Agent) { a.Gateway.Bind = "7482" },
+		"--gateway-url":            func(a *Agent) { a.Gateway.URL = "https://desk.example.org/x" },
+		"--gateway-domain":         func(a *Agent) { a.Gateway.Domain = "*.desk.example.org" },
+		"--gateway-allowed-origin": func(a *Agent) { a.Gateway.AllowedOrigins = []string{"portal.example.org"} },
+		"--gateway-tls-cert":       func(a *Agent) { a.Gateway.TLSCert = "x.pem" },
+		"--gateway-max-open":       func(a *Agent) { a.Gateway.MaxOpen = -1 },
+		"--user-rate":              func(a *Agent) { a.UserRate = -1 },
 	}
 	for flag, spoil := range cases {
 		a := good()

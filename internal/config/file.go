@@ -72,12 +72,13 @@ func (f *files) readSource(source []byte, name string) {
 	parsed, diags := hclsyntax.ParseConfig(source, name, hcl.InitialPos)
 	f.addDiagnostics(diags)
 	if !diags.HasErrors() {
-		f.readBody("", parsed.Body)
+		f.readBody("", "", parsed.Body)
 	}
 }
 
-// readBody reads the content of a block. prefix is the block's key with a dot, or "".
-func (f *files) readBody(prefix string, body hcl.Body) {
+// readBody reads the content of a block. prefix is the block's key with a dot, or "", and label
+// its label, or "".
+func (f *files) readBody(prefix, label string, body hcl.Body) {
 	schema := &hcl.BodySchema{}
 	known := map[string]setting{}
 	for _, s := range settings {
@@ -88,7 +89,11 @@ func (f *files) readBody(prefix string, body hcl.Body) {
 		name, _, block := strings.Cut(rest, ".")
 		if block {
 			if !slices.ContainsFunc(schema.Blocks, func(b hcl.BlockHeaderSchema) bool { return b.Type == name }) {
-				schema.Blocks = append(schema.Blocks, hcl.BlockHeaderSchema{Type: name})
+				header := hcl.BlockHeaderSchema{Type: name}
+				if s.labelled {
+					header.LabelNames = []string{"name"}
+				}
+				schema.Blocks = append(schema.Blocks, header)
 			}
 			continue
 		}
@@ -98,15 +103,20 @@ func (f *files) readBody(prefix string, body hcl.Body) {
 	content, diags := body.Content(schema)
 	f.addDiagnostics(diags)
 	for _, a := range sortedByPosition(content.Attributes) {
-		f.attribute(known[a.Name], a)
+		f.attribute(known[a.Name], label, a)
 	}
 	seen := map[string]hcl.Range{}
 	for _, block := range content.Blocks {
-		if first, twice := seen[block.Type]; twice {
-			f.addFinding(block.DefRange, "%s%s: is there twice; the first is at line %d", prefix, block.Type, first.Start.Line)
+		name, label := block.Type, ""
+		if len(block.Labels) > 0 {
+			label = block.Labels[0]
+			name += fmt.Sprintf(" %q", label)
 		}
-		seen[block.Type] = block.DefRange
-		f.readBody(prefix+block.Type+".", block.Body)
+		if first, twice := seen[name]; twice {
+			f.addFinding(block.DefRange, "%s%s: is there twice; the first is at line %d", prefix, name, first.Start.Line)
+		}
+		seen[name] = block.DefRange
+		f.readBody(prefix+block.Type+".", label, block.Body)
 	}
 }
 
@@ -119,8 +129,9 @@ func sortedByPosition(attributes hcl.Attributes) []*hcl.Attribute {
 	return all
 }
 
-// attribute records a value if it has the setting's type, else a finding.
-func (f *files) attribute(s setting, a *hcl.Attribute) {
+// attribute records a value if it has the setting's type, else a finding. label is that of its
+// block, or "".
+func (f *files) attribute(s setting, label string, a *hcl.Attribute) {
 	v, diags := a.Expr.Value(nil)
 	if f.addDiagnostics(diags); diags.HasErrors() {
 		return
@@ -155,6 +166,9 @@ func (f *files) attribute(s setting, a *hcl.Attribute) {
 	text := str.AsString()
 	if s.path && !filepath.IsAbs(text) {
 		text = filepath.Join(filepath.Dir(a.Range.Filename), text)
+	}
+	if s.labelled {
+		text = label + "=" + text
 	}
 	f.values = append(f.values, fileValue{setting: s, text: text, pos: a.Range})
 }
@@ -213,7 +227,7 @@ func position(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.St
 // files are not valid, else it says why they could not be read.
 func Check(paths []string, defaults map[Kind]Agent) error {
 	var findings []string
-	for _, kind := range []Kind{Broker, Scaler} {
+	for _, kind := range []Kind{Broker, Scaler, Gateway} {
 		_, err := (&Loader{kind: kind, defaults: defaults[kind]}).load(paths, func(string) string { return "" })
 		var invalid *FilesError
 		if errors.As(err, &invalid) {

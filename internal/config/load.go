@@ -48,6 +48,9 @@ func Register(fs *pflag.FlagSet, kind Kind, defaults Agent) *Loader {
 	return l
 }
 
+// Kind returns the kind of program that the configuration is for.
+func (l *Loader) Kind() Kind { return l.kind }
+
 // Given returns the configuration flags that were set, as arguments for another process.
 func (l *Loader) Given() []string {
 	var args []string
@@ -70,7 +73,7 @@ func (v *flagValue) String() string { return v.text }
 
 // Set implements pflag.Value.
 func (v *flagValue) Set(text string) error {
-	if (v.hclType == "object" || v.hclType == "list") && v.text != "" {
+	if (v.hclType == "object" || v.hclType == "list" || v.labelled) && v.text != "" {
 		text = v.text + "\n" + text
 	}
 	v.text = text
@@ -80,6 +83,8 @@ func (v *flagValue) Set(text string) error {
 // Type implements pflag.Value.
 func (v *flagValue) Type() string {
 	switch {
+	case v.labelled:
+		return "NAME=VALUE"
 	case v.path:
 		return "path"
 	case v.decimal:

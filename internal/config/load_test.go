@@ -34,6 +34,29 @@ func load(t *testing.T, kind Kind, env map[string]string, args ...string) (Agent
 	return l.load(l.paths, func(name string) string { return env[name] })
 }
 
+// TestWhereConsulsTokenComesFrom: the file counts before the variable, since Nomad sets both for a
+// task with an identity, and a later source before an earlier one.
+func TestWhereConsulsTokenComesFrom(t *testing.T) {
+	dir := write(t, map[string]string{"a.hcl": "consul {\n  token_file = \"of-the-configuration\"\n}\n", "of-the-configuration": "a\n", "of-nomad": "b\n"})
+	file := func(name string) string { return filepath.Join(dir, name) }
+	for _, c := range []struct {
+		what        string
+		env         map[string]string
+		args        []string
+		token, path string
+	}{
+		{"the configuration's file", nil, []string{"--config", dir}, "a", file("of-the-configuration")},
+		{"a variable over that file", map[string]string{"CONSUL_HTTP_TOKEN": "c"}, []string{"--config", dir}, "c", ""},
+		{"both of Nomad's variables", map[string]string{"CONSUL_HTTP_TOKEN": "c", "CONSUL_HTTP_TOKEN_FILE": file("of-nomad")}, []string{"--config", dir}, "b", file("of-nomad")},
+		{"a flag over both", map[string]string{"CONSUL_HTTP_TOKEN": "c", "CONSUL_HTTP_TOKEN_FILE": file("of-nomad")}, []string{"--consul-token-file", file("of-the-configuration")}, "a", file("of-the-configuration")},
+	} {
+		a, err := load(t, Broker, c.env, c.args...)
+		if err != nil || string(a.ConsulToken) != c.token || a.ConsulTokenFile != c.path {
+			t.Errorf("%s: a token of %q, %v", c.what, a.ConsulTokenFile, err)
+		}
+	}
+}
+
 func TestAFlagCountsBeforeAVariableBeforeAFile(t *testing.T) {
 	dir := write(t, map[string]string{
 		"a.hcl": "log_level = \"debug\"\nlog_format = \"json\"\nnomad {\n  address = \"http://file:1\"\n}\nbroker {\n  max_hooks = 7\n  max_armed = 8\n}\n",
@@ -143,6 +166,12 @@ func TestEverythingThatIsWrongIsNamedWhereItWasSaid(t *testing.T) {
 		{"no such file", "consul {\n  token_file = \"none\"\n}\n", nil, nil, []string{"a.hcl:2: consul.token_file: the file ", "none cannot be read"}},
 		{"half a pair", "broker {\n  tls {\n    key_file = \"a.hcl\"\n  }\n}\n", nil, nil, []string{"a.hcl:3: broker.tls.key_file: a key without its certificate"}},
 		{"TLS that is off", "redis {\n  tls {\n    server_name = \"x\"\n  }\n}\n", nil, nil, []string{"--redis-tls: is not on"}},
+		{"several servers of Redis without a word what they are", "redis {\n  address = \"a:1,b:2\"\n}\n", nil, nil, []string{"a.hcl:2: redis.address: are 2: several are of Sentinels"}},
+		{"one of several addresses", "redis {\n  address = \"a:1, b\"\n  cluster = true\n}\n", nil, nil, []string{`a.hcl:2: redis.address: must be host:port, or several with commas between, is "b"`}},
+		{"Sentinels of a Redis Cluster", "redis {\n  cluster = true\n  sentinel {\n    master = \"m\"\n  }\n}\n", nil, nil, []string{"a.hcl:2: redis.cluster: cannot be used with"}},
+		{"a user of no Sentinel", "", map[string]string{"GREENROOM_REDIS_SENTINEL_USER": "u"}, nil, []string{"GREENROOM_REDIS_SENTINEL_USER: is set without"}},
+		{"a password of no Sentinel", "", map[string]string{"GREENROOM_REDIS_SENTINEL_PASSWORD": "hush"}, nil, []string{"--redis-sentinel-password-file: is set, or GREENROOM_REDIS_SENTINEL_PASSWORD is, without"}},
+		{"a user of Sentinels without a password", "redis {\n  sentinel {\n    master = \"m\"\n    user   = \"u\"\n  }\n}\n", nil, nil, []string{"a.hcl:4: redis.sentinel.user: is set without the password"}},
 		{"a variable", "", map[string]string{"GREENROOM_MAX_HOOKS": "many", "NOMAD_ADDR": "x"}, nil, []string{"GREENROOM_MAX_HOOKS: must be a whole number", "NOMAD_ADDR: must be a URL"}},
 		{"a flag", "", nil, []string{"--max-hooks", "0", "--bind", "x"}, []string{"--max-hooks: must be at least 1", "--bind: must be host:port"}},
 		{"all at once", "a = 1\nb = 2\n", map[string]string{"GREENROOM_LOG_LEVEL": "x"}, []string{"--bind", "x"}, []string{"a.hcl:1: ", "a.hcl:2: ", "GREENROOM_LOG_LEVEL: ", "--bind: "}},
@@ -166,11 +195,11 @@ func TestEverythingThatIsWrongIsNamedWhereItWasSaid(t *testing.T) {
 	}
 }
 
-func TestCheckValidatesBothAgents(t *testing.T) {
-	defaults := map[Kind]Agent{Broker: good(), Scaler: good()}
-	dir := write(t, map[string]string{"a.hcl": "log_level = \"loud\"\nbroker {\n  max_hooks = 0\n}\nscaler {\n  bind = \"x\"\n}\n"})
+func TestCheckValidatesAllAgents(t *testing.T) {
+	defaults := map[Kind]Agent{Broker: good(), Scaler: good(), Gateway: good()}
+	dir := write(t, map[string]string{"a.hcl": "log_level = \"loud\"\nbroker {\n  max_hooks = 0\n}\nscaler {\n  bind = \"x\"\n}\ngateway {\n  domain = \"*.x\"\n}\n"})
 	var wrong *FilesError
-	if err := Check([]string{dir}, defaults); !errors.As(err, &wrong) || len(wrong.Findings) != 3 {
+	if err := Check([]string{dir}, defaults); !errors.As(err, &wrong) || len(wrong.Findings) != 4 {
 		t.Errorf("got %v", err)
 	}
 	dir = write(t, map[string]string{"a.hcl": "broker {\n  max_hooks = 1\n}\n"})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,11 +19,12 @@ const (
 	Scaler
 	// Stores is a tool that connects to Consul and Redis and is not an agent.
 	Stores
+	Gateway
 )
 
 const (
-	agentKinds = Broker | Scaler
-	allKinds   = Broker | Scaler | Stores
+	agentKinds = Broker | Scaler | Gateway
+	allKinds   = agentKinds | Stores
 )
 
 // setting is one setting: a key in a file, a variable of the environment, and a flag.
@@ -50,6 +52,9 @@ type value struct {
 	// path is set if the value is a file's path. In a configuration file it is relative to
 	// that file's directory.
 	path bool
+	// labelled is set for an attribute of blocks with a label. As text the value has a line
+	// LABEL=VALUE for each.
+	labelled bool
 	// set parses text and stores it.
 	set func(a *Agent, text string) error
 	// get returns the value as text, for a flag's default; nil for a secret.
@@ -186,6 +191,22 @@ func secretFromFile(field func(*Agent) *Secret) value {
 	}}
 }
 
+// consulToken is a token for Consul that stays the same.
+func consulToken() value {
+	return value{set: func(a *Agent, text string) error { a.ConsulToken, a.ConsulTokenFile = Secret(text), ""; return nil }}
+}
+
+// consulTokenFile is the path of a file with the token for Consul.
+func consulTokenFile() value {
+	v := secretFromFile(func(a *Agent) *Secret { return &a.ConsulToken })
+	read := v.set
+	v.set = func(a *Agent, path string) error {
+		a.ConsulTokenFile = path
+		return read(a, path)
+	}
+	return v
+}
+
 func unreadableFile(err error) error {
 	var path *os.PathError
 	if errors.As(err, &path) {
@@ -210,7 +231,9 @@ func inverted(v value) value {
 
 // settings lists all settings in the order in which they are read. If two set the same
 // field from the same source, the later one overrides.
-var settings = append([]setting{
+var settings = slices.Concat(agentSettings, peerSettings, gatewaySettings, tracingSettings(), serverTLSSettings())
+
+var agentSettings = []setting{
 	{"broker.bind", "bind", []string{"GREENROOM_BIND"}, Broker, "host:port to listen on", str(func(a *Agent) *string { return &a.Bind })},
 	{"scaler.bind", "bind", []string{"GREENROOM_BIND"}, Scaler, "host:port to listen on", str(func(a *Agent) *string { return &a.Bind })},
 	{"log_level", "log-level", []string{"GREENROOM_LOG_LEVEL"}, agentKinds, "trace, debug, info, warn or error", str(func(a *Agent) *string { return &a.LogLevel })},
@@ -221,12 +244,18 @@ var settings = append([]setting{
 	{"", "", []string{"NOMAD_TOKEN"}, agentKinds, "", secret(func(a *Agent) *Secret { return &a.NomadToken })},
 
 	{"consul.address", "consul-address", []string{"CONSUL_HTTP_ADDR"}, allKinds, "Consul's HTTP API", str(func(a *Agent) *string { return &a.ConsulAddress })},
-	{"consul.token_file", "consul-token-file", []string{"CONSUL_HTTP_TOKEN_FILE"}, allKinds, "a file with the ACL token for Consul", secretFromFile(func(a *Agent) *Secret { return &a.ConsulToken })},
-	{"", "", []string{"CONSUL_HTTP_TOKEN"}, allKinds, "", secret(func(a *Agent) *Secret { return &a.ConsulToken })},
+	// Nomad sets both variables for a task with an identity for Consul. As in Consul's own tools, the file counts.
+	{"", "", []string{"CONSUL_HTTP_TOKEN"}, allKinds, "", consulToken()},
+	{"consul.token_file", "consul-token-file", []string{"CONSUL_HTTP_TOKEN_FILE"}, allKinds, "a file with the ACL token for Consul, which is read again when it changes", consulTokenFile()},
 
 	{"consul.prefix", "consul-prefix", []string{"GREENROOM_CONSUL_PREFIX"}, allKinds, "begins the names of this installation's keys (PREFIX/...) and services (PREFIX-pool-...) in Consul; installations that share a Consul need different ones", str(func(a *Agent) *string { return &a.ConsulPrefix })},
 
-	{"redis.address", "redis-address", []string{"GREENROOM_REDIS_ADDR"}, allKinds, "Redis, host:port", str(func(a *Agent) *string { return &a.RedisAddress })},
+	{"redis.address", "redis-address", []string{"GREENROOM_REDIS_ADDR"}, allKinds, "Redis, host:port; several Sentinels, or nodes of a Redis Cluster, with commas between", str(func(a *Agent) *string { return &a.RedisAddress })},
+	{"redis.sentinel.master", "redis-sentinel-master", []string{"GREENROOM_REDIS_SENTINEL_MASTER"}, allKinds, "the name that Sentinels have for the primary; the addresses are theirs then", str(func(a *Agent) *string { return &a.RedisSentinel.Master })},
+	{"redis.sentinel.user", "redis-sentinel-user", []string{"GREENROOM_REDIS_SENTINEL_USER"}, allKinds, "the ACL user of the Sentinels; empty for the default user", str(func(a *Agent) *string { return &a.RedisSentinel.User })},
+	{"redis.sentinel.password_file", "redis-sentinel-password-file", []string{"GREENROOM_REDIS_SENTINEL_PASSWORD_FILE"}, allKinds, "a file with the password for the Sentinels", secretFromFile(func(a *Agent) *Secret { return &a.RedisSentinel.Password })},
+	{"", "", []string{"GREENROOM_REDIS_SENTINEL_PASSWORD"}, allKinds, "", secret(func(a *Agent) *Secret { return &a.RedisSentinel.Password })},
+	{"redis.cluster", "redis-cluster", []string{"GREENROOM_REDIS_CLUSTER"}, allKinds, "the addresses are of a Redis Cluster", boolean(func(a *Agent) *bool { return &a.RedisCluster })},
 	{"redis.prefix", "redis-prefix", []string{"GREENROOM_REDIS_PREFIX"}, allKinds, "begins the names of this installation's keys in Redis (PREFIX:...); installations that share a Redis need different ones", str(func(a *Agent) *string { return &a.RedisPrefix })},
 	{"redis.user", "redis-user", []string{"GREENROOM_REDIS_USER"}, allKinds, "the ACL user of Redis; empty for the default user", str(func(a *Agent) *string { return &a.RedisUser })},
 	{"redis.password_file", "redis-password-file", []string{"GREENROOM_REDIS_PASSWORD_FILE"}, allKinds, "a file with the password for Redis", secretFromFile(func(a *Agent) *Secret { return &a.RedisPassword })},
@@ -249,10 +278,10 @@ var settings = append([]setting{
 	{"", "", []string{"GREENROOM_OIDC_CLIENT_SECRET"}, Broker, "", secret(func(a *Agent) *Secret { return &a.Access.ClientSecret })},
 	{"broker.access.oidc.provider_name", "oidc-provider-name", []string{"GREENROOM_OIDC_PROVIDER_NAME"}, Broker, "the issuer's name on the page's button Log in with NAME; its host, if empty", str(func(a *Agent) *string { return &a.Access.ProviderName })},
 	{"broker.access.oidc.scopes", "oidc-scope", []string{"GREENROOM_OIDC_SCOPES"}, Broker, "a scope that a login requests beside openid; may be repeated (default profile)", list(func(a *Agent, all []string) error { a.Access.Scopes = all; return nil })},
-	{"broker.external_url", "external-url", []string{"GREENROOM_EXTERNAL_URL"}, Broker, "the URL by which browsers reach the broker, such as https://greenroom.example.org of a proxy that ends TLS; redirects use it, and with https the login's cookie is sent over TLS alone", value{
+	{"broker.external_url", "external-url", []string{"GREENROOM_EXTERNAL_URL"}, Broker | Gateway, "the URL by which browsers reach the broker, such as https://greenroom.example.org of a proxy that ends TLS; redirects use it, and with https the login's cookie is sent over TLS alone", value{
 		hclType: "string", set: externalURL, get: func(a *Agent) string { return a.ExternalURL },
 	}},
-	{"broker.trusted_proxies", "trusted-proxy", []string{"GREENROOM_TRUSTED_PROXIES"}, Broker, "an address or range (10.0.0.0/8) of proxies whose X-Forwarded-For names the client, for the log, the audit and limits of an address; may be repeated", list(proxies)},
+	{"broker.trusted_proxies", "trusted-proxy", []string{"GREENROOM_TRUSTED_PROXIES"}, Broker | Gateway, "an address or range (10.0.0.0/8) of proxies whose X-Forwarded-For names the client, for the log, the audit and limits of an address; may be repeated", list(proxies)},
 	{"broker.token_file", "token-file", []string{"GREENROOM_TOKEN_FILE"}, Broker, "a file with an administrator's token", secretFromFile(func(a *Agent) *Secret { return &a.Token })},
 	{"", "token", []string{"GREENROOM_TOKEN"}, Broker, "", secret(func(a *Agent) *Secret { return &a.Token })},
 	{"broker.audit_required", "audit-required", []string{"GREENROOM_AUDIT_REQUIRED"}, Broker, "refuse launches and changes while no audit record can be written to the log", boolean(func(a *Agent) *bool { return &a.AuditRequired })},
@@ -261,15 +290,16 @@ var settings = append([]setting{
 	{"broker.max_desired_sessions", "max-desired-sessions", []string{"GREENROOM_MAX_DESIRED_SESSIONS"}, Broker, "the largest desired_sessions of one staging config", number(func(a *Agent) *int { return &a.MaxDesiredSessions })},
 	{"broker.max_launches", "max-launches", []string{"GREENROOM_MAX_LAUNCHES"}, Broker, "concurrent launches; more are refused with 503 and Retry-After", number(func(a *Agent) *int { return &a.MaxLaunches })},
 	{"broker.max_on_demand", "max-on-demand", []string{"GREENROOM_MAX_ON_DEMAND"}, Broker, "concurrent on-demand starts; each holds a connection to Nomad, which accepts 100 from one address", number(func(a *Agent) *int { return &a.MaxOnDemand })},
+	{"broker.max_on_demand_queue", "max-on-demand-queue", []string{"GREENROOM_MAX_ON_DEMAND_QUEUE"}, Broker, "launches that wait for their turn when max-on-demand are being started, for as long as their callers do; more are refused with 503 and Retry-After", number(func(a *Agent) *int { return &a.MaxOnDemandQueue })},
 	{"broker.max_hooks", "max-hooks", []string{"GREENROOM_MAX_HOOKS"}, Broker, "concurrent assign and go hooks; each holds a connection to Nomad", number(func(a *Agent) *int { return &a.MaxHooks })},
 	{"broker.max_armed", "max-armed", []string{"GREENROOM_MAX_ARMED"}, Broker, "shells opened in ready sessions ahead of time for the next assign hooks; each holds a connection to Nomad; 0 for none", number(func(a *Agent) *int { return &a.MaxArmed })},
 	{"broker.max_sessions_per_user", "max-sessions-per-user", []string{"GREENROOM_MAX_SESSIONS_PER_USER"}, Broker, "sessions that a user may have at once whose groups set no max_sessions_per_user; 0 for no limit", number(func(a *Agent) *int { return &a.MaxSessionsPerUser })},
 	{"broker.user_rate", "user-rate", []string{"GREENROOM_USER_RATE"}, Broker, "launches a second for one user, in bursts of twice as many; more are refused with 429 and Retry-After; 0 for no limit", decimal(func(a *Agent) *float64 { return &a.UserRate })},
 	{"broker.drain_timeout", "drain-timeout", []string{"GREENROOM_DRAIN_TIMEOUT"}, Broker, "how long a broker that is told to stop finishes launches that have claimed a session; what stops it, such as Nomad's kill_timeout, must wait longer", duration(func(a *Agent) *time.Duration { return &a.DrainTimeout })},
 	{"broker.claim_fence", "claim-fence", []string{"GREENROOM_CLAIM_FENCE"}, Broker, "what decides a claim: consul, or none, with which a session may get a second user if Redis loses writes", str(func(a *Agent) *string { return &a.ClaimFence })},
-}, serverTLSSettings()...)
+}
 
-// serverTLSSettings returns the settings of TLS to the three servers. Their variables
+// serverTLSSettings returns the settings of TLS to the servers. Their variables
 // have the names that the servers' own tools use.
 func serverTLSSettings() []setting {
 	var all []setting
@@ -292,6 +322,10 @@ func serverTLSSettings() []setting {
 		{
 			"redis", "redis", "Redis", allKinds, "GREENROOM_REDIS_CACERT", "GREENROOM_REDIS_CAPATH", "GREENROOM_REDIS_CLIENT_CERT", "GREENROOM_REDIS_CLIENT_KEY",
 			"GREENROOM_REDIS_TLS_SERVER_NAME", "GREENROOM_REDIS_SKIP_VERIFY", func(a *Agent) *TLS { return &a.RedisTLS },
+		},
+		{
+			"tracing", "tracing", "the collector of traces", Broker, "OTEL_EXPORTER_OTLP_CERTIFICATE", "", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+			"", "", func(a *Agent) *TLS { return &a.Tracing.TLS },
 		},
 	} {
 		env := func(name string) []string {

@@ -38,6 +38,9 @@ func watchPause(instances int) time.Duration {
 // installationMeta is the key of the installation's id in a service instance's metadata.
 const installationMeta = "greenroom_installation"
 
+// schemaMeta is the key of the version of that metadata.
+const schemaMeta = "greenroom_schema"
+
 // Health reads the health of sessions.
 type Health struct {
 	health *api.Health
@@ -169,7 +172,8 @@ func (h *Health) watch(ctx context.Context, service, filter string, take func(co
 }
 
 // instances returns the health of the installation's own sessions. A service may have
-// instances of another one: Nomad registers the sessions of both in its own Consul.
+// instances of another one: Nomad registers the sessions of both in its own Consul. Those of a
+// newer greenroom are left out, as their jobs are.
 func (h *Health) instances(entries []*api.ServiceEntry) ([]staging.Health, error) {
 	var own staging.Installation
 	if h.installation != nil {
@@ -181,7 +185,7 @@ func (h *Health) instances(entries []*api.ServiceEntry) ([]staging.Health, error
 	found := make([]staging.Health, 0, len(entries))
 	for _, e := range entries {
 		id := e.Service.Meta[installationMeta]
-		if h.installation != nil && !own.Owns(id) {
+		if h.installation != nil && !own.Owns(id) || staging.OfNewerSchema(e.Service.Meta[schemaMeta]) {
 			continue
 		}
 		generation, _ := strconv.ParseUint(e.Service.Meta[generationMeta], 10, 64)

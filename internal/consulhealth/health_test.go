@@ -50,7 +50,7 @@ func TestWatchFollowsChecksAndPassingIsAllOfThem(t *testing.T) {
 	}()
 	until := func(what string, ok func([]staging.Health) bool) {
 		t.Helper()
-		deadline := time.After(30 * time.Second)
+		deadline := time.After(2 * time.Minute)
 		for {
 			select {
 			case h := <-emitted:

@@ -46,7 +46,7 @@ var versionText = regexp.MustCompile(`\bv=?(\d+)\.(\d+)\.`)
 // programVersion runs a program and returns the version in its output, such as
 // v1.10.5 or v=7.0.15.
 func programVersion(ctx context.Context, path, arg string) (version, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute) // only a program that hangs takes as long
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, arg)
 	cmd.Env = environment("")

@@ -51,12 +51,13 @@ func (m serverModule) program(ctx context.Context, progress io.Writer) (string, 
 	if path, err := exec.LookPath(m.name); err == nil {
 		v, err := programVersion(ctx, path, "version")
 		if err == nil && !v.less(m.from) && v.less(m.below) {
+			printLine(progress, "using %s, which is version %d.%d", path, v[0], v[1])
 			return path, nil
 		}
 		if err != nil {
 			return "", fmt.Errorf("find the version of the %s on PATH: %w", m.name, err)
 		}
-		printLine(progress, "%s is version %d.%d, which is not supported; using %s instead", path, v[0], v[1], m.version)
+		printLine(progress, "%s is version %d.%d, which is not supported (%s); using %s instead", path, v[0], v[1], m.instead(), m.version)
 	}
 	cache, err := CacheDir()
 	if err != nil {
@@ -71,6 +72,11 @@ func (m serverModule) program(ctx context.Context, progress io.Writer) (string, 
 		return "", fmt.Errorf("no supported version of %s is on PATH, and building it failed: %w", m.name, err)
 	}
 	return path, nil
+}
+
+// instead says which programs on PATH save the build.
+func (m serverModule) instead() string {
+	return fmt.Sprintf("a %s on PATH is used instead if its version is at least %d.%d and below %d.%d", m.name, m.from[0], m.from[1], m.below[0], m.below[1])
 }
 
 // CacheDir returns the directory for built servers and demo programs:
@@ -115,7 +121,8 @@ func (m serverModule) build(ctx context.Context, dir, path string, progress io.W
 			return err
 		}
 	}
-	printLine(progress, "building %s %s from its Go module; this takes some minutes once, then the program is cached in %s", m.name, m.version, dir)
+	printLine(progress, "building %s %s from its Go module, once: about 6 minutes on two cores, then the program is cached in %s", m.name, m.version, dir)
+	printLine(progress, "%s", m.instead())
 	fresh := path + ".new"
 	cmd := exec.CommandContext(ctx, goTool, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", fresh, m.pkg)
 	cmd.Dir = dir

@@ -23,6 +23,9 @@ type Options struct {
 	// Datacenters are Nomad's datacenters. Each has one client process. If there are
 	// none, the cluster has no Nomad.
 	Datacenters []string
+	// Region is Nomad's region, and the name of Consul's datacenter; "" for the servers' defaults.
+	// See Federate.
+	Region string
 	// Docker enables the docker driver in the Nomad clients. Start fails if the driver
 	// is not healthy.
 	Docker bool
@@ -67,6 +70,8 @@ type Cluster struct {
 	// client uses the Consul server.
 	ConsulAgents []*Process
 
+	// nomadSerf is the address at which Nomad's servers of other regions join this one.
+	nomadSerf string
 	temporary bool
 	docker    bool
 	nomadACL  bool
@@ -80,12 +85,13 @@ type Cluster struct {
 	stopErr  error
 }
 
-// startTimeout limits the start of one server until it answers. A server that takes two
-// seconds on an idle machine may take tens of seconds on a small busy one.
-const startTimeout = 90 * time.Second
+// startTimeout limits the start of one server until it answers: it only finds one that hangs. A
+// server that takes two seconds on an idle machine may take minutes on a small busy one.
+const startTimeout = 5 * time.Minute
 
-// stopGrace is how long a server may take to end before it is killed.
-const stopGrace = 2 * time.Second
+// stopGrace is how long a server may take to end before it is killed. One that is killed may lose
+// what it has not stored yet, so a slow machine must not reach it.
+const stopGrace = 20 * time.Second
 
 var errStartTimeout = fmt.Errorf("no answer within %v", startTimeout)
 
@@ -201,7 +207,7 @@ func (c *Cluster) startAll(ctx context.Context, o Options, bins binaries) error 
 // changes, so that a resumed cluster gets the same ports again.
 func (c *Cluster) define(o Options, bins binaries) error {
 	if !o.NoConsul {
-		if err := c.defineConsul(bins.consul, o.TLS); err != nil {
+		if err := c.defineConsul(bins.consul, o.Region, o.TLS); err != nil {
 			return err
 		}
 	}

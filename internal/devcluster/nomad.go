@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -34,6 +35,7 @@ func (c *Cluster) defineNomad(o Options, bins binaries) error {
 		return err
 	}
 	c.NomadServer = server
+	c.nomadSerf = fmt.Sprintf("127.0.0.1:%d", ports[2])
 	// Nomad collects ended jobs and batch evaluations after an hour. With the default of
 	// a day for evaluations, a day of churn would fill the server. The event buffer is
 	// large, so that a watcher that reconnects finds the events that it missed.
@@ -52,7 +54,7 @@ server {
   eval_gc_threshold       = "1h"
   batch_eval_gc_threshold = "1h"
 }
-%s`, o.Datacenters[0], ports[0], ports[1], ports[2], nomadConsul(c.ConsulAddr)+o.TLS.nomad()+nomadACL(o.NomadACL)))
+%s`, o.Datacenters[0], ports[0], ports[1], ports[2], nomadConsul(c.ConsulAddr)+o.TLS.nomad()+nomadACL(o.NomadACL)+nomadRegion(o.Region)))
 	if err != nil {
 		return err
 	}
@@ -74,7 +76,7 @@ func (c *Cluster) defineNomadClient(o Options, bins binaries, i, serverRPC int) 
 	}
 	consul := c.ConsulAddr
 	if i > 0 {
-		if consul, err = c.defineConsulAgent(bins.consul, dc); err != nil {
+		if consul, err = c.defineConsulAgent(bins.consul, o.Region, dc); err != nil {
 			return err
 		}
 	}
@@ -146,7 +148,7 @@ plugin "docker" {
     allow_caps = ["all"]
   }
 }
-%s`, dc, name, ports[0], allocs, serverRPC, cpu, memory, diskMB, diskMB, first, last, strings.Join(drivers, ","), nomadConsul(consul)+o.TLS.nomad()+nomadACL(o.NomadACL)))
+%s`, dc, name, ports[0], allocs, serverRPC, cpu, memory, diskMB, diskMB, first, last, strings.Join(drivers, ","), nomadConsul(consul)+o.TLS.nomad()+nomadACL(o.NomadACL)+nomadRegion(o.Region)))
 }
 
 // nomadConsul configures the Consul agent of a Nomad agent. Nomad's agents find each
@@ -160,6 +162,28 @@ consul {
   client_auto_join = false
 }
 `, strings.TrimPrefix(addr, "http://"))
+}
+
+// nomadRegion configures an agent's region; "" for the default one.
+func nomadRegion(region string) string {
+	if region == "" {
+		return ""
+	}
+	return fmt.Sprintf("\nregion = %q\n", region)
+}
+
+// Federate joins the Nomad of another region, which must be that of a cluster with another
+// Options.Region.
+func (c *Cluster) Federate(ctx context.Context, other *Cluster) error {
+	var joined struct {
+		NumJoined int    `json:"num_joined"`
+		Error     string `json:"error"`
+	}
+	err := callJSON(ctx, http.MethodPut, c.NomadAddr+"/v1/agent/join?address="+url.QueryEscape(other.nomadSerf), &joined)
+	if err == nil && (joined.NumJoined != 1 || joined.Error != "") {
+		err = fmt.Errorf("join the Nomad at %s: %d joined %s", other.nomadSerf, joined.NumJoined, joined.Error)
+	}
+	return err
 }
 
 // scheme returns the URL scheme of Nomad's addresses.

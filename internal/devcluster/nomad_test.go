@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -19,7 +20,7 @@ import (
 )
 
 // wait limits every wait for a condition.
-const wait = 60 * time.Second
+const wait = 5 * time.Minute
 
 // eventually polls until f returns nil.
 func eventually(t *testing.T, what string, f func() error) {
@@ -117,7 +118,7 @@ var web = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 // get returns a page's body. Any status except 200 is an error.
 func get(url string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -141,18 +142,22 @@ func execute(t *testing.T, client *api.Client, alloc *api.Allocation, stdin stri
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	var out bytes.Buffer
-	code, err := client.Allocations().Exec(ctx, alloc, "session", false, argv, strings.NewReader(stdin), &out, &out, nil, nil)
-	if err != nil {
-		t.Fatalf("exec %v: %v: %s", argv, err, out.String())
+	for {
+		var out bytes.Buffer
+		code, err := client.Allocations().Exec(ctx, alloc, "session", false, argv, strings.NewReader(stdin), &out, &out, nil, nil)
+		switch {
+		case err == nil:
+			return code, out.String()
+		case !errors.Is(err, io.ErrUnexpectedEOF): // how Nomad says that it was busy
+			t.Fatalf("exec %v: %v: %s", argv, err, out.String())
+		}
 	}
-	return code, out.String()
 }
 
 // put stores a value in Consul.
 func put(t *testing.T, url, value string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, strings.NewReader(value))
 	if err != nil {
@@ -171,7 +176,7 @@ func put(t *testing.T, url, value string) {
 // redisCommand sends one inline command and returns the first line of the reply.
 func redisCommand(t *testing.T, c *devcluster.Cluster, command string) string {
 	t.Helper()
-	line, err := redisReply(c, command, 5*time.Second)
+	line, err := redisReply(c, command, wait)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,17 +24,21 @@ func scrub(ctx context.Context, dir string, docker bool) error {
 	if docker {
 		err = errors.Join(err, removeContainers(ctx, dir))
 	}
-	return errors.Join(err, unmountBelow(dir))
+	return errors.Join(err, UnmountBelow(dir))
 }
 
 // killMarked kills all processes with the cluster's marker in their environment and
 // waits until they are gone. Such a process may start another one meanwhile, so
 // killMarked repeats until it finds none.
 func killMarked(ctx context.Context, dir string) error {
+	var left progress
 	for {
 		pids := marked(dir)
 		if len(pids) == 0 {
 			return nil
+		}
+		if !left.goesOn(len(pids)) {
+			return fmt.Errorf("processes %v of the cluster in %s do not end", pids, dir)
 		}
 		for _, pid := range pids {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -69,16 +73,59 @@ func marked(dir string) []int {
 	return pids
 }
 
-// removeContainers removes the containers of Nomad allocations whose files are
-// below dir.
-func removeContainers(ctx context.Context, dir string) error {
-	ids, err := containers(ctx, dir)
-	if err != nil || len(ids) == 0 {
-		return err
+// progress is how far a removal has come. A removal takes as long as it needs, on a slow machine
+// many minutes: it has failed once scrubPatience has passed without anything being removed.
+type progress struct {
+	left int
+	at   time.Time
+}
+
+// scrubPatience is also how long one call of Docker may take.
+const scrubPatience = 2 * time.Minute
+
+// goesOn reports whether to go on while so many are left.
+func (p *progress) goesOn(left int) bool {
+	if p.at.IsZero() || left < p.left {
+		p.left, p.at = left, time.Now()
 	}
+	return time.Since(p.at) < scrubPatience
+}
+
+// maxRemovals limits how many containers one call of Docker removes, so that each ends soon.
+const maxRemovals = 8
+
+// removeContainers removes the containers of Nomad allocations whose files are
+// below dir, and returns once none is left. Docker may be removing some for Nomad already, and
+// refuses those.
+func removeContainers(ctx context.Context, dir string) error {
+	var left progress
+	for {
+		ids, err := containers(ctx, dir)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		var failures error
+		for some := range slices.Chunk(ids, maxRemovals) {
+			failures = errors.Join(failures, removeSome(ctx, some))
+		}
+		switch {
+		case ctx.Err() != nil || failures != nil && !left.goesOn(len(ids)):
+			return fmt.Errorf("remove containers: %w", errors.Join(ctx.Err(), failures))
+		case failures != nil:
+			time.Sleep(retryPause)
+		}
+	}
+}
+
+// retryPause is the time between two tries to remove what Docker refused to.
+const retryPause = 100 * time.Millisecond
+
+func removeSome(ctx context.Context, ids []string) error {
+	ctx, cancel := context.WithTimeout(ctx, scrubPatience)
+	defer cancel()
 	out, err := exec.CommandContext(ctx, "docker", append([]string{"rm", "--force", "--volumes"}, ids...)...).CombinedOutput()
-	if err != nil && !bytes.Contains(out, []byte("No such container")) {
-		return fmt.Errorf("remove containers: %w: %s", err, bytes.TrimSpace(out))
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
 	}
 	return nil
 }
@@ -86,6 +133,8 @@ func removeContainers(ctx context.Context, dir string) error {
 // containers returns the ids of the containers, running or not, that mount files below
 // dir.
 func containers(ctx context.Context, dir string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, scrubPatience)
+	defer cancel()
 	out, err := exec.CommandContext(ctx, "docker", "ps", "--all", "--no-trunc", "--filter", "label=com.hashicorp.nomad.alloc_id",
 		"--format", "{{.ID}}\t{{.Mounts}}").Output()
 	if err != nil {
@@ -101,8 +150,9 @@ func containers(ctx context.Context, dir string) ([]string, error) {
 	return ids, nil
 }
 
-// unmountBelow unmounts everything below dir, innermost first.
-func unmountBelow(dir string) error {
+// UnmountBelow unmounts everything below dir, innermost first: a Nomad client that has ended
+// leaves the secrets of its allocations mounted.
+func UnmountBelow(dir string) error {
 	points, err := mountsBelow(dir)
 	if err != nil {
 		return err
@@ -157,12 +207,10 @@ func sweepStale(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, scrubTimeout)
 		// If this fails, the next Start tries again.
 		if scrub(ctx, dir, DockerAvailable(ctx) == nil) == nil {
 			_ = os.RemoveAll(dir)
 		}
-		cancel()
 		lock.Close()
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // defineConsul defines a single Consul server with persistent data.
-func (c *Cluster) defineConsul(path string, files *TLSFiles) error {
+func (c *Cluster) defineConsul(path, datacenter string, files *TLSFiles) error {
 	ports, err := c.ports.take(3)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ ports {
 ui_config { enabled = true }
 performance { raft_multiplier = 1 }
 raft_logstore { backend = "wal" }
-`, ports[0], ports[1], ports[2], unusedConsulPorts+httpsPort)+https)
+`, ports[0], ports[1], ports[2], unusedConsulPorts+httpsPort)+https+consulDatacenter(datacenter))
 	c.consulJoin = fmt.Sprintf("127.0.0.1:%d", ports[2])
 	return err
 }
@@ -61,7 +61,7 @@ raft_logstore { backend = "wal" }
 // defineConsulAgent defines a Consul client agent for a datacenter's Nomad client and
 // returns its address. Two Nomad clients must not share a Consul agent, because each
 // removes the Nomad services that it does not know from its agent.
-func (c *Cluster) defineConsulAgent(path, dc string) (string, error) {
+func (c *Cluster) defineConsulAgent(path, datacenter, dc string) (string, error) {
 	ports, err := c.ports.take(2)
 	if err != nil {
 		return "", err
@@ -76,12 +76,20 @@ ports {
   serf_lan = %d
   %s
 }
-`, c.consulJoin, ports[0], ports[1], unusedConsulPorts))
+`, c.consulJoin, ports[0], ports[1], unusedConsulPorts)+consulDatacenter(datacenter))
 	if err != nil {
 		return "", err
 	}
 	c.ConsulAgents = append(c.ConsulAgents, p)
 	return fmt.Sprintf("http://127.0.0.1:%d", ports[0]), nil
+}
+
+// consulDatacenter configures an agent's datacenter; "" for the default one.
+func consulDatacenter(name string) string {
+	if name == "" {
+		return ""
+	}
+	return fmt.Sprintf("datacenter = %q\n", name)
 }
 
 // unusedConsulPorts turns off the ports that nothing here uses.

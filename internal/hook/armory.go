@@ -17,6 +17,8 @@ type Armory struct {
 
 	mu     sync.Mutex
 	shells map[string]*armedShell
+	// used are shells in which a hook has run, which the next Keep closes.
+	used   []*Shell
 	closed bool
 	// probes waits for the probes in flight.
 	probes sync.WaitGroup
@@ -105,12 +107,30 @@ func (a *Armory) Take(session staging.Session, task string) *Shell {
 	return s.shell
 }
 
+// Discard takes back a shell in which a hook has run. The next Keep closes it, when no launch
+// waits for that.
+func (a *Armory) Discard(s *Shell) {
+	a.mu.Lock()
+	later := !a.closed && len(a.used) < maxUsed
+	if later {
+		a.used = append(a.used, s)
+	}
+	a.mu.Unlock()
+	if !later {
+		s.Close()
+	}
+}
+
+// maxUsed bounds the used shells that stay open until the next Keep: each holds a connection.
+const maxUsed = 16
+
 // Keep closes the shells of all sessions that are not in sessions, and the shells that
-// have ended. It also probes each shell every probeInterval in the background, and
+// have ended or are used. It also probes each shell every probeInterval in the background, and
 // closes those that do not answer.
 func (a *Armory) Keep(ctx context.Context, sessions map[string]bool) {
-	var closing []*Shell
 	a.mu.Lock()
+	closing := a.used
+	a.used = nil
 	for id, s := range a.shells {
 		switch {
 		case s.probing:
@@ -155,11 +175,14 @@ func (a *Armory) probe(ctx context.Context, id string, s *armedShell) {
 func (a *Armory) Close() {
 	a.mu.Lock()
 	a.closed = true
-	shells := a.shells
-	a.shells = nil
+	shells, used := a.shells, a.used
+	a.shells, a.used = nil, nil
 	a.mu.Unlock()
 	for _, s := range shells {
 		s.shell.Close()
+	}
+	for _, s := range used {
+		s.Close()
 	}
 	a.probes.Wait()
 }

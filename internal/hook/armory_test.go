@@ -46,6 +46,7 @@ func TestAnArmedShellRunsTheHook(t *testing.T) {
 	if shell.Alive(t.Context()) {
 		t.Error("a used shell is still alive")
 	}
+	shell.Close()
 }
 
 func TestAnArmedShellThatEndedIsReplacedWithinTheRun(t *testing.T) {
@@ -108,7 +109,7 @@ func TestArmFailsIfNoShellOpens(t *testing.T) {
 		},
 	} {
 		a := &hook.Armory{Runner: hook.Runner{Exec: exec}}
-		if err := a.Arm(t.Context(), staging.Session{ID: "s", Staging: "p"}, ""); err == nil || a.Count() != 0 || a.Take(staging.Session{ID: "s"}, "") != nil {
+		if err := a.Arm(t.Context(), staging.Session{ID: "s", Staging: "p"}, ""); err == nil || a.Count() != 0 || taken(a, "s", "") != nil {
 			t.Errorf("%s: %v, %d shells", name, err, a.Count())
 		}
 		a.Close()
@@ -134,18 +135,75 @@ func TestTheArmoryKeepsOneShellASession(t *testing.T) {
 	if p, q := a.Armed("p"), a.Armed("q"); a.Count() != 2 || len(p) != 1 || p[0] != "s1" || len(q) != 1 || q[0] != "s2" {
 		t.Errorf("%d shells: %v, %v", a.Count(), p, q)
 	}
-	if a.Take(staging.Session{ID: "s1"}, "another task") != nil {
+	if taken(a, "s1", "another task") != nil {
 		t.Error("Take returned a shell in another task")
 	}
 	a.Keep(t.Context(), map[string]bool{"s1": true})
-	if a.Take(staging.Session{ID: "s2"}, "main") != nil {
+	if taken(a, "s2", "main") != nil {
 		t.Error("Keep kept the shell of a session that is not in the list")
 	}
-	shell := a.Take(staging.Session{ID: "s1"}, "main")
-	if shell == nil || a.Take(staging.Session{ID: "s1"}, "main") != nil {
+	shell := taken(a, "s1", "main")
+	if shell == nil || taken(a, "s1", "main") != nil {
 		t.Fatal("Take must return a shell exactly once")
 	}
 	shell.Close()
+}
+
+// taken is the shell of a session that an armory returns.
+func taken(a *hook.Armory, session, task string) *hook.Shell {
+	return a.Take(staging.Session{ID: session}, task)
+}
+
+// TestAUsedShellIsClosedByTheNextKeep: a hook that has succeeded is not held up by its shell's
+// end, and every used shell is closed, also those beyond the bound and those of a closed armory.
+func TestAUsedShellIsClosedByTheNextKeep(t *testing.T) {
+	var open atomic.Int32
+	a := &hook.Armory{Runner: hook.Runner{Exec: execFunc(func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+		open.Add(1)
+		defer open.Add(-1)
+		code, err := local(context.WithoutCancel(ctx), cmd, stdin, stdout, stderr)
+		<-ctx.Done() // as with a driver that notices the end much later
+		return code, err
+	})}}
+	defer a.Close()
+	use := func() {
+		t.Helper()
+		if err := a.Arm(t.Context(), staging.Session{ID: "s", Staging: "p"}, ""); err != nil {
+			t.Fatal(err)
+		}
+		shell := taken(a, "s", "")
+		if shell == nil {
+			t.Fatal("no shell")
+		}
+		if result, err := a.Runner.RunIn(t.Context(), shell, staging.Session{}, staging.HookAssign, hello, named("x")); err != nil || result.Stdout != "hello x" {
+			t.Fatalf("%+v %v", result, err)
+		}
+		a.Discard(shell)
+	}
+	use()
+	if open.Load() != 1 {
+		t.Errorf("%d shells are open before the next Keep, want 1", open.Load())
+	}
+	a.Keep(t.Context(), nil)
+	if open.Load() != 0 {
+		t.Errorf("%d shells are open after it", open.Load())
+	}
+	const many = 40
+	for range many {
+		use()
+	}
+	if n := open.Load(); n == 0 || n >= many {
+		t.Errorf("%d of %d used shells are open: want a bound", n, many)
+	}
+	a.Close()
+	shell, err := a.Runner.Arm(t.Context(), staging.Session{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Discard(shell)
+	if open.Load() != 0 {
+		t.Errorf("%d shells are open after the armory was closed", open.Load())
+	}
 }
 
 func TestAClosedArmoryArmsNothing(t *testing.T) {

@@ -78,7 +78,7 @@ type timeoutError struct {
 
 // Error implements error.
 func (e *timeoutError) Error() string {
-	text := fmt.Sprintf("it did not end within %s", e.after)
+	text := fmt.Sprintf("it did not end within %s", staging.Rounded(e.after))
 	if e.lastLine != "" {
 		text += "; its last line: " + e.lastLine
 	}

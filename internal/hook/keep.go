@@ -16,17 +16,29 @@ import (
 // keptFile is the file, for a hook's name, as a shell word.
 const keptFile = `"$NOMAD_SECRETS_DIR/.greenroom-%s"`
 
+// prepareKeep returns the shell text, of one line, that creates the file, empty, for keep. A shell
+// runs it when it is opened. Only a subshell can have a umask of its own, and to start one costs
+// time that a launch would wait for.
+func prepareKeep(name staging.HookName) string {
+	return fmt.Sprintf("[ -z \"$NOMAD_SECRETS_DIR\" ] || (umask 077; : >>"+keptFile+") 2>/dev/null", name)
+}
+
 // keep returns the shell text that keeps run, which is a shell text, for keptOr. A session
 // in which it cannot be kept is served all the same.
 //
 // The file is a brace group, like a script: one that is cut off is a syntax error.
 func keep(name staging.HookName, run string) string {
-	return fmt.Sprintf("[ -z \"$NOMAD_SECRETS_DIR\" ] || (umask 077; printf '%%s' %s >"+keptFile+") 2>/dev/null\n", quote("{\n"+run+"\n}\n"), name)
+	return fmt.Sprintf(`greenroom_kept=%[2]s
+if [ -z "$NOMAD_SECRETS_DIR" ]; then :
+elif [ -f %[1]s ]; then printf '%%s' "$greenroom_kept" >%[1]s
+else (umask 077; printf '%%s' "$greenroom_kept" >%[1]s)
+fi 2>/dev/null
+`, fmt.Sprintf(keptFile, name), quote("{\n"+run+"\n}\n"))
 }
 
-// keptOr returns the shell text that runs what was kept, or otherwise if nothing was. It is
-// a subshell, so that an exit in it ends only it.
+// keptOr returns the shell text that runs what was kept, or otherwise if nothing was: an empty
+// file is one that was only prepared. It is a subshell, so that an exit in it ends only it.
 func keptOr(name staging.HookName, otherwise string) string {
 	file := fmt.Sprintf(keptFile, name)
-	return fmt.Sprintf("(\nif [ -n \"$NOMAD_SECRETS_DIR\" ] && [ -r %[1]s ]; then . %[1]s; else\n%[2]s\nfi\n)", file, otherwise)
+	return fmt.Sprintf("(\nif [ -n \"$NOMAD_SECRETS_DIR\" ] && [ -s %[1]s ] && [ -r %[1]s ]; then . %[1]s; else\n%[2]s\nfi\n)", file, otherwise)
 }

@@ -53,3 +53,47 @@ func TestAnAssignHookRunsAgainWithWhatItWasRunWith(t *testing.T) {
 		}
 	}
 }
+
+// TestAShellPreparesWhatIsKept: the file is its user's alone from the start, and while nothing has
+// been kept a start runs the hook with what the records have.
+func TestAShellPreparesWhatIsKept(t *testing.T) {
+	task, secrets := t.TempDir(), t.TempDir()
+	t.Setenv("NOMAD_TASK_DIR", task)
+	t.Setenv("NOMAD_SECRETS_DIR", secrets)
+	r := hook.Runner{Exec: execFunc(local)}
+	h := staging.Hook{Cmd: []string{"/bin/sh", "-c", `echo "of $SECRET" >>"$NOMAD_TASK_DIR/runs"`}}
+	shell, err := r.Arm(t.Context(), staging.Session{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shell.Close()
+	kept := func() (size int64) {
+		t.Helper()
+		i, err := os.Stat(filepath.Join(secrets, ".greenroom-assign"))
+		if err != nil || i.Mode().Perm() != 0o600 {
+			t.Fatalf("what is kept: %v %v", i, err)
+		}
+		return i.Size()
+	}
+	if size := kept(); size != 0 {
+		t.Errorf("%d bytes are kept of no user", size)
+	}
+	again := func(start int) {
+		t.Helper()
+		if _, err := r.Run(t.Context(), staging.Session{}, staging.HookAssign, h, hook.Input{Once: true, Start: start, Again: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again(1)
+	if _, err := r.RunIn(t.Context(), shell, staging.Session{}, staging.HookAssign, h, hook.Input{Variables: map[string]string{"SECRET": "the launch"}}); err != nil {
+		t.Fatal(err)
+	}
+	if kept() == 0 {
+		t.Error("nothing is kept of the launch")
+	}
+	again(2)
+	const want = "of \nof the launch\nof the launch\n"
+	if b, err := os.ReadFile(filepath.Join(task, "runs")); err != nil || string(b) != want {
+		t.Errorf("it ran as %q %v, want %q", b, err, want)
+	}
+}

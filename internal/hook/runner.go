@@ -70,7 +70,8 @@ func (r Runner) Run(ctx context.Context, session staging.Session, name staging.H
 }
 
 // RunIn is Run in a shell that was opened in the session ahead of time. The shell cannot
-// be used again. If armed is nil, or has ended before it read any of the script, RunIn
+// be used again, and the caller closes it, which can wait until the hook's success is acted on: to
+// close it gives the servers on the way to it something to do. If armed is nil, or has ended before it read any of the script, RunIn
 // opens another shell, as Run does.
 func (r Runner) RunIn(ctx context.Context, armed *Shell, session staging.Session, name staging.HookName, h staging.Hook, in Input) (Result, error) {
 	script, err := Script(name, h, in)
@@ -94,7 +95,7 @@ func (r Runner) RunIn(ctx context.Context, armed *Shell, session staging.Session
 			shell = r.open(ctx, session, h.Task)
 			attempts++
 		}
-		result, delivered, err := shell.run(ctx, script)
+		result, delivered, err := shell.run(ctx, script, wasArmed)
 		result.Duration, result.Armings = time.Since(start), attempts
 		result.Stdout, result.Stderr = secrets.redact(result.Stdout), secrets.redact(result.Stderr)
 		switch {

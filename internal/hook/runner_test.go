@@ -176,7 +176,7 @@ func TestRunErrorsSayHowFarItGot(t *testing.T) {
 
 // greet reads the shell's first command and prints its ready marker, in two writes.
 func greet(stdin io.Reader, stdout io.Writer) {
-	b := make([]byte, 100)
+	b := make([]byte, 1000)
 	n, _ := stdin.Read(b)
 	_, greeting, _ := bytes.Cut(b[:n], []byte("echo "))
 	_, _ = stdout.Write(greeting[:8])

@@ -21,7 +21,8 @@ type Input struct {
 	// command runs waits for it, and a later run returns the same outcome.
 	Once bool
 	// Start numbers the start of the session's main task, from 0. Once is once per start:
-	// the task's directory, which holds the lock, outlives a restart.
+	// the task's directory, which holds the lock, outlives a restart. For a hook that runs for
+	// something else than a start, such as an end, it numbers that.
 	Start int
 	// Again runs the assign hook once more, after a restart of the main task, with what it
 	// was run with the first time: the session itself has kept that. If it has not, the

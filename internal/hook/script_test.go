@@ -162,8 +162,10 @@ func TestScriptIsDeterministicAndOrdered(t *testing.T) {
 	}
 	// The hook as it is run; the session keeps it for a restart of its main task.
 	run := "cd '/srv/a b' || exit 126\n(\nexport A='hook'\nexport B='hook'\nexport C='1'\nexec '/opt/assign' 'it'\\''s'\n)"
-	kept := "[ -z \"$NOMAD_SECRETS_DIR\" ] || (umask 077; printf '%s' '{\n" + strings.ReplaceAll(run, "'", `'\''`) +
-		"\n}\n' >\"$NOMAD_SECRETS_DIR/.greenroom-assign\") 2>/dev/null\n"
+	const file = `"$NOMAD_SECRETS_DIR/.greenroom-assign"`
+	kept := "greenroom_kept='{\n" + strings.ReplaceAll(run, "'", `'\''`) + "\n}\n'\n" +
+		"if [ -z \"$NOMAD_SECRETS_DIR\" ]; then :\nelif [ -f " + file + " ]; then printf '%s' \"$greenroom_kept\" >" + file +
+		"\nelse (umask 077; printf '%s' \"$greenroom_kept\" >" + file + ")\nfi 2>/dev/null\n"
 	want := "{\n" + kept + run + " </dev/null\n" +
 		"greenroom_status=$?\ncase $greenroom_status in\n0) [ -z \"$greenroom_success_marker\" ] || echo \"$greenroom_success_marker\"; exit 86 ;;\n86|88) exit 87 ;;\nesac\nexit $greenroom_status\n}\n"
 	for range 20 {

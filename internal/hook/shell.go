@@ -41,7 +41,7 @@ func (r Runner) open(ctx context.Context, session staging.Session, task string) 
 
 // Arm opens a shell in a task of the session ahead of time ("" is the main task) and
 // returns it once it is ready. The shell lives until Close or until its session ends. An
-// error means that no shell is open and that the session is unchanged.
+// error means that no shell is open and that the session is unused.
 func (r Runner) Arm(ctx context.Context, session staging.Session, task string) (*Shell, error) {
 	start := time.Now()
 	for attempt := 1; ; attempt++ {
@@ -91,8 +91,9 @@ func (s *Shell) Close() {
 }
 
 // run sends the script once the shell is ready, and waits for its end. delivered reports
-// whether any byte of the script was read. The shell cannot be used again.
-func (s *Shell) run(ctx context.Context, script []byte) (result Result, delivered bool, err error) {
+// whether any byte of the script was read. The shell cannot be used again. It is closed then,
+// but with leaveOpen not after a success: the caller closes it when nobody waits.
+func (s *Shell) run(ctx context.Context, script []byte, leaveOpen bool) (result Result, delivered bool, err error) {
 	select {
 	case <-s.ready:
 		s.stdin.sendScript(script)
@@ -104,6 +105,9 @@ func (s *Shell) run(ctx context.Context, script []byte) (result Result, delivere
 	code := -1
 	select {
 	case <-s.stdout.success:
+		if leaveOpen {
+			return Result{ExitCode: ExitSuccess, Stdout: s.stdout.String(), Stderr: s.stderr.String()}, true, nil
+		}
 	case <-s.ended:
 		code, err = s.code, s.err
 	case <-ctx.Done():

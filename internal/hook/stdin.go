@@ -3,26 +3,36 @@ package hook
 import (
 	"io"
 	"sync"
+	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // readyMarker is the first line that the shell prints.
 const readyMarker = "greenroom-hook-shell-is-up"
 
+// endDelay is how long after the script its end is sent. The script exits by itself. So the end
+// matters only to drivers that wait for it after a failure; a success has arrived before, on all
+// but slow machines, and is not held up by a message on the same way.
+const endDelay = 50 * time.Millisecond
+
 // stdinFeed is the shell's stdin: first probes, then the script. It records whether any
 // byte of the script was read. The Nomad client reads stdin on a goroutine that may
 // outlive the exec, so only close returns a final answer.
 type stdinFeed struct {
-	mu         sync.Mutex
-	changed    *sync.Cond
-	probes     []byte
-	script     []byte
-	scriptSent bool
-	delivered  bool
-	closed     bool
+	mu      sync.Mutex
+	changed *sync.Cond
+	probes  []byte
+	script  []byte
+	// atEnd: after the script comes the end. It is set by ending, endDelay after the script.
+	atEnd     bool
+	ending    *time.Timer
+	delivered bool
+	closed    bool
 }
 
 func newStdinFeed(successMarker string) *stdinFeed {
-	f := &stdinFeed{probes: []byte(successVariable + "=" + successMarker + "; echo " + readyMarker + "\n")}
+	f := &stdinFeed{probes: []byte(successVariable + "=" + successMarker + "; " + prepareKeep(staging.HookAssign) + "; echo " + readyMarker + "\n")}
 	f.changed = sync.NewCond(&f.mu)
 	return f
 }
@@ -31,7 +41,7 @@ func newStdinFeed(successMarker string) *stdinFeed {
 func (f *stdinFeed) Read(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for !f.closed && !f.scriptSent && len(f.probes) == 0 {
+	for !f.closed && !f.atEnd && len(f.script) == 0 && len(f.probes) == 0 {
 		f.changed.Wait()
 	}
 	switch {
@@ -58,11 +68,19 @@ func (f *stdinFeed) probe(marker string) {
 	f.changed.Broadcast()
 }
 
-// sendScript lets the shell read the script, and then the end of its stdin.
+// sendScript lets the shell read the script, and after endDelay the end of its stdin.
 func (f *stdinFeed) sendScript(script []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.script, f.scriptSent = script, true
+	f.script = script
+	f.ending = time.AfterFunc(endDelay, f.end)
+	f.changed.Broadcast()
+}
+
+func (f *stdinFeed) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.atEnd = true
 	f.changed.Broadcast()
 }
 
@@ -72,6 +90,9 @@ func (f *stdinFeed) close() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
+	if f.ending != nil {
+		f.ending.Stop()
+	}
 	f.changed.Broadcast()
 	return f.delivered
 }

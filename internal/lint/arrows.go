@@ -36,20 +36,21 @@ var rules = []rule{
 	// tests are above it.
 	{of: "cmd/greenroom", ours: []string{cmdRooms + "cli"}},
 	{of: cmdRooms + "cli", ours: []string{
-		cmdRooms + "agent", cmdRooms + "bench", cmdRooms + "client", cmdRooms + "dev", cmdRooms + "exit", cmdRooms + "output", cmdRooms + "resources", cmdRooms + "simulation",
-		"broker/httpapi", "broker/launch", "broker/refusal", "internal/staging", "internal/access", "internal/audittrail", "internal/config", "internal/nomadfleet",
+		cmdRooms + "agent", cmdRooms + "bench", cmdRooms + "client", cmdRooms + "dev", cmdRooms + "doctor", cmdRooms + "exit", cmdRooms + "output", cmdRooms + "resources", cmdRooms + "simulation",
+		"broker/httpapi", "broker/launch", "broker/refusal", "internal/staging", "internal/access", "internal/audittrail", "internal/buildinfo", "internal/config", "internal/nomadfleet",
 	}, libraries: []string{anyLibrary}},
 	{of: cmdRooms + "dev", ours: []string{
 		cmdRooms + "agent", cmdRooms + "client", cmdRooms + "exit", cmdRooms + "resources",
 		"broker/httpapi", "internal/staging", "internal/config", "internal/devcluster", "jobspecs",
 	}, libraries: []string{anyLibrary}},
+	{of: cmdRooms + "doctor", ours: []string{cmdRooms + "agent", cmdRooms + "exit", cmdRooms + "output", "internal/staging", "internal/config"}, libraries: []string{anyLibrary}},
 	{of: cmdRooms + "bench", ours: []string{
 		cmdRooms + "agent", cmdRooms + "client", cmdRooms + "exit", cmdRooms + "output",
-		"broker/httpapi", "broker/launch", "internal/staging", "internal/config", "internal/loadgen", "internal/baseline",
+		"broker/httpapi", "broker/launch", "internal/staging", "internal/config", "internal/loadgen", "internal/baseline", "scaler/sizing/simulate",
 	}, libraries: []string{anyLibrary}},
-	{of: cmdRooms + "simulation", ours: []string{cmdRooms + "exit", cmdRooms + "output", "scaler/sizing/simulate"}, libraries: []string{"github.com/spf13/cobra", "github.com/ajstarks/svgo"}},
+	{of: cmdRooms + "simulation", ours: []string{cmdRooms + "client", cmdRooms + "exit", cmdRooms + "output", "internal/staging", "scaler/sizing", "scaler/sizing/simulate"}, libraries: []string{"github.com/spf13/cobra", "github.com/ajstarks/svgo"}},
 	{of: cmdRooms + "resources", ours: []string{
-		cmdRooms + "client", cmdRooms + "exit", cmdRooms + "output", "broker/httpapi", "internal/staging",
+		cmdRooms + "client", cmdRooms + "exit", cmdRooms + "output", "broker/httpapi", "internal/buildinfo", "internal/staging",
 	}, libraries: []string{anyLibrary}},
 	{of: cmdRooms + "client", ours: []string{cmdRooms + "exit", cmdRooms + "output", "broker/httpapi", "internal/staging", "internal/config"}, libraries: []string{anyLibrary}},
 	{of: cmdRooms + "agent", ours: []string{cmdRooms + "exit", "broker/...", "scaler/...", "internal/..."}, libraries: []string{anyLibrary}},
@@ -68,7 +69,7 @@ var rules = []rule{
 	{of: "broker/refusal", ours: []string{"internal/staging"}},
 	{of: "broker/deadline"},
 	{of: "broker/background", libraries: []string{"golang.org/x/sync/errgroup"}},
-	{of: "broker/launch", ours: []string{"broker/refusal", "broker/background", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{anyLibrary}},
+	{of: "broker/launch", ours: []string{"internal/tracing", "broker/refusal", "broker/background", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{anyLibrary}},
 	{of: "broker/sessions", ours: []string{"broker/refusal", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{logs, "golang.org/x/sync/errgroup", "golang.org/x/sync/singleflight"}},
 	{of: "broker/events", ours: []string{"broker/refusal", "broker/deadline", "internal/staging"}, libraries: []string{logs}},
 	{of: "broker/audit", ours: []string{"broker/background", "broker/deadline", "internal/staging", "internal/logfield", "internal/access", "internal/audittrail"}, libraries: []string{logs, "golang.org/x/time/rate"}},
@@ -76,21 +77,33 @@ var rules = []rule{
 	{of: "broker/status", ours: []string{"scaler/sizing", "broker/refusal", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{logs}},
 	{of: "broker/admin", ours: []string{"broker/audit", "broker/status", "broker/refusal", "broker/deadline", "internal/staging", "internal/access"}},
 	{of: "broker/armed", ours: []string{"broker/background", "broker/deadline", "internal/staging", "internal/logfield"}, libraries: []string{logs}},
+	{of: "broker/gateway", ours: []string{"broker/events", "broker/refusal", "broker/deadline", "internal/staging", "internal/logfield", "internal/access"}, libraries: []string{
+		logs, "golang.org/x/sync/errgroup", "golang.org/x/sync/singleflight",
+	}},
 	{of: "broker/httpapi", ours: []string{
-		"broker/launch", "broker/sessions", "broker/admin", "broker/status", "broker/events", "broker/refusal",
-		"internal/staging", "internal/logfield", "internal/access",
+		"broker/launch", "broker/sessions", "broker/admin", "broker/status", "broker/events", "broker/gateway", "broker/refusal",
+		"internal/staging", "internal/logfield", "internal/access", "internal/tracing",
 	}, libraries: []string{anyLibrary}},
+	// It calls the API, and uses the words of its answers.
+	{of: "broker/kasmapi", ours: []string{"broker/httpapi", "internal/staging", "internal/access"}, libraries: []string{"github.com/oklog/ulid/...", "github.com/go-json-experiment/json/..."}},
+	// It calls the API of other brokers, and uses the words of their answers.
+	{of: "broker/peers", ours: []string{
+		"broker/httpapi", "broker/launch", "broker/status", "broker/refusal", "broker/deadline", "internal/staging", "internal/logfield", "internal/access",
+	}, libraries: []string{logs}},
 	{of: "broker/httpapi/contracttest", libraries: []string{anyLibrary}},
 	{of: "broker/web", libraries: []string{"github.com/gin-gonic/gin"}},
 	{of: "scaler", ours: []string{"internal/staging", "internal/logfield", "scaler/sizing"}, libraries: []string{anyLibrary}},
+	{of: "scaler/webhooks", ours: []string{"internal/staging", "internal/logfield"}, libraries: []string{logs}},
 	{of: "scaler/sizing", ours: []string{"internal/staging"}, libraries: []string{"github.com/robfig/cron/...", "gonum.org/v1/gonum/..."}},
-	{of: "scaler/sizing/simulate", ours: []string{"scaler/sizing"}},
+	{of: "scaler/sizing/simulate", ours: []string{"internal/staging", "scaler/sizing"}},
 	{of: "scaler/sizing/simulate/table", ours: []string{"scaler/sizing/simulate"}},
 
 	// The vocabulary.
 	{of: "internal/staging", alone: true, libraries: []string{"github.com/oklog/ulid/...", "github.com/robfig/cron/..."}},
 
 	{of: "internal/logfield", alone: true},
+
+	{of: "internal/buildinfo", alone: true},
 
 	// The records for auditors.
 	{of: "internal/audittrail", ours: []string{"internal/staging"}, alone: true},
@@ -107,8 +120,14 @@ var rules = []rule{
 	{of: "internal/redisstore", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
 	{of: "internal/issuer", ours: []string{"internal/access"}, libraries: []string{anyLibrary}},
 	{of: "internal/issuer/issuertest", libraries: []string{anyLibrary}},
+	{of: "internal/webhook", ours: []string{"internal/staging"}},
 	{of: "internal/hook", ours: []string{"internal/staging"}, libraries: []string{anyLibrary}},
+	// It counts by interfaces of its own, which are an adapter each.
+	{of: "internal/quota", ours: []string{"internal/staging"}},
 	{of: "internal/config", ours: []string{"internal/staging", "internal/access"}, libraries: []string{anyLibrary}},
+
+	{of: "internal/tracing", libraries: []string{anyLibrary}},
+	{of: "internal/tracing/tracingtest", libraries: []string{anyLibrary}},
 
 	// What stands around them.
 	{of: "internal/devcluster/...", ours: []string{"internal/devcluster/...", "jobspecs"}, libraries: []string{anyLibrary}},
@@ -120,6 +139,10 @@ var rules = []rule{
 	{of: "internal/walkthrough", alone: true, libraries: []string{"github.com/yuin/goldmark/..."}},
 	{of: "jobspecs"},
 	{of: "deploy"},
+	{of: "deploy/pack/generate", libraries: []string{"github.com/hashicorp/hcl/v2/..."}},
+	{of: "deploy/regions"},
+	{of: "deploy/upgrade"},
+	{of: "deploy/failover"},
 }
 
 // cmdRooms is the directory of cmd/greenroom's rooms.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,14 +55,37 @@ func (l Open) Run(ctx context.Context, do Request) (*Result, error) {
 	if !(l.Rate > 0) || l.For <= 0 || l.Clients < 1 || l.InFlight < 1 {
 		return nil, fmt.Errorf("loadgen: an open load needs a rate, a duration, at least one client and one request in flight, got %+v", l)
 	}
+	return arrive(ctx, l.Arrivals(), l.For, l.Clients, l.InFlight, do)
+}
+
+// Replay is a load whose requests arrive at given times, whether or not earlier ones are
+// answered.
+type Replay struct {
+	// Times are since the start, in their order; For is how long the load lasts.
+	Times []time.Duration
+	For   time.Duration
+	// Clients and InFlight are those of Open.
+	Clients, InFlight int
+}
+
+// Run is that of Open.
+func (l Replay) Run(ctx context.Context, do Request) (*Result, error) {
+	if l.For <= 0 || l.Clients < 1 || l.InFlight < 1 {
+		return nil, fmt.Errorf("loadgen: a replay needs a duration, at least one client and one request in flight, got %s, %d and %d", l.For, l.Clients, l.InFlight)
+	}
+	return arrive(ctx, slices.Values(l.Times), l.For, l.Clients, l.InFlight, do)
+}
+
+// arrive sends requests at the times of their arrivals, and waits for the last answers.
+func arrive(ctx context.Context, arrivals iter.Seq[time.Duration], lasts time.Duration, clients, most int, do Request) (*Result, error) {
 	r := newRecorder()
 	var (
 		wg       sync.WaitGroup
 		inFlight atomic.Int64
 		// The buffer holds all requests that may be in flight, so that no arrival delays the next.
-		arrived = make(chan due, l.InFlight)
+		arrived = make(chan due, most)
 	)
-	for worker := range min(l.Clients, l.InFlight) {
+	for worker := range min(clients, most) {
 		wg.Go(func() {
 			for d := range arrived {
 				r.do(ctx, do, worker, d.n, d.at)
@@ -70,12 +94,12 @@ func (l Open) Run(ctx context.Context, do Request) (*Result, error) {
 		})
 	}
 	n := 0
-	for offset := range l.Arrivals() {
+	for offset := range arrivals {
 		at := r.began.Add(offset)
 		if !waitUntil(ctx, at) {
 			break
 		}
-		if inFlight.Load() >= int64(l.InFlight) {
+		if inFlight.Load() >= int64(most) {
 			r.notSent()
 		} else {
 			inFlight.Add(1)
@@ -83,7 +107,7 @@ func (l Open) Run(ctx context.Context, do Request) (*Result, error) {
 		}
 		n++
 	}
-	arriving := l.For
+	arriving := lasts
 	if ctx.Err() != nil {
 		arriving = min(arriving, time.Since(r.began))
 	}

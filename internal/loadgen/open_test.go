@@ -140,3 +140,28 @@ func TestWhatFindsNoRoomIsCounted(t *testing.T) {
 		}
 	})
 }
+
+// TestAReplayArrivesAtItsTimes, in the time that it lasts, whatever the answers take.
+func TestAReplayArrivesAtItsTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		times := []time.Duration{time.Second, 3 * time.Second, 3 * time.Second}
+		arrived := make(chan time.Duration, len(times))
+		r, err := Replay{Times: times, For: 5 * time.Second, Clients: 3, InFlight: 3}.Run(t.Context(), func(context.Context, int, int) (string, error) {
+			arrived <- time.Since(began)
+			time.Sleep(10 * time.Second)
+			return "ok", nil
+		})
+		if err != nil || r.Count("ok") != 3 || r.OfferedPerSecond != 0.6 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		for _, want := range times {
+			if got := <-arrived; got != want {
+				t.Errorf("a request arrived at %s, want %s", got, want)
+			}
+		}
+	})
+	if _, err := (Replay{Times: []time.Duration{1}}).Run(t.Context(), nil); err == nil {
+		t.Error("a replay without a duration runs")
+	}
+}

@@ -94,7 +94,7 @@ func record(h *hdrhistogram.Histogram, d time.Duration) {
 func (r *recorder) result() *Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	res := &Result{}
+	res := &Result{Began: r.began}
 	served := newHistogram()
 	if !r.ended.IsZero() {
 		res.WallSeconds = r.ended.Sub(r.began).Seconds()

@@ -15,6 +15,8 @@ var errNotSent = errors.New("when the request was due, the maximum number of req
 
 // Result is the result of one run of a load.
 type Result struct {
+	// Began is when the load began.
+	Began time.Time `json:"began"`
 	// Requests is the number of due requests, and Served the number of those that
 	// succeeded.
 	Requests int `json:"requests"`

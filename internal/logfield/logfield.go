@@ -13,6 +13,11 @@ const (
 	Sessions = "sessions"
 	Zone     = "zone"
 	Image    = "image"
+	// Peer is the name of the greenroom of another region.
+	Peer = "peer"
+	// Webhook is a webhook's name, DeadLetters a number of its dead letters.
+	Webhook     = "webhook"
+	DeadLetters = "dead_letters"
 	// UserID is the user's id. Users' names are never logged.
 	UserID = "user_id"
 	// Groups are the names of a user's groups, separated by commas.
@@ -26,6 +31,8 @@ const (
 	// RequestID is the id of the API request that caused the line. The hook's environment
 	// and the claim's event have it, too.
 	RequestID = "request_id"
+	// TraceID is the id of the trace, where traces are exported.
+	TraceID = "trace_id"
 )
 
 // Steps of a launch or of the scaler.
@@ -87,15 +94,18 @@ const (
 	Absent = "absent"
 	// Installation is the id of the installation that the agent belongs to.
 	Installation = "installation"
+	// Version and Commit say which greenroom the agent is.
+	Version = "version"
+	Commit  = "commit"
 	// Level is the new log level, after a change.
 	Level = "log_level"
 )
 
 // All lists all fields. A test checks that log lines have no others.
 var All = []string{
-	Session, Sessions, Staging, Zone, Image, UserID, Groups, Claim, Origin, State, Reason, RequestID,
+	Session, Sessions, Staging, Zone, Image, Webhook, DeadLetters, UserID, Groups, Claim, Origin, State, Reason, RequestID, TraceID,
 	Step, Outcome, At, Setting, Where, Event, Condition,
 	Method, Path, Route, Status, Code, DurationMS, Bytes, Remote, Refused, Caller, Stack,
 	Audit, Who, Role, Operation, Target, Before, After, AuditChain, AuditSeq, AuditAt, AuditPrevious, AuditHash,
-	Address, Server, Source, Key, Absent, Installation, Level,
+	Address, Server, Source, Key, Absent, Installation, Version, Commit, Level,
 }

@@ -106,6 +106,9 @@ type Options struct {
 	// Names derives the names of the sessions' services; the zero value stands for
 	// staging.DefaultNames.
 	Names staging.Names
+	// SpreadProperties returns the properties of nodes whose values List and Watch observe; nil
+	// for none. It must return quickly.
+	SpreadProperties func() []string
 	// CallTimeout bounds each call that is not a blocking query; 0 is 15 s.
 	CallTimeout time.Duration
 }
@@ -117,6 +120,7 @@ type Fleet struct {
 	execClient *nomadapi.Client
 	opts       Options
 	templates  templateCache
+	values     nodeValues
 	// Only tests change pageSize and streamTimeout.
 	pageSize      int32
 	streamTimeout time.Duration

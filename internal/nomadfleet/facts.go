@@ -30,18 +30,33 @@ func jobFacts(id, namespace, region string, meta map[string]string, stopped bool
 	created, _ := time.Parse(time.RFC3339Nano, meta[metaCreated])
 	// The job of an older greenroom does not have it: then it is 0.
 	every, _ := time.ParseDuration(meta[metaCheckEvery])
+	// A session that does not wait for room has none.
+	room, _ := time.ParseDuration(meta[metaWaitForRoom])
 	generation, _ := strconv.ParseUint(meta[metaGeneration], 10, 64)
+	excludes, _ := strconv.Atoi(meta[metaExcludes])
 	return staging.JobFacts{
 		Session: staging.Session{
 			ID: id, Origin: staging.Origin(meta[metaOrigin]),
 			Zone: meta[metaZone], Image: meta[metaImage], Staging: meta[metaStaging],
 			Revision: meta[metaRevision], Permits: meta[metaPermits], Claim: meta[metaClaim], Task: meta[metaTask],
 			Namespace: namespace, Region: region, CreatedAt: created, Generation: generation,
+			WaitForRoom: staging.Duration(room),
 		},
 		Stopped:    stopped,
 		Dead:       status == jobStatusDead,
+		Narrowed:   meta[metaNarrowed] != "",
+		Excludes:   excludes,
 		CheckEvery: every,
+		Needs:      needsIn(meta),
 	}, true
+}
+
+// needsIn reads a session's needs from its job's meta. The job of an older greenroom does not
+// have them: then they are zero.
+func needsIn(meta map[string]string) staging.Needs {
+	cpu, _ := strconv.Atoi(meta[metaCPU])
+	memory, _ := strconv.Atoi(meta[metaMemory])
+	return staging.Needs{CPU: cpu, MemoryMB: memory}
 }
 
 // firstAlloc returns the allocation that was created first, which is the session's.

@@ -16,8 +16,11 @@ import (
 // Keys of a session's job meta. They have underscores because Nomad also makes
 // environment variables of them.
 const (
-	metaPrefix   = "greenroom_"
-	metaSession  = "greenroom_session"
+	metaPrefix  = "greenroom_"
+	metaSession = "greenroom_session"
+	// metaSchema is the version of this meta, staging.SchemaVersion. It is in the service's meta,
+	// too.
+	metaSchema   = "greenroom_schema"
 	metaOrigin   = "greenroom_origin"
 	metaZone     = "greenroom_zone"
 	metaImage    = "greenroom_image"
@@ -33,6 +36,15 @@ const (
 	metaDollar = "greenroom_dollar"
 	// metaCheckEvery is staging.JobFacts.CheckEvery.
 	metaCheckEvery = "greenroom_check_every"
+	// metaNarrowed is staging.JobFacts.Narrowed: "true", or missing.
+	metaNarrowed = "greenroom_narrowed"
+	// metaExcludes is staging.JobFacts.Excludes.
+	metaExcludes = "greenroom_excludes"
+	// metaWaitForRoom is staging.Session.WaitForRoom.
+	metaWaitForRoom = "greenroom_wait_for_room"
+	// metaCPU and metaMemory are staging.JobFacts.Needs.
+	metaCPU    = "greenroom_cpu"
+	metaMemory = "greenroom_memory_mb"
 	// metaDrivers are the drivers of the job's tasks, with commas between, for refusals.
 	metaDrivers = "greenroom_drivers"
 )
@@ -70,6 +82,13 @@ func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 	// decides what happens after it.
 	g.Count = ptr(1)
 	g.Affinities = append(g.Affinities, avoid(spec.Avoid)...)
+	g.Constraints = append(g.Constraints, narrow(spec.Placement)...)
+	if spec.Placement.Narrowed() {
+		job.Meta[metaNarrowed] = "true"
+	}
+	if n := len(spec.Placement.ExceptNodes); n > 0 {
+		job.Meta[metaExcludes] = strconv.Itoa(n)
+	}
 	fitLifetime(job, g)
 	g.Meta = ownMeta(g.Meta, nil)
 	for _, t := range g.Tasks {
@@ -81,6 +100,8 @@ func Fit(job *nomadapi.Job, spec staging.Spec) *nomadapi.Job {
 	fitConfig(main, spec)
 	fitService(g, s)
 	job.Meta[metaCheckEvery] = checkEvery(sessionService(g)).String()
+	needs := needsOf(g)
+	job.Meta[metaCPU], job.Meta[metaMemory] = strconv.Itoa(needs.CPU), strconv.Itoa(needs.MemoryMB)
 	job.Meta[metaDrivers] = strings.Join(driversOf(g), ",")
 	return job
 }
@@ -123,6 +144,7 @@ func literal(v string) string {
 func jobMeta(s staging.Session) map[string]string {
 	m := map[string]string{
 		metaSession:  s.ID,
+		metaSchema:   strconv.Itoa(staging.SchemaVersion),
 		metaOrigin:   string(s.Origin),
 		metaZone:     s.Zone,
 		metaImage:    s.Image,
@@ -135,6 +157,9 @@ func jobMeta(s staging.Session) map[string]string {
 	}
 	if s.Generation > 0 {
 		m[metaGeneration] = strconv.FormatUint(s.Generation, 10)
+	}
+	if s.WaitForRoom > 0 {
+		m[metaWaitForRoom] = s.WaitForRoom.String()
 	}
 	if !s.CreatedAt.IsZero() {
 		m[metaCreated] = s.CreatedAt.UTC().Format(time.RFC3339Nano)

@@ -61,8 +61,8 @@ func TestFit(t *testing.T) {
 	equal("id", "gr-1 gr-1 batch", *job.ID+" "+*job.Name+" "+*job.Type)
 	equal("where", "europe prod gpu dc1,dc2", *job.Region+" "+*job.Namespace+" "+*job.NodePool+" "+strings.Join(job.Datacenters, ","))
 	equal("meta", map[string]string{
-		"team": "a", metaSession: "gr-1", metaOrigin: "staged", metaZone: "eu", metaImage: "app", metaStaging: "app-eu",
-		metaRevision: "r1", metaTask: "app", metaCreated: "2026-01-02T03:04:05.000000006Z", metaDollar: "$", metaCheckEvery: "0s", metaDrivers: "docker",
+		"team": "a", metaSession: "gr-1", metaSchema: "1", metaOrigin: "staged", metaZone: "eu", metaImage: "app", metaStaging: "app-eu",
+		metaRevision: "r1", metaTask: "app", metaCreated: "2026-01-02T03:04:05.000000006Z", metaDollar: "$", metaCheckEvery: "0s", metaDrivers: "docker", metaCPU: "200", metaMemory: "600",
 	}, job.Meta)
 	equal("group meta", map[string]string{}, g.Meta)
 	if job.Update != nil || g.Update != nil || g.Migrate != nil || g.Scaling != nil {
@@ -97,9 +97,11 @@ func TestFit(t *testing.T) {
 	equal("keys", "secrets/ssh/authorized_keys ssh-rsa AAAA me\nssh-rsa BBBB\n", *g.Tasks[1].Templates[0].DestPath+" "+*g.Tasks[1].Templates[0].EmbeddedTmpl)
 	equal("service", &nomadapi.Service{
 		Name: "greenroom-pool-app-eu", Provider: "consul", PortLabel: "http",
-		Tags:   []string{"own", "greenroom", "zone=eu", "image=app", "origin=staged"},
-		Meta:   map[string]string{"k": "v", metaSession: "gr-1", metaZone: "eu", metaImage: "app", metaStaging: "app-eu", metaOrigin: "staged"},
-		Checks: []nomadapi.ServiceCheck{{Type: "http", Path: "/health", InitialStatus: "warning"}, {Type: "tcp", InitialStatus: "passing"}},
+		Tags: []string{"own", "greenroom", "zone=eu", "image=app", "origin=staged"},
+		Meta: map[string]string{"k": "v", metaSession: "gr-1", metaSchema: "1", metaZone: "eu", metaImage: "app", metaStaging: "app-eu", metaOrigin: "staged"},
+		Checks: []nomadapi.ServiceCheck{
+			{Name: "port http (http /health)", Type: "http", Path: "/health", InitialStatus: "warning"}, {Name: "port http (tcp)", Type: "tcp", InitialStatus: "passing"},
+		},
 	}, g.Services[0])
 }
 
@@ -271,6 +273,24 @@ func TestCheckDriverNamesUnsupportedFields(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// TestChecksWithoutANameAreNamedAfterWhatTheyCheck: it is what a person reads when one fails.
+func TestChecksWithoutANameAreNamedAfterWhatTheyCheck(t *testing.T) {
+	for _, c := range []struct {
+		check      nomadapi.ServiceCheck
+		port, want string
+	}{
+		{nomadapi.ServiceCheck{Type: "http", Path: "/health"}, "http", "port http (http /health)"},
+		{nomadapi.ServiceCheck{Type: "tcp", PortLabel: "vnc"}, "http", "port vnc (tcp)"},
+		{nomadapi.ServiceCheck{Type: "grpc", GRPCService: "desk.Health"}, "rpc", "port rpc (grpc desk.Health)"},
+		{nomadapi.ServiceCheck{Type: "script", Command: "/bin/ready"}, "", "script /bin/ready"},
+		{nomadapi.ServiceCheck{Name: "desktop is up", Type: "tcp"}, "http", "desktop is up"},
+	} {
+		if nameCheck(&c.check, c.port); c.check.Name != c.want {
+			t.Errorf("%+v on port %q is called %q, want %q", c.check, c.port, c.check.Name, c.want)
 		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 // metaInstallation is the key of the installation's id in a job's meta.
 const metaInstallation = "greenroom_installation"
 
-// errForeignJob means that a job belongs to another installation, or to none.
-var errForeignJob = errors.New("the job belongs to another installation, so it was left alone")
+// errForeignJob means that a job belongs to another installation, to none, or to a newer greenroom.
+var errForeignJob = errors.New("the job belongs to another installation, or was made by a newer greenroom, so it was left alone")
 
 // installation returns the identity whose jobs the fleet manages. ok is false if it
 // manages the jobs of every installation.
@@ -40,9 +40,10 @@ type owner struct {
 	all          bool
 }
 
-// owns reports whether a job belongs to the owner.
+// owns reports whether a job belongs to the owner. One of a newer greenroom does not: this one
+// would misread its meta, and leaves it alone as it does those of other installations.
 func (o owner) owns(meta map[string]string) bool {
-	return o.all || o.installation.Owns(meta[metaInstallation])
+	return !staging.OfNewerSchema(meta[metaSchema]) && (o.all || o.installation.Owns(meta[metaInstallation]))
 }
 
 // takenOver reports whether a job belongs to the owner because it was taken over.

@@ -25,6 +25,16 @@ const (
 func (f *Fleet) LastLine(ctx context.Context, s staging.Session, a staging.AllocFacts, task string) (string, error) {
 	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
+	lines, err := f.stderrTail(ctx, s, a, task, 1)
+	if err != nil || len(lines) == 0 {
+		return "", err
+	}
+	return lines[0], nil
+}
+
+// stderrTail reads the last lines of a task's standard error that are not empty, at most as many
+// as most, each shortened and without control characters.
+func (f *Fleet) stderrTail(ctx context.Context, s staging.Session, a staging.AllocFacts, task string, most int) ([]string, error) {
 	var tail bytes.Buffer
 	alloc := &nomadapi.Allocation{ID: a.ID, NodeID: a.NodeID}
 	err := f.copyLog(ctx, alloc, logRange{task: task, stream: Stderr, origin: nomadapi.OriginEnd, offset: tailBytes}, f.sessionQuery(ctx, s), &tail)
@@ -32,15 +42,25 @@ func (f *Fleet) LastLine(ctx context.Context, s staging.Session, a staging.Alloc
 		err = ctx.Err()
 	}
 	if err != nil {
-		return "", fmt.Errorf("read the last line of session %s: %w", s.ID, err)
+		return nil, fmt.Errorf("read the last lines of session %s: %w", s.ID, err)
 	}
-	return lastLine(tail.String()), nil
+	return tailLines(tail.String(), most), nil
 }
 
-// lastLine returns the last line of a text that is not empty.
-func lastLine(text string) string {
+// tailLines returns the last lines of a text that are not empty.
+func tailLines(text string, most int) []string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = printable(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines[max(0, len(lines)-most):]
+}
+
+// printable returns a line shortened and without control characters.
+func printable(text string) string {
 	text = strings.TrimSpace(strings.ToValidUTF8(text, "?"))
-	text = strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return -1

@@ -1,6 +1,7 @@
 package nomadfleet
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -10,8 +11,11 @@ func TestLastLine(t *testing.T) {
 		"": "", "\n \n": "", "one": "one", "one\ntwo\r\n\n": "two", "a\n\x1b[31mred\x07 \xff\n": "[31mred ?",
 		strings.Repeat("x", 1000): strings.Repeat("x", maxLastLine-3) + "…",
 	} {
-		if got := lastLine(text); got != want {
+		if got := strings.Join(tailLines(text, 1), "\n"); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
+	}
+	if got := tailLines("a\n\nb\nc\n", 2); !slices.Equal(got, []string{"b", "c"}) {
+		t.Errorf("the last two lines are %q", got)
 	}
 }

@@ -127,6 +127,9 @@ func (f *Fleet) copyLog(ctx context.Context, alloc *nomadapi.Allocation, r logRa
 // TerminalSize is the size of a terminal, in characters.
 type TerminalSize = nomadapi.TerminalSize
 
+// ErrEnded: a session has ended, so that nothing can be run in it.
+var ErrEnded = errors.New("this session has ended")
+
 // Errors of a command that a task's driver could not start.
 var (
 	ErrNoCommand     = errors.New("there is no such command")
@@ -134,17 +137,28 @@ var (
 )
 
 // Attach runs a command in a task with the caller's streams and returns its exit code.
-// With tty the streams are a terminal; its size is read from sizes. If the command did not
-// start, the error is ErrNoCommand or ErrNotExecutable; if the exit code is not known for
-// another reason, it is ErrUnavailable.
+// With tty the streams are a terminal; its size is read from sizes. The error is ErrEnded for a
+// session that has ended. If the command did not start, it is ErrNoCommand or ErrNotExecutable;
+// if the exit code is not known for another reason, it is ErrUnavailable.
 func (l *Located) Attach(ctx context.Context, task string, command []string, tty bool,
 	stdin io.Reader, stdout, stderr io.Writer, sizes <-chan TerminalSize,
 ) (exitCode int, err error) {
-	code, err := l.fleet.nomad.Allocations().Exec(ctx, l.alloc, task, tty, command, stdin, stdout, stderr, sizes, l.queryOptions(ctx))
+	if l.alloc.ClientTerminalStatus() {
+		return -1, fmt.Errorf("%w: %s", ErrEnded, l.alloc.JobID)
+	}
+	out, errs := &heldOutput{to: stdout}, &heldOutput{to: stderr}
+	code, err := l.fleet.nomad.Allocations().Exec(ctx, l.alloc, task, tty, command, stdin, out, errs, sizes, l.queryOptions(ctx))
+	why := refusedByRuntime(code, out, errs)
 	if err != nil {
-		if why := whyNotStarted(err); why != nil {
-			return -1, fmt.Errorf("%w in task %s of job %s: %s", why, task, l.alloc.JobID, command[0])
-		}
+		why = whyNotStarted(err)
+	}
+	if why != nil {
+		return -1, fmt.Errorf("%w in task %s of job %s: %s", why, task, l.alloc.JobID, command[0])
+	}
+	if written := errors.Join(out.pass(), errs.pass()); written != nil && err == nil {
+		return -1, written
+	}
+	if err != nil {
 		return -1, unavailable(fmt.Sprintf("exec in task %s of job %s", task, l.alloc.JobID), err)
 	}
 	return code, nil

@@ -107,16 +107,28 @@ func noNodesMessage(at location, m *nomadapi.AllocationMetric) string {
 // missingDrivers is the scheduler's constraint on the drivers of a job. It does not name them.
 const missingDrivers = "missing drivers"
 
+// excludedNode begins the scheduler's text of a constraint that excludes one node, of which a
+// session of a pool with distinct_hosts has one for each other session.
+const excludedNode = staging.DefaultSpread + " != "
+
 // filterReasons returns, for example,
 // "missing driver docker on 2 nodes, ${attr.kernel.name} = windows on 1 node".
 func filterReasons(at location, m *nomadapi.AllocationMetric) string {
 	var parts []string
+	byID := 0
 	for _, c := range slices.Sorted(maps.Keys(m.ConstraintFiltered)) {
+		if strings.HasPrefix(c, excludedNode) {
+			byID += m.ConstraintFiltered[c]
+			continue
+		}
 		what := c
 		if c == missingDrivers && len(at.drivers) > 0 {
 			what = "missing driver " + strings.Join(at.drivers, " or ")
 		}
 		parts = append(parts, fmt.Sprintf("%s on %s", what, countNodes(m.ConstraintFiltered[c])))
+	}
+	if byID > 0 {
+		parts = append(parts, "excluded by its id on "+countNodes(byID))
 	}
 	if len(parts) == 0 {
 		for _, c := range slices.Sorted(maps.Keys(m.ClassFiltered)) {
@@ -135,7 +147,7 @@ func inZone(zone string) string {
 
 func countOf(n, total int) string { return fmt.Sprintf("%d of %s", n, countNodes(total)) }
 
-func countNodes(n int) string { return fmt.Sprintf("%d %s", n, plural(n, "node")) }
+func countNodes(n int) string { return staging.Count(n, "node") }
 
 func plural(n int, word string) string {
 	if n == 1 {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	nomadapi "github.com/hashicorp/nomad/api"
@@ -41,17 +40,16 @@ type event struct {
 	Payload    json.RawMessage
 }
 
-// stream opens the event stream after index, calls opened once Nomad has subscribed
-// it, and then calls each for every batch in order. It always returns an error: that of
-// ctx, of a callback, or of the stream.
-func (f *Fleet) stream(ctx context.Context, index uint64, opened func() error, each func(batch) error) error {
+// stream opens the event stream, calls opened once Nomad has subscribed it, and then calls
+// each for every batch in order. The first batches may be older. It always returns an
+// error: that of ctx, of each, or of the stream.
+func (f *Fleet) stream(ctx context.Context, opened func(), each func(batch) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(f.streamTimeout, func() { cancel(errStreamSilent) })
 	defer watchdog.Stop()
 
 	q := f.queryOptions(ctx, f.opts.Namespace, f.opts.Region)
-	q.Params = map[string]string{"index": strconv.FormatUint(index, 10)}
 	body, err := f.nomad.Raw().Response(streamPath, q)
 	if err != nil {
 		return preferCause(ctx, fmt.Errorf("open the event stream: %w", err))
@@ -73,10 +71,7 @@ func (f *Fleet) stream(ctx context.Context, index uint64, opened func() error, e
 		}
 		if first {
 			// Nomad sends a heartbeat as soon as the subscription exists.
-			if err := opened(); err != nil {
-				return err
-			}
-			watchdog.Reset(f.streamTimeout)
+			opened()
 		}
 		if err := each(b); err != nil {
 			return err

@@ -56,22 +56,17 @@ func (f *Fleet) Check(ctx context.Context, image staging.Image) error {
 // checkHookTasks returns a *staging.InvalidError for hooks whose task is not in the jobspec.
 func checkHookTasks(job *nomadapi.Job, image staging.Image) error {
 	e := &staging.InvalidError{What: fmt.Sprintf("image %q", image.Name)}
-	for _, h := range []struct {
-		name staging.HookName
-		hook *staging.Hook
-	}{
-		{staging.HookFirstLaunch, image.ExecConfig.FirstLaunch}, {staging.HookAssign, image.ExecConfig.Assign}, {staging.HookGo, image.ExecConfig.Go},
-	} {
-		if h.hook == nil || h.hook.Task == "" {
+	for name, hook := range image.ExecConfig.Hooks {
+		if hook.Task == "" {
 			continue
 		}
 		var names []string
 		for _, t := range job.TaskGroups[0].Tasks {
 			names = append(names, t.Name)
 		}
-		if !slices.Contains(names, h.hook.Task) {
+		if !slices.Contains(names, hook.Task) {
 			e.Fields = append(e.Fields, staging.FieldError{
-				Field:   fmt.Sprintf("exec_config.%s.task", h.name),
+				Field:   fmt.Sprintf("exec_config.%s.task", name),
 				Message: fmt.Sprintf("is not a task of the jobspec; its tasks are %s", strings.Join(names, ", ")),
 			})
 		}

@@ -4,68 +4,142 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"sync"
 
 	nomadapi "github.com/hashicorp/nomad/api"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Watch emits the current observation of every node and session, and then every
-// change in order. It ends when ctx is done or when it may have missed an event. It
-// always returns an error: that of ctx, unwrapped, or ErrUnavailable. The caller then
-// lists and watches again, with a backoff.
+// waitingBatches bounds the transactions that wait to be emitted. Beyond that the stream is
+// not read, and Nomad drops a reader that falls a hundred transactions behind.
+const waitingBatches = 4096
+
+// ListFunc lists all nodes and sessions, as List does.
+type ListFunc = func(context.Context) ([]staging.Observation, error)
+
+// Watch emits every change of nodes and sessions in order. It ends when ctx is done, when it
+// may have missed an event, or with an error of follow. It returns the error of ctx,
+// unwrapped, that of follow, or ErrUnavailable. The caller then watches again, with a
+// backoff.
 //
-// index is that of the caller's last List. Nomad keeps only about its last hundred
-// transactions, and its stream has gaps without a sign of them. So Watch opens the
-// stream first, lists after that, emits the list and drops the events that the list
-// contains. It does not notice a job that was purged between the caller's List and
-// its own.
+// Nomad keeps only about its last hundred transactions, and its stream has gaps without a
+// sign of them. So the stream is opened first: then follow is called, once, in a goroutine of
+// its own, and gets a function to list everything, at the start and whenever it likes. No
+// event is emitted before the first list has been read, and none afterwards that this list
+// contains. Beside later lists all events are emitted as they come, and may be older or
+// newer than the list: the index of an observation tells. So no event waits for what follow
+// does with a list.
 //
-// emit is called from one goroutine. It must return quickly, because Nomad drops a
-// reader that is too slow.
-func (f *Fleet) Watch(ctx context.Context, index uint64, emit func(staging.Observation)) error {
-	w := watcher{region: f.opts.Region, emit: emit, own: map[string]bool{}, locations: map[string]location{}}
-	err := f.stream(ctx, index, func() error { return f.catchUp(ctx, &w) }, w.batch)
+// emit is called from one goroutine.
+func (f *Fleet) Watch(ctx context.Context, emit func(staging.Observation), follow func(context.Context, ListFunc) error) error {
+	w := &watcher{region: f.opts.Region, emit: emit, properties: f.spreadProperties, own: map[string]ownJob{}, listed: make(chan struct{})}
+	g, within := errgroup.WithContext(ctx)
+	batches, opened := make(chan batch, waitingBatches), make(chan struct{})
+	g.Go(func() error {
+		err := f.stream(within, func() { close(opened) }, func(b batch) error {
+			select {
+			case batches <- b:
+				return nil
+			case <-within.Done():
+				return within.Err()
+			}
+		})
+		return unavailable("watch sessions", err)
+	})
+	g.Go(func() error { return w.run(within, batches) })
+	g.Go(func() error {
+		select {
+		case <-opened:
+		case <-within.Done():
+			return within.Err()
+		}
+		return follow(within, func(ctx context.Context) ([]staging.Observation, error) {
+			l, err := f.list(ctx)
+			if err != nil {
+				return nil, unavailable("list sessions", err)
+			}
+			w.take(&l)
+			return l.observations(), nil
+		})
+	})
+	err := g.Wait()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return unavailable("watch sessions", err)
-}
-
-// catchUp emits a list of everything. The stream must be open before it lists.
-func (f *Fleet) catchUp(ctx context.Context, w *watcher) error {
-	l, err := f.list(ctx)
-	if err != nil {
-		return err
-	}
-	w.seenJobs, w.seenAllocs, w.seenNodes, w.owner = l.jobsIndex, l.allocsIndex, l.nodesIndex, l.owner
-	for _, o := range l.observations() {
-		if o.Session != "" && o.Foreign == "" {
-			w.own[o.Session], w.locations[o.Session] = true, l.locationOf(o.Session)
-		}
-		w.emit(o)
-	}
-	return nil
+	return err
 }
 
 // watcher turns events into observations.
 type watcher struct {
 	region string
-	owner  owner
 	emit   func(staging.Observation)
-	// The index up to which each table was emitted.
+	// properties are those by which pools are spread.
+	properties func() []string
+	// listed is closed by the first list, once. A Nomad without jobs has no index to tell it by.
+	listed chan struct{}
+	first  sync.Once
+
+	// mu guards the rest: a list may be taken over between two batches.
+	mu    sync.Mutex
+	owner owner
+	// The index up to which each table was in the first list.
 	seenJobs, seenAllocs, seenNodes uint64
 	// own has the sessions whose jobs belong to the owner. Events of an allocation or an
 	// evaluation do not contain the job's meta. The job's own event comes before them.
-	own map[string]bool
-	// locations has the location of each existing session. A message about a refused
-	// placement needs it, and an evaluation does not contain it.
-	locations map[string]location
+	own map[string]ownJob
+}
+
+// ownJob is a job of the owner's: the index at which it was last seen, and where it was to
+// run. A message about a refused placement needs that, and an evaluation does not contain it.
+type ownJob struct {
+	index    uint64
+	location *location
+}
+
+// take takes over a list. Jobs that it lacks were purged, unless they are newer.
+func (w *watcher) take(l *listing) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.owner = l.owner
+	maps.DeleteFunc(w.own, func(_ string, j ownJob) bool { return j.index <= l.jobsIndex })
+	for id, j := range l.jobs {
+		if _, newer := w.own[id]; j.own && !newer {
+			w.own[id] = ownJob{j.index, j.location}
+		}
+	}
+	w.first.Do(func() {
+		w.seenJobs, w.seenAllocs, w.seenNodes = l.jobsIndex, l.allocsIndex, l.nodesIndex
+		close(w.listed)
+	})
+}
+
+// run emits the batches that come, after the first list.
+func (w *watcher) run(ctx context.Context, batches <-chan batch) error {
+	select {
+	case <-w.listed:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for {
+		select {
+		case b := <-batches:
+			if err := w.batch(b); err != nil {
+				return unavailable("watch sessions", err)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // batch emits the observations of one transaction. It emits clones last, because the
 // same transaction may contain the reason why the session was replaced.
 func (w *watcher) batch(b batch) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var clones []staging.Observation
 	for _, e := range b.Events {
 		o, err := w.event(e)
@@ -94,7 +168,10 @@ func (w *watcher) event(e event) (o staging.Observation, err error) {
 			return o, nil
 		}
 	case nomadapi.TopicAllocation, nomadapi.TopicEvaluation:
-		if len(e.FilterKeys) == 0 || !w.own[e.FilterKeys[0]] || e.Index <= w.seenAllocs {
+		if len(e.FilterKeys) == 0 || e.Index <= w.seenAllocs {
+			return o, nil
+		}
+		if _, own := w.own[e.FilterKeys[0]]; !own {
 			return o, nil
 		}
 	case nomadapi.TopicNode:
@@ -122,10 +199,7 @@ func (w *watcher) event(e event) (o staging.Observation, err error) {
 			o = staging.Observation{Session: p.Evaluation.JobID, Index: e.Index, Placement: facts}
 		}
 	case p.Node != nil:
-		o = staging.Observation{Index: e.Index, Node: &staging.NodeFacts{
-			ID: e.Key, Name: p.Node.Name, Draining: p.Node.DrainStrategy != nil,
-			Condition: conditionOf(p.Node.Status, p.Node.SchedulingEligibility, p.Node.Drivers),
-		}}
+		o = staging.Observation{Index: e.Index, Node: changedNode(e.Key, p.Node, w.properties())}
 	}
 	return o, nil
 }
@@ -136,12 +210,13 @@ func (w *watcher) job(e event, job *nomadapi.Job) *staging.JobFacts {
 	if !ok || !w.owner.owns(job.Meta) {
 		return nil
 	}
-	w.own[e.Key], facts.TakenOver = true, w.owner.takenOver(job.Meta)
-	if facts.Stopped {
-		delete(w.locations, e.Key)
-	} else {
-		w.locations[e.Key] = locationIn(job.Datacenters, job.Meta)
+	facts.TakenOver = w.owner.takenOver(job.Meta)
+	at := w.own[e.Key].location
+	if at == nil {
+		found := locationIn(job.Datacenters, job.Meta)
+		at = &found
 	}
+	w.own[e.Key] = ownJob{e.Index, at}
 	return &facts
 }
 
@@ -151,5 +226,9 @@ func (w *watcher) placement(eval *nomadapi.Evaluation) *staging.PlacementFacts {
 	if eval.Status != evalComplete || eval.TriggeredBy == triggerDeregister {
 		return nil
 	}
-	return &staging.PlacementFacts{Refused: refusal(w.locations[eval.JobID], eval.FailedTGAllocs)}
+	var at location
+	if job := w.own[eval.JobID]; job.location != nil {
+		at = *job.location
+	}
+	return &staging.PlacementFacts{Refused: refusal(at, eval.FailedTGAllocs)}
 }

@@ -4,7 +4,6 @@ import (
 	gocmp "cmp"
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +22,7 @@ import (
 // listed returns List's observation of one session.
 func (r rig) listed(t testing.TB, id string) staging.Observation {
 	t.Helper()
-	observations, _, err := r.List(testContext(t))
+	observations, err := r.List(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +39,7 @@ type view struct {
 	mu    sync.Mutex
 	parts map[string]map[string]uint64
 	known map[string]staging.Observation
-	// regressed holds observations with an older part than one before them.
+	// regressed holds the events with an older part than one before them.
 	regressed []staging.Observation
 }
 
@@ -48,7 +47,11 @@ func newView() *view {
 	return &view{parts: map[string]map[string]uint64{}, known: map[string]staging.Observation{}}
 }
 
-func (v *view) emit(o staging.Observation) {
+// event merges an event, and list what a list has, which an event may have overtaken.
+func (v *view) event(o staging.Observation) { v.merge(o, false) }
+func (v *view) list(o staging.Observation)  { v.merge(o, true) }
+
+func (v *view) merge(o staging.Observation, listed bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	k := v.known[o.Session]
@@ -58,7 +61,9 @@ func (v *view) emit(o staging.Observation) {
 	}
 	newer := func(part string) bool {
 		if o.Index < v.parts[o.Session][part] {
-			v.regressed = append(v.regressed, o)
+			if !listed {
+				v.regressed = append(v.regressed, o)
+			}
 			return false
 		}
 		v.parts[o.Session][part] = o.Index
@@ -83,16 +88,15 @@ func (v *view) of(id string) staging.Observation {
 }
 
 // watch runs Watch until the test ends.
-func (r rig) watch(t testing.TB) *view {
+func (r rig) watch(t testing.TB) *view { return r.watchAndList(t, nil) }
+
+// watchAndList is watch with a further list at each value of again.
+func (r rig) watchAndList(t testing.TB, again <-chan struct{}) *view {
 	t.Helper()
 	v := newView()
-	_, index, err := r.List(testContext(t))
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- r.Watch(ctx, index, v.emit) }()
+	go func() { ended <- r.Watch(ctx, v.event, emitting(v.list, again)) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -117,7 +121,7 @@ func TestListAndWatchAgree(t *testing.T) {
 		want := staging.JobFacts{Session: staging.Session{
 			ID: s.ID, Origin: s.Origin, Zone: s.Zone, Image: s.Image, Staging: s.Staging,
 			Revision: s.Revision, CreatedAt: s.CreatedAt, Task: "app", Namespace: "default",
-		}, CheckEvery: 2 * time.Second}
+		}, CheckEvery: 2 * time.Second, Needs: staging.Needs{CPU: 20, MemoryMB: 16}}
 		if diff := cmp.Diff(&want, list.Job); diff != "" {
 			t.Errorf("listed (-want +got):\n%s", diff)
 		}
@@ -150,6 +154,39 @@ func TestListAndWatchAgree(t *testing.T) {
 	}
 	if len(v.regressed) > 0 {
 		t.Errorf("%d observations came out of order: %+v", len(v.regressed), v.regressed[0])
+	}
+}
+
+// TestEventsGoOnBesideFurtherLists, in pages of one: every change arrives, in order, also of a
+// session that was registered after the first list.
+func TestEventsGoOnBesideFurtherLists(t *testing.T) {
+	r := newRig(t)
+	r.SetPageSize(1)
+	again := make(chan struct{})
+	close(again) // one list after another
+	v := r.watchAndList(t, again)
+	var all []staging.Session
+	for range 3 {
+		s, _ := r.start(t, r.session(t), app(t, "raw_exec"), nil)
+		all = append(all, s)
+	}
+	for _, s := range all {
+		eventually(t, "the watch emits that it runs", func() bool {
+			o := v.of(s.ID)
+			return o.Job != nil && o.Alloc != nil && o.Alloc.Running
+		})
+		if err := r.Stop(testContext(t), s); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the watch emits that it was stopped and has ended", func() bool {
+			o := v.of(s.ID)
+			return o.Job.Stopped && o.Alloc.Over
+		})
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.regressed) > 0 {
+		t.Errorf("%d events came out of order: %+v", len(v.regressed), v.regressed[0])
 	}
 }
 
@@ -210,7 +247,7 @@ func TestACloneIsNotTheSession(t *testing.T) {
 		return err == nil && len(all) == 2
 	})
 	eventually(t, "the list has the first allocation's end and its reason", func() bool {
-		all, _, err := r.List(testContext(t))
+		all, err := r.List(testContext(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -253,7 +290,7 @@ func TestListAcrossPagesAndNamespaces(t *testing.T) {
 		if err != nil || !alloc.Running {
 			t.Fatalf("%+v, %v", alloc, err)
 		}
-		if code, err := r.Exec(ctx, s, "", []string{"/bin/sh"}, strings.NewReader("exit 6\n"), io.Discard, io.Discard); err != nil || code != 6 {
+		if code, err := r.execUntilAnswered(t, s, []string{"/bin/sh"}, "exit 6\n"); err != nil || code != 6 {
 			t.Fatalf("exit code %d, %v", code, err)
 		}
 		o := r.listed(t, s.ID)
@@ -267,9 +304,9 @@ func TestListAcrossPagesAndNamespaces(t *testing.T) {
 			}
 		})
 	}
-	observations, index, err := r.List(ctx)
-	if err != nil || index == 0 {
-		t.Fatalf("index %d, %v", index, err)
+	observations, err := r.List(ctx)
+	if err != nil {
+		t.Fatal(err)
 	}
 	var got []string
 	for _, o := range observations {
@@ -279,6 +316,27 @@ func TestListAcrossPagesAndNamespaces(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// emitting follows a watch with a list, and one more at each value of again, and emits what
+// they have.
+func emitting(emit func(staging.Observation), again <-chan struct{}) func(context.Context, nomadfleet.ListFunc) error {
+	return func(ctx context.Context, list nomadfleet.ListFunc) error {
+		for {
+			all, err := list(ctx)
+			if err != nil {
+				return err
+			}
+			for _, o := range all {
+				emit(o)
+			}
+			select {
+			case <-again:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 	}
 }
 
@@ -294,7 +352,9 @@ func TestWatchEndsWithTheServer(t *testing.T) {
 	}
 	seen := make(chan staging.Observation, 100)
 	ended := make(chan error, 1)
-	go func() { ended <- fleet.Watch(testContext(t), 1, func(o staging.Observation) { seen <- o }) }()
+	go func() {
+		ended <- fleet.Watch(testContext(t), func(staging.Observation) {}, emitting(func(o staging.Observation) { seen <- o }, nil))
+	}()
 	if o := <-seen; o.Node == nil || o.Node.ID == "" || o.Node.Draining {
 		t.Fatalf("got %+v, want the node first", o)
 	}
@@ -307,10 +367,10 @@ func TestWatchEndsWithTheServer(t *testing.T) {
 	if err := <-ended; !errors.Is(err, nomadfleet.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
-	if _, _, err := fleet.List(testContext(t)); !errors.Is(err, nomadfleet.ErrUnavailable) {
+	if _, err := fleet.List(testContext(t)); !errors.Is(err, nomadfleet.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
-	if err := fleet.Watch(testContext(t), 1, nil); !errors.Is(err, nomadfleet.ErrUnavailable) {
+	if err := fleet.Watch(testContext(t), nil, emitting(nil, nil)); !errors.Is(err, nomadfleet.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -319,7 +379,7 @@ func TestWatchEndsWhenTheStreamIsSilent(t *testing.T) {
 	r := newRig(t)
 	// Nomad's own heartbeats are 30 s apart.
 	r.SetStreamTimeout(300 * time.Millisecond)
-	err := r.Watch(testContext(t), 1, func(staging.Observation) {})
+	err := r.Watch(testContext(t), func(staging.Observation) {}, emitting(func(staging.Observation) {}, nil))
 	if !errors.Is(err, nomadfleet.ErrUnavailable) || !strings.Contains(err.Error(), "silent") {
 		t.Fatalf("got %v", err)
 	}

@@ -32,13 +32,18 @@ func (s *Store) counterFor(x staging.Session) string {
 
 // Now reads the time by Redis's clock.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
-	now, err := s.rdb.Time(ctx).Result()
+	now, err := s.time(ctx)
 	return now, callError(err, "read the time")
+}
+
+func (s *Store) time(ctx context.Context) (time.Time, error) {
+	us, err := nowScript.Run(ctx, s.rdb, []string{s.epochKey()}).Int64()
+	return time.UnixMicro(us), err
 }
 
 // Activity reads the recent activity of the configs' pools, by the configs' names.
 func (s *Store) Activity(ctx context.Context, configs []staging.Config) (map[string]staging.Activity, error) {
-	now, err := s.rdb.Time(ctx).Result()
+	now, err := s.time(ctx)
 	if err != nil {
 		return nil, callError(err, "read the time for the activity of %d pools", len(configs))
 	}

@@ -47,7 +47,7 @@ func TestActivityCountsWhatWasGiven(t *testing.T) {
 	if other := all["other"]; other != (staging.Activity{}) {
 		t.Errorf("another pool has %+v", other)
 	}
-	keys, err := s.rdb.Keys(ctx, s.o.Prefix+"count:*").Result()
+	keys, err := keysOf(ctx, s, "count:*")
 	must(t, err)
 	for _, k := range keys {
 		if life := s.rdb.PTTL(ctx, k).Val(); life <= 0 || life > counterLife {

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -9,9 +10,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Launches that come at the same moment share a round trip: most of a script's cost, in
+// Launches that come at the same moment share a round trip: much of a script's cost, in
 // the broker and in Redis, is writing and reading it, and a pipeline does that once for
-// all of them. No call waits for company: one that comes while few pipelines are under way
+// all of them. Of one script that serves several launches in a call (joint) it is one call:
+// what the launches have in common is sent, read and checked once. No call waits for company: one that comes while few pipelines are under way
 // goes at once; those that come meanwhile go together in the next.
 //
 // There is no goroutine for it: one of the waiting callers sends the others' scripts with
@@ -41,15 +43,30 @@ type call struct {
 	keys   []string
 	args   []any
 	reply  *redis.Cmd
+	// joint is set where the script serves several calls at once.
+	joint *joint
 	// turn is true when the reply is there, false when it is this call's turn to send what
 	// waits.
 	turn chan bool
 }
 
+// joint is what a call has in common with others of its script: those with the same name run as
+// one call, with the keys and args first and then those of each. Its reply is a list with a
+// reply for each, of which {"error", message} is an error.
+type joint struct {
+	name string
+	keys []string
+	args []any
+}
+
 // run runs a script, in one pipeline with those that other callers run at the same moment.
 // After an error it is not known whether the script ran.
 func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
-	c := &call{script: script, keys: keys, args: args}
+	return s.await(ctx, &call{script: script, keys: keys, args: args})
+}
+
+// await runs a call, and returns its reply.
+func (s *Store) await(ctx context.Context, c *call) *redis.Cmd {
 	if !s.batcher.enter(c) && !s.batcher.await(ctx, c) {
 		// Its deadline passed while it waited: it was not sent.
 		c.reply = redis.NewCmd(ctx)
@@ -137,19 +154,88 @@ func (b *batcher) leave() {
 
 // runBatch runs the calls in one round trip.
 func (s *Store) runBatch(ctx context.Context, batch []*call) {
-	if len(batch) == 1 {
-		c := batch[0]
+	sent := merged(batch)
+	if len(sent) == 1 {
+		c := sent[0]
 		c.reply = c.script.Run(ctx, s.rdb, c.keys, c.args...)
+		c.share(ctx)
 		return
 	}
 	p := s.rdb.Pipeline()
-	for _, c := range batch {
+	for _, c := range sent {
 		c.reply = p.EvalSha(ctx, c.script.Hash(), c.keys, c.args...)
 	}
 	_, _ = p.Exec(ctx) // each reply has its own error
-	for _, c := range batch {
+	for _, c := range sent {
 		if redis.HasErrorPrefix(c.reply.Err(), "NOSCRIPT") {
 			c.reply = c.script.Run(ctx, s.rdb, c.keys, c.args...)
 		}
+		c.share(ctx)
 	}
 }
+
+// mergedCall is a call as it is sent: one, or several that are one for the script.
+type mergedCall struct {
+	script *redis.Script
+	keys   []string
+	args   []any
+	reply  *redis.Cmd
+	of     []*call
+	joint  bool
+}
+
+// merged returns the calls as they are sent, in the order of the first of each.
+func merged(batch []*call) []*mergedCall {
+	sent := make([]*mergedCall, 0, len(batch))
+	var byName map[string]*mergedCall
+	for _, c := range batch {
+		if c.joint == nil {
+			sent = append(sent, &mergedCall{script: c.script, keys: c.keys, args: c.args, of: []*call{c}})
+			continue
+		}
+		m := byName[c.joint.name]
+		if m == nil {
+			m = &mergedCall{script: c.script, keys: slices.Clone(c.joint.keys), args: slices.Clone(c.joint.args), joint: true}
+			sent = append(sent, m)
+			if byName == nil {
+				byName = map[string]*mergedCall{}
+			}
+			byName[c.joint.name] = m
+		}
+		m.keys, m.args, m.of = append(m.keys, c.keys...), append(m.args, c.args...), append(m.of, c)
+	}
+	return sent
+}
+
+// share gives each of the calls its part of the reply.
+func (m *mergedCall) share(ctx context.Context) {
+	if !m.joint {
+		m.of[0].reply = m.reply
+		return
+	}
+	replies, err := m.reply.Slice()
+	if err == nil && len(replies) != len(m.of) {
+		err = fmt.Errorf("a script returned %d replies to %d calls", len(replies), len(m.of))
+	}
+	for i, c := range m.of {
+		c.reply = redis.NewCmd(ctx)
+		if err != nil {
+			c.reply.SetErr(err)
+			continue
+		}
+		if parts, ok := replies[i].([]any); ok && len(parts) == 2 && parts[0] == "error" {
+			c.reply.SetErr(scriptError(fmt.Sprint(parts[1])))
+			continue
+		}
+		c.reply.SetVal(replies[i])
+	}
+}
+
+// scriptError is an error that Redis answered to one of several calls.
+type scriptError string
+
+// Error implements error.
+func (e scriptError) Error() string { return string(e) }
+
+// RedisError implements redis.Error.
+func (scriptError) RedisError() {}

@@ -144,3 +144,59 @@ func TestATripThatFailsFailsForAllOnIt(t *testing.T) {
 		t.Errorf("%d under way, %d wait, after all", lost.batcher.inFlight, lost.batcher.queue())
 	}
 }
+
+// TestADamagedRecordFailsOneLaunchAlone, also where several launches are one call.
+func TestADamagedRecordFailsOneLaunchAlone(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	const launches = 20
+	for i := range launches {
+		must(t, s.Publish(ctx, session(fmt.Sprintf("s%02d", i), time.Hour-time.Duration(i)*time.Minute)))
+	}
+	// The launches that are one call come after those that go at once.
+	damaged := fmt.Sprintf("s%02d", launches/2)
+	must(t, s.rdb.Set(ctx, s.sessionKey(damaged), "no hash", 0).Err())
+	g := &gate{open: make(chan struct{})}
+	s.rdb.AddHook(g)
+
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	failed, given := 0, map[string]bool{}
+	for i := range launches {
+		wg.Go(func() {
+			r, err := claimOne(ctx, s, "demo-east", claim(fmt.Sprint("c", i)))
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed++
+				return
+			}
+			given[r.Session.ID] = true
+		})
+	}
+	eventually(t, "all wait but those under way", func() bool { return s.batcher.queue() == launches-maxPipelines && g.passed() == maxPipelines })
+	close(g.open)
+	wg.Wait()
+	if failed != 1 || len(given) != launches-1 || given[damaged] {
+		t.Errorf("of %d launches %d failed, and %d sessions were given; one of the sessions was damaged: %v", launches, failed, len(given), given)
+	}
+}
+
+// TestAServerThatTakesNoWritesSaysSo, so that the client leaves its connection: it was a primary.
+func TestAServerThatTakesNoWritesSaysSo(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	for _, id := range []string{"s1", "s2"} {
+		must(t, s.Publish(ctx, session(id, time.Minute)))
+	}
+	r, err := claimOne(ctx, s, "demo-east", claim("c1"))
+	must(t, err)
+	must(t, s.rdb.Do(ctx, "REPLICAOF", "127.0.0.1", "1").Err())
+	t.Cleanup(func() { must(t, s.rdb.Do(context.Background(), "REPLICAOF", "NO", "ONE").Err()) })
+	_, claimErr := claimOne(ctx, s, "demo-east", claim("c2"))
+	_, assignErr := s.Assign(ctx, r.Session)
+	for what, err := range map[string]error{"claim": claimErr, "assign": assignErr} {
+		var answered redis.Error
+		if !errors.As(err, &answered) || !redis.IsReadOnlyError(answered) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

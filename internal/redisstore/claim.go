@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -10,35 +9,37 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// Claim takes n ready sessions of the launch's image, or none, from the pools in their
-// order, and reserves the launch's Idempotency-Key, in one round trip. Each pool's own
-// zone counts, not the claim's. An error leaves it unknown whether sessions were claimed.
-func (s *Store) Claim(ctx context.Context, pools []staging.Config, n int, c staging.Claim) (staging.ClaimResult, error) {
+// claim is Claim in one round trip, by whatever server answers.
+func (s *Store) claim(ctx context.Context, pools []staging.Config, n int, c staging.Claim) (staging.ClaimResult, error) {
+	if n == 1 && len(pools) == 1 {
+		return s.claimOne(ctx, pools[0], c)
+	}
 	finalKeyLife := ""
 	if c.Final {
 		finalKeyLife = strconv.FormatInt(s.o.KeyLife.Milliseconds(), 10)
 	}
 	keys := make([]string, 0, 3+2*len(pools))
 	keys = append(keys, s.keyOf(c), s.userKey(c.User.ID), s.eventsKey())
-	args := make([]any, 0, 16+3*len(pools)+len(c.Prefer))
+	args := make([]any, 0, 18+4*len(pools)+len(c.Prefer))
 	args = append(args, s.o.Prefix, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(),
 		c.Image, mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits, finalKeyLife,
-		armedHead, staging.TrustTTL.Milliseconds(), counterLife.Milliseconds(), n, c.RequestID)
+		armedHead, staging.TrustTTL.Milliseconds(), counterLife.Milliseconds(), n, c.RequestID, c.User.ID, c.MaxOfImagePerUser)
 	for _, p := range pools {
 		keys = append(keys, s.readyKey(p.Name), s.poolKey(p.Name))
-		args = append(args, p.Name, p.Zone, s.poolCounter(p.Name))
+		args = append(args, p.Name, p.Zone, s.poolCounter(p.Name), c.Revisions[p.Name])
 	}
 	for _, id := range c.Prefer {
 		args = append(args, id)
 	}
-	script := claimSeveralScript
-	if n == 1 && len(pools) == 1 {
-		script = claimOneScript
-	}
-	reply, err := s.run(ctx, script, keys, args...).StringSlice()
+	reply, err := s.run(ctx, claimSeveralScript, keys, args...).StringSlice()
 	if err != nil {
 		return staging.ClaimResult{}, callError(err, "claim %d sessions of image %s", n, c.Image)
 	}
+	return claimResult(reply, c)
+}
+
+// claimResult reads the reply to a launch of the scripts that claim.
+func claimResult(reply []string, c staging.Claim) (staging.ClaimResult, error) {
 	switch reply[0] {
 	case "claimed":
 		return claimed(reply[1:], c)
@@ -56,10 +57,10 @@ func claimed(reply []string, c staging.Claim) (staging.ClaimResult, error) {
 	r.Sessions = make([]staging.Session, 0, len(reply)/3)
 	for texts := reply[1:]; len(texts) >= 3; texts = texts[3:] {
 		var x staging.Session
-		if err := json.Unmarshal([]byte(texts[1]), &x); err != nil {
+		if err := decodeFacts(texts[1], &x); err != nil {
 			return r, fmt.Errorf("redis: session %s was claimed, and its facts do not parse: %w", texts[0], err)
 		}
-		x.State, x.Claim, x.User, x.Terms, x.ReadyAt = staging.Claimed, c.ID, &c.User, c.Terms, millis(texts[2])
+		x.State, x.Claim, x.User, x.Terms, x.ReadyAt, x.Unvisited = staging.Claimed, c.ID, &c.User, c.Terms, millis(texts[2]), true
 		if c.Final {
 			x.State, x.AssignedAt = staging.Assigned, r.At
 		}
@@ -88,21 +89,22 @@ func (s *Store) Begin(ctx context.Context, x staging.Session, c staging.Claim) (
 	reply, err := beginScript.Run(ctx, s.rdb,
 		[]string{s.sessionKey(x.ID), s.indexKey(), s.eventsKey(), s.keyOf(c), s.claimKey(x.ID), s.userKey(c.User.ID)},
 		x.ID, c.ID, mustJSON(c.User), facts(x), x.CreatedAt.UnixMilli(), c.Fingerprint, s.o.KeyLease.Milliseconds(),
-		s.o.Prefix, mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.RequestID).StringSlice()
+		s.o.Prefix, mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.RequestID,
+		x.Image, c.MaxOfImagePerUser).StringSlice()
 	if err != nil {
 		return staging.ClaimResult{}, callError(err, "begin on-demand session %s", x.ID)
 	}
 	if reply[0] == "begun" {
-		x.State, x.Claim, x.User, x.Terms = staging.Pending, c.ID, &c.User, c.Terms
+		x.State, x.Claim, x.User, x.Terms, x.Unvisited = staging.Pending, c.ID, &c.User, c.Terms, true
 		return staging.ClaimResult{Outcome: staging.ClaimTaken, Sessions: []staging.Session{x}}, nil
 	}
 	return refused(reply)
 }
 
-// keyOf is the Redis key of a claim's Idempotency-Key; "" where it has none.
+// keyOf is the Redis key of a claim's Idempotency-Key; noKey where it has none.
 func (s *Store) keyOf(c staging.Claim) string {
 	if c.Fingerprint == "" {
-		return ""
+		return s.noKey()
 	}
 	return s.idempotencyKey(c.IdempotencyKey)
 }
@@ -120,6 +122,8 @@ func refused(reply []string) (staging.ClaimResult, error) {
 		return staging.ClaimResult{Outcome: staging.ClaimRepeat, Holder: holder}, nil
 	case "limit":
 		return staging.ClaimResult{Outcome: staging.ClaimLimit, Held: reply[1:]}, nil
+	case "image_limit":
+		return staging.ClaimResult{Outcome: staging.ClaimImageLimit, Held: reply[1:]}, nil
 	}
 	return staging.ClaimResult{}, fmt.Errorf("redis: script returned %q", reply)
 }
@@ -137,6 +141,9 @@ func (s *Store) Unclaim(ctx context.Context, x staging.Session) error {
 	return expect(x.ID, state, nil, staging.Ready)
 }
 
+// jointAssign is the name of what all assignments have in common.
+const jointAssign = "assign"
+
 // Assign finishes a launch: the session is its user's, and the launch's
 // Idempotency-Key, if it has one, stays bound to it for its whole life. Assign returns
 // the session with its time of assignment: x's, or Redis's now where x has none.
@@ -146,9 +153,14 @@ func (s *Store) Assign(ctx context.Context, x staging.Session) (staging.Session,
 	if !x.AssignedAt.IsZero() {
 		at = strconv.FormatInt(x.AssignedAt.UnixMilli(), 10)
 	}
-	reply, err := s.run(ctx, assignScript,
-		[]string{s.sessionKey(x.ID), s.eventsKey()},
-		x.ID, x.Claim, facts(x), s.o.KeyLife.Milliseconds(), at, s.counterFor(x), counterLife.Milliseconds()).StringSlice()
+	reply, err := s.await(ctx, &call{
+		script: assignScript, keys: []string{s.sessionKey(x.ID)},
+		args: []any{x.ID, x.Claim, facts(x), at, s.counterFor(x), userID(x), x.Zone},
+		joint: &joint{
+			name: jointAssign, keys: []string{s.eventsKey()},
+			args: []any{s.o.KeyLife.Milliseconds(), counterLife.Milliseconds()},
+		},
+	}).StringSlice()
 	if err != nil {
 		return x, callError(err, "assign session %s", x.ID)
 	}

@@ -4,27 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
-
-// SetConditions replaces the conditions of a pool. If they changed, it emits an event.
-func (s *Store) SetConditions(ctx context.Context, pool string, conditions []staging.Condition) error {
-	value, text := "", "nothing is in the way"
-	if len(conditions) > 0 {
-		value = mustJSON(conditions)
-		parts := make([]string, len(conditions))
-		for i, c := range conditions {
-			parts[i] = string(c.Type) + ": " + c.Message
-		}
-		text = strings.Join(parts, "; ")
-	}
-	err := conditionsScript.Run(ctx, s.rdb, []string{s.conditionsKey(pool), s.eventsKey()}, pool, value, text).Err()
-	return callError(err, "set the conditions of pool %s", pool)
-}
 
 // Conditions reads the conditions of each named pool. A pool without any has no entry.
 func (s *Store) Conditions(ctx context.Context, pools ...string) (map[string][]staging.Condition, error) {

@@ -3,6 +3,8 @@ package redisstore
 import (
 	"fmt"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -28,3 +30,16 @@ func expect(id, got string, err error, want staging.State) error {
 	}
 	return nil
 }
+
+// refusedError is an error that Redis answered with. A full disk, for example, makes it refuse
+// every write, and pings too.
+type refusedError struct{ answer redis.Error }
+
+// Error implements error.
+func (e refusedError) Error() string { return e.answer.Error() }
+
+// Refused returns Redis's own words.
+func (e refusedError) Refused() string { return e.answer.Error() }
+
+// Unwrap returns the error of the client.
+func (e refusedError) Unwrap() error { return e.answer }

@@ -34,17 +34,20 @@ func TestErrorsNameTheCallAndItsObject(t *testing.T) {
 		},
 		"keepalive of session":     func(ctx context.Context) error { _, err := s.Keepalive(ctx, "gr-1"); return err },
 		"expire the keepalive":     func(ctx context.Context) error { _, err := s.ExpireKeepalive(ctx, x); return err },
+		"expire the idle time":     func(ctx context.Context) error { _, err := s.ExpireIdle(ctx, x); return err },
+		"expire the first visit":   func(ctx context.Context) error { _, err := s.ExpireUnvisited(ctx, x); return err },
+		"code of a link":           func(ctx context.Context) error { _, err := s.Redeem(ctx, "c", time.Minute); return err },
 		"sessions of user u":       func(ctx context.Context) error { _, err := s.UserSessions(ctx, "u"); return err },
 		"read session gr-1":        func(ctx context.Context) error { _, err := s.Session(ctx, "gr-1"); return err },
 		"list all sessions":        func(ctx context.Context) error { _, err := s.Sessions(ctx); return err },
 		"count the sessions of 1":  func(ctx context.Context) error { _, _, err := s.Counts(ctx, "p"); return err },
-		"set the conditions":       func(ctx context.Context) error { return s.SetConditions(ctx, "p", nil) },
+		"write the report":         func(ctx context.Context) error { return s.WriteReport(ctx, staging.PoolReport{Pool: "p"}) },
+		"read the remarks":         func(ctx context.Context) error { _, err := s.Remarks(ctx); return err },
 		"read the conditions":      func(ctx context.Context) error { _, err := s.Conditions(ctx, "p"); return err },
-		"set the rollout":          func(ctx context.Context) error { return s.SetRollout(ctx, "p", staging.Rollout{}) },
 		"read the rollouts":        func(ctx context.Context) error { _, err := s.Rollouts(ctx, "p"); return err },
 		"activity":                 func(ctx context.Context) error { _, err := s.Activity(ctx, pools); return err },
 		"read the time":            func(ctx context.Context) error { _, err := s.Now(ctx); return err },
-		"record the history":       func(ctx context.Context) error { return s.NoteHistory(ctx, pools) },
+		"record the history":       func(ctx context.Context) error { return s.NoteHistory(ctx, []staging.PoolNote{{}}) },
 		"history of pool p":        func(ctx context.Context) error { _, _, err := s.History(ctx, "p"); return err },
 		"marker of zone east":      func(ctx context.Context) error { return s.PlaceMarker(ctx, "east", "m") },
 		"read the trust":           func(ctx context.Context) error { _, err := s.Trusted(ctx, "east"); return err },
@@ -56,6 +59,15 @@ func TestErrorsNameTheCallAndItsObject(t *testing.T) {
 		"epoch":                    func(ctx context.Context) error { _, err := s.Epoch(ctx); return err },
 		"adopt session gr-1":       func(ctx context.Context) error { _, err := s.Adopt(ctx, "k", keyed, "gr-1"); return err },
 		"bind the":                 func(ctx context.Context) error { return s.Bind(ctx, "k", "c1") },
+		"demand of 1 pools":        func(ctx context.Context) error { _, _, err := s.RecentDemand(ctx, []string{"p"}); return err },
+		"set what the demand": func(ctx context.Context) error {
+			return s.SetDemandSizes(ctx, map[string]staging.DemandSize{"p": {}})
+		},
+		"set the forecasts of 1 pools": func(ctx context.Context) error {
+			return s.SetForecasts(ctx, map[string][]staging.Forecast{"p": nil})
+		},
+		"read the forecast of pool p": func(ctx context.Context) error { _, err := s.Forecast(ctx, "p"); return err },
+		"read what the pools' demand": func(ctx context.Context) error { _, err := s.DemandSizes(ctx); return err },
 		"to session gr-1": func(ctx context.Context) error {
 			return s.Rebind(ctx, "k", keyed, staging.KeyHolder{Claim: "c1", Sessions: []string{"gr-1"}})
 		},
@@ -83,5 +95,15 @@ func TestErrorsNameTheCallAndItsObject(t *testing.T) {
 		if !errors.As(err, &dial) {
 			t.Errorf("%v hides its cause", err)
 		}
+	}
+}
+
+// TestAPingThatRedisRefusesSaysSo: it answers, and not as it should, which is another matter than no answer.
+func TestAPingThatRedisRefusesSaysSo(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{Addr: servers.Cluster(t).RedisAddr, Username: "nobody", Password: "wrong"})
+	defer rdb.Close()
+	var refused interface{ Refused() string }
+	if err := New(rdb, Options{}).Ping(t.Context()); !errors.As(err, &refused) || !strings.Contains(refused.Refused(), "WRONGPASS") {
+		t.Errorf("Redis refused a wrong password as %v", err)
 	}
 }

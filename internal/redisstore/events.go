@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -58,6 +59,7 @@ func event(m redis.XMessage) staging.Event {
 		Type: staging.EventType(text("type")), Session: text("session"), Pool: text("pool"), Reason: text("reason"),
 		Zone: text("zone"), Image: text("image"), User: text("user_id"), Setting: text("setting"), Where: text("where"),
 		Hook: staging.HookName(text("hook")), Stdout: text("stdout"), Stderr: text("stderr"),
+		TaskEvents: lines(text("task_events")),
 		Audit: staging.Audit{
 			Who: text("who"), Role: text("role"), Operation: text("operation"), Outcome: staging.AuditOutcome(text("outcome")),
 			Target: text("target"), Before: text("before"), After: text("after"), Reason: text("audit_reason"),
@@ -93,18 +95,13 @@ func (s *Store) EventsFrom(ctx context.Context, position string, count int) (eve
 	return events, kept, nil
 }
 
-const (
-	// maxEvents is about how many events the stream keeps; scripts/prelude.lua has the
-	// same bound.
-	maxEvents = 10000
-	// maxOutput is the most bytes of a hook's output that one event keeps, of each stream.
-	maxOutput = 4096
-)
+// maxOutput is the most bytes of a hook's output that one event keeps, of each stream.
+const maxOutput = 4096
 
 // Note appends an event that is not a move of a session: a violation, a failed hook, an
 // audit record.
 func (s *Store) Note(ctx context.Context, e staging.Event) error {
-	values := []string{"type", string(e.Type), "session", e.Session, "pool", e.Pool}
+	values := []any{string(e.Type), e.Session, e.Pool}
 	for _, f := range [][2]string{
 		{"reason", e.Reason},
 		{"zone", e.Zone},
@@ -115,6 +112,7 @@ func (s *Store) Note(ctx context.Context, e staging.Event) error {
 		{"hook", string(e.Hook)},
 		{"stdout", tail(e.Stdout)},
 		{"stderr", tail(e.Stderr)},
+		{"task_events", tail(strings.Join(e.TaskEvents, "\n"))},
 		{"who", e.Audit.Who},
 		{"role", e.Audit.Role},
 		{"operation", e.Audit.Operation},
@@ -130,8 +128,16 @@ func (s *Store) Note(ctx context.Context, e staging.Event) error {
 			values = append(values, f[0], f[1])
 		}
 	}
-	err := s.rdb.XAdd(ctx, &redis.XAddArgs{Stream: s.eventsKey(), MaxLen: maxEvents, Approx: true, Values: values}).Err()
+	err := noteScript.Run(ctx, s.rdb, []string{s.eventsKey()}, values...).Err()
 	return callError(err, "append an event of type %s", e.Type)
+}
+
+// lines returns the lines of a text; nil for "".
+func lines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
 }
 
 // tail returns the last maxOutput bytes of a hook's output.

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -75,7 +76,13 @@ func (s *Store) Release(ctx context.Context, idempotencyKey, claim, session stri
 // RenewKey renews the lease of an Idempotency-Key that an unfinished launch holds. A key
 // that another claim holds does not change, nor does that of a finished launch.
 func (s *Store) RenewKey(ctx context.Context, idempotencyKey, claim string) error {
-	err := renewKeyScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, s.o.KeyLease.Milliseconds()).Err()
+	return s.KeepKey(ctx, idempotencyKey, claim, s.o.KeyLease)
+}
+
+// KeepKey is RenewKey for a lease of another length: that of a launch whose session goes on
+// without it.
+func (s *Store) KeepKey(ctx context.Context, idempotencyKey, claim string, lease time.Duration) error {
+	err := renewKeyScript.Run(ctx, s.rdb, []string{s.idempotencyKey(idempotencyKey)}, claim, lease.Milliseconds()).Err()
 	return callError(err, "renew the idempotency key of claim %s", claim)
 }
 

@@ -59,7 +59,9 @@ func (m *model) held(n int, c staging.Claim) *staging.ClaimResult {
 func (m *model) overLimit(n int, c staging.Claim) *staging.ClaimResult {
 	count := []string{}
 	for id, s := range m.sessions {
-		if s.User == c.User.ID && s.Claim != c.ID && s.State != staging.Ending && s.State != staging.Ended {
+		// What another try of the same launch took and did not give is no session of the user's.
+		tried := c.IdempotencyKey != "" && s.Key == c.IdempotencyKey && s.State != staging.Assigned
+		if s.User == c.User.ID && s.Claim != c.ID && !tried && s.State != staging.Ending && s.State != staging.Ended {
 			count = append(count, id)
 		}
 	}
@@ -462,7 +464,7 @@ func (m *model) restore(y staging.Session, f staging.Fate) staging.State {
 }
 
 func (x *machine) wipe() {
-	keys, err := x.store.rdb.Keys(x.t.Context(), x.store.o.Prefix+"*").Result()
+	keys, err := keysOf(x.t.Context(), x.store, "*")
 	must(x.t, err)
 	if len(keys) > 0 {
 		must(x.t, x.store.rdb.Del(x.t.Context(), keys...).Err())
@@ -549,13 +551,13 @@ func restored(before, now modelSession) bool {
 // TestTheScriptsAgreeWithTheirModel runs random steps of brokers and scalers, in any
 // order. Redis must then equal a plain model.
 func TestTheScriptsAgreeWithTheirModel(t *testing.T) {
-	rdb := redis.NewClient(&redis.Options{Addr: servers.Cluster(t).RedisAddr})
+	rdb := testClient(t)
 	defer rdb.Close()
 	runs := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		runs++
 		x := &machine{
-			t: t, store: New(rdb, Options{Prefix: fmt.Sprintf("%s:%d:", t.Name(), runs)}),
+			t: t, store: New(rdb, Options{Prefix: testPrefix(fmt.Sprintf("%s:%d", t.Name(), runs))}),
 			model: &model{sessions: map[string]*modelSession{}, keys: map[string]*modelKey{}},
 			born:  time.UnixMilli(1_700_000_000_000).UTC(), was: map[string]modelSession{},
 		}

@@ -37,7 +37,23 @@ func (s *Store) Page(ctx context.Context, f staging.SessionFilter, after staging
 			return s.rdb.SMembers(ctx, s.poolKey(f.Staging))
 		}, f, after, limit)
 	}
-	return s.scan(ctx, in, f, after, limit)
+	page, err := s.scan(ctx, in, f, after, limit)
+	if err != nil || !in.ended {
+		return page, err
+	}
+	return page, s.markKept(ctx, page.Items)
+}
+
+// markKept marks those of some ended sessions whose jobs are kept in Nomad.
+func (s *Store) markKept(ctx context.Context, ended []staging.Session) error {
+	kept, err := s.Kept(ctx)
+	if err != nil || len(kept) == 0 {
+		return err
+	}
+	for i := range ended {
+		ended[i].Kept = slices.Contains(kept[ended[i].Staging], ended[i].ID)
+	}
+	return nil
 }
 
 // pageOfSet reads a page from a set that is not ordered by creation. It reads the whole

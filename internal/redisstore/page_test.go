@@ -142,7 +142,7 @@ func TestAPageReadsNoMoreThanItMust(t *testing.T) {
 	_, err := pipe.Exec(t.Context())
 	must(t, err)
 	pages(t, s)
-	s.rdb.(*redis.Client).AddHook(count)
+	s.rdb.AddHook(count)
 	for _, c := range []struct {
 		what string
 		f    staging.SessionFilter

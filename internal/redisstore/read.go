@@ -19,7 +19,13 @@ func (s *Store) Session(ctx context.Context, id string) (staging.Session, error)
 	if err == nil && len(h) == 0 {
 		return staging.Session{}, fmt.Errorf("%w: %s", staging.ErrNoSession, id)
 	}
-	return decodeAny(id, h), nil
+	one := []staging.Session{decodeAny(id, h)}
+	if one[0].State == staging.Ended && one[0].Staging != "" {
+		err = s.markKept(ctx, one)
+	} else {
+		err = nil
+	}
+	return one[0], err
 }
 
 // noHash: a key that must be a session's hash is something else.

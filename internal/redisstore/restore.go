@@ -11,16 +11,14 @@ import (
 // on-demand session that is not up. The launch holds its Idempotency-Key again. Restore
 // returns the session's state in Redis after that.
 func (s *Store) Restore(ctx context.Context, x staging.Session, f staging.Fate) (staging.State, error) {
-	key, done := "", ""
-	if f.Fingerprint != "" {
-		key = s.idempotencyKey(f.IdempotencyKey)
-	}
+	done := ""
 	if x.State == staging.Assigned {
 		done = "1"
 	}
 	state, err := restoreScript.Run(ctx, s.rdb,
 		[]string{
-			s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID), s.userKey(userID(x)), key,
+			s.sessionKey(x.ID), s.poolKey(x.Staging), s.readyKey(x.Staging), s.indexKey(), s.eventsKey(), s.claimKey(x.ID), s.userKey(userID(x)),
+			s.idempotencyKey(f.IdempotencyKey),
 		},
 		x.ID, x.Staging, string(x.State), x.Claim, mustJSON(x.User), facts(x), x.CreatedAt.UnixMilli(), x.AssignedAt.UnixMilli(),
 		mustJSON(x.Terms), x.Terms.Keepalive.Std().Milliseconds(), f.Fingerprint, done, s.o.KeyLife.Milliseconds(),

@@ -10,17 +10,6 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// SetRollout replaces how far a pool's rollout is. The zero value removes it.
-func (s *Store) SetRollout(ctx context.Context, pool string, r staging.Rollout) error {
-	var err error
-	if r == (staging.Rollout{}) {
-		err = s.rdb.Del(ctx, s.rolloutKey(pool)).Err()
-	} else {
-		err = s.rdb.Set(ctx, s.rolloutKey(pool), mustJSON(r), 0).Err()
-	}
-	return callError(err, "set the rollout of pool %s", pool)
-}
-
 // Rollouts reads how far the rollouts of the named pools are. A pool of which no scaler has
 // said that, such as an older one, has no entry.
 func (s *Store) Rollouts(ctx context.Context, pools ...string) (map[string]staging.Rollout, error) {

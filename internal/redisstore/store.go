@@ -5,9 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"strconv"
+	"strings"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -33,6 +36,7 @@ type Store struct {
 	rdb     redis.UniversalClient
 	o       Options
 	batcher batcher
+	server  serverWatch
 }
 
 // New returns a store on rdb. The caller closes rdb.
@@ -52,11 +56,33 @@ func New(rdb redis.UniversalClient, o Options) *Store {
 	if o.MaxEnded == 0 {
 		o.MaxEnded = 10_000
 	}
-	return &Store{rdb: rdb, o: o}
+	s := &Store{rdb: rdb, o: o}
+	s.server.add(rdb)
+	return s
 }
 
-// Ping returns an error unless Redis answers.
-func (s *Store) Ping(ctx context.Context) error { return callError(s.rdb.Ping(ctx).Err(), "ping") }
+// Ping returns an error unless Redis answers; in a Redis Cluster, unless the node does that
+// has the store's keys.
+func (s *Store) Ping(ctx context.Context) error {
+	if _, cluster := s.rdb.(*redis.ClusterClient); cluster {
+		return callError(s.rdb.Exists(ctx, s.epochKey()).Err(), "ping")
+	}
+	err := s.rdb.Ping(ctx).Err()
+	var answer redis.Error
+	if errors.As(err, &answer) {
+		err = refusedError{answer}
+	}
+	return callError(err, "ping")
+}
+
+// ClusterPrefix returns the prefix of keys in a Redis Cluster for that of one server: with
+// "greenroom:" it is "{greenroom}:". What the braces hold is a hash tag, so all keys are in
+// one slot, as the keys of one script must be. A tag for each zone would not do: nearly
+// every script writes the one stream of events, and one claim may search pools of several zones
+// and counts its user's sessions in all of them.
+func ClusterPrefix(prefix string) string {
+	return "{" + strings.TrimSuffix(prefix, ":") + "}:"
+}
 
 func (s *Store) sessionKey(id string) string      { return s.o.Prefix + "session:" + id }
 func (s *Store) claimKey(id string) string        { return s.o.Prefix + "claim:" + id }
@@ -69,6 +95,7 @@ func (s *Store) trustKey(zone string) string      { return s.o.Prefix + "vouched
 func (s *Store) indexKey() string                 { return s.o.Prefix + "sessions" }
 func (s *Store) endedKey() string                 { return s.o.Prefix + "ended" }
 func (s *Store) receivingKey() string             { return s.o.Prefix + "receiving" }
+func (s *Store) gatewaysKey() string              { return s.o.Prefix + "receiving:gateways" }
 func (s *Store) epochKey() string                 { return s.o.Prefix + "epoch" }
 func (s *Store) eventsKey() string                { return s.o.Prefix + "events" }
 
@@ -76,6 +103,10 @@ func (s *Store) eventsKey() string                { return s.o.Prefix + "events"
 func (s *Store) idempotencyKey(key string) string {
 	return s.o.Prefix + "key:" + hashed(key)
 }
+
+// noKey stands for the Idempotency-Key of a launch that has none. Scripts do not use it, and a Redis
+// Cluster requires that it is in the slot of the others.
+func (s *Store) noKey() string { return s.o.Prefix + "key:" }
 
 // hashed makes a short key of a caller's text.
 func hashed(text string) string {
@@ -88,6 +119,8 @@ func facts(x staging.Session) string {
 	x.State, x.Claim, x.User, x.Reason = "", "", nil, ""
 	x.Terms = staging.Terms{}
 	x.ReadyAt, x.AssignedAt, x.EndedAt, x.KeepaliveAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	x.VisitedAt, x.Unvisited, x.IdleWarnedAt = time.Time{}, false, time.Time{}
+	x.EndWarnedOf = time.Time{}
 	x.RestartedAt, x.RestartFailure = time.Time{}, ""
 	x.UnhealthySince, x.RecoveredAt = time.Time{}, time.Time{}
 	return mustJSON(x)
@@ -102,10 +135,14 @@ func mustJSON(v any) string {
 	return string(b)
 }
 
+// decodeFacts reads a session's facts. This decoder is the successor of encoding/json by the same
+// authors, and takes half its time: a launch waits for it.
+func decodeFacts(text string, x *staging.Session) error { return jsonv2.Unmarshal([]byte(text), x) }
+
 // decode returns the session that a hash holds. id is for its errors.
 func decode(id string, h map[string]string) (staging.Session, error) {
 	var x staging.Session
-	if err := json.Unmarshal([]byte(h["facts"]), &x); err != nil {
+	if err := decodeFacts(h["facts"], &x); err != nil {
 		return x, callError(err, "parse the facts of session %s", id)
 	}
 	x.State = staging.State(h["state"])
@@ -124,6 +161,8 @@ func decode(id string, h map[string]string) (staging.Session, error) {
 		}
 	}
 	x.KeepaliveAt = millis(h["keepalive_at"])
+	x.VisitedAt, x.Unvisited, x.IdleWarnedAt = millis(h["visited_at"]), h["unvisited_since"] != "", millis(h["idle_warned_at"])
+	x.EndWarnedOf = millis(h["end_warned_of"])
 	x.ReadyAt = millis(h["ready_at"])
 	x.AssignedAt = millis(h["assigned_at"])
 	x.EndedAt = millis(h["ended_at"])

@@ -25,9 +25,9 @@ func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
 // newStore returns a store with keys of its own for each test, on one Redis.
 func newStore(t *testing.T) *Store {
 	t.Helper()
-	rdb := redis.NewClient(&redis.Options{Addr: servers.Cluster(t).RedisAddr})
+	rdb := testClient(t)
 	t.Cleanup(func() { rdb.Close() })
-	s := New(rdb, Options{Prefix: t.Name() + ":"})
+	s := New(rdb, Options{Prefix: testPrefix(t.Name())})
 	vouch(t, s)
 	return s
 }
@@ -172,11 +172,13 @@ func TestScriptsHoldToTheTableOfMoves(t *testing.T) {
 			_, err := s.Quarantine(ctx, x)
 			return err
 		},
-		"retire":    func(x staging.Session) error { return s.Retire(ctx, x, "test") },
-		"finish":    func(x staging.Session) error { return s.Finish(ctx, x.ID, "", "test") },
-		"ended":     func(x staging.Session) error { return s.Ended(ctx, x, "test") },
-		"lapse":     func(x staging.Session) error { _, err := s.ExpireKeepalive(ctx, x); return err },
-		"keepalive": func(x staging.Session) error { _, err := s.Keepalive(ctx, x.ID); return err },
+		"retire":           func(x staging.Session) error { return s.Retire(ctx, x, "test") },
+		"finish":           func(x staging.Session) error { return s.Finish(ctx, x.ID, "", "test") },
+		"ended":            func(x staging.Session) error { return s.Ended(ctx, x, "test") },
+		"lapse":            func(x staging.Session) error { _, err := s.ExpireKeepalive(ctx, x); return err },
+		"expire idle":      func(x staging.Session) error { _, err := s.ExpireIdle(ctx, x); return err },
+		"expire unvisited": func(x staging.Session) error { _, err := s.ExpireUnvisited(ctx, x); return err },
+		"keepalive":        func(x staging.Session) error { _, err := s.Keepalive(ctx, x.ID); return err },
 	}
 	// The steps that lead from nothing to each state.
 	ways := map[staging.State][]string{
@@ -478,34 +480,98 @@ func TestCountsAndLists(t *testing.T) {
 	}
 }
 
-func TestConditionsAreKeptPerPool(t *testing.T) {
+// TestReportsAreKeptPerPool: each replaces all of what was reported of its pool.
+func TestReportsAreKeptPerPool(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
-	want := []staging.Condition{{Type: staging.CapacityExhausted, Message: "full", Since: time.Now().UTC().Truncate(time.Second)}}
-	must(t, s.SetConditions(ctx, "a", want))
-	must(t, s.SetConditions(ctx, "b", nil))
-	got, err := s.Conditions(ctx, "a", "b")
-	must(t, err)
-	if diff := cmp.Diff(map[string][]staging.Condition{"a": want}, got); diff != "" {
+	conditions := []staging.Condition{{Type: staging.CapacityExhausted, Message: "full", Since: time.Now().UTC().Truncate(time.Second)}}
+	rollout := staging.Rollout{Revision: "r2", Outdated: 3, OutdatedReady: 2}
+	reports := func() (map[string][]staging.Condition, map[string]staging.Rollout, map[string]time.Duration) {
+		t.Helper()
+		c, err := s.Conditions(ctx, "a", "b")
+		must(t, err)
+		r, err := s.Rollouts(ctx, "a", "b")
+		must(t, err)
+		u, err := s.Usual(ctx)
+		must(t, err)
+		return c, r, u
+	}
+	must(t, s.WriteReport(ctx, staging.PoolReport{Pool: "a", Zone: "east", Conditions: conditions, Rollout: rollout, Usual: 1500 * time.Millisecond, Remark: "a hook failed"}))
+	must(t, s.WriteReport(ctx, staging.PoolReport{Pool: "b", Zone: "east"}))
+	c, r, u := reports()
+	if diff := cmp.Diff([]any{
+		map[string][]staging.Condition{"a": conditions}, map[string]staging.Rollout{"a": rollout}, map[string]time.Duration{"a": 1500 * time.Millisecond},
+	}, []any{c, r, u}); diff != "" {
 		t.Error(diff)
 	}
-	must(t, s.SetConditions(ctx, "a", []staging.Condition{}))
-	if got, err = s.Conditions(ctx, "a"); err != nil || len(got["a"]) != 0 {
-		t.Errorf("cleared: %v %v", got, err)
+	remarks, err := s.Remarks(ctx)
+	if err != nil || len(remarks) != 1 || remarks["a"] != "a hook failed" {
+		t.Errorf("remarks: %v %v", remarks, err)
+	}
+	must(t, s.WriteReport(ctx, staging.PoolReport{Pool: "a", Zone: "east", Conditions: []staging.Condition{}}))
+	if remarks, err = s.Remarks(ctx); err != nil || len(remarks) != 0 {
+		t.Errorf("cleared: %v %v", remarks, err)
+	}
+	if c, r, u = reports(); len(c) != 0 || len(r) != 0 || len(u) != 0 {
+		t.Errorf("cleared: %v %v %v", c, r, u)
 	}
 }
 
-func TestRolloutsAreKeptPerPool(t *testing.T) {
+// TestEventsSayWhoseASessionIsAndWhere: from its claim on, by every path.
+func TestEventsSayWhoseASessionIsAndWhere(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
-	want := staging.Rollout{Revision: "r2", Outdated: 3, OutdatedReady: 2}
-	must(t, s.SetRollout(ctx, "a", want))
-	got, err := s.Rollouts(ctx, "a", "b")
+	after, err := s.LastEvent(ctx)
 	must(t, err)
-	if diff := cmp.Diff(map[string]staging.Rollout{"a": want}, got); diff != "" {
-		t.Error(diff)
+	end := func(x staging.Session) {
+		t.Helper()
+		must(t, s.NoteHealth(ctx, x, false, "its checks fail"))
+		must(t, s.Finish(ctx, x.ID, "", "bye"))
+		must(t, s.Ended(ctx, x, "other reason"))
 	}
-	must(t, s.SetRollout(ctx, "a", staging.Rollout{}))
-	if got, err = s.Rollouts(ctx, "a"); err != nil || len(got) != 0 {
-		t.Errorf("cleared: %v %v", got, err)
+	final, several := claim("final"), claim("several")
+	final.Final = true
+	for i, c := range []staging.Claim{claim("one"), final, several, several} {
+		x := session(fmt.Sprintf("s%d", i), 0)
+		_, err := s.Record(ctx, x)
+		must(t, err)
+		must(t, s.Publish(ctx, x))
+		if i == 2 {
+			continue // it is claimed together with the next
+		}
+		r, err := s.Claim(ctx, []staging.Config{{Name: x.Staging, Zone: "east"}}, max(1, i-1), c)
+		must(t, err)
+		for _, x := range r.Sessions {
+			x, err = s.Assign(ctx, x)
+			must(t, err)
+			end(x)
+		}
+	}
+	x := session("on-demand", 0)
+	x.Origin, x.Staging = staging.OnDemand, ""
+	r, err := s.Begin(ctx, x, claim("begun"))
+	must(t, err)
+	x, err = s.Assign(ctx, r.Sessions[0])
+	must(t, err)
+	end(x)
+	events, _, err := s.EventsFrom(ctx, after, 100)
+	must(t, err)
+	users := map[string]string{"s0": "u-one", "s1": "u-final", "s2": "u-several", "s3": "u-several", "on-demand": "u-begun"}
+	seen := map[staging.EventType]int{}
+	for _, e := range events {
+		want := users[e.Session]
+		if e.Pool != "" && e.Type == staging.EventPending || e.Type == staging.EventReady {
+			want = ""
+		}
+		if seen[e.Type]++; e.Zone != "east" || e.User != want {
+			t.Errorf("%s of %s: zone %q, user %q, want %q", e.Type, e.Session, e.Zone, e.User, want)
+		}
+	}
+	for _, is := range []staging.EventType{staging.EventAssigned, staging.EventUnhealthy, staging.EventEnding, staging.EventEnded} {
+		if seen[is] != 5 {
+			t.Errorf("%d events %s, want 5", seen[is], is)
+		}
+	}
+	if seen[staging.EventClaimed] != 3 {
+		t.Errorf("%d events claimed, want 3", seen[staging.EventClaimed])
 	}
 }
 
@@ -514,7 +580,7 @@ func TestConditionsThatChangedAreAnEvent(t *testing.T) {
 	s, ctx := newStore(t), t.Context()
 	full := []staging.Condition{{Type: staging.CapacityExhausted, Message: "full", Since: time.Now().UTC().Truncate(time.Second)}}
 	for _, cs := range [][]staging.Condition{nil, full, full, nil, {}} {
-		must(t, s.SetConditions(ctx, "a", cs))
+		must(t, s.WriteReport(ctx, staging.PoolReport{Pool: "a", Zone: "east", Conditions: cs}))
 	}
 	events, _, err := s.EventsFrom(ctx, "0-0", 10)
 	must(t, err)
@@ -522,8 +588,8 @@ func TestConditionsThatChangedAreAnEvent(t *testing.T) {
 		events[i].ID, events[i].At = "", time.Time{}
 	}
 	want := []staging.Event{
-		{Type: staging.EventConditions, Pool: "a", Reason: "CapacityExhausted: full", Conditions: full},
-		{Type: staging.EventConditions, Pool: "a", Reason: "nothing is in the way"},
+		{Type: staging.EventConditions, Pool: "a", Zone: "east", Reason: "CapacityExhausted: full", Conditions: full},
+		{Type: staging.EventConditions, Pool: "a", Zone: "east", Reason: "nothing is in the way"},
 	}
 	if diff := cmp.Diff(want, events); diff != "" {
 		t.Error(diff)

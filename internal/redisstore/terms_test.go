@@ -83,6 +83,21 @@ func TestAUsersLimitHoldsHoweverManyLaunchAtOnce(t *testing.T) {
 	if r, err = claimOne(ctx, s, "demo-east", c); err != nil || r.Outcome != staging.ClaimTaken {
 		t.Errorf("after one ended: %+v %v", r, err)
 	}
+	// Nor does one that another try of the same launch took and did not give, for want of Consul.
+	must(t, s.Release(ctx, "key", c.ID, ""))
+	again := of("u", "again")
+	again.MaxSessionsPerUser, again.IdempotencyKey, again.Fingerprint = 3, "key", "f"
+	if r, err = claimOne(ctx, s, "demo-east", again); err != nil || r.Outcome != staging.ClaimTaken {
+		t.Errorf("a repeat after a try that was not given: %+v %v", r, err)
+	}
+	_, err = s.Assign(ctx, r.Session)
+	must(t, err)
+	must(t, s.rdb.Del(ctx, s.idempotencyKey("key")).Err()) // its life is over
+	third := of("u", "third")
+	third.MaxSessionsPerUser, third.IdempotencyKey, third.Fingerprint = 3, "key", "f"
+	if r, err = claimOne(ctx, s, "demo-east", third); err != nil || r.Outcome != staging.ClaimLimit {
+		t.Errorf("beside one that was given: %+v %v", r, err)
+	}
 }
 
 func TestAKeepaliveAndALapseCannotBothWin(t *testing.T) {
@@ -267,4 +282,62 @@ func TestNoKeepaliveCountsAsMissedThatCouldNotBeReceived(t *testing.T) {
 	must(t, err)
 	set("since", ago(2*time.Hour))
 	expires("a broker has been there for the whole period", staging.Ending)
+}
+
+// TestAUsersLimitOfAnImageCountsItsSessionsAlone, staged, on demand and restored ones alike,
+// however many launch at once.
+func TestAUsersLimitOfAnImageCountsItsSessionsAlone(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	for i := range 20 {
+		must(t, s.Publish(ctx, session(fmt.Sprint("s", i), time.Duration(i)*time.Second)))
+	}
+	image := session("s0", 0).Image
+	var mu sync.Mutex
+	outcomes := map[staging.ClaimOutcome]int{}
+	begin := func(id, image string, c staging.Claim) (staging.ClaimResult, error) {
+		c.Image = image
+		return s.Begin(ctx, staging.Session{ID: id, Origin: staging.OnDemand, Image: image, CreatedAt: time.Now()}, c)
+	}
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			c := of("u", fmt.Sprint("c", i))
+			c.MaxOfImagePerUser = 2
+			var r staging.ClaimResult
+			var err error
+			switch i % 4 {
+			case 0:
+				r, err = s.Claim(ctx, poolsOf("demo-east", "east"), 1, c)
+			case 1:
+				r, err = s.Claim(ctx, poolsOf("demo-east", "east"), 2, c)
+			default:
+				r, err = begin(fmt.Sprint("od", i), image, c)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			outcomes[r.Outcome]++
+		})
+	}
+	wg.Wait()
+	own, err := s.UserSessions(ctx, "u")
+	must(t, err)
+	if len(own) != 2 || outcomes[staging.ClaimTaken]+outcomes[staging.ClaimImageLimit] != 16 {
+		t.Errorf("%d sessions: %v", len(own), outcomes)
+	}
+	c := of("u", "another")
+	c.MaxOfImagePerUser = 2
+	if r, err := begin("other", "another-image", c); err != nil || r.Outcome != staging.ClaimTaken {
+		t.Errorf("another image: %+v %v", r, err)
+	}
+	if r, err := begin("late", image, of("u", "unlimited")); err != nil || r.Outcome != staging.ClaimTaken {
+		t.Errorf("without a limit: %+v %v", r, err)
+	}
+	c = of("u", "late")
+	c.MaxOfImagePerUser = 3
+	if r, err := begin("later", image, c); err != nil || r.Outcome != staging.ClaimImageLimit || len(r.Held) != 3 {
+		t.Errorf("three of three: %+v %v", r, err)
+	}
 }

@@ -2,36 +2,49 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"strconv"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
+// The answers of the script trusted.
+const (
+	trusted          = "trusted"
+	trustedElsewhere = "elsewhere"
+)
+
 // PlaceMarker writes the scaler's marker for a zone. It does not renew trust. A scaler that
 // reads Redis after that and still finds the marker knows that Redis was not rolled back
-// in between.
+// in between. On another server than the one on which the last was placed, it ends the trust.
 func (s *Store) PlaceMarker(ctx context.Context, zone, marker string) error {
-	err := s.rdb.HSet(ctx, s.trustKey(zone), "mark", marker).Err()
+	err := placeMarkerScript.Run(ctx, s.rdb, []string{s.trustKey(zone)}, marker).Err()
 	return callError(err, "place the scaler's marker of zone %s", zone)
 }
 
 // Trusted reports whether a scaler has renewed trust in Redis for the zone within
-// TrustTTL.
+// TrustTTL, on the server that answers.
 func (s *Store) Trusted(ctx context.Context, zone string) (bool, error) {
-	p := s.rdb.Pipeline()
-	at, now := p.HGet(ctx, s.trustKey(zone), "at"), p.Time(ctx)
-	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return false, callError(err, "read the trust in zone %s", zone)
-	}
-	return now.Val().Sub(millis(at.Val())).Abs() <= staging.TrustTTL, nil
+	state, err := s.trustIn(ctx, zone)
+	return state == trusted, err
+}
+
+// Elsewhere reports whether the zone's last marker was placed on another server than the one that
+// answers, which may lack that server's newest writes.
+func (s *Store) Elsewhere(ctx context.Context, zone string) (bool, error) {
+	state, err := s.trustIn(ctx, zone)
+	return state == trustedElsewhere, err
+}
+
+// trustIn returns the answer of the script trusted for a zone.
+func (s *Store) trustIn(ctx context.Context, zone string) (string, error) {
+	state, err := s.run(ctx, trustedScript, []string{s.trustKey(zone)}, staging.TrustTTL.Milliseconds()).Text()
+	return state, callError(err, "read the trust in zone %s", zone)
 }
 
 // RenewTrust makes claims in the zone use Redis for another TrustTTL, and replaces the
 // marker. It returns false if the old marker is no longer there: Redis has lost or undone
-// writes, and the scaler must read it again.
+// writes, and the scaler must read it again; likewise if another server answers than the one
+// on which it was placed, which may lack writes.
 // With recent, the old marker must also be younger than TrustTTL. If it is older, the
 // scaler was stopped for a while and does not know what happened in that time.
 func (s *Store) RenewTrust(ctx context.Context, zone, oldMarker, newMarker string, recent bool) (renewed bool, err error) {

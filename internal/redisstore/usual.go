@@ -12,17 +12,6 @@ import (
 // usualKey is a hash of the pools' usual times to ready, in milliseconds.
 func (s *Store) usualKey() string { return s.o.Prefix + "usual" }
 
-// SetUsual stores how long the sessions of a pool usually take to be ready; 0 for not known.
-func (s *Store) SetUsual(ctx context.Context, pool string, usual time.Duration) error {
-	var err error
-	if usual == 0 {
-		err = s.rdb.HDel(ctx, s.usualKey(), pool).Err()
-	} else {
-		err = s.rdb.HSet(ctx, s.usualKey(), pool, usual.Milliseconds()).Err()
-	}
-	return callError(err, "set the usual time to ready of pool %s", pool)
-}
-
 // Usual reads how long the pools' sessions usually take to be ready. A pool of which that is
 // not known has no entry.
 func (s *Store) Usual(ctx context.Context) (map[string]time.Duration, error) {

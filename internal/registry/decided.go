@@ -12,8 +12,8 @@ import (
 // maxTxnOps is how many operations Consul takes in one transaction.
 const maxTxnOps = 128
 
-// errReadRefused: a transaction that only reads did not take place.
-var errReadRefused = errors.New("the transaction was refused")
+// errRefused: a transaction did not take place, and Consul does not say why.
+var errRefused = errors.New("the transaction was refused without a reason")
 
 // Decided returns which of some sessions have a fate, of whatever verdict. It reads these
 // records alone, however many there are, so that its cost is that of the sessions.
@@ -24,14 +24,14 @@ func (r *Registry) Decided(ctx context.Context, sessions []string) (map[string]b
 		for i, id := range part {
 			ops[i] = &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVGetOrEmpty, Key: r.fateKey(id)}}
 		}
-		done, reply, _, err := r.txn.Txn(ops, query(ctx))
-		if err == nil && !done {
-			err = errReadRefused
+		answer, failed, err := r.transact(ctx, ops)
+		if err == nil && len(failed) > 0 {
+			err = errRefused
 		}
 		if err != nil {
 			return nil, callError(err, "read whether %d sessions have a fate", len(sessions))
 		}
-		for _, result := range reply.Results {
+		for _, result := range answer {
 			if result.KV != nil && len(result.KV.Value) > 0 {
 				decided[strings.TrimPrefix(result.KV.Key, r.fatesPrefix())] = true
 			}

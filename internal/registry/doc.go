@@ -18,6 +18,7 @@
 //	PREFIX bootstrap                exists once the first token was created
 //	PREFIX secrets/NAME             random bytes that all brokers share: the newest key of the name
 //	PREFIX secrets/rotated/NAME     rotation: the keys that were retired and are still accepted
+//	PREFIX gateway-secrets/...      the same for the keys that brokers share with gateways
 //	PREFIX keys/HASH                an Idempotency-Key with its claim and session, written with the fate
 //	PREFIX locks/ZONE               the scaler that acts in the zone, held through a Consul session
 //	PREFIX fates/SESSION            staging.Fate; never watched; listed by the scaler at start and resync, and by

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,11 +20,12 @@ import (
 //
 // A *staging.KeyHeldError says that another launch holds the key, and an *access.LockedError
 // that the user is locked: the transaction checks it, so that no assignment is recorded after
-// a lock. Nothing was written then. Any other error means that nothing is known of the outcome.
+// a lock. A *staging.OutdatedError says that a resource is not as the first fate's MadeOf has it;
+// the transaction checks that, too. Nothing was written then. Any other error means that nothing is known of the outcome.
 func (r *Registry) CreateFates(ctx context.Context, fates []staging.Fate) (created []staging.Fate, lost map[string]staging.Fate, err error) {
 	w := fateWrite{what: "create", fates: make([]staging.Fate, len(fates)), bindsKey: fates[0].Fingerprint != ""}
 	if f := fates[0]; f.Verdict == staging.VerdictAssigned && f.User != nil {
-		w.unlocked = f.User.ID
+		w.unlocked, w.madeOf = f.User.ID, f.MadeOf
 	}
 	for i, f := range fates {
 		f.Index = 0 // Consul's "only if there is no such key"
@@ -38,10 +38,21 @@ func (r *Registry) CreateFates(ctx context.Context, fates []staging.Fate) (creat
 	if len(failed) == 0 {
 		return w.fates, nil, nil
 	}
-	if failed = slices.DeleteFunc(failed, func(op int) bool { return op == w.lockOp() }); len(failed) == 0 {
+	locked := slices.Contains(failed, w.lockOp())
+	var outdated *staging.OutdatedError
+	failed = slices.DeleteFunc(failed, func(op int) bool {
+		if n := op - w.firstMadeOf(); n >= 0 {
+			outdated = &staging.OutdatedError{ResourceKey: w.madeOf[n].ResourceKey}
+		}
+		return op == w.lockOp() || op >= w.firstMadeOf()
+	})
+	switch {
+	case len(failed) > 0:
+		return r.conflicts(ctx, w.fates, failed)
+	case locked:
 		return nil, nil, &access.LockedError{UserID: w.unlocked}
 	}
-	return r.conflicts(ctx, w.fates, failed)
+	return nil, nil, outdated
 }
 
 // CreateFate decides one session's fate. won is false when it was decided before;
@@ -102,6 +113,12 @@ func (r *Registry) AbandonFate(ctx context.Context, f staging.Fate, reason strin
 	return r.commitAll(ctx, &fateWrite{what: "abandon", fates: []staging.Fate{f}})
 }
 
+// ExtendFate stores a user's fate record with a later end. f is the record as Fate returned it, but
+// for that. ErrConflict: it was changed or deleted since.
+func (r *Registry) ExtendFate(ctx context.Context, f staging.Fate) error {
+	return r.commitAll(ctx, &fateWrite{what: "extend", fates: []staging.Fate{f}})
+}
+
 // fateWrite is a compare-and-set of some fates, each on its index: all or none.
 type fateWrite struct {
 	// what is the write in a word, for errors.
@@ -111,6 +128,20 @@ type fateWrite struct {
 	bindsKey bool
 	// unlocked is the user who must not be locked; "" for none.
 	unlocked string
+	// madeOf are the resources that must be as they were read; nil for none.
+	madeOf []staging.ResourceVersion
+}
+
+// firstMadeOf is the number of the operation that checks the first of madeOf.
+func (w *fateWrite) firstMadeOf() int {
+	n := len(w.fates)
+	if w.bindsKey {
+		n++
+	}
+	if w.unlocked != "" {
+		n++
+	}
+	return n
 }
 
 // lockOp is the number of the operation that checks that the user is not locked; -1 for none.
@@ -141,18 +172,14 @@ func (r *Registry) commitAll(ctx context.Context, w *fateWrite) error {
 	return err
 }
 
-// commit writes. failed are the operations that Consul refused, by their number; the key's
-// comes after those of the fates, and the user's after it. Where nothing failed the fates have their new indices.
-//
-// A single record to which no write will follow is a plain compare-and-set: it costs Consul
-// less than a transaction of one operation, but does not return the new index.
+// commit writes, perhaps in one transaction with the writes of others (groupCommit). failed are
+// the operations that Consul refused, by their number; the key's comes after those of the
+// fates, the user's after it, and the resources' last. Where nothing failed the fates have
+// their new indices.
 func (r *Registry) commit(ctx context.Context, w *fateWrite) (failed []int, err error) {
-	if len(w.fates) == 1 && !w.bindsKey && w.unlocked == "" && !w.fates[0].HookPending {
-		return r.commitPlain(ctx, w)
-	}
 	ops := make(api.TxnOps, 0, len(w.fates)+2)
 	for _, f := range w.fates {
-		b, err := json.Marshal(f)
+		b, err := encode(f)
 		if err != nil {
 			return nil, err
 		}
@@ -168,54 +195,51 @@ func (r *Registry) commit(ctx context.Context, w *fateWrite) (failed []int, err 
 	if w.unlocked != "" {
 		ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCheckNotExists, Key: r.userLockKey(w.unlocked)}})
 	}
-	done, reply, _, err := r.txn.Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("consul: %s %s: %w", w.what, w.ids(), err)
+	for _, v := range w.madeOf {
+		ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCheckIndex, Key: r.key(pluralOf[v.Kind], v.Name), Index: v.Index}})
 	}
-	if !done {
-		for _, e := range reply.Errors {
-			failed = append(failed, e.OpIndex)
-		}
-		if len(failed) == 0 {
-			return nil, fmt.Errorf("consul: %s %s: the transaction failed without a reason", w.what, w.ids())
-		}
+	plain := len(ops) == 1 && !w.fates[0].HookPending
+	indices, failed, err := r.fateWrites.do(ctx, &groupWrite{ops: ops, plain: plain})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("consul: %s %s: %w", w.what, w.ids(), err)
+	case len(failed) > 0:
 		return failed, nil
 	}
-	return nil, w.setIndices(reply)
+	return nil, w.setIndices(ops, indices)
 }
 
-func (r *Registry) commitPlain(ctx context.Context, w *fateWrite) (failed []int, err error) {
-	f := &w.fates[0]
-	b, err := json.Marshal(f)
-	if err != nil {
-		return nil, err
-	}
-	done, _, err := r.kv.CAS(&api.KVPair{Key: r.fateKey(f.Session), Value: b, ModifyIndex: f.Index}, (&api.WriteOptions{}).WithContext(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("consul: %s %s: %w", w.what, w.ids(), err)
-	}
-	if !done {
-		return []int{0}, nil
-	}
-	f.Index = 0 // not known: a later writer reads the record first
-	return nil, nil
-}
-
-// setIndices gives the fates the indices that they were stored with.
-func (w *fateWrite) setIndices(reply *api.TxnResponse) error {
-	if len(reply.Results) < len(w.fates) {
-		return fmt.Errorf("consul: %s %s: acknowledged without indices", w.what, w.ids())
-	}
+// setIndices gives the fates the indices that they were stored with. One that is finished and
+// was written alone has none: a later writer reads the record first.
+func (w *fateWrite) setIndices(ops api.TxnOps, indices map[string]uint64) error {
 	for i := range w.fates {
-		if reply.Results[i].KV == nil {
-			return fmt.Errorf("consul: %s the fate of session %s: acknowledged without an index", w.what, w.fates[i].Session)
+		f := &w.fates[i]
+		f.Index = indices[ops[i].KV.Key]
+		if f.Index == 0 && f.HookPending {
+			return fmt.Errorf("consul: %s the fate of session %s: acknowledged without an index", w.what, f.Session)
 		}
-		w.fates[i].Index = reply.Results[i].KV.ModifyIndex
 		if w.bindsKey {
-			w.fates[i].KeyIndex = w.fates[i].Index // written in the same transaction
+			f.KeyIndex = f.Index // written in the same transaction
 		}
 	}
 	return nil
+}
+
+// sendTxn writes one transaction of KV operations. A plain one has a single operation and is
+// none for Consul: that costs it less, and does not tell the new index.
+func (r *Registry) sendTxn(ctx context.Context, ops api.TxnOps, plain bool) (answer api.TxnResults, failed []int, err error) {
+	switch kv := ops[0].KV; {
+	case plain && kv.Verb == api.KVDelete:
+		_, err = r.kv.Delete(kv.Key, write(ctx))
+		return nil, nil, err
+	case plain:
+		done, _, err := r.kv.CAS(&api.KVPair{Key: kv.Key, Value: kv.Value, ModifyIndex: kv.Index}, write(ctx))
+		if err == nil && !done {
+			failed = []int{0}
+		}
+		return nil, failed, err
+	}
+	return r.transact(ctx, ops)
 }
 
 // conflicts reads the records that a creation failed for. Where all of them are the

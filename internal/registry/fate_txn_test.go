@@ -88,31 +88,50 @@ func TestFatesOfSeveralAreCreatedAndFinishedTogetherOrNotAtAll(t *testing.T) {
 	}
 }
 
-// TestOfManyLaunchesForTheSameSessionsOneHasThemAll.
-func TestOfManyLaunchesForTheSameSessionsOneHasThemAll(t *testing.T) {
+// TestOfManyLaunchesForTheSameSessionsOneHasThem: callers that come together, each for some of
+// the same sessions, are told what Consul has, and finish what is theirs.
+func TestOfManyLaunchesForTheSameSessionsOneHasThem(t *testing.T) {
 	r, _ := newRegistry(t)
 	ctx := t.Context()
 	var wg sync.WaitGroup
-	for i := range 8 {
+	var mu sync.Mutex
+	told := map[string]string{}
+	for i := range 96 {
 		wg.Go(func() {
-			ids := []string{"a", "b", "c"}
-			if i%2 == 0 {
-				ids = []string{"c", "b", "d"}
+			claim := fmt.Sprint("c", i)
+			first := i % 24
+			ids := []string{fmt.Sprint("s", first), fmt.Sprint("s", (first+i%5+1)%24)}[:1+i%2]
+			created, lost, err := r.CreateFates(ctx, several(claim, "", ids...))
+			if err == nil && len(created) > 0 {
+				err = r.FinishFates(ctx, created)
 			}
-			if _, _, err := r.CreateFates(ctx, several(fmt.Sprint("c", i), "", ids...)); err != nil {
-				t.Error(err)
+			if err != nil || (len(created) == 0) == (len(lost) == 0) {
+				t.Errorf("launch %d: created %v, lost %v, %v", i, created, lost, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, f := range created {
+				if told[f.Session] != "" {
+					t.Errorf("session %s was given to %s and to %s", f.Session, told[f.Session], claim)
+				}
+				told[f.Session] = claim
+			}
+			for id, f := range lost {
+				if f.Claim == "" || f.Claim == claim {
+					t.Errorf("launch %d lost %s to %+v", i, id, f)
+				}
 			}
 		})
 	}
 	wg.Wait()
 	all, err := r.Fates(ctx)
 	must(t, err)
-	if len(all) != 3 {
-		t.Errorf("%d fates, want the three of one launch: %+v", len(all), all)
+	if len(all) != len(told) || len(all) < 12 {
+		t.Errorf("%d fates are stored, and the callers were told of %d", len(all), len(told))
 	}
-	for _, f := range all {
-		if f.Claim != all["b"].Claim {
-			t.Errorf("of two launches: %+v", all)
+	for id, f := range all {
+		if f.Claim != told[id] || f.HookPending {
+			t.Errorf("session %s: stored %+v, told %s", id, f, told[id])
 		}
 	}
 }

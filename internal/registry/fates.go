@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,15 +16,22 @@ func (r *Registry) fateKey(id string) string { return r.fatesPrefix() + id }
 
 // Fate reads one record; staging.ErrNoResource when the session's fate is open.
 func (r *Registry) Fate(ctx context.Context, session string) (staging.Fate, error) {
-	var f staging.Fate
-	p, _, err := r.kv.Get(r.fateKey(session), query(ctx))
+	p, err := r.storedFate(ctx, session)
 	if err != nil {
-		return f, callError(err, "read %s", r.fateKey(session))
-	}
-	if p == nil {
-		return f, fmt.Errorf("%w: the fate of session %s", staging.ErrNoResource, session)
+		return staging.Fate{}, err
 	}
 	return decodeFate(session, p), nil
+}
+
+func (r *Registry) storedFate(ctx context.Context, session string) (*api.KVPair, error) {
+	p, _, err := r.kv.Get(r.fateKey(session), query(ctx))
+	if err != nil {
+		return nil, callError(err, "read %s", r.fateKey(session))
+	}
+	if p == nil {
+		return nil, fmt.Errorf("%w: the fate of session %s", staging.ErrNoResource, session)
+	}
+	return p, nil
 }
 
 // decodeFate returns what is stored under a session's key. A record that cannot be read has
@@ -33,7 +39,7 @@ func (r *Registry) Fate(ctx context.Context, session string) (staging.Fate, erro
 // nobody may have.
 func decodeFate(session string, p *api.KVPair) staging.Fate {
 	var f staging.Fate
-	err := json.Unmarshal(p.Value, &f)
+	err := decode(p.Value, &f)
 	switch {
 	case err != nil:
 		err = fieldError[staging.Fate](p.Value, err)
@@ -70,18 +76,22 @@ func (r *Registry) Fates(ctx context.Context) (map[string]staging.Fate, error) {
 }
 
 // DeleteFate forgets a session that has ended and of which nothing is left, and
-// the Idempotency-Key that was bound to it.
+// the Idempotency-Key that was bound to it. The record of a newer greenroom stays.
 func (r *Registry) DeleteFate(ctx context.Context, session string) error {
-	f, err := r.Fate(ctx, session)
-	if errors.Is(err, staging.ErrNoResource) {
+	p, err := r.storedFate(ctx, session)
+	if errors.Is(err, staging.ErrNoResource) || newer(p) != nil {
 		return nil
 	}
-	if err == nil && f.Fingerprint != "" {
+	if err != nil {
+		return err
+	}
+	if f := decodeFate(session, p); f.Fingerprint != "" {
 		err = r.dropKey(ctx, f.IdempotencyKey, func(k staging.KeyHold) bool { return k.Session == session })
 	}
 	if err != nil {
 		return err
 	}
-	_, err = r.kv.Delete(r.fateKey(session), write(ctx))
+	ops := api.TxnOps{{KV: &api.KVTxnOp{Verb: api.KVDelete, Key: r.fateKey(session)}}}
+	_, _, err = r.fateWrites.do(ctx, &groupWrite{ops: ops, plain: true, background: true})
 	return callError(err, "delete %s", r.fateKey(session))
 }

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/hashicorp/consul/api"
@@ -13,7 +12,7 @@ import (
 func (r *Registry) generationKey() string { return r.prefix + "generation" }
 
 // Generation reads the generation of staged sessions; zero if none was begun, and also if
-// the record cannot be read: then Restored writes it again.
+// the record cannot be read: then Restored writes it again, unless a newer greenroom stored it, which is an error.
 func (r *Registry) Generation(ctx context.Context) (staging.Generation, error) {
 	g, _, err := r.readGeneration(ctx)
 	return g, err
@@ -24,7 +23,10 @@ func (r *Registry) readGeneration(ctx context.Context) (g staging.Generation, in
 	if err != nil || p == nil {
 		return g, 0, callError(err, "read %s", r.generationKey())
 	}
-	if json.Unmarshal(p.Value, &g) != nil {
+	if err := newer(p); err != nil {
+		return g, 0, err
+	}
+	if decode(p.Value, &g) != nil {
 		g = staging.Generation{}
 	}
 	return g, p.ModifyIndex, nil
@@ -63,7 +65,7 @@ func (r *Registry) changeGeneration(ctx context.Context, change func(*staging.Ge
 		if err != nil || !change(&g) {
 			return g, err
 		}
-		b, err := json.Marshal(g)
+		b, err := encode(g)
 		if err != nil {
 			return g, fmt.Errorf("encode %s: %w", r.generationKey(), err)
 		}

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,8 +76,8 @@ func (r *Registry) readInstallation(q *api.QueryOptions) (i staging.Installation
 	case p == nil:
 		return i, 0, fmt.Errorf("%w: %s", staging.ErrNoResource, key)
 	}
-	if err := json.Unmarshal(p.Value, &i); err != nil {
-		return i, 0, callError(err, "parse %s", key)
+	if err := decode(p.Value, &i); err != nil {
+		return i, 0, unparsed(p, err, "")
 	}
 	if err := staging.ValidateInstallationID(i.ID); err != nil || i.ID == staging.NoInstallation {
 		return i, 0, fmt.Errorf("consul: parse %s: it has no id of an installation: %q", key, p.Value)
@@ -88,7 +87,7 @@ func (r *Registry) readInstallation(q *api.QueryOptions) (i staging.Installation
 
 // writeInstallation writes the identity if its key's index is still the given one.
 func (r *Registry) writeInstallation(ctx context.Context, i staging.Installation, index uint64) (done bool, err error) {
-	b, err := json.Marshal(i)
+	b, err := encode(i)
 	if err != nil {
 		return false, fmt.Errorf("encode the installation: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
 	"github.com/hashicorp/consul/api"
@@ -14,8 +13,13 @@ import (
 
 // idempotencyKeyPath returns the path of an Idempotency-Key's record.
 func (r *Registry) idempotencyKeyPath(idempotencyKey string) string {
+	return r.prefix + "keys/" + nameOfKey(idempotencyKey)
+}
+
+// nameOfKey names an Idempotency-Key, which may have any characters, in Consul.
+func nameOfKey(idempotencyKey string) string {
 	sum := sha256.Sum256([]byte(idempotencyKey))
-	return r.prefix + "keys/" + hex.EncodeToString(sum[:16])
+	return hex.EncodeToString(sum[:16])
 }
 
 // Key reads which launch holds an Idempotency-Key; staging.ErrNoResource when
@@ -30,8 +34,8 @@ func (r *Registry) Key(ctx context.Context, idempotencyKey string) (staging.KeyH
 	if p == nil {
 		return k, fmt.Errorf("%w: %s", staging.ErrNoResource, path)
 	}
-	if err := json.Unmarshal(p.Value, &k); err != nil {
-		return k, fmt.Errorf("%s does not parse: %w", p.Key, err)
+	if err := decode(p.Value, &k); err != nil {
+		return k, unparsed(p, err, "")
 	}
 	k.Index = p.ModifyIndex
 	return k, nil
@@ -43,15 +47,18 @@ func (r *Registry) ReleaseKey(ctx context.Context, idempotencyKey, claim string)
 	return r.dropKey(ctx, idempotencyKey, func(k staging.KeyHold) bool { return k.Claim == claim })
 }
 
-// dropKey deletes a key's record if it is the one that is meant.
+// dropKey deletes a key's record if it is the one that is meant. That of a newer greenroom stays.
 func (r *Registry) dropKey(ctx context.Context, idempotencyKey string, meant func(staging.KeyHold) bool) error {
 	path := r.idempotencyKeyPath(idempotencyKey)
 	p, _, err := r.kv.Get(path, query(ctx))
 	if err != nil || p == nil {
 		return callError(err, "read %s", path)
 	}
+	if newer(p) != nil {
+		return nil
+	}
 	var k staging.KeyHold
-	if json.Unmarshal(p.Value, &k) == nil && !meant(k) {
+	if decode(p.Value, &k) == nil && !meant(k) {
 		return nil
 	}
 	_, _, err = r.kv.DeleteCAS(p, write(ctx))
@@ -61,7 +68,7 @@ func (r *Registry) dropKey(ctx context.Context, idempotencyKey string, meant fun
 // keyOp is the part of a fate's transaction that binds the launch's key to the
 // session: both are written, or neither.
 func (r *Registry) keyOp(f staging.Fate) (*api.TxnOp, error) {
-	b, err := json.Marshal(staging.KeyHold{Claim: f.Claim, Fingerprint: f.Fingerprint, Session: f.Session})
+	b, err := encode(staging.KeyHold{Claim: f.Claim, Fingerprint: f.Fingerprint, Session: f.Session})
 	if err != nil {
 		return nil, err
 	}

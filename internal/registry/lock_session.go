@@ -8,13 +8,10 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-func (l *Locks) serviceID() string { return l.service + "-" + l.name }
-func (l *Locks) checkID() string   { return l.serviceID() + "-lives" }
-
 // beat renews the TTL check of the program. If Consul does not have the check, beat
 // registers it.
 func (l *Locks) beat(ctx context.Context) error {
-	registered, err := l.heartbeat().beat(ctx)
+	registered, err := l.life.beat(ctx)
 	if registered {
 		// A session that depended on the lost check has ended.
 		l.forgetSession()
@@ -22,39 +19,43 @@ func (l *Locks) beat(ctx context.Context) error {
 	return err
 }
 
-func (l *Locks) heartbeat() heartbeat {
-	return heartbeat{
-		agent: l.agent, service: l.service, serviceID: l.serviceID(), checkID: l.checkID(), check: "holder lives",
-		note: "the holder of the locks is alive", ttl: lockTTL,
-	}
-}
-
-// forgetSession drops an ended session and its locks from memory. The next pass opens
-// another one.
+// forgetSession drops a session that seems to have ended, and its locks, from memory. The next
+// pass opens another one.
 func (l *Locks) forgetSession() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.sessionID != "" {
+		l.forgotten = append(l.forgotten, l.sessionID)
+	}
 	l.sessionID, l.held, l.validUntil = "", map[string]bool{}, time.Time{}
 }
 
-// openSession creates a Consul session if there is none.
+// openSession creates a Consul session if there is none, and first ends those that were
+// forgotten. One of them may live: an agent with a full disk, for example, answers a heartbeat
+// with an error and has the check. It would live as long as the program, whose check they share,
+// and keep the locks from everybody.
 func (l *Locks) openSession(ctx context.Context) error {
 	l.mu.Lock()
-	id := l.sessionID
+	id, forgotten := l.sessionID, l.forgotten
 	l.mu.Unlock()
 	if id != "" {
 		return nil
 	}
+	for _, old := range forgotten {
+		if _, err := l.session.Destroy(old, write(ctx)); err != nil {
+			return callError(err, "destroy session %s", old)
+		}
+	}
 	id, _, err := l.session.Create(&api.SessionEntry{
 		Name: l.name, LockDelay: lockDelay, Behavior: api.SessionBehaviorRelease,
-		ServiceChecks: []api.ServiceCheck{{ID: l.checkID()}},
+		ServiceChecks: []api.ServiceCheck{{ID: l.life.checkID}},
 	}, write(ctx))
 	if err != nil {
 		return callError(err, "create the session of locks %s", l.name)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sessionID = id
+	l.sessionID, l.forgotten = id, nil
 	return nil
 }
 
@@ -96,7 +97,7 @@ func (l *Locks) release(report func(error)) {
 			report(err)
 		}
 	}
-	if err := l.heartbeat().end(ctx); err != nil {
+	if err := l.life.end(ctx); err != nil {
 		report(err)
 	}
 }

@@ -37,11 +37,10 @@ const lockService = "greenroom-scaler-locks"
 // needs a fate record as its fence.
 type Locks struct {
 	kv      *api.KV
-	agent   *api.Agent
 	session *api.Session
 	prefix  string
-	// service is the name of the service whose check shows whether a holder is alive.
-	service string
+	// life shows whether the holder is alive.
+	life heartbeat
 	// name identifies the holder to people.
 	name string
 
@@ -52,13 +51,23 @@ type Locks struct {
 	validUntil time.Time
 	// sessionID is the Consul session, "" for none.
 	sessionID string
+	// forgotten are sessions that are no longer used, and may not have ended.
+	forgotten []string
 }
+
+// Show makes Consul show the holder's address and version. Call it before Run.
+func (l *Locks) Show(address, version string) { l.life.meta = shown(address, version) }
 
 // NewLocks returns the locks of a program. name must be the program's own.
 func (r *Registry) NewLocks(client *api.Client, name string) *Locks {
+	service := r.service(lockService)
+	serviceID := service + "-" + name
 	return &Locks{
-		kv: client.KV(), agent: client.Agent(), session: client.Session(), prefix: r.prefix + "locks/", name: name,
-		service: r.service(lockService), held: map[string]bool{},
+		kv: client.KV(), session: client.Session(), prefix: r.prefix + "locks/", name: name, held: map[string]bool{},
+		life: heartbeat{
+			agent: client.Agent(), service: service, serviceID: serviceID, checkID: serviceID + "-lives", check: "holder lives",
+			note: "the holder of the locks is alive", ttl: lockTTL,
+		},
 	}
 }
 

@@ -2,8 +2,16 @@ package registry
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/consul/api"
 )
 
 // holder runs a program's locks. kill ends it without releasing them, stop in order.
@@ -14,7 +22,14 @@ type holder struct {
 
 func newHolder(t *testing.T, name string, want ...string) *holder {
 	t.Helper()
-	r, client := newRegistry(t)
+	_, client := newRegistry(t)
+	return newHolderOf(t, client, name, want...)
+}
+
+// newHolderOf is newHolder for a client of its own.
+func newHolderOf(t *testing.T, client *api.Client, name string, want ...string) *holder {
+	t.Helper()
+	r, _ := newRegistry(t)
 	l := r.NewLocks(client, t.Name()+"-"+name)
 	l.Want(want)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -45,8 +60,9 @@ func TestALockIsOnesAtATimeAndTakenOverFromTheDead(t *testing.T) {
 	first := newHolder(t, "first", "east", "west")
 	eventually(t, 30*time.Second, "the first holds both", func() bool { return first.Held("east") && first.Held("west") })
 	second := newHolder(t, "second", "east", "west")
-	// The first keeps them for longer than a session lives without heartbeats.
-	for end := time.Now().Add(lockTTL + 2*time.Second); time.Now().Before(end); {
+	// The first keeps them for longer than a session lives without heartbeats, also while its service
+	// is registered again.
+	for end := time.Now().Add(max(lockTTL, registerAgain) + 2*time.Second); time.Now().Before(end); {
 		if second.Held("east") || second.Held("west") || !first.Held("east") {
 			t.Fatal("two hold one lock, or the holder lost it")
 		}
@@ -85,5 +101,33 @@ func TestAHolderThatCannotAskStopsHolding(t *testing.T) {
 	defer func() { must(t, consul.Resume()) }()
 	eventually(t, lockTTL+5*time.Second, "a paused Consul makes it stop holding", func() bool { return !h.Held("east") })
 	must(t, consul.Resume())
+	eventually(t, 30*time.Second, "it holds again", func() bool { return h.Held("east") })
+}
+
+// TestAHolderWhoseHeartbeatFailedHoldsAgain: an agent that cannot write to its disk answers heartbeats with
+// an error, and has the check all the same. The session of before lives on then, and may not keep the locks from its
+// own program.
+func TestAHolderWhoseHeartbeatFailedHoldsAgain(t *testing.T) {
+	at, err := url.Parse(servers.Cluster(t).ConsulAddr)
+	must(t, err)
+	consul, transport := httputil.NewSingleHostReverseProxy(at), &http.Transport{}
+	consul.Transport = transport
+	t.Cleanup(transport.CloseIdleConnections)
+	var failing atomic.Bool
+	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if failing.Load() && (strings.Contains(r.URL.Path, "/check/update/") || strings.Contains(r.URL.Path, "/service/register")) {
+			http.Error(w, "failed persisting state for check: no space left on device", http.StatusInternalServerError)
+			return
+		}
+		consul.ServeHTTP(w, r)
+	}))
+	t.Cleanup(agent.Close)
+	client, err := api.NewClient(&api.Config{Address: agent.URL})
+	must(t, err)
+	h := newHolderOf(t, client, "only", "east")
+	eventually(t, 30*time.Second, "it holds", func() bool { return h.Held("east") })
+	failing.Store(true)
+	eventually(t, lockTTL+5*time.Second, "it stops holding", func() bool { return !h.Held("east") })
+	failing.Store(false)
 	eventually(t, 30*time.Second, "it holds again", func() bool { return h.Held("east") })
 }

@@ -16,7 +16,7 @@ const openProbe = "probe-of-access"
 // installation in Consul: "read", "write", or "" for neither. Nothing is read or changed.
 func (r *Registry) OpenTo(ctx context.Context, client *api.Client) (string, error) {
 	kv := client.KV()
-	for _, folder := range []string{"secrets/", "tokens/", "locked-users/", "fates/", "resources/"} {
+	for _, folder := range []string{"secrets/", "gateway-secrets/", "tokens/", "locked-users/", "fates/", "resources/"} {
 		key := r.prefix + folder + openProbe
 		if _, _, err := kv.Get(key, query(ctx)); err == nil {
 			return "read", nil

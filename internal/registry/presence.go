@@ -39,9 +39,12 @@ func (r *Registry) NewPresence(client *api.Client, id, address string) *Presence
 	serviceID := service + "-" + id
 	return &Presence{id: id, heartbeat: heartbeat{
 		agent: client.Agent(), service: service, serviceID: serviceID, checkID: serviceID + "-lives",
-		check: "broker lives", note: "the broker is alive", ttl: presenceTTL, meta: map[string]string{"greenroom_address": address},
+		check: "broker lives", note: "the broker is alive", ttl: presenceTTL, meta: shown(address, ""),
 	}}
 }
+
+// Show makes Consul show the broker's version. Call it before Run.
+func (p *Presence) Show(version string) { p.meta[metaVersion] = version }
 
 // ID returns the broker's id while Consul certainly shows it as alive, else "".
 func (p *Presence) ID() string {

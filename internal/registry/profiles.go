@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
 	"github.com/hashicorp/consul/api"
@@ -24,7 +23,7 @@ func (r *Registry) profileKey(path string) string {
 // that lease, or zero where it was freed in the same moment. After an error the outcome is
 // not known.
 func (r *Registry) TakeProfile(ctx context.Context, lease staging.ProfileLease) (taken bool, holder staging.ProfileLease, err error) {
-	b, err := json.Marshal(lease)
+	b, err := encode(lease)
 	if err != nil {
 		return false, holder, err
 	}
@@ -48,7 +47,10 @@ func (r *Registry) ProfileHolder(ctx context.Context, path string) (staging.Prof
 
 func profileLease(p *api.KVPair) (staging.ProfileLease, error) {
 	var l staging.ProfileLease
-	if err := json.Unmarshal(p.Value, &l); err != nil || l.Session == "" {
+	if err := newer(p); err != nil {
+		return l, err
+	}
+	if err := decode(p.Value, &l); err != nil || l.Session == "" {
 		return l, fmt.Errorf("consul: %s is not the lease of a profile; delete it if no session uses that profile: %w", p.Key, err)
 	}
 	l.Index = p.ModifyIndex

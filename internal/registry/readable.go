@@ -22,6 +22,12 @@ import (
 // kindOf maps the plural in a key to its kind.
 var kindOf = map[string]staging.ResourceKind{
 	zones: staging.KindZone, images: staging.KindImage, groups: staging.KindGroup, configs: staging.KindStaging,
+	webhooks: staging.KindWebhook,
+}
+
+// pluralOf is the inverse of kindOf.
+var pluralOf = map[staging.ResourceKind]string{
+	staging.KindZone: zones, staging.KindImage: images, staging.KindGroup: groups, staging.KindStaging: configs,
 }
 
 // isFolder: Consul's UI makes an empty key that ends in a slash for a folder. It is no record.
@@ -35,14 +41,21 @@ func decodeResources(prefix string, pairs api.KVPairs, index uint64) staging.Res
 		Images:     map[string]staging.Image{},
 		Groups:     map[string]staging.Group{},
 		Configs:    map[string]staging.Config{},
+		Webhooks:   map[string]staging.Webhook{},
 		Index:      index,
 		Unreadable: map[string]staging.UnreadableResource{},
+		Versions:   make(map[staging.ResourceKey]uint64, len(pairs)),
+		Pauses:     map[staging.PauseTarget]staging.Pause{},
+		Orders:     map[string]staging.PoolOrders{},
 	}
 	for _, p := range pairs {
 		if isFolder(p) {
 			continue
 		}
 		plural, name, _ := strings.Cut(strings.TrimPrefix(p.Key, prefix), "/")
+		if kind, ok := kindOf[plural]; ok {
+			res.Versions[staging.ResourceKey{Kind: kind, Name: name}] = p.ModifyIndex
+		}
 		var err error
 		switch plural {
 		case zones:
@@ -55,12 +68,19 @@ func decodeResources(prefix string, pairs api.KVPairs, index uint64) staging.Res
 			if err = hasDesired(p.Value); err == nil {
 				err = into(res.Configs, name, p.Value, func(c staging.Config) (string, error) { return c.Name, c.Validate(storedLimits) })
 			}
+		case webhooks:
+			err = into(res.Webhooks, name, p.Value, func(w staging.Webhook) (string, error) { return w.Name, w.Validate() })
+		case pauses:
+			err = decodePause(res.Pauses, name, p)
+		case orders:
+			err = decodeOrders(res.Orders, name, p.Value)
 		default:
 			err = errors.New("greenroom has no such kind of resource")
 		}
 		if err != nil {
+			_, ofNewer := errors.AsType[*staging.NewerError](err)
 			res.Unreadable[p.Key] = staging.UnreadableResource{
-				Key: p.Key, Kind: kindOf[plural], Name: name, Reason: reasonOf(err),
+				Key: p.Key, Kind: kindOf[plural], Name: name, Reason: reasonOf(err), Newer: ofNewer,
 				MayBeDefault: plural == groups && bytes.Contains(p.Value, []byte(`"default"`)),
 			}
 		}
@@ -79,7 +99,7 @@ func into[T staging.Confidential[T]](m map[string]T, name string, b []byte, chec
 	if len(b) == 0 {
 		return errors.New("it is empty")
 	}
-	if err := json.Unmarshal(b, &v); err != nil {
+	if err := decode(b, &v); err != nil {
 		return fieldError[T](b, err)
 	}
 	inside, err := check(v)
@@ -101,7 +121,8 @@ func into[T staging.Confidential[T]](m map[string]T, name string, b []byte, chec
 // returns the error of a duration, for example, as it is.
 func fieldError[T any](b []byte, err error) error {
 	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
+	var newer *staging.NewerError
+	if errors.As(err, &wrong) || errors.As(err, &newer) {
 		return err
 	}
 	var fields map[string]json.RawMessage
@@ -127,7 +148,7 @@ func hasDesired(b []byte) error {
 	var has struct {
 		DesiredSessions *json.RawMessage `json:"desired_sessions"`
 	}
-	if json.Unmarshal(b, &has) == nil && has.DesiredSessions == nil {
+	if decode(b, &has) == nil && has.DesiredSessions == nil {
 		return errors.New("desired_sessions: must be there")
 	}
 	return nil // into reports what does not parse
@@ -159,6 +180,7 @@ func keepReadable(read, before staging.Resources) staging.Resources {
 		return read
 	}
 	read.Zones, read.Images, read.Groups, read.Configs = maps.Clone(read.Zones), maps.Clone(read.Images), maps.Clone(read.Groups), maps.Clone(read.Configs)
+	read.Webhooks = maps.Clone(read.Webhooks)
 	read.Unreadable = maps.Clone(read.Unreadable)
 	for key, u := range read.Unreadable {
 		switch u.Kind {
@@ -170,6 +192,8 @@ func keepReadable(read, before staging.Resources) staging.Resources {
 			u.Kept = keep(read.Groups, before.Groups, u.Name)
 		case staging.KindStaging:
 			u.Kept = keep(read.Configs, before.Configs, u.Name)
+		case staging.KindWebhook:
+			u.Kept = keep(read.Webhooks, before.Webhooks, u.Name)
 		}
 		read.Unreadable[key] = u
 	}

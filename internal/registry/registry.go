@@ -27,10 +27,12 @@ type Registry struct {
 	status *api.Status
 	health *api.Health
 	prefix string
+	// fateWrites gathers the writes of fates into shared transactions.
+	fateWrites groupCommit
 	// current is the cache of the resources.
 	current atomic.Pointer[staging.Resources]
-	// keys is the cache of the keys that brokers share, nil until they were read once.
-	keys atomic.Pointer[sharedKeys]
+	// keys and gatewayKeys are the caches of the shared keys, nil until they were read once.
+	keys, gatewayKeys atomic.Pointer[sharedKeys]
 	// tokens is the cache of the tokens, nil until they were read once.
 	tokens atomic.Pointer[access.Tokens]
 	// userLocks is the cache of the locked users, nil until they were read once.
@@ -43,6 +45,7 @@ func New(client *api.Client, prefix string) *Registry {
 		prefix = "greenroom/"
 	}
 	r := &Registry{kv: client.KV(), txn: client.Txn(), status: client.Status(), health: client.Health(), prefix: prefix}
+	r.fateWrites.send = r.sendTxn
 	r.current.Store(&staging.Resources{})
 	return r
 }

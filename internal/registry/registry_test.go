@@ -68,7 +68,8 @@ func TestResourcesAreStoredWholeAndDeleted(t *testing.T) {
 	want := staging.Resources{
 		Zones: map[string]staging.Zone{"east": zone}, Images: map[string]staging.Image{"demo": image},
 		Groups:  map[string]staging.Group{"students": group},
-		Configs: map[string]staging.Config{"demo-east": config}, Index: got.Index, Unreadable: map[string]staging.UnreadableResource{},
+		Configs: map[string]staging.Config{"demo-east": config}, Webhooks: map[string]staging.Webhook{}, Index: got.Index, Unreadable: map[string]staging.UnreadableResource{},
+		Versions: got.Versions, Pauses: map[staging.PauseTarget]staging.Pause{}, Orders: map[string]staging.PoolOrders{},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what was written is not what is read (-want +got):\n%s", diff)
@@ -99,7 +100,7 @@ func TestWatchTellsEveryChangeAndNothingOfFates(t *testing.T) {
 		select {
 		case r := <-emitted:
 			return r
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatal("the watch emitted nothing")
 			return staging.Resources{}
 		}

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/hashicorp/consul/api"
@@ -12,10 +11,15 @@ import (
 
 // The kinds of resources, as they are in keys.
 const (
-	zones   = "zones"
-	images  = "images"
-	groups  = "groups"
-	configs = "staging"
+	zones    = "zones"
+	images   = "images"
+	groups   = "groups"
+	configs  = "staging"
+	webhooks = "webhooks"
+	// pauses and orders are no resources of their own: no file has them, and deleting a staging
+	// config deletes its own.
+	pauses = "pauses"
+	orders = "orders"
 )
 
 func (r *Registry) resourcesPrefix() string { return r.prefix + "resources/" }
@@ -45,6 +49,11 @@ func (r *Registry) PutGroup(ctx context.Context, g staging.Group) (before *stagi
 	return put(ctx, r, groups, g.Name, g)
 }
 
+// PutWebhook stores a webhook and returns the one that it replaced, nil if it is new.
+func (r *Registry) PutWebhook(ctx context.Context, w staging.Webhook) (before *staging.Webhook, err error) {
+	return put(ctx, r, webhooks, w.Name, w)
+}
+
 // DeleteZone deletes a zone and returns it. It returns staging.ErrNoResource if there is none.
 func (r *Registry) DeleteZone(ctx context.Context, name string) (before *staging.Zone, err error) {
 	return remove[staging.Zone](ctx, r, zones, name)
@@ -55,14 +64,20 @@ func (r *Registry) DeleteImage(ctx context.Context, name string) (before *stagin
 	return remove[staging.Image](ctx, r, images, name)
 }
 
-// DeleteConfig deletes a staging config and returns it. It returns staging.ErrNoResource if there is none.
+// DeleteConfig deletes a staging config, with the pause of its pool and what was ordered for it,
+// and returns it. It returns staging.ErrNoResource if there is none.
 func (r *Registry) DeleteConfig(ctx context.Context, name string) (before *staging.Config, err error) {
-	return remove[staging.Config](ctx, r, configs, name)
+	return remove[staging.Config](ctx, r, configs, name, r.pauseKey(staging.PauseTarget{Staging: name}), r.key(orders, name))
 }
 
 // DeleteGroup deletes a group and returns it. It returns staging.ErrNoResource if there is none.
 func (r *Registry) DeleteGroup(ctx context.Context, name string) (before *staging.Group, err error) {
 	return remove[staging.Group](ctx, r, groups, name)
+}
+
+// DeleteWebhook deletes a webhook and returns it. It returns staging.ErrNoResource if there is none.
+func (r *Registry) DeleteWebhook(ctx context.Context, name string) (before *staging.Webhook, err error) {
+	return remove[staging.Webhook](ctx, r, webhooks, name)
 }
 
 // casTries is how often a write is tried while other writers change the same key.
@@ -72,18 +87,29 @@ const casTries = 5
 // replaced, and that of which it keeps what v hides. A replaced resource that does not parse
 // is returned as an empty one.
 func put[T staging.Confidential[T]](ctx context.Context, r *Registry, kind, name string, v T) (before *T, err error) {
+	return update(ctx, r, kind, name, func(before *T) (T, error) {
+		return staging.KeepHidden(fmt.Sprintf("%s %q", kindOf[kind], name), v, before)
+	})
+}
+
+// update writes by compare-and-set what next makes of the stored value, nil for none, and returns
+// that value. An error of next is returned as it is, with nothing written.
+func update[T any](ctx context.Context, r *Registry, kind, name string, next func(*T) (T, error)) (before *T, err error) {
 	key := r.key(kind, name)
 	for range casTries {
 		old, _, err := r.kv.Get(key, query(ctx))
 		if err != nil {
 			return nil, callError(err, "read %s", key)
 		}
+		if err := newer(old); err != nil {
+			return nil, err
+		}
 		before := parsed[T](old)
-		whole, err := staging.KeepHidden(fmt.Sprintf("%s %q", kindOf[kind], name), v, before)
+		after, err := next(before)
 		if err != nil {
 			return nil, err
 		}
-		b, err := json.Marshal(whole)
+		b, err := encode(after)
 		if err != nil {
 			return nil, fmt.Errorf("encode %s/%s: %w", kind, name, err)
 		}
@@ -104,8 +130,8 @@ func put[T staging.Confidential[T]](ctx context.Context, r *Registry, kind, name
 }
 
 // remove deletes by compare-and-set, so that the resource that it returns is the one that
-// it deleted.
-func remove[T any](ctx context.Context, r *Registry, kind, name string) (before *T, err error) {
+// it deleted. What is stored under the keys beside it goes in the same step.
+func remove[T any](ctx context.Context, r *Registry, kind, name string, beside ...string) (before *T, err error) {
 	key := r.key(kind, name)
 	for range casTries {
 		old, _, err := r.kv.Get(key, query(ctx))
@@ -115,11 +141,18 @@ func remove[T any](ctx context.Context, r *Registry, kind, name string) (before 
 		if old == nil {
 			return nil, fmt.Errorf("%w: %s", staging.ErrNoResource, key)
 		}
-		done, _, err := r.kv.DeleteCAS(old, write(ctx))
+		if err := newer(old); err != nil {
+			return nil, err
+		}
+		ops := api.TxnOps{{KV: &api.KVTxnOp{Verb: api.KVDeleteCAS, Key: key, Index: old.ModifyIndex}}}
+		for _, other := range beside {
+			ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVDelete, Key: other}})
+		}
+		_, failed, err := r.transact(ctx, ops)
 		if err != nil {
 			return nil, callError(err, "delete %s", key)
 		}
-		if done {
+		if len(failed) == 0 {
 			r.refreshCache(ctx)
 			return parsed[T](old), nil
 		}
@@ -137,7 +170,7 @@ func parsed[T any](p *api.KVPair) *T {
 		return nil
 	}
 	v := new(T)
-	if err := json.Unmarshal(p.Value, v); err != nil {
+	if err := decode(p.Value, v); err != nil {
 		return new(T)
 	}
 	return v

@@ -4,25 +4,47 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/consul/api"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// The keys that brokers share are below secrets/. The value of secrets/NAME is the newest one
-// itself, as it was before keys could be rotated, so that a broker of that time reads it.
-// secrets/rotated/NAME has the rest, in JSON; it exists from the first rotation on.
+// The keys that brokers share are below secrets/, and those that gateways need, too, below
+// gateway-secrets/, so that a gateway cannot read the others. The value of secrets/NAME is the
+// newest one itself, as it was before keys could be rotated, so that a broker of that time reads
+// it. secrets/rotated/NAME has the rest, in JSON; it exists from the first rotation on.
 
-func (r *Registry) secretsPrefix() string          { return r.prefix + "secrets/" }
-func (r *Registry) secretKey(name string) string   { return r.secretsPrefix() + name }
-func (r *Registry) rotationKey(name string) string { return r.secretsPrefix() + rotatedFolder + name }
+// keyFolder is a folder of keys, with the cache of what is in it.
+type keyFolder struct {
+	prefix string
+	cache  *atomic.Pointer[sharedKeys]
+}
+
+func (r *Registry) brokersKeys() keyFolder { return keyFolder{r.prefix + "secrets/", &r.keys} }
+func (r *Registry) gatewaysKeys() keyFolder {
+	return keyFolder{r.prefix + "gateway-secrets/", &r.gatewayKeys}
+}
+
+// folderOf returns the folder that has the keys of a name.
+func (r *Registry) folderOf(name string) keyFolder {
+	if name == staging.GatewaySecret {
+		return r.gatewaysKeys()
+	}
+	return r.brokersKeys()
+}
+
+func (r *Registry) secretKey(name string) string { return r.folderOf(name).prefix + name }
+func (r *Registry) rotationKey(name string) string {
+	return r.folderOf(name).prefix + rotatedFolder + name
+}
 
 const rotatedFolder = "rotated/"
 
@@ -55,10 +77,11 @@ func freshSecret() []byte {
 // Keys returns the keys of a name, at least one, which all brokers share. The first call
 // creates one by compare-and-set. They are cached; WatchKeys and every write refresh them.
 func (r *Registry) Keys(ctx context.Context, name string) (staging.SigningKeys, error) {
-	if cached := r.keys.Load(); cached != nil && len(cached.byName[name]) > 0 {
+	folder := r.folderOf(name)
+	if cached := folder.cache.Load(); cached != nil && len(cached.byName[name]) > 0 {
 		return cached.byName[name], nil
 	}
-	read, err := r.readKeys(query(ctx))
+	read, err := r.readKeys(folder, query(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +92,7 @@ func (r *Registry) Keys(ctx context.Context, name string) (staging.SigningKeys, 
 	if _, _, err := r.kv.CAS(&api.KVPair{Key: key, Value: freshSecret()}, write(ctx)); err != nil {
 		return nil, callError(err, "create %s", key)
 	}
-	if read, err = r.readKeys(query(ctx)); err != nil {
+	if read, err = r.readKeys(folder, query(ctx)); err != nil {
 		return nil, err
 	}
 	if len(read.byName[name]) == 0 {
@@ -78,33 +101,33 @@ func (r *Registry) Keys(ctx context.Context, name string) (staging.SigningKeys, 
 	return read.byName[name], nil
 }
 
-// readKeys reads all keys and updates the cache. Keys that cannot be read, or are gone, stay
+// readKeys reads all keys of a folder and updates the cache. Keys that cannot be read, or are gone, stay
 // as they were: without them everything that they signed would be refused.
-func (r *Registry) readKeys(q *api.QueryOptions) (*sharedKeys, error) {
-	pairs, meta, err := list(r.kv, r.secretsPrefix(), q)
+func (r *Registry) readKeys(folder keyFolder, q *api.QueryOptions) (*sharedKeys, error) {
+	pairs, meta, err := list(r.kv, folder.prefix, q)
 	if err != nil {
 		return nil, err
 	}
 	for {
 		// A slow read must not undo a fast one.
-		old := r.keys.Load()
+		old := folder.cache.Load()
 		read := &sharedKeys{byName: map[string]staging.SigningKeys{}, index: meta.LastIndex}
 		if old != nil {
 			maps.Copy(read.byName, old.byName)
 		}
-		r.decodeKeys(pairs, read.byName)
-		if old != nil && old.index > read.index || r.keys.CompareAndSwap(old, read) {
+		folder.decode(pairs, read.byName)
+		if old != nil && old.index > read.index || folder.cache.CompareAndSwap(old, read) {
 			return read, nil
 		}
 	}
 }
 
-// decodeKeys puts the keys that pairs hold into a map, by name. What cannot be read there
+// decode puts the keys that pairs hold into a map, by name. What cannot be read there
 // leaves what the map has; a new key whose rotation record cannot be read stands alone.
-func (r *Registry) decodeKeys(pairs api.KVPairs, into map[string]staging.SigningKeys) {
+func (f keyFolder) decode(pairs api.KVPairs, into map[string]staging.SigningKeys) {
 	values := map[string][]byte{}
 	for _, p := range pairs {
-		values[strings.TrimPrefix(p.Key, r.secretsPrefix())] = p.Value
+		values[strings.TrimPrefix(p.Key, f.prefix)] = p.Value
 	}
 	for name, newest := range values {
 		if strings.Contains(name, "/") || len(newest) < secretBytes {
@@ -123,22 +146,34 @@ func (r *Registry) decodeKeys(pairs api.KVPairs, into map[string]staging.Signing
 func decodeRotation(newest, record []byte) (staging.SigningKeys, error) {
 	var more rotation
 	if len(record) > 0 {
-		if err := json.Unmarshal(record, &more); err != nil {
+		if err := decode(record, &more); err != nil {
 			return staging.SigningKeys{{Key: newest}}, err
 		}
 	}
 	return append(staging.SigningKeys{{Key: newest, From: more.From}}, more.Retired...), nil
 }
 
-// WatchKeys keeps the cache of the keys up to date until ctx is done. It returns the first
+// WatchKeys keeps the caches of the keys up to date until ctx is done. It returns the first
 // error; the caller decides when to call it again.
 func (r *Registry) WatchKeys(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.watchKeys(ctx, r.brokersKeys()) })
+	group.Go(func() error { return r.watchKeys(ctx, r.gatewaysKeys()) })
+	return group.Wait()
+}
+
+// WatchGatewayKeys is WatchKeys for those keys alone that a gateway needs, and may read.
+func (r *Registry) WatchGatewayKeys(ctx context.Context) error {
+	return r.watchKeys(ctx, r.gatewaysKeys())
+}
+
+func (r *Registry) watchKeys(ctx context.Context, folder keyFolder) error {
 	return follow(ctx, func(q *api.QueryOptions) (uint64, func(), func(), error) {
-		read, err := r.readKeys(q)
+		read, err := r.readKeys(folder, q)
 		if err != nil {
 			return 0, nil, nil, err
 		}
-		return read.index, func() { r.keys.Store(read) }, func() {}, nil
+		return read.index, func() { folder.cache.Store(read) }, func() {}, nil
 	})
 }
 
@@ -157,12 +192,14 @@ func (r *Registry) RotateKeys(ctx context.Context, names []string, now time.Time
 			done.SignsFrom = rotated[0].From
 			ops = append(ops, more...)
 		}
-		made, _, _, err := r.txn.Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
+		_, failed, err := r.transact(ctx, ops)
 		if err != nil {
 			return done, callError(err, "rotate %s", strings.Join(names, ", "))
 		}
-		if made {
-			_, _ = r.readKeys(query(ctx)) // otherwise the watch does it a moment later
+		if len(failed) == 0 {
+			for _, folder := range []keyFolder{r.brokersKeys(), r.gatewaysKeys()} {
+				_, _ = r.readKeys(folder, query(ctx)) // otherwise the watch does it a moment later
+			}
 			return done, nil
 		}
 	}
@@ -179,14 +216,14 @@ func (r *Registry) rotated(ctx context.Context, name string, now time.Time, over
 	var keys staging.SigningKeys
 	if len(newest.Value) >= secretBytes {
 		if keys, err = decodeRotation(newest.Value, record.Value); err != nil {
-			return nil, nil, fmt.Errorf("%s does not parse; delete it to go on without the older keys: %w", record.Key, err)
+			return nil, nil, unparsed(&record, err, "; delete it to go on without the older keys")
 		}
 	}
 	rotated, err := keys.Rotate(freshSecret(), now, overlap)
 	if err != nil {
 		return nil, nil, err
 	}
-	value, err := json.Marshal(rotation{From: rotated[0].From, Retired: rotated[1:]})
+	value, err := encode(rotation{From: rotated[0].From, Retired: rotated[1:]})
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode %s: %w", record.Key, err)
 	}

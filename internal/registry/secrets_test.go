@@ -122,7 +122,7 @@ func TestSecretsRotateForEveryBroker(t *testing.T) {
 	}
 	wg.Wait()
 	until(t, func() bool {
-		_, err := r.readKeys(query(ctx))
+		_, err := r.readKeys(r.brokersKeys(), query(ctx))
 		must(t, err)
 		return same()
 	})
@@ -161,7 +161,7 @@ func TestKeysThatCannotBeReadStay(t *testing.T) {
 	}
 	stays := func(what string) {
 		t.Helper()
-		_, err := r.readKeys(query(ctx))
+		_, err := r.readKeys(r.brokersKeys(), query(ctx))
 		must(t, err)
 		got, err := r.Keys(ctx, "access")
 		if diff := cmp.Diff(fmt.Sprint(want), fmt.Sprint(got)); err != nil || diff != "" {

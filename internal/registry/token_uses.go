@@ -2,8 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -31,37 +29,27 @@ func (r *Registry) NoteTokenUse(ctx context.Context, accessor string, at time.Ti
 	}
 	var index uint64
 	if last != nil {
+		if newer(last) != nil {
+			return nil
+		}
 		var known tokenUse
 		// A record that does not parse is replaced.
-		if json.Unmarshal(last.Value, &known) == nil && !at.After(known.At) {
+		if decode(last.Value, &known) == nil && !at.After(known.At) {
 			return nil
 		}
 		index = last.ModifyIndex
 	}
-	b, err := json.Marshal(tokenUse{At: at.UTC().Truncate(time.Second)})
+	b, err := encode(tokenUse{At: at.UTC().Truncate(time.Second)})
 	if err != nil {
 		return fmt.Errorf("encode the last use of token %s: %w", accessor, err)
 	}
 	// The read fails if the token was revoked meanwhile, the write if another broker has
 	// recorded a use, which is as new. Neither is an error: nothing is left to record.
-	_, reply, _, err := r.txn.Txn(api.TxnOps{
+	_, _, err = r.transact(ctx, api.TxnOps{
 		{KV: &api.KVTxnOp{Verb: api.KVGet, Key: r.tokenKey(accessor)}},
 		{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: r.tokenUseKey(accessor), Value: b, Index: index}},
-	}, (&api.QueryOptions{}).WithContext(ctx))
-	if err == nil && reply != nil {
-		err = deniedIn(reply.Errors)
-	}
+	})
 	return callError(err, "record the use of token %s", accessor)
-}
-
-// deniedIn returns an error if Consul's ACLs do not let this agent make a transaction.
-func deniedIn(failed api.TxnErrors) error {
-	for _, e := range failed {
-		if strings.Contains(e.What, "Permission denied") {
-			return errors.New(e.What)
-		}
-	}
-	return nil
 }
 
 // TokenUses returns when each token was used last, by its accessor.
@@ -73,7 +61,7 @@ func (r *Registry) TokenUses(ctx context.Context) (map[string]time.Time, error) 
 	uses := map[string]time.Time{}
 	for _, p := range pairs {
 		var use tokenUse
-		if json.Unmarshal(p.Value, &use) == nil {
+		if decode(p.Value, &use) == nil {
 			uses[strings.TrimPrefix(p.Key, r.tokenUsesPrefix())] = use.At
 		}
 	}

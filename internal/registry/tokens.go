@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -53,7 +52,7 @@ func (r *Registry) readTokens(q *api.QueryOptions) (*access.Tokens, error) {
 			continue
 		}
 		var t access.Token
-		if err := json.Unmarshal(p.Value, &t); err != nil {
+		if err := decode(p.Value, &t); err != nil {
 			unreadable[p.Key] = err.Error()
 			continue
 		}
@@ -74,11 +73,11 @@ func (r *Registry) readTokens(q *api.QueryOptions) (*access.Tokens, error) {
 // makes sure that Bootstrap does nothing from then on: otherwise anybody could take over a
 // broker that was restarted without its configured administrator's token.
 func (r *Registry) CreateToken(ctx context.Context, t access.Token) error {
-	b, err := json.Marshal(t)
+	b, err := encode(t)
 	if err != nil {
 		return fmt.Errorf("encode token %s: %w", t.Accessor, err)
 	}
-	closed, err := json.Marshal(bootstrap{Accessor: t.Accessor, At: t.CreatedAt})
+	closed, err := encode(bootstrap{Accessor: t.Accessor, At: t.CreatedAt})
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", r.BootstrapKey(), err)
 	}
@@ -111,12 +110,12 @@ func (r *Registry) RevokeToken(ctx context.Context, accessor string) (access.Tok
 		return access.Token{}, fmt.Errorf("%w: token %s", staging.ErrNoResource, accessor)
 	}
 	// Its use is deleted with it. Both deletions are done, or neither.
-	done, reply, _, err := r.txn.Txn(api.TxnOps{
+	_, failed, err := r.transact(ctx, api.TxnOps{
 		{KV: &api.KVTxnOp{Verb: api.KVDelete, Key: old.Key}},
 		{KV: &api.KVTxnOp{Verb: api.KVDelete, Key: r.tokenUseKey(accessor)}},
-	}, (&api.QueryOptions{}).WithContext(ctx))
-	if err == nil && !done {
-		err = fmt.Errorf("%w: %v", errNotDeleted, deniedIn(reply.Errors))
+	})
+	if err == nil && len(failed) > 0 {
+		err = errNotDeleted
 	}
 	if err != nil {
 		return access.Token{}, callError(err, "delete token %s", accessor)
@@ -138,13 +137,13 @@ func (r *Registry) ChangeToken(ctx context.Context, accessor string, change func
 			return before, after, fmt.Errorf("%w: token %s", staging.ErrNoResource, accessor)
 		}
 		before = access.Token{}
-		if err := json.Unmarshal(old.Value, &before); err != nil {
-			return before, after, fmt.Errorf("%s does not parse: %w", old.Key, err)
+		if err := decode(old.Value, &before); err != nil {
+			return before, after, unparsed(old, err, "")
 		}
 		if after, err = change(before); err != nil {
 			return before, before, err
 		}
-		b, err := json.Marshal(after)
+		b, err := encode(after)
 		if err != nil {
 			return before, before, fmt.Errorf("encode token %s: %w", accessor, err)
 		}
@@ -162,20 +161,20 @@ func (r *Registry) ChangeToken(ctx context.Context, accessor string, change func
 // Bootstrap stores the first administrator's token, unless BootstrapKey exists: then made
 // is false and nothing was written. An error means that the outcome is not known.
 func (r *Registry) Bootstrap(ctx context.Context, t access.Token) (made bool, err error) {
-	done, err := json.Marshal(bootstrap{Accessor: t.Accessor, At: t.CreatedAt})
+	done, err := encode(bootstrap{Accessor: t.Accessor, At: t.CreatedAt})
 	if err != nil {
 		return false, fmt.Errorf("encode %s: %w", r.BootstrapKey(), err)
 	}
-	token, err := json.Marshal(t)
+	token, err := encode(t)
 	if err != nil {
 		return false, fmt.Errorf("encode token %s: %w", t.Accessor, err)
 	}
 	// Index 0 means "only if the key does not exist". Both keys are written, or neither.
-	made, _, _, err = r.txn.Txn(api.TxnOps{
+	_, failed, err := r.transact(ctx, api.TxnOps{
 		{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: r.BootstrapKey(), Value: done}},
 		{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: r.tokenKey(t.Accessor), Value: token}},
-	}, (&api.QueryOptions{}).WithContext(ctx))
-	if err != nil || !made {
+	})
+	if err != nil || len(failed) > 0 {
 		return false, callError(err, "create %s with token %s", r.BootstrapKey(), t.Accessor)
 	}
 	r.refreshTokenCache(ctx)

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -61,7 +60,11 @@ func (r *Registry) readUserLocks(q *api.QueryOptions) (*access.UserLocks, error)
 // user of its key all the same, and says so in its reason.
 func decodeUserLock(p *api.KVPair) access.UserLock {
 	var l access.UserLock
-	if err := json.Unmarshal(p.Value, &l); err != nil || !strings.HasSuffix(p.Key, "/"+access.LockKey(l.UserID)) {
+	err := decode(p.Value, &l)
+	if n := newer(p); n != nil {
+		return access.UserLock{Reason: n.Error(), Index: p.ModifyIndex}
+	}
+	if err != nil || !strings.HasSuffix(p.Key, "/"+access.LockKey(l.UserID)) {
 		return access.UserLock{Reason: p.Key + " in Consul cannot be read: lock the user again, or delete the key", Index: p.ModifyIndex}
 	}
 	l.Index = p.ModifyIndex
@@ -84,7 +87,7 @@ func (r *Registry) WatchUserLocks(ctx context.Context) error {
 // No assignment of a session to the user is recorded after it, see CreateFates. A lock that
 // cannot be read is replaced.
 func (r *Registry) LockUser(ctx context.Context, l access.UserLock) (made bool, stands access.UserLock, err error) {
-	b, err := json.Marshal(l)
+	b, err := encode(l)
 	if err != nil {
 		return false, l, fmt.Errorf("encode the lock of user %s: %w", l.UserID, err)
 	}
@@ -97,6 +100,10 @@ func (r *Registry) LockUser(ctx context.Context, l access.UserLock) (made bool, 
 		pair := &api.KVPair{Key: key, Value: b}
 		if old != nil {
 			if stands = decodeUserLock(old); stands.UserID != "" {
+				return false, stands, nil
+			}
+			if newer(old) != nil {
+				stands.UserID = l.UserID // by the key
 				return false, stands, nil
 			}
 			pair.ModifyIndex = old.ModifyIndex
@@ -126,7 +133,7 @@ func (r *Registry) NoteSessionsEnded(ctx context.Context, userID string) error {
 		return nil
 	}
 	l.SessionsEnded = true
-	b, err := json.Marshal(l)
+	b, err := encode(l)
 	if err != nil {
 		return fmt.Errorf("encode the lock of user %s: %w", userID, err)
 	}
@@ -144,6 +151,9 @@ func (r *Registry) UnlockUser(ctx context.Context, userID string) (access.UserLo
 	}
 	if old == nil {
 		return access.UserLock{}, fmt.Errorf("%w: the lock of user %s", staging.ErrNoResource, userID)
+	}
+	if err := newer(old); err != nil {
+		return access.UserLock{}, err
 	}
 	if _, err := r.kv.Delete(key, write(ctx)); err != nil {
 		return access.UserLock{}, callError(err, "delete %s", key)

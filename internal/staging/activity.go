@@ -22,19 +22,3 @@ type Activity struct {
 	Ready                   int
 	MeanToReady, MaxToReady time.Duration
 }
-
-// HistoryWindow is how far back a pool's history goes, in whole hours.
-const HistoryWindow = 3 * time.Hour
-
-// Minute is the history of a pool in one minute.
-type Minute struct {
-	// At is when the minute began.
-	At time.Time `json:"at"`
-	// Ready is the lowest number of ready sessions that was seen in the minute. It is nil if
-	// nothing was recorded, as in the minute in which the pool was created.
-	Ready *int `json:"ready,omitempty"`
-	// Claims counts its sessions that users got. Misses counts the on-demand sessions of
-	// its image in its zone.
-	Claims int `json:"claims"`
-	Misses int `json:"misses"`
-}

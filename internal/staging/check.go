@@ -40,7 +40,8 @@ func (c FailingCheck) Of(session, node string) string {
 }
 
 func (c FailingCheck) of(where string) string {
-	// Nomad's name for a check without one is: service: "greenroom-pool-NAME" check
+	// A name may have quotes, as Nomad's own for checks of sessions that greenroom made before it
+	// named them: service: "greenroom-pool-NAME" check
 	name := strings.ReplaceAll(c.Name, `"`, "'")
 	switch {
 	case c == FailingCheck{}:

@@ -24,6 +24,9 @@ type Claim struct {
 	// Permits are the permissions that the launch's user has: a session that was
 	// made with others is not taken.
 	Permits string
+	// Revisions are those that sessions must have, by the name of their pool; a pool without one
+	// gives sessions of any.
+	Revisions map[string]string
 	// Prefer are sessions that are taken first, if they are near the head of their queue.
 	Prefer []string
 	// Final: no fate record follows, so the claim is the assignment.
@@ -32,6 +35,8 @@ type Claim struct {
 	Terms Terms
 	// MaxSessionsPerUser bounds the user's sessions, those of this claim included; 0 is no bound.
 	MaxSessionsPerUser int
+	// MaxOfImagePerUser is the same for the user's sessions of the image.
+	MaxOfImagePerUser int
 	// IdempotencyKey is the caller's; "" for none.
 	IdempotencyKey string
 	// Fingerprint is the launch's, see Launch.Fingerprint; "" without a key.
@@ -57,6 +62,8 @@ const (
 	ClaimKeyReused ClaimOutcome = "key_reused"
 	// ClaimLimit: the user has as many sessions as allowed.
 	ClaimLimit ClaimOutcome = "limit"
+	// ClaimImageLimit: the user has as many sessions of the image as allowed.
+	ClaimImageLimit ClaimOutcome = "image_limit"
 )
 
 // ClaimResult is an outcome with what goes with it.
@@ -74,7 +81,7 @@ type ClaimResult struct {
 	// with the first of its sessions only. Brokers do not use it: they read the whole
 	// KeyHolder, again and again until that launch is done. Tests compare it with a model.
 	Holder KeyHolder
-	// Held are the ids of the user's sessions that count, for ClaimLimit.
+	// Held are the ids of the user's sessions that count, for ClaimLimit and ClaimImageLimit.
 	Held []string
 }
 

@@ -8,6 +8,8 @@ type ConditionType string
 
 // The conditions.
 const (
+	// Paused: an administrator paused the pool, its zone or all pools.
+	Paused ConditionType = "Paused"
 	// ZoneMissing, ImageMissing: the config names a resource that does not exist.
 	ZoneMissing  ConditionType = "ZoneMissing"
 	ImageMissing ConditionType = "ImageMissing"
@@ -33,6 +35,8 @@ const (
 	RolloutStuck ConditionType = "RolloutStuck"
 	// ImageInvalid: Nomad does not accept the image's jobspec.
 	ImageInvalid ConditionType = "ImageInvalid"
+	// SessionLimitReached: a max_sessions of the config, its image or its zone allows no more.
+	SessionLimitReached ConditionType = "SessionLimitReached"
 	// CapacityExhausted: there are nodes, but none has room.
 	CapacityExhausted ConditionType = "CapacityExhausted"
 	// NoNodesInZone: no node is in the zone's datacenters and pool, or none fits the job's constraints.

@@ -17,6 +17,11 @@ type Config struct {
 	Image string `json:"image"`
 	// DesiredSessions is how many unassigned sessions the scaler keeps; 0 drains the pool.
 	DesiredSessions int `json:"desired_sessions"`
+	// MaxSessions is how many sessions of the pool may exist at once, unassigned and assigned
+	// together; 0 means no limit.
+	MaxSessions int `json:"max_sessions,omitempty"`
+	// Labels are what launches choose the pool by, over those of its image; see Selector.
+	Labels map[string]string `json:"labels,omitempty"`
 	// Expiration is how long a session may wait unassigned before a fresh one replaces it;
 	// 0 means without limit.
 	Expiration Duration `json:"expiration,omitempty"`
@@ -27,9 +32,26 @@ type Config struct {
 	// replace at a time: a number ("2") or a share of the desired ("25%"); "" is
 	// DefaultMaxUnavailable.
 	MaxUnavailable string `json:"max_unavailable,omitempty"`
+	// Spread is the property of nodes over whose values the pool's sessions are spread evenly,
+	// such as ${meta.rack}: see SpreadProperty. "" is DefaultSpread, SpreadNone switches it off.
+	Spread string `json:"spread,omitempty"`
+	// DistinctHosts: no two sessions of the pool run on one node, assigned ones counted. Those
+	// that find none wait.
+	DistinctHosts bool `json:"distinct_hosts,omitempty"`
+	// Update says how the pool gets from one revision to the next; "" is UpdateRolling.
+	Update UpdateMode `json:"update,omitempty"`
+	// KeepFailed is how many of the pool's sessions that failed last leave their jobs in Nomad,
+	// stopped.
+	KeepFailed int `json:"keep_failed,omitempty"`
+	// Priority says whose sessions make room: where a launch cannot be placed in the zone,
+	// unassigned sessions of pools with a lower priority than the launch's are retired; see
+	// Rank and Resources.LaunchRank. 0 is DefaultPriority.
+	Priority int `json:"priority,omitempty"`
 	// Schedule sets other numbers of sessions at certain times. The highest number that
 	// applies wins over DesiredSessions.
 	Schedule []Schedule `json:"schedule,omitempty"`
+	// Sizing has the pool follow its demand; nil where DesiredSessions and Schedule decide alone.
+	Sizing *Sizing `json:"sizing,omitempty"`
 }
 
 // DefaultMaxUnavailable lets a new revision replace a quarter of a pool at a time.
@@ -74,6 +96,9 @@ func (c Config) ExpiresAt(session string, created time.Time) time.Time {
 	return created.Add(c.Expiration.Std() - time.Duration(share*0.1*float64(c.Expiration)))
 }
 
+// MaxKeepFailed is the largest keep_failed: Nomad's nodes keep the files of what is kept.
+const MaxKeepFailed = 20
+
 // MinExpiration prevents a pool that only starts and stops sessions because of a typing
 // error ("1s" for "1h").
 const MinExpiration = Duration(10 * time.Second)
@@ -99,6 +124,8 @@ func (c Config) Validate(l Limits) error {
 	p.name("zone", c.Zone)
 	p.name("image", c.Image)
 	p.desired("desired_sessions", c.DesiredSessions, l)
+	p.maxSessions(settingMaxSessions, c.MaxSessions)
+	p.labels("labels", c.Labels)
 	if c.Expiration != 0 && c.Expiration < MinExpiration {
 		p.add("expiration", "must be at least %s, or absent for none, is %s", MinExpiration.Brief(), c.Expiration.Brief())
 	}
@@ -106,6 +133,15 @@ func (c Config) Validate(l Limits) error {
 	if _, _, err := parseMaxUnavailable(c.MaxUnavailable); err != nil {
 		p.add("max_unavailable", "must be a number from 1, or a share from 1%% to 100%%, is %q", c.MaxUnavailable)
 	}
+	p.spread("spread", c.Spread)
+	if c.KeepFailed < 0 || c.KeepFailed > MaxKeepFailed {
+		p.add("keep_failed", "must be between 0 and %d, is %d", MaxKeepFailed, c.KeepFailed)
+	}
+	p.updateMode("update", c.Update)
+	if c.Priority < 0 || c.Priority > MaxPriority {
+		p.add("priority", "must be between 1 and %d, or absent for %d, is %d", MaxPriority, DefaultPriority, c.Priority)
+	}
 	p.schedules("schedule", c.Schedule, l)
+	p.sizing("sizing", c.Sizing, l)
 	return p.err(fmt.Sprintf("staging config %q", c.Name))
 }

@@ -71,6 +71,10 @@ func (i Image) ConnectTo(s Session, token string) string {
 // launch makes them, the authorize endpoint checks them.
 const AccessSecret = "access"
 
+// GatewaySecret names the keys, shared by brokers and gateways, with which links are signed, and
+// the cookies of browsers that have opened one.
+const GatewaySecret = "gateway"
+
 // AccessToken returns the token that opens a session to the user of its claim. The token is
 // a message authentication code (HMAC-SHA256, RFC 2104) over session and claim, so it
 // need not be stored, and the same launch always has the same token.

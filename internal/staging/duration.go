@@ -46,6 +46,20 @@ func (d Duration) Brief() string {
 	return text
 }
 
+// Rounded returns a duration as precisely as a person reads it: one that was measured, or is what
+// is left of another, has nanoseconds.
+func Rounded(d time.Duration) time.Duration {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(time.Second)
+	case d >= time.Second:
+		return d.Round(100 * time.Millisecond)
+	case d >= time.Millisecond:
+		return d.Round(time.Millisecond)
+	}
+	return d
+}
+
 // MarshalJSON implements json.Marshaler.
 func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
 

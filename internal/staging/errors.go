@@ -15,6 +15,8 @@ var (
 	ErrSessionOver = errors.New("its job has ended")
 	// ErrNoResource means that no such zone, image, staging config or fate is stored.
 	ErrNoResource = errors.New("no such resource")
+	// ErrUncounted means that the sessions which exist could not be counted in Nomad.
+	ErrUncounted = errors.New("the sessions in Nomad could not be counted")
 	// ErrJobDenied means that Nomad refuses to say whether a session's job exists.
 	ErrJobDenied = errors.New("nomad does not let this token read the job")
 )

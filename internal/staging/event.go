@@ -33,10 +33,30 @@ const (
 	// EventRecovered: it does again.
 	EventUnhealthy = EventType("unhealthy")
 	EventRecovered = EventType("recovered")
+	// EventIdleSoon: its user's session has not been used for most of its idle_expiration, and
+	// ends unless it is used.
+	EventIdleSoon = EventType("idle_soon")
+	// EventEndingSoon: its user's session is about to reach its time limit. EventExtended: the
+	// limit was extended.
+	EventEndingSoon = EventType("ending_soon")
+	EventExtended   = EventType("extended")
+	// EventWaitingForRoom: no node can take a session that is made on demand. Its job stays
+	// queued in Nomad until room comes or its wait_for_room is over.
+	EventWaitingForRoom = EventType("waiting_for_room")
 	// EventViolation: a launch had a setting that no staged session can honour.
 	EventViolation = EventType("violation")
 	// EventHookFailed: a hook failed in a session.
 	EventHookFailed = EventType("hook_failed")
+	// EventPaused, EventResumed: an administrator paused or resumed a pool, the pools of a zone,
+	// or all. EventRecycled, EventRetried: one ordered that of a pool.
+	EventPaused   = EventType("paused")
+	EventResumed  = EventType("resumed")
+	EventRecycled = EventType("recycled")
+	EventRetried  = EventType("retried")
+	// EventFailed: a session of a pool failed before anybody had it.
+	EventFailed = EventType("failed")
+	// EventSized: the demand of a pool asks for another number of sessions.
+	EventSized = EventType("sized")
 	// EventAudit: a call was denied, or an administrator changed something.
 	EventAudit = EventType("audit")
 	// EventConditions: the conditions of a pool changed.
@@ -46,7 +66,8 @@ const (
 // EventTypes lists all types.
 var EventTypes = []EventType{
 	EventPending, EventStarting, EventReady, EventWithdrawn, EventClaimed, EventAssigned, EventQuarantined, EventRetiring, EventEnding, EventEnded,
-	EventRestarted, EventReassigned, EventUnhealthy, EventRecovered, EventViolation, EventHookFailed, EventConditions, EventAudit,
+	EventRestarted, EventReassigned, EventUnhealthy, EventRecovered, EventIdleSoon, EventEndingSoon, EventExtended, EventWaitingForRoom, EventViolation, EventHookFailed, EventFailed, EventConditions, EventSized,
+	EventPaused, EventResumed, EventRecycled, EventRetried, EventAudit,
 }
 
 // State returns the session's new state. ok is false for an event that is not a move.
@@ -76,11 +97,13 @@ type Event struct {
 	// Reason says why it happened; "" for some types.
 	Reason string `json:"reason,omitempty"`
 
-	// The following fields are for violations and failed hooks.
-	Zone  string `json:"zone,omitempty"`
-	Image string `json:"image,omitempty"`
-	// User is the user's id.
+	// Zone is that of the session, launch or pool; "" for an audit record.
+	Zone string `json:"zone,omitempty"`
+	// User is the id of the user whose session or launch it is; "" for none.
 	User string `json:"user_id,omitempty"`
+
+	// The following fields are for violations and failed hooks.
+	Image string `json:"image,omitempty"`
 	// Setting and Where are those of the violation.
 	Setting string `json:"setting,omitempty"`
 	Where   string `json:"where,omitempty"`
@@ -88,6 +111,9 @@ type Event struct {
 	Hook   HookName `json:"hook,omitempty"`
 	Stdout string   `json:"stdout,omitempty"`
 	Stderr string   `json:"stderr,omitempty"`
+	// TaskEvents are what Nomad noted of the tasks of a session that failed, of which Stderr has
+	// the last lines.
+	TaskEvents []string `json:"task_events,omitempty"`
 
 	// Audit is set for EventAudit only.
 	Audit Audit `json:"audit,omitzero"`
@@ -125,8 +151,10 @@ type Audit struct {
 	// Role is the caller's; "" if it is not known.
 	Role string `json:"role,omitempty"`
 	// Operation is the API's operationId, or a method and path without one.
-	Operation string       `json:"operation"`
-	Outcome   AuditOutcome `json:"outcome"`
+	Operation string `json:"operation"`
+	// Action says in words what a person does with it; "" for none, and in what is stored.
+	Action  string       `json:"action,omitempty"`
+	Outcome AuditOutcome `json:"outcome"`
 	// Target is the object of the call, such as "zone east"; for a denied call its path.
 	Target string `json:"target,omitempty"`
 	// Before and After are the object in JSON before and after the call; "" if it did not

@@ -58,10 +58,16 @@ type Fate struct {
 	// Restarts are the session's when it was claimed, see Session.Restarts: the assign hook
 	// ran for that start of its main task.
 	Restarts int `json:"restarts,omitempty"`
+	// Extensions are the last of those that gave it more time by a request with a key. All of
+	// them are in Terms.Extended.
+	Extensions []Extension `json:"extensions,omitempty"`
 	// Lease is until when the broker that claimed it may still be at work.
 	Lease     time.Time `json:"lease,omitzero"`
 	DecidedAt time.Time `json:"decided_at"`
 
+	// MadeOf are the resources of which the session must be made when its fate is decided, as
+	// the claimer read them; nil where an older revision will do.
+	MadeOf []ResourceVersion `json:"-"`
 	// KeyIndex is the version of the key's record in Consul, as Index is the fate's.
 	KeyIndex uint64 `json:"-"`
 	// Index is the stored record's version in Consul, for the next
@@ -91,6 +97,8 @@ type KeyHold struct {
 	// Session is the one that the launch was given; the first of several, whose fate
 	// names the others.
 	Session string `json:"session"`
+	// Crossing is the launch's way to a peer; nil where it was given a session of this region.
+	Crossing *Crossing `json:"crossing,omitempty"`
 	// Index is the record's version in Consul.
 	Index uint64 `json:"-"`
 }
@@ -100,5 +108,8 @@ type KeyHeldError struct{ KeyHold }
 
 // Error implements error.
 func (e *KeyHeldError) Error() string {
+	if e.Crossing != nil {
+		return "the idempotency key is held by claim " + e.Claim + ", which asks peer " + e.Crossing.Peer
+	}
 	return "the idempotency key is held by claim " + e.Claim + " for session " + e.Session
 }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Group holds settings of users. A launch names its user's groups. If two of them have the
@@ -28,9 +29,22 @@ type Group struct {
 	KeepaliveExpiration Duration `json:"keepalive_expiration,omitempty"`
 	// SessionTimeLimit ends an assigned session this long after its assignment; 0 is not set.
 	SessionTimeLimit Duration `json:"session_time_limit,omitempty"`
+	// MaxExtension is by how much the time limit of a session may be extended in all; 0 is not
+	// set: then it cannot be.
+	MaxExtension Duration `json:"max_extension,omitempty"`
 	// UnhealthyExpiration ends an assigned session whose checks have failed for this time
 	// without a break; 0 is not set.
 	UnhealthyExpiration Duration `json:"unhealthy_expiration,omitempty"`
+	// IdleExpiration ends an assigned session that was not used for this time, after a warning;
+	// 0 is not set.
+	IdleExpiration Duration `json:"idle_expiration,omitempty"`
+	// UnvisitedExpiration ends an assigned session that its user has not opened this long after
+	// its assignment; 0 is not set.
+	UnvisitedExpiration Duration `json:"unvisited_expiration,omitempty"`
+
+	// WaitForRoom is how long a session made on demand may wait for room, queued in Nomad; nil
+	// is not set. A launch's own and an image's go before it.
+	WaitForRoom *Duration `json:"wait_for_room,omitempty"`
 
 	// AllowedEnvironment are variables, or PREFIX_* for all that begin so, that a launch for a
 	// user of the group may set although loaders, shells or interpreters act on them, such as
@@ -64,7 +78,11 @@ func (g Group) Validate() error {
 	}
 	p.term("keepalive_expiration", g.KeepaliveExpiration)
 	p.term("session_time_limit", g.SessionTimeLimit)
+	p.term("max_extension", g.MaxExtension)
 	p.term("unhealthy_expiration", g.UnhealthyExpiration)
+	p.termFrom("idle_expiration", g.IdleExpiration, MinIdleTerm)
+	p.term("unvisited_expiration", g.UnvisitedExpiration)
+	p.roomWait(g.WaitForRoom)
 	p.allowedEnvironment("allowed_environment", g.AllowedEnvironment)
 	p.volumes("volume_mapping", g.VolumeMapping)
 	p.policy("web_filter_policy", g.WebFilterPolicy)
@@ -74,14 +92,29 @@ func (g Group) Validate() error {
 // MinTerm prevents that a typing error ends sessions as soon as they begin.
 const MinTerm = Duration(1e9)
 
+// UseInterval is how often Redis is told that a session is in use. MinIdleTerm leaves room for that:
+// a shorter term would end sessions that are used all the time.
+const (
+	UseInterval = 10 * time.Second
+	MinIdleTerm = Duration(2 * UseInterval)
+)
+
 // Terms are how long a user may keep a session. Zero means without limit.
 type Terms struct {
 	// Keepalive ends the session after this time without a keepalive.
 	Keepalive Duration `json:"keepalive_expiration,omitempty"`
 	// TimeLimit ends the session this long after its assignment.
 	TimeLimit Duration `json:"session_time_limit,omitempty"`
+	// MaxExtension is by how much TimeLimit may be extended in all, Extended by how much it was.
+	MaxExtension Duration `json:"max_extension,omitempty"`
+	Extended     Duration `json:"extended,omitempty"`
 	// Unhealthy ends the session once its checks have failed for this time without a break.
 	Unhealthy Duration `json:"unhealthy_expiration,omitempty"`
+	// Idle ends the session after this time without use: without a request through a gateway or
+	// by authorize, and without a keepalive. Its user is warned before; see IdleWarning.
+	Idle Duration `json:"idle_expiration,omitempty"`
+	// Unvisited ends the session this long after its assignment if it was never used till then.
+	Unvisited Duration `json:"unvisited_expiration,omitempty"`
 	// Groups are the names of the user's groups that applied, the default group among them, with
 	// commas between, so that terms can be compared; "" in what older versions stored.
 	Groups string `json:"groups,omitempty"`
@@ -101,6 +134,8 @@ type Settings struct {
 	// MaxSessionsPerUser is 0 where no group sets it.
 	MaxSessionsPerUser int
 	Terms              Terms
+	// WaitForRoom is nil where no group sets it.
+	WaitForRoom *Duration
 	// AllowedEnvironment are those of all groups.
 	AllowedEnvironment        []string
 	ExposeUserEnvironmentVars bool
@@ -114,14 +149,15 @@ type Settings struct {
 
 // Names of settings, as in the API and in violations.
 const (
-	settingExposeEnvironment = "expose_user_environment_vars"
-	settingSSHKeys           = "inject_ssh_keys"
-	settingRunConfig         = "run_config"
-	settingVolumeMapping     = "volume_mapping"
-	settingVolumeMappings    = "volume_mappings"
-	settingWebFilterPolicy   = "web_filter_policy"
-	settingMaxSessions       = "max_sessions_per_user"
-	settingProfile           = "persistent_profile_path"
+	settingExposeEnvironment  = "expose_user_environment_vars"
+	settingSSHKeys            = "inject_ssh_keys"
+	settingRunConfig          = "run_config"
+	settingVolumeMapping      = "volume_mapping"
+	settingVolumeMappings     = "volume_mappings"
+	settingWebFilterPolicy    = "web_filter_policy"
+	settingMaxSessions        = "max_sessions"
+	settingMaxSessionsPerUser = "max_sessions_per_user"
+	settingProfile            = "persistent_profile_path"
 )
 
 // Resolve merges groups: each setting has the value of the group with the lowest priority
@@ -144,7 +180,7 @@ func Resolve(groups []Group) Settings {
 				s.Permissions[x] = v
 			}
 		}
-		if take(settingMaxSessions, g.Name, g.MaxSessionsPerUser != nil) {
+		if take(settingMaxSessionsPerUser, g.Name, g.MaxSessionsPerUser != nil) {
 			s.MaxSessionsPerUser = *g.MaxSessionsPerUser
 		}
 		if take("keepalive_expiration", g.Name, g.KeepaliveExpiration != 0) {
@@ -153,8 +189,20 @@ func Resolve(groups []Group) Settings {
 		if take("session_time_limit", g.Name, g.SessionTimeLimit != 0) {
 			s.Terms.TimeLimit = g.SessionTimeLimit
 		}
+		if take("max_extension", g.Name, g.MaxExtension != 0) {
+			s.Terms.MaxExtension = g.MaxExtension
+		}
 		if take("unhealthy_expiration", g.Name, g.UnhealthyExpiration != 0) {
 			s.Terms.Unhealthy = g.UnhealthyExpiration
+		}
+		if take("idle_expiration", g.Name, g.IdleExpiration != 0) {
+			s.Terms.Idle = g.IdleExpiration
+		}
+		if take("unvisited_expiration", g.Name, g.UnvisitedExpiration != 0) {
+			s.Terms.Unvisited = g.UnvisitedExpiration
+		}
+		if take("wait_for_room", g.Name, g.WaitForRoom != nil) {
+			s.WaitForRoom = g.WaitForRoom
 		}
 		if take(settingExposeEnvironment, g.Name, g.ExposeUserEnvironmentVars != nil) {
 			s.ExposeUserEnvironmentVars = *g.ExposeUserEnvironmentVars
@@ -181,16 +229,19 @@ func Resolve(groups []Group) Settings {
 }
 
 // MaxSessionsFrom returns the group that sets MaxSessionsPerUser; "" where none does.
-func (s Settings) MaxSessionsFrom() string { return s.from[settingMaxSessions] }
+func (s Settings) MaxSessionsFrom() string { return s.from[settingMaxSessionsPerUser] }
 
 // TermsFor returns the terms of a session of an image. The shorter of two time limits
-// applies. The groups' unhealthy_expiration goes before the image's.
+// applies. The groups' unhealthy_expiration goes before the image's, and so do their
+// idle_expiration and unvisited_expiration.
 func (s Settings) TermsFor(i Image) Terms {
 	t := s.Terms
 	if i.SessionTimeLimit != 0 && (t.TimeLimit == 0 || i.SessionTimeLimit < t.TimeLimit) {
 		t.TimeLimit = i.SessionTimeLimit
 	}
 	t.Unhealthy = cmp.Or(t.Unhealthy, i.UnhealthyExpiration)
+	t.Idle = cmp.Or(t.Idle, i.IdleExpiration)
+	t.Unvisited = cmp.Or(t.Unvisited, i.UnvisitedExpiration)
 	return t
 }
 

@@ -14,6 +14,8 @@ const (
 	HookFirstLaunch HookName = "first_launch"
 	HookAssign      HookName = "assign"
 	HookGo          HookName = "go"
+	HookPreEnd      HookName = "pre_end"
+	HookPreStop     HookName = "pre_stop"
 )
 
 // ExecConfig holds an image's hooks: commands run inside a session by Nomad's exec.
@@ -27,6 +29,24 @@ type ExecConfig struct {
 	// Go runs when a user who already has a session of the image launches the image with a
 	// URL. The launch returns the same session, and this hook opens the URL in it.
 	Go *Hook `json:"go,omitempty"`
+	// PreEnd runs some time before a user's session ends by its time limit or because it is not
+	// used, at most once for each such end, so that the user can be warned in the session.
+	PreEnd *Hook `json:"pre_end,omitempty"`
+	// PreStop runs when a user's session is ended, before it is stopped. It is stopped whatever
+	// comes of it.
+	PreStop *Hook `json:"pre_stop,omitempty"`
+}
+
+// Hooks yields the hooks that are set, with their names, in the order in which they run.
+func (c ExecConfig) Hooks(yield func(HookName, *Hook) bool) {
+	for _, h := range []struct {
+		name HookName
+		hook *Hook
+	}{{HookFirstLaunch, c.FirstLaunch}, {HookAssign, c.Assign}, {HookGo, c.Go}, {HookPreEnd, c.PreEnd}, {HookPreStop, c.PreStop}} {
+		if h.hook != nil && !yield(h.name, h.hook) {
+			return
+		}
+	}
 }
 
 // Hook is one command and its environment. In the elements of Cmd and the values of
@@ -48,6 +68,9 @@ type Hook struct {
 	// Timeout bounds the command; 0 is DefaultHookTimeout. A hook that takes longer has
 	// failed, and its session is destroyed.
 	Timeout Duration `json:"timeout,omitempty"`
+	// Before is, for PreEnd only, how long before the time limit it runs; 0 is the time at which
+	// users are warned anyway, see Session.EndWarning.
+	Before Duration `json:"before,omitempty"`
 }
 
 // Bounds of a hook's timeout. The default is ample for a script that configures a desktop
@@ -72,15 +95,26 @@ var (
 )
 
 func (p *problems) execConfig(field string, c ExecConfig) {
-	for name, h := range map[HookName]*Hook{HookFirstLaunch: c.FirstLaunch, HookAssign: c.Assign, HookGo: c.Go} {
-		if h == nil {
-			continue
-		}
+	for name, h := range c.Hooks {
 		known := hookTokens
 		if name == HookFirstLaunch {
 			known = sessionTokens
 		}
 		p.hook(field+"."+string(name), *h, known)
+		p.before(field+"."+string(name)+".before", name, h.Before)
+	}
+}
+
+// MaxBefore bounds a pre_end hook's before: a longer one is no warning.
+const MaxBefore = Duration(24 * time.Hour)
+
+func (p *problems) before(field string, name HookName, before Duration) {
+	switch {
+	case before == 0:
+	case name != HookPreEnd:
+		p.add(field, "is for the pre_end hook: leave it out here")
+	case before < MinTerm || before > MaxBefore:
+		p.add(field, "must be between %s and %s, is %s", MinTerm.Brief(), MaxBefore.Brief(), before.Brief())
 	}
 }
 
@@ -105,12 +139,35 @@ func (p *problems) hook(field string, h Hook, known []Token) {
 		p.tokens(field+".environment."+k, v, known)
 	}
 	p.text(field+".workdir", h.Workdir)
-	p.text(field+".user", h.User)
-	if strings.HasPrefix(h.User, "-") || strings.ContainsAny(h.User, " \t\r\n:/") {
-		p.add(field+".user", "must be a user name or numeric id, is %q", h.User)
-	}
+	p.user(field+".user", h.User)
 	if h.Timeout < 0 || h.Timeout.Std() > MaxHookTimeout {
 		p.add(field+".timeout", "must be between 0s and %s, is %s", Duration(MaxHookTimeout).Brief(), h.Timeout.Brief())
+	}
+}
+
+// HookCommand is the name, in errors, of a command that is no hook of an image.
+const HookCommand HookName = "command"
+
+// ValidateCommand returns an *InvalidError if a hook cannot be run as a command of its own, outside
+// of an image, or nil. Braces in it are no tokens.
+func (h Hook) ValidateCommand() error {
+	var p problems
+	if len(h.Cmd) == 0 || h.Cmd[0] == "" {
+		p.add("cmd", "must name a program")
+	}
+	for i, a := range h.Cmd {
+		p.text(fmt.Sprintf("cmd[%d]", i), a)
+	}
+	p.environment("environment", h.Environment)
+	p.text("workdir", h.Workdir)
+	p.user("user", h.User)
+	return p.err("command")
+}
+
+func (p *problems) user(field, user string) {
+	p.text(field, user)
+	if strings.HasPrefix(user, "-") || strings.ContainsAny(user, " \t\r\n:/") {
+		p.add(field, "must be a user name or numeric id, is %q", user)
 	}
 }
 

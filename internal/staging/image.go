@@ -18,6 +18,13 @@ type Image struct {
 	Variables map[string]string `json:"variables,omitempty"`
 	// RestrictToZones are the only zones that may run the image; empty means all zones.
 	RestrictToZones []string `json:"restrict_to_zones,omitempty"`
+	// Labels are what launches choose the image by; see Selector.
+	Labels map[string]string `json:"labels,omitempty"`
+	// MaxSessions is how many sessions of the image may exist at once, staged, assigned and made
+	// on demand, in all zones together; 0 means no limit. MaxSessionsPerUser is how many of them
+	// one user may have, beside the limit of the user's groups.
+	MaxSessions        int `json:"max_sessions,omitempty"`
+	MaxSessionsPerUser int `json:"max_sessions_per_user,omitempty"`
 	// AllowedGroups are the only groups whose users may launch the image; empty means all
 	// users. For others it does not exist.
 	AllowedGroups []string `json:"allowed_groups,omitempty"`
@@ -37,6 +44,15 @@ type Image struct {
 	// UnhealthyExpiration ends an assigned session whose checks have failed for this time
 	// without a break; 0 means never. A group's goes before it.
 	UnhealthyExpiration Duration `json:"unhealthy_expiration,omitempty"`
+	// IdleExpiration ends an assigned session that was not used for this time, after a warning;
+	// 0 means never. A group's goes before it.
+	IdleExpiration Duration `json:"idle_expiration,omitempty"`
+	// UnvisitedExpiration ends an assigned session that its user has not opened this long after
+	// its assignment; 0 means never. A group's goes before it.
+	UnvisitedExpiration Duration `json:"unvisited_expiration,omitempty"`
+	// WaitForRoom is how long a session of it that is made on demand may wait for room, queued
+	// in Nomad; nil is not set. A launch's own goes before it, and it before a group's.
+	WaitForRoom *Duration `json:"wait_for_room,omitempty"`
 	// Patience is how long its sessions are waited for before they have users.
 	Patience Patience `json:"patience,omitzero"`
 	// ConnectURL is the URL at which the user opens the session, with tokens such as
@@ -95,6 +111,9 @@ func (i Image) Validate() error {
 		p.name(fmt.Sprintf("restrict_to_zones[%d]", n), zone)
 	}
 	p.allowedGroups(i.AllowedGroups)
+	p.labels("labels", i.Labels)
+	p.maxSessions(settingMaxSessions, i.MaxSessions)
+	p.maxSessions(settingMaxSessionsPerUser, i.MaxSessionsPerUser)
 	p.volumes("volume_mappings", i.VolumeMappings)
 	if i.PersistentProfilePath != "" {
 		p.hostPath("persistent_profile_path", i.PersistentProfilePath)
@@ -107,6 +126,9 @@ func (i Image) Validate() error {
 	p.policy("web_filter_policy", i.WebFilterPolicy)
 	p.term("session_time_limit", i.SessionTimeLimit)
 	p.term("unhealthy_expiration", i.UnhealthyExpiration)
+	p.termFrom("idle_expiration", i.IdleExpiration, MinIdleTerm)
+	p.term("unvisited_expiration", i.UnvisitedExpiration)
+	p.roomWait(i.WaitForRoom)
 	p.patience("patience", i.Patience)
 	p.connectURL(i.ConnectURL)
 	p.execConfig("exec_config", i.ExecConfig)
@@ -117,8 +139,10 @@ const maxPolicyLength = 256
 
 func (p *problems) policy(field, value string) { p.bounded(field, value, maxPolicyLength) }
 
-func (p *problems) term(field string, d Duration) {
-	if d != 0 && d < MinTerm {
-		p.add(field, "must be at least %s, or absent, is %s", MinTerm.Brief(), d.Brief())
+func (p *problems) term(field string, d Duration) { p.termFrom(field, d, MinTerm) }
+
+func (p *problems) termFrom(field string, d, least Duration) {
+	if d != 0 && d < least {
+		p.add(field, "must be at least %s, or absent, is %s", least.Brief(), d.Brief())
 	}
 }

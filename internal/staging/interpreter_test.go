@@ -216,7 +216,7 @@ func roundTrip(t *testing.T, form []string) {
 				args[0] = filepath.Join(bin, program)
 			}
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "NOMAD_TASK_DIR="+dir, "GREETING=hello", "GREENROOM_USER_NAME="+name, "GREENROOM_URL="+name)
 		out, err := cmd.CombinedOutput()

@@ -14,9 +14,12 @@ import (
 
 // Launch is a request for sessions for a user.
 type Launch struct {
-	Image string `json:"image"`
-	Zone  string `json:"zone"`
-	User  User   `json:"user"`
+	// Image is the one to launch, or Selector chooses by labels among the images and staging
+	// configs; see Selector.
+	Image    string `json:"image,omitempty"`
+	Selector string `json:"selector,omitempty"`
+	Zone     string `json:"zone"`
+	User     User   `json:"user"`
 	// Groups are the names of the user's groups.
 	Groups []string `json:"groups,omitempty"`
 	// UserEnvironment is the user's own environment. Sessions see it if a group of the user
@@ -33,6 +36,11 @@ type Launch struct {
 	Count int `json:"count,omitempty"`
 	// Together: all sessions of a launch of several must be in one zone.
 	Together bool `json:"together,omitempty"`
+	// SkipStaged: the session is made on demand, also where staged ones are ready.
+	SkipStaged bool `json:"skip_staged,omitempty"`
+	// WaitForRoom is how long a session made on demand may wait for room, queued in Nomad; nil
+	// for what the image or the user's groups say.
+	WaitForRoom *Duration `json:"wait_for_room,omitempty"`
 	// RequestID is the id of the request; "" for none. A repeat of the same launch has
 	// another one.
 	RequestID string `json:"-"`
@@ -62,7 +70,7 @@ const (
 // it is always passed as data, never as shell code.
 func (l Launch) Validate() error {
 	var p problems
-	p.name("image", l.Image)
+	p.chosen(l)
 	p.name("zone", l.Zone)
 	if l.User.ID == "" {
 		p.add("user.id", "must not be empty")
@@ -91,6 +99,7 @@ func (l Launch) Validate() error {
 	if l.Together && !l.Several() {
 		p.add("together", "is for launches of several sessions: send a count of 2 or more with it, or leave it out")
 	}
+	p.roomWait(l.WaitForRoom)
 	if len(l.SSHKeys) > MaxSSHKeys {
 		p.add("ssh_keys", "must be at most %d, are %d", MaxSSHKeys, len(l.SSHKeys))
 	}
@@ -102,6 +111,23 @@ func (l Launch) Validate() error {
 		}
 	}
 	return p.err("launch")
+}
+
+// chosen checks what says which image is launched.
+func (p *problems) chosen(l Launch) {
+	switch {
+	case l.Selector == "":
+		p.name("image", l.Image)
+	case l.Image != "":
+		p.add("selector", "chooses an image, so leave out image, or selector")
+	default:
+		if _, err := ParseSelector(l.Selector); err != nil {
+			p.add("selector", "%s", err)
+		}
+	}
+	if l.SkipStaged && l.Several() {
+		p.add("skip_staged", "is for a launch of one: several sessions are given from what is staged alone")
+	}
 }
 
 func (p *problems) launchEnvironment(field string, env map[string]string) {
@@ -186,6 +212,8 @@ const (
 	OutcomeServed Outcome = "served"
 	// OutcomeStarting: an on-demand session was created and is not up yet.
 	OutcomeStarting Outcome = "starting"
+	// OutcomeWaiting: no node could take an on-demand session, and it waits for room.
+	OutcomeWaiting Outcome = "waiting"
 	// OutcomeSkipped: the step was not tried; the reason says why.
 	OutcomeSkipped Outcome = "skipped"
 	// OutcomeEmpty: no session of the pool was ready.
@@ -197,7 +225,7 @@ const (
 )
 
 // Outcomes lists all outcomes.
-var Outcomes = []Outcome{OutcomeServed, OutcomeStarting, OutcomeSkipped, OutcomeEmpty, OutcomeLost, OutcomeFailed}
+var Outcomes = []Outcome{OutcomeServed, OutcomeStarting, OutcomeWaiting, OutcomeSkipped, OutcomeEmpty, OutcomeLost, OutcomeFailed}
 
 // Attempt is a step that was tried or skipped, with the reason why it did not serve.
 type Attempt struct {

@@ -34,12 +34,21 @@ type NodeFacts struct {
 	// Draining: an operator drains the node. Sessions are batch jobs, which run on until the
 	// drain's deadline.
 	Draining bool
+	// Eligible: it is ready and takes new jobs.
+	Eligible bool
+	// Datacenter and Pool say which zones it is in.
+	Datacenter, Pool string
+	// Capacity is what all that runs on it may reserve together; zero where that is not known.
+	Capacity Needs
+	// Values has its values of Resources.SpreadProperties; a property that it
+	// does not have is "" there, and one that could not be read is missing.
+	Values map[string]string
 }
 
 // JobFacts is the state of a session's job.
 type JobFacts struct {
 	// Session has the fields that the job stores: id, origin, zone, image, staging,
-	// revision, claim, namespace, region, task and creation time. It has no state and no
+	// revision, claim, namespace, region, task, creation time and wait for room. It has no state and no
 	// facts of the allocation.
 	Session Session
 	// TakenOver: it was created by another installation, whose jobs an administrator took
@@ -49,9 +58,15 @@ type JobFacts struct {
 	Stopped bool
 	// Dead: it is complete; nothing of it runs or will run.
 	Dead bool
+	// Narrowed: as Placement.Narrowed of the spec that it was made from.
+	Narrowed bool
+	// Excludes is how many nodes the job may not run on because of others of its pool.
+	Excludes int
 	// CheckEvery is within what time each check of the session's service has a result of its
 	// own; 0 if the job does not say so.
 	CheckEvery time.Duration
+	// Needs is what it reserves on its node; zero if the job does not say so.
+	Needs Needs
 }
 
 // AllocFacts is the state of a session's allocation.

@@ -79,6 +79,19 @@ func (p Permissions) Permits() string {
 	return string(b)
 }
 
+// permitted is the inverse of Permits. ok is false for a text of another version's, whose
+// permissions are not known.
+func permitted(text string) (p Permissions, ok bool) {
+	if len(text) != len(AllPermissions) {
+		return nil, false
+	}
+	p = Permissions{}
+	for i, x := range AllPermissions {
+		p[x] = text[i] == 'y'
+	}
+	return p, true
+}
+
 // canonical returns p with every permission set, so that equal permissions hash equally.
 func (p Permissions) canonical() map[Permission]bool {
 	all := maps.Clone(permissionDefaults)

@@ -48,6 +48,11 @@ const (
 // Fills are all values of Fill.
 var Fills = []Fill{Full, Filling, Short, Bare}
 
+// FillWords says what each value means, for people who read a table.
+const FillWords = `FILL says how full a pool is. full: at least the desired number is ready. filling:
+fewer are, and those that are missing are on the way, none of them late. short: fewer
+are, and something is in the way or late. bare: as short, and none is ready.`
+
 // Degraded: the pool is not as it should be, and time alone may not mend it.
 func (f Fill) Degraded() bool { return f == Short || f == Bare }
 
@@ -113,7 +118,7 @@ func (s PoolStatus) Lack(now time.Time) string {
 // many are desired, and one per condition.
 func (s PoolStatus) Summary(now time.Time) string {
 	if s.Draining {
-		return fmt.Sprintf("its staging config is deleted: %d sessions are left to be ended", s.Current)
+		return "its staging config is deleted; left to be ended: " + Count(s.Current, "session")
 	}
 	lines := []string{fmt.Sprintf("desired %d, current %d, ready %d", s.Desired, s.Current, s.Ready)}
 	if s.Fill(now) == Filling {

@@ -29,7 +29,7 @@ func TestFillAndSummaryOfAPoolStatus(t *testing.T) {
 			Full,
 			"desired 2, current 3, ready 3\nschedule 1 is open",
 		},
-		{PoolStatus{Desired: 2, Current: 1, Draining: true}, Full, "its staging config is deleted: 1 sessions are left to be ended"},
+		{PoolStatus{Desired: 2, Current: 1, Draining: true}, Full, "its staging config is deleted; left to be ended: 1 session"},
 	} {
 		if c.status.Fill(noon) != c.fill || c.status.Summary(noon) != c.summary {
 			t.Errorf("%+v: %s, %q", c.status, c.status.Fill(noon), c.status.Summary(noon))

@@ -12,11 +12,19 @@ type Resources struct {
 	Images  map[string]Image
 	Groups  map[string]Group
 	Configs map[string]Config
+	// Webhooks send events to receivers of the operator's.
+	Webhooks map[string]Webhook
 	// Index is the registry's index of the snapshot; a higher one is newer.
 	Index uint64
 	// Unreadable has the stored resources that cannot be read, by key. One whose last
 	// readable value is known is in the maps, too, with that value.
 	Unreadable map[string]UnreadableResource
+	// Versions are those of the stored resources, readable or not.
+	Versions map[ResourceKey]uint64
+	// Pauses are what administrators paused, and Orders what they ordered for pools, by the
+	// staging config's name.
+	Pauses map[PauseTarget]Pause
+	Orders map[string]PoolOrders
 }
 
 // Pools returns the staging configs of an image in a zone, sorted by name.

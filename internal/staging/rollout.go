@@ -32,3 +32,19 @@ func (r Resources) CurrentRevision(c Config) string {
 	}
 	return Revision(image, zone, c.Permissions)
 }
+
+// Outdated reports whether a session was made from another revision than it would be now: of its
+// pool's config, or, for one that was made on demand, of its image, its zone and the permissions
+// that it has. One whose config, image or zone was deleted is not: there is no newer revision.
+func (r Resources) Outdated(s Session) bool {
+	c, ok := r.Configs[s.Staging]
+	if s.Staging == "" {
+		c = Config{Zone: s.Zone, Image: s.Image}
+		c.Permissions, ok = permitted(s.Permits)
+	}
+	if !ok || s.Revision == "" {
+		return false
+	}
+	now := r.CurrentRevision(c)
+	return now != "" && now != s.Revision
+}

@@ -35,3 +35,38 @@ func TestCurrentRevisionNeedsTheZoneAndTheImage(t *testing.T) {
 		}
 	}
 }
+
+// TestOutdatedSessions: a staged one by its pool's config, one on demand by what it has itself.
+func TestOutdatedSessions(t *testing.T) {
+	config := Config{Name: "pool", Zone: "east", Image: "demo", Permissions: Permissions{AllowWebcam: true}}
+	r := Resources{
+		Zones: map[string]Zone{"east": {Name: "east"}}, Images: map[string]Image{"demo": {Name: "demo", Jobspec: "new"}}, Configs: map[string]Config{"pool": config},
+	}
+	of := func(image string, p Permissions) Session {
+		return Session{Zone: "east", Image: "demo", Revision: Revision(Image{Name: "demo", Jobspec: image}, r.Zones["east"], p), Permits: p.Permits()}
+	}
+	staged := func(s Session, pool string) Session { s.Staging = pool; return s }
+	audio := Permissions{AllowAudio: false}
+	foreign := of("old", audio)
+	foreign.Permits = "y"
+	gone := of("old", audio)
+	gone.Image = "deleted"
+	for name, c := range map[string]struct {
+		s    Session
+		want bool
+	}{
+		"staged, of the config's revision":       {staged(of("new", config.Permissions), "pool"), false},
+		"staged, of an older image":              {staged(of("old", config.Permissions), "pool"), true},
+		"staged, of other permissions":           {staged(of("new", audio), "pool"), true},
+		"staged, and its config was deleted":     {staged(of("old", audio), "gone"), false},
+		"on demand, of the image as it is":       {of("new", audio), false},
+		"on demand, of an older image":           {of("old", audio), true},
+		"on demand, of permissions not readable": {foreign, false},
+		"on demand, and its image was deleted":   {gone, false},
+		"of no known revision":                   {Session{Zone: "east", Image: "demo", Staging: "pool"}, false},
+	} {
+		if got := r.Outdated(c.s); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -72,6 +72,10 @@ func (p *problems) cron(field string, s Schedule, l Limits) {
 	times, err := s.Times()
 	// The library would accept a time zone in the text ("CRON_TZ=...").
 	if err != nil || len(s.Cron) > 0 && (s.Cron[0] == 'C' || s.Cron[0] == 'T') {
+		if wrong := cronProblem(s.Cron); wrong != "" {
+			p.add(field, "is %q: %s", s.Cron, wrong)
+			return
+		}
 		p.add(field, "must be minute, hour, day of month, month and day of week, such as \"0 13 * * MON-FRI\", is %q", s.Cron)
 		return
 	}

@@ -58,6 +58,8 @@ func (i Image) MapSecrets(change func(Secret) any) Image {
 		FirstLaunch: i.ExecConfig.FirstLaunch.mapSecrets(HookFirstLaunch, change),
 		Assign:      i.ExecConfig.Assign.mapSecrets(HookAssign, change),
 		Go:          i.ExecConfig.Go.mapSecrets(HookGo, change),
+		PreEnd:      i.ExecConfig.PreEnd.mapSecrets(HookPreEnd, change),
+		PreStop:     i.ExecConfig.PreStop.mapSecrets(HookPreStop, change),
 	}
 	return i
 }

@@ -18,21 +18,25 @@ import (
 // fails the test: decide which it is. Fields of lists and maps have [] for the index or key.
 var shown = []string{
 	"zone.name", "zone.region", "zone.datacenters[]", "zone.node_pool", "zone.namespace", "zone.alternate_zones[]",
-	"zone.allow_origin_domain", "zone.upstream_auth_address", "zone.allowed_groups[]",
+	"zone.allow_origin_domain", "zone.upstream_auth_address", "zone.allowed_groups[]", "zone.peer", "zone.peer_zone",
 
-	"image.name", "image.restrict_to_zones[]", "image.allowed_groups[]", "image.volume_mappings[].source", "image.volume_mappings[].target",
+	"image.name", "image.restrict_to_zones[]", "image.labels[]", "image.allowed_groups[]", "image.volume_mappings[].source", "image.volume_mappings[].target",
 	"image.persistent_profile_path", "image.web_filter_policy",
 	// Users see it, with their own values in place of its tokens.
 	"image.connect_url",
 	"image.exec_config.first_launch.task", "image.exec_config.first_launch.cmd[0]", "image.exec_config.first_launch.workdir", "image.exec_config.first_launch.user",
 	"image.exec_config.assign.task", "image.exec_config.assign.cmd[0]", "image.exec_config.assign.workdir", "image.exec_config.assign.user",
 	"image.exec_config.go.task", "image.exec_config.go.cmd[0]", "image.exec_config.go.workdir", "image.exec_config.go.user",
+	"image.exec_config.pre_end.task", "image.exec_config.pre_end.cmd[0]", "image.exec_config.pre_end.workdir", "image.exec_config.pre_end.user",
+	"image.exec_config.pre_stop.task", "image.exec_config.pre_stop.cmd[0]", "image.exec_config.pre_stop.workdir", "image.exec_config.pre_stop.user",
 
 	"group.name", "group.permissions[]", "group.volume_mapping[].source", "group.volume_mapping[].target", "group.web_filter_policy",
 	"group.allowed_environment[]",
 
-	"staging.name", "staging.zone", "staging.image", "staging.permissions[]", "staging.max_unavailable",
-	"staging.schedule[].cron", "staging.schedule[].time_zone",
+	"staging.name", "staging.zone", "staging.image", "staging.permissions[]", "staging.labels[]", "staging.max_unavailable", "staging.spread", "staging.update",
+	"staging.sizing.mode", "staging.sizing.time_zone", "staging.schedule[].cron", "staging.schedule[].time_zone",
+
+	"webhook.name", "webhook.secret_fingerprint", "webhook.events[]", "webhook.zones[]", "webhook.images[]", "webhook.staging[]", "webhook.ca_cert",
 }
 
 // TestEveryFieldIsShownOrHidden: a new field of a resource cannot be forgotten.
@@ -42,6 +46,7 @@ func TestEveryFieldIsShownOrHidden(t *testing.T) {
 	classify(t, found, "image", staging.Image{})
 	classify(t, found, "group", staging.Group{})
 	classify(t, found, "staging", staging.Config{})
+	classify(t, found, "webhook", staging.Webhook{})
 	for _, field := range shown {
 		if !found[field] {
 			t.Errorf("%s is listed as shown, and is hidden or does not exist", field)
@@ -110,6 +115,8 @@ func fill(v reflect.Value) {
 		v.SetString("text")
 	case reflect.Int, reflect.Int64:
 		v.SetInt(1)
+	case reflect.Float64:
+		v.SetFloat(1)
 	case reflect.Bool:
 		v.SetBool(true)
 	default:

@@ -44,6 +44,10 @@ type Session struct {
 	// Hooks is nil and the image's current hooks apply.
 	Hooks *ExecConfig `json:"hooks,omitempty"`
 
+	// WaitForRoom is how long it may wait for room, queued in Nomad, if no node can take it;
+	// 0 for a session that does not wait.
+	WaitForRoom Duration `json:"wait_for_room,omitempty"`
+
 	// Namespace and Region are those of the Nomad job.
 	Namespace string `json:"namespace,omitempty"`
 	Region    string `json:"region,omitempty"`
@@ -78,17 +82,28 @@ type Session struct {
 	AssignedAt time.Time `json:"assigned_at,omitzero"`
 	// KeepaliveAt is the time of the user's last keepalive.
 	KeepaliveAt time.Time `json:"keepalive_at,omitzero"`
+	// VisitedAt is when its user first used it; zero before that, and where it is not known.
+	// Unvisited: its user is known not to have used it yet.
+	VisitedAt time.Time `json:"visited_at,omitzero"`
+	Unvisited bool      `json:"unvisited,omitempty"`
+	// IdleWarnedAt is when its user was last warned that it is about to end as idle.
+	IdleWarnedAt time.Time `json:"idle_warned_at,omitzero"`
+	// EndWarnedOf is the end by its time limit of which its user was last warned.
+	EndWarnedOf time.Time `json:"end_warned_of,omitzero"`
 	EndedAt     time.Time `json:"ended_at,omitzero"`
 	// ExpiresAt is when an unassigned session is due for replacement; zero means never.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	// Demoted: its node is being drained, so launches take it only when nothing else of its
 	// pool is ready. It is a mark in Redis, not one of the session's facts.
 	Demoted bool `json:"-"`
+	// Kept: it failed, and its pool's config keeps its job in Nomad. Redis has it apart.
+	Kept bool `json:"-"`
 	// Damaged is the state that Redis has of a session whose record there cannot be read
 	// otherwise, or DamagedState where that cannot be read either; "" for a readable record. It is
 	// read as quarantined until a scaler has written the record again.
 	Damaged State `json:"-"`
-	// Reason is why it is quarantined, retiring, ending or ended.
+	// Reason is why it is quarantined, retiring, ending or ended, or what it waits for while it
+	// waits for room.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -103,19 +118,24 @@ func (s Session) KeepaliveUntil() time.Time {
 	if s.Terms.Keepalive == 0 || s.AssignedAt.IsZero() {
 		return time.Time{}
 	}
-	last := s.AssignedAt
-	if s.KeepaliveAt.After(last) {
-		last = s.KeepaliveAt
-	}
-	return last.Add(s.Terms.Keepalive.Std())
+	return s.usedAt().Add(s.Terms.Keepalive.Std())
 }
 
-// EndsAt returns when an assigned session reaches its time limit; zero for never.
+// usedAt returns when an assigned session was last used.
+func (s Session) usedAt() time.Time {
+	if s.KeepaliveAt.After(s.AssignedAt) {
+		return s.KeepaliveAt
+	}
+	return s.AssignedAt
+}
+
+// EndsAt returns when an assigned session reaches its time limit, with its extensions; zero for
+// never.
 func (s Session) EndsAt() time.Time {
 	if s.Terms.TimeLimit == 0 || s.AssignedAt.IsZero() {
 		return time.Time{}
 	}
-	return s.AssignedAt.Add(s.Terms.TimeLimit.Std())
+	return s.AssignedAt.Add(s.Terms.TimeLimit.Std() + s.Terms.Extended.Std())
 }
 
 // Health reports whether the session runs with passing checks, and since when that is as it

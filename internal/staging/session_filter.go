@@ -3,6 +3,7 @@ package staging
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // SessionFilter selects the sessions of a list. A field that is not set selects all.
@@ -11,8 +12,10 @@ type SessionFilter struct {
 	Origin Origin
 	// Zone, Image and Staging are names; User is a user's id.
 	Zone, Image, Staging, User string
-	// Revision is what the session was made from.
+	// Revision is what the session was made from, or how that begins; or OldRevision, which
+	// selects those that Outdated reports.
 	Revision string
+	Outdated func(Session) bool
 	// Only selects further, such as what a caller may see; nil selects all.
 	Only func(Session) bool
 }
@@ -25,8 +28,22 @@ func (f SessionFilter) Lets(s Session) bool {
 		(f.Image == "" || f.Image == s.Image) &&
 		(f.Staging == "" || f.Staging == s.Staging) &&
 		(f.User == "" || s.User != nil && f.User == s.User.ID) &&
-		(f.Revision == "" || f.Revision == s.Revision) &&
+		f.letsRevision(s) &&
 		(f.Only == nil || f.Only(s))
+}
+
+// OldRevision, as a filter, is every revision that sessions are no longer made from. Revisions are
+// hexadecimal.
+const OldRevision = "old"
+
+// MinRevision is how many characters of a revision a filter needs at least.
+const MinRevision = 4
+
+func (f SessionFilter) letsRevision(s Session) bool {
+	if f.Revision == OldRevision {
+		return f.Outdated != nil && f.Outdated(s)
+	}
+	return strings.HasPrefix(s.Revision, f.Revision)
 }
 
 // Unassigned reports whether the filter selects only unassigned sessions.

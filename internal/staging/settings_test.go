@@ -1,13 +1,14 @@
 package staging
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 func TestTheLowestPriorityNumberWins(t *testing.T) {
@@ -30,7 +31,7 @@ func TestTheLowestPriorityNumberWins(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	want := []VolumeMapping{{Source: "/early", Target: "/a/"}, {Source: "/late", Target: "/b"}}
-	if diff := cmp.Diff(want, s.VolumeMapping); diff != "" {
+	if diff := gocmp.Diff(want, s.VolumeMapping); diff != "" {
 		t.Errorf("volume mappings combine (-want +got):\n%s", diff)
 	}
 	if got := s.TermsFor(Image{SessionTimeLimit: Duration(time.Minute)}); got.TimeLimit != Duration(time.Minute) {
@@ -39,6 +40,12 @@ func TestTheLowestPriorityNumberWins(t *testing.T) {
 	if got := s.TermsFor(Image{UnhealthyExpiration: Duration(time.Minute)}); got.Unhealthy != Duration(time.Hour) {
 		t.Errorf("a group's unhealthy_expiration goes before the image's, not %v", got)
 	}
+	for _, g := range []Group{{}, {IdleExpiration: Duration(time.Hour)}, {UnvisitedExpiration: Duration(time.Hour)}} {
+		got := Resolve([]Group{g}).TermsFor(Image{IdleExpiration: Duration(time.Minute), UnvisitedExpiration: Duration(time.Minute)})
+		if got.Idle != cmp.Or(g.IdleExpiration, Duration(time.Minute)) || got.Unvisited != cmp.Or(g.UnvisitedExpiration, Duration(time.Minute)) {
+			t.Errorf("a group's terms of unused sessions go before the image's, not %+v for %+v", got, g)
+		}
+	}
 	if got := (Settings{}).TermsFor(Image{UnhealthyExpiration: Duration(time.Minute)}); got.Unhealthy != Duration(time.Minute) {
 		t.Errorf("without a group's the image's unhealthy_expiration holds, not %v", got)
 	}
@@ -46,7 +53,7 @@ func TestTheLowestPriorityNumberWins(t *testing.T) {
 	for _, v := range Violations(Image{Name: "i"}, s) {
 		where = append(where, v.String())
 	}
-	if diff := cmp.Diff([]string{`run_config of group "a"`, `volume_mapping of group "a"`, `web_filter_policy of group "late"`}, where); diff != "" {
+	if diff := gocmp.Diff([]string{`run_config of group "a"`, `volume_mapping of group "a"`, `web_filter_policy of group "late"`}, where); diff != "" {
 		t.Errorf("violations (-want +got):\n%s", diff)
 	}
 	pool := Config{Name: "p", Permissions: Permissions{AllowWebcam: true}}
@@ -138,8 +145,8 @@ func TestWhatCannotBeHonouredIsRefusedWhenItIsStored(t *testing.T) {
 			image(func(i *Image) { i.ConnectURL = "{address}/{secret}" }).Validate(), []string{"connect_url", "connect_url"},
 		},
 		"a group": {
-			Group{Name: "g", Permissions: Permissions{"allow_everything": true}, KeepaliveExpiration: 1, MaxSessionsPerUser: new(int)}.Validate(),
-			[]string{"permissions.allow_everything", "max_sessions_per_user", "keepalive_expiration"},
+			Group{Name: "g", Permissions: Permissions{"allow_everything": true}, KeepaliveExpiration: 1, IdleExpiration: MinIdleTerm - 1, UnvisitedExpiration: 1, MaxSessionsPerUser: new(int)}.Validate(),
+			[]string{"permissions.allow_everything", "max_sessions_per_user", "keepalive_expiration", "idle_expiration", "unvisited_expiration"},
 		},
 		"a zone": {
 			Zone{Name: "z", Datacenters: []string{"d"}, AlternateZones: []string{"z", "a", "a"}, AllowOriginDomain: "${host}"}.Validate(),
@@ -148,10 +155,11 @@ func TestWhatCannotBeHonouredIsRefusedWhenItIsStored(t *testing.T) {
 		"a staging config": {
 			Config{
 				Name: "c", Zone: "z", Image: "i", Permissions: Permissions{"x": true}, MaxUnavailable: "0",
+				Update: "never", KeepFailed: 21,
 				Schedule: []Schedule{{Cron: "61 * * * *", TimeZone: "Mars/Olympus", DesiredSessions: -1}, {Cron: "TZ=UTC 0 1 * * *", Duration: Duration(time.Hour)}},
 			}.Validate(DefaultLimits),
 			[]string{
-				"permissions.x", "max_unavailable", "schedule[0].cron", "schedule[0].time_zone", "schedule[0].duration",
+				"permissions.x", "max_unavailable", "keep_failed", "update", "schedule[0].cron", "schedule[0].time_zone", "schedule[0].duration",
 				"schedule[0].desired_sessions", "schedule[1].cron",
 			},
 		},
@@ -171,7 +179,7 @@ func TestWhatCannotBeHonouredIsRefusedWhenItIsStored(t *testing.T) {
 					got = append(got, f.Field)
 				}
 			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
+			if diff := gocmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%v (-want +got):\n%s", c.err, diff)
 			}
 		})

@@ -26,7 +26,25 @@ type Spec struct {
 	// Avoid are the ids of nodes on which Nomad should place the job only if no other has
 	// room. They do not change the session's revision.
 	Avoid []string
+	// Placement narrows where Nomad may place the job. It does not change the session's revision.
+	Placement Placement
 }
+
+// Placement narrows where Nomad may place a job beside its jobspec; the zero value does not.
+type Placement struct {
+	// Property is one of nodes, in Nomad's spelling, for Only and Except.
+	Property string
+	// Only is the value that the node must have; "" for any.
+	Only string
+	// Except are values that the node must not have, while it must have the property.
+	Except []string
+	// ExceptNodes are the ids of nodes on which it must not run.
+	ExceptNodes []string
+}
+
+// Narrowed reports whether the job may run on fewer nodes than the pool allows, for the sake of
+// the pool's spread: refused, it is to be made again without that.
+func (p Placement) Narrowed() bool { return p.Only != "" || len(p.Except) > 0 }
 
 // StagedSpec returns the spec of a staged session. It has nothing of a user.
 func StagedSpec(s Session, i Image, z Zone, c Config) Spec {

@@ -154,3 +154,17 @@ func TestDurationsReadWhatTheyWrite(t *testing.T) {
 		}
 	}
 }
+
+func TestRoundedDurations(t *testing.T) {
+	for text, want := range map[string]string{
+		"35.996880646s": "36s", "1m30.4s": "1m30s", "5.1234s": "5.1s", "12.3456ms": "12ms", "1.5us": "1.5µs", "0s": "0s", "90s": "1m30s",
+	} {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Rounded(d).String(); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}

@@ -11,6 +11,7 @@ const (
 	KindImage   ResourceKind = "image"
 	KindGroup   ResourceKind = "group"
 	KindStaging ResourceKind = "staging"
+	KindWebhook ResourceKind = "webhook"
 	// KindNone is that of a key under which no resource belongs.
 	KindNone ResourceKind = ""
 )
@@ -27,7 +28,7 @@ func (k ResourceKind) String() string {
 }
 
 // UnreadableResource is a stored resource that cannot be read: it is no JSON, is not valid,
-// or has another name than its key. It exists, so nothing may treat it as absent.
+// has another name than its key, or was stored by a newer greenroom. It exists, so nothing may treat it as absent.
 type UnreadableResource struct {
 	// Key is its key in Consul.
 	Key  string
@@ -38,6 +39,8 @@ type UnreadableResource struct {
 	// Kept: the maps of Resources hold its last readable value. Otherwise nothing is known
 	// of it, because this process has never read it.
 	Kept bool
+	// Newer: a newer greenroom stored it, in a layout that this one does not know.
+	Newer bool
 	// MayBeDefault: its text names the field of the default group, so that it may be that.
 	MayBeDefault bool
 }
@@ -47,6 +50,9 @@ func (u UnreadableResource) String() string {
 	follows := "its last readable value applies"
 	if !u.Kept {
 		follows = "nothing is changed that depends on it"
+	}
+	if u.Newer {
+		return fmt.Sprintf("%s in Consul cannot be read: %s; %s", u.Key, u.Reason, follows)
 	}
 	return fmt.Sprintf("%s in Consul cannot be read (%s): %s; store %s %s again, or delete the key", u.Key, u.Reason, follows, u.Kind, u.Name)
 }

@@ -102,14 +102,23 @@ func ValidateName(name string) error {
 }
 
 func (p *problems) name(field, name string) {
+	if why := NameProblem(name); why != "" {
+		p.add(field, "%s", why)
+	}
+}
+
+// NameProblem returns what is wrong with the name of a resource, or of what resources name; "" if
+// it can be used.
+func NameProblem(name string) string {
 	switch {
 	case name == "":
-		p.add(field, "must not be empty")
+		return "must not be empty"
 	case len(name) > MaxNameLength:
-		p.add(field, "must be at most %d characters, is %d", MaxNameLength, len(name))
+		return fmt.Sprintf("must be at most %d characters, is %d", MaxNameLength, len(name))
 	case !dnsLabel.MatchString(name):
-		p.add(field, "must be a DNS label (lower-case letters, digits and inner dashes), is %q", name)
+		return fmt.Sprintf("must be a DNS label (lower-case letters, digits and inner dashes), is %q", name)
 	}
+	return ""
 }
 
 // text refuses a NUL byte, which no environment variable or argument can have.

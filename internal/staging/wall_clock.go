@@ -14,6 +14,32 @@ func everyHour(text string) bool {
 	return strings.HasPrefix(text, "@every") || text == "@hourly" || len(fields) > 1 && fields[1] == "*"
 }
 
+// Endless reports whether the schedule's periods leave no gap: they begin in every hour of every
+// day, each before the one before ends.
+func (s Schedule) Endless() bool {
+	fields := strings.Fields(s.Cron)
+	switch {
+	case s.Cron == "@hourly":
+		return s.Duration.Std() >= time.Hour
+	case len(fields) != 5 || strings.Join(fields[1:], " ") != "* * * *":
+		return false
+	case s.Duration.Std() >= time.Hour:
+		return true
+	}
+	times, err := s.Times()
+	if err != nil {
+		return false
+	}
+	for at := times.Next(leapYear); at.Before(leapYear.Add(2 * time.Hour)); {
+		next := times.Next(at)
+		if next.Sub(at) > s.Duration.Std() {
+			return false
+		}
+		at = next
+	}
+	return true
+}
+
 // wallClock makes each wall time of a schedule occur exactly once, as cron and systemd do
 // when the clocks change. One that the clocks skip takes place at the first moment after
 // the gap; the library would have none that day. One that comes twice counts the first

@@ -80,3 +80,27 @@ func TestEveryDayHasOneStart(t *testing.T) {
 		}
 	})
 }
+
+func TestEndlessSchedules(t *testing.T) {
+	for _, c := range []struct {
+		cron     string
+		duration time.Duration
+		want     bool
+	}{
+		{"* * * * *", time.Minute, true},
+		{"*/5 * * * *", 5 * time.Minute, true},
+		{"*/5 * * * *", 4 * time.Minute, false},
+		{"0,50 * * * *", 45 * time.Minute, false},
+		{"0,50 * * * *", 50 * time.Minute, true},
+		{"30 * * * *", time.Hour, true},
+		{"@hourly", time.Hour, true},
+		{"@hourly", time.Minute, false},
+		{"* 8-17 * * *", time.Hour, false},
+		{"* * * * MON-FRI", time.Hour, false},
+		{"x * * * *", time.Minute, false},
+	} {
+		if got := (Schedule{Cron: c.cron, Duration: Duration(c.duration)}).Endless(); got != c.want {
+			t.Errorf("%s for %s: %v", c.cron, c.duration, got)
+		}
+	}
+}

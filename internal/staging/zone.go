@@ -1,6 +1,7 @@
 package staging
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,11 +19,14 @@ type Zone struct {
 	// Region is the Nomad region; "" is the region of the Nomad server that greenroom uses.
 	Region string `json:"region,omitempty"`
 	// Datacenters are Nomad's; at least one. Nomad's wildcards are allowed.
-	Datacenters []string `json:"datacenters"`
+	Datacenters []string `json:"datacenters,omitempty"`
 	// NodePool is Nomad's; "" is its default pool.
 	NodePool string `json:"node_pool,omitempty"`
 	// Namespace is Nomad's; "" is its default namespace.
 	Namespace string `json:"namespace,omitempty"`
+	// MaxSessions is how many sessions of all images may exist in the zone at once; 0 means no
+	// limit.
+	MaxSessions int `json:"max_sessions,omitempty"`
 	// SearchAlternateZones: if this zone cannot serve a launch, another zone may.
 	SearchAlternateZones bool `json:"search_alternate_zones,omitempty"`
 	// AlternateZones are the zones to search, in order; empty means all others by name.
@@ -36,10 +40,23 @@ type Zone struct {
 	// AllowedGroups are the only groups whose users may launch in the zone; empty means all
 	// users. For others it does not exist, and is no alternate zone.
 	AllowedGroups []string `json:"allowed_groups,omitempty"`
+	// Peer names the greenroom of another region, of the brokers' configuration, whose zone
+	// this is; "" for a zone of this region. Only launches go there: what the zone is made of
+	// is in that region's greenroom.
+	Peer string `json:"peer,omitempty"`
+	// PeerZone is the zone's name there; "" for the same name.
+	PeerZone string `json:"peer_zone,omitempty"`
 }
 
-// WithDefaults returns the zone with the defaults of its access settings filled in.
+// ZoneAtPeer returns the name that the zone has at its peer.
+func (z Zone) ZoneAtPeer() string { return cmp.Or(z.PeerZone, z.Name) }
+
+// WithDefaults returns the zone with the defaults of its access settings filled in. A zone at a
+// peer has none.
 func (z Zone) WithDefaults() Zone {
+	if z.Peer != "" {
+		return z
+	}
 	if z.AllowOriginDomain == "" {
 		z.AllowOriginDomain = RequestHost
 	}
@@ -71,6 +88,9 @@ func (z Zone) NotStageable() []string {
 // WhyNotStageable explains which settings of the zone to change, and why. It returns "" if
 // the zone can stage.
 func (z Zone) WhyNotStageable() string {
+	if z.Peer != "" {
+		return fmt.Sprintf("zone %s is at peer %s: what is staged there is kept by that region's greenroom, by its own staging configs", z.Name, z.Peer)
+	}
 	found := z.NotStageable()
 	if len(found) == 0 {
 		return ""
@@ -104,8 +124,14 @@ func (z Zone) access(env map[string]string, requestHost string) {
 func (z Zone) Validate() error {
 	var p problems
 	p.name("name", z.Name)
-	if len(z.Datacenters) == 0 {
+	switch {
+	case z.Peer != "":
+		p.atPeer(z)
+	case len(z.Datacenters) == 0:
 		p.add("datacenters", "must name at least one Nomad datacenter")
+	}
+	if z.Peer == "" && z.PeerZone != "" {
+		p.add("peer_zone", "is the zone's name at its peer: set peer, too")
 	}
 	for i, dc := range z.Datacenters {
 		if dc == "" {
@@ -127,10 +153,35 @@ func (z Zone) Validate() error {
 	if len(z.AlternateZones) > 0 && !z.SearchAlternateZones {
 		p.add("alternate_zones", "has no effect while search_alternate_zones is false")
 	}
+	p.maxSessions(settingMaxSessions, z.MaxSessions)
 	p.allowedGroups(z.AllowedGroups)
 	p.accessSetting(settingAllowOriginDomain, z.AllowOriginDomain)
 	p.accessSetting(settingUpstreamAuthAddress, z.UpstreamAuthAddress)
 	return p.err(fmt.Sprintf("zone %q", z.Name))
+}
+
+// atPeer checks a zone at a peer, which has its settings there.
+func (p *problems) atPeer(z Zone) {
+	p.name("peer", z.Peer)
+	if z.PeerZone != "" {
+		p.name("peer_zone", z.PeerZone)
+	}
+	for _, there := range []struct {
+		field string
+		set   bool
+	}{
+		{"region", z.Region != ""},
+		{"datacenters", len(z.Datacenters) > 0},
+		{"node_pool", z.NodePool != ""},
+		{"namespace", z.Namespace != ""},
+		{settingMaxSessions, z.MaxSessions != 0},
+		{settingAllowOriginDomain, z.AllowOriginDomain != ""},
+		{settingUpstreamAuthAddress, z.UpstreamAuthAddress != ""},
+	} {
+		if there.set {
+			p.add(there.field, "is a setting of the zone at its peer: leave it out")
+		}
+	}
 }
 
 func (p *problems) accessSetting(field, value string) {

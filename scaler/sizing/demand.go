@@ -89,15 +89,22 @@ type Decision struct {
 	// Expected is the forecast in launches a minute; with a probability of 80% it is
 	// between Low and High.
 	Expected, Low, High float64
-	// Refill and ServedWarm are what the decision was made for.
+	// Refill and ServedWarm are what the decision was made for, and Max is the most that could be
+	// wanted: where that is reached, fewer launches than ServedWarm may be served warm. 0 is no
+	// bound.
 	Refill     time.Duration
 	ServedWarm float64
+	Max        int
 }
 
 // String is the reason in words.
 func (d Decision) String() string {
-	return fmt.Sprintf("%d wanted: %s launches a minute expected (%s to %s), %.0f s to ready, %g%% served warm",
-		d.Wanted, brief(d.Expected), brief(d.Low), brief(d.High), d.Refill.Seconds(), math.Round(d.ServedWarm*1e4)/100)
+	text := fmt.Sprintf("%d wanted: %s launches a minute expected (%s to %s), %s s to ready, %g%% served warm",
+		d.Wanted, brief(d.Expected), brief(d.Low), brief(d.High), brief(d.Refill.Seconds()), math.Round(d.ServedWarm*1e4)/100)
+	if d.Max > 0 && d.Wanted >= d.Max {
+		text += fmt.Sprintf("; max is %d", d.Max)
+	}
+	return text
 }
 
 // brief is a number with one decimal, from 10 on without.
@@ -116,7 +123,7 @@ func (d *Demand) Decide(now time.Time) Decision {
 	return Decision{
 		Wanted: wanted, Keep: keep,
 		Expected: f.Load * minute, Low: f.quantile(0.1) * minute, High: f.quantile(0.9) * minute,
-		Refill: d.settings.Refill, ServedWarm: d.settings.ServedWarm,
+		Refill: d.settings.Refill, ServedWarm: d.settings.ServedWarm, Max: d.settings.Max,
 	}
 }
 
@@ -127,10 +134,15 @@ func (d *Demand) Decide(now time.Time) Decision {
 // (the ski-rental rule, never worse than twice the best: Karlin and others, 1988).
 func (d *Demand) Size(now time.Time) (wanted, keep int) {
 	hour := d.hour(now)
-	wanted = d.forecaster.Forecast().sessions(d.loop.worth(hour), d.loop.floor(hour), d.settings.Max)
+	worth := d.loop.worth(hour) * forLoad(d.forecaster.meanLoad())
+	wanted = d.forecaster.Forecast().sessions(worth, d.loop.floor(hour), d.settings.Max)
 	wanted = max(wanted, d.settings.Min)
-	return wanted, d.recent.add(seconds(now), d.forecaster.refill, wanted)
+	return wanted, d.recent.add(seconds(now), max(d.forecaster.refill, leastKept), wanted)
 }
+
+// leastKept is for how many seconds a session is more than wanted before it is retired, however
+// fast another would be made: each one made costs the servers some writes.
+const leastKept = 30
 
 // recentMax is the highest number in the last while.
 type recentMax struct {

@@ -275,6 +275,10 @@ func TestADecisionSaysWhy(t *testing.T) {
 	if got, want := d.String(), "14 wanted: 9.2 launches a minute expected (4.1 to 15), 38 s to ready, 99% served warm"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	d.Refill, d.Max = 640*time.Millisecond, 14 // more might be wanted
+	if got, want := d.String(), "14 wanted: 9.2 launches a minute expected (4.1 to 15), 0.6 s to ready, 99% served warm; max is 14"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }
 
 // BenchmarkDecide is one decision for a pool with eight weeks of history.
@@ -285,5 +289,46 @@ func BenchmarkDecide(b *testing.B) {
 		at = at.Add(time.Second)
 		d.Launched(at, 1, 0)
 		d.Decide(at)
+	}
+}
+
+// TestAFirstSurgeIsFollowed: after steady weeks the steps of the levels are noise, and their powers
+// say so. A surge is followed all the same, and passes.
+func TestAFirstSurgeIsFollowed(t *testing.T) {
+	d := newDemand(t, settings())
+	r := rand.New(rand.NewPCG(7, 8))
+	expected := func() float64 { return d.forecaster.Forecast().Load }
+	now := feed(d, r, monday, 14*24*time.Hour, func(time.Time) float64 { return 3 })
+	if steady := expected(); steady < 2 || steady > 4 {
+		t.Errorf("of 3 launches a refill %.1f are expected", steady)
+	}
+	now = feed(d, r, now, 10*time.Minute, func(time.Time) float64 { return 15 })
+	if surge := expected(); surge < 9 || surge > 18 {
+		t.Errorf("ten minutes into a surge of 15 launches a refill %.1f are expected", surge)
+	}
+	feed(d, r, now, 2*time.Hour, func(time.Time) float64 { return 3 })
+	if after := expected(); after > 6 {
+		t.Errorf("two hours later %.1f are expected", after)
+	}
+}
+
+// TestAQuietPoolIsSizedForItsTarget: what a miss is worth before the loop has learned it misses about
+// the target for any load of a few launches a refill. A pool that nobody launches from keeps no second
+// session.
+func TestAQuietPoolIsSizedForItsTarget(t *testing.T) {
+	loop := newClosedLoop(0.99)
+	for _, load := range []float64{0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, 5} {
+		n := SessionsWorth(loop.worth(0)*forLoad(load), load, 100)
+		if missed := ErlangB(n, load); missed > 0.0125 || n > SessionsFor(0.01, load, 100)+1 {
+			t.Errorf("%d for %g launches a refill, %.4f of which miss", n, load, missed)
+		}
+	}
+	idle := newDemand(t, settings())
+	now := feed(idle, rand.New(rand.NewPCG(9, 1)), monday, 56*24*time.Hour, func(time.Time) float64 { return 0 })
+	if wanted, _ := idle.Size(now); wanted > 1 {
+		t.Errorf("%d of a pool without launches", wanted)
+	}
+	if fresh, _ := newDemand(t, settings()).Size(monday); fresh > 1 {
+		t.Errorf("%d of a pool of which nothing is known", fresh)
 	}
 }

@@ -84,12 +84,16 @@ func (f *Forecaster) Observe(now time.Time, launches int) {
 	}
 	for end := f.season.closes(); t >= end; end = f.season.closes() {
 		f.pass(end)
-		f.closeSlot()
+		f.season.closeSlot()
+		f.revise()
 	}
 	f.pass(t)
 	if launches > 0 {
 		f.season.add(float64(launches))
 		f.levels.add(float64(launches))
+	}
+	if f.season.outdated(f.now) {
+		f.revise()
 	}
 	if f.now-f.open.made >= max(f.refill, shortest) {
 		f.closeForecast()
@@ -97,13 +101,13 @@ func (f *Forecaster) Observe(now time.Time, launches int) {
 	}
 }
 
-// closeSlot closes the season's open slot. As far as the season is not known yet, it is the
-// rate over all time, which has changed with that slot: launches of before are compared with
-// the new one, or the levels would count them twice.
-func (f *Forecaster) closeSlot() {
+// revise has the season learn its profiles anew. As far as the season is not known yet, it is the
+// rate over all time, which changes with that: launches of before are compared with the new one,
+// or the levels would count them twice.
+func (f *Forecaster) revise() {
 	before := *f.season.profile(f.season.open)
-	f.season.closeSlot()
-	f.levels.rescale(math.Pow(f.season.ever()/before.ever, before.unknown))
+	f.season.revise(f.now)
+	f.levels.rescale(math.Pow(f.season.ever/before.ever, before.unknown))
 }
 
 // pass lets time go by without launches.
@@ -180,6 +184,10 @@ func (f *Forecaster) Forecast() Forecast {
 	made := f.forecast(f.refill)
 	return Forecast{Load: made.rate * f.refill, most: f.most(made.rate) * f.refill, weights: &f.spread.weights[made.mood]}
 }
+
+// meanLoad returns the mean number of launches during a refill over all time, as of the last
+// observation.
+func (f *Forecaster) meanLoad() float64 { return f.season.ever * f.refill }
 
 func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }
 

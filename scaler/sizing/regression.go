@@ -24,6 +24,12 @@ const (
 	// regressionFade is the time in seconds in which outcomes fade to a third.
 	regressionFade     = 14 * 86400.0
 	minPower, maxPower = -0.5, 1.3
+	// noise is up to how many times its root mean square a step may be noise; at twice that it is
+	// none. firstUsual is the root mean square before anything has been learned.
+	noise      = 2
+	firstUsual = 0.3
+	// usualFade is the time in seconds in which what is usual fades to a third.
+	usualFade = 4 * 86400.0
 )
 
 // regression learns the powers.
@@ -31,22 +37,33 @@ type regression struct {
 	power [signals]float64
 	// information is the curvature of the likelihood.
 	information [signals][signals]float64
+	// usual is the mean square of each signal.
+	usual [signals]float64
 }
 
 func newRegression() *regression {
 	r := &regression{power: firstPowers}
 	for i, w := range priorWeight {
 		r.information[i][i] = w
+		r.usual[i] = firstUsual * firstUsual
 	}
 	return r
 }
 
 // factor returns by how much the signals, given as logarithms, multiply the rate of the
 // time of day.
+//
+// Where demand has been steady for weeks the levels' steps were noise, and their powers say so. A
+// step up that is far larger than those is none, and is taken for what it is, or a first surge would
+// be taken for noise as well. A step down only costs idle time, and often comes before a peak.
 func (r *regression) factor(x *[signals]float64) float64 {
 	sum := 0.0
 	for i, v := range x {
 		sum += r.power[i] * v
+		if i >= signals-speeds && r.power[i] < 1 {
+			unusual := clamp(v/math.Sqrt(r.usual[i])/noise-1, 0, 1)
+			sum += (1 - r.power[i]) * unusual * v
+		}
 	}
 	return math.Exp(sum)
 }
@@ -59,6 +76,7 @@ func (r *regression) learn(x *[signals]float64, launches, expected, shape, secon
 	trust := 1 / (1 + expected/shape)
 	var step [signals]float64
 	for i := range step {
+		r.usual[i] += (1 - math.Exp(-seconds/usualFade)) * (x[i]*x[i] - r.usual[i])
 		for j := range step {
 			r.information[i][j] = r.information[i][j]*keep + x[i]*x[j]*expected*trust
 		}

@@ -41,6 +41,9 @@ type season struct {
 	opened float64
 	// total and since are all launches, and the time of the first observation.
 	total, since float64
+	// ever is the rate over all time as of the last revision, and revision its number.
+	ever     float64
+	revision int64
 	// refill is the refill time in seconds.
 	refill float64
 	// profiles caches the profiles of the slots around the open one.
@@ -49,6 +52,7 @@ type season struct {
 
 // profile is what the season says of a slot, in launches a second.
 type profile struct {
+	// slot is the slot's number, asOf the season's revision.
 	slot, asOf int64
 	// day is the rate at this time of day, week that of this time of the week, both over
 	// half an hour; fine is that of this very slot of the week.
@@ -71,9 +75,7 @@ func (s *season) begin(t float64) {
 	s.since = t
 	s.open = slotOf(t)
 	s.first = s.open
-	for i := range s.profiles {
-		s.profiles[i].asOf = -1
-	}
+	s.revise(t)
 }
 
 func slotOf(t float64) int64 { return int64(math.Floor(t / slotSeconds)) }
@@ -117,7 +119,7 @@ func (s *season) at(t float64) profile {
 
 func (s *season) profile(slot int64) *profile {
 	p := &s.profiles[slot%int64(len(s.profiles))]
-	if p.slot != slot || p.asOf != s.open {
+	if p.slot != slot || p.asOf != s.revision {
 		*p = s.learn(slot)
 	}
 	return p
@@ -139,7 +141,7 @@ func (s *season) learn(slot int64) profile {
 		s.around(slot, 7*back, 1, fade, &fine)
 	}
 	prior := priorRefills * s.refill
-	p := profile{slot: slot, asOf: s.open, ever: s.ever()}
+	p := profile{slot: slot, asOf: s.revision, ever: s.ever}
 	p.unknown = prior / (day.slots*slotSeconds + prior)
 	p.day = day.rate(p.ever, prior)
 	p.week = week.rate(p.day, prior)
@@ -150,9 +152,25 @@ func (s *season) learn(slot int64) profile {
 	return p
 }
 
-// ever returns the rate over all time; at first one launch in a refill.
-func (s *season) ever() float64 {
-	return (s.total + 1) / (max(float64(s.open*slotSeconds)-s.since, 0) + s.refill)
+// outdatedFrom is by what factor the rate over all time differs from what it was at the last
+// revision when it is time for another within a slot. Only a pool that is new comes to that.
+const outdatedFrom = 1.5
+
+// outdated reports whether the rate over all time is far from what it was at the last revision.
+func (s *season) outdated(t float64) bool {
+	rate := s.everUntil(t)
+	return rate > s.ever*outdatedFrom || rate*outdatedFrom < s.ever
+}
+
+// revise takes the rate over all time as of now, and has the profiles learned anew.
+func (s *season) revise(t float64) {
+	s.ever = s.everUntil(t)
+	s.revision++
+}
+
+// everUntil returns the rate over all time; at first one launch in a refill.
+func (s *season) everUntil(t float64) float64 {
+	return (s.total + 1) / (max(t-s.since, 0) + s.refill)
 }
 
 // leastLoad is the fewest launches in a refill that a profile expects.

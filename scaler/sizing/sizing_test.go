@@ -42,7 +42,7 @@ func TestWanted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w := Wanted(staging.Config{DesiredSessions: 5, Schedule: c.schedule}, now)
+			w := Wanted(staging.Config{DesiredSessions: 5, Schedule: c.schedule}, nil, now)
 			got := ""
 			if !w.Until.IsZero() {
 				got = w.Until.UTC().Format(time.RFC3339)
@@ -86,6 +86,18 @@ func TestWantedInWords(t *testing.T) {
 			"schedule 1 (* * * * *, UTC) is open: 3 sessions",
 		},
 		{
+			"always open, and another opens months later",
+			[]staging.Schedule{{Cron: "* * * * *", Duration: staging.Duration(2 * time.Minute), DesiredSessions: 3}, exam},
+			"2026-03-06T23:00:30Z", 6,
+			"schedule 1 (* * * * *, UTC) is open: 3 sessions; next: 6 from 2027-01-05 16:00 (schedule 2)",
+		},
+		{
+			"open all of each day, and another opens months later",
+			[]staging.Schedule{{Cron: "0 0 * * *", Duration: hours(24), DesiredSessions: 3}, exam},
+			"2026-03-06T23:00:30Z", 6,
+			"schedule 1 (0 0 * * *, UTC) is open: 3 sessions; next: 6 from 2027-01-05 16:00 (schedule 2)",
+		},
+		{
 			"two in a row of the same number",
 			[]staging.Schedule{class, {Cron: "0 18 * * MON-FRI", TimeZone: "Europe/Berlin", Duration: hours(1), DesiredSessions: 4}},
 			"2026-01-06T12:00:00Z", 1,
@@ -99,9 +111,72 @@ func TestWantedInWords(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if w := Wanted(staging.Config{DesiredSessions: 1, Schedule: c.schedule}, now); w.Reason != c.words || w.Next != c.next {
+			if w := Wanted(staging.Config{DesiredSessions: 1, Schedule: c.schedule}, nil, now); w.Reason != c.words || w.Next != c.next {
 				t.Errorf("%d next, %s\nwant %d, %s", w.Next, w.Reason, c.next, c.words)
 			}
 		})
+	}
+}
+
+// TestAPoolThatFollowsItsDemand wants what the demand asks for, within its bounds; a schedule is a
+// floor.
+func TestAPoolThatFollowsItsDemand(t *testing.T) {
+	evening := []staging.Schedule{{Cron: "0 18 * * *", Duration: staging.Duration(2 * time.Hour), DesiredSessions: 12}}
+	size := func(wanted, keep int) *staging.DemandSize {
+		return &staging.DemandSize{Wanted: wanted, Keep: keep, Reason: "as many as that"}
+	}
+	for _, c := range []struct {
+		what         string
+		size         *staging.DemandSize
+		schedule     []staging.Schedule
+		hour         int
+		wanted, keep int
+		reason       string
+	}{
+		{"nobody has sized it: nothing is retired", nil, nil, 9, 2, 20, "no scaler has sized it by its demand yet: min is 2 sessions"},
+		{"what the demand asks for", size(7, 9), nil, 9, 7, 9, "as many as that"},
+		{"not less than min", size(1, 1), nil, 9, 2, 2, "as many as that; min is 2"},
+		{"not more than max", size(30, 40), nil, 9, 20, 20, "as many as that; max is 20"},
+		{"a schedule that is not open", size(7, 9), evening, 9, 7, 9, "as many as that"},
+		{"a schedule is a floor", size(7, 9), evening, 18, 12, 12, "schedule 1 (0 18 * * *, UTC) is open until 20:00: 12 sessions, more than the demand asks for: as many as that"},
+		{"and no ceiling", size(15, 16), evening, 18, 15, 16, "as many as that"},
+	} {
+		config := staging.Config{DesiredSessions: 99, Schedule: c.schedule, Sizing: &staging.Sizing{Mode: staging.SizingDemand, Min: 2, Max: 20}}
+		now := time.Date(2026, time.November, 24, c.hour, 30, 0, 0, time.UTC)
+		w := Wanted(config, c.size, now)
+		if w.Sessions != c.wanted || w.Keep != c.keep || w.Reason != c.reason {
+			t.Errorf("%s: %+v", c.what, w)
+		}
+		if len(c.schedule) > 0 && (w.Until.IsZero() || w.Until.Before(now)) {
+			t.Errorf("%s: until %s", c.what, w.Until)
+		}
+	}
+	// A recommendation changes nothing.
+	w := Wanted(staging.Config{DesiredSessions: 3, Sizing: &staging.Sizing{Mode: staging.SizingRecommend, Max: 20}}, size(7, 9), monday)
+	if w.Sessions != 3 || w.Keep != 3 || w.Reason != "" {
+		t.Errorf("with a recommendation: %+v", w)
+	}
+}
+
+func TestTheRefillTimeIsThatOfTheLastSessions(t *testing.T) {
+	var r RefillTime
+	if r.Mean() != time.Minute {
+		t.Errorf("without any: %s", r.Mean())
+	}
+	r.Add(1, 4*time.Second)
+	r.Add(3, 8*time.Second)
+	if r.Mean() != 7*time.Second {
+		t.Errorf("the mean of four is %s", r.Mean())
+	}
+	r.Add(0, time.Hour)
+	r.Add(5, 0)
+	if r.Mean() != 7*time.Second {
+		t.Errorf("what is none counts: %s", r.Mean())
+	}
+	for range 300 {
+		r.Add(1, 20*time.Second)
+	}
+	if r.Mean() < 19*time.Second || r.Mean() > 20*time.Second {
+		t.Errorf("after 300 of 20s: %s", r.Mean())
 	}
 }

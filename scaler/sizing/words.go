@@ -11,7 +11,7 @@ import (
 // the entry's time zone.
 func inWords(c staging.Config, at, next opening, w staging.Wanted, now time.Time) string {
 	if at.entry < 0 {
-		text := "no schedule is open: " + sessions(w.Sessions)
+		text := "no schedule is open: " + staging.Count(w.Sessions, "session")
 		if w.Next == w.Sessions || next.entry < 0 {
 			return text
 		}
@@ -23,7 +23,7 @@ func inWords(c staging.Config, at, next opening, w staging.Wanted, now time.Time
 	if ends, ok := closes(s, at.ends); ok {
 		text += " until " + clock(ends, now, s)
 	}
-	text += ": " + sessions(w.Sessions)
+	text += ": " + staging.Count(w.Sessions, "session")
 	if w.Next == w.Sessions {
 		return text
 	}
@@ -38,6 +38,9 @@ func inWords(c staging.Config, at, next opening, w staging.Wanted, now time.Time
 // it stays open for long.
 func closes(s staging.Schedule, ends time.Time) (at time.Time, ok bool) {
 	for range maxChanges {
+		if ends.IsZero() {
+			break
+		}
 		open, change := isOpen(s, ends)
 		if !open {
 			return ends, true
@@ -45,13 +48,6 @@ func closes(s staging.Schedule, ends time.Time) (at time.Time, ok bool) {
 		ends = change
 	}
 	return time.Time{}, false
-}
-
-func sessions(n int) string {
-	if n == 1 {
-		return "1 session"
-	}
-	return fmt.Sprintf("%d sessions", n)
 }
 
 func zoneName(s staging.Schedule) string {

@@ -32,10 +32,10 @@ export function ask(title, text, yes, act) {
       }))));
 }
 
-// tell shows in a corner, and to screen readers, what was done.
+// tell shows in a corner, and to screen readers, what was done, for as long as it takes to read.
 export function tell(text) {
   const toast = document.getElementById('told');
   toast.textContent = text;
   clearTimeout(tell.timer);
-  tell.timer = setTimeout(() => { toast.textContent = ''; }, 6000);
+  tell.timer = setTimeout(() => { toast.textContent = ''; }, 6000 + 50 * text.length);
 }

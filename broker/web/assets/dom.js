@@ -105,9 +105,12 @@ export function button(label, props, press) {
 }
 
 // badge is a word in the colour of its kind: good, wait, bad or quiet.
-export function badge(word, kind) {
-  return h('span', { class: `badge ${kind}` }, word);
+export function badge(word, kind, title) {
+  return h('span', { class: `badge ${kind}`, title }, word);
 }
+
+// count is a number of things in words, such as 1 session or 2 sessions.
+export const count = (n, thing) => `${n} ${thing}${n === 1 ? '' : 's'}`;
 
 // ago returns how long ago a time was, in at most two units.
 export function ago(time, now = Date.now()) {

@@ -8,7 +8,7 @@ const most = 300, before = 15 * 60 * 1000;
 
 // The types in the order of a session's life, then the rest.
 const kinds = {
-  pending: 'wait', starting: 'wait', ready: 'good', claimed: 'mine', assigned: 'mine', restarted: 'bad', reassigned: 'mine', unhealthy: 'bad', recovered: 'mine', quarantined: 'bad', retiring: 'quiet', ending: 'quiet', ended: 'quiet',
+  pending: 'wait', starting: 'wait', ready: 'good', claimed: 'mine', assigned: 'mine', restarted: 'bad', reassigned: 'mine', unhealthy: 'bad', recovered: 'mine', idle_soon: 'wait', ending_soon: 'wait', extended: 'mine', waiting_for_room: 'wait', quarantined: 'bad', retiring: 'quiet', ending: 'quiet', ended: 'quiet',
   withdrawn: 'wait', violation: 'wait', hook_failed: 'bad', conditions: 'wait', audit: 'quiet', gap: 'bad',
 };
 
@@ -21,7 +21,7 @@ function words(e) {
     e.setting && `${e.setting}, set by the ${e.where}`,
     e.hook && `hook ${e.hook}`,
     e.type === 'conditions' ? null : e.reason,
-    a && `${a.who} ${a.outcome === 'denied' ? 'was denied' : 'did'} ${a.operation}${a.target ? ', ' + a.target : ''}${a.reason ? ': ' + a.reason : ''}`,
+    a && `${a.action ?? a.operation} ${a.outcome === 'denied' ? 'was denied to' : 'by'} ${a.who}${a.target ? ', ' + a.target : ''}${a.reason ? ': ' + a.reason : ''}`,
     e.type === 'conditions' && ((e.conditions ?? []).map((c) => `${c.type}: ${c.message}`).join('; ') || 'nothing is in the way'),
     e.stderr && h('code', null, e.stderr.trim().slice(-200)),
   ].filter(Boolean);
@@ -34,8 +34,8 @@ export const eventLine = (e, of) => h('li', null,
   h('span', { class: 'what' }, e.session && e.session !== of && [sessionLink(e.session), ' '], words(e)));
 
 export function eventsView(can, params) {
-  const chosen = new Set((params.get('type') ?? '').split(',').filter(Boolean));
-  const types = Object.keys(kinds).filter((t) => t !== 'gap' && (t !== 'audit' || can.edit));
+  const types = Object.keys(kinds).filter((t) => t !== 'gap' && (t !== 'audit' || can.audit));
+  const chosen = new Set((params.get('type') ?? '').split(',').filter((t) => types.includes(t)));
   const choose = (type) => {
     const next = new Set(chosen);
     if (!next.delete(type)) next.add(type);

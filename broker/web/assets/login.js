@@ -1,7 +1,7 @@
 // Logging in: with the identity provider, or with a token, which is sent once. From then on a
 // cookie that scripts cannot read replaces it.
 
-import { call } from './api.js';
+import { at, call } from './api.js';
 import { h } from './dom.js';
 
 // failures are what the page's URL says of a login with the provider that failed, see
@@ -19,6 +19,9 @@ const failures = {
   many: () => 'Too many logins failed from your address. Wait a minute, and log in again.',
 };
 
+// icon returns where the icon of greenroom is.
+export const icon = () => at('/ui/icon.svg').href;
+
 // takeFailure returns why a login with the provider failed, '' if none did, and takes it out of
 // the page's URL. What remains is the view that was asked for.
 export function takeFailure() {
@@ -29,29 +32,29 @@ export function takeFailure() {
 }
 
 // loginView asks for a login, and calls then once the broker accepts a token. provider is
-// where else to log in, if anywhere; why is why such a login failed.
-export function loginView(then, provider, why) {
+// where else to log in, if anywhere; why is why such a login failed. leave is called before the
+// browser goes to the provider, and returns what the broker needs to lead it back.
+export function loginView(then, provider, why, leave) {
   const failed = Object.hasOwn(failures, why) &&
     h('p', { class: 'wrong', role: 'alert' }, failures[why](provider?.name ?? 'The identity provider'));
   return h('main', { class: 'alone' },
-    h('img', { src: 'icon.svg', alt: '', width: 40, height: 40 }),
+    h('img', { src: icon(), alt: '', width: 40, height: 40 }),
     h('h1', null, 'greenroom'),
     failed,
     provider
       ? [h('a', {
         class: 'button primary', href: provider.url,
         // The view in the page's URL may have changed meanwhile.
-        onclick: (e) => { e.currentTarget.href = beginAt(provider); },
+        onclick: (e) => { e.currentTarget.href = beginAt(provider, leave()); },
       }, `Log in with ${provider.name}`),
         h('details', null, h('summary', null, 'Log in with a token'), tokenForm(then))]
       : tokenForm(then));
 }
 
-// beginAt returns the URL at which a login with the provider begins. It leads back to the view
-// that is open.
-function beginAt(provider) {
-  const url = new URL(provider.url);
-  if (location.hash.startsWith('#/')) url.searchParams.set('view', location.hash.slice(1));
+// beginAt returns the URL at which a login with the provider begins.
+function beginAt(provider, way) {
+  const url = new URL(provider.url, location.href);
+  for (const [name, value] of Object.entries(way)) url.searchParams.set(name, value);
   return url.href;
 }
 

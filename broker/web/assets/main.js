@@ -1,15 +1,17 @@
 // The page around the views: the user who is logged in, the current view, and whether it is live.
 
-import { call, signedOut } from './api.js';
+import { at, call } from './api.js';
 import { h, button } from './dom.js';
+import { enter } from './enter.js';
 import { follow } from './live.js';
-import { loginView, takeFailure } from './login.js';
+import { icon } from './login.js';
 import { poolView, stagingView } from './staging.js';
 import { sessionsView } from './sessions.js';
 import { sessionView } from './session.js';
 import { missingView } from './missing.js';
 import { tokensView } from './tokens.js';
 import { groupsView, imagesView, zonesView } from './resources.js';
+import { webhooksView } from './webhooks.js';
 import { eventsView } from './events.js';
 
 // How often a view is read again without an event, while live and while not: ms.
@@ -27,15 +29,18 @@ const views = {
   groups: { label: 'Groups', make: groupsView },
   events: { label: 'Events', make: eventsView },
   tokens: { label: 'Tokens', make: tokensView },
+  webhooks: { label: 'Webhooks', make: webhooksView },
 };
 
-// may returns what a role may do. It only hides buttons; the API enforces the rules.
-function may(role) {
+// may returns what a caller may do. It only hides buttons; the API enforces the rules.
+function may({ role, scope }) {
   return {
     edit: role === 'admin',
+    // Audit records are about all of the installation.
+    audit: role === 'admin' && !scope,
     end: role === 'admin' || role === 'launcher' || role === 'user',
     // With a user's own token, only that user's sessions are visible.
-    views: role === 'user' ? ['sessions'] : Object.keys(views).filter((name) => name !== 'tokens' || role === 'admin'),
+    views: role === 'user' ? ['sessions'] : Object.keys(views).filter((name) => (name !== 'tokens' || role === 'admin') && (name !== 'webhooks' || role === 'admin' && !scope)),
     follow: role !== 'user',
   };
 }
@@ -57,46 +62,9 @@ function viewAt(can, address) {
   return ['', missingView(address, can.views[0], views[can.views[0]].label)];
 }
 
-let stop = () => {};
-// Why the login that led here failed; '' if it did not.
-let failure = takeFailure();
-
-async function start() {
-  stop();
-  let self;
-  try {
-    self = await call('GET', '/v1/self');
-  } catch (problem) {
-    if (problem.status === 401) return showLogin();
-    return showAway(problem);
-  }
-  failure = '';
-  shell(self);
-}
-
-async function showLogin() {
-  stop();
-  document.title = 'Log in – greenroom';
-  let provider;
-  try {
-    ({ provider } = await call('GET', '/v1/login'));
-  } catch (problem) {
-    return showAway(problem);
-  }
-  document.body.replaceChildren(loginView(start, provider, failure));
-  failure = '';
-  document.querySelector('main .primary').focus();
-  if (!provider) document.querySelector('input').focus();
-}
-
-function showAway(problem) {
-  document.body.replaceChildren(h('main', { class: 'alone' },
-    h('h1', null, 'greenroom'), h('p', { class: 'wrong', role: 'alert' }, `${problem.message}; trying again.`)));
-  setTimeout(start, 2000);
-}
-
-function shell(self) {
-  const can = may(self.role);
+// shell shows the page to who is logged in, and returns what takes it away.
+function shell(self, login) {
+  const can = may(self);
   const links = can.views.map((name) => h('a', { href: '#/' + name, 'data-view': name }, views[name].label));
   const live = h('p', { class: 'live', role: 'status' });
   const main = h('main', { id: 'main', tabindex: '-1' });
@@ -106,15 +74,15 @@ function shell(self) {
       h('span', { title: self.who }, h('b', null, self.name || self.who), h('small', null, self.role)),
       button('Log out', { class: 'plain' }, async () => {
         await call('DELETE', '/v1/login');
-        showLogin();
+        login();
       }))
     : h('div', { class: 'who' }, h('span', null, 'open access'));
   document.body.replaceChildren(
     h('button', { class: 'skip', type: 'button', onclick: () => main.focus() }, 'Skip to content'),
     h('header', null,
-      h('a', { class: 'brand', href: '#/' + can.views[0] }, h('img', { src: 'icon.svg', alt: '', width: 20, height: 20 }), 'greenroom'),
+      h('a', { class: 'brand', href: '#/' + can.views[0] }, h('img', { src: icon(), alt: '', width: 20, height: 20 }), 'greenroom'),
       h('nav', { 'aria-label': 'Views' }, links),
-      h('div', { class: 'foot' }, live, who)),
+      h('div', { class: 'foot' }, live, h('a', { href: at('/').href }, 'Users’ page'), who)),
     h('div', { class: 'page' }, away, main),
     h('div', { id: 'told', role: 'status', 'aria-live': 'polite' }));
 
@@ -199,18 +167,15 @@ function shell(self) {
   window.addEventListener('hashchange', route);
   // A hidden page holds no connection.
   document.addEventListener('visibilitychange', listen);
-  window.addEventListener(signedOut, showLogin);
-  stop = () => {
+  route();
+  return () => {
     window.removeEventListener('hashchange', route);
     document.removeEventListener('visibilitychange', listen);
-    window.removeEventListener(signedOut, showLogin);
     clearInterval(tick);
     clearTimeout(again);
     unfollow();
-    for (const dialog of document.querySelectorAll('dialog')) dialog.close();
-    stop = () => {};
   };
-  route();
 }
 
-start();
+// The login leads back to the view that is open.
+enter(shell, () => (location.hash.startsWith('#/') ? { view: location.hash.slice(1) } : {}));

@@ -32,19 +32,33 @@ function health(s) {
 
 const check = (c) => c && [h('strong', null, c.name), c.output ? h('pre', { class: 'output' }, c.output) : ' has no result yet'];
 
-function facts(s) {
+// obstacles are the conditions of a session's pool while the session is not up: they may say why
+// it waits. Who may not read the pool is shown none.
+async function obstacles(s) {
+  if (!s.staging || !['pending', 'starting'].includes(s.state)) return [];
+  try {
+    return (await call('GET', '/v1/staging/' + encodeURIComponent(s.staging))).conditions;
+  } catch {
+    return []; // the config was deleted, or this caller may not read it
+  }
+}
+
+function facts(s, inTheWay) {
   const ports = Object.entries(s.ports ?? {}).map(([label, port]) => `${label} ${port}`).join(', ');
   const terms = Object.entries(s.terms ?? {}).map(([name, v]) => `${name.replaceAll('_', ' ')} ${v}`).join(', ');
   const rows = [
-    ['State', stateOf(s)], ['Reason', s.reason], ['Health', health(s)], ['Failing check', check(s.failing_check)],
+    ['State', stateOf(s)], ['Reason', s.reason], ['Waits for room until', moment(s.waits_for_room_until)], ['Health', health(s)], ['Failing check', check(s.failing_check)],
+    ...inTheWay.map((c) => ['Its pool', [h('strong', null, c.type), ' ', c.message]]),
     ['Opens at', way(s)],
     ['Not up since its restart', moment(s.restarted_at)], ['After its restart', s.restart_failure],
     ['User', s.user && (s.user.name ? [s.user.name, ' ', h('span', { class: 'faint' }, s.user.id)] : s.user.id)], ['Groups', s.groups?.join(', ')],
-    ['Ends', moment(s.ends_at)], ['Ends unless a keepalive comes', moment(s.keepalive_until)], ['Limits', terms],
+    ['Ends', moment(s.ends_at)], ['May be extended until', moment(s.extendable_until)], ['Ends unless it is used', moment(s.idle_ends_at)],
+    ['Ends unless its user opens it', moment(s.unvisited_ends_at)], ['Ends unless a keepalive comes', moment(s.keepalive_until)], ['Limits', terms],
     ['Origin', s.origin.replace('_', ' ')], ['Zone', s.zone], ['Image', s.image],
     ['Staging config', s.staging && h('a', { href: '#/staging/' + encodeURIComponent(s.staging) }, s.staging)], ['Revision', s.revision],
     ['Address', s.address], ['Ports', ports], ['Nomad allocation', s.alloc_id], ['Nomad node', s.node_id],
     ['Created', moment(s.created_at)], ['Ready', moment(s.ready_at)], ['Assigned', moment(s.assigned_at)],
+    ['First used', s.unvisited ? 'not yet' : moment(s.visited_at)],
     ['Expires', moment(s.expires_at)], ['Ended', moment(s.ended_at)],
   ];
   return h('dl', { class: 'boxed' }, rows.filter(([, v]) => v).map(([name, v]) => [h('dt', null, name), h('dd', null, v)]));
@@ -113,11 +127,11 @@ export function sessionView(can, id) {
       fill(body, missing(`There is no session ${id}, or it ended a while ago.`, '#/sessions', 'Go to all sessions'));
       return;
     }
-    const answer = launchedAs(id);
+    const answer = launchedAs(id), inTheWay = await obstacles(current);
     fill(body,
       current.state === 'ended' ? h('p', { class: 'over' }, `This session has ended${current.reason ? ': ' + current.reason : ''}.`) : null,
       answer && !over(current) ? h('p', { class: 'served' }, served(answer)) : null,
-      facts(current));
+      facts(current, inTheWay));
     if (can.end && !over(current)) {
       if (!endIt.parentNode) actions.replaceChildren(endIt);
     } else {

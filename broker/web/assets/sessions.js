@@ -14,7 +14,7 @@ const states = [
 const origins = [['', 'any'], ['staged', 'staged'], ['on_demand', 'on demand']];
 
 const user = (s) => (s.user
-  ? h('span', { title: s.user.id }, s.user.name || s.user.id)
+  ? [h('span', { title: s.user.id }, s.user.name || s.user.id), s.unvisited_ends_at ? h('small', { class: 'faint' }, ' not opened yet') : null]
   : h('span', { class: 'faint' }, 'nobody'));
 
 // health shows whether a session is healthy, and since when.

@@ -29,11 +29,38 @@ export const schedule = {
   },
 };
 
+// sizing has a pool follow its demand.
+export const sizing = {
+  name: 'sizing', label: 'Sizing by demand', kind: 'optional', layout: 'column',
+  hint: 'As few idle sessions as serve the wanted share of launches with ready ones. Schedules are floors.',
+  placeholder: '{"mode": "recommend", "served_warm": 0.99, "min": 2, "max": 60}',
+  fields: [
+    { name: 'mode', label: 'Mode', kind: 'select', options: [['recommend', 'Recommend: change nothing, show what would be wanted'], ['demand', 'Demand: the pool follows it']], required: true, standIn: 'recommend' },
+    { name: 'served_warm', label: 'Served warm', kind: 'number', placeholder: '0.99', hint: 'Share of launches that find a ready session.', standIn: 0.99 },
+    { name: 'min', label: 'Fewest sessions', kind: 'number', placeholder: '0', standIn: 0 },
+    { name: 'max', label: 'Most sessions', kind: 'number', required: true, placeholder: '60', standIn: 1000 },
+    { name: 'weight', label: 'Weight', kind: 'number', placeholder: '1', hint: 'How much its launches count where a zone is too small for all pools.', standIn: 1 },
+    { name: 'time_zone', label: 'Time zone of days and weeks', kind: 'suggested', suggestions: timeZones, placeholder: 'UTC' },
+  ],
+};
+
 // variables are the values of a jobspec's variables.
 export const variables = {
   name: 'variables', label: 'Variables', kind: 'map', hint: 'Values of the jobspec\'s variables.', placeholder: '{"port": "8080"}',
   item: { word: 'variable' },
 };
+
+// labels are what launches choose by.
+export const labels = {
+  name: 'labels', label: 'Labels', kind: 'map', hint: 'What launches with a selector choose by.', placeholder: '{"tier": "gold"}',
+  item: { word: 'label' },
+};
+
+// maxSessions returns the field for how many sessions may exist at once.
+export const maxSessions = (hint) => ({ name: 'max_sessions', label: 'Max sessions', kind: 'number', placeholder: '10', standIn: 10, hint });
+
+// labelList shows labels, one a line.
+export const labelList = (labels) => Object.entries(labels ?? {}).map(([k, v]) => `${k}=${v}`).join(', ');
 
 const hook = [
   {
@@ -47,6 +74,8 @@ const hook = [
   { name: 'workdir', label: 'Working directory', kind: 'text', placeholder: 'the task\'s own' },
 ];
 
+const before = { name: 'before', label: 'Before', kind: 'duration', placeholder: '5m', hint: 'How long before the time limit it runs.' };
+
 // hooks are an image's commands, run inside a session.
 export const hooks = {
   name: 'exec_config', label: 'Commands run in a session', kind: 'object', layout: 'column',
@@ -56,7 +85,9 @@ export const hooks = {
     ['first_launch', 'First launch hook', 'Runs once, when a session is healthy for the first time and has no user yet.'],
     ['assign', 'Assign hook', 'Runs when a user gets a staged session, before the launch is answered.'],
     ['go', 'Go hook', 'Runs when a user who has a session of the image launches it with a URL.'],
-  ].map(([name, label, hint]) => ({ name, label, hint, kind: 'optional', nested: true, fields: hook })),
+    ['pre_end', 'Pre-end hook', 'Runs some time before a user\'s session ends by a limit, once for each such end.', [before]],
+    ['pre_stop', 'Pre-stop hook', 'Runs when a user\'s session is ended, before it is stopped, which nothing keeps it from.'],
+  ].map(([name, label, hint, more = []]) => ({ name, label, hint, kind: 'optional', nested: true, fields: [...hook, ...more] })),
 };
 
 // volumes returns the field for directories of the node that sessions see.

@@ -10,6 +10,8 @@ package devtest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"sync"
 	"testing"
@@ -150,4 +152,27 @@ func (a around) Run() int {
 		return max(code, 1)
 	}
 	return code
+}
+
+// FreePorts returns ports on which nothing listens. Neither the kernel (for outgoing
+// connections) nor devcluster uses ports from their range, so they are still free when
+// the servers start.
+func FreePorts(t testing.TB, n int) []int {
+	t.Helper()
+	const first, last = 7000, 9999
+	var ports []int
+	start := rand.IntN(last - first)
+	for i := range last - first {
+		port := first + (start+i)%(last-first)
+		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		l.Close()
+		if ports = append(ports, port); len(ports) == n {
+			return ports
+		}
+	}
+	t.Fatalf("no %d ports are free between %d and %d", n, first, last)
+	return nil
 }

@@ -34,9 +34,19 @@ func missing(ctx context.Context) []string {
 	if devcluster.CheckBusybox() != nil {
 		packages = append(packages, "busybox-static")
 	}
+	// For the desktop's image, which is built from Debian's packages.
+	if !onPath("mmdebstrap") {
+		packages = append(packages, "mmdebstrap")
+	}
+	// systemd's own check of the units in deploy.
+	if !onPath("systemd-analyze") {
+		packages = append(packages, "systemd")
+	}
 	// For the tests with a reverse proxy in front of a session.
-	if !onPath("nginx") {
-		packages = append(packages, "nginx-light")
+	for program, name := range map[string]string{"nginx": "nginx-light", "caddy": "caddy"} {
+		if !onPath(program) {
+			packages = append(packages, name)
+		}
 	}
 	// For the tests of the web pages.
 	if !onPath("chromium") {

@@ -5,8 +5,8 @@
 -- the sessions are assigned in the same step. The launch's Idempotency-Key, where it has
 -- one, is reserved, and the user's sessions are counted against the launch's limit.
 --
--- A launch of one is claim_one.lua's, with the same keys and arguments: this script would
--- serve it as well, but costs Redis a fifth more instructions for one session.
+-- A launch of one from one pool is claim_one.lua's, which serves those that come together in one
+-- call. This script would serve it as well, and costs Redis more for one session.
 --
 -- KEYS  1 idempotency key (unused when the fingerprint is "")  2 the user's sessions  3 events
 --       then for each pool: ready queue, pool set
@@ -15,23 +15,26 @@
 --       10 permissions  11 life of the key (ms) where the claim is final, else ""
 --       12 how far down a queue preferred sessions are taken  13 TTL of a scaler's trust (ms)
 --       14 life of a counter (ms)  15 how many sessions
---       16 the launch's request id, kept with the events, "" for none
---       then for each pool: pool, zone, prefix of the pool's counters; then the preferred sessions
+--       16 the launch's request id, kept with the events, "" for none  17 the user's id
+--       18 most sessions of the image of the user, 0 for no limit
+--       then for each pool: pool, zone, prefix of the pool's counters, revision that a session must
+--       have, "" for any; then the preferred sessions
 --
 -- Returns one of
 --   {"claimed", now, id, facts, ready_at, ...}   three for each session
 --   {"empty", ready, ...}                        too few: how many each pool has, "untrusted" where
 --                                                Redis is not trusted for its zone
 --   {"untrusted", ...}                           the same where it is trusted for none of them
---   {"repeat", session, done}, {"reused"} or {"limit", id, ...} as heldKey and overLimit return them
+--   {"repeat", session, done}, {"reused"}, {"limit", id, ...} or {"image_limit", id, ...} as heldKey and overLimit return them
+-- The sessions that were asked for count as missed by the first of the pools.
 -- Where it returns no sessions, no session and no key has changed; sessions that have ended
 -- may have been removed from the user's sessions (overLimit).
 local key, user_sessions, events = KEYS[1], KEYS[2], KEYS[3]
 local prefix, claim, user, fingerprint, key_lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local image, terms, keepalive_ms, most, permits, final_key_life = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local prefer_depth, trust_ttl, counter_life = tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14]
-local wanted, request_id = tonumber(ARGV[15]), ARGV[16]
-local first_pool_arg = 17
+local wanted, request_id, user_id, most_of_image = tonumber(ARGV[15]), ARGV[16], ARGV[17], ARGV[18]
+local first_pool_arg = 19
 
 local keyed, final = fingerprint ~= '', final_key_life ~= ''
 local now = now_ms()
@@ -45,16 +48,16 @@ end
 local pools, any_trusted = {}, false
 local next_arg = first_pool_arg
 for k = 4, #KEYS, 2 do
-  local pool = { queue = KEYS[k], set = KEYS[k + 1], name = ARGV[next_arg], zone = ARGV[next_arg + 1], counter = ARGV[next_arg + 2] }
+  local pool = { queue = KEYS[k], set = KEYS[k + 1], name = ARGV[next_arg], zone = ARGV[next_arg + 1], counter = ARGV[next_arg + 2], revision = ARGV[next_arg + 3] }
   pool.trusted = trusted(pool.zone)
   any_trusted = any_trusted or pool.trusted
   pools[#pools + 1] = pool
-  next_arg = next_arg + 3
+  next_arg = next_arg + 4
 end
 -- Without trust in any zone the key and the limit are not checked: an old copy of Redis may
 -- have both wrong.
 if any_trusted then
-  local refusal = (keyed and heldKey(key, claim, fingerprint)) or overLimit(prefix, user_sessions, claim, most, wanted)
+  local refusal = (keyed and heldKey(key, claim, fingerprint)) or overLimit(prefix, user_sessions, claim, keyed and key, most, wanted, image, most_of_image)
   if refusal then
     return refusal
   end
@@ -71,6 +74,7 @@ local function consider(id, pool)
   local session = prefix .. 'session:' .. id
   local held = redis.call('HMGET', session, 'state', 'facts', 'ready_at', 'image', 'zone', 'permits')
   if held[1] == 'ready' and held[4] == image and held[5] == pool.zone and (held[6] or '') == permits
+    and (pool.revision == '' or member(held[2], 'revision') == pool.revision)
     and redis.call('SET', prefix .. 'claim:' .. id, claim, 'NX') then
     seen[id] = true
     found[#found + 1] = { id = id, facts = held[2], ready_at = held[3] or '0', pool = pool }
@@ -117,6 +121,15 @@ if #found < wanted then
   for _, x in ipairs(found) do
     redis.call('DEL', prefix .. 'claim:' .. x.id)
   end
+  if any_trusted then
+    -- The first pool that is trusted stands for all of them, so that nothing counts twice.
+    for _, pool in ipairs(pools) do
+      if pool.trusted then
+        countMissed(pool.counter, counter_life, now, wanted)
+        break
+      end
+    end
+  end
   return { any_trusted and 'empty' or 'untrusted', unpack(ready) }
 end
 
@@ -126,12 +139,12 @@ for i, x in ipairs(found) do
   ids[i] = x.id
   redis.call('ZREM', x.pool.queue, x.id)
   redis.call('SREM', x.pool.set, x.id)
-  markClaimed(prefix .. 'session:' .. x.id, state, claim, user, terms, keepalive_ms, user_sessions, keyed and key, final and now)
+  markClaimed(prefix .. 'session:' .. x.id, state, claim, user, terms, keepalive_ms, user_sessions, keyed and key, now, final)
   if final then
-    countGiven(x.pool.counter, counter_life, now)
+    countGiven(counterOf(x.pool.counter, now), counter_life, 1)
   end
   redis.call('ZADD', user_sessions, now, x.id)
-  emit(events, state, x.id, x.pool.name, 'request_id', request_id)
+  emit(events, state, x.id, x.pool.name, 'request_id', request_id, 'user_id', user_id, 'zone', x.pool.zone)
   reply[#reply + 1] = x.id
   reply[#reply + 1] = x.facts
   reply[#reply + 1] = x.ready_at

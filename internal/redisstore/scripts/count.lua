@@ -6,10 +6,16 @@ local function counterOf(prefix, now)
   return prefix .. math.floor(tonumber(now) / 60000)
 end
 
--- countGiven counts a session that was given to a user.
-local function countGiven(prefix, life, now)
+-- countGiven counts sessions that were given to users, in a counter (counterOf).
+local function countGiven(counter, life, sessions)
+  redis.call('HINCRBY', counter, 'given', sessions)
+  redis.call('PEXPIRE', counter, life)
+end
+
+-- countMissed counts sessions of a pool that a launch asked for, and too few were ready.
+local function countMissed(prefix, life, now, sessions)
   local counter = counterOf(prefix, now)
-  redis.call('HINCRBY', counter, 'given', 1)
+  redis.call('HINCRBY', counter, 'missed', sessions)
   redis.call('PEXPIRE', counter, life)
 end
 

@@ -25,7 +25,7 @@ if state ~= 'ended' then
   reason = reason or default_reason
   local now = now_ms()
   redis.call('HSET', session, 'state', 'ended', 'reason', reason, 'ended_at', now)
-  emit(events, 'ended', id, pool, 'reason', reason)
+  emit(events, 'ended', id, pool, 'reason', reason, about(session))
   redis.call('PEXPIRE', session, life)
   redis.call('PEXPIRE', claim, life)
   redis.call('ZADD', ended, now, id)

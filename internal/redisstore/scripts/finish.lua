@@ -19,11 +19,7 @@ if claim ~= '' and holder ~= claim then
 end
 local on_demand = pool == ''
 if state == 'assigned' or state == 'claimed' or state == 'quarantined' or (on_demand and (state == 'pending' or state == 'starting')) then
-  redis.call('HSET', session, 'state', 'ending', 'reason', reason)
-  if user_sessions then
-    redis.call('ZREM', user_sessions, id)
-  end
-  emit(events, 'ending', id, pool, 'reason', reason)
+  finish(session, events, id, pool, user_sessions, reason)
   return 'ending'
 end
 return state

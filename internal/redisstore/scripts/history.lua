@@ -1,14 +1,16 @@
--- Records a pool's numbers for its history: one hash per hour, with up to three fields per
--- minute. ready keeps the lowest value seen in the minute. claims and misses are copied
--- from the counters, for this minute and for the one before, which may have grown since.
+-- Records a pool's numbers for its history: one hash per hour, with some fields per minute.
+-- ready keeps the lowest value seen in the minute, wanted, expected, low and high the last one.
+-- claims, misses, made and made_ms are copied from the counters, for this minute and for the
+-- one before, which may have grown since.
 --
 -- KEYS  1 ready queue
 -- ARGV  1 prefix of the pool's history  2 prefix of the pool's activity counters
---       3 prefix of the activity counters of on-demand sessions  4 life of an hour of history (ms)
+--       3 life of an hour of history (ms)  4 wanted  5 expected  6 low  7 high ("" where not known)
 --
 -- Returns 1.
 local ready_queue = KEYS[1]
-local history_prefix, pool_counters, demand_counters, history_life = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local history_prefix, pool_counters, history_life = ARGV[1], ARGV[2], ARGV[3]
+local noted = { wanted = ARGV[4], expected = ARGV[5], low = ARGV[6], high = ARGV[7] }
 
 local this_minute = math.floor(now_ms() / 60000)
 for minute = this_minute - 1, this_minute do
@@ -19,13 +21,17 @@ for minute = this_minute - 1, this_minute do
     if not lowest or ready < tonumber(lowest) then
       redis.call('HSET', history, m .. ':ready', ready)
     end
+    for name, value in pairs(noted) do
+      if value ~= '' then
+        redis.call('HSET', history, m .. ':' .. name, value)
+      end
+    end
   end
-  local claims, misses = redis.call('HGET', pool_counters .. minute, 'given'), redis.call('HGET', demand_counters .. minute, 'given')
-  if claims then
-    redis.call('HSET', history, m .. ':claims', claims)
-  end
-  if misses then
-    redis.call('HSET', history, m .. ':misses', misses)
+  local counted = redis.call('HMGET', pool_counters .. minute, 'given', 'missed', 'ready', 'ready_ms')
+  for i, name in ipairs({ 'claims', 'misses', 'made', 'made_ms' }) do
+    if counted[i] then
+      redis.call('HSET', history, m .. ':' .. name, counted[i])
+    end
   end
   redis.call('PEXPIRE', history, history_life)
 end

@@ -1,4 +1,4 @@
--- Records that a session's user is still there. The state stays.
+-- Records that a session's user is still there, and the first time that it is so. The state stays.
 --
 -- KEYS  1 session hash
 --
@@ -10,7 +10,7 @@ local state = redis.call('HGET', session, 'state')
 if state ~= 'assigned' then
   return { state or '' }
 end
-redis.call('HSET', session, 'keepalive_at', now_ms())
+used(session)
 local reply = redis.call('HGETALL', session)
 table.insert(reply, 1, 'assigned')
 return reply

@@ -22,9 +22,9 @@ end
 if healthy then
   redis.call('HDEL', session, 'unhealthy_since')
   redis.call('HSET', session, 'recovered_at', now_ms())
-  emit(events, 'recovered', id, pool, 'reason', reason)
+  emit(events, 'recovered', id, pool, 'reason', reason, about(session))
 else
   redis.call('HSET', session, 'unhealthy_since', now_ms())
-  emit(events, 'unhealthy', id, pool, 'reason', reason)
+  emit(events, 'unhealthy', id, pool, 'reason', reason, about(session))
 end
 return 'assigned'

@@ -33,6 +33,6 @@ if state ~= 'ready' then
     countReady(counters, counter_life, now, math.max(0, now - tonumber(created)))
   end
   redis.call('HSET', session, 'ready_at', now)
-  emit(events, 'ready', id, pool)
+  emit(events, 'ready', id, pool, about(session))
 end
 return 'ready'

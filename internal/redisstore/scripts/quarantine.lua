@@ -27,5 +27,5 @@ if user_sessions then
 end
 redis.call('HDEL', session, 'claim', 'user', 'user_key') -- a restore sets those of the fate record
 redis.call('HSET', session, 'state', 'quarantined', 'facts', facts, 'pool', pool, 'reason', reason)
-emit(events, 'quarantined', id, pool, 'reason', reason)
+emit(events, 'quarantined', id, pool, 'reason', reason, about(session))
 return 'quarantined'

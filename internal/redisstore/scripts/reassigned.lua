@@ -31,5 +31,5 @@ if failure ~= '' then
   return 'assigned'
 end
 redis.call('HDEL', session, 'restarted_at', 'restart_failure')
-emit(events, 'reassigned', id, pool, 'reason', reason)
+emit(events, 'reassigned', id, pool, 'reason', reason, about(session))
 return 'assigned'

@@ -20,12 +20,15 @@ end
 if state == 'starting' then
   new_state = 'starting'
 end
+if new_state == 'starting' then
+  redis.call('HDEL', session, 'reason') -- it waited for room
+end
 redis.call('HSET', session, 'state', new_state, 'facts', facts, 'pool', pool)
 if not state then
   redis.call('SADD', pool_set, id)
   redis.call('ZADD', index, created, id)
 end
 if state ~= new_state then
-  emit(events, new_state, id, pool)
+  emit(events, new_state, id, pool, about(session))
 end
 return new_state

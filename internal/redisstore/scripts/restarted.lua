@@ -22,5 +22,5 @@ if state ~= 'assigned' or (restarted_at and not failure) then
 end
 redis.call('HDEL', session, 'restart_failure')
 redis.call('HSET', session, 'restarted_at', now_ms())
-emit(events, 'restarted', id, pool, 'reason', reason)
+emit(events, 'restarted', id, pool, 'reason', reason, about(session))
 return 'assigned'

@@ -33,8 +33,9 @@ redis.call('SREM', pool_set, id)
 redis.call('ZADD', index, created, id)
 redis.call('SET', claim_key, claim)
 redis.call('ZADD', user_sessions, created, id)
-redis.call('HDEL', session, 'reason')
--- Keepalives that came while Redis was lost are unknown, so the keepalive period starts again.
+redis.call('HDEL', session, 'reason', 'unvisited_since')
+-- Keepalives that came while Redis was lost are unknown, so the keepalive period starts again. So are
+-- visits: the session does not count as unvisited.
 redis.call('HSET', session, 'terms', terms, 'keepalive_ms', keepalive_ms, 'user_key', user_sessions, 'keepalive_at', now_ms())
 redis.call('HSET', session, 'state', new_state, 'claim', claim, 'user', user, 'facts', facts, 'pool', pool, 'assigned_at', assigned_at)
 -- The launch holds its key again, unless another claim has taken the key since.
@@ -52,5 +53,5 @@ if fingerprint ~= '' then
     redis.call('HSET', session, 'key', key)
   end
 end
-emit(events, new_state, id, pool)
+emit(events, new_state, id, pool, about(session))
 return new_state

@@ -18,5 +18,5 @@ end
 redis.call('ZREM', ready, id)
 redis.call('SREM', pool_set, id)
 redis.call('HSET', session, 'state', 'retiring', 'reason', reason)
-emit(events, 'retiring', id, pool, 'reason', reason)
+emit(events, 'retiring', id, pool, 'reason', reason, about(session))
 return 'retiring'

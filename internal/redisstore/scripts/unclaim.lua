@@ -22,12 +22,12 @@ if state ~= 'claimed' or not created then
   return state
 end
 redis.call('DEL', session_claim)
-redis.call('HDEL', session, 'claim', 'user', 'terms', 'keepalive_ms', 'user_key', 'key')
+redis.call('HDEL', session, 'claim', 'user', 'terms', 'keepalive_ms', 'user_key', 'key', 'unvisited_since')
 redis.call('HSET', session, 'state', 'ready')
 if user_sessions then
   redis.call('ZREM', user_sessions, id)
 end
 redis.call('SADD', pool_set, id)
 redis.call('ZADD', queue, rankOf(created, held[4]), id)
-emit(events, 'ready', id, pool)
+emit(events, 'ready', id, pool, about(session))
 return 'ready'

@@ -13,5 +13,5 @@ if state ~= 'ready' then
 end
 redis.call('ZREM', ready, id)
 redis.call('HSET', session, 'state', 'starting')
-emit(events, 'withdrawn', id, pool)
+emit(events, 'withdrawn', id, pool, about(session))
 return 'starting'

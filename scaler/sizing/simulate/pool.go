@@ -25,13 +25,17 @@ func (r Refill) draw(random *rand.Rand) float64 {
 // pool is a simulated pool. A launch takes a ready session, and one that finds none takes
 // nothing.
 type pool struct {
-	refill Refill
-	random *rand.Rand
-	wanted int
-	ready  int
+	// toReady returns how long a session takes that is wanted at a time.
+	toReady func(at float64) float64
+	wanted  int
+	ready   int
 	// coming are the times at which sessions on their way are ready, the earliest first.
 	coming times
 	now    float64
+	// made counts the sessions that became ready since this was last read, and took is how long
+	// that took in all since they were wanted, in seconds.
+	made int
+	took float64
 	// idle is the time that sessions were ready, in session-seconds.
 	idle    float64
 	retired int
@@ -42,11 +46,12 @@ func (p *pool) sessions() int { return p.ready + len(p.coming) }
 
 // advance lets time pass until t: sessions on their way become ready.
 func (p *pool) advance(t float64) {
-	for len(p.coming) > 0 && p.coming[0] <= t {
-		at := p.coming.pop()
-		p.idle += float64(p.ready) * (at - p.now)
-		p.now = at
+	for len(p.coming) > 0 && p.coming[0].at <= t {
+		next := p.coming.pop()
+		p.idle += float64(p.ready) * (next.at - p.now)
+		p.now = next.at
 		p.ready++
+		p.made, p.took = p.made+1, p.took+next.took
 	}
 	p.idle += float64(p.ready) * (t - p.now)
 	p.now = t
@@ -75,6 +80,7 @@ func (p *pool) resize(wanted, keep int) {
 // order makes sessions until there are as many as wanted.
 func (p *pool) order() {
 	for p.sessions() < p.wanted {
-		p.coming.add(p.now + p.refill.draw(p.random))
+		took := p.toReady(p.now)
+		p.coming.add(made{at: p.now + took, took: took})
 	}
 }

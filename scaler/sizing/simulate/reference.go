@@ -26,20 +26,29 @@ const (
 // never is the pace of a policy that decides once.
 var never = pace{soonest: math.Inf(1), latest: math.Inf(1)}
 
-// fixedCurve returns what fixed pools reach, up to one that reaches served at least. Above
-// 40 sessions some sizes are left out.
-func (r replay) fixedCurve(in *Intensity, served float64) []Point {
+// fixedCurve returns what fixed pools reach, the smallest that is shown first.
+func (r replay) fixedCurve(in *Intensity) []Point {
 	load := in.Sum(r.from, r.end) / (r.end - r.from) * r.refill.Mean
-	first := sizing.SessionsFor(1-curveFrom, load, mostSessions)
-	var curve []Point
-	for n := first; n < mostSessions; n += max(1, n/20) {
-		o := r.run(fixed(n), r.settled(), never, nil)
-		curve = append(curve, Point{Sessions: n, ServedWarm: o.served(), MeanIdle: o.meanIdle})
-		if o.served() >= max(served, curveTo) {
-			break
+	return r.extended(curveTo, []Point{r.fixed(sizing.SessionsFor(1-curveFrom, load, mostSessions))})
+}
+
+// extended adds fixed pools to a curve, up to one that reaches served at least. Above 40
+// sessions some sizes are left out.
+func (r replay) extended(served float64, curve []Point) []Point {
+	for {
+		last := curve[len(curve)-1]
+		next := last.Sessions + max(1, last.Sessions/20)
+		if last.ServedWarm >= served || next >= mostSessions {
+			return curve
 		}
+		curve = append(curve, r.fixed(next))
 	}
-	return curve
+}
+
+// fixed returns what a fixed pool reaches.
+func (r replay) fixed(sessions int) Point {
+	o := r.run(fixed(sessions), r.settled(), never, nil)
+	return Point{Sessions: sessions, ServedWarm: o.served(), MeanIdle: o.meanIdle}
 }
 
 func (r replay) settled() float64 { return math.Max(0, r.from-settle*r.refill.Mean) }
@@ -48,7 +57,10 @@ func (r replay) settled() float64 { return math.Max(0, r.from-settle*r.refill.Me
 // wants, for a parameter of which less means more sessions.
 type ratePlan struct {
 	replay
-	step  float64
+	step float64
+	// loads are those of the steps from the one numbered first on, before which no pool is
+	// tried.
+	first int
 	loads []float64
 	size  func(load, parameter float64) int
 }
@@ -65,9 +77,10 @@ var (
 // the refill that begins then (the modified offered load of Jagerman, 1975).
 func (r replay) planFor(in *Intensity, slot float64, size func(load, parameter float64) int) ratePlan {
 	p := ratePlan{replay: r, step: math.Min(slot, math.Max(r.refill.Mean/5, 1)), size: size}
-	p.loads = make([]float64, int(math.Ceil(r.end/p.step)))
+	p.first = int(r.settled() / p.step)
+	p.loads = make([]float64, int(math.Ceil(r.end/p.step))-p.first)
 	for i := range p.loads {
-		middle := (float64(i) + 0.5) * p.step
+		middle := (float64(p.first+i) + 0.5) * p.step
 		to := math.Min(middle+r.refill.Mean, r.end)
 		from := math.Min(middle, to-p.step/2)
 		p.loads[i] = in.Sum(from, to) / (to - from) * r.refill.Mean
@@ -77,19 +90,18 @@ func (r replay) planFor(in *Intensity, slot float64, size func(load, parameter f
 
 // try returns what the pools reach with a parameter.
 func (p ratePlan) try(parameter float64) Point {
-	begin := p.settled()
-	plan := planned{step: p.step, sizes: make([]int, len(p.loads))}
+	plan := planned{step: p.step, first: p.first, sizes: make([]int, len(p.loads))}
 	last := -1.0
-	for i := int(begin / p.step); i < len(plan.sizes); i++ {
+	for i, load := range p.loads {
 		// Many loads are those of the step before.
-		if p.loads[i] == last {
+		if load == last {
 			plan.sizes[i] = plan.sizes[i-1]
 			continue
 		}
-		last = p.loads[i]
-		plan.sizes[i] = p.size(last, parameter)
+		last = load
+		plan.sizes[i] = p.size(load, parameter)
 	}
-	o := p.run(plan, begin, pace{soonest: math.Inf(1), latest: p.step}, nil)
+	o := p.run(plan, p.settled(), pace{soonest: math.Inf(1), latest: p.step}, nil)
 	return Point{ServedWarm: o.served(), MeanIdle: o.meanIdle}
 }
 
@@ -100,30 +112,42 @@ const (
 )
 
 // idleAt returns the mean idle of the pools that know the rate at a share served warm,
-// between the two parameters that are next to it.
+// between the two parameters that are next to it. Those that are a step apart are too many to
+// try: steps double until the share lies between two, and are halved from there on.
 func (p ratePlan) idleAt(served float64) float64 {
-	parameter := math.Max(1-served, 1e-4)
-	here := p.try(parameter)
+	begin := math.Max(1-served, 1e-4)
+	// Steps are numbered from begin on, those to more sessions upwards.
+	at := func(n int) float64 { return begin * math.Pow(parameterStep, float64(n)) }
+	low, here := 0, p.try(begin)
+	high, there := low, here
 	if here.ServedWarm < served {
-		for parameter > leastTried {
-			parameter *= parameterStep
-			next := p.try(parameter)
-			if next.ServedWarm >= served {
-				return between(here, next, served)
+		for n := 1; there.ServedWarm < served; n *= 2 {
+			if at(high) <= leastTried {
+				return there.MeanIdle
 			}
-			here = next
+			low, here = high, there
+			high += n
+			there = p.try(at(high))
 		}
-		return here.MeanIdle
-	}
-	for parameter < 1 {
-		parameter /= parameterStep
-		next := p.try(parameter)
-		if next.ServedWarm < served {
-			return between(next, here, served)
+	} else {
+		for n := 1; here.ServedWarm >= served; n *= 2 {
+			if at(low) >= 1 {
+				return here.MeanIdle
+			}
+			high, there = low, here
+			low -= n
+			here = p.try(at(low))
 		}
-		here = next
 	}
-	return here.MeanIdle
+	for high-low > 1 {
+		middle := (low + high) / 2
+		if tried := p.try(at(middle)); tried.ServedWarm < served {
+			low, here = middle, tried
+		} else {
+			high, there = middle, tried
+		}
+	}
+	return between(here, there, served)
 }
 
 // between reads the mean idle at a share between those of two points.

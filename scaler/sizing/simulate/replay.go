@@ -15,6 +15,10 @@ type replay struct {
 	from, end float64
 	refill    Refill
 	seed      uint64
+	// measured are refill times to take instead of drawing them, by when they began.
+	measured []made
+	// empty: the pool begins without a session, else with what the policy wants, all of it ready.
+	empty bool
 }
 
 // outcome is what a policy reached in the judged part.
@@ -56,14 +60,16 @@ func (o outcome) worstHour() float64 {
 // after its last decision, and at the latest after latest seconds.
 type pace struct{ soonest, latest float64 }
 
-// run replays the demand from begin on, event by event. The pool begins with what the
-// policy wants, all of it ready.
+// run replays the demand from begin on, event by event.
 func (r replay) run(p Policy, begin float64, every pace, plot *recorder) outcome {
 	var o outcome
-	pool := &pool{refill: r.refill, random: rand.New(rand.NewPCG(r.seed, refillStream)), now: begin}
-	p.Launched(begin, 0, 0)
+	pool := &pool{toReady: r.toReady(), now: begin}
+	p.Happened(begin, happened{})
 	pool.wanted, _ = p.Size(begin)
-	pool.ready = pool.wanted
+	if !r.empty {
+		pool.ready = pool.wanted
+	}
+	pool.order()
 	launches := r.launches[sort.SearchFloat64s(r.launches, begin):]
 	decided, launched, missed := begin, 0, 0
 	judged, idleBefore, retiredBefore := false, 0.0, 0
@@ -99,7 +105,8 @@ func (r replay) run(p Policy, begin float64, every pace, plot *recorder) outcome
 			}
 		}
 		if t >= due || launched > 0 && t >= decided+every.soonest {
-			p.Launched(t, launched, missed)
+			p.Happened(t, happened{launches: launched, misses: missed, made: pool.made, took: pool.took})
+			pool.made, pool.took = 0, 0
 			wanted, keep := p.Size(t)
 			pool.resize(wanted, keep)
 			decided, launched, missed = t, 0, 0
@@ -113,6 +120,19 @@ func (r replay) run(p Policy, begin float64, every pace, plot *recorder) outcome
 	o.meanIdle = (pool.idle - idleBefore) / (r.end - r.from)
 	o.retired = pool.retired - retiredBefore
 	return o
+}
+
+// toReady returns the function that says how long a session takes that is wanted at a time. Of
+// measured ones that is what the last one took that was wanted by then.
+func (r replay) toReady() func(at float64) float64 {
+	if len(r.measured) == 0 {
+		random := rand.New(rand.NewPCG(r.seed, refillStream))
+		return func(float64) float64 { return r.refill.draw(random) }
+	}
+	return func(at float64) float64 {
+		n := sort.Search(len(r.measured), func(i int) bool { return r.measured[i].at > at })
+		return r.measured[max(n-1, 0)].took
+	}
 }
 
 func (o *outcome) count(start int64, t float64, warm bool) {

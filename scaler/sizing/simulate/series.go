@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // Series is a demand to replay: how many launches there were in each of equal slots.
@@ -32,6 +34,26 @@ const maxSlots = 1_000_000
 
 // leastSlots are the fewest slots of a series that can be split into history and the rest.
 const leastSlots = 10
+
+// FromHistory returns the series of a pool's history by the minute, and how many minutes in it
+// are missing: they count as without launches.
+func FromHistory(minutes []staging.Minute) (s Series, missing int, err error) {
+	s.Slot = 60
+	for _, m := range minutes {
+		at := m.At.Unix()
+		if len(s.Counts) == 0 {
+			s.Start = at
+		}
+		n := int((at - s.Start) / s.Slot)
+		if n < len(s.Counts) {
+			return Series{}, 0, errors.New("the history is not in the order of time")
+		}
+		missing += n - len(s.Counts)
+		s.Counts = append(s.Counts, make([]float64, n-len(s.Counts)+1)...)
+		s.Counts[n] = float64(m.Launches())
+	}
+	return s, missing, s.validate()
+}
 
 // ReadSeries reads a series from lines of time,count below that header. A time is Unix
 // seconds or RFC 3339, the start of a slot; all slots are equally long, without gaps. Its

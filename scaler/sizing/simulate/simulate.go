@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/greenroom/greenroom/scaler/sizing"
@@ -125,17 +126,27 @@ func Run(s Series, o Options) (*Result, error) {
 		return nil, err
 	}
 	plot := newRecorder(r, in)
+	// The pools to compare with take as long as the policy does, and wait for nothing of it but
+	// the share that it reached.
+	var curve []Point
+	var comparing sync.WaitGroup
+	comparing.Go(func() { curve = r.fixedCurve(in) })
 	got := r.run(demand{Demand: policy, start: s.Start}, max(0, r.from-learned), decisions(refill), plot)
+	comparing.Wait()
 	if got.arrivals == 0 {
 		return nil, errors.New("no launch in the part that is judged: raise mean-per-refill, or lower train")
 	}
-	return r.compare(in, float64(s.Slot), got, plot), nil
+	return r.compare(in, float64(s.Slot), got, r.extended(got.served(), curve), plot), nil
 }
 
-// decisions is how often the scaler decides, for a refill time in seconds: it waits a
-// moment for what comes together.
+// scalerPace is the time in seconds between two decisions of a scaler.
+const scalerPace = 2
+
+// decisions is how often the policy decides, for a refill time in seconds: as often as a scaler
+// where that matters, and else somewhat less often, which takes less time.
 func decisions(refill float64) pace {
-	return pace{soonest: refill / 20, latest: min(max(refill/3, 1), 60)}
+	soonest := max(refill/20, scalerPace)
+	return pace{soonest: soonest, latest: min(max(refill/3, soonest), 60)}
 }
 
 func newReplay(s Series, o Options) (replay, *Intensity, error) {
@@ -164,15 +175,19 @@ func newReplay(s Series, o Options) (replay, *Intensity, error) {
 const leastGain = 0.02
 
 // compare puts an outcome beside fixed pools and those that know the rate.
-func (r replay) compare(in *Intensity, slot float64, got outcome, plot *recorder) *Result {
+func (r replay) compare(in *Intensity, slot float64, got outcome, curve []Point, plot *recorder) *Result {
 	served := got.served()
-	curve := r.fixedCurve(in, served)
+	var known, clairvoyant float64
+	var comparing sync.WaitGroup
+	comparing.Go(func() { known = r.planFor(in, slot, equalMiss).idleAt(served) })
+	comparing.Go(func() { clairvoyant = r.planFor(in, slot, equalValue).idleAt(served) })
+	comparing.Wait()
 	res := &Result{
 		ServedWarm: served, WorstHour: got.worstHour(), MeanIdle: got.meanIdle, Peak: got.peak, Arrivals: got.arrivals,
 		Curve:           curve,
 		BestFixedIdle:   readCurve(curve, served),
-		KnownRateIdle:   r.planFor(in, slot, equalMiss).idleAt(served),
-		ClairvoyantIdle: r.planFor(in, slot, equalValue).idleAt(served),
+		KnownRateIdle:   known,
+		ClairvoyantIdle: clairvoyant,
 		Retired:         got.retired,
 		Plot:            plot.steps,
 	}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"runtime/debug"
@@ -13,16 +14,22 @@ import (
 	"github.com/greenroom/greenroom/broker"
 	"github.com/greenroom/greenroom/broker/admin"
 	"github.com/greenroom/greenroom/broker/armed"
+	"github.com/greenroom/greenroom/broker/gateway"
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/broker/kasmapi"
 	"github.com/greenroom/greenroom/broker/launch"
+	"github.com/greenroom/greenroom/broker/peers"
 	"github.com/greenroom/greenroom/broker/sessions"
 	"github.com/greenroom/greenroom/broker/status"
 	"github.com/greenroom/greenroom/broker/web"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
+	"github.com/greenroom/greenroom/internal/buildinfo"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/logfield"
+	"github.com/greenroom/greenroom/internal/quota"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/internal/webhook"
 )
 
 // NewBrokerCommand returns greenroom broker.
@@ -65,6 +72,10 @@ A configuration file:
     tls {
       cert_file = "/etc/greenroom/broker.pem"
       key_file  = "/etc/greenroom/broker.key"
+    }
+    peer "west" {
+      address    = "https://greenroom.west.example.org"
+      token_file = "/etc/greenroom/west.token"
     }
   }
 
@@ -127,6 +138,11 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 			return exit.BadUsage(err)
 		}
 	}
+	tracer, stopTracing, err := openTracing(a, log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	parts, err := connect(a)
 	if err != nil {
 		return err
@@ -142,31 +158,43 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(brokerGC)
 	}
-	metrics := newMetrics()
+	metrics, err := newMetrics(a)
+	if err != nil {
+		return exit.BadUsage(err)
+	}
 	meter := newBrokerMeter(metrics)
 	runner := hook.Runner{Exec: parts.fleet}
 	armory := &hook.Armory{Runner: runner}
 	defer armory.Close()
 	meter.shells(armory.Count)
+	receivers := &webhook.Client{}
+	defer receivers.Close()
 	presence := parts.registry.NewPresence(parts.client, staging.NewClaimID(), listener.Addr().String())
+	presence.Show(buildinfo.Read().Version)
+	others, err := openPeers(a, metrics, log)
+	if err != nil {
+		return err
+	}
 	b := broker.New(broker.Parts{
 		Launch: launch.Servers{
-			Resources: parts.registry, Locks: parts.registry, Fates: parts.registry, Store: parts.store, Keys: parts.store, Profiles: parts.registry, Fleet: parts.fleet, Health: parts.health,
+			Resources: parts.registry, Locks: parts.registry, Fates: parts.registry, Store: parts.store, Keys: parts.store, Profiles: parts.registry, Quota: quota.New(parts.registry, parts.fleet), Fleet: parts.fleet, Health: parts.health,
 			Hooks: hooks{runner: runner, armory: armory, ran: meter.hook}, Shells: armory, Meter: meter,
+			Crossings: parts.registry, Peers: launchPeers(others),
 		},
-		Sessions: sessions.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet, Health: parts.health},
+		Sessions: sessions.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet, Health: parts.health, Commands: commands{runner}, Meter: meter},
 		Events:   parts.store,
 		Audit:    parts.store,
 		Admin: admin.Servers{
-			Registry: parts.registry, Tokens: parts.registry, Secrets: parts.registry, UserLocks: parts.registry, Fleet: parts.fleet,
+			Registry: parts.registry, Tokens: parts.registry, Secrets: parts.registry, UserLocks: parts.registry, Fleet: parts.fleet, Orders: parts.registry, Notes: parts.store,
 			Installation: parts.registry, Foreign: parts.store, Names: parts.names,
+			Webhooks: parts.store, Receivers: receivers,
 		},
-		Status: status.Servers{Store: parts.store, Registry: parts.registry, Fleet: parts.fleet},
+		Status: status.Servers{Store: parts.store, Histories: parts.store, Registry: parts.registry, Fleet: parts.fleet, Peers: peerStates(others)},
 		Armed:  armed.Servers{Store: parts.store, Registry: parts.registry, Shells: armory},
 		Log:    log,
 	}, broker.Options{
 		Limits:             staging.Limits{MaxDesiredSessions: a.MaxDesiredSessions},
-		Bounds:             broker.Bounds{Launch: launch.Bounds{OnDemand: a.MaxOnDemand, Hooks: a.MaxHooks}, Armed: a.MaxArmed},
+		Bounds:             broker.Bounds{Launch: launch.Bounds{OnDemand: a.MaxOnDemand, OnDemandQueue: a.MaxOnDemandQueue, Hooks: a.MaxHooks}, Armed: a.MaxArmed},
 		Unfenced:           a.ClaimFence == config.FenceNone,
 		ID:                 presence.ID,
 		AuditRequired:      a.AuditRequired,
@@ -174,6 +202,14 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		MaxSessionsPerUser: a.MaxSessionsPerUser,
 	})
 	defer b.Close()
+	edge, err := edgeOf(b, a, parts)
+	if err != nil {
+		return err
+	}
+	if others != nil {
+		edge.Peers = peers.Forwarder{Peers: others, Records: parts.registry}
+	}
+	meter.queue(b.Launcher.OnDemandQueued)
 	meter.dependencies(b.Status.Dependencies)
 
 	// What the broker caches is followed until the last request has been answered, which is
@@ -199,17 +235,36 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 	if a.Guards() {
 		wg.Go(func() { followTokens(watching, parts, log) })
 	}
-	wg.Go(func() { followKeys(watching, parts, log) })
+	wg.Go(func() { followKeys(watching, parts.registry.WatchKeys, log) })
 	wg.Go(func() { followUserLocks(watching, parts, log) })
 	wg.Go(func() { b.KeepEnding(watching) })
 	wg.Go(func() { b.Follow(watching) })
 	wg.Go(func() { b.KeepHistory(watching) })
 	wg.Go(func() { b.ReceiveKeepalives(watching) })
 	wg.Go(func() { b.KeepMissed(watching) })
+	wg.Go(func() { b.RecordUses(watching) })
+	if others != nil {
+		wg.Go(func() { others.Run(watching) })
+		wg.Go(func() { others.KeepRecords(watching, parts.registry) })
+	}
 	if a.MaxArmed > 0 {
 		wg.Go(func() { b.KeepArmed(watching, listener.Addr().String()+"-"+staging.NewClaimID()) })
 	}
 
+	if a.Gateway.Run {
+		beside, err := net.Listen("tcp", a.Gateway.Bind)
+		if err != nil {
+			return fmt.Errorf("the gateway cannot listen: %w", err)
+		}
+		serving, stop := context.WithCancel(ctx)
+		defer stop()
+		wg.Go(func() { b.Sessions.ReceiveUses(serving) })
+		wg.Go(func() {
+			if err := serveGateway(serving, a, beside, gateway.Parts{Sessions: b.Sessions, Registry: parts.registry, Codes: parts.store, Events: b.Events, Log: log}, metrics); err != nil {
+				refuse(fmt.Errorf("%w: %w", errGateway, err))
+			}
+		})
+	}
 	if a.ClaimFence == config.FenceNone {
 		log.Warn("the claim fence is off: Redis alone decides who gets a session, and a Redis that loses its newest writes can assign one session to two users")
 	}
@@ -217,15 +272,17 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		log.Warn("no token is required: everybody on this machine may use the API, which is bound to loopback only; see --access")
 	}
 	log.WithField(logfield.Address, listener.Addr().String()).Info("broker serves")
-	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(edgeOf(b), httpapi.Options{
-		Guard: guardOf(a, parts), Page: web.RoutesAt(a.ExternalURL), Log: log, Registry: metrics, Bounds: httpapi.Bounds{Launches: a.MaxLaunches}, UserRate: a.UserRate,
+	srv := httpapi.NewServer(listener.Addr().String(), httpapi.New(edge, httpapi.Options{
+		Guard: guardOf(a, parts), Page: web.RoutesAt(a.ExternalURL), Missing: web.Missing, Log: log, Registry: metrics, Tracer: tracer, Bounds: httpapi.Bounds{Launches: a.MaxLaunches}, UserRate: a.UserRate,
 		Proxies: a.TrustedProxies, External: a.External(),
-		Ending: ctx,
+		Translated: kasmapi.New,
+		Ending:     ctx,
 		// Not ready comes before connections are refused, so that a load balancer can react.
 		Draining: func() bool { return ctx.Err() != nil },
 	}), httpapi.DefaultConnections, a.TrustedProxies)
 	srv.ErrorLog = serverLog(log)
 	if certificate != nil {
+		certificateExpiry(metrics, certificateAPI, certificate.Expires)
 		srv.TLSConfig = certificate.Server()
 		wg.Go(func() { followCertificate(watching, certificate, log) })
 	}
@@ -240,10 +297,29 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 }
 
 // edgeOf joins the broker's rooms to the HTTP edge.
-func edgeOf(b *broker.Broker) httpapi.Broker {
-	return httpapi.Broker{
+func edgeOf(b *broker.Broker, a config.Agent, parts *adapters) (httpapi.Broker, error) {
+	edge := httpapi.Broker{
 		Launcher: b.Launcher, Sessions: b.Sessions, Events: b.Events,
 		Zones: b.Admin.Zones, Images: b.Admin.Images, Groups: b.Admin.Groups, Pools: b.Admin.Pools,
-		Checker: b.Admin, Tokens: b.Admin.Tokens, Secrets: b.Admin.Secrets, UserLocks: b.Admin.UserLocks, Installation: b.Admin.Installation, Auditor: b.Audit, Monitor: b.Status,
+		Checker: b.Admin, Tokens: b.Admin.Tokens, Secrets: b.Admin.Secrets, Webhooks: b.Admin.Webhooks, UserLocks: b.Admin.UserLocks, Pauses: b.Admin.Pauses, Installation: b.Admin.Installation, Auditor: b.Audit, Monitor: b.Status,
 	}
+	at, err := linksTo(a)
+	if err != nil || at == nil {
+		return edge, err
+	}
+	edge.Links = gateway.Links{Site: *at, Registry: parts.registry}
+	return edge, nil
+}
+
+// linksTo returns the gateway to which the broker makes links; nil for none.
+func linksTo(a config.Agent) (*gateway.Site, error) {
+	if !a.Gateway.Known() && !a.Gateway.Run {
+		return nil, nil
+	}
+	at, err := net.ResolveTCPAddr("tcp", a.Gateway.Bind)
+	if err != nil {
+		return nil, exit.BadUsage(fmt.Errorf("--gateway-bind: %w", err))
+	}
+	site, err := gatewaySite(a, at)
+	return &site, err
 }

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/greenroom/greenroom/broker/refusal"
@@ -17,7 +19,10 @@ type brokerMeter struct {
 	hooks        *prometheus.CounterVec
 	hookFailures *prometheus.CounterVec
 	refused      *prometheus.CounterVec
-	registry     *prometheus.Registry
+	extensions   *prometheus.CounterVec
+	// queued has how long launches waited for their turn to make a session.
+	queued   *prometheus.HistogramVec
+	registry *prometheus.Registry
 }
 
 func newBrokerMeter(r *prometheus.Registry) *brokerMeter {
@@ -49,8 +54,17 @@ func newBrokerMeter(r *prometheus.Registry) *brokerMeter {
 		Name: "greenroom_launches_refused_total",
 		Help: "Launches that were begun and got no session, by the code of the answer.",
 	}, []string{"code"})
+	m.extensions = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "greenroom_session_extensions_total",
+		Help: "Extensions of sessions' time limits that were asked for, by outcome (granted, refused).",
+	}, []string{"outcome"})
+	m.queued = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "greenroom_on_demand_queue_seconds",
+		Help:    "How long launches waited for their turn to make a session on demand, by outcome: turn (it came), or left (the wait was over, or the caller hung up).",
+		Buckets: prometheus.ExponentialBuckets(0.05, 2, 14),
+	}, []string{"outcome"})
 	m.registry = r
-	r.MustRegister(m.attempts, m.violations, m.launches, m.withoutRedis, m.hooks, m.hookFailures, m.refused)
+	r.MustRegister(m.extensions, m.queued, m.attempts, m.violations, m.launches, m.withoutRedis, m.hooks, m.hookFailures, m.refused)
 	m.begin()
 	return m
 }
@@ -66,8 +80,14 @@ func (m *brokerMeter) begin() {
 	for _, origin := range []staging.Origin{staging.Staged, staging.OnDemand} {
 		m.launches.WithLabelValues(string(origin))
 	}
+	for _, outcome := range []string{queueTurn, queueLeft} {
+		m.queued.WithLabelValues(outcome)
+	}
 	for _, shell := range []string{shellArmed, shellOpened} {
 		m.hooks.WithLabelValues(shell)
+	}
+	for _, outcome := range []string{extensionGranted, extensionRefused} {
+		m.extensions.WithLabelValues(outcome)
 	}
 	for _, hook := range []staging.HookName{staging.HookAssign, staging.HookFirstLaunch, staging.HookGo} {
 		m.hookFailures.WithLabelValues(string(hook))
@@ -85,11 +105,42 @@ func (m *brokerMeter) shells(count func() int) {
 	}, func() float64 { return float64(count()) }))
 }
 
+// queue registers the gauge of the launches that wait for their turn to make a session, which
+// count returns.
+func (m *brokerMeter) queue(count func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "greenroom_on_demand_queue",
+		Help: "Launches that wait for their turn to make a session on demand: this broker makes as many at once as max_on_demand allows.",
+	}, func() float64 { return float64(count()) }))
+}
+
+// The values of the label outcome of the queue.
+const (
+	queueTurn = "turn"
+	queueLeft = "left"
+)
+
+// OnDemandQueued implements broker.Meter.
+func (m *brokerMeter) OnDemandQueued(waited time.Duration, served bool) {
+	m.queued.WithLabelValues(map[bool]string{true: queueTurn, false: queueLeft}[served]).Observe(waited.Seconds())
+}
+
 // The values of the label shell.
 const (
 	shellArmed  = "armed"
 	shellOpened = "opened"
 )
+
+// The values of the label outcome of extensions.
+const (
+	extensionGranted = "granted"
+	extensionRefused = "refused"
+)
+
+// Extended implements sessions.Meter.
+func (m *brokerMeter) Extended(granted bool) {
+	m.extensions.WithLabelValues(map[bool]string{true: extensionGranted, false: extensionRefused}[granted]).Inc()
+}
 
 // hook counts an assign hook, which ran in an armed shell or in one that it opened.
 func (m *brokerMeter) hook(armed bool) {

@@ -26,7 +26,7 @@ type adapters struct {
 	health   *consulhealth.Health
 	fleet    *nomadfleet.Fleet
 	store    *redisstore.Store
-	redis    *redis.Client
+	redis    redis.UniversalClient
 	// breaker refuses calls to a Redis that does not answer; nil where none is added.
 	breaker  *redisstore.Breaker
 	client   *consulapi.Client
@@ -38,9 +38,15 @@ type adapters struct {
 // connect creates the adapters. It dials nothing: an agent starts while its servers are
 // still unavailable, and is not ready until they answer.
 func connect(a config.Agent) (*adapters, error) {
-	consulConfig := ConsulSettings(a)
+	consulConfig, err := ConsulSettings(a)
+	if err != nil {
+		return nil, err
+	}
 	// Each watch holds a connection, and claims need more of them.
 	consulConfig.Transport.MaxIdleConnsPerHost = 64
+	if a.Tracing.URL != "" {
+		traceConsul(consulConfig)
+	}
 	consul, err := consulapi.NewClient(consulConfig)
 	if err != nil {
 		return nil, fmt.Errorf("consul client: %w", err)
@@ -49,12 +55,15 @@ func connect(a config.Agent) (*adapters, error) {
 	if err != nil {
 		return nil, err
 	}
-	rdb := redis.NewClient(redisOptions)
+	rdb := redisstore.NewClient(redisOptions)
 	names := Names(a)
-	i := &identity{registry: registry.New(consul, names.KV()), store: redisstore.New(rdb, redisstore.Options{Prefix: names.Keys()})}
+	i := &identity{registry: registry.New(consul, names.KV()), store: redisstore.New(rdb, redisstore.Options{Prefix: RedisKeys(a)})}
 	fleet, err := nomadfleet.Open(nomadfleet.Settings{
-		Address: a.NomadAddress, Token: string(a.NomadToken), TLS: nomadTLS(a.NomadTLS),
-	}, nomadfleet.Options{Installation: i.get, Names: names})
+		Address: a.NomadAddress, Token: string(a.NomadToken), TLS: NomadTLS(a.NomadTLS),
+	}, nomadfleet.Options{
+		Installation: i.get, Names: names,
+		SpreadProperties: func() []string { return i.registry.Resources().SpreadProperties() },
+	})
 	if err != nil {
 		return nil, errors.Join(err, rdb.Close())
 	}

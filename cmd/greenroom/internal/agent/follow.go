@@ -61,10 +61,10 @@ func keepFollowing(ctx context.Context, watch func(context.Context) error, log *
 
 // followKeys keeps the registry's cache of the keys that brokers share up to date until ctx is
 // done.
-func followKeys(ctx context.Context, parts *adapters, log *logrus.Entry) {
+func followKeys(ctx context.Context, watch func(context.Context) error, log *logrus.Entry) {
 	const pause = time.Second
 	for ctx.Err() == nil {
-		err := parts.registry.WatchKeys(ctx)
+		err := watch(ctx)
 		if ctx.Err() == nil {
 			log.WithError(err).Warn("cannot watch the keys of tokens and logins in Consul, retrying; the last ones that were read are used")
 		}

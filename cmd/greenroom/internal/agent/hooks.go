@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"maps"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/launch"
@@ -59,12 +60,37 @@ func (h hooks) AssignAgain(ctx context.Context, s staging.Session, x staging.Hoo
 	return hook.Report(staging.HookAssign, result, err)
 }
 
+// BeforeEnd implements scaler.Hooks.
+func (h hooks) BeforeEnd(ctx context.Context, s staging.Session, name staging.HookName, x staging.Hook, end staging.End) error {
+	x.Task = cmp.Or(x.Task, s.Task)
+	l := staging.Launch{Image: s.Image, Zone: s.Zone, User: *s.User}
+	in := hook.Input{Tokens: staging.HookTokens(l, s), Variables: l.Variables(s.ID), Once: true}
+	maps.Copy(in.Variables, end.Variables())
+	if !end.At.IsZero() {
+		in.Start = int(end.At.Unix()) // once for each end: an extension makes it another
+	}
+	result, err := h.runner.Run(ctx, s, name, x, in)
+	return hook.Report(name, result, err)
+}
+
+// commands adapts the hook runner to the interface of the sessions' room.
+type commands struct{ runner hook.Runner }
+
+// Run implements sessions.Commands.
+func (c commands) Run(ctx context.Context, s staging.Session, command staging.Hook) error {
+	command.Task = s.Task
+	l := staging.Launch{Image: s.Image, Zone: s.Zone, User: *s.User}
+	result, err := c.runner.Run(ctx, s, staging.HookCommand, command, hook.Input{Variables: l.Variables(s.ID)})
+	return hook.Report(staging.HookCommand, result, err)
+}
+
 // aliveTimeout bounds the check of an armed shell: far more than a healthy one needs, and
 // less than twice the time to open a new one.
 const aliveTimeout = 200 * time.Millisecond
 
-// Ready implements launch.Hooks. It checks the session's armed shell, if there is one,
-// while the caller goes on.
+// Ready implements launch.Hooks. It takes the session's armed shell, if there is one, and checks it
+// while the caller writes the fate record: a script that was sent to a shell which hangs would cost
+// the launch the hook's deadline and its session.
 func (h hooks) Ready(ctx context.Context, s staging.Session, x staging.Hook) launch.Assignment {
 	a := &assignment{hooks: h, session: s, hook: x}
 	if h.armory == nil {
@@ -102,6 +128,9 @@ type assignment struct {
 func (a *assignment) Run(ctx context.Context, l staging.Launch) error {
 	shell := a.take()
 	a.ran(shell != nil)
+	if shell != nil {
+		defer a.armory.Discard(shell)
+	}
 	return a.run(ctx, shell, a.session, staging.HookAssign, a.hook, l)
 }
 

@@ -167,9 +167,10 @@ func (i *identity) verify(ctx context.Context) error {
 	return i.store.Belongs(ctx, known)
 }
 
-// foreignCause returns the *staging.ForeignError that ended ctx, if one did, else err.
+// foreignCause returns the *staging.ForeignError, or the failure of the gateway beside a broker,
+// that ended ctx, if one did, else err.
 func foreignCause(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); isForeign(cause) {
+	if cause := context.Cause(ctx); isForeign(cause) || errors.Is(cause, errGateway) {
 		return cause
 	}
 	return err
@@ -194,7 +195,11 @@ func (n neighbours) Foreign(ctx context.Context, all []staging.Foreign) error {
 // Recover stores an installation's id in the configured Consul if that has none, else makes
 // the installation there take over the id. It returns the installation after that.
 func Recover(ctx context.Context, a config.Agent, id string) (staging.Installation, error) {
-	consul, err := consulapi.NewClient(ConsulSettings(a))
+	settings, err := ConsulSettings(a)
+	if err != nil {
+		return staging.Installation{}, err
+	}
+	consul, err := consulapi.NewClient(settings)
 	if err != nil {
 		return staging.Installation{}, fmt.Errorf("consul client: %w", err)
 	}

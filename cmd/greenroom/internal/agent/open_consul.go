@@ -24,7 +24,10 @@ func (a *adapters) refuseOpenConsul(ctx context.Context, c config.Agent, log *lo
 	if !c.Guards() || c.AllowOpenConsul {
 		return nil
 	}
-	settings := ConsulSettings(c)
+	settings, err := ConsulSettings(c)
+	if err != nil {
+		return err
+	}
 	settings.HttpClient = &http.Client{Transport: withoutToken{a.consul}}
 	anybody, err := consulapi.NewClient(settings)
 	if err != nil {
@@ -44,12 +47,15 @@ func (a *adapters) refuseOpenConsul(ctx context.Context, c config.Agent, log *lo
 	return nil
 }
 
+// consulTokenHeader is the header with the token of a request to Consul.
+const consulTokenHeader = "X-Consul-Token"
+
 // withoutToken sends requests without Consul's token.
 type withoutToken struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (t withoutToken) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	r.Header.Del("X-Consul-Token")
+	r.Header.Del(consulTokenHeader)
 	return t.RoundTripper.RoundTrip(r)
 }

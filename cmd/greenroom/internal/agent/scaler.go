@@ -12,13 +12,18 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
+	"github.com/greenroom/greenroom/internal/buildinfo"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/poolboard"
+	"github.com/greenroom/greenroom/internal/quota"
 	"github.com/greenroom/greenroom/internal/sessioncatalog"
 	"github.com/greenroom/greenroom/internal/staging"
+	"github.com/greenroom/greenroom/internal/webhook"
 	"github.com/greenroom/greenroom/scaler"
+	"github.com/greenroom/greenroom/scaler/webhooks"
 )
 
 // NewScalerCommand returns greenroom scaler.
@@ -64,7 +69,11 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 		listener.Close()
 		return err
 	}
-	metrics := newMetrics()
+	metrics, err := newMetrics(a)
+	if err != nil {
+		listener.Close()
+		return exit.BadUsage(err)
+	}
 	var s *scaler.Scaler
 	catalog := sessioncatalog.New(parts.client, sessioncatalog.Names{
 		Service: parts.names.Service(staging.SessionsService), Node: parts.names.Service(staging.SessionsService),
@@ -72,11 +81,20 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	meter := newScalerMeter(metrics, func() bool { return s.InSync() }, catalog.Waiting)
 	name := strings.ReplaceAll(listener.Addr().String(), ":", "-") + "-" + staging.NewClaimID()
 	locks, board := parts.registry.NewLocks(parts.client, name), poolboard.New(parts.client, name).Named(parts.names)
+	locks.Show(listener.Addr().String(), buildinfo.Read().Version)
 	s = scaler.New(scaler.Parts{
-		Registry: parts.registry, SessionStore: parts.store, AssignedStore: parts.store, QueueStore: parts.store, QuarantineStore: parts.store, TrustStore: parts.store, EventStore: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{runner: hook.Runner{Exec: parts.fleet}}, Locks: locks,
-		Meter: meter, Board: board, Catalog: catalog, Brokers: parts.registry, Profiles: parts.registry, Installation: neighbours{identity: parts.identity, meter: meter}, Log: log,
+		Registry: parts.registry, SessionStore: parts.store, AssignedStore: parts.store, RoomStore: parts.store, QueueStore: parts.store, QuarantineStore: parts.store, TrustStore: parts.store, EventStore: parts.store, Fleet: parts.fleet, Health: parts.health, Hooks: hooks{runner: hook.Runner{Exec: parts.fleet}}, Locks: locks,
+		Meter: meter, Board: board, Catalog: catalog, Brokers: parts.registry, Profiles: parts.registry, Quota: quota.New(parts.registry, parts.fleet), Demand: parts.store, Histories: parts.registry, Installation: neighbours{identity: parts.identity, meter: meter}, Log: log,
 	}, scaler.Options{})
 	parts.identity.changed = s.InstallationChanged
+	// A lock of its own: the zones' locks are wanted by zone.
+	sending := parts.registry.NewLocks(parts.client, name+"-webhooks")
+	sending.Want([]string{webhooks.LockName})
+	receivers := &webhook.Client{}
+	defer receivers.Close()
+	sender := webhooks.New(webhooks.Parts{
+		Events: parts.store, Queue: parts.store, Registry: parts.registry, Receivers: receivers, Locks: sending, Meter: newWebhookMeter(metrics), Log: log,
+	})
 
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
@@ -119,6 +137,16 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 	wg.Go(func() {
 		catalog.Run(ctx, func(err error) {
 			log.WithError(err).Warn("cannot write to Consul's catalog whose the assigned sessions are, retrying; the entries there may be out of date")
+		})
+	})
+	sendingHeld, sent := context.WithCancel(context.WithoutCancel(ctx))
+	wg.Go(func() {
+		defer sent()
+		sender.Run(ctx)
+	})
+	wg.Go(func() {
+		sending.Run(sendingHeld, func(err error) {
+			log.WithError(err).Warn("cannot renew the webhooks' lock, retrying; messages are sent only while it is surely held")
 		})
 	})
 	wg.Go(func() {

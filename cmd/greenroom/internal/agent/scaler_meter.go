@@ -18,6 +18,7 @@ type scalerMeter struct {
 	seen        map[string]bool
 	conditions  *prometheus.GaugeVec
 	denied      *prometheus.GaugeVec
+	waiting     *prometheus.GaugeVec
 	hooks       *prometheus.CounterVec
 	unreadable  *prometheus.GaugeVec
 	quarantined prometheus.Gauge
@@ -56,21 +57,27 @@ func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() i
 		Name: "greenroom_scaler_denied_sessions",
 		Help: "Sessions that Nomad does not let this scaler see, by zone: its list lacks them, and it refuses to read their jobs. Nothing is done with them.",
 	}, []string{"zone"})
+	m.waiting = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "greenroom_launches_waiting_for_room",
+		Help: "Launches whose sessions no node can take, and whose jobs stay queued in Nomad until room comes or their wait_for_room is over, by zone.",
+	}, []string{"zone"})
 	m.foreign = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "greenroom_scaler_foreign_sessions",
 		Help: "Sessions in Nomad that belong to other installations, and that this one leaves alone; greenroom installation lists them.",
 	})
 	m.hooks, m.seen = newHookFailures(), map[string]bool{}
-	m.hooks.WithLabelValues(string(staging.HookFirstLaunch))
+	for _, hook := range []staging.HookName{staging.HookFirstLaunch, staging.HookAssign, staging.HookPreEnd, staging.HookPreStop} {
+		m.hooks.WithLabelValues(string(hook))
+	}
 	m.unreadable = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "greenroom_unreadable_records",
-		Help: "Records in Consul that cannot be read, by kind (zone, image, group, staging, fate, other). GET /v1/status names the resources, and the scaler's log all of them.",
+		Help: "Records in Consul that cannot be read, by kind (zone, image, group, staging, webhook, fate, other). GET /v1/status names the resources, and the scaler's log all of them.",
 	}, []string{"kind"})
 	m.quarantined = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "greenroom_quarantined_sessions",
 		Help: "Sessions that may be users' although no readable record says so. They are neither given away nor ended until an administrator ends them.",
 	})
-	for _, kind := range []string{"zone", "image", "group", "staging", "fate", "other"} {
+	for _, kind := range []string{"zone", "image", "group", "staging", "webhook", "fate", "other"} {
 		m.unreadable.WithLabelValues(kind)
 	}
 	for _, kind := range scaler.Kinds {
@@ -78,7 +85,7 @@ func newScalerMeter(r *prometheus.Registry, inSync func() bool, waiting func() i
 			m.steps.WithLabelValues(string(kind), result)
 		}
 	}
-	r.MustRegister(m.steps, m.pools, m.fills, m.zones, m.acts, m.conditions, m.denied, m.hooks, m.unreadable, m.quarantined, m.foreign, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	r.MustRegister(m.steps, m.pools, m.fills, m.zones, m.acts, m.conditions, m.denied, m.waiting, m.hooks, m.unreadable, m.quarantined, m.foreign, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "greenroom_scaler_in_sync",
 		Help: "1 while the scaler knows Nomad, Consul and Redis whole and acts, else 0.",
 	}, func() float64 {
@@ -133,7 +140,7 @@ func (m *scalerMeter) UnreadableFates(n int) { m.unreadable.WithLabelValues("fat
 // UnreadableResources implements scaler.Meter.
 func (m *scalerMeter) UnreadableResources(kinds map[staging.ResourceKind]int) {
 	for kind, label := range map[staging.ResourceKind]string{
-		staging.KindZone: "zone", staging.KindImage: "image", staging.KindGroup: "group", staging.KindStaging: "staging", staging.KindNone: "other",
+		staging.KindZone: "zone", staging.KindImage: "image", staging.KindGroup: "group", staging.KindStaging: "staging", staging.KindWebhook: "webhook", staging.KindNone: "other",
 	} {
 		m.unreadable.WithLabelValues(label).Set(float64(kinds[kind]))
 	}
@@ -142,6 +149,14 @@ func (m *scalerMeter) UnreadableResources(kinds map[staging.ResourceKind]int) {
 // HookFailed implements scaler.Meter.
 func (m *scalerMeter) HookFailed(name staging.HookName) {
 	m.hooks.WithLabelValues(string(name)).Inc()
+}
+
+// WaitingForRoom implements scaler.Meter.
+func (m *scalerMeter) WaitingForRoom(launches map[string]int) {
+	m.waiting.Reset()
+	for zone, n := range launches {
+		m.waiting.WithLabelValues(zone).Set(float64(n))
+	}
 }
 
 // Denied implements scaler.Meter.

@@ -38,17 +38,19 @@ func NewCommand() *cobra.Command {
 print how many were staged, made on demand, refused or failed, and how long that
 took. Every session that it was given is checked to be nobody else's, and is ended.
 
-Three loads: closed has clients that each launch one after the other; open has
+Four loads: closed has clients that each launch one after the other; open has
 launches at random moments at a rate, measured from the moment at which each was
 due, so that a broker that stalls is charged with everybody whom it kept waiting;
-burst launches many at once.
+burst launches many at once; replay launches at the times of a recorded demand, faster
+if you like, and shows with a pool that follows its demand what simulate foretells.
 
 It is a load on a real cluster: sessions are taken from its pools, and those that
 are not ready are made on demand. What the figures can be compared with is greenroom
 bench floor, the same load on the same servers without greenroom.`,
 		Example: `  greenroom bench --image demo --zone east --clients 32 --requests 100
   greenroom bench --image demo --zone east --mode open --rate 45 --duration 60s --dwell 2s
-  greenroom bench --image demo --zone east --mode burst --burst 300 --json burst.json`,
+  greenroom bench --image demo --zone east --mode burst --burst 300 --json burst.json
+  greenroom bench --image demo --zone east --mode replay --demand day.csv --speed 288`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.settle(cmd.Flags().Changed); err != nil {

@@ -25,7 +25,7 @@ func cannedBench(t *testing.T) *clitest.CLI {
 func TestBenchIsLoudAboutASessionThatTwoUsersGot(t *testing.T) {
 	c := cannedBench(t)
 	c.Want(exit.Failed, []string{"bench", "--image", "demo", "--zone", "east", "--clients", "1", "--requests", "3"},
-		"SESSION gr-1 WAS GIVEN TO 3 USERS", "launches [0 1 2]", "1 sessions were given, 1 of them more than once; 1 were ended")
+		"SESSION gr-1 WAS GIVEN TO 3 USERS", "launches [0 1 2]", "1 session given, 1 of them more than once; 1 ended")
 }
 
 func TestBenchSortsRefusalsAndErrors(t *testing.T) {
@@ -57,7 +57,7 @@ func TestFlagsOfBench(t *testing.T) {
 	}{
 		{[]string{"bench", "--zone", "east"}, exit.Usage, `"image"`},
 		{[]string{"bench", "--image", "demo", "--zone", ".."}, exit.Usage, "--zone"},
-		{append(bench, "--mode", "sideways"), exit.Usage, "--mode: must be closed, open or burst"},
+		{append(bench, "--mode", "sideways"), exit.Usage, "--mode: must be closed, open, burst or replay"},
 		{append(bench, "--clients", "0"), exit.Usage, "--clients: must be between 1"},
 		{append(bench, "--requests", "-1"), exit.Usage, "--requests"},
 		{append(bench, "--rate", "5"), exit.Usage, "--rate: is not for --mode closed"},
@@ -66,6 +66,12 @@ func TestFlagsOfBench(t *testing.T) {
 		{append(bench, "--mode", "open", "--rate", "NaN"), exit.Usage, "--rate: must be above 0"},
 		{append(bench, "--mode", "open", "--duration", "0s"), exit.Usage, "--duration"},
 		{append(bench, "--mode", "open", "--in-flight", "0"), exit.Usage, "--in-flight"},
+		{append(bench, "--mode", "replay"), exit.Usage, "--demand: must be given for --mode replay"},
+		{append(bench, "--mode", "replay", "--demand", "nowhere.csv"), exit.Usage, "--demand: open nowhere.csv"},
+		{append(bench, "--mode", "replay", "--demand", "x", "--speed", "0"), exit.Usage, "--speed: must be above 0"},
+		{append(bench, "--mode", "replay", "--demand", "x", "--rate", "5"), exit.Usage, "--rate: is not for --mode replay"},
+		{append(bench, "--speed", "2"), exit.Usage, "--speed: is not for --mode closed"},
+		{append(bench, "--mode", "open", "--demand", "x"), exit.Usage, "--demand: is not for --mode open"},
 		{append(bench, "--dwell", "-1s"), exit.Usage, "--dwell"},
 		{append(bench, "--dwell", "1s", "--keep"), exit.Usage, "--dwell: is not for --keep"},
 		{append(bench, "--wait", "1h"), exit.Usage, "--wait"},

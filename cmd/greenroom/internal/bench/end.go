@@ -11,6 +11,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 const (
@@ -138,7 +139,7 @@ func (b *bench) end() (ended int, seconds float64, err error) {
 		}
 	}
 	if n := len(b.ends.errs); n > 0 {
-		err = errors.Join(err, fmt.Errorf("%d sessions were not ended, for example: %w; see them with greenroom sessions", n, b.ends.errs[0]))
+		err = errors.Join(err, fmt.Errorf("%s not ended, for example: %w; see them with greenroom sessions", staging.Count(n, "session"), b.ends.errs[0]))
 	}
 	return ended, time.Since(began).Seconds(), err
 }

@@ -116,7 +116,7 @@ func runFloor(cmd *cobra.Command, f floorFlags) error {
 // connect returns clients with enough connections for the load, and a function that closes
 // them. It returns an error if a server does not answer. Without --fence, Consul's client
 // is nil.
-func (f floorFlags) connect(ctx context.Context, connections int) (*redis.Client, *consulapi.Client, func(), error) {
+func (f floorFlags) connect(ctx context.Context, connections int) (redis.UniversalClient, *consulapi.Client, func(), error) {
 	ctx, cancel := client.Brief(ctx)
 	defer cancel()
 	o, err := agent.RedisSettings(f.servers)
@@ -124,7 +124,8 @@ func (f floorFlags) connect(ctx context.Context, connections int) (*redis.Client
 		return nil, nil, nil, err
 	}
 	o.PoolSize = connections
-	rdb := redis.NewClient(o)
+	o.MaxRetries = -1
+	rdb := redis.NewUniversalClient(o)
 	if err := rdb.Ping(ctx).Err(); err != nil {
 		rdb.Close()
 		return nil, nil, nil, fmt.Errorf("--redis-address %s: Redis does not answer: %w", f.servers.RedisAddress, err)
@@ -132,7 +133,11 @@ func (f floorFlags) connect(ctx context.Context, connections int) (*redis.Client
 	if !f.fence {
 		return rdb, nil, func() { rdb.Close() }, nil
 	}
-	c := agent.ConsulSettings(f.servers)
+	c, err := agent.ConsulSettings(f.servers)
+	if err != nil {
+		rdb.Close()
+		return nil, nil, nil, err
+	}
 	c.Transport.MaxIdleConnsPerHost = connections
 	consul, err := consulapi.NewClient(c)
 	if err == nil {
@@ -174,6 +179,10 @@ func floorRequest(url string, c *http.Client) loadgen.Request {
 		}
 		if res.StatusCode != http.StatusCreated {
 			return errorPrefix + strconv.Itoa(res.StatusCode), fmt.Errorf("%s: %s", res.Status, answer)
+		}
+		// As the answer to a launch is read.
+		if _, err := sessionIn(answer); err != nil {
+			return classNoAnswer, err
 		}
 		return ClassClaimed, nil
 	}

@@ -90,18 +90,10 @@ func (b *bench) launch(_ context.Context, _, n int) (string, error) {
 	if res.StatusCode >= http.StatusMultipleChoices {
 		return b.refused(ctx, res)
 	}
-	// Decoding the whole answer would cost time on the machine that is measured.
-	var s struct {
-		ID     string         `json:"id"`
-		State  staging.State  `json:"state"`
-		Origin staging.Origin `json:"origin"`
-	}
 	body, err := io.ReadAll(res.Body)
+	var s launchedSession
 	if err == nil {
-		err = json.Unmarshal(body, &s)
-	}
-	if err == nil && s.ID == "" {
-		err = errors.New("it holds no session")
+		s, err = sessionIn(body)
 	}
 	if err != nil {
 		err = fmt.Errorf("the answer of the broker at %s: %w", b.Address, err)
@@ -114,6 +106,21 @@ func (b *bench) launch(_ context.Context, _, n int) (string, error) {
 		return classNotUp, fmt.Errorf("session %s was %s when the wait of %s was over", s.ID, s.State, b.wait)
 	}
 	return string(s.Origin), nil
+}
+
+// launchedSession is what is read of the answer to a launch. Decoding the whole answer would cost time on
+// the machine that is measured.
+type launchedSession struct {
+	ID     string         `json:"id"`
+	State  staging.State  `json:"state"`
+	Origin staging.Origin `json:"origin"`
+}
+
+func sessionIn(body []byte) (s launchedSession, err error) {
+	if err = json.Unmarshal(body, &s); err == nil && s.ID == "" {
+		err = errors.New("it holds no session")
+	}
+	return s, err
 }
 
 // refused returns the class and the error of an answer without a session.

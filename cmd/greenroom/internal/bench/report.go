@@ -99,15 +99,15 @@ func (r *Report) print(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "%s of image %s in zone %s, %s\n", r.Load, output.Printable(r.Image), output.Printable(r.Zone), hook)
 	for _, p := range r.Pools {
-		fmt.Fprintf(w, "before it, %d of %d sessions were ready in pool %s\n", p.Ready, p.Desired, p.Name)
+		fmt.Fprintf(w, "before it, pool %s had %d of %s ready\n", p.Name, p.Ready, staging.Count(p.Desired, "session"))
 	}
 	fmt.Fprintln(w)
 	if err := r.Result.Print(w); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "%d staged (%.3f of those served), %d on demand, %d refused, %d errors, %d not sent\n"+
-		"%d sessions were given, %d of them more than once; %d were ended, in %.2f s\n",
-		r.Staged, r.StagedShare, r.OnDemand, r.Refused, r.Errors, r.NotSent, r.Given, len(r.Duplicates), r.Ended, r.EndSeconds)
+		"%s given, %d of them more than once; %d ended, in %.2f s\n",
+		r.Staged, r.StagedShare, r.OnDemand, r.Refused, r.Errors, r.NotSent, staging.Count(r.Given, "session"), len(r.Duplicates), r.Ended, r.EndSeconds)
 	return err
 }
 

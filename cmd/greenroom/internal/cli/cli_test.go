@@ -43,12 +43,19 @@ func TestLaunchCommand(t *testing.T) {
 		},
 		IdempotencyKey: "k 1", Wait: 5 * time.Minute, RequestHost: "127.0.0.1",
 	}
+	if c.Broker.Asked.HungUp == nil {
+		t.Error("the launch would not learn that its caller hung up")
+	}
+	c.Broker.Asked.HungUp = nil
 	if diff := cmp.Diff(want, c.Broker.Asked); diff != "" {
 		t.Errorf("asked for (-want +got):\n%s", diff)
 	}
 	var reply httpapi.Launched
 	if err := json.Unmarshal([]byte(out), &reply); err != nil || reply.ID != "gr-1" || len(reply.Attempts) != 1 || reply.TimingsMs.Total != 12 {
 		t.Errorf("-o json: %v\n%s", err, out)
+	}
+	if out := c.Want(exit.OK, []string{"launch", "demo", "--zone", "east", "--user", "alice", "-o", "name"}); out != "gr-1\n" {
+		t.Errorf("-o name: %q", out)
 	}
 	c.Broker.Result.Session.State = staging.Starting
 	c.Want(exit.NotUp, []string{"launch", "demo", "--zone", "east", "--user", "alice"}, "starting", "sessions show gr-1")
@@ -83,15 +90,44 @@ func TestSessionsAreListedByWhatFlagsName(t *testing.T) {
 	c.Broker.ZoneByName["east"], c.Broker.ZoneByName["west"] = staging.Zone{Name: "east"}, staging.Zone{Name: "west"}
 	c.Want(exit.NotFound, []string{"sessions", "--zone", "eats"}, `there is no zone "eats"; known are east, west`)
 	c.Want(exit.NotFound, []string{"sessions", "list", "--image", "demo"}, `there is no image "demo"; there are none`)
-	c.Want(exit.NotFound, []string{"sessions", "--staging", "demo-east", "-o", "json"}, `"not_found"`, "no staging")
+	c.Want(exit.NotFound, []string{"sessions", "--staging", "demo-east", "-o", "json"}, `"not_found"`, "no staging config")
 	c.Want(exit.OK, []string{"sessions", "--zone", "east"}, "USER ID")
 	c.Want(exit.OK, []string{"sessions", "--user", "nobody"}, "USER ID")
+}
+
+// TestSessionsOfAnOldRevision: the broker says which they are, by one word; the first characters of
+// a revision stand for it, and one that nothing has is most likely misspelt.
+func TestSessionsOfAnOldRevision(t *testing.T) {
+	c := clitest.New(t, "")
+	c.Broker.ConfigByName["demo-east"] = staging.Config{Name: "demo-east", Zone: "east", Image: "demo"}
+	c.Broker.OldRevisions = map[string]bool{"0123456789ab": true}
+	for id, revision := range map[string]string{"gr-old": "0123456789ab", "gr-new": "89abcdef0123"} {
+		s := clitest.UserSession()
+		s.ID, s.Revision = id, revision
+		c.Broker.SessionList = append(c.Broker.SessionList, s)
+	}
+	for of, want := range map[string]string{"old": "gr-old\n", "0123": "gr-old\n", "89abcdef0123": "gr-new\n", "6f1d": ""} {
+		if out := c.Want(exit.OK, []string{"sessions", "--revision", of, "-o", "name"}); out != want {
+			t.Errorf("--revision %s: %q", of, out)
+		}
+	}
+	var all struct{ Items []struct{ ID string } }
+	clitest.Decode(t, c.Want(exit.OK, []string{"sessions", "--revision", "old", "-o", "json"}), &all)
+	if len(all.Items) != 1 || all.Items[0].ID != "gr-old" {
+		t.Errorf("%+v", all)
+	}
+	c.Want(exit.Invalid, []string{"sessions", "--revision", "012"}, "first 4 or more characters")
+	c.Want(exit.NotFound, []string{"sessions", "--revision", "ffff0000"}, `there is no revision "ffff0000"`)
+	c.Want(exit.NotFound, []string{"sessions", "end", "--revision", "ffff0000", "--yes"}, `there is no revision "ffff0000"`)
+	if out := c.Want(exit.OK, []string{"sessions", "end", "--revision", "old", "--yes"}, "gr-old is being ended"); strings.Contains(out, "gr-new") {
+		t.Errorf("%s", out)
+	}
 }
 
 // TestLaunchWithoutAUser: whose it is, the token says, or the broker that it must be said.
 func TestLaunchWithoutAUser(t *testing.T) {
 	c := clitest.New(t, "")
-	c.Want(exit.Invalid, []string{"launch", "demo", "--zone", "east"}, "user.id", "only a user's own token says who it is")
+	c.Want(exit.Invalid, []string{"launch", "demo", "--zone", "east"}, "--user: must not be empty: only a user's own token says who it is")
 }
 
 func TestExitCodes(t *testing.T) {
@@ -105,7 +141,20 @@ func TestExitCodes(t *testing.T) {
 		printed []string
 	}{
 		{"not found", nil, []string{"sessions", "show", "gr-x"}, exit.NotFound, []string{"gr-x", "not_found"}},
-		{"not valid", staging.Invalid("launch", "zone", "there is no zone %q", "east"), launch, exit.Invalid, []string{"zone there is no zone"}},
+		{"not valid", staging.Invalid("launch", "zone", "there is no zone %q", "east"), launch, exit.Invalid, []string{"--zone: there is no zone"}},
+		{
+			"no such image", staging.Invalid("launch", "image", launching.Unknown+"there is no image %q; GET /v1/images lists them", "dmeo"), launch, exit.NotFound,
+			[]string{`IMAGE: there is no image "dmeo"; greenroom images lists them`},
+		},
+		{
+			"no such group", staging.Invalid("launch", "groups[1]", launching.Unknown+"there is no group %q; GET /v1/groups lists them", "staf"), launch, exit.NotFound,
+			[]string{`--group: there is no group "staf"; greenroom groups lists them`},
+		},
+		{
+			"two fields", &staging.InvalidError{What: "launch", Fields: []staging.FieldError{{Field: "url", Message: "is no address"}, {Field: "environment.A", Message: "is set by greenroom"}}},
+			launch, exit.Invalid,
+			[]string{"--url: is no address; --env: environment.A is set by greenroom"},
+		},
 		{"key reused", &refusal.Error{Kind: refusal.KeyReused, Detail: "use a fresh key"}, launch, exit.Invalid, []string{"use a fresh key"}},
 		{"no capacity", &refusal.Error{Kind: refusal.NoCapacity, Detail: "full", Attempts: attempts}, launch, exit.NoCapacity, []string{"full", "on_demand in east: failed, no memory"}},
 		{"launch failed", &refusal.Error{Kind: refusal.LaunchFailed, Detail: "broke"}, launch, exit.Failed, []string{"broke"}},
@@ -167,6 +216,19 @@ func TestTokenOfTheCommandLine(t *testing.T) {
 	}
 }
 
+// TestStatusShowsAgentsOfSeveralVersions, as during an upgrade; agents of one are no news.
+func TestStatusShowsAgentsOfSeveralVersions(t *testing.T) {
+	c := clitest.New(t, "")
+	agents := []staging.Agent{{Kind: staging.AgentBroker, Address: "10.0.0.1:7480", Version: "v2"}, {Kind: staging.AgentScaler, Address: "10.0.0.1:7481", Version: "v2"}}
+	c.Broker.StatusNow = status.Status{Health: status.HealthOK, Agents: agents}
+	if out := c.Want(exit.OK, []string{"status"}); strings.Contains(out, "versions") {
+		t.Errorf("agents of one version:\n%s", out)
+	}
+	c.Broker.StatusNow.Agents = append(agents, staging.Agent{Kind: staging.AgentScaler, Address: "scaler-x"})
+	c.Want(exit.OK, []string{"status"}, "agents of several versions: not known: scaler scaler-x; v2: broker 10.0.0.1:7480, scaler 10.0.0.1:7481\n")
+	c.Want(exit.OK, []string{"status", "-o", "json"}, `"version": "v2"`)
+}
+
 // TestStatusTellsOfAZoneWithoutAScaler: its pools are full for now, and nobody keeps them.
 func TestStatusTellsOfAZoneWithoutAScaler(t *testing.T) {
 	c := clitest.New(t, "")
@@ -178,9 +240,32 @@ func TestStatusTellsOfAZoneWithoutAScaler(t *testing.T) {
 	c.Want(exit.Unwell, []string{"status"}, "not all is well", "! no scaler is at work in zone east")
 	c.Want(exit.Unwell, []string{"status", "--json"}, `"well": false`)
 	zone(true, true, pool)
-	c.Want(exit.OK, []string{"status"}, "all is well")
+	c.Broker.ZoneByName["east"] = staging.Zone{Name: "east"}
+	c.Want(exit.OK, []string{"status"}, "all is well", "; 1 zone, 0 pools\n")
 	zone(true, false)
 	c.Want(exit.OK, []string{"status"}, "all is well")
+	for _, command := range []string{"status", "staging"} {
+		c.Want(exit.OK, []string{command, "--help"}, "full:", "filling:", "short:", "bare:")
+	}
+	// What is wrong with a pool is said in the broker's words, which the page shows, too.
+	short := pool
+	short.Fill, short.Lack = staging.Short, "1 of 2 ready"
+	failing := pool
+	failing.Name, failing.Conditions = "q", []staging.Condition{{Type: staging.CrashLooping, Message: "task main: exit code 3"}}
+	zone(true, true, short, failing)
+	out := c.Want(exit.Unwell, []string{"status"})
+	for _, reason := range c.Broker.StatusNow.Judged().Reasons {
+		if !strings.Contains(out, "! "+reason+"\n") {
+			t.Errorf("%q is not in\n%s", reason, out)
+		}
+	}
+	if n := strings.Count(out, "\n! "); n != 2 {
+		t.Errorf("%d problems:\n%s", n, out)
+	}
+	zone(true, false)
+	c.Broker.RedisProblem = "does not answer"
+	c.Want(exit.Unwell, []string{"status"}, "! redis does not answer")
+	c.Broker.RedisProblem = ""
 	zone(false, false, pool)
 	c.Want(exit.OK, []string{"status"})
 }
@@ -233,6 +318,16 @@ func TestEndedSessionsAreListed(t *testing.T) {
 	c.Want(exit.OK, append(ended, "-o", "wide"), "LIVED", "1m30s")
 	c.Want(exit.OK, append(ended, "-o", "name"), "gr-1\n")
 	c.Want(exit.Invalid, []string{"sessions", "--state", "ended,ready"}, "state", "a list of their own")
+	// Those that failed, by one flag.
+	expired, unhealthy := s, s
+	expired.ID, expired.Reason = "gr-2", "expired"
+	unhealthy.ID, unhealthy.Reason = "gr-3", staging.ReasonUnhealthy+"its checks stopped passing"
+	c.Broker.SessionList = append(c.Broker.SessionList, expired, unhealthy)
+	if out := c.Want(exit.OK, []string{"sessions", "--failed", "-o", "name"}); out != "gr-1\ngr-3\n" || !c.Broker.Filter.Ended() {
+		t.Errorf("--failed: %q, asked for %+v", out, c.Broker.Filter)
+	}
+	c.Want(exit.OK, []string{"sessions", "--failed", "--state", "ended"}, "REASON", "gr-3")
+	c.Want(exit.Usage, []string{"sessions", "--failed", "--state", "ready"}, "--failed", "leave --state out")
 	c.Want(exit.Usage, []string{"sessions", "end", "--state", "ended", "--yes"}, "--state", "cannot be ended")
 }
 
@@ -245,6 +340,9 @@ func TestSessionsShowHasTheWayIn(t *testing.T) {
 	c.Broker.SessionList = []staging.Session{s}
 	show := []string{"sessions", "show", "gr-1"}
 	c.Want(exit.OK, show, "revision", "6f1d0a9c2b7e", "ends ", "2026-11-24T14:20:00Z", "keepalive_expiration=5m0s session_time_limit=8h0m0s", "groups ", "staff, students")
+	c.Broker.SessionList[0].Unvisited, c.Broker.SessionList[0].Terms.Unvisited = true, staging.Duration(10*time.Minute)
+	c.Want(exit.OK, show, "visited", "never", "ends unless its user opens it", "2026-11-24T06:30:00Z")
+	c.Want(exit.OK, []string{"sessions", "-o", "wide"}, "VISITED", "never")
 	c.Want(exit.OK, append(show, "-o", "json"), "\"groups\": [\n", `"students"`)
 	c.Broker.ImageByName["demo"] = staging.Image{Name: "demo", ConnectURL: "http://{address}:{port_http}/?token={token}"}
 	c.Want(exit.OK, show, "connect", "http://127.0.0.1:23817/?token=TOKEN (the launch's answer has the TOKEN)")
@@ -271,7 +369,7 @@ func TestSeveralSessionsEnd(t *testing.T) {
 	c.Want(exit.Usage, []string{"sessions", "end"}, "--user")
 	c.Want(exit.Usage, []string{"sessions", "end", "gr-1", "--user", "u-1"}, "not both")
 	c.Stdin = "no\n"
-	c.Want(exit.Usage, []string{"sessions", "end", "--user", "u-1"}, "Sessions to end: 1, of which users have 1.", "gr-1", "u-1", "not confirmed")
+	c.Want(exit.Declined, []string{"sessions", "end", "--user", "u-1"}, "Sessions to end: 1, of which users have 1.", "gr-1", "u-1", "not confirmed")
 	ended()
 	if c.Broker.Filter.User != "u-1" {
 		t.Errorf("selected by %+v", c.Broker.Filter)
@@ -280,13 +378,17 @@ func TestSeveralSessionsEnd(t *testing.T) {
 	c.Want(exit.OK, []string{"sessions", "end", "--user", "u-1"}, "gr-1 is being ended")
 	ended("gr-1")
 	c.Stdin = ""
-	c.Want(exit.Usage, []string{"sessions", "end", "--image", "demo"}, "Sessions to end: 2, of which users have 1.", "--yes")
+	c.Want(exit.Declined, []string{"sessions", "end", "--image", "demo"}, "Sessions to end: 2, of which users have 1.", "--yes")
 	c.Want(exit.OK, []string{"sessions", "end", "--staging", "demo-east", "--yes", "-o", "json"}, `"id": "gr-1"`)
 	ended("gr-1", "gr-2")
 	c.Want(exit.Failed, []string{"sessions", "end", "gr-1", "--wait", "--timeout", "1ms"}, "gr-1 is being ended", "session gr-1 is still assigned, after 1ms")
 	c.Broker.SessionList[0].State = staging.Ended
-	c.Want(exit.OK, []string{"sessions", "end", "gr-1", "--wait"}, "gr-1 is being ended")
-	ended("gr-1", "gr-1")
+	c.Want(exit.OK, []string{"sessions", "end", "gr-1", "--wait"}, "gr-1 had ended already")
+	ended("gr-1")
+	// A name in place of an id selects nothing, and is no reason to believe that all went well.
+	for _, args := range [][]string{{"sessions", "end", "--user", "alice", "--yes"}, {"sessions", "--user", "alice"}} {
+		c.Want(exit.NotFound, args, `"alice"`, "the name of user u-1: --user takes the id")
+	}
 	c.Broker.SessionList = nil
 	c.Want(exit.OK, []string{"sessions", "end", "--user", "u-2"}, "nothing ends")
 	ended()
@@ -354,4 +456,24 @@ func TestALaunchSaysPlacingOnlyWhereASessionIsPlaced(t *testing.T) {
 			t.Errorf("on demand, without %q once:\n%s", want, errs)
 		}
 	}
+}
+
+// TestASessionsLink is printed for people and for programs; a broker without a gateway says so. A
+// launch prints one, too.
+func TestASessionsLink(t *testing.T) {
+	c := clitest.WithGateway(t)
+	c.Broker.SessionList = []staging.Session{clitest.UserSession()}
+	link := []string{"sessions", "link", "gr-1"}
+	const plain = "https://desk.example.org/s/gr-1?port=&to="
+	c.Want(exit.OK, link, "connect", plain, "counts until", "2026-11-24T06:21:00Z")
+	if out := c.Want(exit.OK, append(link, "--port", "metrics", "--path", "/graph", "-o", "name")); out != "https://desk.example.org/s/gr-1?port=metrics&to=/graph\n" {
+		t.Errorf("-o name prints %q", out)
+	}
+	c.Want(exit.OK, append(link, "-o", "json"), "\"url\": \"https://desk.example.org/s/gr-1?port=", `"expires_at": "2026-11-24T06:21:00Z"`)
+	c.Want(exit.NotFound, []string{"sessions", "link", "gr-2"}, "gr-2")
+	c.Broker.Result = launching.Result{Session: clitest.UserSession()}
+	c.Want(exit.OK, []string{"launch", "demo", "--zone", "east", "--user", "alice"}, "connect", plain)
+	without := clitest.New(t, "")
+	without.Broker.SessionList = c.Broker.SessionList
+	without.Want(exit.Refused, link, "knows no gateway")
 }

@@ -63,6 +63,26 @@ func poolNames(ctx context.Context, c *client.Client) ([]string, error) {
 	return found, err
 }
 
+// zoneAndPoolNames returns the names of the zones and those of the staging configs.
+func zoneAndPoolNames(ctx context.Context, c *client.Client) ([]string, error) {
+	zones, err := zoneNames(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	pools, err := poolNames(ctx, c)
+	return append(zones, pools...), err
+}
+
+// poolAndSessionNames returns the names of the staging configs and the ids of the sessions.
+func poolAndSessionNames(ctx context.Context, c *client.Client) ([]string, error) {
+	pools, err := poolNames(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	sessions, err := sessionIDs(ctx, c)
+	return append(pools, sessions...), err
+}
+
 // sessionIDs returns the ids of the sessions that have not ended.
 func sessionIDs(ctx context.Context, c *client.Client) ([]string, error) {
 	all, err := c.ListSessions(ctx, httpapi.ListSessionsParams{})
@@ -105,6 +125,12 @@ func revisions(ctx context.Context, c *client.Client) ([]string, error) {
 		found = append(found, fmt.Sprintf("%s\t%d of image %s", of.revision, count[of], of.image))
 	}
 	return found, err
+}
+
+// revisionsOrOld returns the revisions, and the word for those that sessions are no longer made from.
+func revisionsOrOld(ctx context.Context, c *client.Client) ([]string, error) {
+	found, err := revisions(ctx, c)
+	return append(found, staging.OldRevision+"\tany that they would not be made from now"), err
 }
 
 // stateNames returns the states that a list of sessions can be filtered by.
@@ -150,7 +176,7 @@ func foreignInstallations(ctx context.Context, c *client.Client) ([]string, erro
 	}
 	var found []string
 	for _, f := range r.JSON200.Foreign {
-		found = append(found, fmt.Sprintf("%s\t%d sessions", f.Installation, f.Sessions))
+		found = append(found, f.Installation+"\t"+staging.Count(f.Sessions, "session"))
 	}
 	return found, nil
 }

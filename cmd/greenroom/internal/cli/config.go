@@ -40,7 +40,7 @@ be there. Flags and the environment are not looked at. No server is asked.`,
 
 func checkConfig(cmd *cobra.Command, args []string) error {
 	err := config.Check(args, map[config.Kind]config.Agent{
-		config.Broker: agent.Defaults(config.Broker), config.Scaler: agent.Defaults(config.Scaler),
+		config.Broker: agent.Defaults(config.Broker), config.Scaler: agent.Defaults(config.Scaler), config.Gateway: agent.Defaults(config.Gateway),
 	})
 	var wrong *config.FilesError
 	switch {

@@ -49,7 +49,7 @@ func TestTheHelpsConfigurationFileIsValid(t *testing.T) {
 	if !found {
 		t.Fatal("the help shows no file")
 	}
-	files := map[string]string{"broker.pem": "x", "broker.key": "x", "token": "x", "ca.pem": "x", "consul.token": "x", "redis.password": "x"}
+	files := map[string]string{"broker.pem": "x", "broker.key": "x", "token": "x", "ca.pem": "x", "consul.token": "x", "redis.password": "x", "west.token": "x"}
 	files["a.hcl"] = strings.ReplaceAll(shown, "/etc/greenroom/", "")
 	clitest.New(t, "").Want(exit.OK, []string{"config", "check", filepath.Join(clitest.Dir(t, files), "a.hcl")}, "valid")
 }

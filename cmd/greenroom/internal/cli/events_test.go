@@ -23,9 +23,9 @@ func TestEvents(t *testing.T) {
 	}
 	c.Broker.SessionList = []staging.Session{clitest.UserSession()}
 	c.Broker.Happened = append(c.Broker.Happened,
-		staging.Event{ID: "200-0", Type: staging.EventHookFailed, At: at, Session: "gr-7", Hook: staging.HookAssign, User: "u-1", Stderr: "no such user\x1b[2J\n"},
+		staging.Event{ID: "200-0", Type: staging.EventHookFailed, At: at, Session: "gr-70", Hook: staging.HookAssign, User: "u-1", Stderr: "no such user\x1b[2J\n"},
 		staging.Event{ID: "201-0", Type: staging.EventConditions, At: at, Pool: "demo-east", Conditions: []staging.Condition{{Type: staging.CapacityExhausted, Message: "not enough memory"}}})
-	out := c.Want(exit.OK, []string{"events"}, "2026-11-24T06:20:00Z", "hook_failed  gr-7  user=u-1  hook=assign", `stderr: "no such user\x1b[2J"`, "conditions   staging=demo-east  CapacityExhausted: not enough memory")
+	out := c.Want(exit.OK, []string{"events"}, "2026-11-24T06:20:00Z", "hook_failed  gr-70  user=u-1  hook=assign", `stderr: "no such user\x1b[2J"`, "conditions   staging=demo-east  CapacityExhausted: not enough memory")
 	if n := strings.Count(out, "\n"); n != 20 || strings.Contains(out, "\x1b") {
 		t.Errorf("%d lines:\n%s", n, out)
 	}
@@ -33,6 +33,19 @@ func TestEvents(t *testing.T) {
 		t.Errorf("--json:\n%s", out)
 	}
 	c.Want(exit.OK, []string{"events", "--type", "ended"})
+	// Each flag selects, and together they select what fits all.
+	for _, args := range [][]string{{"--session", "gr-70"}, {"--user", "u-1"}, {"--user", "u-1", "--session", "gr-70"}} {
+		if out := c.Want(exit.OK, append([]string{"events"}, args...), "hook_failed  gr-70"); strings.Count(out, "\n") != 1 {
+			t.Errorf("%v:\n%s", args, out)
+		}
+	}
+	c.Broker.ZoneByName["east"] = staging.Zone{Name: "east", Datacenters: []string{"dc1"}}
+	if out := c.Want(exit.OK, []string{"events", "--user", "u-1", "--zone", "east"}); out != "" {
+		t.Errorf("of another zone:\n%s", out)
+	}
+	c.Want(exit.NotFound, []string{"events", "--user", "alice"}, "the name of user u-1: --user takes the id")
+	c.Want(exit.NotFound, []string{"events", "--zone", "esat"}, `there is no zone "esat"`, "east")
+	c.Want(exit.Usage, []string{"events", "--user", ""}, "--user: must not be empty")
 	c.Want(exit.Invalid, []string{"events", "--type", "happy"}, "happy")
 	c.Want(exit.Usage, []string{"events", "--tail", "-1"}, "--tail")
 	c.Want(exit.Unavailable, []string{"events", "--address", "127.0.0.1:1"}, "is it running")
@@ -65,6 +78,17 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestAuditEventsSayWhatWasDone: in words; a program gets the operation as well.
+func TestAuditEventsSayWhatWasDone(t *testing.T) {
+	c := clitest.New(t, "")
+	c.Broker.Happened = []staging.Event{
+		{ID: "202-0", Type: staging.EventAudit, Audit: staging.Audit{Who: "token:tk-1", Operation: "putStaging", Outcome: staging.AuditChanged, Target: "staging config demo"}},
+		{ID: "203-0", Type: staging.EventAudit, Audit: staging.Audit{Who: "nobody", Operation: "GET /nowhere", Outcome: staging.AuditDenied}},
+	}
+	c.Want(exit.OK, []string{"events", "--type", "audit"}, "changing a staging config: changed by token:tk-1  target=staging config demo", "GET /nowhere: denied by nobody")
+	c.Want(exit.OK, []string{"events", "--type", "audit", "--json"}, `"operation":"putStaging","action":"changing a staging config"`)
+}
+
 // syncBuffer is a buffer that several goroutines may use.
 type syncBuffer struct {
 	mu   sync.Mutex
@@ -90,6 +114,8 @@ func TestStagingWait(t *testing.T) {
 	c.Want(exit.OK, []string{"staging", "wait", "demo-east", "--ready", "0"})
 	c.Want(exit.Failed, []string{"staging", "wait", "demo-east", "--timeout", "1ms"},
 		"demo-east has 1 of 3 ready; CapacityExhausted: not enough memory", "after 1ms of waiting")
+	c.Want(exit.Failed, []string{"staging", "wait", "demo-east", "--ready", "4", "--timeout", "1ms"},
+		"demo-east has 1 of 4 ready; more are waited for than the 3 that are desired now", "after 1ms of waiting")
 	c.Want(exit.NotFound, []string{"staging", "wait", "none"}, "none")
 	c.Want(exit.Usage, []string{"staging", "wait", "demo-east", "--ready", "-1"}, "--ready")
 	c.Want(exit.Usage, []string{"staging", "wait"}, "NAME")

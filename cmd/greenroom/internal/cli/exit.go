@@ -57,12 +57,16 @@ func exitCode(err error) int {
 		return int(status)
 	case errors.As(err, &usage):
 		return exit.Usage
+	case errors.As(err, new(exit.DeclinedError)):
+		return exit.Declined
 	case errors.As(err, new(*absentError)):
 		return exit.NotFound
 	case errors.Is(err, nomadfleet.ErrNoCommand):
 		return exit.NoCommand
 	case errors.Is(err, nomadfleet.ErrNotExecutable):
 		return exit.NotExecutable
+	case errors.Is(err, nomadfleet.ErrEnded):
+		return exit.Refused
 	case nomadfleet.Denied(err):
 		return exit.Forbidden
 	case errors.Is(err, nomadfleet.ErrUnavailable):
@@ -179,6 +183,8 @@ var ownProblems = map[int][2]string{
 	exit.Invalid:       {"files_not_valid", "Resource files are not valid"},
 	exit.Unavailable:   {"unreachable", "A server does not answer"},
 	exit.Forbidden:     {"forbidden", "Forbidden"},
+	exit.Declined:      {"not_confirmed", "It was not confirmed"},
+	exit.Refused:       {"refused", "Not possible as things stand"},
 	exit.NotExecutable: {"not_executable", "The command cannot be executed"},
 	exit.NoCommand:     {"no_command", "There is no such command"},
 }

@@ -47,7 +47,7 @@ func TestWithJSONErrorsAreProblemDocumentsOnStderr(t *testing.T) {
 		{"nobody there", nil, []string{"sessions", "-o", "json", "--address", "127.0.0.1:1"}, document{Code: "unreachable", ExitCode: exit.Unavailable}, "is it running"},
 		{"wrong flag before", nil, []string{"sessions", "--colour", "-o", "json"}, document{Code: "usage", ExitCode: exit.Usage}, "--colour"},
 		{"wrong files", nil, []string{"plan", "-f", files, "--output=json"}, document{Code: "files_not_valid", ExitCode: exit.Invalid}, "bad.hcl:2"},
-		{"no file", nil, []string{"plan", "-f", filepath.Join(files, "none.hcl"), "-ojson"}, document{Code: "failed", ExitCode: exit.Failed}, "none.hcl"},
+		{"no file", nil, []string{"plan", "-f", filepath.Join(files, "none.hcl"), "-ojson"}, document{Code: "failed", ExitCode: exit.Failed}, "none.hcl: no such file or directory; name a resource file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c.Broker.Err = tt.err
@@ -73,7 +73,7 @@ func TestTheReadmeListsEveryExitCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	help := cli.NewRootCommand().Long
-	for code := exit.OK; code <= exit.NotUp; code++ {
+	for code := exit.OK; code <= exit.Declined; code++ {
 		if n := strings.Count(string(readme), "\n| "+strconv.Itoa(code)+" | "); n != 1 {
 			t.Errorf("README.md's table has exit code %d %d times", code, n)
 		}

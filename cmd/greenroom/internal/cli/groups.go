@@ -36,8 +36,11 @@ func settingsOf(g staging.Group) []string {
 	if g.MaxSessionsPerUser != nil {
 		set = append(set, "max_sessions_per_user="+strconv.Itoa(*g.MaxSessionsPerUser))
 	}
-	if limits := limitsOf(staging.Terms{Keepalive: g.KeepaliveExpiration, TimeLimit: g.SessionTimeLimit, Unhealthy: g.UnhealthyExpiration}); limits != "" {
+	if limits := limitsOf(staging.Resolve([]staging.Group{g}).Terms); limits != "" {
 		set = append(set, limits)
+	}
+	if g.WaitForRoom != nil {
+		set = append(set, "wait_for_room="+g.WaitForRoom.String())
 	}
 	if len(g.AllowedEnvironment) > 0 {
 		set = append(set, "allowed_environment="+strings.Join(g.AllowedEnvironment, ","))

@@ -139,7 +139,11 @@ func printInstallation(cmd *cobra.Command, body []byte, i httpapi.Installation) 
 	fmt.Fprintln(w, "\nother installations in this Nomad, whose sessions are left alone:")
 	var rows [][]string
 	for _, f := range i.Foreign {
-		rows = append(rows, []string{f.Installation, strconv.Itoa(f.Sessions)})
+		who := f.Installation
+		if who == i.ID {
+			who += " (made by a newer greenroom)"
+		}
+		rows = append(rows, []string{who, strconv.Itoa(f.Sessions)})
 	}
 	return printTable(w, []string{"INSTALLATION", "SESSIONS"}, rows)
 }

@@ -32,6 +32,7 @@ var kinds = []kind{
 	{"zone", "zones", zoneNames, zoneListing, func(name string) httpapi.ListSessionsParams { return httpapi.ListSessionsParams{Zone: name} }},
 	{"image", "images", imageNames, imageListing, func(name string) httpapi.ListSessionsParams { return httpapi.ListSessionsParams{Image: name} }},
 	{"staging", "staging", poolNames, stagingListing, func(name string) httpapi.ListSessionsParams { return httpapi.ListSessionsParams{Staging: name} }},
+	{"webhook", "webhooks", webhookNames, webhookListing, nil},
 }
 
 // kindOf returns the kind with a name or plural.
@@ -44,6 +45,19 @@ func kindOf(name string) (kind, error) {
 		known[i] = k.name
 	}
 	return kind{}, fmt.Errorf("KIND: must be one of %s, is %q", strings.Join(known, ", "), name)
+}
+
+// order returns the place of a kind in the order in which apply stores them.
+func (k kind) order() int {
+	return slices.IndexFunc(kinds, func(other kind) bool { return other.name == k.name })
+}
+
+// what is a kind in a sentence.
+func (k kind) what() string {
+	if k.name == "staging" {
+		return "staging config"
+	}
+	return k.name
 }
 
 // kindNames completes the names of kinds.
@@ -82,7 +96,7 @@ func poolsOf(ctx context.Context, c *client.Client, of func(httpapi.StagingPool)
 func zoneListing(ctx context.Context, c *client.Client) (listing, error) {
 	l := listing{
 		header: []string{"NAME", "DATACENTERS", "NODE POOL", "NAMESPACE", "ALTERNATES", "GROUPS", "STAGES", "POOLS"},
-		wide:   []string{"REGION", "ORIGIN DOMAIN", "UPSTREAM AUTH"},
+		wide:   []string{"REGION", "ORIGIN DOMAIN", "UPSTREAM AUTH", "MAX SESSIONS"},
 	}
 	all, err := c.ListZones(ctx)
 	if err != nil {
@@ -100,18 +114,29 @@ func zoneListing(ctx context.Context, c *client.Client) (listing, error) {
 			alternates = everyOr("all", z.AlternateZones)
 		}
 		l.rows = append(l.rows, []string{
-			z.Name, strings.Join(z.Datacenters, ","), cmp.Or(z.NodePool, "default"), cmp.Or(z.Namespace, "default"), alternates, everyOr("all", z.AllowedGroups),
+			z.Name, placeOf(z), cmp.Or(z.NodePool, "default"), cmp.Or(z.Namespace, "default"), alternates, everyOr("all", z.AllowedGroups),
 			yesNo(z.WhyNotStageable() == ""), strconv.Itoa(pools[z.Name]),
-			z.Region, z.AllowOriginDomain, z.UpstreamAuthAddress,
+			z.Region, z.AllowOriginDomain, z.UpstreamAuthAddress, numberOrNone(z.MaxSessions),
 		})
 	}
 	return l, nil
 }
 
+// placeOf says where a zone's sessions run.
+func placeOf(z staging.Zone) string {
+	switch {
+	case z.Peer == "":
+		return strings.Join(z.Datacenters, ",")
+	case z.PeerZone == "":
+		return "at peer " + z.Peer
+	}
+	return "at peer " + z.Peer + " (" + z.PeerZone + ")"
+}
+
 func imageListing(ctx context.Context, c *client.Client) (listing, error) {
 	l := listing{
 		header: []string{"NAME", "ENABLED", "ZONES", "GROUPS", "HOOKS", "STAGES", "POOLS", "REVISION"},
-		wide:   []string{"TIME LIMIT", "PROFILE", "CONNECT URL"},
+		wide:   []string{"TIME LIMIT", "LABELS", "MAX SESSIONS", "PER USER", "PROFILE", "CONNECT URL"},
 	}
 	all, err := c.ListImages(ctx)
 	if err != nil {
@@ -138,7 +163,7 @@ func imageListing(ctx context.Context, c *client.Client) (listing, error) {
 		l.rows = append(l.rows, []string{
 			i.Name, yesNo(i.IsEnabled()), everyOr("all", i.RestrictToZones), everyOr("all", i.AllowedGroups), hooksOf(i.ExecConfig),
 			yesNo(i.WhyNotStageable() == ""), strconv.Itoa(pools[i.Name]), strings.Join(made[i.Name], ","),
-			limit, i.PersistentProfilePath, i.ConnectURL,
+			limit, labelsFact(i.Labels), numberOrNone(i.MaxSessions), numberOrNone(i.MaxSessionsPerUser), i.PersistentProfilePath, i.ConnectURL,
 		})
 	}
 	return l, nil
@@ -147,13 +172,8 @@ func imageListing(ctx context.Context, c *client.Client) (listing, error) {
 // hooksOf lists the hooks that an image has.
 func hooksOf(x staging.ExecConfig) string {
 	var has []string
-	for _, h := range []struct {
-		name staging.HookName
-		hook *staging.Hook
-	}{{staging.HookFirstLaunch, x.FirstLaunch}, {staging.HookAssign, x.Assign}, {staging.HookGo, x.Go}} {
-		if h.hook != nil {
-			has = append(has, string(h.name))
-		}
+	for name := range x.Hooks {
+		has = append(has, string(name))
 	}
 	return strings.Join(has, ",")
 }
@@ -170,6 +190,14 @@ func groupListing(ctx context.Context, c *client.Client) (listing, error) {
 		l.rows = append(l.rows, []string{g.Name, strconv.Itoa(g.Priority), strings.Join(settingsOf(g), " ")})
 	}
 	return l, nil
+}
+
+// numberOrNone is a number of which 0 means that there is none.
+func numberOrNone(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 func yesNo(is bool) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
@@ -31,6 +32,8 @@ type progress struct {
 	// checked is when the session's checks were read last, failing what was printed of them.
 	checked time.Time
 	failing string
+	// room is what was printed last of what it waits for before it is placed.
+	room string
 }
 
 // follow prints each step that it observes, until ctx is done.
@@ -48,6 +51,9 @@ func (p *progress) follow(ctx context.Context) {
 			continue
 		}
 		p.placing(s)
+		if s.State == staging.Pending {
+			p.waiting(s.Reason)
+		}
 		if s.State == staging.Starting {
 			p.starting(s)
 			p.check(ctx, s.ID)
@@ -70,6 +76,15 @@ func (p *progress) check(ctx context.Context, id string) {
 		p.failing = text
 		p.write("waiting", text)
 	}
+}
+
+// waiting prints what the session waits for, and again when that is something else.
+func (p *progress) waiting(reason string) {
+	if reason == "" || reason == p.room {
+		return
+	}
+	p.room = reason
+	p.write("waiting", strings.TrimPrefix(reason, "waiting "))
 }
 
 // look returns the session that is being created: the user's newest of the image that is made on

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // overview is what status and watch show, at one moment.
@@ -25,38 +27,34 @@ type overview struct {
 	Dependencies []httpapi.DependencyHealth `json:"dependencies"`
 	Zones        []string                   `json:"zones"`
 	Pools        []httpapi.StagingPool      `json:"pools"`
+	// Agents are the brokers and scalers that are alive.
+	Agents []httpapi.Agent `json:"agents,omitempty"`
 	// ForeignSessions are those of other installations in the same Nomad.
 	ForeignSessions int `json:"foreign_sessions"`
 	// Remarks are on what works and is seldom meant. They leave all well.
 	Remarks []string `json:"remarks,omitempty"`
 }
 
-// overviewOf reads the health of the servers and the status of the pools. If a server is
+// overviewOf reads the health of the servers and the status of the pools. The problems are the
+// broker's own reasons, so that the page and the command line say the same. If a server is
 // unavailable, the pools may be missing, with a problem that explains it.
 func overviewOf(ctx context.Context, c *client.Client) (overview, error) {
-	o := overview{Problems: []string{}, Zones: []string{}}
+	o := overview{Zones: []string{}}
 	ready, err := readiness(ctx, c)
 	if err != nil {
 		return o, err
 	}
 	o.Dependencies = ready.Dependencies
-	for _, d := range o.Dependencies {
-		if d.Status != httpapi.DependencyStatusOk {
-			o.Problems = append(o.Problems, fmt.Sprintf("%s is unavailable: %s", d.Name, d.Problem))
-		}
+	now, err := statusNow(ctx, c)
+	if err != nil {
+		return o, err
 	}
+	o.Problems, o.ForeignSessions, o.Remarks, o.Agents = append([]string{}, now.Reasons...), now.ForeignSessions, now.Remarks, now.Agents
 	if len(o.Problems) == 0 && ready.Status != httpapi.ReadinessStatusOk {
 		o.Problems = append(o.Problems, "the broker says that it is "+string(ready.Status))
 	}
 	if o.Pools, err = c.Pools(ctx); err == nil {
 		o.Zones, err = zoneNames(ctx, c)
-	}
-	if err == nil {
-		var idle []string
-		idle, o.ForeignSessions, o.Remarks, err = unkeptZones(ctx, c)
-		for _, zone := range idle {
-			o.Problems = append(o.Problems, "no scaler is at work in zone "+zone+": its pools are not kept")
-		}
 	}
 	if err != nil {
 		// The servers' health explains the failure, and is all that can be shown.
@@ -64,14 +62,8 @@ func overviewOf(ctx context.Context, c *client.Client) (overview, error) {
 		if !errors.As(err, &refused) || exitCode(err) != exit.Unavailable {
 			return o, err
 		}
-		o.Problems = append(o.Problems, refused.Detail)
-	}
-	for _, p := range o.Pools {
-		if client.Degraded(p) {
-			o.Problems = append(o.Problems, fmt.Sprintf("%s has %d of %d ready", p.Name, p.ReadySessions, client.Desired(p)))
-		}
-		for _, condition := range p.Conditions {
-			o.Problems = append(o.Problems, fmt.Sprintf("%s: %s: %s", p.Name, condition.Type, condition.Message))
+		if len(o.Problems) == 0 {
+			o.Problems = append(o.Problems, refused.Detail)
 		}
 	}
 	o.Well = len(o.Problems) == 0
@@ -95,22 +87,15 @@ func readiness(ctx context.Context, c *client.Client) (httpapi.Readiness, error)
 	return httpapi.Readiness{}, errors.New("the broker's answer has no health in it")
 }
 
-// unkeptZones returns the zones with pools in which no scaler acts, the number of sessions of
-// other installations, and the broker's remarks. It returns no zone while Redis does not answer, because
-// that is a problem of its own already.
-func unkeptZones(ctx context.Context, c *client.Client) (idle []string, foreign int, remarks []string, err error) {
+// statusNow returns the broker's status.
+func statusNow(ctx context.Context, c *client.Client) (httpapi.Status, error) {
 	ctx, cancel := client.Brief(ctx)
 	defer cancel()
 	r, err := c.GetStatusWithResponse(ctx)
 	if err := c.Answered(r, err, http.StatusOK); err != nil {
-		return nil, 0, nil, err
+		return httpapi.Status{}, err
 	}
-	for _, z := range r.JSON200.Zones {
-		if len(z.Pools) > 0 && z.CurrentSessions != nil && !z.Vouched {
-			idle = append(idle, z.Name)
-		}
-	}
-	return idle, r.JSON200.ForeignSessions, r.JSON200.Remarks, nil
+	return *r.JSON200, nil
 }
 
 // print prints the overview for a person: a verdict, the pools, the problems.
@@ -123,15 +108,18 @@ func (o overview) print(w io.Writer, now time.Time) error {
 	if !o.Well {
 		verdict = "not all is well"
 	}
-	fmt.Fprintf(w, "%s; %s; %d zones, %d pools\n", verdict, strings.Join(servers, ", "), len(o.Zones), len(o.Pools))
+	fmt.Fprintf(w, "%s; %s; %s, %s\n", verdict, strings.Join(servers, ", "), staging.Count(len(o.Zones), "zone"), staging.Count(len(o.Pools), "pool"))
 	if len(o.Pools) > 0 {
 		fmt.Fprintln(w)
 		if err := printPools(w, o.Pools, now); err != nil {
 			return err
 		}
 	}
+	if versions := o.versions(); len(versions) > 1 {
+		fmt.Fprintf(w, "\nagents of several versions: %s\n", output.Printable(strings.Join(versions, "; ")))
+	}
 	if o.ForeignSessions > 0 {
-		fmt.Fprintf(w, "\n%d sessions of other installations run in this Nomad and are left alone; greenroom installation lists them\n", o.ForeignSessions)
+		fmt.Fprintf(w, "\n%s of other installations in this Nomad, left alone; greenroom installation lists them\n", staging.Count(o.ForeignSessions, "session"))
 	}
 	for i, r := range o.Remarks {
 		if i == 0 {
@@ -146,6 +134,20 @@ func (o overview) print(w io.Writer, now time.Time) error {
 		fmt.Fprintf(w, "! %s\n", output.Printable(p))
 	}
 	return nil
+}
+
+// versions returns the versions of the agents that are alive, each with its agents.
+func (o overview) versions() []string {
+	of := map[string][]string{}
+	for _, a := range o.Agents {
+		version := cmp.Or(a.Version, "not known")
+		of[version] = append(of[version], a.Kind+" "+a.Address)
+	}
+	var all []string
+	for _, version := range slices.Sorted(maps.Keys(of)) {
+		all = append(all, version+": "+strings.Join(of[version], ", "))
+	}
+	return all
 }
 
 // printPools prints the pools by zone, each with its conditions and the age of the oldest.

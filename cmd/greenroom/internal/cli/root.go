@@ -14,6 +14,7 @@ import (
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/bench"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/dev"
+	"github.com/greenroom/greenroom/cmd/greenroom/internal/doctor"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/resources"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/simulation"
@@ -27,10 +28,13 @@ var subcommands = []func() *cobra.Command{
 	dev.NewCommand,
 	agent.NewBrokerCommand,
 	agent.NewScalerCommand,
+	agent.NewGatewayCommand,
 	newAuditCommand,
 	newConfigCommand,
 	resources.NewPlanCommand,
 	resources.NewApplyCommand,
+	resources.NewBackupCommand,
+	resources.NewRestoreCommand,
 	newLaunchCommand,
 	newStatusCommand,
 	newWatchCommand,
@@ -38,10 +42,15 @@ var subcommands = []func() *cobra.Command{
 	newLogsCommand,
 	newExecCommand,
 	newSessionsCommand,
+	newExtendCommand,
 	newStagingCommand,
+	newPauseCommand,
+	newResumeCommand,
+	newWhyCommand,
 	newZonesCommand,
 	newImagesCommand,
 	newGroupsCommand,
+	newWebhooksCommand,
 	newGetCommand,
 	newDeleteCommand,
 	newBootstrapCommand,
@@ -49,8 +58,10 @@ var subcommands = []func() *cobra.Command{
 	newSecretsCommand,
 	newUserCommand,
 	newInstallationCommand,
+	newHistoryCommand,
 	bench.NewCommand,
-	simulation.NewCommand,
+	func() *cobra.Command { return simulation.NewCommand(completeFirst(poolNames)) },
+	doctor.NewCommand,
 	newCompletionCommand,
 	newVersionCommand,
 }
@@ -72,14 +83,15 @@ Exit codes:
   4  refused as not valid
   5  no capacity
   6  the broker, or a server that it needs, does not answer or takes no more now
-  7  plan: there is something to change
+  7  plan, restore --dry-run: there is something to change
   8  status: not all is well
   9  unauthorized: no token, or one that is not valid
  10  forbidden: the token may not do this
- 11  the user has as many sessions as allowed
+ 11  there are as many sessions as a limit allows
  12  rate limited: try again later
  13  refused as things stand, such as deleting what is in use
  14  launch: the session is its user's, and was not up within --wait
+ 15  not confirmed: a command that asks first was not told yes, and changed nothing
 
 greenroom exec ends with the exit code of the command that it ran, 127 if the session
 has no such command, and 126 if it cannot be executed.

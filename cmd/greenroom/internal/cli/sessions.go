@@ -20,19 +20,28 @@ import (
 
 func newSessionsCommand() *cobra.Command {
 	cmd := newSessionListCommand("sessions")
-	cmd.Short = "List, show and end sessions"
+	cmd.Short = "List, show, open and end sessions"
 	cmd.Long = `List the sessions that have not ended, oldest first: all, or those that the flags name.
-See the subcommands to show or end one.
+See the subcommands to show one, to make a link to it, or to end it.
 
 With --state ended, list those that have ended, the last one first, each with why. The
-broker keeps what is known of a session for an hour after its end, of 10,000 at most.`
+broker keeps what is known of a session for an hour after its end, of 10,000 at most.
+
+With --failed, list those of them alone that failed: could not be placed or started, ended
+by themselves, or did not pass their checks.
+
+With --revision old, list those whose staging config has another revision now: what is
+still to be replaced, and users' sessions, which stay until they end.`
 	cmd.Example = `  greenroom sessions
   greenroom sessions --zone east --state ready,claimed
   greenroom sessions --state ended --staging demo-east
+  greenroom sessions --failed --image demo
   greenroom sessions show gr-01jd0c8m4q2v5n7x9z3b6f8h1k
+  greenroom sessions link gr-01jd0c8m4q2v5n7x9z3b6f8h1k
   greenroom sessions end gr-01jd0c8m4q2v5n7x9z3b6f8h1k
   greenroom sessions --state assigned -o name
-  greenroom sessions --revision 6f1d0a9c2b7e -o wide`
+  greenroom sessions --revision 6f1d0a9c2b7e -o wide
+  greenroom sessions --revision old --state assigned`
 	list := newSessionListCommand("list")
 	list.Short = "List the sessions that have not ended, oldest first, or those that have"
 	list.Long = `List the sessions that have not ended, oldest first, with their state, user and
@@ -48,6 +57,7 @@ ended, the last one first, each with why.`
 			Example: "  greenroom sessions show gr-01jd0c8m4q2v5n7x9z3b6f8h1k -o json",
 			Args:    oneArgument("ID"), ValidArgsFunction: completeFirst(sessionIDs), RunE: showSession,
 		},
+		newSessionsLinkCommand(),
 		newSessionsEndCommand(),
 	)
 	return cmd
@@ -71,6 +81,9 @@ func newSessionListCommand(use string) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if f.failed {
+				all = only(all, func(s httpapi.Session) bool { return staging.Failed(s.Reason) })
+			}
 			if slices.Contains(params.State, staging.Ended) {
 				return endedListing(all, time.Now()).print(cmd)
 			}
@@ -78,6 +91,7 @@ func newSessionListCommand(use string) *cobra.Command {
 		},
 	})
 	f.register(cmd)
+	cmd.Flags().BoolVar(&f.failed, "failed", false, "only those that ended because they failed: before a user had them, and neither used nor expired nor replaced")
 	return cmd
 }
 
@@ -85,7 +99,7 @@ func sessionListing(all client.List[httpapi.Session], now time.Time) listing {
 	l := listing{
 		raw:    all.Raw,
 		header: []string{"ID", "STATE", "ORIGIN", "ZONE", "IMAGE", "USER", "USER ID", "HEALTHY", "ADDRESS", "AGE"},
-		wide:   []string{"STAGING", "REVISION", "NODE", "ENDS"},
+		wide:   []string{"STAGING", "REVISION", "NODE", "VISITED", "ENDS"},
 	}
 	for _, s := range all.Items {
 		id := ""
@@ -94,7 +108,7 @@ func sessionListing(all client.List[httpapi.Session], now time.Time) listing {
 		}
 		l.rows = append(l.rows, []string{
 			s.ID, string(s.State), string(s.Origin), s.Zone, s.Image, userName(s), id, healthOf(s), endpoints(s.Address, s.Ports), age(s.CreatedAt, now),
-			s.Staging, s.Revision, s.NodeID, moment(s.EndsAt),
+			s.Staging, s.Revision, s.NodeID, visited(s), moment(s.EndsAt),
 		})
 	}
 	return l
@@ -104,7 +118,7 @@ func sessionListing(all client.List[httpapi.Session], now time.Time) listing {
 func endedListing(all client.List[httpapi.Session], now time.Time) listing {
 	l := listing{
 		raw:    all.Raw,
-		header: []string{"ID", "ENDED", "ORIGIN", "ZONE", "IMAGE", "STAGING", "USER", "USER ID", "REASON"},
+		header: []string{"ID", "ENDED", "ORIGIN", "ZONE", "IMAGE", "STAGING", "USER", "USER ID", "KEPT", "REASON"},
 		wide:   []string{"LIVED", "REVISION", "NODE"},
 	}
 	for _, s := range all.Items {
@@ -113,7 +127,7 @@ func endedListing(all client.List[httpapi.Session], now time.Time) listing {
 			id = s.User.ID
 		}
 		l.rows = append(l.rows, []string{
-			s.ID, age(s.EndedAt, now) + " ago", string(s.Origin), s.Zone, s.Image, s.Staging, userName(s), id, s.Reason,
+			s.ID, age(s.EndedAt, now) + " ago", string(s.Origin), s.Zone, s.Image, s.Staging, userName(s), id, keptCell(s), s.Reason,
 			age(s.CreatedAt, s.EndedAt), s.Revision, s.NodeID,
 		})
 	}
@@ -191,12 +205,21 @@ func healthOf(s httpapi.Session) string {
 	return "no"
 }
 
+// visited returns when a session's user first used it, "never", or "" where that is not known.
+func visited(s httpapi.Session) string {
+	if s.Unvisited {
+		return "never"
+	}
+	return moment(s.VisitedAt)
+}
+
 // sessionFacts are what greenroom sessions show and greenroom launch print of a session.
 func sessionFacts(s httpapi.Session) []fact {
 	facts := []fact{
 		{"id", s.ID},
 		{"state", string(s.State)},
 		{"reason", s.Reason},
+		{"waits for room until", moment(s.WaitsForRoomUntil)},
 		{"origin", string(s.Origin)},
 		{"zone", s.Zone},
 		{"image", s.Image},
@@ -221,12 +244,33 @@ func sessionFacts(s httpapi.Session) []fact {
 		fact{"not up since its restart", moment(s.RestartedAt)},
 		fact{"after its restart", s.RestartFailure},
 		fact{"last keepalive", moment(s.KeepaliveAt)},
+		fact{"visited", visited(s)},
+		fact{"ends unless it is used", moment(s.IdleEndsAt)},
+		fact{"ends unless its user opens it", moment(s.UnvisitedEndsAt)},
 		fact{"ends unless a keepalive comes", moment(s.KeepaliveUntil)},
 		fact{"ends", moment(s.EndsAt)},
+		fact{"may be extended until", moment(s.ExtendableUntil)},
 		fact{"limits", limitsOf(s.Terms)},
 		fact{"expires", moment(s.ExpiresAt)},
 		fact{"ended", moment(s.EndedAt)},
+		fact{"kept", keptText(s)},
 	)
+}
+
+// keptCell is "kept" for a failed session whose job is kept.
+func keptCell(s httpapi.Session) string {
+	if s.Kept {
+		return "kept"
+	}
+	return ""
+}
+
+// keptText says that a failed session's job is kept; "" where it is not.
+func keptText(s httpapi.Session) string {
+	if !s.Kept {
+		return ""
+	}
+	return "its job stays in Nomad, stopped, for inspection"
 }
 
 // limitsOf lists the terms that a session's user has it by.
@@ -235,7 +279,7 @@ func limitsOf(t staging.Terms) string {
 	for _, d := range []struct {
 		name  string
 		value staging.Duration
-	}{{"keepalive_expiration", t.Keepalive}, {"session_time_limit", t.TimeLimit}, {"unhealthy_expiration", t.Unhealthy}} {
+	}{{"keepalive_expiration", t.Keepalive}, {"session_time_limit", t.TimeLimit}, {"max_extension", t.MaxExtension}, {"extended", t.Extended}, {"unhealthy_expiration", t.Unhealthy}, {"idle_expiration", t.Idle}, {"unvisited_expiration", t.Unvisited}} {
 		if d.value != 0 {
 			set = append(set, d.name+"="+d.value.String())
 		}

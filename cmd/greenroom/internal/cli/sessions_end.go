@@ -81,13 +81,14 @@ func endSessions(cmd *cobra.Command, ids []string, f endFlags) error {
 	}
 	items, failed := []ended{}, []error(nil)
 	for _, id := range ids {
-		if err := endSession(cmd.Context(), c, id); err != nil {
+		said, err := endSession(cmd.Context(), c, id)
+		if err != nil {
 			failed = append(failed, err)
 			continue
 		}
 		items = append(items, ended{id})
 		if !output.WantsJSON(cmd) {
-			fmt.Fprintf(cmd.OutOrStdout(), "session %s is being ended\n", id)
+			fmt.Fprintf(cmd.OutOrStdout(), "session %s %s\n", id, said)
 		}
 	}
 	if f.wait {
@@ -136,12 +137,16 @@ func (f endFlags) confirmed(cmd *cobra.Command, c *client.Client, params httpapi
 	return ids, output.Confirm(cmd, what, f.yes)
 }
 
-// endSession ends one session.
-func endSession(ctx context.Context, c *client.Client, id string) error {
+// endSession ends one session, and returns what is said of it.
+func endSession(ctx context.Context, c *client.Client, id string) (said string, err error) {
 	ctx, cancel := client.Brief(ctx)
 	defer cancel()
+	now, err := c.GetSessionWithResponse(ctx, id, nil)
+	if c.Answered(now, err, http.StatusOK) == nil && now.JSON200.State == staging.Ended {
+		return "had ended already", nil
+	}
 	r, err := c.EndSessionWithResponse(ctx, id)
-	return c.Answered(r, err, http.StatusNoContent)
+	return "is being ended", c.Answered(r, err, http.StatusNoContent)
 }
 
 // untilEnded waits until nothing of a session runs any more.

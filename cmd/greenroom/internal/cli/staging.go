@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,11 +24,13 @@ func newStagingCommand() *cobra.Command {
 		Use:   "staging",
 		Short: "List and show staging configs and how their pools stand",
 		Long: `List the staging configs and how their pools stand: desired is wanted now, by
-the schedule's entry that is open or else by the config, current exist and are
-unassigned, ready of those can be claimed now. Updated are those of the current that
-are of the current revision: "2 of 5" while a new one rolls. Conditions say why they
-differ, and RolloutStuck that a new revision does not get on. staging show says which
-entry is open, until when, and what comes next.
+the pool's demand where it follows that, the schedule's entry that is open, or else the
+config, current exist and are unassigned, ready of those can be claimed now. Updated
+are those of the current that are of the current revision: "2 of 5" while a new one
+rolls. Conditions say why they differ, and RolloutStuck that a new revision does not
+get on. staging show says which entry is open, until when, and what comes next.
+
+` + staging.FillWords + `
 
 Staging configs are created and changed with greenroom apply; staging set changes one
 that is there.`,
@@ -49,6 +54,8 @@ that is there.`,
 		},
 		newStagingSetCommand(),
 		newStagingWaitCommand(),
+		newStagingRecycleCommand(),
+		newStagingRetryCommand(),
 	)
 	return cmd
 }
@@ -56,7 +63,7 @@ that is there.`,
 func stagingListing(ctx context.Context, c *client.Client) (listing, error) {
 	l := listing{
 		header: []string{"NAME", "ZONE", "IMAGE", "DESIRED", "CURRENT", "READY", "FILL", "UPDATED", "CONDITIONS"},
-		wide:   []string{"REVISION", "EXPIRATION", "MAX UNAVAILABLE", "SCHEDULES", "PERMISSIONS"},
+		wide:   []string{"REVISION", "EXPIRATION", "MAX UNAVAILABLE", "UPDATE", "SCHEDULES", "LABELS", "PRIORITY", "MAX SESSIONS", "PERMISSIONS"},
 	}
 	all, err := c.ListPools(ctx)
 	l.raw = all.Raw
@@ -69,7 +76,8 @@ func stagingListing(ctx context.Context, c *client.Client) (listing, error) {
 			p.Name, p.Zone, p.Image,
 			strconv.Itoa(client.Desired(p)), strconv.Itoa(p.CurrentSessions), strconv.Itoa(p.ReadySessions), string(p.Fill), updated(p),
 			conditionTypes(p.Conditions),
-			p.Revision, expiration, p.MaxUnavailable, strconv.Itoa(len(p.Schedule)), permissionsOf(p.Permissions),
+			p.Revision, expiration, p.MaxUnavailable, string(p.Update), strconv.Itoa(len(p.Schedule)),
+			labelsFact(p.Labels), numberOrNone(p.Priority), numberOrNone(p.MaxSessions), permissionsOf(p.Permissions),
 		})
 	}
 	return l, err
@@ -112,15 +120,59 @@ func poolFacts(p httpapi.StagingPool, now time.Time) []fact {
 		{"revision", p.Revision},
 		{"updated", updated(p)},
 		{"expiration", p.Expiration.String()},
+		{"spread", spreadFact(p)},
+	}
+	if p.Priority > 0 {
+		facts = append(facts, fact{"priority", strconv.Itoa(p.Priority)})
+	}
+	if p.MaxSessions > 0 {
+		facts = append(facts, fact{"max_sessions", strconv.Itoa(p.MaxSessions)})
+	}
+	if len(p.Labels) > 0 {
+		facts = append(facts, fact{"labels", labelsFact(p.Labels)})
 	}
 	if p.UsualSeconds > 0 {
 		usual := time.Duration(p.UsualSeconds * float64(time.Second)).Round(100 * time.Millisecond)
 		facts = append(facts, fact{"usual time to ready", usual.String()})
 	}
+	if p.Sizing != nil {
+		facts = append(facts, fact{"sizing", sizingFact(*p.Sizing)})
+	}
+	if p.Sizing != nil && p.DemandSize != nil && p.Sizing.Mode == staging.SizingRecommend {
+		facts = append(facts, fact{"recommended", p.DemandSize.Reason})
+	}
+	facts = append(facts, orderFacts(p, now)...)
 	for _, c := range p.Conditions {
 		facts = append(facts, fact{string(c.Type), c.Message + " (for " + age(c.Since, now) + ")"})
 	}
 	return facts
+}
+
+// spreadFact is over what a pool's sessions are spread.
+func spreadFact(p httpapi.StagingPool) string {
+	text := cmp.Or(p.Spread, staging.DefaultSpread)
+	if p.DistinctHosts {
+		text += ", one a node"
+	}
+	return text
+}
+
+// labelsFact are labels as a selector would name them.
+func labelsFact(labels map[string]string) string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		all = append(all, key+"="+labels[key])
+	}
+	return strings.Join(all, ",")
+}
+
+// sizingFact is how a pool follows its demand.
+func sizingFact(s staging.Sizing) string {
+	text := fmt.Sprintf("%s, %g%% served warm, %d to %d sessions", s.Mode, 100*s.Share(), s.Min, s.Max)
+	if s.TimeZone != "" {
+		text += ", days of " + s.TimeZone
+	}
+	return text
 }
 
 // updated says how many of the sessions that exist are of the current revision; "" while that

@@ -25,7 +25,9 @@ func newStagingWaitCommand() *cobra.Command {
 		Long: `Wait until the pool of a staging config has its desired number of sessions ready, or at
 least as many as --ready says. Sessions of an older revision of the image, the zone or
 the permissions do not count. What is still missing is printed on the standard error,
-with the pool's conditions, whenever it changes. The exit code is 1 when --timeout is over.`,
+with the pool's conditions, whenever it changes. If --ready is above the number that is
+desired now, that is said: it may become so by a schedule or a change. The exit code is
+1 when --timeout is over.`,
 		Example: `  greenroom staging wait demo-east
   greenroom staging wait demo-east --ready 1 --timeout 2m`,
 		Args: oneArgument("NAME"), ValidArgsFunction: completeFirst(poolNames),

@@ -8,6 +8,7 @@ import (
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/output"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 func newStatusCommand() *cobra.Command {
@@ -21,7 +22,9 @@ The exit code is 0 when every server answers, a scaler is at work in every zone 
 pools, no pool carries a condition and every pool has at least its desired number
 ready or is filling; else it is 8. A pool is filling while its missing sessions are on
 the way and none of them is for longer than twice the pool's usual time to ready, at
-least 30s, or 2m while that time is not known yet. An ordinary launch is no alarm.`,
+least 30s, or 2m while that time is not known yet. An ordinary launch is no alarm.
+
+` + staging.FillWords,
 		Example: `  greenroom status
   greenroom status --json | jq -r '.problems[]'
   greenroom status > /dev/null || echo "somebody should look"`,

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -218,27 +220,87 @@ With --overlap 0s every old secret ends at once, for one that was lost.`,
 }
 
 func newTokenRevokeCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "revoke ACCESSOR|NAME",
-		Short:   "Revoke a token; it stops working within a second or so",
-		Long:    "Revoke a token, named by its accessor, or by its name if no other token has it. It stops\nworking within a second or so.",
-		Example: `  greenroom token revoke tk-0f3a9c51d2e84b7760aa`,
-		Args:    oneArgument("accessor or name, as greenroom token list has it"), ValidArgsFunction: completeFirst(tokenAccessors),
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "revoke ACCESSOR|NAME...",
+		Short: "Revoke tokens; they stop working within a second or so",
+		Long: `Revoke tokens, each named by its accessor, or by its name if no other token has it. They
+stop working within a second or so.
+
+If no administrator's token that reaches everything would be left, this asks first.`,
+		Example: `  greenroom token revoke tk-0f3a9c51d2e84b7760aa
+  greenroom token revoke portal dashboard --yes`,
+		Args: someArguments("accessor or name, as greenroom token list has it"), ValidArgsFunction: completeOthers(tokenAccessors),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return call(cmd, func(ctx context.Context, c *client.Client) error {
-				accessor, err := accessorOf(ctx, c, args[0])
-				if err != nil {
-					return err
-				}
-				r, err := c.RevokeTokenWithResponse(ctx, accessor)
-				if err := c.Answered(r, err, http.StatusNoContent); err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "token %s is revoked\n", accessor)
+			c, err := client.FromFlags(cmd)
+			if err != nil {
 				return err
-			})
+			}
+			return revokeTokens(cmd, c, args, yes)
 		},
 	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "revoke the last administrator's token without asking")
+	return cmd
+}
+
+// revokeTokens revokes the named tokens, as far as it can. It revokes none if a name is none of
+// a token's.
+func revokeTokens(cmd *cobra.Command, c *client.Client, named []string, yes bool) error {
+	ctx, cancel := client.Brief(cmd.Context())
+	defer cancel()
+	var accessors []string
+	for _, name := range named {
+		accessor, err := accessorOf(ctx, c, name)
+		if err != nil {
+			return err
+		}
+		accessors = append(accessors, accessor)
+	}
+	last, err := leavesNoAdmin(ctx, c, accessors)
+	if err != nil {
+		return err
+	}
+	if last {
+		if err := output.Confirm(cmd, "No administrator's token that reaches everything is left then.", yes); err != nil {
+			return err
+		}
+	}
+	var failed []error
+	for _, accessor := range accessors {
+		if err := revokeToken(cmd.Context(), c, accessor); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "token %s is revoked\n", accessor)
+	}
+	return errors.Join(failed...)
+}
+
+func revokeToken(ctx context.Context, c *client.Client, accessor string) error {
+	ctx, cancel := client.Brief(ctx)
+	defer cancel()
+	r, err := c.RevokeTokenWithResponse(ctx, accessor)
+	return c.Answered(r, err, http.StatusNoContent)
+}
+
+// leavesNoAdmin reports whether tokens are the last ones of administrators that work and reach
+// everything.
+func leavesNoAdmin(ctx context.Context, c *client.Client, revoked []string) (bool, error) {
+	r, err := c.ListTokensWithResponse(ctx)
+	if err := c.Answered(r, err, http.StatusOK); err != nil {
+		return false, err
+	}
+	takes, now := false, time.Now()
+	for _, t := range r.JSON200.Items {
+		if t.Role != access.Admin || !t.Scope.IsZero() || !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
+			continue
+		}
+		if !slices.Contains(revoked, t.Accessor) {
+			return false, nil
+		}
+		takes = true
+	}
+	return takes, nil
 }
 
 // accessorPrefix begins every accessor.

@@ -57,3 +57,29 @@ func TestTokensOfTheCommandLine(t *testing.T) {
 		c.Want(exit.Usage, append([]string{"token"}, strings.Fields(flags)...), named)
 	}
 }
+
+// TestTokensAreRevoked: several at once, and the last administrator's once that is confirmed.
+func TestTokensAreRevoked(t *testing.T) {
+	c := clitest.New(t, "")
+	for name, role := range map[string]string{"root": "admin", "deputy": "admin", "portal": "launcher", "wall": "viewer"} {
+		c.Want(exit.OK, []string{"token", "create", "--name", name, "--role", role})
+	}
+	c.Want(exit.OK, []string{"token", "create", "--name", "acme", "--role", "admin", "--zone", "east"})
+	c.Want(exit.NotFound, []string{"token", "revoke", "portal", "nobody"}, "nobody")
+	if n := len(c.Broker.Tokens); n != 5 {
+		t.Errorf("%d tokens are left", n)
+	}
+	c.Want(exit.OK, []string{"token", "revoke", "portal", "deputy"}, "is revoked")
+	c.Stdin = "no\n"
+	c.Want(exit.Declined, []string{"token", "revoke", "wall", "root"}, "No administrator's token", "not confirmed")
+	if n := len(c.Broker.Tokens); n != 3 {
+		t.Errorf("%d tokens are left", n)
+	}
+	c.Want(exit.OK, []string{"token", "revoke", "wall"})
+	c.Want(exit.OK, []string{"token", "revoke", "root", "--yes"})
+	c.Want(exit.OK, []string{"token", "revoke", "acme"})
+	if n := len(c.Broker.Tokens); n != 0 {
+		t.Errorf("%d tokens are left", n)
+	}
+	c.Want(exit.Usage, []string{"token", "revoke"}, "accessor")
+}

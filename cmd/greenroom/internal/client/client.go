@@ -94,6 +94,12 @@ func (e *ProblemError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s)", output.Printable(e.Detail), e.Code)
 	for _, a := range e.Attempts {
+		// A reason that the detail has is not said twice, and is all that a skip has to say.
+		if a.Reason != "" && strings.Contains(e.Detail, a.Reason) {
+			if a.Reason = ""; a.Outcome == staging.OutcomeSkipped {
+				continue
+			}
+		}
 		fmt.Fprintf(&b, "\n  tried %s", AttemptLine(a))
 	}
 	if e.Status == http.StatusUnauthorized {

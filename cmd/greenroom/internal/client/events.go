@@ -30,8 +30,8 @@ type RawEvent struct {
 
 // Follower takes what a stream of events has.
 type Follower struct {
-	// Types are those of the events to send; none for all.
-	Types []string
+	// Filter has the parameters of the request that say which events to send; none for all.
+	Filter url.Values
 	// After is the id of the event to go on after; "" for from now on.
 	After string
 	// Event takes each event. An error ends the stream.
@@ -56,9 +56,7 @@ func (c *Client) Events(ctx context.Context, f Follower) error {
 	if err != nil {
 		return err
 	}
-	if len(f.Types) > 0 {
-		r.URL.RawQuery = url.Values{"type": {strings.Join(f.Types, ",")}}.Encode()
-	}
+	r.URL.RawQuery = f.Filter.Encode()
 	if f.After != "" {
 		r.Header.Set("Last-Event-ID", f.After)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // pollInterval is the time between two looks at what a command waits for.
@@ -30,7 +31,7 @@ func Poll(ctx context.Context, limit time.Duration, done func(context.Context) (
 		case <-ctx.Done():
 			return errors.New("interrupted")
 		case <-end.C:
-			return fmt.Errorf("%s, after %s of waiting", waiting, limit)
+			return fmt.Errorf("%s, after %s of waiting", waiting, staging.Rounded(limit))
 		case <-tick.C:
 		}
 	}
@@ -56,6 +57,9 @@ func (c *Client) UntilReady(ctx context.Context, name string, ready func(httpapi
 			return true, "", nil
 		}
 		text := []string{fmt.Sprintf("%s has %d of %d ready%s", p.Name, is, wanted, rolls)}
+		if now := Desired(p); wanted > now {
+			text = append(text, fmt.Sprintf("more are waited for than the %d that are desired now: only a schedule, demand or another desired_sessions brings them", now))
+		}
 		for _, condition := range p.Conditions {
 			text = append(text, fmt.Sprintf("%s: %s", condition.Type, condition.Message))
 		}
@@ -68,7 +72,7 @@ func (c *Client) UntilReady(ctx context.Context, name string, ready func(httpapi
 }
 
 // readyOf returns how many of a pool's ready sessions are of its current revision, and text
-// about the others while a new revision rolls. A broker or scaler of an older version does not
+// about the others while a new revision rolls. All count where those of an older one are kept. A broker or scaler of an older version does not
 // say which revision they are of; all count then.
 func readyOf(p httpapi.StagingPool) (ready int, rolls string) {
 	if p.UpdatedSessions == nil || p.UpdatedReadySessions == nil {
@@ -76,6 +80,9 @@ func readyOf(p httpapi.StagingPool) (ready int, rolls string) {
 	}
 	if *p.UpdatedSessions < p.CurrentSessions {
 		rolls = fmt.Sprintf(", %d of %d updated", *p.UpdatedSessions, p.CurrentSessions)
+	}
+	if p.Update == staging.UpdateOnReplenish {
+		return p.ReadySessions, rolls // those of an older revision are kept until launches have taken them
 	}
 	if old := p.ReadySessions - *p.UpdatedReadySessions; old > 0 {
 		rolls += fmt.Sprintf("; %d ready of an older revision do not count", old)

@@ -4,6 +4,7 @@ package clitest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/greenroom/greenroom/broker/admin"
 	"github.com/greenroom/greenroom/broker/events"
+	"github.com/greenroom/greenroom/broker/gateway"
 	"github.com/greenroom/greenroom/broker/httpapi"
 	launching "github.com/greenroom/greenroom/broker/launch"
 	"github.com/greenroom/greenroom/broker/refusal"
@@ -41,7 +43,11 @@ type Broker struct {
 	ImageByName  map[string]staging.Image
 	GroupByName  map[string]staging.Group
 	ConfigByName map[string]staging.Config
-	SessionList  []staging.Session
+	// WebhookByName have receivers that answer 503, and one dead letter each.
+	WebhookByName map[string]staging.Webhook
+	// Replayed are the dead letters that were replayed.
+	Replayed    []string
+	SessionList []staging.Session
 	// Failing is the check for which every session fails.
 	Failing staging.FailingCheck
 	// During is called while a launch is under way; nil for nothing. Calls, if not nil, has
@@ -53,6 +59,8 @@ type Broker struct {
 	Err    error
 	// CheckErr is the refusal of every set of resources.
 	CheckErr error
+	// ImageWarnings are the warnings about every set of images.
+	ImageWarnings []string
 	// Deletes are the resources that were deleted, in order, such as "zone east".
 	Deletes []string
 	// RedisProblem is why Redis is unavailable; "" while it answers.
@@ -60,6 +68,14 @@ type Broker struct {
 	Asked        launching.Request
 	// Locked are the locked users, by id.
 	Locked map[string]access.UserLock
+	// Paused are the pauses, Ordered what was ordered for pools.
+	Paused  map[staging.PauseTarget]staging.Pause
+	Ordered []string
+	// LastFailure and Kept are those of every pool.
+	LastFailure *staging.PoolFailure
+	Kept        []string
+	// Minutes are the history of any pool.
+	Minutes []staging.Minute
 	// StatusNow is what Status returns.
 	StatusNow status.Status
 	// Tokens are the stored tokens.
@@ -71,18 +87,23 @@ type Broker struct {
 	// Updated is how many of each pool's sessions are of its current revision; nil if that is
 	// not known.
 	Updated *status.Updated
+	// OldRevisions are those that sessions are no longer made from.
+	OldRevisions map[string]bool
 	// Ended are the ids of the sessions that were ended, in order.
 	Ended []string
+	// links makes links to sessions; nil for a broker that knows no gateway.
+	links httpapi.Links
 }
 
 // edge is the broker as the HTTP edge needs it.
 func (b *Broker) edge() httpapi.Broker {
 	return httpapi.Broker{
-		Launcher: b, Sessions: b, Events: b, Checker: b, Secrets: b, Auditor: b, Monitor: cannedMonitor{b: b}, Tokens: cannedTokens{b: b}, UserLocks: cannedUserLocks{b},
-		Zones:  cannedTable[staging.Zone]{b, b.ZoneByName, "zone", func(z staging.Zone) string { return z.Name }},
-		Images: cannedTable[staging.Image]{b, b.ImageByName, "image", func(i staging.Image) string { return i.Name }},
-		Groups: cannedTable[staging.Group]{b, b.GroupByName, "group", func(g staging.Group) string { return g.Name }},
-		Pools:  cannedPools{cannedTable[staging.Config]{b, b.ConfigByName, "staging", func(c staging.Config) string { return c.Name }}},
+		Launcher: b, Sessions: b, Events: b, Checker: b, Secrets: b, Auditor: b, Links: b.links, Monitor: cannedMonitor{b: b}, Tokens: cannedTokens{b: b}, UserLocks: cannedUserLocks{b}, Pauses: cannedPauses{b},
+		Zones:    cannedTable[staging.Zone]{b, b.ZoneByName, "zone", func(z staging.Zone) string { return z.Name }},
+		Images:   cannedTable[staging.Image]{b, b.ImageByName, "image", func(i staging.Image) string { return i.Name }},
+		Groups:   cannedTable[staging.Group]{b, b.GroupByName, "group", func(g staging.Group) string { return g.Name }},
+		Webhooks: cannedWebhooks{cannedTable[staging.Webhook]{b, b.WebhookByName, "webhook", func(w staging.Webhook) string { return w.Name }}},
+		Pools:    cannedPools{cannedTable[staging.Config]{b, b.ConfigByName, "staging", func(c staging.Config) string { return c.Name }}},
 	}
 }
 
@@ -156,8 +177,59 @@ func (p cannedPools) Delete(ctx context.Context, name string) error {
 	return p.configs.Delete(ctx, name)
 }
 
+// Recycle implements httpapi.Pools.
+func (p cannedPools) Recycle(ctx context.Context, name string, olderThan staging.Duration) (status.Pool, error) {
+	pool, err := p.Get(ctx, name)
+	pool.Recycle = &staging.Recycle{Before: time.Now().Add(-olderThan.Std()), OrderedBy: "token:tk-1", OrderedAt: time.Now()}
+	p.configs.b.Ordered = append(p.configs.b.Ordered, "recycle "+name+" "+olderThan.String())
+	return pool, cmp.Or(err, p.configs.b.Err)
+}
+
+// Retry implements httpapi.Pools.
+func (p cannedPools) Retry(ctx context.Context, name string) (status.Pool, error) {
+	p.configs.b.Ordered = append(p.configs.b.Ordered, "retry "+name)
+	pool, err := p.Get(ctx, name)
+	return pool, cmp.Or(err, p.configs.b.Err)
+}
+
+// cannedPauses pauses what exists.
+type cannedPauses struct{ b *Broker }
+
+func (p cannedPauses) List(context.Context) ([]staging.Pause, error) {
+	var all []staging.Pause
+	for _, pause := range p.b.Paused {
+		all = append(all, pause)
+	}
+	return all, p.b.Err
+}
+
+func (p cannedPauses) Pause(_ context.Context, t staging.PauseTarget, reason string) (staging.Pause, bool, error) {
+	if _, ok := p.b.ConfigByName[t.Staging]; t.Staging != "" && !ok {
+		return staging.Pause{}, false, staging.Invalid("pause", "staging", "is unknown: there is no staging config %q", t.Staging)
+	}
+	_, had := p.b.Paused[t]
+	pause := staging.Pause{PauseTarget: t, Reason: reason, PausedBy: "token:tk-1", PausedAt: time.Now()}
+	if p.b.Paused == nil {
+		p.b.Paused = map[staging.PauseTarget]staging.Pause{}
+	}
+	p.b.Paused[t] = pause
+	return pause, !had, p.b.Err
+}
+
+func (p cannedPauses) Resume(_ context.Context, t staging.PauseTarget) error {
+	if _, had := p.b.Paused[t]; !had {
+		return &refusal.Error{Kind: refusal.NotFound, Detail: t.String() + " is not paused"}
+	}
+	delete(p.b.Paused, t)
+	return p.b.Err
+}
+
 func (b *Broker) cannedPool(c staging.Config) status.Pool {
-	return status.Pool{Config: c, Wanted: staging.Wanted{Sessions: c.DesiredSessions}, Fill: staging.Short, Current: 2, Ready: 1, Revision: "6f1d0a9c2b7e", Updated: b.Updated, Conditions: []staging.Condition{
+	var paused *staging.Pause
+	if pause, is := (staging.Resources{Pauses: b.Paused}).PauseOf(c); is {
+		paused = &pause
+	}
+	return status.Pool{Config: c, Pause: paused, Wanted: staging.Wanted{Sessions: c.DesiredSessions}, Fill: staging.Short, Current: 2, Ready: 1, Revision: "6f1d0a9c2b7e", Updated: b.Updated, LastFailure: b.LastFailure, Kept: b.Kept, Conditions: []staging.Condition{
 		{Type: staging.CapacityExhausted, Message: "not enough memory", Since: time.Now()},
 	}}
 }
@@ -217,6 +289,15 @@ func (b *Broker) Read(context.Context, string, string) {}
 
 func (b *Broker) Check(context.Context, admin.Set) error { return b.CheckErr }
 
+// Warnings implements httpapi.Checker.
+func (b *Broker) Warnings(_ context.Context, images []staging.Image) []string {
+	all := slices.Clone(b.ImageWarnings)
+	for _, i := range images {
+		all = append(all, i.Remarks()...)
+	}
+	return all
+}
+
 // cannedTokens keeps the tokens in memory.
 type cannedTokens struct {
 	httpapi.Tokens
@@ -242,12 +323,31 @@ func (t cannedTokens) Rotate(_ context.Context, accessor string, r access.Rotati
 	return access.Token{}, "", admin.NoToken(accessor, nil)
 }
 
+func (t cannedTokens) Revoke(_ context.Context, accessor string) error {
+	left := slices.DeleteFunc(slices.Clone(t.b.Tokens), func(x admin.TokenInfo) bool { return x.Accessor == accessor })
+	if len(left) == len(t.b.Tokens) {
+		return admin.NoToken(accessor, nil)
+	}
+	t.b.Tokens = left
+	return t.b.Err
+}
+
 type cannedMonitor struct {
 	httpapi.Monitor
 	b *Broker
 }
 
-func (m cannedMonitor) Status(context.Context) status.Status { return m.b.StatusNow }
+func (m cannedMonitor) Status(ctx context.Context) status.Status {
+	s := m.b.StatusNow
+	s.Dependencies = m.Dependencies(ctx)
+	return s.Judged()
+}
+
+func (m cannedMonitor) Forecast(context.Context, string) ([]staging.Forecast, error) { return nil, nil }
+
+func (m cannedMonitor) History(_ context.Context, _ string, since time.Time) ([]staging.Minute, time.Time, error) {
+	return staging.HistorySince(m.b.Minutes, since), time.Now(), m.b.Err
+}
 
 func (m cannedMonitor) Dependencies(context.Context) []status.Dependency {
 	return []status.Dependency{{Name: "consul"}, {Name: "nomad"}, {Name: "redis", Problem: m.b.RedisProblem}}
@@ -256,6 +356,7 @@ func (m cannedMonitor) Dependencies(context.Context) []status.Dependency {
 func (b *Broker) List(_ context.Context, f staging.SessionFilter, _ staging.Position, _ int) (staging.SessionPage, error) {
 	b.Filter = f
 	b.called("List")
+	f.Outdated = func(s staging.Session) bool { return b.OldRevisions[s.Revision] }
 	items := slices.DeleteFunc(slices.Clone(b.SessionList), func(s staging.Session) bool { return !f.Lets(s) })
 	return staging.SessionPage{Items: items}, b.Err
 }
@@ -269,6 +370,12 @@ func (b *Broker) SessionAfter(_ context.Context, id string, _ uint64, _ time.Dur
 	return staging.Session{}, 0, &refusal.Error{Kind: refusal.NotFound, Detail: "there is no session " + id}
 }
 
+// Session returns a session by its id.
+func (b *Broker) Session(ctx context.Context, id string) (staging.Session, error) {
+	found, _, err := b.SessionAfter(ctx, id, 0, 0)
+	return found, err
+}
+
 // FailingCheck is of every session alike.
 func (b *Broker) FailingCheck(context.Context, staging.Session) staging.FailingCheck {
 	b.called("FailingCheck")
@@ -279,6 +386,20 @@ func (b *Broker) called(name string) {
 	if b.Calls != nil {
 		b.Calls <- name
 	}
+}
+
+// Extend extends a session within its terms.
+func (b *Broker) Extend(ctx context.Context, id string, r staging.ExtendBy) (staging.Session, error) {
+	s, err := b.Session(ctx, id)
+	if err != nil {
+		return s, err
+	}
+	fate, outcome := staging.Fate{Terms: s.Terms}.Extend(s.EndsAt(), r)
+	if outcome == staging.BeyondMaxExtension {
+		return s, &refusal.Error{Kind: refusal.ExtensionLimit, Detail: "its max_extension leaves " + (s.Terms.MaxExtension - s.Terms.Extended).Brief()}
+	}
+	s.Terms = fate.Terms
+	return s, r.Validate()
 }
 
 func (b *Broker) End(ctx context.Context, id string) error {
@@ -295,6 +416,11 @@ func (b *Broker) Launch(_ context.Context, r launching.Request) ([]launching.Res
 		b.During()
 	}
 	return []launching.Result{b.Result}, b.Err
+}
+
+// Launchable implements httpapi.Launcher: nothing may be launched.
+func (b *Broker) Launchable(context.Context, launching.For) ([]launching.Launchable, error) {
+	return nil, b.Err
 }
 
 // Follow implements httpapi.Events: the kept events after a position, and then silence.
@@ -349,10 +475,25 @@ func Real(t *testing.T) *CLI { return &CLI{t: t} }
 
 // New starts a fake broker behind the real HTTP edge, and returns a command line that calls
 // it. With a token, the broker requires that token.
-func New(t *testing.T, token string) *CLI {
+func New(t *testing.T, token string) *CLI { return newCLI(t, token, nil) }
+
+// WithGateway is New with a broker that knows a gateway and requires no token.
+func WithGateway(t *testing.T) *CLI { return newCLI(t, "", cannedLinks{}) }
+
+// cannedLinks makes links that say what they were made for.
+type cannedLinks struct{}
+
+// Make implements httpapi.Links.
+func (cannedLinks) Make(_ context.Context, s staging.Session, port, path string) (gateway.Link, error) {
+	return gateway.Link{URL: "https://desk.example.org/s/" + s.ID + "?port=" + port + "&to=" + path, ExpiresAt: time.Date(2026, 11, 24, 6, 21, 0, 0, time.UTC)}, nil
+}
+
+func newCLI(t *testing.T, token string, links httpapi.Links) *CLI {
 	b := &Broker{
+		links:      links,
 		ZoneByName: map[string]staging.Zone{}, ImageByName: map[string]staging.Image{}, GroupByName: map[string]staging.Group{}, ConfigByName: map[string]staging.Config{},
-		Locked: map[string]access.UserLock{},
+		WebhookByName: map[string]staging.Webhook{},
+		Locked:        map[string]access.UserLock{},
 	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)

@@ -24,7 +24,7 @@ func demoZones(n int) []string {
 
 // demoImage returns the image "demo" for the driver, and builds what it runs.
 func (d *dev) demoImage(ctx context.Context) (staging.Image, error) {
-	image := staging.Image{Name: "demo", Variables: map[string]string{}, ConnectURL: "http://{address}:{port_http}/"}
+	image := staging.Image{Name: "demo", Variables: map[string]string{}}
 	hooks := func(program string) staging.ExecConfig {
 		return staging.ExecConfig{
 			Assign: &staging.Hook{Cmd: []string{program, "assign"}},

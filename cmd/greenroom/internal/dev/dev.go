@@ -1,5 +1,5 @@
 // Package dev is greenroom dev: real Nomad, Consul and Redis on loopback, a broker, a
-// scaler, and a demo image with a pool in each zone, all in the life of one command.
+// scaler, a gateway, and a demo image with a pool in each zone, all in the life of one command.
 package dev
 
 import (
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,9 +37,15 @@ func NewCommand() *cobra.Command {
 	var f devFlags
 	cmd := &cobra.Command{
 		Use:   "dev",
-		Short: "Run everything on this machine: servers, scaler, broker and a demo",
+		Short: "Run everything on this machine: servers, scaler, broker, gateway and a demo",
 		Long: `Run everything on this machine: real Nomad, Consul and Redis on loopback, a
-scaler, a broker, and a demo image with warm sessions in each zone.
+scaler, a broker, a gateway, and a demo image with warm sessions in each zone.
+
+The broker listens on port 7480, where the documents' commands expect it, or on a free
+port where that is taken: then it prints the variable that they need. A Nomad and a
+Consul of a supported version on PATH are used; otherwise both are built once.
+
+Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says, if it is set.
 
 Ctrl-C stops all of it and leaves nothing behind. With --data-dir the servers'
 data is kept and resumed on the next start.`,
@@ -86,6 +93,9 @@ type dev struct {
 	out     io.Writer
 	cluster *devcluster.Cluster
 	broker  string // URL
+	// usual: the broker is at its usual address, where commands find it by themselves.
+	usual   bool
+	gateway string // URL
 	logs    string // directory
 }
 
@@ -109,7 +119,7 @@ func runDev(ctx context.Context, f devFlags, out, progress io.Writer) error {
 	for i := range datacenters {
 		datacenters[i] = fmt.Sprintf("dc%d", i+1)
 	}
-	fmt.Fprintf(progress, "starting Consul, Redis and Nomad with %d clients (driver %s) ...\n", f.zones, d.driver)
+	fmt.Fprintf(progress, "starting Consul, Redis and Nomad with %s (driver %s) ...\n", staging.Count(f.zones, "client"), d.driver)
 	d.cluster, err = devcluster.Start(ctx, devcluster.Options{
 		Dir: f.dataDir, Datacenters: datacenters, Docker: d.driver == "docker", Progress: progress,
 	})
@@ -149,14 +159,9 @@ func (d *dev) run(ctx context.Context, image staging.Image) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop(nil)
-	brokerAddr, err := d.agent(ctx, &wg, stop, config.Broker, "broker", agent.RunBroker)
-	if err != nil {
+	if err := d.startAgents(ctx, &wg, stop); err != nil {
 		return err
 	}
-	if _, err := d.agent(ctx, &wg, stop, config.Scaler, "scaler", agent.RunScaler); err != nil {
-		return err
-	}
-	d.broker = "http://" + brokerAddr
 	if err := d.setUp(ctx, image); err != nil {
 		return unasked(context.Cause(ctx), err)
 	}
@@ -174,6 +179,31 @@ func (d *dev) run(ctx context.Context, image staging.Image) error {
 	return unasked(context.Cause(ctx), nil)
 }
 
+// startAgents starts the broker, the scaler and the gateway. The broker and the gateway know each
+// other's addresses before either runs.
+func (d *dev) startAgents(ctx context.Context, wg *sync.WaitGroup, stop context.CancelCauseFunc) error {
+	var listeners []net.Listener
+	// The broker is where the documents' commands expect it, unless something else is there.
+	usual := agent.Defaults(config.Broker).Bind
+	for _, l := range []func() (net.Listener, error){func() (net.Listener, error) { return listenAt(usual) }, listen, listen} {
+		l, err := l()
+		if err != nil {
+			for _, other := range listeners {
+				other.Close()
+			}
+			return err
+		}
+		listeners = append(listeners, l)
+	}
+	d.usual = listeners[0].Addr().String() == usual
+	d.broker, d.gateway = "http://"+listeners[0].Addr().String(), "http://"+listeners[2].Addr().String()
+	return errors.Join(
+		d.agent(ctx, wg, stop, config.Broker, "broker", listeners[0], agent.RunBroker),
+		d.agent(ctx, wg, stop, config.Scaler, "scaler", listeners[1], agent.RunScaler),
+		d.agent(ctx, wg, stop, config.Gateway, "gateway", listeners[2], agent.RunGateway),
+	)
+}
+
 // unasked returns the cause of an end that nobody requested, otherwise err.
 func unasked(cause, err error) error {
 	switch {
@@ -189,31 +219,46 @@ func (d *dev) printTable() {
 	fmt.Fprintln(d.out)
 	w := tabwriter.NewWriter(d.out, 0, 8, 2, ' ', 0)
 	for _, row := range [][2]string{
+		{"page", d.broker + "/"},
+		{"operators", d.broker + "/ui/"},
 		{"broker", d.broker},
-		{"page", d.broker + "/ui/"},
+		{"gateway", d.gateway},
 		{"consul", d.cluster.ConsulAddr},
 		{"nomad", d.cluster.NomadAddr},
 		{"redis", d.cluster.RedisAddr},
 		{"driver", d.driver},
 		{"zones", strings.Join(demoZones(d.zones), ", ")},
-		{"pools", fmt.Sprintf("%d sessions of image demo in each zone", d.desired)},
+		{"pools", staging.Count(d.desired, "session") + " of image demo in each zone"},
 		{"logs", d.cluster.Dir},
 	} {
 		fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
 	}
 	w.Flush()
+	if !d.usual {
+		fmt.Fprintf(d.out, `
+Something else listens on %s, so the broker is elsewhere. For the documents'
+commands, before you paste them:
+
+  export GREENROOM_ADDR=%s
+`, agent.Defaults(config.Broker).Bind, d.broker)
+	}
 	fmt.Fprintf(d.out, `
-Launch a session:
+Launch a session: open the page in a browser and click "Launch", or
 
   curl -s -X POST %s/v1/sessions -H 'Content-Type: application/json' \
     -d '{"image":"demo","zone":"east","user":{"id":"u-1","name":"alice"}}'
 
 or, with the command line, then see who is where:
 
-  export GREENROOM_ADDR=%s
+  export GREENROOM_ADDR=%s NOMAD_ADDR=%s
   greenroom launch demo --zone east --user alice
   greenroom staging
   greenroom sessions
 
-`, d.broker, d.broker)
+The servers are those of a cluster, so greenroom doctor can look at them:
+
+  export CONSUL_HTTP_ADDR=%s GREENROOM_REDIS_ADDR=%s
+  greenroom doctor
+
+`, d.broker, d.broker, d.cluster.NomadAddr, d.cluster.ConsulAddr, d.cluster.RedisAddr)
 }

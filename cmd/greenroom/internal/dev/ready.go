@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/greenroom/greenroom/broker/httpapi"
@@ -12,7 +13,7 @@ import (
 )
 
 // awaitPools waits until every demo pool is at its desired number. It retries reads that
-// fail.
+// fail. Where it takes long, it prints what is in the way, such as a pause that --data-dir kept.
 func (d *dev) awaitPools(ctx context.Context) error {
 	c, err := client.New(d.broker, "")
 	if err != nil {
@@ -20,9 +21,15 @@ func (d *dev) awaitPools(ctx context.Context) error {
 	}
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
+	began, told := time.Now(), ""
 	for {
-		if pools, err := c.Pools(ctx); err == nil && d.full(pools) {
+		pools, err := c.Pools(ctx)
+		if err == nil && d.full(pools) {
 			return nil
+		}
+		if text := d.inTheWay(pools); err == nil && text != told && time.Since(began) > readySoon {
+			fmt.Fprint(d.out, text)
+			told = text
 		}
 		select {
 		case <-ctx.Done():
@@ -38,7 +45,7 @@ func (d *dev) writeReadyFile() error {
 		return nil
 	}
 	b, err := json.MarshalIndent(map[string]string{
-		"broker": d.broker, "consul": d.cluster.ConsulAddr, "nomad": d.cluster.NomadAddr, "redis": d.cluster.RedisAddr,
+		"broker": d.broker, "gateway": d.gateway, "consul": d.cluster.ConsulAddr, "nomad": d.cluster.NomadAddr, "redis": d.cluster.RedisAddr,
 		// No token guards the API of a dev broker, which is bound to loopback.
 		"token": "",
 	}, "", "  ")
@@ -68,6 +75,26 @@ func (d *dev) full(pools []httpapi.StagingPool) bool {
 	}
 	return true
 }
+
+// inTheWay has a line for each condition of a demo pool; "" for none.
+func (d *dev) inTheWay(pools []httpapi.StagingPool) string {
+	var lines strings.Builder
+	for _, p := range pools {
+		for _, zone := range demoZones(d.zones) {
+			if p.Name != d.pool(zone) {
+				continue
+			}
+			for _, c := range p.Conditions {
+				fmt.Fprintf(&lines, "Waiting for pool %s: %s: %s\n", p.Name, c.Type, c.Message)
+			}
+		}
+	}
+	return lines.String()
+}
+
+// readySoon is how long the first sessions may take before awaitPools says what is in the way: what
+// passes by itself while the servers start is no news.
+const readySoon = 10 * time.Second
 
 // readyPoll is the interval at which awaitPools reads the pools.
 const readyPoll = 100 * time.Millisecond

@@ -62,23 +62,42 @@ http {
   }
 }
 `, dir, address, broker, session)), 0o644))
+	runProxy(t, address, filepath.Join(dir, "error.log"), exec.Command(program, "-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", conf))
+	return address
+}
+
+// runProxy runs a proxy until the test ends, and waits until it listens.
+func runProxy(t *testing.T, address, log string, cmd *exec.Cmd) (output func() string) {
+	t.Helper()
 	var out buffer
-	cmd := exec.Command(program, "-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", conf)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	must(t, cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
+		<-ended
+		if t.Failed() {
+			written, _ := os.ReadFile(log)
+			t.Logf("%s: %s%s", filepath.Base(cmd.Path), out.String(), written)
+		}
 	})
-	until(t, "nginx listens", func() (bool, string) {
+	until(t, "the proxy listens", func() (bool, string) {
+		select {
+		case <-ended:
+			t.Fatalf("%s ended: %s", filepath.Base(cmd.Path), out.String())
+		default:
+		}
 		c, err := net.DialTimeout("tcp", address, time.Second)
 		if err == nil {
 			c.Close()
 		}
-		log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
-		return err == nil, out.String() + string(log)
+		return err == nil, out.String()
 	})
-	return address
+	return out.String
 }
 
 // TestNginxLetsOnlyTheSessionsUserThrough: a request passes with the session's own access

@@ -18,25 +18,25 @@ func TestScalersTakeOverFromEachOther(t *testing.T) {
 	holder := d.holder(t, "east", first, second)
 	other := map[*agent]*agent{first: second, second: first}[holder]
 
-	holder.end(t, syscall.SIGKILL)
+	holder.End(t, syscall.SIGKILL)
 	began := time.Now()
 	d.want(t, 4)
 	d.untilReady(t, "mock", 4)
 	measured("a killed scaler's zone was taken over, and its pool filled, %.1f s later\n", time.Since(began).Seconds())
 	if now := d.holder(t, "east", other); now != other {
-		t.Errorf("the lock is held by %s", now.address)
+		t.Errorf("the lock is held by %s", now.Address)
 	}
 
 	third := startAgent(t, c, "scaler")
 	until(t, "the third is in sync", func() (bool, string) {
-		res, err := http.Get("http://" + third.address + "/v1/health/ready")
+		res, err := http.Get("http://" + third.Address + "/v1/health/ready")
 		must(t, err)
 		defer res.Body.Close()
 		body, err := io.ReadAll(res.Body)
 		must(t, err)
 		return res.StatusCode == 200, string(body)
 	})
-	other.end(t, syscall.SIGTERM)
+	other.End(t, syscall.SIGTERM)
 	began = time.Now()
 	d.want(t, 6)
 	d.untilReady(t, "mock", 6)
@@ -53,7 +53,7 @@ func TestAScalerThatCannotTellActsNoMore(t *testing.T) {
 	s := startAgent(t, c, "scaler")
 	d.untilReady(t, "mock", 2)
 	locks := func() string {
-		for line := range strings.Lines(get(t, "http://"+s.address+"/metrics")) {
+		for line := range strings.Lines(get(t, "http://"+s.Address+"/metrics")) {
 			if n, ok := strings.CutPrefix(line, "greenroom_scaler_locks_held "); ok {
 				return strings.TrimSpace(n)
 			}

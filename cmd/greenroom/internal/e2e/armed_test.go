@@ -123,7 +123,7 @@ func TestArmedHooks(t *testing.T) {
 	}
 
 	second := &devProcess{readyFile: d.readyFile}
-	second.Broker = "http://" + startAgent(t, c, "broker").address
+	second.Broker = "http://" + startAgent(t, c, "broker").Address
 	d.untilArmed(t, "armed", desired)
 	for i := range desired {
 		b := []*devProcess{d, second}[i%2]

@@ -54,7 +54,7 @@ func TestBenchLaunchesAndEndsWhatItLaunched(t *testing.T) {
 		if r.Staged < 6 || r.Refused+r.Errors+r.NotSent != 0 || r.AssignHook || len(r.Pools) != 1 || r.Pools[0] != (bench.Pool{Name: "mock", Desired: 6, Ready: 6}) {
 			t.Errorf("%v: %+v", tt.load, r)
 		}
-		for _, want := range []string{"OUTCOME", "staged", "all served", "6 of 6 sessions were ready in pool mock", fmt.Sprintf("%d sessions were given, 0 of them more than once", tt.launches)} {
+		for _, want := range []string{"OUTCOME", "staged", "all served", "pool mock had 6 of 6 sessions ready", fmt.Sprintf("%d sessions given, 0 of them more than once", tt.launches)} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%v: %q is not in\n%s", tt.load, want, out)
 			}

@@ -43,7 +43,7 @@ esac`}}
 		t.Parallel()
 		answered := inBackground(d, "stopped")
 		untilThere(t, began("stopped"))
-		must(t, d.agent.cmd.Process.Signal(syscall.SIGTERM))
+		d.agent.Signal(t, syscall.SIGTERM)
 		until(t, "the broker is not ready", func() (bool, string) {
 			r, err := d.call("GET", "/v1/health/ready", "")
 			must(t, err)
@@ -55,8 +55,8 @@ esac`}}
 		if r.status != 201 {
 			t.Errorf("the launch whose hook ran: %d %s", r.status, r.body)
 		}
-		<-d.agent.done
-		if code := d.agent.cmd.ProcessState.ExitCode(); code != 0 {
+		<-d.agent.Done()
+		if code := d.agent.ExitCode(); code != 0 {
 			t.Errorf("the broker ended with exit code %d", code)
 		}
 	})
@@ -65,7 +65,7 @@ esac`}}
 		t.Parallel()
 		answered := inBackground(fourth, "frozen")
 		untilThere(t, began("frozen"))
-		must(t, fourth.agent.cmd.Process.Signal(syscall.SIGSTOP))
+		fourth.agent.Signal(t, syscall.SIGSTOP)
 		taken := onlySession(t, third, "frozen")
 		// The hook succeeds, which the broker learns only when the session is no longer its.
 		untilThere(t, filepath.Join(dir, "ran-u-frozen"))
@@ -74,7 +74,7 @@ esac`}}
 		}
 		var next launched
 		third.ask(t, "POST", "/v1/sessions", launchOfOne("frozen"), 201, &next)
-		must(t, fourth.agent.cmd.Process.Signal(syscall.SIGCONT))
+		fourth.agent.Signal(t, syscall.SIGCONT)
 		r := <-answered
 		must(t, r.err)
 		var p struct {
@@ -98,7 +98,7 @@ esac`}}
 		answered := inBackground(second, "killed")
 		untilThere(t, began("killed"))
 		taken := onlySession(t, third, "killed")
-		second.agent.end(t, syscall.SIGKILL)
+		second.agent.End(t, syscall.SIGKILL)
 		<-answered
 		must(t, os.WriteFile(again, nil, 0o644))
 		var next reply
@@ -128,7 +128,7 @@ func onlySession(t *testing.T, d *devProcess, user string) string {
 // at returns the servers with another broker.
 func at(d *devProcess, broker *agent) *devProcess {
 	other := &devProcess{agent: broker, readyFile: d.readyFile}
-	other.Broker = "http://" + broker.address
+	other.Broker = "http://" + broker.Address
 	return other
 }
 

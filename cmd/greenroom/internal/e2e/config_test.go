@@ -15,10 +15,10 @@ func TestABrokerThatIsConfiguredByAFileServes(t *testing.T) {
 		"token": "open-sesame-open\n",
 	})
 	b := startAgent(t, c, "broker", "--config", dir)
-	d.Broker = "http://" + b.address
+	d.Broker = "http://" + b.Address
 	d.ask(t, "GET", "/v1/zones", nil, http.StatusUnauthorized, nil)
 	d.ask(t, "GET", "/v1/zones", nil, http.StatusOK, nil, "Authorization", "Bearer open-sesame-open")
-	if strings.Contains(b.out.String(), "open-sesame-open") {
-		t.Errorf("the token is in the log:\n%s", b.out)
+	if strings.Contains(b.Log.String(), "open-sesame-open") {
+		t.Errorf("the token is in the log:\n%s", b.Log)
 	}
 }

@@ -92,7 +92,7 @@ func TestConsulShowsHowAPoolStands(t *testing.T) {
 	before := d.untilShown(t, tara.ID)
 	d.untilShown(t, tom.ID)
 
-	holder.end(t, syscall.SIGKILL)
+	holder.End(t, syscall.SIGKILL)
 	d.holder(t, "east", other)
 	d.hide(t, tom.ID)
 	d.untilShown(t, tom.ID)
@@ -101,7 +101,7 @@ func TestConsulShowsHowAPoolStands(t *testing.T) {
 	}
 	until(t, "the other scaler tells of the pool, and it alone", func() (bool, string) {
 		e := d.untilStanding(t, "mock", consulapi.HealthPassing, "ready 2")
-		return strings.Contains(e.Service.ID, other.name()), e.Service.ID
+		return strings.Contains(e.Service.ID, other.Name()), e.Service.ID
 	})
 
 	// The existing sessions stay, and there is no room for more.
@@ -119,7 +119,7 @@ func TestConsulShowsHowAPoolStands(t *testing.T) {
 	enabled = true
 	d.ask(t, "PUT", "/v1/images/mock", staging.Image{Name: "mock", Jobspec: jobspecs.DemoMock, Enabled: &enabled}, 200, nil)
 	d.untilStanding(t, "mock", consulapi.HealthPassing, "desired 1, current 1, ready 1")
-	other.end(t, syscall.SIGKILL)
+	other.End(t, syscall.SIGKILL)
 	d.untilStanding(t, "mock", consulapi.HealthCritical, "TTL expired")
 
 	// It ends while no scaler runs, so its entry stays until there is one.
@@ -132,7 +132,7 @@ func TestConsulShowsHowAPoolStands(t *testing.T) {
 	d.neverRegisteredAgain(t, tara.ID)
 	until(t, "a third scaler tells of it", func() (bool, string) {
 		e := d.untilStanding(t, "mock", consulapi.HealthPassing, "desired 1, current 1, ready 1")
-		return strings.Contains(e.Service.ID, third.name()), e.Service.ID
+		return strings.Contains(e.Service.ID, third.Name()), e.Service.ID
 	})
 	d.ask(t, "DELETE", "/v1/staging/mock", nil, 204, nil)
 	until(t, "Consul shows nothing of a pool that is drained", func() (bool, string) {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/e2e/stockclient"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -14,10 +15,15 @@ import (
 func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	d := sharedDev(t)
 	var l launched
-	d.ask(t, "POST", "/v1/sessions", launch("demo", "east", "connie"), 201, &l)
+	d.group(t, staging.Group{Name: "connies", SessionTimeLimit: staging.Duration(time.Hour), MaxExtension: staging.Duration(time.Hour)})
+	d.ask(t, "POST", "/v1/sessions", launchWith("demo", "east", "connie", map[string]any{"groups": []string{"connies"}}), 201, &l)
 	d.ask(t, "GET", "/v1/sessions?state=assigned&user=u-connie&limit=1", nil, 200, nil)
+	d.ask(t, "GET", "/v1/launchable?limit=1", nil, 200, nil)
 	d.ask(t, "GET", "/v1/sessions/"+l.ID, nil, 200, nil)
 	d.ask(t, "POST", "/v1/sessions/"+l.ID+"/keepalive", nil, 200, nil)
+	d.ask(t, "POST", "/v1/sessions/"+l.ID+"/extend", `{"by":"1m"}`, 200, nil)
+	d.ask(t, "POST", "/v1/sessions/"+l.ID+"/link?port=http&path=/", nil, 200, nil)
+	d.ask(t, "POST", "/v1/sessions/"+l.ID+"/exec", `{"cmd":["/bin/sh","-c","exit 0"]}`, 204, nil)
 	d.ask(t, "GET", "/v1/sessions/"+l.ID+"/authorize", nil, 200, nil, "Authorization", "Bearer "+l.Token)
 	d.ask(t, "DELETE", "/v1/sessions/"+l.ID, nil, 204, nil)
 	d.untilEnded(t, l.ID)
@@ -26,7 +32,12 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	d.store(t, wordy("contract-log"))
 	var heard launched
 	d.ask(t, "POST", "/v1/sessions?wait=60s", launch("contract-log", "east", "connie"), 201, &heard)
-	d.ask(t, "GET", "/v1/sessions/"+heard.ID+"/logs?tail=5&type=stderr", nil, 200, nil)
+	// Nomad opens the log a moment after the task has begun.
+	until(t, "its log can be read", func() (bool, string) {
+		r, err := d.call("GET", "/v1/sessions/"+heard.ID+"/logs?tail=5&type=stderr", "")
+		must(t, err)
+		return r.status == http.StatusOK, string(r.body)
+	})
 	for _, resource := range []struct {
 		path string
 		body any
@@ -35,6 +46,7 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 		{"zones/contract", staging.Zone{Name: "contract", Datacenters: []string{"dc1"}}},
 		{"images/contract", image},
 		{"staging/contract", staging.Config{Name: "contract", Zone: "east", Image: "contract"}},
+		{"webhooks/contract", staging.Webhook{URL: "http://127.0.0.1:1/", Secret: webhookSecret, Staging: []string{"contract"}}},
 	} {
 		list, _, _ := strings.Cut(resource.path, "/")
 		path := "/v1/" + resource.path
@@ -45,6 +57,10 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 		t.Cleanup(func() { d.ask(t, "DELETE", path, nil, 204, nil) })
 	}
 	d.ask(t, "GET", "/v1/staging/contract/history", nil, 200, nil)
+	d.ask(t, "GET", "/v1/webhooks/contract/deliveries", nil, 200, nil)
+	d.ask(t, "GET", "/v1/webhooks/contract/dead-letters", nil, 200, nil)
+	d.ask(t, "POST", "/v1/webhooks/contract/replay", `{}`, 200, nil)
+	d.ask(t, "POST", "/v1/webhooks/contract/test", nil, 200, nil)
 	d.ask(t, "DELETE", "/v1/staging/contract", nil, 204, nil)
 	d.ask(t, "PUT", "/v1/staging/contract", staging.Config{Name: "contract", Zone: "east", Image: "contract"}, 201, nil)
 	for _, kind := range []string{"groups", "zones", "images"} {
@@ -52,6 +68,8 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	}
 	d.ask(t, "PUT", "/v1/groups/gone", staging.Group{Name: "gone"}, 201, nil)
 	d.ask(t, "DELETE", "/v1/groups/gone", nil, 204, nil)
+	d.ask(t, "PUT", "/v1/webhooks/gone", staging.Webhook{URL: "http://127.0.0.1:1/", Secret: webhookSecret}, 201, nil)
+	d.ask(t, "DELETE", "/v1/webhooks/gone", nil, 204, nil)
 	d.ask(t, "PUT", "/v1/zones/gone", staging.Zone{Name: "gone", Datacenters: []string{"dc1"}}, 201, nil)
 	d.ask(t, "DELETE", "/v1/zones/gone", nil, 204, nil)
 	image.Name = "gone"
@@ -74,6 +92,11 @@ func TestEveryPathAnswersAsTheContractHasIt(t *testing.T) {
 	d.ask(t, "GET", "/v1/tokens", nil, 200, nil)
 	d.ask(t, "POST", "/v1/tokens/"+token.Accessor+"/rotate", `{"overlap":"1h"}`, 200, nil)
 	d.ask(t, "DELETE", "/v1/tokens/"+token.Accessor, nil, 204, nil)
+	d.ask(t, "POST", "/v1/staging/contract/recycle", `{"older_than":"1h"}`, 200, nil)
+	d.ask(t, "POST", "/v1/staging/contract/retry", nil, 200, nil)
+	d.ask(t, "POST", "/v1/pauses", `{"staging":"contract","reason":"a test"}`, 201, nil)
+	d.ask(t, "GET", "/v1/pauses", nil, 200, nil)
+	d.ask(t, "DELETE", "/v1/pauses?staging=contract", nil, 204, nil)
 	d.ask(t, "POST", "/v1/locked-users", `{"user_id":"u-contract","reason":"a test"}`, 201, nil)
 	d.ask(t, "GET", "/v1/locked-users", nil, 200, nil)
 	d.ask(t, "DELETE", "/v1/locked-users?user_id=u-contract", nil, 204, nil)
@@ -100,7 +123,7 @@ func TestAThirdPartysClientLaunchesAndEndsASession(t *testing.T) {
 	c, err := stockclient.NewClientWithResponses(d.Broker)
 	must(t, err)
 	ctx, userID, name := t.Context(), "u-theo", "theo"
-	made, err := c.CreateSessionWithResponse(ctx, nil, stockclient.Launch{Image: "demo", Zone: "east", User: &stockclient.LaunchUser{Id: &userID, Name: &name}})
+	made, err := c.CreateSessionWithResponse(ctx, nil, stockclient.Launch{Image: new("demo"), Zone: "east", User: &stockclient.LaunchUser{Id: &userID, Name: &name}})
 	must(t, err)
 	if made.JSON201 == nil {
 		t.Fatalf("the launch was answered %s %s", made.Status(), made.Body)

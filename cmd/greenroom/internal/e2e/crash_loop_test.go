@@ -27,7 +27,7 @@ func TestACrashLoopShowsItsLastWords(t *testing.T) {
 	image.Variables["command"] = script
 	d.stage(t, image, 1)
 
-	says := regexp.MustCompile(`CrashLooping.*task session: exit code 3.* \(\d+ in a row\); the last line of stderr of session (gr-[0-9a-z]+): no such display: :7`)
+	says := regexp.MustCompile(`CrashLooping.*task session: exit code 3.* \(\d+ in a row\); the last lines of stderr of session (gr-[0-9a-z]+): starting \| no such display: :7`)
 	var id string
 	until(t, "the pool says what the program said", func() (bool, string) {
 		_, out, errs := c.Run("staging", "show", "crash")

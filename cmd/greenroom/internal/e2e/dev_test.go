@@ -59,7 +59,7 @@ func nothingLeft(t *testing.T, d *devProcess, dir string, allocs []*nomadapi.All
 			t.Errorf("a mount is left: %s", line)
 		}
 	}
-	for name, addr := range map[string]string{"broker": d.Broker, "consul": d.Consul, "nomad": d.Nomad, "redis": "tcp://" + d.Redis} {
+	for name, addr := range map[string]string{"broker": d.Broker, "gateway": d.Gateway, "consul": d.Consul, "nomad": d.Nomad, "redis": "tcp://" + d.Redis} {
 		u, err := url.Parse(addr)
 		must(t, err)
 		if c, err := net.DialTimeout("tcp", u.Host, time.Second); err == nil {

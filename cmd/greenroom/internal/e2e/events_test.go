@@ -200,7 +200,7 @@ func TestASessionIsWatchedByTwoBrokers(t *testing.T) {
 	c, d := startCluster(t, 1)
 	startAgent(t, c, "scaler")
 	other := startAgent(t, c, "broker")
-	e := &devProcess{readyFile: readyFile{Broker: "http://" + other.address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
+	e := &devProcess{readyFile: readyFile{Broker: "http://" + other.Address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
 	d.untilReady(t, "mock", 1)
 	var list struct{ Items []launched }
 	d.ask(t, "GET", "/v1/sessions?staging=mock&state=ready", nil, 200, &list)

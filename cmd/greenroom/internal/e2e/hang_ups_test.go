@@ -30,7 +30,7 @@ func cut(t *testing.T, d *devProcess, request string, begun bool) {
 
 // blames has the lines of an agent's log that take a cancelled call for an outage.
 func blames(a *agent) (lines []string) {
-	for line := range strings.Lines(a.out.String()) {
+	for line := range strings.Lines(a.Log.String()) {
 		for _, word := range []string{"unavailable", "context canceled", "does not answer", "level=error"} {
 			if strings.Contains(line, word) {
 				lines = append(lines, line)
@@ -110,7 +110,7 @@ func TestAConnectionThatIsCutIsNoOutage(t *testing.T) {
 	}
 
 	until(t, "the broker has noticed that clients hung up", func() (bool, string) {
-		return strings.Contains(d.agent.out.String(), "status=499"), d.agent.out.String()
+		return strings.Contains(d.agent.Log.String(), "status=499"), d.agent.Log.String()
 	})
 	r, err := d.call("GET", "/metrics", "")
 	must(t, err)
@@ -120,12 +120,12 @@ func TestAConnectionThatIsCutIsNoOutage(t *testing.T) {
 			t.Errorf("a metric counts an outage: %s", line)
 		}
 	}
-	s.end(t, syscall.SIGTERM)
-	d.agent.end(t, syscall.SIGTERM)
+	s.End(t, syscall.SIGTERM)
+	d.agent.End(t, syscall.SIGTERM)
 	for kind, a := range map[string]*agent{"broker": d.agent, "scaler": s} {
 		for _, line := range blames(a) {
 			t.Errorf("the %s logs an outage: %s", kind, line)
 		}
 	}
-	t.Logf("of %d lines of the broker's log, %d have status 499", strings.Count(d.agent.out.String(), "\n"), strings.Count(d.agent.out.String(), "status=499"))
+	t.Logf("of %d lines of the broker's log, %d have status 499", strings.Count(d.agent.Log.String(), "\n"), strings.Count(d.agent.Log.String(), "status=499"))
 }

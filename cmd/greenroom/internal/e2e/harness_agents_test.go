@@ -4,84 +4,36 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/devcluster/agenttest"
 	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/jobspecs"
 )
 
-// agent is a broker or a scaler as a process of its own.
-type agent struct {
-	cmd     *exec.Cmd
-	out     *buffer
-	address string
-	done    chan struct{}
-}
+// agent is a broker, a scaler or a gateway as a process of its own.
+type agent = agenttest.Agent
 
-// startAgent starts an agent of a kind ("broker" or "scaler") on a free port and returns once
+// startAgent starts an agent of a kind ("broker", "scaler" or "gateway") on a free port and returns once
 // it listens. If it still runs when the test ends, it is killed.
 func startAgent(t *testing.T, c *devcluster.Cluster, kind string, flags ...string) *agent {
 	t.Helper()
-	a := &agent{out: new(buffer), done: make(chan struct{})}
-	a.cmd = command(append([]string{
-		kind, "--bind", "127.0.0.1:0", "--nomad-address", c.NomadAddr, "--consul-address", c.ConsulAddr, "--redis-address", c.RedisAddr,
-	}, flags...)...)
-	a.cmd.Stdout, a.cmd.Stderr = a.out, a.out
-	must(t, a.cmd.Start())
-	go func() { _ = a.cmd.Wait(); close(a.done) }()
-	t.Cleanup(func() {
-		a.end(t, syscall.SIGKILL)
-		if dir := os.Getenv("GREENROOM_TEST_LOGS"); dir != "" {
-			name := fmt.Sprintf("%s-%s-%d.log", kind, a.name(), a.cmd.Process.Pid)
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(a.out.String()), 0o644); err != nil {
-				t.Error(err)
-			}
-		}
-		if t.Failed() {
-			lines := strings.Split(a.out.String(), "\n")
-			t.Logf("the end of the log of the %s at %s:\n%s", kind, a.address, strings.Join(lines[max(0, len(lines)-25):], "\n"))
-		}
-	})
-	until(t, "the "+kind+" listens", func() (bool, string) {
-		// The log is text, or JSON.
-		_, rest, _ := strings.Cut(strings.ReplaceAll(a.out.String(), `"address":`, `address=`), "address=\"")
-		a.address, _, _ = strings.Cut(rest, "\"")
-		return a.address != "", a.out.String()
-	})
-	return a
+	return startAgentOf(t, filepath.Join(bin, "greenroom"), c, kind, flags...)
 }
 
-// end sends the agent a signal and waits for its end.
-func (a *agent) end(t *testing.T, sig os.Signal) {
+// startAgentOf is startAgent for another build of greenroom.
+func startAgentOf(t *testing.T, program string, c *devcluster.Cluster, kind string, flags ...string) *agent {
 	t.Helper()
-	select {
-	case <-a.done:
-		return
-	default:
-	}
-	if err := a.cmd.Process.Signal(sig); err != nil {
-		t.Error(err)
-	}
-	select {
-	case <-a.done:
-	case <-time.After(time.Minute):
-		t.Errorf("an agent did not end within a minute of %s", sig)
-	}
+	return agenttest.Start(t, program, kind, append(agenttest.On(c), flags...)...)
 }
-
-// name returns a scaler's name in its locks.
-func (a *agent) name() string { return strings.ReplaceAll(a.address, ":", "-") }
 
 // startCluster starts servers for this test alone, which it may disturb, and a broker. It
 // stores a zone, and a mock image with a pool.
@@ -111,7 +63,7 @@ func startServersWith(t *testing.T, o devcluster.Options, brokerFlags ...string)
 		}
 	})
 	b := startAgent(t, c, "broker", brokerFlags...)
-	d := &devProcess{agent: b, readyFile: readyFile{Broker: "http://" + b.address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
+	d := &devProcess{agent: b, readyFile: readyFile{Broker: "http://" + b.Address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
 	d.ask(t, "PUT", "/v1/zones/east", staging.Zone{
 		Name: "east", Datacenters: o.Datacenters, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1",
 	}, 201, nil)
@@ -190,7 +142,7 @@ func (d *devProcess) holder(t *testing.T, zone string, scalers ...*agent) *agent
 		if pair == nil || pair.Session == "" {
 			return false, "nobody"
 		}
-		i := slices.IndexFunc(scalers, func(a *agent) bool { return strings.HasPrefix(string(pair.Value), a.name()) })
+		i := slices.IndexFunc(scalers, func(a *agent) bool { return strings.HasPrefix(string(pair.Value), a.Name()) })
 		if i < 0 {
 			return false, string(pair.Value)
 		}

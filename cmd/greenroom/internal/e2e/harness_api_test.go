@@ -1,17 +1,15 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/greenroom/greenroom/broker/httpapi/contracttest"
+
+	"github.com/greenroom/greenroom/internal/devcluster/agenttest"
 )
 
 // reply is an answer of the API.
@@ -21,35 +19,22 @@ type reply struct {
 	body   []byte
 }
 
-// direct follows no redirect: an answer is what was asked for.
-var direct = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-
 // call sends a request to the API; body is JSON text, or "" for none. An answer that breaks
 // openapi.yaml is an error.
 func (d *devProcess) call(method, path, body string, headers ...string) (reply, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, d.Broker+path, strings.NewReader(body))
-	if err != nil {
-		return reply{}, err
-	}
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	res, err := direct.Do(req)
-	if err != nil {
-		return reply{}, err
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err == nil {
-		err = heldToContract(req, res, b)
-	}
-	return reply{res.StatusCode, res.Header, b}, err
+	r, err := d.api().Call(method, path, body, headers...)
+	return reply{r.Status, r.Header, r.Body}, err
 }
+
+// ask is call for an answer that must have a status. It decodes the body into into unless
+// that is nil.
+func (d *devProcess) ask(t *testing.T, method, path string, body any, status int, into any, headers ...string) reply {
+	t.Helper()
+	r := d.api().Ask(t, method, path, body, status, into, headers...)
+	return reply{r.Status, r.Header, r.Body}
+}
+
+func (d *devProcess) api() agenttest.API { return agenttest.API{URL: d.Broker, Check: heldToContract} }
 
 // held is the API's contract, which every answer in every test is checked against.
 var held struct {
@@ -69,31 +54,6 @@ func heldToContract(req *http.Request, res *http.Response, body []byte) error {
 		return held.err
 	}
 	return held.contract.Check(req, res.StatusCode, res.Header, body)
-}
-
-// ask is call for an answer that must have a status. It decodes the body into into unless
-// that is nil.
-func (d *devProcess) ask(t *testing.T, method, path string, body any, status int, into any, headers ...string) reply {
-	t.Helper()
-	text := ""
-	switch b := body.(type) {
-	case nil:
-	case string:
-		text = b
-	default:
-		j, err := json.Marshal(b)
-		must(t, err)
-		text = string(j)
-	}
-	r, err := d.call(method, path, text, headers...)
-	must(t, err)
-	if r.status != status {
-		t.Fatalf("%s %s: status %d, want %d\n%s", method, path, r.status, status, r.body)
-	}
-	if into != nil {
-		must(t, json.Unmarshal(r.body, into))
-	}
-	return r
 }
 
 // jsonText returns a value as JSON text.

@@ -85,6 +85,7 @@ func (d *devProcess) events(t *testing.T) (all []map[string]any) {
 	found, err := rdb.XRange(t.Context(), "greenroom:events", "-", "+").Result()
 	must(t, err)
 	for _, m := range found {
+		m.Values["id"] = m.ID
 		all = append(all, m.Values)
 	}
 	return all

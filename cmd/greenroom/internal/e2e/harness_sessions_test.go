@@ -65,8 +65,11 @@ func get(t *testing.T, url string) string {
 }
 
 // fetch is get for a page that may not be there.
-func fetch(url string) (string, error) {
-	res, err := http.Get(url)
+func fetch(url string) (string, error) { return fetchBy(http.DefaultClient, url) }
+
+// fetchBy is fetch by a client.
+func fetchBy(client *http.Client, url string) (string, error) {
+	res, err := client.Get(url)
 	if err != nil {
 		return "", err
 	}

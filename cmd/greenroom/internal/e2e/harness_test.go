@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/devcluster/agenttest"
 )
 
 // The tests of this package run the program as a user does: built, started as a
@@ -33,6 +33,13 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
+	if settings := os.Getenv(bareChainEnv); settings != "" {
+		if err := serveBareChain(settings); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	code, err := runTests(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -46,11 +53,9 @@ func runTests(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(bin)
-	for program, from := range map[string]string{"greenroom": "../..", "demo-session": "../../../demo-session"} {
-		build := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(bin, program), from)
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			return 1, fmt.Errorf("building %s: %w\n%s", program, err, out)
+	for _, program := range []string{"greenroom", "demo-session"} {
+		if _, err := agenttest.Build(program, bin); err != nil {
+			return 1, err
 		}
 	}
 	code = m.Run()
@@ -70,32 +75,14 @@ type devProcess struct {
 	readyFile
 }
 
-type readyFile struct{ Broker, Consul, Nomad, Redis, Token string }
+type readyFile struct{ Broker, Gateway, Consul, Nomad, Redis, Token string }
 
 // buffer collects a process's output while others read it.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
+type buffer = agenttest.Output
 
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// command runs greenroom. Its brokers take a user's launches as fast as they come, unless a test
-// gives them a rate: tests launch for few users, and many times a second.
+// command returns a command of greenroom.
 func command(args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(bin, "greenroom"), args...)
-	cmd.Env = append(os.Environ(), "GREENROOM_USER_RATE=0")
-	return cmd
+	return agenttest.Command(filepath.Join(bin, "greenroom"), args...)
 }
 
 // startDev starts a greenroom dev and returns once it is ready.
@@ -137,8 +124,8 @@ func launchDev(args ...string) (d *devProcess, readyFile string, err error) {
 	return d, readyFile, nil
 }
 
-// stop sends the process a signal and waits for its end, which must come within a minute
-// and with exit code 0.
+// stop sends the process a signal and waits for its end, which must come in time and
+// with exit code 0.
 func (d *devProcess) stop(sig syscall.Signal) error {
 	began := time.Now()
 	if err := d.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -146,9 +133,9 @@ func (d *devProcess) stop(sig syscall.Signal) error {
 	}
 	select {
 	case <-d.done:
-	case <-time.After(time.Minute):
+	case <-time.After(agenttest.EndPatience):
 		_ = d.cmd.Process.Kill()
-		return fmt.Errorf("greenroom dev did not end within a minute of %s:\n%s", sig, d.out)
+		return fmt.Errorf("greenroom dev did not end within %s of %s:\n%s", agenttest.EndPatience, sig, d.out)
 	}
 	measured("greenroom dev ended %.1f s after %s\n", time.Since(began).Seconds(), sig)
 	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
@@ -186,7 +173,7 @@ func sharedDev(t *testing.T) *devProcess {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			for _, agent := range []string{"broker", "scaler"} {
+			for _, agent := range []string{"broker", "scaler", "gateway"} {
 				b, _ := os.ReadFile(filepath.Join(shared.dev.dir(t), "greenroom", agent+".log"))
 				lines := strings.Split(string(b), "\n")
 				t.Logf("the end of the log of the %s:\n%s", agent, strings.Join(lines[max(0, len(lines)-40):], "\n"))

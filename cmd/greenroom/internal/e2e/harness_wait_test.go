@@ -1,12 +1,13 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
-	"os"
+	"net/http"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/greenroom/greenroom/internal/devcluster/agenttest"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -18,13 +19,32 @@ type poolStatus struct {
 	Conditions []staging.Condition
 }
 
+// statusOf reads how a pool stands. Where Redis was away, a broker refuses that for a moment: away
+// is its answer then.
+func (d *devProcess) statusOf(t *testing.T, pool string) (s poolStatus, away string) {
+	t.Helper()
+	r, err := d.call("GET", "/v1/staging/"+pool, "")
+	must(t, err)
+	switch r.status {
+	case http.StatusOK:
+		must(t, json.Unmarshal(r.body, &s))
+	case http.StatusServiceUnavailable:
+		return s, string(r.body)
+	default:
+		t.Fatalf("the status of pool %s: %d\n%s", pool, r.status, r.body)
+	}
+	return s, ""
+}
+
 // untilReady waits until a pool has n ready sessions, in the API and in Consul, and claims
 // use Redis.
 func (d *devProcess) untilReady(t *testing.T, pool string, n int) {
 	t.Helper()
 	until(t, fmt.Sprintf("%d ready in %s", n, pool), func() (bool, string) {
-		var s poolStatus
-		d.ask(t, "GET", "/v1/staging/"+pool, nil, 200, &s)
+		s, away := d.statusOf(t, pool)
+		if away != "" {
+			return false, away
+		}
 		passing := d.passing(t, pool)
 		believed := d.believed(t, s.Zone)
 		return s.Ready == n && len(passing) >= n && believed, fmt.Sprintf("%+v; passing in Consul: %d; Redis is believed: %v", s, len(passing), believed)
@@ -35,8 +55,10 @@ func (d *devProcess) untilReady(t *testing.T, pool string, n int) {
 func (d *devProcess) untilCondition(t *testing.T, pool string, kind staging.ConditionType, text string) {
 	t.Helper()
 	until(t, fmt.Sprintf("%s says %s: %s", pool, kind, text), func() (bool, string) {
-		var s poolStatus
-		d.ask(t, "GET", "/v1/staging/"+pool, nil, 200, &s)
+		s, away := d.statusOf(t, pool)
+		if away != "" {
+			return false, away
+		}
 		for _, c := range s.Conditions {
 			if c.Type == kind && strings.Contains(c.Message, text) && !c.Since.IsZero() {
 				return true, ""
@@ -46,27 +68,10 @@ func (d *devProcess) untilCondition(t *testing.T, pool string, kind staging.Cond
 	})
 }
 
-// until waits up to two minutes for a condition, and reports what look saw last if it does
-// not come true.
+// until waits for a condition, and reports what look saw last if it does not come true.
 func until(t *testing.T, what string, look func() (ok bool, saw string)) {
 	t.Helper()
-	untilEvery(t, 50*time.Millisecond, what, look)
-}
-
-// untilEvery is until with a longer pause between looks, where looking loads the servers.
-func untilEvery(t *testing.T, pause time.Duration, what string, look func() (ok bool, saw string)) {
-	t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
-		ok, saw := look()
-		if ok {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within two minutes; last seen: %s", what, saw)
-		}
-		time.Sleep(pause)
-	}
+	agenttest.Until(t, what, look)
 }
 
 func must(t *testing.T, err error) {
@@ -76,19 +81,5 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// measured prints a figure, and adds it to the file that make test prints at its end.
-func measured(format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	fmt.Print(line)
-	path := os.Getenv("GREENROOM_MEASURED")
-	if path == "" {
-		return
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot write the measured figure:", err)
-		return
-	}
-	defer f.Close()
-	fmt.Fprint(f, "  ", line)
-}
+// measured prints a figure, and adds it to those that make test prints at its end.
+func measured(format string, args ...any) { agenttest.Measured(format, args...) }

@@ -172,6 +172,23 @@ func TestAFailingAssignHookIsToldByTheConditionAndTheEvent(t *testing.T) {
 	}
 }
 
+// TestAHookThatFailedOnceIsARemark: with what it wrote, and nothing is an alarm.
+func TestAHookThatFailedOnceIsARemark(t *testing.T) {
+	d := sharedDev(t)
+	image := quickImage("unlucky")
+	image.ExecConfig.Assign.Cmd = []string{"/bin/sh", "-c", "echo no desktop today >&2; exit 7"}
+	d.stage(t, image, 1)
+	d.untilReady(t, "unlucky", 1)
+	d.ask(t, "POST", "/v1/sessions", launch("unlucky", "east", "jan"), 201, nil)
+	until(t, "status has the remark, and no reason", func() (bool, string) {
+		var now struct{ Remarks, Reasons []string }
+		r := d.ask(t, "GET", "/v1/status", nil, 200, &now)
+		text := strings.Join(now.Remarks, "\n")
+		return strings.Contains(text, "staging config unlucky: a session was destroyed instead of given to its user, 1 in a row: ") &&
+			strings.Contains(text, "no desktop today") && !strings.Contains(strings.Join(now.Reasons, "\n"), "HookFailing"), string(r.body)
+	})
+}
+
 // TestAFailingFirstLaunchKeepsTheSessionFromEverybody.
 func TestAFailingFirstLaunchKeepsTheSessionFromEverybody(t *testing.T) {
 	d := sharedDev(t)

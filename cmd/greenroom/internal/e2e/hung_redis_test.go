@@ -94,7 +94,7 @@ func TestAHungRedisCostsLatencyAndNothingElse(t *testing.T) {
 	oneUserEach(t, all[2:])
 
 	// The same where Redis answers, and no scaler has renewed the trust in it.
-	scaler.end(t, syscall.SIGKILL)
+	scaler.End(t, syscall.SIGKILL)
 	d.distrust(t, "east")
 	later := d.launchWarm(t, "no scaler renews the trust", "untrusted")
 	oneUserEach(t, slices.Concat(all[2:], later))

@@ -47,7 +47,7 @@ func (d *devProcess) pair(t *testing.T) *devcluster.Cluster {
 func second(t *testing.T, c *devcluster.Cluster, flags ...string) (other *devProcess, scaler *agent) {
 	t.Helper()
 	b := startAgent(t, c, "broker", flags...)
-	other = &devProcess{agent: b, readyFile: readyFile{Broker: "http://" + b.address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
+	other = &devProcess{agent: b, readyFile: readyFile{Broker: "http://" + b.Address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
 	zone, err := json.Marshal(staging.Zone{Name: "east", Datacenters: []string{"*"}, AllowOriginDomain: "127.0.0.1", UpstreamAuthAddress: "127.0.0.1"})
 	must(t, err)
 	r, err := other.call("PUT", "/v1/zones/east", string(zone))
@@ -169,12 +169,12 @@ func TestInstallationsOnOneNomad(t *testing.T) {
 		i := other.installation(t)
 		return slices.ContainsFunc(i.Foreign, func(f staging.Foreign) bool { return f.Installation == first && f.Sessions >= 2 }), fmt.Sprint(i)
 	})
-	if n := metric(t, "http://"+scaler.address, "greenroom_scaler_foreign_sessions"); n < 2 {
+	if n := metric(t, "http://"+scaler.Address, "greenroom_scaler_foreign_sessions"); n < 2 {
 		t.Errorf("greenroom_scaler_foreign_sessions is %v", n)
 	}
 	other.ask(t, "DELETE", "/v1/sessions/"+used.ID, nil, 404, nil)
 	other.drained(t, "neighbour", own)
-	scaler.end(t, syscall.SIGTERM)
+	scaler.End(t, syscall.SIGTERM)
 	d.untouched(t, []launched{used}, staged)
 }
 
@@ -224,8 +224,8 @@ func TestInstallationsShareAllServers(t *testing.T) {
 	other.ask(t, "DELETE", "/v1/sessions/"+ours.ID, nil, 404, nil)
 	other.ask(t, "DELETE", "/v1/sessions/"+theirs.ID, nil, 204, nil)
 	other.drained(t, "twins", own)
-	scaler.end(t, syscall.SIGTERM)
-	other.agent.end(t, syscall.SIGTERM)
+	scaler.End(t, syscall.SIGTERM)
+	other.agent.End(t, syscall.SIGTERM)
 	d.untouched(t, []launched{ours}, staged)
 	var again launched
 	d.ask(t, "POST", "/v1/sessions", launch("twins", "east", "carol"), 201, &again)
@@ -272,7 +272,7 @@ func TestServersOfAnotherInstallationAreRefused(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	b := startAgent(t, d.servers(), "broker", "--consul-prefix", "gr-w", "--redis-prefix", "gr-w")
-	if i := (&devProcess{readyFile: readyFile{Broker: "http://" + b.address}}).installation(t); i.ID != other {
+	if i := (&devProcess{readyFile: readyFile{Broker: "http://" + b.Address}}).installation(t); i.ID != other {
 		t.Errorf("after the recovery it is installation %s, and was %s", i.ID, other)
 	}
 }
@@ -297,8 +297,8 @@ func TestTakeOverAfterTheLossOfConsulAndRedis(t *testing.T) {
 			must(t, err)
 		}
 	})
-	scaler.end(t, syscall.SIGKILL)
-	lost.agent.end(t, syscall.SIGKILL)
+	scaler.End(t, syscall.SIGKILL)
+	lost.agent.End(t, syscall.SIGKILL)
 	_, err := d.consul(t).KV().DeleteTree("gr-t/", nil)
 	must(t, err)
 	rdb := redis.NewClient(&redis.Options{Addr: d.Redis})
@@ -319,7 +319,7 @@ func TestTakeOverAfterTheLossOfConsulAndRedis(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), old) {
 		t.Fatalf("greenroom installation take-over: %v\n%s", err, out)
 	}
-	foreign := func() float64 { return metric(t, "http://"+scaler.address, "greenroom_scaler_foreign_sessions") }
+	foreign := func() float64 { return metric(t, "http://"+scaler.Address, "greenroom_scaler_foreign_sessions") }
 	before := foreign()
 	until(t, "the scaler takes them over", func() (bool, string) { return foreign() < before, fmt.Sprint(foreign()) })
 

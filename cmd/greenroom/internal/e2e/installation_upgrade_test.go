@@ -53,8 +53,8 @@ func TestAnUpgradeKeepsTheJobsWithoutAnInstallation(t *testing.T) {
 	before.keeps(t, "elders", 1)
 	before.untilAPIReady(t, "elders", 1)
 	model := d.jobsOf(t, "elders", before.installation(t).ID)[0]
-	scaler.end(t, syscall.SIGKILL)
-	before.agent.end(t, syscall.SIGKILL)
+	scaler.End(t, syscall.SIGKILL)
+	before.agent.End(t, syscall.SIGKILL)
 
 	used, ready, unknown := d.withoutInstallation(t, model), d.withoutInstallation(t, model), d.withoutInstallation(t, model)
 	t.Cleanup(func() {
@@ -113,6 +113,6 @@ func TestAnUpgradeKeepsTheJobsWithoutAnInstallation(t *testing.T) {
 	after.untilAPIReady(t, "elders", 1)
 	after.keeps(t, "elders", 0)
 	after.untilAPIReady(t, "elders", 0)
-	scaler.end(t, syscall.SIGTERM)
+	scaler.End(t, syscall.SIGTERM)
 	d.untouched(t, nil, []string{used, ready, unknown})
 }

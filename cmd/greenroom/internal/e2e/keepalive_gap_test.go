@@ -27,8 +27,8 @@ func TestNoKeepaliveIsMissedThatNobodyCouldReceive(t *testing.T) {
 			must(t, c.Redis.Resume())
 		}
 	}()
-	first.end(t, syscall.SIGKILL)
-	d.agent.end(t, syscall.SIGKILL)
+	first.End(t, syscall.SIGKILL)
+	d.agent.End(t, syscall.SIGKILL)
 	until(t, "the period and the gap are over", func() (bool, string) {
 		over := given.Add(period + staging.KeepaliveGap + time.Second)
 		return time.Now().After(over), time.Until(over).String()
@@ -38,15 +38,15 @@ func TestNoKeepaliveIsMissedThatNobodyCouldReceive(t *testing.T) {
 
 	second := startAgent(t, c, "scaler")
 	until(t, "the second scaler asks Redis twice whether the keepalive has expired", func() (bool, string) {
-		body := get(t, "http://"+second.address+"/metrics")
-		return metric(t, "http://"+second.address, `greenroom_scaler_steps_total{kind="lapse",result="ok"}`) >= 2, body[max(0, len(body)-2000):]
+		body := get(t, "http://"+second.Address+"/metrics")
+		return metric(t, "http://"+second.Address, `greenroom_scaler_steps_total{kind="lapse",result="ok"}`) >= 2, body[max(0, len(body)-2000):]
 	})
 	if ends := append(d.noted(t, staging.EventEnding), d.noted(t, staging.EventEnded)...); len(ends) > 0 {
 		t.Errorf("ended before a client could send a keepalive: %v", ends)
 	}
 
 	b := startAgent(t, c, "broker")
-	d = &devProcess{agent: b, readyFile: readyFile{Broker: "http://" + b.address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
+	d = &devProcess{agent: b, readyFile: readyFile{Broker: "http://" + b.Address, Consul: c.ConsulAddr, Nomad: c.NomadAddr, Redis: c.RedisAddr}}
 	if s := d.session(t, l.ID); s.State != "assigned" {
 		t.Errorf("it is %s: %s", s.State, s.Reason)
 	}

@@ -16,11 +16,12 @@ import (
 )
 
 // TestPastTheBoundLaunchesAreRefusedAtOnce: of a burst on an empty pool, the broker serves as
-// many as it may create at the same time. It refuses the others at once, with Retry-After,
-// and leaves nothing of them.
+// many as it may create at the same time, and after them those that may wait for their turn. It
+// refuses the others at once, with Retry-After, and leaves nothing of them.
 func TestPastTheBoundLaunchesAreRefusedAtOnce(t *testing.T) {
-	const bound, callers = 3, 20
-	_, d := startCluster(t, 0, "--max-on-demand", fmt.Sprint(bound))
+	const atOnce, queue, callers = 3, 4, 20
+	const bound = atOnce + queue
+	_, d := startCluster(t, 0, "--max-on-demand", fmt.Sprint(atOnce), "--max-on-demand-queue", fmt.Sprint(queue))
 	image := quickImage("crowd")
 	image.Variables["warmup"] = "2s"
 	d.store(t, image)

@@ -20,12 +20,12 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// lines returns an agent's log lines. Each must be JSON with fields of logfield alone.
-func (a *agent) lines(t *testing.T) []map[string]any {
+// logLines returns an agent's log lines. Each must be JSON with fields of logfield alone.
+func logLines(t *testing.T, a *agent) []map[string]any {
 	t.Helper()
 	known := append([]string{logrus.FieldKeyTime, logrus.FieldKeyLevel, logrus.FieldKeyMsg, logrus.ErrorKey}, logfield.All...)
 	var all []map[string]any
-	text := a.out.String()
+	text := a.Log.String()
 	// The last line may be incomplete.
 	for line := range strings.Lines(text[:strings.LastIndex(text, "\n")+1]) {
 		var fields map[string]any
@@ -76,7 +76,7 @@ func TestARequestIsFollowedByItsID(t *testing.T) {
 		d.ask(t, "DELETE", "/v1/sessions/"+session, nil, 204, nil)
 		of := func(a *agent) func() (bool, string) {
 			return func() (bool, string) {
-				for _, line := range a.lines(t) {
+				for _, line := range logLines(t, a) {
 					if line[logfield.Session] == session && line[logfield.RequestID] == want.id {
 						return true, ""
 					}
@@ -87,7 +87,7 @@ func TestARequestIsFollowedByItsID(t *testing.T) {
 		until(t, "the scaler's lines have the request's id", of(s))
 		until(t, "the broker's lines have it", of(d.agent))
 	}
-	for _, line := range s.lines(t) {
+	for _, line := range logLines(t, s) {
 		if line[logfield.Session] == l.ID && line[logfield.Step] == "stage" && line[logfield.RequestID] != nil {
 			t.Errorf("a line from before the launch has its request id: %v", line)
 		}
@@ -103,7 +103,7 @@ func TestTheLogLevelChangesWhileAnAgentRuns(t *testing.T) {
 			must(t, os.WriteFile(file, []byte("log_format = \"json\"\n"), 0o644))
 			a := startAgent(t, c, kind, "--config", file)
 			debugs := func() (n int) {
-				for _, line := range a.lines(t) {
+				for _, line := range logLines(t, a) {
 					if line["level"] == "debug" {
 						n++
 					}
@@ -113,17 +113,17 @@ func TestTheLogLevelChangesWhileAnAgentRuns(t *testing.T) {
 			hup := func(level, says string) {
 				t.Helper()
 				must(t, os.WriteFile(file, []byte("log_format = \"json\"\n"+level+"\n"), 0o644))
-				before := len(a.out.String())
-				must(t, a.cmd.Process.Signal(syscall.SIGHUP))
+				before := len(a.Log.String())
+				a.Signal(t, syscall.SIGHUP)
 				until(t, "it says "+says, func() (bool, string) {
-					now := a.out.String()[before:]
+					now := a.Log.String()[before:]
 					return strings.Contains(now, says), now
 				})
 			}
 			// Each request logs a line at level debug.
 			something := func(pool string) {
 				if kind == "broker" {
-					res, err := http.Get("http://" + a.address + "/v1/health/live")
+					res, err := http.Get("http://" + a.Address + "/v1/health/live")
 					must(t, err)
 					must(t, res.Body.Close())
 					return

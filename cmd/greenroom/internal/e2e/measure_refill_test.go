@@ -12,6 +12,7 @@ import (
 
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/bench"
 	"github.com/greenroom/greenroom/internal/benchreport"
+	"github.com/greenroom/greenroom/internal/devcluster/agenttest"
 	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/jobspecs"
 )
@@ -50,7 +51,7 @@ func TestMeasureRefill(t *testing.T) {
 			// scaler runs during the bare loop.
 			var bare bare
 			loop := func() {
-				scaler.end(t, syscall.SIGTERM)
+				scaler.End(t, syscall.SIGTERM)
 				bare = bareLoop(t, d, "mock", size, false)
 				scaler = startAgent(t, c, "scaler")
 				d.untilReady(t, "calm", calm)
@@ -87,15 +88,15 @@ func TestMeasureRefill(t *testing.T) {
 	}
 	ratio, spread := benchreport.Median(ratios...), benchreport.Median(spreads...)
 	keep(benchreport.Row{
-		Number: 9, What: "refill from 0 to 400, mock driver", Target: "at least 0.90 of a bare loop that registers the same jobs",
+		Number: 9, What: "refill from 0 to 400, mock driver", Target: "at least 0.95 of a bare loop that registers the same jobs",
 		Figure: fmt.Sprintf("%.0f ready a second, the bare loop had %.0f a second up", benchreport.Median(fills...), benchreport.Median(bares...)),
-		Ratio:  ratio, Met: ratio >= 0.9, Raw: raw,
+		Ratio:  ratio, Met: ratio >= 0.95, Raw: raw,
 		Note: fmt.Sprintf("from the order until 400 are ready; the bare loop from the first registration until 400 run and pass in Consul, as ready ones do "+
 			"(until they run: %.0f a second); 100 others run in either case", benchreport.Median(runnings...)),
 	})
 	keep(benchreport.Row{
-		Number: 10, What: "claim p99 during that refill", Target: "at most 2 times the idle one",
-		Figure: fmt.Sprintf("%.1f times", spread), Ratio: spread, Met: spread <= 2,
+		Number: 10, What: "claim p99 during that refill", Target: "at most 1.8 times the idle one",
+		Figure: fmt.Sprintf("%.1f times", spread), Ratio: spread, Met: spread <= 1.8,
 		Note: "some 40 claims each, at random moments throughout a second refill like it; the cluster's Nomad clients let greenroom and the servers go first (nice), since elsewhere they have machines of their own", Raw: raw,
 	})
 }
@@ -125,9 +126,9 @@ func TestMeasureRefillInDocker(t *testing.T) {
 	}
 	ratio := benchreport.Median(ratios...)
 	keep(benchreport.Row{
-		Number: 13, What: "refill from 0 to 40, docker", Target: "at least 0.90 of a bare loop that registers the same jobs",
+		Number: 13, What: "refill from 0 to 40, docker", Target: "at least 0.95 of a bare loop that registers the same jobs",
 		Figure: fmt.Sprintf("%.1f ready a second, the bare loop had %.1f a second up", benchreport.Median(fills...), benchreport.Median(bares...)),
-		Ratio:  ratio, Met: ratio >= 0.9,
+		Ratio:  ratio, Met: ratio >= 0.95,
 		Note: fmt.Sprintf("until 40 are ready, and until the bare loop's 40 run and pass in Consul (until they run: %.1f a second)", benchreport.Median(runnings...)),
 		Raw:  map[string][]float64{"ready_per_second": fills, "bare_up_per_second": bares, "bare_running_per_second": runnings},
 	})
@@ -136,7 +137,7 @@ func TestMeasureRefillInDocker(t *testing.T) {
 // untilGone waits until Consul has none of a pool's sessions.
 func (d *devProcess) untilGone(t *testing.T, pool string) {
 	t.Helper()
-	untilEvery(t, glance, "no session of "+pool+" is left", func() (bool, string) {
+	agenttest.UntilEvery(t, glance, "no session of "+pool+" is left", func() (bool, string) {
 		left := len(d.passing(t, pool))
 		return left == 0, fmt.Sprint(left)
 	})
@@ -158,6 +159,7 @@ func TestMeasureABrokersGrowth(t *testing.T) {
 	keep := measure(t)
 	const claims, perRun = 100_000, 10_000
 	c, d := startCluster(t, 0)
+	trustRedis(t, c)
 	look := func() (goroutines, files, heap float64) {
 		return metric(t, d.Broker, "go_goroutines"), metric(t, d.Broker, "process_open_fds"), metric(t, d.Broker, "process_resident_memory_bytes")
 	}

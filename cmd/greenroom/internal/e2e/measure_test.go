@@ -1,10 +1,10 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +12,7 @@ import (
 
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/bench"
 	"github.com/greenroom/greenroom/internal/benchreport"
+	"github.com/greenroom/greenroom/internal/benchreport/benchtest"
 	"github.com/greenroom/greenroom/internal/devcluster"
 	"github.com/greenroom/greenroom/internal/redisstore"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -21,35 +22,10 @@ import (
 // process. They pass with any figures. Where only the claim is measured, sessions are
 // published in Redis directly, without a job in Nomad, and so need no end.
 
-// measuredRuns returns the number of runs of which a figure is the median: five, or the
-// RUNS= of make bench.
-func measuredRuns(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("GREENROOM_BENCH_RUNS")
-	if text == "" {
-		return 5
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("RUNS: must be a number of runs, is %q", text)
-	}
-	return n
-}
+// measure is benchtest.Start, and measuredRuns benchtest.Runs.
+func measure(t *testing.T) (keep func(benchreport.Row)) { return benchtest.Start(t) }
 
-// measure returns the function that stores a row of the table. It skips the test unless
-// GREENROOM_BENCH names the directory for rows.
-func measure(t *testing.T) (keep func(benchreport.Row)) {
-	t.Helper()
-	dir := os.Getenv(benchreport.Env)
-	if dir == "" {
-		t.Skipf("%s is not set: make bench measures this", benchreport.Env)
-	}
-	return func(r benchreport.Row) {
-		t.Helper()
-		must(t, benchreport.Keep(dir, r))
-		fmt.Printf("%s: %s\n", r.What, r.Figure)
-	}
-}
+func measuredRuns(t *testing.T) int { return benchtest.Runs(t) }
 
 // publish adds n ready sessions to the pool mock in Redis, without jobs in Nomad.
 func publish(t *testing.T, c *devcluster.Cluster, n int) {
@@ -57,11 +33,6 @@ func publish(t *testing.T, c *devcluster.Cluster, n int) {
 	rdb := redis.NewClient(&redis.Options{Addr: c.RedisAddr})
 	defer rdb.Close()
 	store := redisstore.New(rdb, redisstore.Options{})
-	// Trust in Redis is renewed as a scaler does it, for a while.
-	mark := staging.NewClaimID()
-	must(t, store.PlaceMarker(t.Context(), "east", mark))
-	_, err := store.RenewTrust(t.Context(), "east", mark, staging.NewClaimID(), false)
-	must(t, err)
 	for range n {
 		must(t, store.Publish(t.Context(), staging.Session{
 			ID: staging.NewSessionID(), State: staging.Ready, Origin: staging.Staged, Zone: "east", Image: "mock", Staging: "mock",
@@ -71,49 +42,109 @@ func publish(t *testing.T, c *devcluster.Cluster, n int) {
 	}
 }
 
+// trustRedis renews the trust in Redis as a scaler does it, until the test ends: on a slow machine
+// a run takes longer than one renewal lasts.
+func trustRedis(t *testing.T, c *devcluster.Cluster) {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: c.RedisAddr})
+	store := redisstore.New(rdb, redisstore.Options{})
+	renew := func(ctx context.Context) error {
+		mark := staging.NewClaimID()
+		if err := store.PlaceMarker(ctx, "east", mark); err != nil {
+			return err
+		}
+		_, err := store.RenewTrust(ctx, "east", mark, staging.NewClaimID(), false)
+		return err
+	}
+	must(t, renew(t.Context()))
+	ctx, stop := context.WithCancel(context.Background())
+	var renewing sync.WaitGroup
+	renewing.Go(func() {
+		tick := time.NewTicker(staging.TrustTTL / 6)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if err := renew(ctx); err != nil && ctx.Err() == nil {
+				t.Errorf("renew the trust in Redis: %v", err)
+			}
+		}
+	})
+	t.Cleanup(func() {
+		stop()
+		renewing.Wait()
+		rdb.Close()
+	})
+}
+
 // launches returns the arguments of greenroom bench for a load.
 func launches(d *devProcess, load ...string) []string {
 	return append([]string{"--address", d.Broker, "--image", "mock", "--zone", "east", "--keep"}, load...)
 }
 
+// claimLoads are the loads of TestMeasureClaimsAgainstTheFloor: each against the bare calls that
+// a launch cannot do without, by as many clients in the same run. target is the least share of
+// the bare calls' rate; with the fence it is above 1, because greenroom's writes to Consul
+// share transactions and the bare ones do not.
+var claimLoads = []struct {
+	number          int
+	fence, limit    string
+	clients, rounds int
+	target          float64
+}{
+	{1, "none", "Gin + SETNX", 32, 200, 0.75},
+	{2, "consul", "Gin + SETNX + Consul CAS", 32, 200, 1.2},
+	{17, "consul", "Gin + SETNX + Consul CAS", 128, 50, 1.6},
+}
+
 // TestMeasureClaimsAgainstTheFloor measures throughput, with and without the fence.
 func TestMeasureClaimsAgainstTheFloor(t *testing.T) {
 	keep := measure(t)
-	const clients, requests = 32, 200
-	load := []string{"--clients", fmt.Sprint(clients), "--requests", fmt.Sprint(requests)}
-	for i, fence := range []string{"none", "consul"} {
-		c, d := startCluster(t, 0, "--claim-fence", fence)
-		what, under := "SETNX", []string{"floor", "--redis-address", c.RedisAddr, "--consul-address", c.ConsulAddr}
-		if fence == "consul" {
-			what, under = "SETNX + Consul CAS", append(under, "--fence")
+	for _, x := range claimLoads {
+		if benchtest.Quick() && x.fence == "none" {
+			continue // nobody runs without the fence by default
 		}
-		var ratios, rates, floors, keyed []float64
+		c, d := startCluster(t, 0, "--claim-fence", x.fence)
+		trustRedis(t, c)
+		load := []string{"--clients", fmt.Sprint(x.clients), "--requests", fmt.Sprint(x.rounds)}
+		under := append([]string{"floor", "--redis-address", c.RedisAddr, "--consul-address", c.ConsulAddr}, load...)
+		if x.fence == "consul" {
+			under = append(under, "--fence")
+		}
+		var ratios, rates, floors, keyed, spreads []float64
 		var raw []any
-		claims := func(keys bool) float64 {
-			publish(t, c, clients*requests)
+		claims := func(keys bool) bench.Report {
+			publish(t, c, x.clients*x.rounds)
 			var r bench.Report
 			benchRun(t, &r, launches(d, append(load, fmt.Sprintf("--keys=%t", keys))...)...)
-			if r.Staged != clients*requests || r.Given != r.Staged {
-				t.Errorf("of %d launches %d were staged, and %d sessions given", clients*requests, r.Staged, r.Given)
+			if r.Staged != x.clients*x.rounds || r.Given != r.Staged {
+				t.Errorf("of %d launches %d were staged, and %d sessions given", x.clients*x.rounds, r.Staged, r.Given)
 			}
 			raw = append(raw, r)
-			return r.Result.ServedPerSecond
+			return r
 		}
 		for range measuredRuns(t) {
-			rate := claims(false)
+			r := claims(false)
 			var f bench.FloorReport
-			benchRun(t, &f, append(under, load...)...)
+			benchRun(t, &f, under...)
 			raw = append(raw, f)
-			rates, floors, keyed = append(rates, rate), append(floors, f.Result.ServedPerSecond), append(keyed, claims(true))
-			ratios = append(ratios, rate/f.Result.ServedPerSecond)
+			rates, floors = append(rates, r.Result.ServedPerSecond), append(floors, f.Result.ServedPerSecond)
+			ratios = append(ratios, r.Result.ServedPerSecond/f.Result.ServedPerSecond)
+			spreads = append(spreads, r.Result.Latency.P99/r.Result.Latency.P50)
+			keyed = append(keyed, claims(true).Result.ServedPerSecond)
 		}
-		ratio := benchreport.Median(ratios...)
+		ratio, spread := benchreport.Median(ratios...), benchreport.Median(spreads...)
 		keep(benchreport.Row{
-			Number: 1 + i, What: fmt.Sprintf("claims over HTTP, no hook, fence %s, %d clients", fence, clients),
-			Target: "at least 0.80 of Gin + " + what,
-			Figure: fmt.Sprintf("%.0f/s of %.0f/s", benchreport.Median(rates...), benchreport.Median(floors...)),
-			Ratio:  ratio, Met: ratio >= 0.80, Raw: raw,
-			Note: fmt.Sprintf("sessions published directly; each run of launches beside one of the floor, and neither with an Idempotency-Key; with one %.0f/s", benchreport.Median(keyed...)),
+			Number: x.number, What: fmt.Sprintf("claims over HTTP, no hook, fence %s, %d clients", x.fence, x.clients),
+			Target: fmt.Sprintf("at least %.2f of %s", x.target, x.limit),
+			Figure: fmt.Sprintf("%.0f/s", benchreport.Median(rates...)),
+			Limit:  fmt.Sprintf("%s: %.0f/s", x.limit, benchreport.Median(floors...)),
+			Ratio:  ratio, Met: ratio >= x.target, Raw: raw,
+			Note: fmt.Sprintf("sessions published directly; each run of launches beside one of the floor, and neither with an Idempotency-Key; with one %.0f/s; p99 is %.1f times p50",
+				benchreport.Median(keyed...), spread),
 		})
 	}
 }
@@ -122,6 +153,7 @@ func TestMeasureClaimsAgainstTheFloor(t *testing.T) {
 func TestMeasureManyClaims(t *testing.T) {
 	keep := measure(t)
 	c, d := startCluster(t, 0)
+	trustRedis(t, c)
 	var p50s, p99s, spreads, rates []float64
 	var raw []any
 	errors, distinct := 0, true
@@ -143,13 +175,16 @@ func TestMeasureManyClaims(t *testing.T) {
 		Note: "sessions published directly; the ratio is p99 by p50; the fence is on; an allocator to compare with does 76 to 400 a second", Raw: raw,
 	})
 
-	var longest []float64
+	var longest, barest []float64
 	raw = nil
 	for range measuredRuns(t) {
 		publish(t, c, 300)
+		burst := []string{"--mode", "burst", "--burst", "300"}
 		var r bench.Report
-		benchRun(t, &r, launches(d, "--mode", "burst", "--burst", "300")...)
-		raw = append(raw, r)
+		benchRun(t, &r, launches(d, burst...)...)
+		var f bench.FloorReport
+		benchRun(t, &f, append([]string{"floor", "--redis-address", c.RedisAddr, "--consul-address", c.ConsulAddr, "--fence"}, burst...)...)
+		raw, barest = append(raw, r, f), append(barest, f.Result.Latency.Max)
 		if r.Staged != 300 {
 			t.Errorf("of 300 at once on 300 ready %d were staged", r.Staged)
 		}
@@ -158,7 +193,8 @@ func TestMeasureManyClaims(t *testing.T) {
 	most := benchreport.Median(longest...)
 	keep(benchreport.Row{
 		Number: 6, What: "300 at once on 300 ready", Target: "all within 1 s", Figure: fmt.Sprintf("all within %.0f ms", most),
-		Ratio: most / 1000, Met: most <= 1000, Note: "sessions published directly; each launch on a connection of its own, which it opens", Raw: raw,
+		Limit: fmt.Sprintf("Gin + SETNX + Consul CAS: all within %.0f ms", benchreport.Median(barest...)),
+		Ratio: most / benchreport.Median(barest...), Met: most <= 1000, Note: "the ratio is to the bare calls' burst; sessions published directly; each launch on a connection of its own, which it opens", Raw: raw,
 	})
 }
 
@@ -167,6 +203,7 @@ func TestMeasureMoreLaunchesThanReady(t *testing.T) {
 	keep := measure(t)
 	const ready = 50
 	c, d := startCluster(t, 0, "--max-on-demand", "10")
+	trustRedis(t, c)
 	var refused []float64
 	var raw []any
 	exact := true

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +18,9 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/devcluster/agenttest"
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -29,12 +33,12 @@ type family struct {
 	labels map[string]map[string]bool
 }
 
-// exported reads greenroom's own metrics from the agents.
-func exported(t *testing.T, agents map[string]string) map[string]*family {
+// exported reads greenroom's own metrics from the agents, and from those that are secured by TLS.
+func exported(t *testing.T, agents map[string]string, secured securedAgents) map[string]*family {
 	t.Helper()
 	all := map[string]*family{}
-	for agent, address := range agents {
-		res, err := http.Get(address + "/metrics")
+	scrape := func(client *http.Client, agent, address string) {
+		res, err := client.Get(address + "/metrics")
 		must(t, err)
 		p := expfmt.NewTextParser(model.UTF8Validation)
 		found, err := p.TextToMetricFamilies(res.Body)
@@ -59,7 +63,37 @@ func exported(t *testing.T, agents map[string]string) map[string]*family {
 			}
 		}
 	}
+	for agent, address := range agents {
+		scrape(http.DefaultClient, agent, address)
+	}
+	for agent, address := range secured.addresses {
+		scrape(secured.client, agent, address)
+	}
 	return all
+}
+
+// securedAgents are agents that serve or show certificates, by their kinds, and a client that trusts them.
+type securedAgents struct {
+	addresses map[string]string
+	client    *http.Client
+}
+
+// secured starts an agent of each kind with a certificate, which the shared ones have not.
+func (d *devProcess) secured(t *testing.T) securedAgents {
+	t.Helper()
+	a := devtest.NewAuthority(t)
+	a.Issue("agent", 7)
+	pair := []string{a.File("agent.pem"), a.File("agent.key")}
+	c := &devcluster.Cluster{NomadAddr: d.Nomad, ConsulAddr: d.Consul, RedisAddr: strings.TrimPrefix(d.Redis, "redis://")}
+	broker := startAgent(t, c, "broker", "--tls-cert", pair[0], "--tls-key", pair[1])
+	gateway := startAgent(t, c, "gateway", "--gateway-tls-cert", pair[0], "--gateway-tls-key", pair[1])
+	scaler := startAgent(t, c, "scaler", "--consul-client-cert", pair[0], "--consul-client-key", pair[1])
+	transport := &http.Transport{TLSClientConfig: a.Trust()}
+	t.Cleanup(transport.CloseIdleConnections)
+	return securedAgents{
+		addresses: map[string]string{"broker": "https://" + broker.Address, "gateway": "https://" + gateway.Address, "scaler": "http://" + scaler.Address},
+		client:    &http.Client{Transport: transport},
+	}
 }
 
 func (f *family) see(label, value string) {
@@ -83,20 +117,39 @@ func (d *devProcess) something(t *testing.T) {
 	body["groups"] = []string{"with-keys"}
 	d.ask(t, "POST", "/v1/sessions?wait=60s", body, 201, nil)
 	d.untilCondition(t, "metered-off", staging.ImageDisabled, "disabled")
+	d.ask(t, "PUT", "/v1/webhooks/metered", staging.Webhook{URL: "http://127.0.0.1:1/", Secret: webhookSecret}, 201, nil)
+	t.Cleanup(func() { d.ask(t, "DELETE", "/v1/webhooks/metered", nil, 204, nil) })
+	until(t, "the sender has its series", func() (bool, string) {
+		text := get(t, d.scaler(t)+"/metrics")
+		return strings.Contains(text, `greenroom_webhook_lag_seconds{webhook="metered"}`), "none"
+	})
+}
+
+// brokerWithPeer starts another broker, which has a peer, and returns its URL.
+func (d *devProcess) brokerWithPeer(t *testing.T) string {
+	t.Helper()
+	b := agenttest.Start(t, filepath.Join(bin, "greenroom"), "broker",
+		"--nomad-address", d.Nomad, "--consul-address", d.Consul, "--redis-address", d.Redis, "--peer", "west="+d.Broker)
+	return "http://" + b.Address
 }
 
 // agents returns the URLs of the shared agents by their names.
 func (d *devProcess) agents(t *testing.T) map[string]string {
 	t.Helper()
-	return map[string]string{"broker": d.Broker, "scaler": d.scaler(t)}
+	return map[string]string{"broker": d.Broker, "scaler": d.scaler(t), "gateway": d.Gateway}
 }
 
-// TestMetricsAreAsDocumented: the table in deploy/README.md lists what brokers and scalers
-// export, the dashboard and the alerts query nothing else, and labels are bounded.
+// TestMetricsAreAsDocumented: the table in deploy/README.md lists what brokers, scalers
+// and gateways export, the dashboard and the alerts query nothing else, and labels are bounded.
 func TestMetricsAreAsDocumented(t *testing.T) {
 	d := sharedDev(t)
 	d.something(t)
-	all := exported(t, d.agents(t))
+	all := exported(t, d.agents(t), d.secured(t))
+	for name, f := range exported(t, map[string]string{"broker": d.brokerWithPeer(t)}, securedAgents{}) {
+		if all[name] == nil {
+			all[name] = f
+		}
+	}
 	t.Run("the table", func(t *testing.T) {
 		text, err := os.ReadFile("../../../../deploy/README.md")
 		must(t, err)
@@ -148,7 +201,7 @@ func TestMetricsAreAsDocumented(t *testing.T) {
 					t.Errorf("%+v: %v", r, err)
 				}
 				for _, m := range regexp.MustCompile(`\$labels\.(\w+)`).FindAllStringSubmatch(fmt.Sprint(r.Annotations), -1) {
-					if !slices.Contains(by, m[1]) {
+					if !slices.Contains(by, m[1]) && m[1] != instance {
 						t.Errorf("%s: its words name the label %s, which its result has not", r.Alert, m[1])
 					}
 				}
@@ -211,6 +264,9 @@ func TestMetricsAreAsDocumented(t *testing.T) {
 		}
 	})
 }
+
+// instance is the label that Prometheus adds to what it scrapes: the agent's address.
+const instance = "instance"
 
 // row returns a metric's row in the table.
 func (f *family) row(name string) string {

@@ -81,7 +81,7 @@ func TestOneDesiredNumberEverywhere(t *testing.T) {
 	p.keep("scheduled-pool")
 
 	out, errs, err := d.greenroom("", "bench", "--image", "truth", "--zone", "east", "--clients", "1", "--requests", "1")
-	if err != nil || !strings.Contains(out, "before it, 3 of 3 sessions were ready in pool truth") {
+	if err != nil || !strings.Contains(out, "before it, pool truth had 3 of 3 sessions ready") {
 		t.Errorf("bench: %v\n%s%s", err, out, errs)
 	}
 	// Edited on the page, the config is what it was.
@@ -116,7 +116,7 @@ func TestARefillIsNoAlarm(t *testing.T) {
 	}
 	c.Want(exit.OK, []string{"staging", "show", "slow"}, "filling", "usual time to ready")
 	d.untilStanding(t, "slow", "passing", "desired 2, current 2, ready 1, filling")
-	if n := metric(t, "http://"+scaler.address, `greenroom_pool_fill{fill="filling",staging="slow"}`); n != 1 {
+	if n := metric(t, "http://"+scaler.Address, `greenroom_pool_fill{fill="filling",staging="slow"}`); n != 1 {
 		t.Errorf("the metric of filling is %v", n)
 	}
 	d.untilReady(t, "slow", 2)

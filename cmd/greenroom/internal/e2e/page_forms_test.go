@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -97,6 +98,7 @@ func TestASchedulesFormShowsEveryErrorAtItsField(t *testing.T) {
 	p.enter("desired_sessions", "none")
 	p.enter("expiration", "soon")
 	p.enter("max_unavailable", "120%")
+	p.enter("spread", "racks")
 	p.press("Schedule")
 	p.press("Add period")
 	p.enter("schedule[0].cron", "45 12 * * MON-FRI")
@@ -114,7 +116,7 @@ func TestASchedulesFormShowsEveryErrorAtItsField(t *testing.T) {
 	p.press("Save")
 	// What the page cannot read, what the broker cannot, and what breaks a rule, in one answer.
 	p.untilWrong("desired_sessions", map[string]string{
-		"desired_sessions": "must be a number", "expiration": "must be a duration", "max_unavailable": "must be a number from 1",
+		"desired_sessions": "must be a number", "expiration": "must be a duration", "max_unavailable": "must be a number from 1", "spread": "must be a property of nodes",
 		"schedule[1].cron": "must be minute, hour", "schedule[1].time_zone": "must be an IANA time zone", "schedule[1].duration": "must be between 1m and",
 		"schedule[1].desired_sessions": "must be between 0 and", "schedule[2].cron": "must be minute, hour", "schedule[2].duration": "must be a duration",
 		"schedule[2].desired_sessions": "is required",
@@ -126,6 +128,8 @@ func TestASchedulesFormShowsEveryErrorAtItsField(t *testing.T) {
 	p.enter("desired_sessions", "1")
 	p.enter("expiration", "24h")
 	p.enter("max_unavailable", "50%")
+	p.enter("spread", "${meta.rack}")
+	p.enter("distinct_hosts", "true")
 	p.enter("schedule[1].cron", "0 1 * * *")
 	p.enter("schedule[1].time_zone", "")
 	p.enter("schedule[1].duration", "1h30m")
@@ -156,7 +160,7 @@ func TestASchedulesFormShowsEveryErrorAtItsField(t *testing.T) {
 		return duration
 	}
 	want := staging.Config{
-		Name: "formed-east", Zone: "east", Image: "formed", DesiredSessions: 1, Expiration: parsed("24h"), MaxUnavailable: "50%",
+		Name: "formed-east", Zone: "east", Image: "formed", DesiredSessions: 1, Expiration: parsed("24h"), MaxUnavailable: "50%", Spread: "${meta.rack}", DistinctHosts: true,
 		Permissions: staging.Permissions{staging.AllowAudio: false, staging.AllowWebcam: true, staging.AllowPrinting: true},
 		Schedule: []staging.Schedule{
 			{Cron: "45 12 * * MON-FRI", TimeZone: "Europe/Berlin", Duration: parsed("30m"), DesiredSessions: 2},
@@ -352,4 +356,54 @@ func TestWhatAFormDoesNotKnowStays(t *testing.T) {
 			t.Errorf("%s %s became %s", c.shape, c.value, got)
 		}
 	}
+}
+
+// TestASaveDoesNotOverwriteWhatIsNewer: a form that is saved after somebody else has changed the
+// resource says which fields are changed and stores nothing; saved again, it replaces them.
+func TestASaveDoesNotOverwriteWhatIsNewer(t *testing.T) {
+	d := sharedDev(t)
+	d.store(t, quickImage("newer"))
+	config := staging.Config{Name: "newer", Zone: "east", Image: "newer", Expiration: staging.Duration(time.Hour)}
+	d.ask(t, "PUT", "/v1/staging/newer", config, 201, nil)
+	t.Cleanup(func() { _, _ = d.call("DELETE", "/v1/staging/newer", "") })
+	p := openLoggedIn(t, d)
+	p.press("Edit newer")
+	p.enter("max_unavailable", "50%")
+	config.Expiration = staging.Duration(2 * time.Hour)
+	d.ask(t, "PUT", "/v1/staging/newer", config, 200, nil)
+	before := d.stored(t, "staging", "newer")
+	p.press("Save")
+	p.shows("newer was changed since this form was opened (expiration)", "nothing is saved")
+	p.pictures("form-changed-meanwhile")
+	if after := d.stored(t, "staging", "newer"); after != before {
+		t.Errorf("it stored\n%s, was\n%s", after, before)
+	}
+	p.saved("Staging config newer is saved.")
+	if after := d.stored(t, "staging", "newer"); !strings.Contains(after, `"50%"`) || !strings.Contains(after, `"1h0m0s"`) {
+		t.Errorf("saved again, it stored %s", after)
+	}
+
+	// The same for another kind.
+	p.press("Groups")
+	d.ask(t, "PUT", "/v1/groups/newer", staging.Group{Priority: 9}, 201, nil)
+	t.Cleanup(func() { _, _ = d.call("DELETE", "/v1/groups/newer", "") })
+	p.press("Edit newer")
+	p.enter("priority", "8")
+	d.ask(t, "PUT", "/v1/groups/newer", staging.Group{Priority: 7}, 200, nil)
+	p.press("Save")
+	p.shows("newer was changed since this form was opened (priority)")
+}
+
+// TestThePageWarnsOfWhatMeansNothing: an image whose jobspec has a spread is stored, and the page
+// says that it has no effect.
+func TestThePageWarnsOfWhatMeansNothing(t *testing.T) {
+	d := sharedDev(t)
+	t.Cleanup(func() { _, _ = d.call("DELETE", "/v1/images/void", "") })
+	p := openLoggedIn(t, d)
+	p.press("Images")
+	p.press("New image")
+	p.enter("name", "void")
+	p.enter("jobspec", strings.Replace(jobspecs.DemoMock, "  group ", "  spread {\n    attribute = \"${node.datacenter}\"\n  }\n\n  group ", 1))
+	p.press("Save")
+	p.shows("The image void is saved.", `Warning: image "void": jobspec: the spread of the job has no effect`)
 }

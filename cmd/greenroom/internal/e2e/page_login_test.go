@@ -120,7 +120,7 @@ func TestOperatorsLogInWithOpenIDConnect(t *testing.T) {
 	secrets := append(provider.Secrets(), secret)
 	for _, a := range agents {
 		for _, s := range secrets {
-			if strings.Contains(a.out.String(), s) || strings.Contains(seen, s) {
+			if strings.Contains(a.Log.String(), s) || strings.Contains(seen, s) {
 				t.Errorf("a log or the page has %q", s)
 			}
 		}

@@ -27,10 +27,18 @@ type tab struct {
 	faults []string
 }
 
-// openPage opens a broker's page. The test fails if there were faults at its end.
+// openPage opens a broker's operators' page. The test fails if there were faults at its end.
 func openPage(t *testing.T, d *devProcess) *tab {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(openBrowser(t, 1280, 860), 10*time.Minute)
+	p := watched(t, openBrowser(t, 1280, 860))
+	must(t, chromedp.Do(p.ctx, chromedp.Navigate(d.Broker+"/ui/")))
+	return p
+}
+
+// watched returns a tab, which the test watches for faults until its end.
+func watched(t *testing.T, browser context.Context) *tab {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(browser, 10*time.Minute)
 	t.Cleanup(cancel)
 	p := &tab{t: t, ctx: ctx}
 	must(t, chromedp.Listen(ctx, func(ev any) {
@@ -53,7 +61,6 @@ func openPage(t *testing.T, d *devProcess) *tab {
 	}))
 	_, err := chromedp.Call(ctx, browserlog.Enable, cdp.Empty{})
 	must(t, err)
-	must(t, chromedp.Do(ctx, chromedp.Navigate(d.Broker+"/")))
 	t.Cleanup(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()

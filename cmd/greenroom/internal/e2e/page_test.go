@@ -257,7 +257,7 @@ func TestEachRoleOnThePage(t *testing.T) {
 		views                string
 		edits, ends, follows bool
 	}{
-		{"admin", admin, "Staging Sessions Zones Images Groups Events Tokens", true, true, true},
+		{"admin", admin, "Staging Sessions Zones Images Groups Events Tokens Webhooks", true, true, true},
 		{"launcher", launcher, "Staging Sessions Zones Images Groups Events", false, true, true},
 		{"viewer", viewer, "Staging Sessions Zones Images Groups Events", false, false, true},
 		{"user", user, "Sessions", false, true, false},
@@ -322,7 +322,7 @@ func TestEachRoleOnThePage(t *testing.T) {
 		return strings.HasPrefix(row["Conditions"], "ImageDisabled "), fmt.Sprint(row)
 	})
 	p.pictures("conditions")
-	b.end(t, syscall.SIGKILL)
+	b.End(t, syscall.SIGKILL)
 	p.shows("Not live: reconnecting", "What is shown may be old: the broker does not answer.")
 	p.pictures("away")
 }

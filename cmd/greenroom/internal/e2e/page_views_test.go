@@ -197,7 +197,7 @@ func TestTokensAreSeenMadeAndRevokedOnThePage(t *testing.T) {
 }
 
 // TestThePageHoldsTheLongestNames: with the longest names that can be stored (128 characters for
-// users and tokens, 43 to 48 for resources), without a place to break them, no view is wider than a desk's
+// users and tokens, 43 to 48 for resources), without a place to break them, no view of either page is wider than a desk's
 // or a phone's window, every text can be read, and the navigation shows everything.
 func TestThePageHoldsTheLongestNames(t *testing.T) {
 	d := sharedDev(t)
@@ -258,6 +258,14 @@ func TestThePageHoldsTheLongestNames(t *testing.T) {
 		must(t, chromedp.Do(p.ctx, chromedp.EmulateViewport(1280, 860)))
 		p.pictures("longest-" + view.name)
 	}
+
+	p.open(eval[string](p, "location.origin") + "/")
+	p.fill("Your name", user)
+	p.press("Continue")
+	p.untilCards("Your sessions", l.ID)
+	p.untilOffered(image.Name, true)
+	p.fits("the users' page")
+	p.pictures("longest-users")
 }
 
 // TestTwoPoolsOfOneZoneAndImageGetARemarkOnThePage and in greenroom status, which stays well

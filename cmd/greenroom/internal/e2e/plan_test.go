@@ -113,7 +113,7 @@ func TestPlanSaysWhatApplyWouldChangeAndApplyDoesIt(t *testing.T) {
 		t.Errorf("it would delete %q, want %q", deletes, want)
 	}
 	c.Stdin = "no\n"
-	c.Want(exit.Usage, []string{"apply", "-f", third, "--prune"}, "Type yes", `zone "there"`, "not confirmed")
+	c.Want(exit.Declined, []string{"apply", "-f", third, "--prune"}, "Type yes", `zone "there"`, "not confirmed")
 	d.ask(t, "GET", "/v1/images/one", nil, 200, nil)
 	d.ask(t, "GET", "/v1/images/two", nil, 404, nil)
 	c.Stdin = "yes\n"

@@ -120,7 +120,7 @@ func TestAPersistentProfileIsOneSessionsAtATime(t *testing.T) {
 	// A scaler that takes over frees it, also without Redis, and also when all that Redis had is
 	// lost then.
 	must(t, c.Redis.Kill())
-	d.holder(t, "east", scalers...).end(t, syscall.SIGKILL)
+	d.holder(t, "east", scalers...).End(t, syscall.SIGKILL)
 	d.refusedProfile(t, "ann", second.ID)
 	must(t, d.stopJob(t, second.ID))
 	third := d.launchSaving(t, "ann")

@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// TestEveryPromiseNamesATestThatThereIs finds each test that PROMISES.md and the table of
-// deploy/README.md name, in this directory or in the package of its name.
+// TestEveryPromiseNamesATestThatThereIs finds each test that PROMISES.md, the table of
+// deploy/README.md and the runbook name, in this directory or in the package of its name.
 func TestEveryPromiseNamesATestThatThereIs(t *testing.T) {
-	for file, atLeast := range map[string]int{"PROMISES.md": 40, "../../../../deploy/README.md": 20} {
+	for file, atLeast := range map[string]int{"PROMISES.md": 40, "../../../../deploy/README.md": 20, "../../../../deploy/runbook/README.md": 30} {
 		text, err := os.ReadFile(file)
 		must(t, err)
 		named := regexp.MustCompile("`(?:([a-z/]+)\\.)?(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)

@@ -147,15 +147,15 @@ func TestWhatWasNeverReadIsNotTakenForAbsent(t *testing.T) {
 		stored[key] = d.key(t, resources+key)
 	}
 	for key, value := range stored {
-		s.end(t, syscall.SIGTERM)
+		s.End(t, syscall.SIGTERM)
 		d.putKey(t, resources+key, `{"name":5}`)
 		s = startAgent(t, c, "scaler")
 		fresh := &devProcess{readyFile: d.readyFile}
 		b := startAgent(t, c, "broker")
-		fresh.Broker = "http://" + b.address
+		fresh.Broker = "http://" + b.Address
 		fresh.untilReason(t, true, resources+key, "nothing is changed that depends on it")
 		until(t, "the scaler acts and says so", func() (bool, string) {
-			log := s.out.String()
+			log := s.Log.String()
 			return strings.Contains(log, "this scaler acts in the zone now") && strings.Contains(log, "cannot read a stored record"), log
 		})
 		if key != "staging/mock" {
@@ -171,7 +171,7 @@ func TestWhatWasNeverReadIsNotTakenForAbsent(t *testing.T) {
 		d.putKey(t, resources+key, value)
 		d.untilReason(t, false, resources+key)
 		d.untilReady(t, "mock", 3)
-		b.end(t, syscall.SIGTERM)
+		b.End(t, syscall.SIGTERM)
 	}
 
 	// To delete a record for good still drains the pool.
@@ -205,7 +205,7 @@ func TestARestoredConsulGivesNobodysSessionAway(t *testing.T) {
 	if l1.ID == junk || l1.Origin != "staged" {
 		t.Errorf("%+v; the session with the junk is %s", l1, junk)
 	}
-	s.end(t, syscall.SIGKILL)
+	s.End(t, syscall.SIGKILL)
 	s = startAgent(t, c, "scaler")
 	d.untilReady(t, "mock", 3)
 	d.untilState(t, junk, "quarantined")
@@ -225,7 +225,7 @@ func TestARestoredConsulGivesNobodysSessionAway(t *testing.T) {
 	}
 	before := d.jobs(t, "mock")
 
-	s.end(t, syscall.SIGKILL)
+	s.End(t, syscall.SIGKILL)
 	must(t, d.wipeRedis(t))
 	d.restoreConsul(t, snapshot)
 	if now := d.key(t, "greenroom/generation"); now != generation {
@@ -245,7 +245,7 @@ func TestARestoredConsulGivesNobodysSessionAway(t *testing.T) {
 		d.untilState(t, id, "quarantined")
 	}
 	d.untilReady(t, "mock", 3)
-	d.untilCondition(t, "mock", staging.SessionQuarantined, "4 sessions may be users'")
+	d.untilCondition(t, "mock", staging.SessionQuarantined, "4 sessions in quarantine")
 	running := map[string]bool{}
 	for _, j := range append(d.jobs(t, "mock"), d.jobs(t, "single")...) {
 		running[j.id] = true
@@ -263,7 +263,7 @@ func TestARestoredConsulGivesNobodysSessionAway(t *testing.T) {
 	// Redis is intact: the session stays its user's, and gets its fate record again.
 	frank := d.launched(t, "mock", "frank")
 	d.untilReady(t, "mock", 3)
-	s.end(t, syscall.SIGTERM)
+	s.End(t, syscall.SIGTERM)
 	d.restoreConsul(t, snapshot)
 	startAgent(t, c, "scaler")
 	until(t, "the fate record of frank's session is written again", func() (bool, string) {

@@ -74,11 +74,18 @@ func TestARestartedSessionIsItsUsersAgain(t *testing.T) {
 	d.untilReady(t, "restarted", 1)
 	id := d.passing(t, "restarted")[0]
 
+	var waiting launched
+	d.ask(t, "GET", "/v1/sessions/"+id, nil, 200, &waiting)
 	d.restart(t, id)
+	untilStart(t, waiting, 2)
 	until(t, "it was withdrawn and is ready again", func() (bool, string) {
-		withdrawn, ready := d.of(t, id, staging.EventWithdrawn), d.of(t, id, staging.EventReady)
-		return len(withdrawn) == 1 && len(ready) == 2, fmt.Sprint(withdrawn, ready)
+		withdrawn, state := d.of(t, id, staging.EventWithdrawn), d.session(t, id).State
+		return len(withdrawn) > 0 && state == "ready", fmt.Sprint(withdrawn, state)
 	})
+	// Also in the moment before Nomad had told of the restart it was not ready as it was.
+	if names := hookNames(t, waiting); !slices.Equal(names, []string{"first_launch"}) {
+		t.Fatalf("hooks in the start after the restart, once it is ready again: %v", names)
+	}
 	d.untilReady(t, "restarted", 1)
 	var l launched
 	d.ask(t, "POST", "/v1/sessions", launchWith("restarted", "east", "rita", map[string]any{
@@ -164,7 +171,7 @@ func TestATakeoverSeesARestart(t *testing.T) {
 	d.ask(t, "POST", "/v1/sessions", launch("unwatched", "east", "tom"), 201, &l)
 	d.untilReady(t, "unwatched", 2)
 	unassigned := slices.DeleteFunc(d.passing(t, "unwatched"), func(id string) bool { return id == l.ID })[0]
-	first.end(t, syscall.SIGKILL)
+	first.End(t, syscall.SIGKILL)
 	d.restart(t, l.ID)
 	d.restart(t, unassigned)
 	untilStart(t, l, 2)
@@ -177,7 +184,7 @@ func TestATakeoverSeesARestart(t *testing.T) {
 		withdrawn, ready := d.of(t, unassigned, staging.EventWithdrawn), d.of(t, unassigned, staging.EventReady)
 		return len(withdrawn) == 1 && len(ready) == 2, fmt.Sprint(withdrawn, ready)
 	})
-	second.end(t, syscall.SIGKILL)
+	second.End(t, syscall.SIGKILL)
 	// Redis forgets that the hook has run again; the session does not.
 	must(t, d.wipeRedis(t))
 	startAgent(t, c, "scaler")

@@ -102,7 +102,7 @@ func TestSecretsRotateWithoutEndingSessions(t *testing.T) {
 	if now.State != string(staging.Assigned) {
 		t.Errorf("the session is %s", now.State)
 	}
-	for what, log := range map[string]string{"one": oneAgent.out.String(), "the other": otherAgent.out.String()} {
+	for what, log := range map[string]string{"one": oneAgent.Log.String(), "the other": otherAgent.Log.String()} {
 		if rotated := strings.Count(log, "operation=rotateSecrets"); (what == "one") != (rotated == 2) || strings.Contains(log, first.Token) {
 			t.Errorf("the log of %s has %d rotations, or a token:\n%s", what, rotated, log)
 		}

@@ -132,7 +132,7 @@ func withoutScaler(t *testing.T, ready int) *devProcess {
 	c, d := startCluster(t, ready)
 	scaler := startAgent(t, c, "scaler")
 	d.untilReady(t, "mock", ready)
-	scaler.end(t, syscall.SIGKILL)
+	scaler.End(t, syscall.SIGKILL)
 	return d
 }
 
@@ -295,9 +295,9 @@ func TestABrokerKilledAmongSeveralLeavesNothingClaimed(t *testing.T) {
 	d.ask(t, "PUT", "/v1/images/hangs", image, 201, nil)
 	d.ask(t, "PUT", "/v1/staging/hangs", staging.Config{Zone: "east", Image: "hangs", DesiredSessions: 4}, 201, nil)
 	d.untilReady(t, "hangs", 4)
-	scaler.end(t, syscall.SIGKILL)
+	scaler.End(t, syscall.SIGKILL)
 	victim := startAgent(t, c, "broker")
-	at := &devProcess{readyFile: readyFile{Broker: "http://" + victim.address}}
+	at := &devProcess{readyFile: readyFile{Broker: "http://" + victim.Address}}
 	var wg sync.WaitGroup
 	for _, user := range []string{"lost", "kept"} {
 		body := jsonText(classOf("hangs", "east", user, 2))
@@ -315,7 +315,7 @@ func TestABrokerKilledAmongSeveralLeavesNothingClaimed(t *testing.T) {
 		}
 		return len(fates) == 4, fmt.Sprint(fates)
 	})
-	victim.end(t, syscall.SIGKILL)
+	victim.End(t, syscall.SIGKILL)
 	wg.Wait()
 	for id, f := range fates {
 		if !f.HookPending || len(f.Sessions) != 2 {

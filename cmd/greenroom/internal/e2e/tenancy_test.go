@@ -106,7 +106,7 @@ func TestWhoMayHaveWhat(t *testing.T) {
 	}
 
 	// A foreign group is logged once, and a launch is recorded with the groups that applied.
-	log := b.out.String()
+	log := b.Log.String()
 	if n := strings.Count(log, "Nobody knows it"); n != 1 {
 		t.Errorf("the foreign group is in %d lines", n)
 	}

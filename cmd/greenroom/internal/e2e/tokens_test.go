@@ -26,7 +26,7 @@ func guardedBroker(t *testing.T, c *devcluster.Cluster, d *devProcess, flags ...
 	t.Helper()
 	b := startAgent(t, c, "broker", append([]string{"--access", "--allow-open-consul"}, flags...)...)
 	guarded := &devProcess{readyFile: d.readyFile}
-	guarded.Broker = "http://" + b.address
+	guarded.Broker = "http://" + b.Address
 	return guarded, b
 }
 
@@ -169,7 +169,7 @@ func TestTokensOfSeveralBrokers(t *testing.T) {
 			t.Errorf("change %d shows a secret: before %s, after %s", i, before, after)
 		}
 	}
-	log := otherAgent.out.String()
+	log := otherAgent.Log.String()
 	for _, operation := range []string{"createSession", "endSession"} {
 		parts := []string{`"operation":"` + operation + `"`, `"target":"session ` + l.ID + `"`, `"outcome":"changed"`, accessor}
 		if !slices.ContainsFunc(strings.Split(log, "\n"), func(line string) bool {
@@ -375,7 +375,7 @@ func TestNoSecretIsWritten(t *testing.T) {
 		d.endAll(t, image)
 	}
 
-	written := map[string]string{"the broker's log": b.out.String(), "the scaler's log": s.out.String()}
+	written := map[string]string{"the broker's log": b.Log.String(), "the scaler's log": s.Log.String()}
 	var kept []string
 	for _, e := range d.events(t) {
 		kept = append(kept, fmt.Sprint(e))

@@ -30,8 +30,8 @@ func (n *nemesis) secondInstallation(pause time.Duration) {
 	<-time.After(pause)
 	other.ask(t, "DELETE", "/v1/sessions/"+used.ID, nil, 204, nil)
 	other.drained(t, "torture", own)
-	scaler.end(t, syscall.SIGTERM)
-	other.agent.end(t, syscall.SIGTERM)
+	scaler.End(t, syscall.SIGTERM)
+	other.agent.End(t, syscall.SIGTERM)
 	_, err := other.consul(t).KV().DeleteTree(prefix+"/", nil)
 	must(t, err)
 }

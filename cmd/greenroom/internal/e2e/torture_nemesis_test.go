@@ -47,7 +47,7 @@ func (r *restartable) start() {
 func (r *restartable) kill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.now.end(r.t, syscall.SIGKILL)
+	r.now.End(r.t, syscall.SIGKILL)
 }
 
 // servers are the processes that the nemesis disturbs.

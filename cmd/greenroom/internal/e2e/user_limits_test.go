@@ -14,7 +14,7 @@ func TestOneUserHasNoMoreSessionsThanTheBrokersAllow(t *testing.T) {
 	limits := []string{"--max-sessions-per-user", "3", "--user-rate", "0"}
 	c, d := startCluster(t, 2, limits...)
 	other := &devProcess{}
-	other.Broker = "http://" + startAgent(t, c, "broker", limits...).address
+	other.Broker = "http://" + startAgent(t, c, "broker", limits...).Address
 	startAgent(t, c, "scaler")
 	d.untilReady(t, "mock", 2)
 	var wg sync.WaitGroup

@@ -18,11 +18,15 @@ import (
 // run; an entry that its document no longer shows is an error.
 var notRun = map[string][]walkthrough.NotRun{
 	"README.md": {
-		{Reason: "these tests are what make test runs, on servers that make dev's code starts", Commands: []string{"make dev", "make test", "make build"}},
+		{Reason: "these tests are what make test runs, on servers that make dev's code starts", Commands: []string{"make dev", "make test", "make deploy-test", "make build"}},
+		{Reason: "the tests of the desktop run what it runs", Commands: []string{"make desktop"}},
 		{Reason: "it writes into the checkout: make lint compares its result", Commands: []string{"make generate"}},
 		{Reason: "it injects faults for ten minutes", Commands: []string{"make torture"}},
 		{Reason: "three sessions must be ready: the tests of launches for several run it", Commands: []string{
 			"greenroom launch demo --zone east --user teacher --count 3 --together",
+		}},
+		{Reason: "no image of the demo has labels: TestALaunchByLabelsGetsTheFullestPool launches so", Commands: []string{
+			"greenroom launch --selector tier=gold",
 		}},
 		{Reason: "status exits by the state of the pools, and watch does not end: TestAnOperatorsCommandsOnRealServers runs both", Commands: []string{
 			"greenroom status", "greenroom watch",
@@ -32,17 +36,23 @@ var notRun = map[string][]walkthrough.NotRun{
 		{Reason: "SESSION and COMMAND are placeholders: jobspecs/README.md has exec with a session, TestAnOperatorsCommandsOnRealServers both", Commands: []string{
 			"greenroom logs SESSION", "greenroom exec SESSION -- COMMAND", "greenroom exec",
 		}},
+		{Reason: "SESSION is a placeholder: TestALaunchLeadsIntoTheSession has one", Commands: []string{"greenroom sessions link SESSION"}},
+		{Reason: "SESSION is a placeholder: TestExtend of the command line has one", Commands: []string{"greenroom extend SESSION --by 30m"}},
 		{Reason: "DIR is a placeholder: jobspecs/README.md has both with files, TestTheReadmesResourcesApply applies README.md's", Commands: []string{
 			"greenroom plan -f DIR", "greenroom apply -f DIR", "greenroom apply",
 		}},
-		{Reason: "NAME is a placeholder: TestAnOperatorsCommandsOnRealServers deletes its own", Commands: []string{"greenroom delete staging NAME --wait"}},
+		{Reason: "NAME is a placeholder: TestAnOperatorsCommandsOnRealServers deletes its own", Commands: []string{"greenroom delete staging NAME --wait", "greenroom delete staging/NAME image/NAME"}},
+		{Reason: "FILE is a placeholder: deploy/upgrade.TestBackupAndRestore has some", Commands: []string{
+			"greenroom backup FILE", "greenroom restore FILE --dry-run", "greenroom restore FILE",
+		}},
 		{Reason: "it puts a load on the servers: the tests of bench run it", Commands: []string{
 			"greenroom bench --image demo --zone east", "greenroom bench floor", "greenroom bench",
 		}},
-		{Reason: "it takes half an hour", Commands: []string{"make bench"}},
+		{Reason: "they take half an hour, and four minutes", Commands: []string{"make bench", "make bench-quick"}},
 		{Reason: "FILE and DIRECTORY are placeholders for demand series, which are not part of the checkout: TestSimulateCommand has one of its own", Commands: []string{
 			"greenroom simulate --demand FILE.csv --refill 60s", "make bench-sizing DEMAND=DIRECTORY",
 		}},
+		{Reason: "it needs a history of some hours: TestSimulateOnAPoolsHistory has one", Commands: []string{"greenroom simulate demo-east"}},
 		{Reason: "it is for the reader's own broker: the tests of tokens run it", Commands: []string{
 			"greenroom broker --access", "greenroom bootstrap", "greenroom token create",
 		}},
@@ -54,40 +64,83 @@ var notRun = map[string][]walkthrough.NotRun{
 		{Reason: "the test has started a greenroom dev", Commands: []string{"make dev"}},
 		{Reason: "the text only names it: TestARestartedSessionIsItsUsersAgain restarts a session", Commands: []string{"nomad alloc restart"}},
 		{Reason: "the text only names them: the tests of the command line run them", Commands: []string{
-			"greenroom staging show", "greenroom sessions show",
+			"greenroom staging show", "greenroom sessions show", "greenroom why",
 		}},
+		{Reason: "NAME and SESSION are placeholders: the tests of failing and recycled pools have some", Commands: []string{
+			"greenroom why NAME", "greenroom staging retry NAME", "greenroom staging recycle NAME", "greenroom logs SESSION --stderr",
+		}},
+	},
+	"jobspecs/desktop/README.md": {
+		{Reason: "the test has started a greenroom dev", Commands: []string{"make dev"}},
+		{Reason: "the tests of the desktop build its image, apply these files and launch sessions of it", Commands: []string{
+			"make desktop", "greenroom apply -f jobspecs/desktop --wait",
+			"export PATH=$PWD/bin:$PATH GREENROOM_ADDR=http://127.0.0.1:7480",
+			"greenroom launch desktop --zone east --user alice --url https://example.org -o json",
+		}},
+		{Reason: "it makes the image anew, in minutes", Commands: []string{"FRESH=1 make desktop"}},
+		{Reason: "make test begins with it", Commands: []string{"make setup"}},
+		{Reason: "they are named without what they are for", Commands: []string{"docker save", "docker load"}},
 	},
 	"broker/httpapi/README.md": {
 		{Reason: "the test has started a greenroom dev", Commands: []string{"make dev"}},
 	},
+	"deploy/pack/greenroom/README.md": {
+		{Reason: "it writes into the checkout: make lint compares its result", Commands: []string{"make generate"}},
+	},
 	"deploy/README.md": {
 		{Reason: "they write into the checkout or check it: internal/lint's tests run both", Commands: []string{"make sbom", "make lint"}},
 		{Reason: "FILE is a placeholder: TestTokensOfSeveralBrokers verifies a broker's log", Commands: []string{"greenroom audit verify FILE"}},
-		{Reason: "these are the tests beside the document", Commands: []string{"go test ./deploy"}},
-		{Reason: "it builds what the nodes of a cluster get: the tests of the jobs build theirs", Commands: []string{
-			"CGO_ENABLED=0 go build -trimpath -o greenroom ./cmd/greenroom",
-			`tar -c greenroom | docker import --change 'ENTRYPOINT ["/greenroom"]' --change 'USER 65534' - greenroom:local`,
+		{Reason: "these are the tests beside the document", Commands: []string{"make deploy-test"}},
+		{Reason: "it warns of what a development cluster leaves open: doctor.TestDoctorOnRealServers runs it", Commands: []string{"greenroom doctor"}},
+		{Reason: "they build what the nodes of a cluster get: deploy.TestTheProgramIsReproducible and deploy.TestTheImageRunsAsNobody run them", Commands: []string{
+			"make build", "make image",
+		}},
+		{Reason: "it needs a Redis on the nodes: deploy.TestTheRedisJobKeepsWhatItHas runs both", Commands: []string{
+			"nomad var put nomad/jobs/greenroom-redis password=$(openssl rand -hex 24)",
+			"nomad job run -var driver=docker nomad/redis.nomad.hcl",
 		}},
 		{Reason: "it needs servers with access control: deploy.TestTheJobsServe runs it there, with their addresses", Commands: []string{
 			"nomad namespace apply -description \"greenroom's own jobs\" greenroom", "export NOMAD_NAMESPACE=greenroom",
 			"nomad acl policy apply -namespace greenroom -job greenroom-broker greenroom-broker acl/nomad-broker.policy.hcl",
 			"nomad acl policy apply -namespace greenroom -job greenroom-scaler greenroom-scaler acl/nomad-scaler.policy.hcl",
+			"nomad acl policy apply -namespace greenroom -job greenroom-gateway greenroom-gateway acl/nomad-gateway.policy.hcl",
 			"consul acl policy create -name greenroom-broker -rules @acl/consul-broker.policy.hcl",
 			"consul acl policy create -name greenroom-scaler -rules @acl/consul-scaler.policy.hcl",
+			"consul acl policy create -name greenroom-gateway -rules @acl/consul-gateway.policy.hcl",
+			"consul acl auth-method create -name nomad-workloads -type jwt -config @acl/consul-auth-method.json",
+			`consul acl binding-rule create -method nomad-workloads -bind-type policy -bind-name greenroom-broker -selector 'value.nomad_namespace == "greenroom" and value.nomad_job_id == "greenroom-broker"'`,
+			`consul acl binding-rule create -method nomad-workloads -bind-type policy -bind-name greenroom-scaler -selector 'value.nomad_namespace == "greenroom" and value.nomad_job_id == "greenroom-scaler"'`,
+			`consul acl binding-rule create -method nomad-workloads -bind-type policy -bind-name greenroom-gateway -selector 'value.nomad_namespace == "greenroom" and value.nomad_job_id == "greenroom-gateway"'`,
 			`consul acl token create -description "greenroom broker" -policy-name greenroom-broker`,
 			`consul acl token create -description "greenroom scaler" -policy-name greenroom-scaler`,
-			"nomad var put nomad/jobs/greenroom-broker consul_token=SECRET_ID redis_password=PASSWORD broker_token=TOKEN",
-			"nomad var put nomad/jobs/greenroom-scaler consul_token=SECRET_ID redis_password=PASSWORD",
+			`consul acl token create -description "greenroom gateway" -policy-name greenroom-gateway`,
+			"nomad var put nomad/jobs/greenroom-broker redis_user=greenroom-broker redis_password=PASSWORD broker_token=TOKEN",
+			"nomad var put nomad/jobs/greenroom-scaler redis_user=greenroom-scaler redis_password=PASSWORD",
+			"nomad var put nomad/jobs/greenroom-gateway redis_user=greenroom-gateway redis_password=PASSWORD",
 			"nomad job run -var-file=greenroom.vars nomad/greenroom-scaler.nomad.hcl",
 			"nomad job run -var-file=greenroom.vars -var count=2 nomad/greenroom-broker.nomad.hcl",
+			"nomad job run -var-file=greenroom.vars -var count=2 nomad/greenroom-gateway.nomad.hcl",
 		}},
 		{Reason: "it needs servers with access control", Commands: []string{
-			"nomad acl token create -name greenroom-broker -policy greenroom-broker",
+			"nomad acl token create -name greenroom-broker -policy greenroom-broker", "consul acl auth-method list",
+			"nomad setup consul", "nomad job restart -reschedule -yes greenroom-broker",
 		}},
+		{Reason: "DIR is a placeholder: jobspecs/README.md has it with files", Commands: []string{"greenroom plan -f DIR"}},
+		{Reason: "they write a file: deploy/upgrade.TestBackupAndRestore runs them", Commands: []string{
+			"greenroom backup --secrets greenroom.json", "greenroom restore --dry-run greenroom.json", "greenroom restore greenroom.json",
+		}},
+		{Reason: "it would take back what the test has stored: TestARestoredConsulGivesNobodysSessionAway restores a snapshot", Commands: []string{
+			"consul snapshot save greenroom.snap", "consul snapshot restore greenroom.snap",
+		}},
+		{Reason: "status exits by the state of the pools: TestAnOperatorsCommandsOnRealServers runs it", Commands: []string{"greenroom status"}},
 		{Reason: "it needs agents that Nomad runs", Commands: []string{
 			"nomad alloc logs -stderr -job greenroom-broker",
 			"nomad job restart -yes greenroom-scaler",
 			"nomad job restart -yes greenroom-broker",
+			"nomad job restart -yes greenroom-gateway",
+		}},
+		{Reason: "they need a receiver: TestDeadLettersAreSeenAndReplayed has one", Commands: []string{
+			"greenroom webhooks test billing", "greenroom webhooks dead-letters billing", "greenroom webhooks replay billing",
 		}},
 		{Reason: "it is for a broker without GREENROOM_TOKEN: the tests of tokens run it", Commands: []string{
 			"greenroom bootstrap", "consul kv delete greenroom/bootstrap",
@@ -100,13 +153,17 @@ var notRun = map[string][]walkthrough.NotRun{
 			"nomad job status -namespace '*' gr-", "nomad namespace delete greenroom",
 			"nomad job stop -purge greenroom-broker",
 			"nomad job stop -purge greenroom-scaler",
+			"nomad job stop -purge greenroom-gateway",
 			"nomad var purge nomad/jobs/greenroom-broker",
 			"nomad var purge nomad/jobs/greenroom-scaler",
+			"nomad var purge nomad/jobs/greenroom-gateway",
 			"nomad acl policy delete greenroom-broker",
 			"nomad acl policy delete greenroom-scaler",
-			"consul acl token delete -accessor-id ACCESSOR_ID",
+			"nomad acl policy delete greenroom-gateway",
+			"consul acl binding-rule delete -id RULE_ID", "consul acl token delete -accessor-id ACCESSOR_ID",
 			"consul acl policy delete -name greenroom-broker",
 			"consul acl policy delete -name greenroom-scaler",
+			"consul acl policy delete -name greenroom-gateway",
 			"consul kv delete -recurse greenroom/",
 			`curl -s -X PUT http://NODE:8500/v1/catalog/deregister -d '{"Node": "greenroom-sessions"}'`,
 			"redis-cli --scan --pattern 'greenroom:*' | xargs -r redis-cli del",
@@ -115,13 +172,55 @@ var notRun = map[string][]walkthrough.NotRun{
 			"greenroom logs ID", "greenroom sessions end ID",
 		}},
 		{Reason: "it is named without what it is for", Commands: []string{"greenroom exec", "greenroom logs"}},
+		{Reason: "a pause would keep the commands that follow from their pools: TestAPauseHoldsUntilItIsResumed pauses its own", Commands: []string{
+			"greenroom pause", "greenroom pause east", "greenroom pause demo-east", "greenroom pause --list", "greenroom resume", "greenroom apply",
+		}},
 		{Reason: "it is for the time after a disaster: the tests of installations run it", Commands: []string{
 			"greenroom installation recover ID", "greenroom installation take-over ID",
 		}},
 	},
+	"deploy/runbook/alerts.md": {
+		{Reason: "status exits by the state of the pools, and doctor warns of what a development cluster leaves open: deploy/README.md has both", Commands: []string{
+			"greenroom status", "greenroom doctor",
+		}},
+		{Reason: "they need agents that Nomad runs, and Nomad's own command line", Commands: []string{
+			"nomad job status -namespace greenroom greenroom-scaler", "nomad alloc logs -namespace greenroom -stderr -job greenroom-scaler",
+			"nomad job status -namespace greenroom greenroom-broker", "nomad alloc logs -namespace greenroom -stderr -job greenroom-broker",
+			"nomad job status -namespace greenroom greenroom-gateway", "nomad alloc logs -namespace greenroom -stderr -job greenroom-gateway",
+			"nomad acl policy info greenroom-scaler", "nomad server members", "nomad node status NODE", "nomad node drain -enable NODE",
+		}},
+		{Reason: "they need the servers' own command lines", Commands: []string{"consul operator raft list-peers", "redis-cli ping"}},
+		{Reason: "DIR is a placeholder: jobspecs/README.md has it with files", Commands: []string{"greenroom apply -f DIR"}},
+		{Reason: "ID is a placeholder of a quarantined session: the tests of quarantine end theirs", Commands: []string{"greenroom sessions end ID"}},
+		{Reason: "it needs a history of some hours: TestSimulateOnAPoolsHistory has one", Commands: []string{"greenroom simulate demo-east"}},
+		{Reason: "they need a receiver: TestDeadLettersAreSeenAndReplayed has one", Commands: []string{
+			"greenroom webhooks dead-letters billing", "greenroom webhooks replay billing",
+		}},
+	},
+	"deploy/runbook/README.md": {
+		{Reason: "status exits by the state of the pools, and doctor warns of what a development cluster leaves open: deploy/README.md has both", Commands: []string{
+			"greenroom status", "greenroom doctor",
+		}},
+		{Reason: "they need the servers' own command lines", Commands: []string{
+			"consul operator raft list-peers", "nomad server members", "nomad node status", "redis-cli ping", "redis-cli info persistence",
+			"nomad node drain -enable NODE",
+		}},
+		{Reason: "they need agents that Nomad runs, and Nomad's own command line", Commands: []string{
+			"nomad job status -namespace greenroom greenroom-broker", "nomad alloc logs -namespace greenroom -stderr -job greenroom-broker",
+			"nomad job status -namespace greenroom greenroom-scaler", "nomad job status -namespace greenroom greenroom-gateway",
+		}},
+		{Reason: "a pause would keep the commands that follow from their pools: TestAPauseHoldsUntilItIsResumed pauses its own", Commands: []string{
+			`greenroom pause --reason "works on the rack"`, "greenroom resume",
+		}},
+	},
+	"deploy/sizing.md": {
+		{Reason: "they are measurements, which take minutes", Commands: []string{
+			"make bench", "make bench ROWS=Costs", "greenroom bench", "greenroom bench floor",
+		}},
+	},
 	"PROMISES.md": {
 		{Reason: "the document names tests, and shows no steps", Commands: []string{
-			"make test", "make lint", "make torture", "greenroom bench", "greenroom apply",
+			"make test", "make lint", "make torture", "greenroom bench", "greenroom apply", "greenroom why NAME",
 		}},
 	},
 }
@@ -137,16 +236,22 @@ type document struct {
 // documents are those whose commands are run, with the texts that a reader replaces, each
 // with its replacement.
 var documents = []document{
-	{"README.md", func(a addresses) []string { return []string{"http://127.0.0.1:PORT", a.broker} }},
+	{"README.md", func(a addresses) []string { return []string{"http://127.0.0.1:7480", a.broker} }},
 	{"jobspecs/README.md", func(a addresses) []string {
-		return []string{"http://127.0.0.1:PORT", a.broker, "http://127.0.0.1:NOMAD", a.nomad}
+		return []string{"http://127.0.0.1:7480", a.broker, "http://127.0.0.1:NOMAD", a.nomad}
 	}},
-	{"broker/httpapi/README.md", func(a addresses) []string { return []string{"http://127.0.0.1:PORT", a.broker} }},
+	{"broker/httpapi/README.md", func(a addresses) []string { return []string{"http://127.0.0.1:7480", a.broker} }},
 	{"deploy/README.md", func(a addresses) []string {
 		return []string{
 			"http://NODE:7480", a.guarded, "http://NODE:7481", a.scaler,
 			"GREENROOM_TOKEN=TOKEN", "GREENROOM_TOKEN=" + a.token, "Bearer TOKEN", "Bearer " + a.token,
 		}
+	}},
+	{"deploy/runbook/README.md", func(a addresses) []string {
+		return []string{"http://NODE:7480", a.guarded, "GREENROOM_TOKEN=TOKEN", "GREENROOM_TOKEN=" + a.token}
+	}},
+	{"deploy/runbook/alerts.md", func(a addresses) []string {
+		return []string{"http://NODE:7480", a.guarded, "http://NODE:7481", a.scaler, "GREENROOM_TOKEN=TOKEN", "GREENROOM_TOKEN=" + a.token}
 	}},
 }
 
@@ -214,7 +319,7 @@ func TestEveryCommandOfADocumentIsRunOrListed(t *testing.T) {
 }
 
 // TestTheDocumentsCommandsRun runs the documents' commands as they are written, on a
-// greenroom dev. deploy/README.md gets a broker that guards access.
+// greenroom dev. Those of deploy get a broker that guards access.
 func TestTheDocumentsCommandsRun(t *testing.T) {
 	d := sharedDev(t)
 	const token = "an-administrators"
@@ -222,7 +327,7 @@ func TestTheDocumentsCommandsRun(t *testing.T) {
 	guarded := startAgent(t, &devcluster.Cluster{
 		NomadAddr: d.Nomad, ConsulAddr: d.Consul, RedisAddr: strings.TrimPrefix(d.Redis, "redis://"),
 	}, "broker", "--allow-open-consul")
-	where := addresses{broker: d.Broker, guarded: "http://" + guarded.address, scaler: d.scaler(t), nomad: d.Nomad, token: token}
+	where := addresses{broker: d.Broker, guarded: "http://" + guarded.Address, scaler: d.scaler(t), nomad: d.Nomad, token: token}
 	for _, doc := range documents {
 		t.Run(doc.path, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join(checkout(t), doc.path))

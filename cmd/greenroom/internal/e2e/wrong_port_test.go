@@ -51,7 +51,7 @@ staging "port" {
 	})
 
 	const refused = `connect: connection refused`
-	says := regexp.MustCompile(`HealthCheckFailing.*check "[^"]+" of session (gr-[0-9a-z]+) on node \S+ \([0-9a-f-]{36}\) fails: .*127\.0\.0\.1:\d+.*` + refused)
+	says := regexp.MustCompile(`HealthCheckFailing.*check "port http \(http /health\)" of session (gr-[0-9a-z]+) on node \S+ \([0-9a-f-]{36}\) fails: .*127\.0\.0\.1:\d+.*` + refused)
 	var id string
 	until(t, "the pool says which check fails, where, and how", func() (bool, string) {
 		code, out, errs := c.Run("staging", "show", "port")
@@ -96,7 +96,21 @@ func TestAFailedLaunchNamesItsSessionAndItsLastWords(t *testing.T) {
 		code, _, errs = c.Run("launch", "last-words", "--zone", "east", "--user", "bob", "--wait", "1m")
 		return code == exit.Failed && strings.Contains(errs, "the last line of its stderr: no such display: :7"), errs
 	})
-	if !regexp.MustCompile(`session gr-[0-9a-z]+ was placed and could not start: task session: exit code 3`).MatchString(errs) {
-		t.Errorf("the launch says:\n%s", errs)
+	said := regexp.MustCompile(`session (gr-[0-9a-z]+) was placed and could not start: task session: exit code 3`).FindStringSubmatch(errs)
+	if said == nil {
+		t.Fatalf("the launch says:\n%s", errs)
 	}
+	// Whoever comes later finds the same, for as long as the session's record is kept.
+	const why, words = "exit code 3", "the last line of its stderr: no such display: :7"
+	until(t, "the list of those that have ended says why", func() (bool, string) {
+		_, out, errs := c.Run("sessions", "--state", "ended", "--image", "last-words")
+		for line := range strings.Lines(out) {
+			if strings.HasPrefix(line, said[1]) {
+				return strings.Contains(line, why) && strings.Contains(line, words), line
+			}
+		}
+		return false, out + errs
+	})
+	c.Want(exit.OK, []string{"sessions", "show", said[1]}, "ended", why, words)
+	c.Want(exit.OK, []string{"events", "--session", said[1]}, "ending", "user=bob", "zone=east", why, words)
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // Confirm prints what a command is about to do, and asks its user to go on, unless yes is
-// true. It returns a usage error if the user does not confirm.
+// true. It returns an error, of exit code exit.Declined, if the user
+// does not confirm.
 func Confirm(cmd *cobra.Command, what string, yes bool) error {
 	if yes {
 		return nil
@@ -25,7 +26,7 @@ func Confirm(cmd *cobra.Command, what string, yes bool) error {
 	}
 	if strings.TrimSpace(answer) != "yes" {
 		fmt.Fprintln(cmd.ErrOrStderr())
-		return exit.BadUsage(errors.New("nothing was changed: it was not confirmed; say yes, or --yes where nobody can be asked"))
+		return exit.NotConfirmed(errors.New("nothing was changed: it was not confirmed; say yes, or --yes where nobody can be asked"))
 	}
 	return nil
 }

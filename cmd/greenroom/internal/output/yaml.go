@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // yamlDocument writes a document as YAML, with the names that it has in JSON and in their

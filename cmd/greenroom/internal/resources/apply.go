@@ -33,7 +33,7 @@ type applyFlags struct {
 func (f *applyFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&f.paths, "file", "f", nil, "a file, a directory of files, or - for standard input; may be repeated (required)")
 	cmd.Flags().BoolVar(&f.prune, "prune", false, "delete what is stored and not in the files, of the kinds that the files have")
-	cmd.Flags().BoolVar(&f.secrets, "show-secrets", false, "show the values that change where they may be secrets: of jobspecs, variables, run configs and hooks")
+	cmd.Flags().BoolVar(&f.secrets, "show-secrets", false, "show the values that change where they may be secrets: of jobspecs, variables, run configs, hooks and webhooks")
 	if err := cmd.MarkFlagRequired("file"); err != nil {
 		panic("greenroom: " + err.Error())
 	}
@@ -44,12 +44,12 @@ func NewApplyCommand() *cobra.Command {
 	var f applyFlags
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE|DIR",
-		Short: "Create and change zones, images, groups and staging configs from HCL files",
-		Long: `Create and change zones, images, groups and staging configs from HCL files.
+		Short: "Create and change zones, images, groups, staging configs and webhooks from HCL files",
+		Long: `Create and change zones, images, groups, staging configs and webhooks from HCL files.
 
 Everything is read, and held to every rule by the broker, before the first
-resource is stored; then groups go first, zones next, images, and staging
-configs last. What is stored already as it is in the files is left alone. What
+resource is stored; then groups go first, zones next, images, staging configs,
+and webhooks last. What is stored already as it is in the files is left alone. What
 was changed is printed, field by field; greenroom plan prints it beforehand.
 What may be a secret is printed as (hidden), except with --show-secrets. A field
 that is (hidden) in a file keeps the value that is stored.
@@ -123,19 +123,25 @@ func plan(cmd *cobra.Command, f applyFlags) (*client.Client, []change, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	there, err := storedBy(cmd.Context(), c)
+	there, err := files.set.storedBy(cmd.Context(), c)
 	if err != nil {
 		return nil, nil, err
 	}
+	all, err := f.changes(cmd, c, files, there)
+	return c, all, err
+}
+
+// changes returns what applying the files changes. Every rule has been checked then.
+func (f applyFlags) changes(cmd *cobra.Command, c *client.Client, files *files, there stored) ([]change, error) {
 	var prune []string
 	if f.prune {
 		prune = files.kinds()
 	}
 	all := files.set.changes(there, prune, f.secrets)
 	if err := files.references(there, all); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return c, all, files.accepted(cmd.Context(), c, all)
+	return all, files.accepted(cmd.Context(), c, all, cmd.ErrOrStderr())
 }
 
 func runApply(cmd *cobra.Command, f applyFlags) error {
@@ -222,7 +228,7 @@ type Applied struct {
 	Fields []Difference `json:"fields,omitempty"`
 }
 
-// confirm asks the user before resources are deleted. It returns a usage error if the user
+// confirm asks the user before resources are deleted. It returns an error if the user
 // does not confirm, or cannot be asked.
 func (f applyFlags) confirm(cmd *cobra.Command, all []change) error {
 	var doomed []string
@@ -243,7 +249,7 @@ func (f applyFlags) confirm(cmd *cobra.Command, all []change) error {
 // kinds returns the kinds of resources that the files have.
 func (f *files) kinds() []string {
 	var kinds []string
-	for _, kind := range []string{blockZone, blockImage, blockGroup, blockStaging} {
+	for _, kind := range []string{blockZone, blockImage, blockGroup, blockStaging, blockWebhook} {
 		for id := range f.declared {
 			if strings.HasPrefix(id, kind+" ") {
 				kinds = append(kinds, kind)

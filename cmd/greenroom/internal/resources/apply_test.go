@@ -27,6 +27,8 @@ staging "demo-east" {
   expiration       = "24h"
   permissions     = { allow_printing = true }
   max_unavailable = "50%"
+  spread          = "${meta.rack}"
+  distinct_hosts  = true
   schedule {
     cron             = "0 13 * * MON-FRI"
     time_zone        = "Europe/Berlin"
@@ -58,6 +60,8 @@ group "students" {
   max_sessions_per_user = 2
   keepalive_expiration  = "5m"
   unhealthy_expiration  = "10m"
+  idle_expiration       = "1h"
+  unvisited_expiration  = "10m"
   inject_ssh_keys       = true
   run_config            = { hostname = "desk", shm_size = 1024, ulimit = { nofile = "1:2" } }
   volume_mapping {
@@ -145,13 +149,14 @@ func TestApply(t *testing.T) {
 	wantGroup := staging.Group{
 		Name: "students", Priority: 10, Default: true, AllowedEnvironment: []string{"PYTHONPATH", "GIT_*"}, Permissions: staging.Permissions{staging.AllowAudio: false, staging.AllowWebcam: true},
 		MaxSessionsPerUser: &two, KeepaliveExpiration: staging.Duration(5 * time.Minute), UnhealthyExpiration: staging.Duration(10 * time.Minute), InjectSSHKeys: &yes,
+		IdleExpiration: staging.Duration(time.Hour), UnvisitedExpiration: staging.Duration(10 * time.Minute),
 		RunConfig:     map[string]any{"hostname": "desk", "shm_size": 1024.0, "ulimit": map[string]any{"nofile": "1:2"}},
 		VolumeMapping: []staging.VolumeMapping{{Source: "/srv/homes/{user_id}", Target: "/home/user"}},
 	}
 	if diff := cmp.Diff(wantGroup, c.Broker.GroupByName["students"]); diff != "" {
 		t.Errorf("group (-want +got):\n%s", diff)
 	}
-	c.Want(exit.OK, []string{"groups"}, "students", "10", "default allow_audio=false allow_webcam=true max_sessions_per_user=2 keepalive_expiration=5m0s unhealthy_expiration=10m0s allowed_environment=PYTHONPATH,GIT_* inject_ssh_keys=true run_config volume_mapping")
+	c.Want(exit.OK, []string{"groups"}, "students", "10", "default allow_audio=false allow_webcam=true max_sessions_per_user=2 keepalive_expiration=5m0s unhealthy_expiration=10m0s idle_expiration=1h0m0s unvisited_expiration=10m0s allowed_environment=PYTHONPATH,GIT_* inject_ssh_keys=true run_config volume_mapping")
 	if got := c.Broker.ImageByName["inline"].Jobspec; got != "job \"x\" { port = ${NOMAD_PORT_http} }\n" {
 		t.Errorf("inline jobspec %q", got)
 	}
@@ -160,7 +165,7 @@ func TestApply(t *testing.T) {
 	}
 	wantConfig := staging.Config{
 		Name: "demo-east", Zone: "east", Image: "demo", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour),
-		Permissions: staging.Permissions{staging.AllowPrinting: true}, MaxUnavailable: "50%",
+		Permissions: staging.Permissions{staging.AllowPrinting: true}, MaxUnavailable: "50%", Spread: "${meta.rack}", DistinctHosts: true,
 		Schedule: []staging.Schedule{{Cron: "0 13 * * MON-FRI", TimeZone: "Europe/Berlin", Duration: staging.Duration(2 * time.Hour), DesiredSessions: 30}},
 	}
 	if diff := cmp.Diff(wantConfig, c.Broker.ConfigByName["demo-east"]); diff != "" {
@@ -187,6 +192,7 @@ func TestApply(t *testing.T) {
 		{Kind: "zone", Name: "east", Result: "unchanged"},
 		{Kind: "staging", Name: "demo-east", Result: "updated", Fields: []resources.Difference{
 			{Field: "desired_sessions", Before: 3.0, After: 0.0},
+			{Field: "distinct_hosts", Before: true},
 			{Field: "expiration", Before: "24h0m0s"},
 			{Field: "max_unavailable", Before: "50%"},
 			{Field: "permissions.allow_printing", Before: true},
@@ -194,6 +200,7 @@ func TestApply(t *testing.T) {
 			{Field: "schedule[0].desired_sessions", Before: 30.0},
 			{Field: "schedule[0].duration", Before: "2h0m0s"},
 			{Field: "schedule[0].time_zone", Before: "Europe/Berlin"},
+			{Field: "spread", Before: "${meta.rack}"},
 		}},
 	}
 	if diff := cmp.Diff(want, items.Items); diff != "" {

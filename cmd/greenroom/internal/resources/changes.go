@@ -86,11 +86,14 @@ func (s Set) changes(there stored, prune []string, secrets bool) []change {
 	for _, c := range s.Configs {
 		all = append(all, changeOf(blockStaging, c.Name, there[blockStaging][c.Name], c, secrets))
 	}
+	for _, w := range s.Webhooks {
+		all = append(all, webhookChange(there[blockWebhook][w.Name], w, secrets))
+	}
 	kept := map[string]bool{}
 	for _, c := range all {
 		kept[c.Kind+" "+c.Name] = true
 	}
-	for _, kind := range []string{blockStaging, blockImage, blockZone, blockGroup} {
+	for _, kind := range []string{blockWebhook, blockStaging, blockImage, blockZone, blockGroup} {
 		if !slices.Contains(prune, kind) {
 			continue
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -104,8 +106,8 @@ const checkTimeout = 4 * client.CallTimeout
 
 // accepted makes the broker check everything that changes as one set: its limits, the
 // jobspecs (with Nomad), and whether the resources fit together. Findings become errors at
-// the lines of the files.
-func (f *files) accepted(ctx context.Context, c *client.Client, all []change) error {
+// the lines of the files. What is accepted and may not be meant is written to warn.
+func (f *files) accepted(ctx context.Context, c *client.Client, all []change, warn io.Writer) error {
 	var set httpapi.ResourceSet
 	at := map[string]change{}
 	for _, ch := range all {
@@ -122,6 +124,9 @@ func (f *files) accepted(ctx context.Context, c *client.Client, all []change) er
 		case staging.Config:
 			at[partOf("staging", len(set.Staging))] = ch
 			set.Staging = append(set.Staging, v)
+		case staging.Webhook:
+			at[partOf("webhooks", len(set.Webhooks))] = ch
+			set.Webhooks = append(set.Webhooks, v)
 		}
 	}
 	if len(at) == 0 {
@@ -131,6 +136,11 @@ func (f *files) accepted(ctx context.Context, c *client.Client, all []change) er
 	defer cancel()
 	r, err := c.CheckResourcesWithResponse(ctx, set)
 	err = c.Answered(r, err, 204)
+	if err == nil {
+		for _, text := range client.Warnings(r.HTTPResponse) {
+			fmt.Fprintln(warn, "warning:", text)
+		}
+	}
 	var refused *client.ProblemError
 	if !errors.As(err, &refused) {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
 
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -104,6 +105,9 @@ func filesAt(path string) ([]string, error) {
 		return []string{path}, nil
 	}
 	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w; name a resource file, a directory of them, or %s for standard input with -f", err, standardInput)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +142,7 @@ func (f *files) load(path string, stdin io.Reader) error {
 	}
 	content, diags := parsed.Body.Content(fileSchema)
 	f.report(diags)
-	eval := &hcl.EvalContext{Functions: map[string]function.Function{"file": fileFunction(dir)}}
+	eval := &hcl.EvalContext{Functions: map[string]function.Function{"file": fileFunction(dir), chompName: stdlib.ChompFunc}}
 	for _, block := range content.Blocks {
 		f.add(block, eval)
 	}
@@ -153,6 +157,10 @@ func read(path string, stdin io.Reader) (source []byte, dir string, err error) {
 	source, err = os.ReadFile(path)
 	return source, filepath.Dir(path), err
 }
+
+// chompName is HCL's function that removes the line break at the end of a text, such as that of
+// a heredoc.
+const chompName = "chomp"
 
 // fileFunction returns HCL's function file, which reads a file relative to dir. It does not
 // evaluate the contents: a jobspec's ${...} is for Nomad.
@@ -226,6 +234,15 @@ func (f *files) duration(block *hcl.Block, field, text string) staging.Duration 
 		f.broken[block] = append(f.broken[block], field)
 	}
 	return d
+}
+
+// durationIfSet is the same for a field whose absence differs from 0s.
+func (f *files) durationIfSet(block *hcl.Block, field string, text *string) *staging.Duration {
+	if text == nil {
+		return nil
+	}
+	d := f.duration(block, field, *text)
+	return &d
 }
 
 // invalid adds the findings of validation, each at its own line.

@@ -54,6 +54,11 @@ func runPlan(cmd *cobra.Command, f applyFlags) error {
 	if err != nil {
 		return err
 	}
+	return planned(all).print(cmd)
+}
+
+// planned returns the plan that makes the changes.
+func planned(all []change) Planned {
 	p := Planned{Changes: pending(all)}
 	for _, ch := range all {
 		switch ch.Action {
@@ -67,11 +72,15 @@ func runPlan(cmd *cobra.Command, f applyFlags) error {
 			p.Summary.Unchanged++
 		}
 	}
-	out := cmd.OutOrStdout()
+	return p
+}
+
+// print prints the plan, and ends the command with exit.Changes if there is something to change.
+func (p Planned) print(cmd *cobra.Command) (err error) {
 	if output.WantsJSON(cmd) {
 		err = output.JSON(cmd, p)
 	} else {
-		printPlan(out, p)
+		printPlan(cmd.OutOrStdout(), p)
 	}
 	if err == nil && len(p.Changes) > 0 {
 		err = exit.Error(exit.Changes)

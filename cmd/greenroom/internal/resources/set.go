@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 
-	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/client"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -15,14 +14,26 @@ type Set struct {
 	Images  []staging.Image
 	Groups  []staging.Group
 	Configs []staging.Config
+	// Webhooks are seen by administrators of the whole installation alone.
+	Webhooks []staging.Webhook
 }
 
 // stored is what the broker has: by kind and by name, each resource as its JSON.
 type stored map[string]map[string]string
 
-// storedBy reads all resources from the broker.
-func storedBy(ctx context.Context, c *client.Client) (stored, error) {
-	s := stored{blockZone: {}, blockImage: {}, blockGroup: {}, blockStaging: {}}
+// storedBy reads all resources from the broker, webhooks only where the set has some: not all
+// who may store the others may read those.
+func (set Set) storedBy(ctx context.Context, c *client.Client) (stored, error) {
+	s := stored{blockZone: {}, blockImage: {}, blockGroup: {}, blockStaging: {}, blockWebhook: {}}
+	if len(set.Webhooks) > 0 {
+		webhooks, err := c.ListWebhooks(ctx)
+		if err != nil {
+			return s, err
+		}
+		for _, w := range webhooks.Items {
+			s[blockWebhook][w.Name] = asText(w)
+		}
+	}
 	zones, err := c.ListZones(ctx)
 	if err != nil {
 		return s, err
@@ -49,17 +60,9 @@ func storedBy(ctx context.Context, c *client.Client) (stored, error) {
 		return s, err
 	}
 	for _, p := range pools {
-		s[blockStaging][p.Name] = asText(ConfigOf(p))
+		s[blockStaging][p.Name] = asText(p.Config())
 	}
 	return s, nil
-}
-
-// ConfigOf returns the staging config of a pool, without the pool's status.
-func ConfigOf(p httpapi.StagingPool) staging.Config {
-	return staging.Config{
-		Name: p.Name, Zone: p.Zone, Image: p.Image, DesiredSessions: p.DesiredSessions, Expiration: p.Expiration,
-		Permissions: p.Permissions, MaxUnavailable: p.MaxUnavailable, Schedule: p.Schedule,
-	}
 }
 
 // asResource is the inverse of asText; nil for "".

@@ -69,6 +69,8 @@ func makeChange(ctx context.Context, c *client.Client, ch change) error {
 		r, err = c.PutGroupWithResponse(ctx, v.Name, v)
 	case staging.Config:
 		r, err = c.PutStagingWithResponse(ctx, v.Name, v)
+	case staging.Webhook:
+		r, err = c.PutWebhookWithResponse(ctx, v.Name, v)
 	default:
 		return fmt.Errorf("cannot store a resource of type %T", v)
 	}
@@ -100,6 +102,8 @@ func Delete(ctx context.Context, c *client.Client, kind, name string) error {
 		r, err = c.DeleteImageWithResponse(ctx, name)
 	case blockGroup:
 		r, err = c.DeleteGroupWithResponse(ctx, name)
+	case blockWebhook:
+		r, err = c.DeleteWebhookWithResponse(ctx, name)
 	default:
 		r, err = c.DeleteStagingWithResponse(ctx, name)
 	}
@@ -109,7 +113,7 @@ func Delete(ctx context.Context, c *client.Client, kind, name string) error {
 // Store creates and changes resources in the broker until it has the set. It deletes
 // nothing.
 func (s Set) Store(ctx context.Context, c *client.Client) error {
-	there, err := storedBy(ctx, c)
+	there, err := s.storedBy(ctx, c)
 	if err != nil {
 		return err
 	}

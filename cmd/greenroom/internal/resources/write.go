@@ -19,7 +19,7 @@ import (
 // written here is what apply reads.
 var blockTypes = map[string]reflect.Type{
 	blockZone: reflect.TypeFor[zoneBlock](), blockImage: reflect.TypeFor[imageBlock](),
-	blockGroup: reflect.TypeFor[groupBlock](), blockStaging: reflect.TypeFor[stagingBlock](),
+	blockGroup: reflect.TypeFor[groupBlock](), blockStaging: reflect.TypeFor[stagingBlock](), blockWebhook: reflect.TypeFor[webhookBlock](),
 }
 
 // WriteHCL returns a resource of a kind, which is the word for it in a resource file, as the
@@ -94,6 +94,10 @@ func tokensOf(value any) (hclwrite.Tokens, error) {
 		if tokens := heredoc(v); tokens != nil {
 			return tokens, nil
 		}
+	case []any:
+		if hasHeredoc(v) {
+			return tupleOf(v)
+		}
 	case map[string]any:
 		if len(v) == 0 {
 			break
@@ -155,27 +159,64 @@ func ctyOf(value any) (cty.Value, error) {
 	return cty.NilVal, fmt.Errorf("a value of type %T", value)
 }
 
-// heredocEnd ends a heredoc.
-const heredocEnd = "EOT"
+// heredocEnds are the words that may end a heredoc: the first that does not end it early is taken.
+var heredocEnds = []string{"EOT", "EOT2", "EOT3", "EOT4"}
 
 // heredoc returns a text of several lines as a heredoc; nil for a text that a heredoc would
-// not keep as it is, which is then quoted.
+// not keep as it is, which is then quoted. A heredoc ends with a line break: where the text
+// does not, chomp removes it.
 func heredoc(text string) hclwrite.Tokens {
-	if !strings.HasSuffix(text, "\n") || strings.Count(text, "\n") < 2 {
+	lines, ended := strings.CutSuffix(text, "\n")
+	if !strings.Contains(lines, "\n") || strings.HasSuffix(text, "\r") { // chomp would remove that, too
 		return nil
 	}
-	source := "<<" + heredocEnd + "\n" + strings.NewReplacer("${", "$${", "%{", "%%{").Replace(text) + heredocEnd
-	parsed, diags := hclsyntax.ParseExpression([]byte(source+"\n"), "", hcl.InitialPos)
-	if diags.HasErrors() {
-		return nil
+	body := strings.NewReplacer("${", "$${", "%{", "%%{").Replace(lines) + "\n"
+	for _, end := range heredocEnds {
+		parsed, diags := hclsyntax.ParseExpression([]byte("<<"+end+"\n"+body+end+"\n"), "", hcl.InitialPos)
+		if diags.HasErrors() {
+			continue
+		}
+		value, diags := parsed.Value(nil)
+		if diags.HasErrors() || value.Type() != cty.String || value.AsString() != lines+"\n" {
+			continue
+		}
+		tokens := hclwrite.Tokens{
+			{Type: hclsyntax.TokenOHeredoc, Bytes: []byte("<<" + end + "\n")},
+			{Type: hclsyntax.TokenStringLit, Bytes: []byte(body)},
+			{Type: hclsyntax.TokenCHeredoc, Bytes: []byte(end)},
+		}
+		if !ended {
+			tokens = hclwrite.TokensForFunctionCall(chompName, append(tokens, newline()))
+		}
+		return tokens
 	}
-	value, diags := parsed.Value(nil)
-	if diags.HasErrors() || value.Type() != cty.String || value.AsString() != text {
-		return nil
+	return nil
+}
+
+func newline() *hclwrite.Token {
+	return &hclwrite.Token{Type: hclsyntax.TokenNewline, Bytes: []byte("\n")}
+}
+
+// tupleOf returns a list of which an item is a text of several lines.
+func tupleOf(items []any) (hclwrite.Tokens, error) {
+	all := make([]hclwrite.Tokens, len(items))
+	for i, item := range items {
+		tokens, err := tokensOf(item)
+		if err != nil {
+			return nil, err
+		}
+		if tokens[len(tokens)-1].Type == hclsyntax.TokenCHeredoc {
+			tokens = append(tokens, newline()) // the comma must not stand behind its end
+		}
+		all[i] = tokens
 	}
-	return hclwrite.Tokens{
-		{Type: hclsyntax.TokenOHeredoc, Bytes: []byte("<<" + heredocEnd + "\n")},
-		{Type: hclsyntax.TokenStringLit, Bytes: []byte(source[len("<<"+heredocEnd+"\n") : len(source)-len(heredocEnd)])},
-		{Type: hclsyntax.TokenCHeredoc, Bytes: []byte(heredocEnd)},
-	}
+	return hclwrite.TokensForTuple(all), nil
+}
+
+// hasHeredoc reports whether a list has a text of several lines.
+func hasHeredoc(items []any) bool {
+	return slices.ContainsFunc(items, func(item any) bool {
+		text, ok := item.(string)
+		return ok && heredoc(text) != nil
+	})
 }

@@ -49,7 +49,9 @@ func everyField(t *testing.T, path string, v reflect.Value) {
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			everyField(t, path+"."+v.Type().Field(i).Name, v.Field(i))
+			if field := path + "." + v.Type().Field(i).Name; !strings.HasSuffix(field, ".Before") || strings.HasSuffix(field, "PreEnd.Before") {
+				everyField(t, field, v.Field(i))
+			}
 		}
 		return
 	case reflect.Slice:
@@ -92,40 +94,62 @@ func TestGetAsHCLIsWhatApplyTakesBack(t *testing.T) {
 			Timeout: staging.Duration(5 * time.Second),
 		}
 	}
+	before := hook()
+	before.Before = staging.Duration(3 * time.Minute)
 	volumes := []staging.VolumeMapping{{Source: "/srv/{user_id}", Target: "/data", ReadOnly: true}, {Source: "/a", Target: "/b"}}
 	run := map[string]any{"hostname": "h", "shm_size": 1024.0, "list": []any{"a", 1.5, true}, "for": map[string]any{"deep er": odd}, "empty": map[string]any{}}
 	zone := staging.Zone{
-		Name: "east", Region: "global", Datacenters: []string{"dc1", "dc-*"}, NodePool: "gpu", Namespace: "n", SearchAlternateZones: true,
+		Name: "east", Region: "global", Datacenters: []string{"dc1", "dc-*"}, NodePool: "gpu", Namespace: "n", MaxSessions: 9, SearchAlternateZones: true,
 		AlternateZones: []string{"west"}, AllowOriginDomain: "example.org", UpstreamAuthAddress: "a:1", AllowedGroups: []string{"g"},
 	}
+	// A zone has either a peer or settings of its own.
+	abroad := staging.Zone{Name: "abroad", Peer: "west", PeerZone: "west-1"}
+	room, noRoom := staging.Duration(2*time.Minute), staging.Duration(0)
 	image := staging.Image{
-		Name: "i", Enabled: &yes, Jobspec: "job \"x\" {\n\targs = [\"${NOMAD_PORT_http}\", \"$${a}\", \"%{b\"]\n}\nEOT is a word\n", Variables: map[string]string{"v": odd},
-		RestrictToZones: []string{"east"}, AllowedGroups: []string{"g"}, RunConfig: run, VolumeMappings: volumes, PersistentProfilePath: "/p/{user_id}",
+		Name: "i", WaitForRoom: &room, Enabled: &yes, Jobspec: "job \"x\" {\n\targs = [\"${NOMAD_PORT_http}\", \"$${a}\", \"%{b\"]\n}\nEOT is a word\n", Variables: map[string]string{"v": odd},
+		RestrictToZones: []string{"east"}, AllowedGroups: []string{"g"}, Labels: map[string]string{"example.org/tier": "gold"}, MaxSessions: 7, MaxSessionsPerUser: 1, RunConfig: run, VolumeMappings: volumes, PersistentProfilePath: "/p/{user_id}",
 		WebFilterPolicy: "w", SessionTimeLimit: staging.Duration(8 * time.Hour), UnhealthyExpiration: staging.Duration(time.Hour), ConnectURL: "http://{address}/",
+		IdleExpiration: staging.Duration(2 * time.Hour), UnvisitedExpiration: staging.Duration(10 * time.Minute),
 		Patience:   staging.Patience{Start: staging.Duration(time.Minute), Placement: staging.Duration(2 * time.Minute), Unhealthy: staging.Duration(3 * time.Minute)},
-		ExecConfig: staging.ExecConfig{FirstLaunch: hook(), Assign: hook(), Go: hook()},
+		ExecConfig: staging.ExecConfig{FirstLaunch: hook(), Assign: hook(), Go: hook(), PreEnd: before, PreStop: hook()},
 	}
-	// What would end a heredoc is quoted.
-	ends := image
-	ends.Name, ends.Jobspec = "ends", "job \"x\" {\n}\n  EOT\nEOT\n"
+	// A jobspec stays readable whatever its lines are: as templates with heredocs of their own, or
+	// without a line break at its end.
+	ends, open, script := image, image, image
+	ends.WaitForRoom = &noRoom // which is not the same as none
+	ends.Name, ends.Jobspec = "ends", "job \"x\" {\n  data = <<EOT\n${a}\n  EOT\n}\nEOT2\n"
+	open.Name, open.Jobspec = "open", "job \"x\" {\n  type = \"batch\"\n}"
+	script.Name, script.ExecConfig.Assign = "script", &staging.Hook{Cmd: []string{"/bin/sh", "-c", "set -e\necho $${A}\n", "two\nlines", "last"}}
 	group := staging.Group{
-		Name: "g", Priority: 1, Default: true, Permissions: staging.Permissions{staging.AllPermissions[0]: false, staging.AllPermissions[1]: true}, MaxSessionsPerUser: &two,
-		KeepaliveExpiration: staging.Duration(time.Minute), SessionTimeLimit: staging.Duration(time.Hour), UnhealthyExpiration: staging.Duration(time.Hour),
+		Name: "g", WaitForRoom: &room, Priority: 1, Default: true, Permissions: staging.Permissions{staging.AllPermissions[0]: false, staging.AllPermissions[1]: true}, MaxSessionsPerUser: &two,
+		KeepaliveExpiration: staging.Duration(time.Minute), SessionTimeLimit: staging.Duration(time.Hour), UnhealthyExpiration: staging.Duration(time.Hour), MaxExtension: staging.Duration(2 * time.Hour),
+		IdleExpiration: staging.Duration(2 * time.Hour), UnvisitedExpiration: staging.Duration(10 * time.Minute),
 		AllowedEnvironment: []string{"GIT_*"}, ExposeUserEnvironmentVars: &yes, InjectSSHKeys: &yes, RunConfig: run, VolumeMapping: volumes, WebFilterPolicy: "w",
 	}
 	config := staging.Config{
-		Name: "c", Zone: "east", Image: "i", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour), Permissions: group.Permissions, MaxUnavailable: "25%",
+		Name: "c", Zone: "east", Image: "i", DesiredSessions: 3, Expiration: staging.Duration(24 * time.Hour), Permissions: group.Permissions, MaxSessions: 8, Labels: map[string]string{"tier": "silver", "gpu": ""}, MaxUnavailable: "25%", Priority: 20,
+		Spread: "${meta.rack}", DistinctHosts: true, Update: staging.UpdateImmediate, KeepFailed: 3,
 		Schedule: []staging.Schedule{{Cron: "0 13 * * MON-FRI", TimeZone: "Europe/Berlin", Duration: staging.Duration(2 * time.Hour), DesiredSessions: 30}},
+		Sizing:   &staging.Sizing{Mode: staging.SizingDemand, ServedWarm: 0.995, Min: 2, Max: 60, Weight: 2, TimeZone: "Europe/Berlin"},
 	}
-	for kind, resource := range map[string]any{"zone": zone, "image": image, "group": group, "staging": config} {
+	anyZone := zone
+	anyZone.Peer, anyZone.PeerZone = abroad.Peer, abroad.PeerZone
+	for kind, resource := range map[string]any{"zone": anyZone, "image": image, "group": group, "staging": config} {
 		everyField(t, kind, reflect.ValueOf(resource))
 	}
 	c = clitest.New(t, "")
-	c.Broker.ZoneByName["east"] = zone
+	c.Broker.ZoneByName["east"], c.Broker.ZoneByName["abroad"] = zone, abroad
 	c.Broker.ZoneByName["west"] = staging.Zone{Name: "west", Datacenters: []string{"dc1"}}.WithDefaults()
-	c.Broker.ImageByName["i"], c.Broker.ImageByName["ends"] = image, ends
+	for _, i := range []staging.Image{image, ends, open, script} {
+		c.Broker.ImageByName[i.Name] = i
+	}
 	c.Broker.GroupByName["g"], c.Broker.ConfigByName["c"] = group, config
-	putBack(t, c)
+	hcl := putBack(t, c)
+	for _, want := range []string{"= <<EOT3\njob \"x\" {\n  data = <<EOT\n", "= chomp(<<EOT\njob \"x\" {\n  type = \"batch\"\n}\nEOT\n", "\nset -e\necho"} {
+		if !strings.Contains(hcl, want) {
+			t.Errorf("no %q in\n%s", want, hcl)
+		}
+	}
 	if out := c.Want(exit.OK, []string{"get", "zone", "east", "-o", "hcl"}); strings.Contains(out, "west\" {") || !strings.HasPrefix(out, "zone \"east\" {") {
 		t.Errorf("get zone east -o hcl:\n%s", out)
 	}

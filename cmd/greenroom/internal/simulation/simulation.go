@@ -3,6 +3,7 @@
 package simulation
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,20 +18,23 @@ import (
 	"github.com/greenroom/greenroom/scaler/sizing/simulate"
 )
 
-// NewCommand returns greenroom simulate.
-func NewCommand() *cobra.Command {
+// NewCommand returns greenroom simulate. complete completes the names of staging configs.
+func NewCommand(complete cobra.CompletionFunc) *cobra.Command {
 	var (
 		o            simulate.Options
 		demand, plot string
 	)
 	cmd := &cobra.Command{
-		Use:   "simulate --demand FILE",
+		Use:   "simulate NAME | --demand FILE",
 		Short: "Show what a pool that is sized by its demand would have done",
 		Long: `Replay a demand and show what a pool that is sized by its demand would have done: the
 share of launches that it would have served warm, and how many sessions would have been
 idle for that. Beside it, at the same share served warm: fixed pools, chosen in hindsight,
-and pools that know the true rate of launches. No server is asked. Scalers size pools by
-number and schedule; this shows what sizing by demand would save.
+and pools that know the true rate of launches.
+
+With NAME the demand is the history of that staging config's pool, of eight weeks at most,
+and its sizing and its mean time to ready count where no flag says otherwise. Nothing is
+changed. With --demand it is that of a file, and no server is asked.
 
 The file has lines of time,count below that header. A time is the start of a slot, in Unix
 seconds or RFC 3339, and its count the launches in it. All slots are equally long, without
@@ -53,19 +57,26 @@ With -o json:
   reduction         how much less than fixed pools is idle, as a share
   captured          the same, as a share of what knowing the rate saves; null if that is
                     nothing, because demand is always the same`,
-		Example: `  greenroom simulate --demand launches.csv --refill 60s --target 0.99
+		Example: `  greenroom simulate demo-east
+  greenroom simulate --demand launches.csv --refill 60s --target 0.99
   greenroom simulate --demand launches.csv --refill 60s --target 0.99 --mean-per-refill 3 --seed 1 --train 0.7 -o json
   greenroom simulate --demand launches.csv --refill 5m --plot launches.svg`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: complete,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 1) == cmd.Flags().Changed("demand") {
+				return exit.BadUsage(errors.New("name a staging config or give --demand, one of them"))
+			}
 			if err := o.Validate(); err != nil {
 				return exit.BadUsage(fmt.Errorf("--%w", err))
+			}
+			if len(args) == 1 {
+				return runOnHistory(cmd, o, args[0], plot)
 			}
 			return run(cmd, o, demand, plot)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&demand, "demand", "", "the file with the demand (required)")
+	f.StringVar(&demand, "demand", "", "the file with the demand")
 	f.DurationVar(&o.Refill, "refill", time.Minute, "mean time from wanted to ready")
 	f.Float64Var(&o.RefillCV, "refill-cv", 0, "draw refill times with this standard deviation, as a share of their mean")
 	f.Float64Var(&o.Target, "target", 0.99, "share of launches to serve warm")
@@ -75,9 +86,6 @@ With -o json:
 	f.IntVar(&o.Min, "min", 0, "want at least so many sessions")
 	f.IntVar(&o.Max, "max", 0, "want at most so many sessions (default: no bound)")
 	f.StringVar(&plot, "plot", "", "write a plot to this file, as SVG")
-	if err := cmd.MarkFlagRequired("demand"); err != nil {
-		panic("greenroom: " + err.Error())
-	}
 	return cmd
 }
 
@@ -86,9 +94,14 @@ func run(cmd *cobra.Command, o simulate.Options, demand, plot string) error {
 	if err != nil {
 		return err
 	}
+	return show(cmd, series, o, demand, plot)
+}
+
+// show simulates a series, which errors call by a name, and prints and plots the result.
+func show(cmd *cobra.Command, series simulate.Series, o simulate.Options, name, plot string) error {
 	result, err := simulate.Run(series, o)
 	if err != nil {
-		return fmt.Errorf("%s: %w", demand, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	if plot != "" {
 		if err := writePlot(plot, o.Refill, result); err != nil {

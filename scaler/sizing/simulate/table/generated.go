@@ -100,6 +100,36 @@ var shapes = []shape{
 			return 20
 		}
 	}},
+	{"rare-surges", 300, 42, func(n noise) func(float64, int) float64 {
+		left := 0
+		return func(float64, int) float64 {
+			if left--; left < 0 && n.Float64() < 300.0/(3*86400) {
+				left = 6 + n.IntN(24)
+			}
+			if left > 0 {
+				return 300
+			}
+			return 60
+		}
+	}},
+	{"new-levels", 600, 56, func(n noise) func(float64, int) float64 {
+		level := 1.0
+		return func(hour float64, _ int) float64 {
+			if n.Float64() < 600.0/(6*86400) {
+				level = math.Exp(0.9 * n.NormFloat64())
+			}
+			return level * (30 + 60*hill(hour, 15, 4))
+		}
+	}},
+	{"shifts", 300, 42, func(n noise) func(float64, int) float64 {
+		return func(hour float64, day int) float64 {
+			rate := 1.0
+			if day%7 < 5 && hour >= 6 && hour < 22 {
+				rate = 20 + 150*hill(hour, 6.2, 0.15) + 150*hill(hour, 14.2, 0.15)
+			}
+			return rate * n.days[day]
+		}
+	}},
 	{"spikes", 60, 28, func(n noise) func(float64, int) float64 {
 		return func(hour float64, _ int) float64 {
 			rate := (5 + 20*hill(hour, 20, 4)) * n.factor(0.6)

@@ -27,6 +27,7 @@ const (
 	AttemptOutcomeServed   AttemptOutcome = "served"
 	AttemptOutcomeSkipped  AttemptOutcome = "skipped"
 	AttemptOutcomeStarting AttemptOutcome = "starting"
+	AttemptOutcomeWaiting  AttemptOutcome = "waiting"
 )
 
 // Valid indicates whether the value is a known member of the AttemptOutcome enum.
@@ -43,6 +44,8 @@ func (e AttemptOutcome) Valid() bool {
 	case AttemptOutcomeSkipped:
 		return true
 	case AttemptOutcomeStarting:
+		return true
+	case AttemptOutcomeWaiting:
 		return true
 	default:
 		return false
@@ -64,6 +67,36 @@ func (e AttemptStep) Valid() bool {
 	case AttemptStepOnDemand:
 		return true
 	case AttemptStepStaged:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuditOutcome.
+const (
+	Attempted AuditOutcome = "attempted"
+	Changed   AuditOutcome = "changed"
+	Denied    AuditOutcome = "denied"
+	Read      AuditOutcome = "read"
+	Unknown   AuditOutcome = "unknown"
+	Used      AuditOutcome = "used"
+)
+
+// Valid indicates whether the value is a known member of the AuditOutcome enum.
+func (e AuditOutcome) Valid() bool {
+	switch e {
+	case Attempted:
+		return true
+	case Changed:
+		return true
+	case Denied:
+		return true
+	case Read:
+		return true
+	case Unknown:
+		return true
+	case Used:
 		return true
 	default:
 		return false
@@ -106,6 +139,48 @@ func (e Fill) Valid() bool {
 	case Full:
 		return true
 	case Short:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LimitReachedKind.
+const (
+	LimitReachedKindGroup   LimitReachedKind = "group"
+	LimitReachedKindImage   LimitReachedKind = "image"
+	LimitReachedKindStaging LimitReachedKind = "staging"
+	LimitReachedKindZone    LimitReachedKind = "zone"
+)
+
+// Valid indicates whether the value is a known member of the LimitReachedKind enum.
+func (e LimitReachedKind) Valid() bool {
+	switch e {
+	case LimitReachedKindGroup:
+		return true
+	case LimitReachedKindImage:
+		return true
+	case LimitReachedKindStaging:
+		return true
+	case LimitReachedKindZone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LimitReachedSetting.
+const (
+	MaxSessions        LimitReachedSetting = "max_sessions"
+	MaxSessionsPerUser LimitReachedSetting = "max_sessions_per_user"
+)
+
+// Valid indicates whether the value is a known member of the LimitReachedSetting enum.
+func (e LimitReachedSetting) Valid() bool {
+	switch e {
+	case MaxSessions:
+		return true
+	case MaxSessionsPerUser:
 		return true
 	default:
 		return false
@@ -223,6 +298,24 @@ func (e SessionState) Valid() bool {
 	}
 }
 
+// Defines values for SizingMode.
+const (
+	Demand    SizingMode = "demand"
+	Recommend SizingMode = "recommend"
+)
+
+// Valid indicates whether the value is a known member of the SizingMode enum.
+func (e SizingMode) Valid() bool {
+	switch e {
+	case Demand:
+		return true
+	case Recommend:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for StatusStatus.
 const (
 	StatusStatusDegraded    StatusStatus = "degraded"
@@ -238,6 +331,63 @@ func (e StatusStatus) Valid() bool {
 	case StatusStatusOk:
 		return true
 	case StatusStatusUnavailable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UpdateMode.
+const (
+	Immediate   UpdateMode = "immediate"
+	OnReplenish UpdateMode = "on_replenish"
+	Rolling     UpdateMode = "rolling"
+)
+
+// Valid indicates whether the value is a known member of the UpdateMode enum.
+func (e UpdateMode) Valid() bool {
+	switch e {
+	case Immediate:
+		return true
+	case OnReplenish:
+		return true
+	case Rolling:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for BeginLoginParamsPage.
+const (
+	Operators BeginLoginParamsPage = "operators"
+	Users     BeginLoginParamsPage = "users"
+)
+
+// Valid indicates whether the value is a known member of the BeginLoginParamsPage enum.
+func (e BeginLoginParamsPage) Valid() bool {
+	switch e {
+	case Operators:
+		return true
+	case Users:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CreateSessionParamsOnly.
+const (
+	CreateSessionParamsOnlyOnDemand CreateSessionParamsOnly = "on_demand"
+	CreateSessionParamsOnlyStaged   CreateSessionParamsOnly = "staged"
+)
+
+// Valid indicates whether the value is a known member of the CreateSessionParamsOnly enum.
+func (e CreateSessionParamsOnly) Valid() bool {
+	switch e {
+	case CreateSessionParamsOnlyOnDemand:
+		return true
+	case CreateSessionParamsOnlyStaged:
 		return true
 	default:
 		return false
@@ -262,6 +412,24 @@ func (e GetSessionLogsParamsType) Valid() bool {
 	}
 }
 
+// Agent defines model for Agent.
+type Agent struct {
+	// Address Where it listens.
+	//
+	// Example: 10.1.2.3:7481
+	Address string `json:"address"`
+
+	// Kind `broker` or `scaler`.
+	//
+	// Example: scaler
+	Kind string `json:"kind"`
+
+	// Version What `greenroom version` says of it; absent for one that is too old to say so.
+	//
+	// Example: v1.4.0
+	Version *string `json:"version,omitempty"`
+}
+
 // AllowedGroups The groups whose users may have it; absent for all users. For a user who is in none of them it does not exist:
 // a launch that names it is answered as one with a name that is unknown, and no other zone's launch is served
 // from such a zone. The groups must exist, and cannot be deleted while they are listed.
@@ -271,11 +439,12 @@ type AllowedGroups = []string
 
 // Attempt One step of a launch.
 type Attempt struct {
-	// Outcome `served`: it gave the session. `starting`: it made a session, which is not up yet. `skipped`: not tried.
+	// Outcome `served`: it gave the session. `starting`: it made a session, which is not up yet.
+	// `waiting`: no node could take the session that it made, which waited for room. `skipped`: not tried.
 	// `empty`: no session was ready. `lost`: the session was somebody else's. `failed`: something went wrong.
 	Outcome AttemptOutcome `json:"outcome"`
 
-	// Reason Why it did not serve.
+	// Reason Why it did not serve; of a launch with a selector also why this one was chosen.
 	//
 	// Example: no session of demo-east is ready
 	Reason *string `json:"reason,omitempty"`
@@ -289,17 +458,104 @@ type Attempt struct {
 	Zone ResourceName `json:"zone"`
 }
 
-// AttemptOutcome `served`: it gave the session. `starting`: it made a session, which is not up yet. `skipped`: not tried.
+// AttemptOutcome `served`: it gave the session. `starting`: it made a session, which is not up yet.
+// `waiting`: no node could take the session that it made, which waited for room. `skipped`: not tried.
 // `empty`: no session was ready. `lost`: the session was somebody else's. `failed`: something went wrong.
 type AttemptOutcome string
 
 // AttemptStep The way that was tried. `existing` is a session of the image that the user had.
 type AttemptStep string
 
+// Audit Who did what, or was not let. It holds no secret.
+type Audit struct {
+	// Action What a person does with it; absent where there are no words for it.
+	//
+	// Example: changing a zone
+	Action *string `json:"action,omitempty"`
+
+	// After What it is now, as JSON in a text.
+	//
+	// Example: {"datacenters":["dc1"]}
+	After *string `json:"after,omitempty"`
+
+	// Before What it was, as JSON in a text.
+	//
+	// Example:
+	Before *string `json:"before,omitempty"`
+
+	// Operation The `operationId`, or a method and path where there is none.
+	//
+	// Example: putZone
+	Operation string `json:"operation"`
+
+	// Outcome How it went.
+	//
+	// Example: changed
+	Outcome AuditOutcome `json:"outcome"`
+
+	// Reason Why it was denied, or is not known.
+	//
+	// Example:
+	Reason *string `json:"reason,omitempty"`
+
+	// Remote The caller's address.
+	//
+	// Example: 127.0.0.1
+	Remote *string `json:"remote,omitempty"`
+
+	// RequestId The request's.
+	//
+	// Example: k3f9q0c7m2x8v1b5n6z4t0r1p2
+	RequestId *string `json:"request_id,omitempty"`
+
+	// Role The caller's.
+	//
+	// Example: admin
+	Role *string `json:"role,omitempty"`
+
+	// Target What it is about.
+	//
+	// Example: zone east
+	Target *string `json:"target,omitempty"`
+
+	// Who `token:ACCESSOR`, `user:ID`, `anybody` where access is not guarded, or `nobody` where the caller is not known.
+	//
+	// Example: token:tk-0f3a9c51d2e84b7760aa
+	Who string `json:"who"`
+}
+
+// AuditOutcome How it went.
+//
+// Example: changed
+type AuditOutcome string
+
 // ClaimsPerMinute Staged sessions that were given to users, a minute, over the last 5 minutes.
 //
 // Example: 12.4
 type ClaimsPerMinute = float64
+
+// Command A command to run in a session.
+type Command struct {
+	// Cmd The program and its arguments. It is no shell's line; to use a shell, name it.
+	//
+	// Example: ["/usr/bin/touch","/tmp/seen"]
+	Cmd []string `json:"cmd"`
+
+	// Environment Variables beside those of the task; those of greenroom cannot be set.
+	//
+	// Example: {"DISPLAY":":1"}
+	Environment *map[string]string `json:"environment,omitempty"`
+
+	// User The user of the session to run it as, by name or number; else the task's.
+	//
+	// Example: user
+	User *string `json:"user,omitempty"`
+
+	// Workdir The directory to run in; else the task's.
+	//
+	// Example: /home/user
+	Workdir *string `json:"workdir,omitempty"`
+}
 
 // Condition defines model for Condition.
 type Condition struct {
@@ -307,8 +563,8 @@ type Condition struct {
 	Message string    `json:"message"`
 	Since   time.Time `json:"since"`
 
-	// Type Stable. One of `ConfigUnreadable`, `ZoneMissing`, `ImageMissing`, `ImageDisabled`, `ImageRestricted`,
-	// `ImageNotStageable`, `ZoneNotStageable`, `ImageInvalid`, `CapacityExhausted`, `NoNodesInZone`, `ImageUnavailable`,
+	// Type Stable. One of `Paused`, `ConfigUnreadable`, `ZoneMissing`, `ImageMissing`, `ImageDisabled`, `ImageRestricted`,
+	// `ImageNotStageable`, `ZoneNotStageable`, `ImageInvalid`, `SessionLimitReached`, `CapacityExhausted`, `NoNodesInZone`, `ImageUnavailable`,
 	// `CrashLooping`, `NodeFailing`, `HealthCheckFailing`, `Unhealthy`, `HookFailing`, `RolloutStuck`, `SessionQuarantined`,
 	// `NomadDenied`, `ConsulUnavailable`, `NomadUnavailable`, `RedisUnavailable`; more may come.
 	//
@@ -369,6 +625,121 @@ type CreatedToken struct {
 // Example: 6f1d0a9c2b7e
 type CurrentRevision = string
 
+// DeadLetter A message that was given up.
+type DeadLetter struct {
+	// Error What the last failure was.
+	//
+	// Example: the receiver answered 400
+	Error string `json:"error"`
+
+	// Event One thing that happened, the `data` of a server-sent event. What a session came to has its state's name.
+	//
+	// | type | what happened |
+	// |---|---|
+	// | `pending` | a session was made, for a pool or on demand |
+	// | `starting` | its allocation runs |
+	// | `ready` | its checks pass, and it can be claimed |
+	// | `withdrawn` | its checks fail, or its pool now asks for something else |
+	// | `claimed` | a launch took it |
+	// | `assigned` | it is its user's |
+	// | `restarted` | the main task of its user's session was restarted in place, so the session is not up |
+	// | `reassigned` | after that its checks pass and its `assign` hook has run again: it is up |
+	// | `unhealthy` | its user's session no longer runs with passing checks; it stays its user's |
+	// | `idle_soon` | its user's session is not used, and ends by its `idle_expiration` unless it is; the reason says when |
+	// | `ending_soon` | its user's session is about to reach its time limit; the reason says when |
+	// | `extended` | the time limit of its user's session was extended |
+	// | `waiting_for_room` | no node can take a session made on demand, whose job stays queued in Nomad: `reason` says what is missing |
+	// | `recovered` | it does again |
+	// | `quarantined` | it may be a user's, and no readable record says whether it is: see `reason` |
+	// | `retiring` | it was never used and is being stopped: it expired, or as `reason` says |
+	// | `ending` | it was a user's and is being stopped |
+	// | `ended` | nothing of it runs |
+	// | `violation` | a launch had a `setting` that no staged session can honour |
+	// | `hook_failed` | a hook failed, with the end of what it wrote |
+	// | `failed` | a session of a pool failed before anybody had it: why, the last lines that it wrote, and what Nomad noted |
+	// | `paused`, `resumed` | an administrator paused or resumed a pool, the pools of a zone, or all |
+	// | `recycled`, `retried` | an administrator had a pool's sessions replaced, or a failing pool tried again at once |
+	// | `conditions` | why a pool is not as wanted has changed |
+	// | `audit` | a call was denied, or an administrator changed something; told to administrators alone |
+	//
+	// More may come.
+	Event Event `json:"event"`
+
+	// FirstTriedAt Example: 2026-11-23T06:20:00Z
+	FirstTriedAt time.Time `json:"first_tried_at"`
+
+	// Id Its place in the list, for a replay.
+	//
+	// Example: 1763965200000-0
+	Id string `json:"id"`
+
+	// LastTriedAt Example: 2026-11-24T06:20:00Z
+	LastTriedAt time.Time `json:"last_tried_at"`
+
+	// MessageId Its `webhook-id`.
+	//
+	// Example: billing_1763965200000-0
+	MessageId string `json:"message_id"`
+
+	// Tries How often it was tried.
+	//
+	// Example: 17
+	Tries int `json:"tries"`
+}
+
+// DeadLetterList defines model for DeadLetterList.
+type DeadLetterList struct {
+	Items []DeadLetter `json:"items"`
+
+	// NextCursor Where the next page begins, opaque; absent on the last page.
+	//
+	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
+	NextCursor *NextCursor `json:"next_cursor,omitempty"`
+}
+
+// DemandSize What the demand of a pool with `sizing` asks for, as a scaler decided it last. Absent while none has.
+type DemandSize struct {
+	// At When it was decided.
+	At time.Time `json:"at"`
+
+	// Expected Launches a minute that are expected.
+	//
+	// Example: 9.2
+	Expected float64 `json:"expected"`
+
+	// High and at most so many.
+	//
+	// Example: 15
+	High float64 `json:"high"`
+
+	// Keep Above how many the ready ones are retired; those between are used up.
+	//
+	// Example: 15
+	Keep int `json:"keep"`
+
+	// Lacking How many more the demand asks for than the zone has room for; `wanted` is the pool's share then. Absent for
+	// none.
+	//
+	//
+	// Example: 3
+	Lacking *int `json:"lacking,omitempty"`
+
+	// Low With a probability of 80% they are at least so many,
+	//
+	// Example: 4.1
+	Low float64 `json:"low"`
+
+	// Reason The decision in words.
+	//
+	// Example: 14 wanted: 9.2 launches a minute expected (4.1 to 15), 38 s to ready, 99% served warm
+	Reason string `json:"reason"`
+
+	// Wanted How many sessions shall be ready or on their way.
+	//
+	// Example: 14
+	Wanted int `json:"wanted"`
+}
+
 // DependencyHealth defines model for DependencyHealth.
 type DependencyHealth struct {
 	// Name `consul`, `nomad` or `redis`.
@@ -398,6 +769,10 @@ type DesiredNow = int
 // Example: schedule 2 (0 8 * * MON-FRI, Europe/Berlin) is open until 18:00: 3 sessions; next: 1 from 18:00
 type DesiredReason = string
 
+// DistinctHosts No two sessions of the pool run on one node, those with users counted. Those for which no node is left wait,
+// with a condition. Switched on, what is too many on a node and has no user is retired.
+type DistinctHosts = bool
+
 // Duration A duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `24h` or `1h30m`.
 // Empty means that it is not set.
 //
@@ -405,10 +780,125 @@ type DesiredReason = string
 type Duration = string
 
 // Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken. A launch may set those on which
-// loaders, shells or interpreters act, such as `PATH`, only where a group has them in `allowed_environment`.
+// loaders, shells or interpreters act, such as `PATH`, only where a group has them in `allowed_environment`. A
+// launch's are for the hooks, and for the programs of a session that is made on demand: what already runs in a
+// warm session does not get them.
 //
 // Example: {"LANG":"de_DE.UTF-8"}
 type Environment map[string]string
+
+// Event One thing that happened, the `data` of a server-sent event. What a session came to has its state's name.
+//
+// | type | what happened |
+// |---|---|
+// | `pending` | a session was made, for a pool or on demand |
+// | `starting` | its allocation runs |
+// | `ready` | its checks pass, and it can be claimed |
+// | `withdrawn` | its checks fail, or its pool now asks for something else |
+// | `claimed` | a launch took it |
+// | `assigned` | it is its user's |
+// | `restarted` | the main task of its user's session was restarted in place, so the session is not up |
+// | `reassigned` | after that its checks pass and its `assign` hook has run again: it is up |
+// | `unhealthy` | its user's session no longer runs with passing checks; it stays its user's |
+// | `idle_soon` | its user's session is not used, and ends by its `idle_expiration` unless it is; the reason says when |
+// | `ending_soon` | its user's session is about to reach its time limit; the reason says when |
+// | `extended` | the time limit of its user's session was extended |
+// | `waiting_for_room` | no node can take a session made on demand, whose job stays queued in Nomad: `reason` says what is missing |
+// | `recovered` | it does again |
+// | `quarantined` | it may be a user's, and no readable record says whether it is: see `reason` |
+// | `retiring` | it was never used and is being stopped: it expired, or as `reason` says |
+// | `ending` | it was a user's and is being stopped |
+// | `ended` | nothing of it runs |
+// | `violation` | a launch had a `setting` that no staged session can honour |
+// | `hook_failed` | a hook failed, with the end of what it wrote |
+// | `failed` | a session of a pool failed before anybody had it: why, the last lines that it wrote, and what Nomad noted |
+// | `paused`, `resumed` | an administrator paused or resumed a pool, the pools of a zone, or all |
+// | `recycled`, `retried` | an administrator had a pool's sessions replaced, or a failing pool tried again at once |
+// | `conditions` | why a pool is not as wanted has changed |
+// | `audit` | a call was denied, or an administrator changed something; told to administrators alone |
+//
+// More may come.
+type Event struct {
+	// At When, by Redis's clock.
+	At time.Time `json:"at"`
+
+	// Audit Who did what, or was not let. It holds no secret.
+	Audit *Audit `json:"audit,omitempty"`
+
+	// Conditions All of the pool's as they now are.
+	Conditions *[]Condition `json:"conditions,omitempty"`
+
+	// Hook The one that failed.
+	//
+	// Example: assign
+	Hook *string `json:"hook,omitempty"`
+
+	// Id Its place in the order of events.
+	//
+	// Example: 1763965200000-0
+	Id string `json:"id"`
+
+	// Image That of a violation or a hook that failed; in a message of a webhook that of the session or pool, too.
+	//
+	// Example: demo
+	Image *string `json:"image,omitempty"`
+
+	// Reason Why, where there is something to say.
+	//
+	// Example: expired
+	Reason *string `json:"reason,omitempty"`
+
+	// RequestId The request that led to it, where that is known: X-Request-Id.
+	//
+	// Example: k3f9q0c7m2x8v1b5n6z4t0r1p2
+	RequestId *string `json:"request_id,omitempty"`
+
+	// Session The session that it happened to.
+	//
+	// Example: gr-01jd0c8m4q2v5n7x9z3b6f8h1k
+	Session *string `json:"session,omitempty"`
+
+	// Setting The one that no staged session can honour.
+	//
+	// Example: inject_ssh_keys
+	Setting *string `json:"setting,omitempty"`
+
+	// Staging The staging config of the pool.
+	//
+	// Example: demo-east
+	Staging *string `json:"staging,omitempty"`
+
+	// Stderr The end of what it wrote.
+	//
+	// Example: no such user
+	Stderr *string `json:"stderr,omitempty"`
+
+	// Stdout The end of what it wrote.
+	//
+	// Example:
+	Stdout *string `json:"stdout,omitempty"`
+
+	// TaskEvents What Nomad noted of the tasks of a session that failed.
+	TaskEvents *[]string `json:"task_events,omitempty"`
+
+	// Type Example: assigned
+	Type string `json:"type"`
+
+	// UserId The user whose session or launch it is.
+	//
+	// Example: u-1
+	UserId *string `json:"user_id,omitempty"`
+
+	// Where Where it is set: the image, or a group.
+	//
+	// Example: group students
+	Where *string `json:"where,omitempty"`
+
+	// Zone That of the session, launch or pool.
+	//
+	// Example: east
+	Zone *string `json:"zone,omitempty"`
+}
 
 // ExecConfig Commands to run inside a session. A session is run by the hooks that it was made with.
 type ExecConfig struct {
@@ -416,6 +906,11 @@ type ExecConfig struct {
 	// that fails costs the session. `assign` runs in a staged session when it is given to a user, before the launch
 	// is answered; one that fails or takes too long costs the session, and the next one is tried. `go` runs when a
 	// user who has a session of the image launches it again with a URL.
+	//
+	// `pre_end` runs in a user's session some time before it ends by its time limit, or with the warning that it is not
+	// used: once for each such end, so again after an extension, and never after it. `pre_stop` runs in a user's session
+	// when it is ended, by its user, an administrator or a limit, before it is stopped; it is stopped whatever comes of it. Both have
+	// `GREENROOM_END_REASON` in their environment, and `pre_end` has `GREENROOM_ENDS_AT`.
 	//
 	// In the elements of `cmd` and the values of `environment`, the tokens `{username}`, `{user_id}`,
 	// `{session_id}`, `{image}`, `{zone}` and `{url}` stand for the launch's values (`first_launch` knows no user).
@@ -428,6 +923,11 @@ type ExecConfig struct {
 	// is answered; one that fails or takes too long costs the session, and the next one is tried. `go` runs when a
 	// user who has a session of the image launches it again with a URL.
 	//
+	// `pre_end` runs in a user's session some time before it ends by its time limit, or with the warning that it is not
+	// used: once for each such end, so again after an extension, and never after it. `pre_stop` runs in a user's session
+	// when it is ended, by its user, an administrator or a limit, before it is stopped; it is stopped whatever comes of it. Both have
+	// `GREENROOM_END_REASON` in their environment, and `pre_end` has `GREENROOM_ENDS_AT`.
+	//
 	// In the elements of `cmd` and the values of `environment`, the tokens `{username}`, `{user_id}`,
 	// `{session_id}`, `{image}`, `{zone}` and `{url}` stand for the launch's values (`first_launch` knows no user).
 	// They are data: in the text of a shell they are refused. The same values are in the environment, as
@@ -439,11 +939,48 @@ type ExecConfig struct {
 	// is answered; one that fails or takes too long costs the session, and the next one is tried. `go` runs when a
 	// user who has a session of the image launches it again with a URL.
 	//
+	// `pre_end` runs in a user's session some time before it ends by its time limit, or with the warning that it is not
+	// used: once for each such end, so again after an extension, and never after it. `pre_stop` runs in a user's session
+	// when it is ended, by its user, an administrator or a limit, before it is stopped; it is stopped whatever comes of it. Both have
+	// `GREENROOM_END_REASON` in their environment, and `pre_end` has `GREENROOM_ENDS_AT`.
+	//
 	// In the elements of `cmd` and the values of `environment`, the tokens `{username}`, `{user_id}`,
 	// `{session_id}`, `{image}`, `{zone}` and `{url}` stand for the launch's values (`first_launch` knows no user).
 	// They are data: in the text of a shell they are refused. The same values are in the environment, as
 	// `GREENROOM_USER_NAME` and so on, with the launch's own variables.
 	Go *Hook `json:"go,omitempty"`
+
+	// PreEnd `first_launch` runs once, when the session is first healthy and before anybody has it, staged or on demand; one
+	// that fails costs the session. `assign` runs in a staged session when it is given to a user, before the launch
+	// is answered; one that fails or takes too long costs the session, and the next one is tried. `go` runs when a
+	// user who has a session of the image launches it again with a URL.
+	//
+	// `pre_end` runs in a user's session some time before it ends by its time limit, or with the warning that it is not
+	// used: once for each such end, so again after an extension, and never after it. `pre_stop` runs in a user's session
+	// when it is ended, by its user, an administrator or a limit, before it is stopped; it is stopped whatever comes of it. Both have
+	// `GREENROOM_END_REASON` in their environment, and `pre_end` has `GREENROOM_ENDS_AT`.
+	//
+	// In the elements of `cmd` and the values of `environment`, the tokens `{username}`, `{user_id}`,
+	// `{session_id}`, `{image}`, `{zone}` and `{url}` stand for the launch's values (`first_launch` knows no user).
+	// They are data: in the text of a shell they are refused. The same values are in the environment, as
+	// `GREENROOM_USER_NAME` and so on, with the launch's own variables.
+	PreEnd *Hook `json:"pre_end,omitempty"`
+
+	// PreStop `first_launch` runs once, when the session is first healthy and before anybody has it, staged or on demand; one
+	// that fails costs the session. `assign` runs in a staged session when it is given to a user, before the launch
+	// is answered; one that fails or takes too long costs the session, and the next one is tried. `go` runs when a
+	// user who has a session of the image launches it again with a URL.
+	//
+	// `pre_end` runs in a user's session some time before it ends by its time limit, or with the warning that it is not
+	// used: once for each such end, so again after an extension, and never after it. `pre_stop` runs in a user's session
+	// when it is ended, by its user, an administrator or a limit, before it is stopped; it is stopped whatever comes of it. Both have
+	// `GREENROOM_END_REASON` in their environment, and `pre_end` has `GREENROOM_ENDS_AT`.
+	//
+	// In the elements of `cmd` and the values of `environment`, the tokens `{username}`, `{user_id}`,
+	// `{session_id}`, `{image}`, `{zone}` and `{url}` stand for the launch's values (`first_launch` knows no user).
+	// They are data: in the text of a shell they are refused. The same values are in the environment, as
+	// `GREENROOM_USER_NAME` and so on, with the launch's own variables.
+	PreStop *Hook `json:"pre_stop,omitempty"`
 }
 
 // Expiration How long a session may wait unassigned before a fresh one replaces it, as a Go duration of at least `10s`.
@@ -451,6 +988,19 @@ type ExecConfig struct {
 //
 // Example: 24h
 type Expiration = string
+
+// Extension By how much, or until when, to extend a session's time limit; one of the two.
+type Extension struct {
+	// By How much later than now it is to end, at least 1s.
+	//
+	// Example: 30m
+	By *string `json:"by,omitempty"`
+
+	// Until When it is to end.
+	//
+	// Example: 2026-11-24T15:00:00Z
+	Until *time.Time `json:"until,omitempty"`
+}
 
 // FailingCheck A check of the session's own that fails, and keeps it from being up or healthy. Only an answer for one session has
 // it; it is absent where no check fails, and while Consul does not answer.
@@ -485,6 +1035,27 @@ type FieldError struct {
 //
 // Example: filling
 type Fill string
+
+// Forecast What is expected in ten minutes to come.
+type Forecast struct {
+	// At When they begin.
+	At time.Time `json:"at"`
+
+	// Expected Launches a minute that are expected.
+	//
+	// Example: 1.4
+	Expected float64 `json:"expected"`
+
+	// High and at most so many.
+	//
+	// Example: 3.1
+	High float64 `json:"high"`
+
+	// Low With a probability of 80% at least so many are,
+	//
+	// Example: 0.3
+	Low float64 `json:"low"`
+}
 
 // ForeignSessions defines model for ForeignSessions.
 type ForeignSessions struct {
@@ -522,6 +1093,15 @@ type Group struct {
 	// ExposeUserEnvironmentVars Puts the launch's `user_environment` into the session.
 	ExposeUserEnvironmentVars *bool `json:"expose_user_environment_vars,omitempty"`
 
+	// IdleExpiration Ends an assigned session that is not used for so long, at least 20s: no request by a gateway or `authorize`, and
+	// no keepalive.
+	// Its user is warned before, by the event `idle_soon` and by `idle_ends_at`. Absent is not set: then
+	// the image's holds.
+	//
+	//
+	// Example: 1h
+	IdleExpiration *string `json:"idle_expiration,omitempty"`
+
 	// InjectSshKeys Puts the launch's `ssh_keys` into the file that `GREENROOM_SSH_AUTHORIZED_KEYS` names.
 	InjectSshKeys *bool `json:"inject_ssh_keys,omitempty"`
 
@@ -529,6 +1109,13 @@ type Group struct {
 	//
 	// Example: 5m
 	KeepaliveExpiration *string `json:"keepalive_expiration,omitempty"`
+
+	// MaxExtension By how much the time limit of a session of its users may be extended in all, by `extend`. Absent is not set:
+	// then it cannot be extended.
+	//
+	//
+	// Example: 2h
+	MaxExtension *string `json:"max_extension,omitempty"`
 
 	// MaxSessionsPerUser From 1; absent is not set. Without any the broker's own limit applies.
 	//
@@ -572,8 +1159,23 @@ type Group struct {
 	// Example: 30m
 	UnhealthyExpiration *string `json:"unhealthy_expiration,omitempty"`
 
+	// UnvisitedExpiration Ends an assigned session that its user does not open within this time of its assignment: by a gateway or
+	// `authorize`, or with a keepalive. For those whose users reach them otherwise, leave it out. Absent is not set: then
+	// the image's holds.
+	//
+	//
+	// Example: 10m
+	UnvisitedExpiration *string `json:"unvisited_expiration,omitempty"`
+
 	// VolumeMapping Added to the image's.
 	VolumeMapping *[]VolumeMapping `json:"volume_mapping,omitempty"`
+
+	// WaitForRoom How long a session made on demand may wait for room, queued in Nomad, if no zone can take it: between `0s` and `1h`.
+	// A launch's own and an image's go before it. Absent is not set.
+	//
+	//
+	// Example: 2m
+	WaitForRoom *string `json:"wait_for_room,omitempty"`
 
 	// WebFilterPolicy Goes before the image's.
 	//
@@ -593,6 +1195,11 @@ type GroupList struct {
 
 // History defines model for History.
 type History struct {
+	// Forecast What the demand of a pool with sizing is expected to be in the coming 24 hours, in steps of ten minutes; a
+	// scaler forecasts it once a minute. Absent without sizing, where `until` is given, and where no scaler has
+	// lately sized the pool.
+	Forecast *[]Forecast `json:"forecast,omitempty"`
+
 	// Minutes The minutes that something is known of, the oldest first, of the last three hours.
 	Minutes []HistoryMinute `json:"minutes"`
 
@@ -615,7 +1222,27 @@ type HistoryMinute struct {
 	// Example: 1
 	Claims int `json:"claims"`
 
-	// Misses Sessions of its image in its zone that had to be made on demand in it.
+	// Expected Launches a minute that were expected; absent without sizing.
+	//
+	// Example: 1.4
+	Expected *float64 `json:"expected,omitempty"`
+
+	// High and at most so many.
+	//
+	// Example: 3.1
+	High *float64 `json:"high,omitempty"`
+
+	// Low With a probability of 80% at least so many were,
+	//
+	// Example: 0.3
+	Low *float64 `json:"low,omitempty"`
+
+	// Made Sessions that became ready for the first time in it; absent for none.
+	//
+	// Example: 1
+	Made *int `json:"made,omitempty"`
+
+	// Misses Sessions of the pool that launches asked for when too few were ready.
 	//
 	// Example: 0
 	Misses int `json:"misses"`
@@ -624,6 +1251,16 @@ type HistoryMinute struct {
 	//
 	// Example: 3
 	Ready *int `json:"ready,omitempty"`
+
+	// ToReadySeconds How long that took on average since they were wanted.
+	//
+	// Example: 4.2
+	ToReadySeconds *float64 `json:"to_ready_seconds,omitempty"`
+
+	// Wanted How many ready sessions were wanted at its end; absent where that is not known.
+	//
+	// Example: 3
+	Wanted *int `json:"wanted,omitempty"`
 }
 
 // Hook `first_launch` runs once, when the session is first healthy and before anybody has it, staged or on demand; one
@@ -631,11 +1268,23 @@ type HistoryMinute struct {
 // is answered; one that fails or takes too long costs the session, and the next one is tried. `go` runs when a
 // user who has a session of the image launches it again with a URL.
 //
+// `pre_end` runs in a user's session some time before it ends by its time limit, or with the warning that it is not
+// used: once for each such end, so again after an extension, and never after it. `pre_stop` runs in a user's session
+// when it is ended, by its user, an administrator or a limit, before it is stopped; it is stopped whatever comes of it. Both have
+// `GREENROOM_END_REASON` in their environment, and `pre_end` has `GREENROOM_ENDS_AT`.
+//
 // In the elements of `cmd` and the values of `environment`, the tokens `{username}`, `{user_id}`,
 // `{session_id}`, `{image}`, `{zone}` and `{url}` stand for the launch's values (`first_launch` knows no user).
 // They are data: in the text of a shell they are refused. The same values are in the environment, as
 // `GREENROOM_USER_NAME` and so on, with the launch's own variables.
 type Hook struct {
+	// Before For `pre_end` alone: how long before the time limit it runs, and the event `ending_soon` comes, from `1s` to
+	// `24h`; absent for a fifth of the limit and at most `5m`.
+	//
+	//
+	// Example: 5m
+	Before *string `json:"before,omitempty"`
+
 	// Cmd Program and arguments. It is not a shell line; where a shell is wanted, name it:
 	// `["/bin/sh", "-c", "…"]`.
 	//
@@ -644,7 +1293,9 @@ type Hook struct {
 	Cmd []string `json:"cmd"`
 
 	// Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken. A launch may set those on which
-	// loaders, shells or interpreters act, such as `PATH`, only where a group has them in `allowed_environment`.
+	// loaders, shells or interpreters act, such as `PATH`, only where a group has them in `allowed_environment`. A
+	// launch's are for the hooks, and for the programs of a session that is made on demand: what already runs in a
+	// warm session does not get them.
 	//
 	//
 	// Example: {"LANG":"de_DE.UTF-8"}
@@ -694,12 +1345,42 @@ type Image struct {
 	// ExecConfig Commands to run inside a session. A session is run by the hooks that it was made with.
 	ExecConfig *ExecConfig `json:"exec_config,omitempty"`
 
+	// IdleExpiration Ends an assigned session that is not used for so long, at least 20s: no request by a gateway or `authorize`, and
+	// no keepalive.
+	// Its user is warned before, by the event `idle_soon` and by `idle_ends_at`. A group's goes before it. Absent
+	// is never.
+	//
+	//
+	// Example: 1h
+	IdleExpiration *string `json:"idle_expiration,omitempty"`
+
 	// Jobspec A Nomad job in HCL with one group of count 1; at most 256 KiB. greenroom sets its id, datacenters,
 	// namespace, meta, restart and reschedule blocks, and the service that Consul sees.
 	//
 	//
 	// Example: job "demo" { group "demo" { … } }
 	Jobspec string `json:"jobspec"`
+
+	// Labels What launches with a `selector` choose by. Keys and values as Kubernetes has them: at most 63 letters, digits, dashes,
+	// underscores and dots; a key may have a DNS name and a slash before it, and a value may be empty. At most 64.
+	//
+	//
+	// Example: {"tier":"gold"}
+	Labels *Labels `json:"labels,omitempty"`
+
+	// MaxSessions How many sessions of the image may exist at once, in all zones, staged, assigned and made on demand together, such as
+	// a licence allows; absent for no limit. No more are staged or made, and nothing that exists ends because of it.
+	//
+	//
+	// Example: 10
+	MaxSessions *int `json:"max_sessions,omitempty"`
+
+	// MaxSessionsPerUser How many sessions of the image one user may have at once, beside what the user's groups and the broker allow; absent
+	// for no limit.
+	//
+	//
+	// Example: 1
+	MaxSessionsPerUser *int `json:"max_sessions_per_user,omitempty"`
 
 	// Name May be left out of a request; if given it must be the path's.
 	//
@@ -742,6 +1423,14 @@ type Image struct {
 	// Example: 30m
 	UnhealthyExpiration *string `json:"unhealthy_expiration,omitempty"`
 
+	// UnvisitedExpiration Ends an assigned session that its user does not open within this time of its assignment: by a gateway or
+	// `authorize`, or with a keepalive. For those whose users reach them otherwise, leave it out. A group's goes before it.
+	// Absent is never.
+	//
+	//
+	// Example: 10m
+	UnvisitedExpiration *string `json:"unvisited_expiration,omitempty"`
+
 	// Variables Values for the jobspec's HCL variables.
 	//
 	// Example: {"warm_up":"5s"}
@@ -750,6 +1439,13 @@ type Image struct {
 	// VolumeMappings Directories of the node that its sessions see. With `{user_id}` in a source no staged
 	// session can honour them; others can.
 	VolumeMappings *[]VolumeMapping `json:"volume_mappings,omitempty"`
+
+	// WaitForRoom How long a session made on demand may wait for room, queued in Nomad, if no zone can take it: between `0s` and `1h`.
+	// A launch's own goes before it, and it before a group's. Absent is not set.
+	//
+	//
+	// Example: 2m
+	WaitForRoom *string `json:"wait_for_room,omitempty"`
 
 	// WebFilterPolicy The policy that a session's programs are to follow; they find it as `GREENROOM_WEB_FILTER_POLICY`.
 	//
@@ -800,6 +1496,19 @@ type Installation struct {
 // Example: gi-01jd9q5r2v7c8k3m4n6p0s1t2x
 type InstallationID = string
 
+// KeepFailed How many of the pool's sessions that failed last leave their jobs in Nomad, stopped, so that one can look at
+// their allocations and logs. They do not count as sessions. Nomad itself removes them after its
+// `job_gc_threshold`, 4 hours by default. Absent for none: then a job is removed about a minute after its end.
+//
+// Example: 3
+type KeepFailed = int
+
+// Labels What launches with a `selector` choose by. Keys and values as Kubernetes has them: at most 63 letters, digits, dashes,
+// underscores and dots; a key may have a DNS name and a slash before it, and a value may be empty. At most 64.
+//
+// Example: {"tier":"gold"}
+type Labels map[string]string
+
 // Launch A user's wish for a session. `user` must be there, but with a user's own token, which says who it is; with
 // that, `groups` and `environment` must be left out.
 //
@@ -813,7 +1522,9 @@ type Launch struct {
 	Count *int `json:"count,omitempty"`
 
 	// Environment Variables by name. Names that begin with `GREENROOM_` or `NOMAD_` are taken. A launch may set those on which
-	// loaders, shells or interpreters act, such as `PATH`, only where a group has them in `allowed_environment`.
+	// loaders, shells or interpreters act, such as `PATH`, only where a group has them in `allowed_environment`. A
+	// launch's are for the hooks, and for the programs of a session that is made on demand: what already runs in a
+	// warm session does not get them.
 	//
 	//
 	// Example: {"LANG":"de_DE.UTF-8"}
@@ -830,7 +1541,23 @@ type Launch struct {
 	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
-	Image ResourceName `json:"image"`
+	Image *ResourceName `json:"image,omitempty"`
+
+	// Selector Instead of `image`: chooses by labels among the images and staging configs that the user may have, in the
+	// syntax of Kubernetes, at most 1024 bytes. Clauses have commas between, and all must hold: `tier=gold`, `tier!=gold`,
+	// `tier in (gold, silver)`, `tier notin (gold)`, `gpu`, `!gpu`. A staging config has its image's labels, and
+	// its own over them. Of the staged sessions those of the zone come first, then those of the zones that it searches; in
+	// each zone the pool is tried first of which the largest share is ready. After them a session is made on
+	// demand, of an image that matches by its own labels. `attempts` say what was chosen, and why.
+	//
+	//
+	// Example: tier in (gold, silver), !gpu
+	Selector *string `json:"selector,omitempty"`
+
+	// SkipStaged The session is made on demand, also where staged ones are ready, or the user has one.
+	//
+	// Example: false
+	SkipStaged *bool `json:"skip_staged,omitempty"`
 
 	// SshKeys The user's public keys, as lines of an authorized_keys file without options. Sessions see them where a
 	// group of the user's has `inject_ssh_keys`.
@@ -860,6 +1587,14 @@ type Launch struct {
 	// Example: {"LANG":"de_DE.UTF-8"}
 	UserEnvironment *map[string]string `json:"user_environment,omitempty"`
 
+	// WaitForRoom How long a session made on demand may wait for room, queued in Nomad, if no zone can take it: between `0s`, which
+	// is not at all, and `1h`. Absent is what the image says, else the user's groups; where none says it, 30s if pools
+	// of lower priority may make room, else not at all. A launch with a `count` does not wait.
+	//
+	//
+	// Example: 2m
+	WaitForRoom *string `json:"wait_for_room,omitempty"`
+
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
@@ -887,6 +1622,45 @@ type LaunchUser struct {
 	Name *string `json:"name,omitempty"`
 }
 
+// Launchable An image that a user may launch.
+type Launchable struct {
+	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
+	//
+	// Example: demo-east
+	Image ResourceName `json:"image"`
+
+	// OpensUrls A user who has a session of it and launches it with a `url` is given that session, which shows the URL.
+	//
+	// Example: true
+	OpensUrls bool `json:"opens_urls"`
+
+	// Zones The zones in which the user may launch it, by name; at least one.
+	Zones []LaunchableZone `json:"zones"`
+}
+
+// LaunchableList defines model for LaunchableList.
+type LaunchableList struct {
+	Items []Launchable `json:"items"`
+
+	// NextCursor Where the next page begins, opaque; absent on the last page.
+	//
+	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
+	NextCursor *NextCursor `json:"next_cursor,omitempty"`
+}
+
+// LaunchableZone A zone in which a user may launch an image.
+type LaunchableZone struct {
+	// Ready A staged session of the image is ready there, as of a second ago or so. False where that is not known.
+	//
+	// Example: true
+	Ready bool `json:"ready"`
+
+	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
+	//
+	// Example: demo-east
+	Zone ResourceName `json:"zone"`
+}
+
 // LaunchedSession The session, and how the launch went.
 type LaunchedSession struct {
 	// Address The host to connect to. Absent until it is placed.
@@ -903,7 +1677,10 @@ type LaunchedSession struct {
 	// Attempts Every step that was tried, in order, and why it did not serve.
 	Attempts []Attempt `json:"attempts"`
 
-	// ConnectUrl Where to send the user, from the image's template. It may hold the token.
+	// ConnectUrl Where to send the user: from the image's template, which may hold the token. If the image has none and
+	// the broker knows a gateway, it is a link that opens the session once, within a minute; make further
+	// ones with `POST /v1/sessions/{id}/link`.
+	//
 	//
 	// Example: https://desk.example.org/s/gr-01jd0c8m4q2v5n7x9z3b6f8h1k/?token=3q2-7wZr0m1nQ9cO5b8yJ4kT6uXaLhVfEpIdGsYtRvM
 	ConnectUrl *string `json:"connect_url,omitempty"`
@@ -912,11 +1689,14 @@ type LaunchedSession struct {
 	CreatedAt time.Time  `json:"created_at"`
 	EndedAt   *time.Time `json:"ended_at,omitempty"`
 
-	// EndsAt When it ends whatever comes.
+	// EndsAt When it ends whatever comes, its extensions counted.
 	EndsAt *time.Time `json:"ends_at,omitempty"`
 
 	// ExpiresAt When it is due for replacement if nobody has it by then.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// ExtendableUntil The latest `ends_at` that `extend` may give it. Absent where it cannot be extended, or no further.
+	ExtendableUntil *time.Time `json:"extendable_until,omitempty"`
 
 	// FailingCheck A check of the session's own that fails, and keeps it from being up or healthy. Only an answer for one session has
 	// it; it is absent where no check fails, and while Consul does not answer.
@@ -941,16 +1721,24 @@ type LaunchedSession struct {
 	// Example: gr-01jd0c8m4q2v5n7x9z3b6f8h1k
 	Id string `json:"id"`
 
+	// IdleEndsAt When it ends by its `idle_expiration` unless it is used. A page may poll it to warn its user. It ends no sooner than
+	// its user was warned by the event `idle_soon`.
+	IdleEndsAt *time.Time `json:"idle_ends_at,omitempty"`
+
 	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Image ResourceName `json:"image"`
 
-	// KeepaliveAt When its user's last keepalive came.
+	// KeepaliveAt When its user's last keepalive came, or the last use by a gateway or `authorize` was noted.
 	KeepaliveAt *time.Time `json:"keepalive_at,omitempty"`
 
 	// KeepaliveUntil When it ends unless a keepalive comes.
 	KeepaliveUntil *time.Time `json:"keepalive_until,omitempty"`
+
+	// Kept It failed, and its job stays in Nomad, stopped, for inspection, because of its staging config's `keep_failed`.
+	// Absent for all others.
+	Kept *bool `json:"kept,omitempty"`
 
 	// Link Where its user opens an assigned session, from the image's `connect_url`. Only an answer for one session has it,
 	// and never the session's token, which is the launch's alone: `%7Btoken%7D` stands for it.
@@ -967,6 +1755,16 @@ type LaunchedSession struct {
 	// Example: staged
 	Origin Origin `json:"origin"`
 
+	// Peer The peer, the greenroom of another region, that has the session. Absent for a session of this region.
+	//
+	// Example: west
+	Peer *string `json:"peer,omitempty"`
+
+	// PeerAddress The address of that peer's broker. Absent for a session of this region.
+	//
+	// Example: https://greenroom.west.example.org
+	PeerAddress *string `json:"peer_address,omitempty"`
+
 	// Ports Its ports, by their label in the jobspec.
 	//
 	// Example: {"http":23817}
@@ -975,7 +1773,7 @@ type LaunchedSession struct {
 	// ReadyAt When it was first up and its checks passed.
 	ReadyAt *time.Time `json:"ready_at,omitempty"`
 
-	// Reason Why it is quarantined, retiring, ending or ended.
+	// Reason Why it is quarantined, retiring, ending or ended, or what it waits for while it waits for room.
 	//
 	// Example: ended by request
 	Reason *string `json:"reason,omitempty"`
@@ -1026,8 +1824,20 @@ type LaunchedSession struct {
 	// Example: 3q2-7wZr0m1nQ9cO5b8yJ4kT6uXaLhVfEpIdGsYtRvM
 	Token string `json:"token"`
 
+	// Unvisited Whether its user is known not to have used it yet.
+	Unvisited *bool `json:"unvisited,omitempty"`
+
+	// UnvisitedEndsAt When it ends by its `unvisited_expiration` unless its user opens it.
+	UnvisitedEndsAt *time.Time `json:"unvisited_ends_at,omitempty"`
+
 	// User Who a session is for.
 	User *User `json:"user,omitempty"`
+
+	// VisitedAt When its user first used it. Absent before that, and where Redis lost it.
+	VisitedAt *time.Time `json:"visited_at,omitempty"`
+
+	// WaitsForRoomUntil Until when it waits for room, after which it ends. Absent unless it waits.
+	WaitsForRoomUntil *time.Time `json:"waits_for_room_until,omitempty"`
 
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
@@ -1039,6 +1849,49 @@ type LaunchedSession struct {
 type LaunchedSessionList struct {
 	// Items All of the sessions of a launch for several. Attempts and timings are those of the launch.
 	Items []LaunchedSession `json:"items"`
+}
+
+// LimitReached For `session_limit`: the limit that the launch would exceed.
+type LimitReached struct {
+	// InUse How many count now, those included that are about to be made.
+	//
+	// Example: 10
+	InUse int `json:"in_use"`
+
+	// Kind What kind of resource sets it; absent for the broker's own setting.
+	Kind *LimitReachedKind `json:"kind,omitempty"`
+
+	// Max How many it allows.
+	//
+	// Example: 10
+	Max int `json:"max"`
+
+	// Name That resource's name.
+	//
+	// Example: demo
+	Name *string `json:"name,omitempty"`
+
+	// Setting The setting's name.
+	Setting LimitReachedSetting `json:"setting"`
+}
+
+// LimitReachedKind What kind of resource sets it; absent for the broker's own setting.
+type LimitReachedKind string
+
+// LimitReachedSetting The setting's name.
+type LimitReachedSetting string
+
+// Link defines model for Link.
+type Link struct {
+	// ExpiresAt When the link stops counting.
+	//
+	// Example: 2026-11-24T06:32:40Z
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Url Send the user's browser there.
+	//
+	// Example: https://gr-01jd0c8m4q2v5n7x9z3b6f8h1k.desk.example.org/.greenroom/open?code=CODE
+	Url string `json:"url"`
 }
 
 // Liveness defines model for Liveness.
@@ -1155,6 +2008,12 @@ type LoginProvider struct {
 	Url string `json:"url"`
 }
 
+// MaxSessionsOfPool How many sessions of the pool may exist at once, unassigned and assigned together; absent for no limit. No
+// more are staged, and the condition `SessionLimitReached` says so. What is made on demand is no pool's.
+//
+// Example: 20
+type MaxSessionsOfPool = int
+
 // MaxUnavailable How many of the desired sessions a new revision of the image or zone may replace at a time: a number from 1,
 // or a share such as `25%`, which is the default. Ready never falls further below desired because of it.
 //
@@ -1193,6 +2052,67 @@ type Patience struct {
 	Unhealthy *string `json:"unhealthy,omitempty"`
 }
 
+// Pause What is paused, by whom, since when and why. It is of all pools where it names neither zone nor staging.
+type Pause struct {
+	PausedAt time.Time `json:"paused_at"`
+
+	// PausedBy Who paused it: `token:ACCESSOR`, `user:ID`, or `anybody` where access is not guarded.
+	//
+	// Example: token:tk-0f3a9c51d2e84b7760aa
+	PausedBy string `json:"paused_by"`
+
+	// Reason Absent if nobody said.
+	//
+	// Example: works on the rack
+	Reason *string `json:"reason,omitempty"`
+
+	// Staging Example: demo-east
+	Staging *string `json:"staging,omitempty"`
+
+	// Zone Example: east
+	Zone *string `json:"zone,omitempty"`
+}
+
+// PauseList defines model for PauseList.
+type PauseList struct {
+	Items []Pause `json:"items"`
+}
+
+// PauseRequest With neither zone nor staging it pauses all pools.
+type PauseRequest struct {
+	// Reason Why, for other administrators; one line of at most 500 characters.
+	//
+	// Example: works on the rack
+	Reason *string `json:"reason,omitempty"`
+
+	// Staging The staging config whose pool to pause.
+	//
+	// Example: demo-east
+	Staging *string `json:"staging,omitempty"`
+
+	// Zone The zone whose pools to pause.
+	//
+	// Example: east
+	Zone *string `json:"zone,omitempty"`
+}
+
+// PeerHealth defines model for PeerHealth.
+type PeerHealth struct {
+	// Address Of its broker.
+	//
+	// Example: https://greenroom.west.example.org
+	Address string `json:"address"`
+
+	// Name Example: west
+	Name string `json:"name"`
+
+	// Problem Absent when it answers.
+	//
+	// Example: it does not answer
+	Problem *string          `json:"problem,omitempty"`
+	Status  DependencyStatus `json:"status"`
+}
+
 // Permissions What sessions let their users do. They are fixed when a container is created: a launch whose groups come to
 // others than a pool has is not given one of its sessions. A session's programs find them as
 // `GREENROOM_ALLOW_AUDIO` and so on, `true` or `false`.
@@ -1225,6 +2145,34 @@ type Permissions struct {
 
 	// AllowWebcam Absent: false.
 	AllowWebcam *bool `json:"allow_webcam,omitempty"`
+}
+
+// PoolFailure The session of the pool that failed last before anybody had it: what its program wrote last, and what Nomad noted
+// of it. Absent where none failed since the image or the zone changed.
+type PoolFailure struct {
+	At time.Time `json:"at"`
+
+	// Node The node's id; absent if it was on none.
+	//
+	// Example: 5d1e6f0c-1f9d-3a0b-8a55-0d5c7c9b2c10
+	Node *string `json:"node,omitempty"`
+
+	// Reason Example: task session: exit code 3 after 1.2s
+	Reason string `json:"reason"`
+
+	// Session Example: gr-01jd0c8m4q2v5n7x9z3b6f8h1k
+	Session string `json:"session"`
+
+	// Stderr The last lines of the task's standard error, at most ten, without control characters.
+	Stderr *[]string `json:"stderr,omitempty"`
+
+	// Task The task that failed; absent where that is not known.
+	//
+	// Example: session
+	Task *string `json:"task,omitempty"`
+
+	// TaskEvents What Nomad noted of the tasks, the oldest first.
+	TaskEvents *[]string `json:"task_events,omitempty"`
 }
 
 // PoolStatus A count is absent while Redis does not answer.
@@ -1284,6 +2232,11 @@ type PoolStatus struct {
 	// Example: 2
 	ReadySessions *int `json:"ready_sessions,omitempty"`
 
+	// Remark What is no condition yet, such as an assign hook that failed once; absent for nothing.
+	//
+	// Example: a session was destroyed instead of given to its user: the assign hook failed with exit code 4
+	Remark *string `json:"remark,omitempty"`
+
 	// Revision What sessions are made from now: a hash over what the image, the zone and the permissions make of a session.
 	// Sessions of other revisions are replaced by ones of this. Absent where the zone or the image cannot be read.
 	//
@@ -1309,6 +2262,14 @@ type PoolStatus struct {
 	UpdatedSessions *UpdatedSessions `json:"updated_sessions,omitempty"`
 }
 
+// Priority Whose sessions make room, from 1 to 100; absent is 50. A launch has the highest priority of its image's pools in
+// the zone, or 50 without one. Where it cannot be placed, unassigned sessions of pools with a lower priority are
+// retired, one after the other, on the node where the fewest have to, at most 8 for a launch; it waits for that
+// as `wait_for_room` says, or 30s where nothing does. No session of a user ever makes room.
+//
+// Example: 20
+type Priority = int
+
 // Problem What went wrong, after RFC 9457.
 type Problem struct {
 	// Attempts The steps of a launch that were tried before it failed.
@@ -1326,6 +2287,9 @@ type Problem struct {
 
 	// Errors What is wrong with which field.
 	Errors *[]FieldError `json:"errors,omitempty"`
+
+	// Limit For `session_limit`: the limit that the launch would exceed.
+	Limit *LimitReached `json:"limit,omitempty"`
 
 	// RequestId The answer's `X-Request-Id`; the broker's log has it.
 	RequestId *string `json:"request_id,omitempty"`
@@ -1358,6 +2322,42 @@ type Readiness struct {
 // ReadinessStatus defines model for Readiness.Status.
 type ReadinessStatus string
 
+// Recycle The order to replace sessions of the pool that reaches furthest; absent where there was none.
+type Recycle struct {
+	// Before Sessions that were made before are replaced.
+	Before    time.Time `json:"before"`
+	OrderedAt time.Time `json:"ordered_at"`
+
+	// OrderedBy Who ordered it.
+	//
+	// Example: token:tk-0f3a9c51d2e84b7760aa
+	OrderedBy string `json:"ordered_by"`
+}
+
+// RecycleRequest defines model for RecycleRequest.
+type RecycleRequest struct {
+	// OlderThan Only sessions that were made longer ago than this are replaced, as a Go duration; absent for all.
+	//
+	// Example: 24h
+	OlderThan *string `json:"older_than,omitempty"`
+}
+
+// ReplayRequest Which dead letters to send again.
+type ReplayRequest struct {
+	// Ids Their ids; absent for all.
+	//
+	// Example: ["1763965200000-0"]
+	Ids *[]string `json:"ids,omitempty"`
+}
+
+// ReplayResult defines model for ReplayResult.
+type ReplayResult struct {
+	// Replayed How many are pending again.
+	//
+	// Example: 1
+	Replayed int `json:"replayed"`
+}
+
 // ResourceName A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 //
 // Example: demo-east
@@ -1367,10 +2367,11 @@ type ResourceName = string
 //
 // Example: {"zones":[{"datacenters":["dc1"],"name":"east"}]}
 type ResourceSet struct {
-	Groups  *[]Group         `json:"groups,omitempty"`
-	Images  *[]Image         `json:"images,omitempty"`
-	Staging *[]StagingConfig `json:"staging,omitempty"`
-	Zones   *[]Zone          `json:"zones,omitempty"`
+	Groups   *[]Group         `json:"groups,omitempty"`
+	Images   *[]Image         `json:"images,omitempty"`
+	Staging  *[]StagingConfig `json:"staging,omitempty"`
+	Webhooks *[]Webhook       `json:"webhooks,omitempty"`
+	Zones    *[]Zone          `json:"zones,omitempty"`
 }
 
 // Role `admin`, `launcher` or `viewer`.
@@ -1514,11 +2515,14 @@ type Session struct {
 	CreatedAt time.Time  `json:"created_at"`
 	EndedAt   *time.Time `json:"ended_at,omitempty"`
 
-	// EndsAt When it ends whatever comes.
+	// EndsAt When it ends whatever comes, its extensions counted.
 	EndsAt *time.Time `json:"ends_at,omitempty"`
 
 	// ExpiresAt When it is due for replacement if nobody has it by then.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// ExtendableUntil The latest `ends_at` that `extend` may give it. Absent where it cannot be extended, or no further.
+	ExtendableUntil *time.Time `json:"extendable_until,omitempty"`
 
 	// FailingCheck A check of the session's own that fails, and keeps it from being up or healthy. Only an answer for one session has
 	// it; it is absent where no check fails, and while Consul does not answer.
@@ -1543,16 +2547,24 @@ type Session struct {
 	// Example: gr-01jd0c8m4q2v5n7x9z3b6f8h1k
 	Id string `json:"id"`
 
+	// IdleEndsAt When it ends by its `idle_expiration` unless it is used. A page may poll it to warn its user. It ends no sooner than
+	// its user was warned by the event `idle_soon`.
+	IdleEndsAt *time.Time `json:"idle_ends_at,omitempty"`
+
 	// Image A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
 	// Example: demo-east
 	Image ResourceName `json:"image"`
 
-	// KeepaliveAt When its user's last keepalive came.
+	// KeepaliveAt When its user's last keepalive came, or the last use by a gateway or `authorize` was noted.
 	KeepaliveAt *time.Time `json:"keepalive_at,omitempty"`
 
 	// KeepaliveUntil When it ends unless a keepalive comes.
 	KeepaliveUntil *time.Time `json:"keepalive_until,omitempty"`
+
+	// Kept It failed, and its job stays in Nomad, stopped, for inspection, because of its staging config's `keep_failed`.
+	// Absent for all others.
+	Kept *bool `json:"kept,omitempty"`
 
 	// Link Where its user opens an assigned session, from the image's `connect_url`. Only an answer for one session has it,
 	// and never the session's token, which is the launch's alone: `%7Btoken%7D` stands for it.
@@ -1569,6 +2581,11 @@ type Session struct {
 	// Example: staged
 	Origin Origin `json:"origin"`
 
+	// Peer The peer, the greenroom of another region, that has the session. Absent for a session of this region.
+	//
+	// Example: west
+	Peer *string `json:"peer,omitempty"`
+
 	// Ports Its ports, by their label in the jobspec.
 	//
 	// Example: {"http":23817}
@@ -1577,7 +2594,7 @@ type Session struct {
 	// ReadyAt When it was first up and its checks passed.
 	ReadyAt *time.Time `json:"ready_at,omitempty"`
 
-	// Reason Why it is quarantined, retiring, ending or ended.
+	// Reason Why it is quarantined, retiring, ending or ended, or what it waits for while it waits for room.
 	//
 	// Example: ended by request
 	Reason *string `json:"reason,omitempty"`
@@ -1618,8 +2635,20 @@ type Session struct {
 	// Terms How long its user may keep it, from the user's groups and the image. Absent is without limit.
 	Terms *Terms `json:"terms,omitempty"`
 
+	// Unvisited Whether its user is known not to have used it yet.
+	Unvisited *bool `json:"unvisited,omitempty"`
+
+	// UnvisitedEndsAt When it ends by its `unvisited_expiration` unless its user opens it.
+	UnvisitedEndsAt *time.Time `json:"unvisited_ends_at,omitempty"`
+
 	// User Who a session is for.
 	User *User `json:"user,omitempty"`
+
+	// VisitedAt When its user first used it. Absent before that, and where Redis lost it.
+	VisitedAt *time.Time `json:"visited_at,omitempty"`
+
+	// WaitsForRoomUntil Until when it waits for room, after which it ends. Absent unless it waits.
+	WaitsForRoomUntil *time.Time `json:"waits_for_room_until,omitempty"`
 
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
@@ -1679,6 +2708,56 @@ type SessionLogsType string
 // Example: assigned
 type SessionState string
 
+// Sizing Has the pool follow its demand: as few idle sessions as serve the wanted share of launches with ready ones.
+// Scalers learn the demand from the pool's history, and go by what comes in where there is none yet. An open
+// entry of the schedule is a floor.
+//
+// Example: {"max":60,"min":2,"mode":"demand","served_warm":0.99}
+type Sizing struct {
+	// Max The most sessions that are wanted by the demand.
+	//
+	// Example: 60
+	Max int `json:"max"`
+
+	// Min The fewest sessions that are wanted. Absent: 0.
+	//
+	// Example: 2
+	Min *int `json:"min,omitempty"`
+
+	// Mode `demand`: the pool follows its demand, and `desired_sessions` does not count. `recommend`: nothing changes;
+	// `demand_size` says what would be wanted.
+	Mode SizingMode `json:"mode"`
+
+	// ServedWarm Share of launches that find a ready session, from 0.5 to 0.9999. Absent: 0.99.
+	//
+	// Example: 0.99
+	ServedWarm *float64 `json:"served_warm,omitempty"`
+
+	// TimeZone IANA name of the zone of the days and weeks that the demand is learned by; absent for UTC.
+	//
+	// Example: Europe/Berlin
+	TimeZone *string `json:"time_zone,omitempty"`
+
+	// Weight How much a launch that this pool serves warm counts beside those of the other pools of a zone that cannot
+	// hold what all of them want, up to 1000. Absent: 1.
+	//
+	//
+	// Example: 2
+	Weight *float64 `json:"weight,omitempty"`
+}
+
+// SizingMode `demand`: the pool follows its demand, and `desired_sessions` does not count. `recommend`: nothing changes;
+// `demand_size` says what would be wanted.
+type SizingMode string
+
+// Spread Over what new sessions are spread evenly: a property of nodes, which is `${node.unique.id}`,
+// `${node.datacenter}`, `${attr.NAME}` or `${meta.NAME}`; `none` leaves it to Nomad, which fills one node after
+// the other. Absent: `${node.unique.id}`. Where the value with the fewest sessions has no room, the next one gets
+// the session. Nodes without the property come last. Sessions that run are not moved.
+//
+// Example: ${meta.rack}
+type Spread = string
+
 // StagedShare Of the sessions that users were given in the last 15 minutes, the part that was staged, from 0 to 1; of a pool,
 // with what was made on demand of its image in its zone. Absent where none was given.
 //
@@ -1694,6 +2773,10 @@ type StagingConfig struct {
 	// Example: 3
 	DesiredSessions int `json:"desired_sessions"`
 
+	// DistinctHosts No two sessions of the pool run on one node, those with users counted. Those for which no node is left wait,
+	// with a condition. Switched on, what is too many on a node and has no user is retired.
+	DistinctHosts *DistinctHosts `json:"distinct_hosts,omitempty"`
+
 	// Expiration How long a session may wait unassigned before a fresh one replaces it, as a Go duration of at least `10s`.
 	// Absent or empty: for ever.
 	//
@@ -1705,6 +2788,28 @@ type StagingConfig struct {
 	//
 	// Example: demo-east
 	Image ResourceName `json:"image"`
+
+	// KeepFailed How many of the pool's sessions that failed last leave their jobs in Nomad, stopped, so that one can look at
+	// their allocations and logs. They do not count as sessions. Nomad itself removes them after its
+	// `job_gc_threshold`, 4 hours by default. Absent for none: then a job is removed about a minute after its end.
+	//
+	//
+	// Example: 3
+	KeepFailed *KeepFailed `json:"keep_failed,omitempty"`
+
+	// Labels What launches with a `selector` choose by. Keys and values as Kubernetes has them: at most 63 letters, digits, dashes,
+	// underscores and dots; a key may have a DNS name and a slash before it, and a value may be empty. At most 64.
+	//
+	//
+	// Example: {"tier":"gold"}
+	Labels *Labels `json:"labels,omitempty"`
+
+	// MaxSessions How many sessions of the pool may exist at once, unassigned and assigned together; absent for no limit. No
+	// more are staged, and the condition `SessionLimitReached` says so. What is made on demand is no pool's.
+	//
+	//
+	// Example: 20
+	MaxSessions *MaxSessionsOfPool `json:"max_sessions,omitempty"`
 
 	// MaxUnavailable How many of the desired sessions a new revision of the image or zone may replace at a time: a number from 1,
 	// or a share such as `25%`, which is the default. Ready never falls further below desired because of it.
@@ -1726,8 +2831,44 @@ type StagingConfig struct {
 	// Example: {"allow_audio":false}
 	Permissions *Permissions `json:"permissions,omitempty"`
 
+	// Priority Whose sessions make room, from 1 to 100; absent is 50. A launch has the highest priority of its image's pools in
+	// the zone, or 50 without one. Where it cannot be placed, unassigned sessions of pools with a lower priority are
+	// retired, one after the other, on the node where the fewest have to, at most 8 for a launch; it waits for that
+	// as `wait_for_room` says, or 30s where nothing does. No session of a user ever makes room.
+	//
+	//
+	// Example: 20
+	Priority *Priority `json:"priority,omitempty"`
+
 	// Schedule Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 	Schedule *ScheduleList `json:"schedule,omitempty"`
+
+	// Sizing Has the pool follow its demand: as few idle sessions as serve the wanted share of launches with ready ones.
+	// Scalers learn the demand from the pool's history, and go by what comes in where there is none yet. An open
+	// entry of the schedule is a floor.
+	//
+	//
+	// Example: {"max":60,"min":2,"mode":"demand","served_warm":0.99}
+	Sizing *Sizing `json:"sizing,omitempty"`
+
+	// Spread Over what new sessions are spread evenly: a property of nodes, which is `${node.unique.id}`,
+	// `${node.datacenter}`, `${attr.NAME}` or `${meta.NAME}`; `none` leaves it to Nomad, which fills one node after
+	// the other. Absent: `${node.unique.id}`. Where the value with the fewest sessions has no room, the next one gets
+	// the session. Nodes without the property come last. Sessions that run are not moved.
+	//
+	//
+	// Example: ${meta.rack}
+	Spread *Spread `json:"spread,omitempty"`
+
+	// Update How the pool gets from one revision of its image, zone or permissions to the next. `rolling`, the default:
+	// sessions of the older one are replaced as fresh ones become ready, and launches get either until then.
+	// `immediate`: they are retired at once, and a launch that is sent after the change was answered gets none of them,
+	// at any broker; pools of the image in the zone are empty until fresh ones are ready. `on_replenish`: they are given
+	// until they are claimed or expire, and only what replaces them is of the newer revision.
+	//
+	//
+	// Example: immediate
+	Update *UpdateMode `json:"update,omitempty"`
 
 	// Zone A DNS label: lower-case letters, digits and inner dashes, at most 48. A new zone has at most 43, a new staging config 45, where the prefix in Consul is `greenroom`: services are named after them.
 	//
@@ -1744,6 +2885,9 @@ type StagingPool struct {
 	//
 	// Example: 3
 	CurrentSessions int `json:"current_sessions"`
+
+	// DemandSize What the demand of a pool with `sizing` asks for, as a scaler decided it last. Absent while none has.
+	DemandSize *DemandSize `json:"demand_size,omitempty"`
 
 	// DesiredNext How many are wanted from `desired_until` on.
 	//
@@ -1774,6 +2918,10 @@ type StagingPool struct {
 	// Example: 2026-11-24T17:00:00Z
 	DesiredUntil *time.Time `json:"desired_until,omitempty"`
 
+	// DistinctHosts No two sessions of the pool run on one node, those with users counted. Those for which no node is left wait,
+	// with a condition. Switched on, what is too many on a node and has no user is retired.
+	DistinctHosts *DistinctHosts `json:"distinct_hosts,omitempty"`
+
 	// Expiration How long a session may wait unassigned before a fresh one replaces it, as a Go duration of at least `10s`.
 	// Absent or empty: for ever.
 	//
@@ -1796,6 +2944,36 @@ type StagingPool struct {
 	// Example: demo-east
 	Image ResourceName `json:"image"`
 
+	// KeepFailed How many of the pool's sessions that failed last leave their jobs in Nomad, stopped, so that one can look at
+	// their allocations and logs. They do not count as sessions. Nomad itself removes them after its
+	// `job_gc_threshold`, 4 hours by default. Absent for none: then a job is removed about a minute after its end.
+	//
+	//
+	// Example: 3
+	KeepFailed *KeepFailed `json:"keep_failed,omitempty"`
+
+	// KeptSessions The pool's failed sessions whose jobs stay in Nomad, stopped, because of `keep_failed`; the newest last.
+	// Absent for none.
+	KeptSessions *[]string `json:"kept_sessions,omitempty"`
+
+	// Labels What launches with a `selector` choose by. Keys and values as Kubernetes has them: at most 63 letters, digits, dashes,
+	// underscores and dots; a key may have a DNS name and a slash before it, and a value may be empty. At most 64.
+	//
+	//
+	// Example: {"tier":"gold"}
+	Labels *Labels `json:"labels,omitempty"`
+
+	// LastFailure The session of the pool that failed last before anybody had it: what its program wrote last, and what Nomad noted
+	// of it. Absent where none failed since the image or the zone changed.
+	LastFailure *PoolFailure `json:"last_failure,omitempty"`
+
+	// MaxSessions How many sessions of the pool may exist at once, unassigned and assigned together; absent for no limit. No
+	// more are staged, and the condition `SessionLimitReached` says so. What is made on demand is no pool's.
+	//
+	//
+	// Example: 20
+	MaxSessions *MaxSessionsOfPool `json:"max_sessions,omitempty"`
+
 	// MaxUnavailable How many of the desired sessions a new revision of the image or zone may replace at a time: a number from 1,
 	// or a share such as `25%`, which is the default. Ready never falls further below desired because of it.
 	//
@@ -1808,6 +2986,9 @@ type StagingPool struct {
 	// Example: demo-east
 	Name ResourceName `json:"name"`
 
+	// Paused What is paused, by whom, since when and why. It is of all pools where it names neither zone nor staging.
+	Paused *Pause `json:"paused,omitempty"`
+
 	// Permissions What sessions let their users do. They are fixed when a container is created: a launch whose groups come to
 	// others than a pool has is not given one of its sessions. A session's programs find them as
 	// `GREENROOM_ALLOW_AUDIO` and so on, `true` or `false`.
@@ -1816,10 +2997,22 @@ type StagingPool struct {
 	// Example: {"allow_audio":false}
 	Permissions *Permissions `json:"permissions,omitempty"`
 
+	// Priority Whose sessions make room, from 1 to 100; absent is 50. A launch has the highest priority of its image's pools in
+	// the zone, or 50 without one. Where it cannot be placed, unassigned sessions of pools with a lower priority are
+	// retired, one after the other, on the node where the fewest have to, at most 8 for a launch; it waits for that
+	// as `wait_for_room` says, or 30s where nothing does. No session of a user ever makes room.
+	//
+	//
+	// Example: 20
+	Priority *Priority `json:"priority,omitempty"`
+
 	// ReadySessions How many of those can be claimed now.
 	//
 	// Example: 2
 	ReadySessions int `json:"ready_sessions"`
+
+	// Recycle The order to replace sessions of the pool that reaches furthest; absent where there was none.
+	Recycle *Recycle `json:"recycle,omitempty"`
 
 	// Revision What sessions are made from now: a hash over what the image, the zone and the permissions make of a session.
 	// Sessions of other revisions are replaced by ones of this. Absent where the zone or the image cannot be read.
@@ -1830,6 +3023,33 @@ type StagingPool struct {
 
 	// Schedule Times at which another number is wanted. The highest of those that apply wins over `desired_sessions`.
 	Schedule *ScheduleList `json:"schedule,omitempty"`
+
+	// Sizing Has the pool follow its demand: as few idle sessions as serve the wanted share of launches with ready ones.
+	// Scalers learn the demand from the pool's history, and go by what comes in where there is none yet. An open
+	// entry of the schedule is a floor.
+	//
+	//
+	// Example: {"max":60,"min":2,"mode":"demand","served_warm":0.99}
+	Sizing *Sizing `json:"sizing,omitempty"`
+
+	// Spread Over what new sessions are spread evenly: a property of nodes, which is `${node.unique.id}`,
+	// `${node.datacenter}`, `${attr.NAME}` or `${meta.NAME}`; `none` leaves it to Nomad, which fills one node after
+	// the other. Absent: `${node.unique.id}`. Where the value with the fewest sessions has no room, the next one gets
+	// the session. Nodes without the property come last. Sessions that run are not moved.
+	//
+	//
+	// Example: ${meta.rack}
+	Spread *Spread `json:"spread,omitempty"`
+
+	// Update How the pool gets from one revision of its image, zone or permissions to the next. `rolling`, the default:
+	// sessions of the older one are replaced as fresh ones become ready, and launches get either until then.
+	// `immediate`: they are retired at once, and a launch that is sent after the change was answered gets none of them,
+	// at any broker; pools of the image in the zone are empty until fresh ones are ready. `on_replenish`: they are given
+	// until they are claimed or expire, and only what replaces them is of the newer revision.
+	//
+	//
+	// Example: immediate
+	Update *UpdateMode `json:"update,omitempty"`
 
 	// UpdatedReadySessions How many of the ready ones are of that revision; absent while it is not known.
 	//
@@ -1869,6 +3089,10 @@ type StagingPoolList struct {
 
 // Status defines model for Status.
 type Status struct {
+	// Agents The brokers and scalers that are alive, as Consul shows them, by kind and address. Absent while Consul does not
+	// answer, and for callers with a scope.
+	Agents *[]Agent `json:"agents,omitempty"`
+
 	// Dependencies The servers that the broker leans on.
 	Dependencies []DependencyHealth `json:"dependencies"`
 
@@ -1878,6 +3102,9 @@ type Status struct {
 	//
 	// Example: 12
 	ForeignSessions *int `json:"foreign_sessions,omitempty"`
+
+	// Peers The greenrooms of other regions that launches may cross to, by name. Absent for none.
+	Peers *[]PeerHealth `json:"peers,omitempty"`
 
 	// Reasons Why it is not `ok`, each in a sentence for a person.
 	//
@@ -1916,12 +3143,33 @@ type TakeOver struct {
 
 // Terms How long its user may keep it, from the user's groups and the image. Absent is without limit.
 type Terms struct {
+	// Extended A duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `24h` or `1h30m`.
+	// Empty means that it is not set.
+	//
+	//
+	// Example: 24h
+	Extended *Duration `json:"extended,omitempty"`
+
+	// IdleExpiration A duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `24h` or `1h30m`.
+	// Empty means that it is not set.
+	//
+	//
+	// Example: 24h
+	IdleExpiration *Duration `json:"idle_expiration,omitempty"`
+
 	// KeepaliveExpiration A duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `24h` or `1h30m`.
 	// Empty means that it is not set.
 	//
 	//
 	// Example: 24h
 	KeepaliveExpiration *Duration `json:"keepalive_expiration,omitempty"`
+
+	// MaxExtension A duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `24h` or `1h30m`.
+	// Empty means that it is not set.
+	//
+	//
+	// Example: 24h
+	MaxExtension *Duration `json:"max_extension,omitempty"`
 
 	// SessionTimeLimit A duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `24h` or `1h30m`.
 	// Empty means that it is not set.
@@ -1936,6 +3184,13 @@ type Terms struct {
 	//
 	// Example: 24h
 	UnhealthyExpiration *Duration `json:"unhealthy_expiration,omitempty"`
+
+	// UnvisitedExpiration A duration as Go writes it: numbers with the units `h`, `m`, `s` and `ms`, for example `24h` or `1h30m`.
+	// Empty means that it is not set.
+	//
+	//
+	// Example: 24h
+	UnvisitedExpiration *Duration `json:"unvisited_expiration,omitempty"`
 }
 
 // TimeToReady From when a session was wanted to when it could first be claimed. Absent where none came to be ready.
@@ -2053,6 +3308,15 @@ type TokenRotation struct {
 	Overlap *string `json:"overlap,omitempty"`
 }
 
+// UpdateMode How the pool gets from one revision of its image, zone or permissions to the next. `rolling`, the default:
+// sessions of the older one are replaced as fresh ones become ready, and launches get either until then.
+// `immediate`: they are retired at once, and a launch that is sent after the change was answered gets none of them,
+// at any broker; pools of the image in the zone are empty until fresh ones are ready. `on_replenish`: they are given
+// until they are claimed or expire, and only what replaces them is of the newer revision.
+//
+// Example: immediate
+type UpdateMode string
+
 // UpdatedSessions How many of the current sessions are of the current revision. Fewer than `current_sessions`: a new revision
 // rolls. Absent while it is not known.
 //
@@ -2090,7 +3354,133 @@ type VolumeMapping struct {
 	Target string `json:"target"`
 }
 
-// Zone A place to run sessions.
+// Webhook Sends events to a receiver of yours, as Standard Webhooks (standardwebhooks.com) has it: each message is a
+// POST of `{"type", "timestamp", "data"}`, where `data` is the event, with `webhook-id`, `webhook-timestamp` and
+// `webhook-signature`. It is delivered at least once, and in order for a session. An answer of 2xx takes it; everything
+// else, and none within 10 s, is tried again. Redirects are not followed. Two types are no event: `test`, which an
+// administrator sends, and `gap`, which says that events before it may be missing, so that lists must be read anew.
+type Webhook struct {
+	// CaCert Certificates in PEM that may sign the receiver's, beside those of the system.
+	//
+	// Example:
+	CaCert *string `json:"ca_cert,omitempty"`
+
+	// Events The types of events that are sent, see Event; absent for all.
+	//
+	// Example: ["assigned","ended"]
+	Events *[]string `json:"events,omitempty"`
+
+	// GiveUpAfter How long a message is tried, from its first attempt on, before it becomes a dead letter, from 1s to 168h. Absent
+	// for 24h. Until then the later messages of its session wait, and only those.
+	//
+	//
+	// Example: 24h
+	GiveUpAfter *string `json:"give_up_after,omitempty"`
+
+	// Images Only events of sessions and pools of these images; absent for all.
+	Images *[]string `json:"images,omitempty"`
+
+	// Name May be left out of a request; if given it must be the path's.
+	//
+	// Example: billing
+	Name *string `json:"name,omitempty"`
+
+	// Secret Signs the messages: `whsec_` and the base64 of 24 to 64 random bytes. It is always `(hidden)` in answers;
+	// a webhook that is stored with `(hidden)` keeps the secret that is stored.
+	//
+	//
+	// Example: (hidden)
+	Secret string `json:"secret"`
+
+	// SecretFingerprint Tells whether the secret is the one that you have; ignored in requests.
+	//
+	// Example: 3f7a90bc12de4586
+	SecretFingerprint *string `json:"secret_fingerprint,omitempty"`
+
+	// Staging Only events of these staging configs' pools and of sessions from them; absent for all, and for sessions on demand.
+	Staging *[]string `json:"staging,omitempty"`
+
+	// Url Where messages are posted, http or https, without user, password or fragment.
+	//
+	// Example: https://billing.example.org/greenroom
+	Url string `json:"url"`
+
+	// Zones Only events of these zones; absent for all.
+	Zones *[]string `json:"zones,omitempty"`
+}
+
+// WebhookDeliveries How far a webhook's deliveries are.
+type WebhookDeliveries struct {
+	// DeadLetters Messages that were given up.
+	//
+	// Example: 1
+	DeadLetters int `json:"dead_letters"`
+
+	// DeliveredAt When a message was last delivered.
+	//
+	// Example: 2026-11-24T06:19:58Z
+	DeliveredAt *time.Time `json:"delivered_at,omitempty"`
+
+	// Dropped How many dead letters made room for newer ones.
+	//
+	// Example: 0
+	Dropped *int `json:"dropped,omitempty"`
+
+	// Error What the newest failure was.
+	//
+	// Example: the receiver answered 503
+	Error *string `json:"error,omitempty"`
+
+	// FailingSince Since when no message could be delivered. Absent while the receiver takes messages.
+	//
+	// Example: 2026-11-24T06:20:00Z
+	FailingSince *time.Time `json:"failing_since,omitempty"`
+
+	// GapAt The last time.
+	//
+	// Example: 2026-11-20T01:00:00Z
+	GapAt *time.Time `json:"gap_at,omitempty"`
+
+	// Gaps How often events may have been lost; the receiver got a message of type `gap` each time.
+	//
+	// Example: 0
+	Gaps *int `json:"gaps,omitempty"`
+
+	// OldestAt When that happened which the oldest of them is about. Absent where none is pending.
+	//
+	// Example: 2026-11-24T06:20:00Z
+	OldestAt *time.Time `json:"oldest_at,omitempty"`
+
+	// Pending Messages that are still to be delivered.
+	//
+	// Example: 12
+	Pending int `json:"pending"`
+}
+
+// WebhookList defines model for WebhookList.
+type WebhookList struct {
+	Items []Webhook `json:"items"`
+
+	// NextCursor Where the next page begins, opaque; absent on the last page.
+	//
+	// Example: czoxNzYzOTY1MjAwMDAwOmdyLTAxamQwYzhtNHEydjVuN3g5ejNiNmY4aDFr
+	NextCursor *NextCursor `json:"next_cursor,omitempty"`
+}
+
+// WebhookTestResult defines model for WebhookTestResult.
+type WebhookTestResult struct {
+	// Delivered The receiver answered 2xx.
+	//
+	// Example: false
+	Delivered bool `json:"delivered"`
+
+	// Error Why not.
+	//
+	// Example: the receiver answered 503
+	Error *string `json:"error,omitempty"`
+}
+
+// Zone A place to run sessions, in this region or, with `peer`, in another one.
 //
 // Example: {"allow_origin_domain":"example.org","datacenters":["dc1"],"name":"east","upstream_auth_address":"broker.example.org:7480"}
 type Zone struct {
@@ -2115,10 +3505,17 @@ type Zone struct {
 	// Example: ["west"]
 	AlternateZones *[]string `json:"alternate_zones,omitempty"`
 
-	// Datacenters Nomad's datacenters, at least one; wildcards as Nomad has them.
+	// Datacenters Nomad's datacenters, at least one but for a zone at a peer; wildcards as Nomad has them.
 	//
 	// Example: ["dc1"]
-	Datacenters []string `json:"datacenters"`
+	Datacenters *[]string `json:"datacenters,omitempty"`
+
+	// MaxSessions How many sessions of all images may exist in the zone at once, staged, assigned and made on demand together;
+	// absent for no limit. No more are staged or made, and nothing that exists ends because of it.
+	//
+	//
+	// Example: 100
+	MaxSessions *int `json:"max_sessions,omitempty"`
 
 	// Name May be left out of a request; if given it must be the path's.
 	//
@@ -2134,6 +3531,19 @@ type Zone struct {
 	//
 	// Example: default
 	NodePool *string `json:"node_pool,omitempty"`
+
+	// Peer The name that the brokers' configuration gives to the greenroom of another region: the zone is there, with its
+	// settings, and only launches go to it. With it there are no `datacenters`, nor other settings of where
+	// sessions run.
+	//
+	//
+	// Example: west
+	Peer *string `json:"peer,omitempty"`
+
+	// PeerZone The zone's name there; absent for the same name.
+	//
+	// Example: west-1
+	PeerZone *string `json:"peer_zone,omitempty"`
 
 	// Region Nomad's region, which must be that of the Nomad that the broker asks; absent means the same.
 	//
@@ -2187,7 +3597,12 @@ type ZoneStatus struct {
 	DesiredSessions int `json:"desired_sessions"`
 
 	// Name Example: east
-	Name  string       `json:"name"`
+	Name string `json:"name"`
+
+	// Peer The peer that the zone is at. Absent for a zone of this region.
+	//
+	// Example: west
+	Peer  *string      `json:"peer,omitempty"`
 	Pools []PoolStatus `json:"pools"`
 
 	// ReadySessions How many of those can be claimed now.
@@ -2230,8 +3645,21 @@ type Refused = Problem
 
 // StreamEventsParams defines parameters for StreamEvents.
 type StreamEventsParams struct {
-	// Type Only events of these types, with commas between. A `gap` comes always.
+	// Type Only events of these types, with commas between. A `gap` comes always. `audit` is for administrators of all of
+	// the installation; others are refused.
 	Type *[]string `form:"type,omitempty" json:"type,omitempty"`
+
+	// Session Only events of this session.
+	Session *string `form:"session,omitempty" json:"session,omitempty"`
+
+	// Staging Only events of this staging config's pool and its sessions.
+	Staging *string `form:"staging,omitempty" json:"staging,omitempty"`
+
+	// User Only events of launches and sessions of the user with this id, from the claim on.
+	User *string `form:"user,omitempty" json:"user,omitempty"`
+
+	// Zone Only events of sessions, launches and pools of this zone.
+	Zone *string `form:"zone,omitempty" json:"zone,omitempty"`
 
 	// LastEventID Go on after the event with this id; absent it is from now on.
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
@@ -2257,6 +3685,20 @@ type ListImagesParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListLaunchableParams defines parameters for ListLaunchable.
+type ListLaunchableParams struct {
+	// Groups The user's groups, with commas between; with a user's own token they are the token's, and it is left out.
+	// A user without a group is in the one with `default`, if there is one.
+	Groups *[]string `form:"groups,omitempty" json:"groups,omitempty"`
+
+	// Limit The most items of one page, from 1 to 1000.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the page begins: the `next_cursor` of the page before, as it was. It does not go out of date. Absent it
+	// is the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // UnlockUserParams defines parameters for UnlockUser.
 type UnlockUserParams struct {
 	// UserId The user's id.
@@ -2267,6 +3709,21 @@ type UnlockUserParams struct {
 type BeginLoginParams struct {
 	// View The view of the page to open after the login: what is behind the `#` of its URL.
 	View *string `form:"view,omitempty" json:"view,omitempty"`
+
+	// Page The page to open after the login, that of the users or that of the operators.
+	Page *BeginLoginParamsPage `form:"page,omitempty" json:"page,omitempty"`
+}
+
+// BeginLoginParamsPage defines parameters for BeginLogin.
+type BeginLoginParamsPage string
+
+// ResumePoolsParams defines parameters for ResumePools.
+type ResumePoolsParams struct {
+	// Zone The zone whose pause ends.
+	Zone *string `form:"zone,omitempty" json:"zone,omitempty"`
+
+	// Staging The staging config whose pause ends.
+	Staging *string `form:"staging,omitempty" json:"staging,omitempty"`
 }
 
 // ListSessionsParams defines parameters for ListSessions.
@@ -2290,7 +3747,9 @@ type ListSessionsParams struct {
 	// User Only the sessions of the user with this id.
 	User *string `form:"user,omitempty" json:"user,omitempty"`
 
-	// Revision Only sessions that were made from this revision.
+	// Revision Only sessions that were made from this revision, of which the first 4 characters or more will do; or, with
+	// `old`, from another one than they would be now: that of their staging config, or, if they were made on
+	// demand, of their image, zone and permissions.
 	Revision *string `form:"revision,omitempty" json:"revision,omitempty"`
 
 	// Limit The most items of one page, from 1 to 1000.
@@ -2304,15 +3763,27 @@ type ListSessionsParams struct {
 // CreateSessionParams defines parameters for CreateSession.
 type CreateSessionParams struct {
 	// Wait How long to wait for a session made on demand, as a Go duration between `0s` and `10m`. When it is over
-	// the answer is 202, or 409 `profile_in_use` while another session has the user's persistent profile. A
-	// staged session needs no wait.
+	// the answer is 202, or 409 `profile_in_use` while another session has the user's persistent profile, or 503
+	// `overloaded` if it was not yet the launch's turn: a broker makes a bounded number of sessions at once, first
+	// come first served. A session that waits for room does so beyond this wait. A staged session needs no wait.
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
+
+	// Only The one step that may serve the launch, in its own zone: no alternate zone is searched, and no peer is asked.
+	// It is how the greenroom of another region asks. With the same `Idempotency-Key` it is the same launch.
+	Only *CreateSessionParamsOnly `form:"only,omitempty" json:"only,omitempty"`
+
+	// StartBy By when the launch must have begun, by the broker's clock; later it is 409 `too_late`, and nothing is given. For
+	// callers that go on without the answer after that.
+	StartBy *string `form:"start_by,omitempty" json:"start_by,omitempty"`
 
 	// IdempotencyKey A fresh text for every launch, 1 to 255 printable ASCII characters, for example a UUID. A repeat of the
 	// launch with the same key gets the same session. Keys are the caller's own: the same key of another user or
 	// token is another key. Administrators share theirs.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
+
+// CreateSessionParamsOnly defines parameters for CreateSession.
+type CreateSessionParamsOnly string
 
 // GetSessionParams defines parameters for GetSession.
 type GetSessionParams struct {
@@ -2321,6 +3792,28 @@ type GetSessionParams struct {
 
 	// Wait With an `index`, how long to wait at most, as a Go duration between `0s` and `10m`.
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
+}
+
+// AuthorizeSessionParams defines parameters for AuthorizeSession.
+type AuthorizeSessionParams struct {
+	// Port The label of the port that `X-Greenroom-Upstream` names.
+	Port *string `form:"port,omitempty" json:"port,omitempty"`
+}
+
+// ExtendSessionParams defines parameters for ExtendSession.
+type ExtendSessionParams struct {
+	// IdempotencyKey Up to 255 printable ASCII characters. The same key with another request for the session is 422
+	// `idempotency_key_reused`. The last 32 of a session are remembered.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// LinkSessionParams defines parameters for LinkSession.
+type LinkSessionParams struct {
+	// Port The label of the port to open; else the port `http`, else the first by label.
+	Port *string `form:"port,omitempty" json:"port,omitempty"`
+
+	// Path The path at which it is opened.
+	Path *string `form:"path,omitempty" json:"path,omitempty"`
 }
 
 // GetSessionLogsParams defines parameters for GetSessionLogs.
@@ -2340,6 +3833,39 @@ type GetSessionLogsParamsType string
 
 // ListStagingParams defines parameters for ListStaging.
 type ListStagingParams struct {
+	// Limit The most items of one page, from 1 to 1000.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the page begins: the `next_cursor` of the page before, as it was. It does not go out of date. Absent it
+	// is the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetHistoryParams defines parameters for GetHistory.
+type GetHistoryParams struct {
+	// Since Where it begins; absent is three hours ago.
+	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Where it ends; absent is now.
+	Until *time.Time `form:"until,omitempty" json:"until,omitempty"`
+
+	// Step How many minutes each entry covers, from 1, which is the default, to 1440. An answer has at most 11,000
+	// entries: ask for a week at a time where step is 1.
+	Step *int `form:"step,omitempty" json:"step,omitempty"`
+}
+
+// ListWebhooksParams defines parameters for ListWebhooks.
+type ListWebhooksParams struct {
+	// Limit The most items of one page, from 1 to 1000.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the page begins: the `next_cursor` of the page before, as it was. It does not go out of date. Absent it
+	// is the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListDeadLettersParams defines parameters for ListDeadLetters.
+type ListDeadLettersParams struct {
 	// Limit The most items of one page, from 1 to 1000.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -2373,6 +3899,9 @@ type LockUserJSONRequestBody = LockUserRequest
 // LoginJSONRequestBody defines body for Login for application/json ContentType.
 type LoginJSONRequestBody = Login
 
+// PausePoolsJSONRequestBody defines body for PausePools for application/json ContentType.
+type PausePoolsJSONRequestBody = PauseRequest
+
 // CheckResourcesJSONRequestBody defines body for CheckResources for application/json ContentType.
 type CheckResourcesJSONRequestBody = ResourceSet
 
@@ -2382,14 +3911,29 @@ type RotateSecretsJSONRequestBody = SecretRotationRequest
 // CreateSessionJSONRequestBody defines body for CreateSession for application/json ContentType.
 type CreateSessionJSONRequestBody = Launch
 
+// RunInSessionJSONRequestBody defines body for RunInSession for application/json ContentType.
+type RunInSessionJSONRequestBody = Command
+
+// ExtendSessionJSONRequestBody defines body for ExtendSession for application/json ContentType.
+type ExtendSessionJSONRequestBody = Extension
+
 // PutStagingJSONRequestBody defines body for PutStaging for application/json ContentType.
 type PutStagingJSONRequestBody = StagingConfig
+
+// RecycleStagingJSONRequestBody defines body for RecycleStaging for application/json ContentType.
+type RecycleStagingJSONRequestBody = RecycleRequest
 
 // CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
 type CreateTokenJSONRequestBody = TokenRequest
 
 // RotateTokenJSONRequestBody defines body for RotateToken for application/json ContentType.
 type RotateTokenJSONRequestBody = TokenRotation
+
+// PutWebhookJSONRequestBody defines body for PutWebhook for application/json ContentType.
+type PutWebhookJSONRequestBody = Webhook
+
+// ReplayDeadLettersJSONRequestBody defines body for ReplayDeadLetters for application/json ContentType.
+type ReplayDeadLettersJSONRequestBody = ReplayRequest
 
 // PutZoneJSONRequestBody defines body for PutZone for application/json ContentType.
 type PutZoneJSONRequestBody = Zone
@@ -2674,6 +4218,14 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
 	TakeOverInstallation(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListLaunchable List the images that a user may launch, and where, by name
+	//
+	// What a launch for a user of the groups would not refuse as unknown or disabled. Whether there is room is another
+	// question: `ready` says where a session waits.
+	//
+	// Corresponds with GET /v1/launchable (the `ListLaunchable` operationId).
+	ListLaunchable(ctx context.Context, params *ListLaunchableParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// UnlockUser Unlock a user
 	//
 	// The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
@@ -2750,7 +4302,7 @@ type ClientInterface interface {
 	//
 	// A browser opens it as a page. It leads to the provider (authorization code with PKCE), and sets a sealed cookie
 	// with which the browser may come back within 10 minutes. Without a provider, and for a link on another site, it
-	// leads to the operators' page.
+	// leads to the page.
 	//
 	// Corresponds with GET /v1/login/oidc (the `BeginLogin` operationId).
 	BeginLogin(ctx context.Context, params *BeginLoginParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2758,8 +4310,8 @@ type ClientInterface interface {
 	// FinishLogin Finish a login with the identity provider
 	//
 	// The provider leads the browser here with `code` and `state`, or with `error`: the client at the provider must
-	// allow this URL alone. It leads to the operators' page, logged in for 12 hours or with the reason why not behind
-	// the `#` of its URL.
+	// allow this URL alone. It leads to the page, logged in for 12 hours or with the reason why not behind the `#` of
+	// its URL.
 	//
 	// Corresponds with GET /v1/login/oidc/callback (the `FinishLogin` operationId).
 	FinishLogin(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2768,6 +4320,45 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/openapi.yaml (the `GetOpenAPI` operationId).
 	GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumePools Resume what is paused
+	//
+	// With neither parameter, it ends the pause of all pools. Each pause ends on its own: a pool stays paused while its
+	// zone is.
+	//
+	// Corresponds with DELETE /v1/pauses (the `ResumePools` operationId).
+	ResumePools(ctx context.Context, params *ResumePoolsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPauses List what is paused
+	//
+	// A scaler neither makes nor retires sessions of a paused pool. Launches go on.
+	//
+	// Corresponds with GET /v1/pauses (the `ListPauses` operationId).
+	ListPauses(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PausePoolsWithBody Pause a pool, the pools of a zone, or all pools
+	//
+	// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+	// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+	// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+	// already is paused anew, with the new reason.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+	PausePoolsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PausePools Pause a pool, the pools of a zone, or all pools
+	//
+	// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+	// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+	// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+	// already is paused anew, with the new reason.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+	PausePools(ctx context.Context, body PausePoolsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CheckResourcesWithBody Would these resources be accepted?
 	//
@@ -2846,8 +4437,19 @@ type ClientInterface interface {
 	// A launch with a setting that must be there when the container is created takes no staged session: the
 	// violation is told in `attempts`, and the session is made on demand with the setting applied.
 	//
+	// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+	// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+	// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+	// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+	// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+	//
 	// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 	// session (200), and the hook shows it the URL.
+	//
+	// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+	// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+	// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+	// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -2872,8 +4474,19 @@ type ClientInterface interface {
 	// A launch with a setting that must be there when the container is created takes no staged session: the
 	// violation is told in `attempts`, and the session is made on demand with the setting applied.
 	//
+	// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+	// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+	// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+	// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+	// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+	//
 	// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 	// session (200), and the hook shows it the URL.
+	//
+	// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+	// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+	// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+	// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -2892,7 +4505,8 @@ type ClientInterface interface {
 	// EndSession End a session
 	//
 	// Stops a user's session, or retires an unused one, which its pool then replaces. Ending a session that is on
-	// its way out is no error.
+	// its way out is no error. A user's session whose image has a `pre_stop` hook is stopped by the scaler, once that has
+	// run.
 	//
 	// Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
 	EndSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2910,8 +4524,8 @@ type ClientInterface interface {
 	// AuthorizeSession May this request pass to the session?
 	//
 	// For a reverse proxy in front of sessions (nginx `auth_request`, Traefik `forwardAuth`), which passes the
-	// user's own headers on. It needs no token of the broker's. Anything but 200 is 401 or 403, or 5xx when a
-	// server does not answer.
+	// user's own headers on. It needs no token of the broker's. Anything but 200 is 401 or 403, 404 where the
+	// session has no port as `port` names, or 5xx when a server does not answer.
 	//
 	// The session's access token is looked for in `Authorization: Bearer`, in the header `X-Greenroom-Token`, in
 	// the cookie `greenroom_token`, and in the query parameter `token` of the URI that the proxy was asked for
@@ -2919,16 +4533,76 @@ type ClientInterface interface {
 	// `allow_origin_domain`; `$request_host$` in it is `X-Forwarded-Host`, or else the `Host`: have the proxy set
 	// the first.
 	//
+	// What is let through counts as a keepalive.
+	//
 	// Corresponds with GET /v1/sessions/{id}/authorize (the `AuthorizeSession` operationId).
-	AuthorizeSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	AuthorizeSession(ctx context.Context, id SessionID, params *AuthorizeSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RunInSessionWithBody Run a command in a user's session
+	//
+	// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+	// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+	// start what lasts longer in the background. For administrators alone, and every call is on record.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+	RunInSessionWithBody(ctx context.Context, id SessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RunInSession Run a command in a user's session
+	//
+	// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+	// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+	// start what lasts longer in the background. For administrators alone, and every call is on record.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+	RunInSession(ctx context.Context, id SessionID, body RunInSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExtendSessionWithBody Give a user's session more time than its time limit
+	//
+	// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+	// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+	// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+	//
+	// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+	// cannot move any further. It is never made to end earlier.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+	ExtendSessionWithBody(ctx context.Context, id SessionID, params *ExtendSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExtendSession Give a user's session more time than its time limit
+	//
+	// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+	// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+	// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+	//
+	// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+	// cannot move any further. It is never made to end earlier.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+	ExtendSession(ctx context.Context, id SessionID, params *ExtendSessionParams, body ExtendSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// KeepSessionAlive Say that a session's user is still there
 	//
 	// A session whose terms have a `keepalive_expiration` ends when no keepalive comes for so long. Send one every
-	// third of it. It does not move `ends_at`.
+	// third of it. It does not move `ends_at`; `extend` does.
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 	KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LinkSession Make a link by which the user opens the session
+	//
+	// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+	// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+	//
+	// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+	LinkSession(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSessionLogs Read the last lines that a session's program has written
 	//
@@ -2975,13 +4649,45 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/staging/{name} (the `PutStaging` operationId).
 	PutStaging(ctx context.Context, name Name, body PutStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetHistory What has gone on in a pool in the last three hours, minute by minute
+	// GetHistory What has gone on in a pool, minute by minute, in the last three hours or up to eight weeks
 	//
-	// The brokers note it in Redis every 10 seconds. It begins anew when Redis loses it, and has gaps for when no
-	// broker ran.
+	// The brokers note it in Redis every 10 seconds, and scalers store it in Consul every five minutes, for eight
+	// weeks. When Redis loses its data, the last minutes are lost with it. It has gaps for when no broker ran.
 	//
 	// Corresponds with GET /v1/staging/{name}/history (the `GetHistory` operationId).
-	GetHistory(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetHistory(ctx context.Context, name Name, params *GetHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecycleStagingWithBody Replace the sessions of a pool without an edit
+	//
+	// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+	// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+	// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+	// stands: one with `older_than` does not call off one for all.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+	RecycleStagingWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecycleStaging Replace the sessions of a pool without an edit
+	//
+	// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+	// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+	// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+	// stands: one with `older_than` does not call off one for all.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+	RecycleStaging(ctx context.Context, name Name, body RecycleStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryStaging Try a failing pool again at once
+	//
+	// A pool whose sessions fail waits between two tries, up to five minutes. This ends the wait, and forgets on which
+	// nodes its image failed. A change of its image does both by itself, one of its config or its zone ends the wait.
+	//
+	// Corresponds with POST /v1/staging/{name}/retry (the `RetryStaging` operationId).
+	RetryStaging(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetStatus Is all well?
 	//
@@ -3044,6 +4750,81 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
 	RotateToken(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListWebhooks List the webhooks, by name
+	//
+	// Corresponds with GET /v1/webhooks (the `ListWebhooks` operationId).
+	ListWebhooks(ctx context.Context, params *ListWebhooksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteWebhook Delete a webhook
+	//
+	// What is pending is not sent any more, and its dead letters are gone.
+	//
+	// Corresponds with DELETE /v1/webhooks/{name} (the `DeleteWebhook` operationId).
+	DeleteWebhook(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetWebhook Read a webhook
+	//
+	// Corresponds with GET /v1/webhooks/{name} (the `GetWebhook` operationId).
+	GetWebhook(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutWebhookWithBody Create or replace a webhook
+	//
+	// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+	// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+	PutWebhookWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutWebhook Create or replace a webhook
+	//
+	// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+	// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+	PutWebhook(ctx context.Context, name Name, body PutWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDeadLetters List the messages that were given up, oldest first
+	//
+	// The newest 10,000 are kept until they are replayed.
+	//
+	// Corresponds with GET /v1/webhooks/{name}/dead-letters (the `ListDeadLetters` operationId).
+	ListDeadLetters(ctx context.Context, name Name, params *ListDeadLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetWebhookDeliveries How far are a webhook's deliveries?
+	//
+	// Corresponds with GET /v1/webhooks/{name}/deliveries (the `GetWebhookDeliveries` operationId).
+	GetWebhookDeliveries(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayDeadLettersWithBody Send dead letters again
+	//
+	// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+	ReplayDeadLettersWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayDeadLetters Send dead letters again
+	//
+	// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+	ReplayDeadLetters(ctx context.Context, name Name, body ReplayDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestWebhook Send a message of type test to the receiver
+	//
+	// Once, from this broker, with the stored secret, and whatever `events` says. Events come from the scaler that has the
+	// webhooks' lock, which must reach the receiver, too.
+	//
+	// Corresponds with POST /v1/webhooks/{name}/test (the `TestWebhook` operationId).
+	TestWebhook(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListZones List the zones, by name
 	//
@@ -3415,6 +5196,24 @@ func (c *Client) TakeOverInstallation(ctx context.Context, body TakeOverInstalla
 	return c.Client.Do(req)
 }
 
+// ListLaunchable List the images that a user may launch, and where, by name
+//
+// What a launch for a user of the groups would not refuse as unknown or disabled. Whether there is room is another
+// question: `ready` says where a session waits.
+//
+// Corresponds with GET /v1/launchable (the `ListLaunchable` operationId).
+func (c *Client) ListLaunchable(ctx context.Context, params *ListLaunchableParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLaunchableRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // UnlockUser Unlock a user
 //
 // The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
@@ -3571,7 +5370,7 @@ func (c *Client) Login(ctx context.Context, body LoginJSONRequestBody, reqEditor
 //
 // A browser opens it as a page. It leads to the provider (authorization code with PKCE), and sets a sealed cookie
 // with which the browser may come back within 10 minutes. Without a provider, and for a link on another site, it
-// leads to the operators' page.
+// leads to the page.
 //
 // Corresponds with GET /v1/login/oidc (the `BeginLogin` operationId).
 func (c *Client) BeginLogin(ctx context.Context, params *BeginLoginParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3589,8 +5388,8 @@ func (c *Client) BeginLogin(ctx context.Context, params *BeginLoginParams, reqEd
 // FinishLogin Finish a login with the identity provider
 //
 // The provider leads the browser here with `code` and `state`, or with `error`: the client at the provider must
-// allow this URL alone. It leads to the operators' page, logged in for 12 hours or with the reason why not behind
-// the `#` of its URL.
+// allow this URL alone. It leads to the page, logged in for 12 hours or with the reason why not behind the `#` of
+// its URL.
 //
 // Corresponds with GET /v1/login/oidc/callback (the `FinishLogin` operationId).
 func (c *Client) FinishLogin(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3610,6 +5409,85 @@ func (c *Client) FinishLogin(ctx context.Context, reqEditors ...RequestEditorFn)
 // Corresponds with GET /v1/openapi.yaml (the `GetOpenAPI` operationId).
 func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetOpenAPIRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumePools Resume what is paused
+//
+// With neither parameter, it ends the pause of all pools. Each pause ends on its own: a pool stays paused while its
+// zone is.
+//
+// Corresponds with DELETE /v1/pauses (the `ResumePools` operationId).
+func (c *Client) ResumePools(ctx context.Context, params *ResumePoolsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumePoolsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPauses List what is paused
+//
+// A scaler neither makes nor retires sessions of a paused pool. Launches go on.
+//
+// Corresponds with GET /v1/pauses (the `ListPauses` operationId).
+func (c *Client) ListPauses(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPausesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PausePoolsWithBody Pause a pool, the pools of a zone, or all pools
+//
+// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+// already is paused anew, with the new reason.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+func (c *Client) PausePoolsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPausePoolsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PausePools Pause a pool, the pools of a zone, or all pools
+//
+// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+// already is paused anew, with the new reason.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+func (c *Client) PausePools(ctx context.Context, body PausePoolsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPausePoolsRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3757,8 +5635,19 @@ func (c *Client) ListSessions(ctx context.Context, params *ListSessionsParams, r
 // A launch with a setting that must be there when the container is created takes no staged session: the
 // violation is told in `attempts`, and the session is made on demand with the setting applied.
 //
+// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+//
 // A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 // session (200), and the hook shows it the URL.
+//
+// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -3793,8 +5682,19 @@ func (c *Client) CreateSessionWithBody(ctx context.Context, params *CreateSessio
 // A launch with a setting that must be there when the container is created takes no staged session: the
 // violation is told in `attempts`, and the session is made on demand with the setting applied.
 //
+// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+//
 // A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 // session (200), and the hook shows it the URL.
+//
+// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -3823,7 +5723,8 @@ func (c *Client) CreateSession(ctx context.Context, params *CreateSessionParams,
 // EndSession End a session
 //
 // Stops a user's session, or retires an unused one, which its pool then replaces. Ending a session that is on
-// its way out is no error.
+// its way out is no error. A user's session whose image has a `pre_stop` hook is stopped by the scaler, once that has
+// run.
 //
 // Corresponds with DELETE /v1/sessions/{id} (the `EndSession` operationId).
 func (c *Client) EndSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3861,8 +5762,8 @@ func (c *Client) GetSession(ctx context.Context, id SessionID, params *GetSessio
 // AuthorizeSession May this request pass to the session?
 //
 // For a reverse proxy in front of sessions (nginx `auth_request`, Traefik `forwardAuth`), which passes the
-// user's own headers on. It needs no token of the broker's. Anything but 200 is 401 or 403, or 5xx when a
-// server does not answer.
+// user's own headers on. It needs no token of the broker's. Anything but 200 is 401 or 403, 404 where the
+// session has no port as `port` names, or 5xx when a server does not answer.
 //
 // The session's access token is looked for in `Authorization: Bearer`, in the header `X-Greenroom-Token`, in
 // the cookie `greenroom_token`, and in the query parameter `token` of the URI that the proxy was asked for
@@ -3870,9 +5771,101 @@ func (c *Client) GetSession(ctx context.Context, id SessionID, params *GetSessio
 // `allow_origin_domain`; `$request_host$` in it is `X-Forwarded-Host`, or else the `Host`: have the proxy set
 // the first.
 //
+// What is let through counts as a keepalive.
+//
 // Corresponds with GET /v1/sessions/{id}/authorize (the `AuthorizeSession` operationId).
-func (c *Client) AuthorizeSession(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewAuthorizeSessionRequest(c.Server, id)
+func (c *Client) AuthorizeSession(ctx context.Context, id SessionID, params *AuthorizeSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAuthorizeSessionRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RunInSessionWithBody Run a command in a user's session
+//
+// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+// start what lasts longer in the background. For administrators alone, and every call is on record.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+func (c *Client) RunInSessionWithBody(ctx context.Context, id SessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRunInSessionRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RunInSession Run a command in a user's session
+//
+// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+// start what lasts longer in the background. For administrators alone, and every call is on record.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+func (c *Client) RunInSession(ctx context.Context, id SessionID, body RunInSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRunInSessionRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExtendSessionWithBody Give a user's session more time than its time limit
+//
+// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+//
+// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+// cannot move any further. It is never made to end earlier.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+func (c *Client) ExtendSessionWithBody(ctx context.Context, id SessionID, params *ExtendSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendSessionRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExtendSession Give a user's session more time than its time limit
+//
+// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+//
+// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+// cannot move any further. It is never made to end earlier.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+func (c *Client) ExtendSession(ctx context.Context, id SessionID, params *ExtendSessionParams, body ExtendSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendSessionRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3886,11 +5879,29 @@ func (c *Client) AuthorizeSession(ctx context.Context, id SessionID, reqEditors 
 // KeepSessionAlive Say that a session's user is still there
 //
 // A session whose terms have a `keepalive_expiration` ends when no keepalive comes for so long. Send one every
-// third of it. It does not move `ends_at`.
+// third of it. It does not move `ends_at`; `extend` does.
 //
 // Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 func (c *Client) KeepSessionAlive(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewKeepSessionAliveRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LinkSession Make a link by which the user opens the session
+//
+// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+//
+// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+func (c *Client) LinkSession(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLinkSessionRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4006,14 +6017,76 @@ func (c *Client) PutStaging(ctx context.Context, name Name, body PutStagingJSONR
 	return c.Client.Do(req)
 }
 
-// GetHistory What has gone on in a pool in the last three hours, minute by minute
+// GetHistory What has gone on in a pool, minute by minute, in the last three hours or up to eight weeks
 //
-// The brokers note it in Redis every 10 seconds. It begins anew when Redis loses it, and has gaps for when no
-// broker ran.
+// The brokers note it in Redis every 10 seconds, and scalers store it in Consul every five minutes, for eight
+// weeks. When Redis loses its data, the last minutes are lost with it. It has gaps for when no broker ran.
 //
 // Corresponds with GET /v1/staging/{name}/history (the `GetHistory` operationId).
-func (c *Client) GetHistory(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetHistoryRequest(c.Server, name)
+func (c *Client) GetHistory(ctx context.Context, name Name, params *GetHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetHistoryRequest(c.Server, name, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecycleStagingWithBody Replace the sessions of a pool without an edit
+//
+// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+// stands: one with `older_than` does not call off one for all.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+func (c *Client) RecycleStagingWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecycleStagingRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecycleStaging Replace the sessions of a pool without an edit
+//
+// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+// stands: one with `older_than` does not call off one for all.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+func (c *Client) RecycleStaging(ctx context.Context, name Name, body RecycleStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecycleStagingRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryStaging Try a failing pool again at once
+//
+// A pool whose sessions fail waits between two tries, up to five minutes. This ends the wait, and forgets on which
+// nodes its image failed. A change of its image does both by itself, one of its config or its zone ends the wait.
+//
+// Corresponds with POST /v1/staging/{name}/retry (the `RetryStaging` operationId).
+func (c *Client) RetryStaging(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryStagingRequest(c.Server, name)
 	if err != nil {
 		return nil, err
 	}
@@ -4146,6 +6219,181 @@ func (c *Client) RotateTokenWithBody(ctx context.Context, accessor string, conte
 // Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
 func (c *Client) RotateToken(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateTokenRequest(c.Server, accessor, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListWebhooks List the webhooks, by name
+//
+// Corresponds with GET /v1/webhooks (the `ListWebhooks` operationId).
+func (c *Client) ListWebhooks(ctx context.Context, params *ListWebhooksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWebhooksRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteWebhook Delete a webhook
+//
+// What is pending is not sent any more, and its dead letters are gone.
+//
+// Corresponds with DELETE /v1/webhooks/{name} (the `DeleteWebhook` operationId).
+func (c *Client) DeleteWebhook(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteWebhookRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetWebhook Read a webhook
+//
+// Corresponds with GET /v1/webhooks/{name} (the `GetWebhook` operationId).
+func (c *Client) GetWebhook(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetWebhookRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutWebhookWithBody Create or replace a webhook
+//
+// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+func (c *Client) PutWebhookWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutWebhookRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutWebhook Create or replace a webhook
+//
+// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+func (c *Client) PutWebhook(ctx context.Context, name Name, body PutWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutWebhookRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDeadLetters List the messages that were given up, oldest first
+//
+// The newest 10,000 are kept until they are replayed.
+//
+// Corresponds with GET /v1/webhooks/{name}/dead-letters (the `ListDeadLetters` operationId).
+func (c *Client) ListDeadLetters(ctx context.Context, name Name, params *ListDeadLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDeadLettersRequest(c.Server, name, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetWebhookDeliveries How far are a webhook's deliveries?
+//
+// Corresponds with GET /v1/webhooks/{name}/deliveries (the `GetWebhookDeliveries` operationId).
+func (c *Client) GetWebhookDeliveries(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetWebhookDeliveriesRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayDeadLettersWithBody Send dead letters again
+//
+// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+func (c *Client) ReplayDeadLettersWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayDeadLettersRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayDeadLetters Send dead letters again
+//
+// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+func (c *Client) ReplayDeadLetters(ctx context.Context, name Name, body ReplayDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayDeadLettersRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestWebhook Send a message of type test to the receiver
+//
+// Once, from this broker, with the stored secret, and whatever `events` says. Events come from the scaler that has the
+// webhooks' lock, which must reach the receiver, too.
+//
+// Corresponds with POST /v1/webhooks/{name}/test (the `TestWebhook` operationId).
+func (c *Client) TestWebhook(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestWebhookRequest(c.Server, name)
 	if err != nil {
 		return nil, err
 	}
@@ -4353,6 +6601,54 @@ func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Re
 		if params.Type != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Session != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "session", *params.Session, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Staging != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "staging", *params.Staging, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Zone != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "zone", *params.Zone, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -4874,6 +7170,84 @@ func NewTakeOverInstallationRequestWithBody(server string, contentType string, b
 	return req, nil
 }
 
+// NewListLaunchableRequest constructs an http.Request for the ListLaunchable method
+func NewListLaunchableRequest(server string, params *ListLaunchableParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/launchable")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Groups != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "groups", *params.Groups, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewUnlockUserRequest constructs an http.Request for the UnlockUser method
 func NewUnlockUserRequest(server string, params *UnlockUserParams) (*http.Request, error) {
 	var err error
@@ -5125,6 +7499,18 @@ func NewBeginLoginRequest(server string, params *BeginLoginParams) (*http.Reques
 
 		}
 
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -5189,6 +7575,139 @@ func NewGetOpenAPIRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewResumePoolsRequest constructs an http.Request for the ResumePools method
+func NewResumePoolsRequest(server string, params *ResumePoolsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/pauses")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Zone != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "zone", *params.Zone, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Staging != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "staging", *params.Staging, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListPausesRequest constructs an http.Request for the ListPauses method
+func NewListPausesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/pauses")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPausePoolsRequest calls the generic PausePools builder with application/json body
+func NewPausePoolsRequest(server string, body PausePoolsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPausePoolsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPausePoolsRequestWithBody constructs an http.Request for the PausePools method, with any body, and a specified content type
+func NewPausePoolsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/pauses")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -5501,6 +8020,30 @@ func NewCreateSessionRequestWithBody(server string, params *CreateSessionParams,
 
 		}
 
+		if params.Only != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "only", *params.Only, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StartBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "start_by", *params.StartBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -5640,7 +8183,7 @@ func NewGetSessionRequest(server string, id SessionID, params *GetSessionParams)
 }
 
 // NewAuthorizeSessionRequest constructs an http.Request for the AuthorizeSession method
-func NewAuthorizeSessionRequest(server string, id SessionID) (*http.Request, error) {
+func NewAuthorizeSessionRequest(server string, id SessionID, params *AuthorizeSessionParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5665,9 +8208,145 @@ func NewAuthorizeSessionRequest(server string, id SessionID) (*http.Request, err
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Port != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "port", *params.Port, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRunInSessionRequest calls the generic RunInSession builder with application/json body
+func NewRunInSessionRequest(server string, id SessionID, body RunInSessionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRunInSessionRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewRunInSessionRequestWithBody constructs an http.Request for the RunInSession method, with any body, and a specified content type
+func NewRunInSessionRequestWithBody(server string, id SessionID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/exec", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewExtendSessionRequest calls the generic ExtendSession builder with application/json body
+func NewExtendSessionRequest(server string, id SessionID, params *ExtendSessionParams, body ExtendSessionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExtendSessionRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewExtendSessionRequestWithBody constructs an http.Request for the ExtendSession method, with any body, and a specified content type
+func NewExtendSessionRequestWithBody(server string, id SessionID, params *ExtendSessionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/extend", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -5697,6 +8376,79 @@ func NewKeepSessionAliveRequest(server string, id SessionID) (*http.Request, err
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewLinkSessionRequest constructs an http.Request for the LinkSession method
+func NewLinkSessionRequest(server string, id SessionID, params *LinkSessionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/link", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Port != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "port", *params.Port, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Path != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "path", *params.Path, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
@@ -5974,7 +8726,7 @@ func NewPutStagingRequestWithBody(server string, name Name, contentType string, 
 }
 
 // NewGetHistoryRequest constructs an http.Request for the GetHistory method
-func NewGetHistoryRequest(server string, name Name) (*http.Request, error) {
+func NewGetHistoryRequest(server string, name Name, params *GetHistoryParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5999,7 +8751,139 @@ func NewGetHistoryRequest(server string, name Name) (*http.Request, error) {
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Step != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "step", *params.Step, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRecycleStagingRequest calls the generic RecycleStaging builder with application/json body
+func NewRecycleStagingRequest(server string, name Name, body RecycleStagingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRecycleStagingRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewRecycleStagingRequestWithBody constructs an http.Request for the RecycleStaging method, with any body, and a specified content type
+func NewRecycleStagingRequestWithBody(server string, name Name, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staging/%s/recycle", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRetryStagingRequest constructs an http.Request for the RetryStaging method
+func NewRetryStagingRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staging/%s/retry", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -6178,6 +9062,375 @@ func NewRotateTokenRequestWithBody(server string, accessor string, contentType s
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListWebhooksRequest constructs an http.Request for the ListWebhooks method
+func NewListWebhooksRequest(server string, params *ListWebhooksParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteWebhookRequest constructs an http.Request for the DeleteWebhook method
+func NewDeleteWebhookRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetWebhookRequest constructs an http.Request for the GetWebhook method
+func NewGetWebhookRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutWebhookRequest calls the generic PutWebhook builder with application/json body
+func NewPutWebhookRequest(server string, name Name, body PutWebhookJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutWebhookRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewPutWebhookRequestWithBody constructs an http.Request for the PutWebhook method, with any body, and a specified content type
+func NewPutWebhookRequestWithBody(server string, name Name, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListDeadLettersRequest constructs an http.Request for the ListDeadLetters method
+func NewListDeadLettersRequest(server string, name Name, params *ListDeadLettersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s/dead-letters", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetWebhookDeliveriesRequest constructs an http.Request for the GetWebhookDeliveries method
+func NewGetWebhookDeliveriesRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s/deliveries", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReplayDeadLettersRequest calls the generic ReplayDeadLetters builder with application/json body
+func NewReplayDeadLettersRequest(server string, name Name, body ReplayDeadLettersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReplayDeadLettersRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewReplayDeadLettersRequestWithBody constructs an http.Request for the ReplayDeadLetters method, with any body, and a specified content type
+func NewReplayDeadLettersRequestWithBody(server string, name Name, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s/replay", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewTestWebhookRequest constructs an http.Request for the TestWebhook method
+func NewTestWebhookRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/webhooks/%s/test", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -6577,6 +9830,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/installation/take-over (the `TakeOverInstallation` operationId).
 	TakeOverInstallationWithResponse(ctx context.Context, body TakeOverInstallationJSONRequestBody, reqEditors ...RequestEditorFn) (*TakeOverInstallationResponse, error)
 
+	// ListLaunchableWithResponse List the images that a user may launch, and where, by name
+	//
+	// What a launch for a user of the groups would not refuse as unknown or disabled. Whether there is room is another
+	// question: `ready` says where a session waits.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/launchable (the `ListLaunchable` operationId).
+	ListLaunchableWithResponse(ctx context.Context, params *ListLaunchableParams, reqEditors ...RequestEditorFn) (*ListLaunchableResponse, error)
+
 	// UnlockUserWithResponse Unlock a user
 	//
 	// The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
@@ -6661,7 +9924,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// A browser opens it as a page. It leads to the provider (authorization code with PKCE), and sets a sealed cookie
 	// with which the browser may come back within 10 minutes. Without a provider, and for a link on another site, it
-	// leads to the operators' page.
+	// leads to the page.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6671,8 +9934,8 @@ type ClientWithResponsesInterface interface {
 	// FinishLoginWithResponse Finish a login with the identity provider
 	//
 	// The provider leads the browser here with `code` and `state`, or with `error`: the client at the provider must
-	// allow this URL alone. It leads to the operators' page, logged in for 12 hours or with the reason why not behind
-	// the `#` of its URL.
+	// allow this URL alone. It leads to the page, logged in for 12 hours or with the reason why not behind the `#` of
+	// its URL.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6685,6 +9948,49 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/openapi.yaml (the `GetOpenAPI` operationId).
 	GetOpenAPIWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOpenAPIResponse, error)
+
+	// ResumePoolsWithResponse Resume what is paused
+	//
+	// With neither parameter, it ends the pause of all pools. Each pause ends on its own: a pool stays paused while its
+	// zone is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/pauses (the `ResumePools` operationId).
+	ResumePoolsWithResponse(ctx context.Context, params *ResumePoolsParams, reqEditors ...RequestEditorFn) (*ResumePoolsResponse, error)
+
+	// ListPausesWithResponse List what is paused
+	//
+	// A scaler neither makes nor retires sessions of a paused pool. Launches go on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/pauses (the `ListPauses` operationId).
+	ListPausesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPausesResponse, error)
+
+	// PausePoolsWithBodyWithResponse Pause a pool, the pools of a zone, or all pools
+	//
+	// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+	// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+	// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+	// already is paused anew, with the new reason.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+	PausePoolsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PausePoolsResponse, error)
+
+	// PausePoolsWithResponse Pause a pool, the pools of a zone, or all pools
+	//
+	// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+	// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+	// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+	// already is paused anew, with the new reason.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+	PausePoolsWithResponse(ctx context.Context, body PausePoolsJSONRequestBody, reqEditors ...RequestEditorFn) (*PausePoolsResponse, error)
 
 	// CheckResourcesWithBodyWithResponse Would these resources be accepted?
 	//
@@ -6767,8 +10073,19 @@ type ClientWithResponsesInterface interface {
 	// A launch with a setting that must be there when the container is created takes no staged session: the
 	// violation is told in `attempts`, and the session is made on demand with the setting applied.
 	//
+	// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+	// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+	// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+	// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+	// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+	//
 	// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 	// session (200), and the hook shows it the URL.
+	//
+	// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+	// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+	// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+	// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -6793,8 +10110,19 @@ type ClientWithResponsesInterface interface {
 	// A launch with a setting that must be there when the container is created takes no staged session: the
 	// violation is told in `attempts`, and the session is made on demand with the setting applied.
 	//
+	// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+	// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+	// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+	// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+	// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+	//
 	// A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 	// session (200), and the hook shows it the URL.
+	//
+	// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+	// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+	// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+	// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 	//
 	// Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 	// after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -6813,7 +10141,8 @@ type ClientWithResponsesInterface interface {
 	// EndSessionWithResponse End a session
 	//
 	// Stops a user's session, or retires an unused one, which its pool then replaces. Ending a session that is on
-	// its way out is no error.
+	// its way out is no error. A user's session whose image has a `pre_stop` hook is stopped by the scaler, once that has
+	// run.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6835,8 +10164,8 @@ type ClientWithResponsesInterface interface {
 	// AuthorizeSessionWithResponse May this request pass to the session?
 	//
 	// For a reverse proxy in front of sessions (nginx `auth_request`, Traefik `forwardAuth`), which passes the
-	// user's own headers on. It needs no token of the broker's. Anything but 200 is 401 or 403, or 5xx when a
-	// server does not answer.
+	// user's own headers on. It needs no token of the broker's. Anything but 200 is 401 or 403, 404 where the
+	// session has no port as `port` names, or 5xx when a server does not answer.
 	//
 	// The session's access token is looked for in `Authorization: Bearer`, in the header `X-Greenroom-Token`, in
 	// the cookie `greenroom_token`, and in the query parameter `token` of the URI that the proxy was asked for
@@ -6844,20 +10173,82 @@ type ClientWithResponsesInterface interface {
 	// `allow_origin_domain`; `$request_host$` in it is `X-Forwarded-Host`, or else the `Host`: have the proxy set
 	// the first.
 	//
+	// What is let through counts as a keepalive.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/sessions/{id}/authorize (the `AuthorizeSession` operationId).
-	AuthorizeSessionWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*AuthorizeSessionResponse, error)
+	AuthorizeSessionWithResponse(ctx context.Context, id SessionID, params *AuthorizeSessionParams, reqEditors ...RequestEditorFn) (*AuthorizeSessionResponse, error)
+
+	// RunInSessionWithBodyWithResponse Run a command in a user's session
+	//
+	// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+	// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+	// start what lasts longer in the background. For administrators alone, and every call is on record.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+	RunInSessionWithBodyWithResponse(ctx context.Context, id SessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RunInSessionResponse, error)
+
+	// RunInSessionWithResponse Run a command in a user's session
+	//
+	// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+	// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+	// start what lasts longer in the background. For administrators alone, and every call is on record.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+	RunInSessionWithResponse(ctx context.Context, id SessionID, body RunInSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*RunInSessionResponse, error)
+
+	// ExtendSessionWithBodyWithResponse Give a user's session more time than its time limit
+	//
+	// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+	// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+	// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+	//
+	// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+	// cannot move any further. It is never made to end earlier.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+	ExtendSessionWithBodyWithResponse(ctx context.Context, id SessionID, params *ExtendSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExtendSessionResponse, error)
+
+	// ExtendSessionWithResponse Give a user's session more time than its time limit
+	//
+	// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+	// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+	// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+	//
+	// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+	// cannot move any further. It is never made to end earlier.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+	ExtendSessionWithResponse(ctx context.Context, id SessionID, params *ExtendSessionParams, body ExtendSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*ExtendSessionResponse, error)
 
 	// KeepSessionAliveWithResponse Say that a session's user is still there
 	//
 	// A session whose terms have a `keepalive_expiration` ends when no keepalive comes for so long. Send one every
-	// third of it. It does not move `ends_at`.
+	// third of it. It does not move `ends_at`; `extend` does.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/sessions/{id}/keepalive (the `KeepSessionAlive` operationId).
 	KeepSessionAliveWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*KeepSessionAliveResponse, error)
+
+	// LinkSessionWithResponse Make a link by which the user opens the session
+	//
+	// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+	// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+	LinkSessionWithResponse(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*LinkSessionResponse, error)
 
 	// GetSessionLogsWithResponse Read the last lines that a session's program has written
 	//
@@ -6912,15 +10303,49 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/staging/{name} (the `PutStaging` operationId).
 	PutStagingWithResponse(ctx context.Context, name Name, body PutStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*PutStagingResponse, error)
 
-	// GetHistoryWithResponse What has gone on in a pool in the last three hours, minute by minute
+	// GetHistoryWithResponse What has gone on in a pool, minute by minute, in the last three hours or up to eight weeks
 	//
-	// The brokers note it in Redis every 10 seconds. It begins anew when Redis loses it, and has gaps for when no
-	// broker ran.
+	// The brokers note it in Redis every 10 seconds, and scalers store it in Consul every five minutes, for eight
+	// weeks. When Redis loses its data, the last minutes are lost with it. It has gaps for when no broker ran.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/staging/{name}/history (the `GetHistory` operationId).
-	GetHistoryWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetHistoryResponse, error)
+	GetHistoryWithResponse(ctx context.Context, name Name, params *GetHistoryParams, reqEditors ...RequestEditorFn) (*GetHistoryResponse, error)
+
+	// RecycleStagingWithBodyWithResponse Replace the sessions of a pool without an edit
+	//
+	// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+	// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+	// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+	// stands: one with `older_than` does not call off one for all.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+	RecycleStagingWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecycleStagingResponse, error)
+
+	// RecycleStagingWithResponse Replace the sessions of a pool without an edit
+	//
+	// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+	// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+	// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+	// stands: one with `older_than` does not call off one for all.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+	RecycleStagingWithResponse(ctx context.Context, name Name, body RecycleStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*RecycleStagingResponse, error)
+
+	// RetryStagingWithResponse Try a failing pool again at once
+	//
+	// A pool whose sessions fail waits between two tries, up to five minutes. This ends the wait, and forgets on which
+	// nodes its image failed. A change of its image does both by itself, one of its config or its zone ends the wait.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staging/{name}/retry (the `RetryStaging` operationId).
+	RetryStagingWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*RetryStagingResponse, error)
 
 	// GetStatusWithResponse Is all well?
 	//
@@ -6989,6 +10414,93 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/tokens/{accessor}/rotate (the `RotateToken` operationId).
 	RotateTokenWithResponse(ctx context.Context, accessor string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error)
+
+	// ListWebhooksWithResponse List the webhooks, by name
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/webhooks (the `ListWebhooks` operationId).
+	ListWebhooksWithResponse(ctx context.Context, params *ListWebhooksParams, reqEditors ...RequestEditorFn) (*ListWebhooksResponse, error)
+
+	// DeleteWebhookWithResponse Delete a webhook
+	//
+	// What is pending is not sent any more, and its dead letters are gone.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/webhooks/{name} (the `DeleteWebhook` operationId).
+	DeleteWebhookWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*DeleteWebhookResponse, error)
+
+	// GetWebhookWithResponse Read a webhook
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/webhooks/{name} (the `GetWebhook` operationId).
+	GetWebhookWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetWebhookResponse, error)
+
+	// PutWebhookWithBodyWithResponse Create or replace a webhook
+	//
+	// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+	// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+	PutWebhookWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutWebhookResponse, error)
+
+	// PutWebhookWithResponse Create or replace a webhook
+	//
+	// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+	// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+	PutWebhookWithResponse(ctx context.Context, name Name, body PutWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*PutWebhookResponse, error)
+
+	// ListDeadLettersWithResponse List the messages that were given up, oldest first
+	//
+	// The newest 10,000 are kept until they are replayed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/webhooks/{name}/dead-letters (the `ListDeadLetters` operationId).
+	ListDeadLettersWithResponse(ctx context.Context, name Name, params *ListDeadLettersParams, reqEditors ...RequestEditorFn) (*ListDeadLettersResponse, error)
+
+	// GetWebhookDeliveriesWithResponse How far are a webhook's deliveries?
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/webhooks/{name}/deliveries (the `GetWebhookDeliveries` operationId).
+	GetWebhookDeliveriesWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetWebhookDeliveriesResponse, error)
+
+	// ReplayDeadLettersWithBodyWithResponse Send dead letters again
+	//
+	// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+	ReplayDeadLettersWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayDeadLettersResponse, error)
+
+	// ReplayDeadLettersWithResponse Send dead letters again
+	//
+	// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+	ReplayDeadLettersWithResponse(ctx context.Context, name Name, body ReplayDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayDeadLettersResponse, error)
+
+	// TestWebhookWithResponse Send a message of type test to the receiver
+	//
+	// Once, from this broker, with the stored secret, and whatever `events` says. Events come from the scaler that has the
+	// webhooks' lock, which must reach the receiver, too.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/webhooks/{name}/test (the `TestWebhook` operationId).
+	TestWebhookWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*TestWebhookResponse, error)
 
 	// ListZonesWithResponse List the zones, by name
 	//
@@ -7922,9 +11434,15 @@ func (r GetImageResponse) ContentType() string {
 	return ""
 }
 
+// PutImageResponse200Headers the declared response headers of an HTTP 200 response for PutImage
+type PutImageResponse200Headers struct {
+	Warning *string
+}
+
 // PutImageResponse201Headers the declared response headers of an HTTP 201 response for PutImage
 type PutImageResponse201Headers struct {
 	Location string
+	Warning  *string
 }
 
 // PutImageResponse4XXHeaders the declared response headers of an HTTP 4XX response for PutImage
@@ -7948,6 +11466,8 @@ type PutImageResponse struct {
 	ApplicationproblemJSON4XX *Refused
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Failed
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutImageResponse200Headers
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *PutImageResponse201Headers
 	// Headers4XX the parsed response headers for an HTTP 4XX response
@@ -8137,6 +11657,75 @@ func (r TakeOverInstallationResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r TakeOverInstallationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListLaunchableResponse4XXHeaders the declared response headers of an HTTP 4XX response for ListLaunchable
+type ListLaunchableResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// ListLaunchableResponseDefaultHeaders the declared response headers of an HTTP default response for ListLaunchable
+type ListLaunchableResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ListLaunchableResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LaunchableList
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *ListLaunchableResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListLaunchableResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLaunchableResponse) GetJSON200() *LaunchableList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r ListLaunchableResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListLaunchableResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLaunchableResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLaunchableResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLaunchableResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLaunchableResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8766,6 +12355,218 @@ func (r GetOpenAPIResponse) ContentType() string {
 	return ""
 }
 
+// ResumePoolsResponse4XXHeaders the declared response headers of an HTTP 4XX response for ResumePools
+type ResumePoolsResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// ResumePoolsResponseDefaultHeaders the declared response headers of an HTTP default response for ResumePools
+type ResumePoolsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ResumePoolsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *ResumePoolsResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ResumePoolsResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r ResumePoolsResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResumePoolsResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumePoolsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumePoolsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumePoolsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumePoolsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListPausesResponse4XXHeaders the declared response headers of an HTTP 4XX response for ListPauses
+type ListPausesResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// ListPausesResponseDefaultHeaders the declared response headers of an HTTP default response for ListPauses
+type ListPausesResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ListPausesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PauseList
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *ListPausesResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListPausesResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPausesResponse) GetJSON200() *PauseList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r ListPausesResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListPausesResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPausesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPausesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPausesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPausesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PausePoolsResponse4XXHeaders the declared response headers of an HTTP 4XX response for PausePools
+type PausePoolsResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// PausePoolsResponseDefaultHeaders the declared response headers of an HTTP default response for PausePools
+type PausePoolsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type PausePoolsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Pause
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Pause
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *PausePoolsResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PausePoolsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PausePoolsResponse) GetJSON200() *Pause {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PausePoolsResponse) GetJSON201() *Pause {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r PausePoolsResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PausePoolsResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PausePoolsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PausePoolsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PausePoolsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PausePoolsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CheckResourcesResponse204Headers the declared response headers of an HTTP 204 response for CheckResources
+type CheckResourcesResponse204Headers struct {
+	Warning *string
+}
+
 // CheckResourcesResponse4XXHeaders the declared response headers of an HTTP 4XX response for CheckResources
 type CheckResourcesResponse4XXHeaders struct {
 	RetryAfter *int
@@ -8783,6 +12584,8 @@ type CheckResourcesResponse struct {
 	ApplicationproblemJSON4XX *Refused
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Failed
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *CheckResourcesResponse204Headers
 	// Headers4XX the parsed response headers for an HTTP 4XX response
 	Headers4XX *CheckResourcesResponse4XXHeaders
 	// HeadersDefault the parsed response headers for an HTTP default response
@@ -9282,6 +13085,7 @@ func (r GetSessionResponse) ContentType() string {
 type AuthorizeSessionResponse200Headers struct {
 	XGreenroomRestartedAt *time.Time
 	XGreenroomSessionId   string
+	XGreenroomUpstream    *string
 	XGreenroomUserId      string
 	XGreenroomUserName    string
 }
@@ -9344,6 +13148,137 @@ func (r AuthorizeSessionResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AuthorizeSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RunInSessionResponse4XXHeaders the declared response headers of an HTTP 4XX response for RunInSession
+type RunInSessionResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// RunInSessionResponseDefaultHeaders the declared response headers of an HTTP default response for RunInSession
+type RunInSessionResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type RunInSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *RunInSessionResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RunInSessionResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r RunInSessionResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RunInSessionResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RunInSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RunInSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RunInSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RunInSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExtendSessionResponse4XXHeaders the declared response headers of an HTTP 4XX response for ExtendSession
+type ExtendSessionResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// ExtendSessionResponseDefaultHeaders the declared response headers of an HTTP default response for ExtendSession
+type ExtendSessionResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ExtendSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Session
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *ExtendSessionResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ExtendSessionResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExtendSessionResponse) GetJSON200() *Session {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r ExtendSessionResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExtendSessionResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExtendSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExtendSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExtendSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExtendSessionResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9413,6 +13348,75 @@ func (r KeepSessionAliveResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r KeepSessionAliveResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LinkSessionResponse4XXHeaders the declared response headers of an HTTP 4XX response for LinkSession
+type LinkSessionResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// LinkSessionResponseDefaultHeaders the declared response headers of an HTTP default response for LinkSession
+type LinkSessionResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type LinkSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Link
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *LinkSessionResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LinkSessionResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LinkSessionResponse) GetJSON200() *Link {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r LinkSessionResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LinkSessionResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LinkSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LinkSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LinkSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LinkSessionResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9840,6 +13844,144 @@ func (r GetHistoryResponse) ContentType() string {
 	return ""
 }
 
+// RecycleStagingResponse4XXHeaders the declared response headers of an HTTP 4XX response for RecycleStaging
+type RecycleStagingResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// RecycleStagingResponseDefaultHeaders the declared response headers of an HTTP default response for RecycleStaging
+type RecycleStagingResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type RecycleStagingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StagingPool
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *RecycleStagingResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RecycleStagingResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RecycleStagingResponse) GetJSON200() *StagingPool {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r RecycleStagingResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RecycleStagingResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RecycleStagingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RecycleStagingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RecycleStagingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RecycleStagingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetryStagingResponse4XXHeaders the declared response headers of an HTTP 4XX response for RetryStaging
+type RetryStagingResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// RetryStagingResponseDefaultHeaders the declared response headers of an HTTP default response for RetryStaging
+type RetryStagingResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type RetryStagingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StagingPool
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *RetryStagingResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RetryStagingResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetryStagingResponse) GetJSON200() *StagingPool {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r RetryStagingResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetryStagingResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryStagingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryStagingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryStagingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryStagingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetStatusResponse4XXHeaders the declared response headers of an HTTP 4XX response for GetStatus
 type GetStatusResponse4XXHeaders struct {
 	RetryAfter *int
@@ -10186,6 +14328,565 @@ func (r RotateTokenResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RotateTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListWebhooksResponse4XXHeaders the declared response headers of an HTTP 4XX response for ListWebhooks
+type ListWebhooksResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// ListWebhooksResponseDefaultHeaders the declared response headers of an HTTP default response for ListWebhooks
+type ListWebhooksResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ListWebhooksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookList
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *ListWebhooksResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListWebhooksResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListWebhooksResponse) GetJSON200() *WebhookList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r ListWebhooksResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListWebhooksResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListWebhooksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListWebhooksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListWebhooksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListWebhooksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteWebhookResponse4XXHeaders the declared response headers of an HTTP 4XX response for DeleteWebhook
+type DeleteWebhookResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// DeleteWebhookResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteWebhook
+type DeleteWebhookResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type DeleteWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *DeleteWebhookResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteWebhookResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r DeleteWebhookResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteWebhookResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetWebhookResponse4XXHeaders the declared response headers of an HTTP 4XX response for GetWebhook
+type GetWebhookResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// GetWebhookResponseDefaultHeaders the declared response headers of an HTTP default response for GetWebhook
+type GetWebhookResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Webhook
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *GetWebhookResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetWebhookResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetWebhookResponse) GetJSON200() *Webhook {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r GetWebhookResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetWebhookResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutWebhookResponse201Headers the declared response headers of an HTTP 201 response for PutWebhook
+type PutWebhookResponse201Headers struct {
+	Location string
+}
+
+// PutWebhookResponse4XXHeaders the declared response headers of an HTTP 4XX response for PutWebhook
+type PutWebhookResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// PutWebhookResponseDefaultHeaders the declared response headers of an HTTP default response for PutWebhook
+type PutWebhookResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type PutWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Webhook
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Webhook
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *PutWebhookResponse201Headers
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *PutWebhookResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PutWebhookResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutWebhookResponse) GetJSON200() *Webhook {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PutWebhookResponse) GetJSON201() *Webhook {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r PutWebhookResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutWebhookResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDeadLettersResponse4XXHeaders the declared response headers of an HTTP 4XX response for ListDeadLetters
+type ListDeadLettersResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// ListDeadLettersResponseDefaultHeaders the declared response headers of an HTTP default response for ListDeadLetters
+type ListDeadLettersResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ListDeadLettersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DeadLetterList
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *ListDeadLettersResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListDeadLettersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDeadLettersResponse) GetJSON200() *DeadLetterList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r ListDeadLettersResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDeadLettersResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDeadLettersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDeadLettersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDeadLettersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDeadLettersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetWebhookDeliveriesResponse4XXHeaders the declared response headers of an HTTP 4XX response for GetWebhookDeliveries
+type GetWebhookDeliveriesResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// GetWebhookDeliveriesResponseDefaultHeaders the declared response headers of an HTTP default response for GetWebhookDeliveries
+type GetWebhookDeliveriesResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetWebhookDeliveriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookDeliveries
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *GetWebhookDeliveriesResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetWebhookDeliveriesResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetWebhookDeliveriesResponse) GetJSON200() *WebhookDeliveries {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r GetWebhookDeliveriesResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetWebhookDeliveriesResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetWebhookDeliveriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetWebhookDeliveriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetWebhookDeliveriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetWebhookDeliveriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReplayDeadLettersResponse4XXHeaders the declared response headers of an HTTP 4XX response for ReplayDeadLetters
+type ReplayDeadLettersResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// ReplayDeadLettersResponseDefaultHeaders the declared response headers of an HTTP default response for ReplayDeadLetters
+type ReplayDeadLettersResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ReplayDeadLettersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReplayResult
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *ReplayDeadLettersResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReplayDeadLettersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReplayDeadLettersResponse) GetJSON200() *ReplayResult {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r ReplayDeadLettersResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReplayDeadLettersResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReplayDeadLettersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReplayDeadLettersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReplayDeadLettersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReplayDeadLettersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// TestWebhookResponse4XXHeaders the declared response headers of an HTTP 4XX response for TestWebhook
+type TestWebhookResponse4XXHeaders struct {
+	RetryAfter *int
+}
+
+// TestWebhookResponseDefaultHeaders the declared response headers of an HTTP default response for TestWebhook
+type TestWebhookResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type TestWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookTestResult
+	// ApplicationproblemJSON4XX the response for an HTTP 4XX `application/problem+json` response
+	ApplicationproblemJSON4XX *Refused
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Failed
+	// Headers4XX the parsed response headers for an HTTP 4XX response
+	Headers4XX *TestWebhookResponse4XXHeaders
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *TestWebhookResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TestWebhookResponse) GetJSON200() *WebhookTestResult {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON4XX returns the response for an HTTP 4XX `application/problem+json` response
+func (r TestWebhookResponse) GetApplicationproblemJSON4XX() *Refused {
+	return r.ApplicationproblemJSON4XX
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TestWebhookResponse) GetApplicationproblemJSONDefault() *Failed {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TestWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TestWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TestWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TestWebhookResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10759,6 +15460,22 @@ func (c *ClientWithResponses) TakeOverInstallationWithResponse(ctx context.Conte
 	return ParseTakeOverInstallationResponse(rsp)
 }
 
+// ListLaunchableWithResponse List the images that a user may launch, and where, by name
+//
+// What a launch for a user of the groups would not refuse as unknown or disabled. Whether there is room is another
+// question: `ready` says where a session waits.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/launchable (the `ListLaunchable` operationId).
+func (c *ClientWithResponses) ListLaunchableWithResponse(ctx context.Context, params *ListLaunchableParams, reqEditors ...RequestEditorFn) (*ListLaunchableResponse, error) {
+	rsp, err := c.ListLaunchable(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLaunchableResponse(rsp)
+}
+
 // UnlockUserWithResponse Unlock a user
 //
 // The user may launch here at once, and at other brokers a moment later. Sessions that ended do not come back.
@@ -10891,7 +15608,7 @@ func (c *ClientWithResponses) LoginWithResponse(ctx context.Context, body LoginJ
 //
 // A browser opens it as a page. It leads to the provider (authorization code with PKCE), and sets a sealed cookie
 // with which the browser may come back within 10 minutes. Without a provider, and for a link on another site, it
-// leads to the operators' page.
+// leads to the page.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -10907,8 +15624,8 @@ func (c *ClientWithResponses) BeginLoginWithResponse(ctx context.Context, params
 // FinishLoginWithResponse Finish a login with the identity provider
 //
 // The provider leads the browser here with `code` and `state`, or with `error`: the client at the provider must
-// allow this URL alone. It leads to the operators' page, logged in for 12 hours or with the reason why not behind
-// the `#` of its URL.
+// allow this URL alone. It leads to the page, logged in for 12 hours or with the reason why not behind the `#` of
+// its URL.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -10932,6 +15649,73 @@ func (c *ClientWithResponses) GetOpenAPIWithResponse(ctx context.Context, reqEdi
 		return nil, err
 	}
 	return ParseGetOpenAPIResponse(rsp)
+}
+
+// ResumePoolsWithResponse Resume what is paused
+//
+// With neither parameter, it ends the pause of all pools. Each pause ends on its own: a pool stays paused while its
+// zone is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/pauses (the `ResumePools` operationId).
+func (c *ClientWithResponses) ResumePoolsWithResponse(ctx context.Context, params *ResumePoolsParams, reqEditors ...RequestEditorFn) (*ResumePoolsResponse, error) {
+	rsp, err := c.ResumePools(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumePoolsResponse(rsp)
+}
+
+// ListPausesWithResponse List what is paused
+//
+// A scaler neither makes nor retires sessions of a paused pool. Launches go on.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/pauses (the `ListPauses` operationId).
+func (c *ClientWithResponses) ListPausesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPausesResponse, error) {
+	rsp, err := c.ListPauses(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPausesResponse(rsp)
+}
+
+// PausePoolsWithBodyWithResponse Pause a pool, the pools of a zone, or all pools
+//
+// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+// already is paused anew, with the new reason.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+func (c *ClientWithResponses) PausePoolsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PausePoolsResponse, error) {
+	rsp, err := c.PausePoolsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePausePoolsResponse(rsp)
+}
+
+// PausePoolsWithResponse Pause a pool, the pools of a zone, or all pools
+//
+// Nothing of them is made or retired until they are resumed: no refill, no expiry, no roll, no shrinking. Launches
+// take what is ready, and make sessions on demand. Sessions that are starting still become ready, and those whose
+// checks fail leave the queue. The pause outlives restarts, and no `greenroom apply` ends it. What is paused
+// already is paused anew, with the new reason.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/pauses (the `PausePools` operationId).
+func (c *ClientWithResponses) PausePoolsWithResponse(ctx context.Context, body PausePoolsJSONRequestBody, reqEditors ...RequestEditorFn) (*PausePoolsResponse, error) {
+	rsp, err := c.PausePools(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePausePoolsResponse(rsp)
 }
 
 // CheckResourcesWithBodyWithResponse Would these resources be accepted?
@@ -11051,8 +15835,19 @@ func (c *ClientWithResponses) ListSessionsWithResponse(ctx context.Context, para
 // A launch with a setting that must be there when the container is created takes no staged session: the
 // violation is told in `attempts`, and the session is made on demand with the setting applied.
 //
+// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+//
 // A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 // session (200), and the hook shows it the URL.
+//
+// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -11083,8 +15878,19 @@ func (c *ClientWithResponses) CreateSessionWithBodyWithResponse(ctx context.Cont
 // A launch with a setting that must be there when the container is created takes no staged session: the
 // violation is told in `attempts`, and the session is made on demand with the setting applied.
 //
+// A session on demand that no zone can take is 503 `no_capacity` at once, unless it may wait for room
+// (`wait_for_room` of the launch, else of the image, else of the user's groups): then its job stays queued in Nomad,
+// in the first of the zones that is full, for so long. What Nomad lacks is in `attempts`, and in `reason` of the
+// session. The first room that comes is the launch's, before those of its zone's pools. The session is assigned
+// once it is up, whether or not anybody waits for the answer, and ends if no room came in time.
+//
 // A user who has an assigned session of an image with a `go` hook, and comes with a `url`, is given that
 // session (200), and the hook shows it the URL.
+//
+// A zone may be at a peer, the greenroom of another region, whose broker is then asked for the same steps in the
+// same order. The session is its peer's, which `peer` and `peer_address` name, and calls about it here are passed on.
+// If the answer of a peer is lost it is not known whether it gave a session: 503 `peer_unavailable`, and a repeat with
+// the same `Idempotency-Key`, at any broker, gets that session, or another one once it is known that there is none.
 //
 // Once a launch has begun, hanging up does not end it. Send an `Idempotency-Key` to be able to repeat the call
 // after a lost answer: the same key gives the same session. To get rid of a session, delete it.
@@ -11109,7 +15915,8 @@ func (c *ClientWithResponses) CreateSessionWithResponse(ctx context.Context, par
 // EndSessionWithResponse End a session
 //
 // Stops a user's session, or retires an unused one, which its pool then replaces. Ending a session that is on
-// its way out is no error.
+// its way out is no error. A user's session whose image has a `pre_stop` hook is stopped by the scaler, once that has
+// run.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11143,8 +15950,8 @@ func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, id Ses
 // AuthorizeSessionWithResponse May this request pass to the session?
 //
 // For a reverse proxy in front of sessions (nginx `auth_request`, Traefik `forwardAuth`), which passes the
-// user's own headers on. It needs no token of the broker's. Anything but 200 is 401 or 403, or 5xx when a
-// server does not answer.
+// user's own headers on. It needs no token of the broker's. Anything but 200 is 401 or 403, 404 where the
+// session has no port as `port` names, or 5xx when a server does not answer.
 //
 // The session's access token is looked for in `Authorization: Bearer`, in the header `X-Greenroom-Token`, in
 // the cookie `greenroom_token`, and in the query parameter `token` of the URI that the proxy was asked for
@@ -11152,21 +15959,97 @@ func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, id Ses
 // `allow_origin_domain`; `$request_host$` in it is `X-Forwarded-Host`, or else the `Host`: have the proxy set
 // the first.
 //
+// What is let through counts as a keepalive.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/sessions/{id}/authorize (the `AuthorizeSession` operationId).
-func (c *ClientWithResponses) AuthorizeSessionWithResponse(ctx context.Context, id SessionID, reqEditors ...RequestEditorFn) (*AuthorizeSessionResponse, error) {
-	rsp, err := c.AuthorizeSession(ctx, id, reqEditors...)
+func (c *ClientWithResponses) AuthorizeSessionWithResponse(ctx context.Context, id SessionID, params *AuthorizeSessionParams, reqEditors ...RequestEditorFn) (*AuthorizeSessionResponse, error) {
+	rsp, err := c.AuthorizeSession(ctx, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseAuthorizeSessionResponse(rsp)
 }
 
+// RunInSessionWithBodyWithResponse Run a command in a user's session
+//
+// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+// start what lasts longer in the background. For administrators alone, and every call is on record.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+func (c *ClientWithResponses) RunInSessionWithBodyWithResponse(ctx context.Context, id SessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RunInSessionResponse, error) {
+	rsp, err := c.RunInSessionWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRunInSessionResponse(rsp)
+}
+
+// RunInSessionWithResponse Run a command in a user's session
+//
+// It runs in the session's main task, without input, and its output is not returned. The answer comes when it
+// has ended with exit code 0; one that does not end within 10 seconds goes on, and is answered as a failed one:
+// start what lasts longer in the background. For administrators alone, and every call is on record.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/exec (the `RunInSession` operationId).
+func (c *ClientWithResponses) RunInSessionWithResponse(ctx context.Context, id SessionID, body RunInSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*RunInSessionResponse, error) {
+	rsp, err := c.RunInSession(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRunInSessionResponse(rsp)
+}
+
+// ExtendSessionWithBodyWithResponse Give a user's session more time than its time limit
+//
+// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+//
+// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+// cannot move any further. It is never made to end earlier.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+func (c *ClientWithResponses) ExtendSessionWithBodyWithResponse(ctx context.Context, id SessionID, params *ExtendSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExtendSessionResponse, error) {
+	rsp, err := c.ExtendSessionWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExtendSessionResponse(rsp)
+}
+
+// ExtendSessionWithResponse Give a user's session more time than its time limit
+//
+// It moves `ends_at`, in all by at most the `max_extension` that a group of the user sets, for whoever asks: what
+// is beyond it, and a session without a `max_extension` or a time limit, is 409 `extension_limit`. To ask is a use of the
+// session, like a keepalive. The later end is in the session's fate record in Consul: a loss of Redis leaves it as it is.
+//
+// Ask `by` how much, with an `Idempotency-Key`, so that a repeat does not extend twice; or `until` when, which a repeat
+// cannot move any further. It is never made to end earlier.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/extend (the `ExtendSession` operationId).
+func (c *ClientWithResponses) ExtendSessionWithResponse(ctx context.Context, id SessionID, params *ExtendSessionParams, body ExtendSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*ExtendSessionResponse, error) {
+	rsp, err := c.ExtendSession(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExtendSessionResponse(rsp)
+}
+
 // KeepSessionAliveWithResponse Say that a session's user is still there
 //
 // A session whose terms have a `keepalive_expiration` ends when no keepalive comes for so long. Send one every
-// third of it. It does not move `ends_at`.
+// third of it. It does not move `ends_at`; `extend` does.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11177,6 +16060,22 @@ func (c *ClientWithResponses) KeepSessionAliveWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseKeepSessionAliveResponse(rsp)
+}
+
+// LinkSessionWithResponse Make a link by which the user opens the session
+//
+// The link leads through a gateway. It opens the session once, within a minute, in the browser that opens it
+// first, and needs no token there. Make it when the user is about to open it, and show it to nobody else.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/link (the `LinkSession` operationId).
+func (c *ClientWithResponses) LinkSessionWithResponse(ctx context.Context, id SessionID, params *LinkSessionParams, reqEditors ...RequestEditorFn) (*LinkSessionResponse, error) {
+	rsp, err := c.LinkSession(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLinkSessionResponse(rsp)
 }
 
 // GetSessionLogsWithResponse Read the last lines that a session's program has written
@@ -11268,20 +16167,72 @@ func (c *ClientWithResponses) PutStagingWithResponse(ctx context.Context, name N
 	return ParsePutStagingResponse(rsp)
 }
 
-// GetHistoryWithResponse What has gone on in a pool in the last three hours, minute by minute
+// GetHistoryWithResponse What has gone on in a pool, minute by minute, in the last three hours or up to eight weeks
 //
-// The brokers note it in Redis every 10 seconds. It begins anew when Redis loses it, and has gaps for when no
-// broker ran.
+// The brokers note it in Redis every 10 seconds, and scalers store it in Consul every five minutes, for eight
+// weeks. When Redis loses its data, the last minutes are lost with it. It has gaps for when no broker ran.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/staging/{name}/history (the `GetHistory` operationId).
-func (c *ClientWithResponses) GetHistoryWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetHistoryResponse, error) {
-	rsp, err := c.GetHistory(ctx, name, reqEditors...)
+func (c *ClientWithResponses) GetHistoryWithResponse(ctx context.Context, name Name, params *GetHistoryParams, reqEditors ...RequestEditorFn) (*GetHistoryResponse, error) {
+	rsp, err := c.GetHistory(ctx, name, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseGetHistoryResponse(rsp)
+}
+
+// RecycleStagingWithBodyWithResponse Replace the sessions of a pool without an edit
+//
+// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+// stands: one with `older_than` does not call off one for all.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+func (c *ClientWithResponses) RecycleStagingWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecycleStagingResponse, error) {
+	rsp, err := c.RecycleStagingWithBody(ctx, name, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecycleStagingResponse(rsp)
+}
+
+// RecycleStagingWithResponse Replace the sessions of a pool without an edit
+//
+// Those that exist now and are unassigned, or those of them that are older than `older_than`, are replaced as a
+// new revision would replace them: each once its replacement is ready, whatever the config's `update` is. Users'
+// sessions stay. A pool that is paused is recycled when it is resumed. Of two orders the one that reaches further
+// stands: one with `older_than` does not call off one for all.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staging/{name}/recycle (the `RecycleStaging` operationId).
+func (c *ClientWithResponses) RecycleStagingWithResponse(ctx context.Context, name Name, body RecycleStagingJSONRequestBody, reqEditors ...RequestEditorFn) (*RecycleStagingResponse, error) {
+	rsp, err := c.RecycleStaging(ctx, name, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecycleStagingResponse(rsp)
+}
+
+// RetryStagingWithResponse Try a failing pool again at once
+//
+// A pool whose sessions fail waits between two tries, up to five minutes. This ends the wait, and forgets on which
+// nodes its image failed. A change of its image does both by itself, one of its config or its zone ends the wait.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staging/{name}/retry (the `RetryStaging` operationId).
+func (c *ClientWithResponses) RetryStagingWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*RetryStagingResponse, error) {
+	rsp, err := c.RetryStaging(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryStagingResponse(rsp)
 }
 
 // GetStatusWithResponse Is all well?
@@ -11392,6 +16343,153 @@ func (c *ClientWithResponses) RotateTokenWithResponse(ctx context.Context, acces
 		return nil, err
 	}
 	return ParseRotateTokenResponse(rsp)
+}
+
+// ListWebhooksWithResponse List the webhooks, by name
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/webhooks (the `ListWebhooks` operationId).
+func (c *ClientWithResponses) ListWebhooksWithResponse(ctx context.Context, params *ListWebhooksParams, reqEditors ...RequestEditorFn) (*ListWebhooksResponse, error) {
+	rsp, err := c.ListWebhooks(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListWebhooksResponse(rsp)
+}
+
+// DeleteWebhookWithResponse Delete a webhook
+//
+// What is pending is not sent any more, and its dead letters are gone.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/webhooks/{name} (the `DeleteWebhook` operationId).
+func (c *ClientWithResponses) DeleteWebhookWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*DeleteWebhookResponse, error) {
+	rsp, err := c.DeleteWebhook(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteWebhookResponse(rsp)
+}
+
+// GetWebhookWithResponse Read a webhook
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/webhooks/{name} (the `GetWebhook` operationId).
+func (c *ClientWithResponses) GetWebhookWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetWebhookResponse, error) {
+	rsp, err := c.GetWebhook(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetWebhookResponse(rsp)
+}
+
+// PutWebhookWithBodyWithResponse Create or replace a webhook
+//
+// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+func (c *ClientWithResponses) PutWebhookWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutWebhookResponse, error) {
+	rsp, err := c.PutWebhookWithBody(ctx, name, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutWebhookResponse(rsp)
+}
+
+// PutWebhookWithResponse Create or replace a webhook
+//
+// A new one is sent what happens from now on. A replaced one goes on where it is: what is pending goes to the new
+// `url`, signed with the new `secret`, at once. What `events` and the filters say counts for what happens from now on.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/webhooks/{name} (the `PutWebhook` operationId).
+func (c *ClientWithResponses) PutWebhookWithResponse(ctx context.Context, name Name, body PutWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*PutWebhookResponse, error) {
+	rsp, err := c.PutWebhook(ctx, name, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutWebhookResponse(rsp)
+}
+
+// ListDeadLettersWithResponse List the messages that were given up, oldest first
+//
+// The newest 10,000 are kept until they are replayed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/webhooks/{name}/dead-letters (the `ListDeadLetters` operationId).
+func (c *ClientWithResponses) ListDeadLettersWithResponse(ctx context.Context, name Name, params *ListDeadLettersParams, reqEditors ...RequestEditorFn) (*ListDeadLettersResponse, error) {
+	rsp, err := c.ListDeadLetters(ctx, name, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDeadLettersResponse(rsp)
+}
+
+// GetWebhookDeliveriesWithResponse How far are a webhook's deliveries?
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/webhooks/{name}/deliveries (the `GetWebhookDeliveries` operationId).
+func (c *ClientWithResponses) GetWebhookDeliveriesWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetWebhookDeliveriesResponse, error) {
+	rsp, err := c.GetWebhookDeliveries(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetWebhookDeliveriesResponse(rsp)
+}
+
+// ReplayDeadLettersWithBodyWithResponse Send dead letters again
+//
+// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+func (c *ClientWithResponses) ReplayDeadLettersWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayDeadLettersResponse, error) {
+	rsp, err := c.ReplayDeadLettersWithBody(ctx, name, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayDeadLettersResponse(rsp)
+}
+
+// ReplayDeadLettersWithResponse Send dead letters again
+//
+// They are sent after what is pending, with the ids that they had, and so later than their sessions' newer messages.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/webhooks/{name}/replay (the `ReplayDeadLetters` operationId).
+func (c *ClientWithResponses) ReplayDeadLettersWithResponse(ctx context.Context, name Name, body ReplayDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayDeadLettersResponse, error) {
+	rsp, err := c.ReplayDeadLetters(ctx, name, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayDeadLettersResponse(rsp)
+}
+
+// TestWebhookWithResponse Send a message of type test to the receiver
+//
+// Once, from this broker, with the stored secret, and whatever `events` says. Events come from the scaler that has the
+// webhooks' lock, which must reach the receiver, too.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/webhooks/{name}/test (the `TestWebhook` operationId).
+func (c *ClientWithResponses) TestWebhookWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*TestWebhookResponse, error) {
+	rsp, err := c.TestWebhook(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestWebhookResponse(rsp)
 }
 
 // ListZonesWithResponse List the zones, by name
@@ -12334,6 +17432,16 @@ func ParsePutImageResponse(rsp *http.Response) (*PutImageResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers PutImageResponse200Headers
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 201:
 		var headers PutImageResponse201Headers
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
@@ -12342,6 +17450,13 @@ func ParsePutImageResponse(rsp *http.Response) (*PutImageResponse, error) {
 				return nil, err
 			}
 			headers.Location = value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
 		}
 		response.Headers201 = &headers
 	case rsp.StatusCode/100 == 4:
@@ -12482,6 +17597,69 @@ func ParseTakeOverInstallationResponse(rsp *http.Response) (*TakeOverInstallatio
 		response.Headers4XX = &headers
 	case true:
 		var headers TakeOverInstallationResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListLaunchableResponse parses an HTTP response from a ListLaunchableWithResponse call
+func ParseListLaunchableResponse(rsp *http.Response) (*ListLaunchableResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLaunchableResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LaunchableList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers ListLaunchableResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers ListLaunchableResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -13103,6 +18281,198 @@ func ParseGetOpenAPIResponse(rsp *http.Response) (*GetOpenAPIResponse, error) {
 	return response, nil
 }
 
+// ParseResumePoolsResponse parses an HTTP response from a ResumePoolsWithResponse call
+func ParseResumePoolsResponse(rsp *http.Response) (*ResumePoolsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumePoolsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers ResumePoolsResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers ResumePoolsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListPausesResponse parses an HTTP response from a ListPausesWithResponse call
+func ParseListPausesResponse(rsp *http.Response) (*ListPausesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPausesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PauseList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers ListPausesResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers ListPausesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePausePoolsResponse parses an HTTP response from a PausePoolsWithResponse call
+func ParsePausePoolsResponse(rsp *http.Response) (*PausePoolsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PausePoolsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Pause
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Pause
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers PausePoolsResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers PausePoolsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseCheckResourcesResponse parses an HTTP response from a CheckResourcesWithResponse call
 func ParseCheckResourcesResponse(rsp *http.Response) (*CheckResourcesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -13137,6 +18507,16 @@ func ParseCheckResourcesResponse(rsp *http.Response) (*CheckResourcesResponse, e
 	}
 
 	switch {
+	case rsp.StatusCode == 204:
+		var headers CheckResourcesResponse204Headers
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		response.Headers204 = &headers
 	case rsp.StatusCode/100 == 4:
 		var headers CheckResourcesResponse4XXHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -13647,6 +19027,13 @@ func ParseAuthorizeSessionResponse(rsp *http.Response) (*AuthorizeSessionRespons
 			}
 			headers.XGreenroomSessionId = value
 		}
+		if values := rsp.Header.Values("X-Greenroom-Upstream"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Greenroom-Upstream", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XGreenroomUpstream = &value
+		}
 		if values := rsp.Header.Values("X-Greenroom-User-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Greenroom-User-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -13674,6 +19061,128 @@ func ParseAuthorizeSessionResponse(rsp *http.Response) (*AuthorizeSessionRespons
 		response.Headers4XX = &headers
 	case true:
 		var headers AuthorizeSessionResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRunInSessionResponse parses an HTTP response from a RunInSessionWithResponse call
+func ParseRunInSessionResponse(rsp *http.Response) (*RunInSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RunInSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers RunInSessionResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers RunInSessionResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExtendSessionResponse parses an HTTP response from a ExtendSessionWithResponse call
+func ParseExtendSessionResponse(rsp *http.Response) (*ExtendSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExtendSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Session
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers ExtendSessionResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers ExtendSessionResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -13737,6 +19246,69 @@ func ParseKeepSessionAliveResponse(rsp *http.Response) (*KeepSessionAliveRespons
 		response.Headers4XX = &headers
 	case true:
 		var headers KeepSessionAliveResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLinkSessionResponse parses an HTTP response from a LinkSessionWithResponse call
+func ParseLinkSessionResponse(rsp *http.Response) (*LinkSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LinkSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Link
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers LinkSessionResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers LinkSessionResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -14141,6 +19713,132 @@ func ParseGetHistoryResponse(rsp *http.Response) (*GetHistoryResponse, error) {
 	return response, nil
 }
 
+// ParseRecycleStagingResponse parses an HTTP response from a RecycleStagingWithResponse call
+func ParseRecycleStagingResponse(rsp *http.Response) (*RecycleStagingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RecycleStagingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StagingPool
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers RecycleStagingResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers RecycleStagingResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetryStagingResponse parses an HTTP response from a RetryStagingWithResponse call
+func ParseRetryStagingResponse(rsp *http.Response) (*RetryStagingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryStagingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StagingPool
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers RetryStagingResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers RetryStagingResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetStatusResponse parses an HTTP response from a GetStatusWithResponse call
 func ParseGetStatusResponse(rsp *http.Response) (*GetStatusResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -14459,6 +20157,523 @@ func ParseRotateTokenResponse(rsp *http.Response) (*RotateTokenResponse, error) 
 		response.Headers4XX = &headers
 	case true:
 		var headers RotateTokenResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListWebhooksResponse parses an HTTP response from a ListWebhooksWithResponse call
+func ParseListWebhooksResponse(rsp *http.Response) (*ListWebhooksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListWebhooksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers ListWebhooksResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers ListWebhooksResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteWebhookResponse parses an HTTP response from a DeleteWebhookWithResponse call
+func ParseDeleteWebhookResponse(rsp *http.Response) (*DeleteWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers DeleteWebhookResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers DeleteWebhookResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetWebhookResponse parses an HTTP response from a GetWebhookWithResponse call
+func ParseGetWebhookResponse(rsp *http.Response) (*GetWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Webhook
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers GetWebhookResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers GetWebhookResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutWebhookResponse parses an HTTP response from a PutWebhookWithResponse call
+func ParsePutWebhookResponse(rsp *http.Response) (*PutWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Webhook
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Webhook
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers PutWebhookResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode/100 == 4:
+		var headers PutWebhookResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers PutWebhookResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListDeadLettersResponse parses an HTTP response from a ListDeadLettersWithResponse call
+func ParseListDeadLettersResponse(rsp *http.Response) (*ListDeadLettersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDeadLettersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DeadLetterList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers ListDeadLettersResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers ListDeadLettersResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetWebhookDeliveriesResponse parses an HTTP response from a GetWebhookDeliveriesWithResponse call
+func ParseGetWebhookDeliveriesResponse(rsp *http.Response) (*GetWebhookDeliveriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetWebhookDeliveriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookDeliveries
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers GetWebhookDeliveriesResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers GetWebhookDeliveriesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReplayDeadLettersResponse parses an HTTP response from a ReplayDeadLettersWithResponse call
+func ParseReplayDeadLettersResponse(rsp *http.Response) (*ReplayDeadLettersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReplayDeadLettersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReplayResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers ReplayDeadLettersResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers ReplayDeadLettersResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTestWebhookResponse parses an HTTP response from a TestWebhookWithResponse call
+func ParseTestWebhookResponse(rsp *http.Response) (*TestWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TestWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookTestResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 4:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON4XX = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode/100 == 4:
+		var headers TestWebhookResponse4XXHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers4XX = &headers
+	case true:
+		var headers TestWebhookResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -1,0 +1,20 @@
+-- Reports whether a scaler has renewed its trust for a zone within its TTL, on this server.
+-- A scaler of a release before this field noted no server.
+--
+-- KEYS  1 the zone's trust hash
+-- ARGV  1 TTL of a scaler's trust (ms)
+--
+-- Returns "trusted"; "elsewhere" if a scaler placed its marker on another server; "expired" if
+-- none renewed its trust within its TTL.
+local trust = KEYS[1]
+local ttl = tonumber(ARGV[1])
+
+local last = redis.call('HMGET', trust, 'at', 'run')
+local at, run = tonumber(last[1] or 0), last[2]
+if run and run ~= server_run() then
+  return 'elsewhere'
+end
+if math.abs(now_ms() - at) > ttl then
+  return 'expired'
+end
+return 'trusted'
