@@ -31,10 +31,7 @@ func TestEnvironmentArrivesUnchanged(t *testing.T) {
 	r := newRig(t)
 	for _, driver := range []string{"raw_exec", "docker"} {
 		t.Run(driver, func(t *testing.T) {
-			s, alloc := r.start(t, r.session(t), app(t, driver), want)
-			if !alloc.Running {
-				t.Fatalf("got %+v", alloc.Failure)
-			}
+			s := r.startForExec(t, app(t, driver), want)
 			got := map[string]string{}
 			eventually(t, "the task has written its environment", func() bool {
 				for _, kv := range strings.Split(r.shell(t, s, `cat "$NOMAD_TASK_DIR/environ"`), "\x00") {

@@ -39,10 +39,7 @@ func TestExec(t *testing.T) {
 	r := newRig(t)
 	for _, driver := range []string{"raw_exec", "docker"} {
 		t.Run(driver, func(t *testing.T) {
-			s, alloc := r.start(t, r.session(t), app(t, driver), nil)
-			if !alloc.Running {
-				t.Fatalf("got %+v", alloc.Failure)
-			}
+			s := r.startForExec(t, app(t, driver), nil)
 			for _, code := range []int{0, 1, 42, 127} {
 				got, err := r.execUntilAnswered(t, s, []string{"/bin/sh"}, fmt.Sprintf("exit %d\n", code))
 				if err != nil || got != code && !notStartedYet(driver, got) {
@@ -131,10 +128,7 @@ func TestHookThroughNomad(t *testing.T) {
 	name := "o'brien \"x\" $(id) `id` ${node.datacenter}\n}\nexit 9\n\U0001F600"
 	for _, driver := range []string{"raw_exec", "docker"} {
 		t.Run(driver, func(t *testing.T) {
-			s, alloc := r.start(t, r.session(t), app(t, driver), nil)
-			if !alloc.Running {
-				t.Fatalf("got %+v", alloc.Failure)
-			}
+			s := r.startForExec(t, app(t, driver), nil)
 			run := func(h staging.Hook, task string) (hook.Result, error) {
 				s := s
 				s.Task = task

@@ -99,6 +99,25 @@ func (r rig) start(t testing.TB, s staging.Session, image staging.Image, env map
 	return s, alloc
 }
 
+// startForExec starts a session that runs and takes commands. Rarely Nomad's client (1.10.5)
+// says of a running task that it is not started, and says so until the task restarts: a
+// reader of its state (AllocState) writes back what it had read before the task started.
+// Then another session is started.
+func (r rig) startForExec(t testing.TB, image staging.Image, env map[string]string) staging.Session {
+	t.Helper()
+	for {
+		s, alloc := r.start(t, r.session(t), image, env)
+		if !alloc.Running {
+			t.Fatalf("got %+v", alloc.Failure)
+		}
+		_, err := r.Exec(testContext(t), s, "", []string{"/bin/sh"}, strings.NewReader("exit 0\n"), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), "not started yet") {
+			return s
+		}
+		t.Logf("session %s runs, and takes no commands: %v", s.ID, err)
+	}
+}
+
 // shell runs a script in the session's main task and returns its stdout. It repeats the
 // script until the output is complete, because the docker driver may cut it off (see
 // Exec). So the script must be safe to run twice.

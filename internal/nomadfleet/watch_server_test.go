@@ -36,18 +36,22 @@ func (r rig) listed(t testing.TB, id string) staging.Observation {
 
 // view merges observations as documented on their type: part by part, by index.
 type view struct {
-	mu    sync.Mutex
-	parts map[string]map[string]uint64
-	known map[string]staging.Observation
-	// regressed holds the events with an older part than one before them.
+	mu sync.Mutex
+	// parts and events are the newest index of each part: of all, and of events alone.
+	parts, events map[viewPart]uint64
+	known         map[string]staging.Observation
+	// regressed holds the events with an older part than an event before them.
 	regressed []staging.Observation
 }
 
+type viewPart struct{ session, part string }
+
 func newView() *view {
-	return &view{parts: map[string]map[string]uint64{}, known: map[string]staging.Observation{}}
+	return &view{parts: map[viewPart]uint64{}, events: map[viewPart]uint64{}, known: map[string]staging.Observation{}}
 }
 
-// event merges an event, and list what a list has, which an event may have overtaken.
+// event merges an event, and list what a list has. A list may be older than an event before
+// it, and an event older than a list; only events come in order.
 func (v *view) event(o staging.Observation) { v.merge(o, false) }
 func (v *view) list(o staging.Observation)  { v.merge(o, true) }
 
@@ -56,17 +60,18 @@ func (v *view) merge(o staging.Observation, listed bool) {
 	defer v.mu.Unlock()
 	k := v.known[o.Session]
 	k.Session = o.Session
-	if v.parts[o.Session] == nil {
-		v.parts[o.Session] = map[string]uint64{}
-	}
-	newer := func(part string) bool {
-		if o.Index < v.parts[o.Session][part] {
-			if !listed {
+	newer := func(name string) bool {
+		part := viewPart{o.Session, name}
+		if !listed {
+			if o.Index < v.events[part] {
 				v.regressed = append(v.regressed, o)
 			}
+			v.events[part] = max(v.events[part], o.Index)
+		}
+		if o.Index < v.parts[part] {
 			return false
 		}
-		v.parts[o.Session][part] = o.Index
+		v.parts[part] = o.Index
 		return true
 	}
 	if o.Job != nil && newer("job") {
