@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -227,20 +228,26 @@ func (g *guarded) give(t *testing.T, store *redisstore.Store, consul *registry.R
 	return s
 }
 
-// runningScaler is a scaler process.
-type runningScaler struct {
+// runningAgent is a scaler's or a broker's process.
+type runningAgent struct {
 	addr string
 	// stop ends it and waits for its end.
 	stop func()
 }
 
 // startScaler starts a scaler with a Nomad token; everything else is allowed to it.
-func (g *guarded) startScaler(t *testing.T, binary, nomadToken string) runningScaler {
+func (g *guarded) startScaler(t *testing.T, binary, nomadToken string) runningAgent {
+	t.Helper()
+	return g.startAgent(t, binary, nomadToken, "scaler")
+}
+
+// startAgent starts a scaler or a broker with a Nomad token; everything else is allowed to it.
+func (g *guarded) startAgent(t *testing.T, binary, nomadToken, component string, flags ...string) runningAgent {
 	t.Helper()
 	addr := fmt.Sprintf("127.0.0.1:%d", devtest.FreePorts(t, 1)[0])
-	log, err := os.CreateTemp(t.TempDir(), "scaler-*.log")
+	log, err := os.CreateTemp(t.TempDir(), component+"-*.log")
 	must(t, err)
-	cmd := exec.Command(binary, "scaler", "--bind", addr)
+	cmd := exec.Command(binary, append([]string{component, "--bind", addr}, flags...)...)
 	cmd.Env = append(g.environment(), "NOMAD_TOKEN="+nomadToken, "GREENROOM_REDIS_ADDR="+shared.Cluster(t).RedisAddr)
 	cmd.Stdout, cmd.Stderr = log, log
 	must(t, cmd.Start())
@@ -254,11 +261,18 @@ func (g *guarded) startScaler(t *testing.T, binary, nomadToken string) runningSc
 		_ = cmd.Wait()
 		log.Close()
 		if b, _ := os.ReadFile(log.Name()); t.Failed() {
-			t.Logf("the end of a scaler's log:\n%s", b[max(0, len(b)-6000):])
+			t.Logf("the end of a %s's log:\n%s", component, b[max(0, len(b)-6000):])
 		}
 	}
 	t.Cleanup(stop)
-	return runningScaler{addr, stop}
+	eventually(t, func(ctx context.Context) error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	})
+	return runningAgent{addr, stop}
 }
 
 // metricLine returns a metric's value as text; "" if there is no such series.

@@ -142,7 +142,10 @@ advertise {
   rpc  = "127.0.0.1"
   serf = "127.0.0.1"
 }
-acl { enabled = true }
+acl {
+  enabled    = true
+  policy_ttl = "1s" # how long a change of a policy takes to count everywhere; 30 s by default
+}
 tls {
   http                   = true
   rpc                    = true
