@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/greenroom/greenroom/internal/devcluster/agenttest"
 	"github.com/greenroom/greenroom/internal/redisstore"
 	"github.com/greenroom/greenroom/internal/registry"
 	"github.com/greenroom/greenroom/internal/staging"
@@ -35,13 +35,12 @@ func testDeniedHooks(t *testing.T, g *guarded) {
 	hooked := image(rawSession)
 	hooked.Name, hooked.ExecConfig.Assign = name, &staging.Hook{Cmd: []string{"/bin/true"}}
 	_, err := consul.PutZone(t.Context(), east)
-	must(t, err)
+	agenttest.Must(t, err)
 	_, err = consul.PutImage(t.Context(), hooked)
-	must(t, err)
+	agenttest.Must(t, err)
 	_, err = consul.PutConfig(t.Context(), staging.Config{Name: name, Zone: east.Name, Image: name, DesiredSessions: pool})
-	must(t, err)
-	binary := filepath.Join(t.TempDir(), "greenroom")
-	build(t, binary)
+	agenttest.Must(t, err)
+	binary := agenttest.Program(t, "greenroom")
 	scaler := g.startScaler(t, binary, nomadManagement)
 	full := func(ctx context.Context) error {
 		_, ready, err := store.Counts(ctx, name)
@@ -55,7 +54,7 @@ func testDeniedHooks(t *testing.T, g *guarded) {
 	// while it was claimed: then there is one too many, unused, when it is back.
 	lost := func() (found []string) {
 		events, err := rdb.XRange(patient(t), "greenroom:events", "-", "+").Result()
-		must(t, err)
+		agenttest.Must(t, err)
 		for _, e := range events {
 			reason := fmt.Sprint(e.Values["reason"])
 			if kind := e.Values["type"]; e.Values["pool"] == name && !strings.HasPrefix(reason, "excess") && (kind == "ending" || kind == "ended" || kind == "hook_failed") {
@@ -72,7 +71,7 @@ func testDeniedHooks(t *testing.T, g *guarded) {
 		}
 		status, reply := api.as("", http.MethodPost, "/v1/sessions", order)
 		var answer struct{ Origin string }
-		must(t, json.Unmarshal(reply, &answer))
+		agenttest.Must(t, json.Unmarshal(reply, &answer))
 		return status, answer.Origin, string(reply)
 	}
 	says := func(api caller, want bool) {

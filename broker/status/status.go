@@ -60,7 +60,7 @@ type Registry interface {
 	// StoredHistory returns what scalers stored of a pool's history since a time. Beside an
 	// error it returns what could be read.
 	StoredHistory(ctx context.Context, pool string, since time.Time) ([]staging.Minute, error)
-	// Agents returns the brokers and scalers that are alive.
+	// Agents returns the brokers, gateways and scalers that are alive.
 	Agents(ctx context.Context) ([]staging.Agent, error)
 	Ping(ctx context.Context) error
 }
@@ -120,7 +120,7 @@ type Status struct {
 	// Foreign is how many sessions of other installations run in the same Nomad; 0 where
 	// Redis does not answer.
 	Foreign int
-	// Agents are the brokers and scalers that are alive; nil where Consul does not answer.
+	// Agents are the brokers, gateways and scalers that are alive; nil where Consul does not answer.
 	Agents []staging.Agent
 	// deniedHooks says of which images Nomad denies this broker the assign hook.
 	deniedHooks []string
@@ -274,7 +274,7 @@ func (m *Monitor) foreign(ctx context.Context) int {
 	return sum
 }
 
-// agents returns the brokers and scalers that are alive; nil if that is unknown.
+// agents returns the brokers, gateways and scalers that are alive; nil if that is unknown.
 func (m *Monitor) agents(ctx context.Context) []staging.Agent {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
