@@ -68,6 +68,11 @@ func TestOnlyAGreenroomsRefusalSaysThatNothingWasGiven(t *testing.T) {
 		{"its refusal", problem(503, "no_capacity"), Refused, refusal.NoCapacity},
 		{"its defect", problem(500, "internal"), Unknown, ""},
 		{"a proxy's refusal", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, Unknown, ""},
+		{"a proxy's refusal in JSON", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprint(w, `{"code":"no_capacity","detail":"no upstream"}`)
+		}, Unknown, ""},
 		{"a broken connection", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, Unknown, ""},
 		{"another answer", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, Unknown, ""},
 		{"a way elsewhere", func(w http.ResponseWriter, r *http.Request) {
