@@ -51,6 +51,8 @@ func New(p Parts, o Options) *Broker {
 	heads := func(ctx context.Context, most map[string]int) map[string][]staging.Session {
 		return b.Launcher.Heads(ctx, most)
 	}
+	p.Armed.Opened = func(s staging.Session, err error) { b.Launcher.NoteShell(s, err) }
+	p.Status.DeniedHooks = func() []string { return b.Launcher.DeniedHooks() }
 	b = &Broker{
 		Events: events.New(p.Events, p.Log), Audit: audit.New(p.Audit, work, p.Log, o.AuditRequired), Status: status.New(p.Status, p.Log),
 		Armed:      armed.New(p.Armed, heads, armed.Bounds{All: o.Bounds.Armed, PerPool: o.Bounds.ArmedPerPool}, p.Log),

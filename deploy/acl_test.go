@@ -40,6 +40,7 @@ func TestPolicies(t *testing.T) {
 	t.Run("nomad scaler", func(t *testing.T) { testNomadScaler(t, g, foreign, raw) })
 	t.Run("nomad job reads", func(t *testing.T) { testJobReads(t, g) })
 	t.Run("narrowed nomad", func(t *testing.T) { testNarrowedNomad(t, g) })
+	t.Run("denied hooks", func(t *testing.T) { testDeniedHooks(t, g) })
 	t.Run("doctor", func(t *testing.T) { testDoctor(t, g) })
 	t.Run("narrowed consul", func(t *testing.T) { testNarrowedConsul(t, g) })
 	t.Run("every rule is needed", func(t *testing.T) { testEveryRuleIsNeeded(t, g) })

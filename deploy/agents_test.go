@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/greenroom/greenroom/internal/devcluster/agenttest"
 	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 )
 
@@ -35,8 +37,7 @@ const (
 // sessions through the broker. The agents have their identities alone, and in Redis the users of
 // acl/redis.acl.
 func TestTheJobsServe(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "greenroom")
-	build(t, binary)
+	binary := agenttest.Program(t, "greenroom")
 	g := startGuarded(t)
 	g.setUpNomad(t)
 	g.setUpConsul(t)
@@ -212,6 +213,27 @@ func serves(t *testing.T, api caller, site string) {
 		}
 	}
 	launches(t, api, site)
+	namesAllAgents(t, api)
+}
+
+// namesAllAgents waits until the status has an agent of each kind, with its version.
+func namesAllAgents(t *testing.T, api caller) {
+	t.Helper()
+	eventually(t, func(context.Context) error {
+		var status struct {
+			Agents []struct{ Kind, Version string }
+		}
+		body := api.must(http.MethodGet, "/v1/status", nil)
+		if err := json.Unmarshal(body, &status); err != nil {
+			return err
+		}
+		for _, kind := range agents {
+			if !slices.ContainsFunc(status.Agents, func(a struct{ Kind, Version string }) bool { return a.Kind == kind && a.Version != "" }) {
+				return fmt.Errorf("the status lacks a %s: %s", kind, body)
+			}
+		}
+		return nil
+	})
 }
 
 // launches launches a staged session and one on demand, each with its hook, opens them by the
@@ -274,17 +296,6 @@ func opens(t *testing.T, link string) string {
 		t.Fatal(err)
 	}
 	return string(page)
-}
-
-// build builds greenroom with the same flags as its own tests, so that they share the
-// build cache.
-func build(t *testing.T, binary string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "../cmd/greenroom").CombinedOutput(); err != nil {
-		t.Fatalf("build greenroom: %v\n%s", err, out)
-	}
 }
 
 // agentsNamespace is the namespace of the agents' own jobs.

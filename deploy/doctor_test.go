@@ -3,16 +3,16 @@ package deploy_test
 import (
 	"encoding/json"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/greenroom/greenroom/internal/devcluster/agenttest"
 )
 
 // testDoctor: doctor reads which rights a token has in Consul, and names what a scaler would lack.
 func testDoctor(t *testing.T, g *guarded) {
-	binary := filepath.Join(t.TempDir(), "greenroom")
-	build(t, binary)
+	binary := agenttest.Program(t, "greenroom")
 	for name, c := range map[string]struct{ token, status, says string }{
 		"management rights":    {g.consulToken, "ok", ""},
 		"a broker's rights":    {g.consulTokenFor(t, "doctor-broker", read(t, "acl/consul-broker.policy.hcl")+"\nagent_prefix \"\" { policy = \"read\" }"), "fail", "session"},

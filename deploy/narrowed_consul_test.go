@@ -7,6 +7,7 @@ import (
 	consulapi "github.com/hashicorp/consul/api"
 
 	"github.com/greenroom/greenroom/internal/consulhealth"
+	"github.com/greenroom/greenroom/internal/devcluster/agenttest"
 	"github.com/greenroom/greenroom/internal/registry"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -17,11 +18,11 @@ import (
 func testNarrowedConsul(t *testing.T, g *guarded) {
 	whole := registry.New(g.consul, "narrowed/")
 	_, err := whole.PutZone(patient(t), zone)
-	must(t, err)
+	agenttest.Must(t, err)
 	_, _, err = whole.CreateFate(patient(t), staging.Fate{Session: "gr-3", Verdict: staging.VerdictRetired})
-	must(t, err)
+	agenttest.Must(t, err)
 	service := staging.PoolService("narrowed")
-	must(t, g.consul.Agent().ServiceRegister(&consulapi.AgentServiceRegistration{ID: service, Name: service}))
+	agenttest.Must(t, g.consul.Agent().ServiceRegister(&consulapi.AgentServiceRegistration{ID: service, Name: service}))
 
 	for name, rules := range map[string]string{
 		"one key of each": `key "narrowed/fates/gr-3" { policy = "deny" }

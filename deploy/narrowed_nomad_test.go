@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,6 +18,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/greenroom/greenroom/internal/devcluster/agenttest"
 	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 	"github.com/greenroom/greenroom/internal/redisstore"
 	"github.com/greenroom/greenroom/internal/registry"
@@ -99,13 +100,12 @@ node { policy = "read" }`
 	west.AllowOriginDomain, west.UpstreamAuthAddress = "127.0.0.1", "127.0.0.1"
 	config := staging.Config{Name: name, Zone: west.Name, Image: "app", DesiredSessions: users + 1}
 	_, err := consul.PutZone(t.Context(), west)
-	must(t, err)
+	agenttest.Must(t, err)
 	_, err = consul.PutImage(t.Context(), image(mockSession))
-	must(t, err)
+	agenttest.Must(t, err)
 	_, err = consul.PutConfig(t.Context(), config)
-	must(t, err)
-	binary := filepath.Join(t.TempDir(), "greenroom")
-	build(t, binary)
+	agenttest.Must(t, err)
+	binary := agenttest.Program(t, "greenroom")
 	one := g.startScaler(t, binary, token)
 	full := func(ctx context.Context) error {
 		_, ready, err := store.Counts(ctx, name)
@@ -122,14 +122,14 @@ node { policy = "read" }`
 	eventually(t, full)
 	state := func(s staging.Session) staging.State {
 		x, err := store.Session(patient(t), s.ID)
-		must(t, err)
+		agenttest.Must(t, err)
 		return x.State
 	}
 	unharmed := func(when string) {
 		t.Helper()
 		for _, s := range sessions {
 			alloc, _, err := g.nomad.Allocations().Info(s.AllocID, &nomadapi.QueryOptions{Namespace: west.Namespace})
-			must(t, err)
+			agenttest.Must(t, err)
 			if got := state(s); got != staging.Assigned || alloc.DesiredStatus != "run" || alloc.ClientStatus != "running" {
 				t.Errorf("%s: session %s is %s; Nomad wants it to %s, and it is %s", when, s.ID, got, alloc.DesiredStatus, alloc.ClientStatus)
 			}
@@ -138,7 +138,7 @@ node { policy = "read" }`
 	// Every event, so that an end that a later scaler would undo is noticed, too.
 	ended := func() (found []string) {
 		events, err := rdb.XRange(patient(t), "greenroom:events", "-", "+").Result()
-		must(t, err)
+		agenttest.Must(t, err)
 		for _, e := range events {
 			for _, s := range sessions {
 				if kind := e.Values["type"]; e.Values["session"] == s.ID && (kind == "ending" || kind == "ended") {
@@ -181,7 +181,7 @@ node { policy = "read" }`
 	gone := sessions[0]
 	sessions = sessions[1:]
 	_, _, err = g.nomad.Jobs().Deregister(gone.ID, true, &nomadapi.WriteOptions{Namespace: west.Namespace})
-	must(t, err)
+	agenttest.Must(t, err)
 	g.narrow(t, name, whole)
 	eventually(t, func(context.Context) error {
 		if got := state(gone); got != staging.Ended {
@@ -201,7 +201,7 @@ node { policy = "read" }`
 func (g *guarded) narrow(t *testing.T, name, rules string) {
 	t.Helper()
 	_, err := g.nomad.ACLPolicies().Upsert(&nomadapi.ACLPolicy{Name: name, Rules: rules}, nil)
-	must(t, err)
+	agenttest.Must(t, err)
 }
 
 // give assigns a ready session of a pool to a user, as a broker does.
@@ -227,23 +227,29 @@ func (g *guarded) give(t *testing.T, store *redisstore.Store, consul *registry.R
 	return s
 }
 
-// runningScaler is a scaler process.
-type runningScaler struct {
+// runningAgent is a scaler's or a broker's process.
+type runningAgent struct {
 	addr string
 	// stop ends it and waits for its end.
 	stop func()
 }
 
 // startScaler starts a scaler with a Nomad token; everything else is allowed to it.
-func (g *guarded) startScaler(t *testing.T, binary, nomadToken string) runningScaler {
+func (g *guarded) startScaler(t *testing.T, binary, nomadToken string) runningAgent {
+	t.Helper()
+	return g.startAgent(t, binary, nomadToken, "scaler")
+}
+
+// startAgent starts a scaler or a broker with a Nomad token; everything else is allowed to it.
+func (g *guarded) startAgent(t *testing.T, binary, nomadToken, component string, flags ...string) runningAgent {
 	t.Helper()
 	addr := fmt.Sprintf("127.0.0.1:%d", devtest.FreePorts(t, 1)[0])
-	log, err := os.CreateTemp(t.TempDir(), "scaler-*.log")
-	must(t, err)
-	cmd := exec.Command(binary, "scaler", "--bind", addr)
+	log, err := os.CreateTemp(t.TempDir(), component+"-*.log")
+	agenttest.Must(t, err)
+	cmd := exec.Command(binary, append([]string{component, "--bind", addr}, flags...)...)
 	cmd.Env = append(g.environment(), "NOMAD_TOKEN="+nomadToken, "GREENROOM_REDIS_ADDR="+shared.Cluster(t).RedisAddr)
 	cmd.Stdout, cmd.Stderr = log, log
-	must(t, cmd.Start())
+	agenttest.Must(t, cmd.Start())
 	stopped := false
 	stop := func() {
 		if stopped {
@@ -254,11 +260,18 @@ func (g *guarded) startScaler(t *testing.T, binary, nomadToken string) runningSc
 		_ = cmd.Wait()
 		log.Close()
 		if b, _ := os.ReadFile(log.Name()); t.Failed() {
-			t.Logf("the end of a scaler's log:\n%s", b[max(0, len(b)-6000):])
+			t.Logf("the end of a %s's log:\n%s", component, b[max(0, len(b)-6000):])
 		}
 	}
 	t.Cleanup(stop)
-	return runningScaler{addr, stop}
+	eventually(t, func(ctx context.Context) error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	})
+	return runningAgent{addr, stop}
 }
 
 // metricLine returns a metric's value as text; "" if there is no such series.
@@ -283,11 +296,4 @@ func metricLine(ctx context.Context, addr, series string) string {
 		}
 	}
 	return ""
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/greenroom/greenroom/internal/devcluster/agenttest"
 	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 )
 
@@ -132,8 +133,7 @@ func docker(t *testing.T, args ...string) string {
 // TestTheUnitsAreValid: systemd takes the units, finds nothing to say about them, and rates them
 // as well confined.
 func TestTheUnitsAreValid(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "greenroom")
-	build(t, program)
+	program := agenttest.Program(t, "greenroom")
 	unit := strings.ReplaceAll(read(t, "systemd/greenroom@.service"), "/usr/local/bin/greenroom", program)
 	for _, agent := range agents {
 		t.Run(agent, func(t *testing.T) {

@@ -251,15 +251,19 @@ func (g *guarded) consulBrokerNeeds(t *testing.T, token string) map[string]func(
 			_, err := r.PutZone(ctx, zone)
 			return err
 		},
-		"service greenroom-broker-presence write": func(ctx context.Context) error {
-			presence := r.NewPresence(c, "rules-test", "192.0.2.1:7480")
-			return until(ctx, presence.Run, func() bool {
-				alive, err := registry.New(g.consul, "").Brokers(ctx)
-				return err == nil && alive["rules-test"]
-			})
-		},
-		"service_prefix greenroom- read": g.knowsHealth(t, c),
-		"node_prefix  read":              g.knowsHealth(t, c),
+		"service greenroom-broker-presence write": g.showsItself(r.NewPresence(c, "rules-test", "192.0.2.1:7480"), staging.AgentBroker),
+		"service_prefix greenroom- read":          g.knowsHealth(t, c),
+		"node_prefix  read":                       g.knowsHealth(t, c),
+	}
+}
+
+// showsItself shows that an agent of a kind is alive.
+func (g *guarded) showsItself(presence *registry.Presence, kind string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return until(ctx, presence.Run, func() bool {
+			alive, err := registry.New(g.consul, "").Agents(ctx)
+			return err == nil && slices.ContainsFunc(alive, func(a staging.Agent) bool { return a.Kind == kind && a.Address == "192.0.2.1:7480" })
+		})
 	}
 }
 
@@ -272,8 +276,10 @@ func (g *guarded) nomadGatewayNeeds(t *testing.T, token string) map[string]func(
 
 // consulGatewayNeeds returns what a gateway does in Consul, by the rule that it is for.
 func (g *guarded) consulGatewayNeeds(t *testing.T, token string) map[string]func(context.Context) error {
-	r, whole := registry.New(g.consulClient(t, token), ""), registry.New(g.consul, "")
+	c := g.consulClient(t, token)
+	r, whole := registry.New(c, ""), registry.New(g.consul, "")
 	return map[string]func(context.Context) error{
+		"service greenroom-gateway-presence write": g.showsItself(r.NewGatewayPresence(c, "rules-test", "192.0.2.1:7480"), staging.AgentGateway),
 		"key_prefix greenroom/resources/ read": func(ctx context.Context) error {
 			if _, err := whole.PutZone(ctx, zone); err != nil {
 				return err

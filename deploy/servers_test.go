@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/devcluster/agenttest"
 	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 )
 
@@ -20,7 +21,9 @@ import (
 // its Redis and the paths of its servers' programs.
 var shared = devtest.Share(devcluster.Options{Datacenters: []string{"dc1"}})
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(shared.Around(m), goleak.IgnoreCurrent()) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(agenttest.Around(shared.Around(m)), goleak.IgnoreCurrent())
+}
 
 // patience limits how long a test waits. It is generous and no expected duration.
 const patience = 2 * time.Minute
@@ -142,7 +145,10 @@ advertise {
   rpc  = "127.0.0.1"
   serf = "127.0.0.1"
 }
-acl { enabled = true }
+acl {
+  enabled    = true
+  policy_ttl = "1s" # how long a change of a policy takes to count everywhere; 30 s by default
+}
 tls {
   http                   = true
   rpc                    = true

@@ -2,7 +2,6 @@ package deploy_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -10,6 +9,7 @@ import (
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -114,14 +114,9 @@ func execIn(t *testing.T, f *nomadfleet.Fleet, s staging.Session) error {
 func exitCodeIn(t *testing.T, f *nomadfleet.Fleet, s staging.Session) (code int, err error) {
 	t.Helper()
 	ctx := patient(t)
-	for {
-		code, err = f.Exec(ctx, s, "", []string{"/bin/true"}, strings.NewReader(""), io.Discard, io.Discard)
-		// Nomad closes the connection without a reason when it is busy, also where it would
-		// have refused.
-		if !errors.Is(err, io.ErrUnexpectedEOF) {
-			return code, err
-		}
-	}
+	return devtest.Answered(func() (int, error) {
+		return f.Exec(ctx, s, "", []string{"/bin/true"}, strings.NewReader(""), io.Discard, io.Discard)
+	})
 }
 
 func (g *guarded) fleet(t *testing.T, token string) *nomadfleet.Fleet {

@@ -65,6 +65,8 @@ type Servers struct {
 	Store    Store
 	Registry Registry
 	Shells   Shells
+	// Opened, where it is set, is called after each attempt to open a shell in a session.
+	Opened func(s staging.Session, err error)
 }
 
 // Heads returns the sessions that this broker's launches take next of each pool that they
@@ -248,7 +250,9 @@ func (k *Keeper) open(ctx context.Context, id string, s staging.Session, task st
 		s, err = k.Store.Session(call, id)
 	}
 	if err == nil && (listed || s.State == staging.Ready) {
-		err = k.Shells.Arm(call, s, cmp.Or(task, s.Task))
+		if err = k.Shells.Arm(call, s, cmp.Or(task, s.Task)); k.Opened != nil {
+			k.Opened(s, err)
+		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

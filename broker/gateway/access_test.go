@@ -270,7 +270,7 @@ func TestAnotherPortOfASessionIsOpenedFromIt(t *testing.T) {
 func TestWhatALinkLeadsTo(t *testing.T) {
 	w := newWorld(t, "", gateway.Options{})
 	s := w.session("gr-1", show)
-	for _, to := range []string{"https://evil.org/", "//evil.org/", `/\evil.org`, "javascript:alert(1)", "x"} {
+	for _, to := range []string{"https://evil.org/", "//evil.org/", "///evil.org/", `/\evil.org`, "javascript:alert(1)", "x"} {
 		if _, err := w.links.Make(t.Context(), s, "", to); err == nil {
 			t.Errorf("a link leads to %s", to)
 		}

@@ -191,7 +191,8 @@ func (g *Gateway) first(ctx context.Context, code seal, now time.Time) bool {
 	if !g.spent.add(code, now) {
 		return false
 	}
-	const margin = time.Minute // for clocks that differ
+	// A gateway that is behind takes the code for longer than one that is ahead expects.
+	const margin = 4 * leeway
 	ctx, cancel := context.WithTimeout(ctx, redeemTimeout)
 	defer cancel()
 	first, err := g.Codes.Redeem(ctx, code.nonce, code.until.Sub(now)+margin)
@@ -228,7 +229,7 @@ func (c *spentCodes) add(code seal, now time.Time) bool {
 	}
 	if len(c.until) >= maxSpent {
 		for nonce, until := range c.until {
-			if now.After(until) {
+			if now.After(until.Add(leeway)) {
 				delete(c.until, nonce)
 			}
 		}

@@ -20,6 +20,9 @@ const (
 	// from which on a use renews it.
 	passLife    = 24 * time.Hour
 	passRenewal = time.Hour
+	// leeway is how far the clocks of who made a seal and of who checks it may be apart: it counts
+	// for so long before it was made and after it ends.
+	leeway = 30 * time.Second
 )
 
 // kind is what a seal is for.
@@ -41,6 +44,15 @@ type seal struct {
 	nonce string
 	// claim identifies the claim without telling it.
 	claim string
+}
+
+// counts reports whether a seal is neither over nor from the future.
+func (s seal) counts(k kind, now time.Time) bool {
+	life := passLife
+	if k == aCode {
+		life = CodeLife
+	}
+	return now.Before(s.until.Add(leeway)) && !s.until.After(now.Add(life+leeway))
 }
 
 // claimTag returns what of a claim a seal has.
@@ -90,5 +102,5 @@ func verify(keys staging.SigningKeys, k kind, session, text string, now time.Tim
 	signed := slices.ContainsFunc(keys.Accepted(now), func(key []byte) bool {
 		return hmac.Equal([]byte(s.mac(key, k, session)), []byte(parts[3]))
 	})
-	return s, signed && now.Before(s.until)
+	return s, signed && s.counts(k, now)
 }

@@ -44,7 +44,8 @@ func (l *launch) runHooks(ctx context.Context, taken []staging.Session, hooks []
 		}
 		l.attempt(staging.StepStaged, taken[i].Zone, staging.OutcomeFailed, reason)
 		l.hookFailed(taken[i], staging.HookAssign, err)
-		if untouched(err) {
+		l.NoteShell(taken[i], err)
+		if untouched(err) && !errors.Is(err, staging.ErrExecDenied) {
 			l.nomad.trip()
 		}
 		if first == nil {

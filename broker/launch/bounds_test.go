@@ -41,7 +41,7 @@ func (h held) Run(ctx context.Context, s staging.Session, name staging.HookName,
 }
 
 func (h held) Ready(_ context.Context, s staging.Session, x staging.Hook) launch.Assignment {
-	return worldAssignment{h.Run, s, x}
+	return worldAssignment{run: h.Run, s: s, h: x}
 }
 
 // TestPastABoundNothingIsClaimed: a launch that would be one too many is refused

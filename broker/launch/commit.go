@@ -26,7 +26,8 @@ var errClaimTooOld = errors.New("the claim was made too long ago to be decided n
 
 // commit makes claimed sessions the user's, all of them or none: it has their fates
 // decided, runs the assign hook in each (at most runs at once), and has the fates
-// finished. errLost and errHookFailed say that other sessions may be tried.
+// finished. errLost and errHookFailed say that other sessions may be tried, errHookDenied that none
+// of them would do.
 func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) ([]staging.Session, error) {
 	hooks := make([]*staging.Hook, len(taken))
 	var prepared Assignment
@@ -42,6 +43,13 @@ func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) 
 		// While Consul decides, a shell that waits in the session is probed.
 		prepared = l.Hooks.Ready(ctx, taken[0], *hooks[0])
 		defer prepared.Drop()
+	}
+	if denied := l.openUnlessKnown(ctx, taken, hooks, prepared); denied != nil {
+		// No fate was written, nor will be.
+		l.attempt(staging.StepStaged, zoneOf(l, taken), staging.OutcomeFailed, denied.Error())
+		l.detachKey(ctx)
+		l.unclaim(ctx, taken)
+		return nil, fmt.Errorf("%w: %w", errHookDenied, denied)
 	}
 	fates, lost, err := l.decide(ctx, taken, pending, runs)
 	var held *staging.KeyHeldError
@@ -90,6 +98,9 @@ func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) 
 	if pending {
 		if err := l.runHooks(ctx, taken, hooks, prepared, runs); err != nil {
 			l.destroyAll(ctx, taken, staging.ReasonFailed+err.Error())
+			if errors.Is(err, staging.ErrExecDenied) {
+				return nil, fmt.Errorf("%w: %w", errHookDenied, err) // in others it is denied, too
+			}
 			return nil, errHookFailed
 		}
 		if err := l.finish(ctx, fates); err != nil {

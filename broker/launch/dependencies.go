@@ -187,6 +187,9 @@ type Hooks interface {
 
 // Assignment is an assign hook that is ready to run.
 type Assignment interface {
+	// Open connects to the session, unless that is done, so that Run begins at once. After an
+	// error the session is unused; a staging.ErrExecDenied among them stays until it is mended.
+	Open(ctx context.Context) error
 	Run(ctx context.Context, l staging.Launch) error
 	// Drop gives up the preparation; after a run it does nothing.
 	Drop()

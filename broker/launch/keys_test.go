@@ -100,7 +100,8 @@ func (h userHook) Run(_ context.Context, l staging.Launch) error {
 	return nil
 }
 
-func (h userHook) Drop() {}
+func (h userHook) Open(context.Context) error { return nil }
+func (h userHook) Drop()                      {}
 
 // KeyHolder implements launch.Keys.
 func (r *onRedis) KeyHolder(ctx context.Context, key string) (staging.KeyHolder, error) {

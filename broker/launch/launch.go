@@ -22,6 +22,7 @@ import (
 //	candidates.go     which pools may serve, in which order, and why the others may not
 //	selected.go       the same where a selector chooses among images and pools
 //	staged.go         claim ready sessions of a candidate (one Redis script)
+//	exec_rights.go    may the assign hook run at all? asked before a fate is decided
 //	commit.go         fates in Consul -> assign_hooks.go -> finished: now they are the user's
 //	revision.go       pools of which no session of an older revision is given
 //	on_demand.go      make a session, once it is this launch's turn (on_demand_queue.go);
@@ -53,6 +54,7 @@ type Launcher struct {
 	// consul and nomad are tripped when that server did not answer a launch. The breaker of
 	// Redis is in its client: every call of the broker meets it.
 	consul, nomad breaker
+	rights        execRights
 	// The following are for launches without Redis.
 	listings    *listings
 	generations *newestGenerations
@@ -138,6 +140,8 @@ type launch struct {
 	// lost and failedHooks count the tries of a launch of several that ended with a lost
 	// session, and with a failed assign hook.
 	lost, failedHooks int
+	// denied is Nomad's refusal to run the assign hook, where that was met.
+	denied error
 	// outdated counts the tries that ended because a resource had been changed.
 	outdated int
 	// keyIndex is the version of the key's record in Consul, once this launch holds it.
@@ -302,6 +306,7 @@ func (l *launch) refuse(ctx context.Context, err error) error {
 	var e *refusal.Error
 	if errors.As(err, &e) {
 		e.Attempts = l.attempts
+		l.namesRight(e)
 		l.Meter.Refused(e.Kind)
 		l.log().WithError(err).WithField(logfield.Code, e.Kind).Warn("launch refused")
 	}

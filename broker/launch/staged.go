@@ -77,6 +77,10 @@ func (l *launch) stagedFrom(ctx context.Context, c candidate, runs int, short *s
 		if err := l.checkServers(ctx, l.hasAssignHook()); err != nil {
 			return nil, err
 		}
+		if err := l.rights.deniedLately(l.image.Name, c.zone); err != nil && l.hasAssignHook() {
+			l.attempt(staging.StepStaged, c.zone, staging.OutcomeSkipped, err.Error())
+			return nil, l.hookDenied(err)
+		}
 		taken, err := l.claimFrom(ctx, c, short)
 		var away *refusal.Error
 		if errors.As(err, &away) && away.Kind == refusal.RedisUnavailable {
@@ -90,6 +94,9 @@ func (l *launch) stagedFrom(ctx context.Context, c candidate, runs int, short *s
 			return nil, nil
 		}
 		sessions, err := l.commit(ctx, taken, runs)
+		if errors.Is(err, errHookDenied) {
+			return nil, l.hookDenied(err)
+		}
 		if !errors.Is(err, errLost) && !errors.Is(err, errHookFailed) {
 			return sessions, err
 		}

@@ -44,6 +44,8 @@ func (l *launch) withoutRedis(ctx context.Context, c candidate, runs int, short 
 		sessions, err := l.commit(ctx, taken, runs)
 		l.spendListed(taken, err)
 		switch {
+		case errors.Is(err, errHookDenied):
+			return nil, l.hookDenied(err)
 		case errors.Is(err, errLost), errors.Is(err, errHookFailed):
 			if err := l.tooManyFailed(err); err != nil {
 				return nil, err

@@ -290,19 +290,26 @@ func (w *world) Run(_ context.Context, s staging.Session, name staging.HookName,
 
 // Ready implements launch.Hooks.
 func (w *world) Ready(_ context.Context, s staging.Session, h staging.Hook) launch.Assignment {
-	return worldAssignment{w.Run, s, h}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return worldAssignment{w.Run, s, h, w.fail["open"]}
 }
 
 type worldAssignment struct {
 	run func(context.Context, staging.Session, staging.HookName, staging.Hook, staging.Launch) error
 	s   staging.Session
 	h   staging.Hook
+	// open is what comes of the opening of a shell.
+	open error
 }
 
 func (a worldAssignment) Run(ctx context.Context, l staging.Launch) error {
 	return a.run(ctx, a.s, staging.HookAssign, a.h, l)
 }
 func (a worldAssignment) Drop() {}
+
+// Open implements launch.Assignment.
+func (a worldAssignment) Open(context.Context) error { return a.open }
 
 func (w *world) Trusted(context.Context, string) (bool, error) {
 	return !w.unvouched, w.fail["vouched"]

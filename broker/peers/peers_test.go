@@ -47,6 +47,11 @@ func TestOnlyAGreenroomsRefusalSaysThatNothingWasGiven(t *testing.T) {
 			fmt.Fprintf(w, `{"code":%q,"detail":"because","attempts":[{"step":"staged","zone":"west-1","outcome":"empty","reason":"none"}]}`, code)
 		}
 	}
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("another address was asked with %v", r.Header)
+		w.WriteHeader(http.StatusCreated)
+	}))
+	defer elsewhere.Close()
 	for _, c := range []struct {
 		name    string
 		handler http.HandlerFunc
@@ -63,10 +68,15 @@ func TestOnlyAGreenroomsRefusalSaysThatNothingWasGiven(t *testing.T) {
 		{"its refusal", problem(503, "no_capacity"), Refused, refusal.NoCapacity},
 		{"its defect", problem(500, "internal"), Unknown, ""},
 		{"a proxy's refusal", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, Unknown, ""},
+		{"a proxy's refusal in JSON", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprint(w, `{"code":"no_capacity","detail":"no upstream"}`)
+		}, Unknown, ""},
 		{"a broken connection", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, Unknown, ""},
 		{"another answer", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, Unknown, ""},
 		{"a way elsewhere", func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
 		}, Unknown, ""},
 	} {
 		s := httptest.NewUnstartedServer(c.handler)

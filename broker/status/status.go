@@ -60,7 +60,7 @@ type Registry interface {
 	// StoredHistory returns what scalers stored of a pool's history since a time. Beside an
 	// error it returns what could be read.
 	StoredHistory(ctx context.Context, pool string, since time.Time) ([]staging.Minute, error)
-	// Agents returns the brokers and scalers that are alive.
+	// Agents returns the brokers, gateways and scalers that are alive.
 	Agents(ctx context.Context) ([]staging.Agent, error)
 	Ping(ctx context.Context) error
 }
@@ -78,6 +78,9 @@ type Servers struct {
 	Fleet     Fleet
 	// Peers returns how the peers are; nil where there is none.
 	Peers func() []Peer
+	// DeniedHooks says of which images Nomad denies this broker the assign hook; nil for a monitor
+	// that does not know.
+	DeniedHooks func() []string
 }
 
 // Monitor reports the state of the servers, zones and pools. It may be used concurrently.
@@ -117,8 +120,10 @@ type Status struct {
 	// Foreign is how many sessions of other installations run in the same Nomad; 0 where
 	// Redis does not answer.
 	Foreign int
-	// Agents are the brokers and scalers that are alive; nil where Consul does not answer.
+	// Agents are the brokers, gateways and scalers that are alive; nil where Consul does not answer.
 	Agents []staging.Agent
+	// deniedHooks says of which images Nomad denies this broker the assign hook.
+	deniedHooks []string
 	// unreadable are the resources that cannot be read, in the order of their keys.
 	unreadable []staging.UnreadableResource
 	// images are those that have remarks, in the order of their names.
@@ -164,6 +169,9 @@ func (m *Monitor) read(ctx context.Context) Status {
 	}
 	if m.Peers != nil {
 		s.Peers = m.Peers()
+	}
+	if m.DeniedHooks != nil {
+		s.deniedHooks = m.DeniedHooks()
 	}
 	if !down[Redis] {
 		s.Foreign = m.foreign(ctx)
@@ -266,7 +274,7 @@ func (m *Monitor) foreign(ctx context.Context) int {
 	return sum
 }
 
-// agents returns the brokers and scalers that are alive; nil if that is unknown.
+// agents returns the brokers, gateways and scalers that are alive; nil if that is unknown.
 func (m *Monitor) agents(ctx context.Context) []staging.Agent {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Consul)
 	defer cancel()
@@ -315,6 +323,9 @@ func (s Status) Judged() Status {
 		if z.Peer != "" && !slices.ContainsFunc(s.Peers, func(p Peer) bool { return p.Name == z.Peer }) {
 			s.worsen(HealthDegraded, "zone %s is at peer %s, which is not in this broker's configuration: launches do not cross to it", z.Name, z.Peer)
 		}
+	}
+	for _, denied := range s.deniedHooks {
+		s.worsen(HealthDegraded, "%s", denied)
 	}
 	for _, u := range s.unreadable {
 		s.worsen(HealthDegraded, "%s", u)

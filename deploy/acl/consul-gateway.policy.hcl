@@ -21,3 +21,8 @@ key_prefix "greenroom/gateway-secrets/" {
 key "greenroom/installation" {
   policy = "read"
 }
+
+# Show that this gateway is alive, and its version.
+service "greenroom-gateway-presence" {
+  policy = "write"
+}

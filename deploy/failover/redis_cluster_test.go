@@ -94,11 +94,12 @@ func (w *world) everything(t *testing.T) {
 	defer cancel()
 	events := w.follow(ctx, t)
 
+	session := agenttest.Program(t, "demo-session")
 	hooked := staging.Image{
 		Name: "hooked", Jobspec: jobspecs.DemoRawExec,
-		Variables:        map[string]string{"command": bin + "/demo-session", "warmup": "0s"},
+		Variables:        map[string]string{"command": session, "warmup": "0s"},
 		SessionTimeLimit: staging.Duration(time.Hour),
-		ExecConfig:       staging.ExecConfig{Assign: &staging.Hook{Cmd: []string{bin + "/demo-session", "assign"}}},
+		ExecConfig:       staging.ExecConfig{Assign: &staging.Hook{Cmd: []string{session, "assign"}}},
 	}
 	w.api(0).Ask(t, "PUT", "/v1/images/hooked", hooked, 201, nil)
 	w.api(0).Ask(t, "PUT", "/v1/webhooks/ledger", staging.Webhook{

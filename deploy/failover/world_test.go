@@ -19,30 +19,7 @@ import (
 // its own there.
 var shared = devtest.Share(devcluster.Options{Datacenters: []string{"dc1"}, NoRedis: true})
 
-// bin is where TestMain builds greenroom and demo-session.
-var bin string
-
-func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	if bin, err = os.MkdirTemp("", "greenroom-failover-"); err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(bin)
-	for _, name := range []string{"greenroom", "demo-session"} {
-		if _, err := agenttest.Build(name, bin); err != nil {
-			return 1, err
-		}
-	}
-	return shared.Around(m).Run(), nil
-}
+func TestMain(m *testing.M) { os.Exit(agenttest.Around(shared.Around(m)).Run()) }
 
 // world is a greenroom with two of each agent.
 type world struct {
@@ -55,7 +32,7 @@ type world struct {
 func startWorld(t *testing.T, prefix, nomad, consul string, flags ...string) *world {
 	t.Helper()
 	w := &world{nomad: nomad, prefix: prefix, consul: consulClient(t, consul)}
-	program := bin + "/greenroom"
+	program := agenttest.Program(t, "greenroom")
 	all := append([]string{"--nomad-address", nomad, "--consul-address", consul, "--consul-prefix", prefix}, flags...)
 	for range 2 {
 		w.brokers = append(w.brokers, agenttest.Start(t, program, "broker", all...))

@@ -65,7 +65,7 @@ func (w *world) order(t *testing.T) {
 		// The job is in the Nomad region of that greenroom, which its federation reaches from both.
 		var job struct{ Region, Status string }
 		region := map[bool]string{true: "west", false: "east"}[c.peer != ""]
-		must(t, nomad(t.Context(), w.east, "/v1/job/"+l.ID+"?region="+region, &job))
+		agenttest.Must(t, nomad(t.Context(), w.east, "/v1/job/"+l.ID+"?region="+region, &job))
 		if job.Region != region || job.Status != "running" {
 			t.Errorf("%s: its job is %+v, want it to run in %s", c.image, job, region)
 		}
@@ -74,7 +74,7 @@ func (w *world) order(t *testing.T) {
 
 // oneKey: launches with one key, many at a time and at both brokers, get one session.
 func (w *world) oneKey(t *testing.T) {
-	w.ready(t, w.west, "west-staged", 3)
+	w.west.api.UntilReady(t, "west-staged", 3)
 	const user, key = "one-key", "key of one-key"
 	ids := make([]string, 8)
 	var wg sync.WaitGroup
@@ -105,7 +105,7 @@ func (w *world) oneKey(t *testing.T) {
 
 // passedOn: a session at the peer is read, kept alive and ended by its id at either broker.
 func (w *world) passedOn(t *testing.T) {
-	w.ready(t, w.west, "west-staged", 1)
+	w.west.api.UntilReady(t, "west-staged", 1)
 	_, l := launch(t, w.east.api, "west-staged", "passed-on", "")
 	path := "/v1/sessions/" + l.ID
 	var read launched
@@ -131,7 +131,7 @@ func (w *world) passedOn(t *testing.T) {
 
 // lostAnswer: west gives a session, and its answer does not arrive.
 func (w *world) lostAnswer(t *testing.T) {
-	w.ready(t, w.west, "west-staged", 1)
+	w.west.api.UntilReady(t, "west-staged", 1)
 	const user, key = "lost-answer", "key of lost-answer"
 	w.road.loses.Store(true)
 	status, l := launch(t, w.east.api, "west-staged", user, key)
@@ -154,7 +154,7 @@ func (w *world) lostAnswer(t *testing.T) {
 
 // cutOff: west's broker hangs, as a host does that is cut off, while a launch is at it.
 func (w *world) cutOff(t *testing.T) {
-	w.ready(t, w.west, "west-staged", 1)
+	w.west.api.UntilReady(t, "west-staged", 1)
 	_, before := launch(t, w.east.api, "west-staged", "before", "")
 	const user, key = "in-between", "key of in-between"
 	w.westBroker.Signal(t, syscall.SIGSTOP)
@@ -179,7 +179,7 @@ func (w *world) cutOff(t *testing.T) {
 		})
 	}
 	// East goes on by itself, and says why it does not cross.
-	w.ready(t, w.east, "everywhere", 1)
+	w.east.api.UntilReady(t, "everywhere", 1)
 	for image, origin := range map[string]string{"everywhere": "staged", "west-staged": "on_demand", "cold": "on_demand"} {
 		began := time.Now()
 		status, l := launch(t, w.second, image, "alone", "")
@@ -204,7 +204,7 @@ func (w *world) cutOff(t *testing.T) {
 	}
 	// The sessions there go on.
 	var job struct{ Status string }
-	must(t, nomad(context.Background(), w.west, "/v1/job/"+before.ID, &job))
+	agenttest.Must(t, nomad(context.Background(), w.west, "/v1/job/"+before.ID, &job))
 	if job.Status != "running" {
 		t.Errorf("the session that west gave before is %s", job.Status)
 	}

@@ -54,7 +54,7 @@ type road struct {
 func newRoad(t *testing.T, to string) (r *road, address string) {
 	t.Helper()
 	u, err := url.Parse(to)
-	must(t, err)
+	agenttest.Must(t, err)
 	r = &road{ReverseProxy: httputil.NewSingleHostReverseProxy(u)}
 	r.Transport = &http.Transport{DisableKeepAlives: true}
 	r.ModifyResponse = func(answer *http.Response) error {
@@ -83,11 +83,11 @@ func serve(t *testing.T, h http.Handler) (address string) {
 func start(t *testing.T) *world {
 	t.Helper()
 	program, err := agenttest.Build("greenroom", t.TempDir())
-	must(t, err)
+	agenttest.Must(t, err)
 	w := &world{east: startServers(t, "east"), west: startServers(t, "west")}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	must(t, w.east.Federate(ctx, w.west.Cluster))
+	agenttest.Must(t, w.east.Federate(ctx, w.west.Cluster))
 	for _, r := range []*region{w.east, w.west} {
 		agenttest.Until(t, "the Nomad at "+r.NomadAddr+" knows both regions", func() (bool, string) {
 			var known []string
@@ -108,9 +108,9 @@ func start(t *testing.T) *world {
 
 	w.road, w.peerAddress = newRoad(t, "http://"+w.westBroker.Address)
 	token := filepath.Join(t.TempDir(), "west.token")
-	must(t, os.WriteFile(token, []byte(w.peerToken+"\n"), 0o600))
+	agenttest.Must(t, os.WriteFile(token, []byte(w.peerToken+"\n"), 0o600))
 	config := filepath.Join(t.TempDir(), "east.hcl")
-	must(t, os.WriteFile(config, fmt.Appendf(nil, "broker {\n  peer \"west\" {\n    address    = %q\n    token_file = %q\n  }\n}\n", w.peerAddress, token), 0o600))
+	agenttest.Must(t, os.WriteFile(config, fmt.Appendf(nil, "broker {\n  peer \"west\" {\n    address    = %q\n    token_file = %q\n  }\n}\n", w.peerAddress, token), 0o600))
 	flags := append(agenttest.On(w.east.Cluster), "--config", config)
 	w.east.api = agenttest.Start(t, program, "broker", flags...).API()
 	w.second = agenttest.Start(t, program, "broker", flags...).API()
@@ -145,7 +145,7 @@ func startServers(t *testing.T, name string) *region {
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
 	c, err := devcluster.Start(ctx, devcluster.Options{Region: name, Datacenters: []string{"dc1"}, Progress: os.Stderr})
-	must(t, err)
+	agenttest.Must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, p := range c.Processes() {
@@ -163,19 +163,7 @@ func startServers(t *testing.T, name string) *region {
 func (w *world) pool(t *testing.T, r *region, zone, image string, sessions int) {
 	t.Helper()
 	r.api.Ask(t, "PUT", "/v1/staging/"+image, map[string]any{"zone": zone, "image": image, "desired_sessions": sessions}, 201, nil)
-	w.ready(t, r, image, sessions)
-}
-
-// ready waits until sessions of a pool are ready.
-func (w *world) ready(t *testing.T, r *region, pool string, sessions int) {
-	t.Helper()
-	agenttest.Until(t, fmt.Sprintf("%d sessions of %s are ready", sessions, pool), func() (bool, string) {
-		var p struct {
-			Ready int `json:"ready_sessions"`
-		}
-		answer := r.api.Ask(t, "GET", "/v1/staging/"+pool, nil, 200, &p)
-		return p.Ready >= sessions, string(answer.Body)
-	})
+	r.api.UntilReady(t, image, sessions)
 }
 
 // launched is the answer to a launch.
@@ -202,9 +190,9 @@ func launch(t *testing.T, at agenttest.API, image, user, key string) (int, launc
 		headers = []string{"Idempotency-Key", key}
 	}
 	r, err := at.Call("POST", "/v1/sessions?wait=60s", fmt.Sprintf(`{"image":%q,"zone":"east","user":{"id":%q}}`, image, user), headers...)
-	must(t, err)
+	agenttest.Must(t, err)
 	var l launched
-	must(t, json.Unmarshal(r.Body, &l))
+	agenttest.Must(t, json.Unmarshal(r.Body, &l))
 	return r.Status, l
 }
 
@@ -235,11 +223,4 @@ func nomad(ctx context.Context, r *region, path string, into any) error {
 		return fmt.Errorf("%s: %s", path, answer.Status)
 	}
 	return json.NewDecoder(answer.Body).Decode(into)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -37,7 +37,7 @@ func (c command) want(t *testing.T, code int, printed string, args ...string) (s
 // TestBackupAndRestore: what a backup has is stored again as it was, with every rule held before
 // the first write, and users keep their sessions. Secrets are in a backup where that was said.
 func TestBackupAndRestore(t *testing.T) {
-	program := thisBuild(t)
+	program := agenttest.Program(t, "greenroom")
 	r := start(t, program, "--consul-prefix", "gr-b", "--redis-prefix", "gr-b")
 	r.stores(t, "plain", 1)
 	const secret = "hunter2"
@@ -48,7 +48,7 @@ func TestBackupAndRestore(t *testing.T) {
 	r.Ask(t, "PUT", "/v1/groups/students", staging.Group{Name: "students", Priority: 7}, 201, nil)
 	r.Ask(t, "PUT", "/v1/staging/later", `{"zone":"east","image":"secret","desired_sessions":0}`, 201, nil)
 	r.Ask(t, "PUT", "/v1/webhooks/billing", `{"url":"http://127.0.0.1:1/","secret":"whsec_`+strings.Repeat("A", 44)+`"}`, 201, nil)
-	r.full(t, "plain", 1)
+	r.UntilReady(t, "plain", 1)
 	alices := r.launches(t, "plain", "u-alice")
 	c := command{program, "http://" + r.broker.Address}
 	dir := t.TempDir()
@@ -59,9 +59,9 @@ func TestBackupAndRestore(t *testing.T) {
 	c.want(t, 0, "", "backup", "--secrets", whole)
 	for file, has := range map[string]bool{shown: false, whole: true} {
 		info, err := os.Stat(file)
-		must(t, err)
+		agenttest.Must(t, err)
 		text, err := os.ReadFile(file)
-		must(t, err)
+		agenttest.Must(t, err)
 		if info.Mode().Perm() != 0o600 || strings.Contains(string(text), secret) != has || strings.Contains(string(text), "whsec_") {
 			t.Errorf("%s has mode %s and the secret: want %v\n%s", file, info.Mode(), has, text)
 		}
@@ -124,15 +124,15 @@ func TestBackupAndRestore(t *testing.T) {
 func rewritten(t *testing.T, file, text, other string) string {
 	t.Helper()
 	b, err := os.ReadFile(file)
-	must(t, err)
+	agenttest.Must(t, err)
 	changed := strings.Replace(string(b), text, other, 1)
 	if changed == string(b) {
 		t.Fatalf("%s has no %q:\n%s", file, text, b)
 	}
 	f, err := os.CreateTemp(t.TempDir(), "rewritten-*.json")
-	must(t, err)
+	agenttest.Must(t, err)
 	_, err = f.WriteString(changed)
-	must(t, err)
-	must(t, f.Close())
+	agenttest.Must(t, err)
+	agenttest.Must(t, f.Close())
 	return f.Name()
 }

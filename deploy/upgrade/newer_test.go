@@ -23,12 +23,12 @@ import (
 func TestWhatANewerVersionStoredIsLeftAlone(t *testing.T) {
 	const pool, desired = "newer", 3
 	flags := []string{"--consul-prefix", "gr-n", "--redis-prefix", "gr-n"}
-	program := thisBuild(t)
+	program := agenttest.Program(t, "greenroom")
 	in := newerInstallation{start(t, program, flags...), records{t, "gr-n/", map[string]string{}}, pool, desired, func() *agenttest.Agent {
 		return agenttest.Start(t, program, "scaler", append(agenttest.On(servers.Cluster(t)), flags...)...)
 	}}
 	in.stores(t, pool, desired)
-	in.full(t, pool, desired)
+	in.UntilReady(t, pool, desired)
 	in.resourceOfNewer(t)
 	in.fateOfNewer(t)
 	in.jobOfNewer(t)
@@ -69,7 +69,7 @@ func (in *newerInstallation) resourceOfNewer(t *testing.T) {
 	}
 	// Its last readable value applies: a launch is served, and its place is filled.
 	in.launches(t, in.pool, "u-meanwhile")
-	in.full(t, in.pool, in.desired)
+	in.UntilReady(t, in.pool, in.desired)
 	in.unchanged("resources/zones/east")
 	in.put("resources/zones/east", before)
 	agenttest.Until(t, "the zone can be changed again", func() (bool, string) {
@@ -82,7 +82,7 @@ func (in *newerInstallation) resourceOfNewer(t *testing.T) {
 func (in *newerInstallation) fateOfNewer(t *testing.T) {
 	t.Helper()
 	alices := in.launches(t, in.pool, "u-alice")
-	in.full(t, in.pool, in.desired)
+	in.UntilReady(t, in.pool, in.desired)
 	ready := in.ready(t, in.pool)[0]
 	readable := in.makeNewer("fates/" + alices)
 	in.put("fates/"+ready, `{"schema_version":2,"session":"`+ready+`","verdict":"lent"}`)
@@ -98,13 +98,13 @@ func (in *newerInstallation) fateOfNewer(t *testing.T) {
 		text := metricsOf(t, in.scaler)
 		return strings.Contains(text, `unreadable_records{kind="fate"} 2`), text
 	})
-	in.full(t, in.pool, in.desired)
+	in.UntilReady(t, in.pool, in.desired)
 	for i := range in.desired {
 		if given := in.launches(t, in.pool, fmt.Sprint("u-next-", i)); given == ready || given == alices {
 			t.Errorf("session %s was given, whose fate a newer version decided", given)
 		}
 	}
-	in.full(t, in.pool, in.desired)
+	in.UntilReady(t, in.pool, in.desired)
 	seen.stillRun(t)
 	in.unchanged("fates/"+alices, "fates/"+ready)
 	in.put("fates/"+alices, readable)
@@ -130,7 +130,7 @@ func (in *newerInstallation) jobOfNewer(t *testing.T) {
 	})
 	in.Ask(t, "DELETE", "/v1/sessions/"+id, nil, 404, nil)
 	in.launches(t, in.pool, "u-last")
-	in.full(t, in.pool, in.desired)
+	in.UntilReady(t, in.pool, in.desired)
 	seen.stillRun(t)
 }
 
@@ -139,19 +139,19 @@ func registerNewer(t *testing.T, session string) string {
 	t.Helper()
 	client := nomadOf(t)
 	job, _, err := client.Jobs().Info(session, nil)
-	must(t, err)
+	agenttest.Must(t, err)
 	text, err := json.Marshal(job)
-	must(t, err)
+	agenttest.Must(t, err)
 	id := staging.NewSessionID()
 	var newer nomadapi.Job
-	must(t, json.Unmarshal([]byte(strings.ReplaceAll(string(text), session, id)), &newer))
+	agenttest.Must(t, json.Unmarshal([]byte(strings.ReplaceAll(string(text), session, id)), &newer))
 	if newer.Meta["greenroom_schema"] != "1" {
 		t.Fatalf("the job of session %s has the meta %v", session, newer.Meta)
 	}
 	newer.Meta["greenroom_schema"] = "2"
 	newer.TaskGroups[0].Services[0].Meta["greenroom_schema"] = "2"
 	_, _, err = client.Jobs().Register(&newer, nil)
-	must(t, err)
+	agenttest.Must(t, err)
 	agenttest.Until(t, "the newer version's job runs", func() (bool, string) {
 		_, runs := sessionsIn(t)[id]
 		return runs, id
@@ -162,7 +162,7 @@ func registerNewer(t *testing.T, session string) string {
 func nomadOf(t *testing.T) *nomadapi.Client {
 	t.Helper()
 	client, err := nomadapi.NewClient(&nomadapi.Config{Address: servers.Cluster(t).NomadAddr})
-	must(t, err)
+	agenttest.Must(t, err)
 	return client
 }
 
@@ -194,10 +194,10 @@ func (r release) ready(t *testing.T, pool string) (ids []string) {
 func metricsOf(t *testing.T, a *agenttest.Agent) string {
 	t.Helper()
 	answer, err := http.Get("http://" + a.Address + "/metrics")
-	must(t, err)
+	agenttest.Must(t, err)
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
-	must(t, err)
+	agenttest.Must(t, err)
 	return string(text)
 }
 
@@ -211,14 +211,14 @@ type records struct {
 
 func (c records) kv() *consulapi.KV {
 	client, err := consulapi.NewClient(&consulapi.Config{Address: servers.Cluster(c.t).ConsulAddr})
-	must(c.t, err)
+	agenttest.Must(c.t, err)
 	return client.KV()
 }
 
 func (c records) get(key string) string {
 	c.t.Helper()
 	p, _, err := c.kv().Get(c.prefix+key, nil)
-	must(c.t, err)
+	agenttest.Must(c.t, err)
 	if p == nil {
 		return ""
 	}
@@ -228,7 +228,7 @@ func (c records) get(key string) string {
 func (c records) put(key, value string) {
 	c.t.Helper()
 	_, err := c.kv().Put(&consulapi.KVPair{Key: c.prefix + key, Value: []byte(value)}, nil)
-	must(c.t, err)
+	agenttest.Must(c.t, err)
 }
 
 // makeNewer turns a record into one of a newer version, and returns what it was.

@@ -24,10 +24,10 @@ const (
 // ends, no job is changed or replaced, whose each session is stays as it was, and each release
 // reads what the other has stored.
 func TestUpgradeAndBack(t *testing.T) {
-	previous, current := previousRelease(t), thisBuild(t)
+	previous, current := previousRelease(t), agenttest.Program(t, "greenroom")
 	before := start(t, previous)
 	before.stores(t, pool, desired)
-	before.full(t, pool, desired)
+	before.UntilReady(t, pool, desired)
 	load := launching(t, pool, before.API)
 	load.more(t, before.API)
 	seen := sessionsIn(t)
@@ -41,7 +41,7 @@ func TestUpgradeAndBack(t *testing.T) {
 	seen = seen.stillRun(t)
 	before.ends(t)
 	load.more(t, now.API)
-	now.full(t, pool, desired)
+	now.UntilReady(t, pool, desired)
 	seen = seen.stillRun(t)
 	for _, user := range load.of(before.API)[:3] {
 		load.isAnsweredAgain(t, now, user)
@@ -54,7 +54,7 @@ func TestUpgradeAndBack(t *testing.T) {
 	seen = seen.stillRun(t)
 	now.ends(t)
 	load.more(t, back.API)
-	back.full(t, pool, desired)
+	back.UntilReady(t, pool, desired)
 	seen = seen.stillRun(t)
 	for _, user := range load.of(now.API)[:3] {
 		load.isAnsweredAgain(t, back, user)
@@ -165,14 +165,14 @@ func (l *launches) isAnsweredAgain(t *testing.T, r release, user string) {
 func (l *launches) ownTheirs(t *testing.T) {
 	t.Helper()
 	client, err := consulapi.NewClient(&consulapi.Config{Address: servers.Cluster(t).ConsulAddr})
-	must(t, err)
+	agenttest.Must(t, err)
 	pairs, _, err := client.KV().List("greenroom/fates/", nil)
-	must(t, err)
+	agenttest.Must(t, err)
 	owner := map[string]string{}
 	versions := map[bool]int{}
 	for _, p := range pairs {
 		var f staging.Fate
-		must(t, json.Unmarshal(p.Value, &f))
+		agenttest.Must(t, json.Unmarshal(p.Value, &f))
 		if f.Verdict != staging.VerdictAssigned || f.HookPending || f.Reason != "" {
 			t.Errorf("the fate of session %s: %s", f.Session, p.Value)
 			continue
@@ -209,7 +209,7 @@ type running struct {
 func sessionsIn(t *testing.T) jobs {
 	t.Helper()
 	allocs, _, err := nomadOf(t).Allocations().List(nil)
-	must(t, err)
+	agenttest.Must(t, err)
 	all := jobs{}
 	for _, a := range allocs {
 		if !strings.HasPrefix(a.JobID, staging.SessionPrefix) {

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +16,7 @@ import (
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 )
 
 // wait limits every wait for a condition.
@@ -142,16 +142,15 @@ func execute(t *testing.T, client *api.Client, alloc *api.Allocation, stdin stri
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	for {
-		var out bytes.Buffer
-		code, err := client.Allocations().Exec(ctx, alloc, "session", false, argv, strings.NewReader(stdin), &out, &out, nil, nil)
-		switch {
-		case err == nil:
-			return code, out.String()
-		case !errors.Is(err, io.ErrUnexpectedEOF): // how Nomad says that it was busy
-			t.Fatalf("exec %v: %v: %s", argv, err, out.String())
-		}
+	var out bytes.Buffer
+	code, err := devtest.Answered(func() (int, error) {
+		out.Reset()
+		return client.Allocations().Exec(ctx, alloc, "session", false, argv, strings.NewReader(stdin), &out, &out, nil, nil)
+	})
+	if err != nil {
+		t.Fatalf("exec %v: %v: %s", argv, err, out.String())
 	}
+	return code, out.String()
 }
 
 // put stores a value in Consul.

@@ -151,6 +151,8 @@ func exitCode(err error) int {
 // returns true.
 func openAgain(ctx context.Context, attempts int, start time.Time, code int, err error) bool {
 	switch {
+	case errors.Is(err, staging.ErrExecDenied):
+		return false
 	case err != nil:
 		return attempts < maxBrokenAttempts && time.Since(start) < brokenWithin && pause(ctx)
 	case code == 0:

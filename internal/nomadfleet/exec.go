@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	nomadapi "github.com/hashicorp/nomad/api"
@@ -55,11 +56,27 @@ func (f *Fleet) Exec(ctx context.Context, s staging.Session, task string, cmd []
 		return -1, unavailable(op, context.Cause(ctx))
 	case e := <-results:
 		if e.err != nil {
-			return -1, unavailable(op, e.err)
+			return -1, unavailable(op, execRefusal(s, e.err))
 		}
 		return e.code, nil
 	}
 }
+
+// execRefusal makes Nomad's refusal of a token an ErrExecDenied that names the rights, and returns
+// any other error as it is. Nomad closes the connection with that text alone, before it starts anything,
+// and does not say which right is missing.
+func execRefusal(s staging.Session, err error) error {
+	text := strings.TrimSpace(err.Error())
+	if !Denied(err) && !strings.HasSuffix(text, deniedText) {
+		return err
+	}
+	namespace := cmp.Or(s.Namespace, nomadapi.DefaultNamespace)
+	return fmt.Errorf("%w: in namespace %q it needs alloc-exec, and for a driver without isolation, such as raw_exec, alloc-node-exec, too (%s)",
+		staging.ErrExecDenied, namespace, text)
+}
+
+// deniedText is Nomad's refusal of a token.
+const deniedText = "Permission denied"
 
 // execTarget returns the allocation and the task to run a command in. It reads from
 // Nomad what the session's fields do not hold.

@@ -12,27 +12,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/nomadfleet"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// execUntilAnswered runs a command until Nomad returns its exit code. Nomad (1.10.5)
-// resets the connection if the command ends before all of its stdin has arrived, and closes
-// it without a reason when it is busy. The error then says that the exit code is not known.
+// execUntilAnswered runs a command until Nomad returns its exit code. While Nomad cuts it off, the
+// error says that the exit code is not known.
 func (r *rig) execUntilAnswered(t *testing.T, s staging.Session, cmd []string, stdin string) (code int, err error) {
 	t.Helper()
-	for range 5 {
-		var out bytes.Buffer
-		code, err = r.Exec(testContext(t), s, "", cmd, strings.NewReader(stdin), &out, &out)
-		if err == nil || !strings.Contains(err.Error(), "connection reset") && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return code, err
-		}
-		if code != -1 || !errors.Is(err, nomadfleet.ErrUnavailable) {
+	ctx := testContext(t)
+	return devtest.Answered(func() (int, error) {
+		code, err := r.Exec(ctx, s, "", cmd, strings.NewReader(stdin), io.Discard, io.Discard)
+		if devtest.CutOff(err) && (code != -1 || !errors.Is(err, nomadfleet.ErrUnavailable)) {
 			t.Errorf("after a connection that broke: exit code %d, %v", code, err)
 		}
-	}
-	return code, err
+		return code, err
+	})
 }
 
 func TestExec(t *testing.T) {

@@ -3,12 +3,12 @@ package nomadfleet_test
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/greenroom/greenroom/internal/devcluster"
+	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/staging"
 )
@@ -40,10 +40,9 @@ func TestOnceThroughNomad(t *testing.T) {
 				var wg sync.WaitGroup
 				for range 8 {
 					wg.Go(func() {
-						result, err := hook.Runner{Exec: r}.Run(testContext(t), s, staging.HookFirstLaunch, h, hook.Input{Once: true})
-						for errors.Is(err, io.ErrUnexpectedEOF) { // how Nomad says that it was busy
-							result, err = hook.Runner{Exec: r}.Run(testContext(t), s, staging.HookFirstLaunch, h, hook.Input{Once: true})
-						}
+						result, err := devtest.Answered(func() (hook.Result, error) {
+							return hook.Runner{Exec: r}.Run(testContext(t), s, staging.HookFirstLaunch, h, hook.Input{Once: true})
+						})
 						var failed *hook.FailedError
 						switch {
 						case code == 0 && err != nil:

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -128,7 +127,7 @@ func (r rig) shell(t testing.TB, s staging.Session, script string) string {
 	eventually(t, "the output is complete", func() bool {
 		var stdout, stderr bytes.Buffer
 		_, err := r.Exec(testContext(t), s, "", []string{"/bin/sh"}, strings.NewReader(script+"\nprintf '"+strings.ReplaceAll(end, "\n", "\\n")+"'\n"), &stdout, &stderr)
-		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err != nil && !devtest.CutOff(err) {
 			t.Fatalf("%v, stderr %q", err, stderr.String())
 		}
 		whole := false

@@ -15,11 +15,13 @@ const (
 	metaVersion = "greenroom_version"
 )
 
-// Agents reads the brokers and scalers that are alive, by kind and address. A scaler of an older
-// version does not say its address: then it is its name. Gateways do not show themselves.
+// Agents reads the brokers, gateways and scalers that are alive, by kind and address. A scaler of an
+// older version does not say its address: then it is its name. A broker's own gateway is part of it.
 func (r *Registry) Agents(ctx context.Context) ([]staging.Agent, error) {
 	found := map[string]staging.Agent{}
-	for kind, name := range map[string]string{staging.AgentBroker: presenceService, staging.AgentScaler: lockService} {
+	for kind, name := range map[string]string{
+		staging.AgentBroker: presenceService, staging.AgentGateway: gatewayPresenceService, staging.AgentScaler: lockService,
+	} {
 		service := r.service(name)
 		entries, _, err := r.health.Service(service, "", true, query(ctx))
 		if err != nil {

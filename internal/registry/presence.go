@@ -7,11 +7,16 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// presenceService is the service whose instances are the brokers that are alive, in an
-// installation with the default prefix.
-const presenceService = "greenroom-broker-presence"
+// The services whose instances are the brokers and the gateways that are alive, in an installation
+// with the default prefix.
+const (
+	presenceService        = "greenroom-broker-presence"
+	gatewayPresenceService = "greenroom-gateway-presence"
+)
 
 // Times of a broker's presence. A broker that stands still for longer than presenceTTL
 // counts as dead, so it is longer than a busy machine makes a program wait.
@@ -22,8 +27,8 @@ const (
 	presenceCall = 2 * time.Second
 )
 
-// Presence shows in Consul that a broker is alive, so that a scaler can end at once what a
-// broker left that died. It decides nothing: the fate records do.
+// Presence shows in Consul that a broker or a gateway is alive: a scaler can end at once what a
+// broker left that died, and the status has the versions of all. It decides nothing: the fate records do.
 type Presence struct {
 	heartbeat
 	id string
@@ -35,18 +40,27 @@ type Presence struct {
 // NewPresence returns the presence of the broker with an id, which must be its own. address
 // is shown to people.
 func (r *Registry) NewPresence(client *api.Client, id, address string) *Presence {
-	service := r.service(presenceService)
+	return r.newPresence(client, presenceService, staging.AgentBroker, id, address)
+}
+
+// NewGatewayPresence is NewPresence of a gateway.
+func (r *Registry) NewGatewayPresence(client *api.Client, id, address string) *Presence {
+	return r.newPresence(client, gatewayPresenceService, staging.AgentGateway, id, address)
+}
+
+func (r *Registry) newPresence(client *api.Client, name, kind, id, address string) *Presence {
+	service := r.service(name)
 	serviceID := service + "-" + id
 	return &Presence{id: id, heartbeat: heartbeat{
 		agent: client.Agent(), service: service, serviceID: serviceID, checkID: serviceID + "-lives",
-		check: "broker lives", note: "the broker is alive", ttl: presenceTTL, meta: shown(address, ""),
+		check: kind + " lives", note: "the " + kind + " is alive", ttl: presenceTTL, meta: shown(address, ""),
 	}}
 }
 
-// Show makes Consul show the broker's version. Call it before Run.
+// Show makes Consul show the agent's version. Call it before Run.
 func (p *Presence) Show(version string) { p.meta[metaVersion] = version }
 
-// ID returns the broker's id while Consul certainly shows it as alive, else "".
+// ID returns the agent's id while Consul certainly shows it as alive, else "".
 func (p *Presence) ID() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

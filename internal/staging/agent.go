@@ -1,8 +1,8 @@
 package staging
 
-// Agent is a broker or a scaler of the installation that is alive.
+// Agent is a broker, a gateway or a scaler of the installation that is alive.
 type Agent struct {
-	// Kind is AgentBroker or AgentScaler.
+	// Kind is AgentBroker, AgentGateway or AgentScaler.
 	Kind string
 	// Address is where it listens.
 	Address string
@@ -12,6 +12,7 @@ type Agent struct {
 
 // The kinds of agents that Consul shows.
 const (
-	AgentBroker = "broker"
-	AgentScaler = "scaler"
+	AgentBroker  = "broker"
+	AgentGateway = "gateway"
+	AgentScaler  = "scaler"
 )

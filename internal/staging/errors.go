@@ -19,6 +19,8 @@ var (
 	ErrUncounted = errors.New("the sessions in Nomad could not be counted")
 	// ErrJobDenied means that Nomad refuses to say whether a session's job exists.
 	ErrJobDenied = errors.New("nomad does not let this token read the job")
+	// ErrExecDenied means that Nomad refuses to run a command in a session. It has run nothing then.
+	ErrExecDenied = errors.New("nomad does not let this token run commands in the session")
 )
 
 // StateError means that the state of a session forbids a move.

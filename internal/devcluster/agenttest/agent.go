@@ -27,17 +27,6 @@ const (
 	tailLines = 40
 )
 
-// Build builds one of this module's programs, for example "greenroom", and returns its path in dir.
-func Build(name, dir string) (program string, err error) {
-	program = filepath.Join(dir, name)
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "github.com/greenroom/greenroom/cmd/"+name)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
-	}
-	return program, nil
-}
-
 // Command returns a command of a greenroom program. Its brokers take a user's launches as fast as
 // they come, unless the test gives them a rate: tests launch for few users, and many times a second.
 func Command(program string, args ...string) *exec.Cmd {

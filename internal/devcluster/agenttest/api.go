@@ -3,6 +3,7 @@ package agenttest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -97,4 +98,16 @@ func (a API) Ask(t testing.TB, method, path string, body any, status int, into a
 		}
 	}
 	return r
+}
+
+// UntilReady waits until a pool has so many ready sessions.
+func (a API) UntilReady(t testing.TB, pool string, ready int) {
+	t.Helper()
+	Until(t, fmt.Sprintf("pool %s has %d ready sessions", pool, ready), func() (bool, string) {
+		var p struct {
+			Ready int `json:"ready_sessions"`
+		}
+		answer := a.Ask(t, http.MethodGet, "/v1/staging/"+pool, nil, http.StatusOK, &p)
+		return p.Ready >= ready, string(answer.Body)
+	})
 }

@@ -21,8 +21,10 @@ import (
 	"github.com/greenroom/greenroom/broker/httpapi"
 	"github.com/greenroom/greenroom/broker/sessions"
 	"github.com/greenroom/greenroom/cmd/greenroom/internal/exit"
+	"github.com/greenroom/greenroom/internal/buildinfo"
 	"github.com/greenroom/greenroom/internal/config"
 	"github.com/greenroom/greenroom/internal/logfield"
+	"github.com/greenroom/greenroom/internal/registry"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
@@ -50,8 +52,8 @@ as http://127.0.0.1:7482. Elsewhere it does not start without one of them.
 Brokers make the links: give them the same --gateway-url and --gateway-domain, as
 one configuration file does for all. Run as many gateways as you like; a broker
 with --gateway runs one, too. By its IP address, a gateway serves /v1/health/live,
-/v1/health/ready and /metrics. Nomad registers the gateways of its job in Consul; a
-gateway that is started by hand does not register itself.
+/v1/health/ready and /metrics. Nomad registers the gateways of its job in Consul, for
+balancers; a gateway that is started by hand shows there only that it is alive.
 
 Everything can be said in HCL files (--config), in the environment and with flags:
 a flag counts before a variable, and that before a file.
@@ -115,12 +117,15 @@ func RunGateway(ctx context.Context, a config.Agent, listener net.Listener, log 
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
+	presence := parts.registry.NewGatewayPresence(parts.client, staging.NewClaimID(), listener.Addr().String())
+	presence.Show(buildinfo.Read().Version)
 	feed := events.New(parts.store, log)
 	known := sessions.New(
 		sessions.Servers{Store: parts.store, Registry: parts.registry, Fleet: leavesStops{parts.fleet}, Health: parts.health},
 		feed, audit.New(parts.store, work, log, false), log,
 	)
 	wg.Go(func() { probeRedis(watching, parts, log) })
+	wg.Go(func() { showGateway(watching, presence, log) })
 	wg.Go(func() { followResources(watching, parts, log) })
 	wg.Go(func() {
 		if err := parts.identity.keep(watching, log); err != nil {
@@ -136,6 +141,16 @@ func RunGateway(ctx context.Context, a config.Agent, listener net.Listener, log 
 	return foreignCause(ctx, serveGateway(ctx, a, listener, gateway.Parts{
 		Sessions: known, Registry: parts.registry, Codes: parts.store, Events: feed, Log: log,
 	}, metrics))
+}
+
+// showGateway shows in Consul that the gateway is alive, until ctx is done. Only the status needs it,
+// so it says once that it cannot: the policy of a gateway of an older version lacks the right.
+func showGateway(ctx context.Context, p *registry.Presence, log *logrus.Entry) {
+	level := logrus.WarnLevel
+	p.Run(ctx, func(err error) {
+		log.WithError(err).Log(level, "cannot show in Consul that this gateway is alive; the status lacks it")
+		level = logrus.DebugLevel
+	})
 }
 
 // gatewayBackground bounds the tasks of a gateway that no answer waits for.

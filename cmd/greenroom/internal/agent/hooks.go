@@ -122,12 +122,30 @@ type assignment struct {
 	hook    staging.Hook
 	// answer receives the shell, or nil if it is dead; the channel is nil without a shell.
 	answer <-chan *hook.Shell
+	// opened: the shell was opened by this launch.
+	opened bool
+}
+
+// Open implements launch.Assignment.
+func (a *assignment) Open(ctx context.Context) error {
+	shell := a.take()
+	if shell == nil {
+		var err error
+		if shell, err = a.runner.Arm(ctx, a.session, cmp.Or(a.hook.Task, a.session.Task)); err != nil {
+			return err
+		}
+		a.opened = true
+	}
+	answer := make(chan *hook.Shell, 1)
+	answer <- shell
+	a.answer = answer
+	return nil
 }
 
 // Run implements launch.Assignment.
 func (a *assignment) Run(ctx context.Context, l staging.Launch) error {
 	shell := a.take()
-	a.ran(shell != nil)
+	a.ran(shell != nil && !a.opened)
 	if shell != nil {
 		defer a.armory.Discard(shell)
 	}

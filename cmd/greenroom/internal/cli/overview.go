@@ -27,7 +27,7 @@ type overview struct {
 	Dependencies []httpapi.DependencyHealth `json:"dependencies"`
 	Zones        []string                   `json:"zones"`
 	Pools        []httpapi.StagingPool      `json:"pools"`
-	// Agents are the brokers and scalers that are alive.
+	// Agents are the brokers, gateways and scalers that are alive.
 	Agents []httpapi.Agent `json:"agents,omitempty"`
 	// ForeignSessions are those of other installations in the same Nomad.
 	ForeignSessions int `json:"foreign_sessions"`

@@ -64,6 +64,9 @@ func TestExamine(t *testing.T) {
 		"nomad-gc":           {change(func(f *facts) { f.nomad.servers[0].batch = "" }), Warn, "batch_eval 24h on server"},
 		"nomad-connections":  {change(func(f *facts) { f.nomad.clients[0].connections = 100 }), Fail, "100 on client"},
 		"nomad-kill-timeout": {change(func(f *facts) { f.killTimeout, f.killImage = 3*time.Minute, "desk" }), Warn, "2m on client"},
+		"broker-kill-timeout": {change(func(f *facts) {
+			f.nomad.brokers = []brokerTask{{job: "greenroom-broker", kill: 3 * time.Minute, drain: 150 * time.Second, nodes: []string{"client"}}}
+		}), Warn, "node client kills the broker of job greenroom-broker after 2m0s"},
 		"nomad-consul":       {change(func(f *facts) { f.nomad.withoutConsul = []string{"client"} }), Fail, "client do not"},
 		"nomad-acl":          {change(func(f *facts) { f.nomad.servers[0].acl = false }), Warn, "off on server"},
 		"nomad-rights":       {change(func(f *facts) { f.nomad.denied = []string{"list nodes"} }), Fail, "may not list nodes"},
@@ -82,7 +85,7 @@ func TestExamine(t *testing.T) {
 	} {
 		only(t, name, examine(c.facts), c.status, c.found)
 	}
-	if n := len(examine(good())); n != 22 {
+	if n := len(examine(good())); n != 23 {
 		t.Errorf("%d rows: a new one needs a case here", n)
 	}
 	// What is not told is no failure, and a server that does not answer is one.
@@ -158,6 +161,7 @@ func TestDoctorOnRealServers(t *testing.T) {
 		want[id] = Warn
 	}
 	compare(t, c, want)
+	testBrokersJob(t, c, want)
 
 	rewrite(t, c, c.NomadServer, "nomad.hcl", "event_buffer_size       = 20000", "event_buffer_size       = 100")
 	rewrite(t, c, c.NomadServer, "nomad.hcl", "batch_eval_gc_threshold = \"1h\"", "batch_eval_gc_threshold = \"24h\"")
@@ -180,6 +184,62 @@ func TestDoctorOnRealServers(t *testing.T) {
 	want["consul-connections"], want["consul-values"] = Fail, Fail
 	want["redis-eviction"], want["redis-persistence"] = Fail, Warn
 	compare(t, c, want)
+}
+
+// testBrokersJob: the time that Nomad gives a broker is compared with the one that it drains for, in
+// its job and on its node.
+func testBrokersJob(t *testing.T, c *devcluster.Cluster, want map[string]level) {
+	t.Helper()
+	nomad, err := nomadapi.NewClient(&nomadapi.Config{Address: c.NomadAddr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nomad.Close()
+	const id = "greenroom-broker"
+	for _, try := range []struct {
+		kill  time.Duration
+		drain string
+		level level
+	}{{20 * time.Second, "15s", OK}, {20 * time.Second, "", Warn}, {5 * time.Minute, "", Warn}} {
+		task := nomadapi.NewTask("broker", "raw_exec").SetConfig("command", "/bin/sh").SetConfig("args", []string{"-c", "exec sleep 1000", "broker"})
+		task.KillTimeout = &try.kill
+		if try.drain != "" {
+			task.Env = map[string]string{drainVariable: try.drain}
+		}
+		job := nomadapi.NewServiceJob(id, id, "global", 50).AddDatacenter("dc1").AddTaskGroup(nomadapi.NewTaskGroup("broker", 1).AddTask(task))
+		if _, _, err := nomad.Jobs().Register(job, nil); err != nil {
+			t.Fatal(err)
+		}
+		untilItRuns(t, nomad, id)
+		want["broker-kill-timeout"] = try.level
+		compare(t, c, want)
+	}
+	if _, _, err := nomad.Jobs().Deregister(id, true, nil); err != nil {
+		t.Fatal(err)
+	}
+	delete(want, "broker-kill-timeout")
+}
+
+// untilItRuns waits until a job's newest version has a running allocation.
+func untilItRuns(t *testing.T, nomad *nomadapi.Client, id string) {
+	t.Helper()
+	job, _, err := nomad.Jobs().Info(id, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var index uint64
+	for {
+		allocs, meta, err := nomad.Jobs().Allocations(id, false, (&nomadapi.QueryOptions{WaitIndex: index, WaitTime: time.Minute}).WithContext(t.Context()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range allocs {
+			if a.JobVersion == *job.Version && a.ClientStatus == nomadapi.AllocClientStatusRunning {
+				return
+			}
+		}
+		index = meta.LastIndex
+	}
 }
 
 // rewrite changes a setting in a server's configuration file.

@@ -34,6 +34,19 @@ type nomadFacts struct {
 	withoutConsul []string
 	// denied are the reads that an agent makes and its token may not.
 	denied []string
+	// brokers are the tasks of jobs that run brokers; brokersErr is why they are not known.
+	brokers    []brokerTask
+	brokersErr error
+}
+
+// brokerTask is a task that runs a broker.
+type brokerTask struct {
+	job string
+	// kill is its kill_timeout, drain how long the broker finishes its launches when it is told to
+	// stop.
+	kill, drain time.Duration
+	// nodes are those that it runs on.
+	nodes []string
 }
 
 // nomadAgent is the settings of one agent.

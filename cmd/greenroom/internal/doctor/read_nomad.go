@@ -79,6 +79,7 @@ func (r *nomadReader) read(ctx context.Context) error {
 		return err
 	}
 	r.tryRights(ctx, c)
+	r.readBrokers(ctx, c)
 	var g errgroup.Group
 	g.SetLimit(readAtOnce)
 	defer func() { _ = g.Wait() }() // the reads note their errors

@@ -97,6 +97,11 @@ var rows = []row{
 		check: killTimeouts,
 	},
 	{
+		id: "broker-kill-timeout", where: "the brokers' job, and the nodes that run it", setting: "`kill_timeout`, and `client { max_kill_timeout = … }`, longer than `broker.drain_timeout` (150 s by default)", level: Warn,
+		why:   "Nomad kills a broker before it has finished the launches that have claimed a session, and a scaler ends these. Under systemd, `TimeoutStopSec` must be longer.",
+		check: drains,
+	},
+	{
 		id: "nomad-consul", where: "every node that runs sessions", setting: "reaches Consul", level: Fail,
 		why: "A session is ready when Consul says that its checks pass.",
 		check: func(f facts) (string, string, error) {
@@ -299,6 +304,41 @@ func killTimeouts(f facts) (string, string, error) {
 		return fmt.Sprintf("at least the %s of image %s", f.killTimeout, f.killImage) + unread(f.nomad.missing), "", nil
 	}
 	return strings.Join(short, ", "), fmt.Sprintf("image %s has a kill_timeout of %s: set that on the nodes, or shorten it", f.killImage, f.killTimeout), nil
+}
+
+// drains finds the brokers that Nomad kills while they finish their launches.
+func drains(f facts) (string, string, error) {
+	if err := cmp.Or(f.nomad.err, f.nomad.brokersErr); err != nil {
+		return "", "", err
+	}
+	most := map[string]time.Duration{}
+	for _, a := range f.nomad.clients {
+		if d, err := time.ParseDuration(a.maxKillTimeout); err == nil {
+			most[a.name] = d
+		}
+	}
+	var short, fine []string
+	for _, b := range f.nomad.brokers {
+		before := len(short)
+		if b.kill <= b.drain {
+			short = append(short, fmt.Sprintf("job %s kills its broker after %s, which drains for up to %s", b.job, b.kill, b.drain))
+		}
+		for _, node := range b.nodes {
+			if d, known := most[node]; known && d <= b.drain && d < b.kill {
+				short = append(short, fmt.Sprintf("node %s kills the broker of job %s after %s, which drains for up to %s", node, b.job, d, b.drain))
+			}
+		}
+		if before == len(short) {
+			fine = append(fine, fmt.Sprintf("job %s waits for more than %s", b.job, b.drain))
+		}
+	}
+	switch {
+	case len(short) > 0:
+		return strings.Join(short, ", "), "set kill_timeout in the job, and max_kill_timeout on its nodes, to 180s, or to more than the broker's --drain-timeout", nil
+	case len(fine) == 0:
+		return "no job of Nomad runs a broker", "", nil
+	}
+	return strings.Join(fine, ", ") + unread(f.nomad.missing), "", nil
 }
 
 func clocks(f facts) (string, string, error) {

@@ -419,7 +419,7 @@ type Agent struct {
 	// Example: 10.1.2.3:7481
 	Address string `json:"address"`
 
-	// Kind `broker` or `scaler`.
+	// Kind `broker`, `gateway` or `scaler`.
 	//
 	// Example: scaler
 	Kind string `json:"kind"`
@@ -3089,7 +3089,7 @@ type StagingPoolList struct {
 
 // Status defines model for Status.
 type Status struct {
-	// Agents The brokers and scalers that are alive, as Consul shows them, by kind and address. Absent while Consul does not
+	// Agents The brokers, gateways and scalers that are alive, as Consul shows them, by kind and address. Absent while Consul does not
 	// answer, and for callers with a scope.
 	Agents *[]Agent `json:"agents,omitempty"`
 
