@@ -11,6 +11,7 @@ import (
 
 	"github.com/greenroom/greenroom/internal/devcluster/devtest"
 	"github.com/greenroom/greenroom/internal/redisstore"
+	"github.com/greenroom/greenroom/internal/staging"
 )
 
 // refusals are how a call of a user fails who lacks a right: by itself, in a script, in a
@@ -64,7 +65,7 @@ func TestEveryRuleOfRedisIsNeeded(t *testing.T) {
 			return admin.HSet(ctx, prefix.Prefix+"session:"+id, "state", "junk").Err()
 		}
 		w.must(w.others.PlaceMarker(patient(t), zone.Name, "m"))
-		if _, err := w.others.RenewTrust(patient(t), zone.Name, "m", "m", false); err != nil {
+		if _, err := w.others.RenewTrust(patient(t), zone.Name, staging.TrustRenewal{Before: "m", Marker: "m"}); err != nil {
 			t.Fatal(err)
 		}
 		// Scripts are cached by the server, for all users.

@@ -293,7 +293,7 @@ func (w *redisWorld) ofScaler() []redisStep {
 		{"read the epoch", of(w.agent.Epoch)},
 		{"place a marker", func(ctx context.Context) error { return w.agent.PlaceMarker(ctx, zone.Name, "m") }},
 		{"renew the trust", func(ctx context.Context) error {
-			_, err := w.agent.RenewTrust(ctx, zone.Name, "m", "m", false)
+			_, err := w.agent.RenewTrust(ctx, zone.Name, staging.TrustRenewal{Before: "m", Marker: "m"})
 			return err
 		}},
 		{"record a session", session(func(ctx context.Context, x staging.Session) error {

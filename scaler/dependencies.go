@@ -129,9 +129,9 @@ type TrustStore interface {
 	// on another server than the last marker's.
 	PlaceMarker(ctx context.Context, zone, marker string) error
 	// RenewTrust replaces a zone's marker and makes Redis trusted there for
-	// staging.TrustTTL. renewed is false when the marker before is no longer there;
-	// with recent, also when that marker is too old.
-	RenewTrust(ctx context.Context, zone, before, marker string, recent bool) (renewed bool, err error)
+	// staging.TrustTTL. renewed is false when the marker before is no longer there, or is
+	// older than the renewal allows.
+	RenewTrust(ctx context.Context, zone string, r staging.TrustRenewal) (renewed bool, err error)
 	// RestartKeepalives starts every session's keepalive period again.
 	RestartKeepalives(ctx context.Context) error
 	// Epoch returns an id that changes when Redis's data was wiped.

@@ -21,12 +21,16 @@ import (
 //  2. It reads all of Redis, and corrects what Redis has wrong about the zone.
 //  3. Once the zone is consistent, it replaces its marker every second, which is what
 //     renews the trust. Each time its previous marker must still be there, the first
-//     time the one from step 1. If it is not, Redis was wiped or restored meanwhile.
+//     time the one from step 1. If it is not, Redis was wiped or restored meanwhile. With the
+//     trust it notes which restore of Consul it knows of: brokers that know of a later one go
+//     by Consul.
 
 // trustState is what the loop passes to the goroutine that renews trust.
 type trustState struct {
-	// resync is the number of the Redis resync that the rest is based on.
-	resync int
+	// resync is the number of the Redis resync that the rest is based on, and restoredThrough the
+	// restore of Consul.
+	resync          int
+	restoredThrough uint64
 	// acting are the zones in which this scaler acts, consistent those of them in which
 	// Redis calls no session ready that is not.
 	acting, consistent []string
@@ -58,7 +62,7 @@ func (t *trustSnapshot) load() trustState {
 // resync of Redis, because every later change to a session is made by this scaler or
 // arrives as an event.
 func (v *view) trustState() trustState {
-	now := trustState{resync: v.resync}
+	now := trustState{resync: v.resync, restoredThrough: v.generation.RestoredThrough}
 	if !v.resourcesKnown {
 		return now
 	}
@@ -186,7 +190,9 @@ func (s *Scaler) renewTrust(ctx context.Context, resync int, markers map[string]
 			}
 			return false, errNoMarker
 		}
-		renewed, err := s.TrustStore.RenewTrust(ctx, zone, before.text, next, before.renewed)
+		renewed, err := s.TrustStore.RenewTrust(ctx, zone, staging.TrustRenewal{
+			Before: before.text, Marker: next, Recent: before.renewed, RestoredThrough: now.restoredThrough,
+		})
 		switch {
 		case err != nil:
 			s.trustNotRenewed(ctx, zone, err)

@@ -38,11 +38,11 @@ func (m *markerStore) PlaceMarker(_ context.Context, zone, marker string) error 
 	return nil
 }
 
-func (m *markerStore) RenewTrust(_ context.Context, zone, before, marker string, _ bool) (bool, error) {
-	if m.placed[zone] != before {
+func (m *markerStore) RenewTrust(_ context.Context, zone string, r staging.TrustRenewal) (bool, error) {
+	if m.placed[zone] != r.Before {
 		return false, nil
 	}
-	m.placed[zone], m.renewed[zone] = marker, marker
+	m.placed[zone], m.renewed[zone] = r.Marker, r.Marker
 	return true, nil
 }
 

@@ -61,7 +61,7 @@ func newOnRedis(t *testing.T, keyLease time.Duration, ready ...string) *onRedis 
 	}, launch.Options{KeyLease: keyLease})
 	t.Cleanup(r.launcher.Close)
 	must(t, r.PlaceMarker(t.Context(), "east", "a"))
-	if _, err := r.RenewTrust(t.Context(), "east", "a", "b", false); err != nil {
+	if _, err := r.RenewTrust(t.Context(), "east", staging.TrustRenewal{Before: "a", Marker: "b"}); err != nil {
 		t.Fatal(err)
 	}
 	for i, id := range ready {

@@ -3,62 +3,81 @@ package launch
 import (
 	"context"
 	"sync"
-	"time"
-
-	"golang.org/x/sync/singleflight"
 
 	"github.com/greenroom/greenroom/broker/deadline"
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// newestGenerations remembers, for listingLife, the newest generation of the sessions that
-// Nomad has in a zone. Generations only grow, so an older value is too low at most: a launch
-// that uses it may miss a restore of Consul to a snapshot that is younger than listingLife.
+// newestGenerations reads the newest generation of the sessions that Nomad has in a zone.
+// Launches that come while a reading is under way share the next one: a reading that began
+// before a launch may lack the sessions that show a restore of Consul.
 type newestGenerations struct {
-	fleet Fleet
-	mu    sync.Mutex
-	zones map[string]newestGeneration
-	reads singleflight.Group
+	fleet  Fleet
+	mu     sync.Mutex
+	places map[string]*generationReads
 }
 
-type newestGeneration struct {
+// generationReads are the readings of one namespace in one region: one is under way while
+// reading is set, and next is the one after it, for which launches wait.
+type generationReads struct {
+	reading bool
+	next    *generationRead
+}
+
+type generationRead struct {
+	done  chan struct{}
 	value uint64
-	// began is when its reading began.
-	began time.Time
+	err   error
 }
 
 func newNewestGenerations(fleet Fleet) *newestGenerations {
-	return &newestGenerations{fleet: fleet, zones: map[string]newestGeneration{}}
+	return &newestGenerations{fleet: fleet, places: map[string]*generationReads{}}
 }
 
-// in returns the newest generation of a zone's sessions. Callers share a reading that is under
-// way. It is not cancelled with ctx, since others wait for it.
+// in returns the newest generation of a zone's sessions, of a reading that began after the
+// call. The reading is not cancelled with ctx, since others wait for it.
 func (n *newestGenerations) in(ctx context.Context, zone staging.Zone) (uint64, error) {
 	// The jobs of a zone are in one namespace of one region, which its config may change.
 	place := zone.Region + "\n" + zone.Namespace
 	n.mu.Lock()
-	known, ok := n.zones[place]
-	n.mu.Unlock()
-	if ok && time.Since(known.began) < listingLife {
-		return known.value, nil
+	reads := n.places[place]
+	if reads == nil {
+		reads = &generationReads{}
+		n.places[place] = reads
 	}
-	reading := n.reads.DoChan(place, func() (any, error) {
-		began := time.Now()
-		read, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline.Nomad)
-		defer cancel()
-		value, err := n.fleet.NewestGeneration(read, zone)
-		if err != nil {
-			return uint64(0), err
-		}
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.zones[place] = newestGeneration{value, began}
-		return value, nil
-	})
+	if reads.next == nil {
+		reads.next = &generationRead{done: make(chan struct{})}
+	}
+	mine := reads.next
+	if !reads.reading {
+		reads.reading = true
+		go n.read(context.WithoutCancel(ctx), place, zone)
+	}
+	n.mu.Unlock()
 	select {
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
-	case r := <-reading:
-		return r.Val.(uint64), r.Err
+	case <-mine.done:
+		return mine.value, mine.err
+	}
+}
+
+// read reads until no launch waits any more. Each reading has a deadline, and each launch waits
+// for one of the next two.
+func (n *newestGenerations) read(ctx context.Context, place string, zone staging.Zone) {
+	for {
+		n.mu.Lock()
+		now := n.places[place].next
+		if now == nil {
+			delete(n.places, place)
+			n.mu.Unlock()
+			return
+		}
+		n.places[place].next = nil
+		n.mu.Unlock()
+		call, cancel := context.WithTimeout(ctx, deadline.Nomad)
+		now.value, now.err = n.fleet.NewestGeneration(call, zone)
+		cancel()
+		close(now.done)
 	}
 }

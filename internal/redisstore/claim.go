@@ -20,10 +20,10 @@ func (s *Store) claim(ctx context.Context, pools []staging.Config, n int, c stag
 	}
 	keys := make([]string, 0, 3+2*len(pools))
 	keys = append(keys, s.keyOf(c), s.userKey(c.User.ID), s.eventsKey())
-	args := make([]any, 0, 18+4*len(pools)+len(c.Prefer))
+	args := make([]any, 0, 19+4*len(pools)+len(c.Prefer))
 	args = append(args, s.o.Prefix, c.ID, mustJSON(c.User), c.Fingerprint, s.o.KeyLease.Milliseconds(),
 		c.Image, mustJSON(c.Terms), c.Terms.Keepalive.Std().Milliseconds(), c.MaxSessionsPerUser, c.Permits, finalKeyLife,
-		armedHead, staging.TrustTTL.Milliseconds(), counterLife.Milliseconds(), n, c.RequestID, c.User.ID, c.MaxOfImagePerUser)
+		armedHead, staging.TrustTTL.Milliseconds(), counterLife.Milliseconds(), n, c.RequestID, c.User.ID, c.MaxOfImagePerUser, s.restoredThrough.Load())
 	for _, p := range pools {
 		keys = append(keys, s.readyKey(p.Name), s.poolKey(p.Name))
 		args = append(args, p.Name, p.Zone, s.poolCounter(p.Name), c.Revisions[p.Name])

@@ -39,7 +39,7 @@ func claims(b *testing.B, clients int, final bool) {
 			b.Fatal(err)
 		}
 	}
-	if renewed, err := s.RenewTrust(ctx, "east", "first", "second", false); err != nil || !renewed {
+	if renewed, err := s.RenewTrust(ctx, "east", staging.TrustRenewal{Before: "first", Marker: "second"}); err != nil || !renewed {
 		b.Fatal(renewed, err)
 	}
 	pool := staging.Config{Name: "demo-east", Zone: "east", Image: "demo"}

@@ -22,6 +22,7 @@ func (s *Store) claimOne(ctx context.Context, pool staging.Config, c staging.Cla
 		args: []any{
 			s.o.Prefix, c.Image, pool.Name, pool.Zone, c.Permits, revision, s.o.KeyLease.Milliseconds(), finalKeyLife,
 			armedHead, staging.TrustTTL.Milliseconds(), s.poolCounter(pool.Name), counterLife.Milliseconds(),
+			s.restoredThrough.Load(),
 		},
 	}
 	args := make([]any, 0, 10+len(c.Prefer))

@@ -43,7 +43,7 @@
 //	PREFIX count:ZONE/IMAGE:MINUTE  hash  the same for on-demand sessions
 //	PREFIX sizes                    hash  what the demand of pools with sizing asks for, in JSON
 //	PREFIX history:POOL:HOUR        hash  a pool's history in one hour, kept for a while
-//	PREFIX vouched:ZONE     hash    the scaler's last marker in the zone, and when it renewed trust
+//	PREFIX vouched:ZONE     hash    the scaler's last marker in the zone, when it renewed trust, and the restore of Consul it knew of
 //	PREFIX armed:ID         string  the broker that keeps a shell in a ready session, leased
 //	PREFIX receiving        hash    since when brokers receive keepalives without a gap
 //	PREFIX receiving:gateways       hash  the same of gateways, where there are some

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -55,7 +56,7 @@ func TestTrustCountsOnTheServerOnWhichItWasRenewed(t *testing.T) {
 	}
 	claimIs("c2", staging.ClaimUntrusted)
 
-	if renewed, err := s.RenewTrust(ctx, "east", "a-mark", "another", true); err != nil || renewed {
+	if renewed, err := s.RenewTrust(ctx, "east", staging.TrustRenewal{Before: "a-mark", Marker: "another", Recent: true}); err != nil || renewed {
 		t.Errorf("trust was renewed with a marker that was placed on another server: %t %v", renewed, err)
 	}
 	must(t, s.PlaceMarker(ctx, "east", "fresh"))
@@ -63,7 +64,7 @@ func TestTrustCountsOnTheServerOnWhichItWasRenewed(t *testing.T) {
 		t.Errorf("trusted by a marker alone: %t %v", ok, err)
 	}
 	claimIs("c3", staging.ClaimUntrusted)
-	if renewed, err := s.RenewTrust(ctx, "east", "fresh", "next", false); err != nil || !renewed {
+	if renewed, err := s.RenewTrust(ctx, "east", staging.TrustRenewal{Before: "fresh", Marker: "next"}); err != nil || !renewed {
 		t.Errorf("trust was not renewed: %t %v", renewed, err)
 	}
 	claimIs("c4", staging.ClaimTaken)
@@ -72,4 +73,37 @@ func TestTrustCountsOnTheServerOnWhichItWasRenewed(t *testing.T) {
 	must(t, rdb.HDel(ctx, s.trustKey("east"), "run").Err())
 	must(t, c.Redis.Restart(ctx))
 	claimIs("c5", staging.ClaimTaken)
+}
+
+// TestTrustOfBeforeARestoreOfConsulIsNone: whoever knows of a restore believes Redis only where
+// the scaler that vouches knew of it, whether one session is claimed or several.
+func TestTrustOfBeforeARestoreOfConsulIsNone(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	for i := range 8 {
+		must(t, s.Publish(ctx, session(fmt.Sprint("s", i), time.Minute)))
+	}
+	claims := 0
+	answers := func(when string, want staging.ClaimOutcome) {
+		t.Helper()
+		for _, n := range []int{1, 2} {
+			claims++
+			r, err := s.Claim(ctx, poolsOf("demo-east", "east"), n, claim(fmt.Sprint("c", claims)))
+			must(t, err)
+			if r.Outcome != want {
+				t.Errorf("%s a claim of %d is %s, want %s", when, n, r.Outcome, want)
+			}
+		}
+		trusted, err := s.Trusted(ctx, "east")
+		must(t, err)
+		if trusted != (want == staging.ClaimTaken) {
+			t.Errorf("%s Redis is trusted: %t", when, trusted)
+		}
+	}
+	answers("without a restore", staging.ClaimTaken)
+	s.NoteRestored(4)
+	answers("after a restore that the scaler did not know of", staging.ClaimUntrusted)
+	if renewed, err := s.RenewTrust(ctx, "east", staging.TrustRenewal{Before: "a-mark", Marker: "next", RestoredThrough: 4}); err != nil || !renewed {
+		t.Fatal(renewed, err)
+	}
+	answers("after one that it knows of", staging.ClaimTaken)
 }

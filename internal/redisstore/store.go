@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -37,6 +38,8 @@ type Store struct {
 	o       Options
 	batcher batcher
 	server  serverWatch
+	// restoredThrough is NoteRestored's.
+	restoredThrough atomic.Uint64
 }
 
 // New returns a store on rdb. The caller closes rdb.

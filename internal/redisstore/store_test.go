@@ -41,7 +41,7 @@ func vouch(t *testing.T, s *Store) {
 func vouchFor(t *testing.T, s *Store, zone string) {
 	t.Helper()
 	must(t, s.PlaceMarker(t.Context(), zone, "the-first-mark"))
-	renewed, err := s.RenewTrust(t.Context(), zone, "the-first-mark", "a-mark", false)
+	renewed, err := s.RenewTrust(t.Context(), zone, staging.TrustRenewal{Before: "the-first-mark", Marker: "a-mark"})
 	must(t, err)
 	if !renewed {
 		t.Fatal("the marker that was just placed is gone")
@@ -659,7 +659,7 @@ func TestARedisThatNobodyVouchesForIsNotBelieved(t *testing.T) {
 	stale("old trust")
 	must(t, s.rdb.Del(ctx, s.trustKey("east")).Err())
 	stale("no trust")
-	if renewed, err := s.RenewTrust(ctx, "east", "a-mark", "another", false); renewed || err != nil {
+	if renewed, err := s.RenewTrust(ctx, "east", staging.TrustRenewal{Before: "a-mark", Marker: "another"}); renewed || err != nil {
 		t.Errorf("trust was renewed though the last marker is gone: %v", err)
 	}
 	vouch(t, s)

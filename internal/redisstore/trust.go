@@ -21,8 +21,14 @@ func (s *Store) PlaceMarker(ctx context.Context, zone, marker string) error {
 	return callError(err, "place the scaler's marker of zone %s", zone)
 }
 
+// NoteRestored tells the store of the newest restore of Consul, by the generation through which
+// it lost fate records (staging.Generation). Redis is trusted where the scaler that renewed the
+// trust knew of it: an older copy of Redis calls sessions unused that were given before the
+// restore, and no record is left to say so.
+func (s *Store) NoteRestored(through uint64) { s.restoredThrough.Store(through) }
+
 // Trusted reports whether a scaler has renewed trust in Redis for the zone within
-// TrustTTL, on the server that answers.
+// TrustTTL, on the server that answers, and knew of the newest restore of Consul.
 func (s *Store) Trusted(ctx context.Context, zone string) (bool, error) {
 	state, err := s.trustIn(ctx, zone)
 	return state == trusted, err
@@ -37,7 +43,7 @@ func (s *Store) Elsewhere(ctx context.Context, zone string) (bool, error) {
 
 // trustIn returns the answer of the script trusted for a zone.
 func (s *Store) trustIn(ctx context.Context, zone string) (string, error) {
-	state, err := s.run(ctx, trustedScript, []string{s.trustKey(zone)}, staging.TrustTTL.Milliseconds()).Text()
+	state, err := s.run(ctx, trustedScript, []string{s.trustKey(zone)}, staging.TrustTTL.Milliseconds(), s.restoredThrough.Load()).Text()
 	return state, callError(err, "read the trust in zone %s", zone)
 }
 
@@ -45,13 +51,11 @@ func (s *Store) trustIn(ctx context.Context, zone string) (string, error) {
 // marker. It returns false if the old marker is no longer there: Redis has lost or undone
 // writes, and the scaler must read it again; likewise if another server answers than the one
 // on which it was placed, which may lack writes.
-// With recent, the old marker must also be younger than TrustTTL. If it is older, the
-// scaler was stopped for a while and does not know what happened in that time.
-func (s *Store) RenewTrust(ctx context.Context, zone, oldMarker, newMarker string, recent bool) (renewed bool, err error) {
+func (s *Store) RenewTrust(ctx context.Context, zone string, r staging.TrustRenewal) (renewed bool, err error) {
 	maxAge := ""
-	if recent {
+	if r.Recent {
 		maxAge = strconv.FormatInt(staging.TrustTTL.Milliseconds(), 10)
 	}
-	renewed, err = renewTrustScript.Run(ctx, s.rdb, []string{s.trustKey(zone)}, oldMarker, newMarker, maxAge).Bool()
+	renewed, err = renewTrustScript.Run(ctx, s.rdb, []string{s.trustKey(zone)}, r.Before, r.Marker, maxAge, r.RestoredThrough).Bool()
 	return renewed, callError(err, "renew trust in zone %s", zone)
 }

@@ -18,6 +18,22 @@ func (r *Registry) Generation(ctx context.Context) (staging.Generation, error) {
 	return g, err
 }
 
+// WatchGeneration calls emit with the generation, and again after each change, until ctx is done.
+// It returns the first error; the caller decides when to call it again.
+func (r *Registry) WatchGeneration(ctx context.Context, emit func(staging.Generation)) error {
+	return follow(ctx, func(q *api.QueryOptions) (uint64, func(), func(), error) {
+		p, meta, err := r.kv.Get(r.generationKey(), q)
+		if err != nil {
+			return 0, nil, nil, callError(err, "watch %s", r.generationKey())
+		}
+		var g staging.Generation
+		if p != nil && (newer(p) != nil || decode(p.Value, &g) != nil) {
+			g = staging.Generation{}
+		}
+		return meta.LastIndex, func() {}, func() { emit(g) }, nil
+	})
+}
+
 func (r *Registry) readGeneration(ctx context.Context) (g staging.Generation, index uint64, err error) {
 	p, _, err := r.kv.Get(r.generationKey(), query(ctx))
 	if err != nil || p == nil {

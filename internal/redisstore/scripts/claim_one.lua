@@ -14,6 +14,7 @@
 --       7 lease of a key (ms)  8 life of a key (ms) where the claims are final, else ""
 --       9 how far down a queue preferred sessions are taken  10 TTL of a scaler's trust (ms)
 --       11 prefix of the pool's counters  12 life of a counter (ms)
+--       13 restore of Consul that the scaler who trusts Redis must have known of
 --       then for each launch: claim, user (JSON), launch fingerprint, "" without a key, terms (JSON),
 --       keepalive (ms), 0 for none, most sessions of the user, 0 for no limit, most of the image
 --       of the user, 0 for no limit, request id, kept with the events, "" for none, the user's id,
@@ -33,7 +34,7 @@ local events, queue, pool_set, trust = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local prefix, image, pool, zone, permits, revision = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local key_lease, final_key_life, prefer_depth = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local trust_ttl, counter, counter_life = tonumber(ARGV[10]), ARGV[11], ARGV[12]
-local first_launch_key, first_launch_arg = 5, 13
+local first_launch_key, first_launch_arg = 5, 14
 
 local final = final_key_life ~= ''
 local state = final and 'assigned' or 'claimed'
@@ -143,8 +144,8 @@ end
 
 local replies = {}
 -- Trust is checked before the keys and the limits: an old copy of Redis may have both wrong.
-local at = redis.call('HGET', trust, 'at')
-if not at or math.abs(now - tonumber(at)) > trust_ttl then
+local last = redis.call('HMGET', trust, 'at', 'restored')
+if not last[1] or math.abs(now - tonumber(last[1])) > trust_ttl or tonumber(last[2] or 0) < tonumber(ARGV[13]) then
   for i = 1, #launches do
     replies[i] = { 'untrusted', 'untrusted' }
   end

@@ -17,6 +17,7 @@
 --       14 life of a counter (ms)  15 how many sessions
 --       16 the launch's request id, kept with the events, "" for none  17 the user's id
 --       18 most sessions of the image of the user, 0 for no limit
+--       19 restore of Consul that the scaler who trusts Redis must have known of
 --       then for each pool: pool, zone, prefix of the pool's counters, revision that a session must
 --       have, "" for any; then the preferred sessions
 --
@@ -34,15 +35,17 @@ local prefix, claim, user, fingerprint, key_lease = ARGV[1], ARGV[2], ARGV[3], A
 local image, terms, keepalive_ms, most, permits, final_key_life = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local prefer_depth, trust_ttl, counter_life = tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14]
 local wanted, request_id, user_id, most_of_image = tonumber(ARGV[15]), ARGV[16], ARGV[17], ARGV[18]
-local first_pool_arg = 19
+local restored = tonumber(ARGV[19])
+local first_pool_arg = 20
 
 local keyed, final = fingerprint ~= '', final_key_life ~= ''
 local now = now_ms()
 
--- trusted reports whether a scaler has renewed its trust for a zone within its TTL.
+-- trusted reports whether a scaler has renewed its trust for a zone within its TTL, and knew of
+-- the restore.
 local function trusted(zone)
-  local at = redis.call('HGET', prefix .. 'vouched:' .. zone, 'at')
-  return at and math.abs(now - tonumber(at)) <= trust_ttl
+  local last = redis.call('HMGET', prefix .. 'vouched:' .. zone, 'at', 'restored')
+  return last[1] and math.abs(now - tonumber(last[1])) <= trust_ttl and tonumber(last[2] or 0) >= restored
 end
 
 local pools, any_trusted = {}, false

@@ -5,11 +5,12 @@
 --
 -- KEYS  1 the zone's trust hash
 -- ARGV  1 marker that must be there  2 new marker  3 greatest age of the old marker (ms), "" for any age
+--       4 restore of Consul that the scaler knows of: the generation through which it lost records
 --
 -- Returns 1 if trust was renewed, 0 if another marker is there, the old one is too old, or it
 -- was placed on another server.
 local trust = KEYS[1]
-local old_marker, new_marker, max_age = ARGV[1], ARGV[2], ARGV[3]
+local old_marker, new_marker, max_age, restored = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 local last = redis.call('HMGET', trust, 'mark', 'at', 'run')
 local marker, renewed_at, run = last[1], tonumber(last[2] or 0), last[3]
@@ -20,5 +21,5 @@ local now = now_ms()
 if max_age ~= '' and math.abs(now - renewed_at) > tonumber(max_age) then
   return 0
 end
-redis.call('HSET', trust, 'mark', new_marker, 'at', now)
+redis.call('HSET', trust, 'mark', new_marker, 'at', now, 'restored', restored)
 return 1

@@ -227,6 +227,7 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		})
 	})
 	wg.Go(func() { followResources(watching, parts, log) })
+	wg.Go(func() { followRestores(watching, parts, log) })
 	wg.Go(func() {
 		if err := parts.identity.keep(watching, log); err != nil {
 			refuse(err)

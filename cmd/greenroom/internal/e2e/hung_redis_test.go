@@ -172,9 +172,26 @@ func p50p99(all []float64) (p50, p99 float64) {
 // distrust makes the trust in Redis as old as if no scaler had run for minutes.
 func (d *devProcess) distrust(t *testing.T, zone string) {
 	t.Helper()
+	d.trustAt(t, zone, time.Now().Add(-10*time.Minute))
+}
+
+// trustNow makes the trust in Redis as fresh as if a scaler had just renewed it.
+func (d *devProcess) trustNow(t *testing.T, zone string) {
+	t.Helper()
+	d.trustAt(t, zone, time.Now())
+}
+
+func (d *devProcess) trustAt(t *testing.T, zone string, at time.Time) {
+	t.Helper()
+	must(t, d.redisClient(t).HSet(t.Context(), "greenroom:vouched:"+zone, "at", at.UnixMilli()).Err())
+}
+
+// redisClient returns a client of Redis, which is closed when the test ends.
+func (d *devProcess) redisClient(t *testing.T) *redis.Client {
+	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(d.Redis, "redis://")})
-	defer rdb.Close()
-	must(t, rdb.HSet(t.Context(), "greenroom:vouched:"+zone, "at", time.Now().Add(-10*time.Minute).UnixMilli()).Err())
+	t.Cleanup(func() { rdb.Close() })
+	return rdb
 }
 
 // stopJob stops a session's job, as an operator of Nomad would.

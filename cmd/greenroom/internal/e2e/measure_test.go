@@ -53,7 +53,7 @@ func trustRedis(t *testing.T, c *devcluster.Cluster) {
 		if err := store.PlaceMarker(ctx, "east", mark); err != nil {
 			return err
 		}
-		_, err := store.RenewTrust(ctx, "east", mark, staging.NewClaimID(), false)
+		_, err := store.RenewTrust(ctx, "east", staging.TrustRenewal{Before: mark, Marker: staging.NewClaimID()})
 		return err
 	}
 	must(t, renew(t.Context()))

@@ -184,6 +184,43 @@ func TestWhatWasNeverReadIsNotTakenForAbsent(t *testing.T) {
 	})
 }
 
+// TestAnOldRedisAfterARestoreOfConsulGivesNobodysSessionAway: Consul has lost the fate record of a
+// user's session, and Redis is put back as it was seconds before the launch: the session is ready
+// there, and a scaler trusted what it held.
+func TestAnOldRedisAfterARestoreOfConsulGivesNobodysSessionAway(t *testing.T) {
+	c, d := startCluster(t, 3)
+	s := startAgent(t, c, "scaler")
+	d.untilReady(t, "mock", 3)
+	snapshot, redisBack := d.copyConsul(t), d.copyRedis(t)
+	alice := d.launched(t, "mock", "alice")
+	d.untilReady(t, "mock", 3)
+	s.End(t, syscall.SIGKILL)
+	must(t, d.wipeRedis(t))
+	d.restoreConsul(t, snapshot)
+	s = startAgent(t, c, "scaler")
+	d.untilState(t, alice.ID, "quarantined")
+	d.untilReady(t, "mock", 3)
+	s.End(t, syscall.SIGKILL)
+
+	redisBack()
+	d.trustNow(t, "east")
+	if state, err := d.redisClient(t).HGet(t.Context(), "greenroom:session:"+alice.ID, "state").Result(); err != nil || state != "ready" {
+		t.Fatalf("the old Redis has alice's session as %q, %v", state, err)
+	}
+	for _, user := range []string{"bob", "carol", "dave", "erin"} {
+		if l := d.launched(t, "mock", user); l.ID == alice.ID {
+			t.Errorf("alice's session was given to %s: %+v", user, l)
+		}
+	}
+	// Its next scaler quarantines the session again, and trusts Redis.
+	s = startAgent(t, c, "scaler")
+	d.untilState(t, alice.ID, "quarantined")
+	d.untilReady(t, "mock", 3)
+	if l := d.launched(t, "mock", "frank"); l.Origin != "staged" || l.ID == alice.ID {
+		t.Errorf("once a scaler has read all again, a launch got %+v", l)
+	}
+}
+
 // TestARestoredConsulGivesNobodysSessionAway: Consul is restored from a snapshot from before
 // two launches, Redis is lost, and the scaler was killed. Then the same with Redis intact.
 // Before that, a fate record that cannot be read concerns its session alone.
