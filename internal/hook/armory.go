@@ -17,8 +17,8 @@ type Armory struct {
 
 	mu     sync.Mutex
 	shells map[string]*armedShell
-	// used are shells in which a hook has run, which the next Keep closes.
-	used   []*Shell
+	// used are shells in which a hook has run. They end by themselves, which a Keep notices.
+	used   []usedShell
 	closed bool
 	// probes waits for the probes in flight.
 	probes sync.WaitGroup
@@ -36,6 +36,12 @@ type armedShell struct {
 	probing bool
 	// lastAlive is when the shell was opened or last probed.
 	lastAlive time.Time
+}
+
+// usedShell is a shell in which a hook has run, since when.
+type usedShell struct {
+	shell *Shell
+	since time.Time
 }
 
 // Arm opens a shell in a task of the session and keeps it, unless the session has one
@@ -78,7 +84,7 @@ func (a *Armory) Armed(pool string) []string {
 	defer a.mu.Unlock()
 	var ids []string
 	for id, s := range a.shells {
-		if s.pool == pool && !s.ended() {
+		if s.pool == pool && !s.shell.hasEnded() {
 			ids = append(ids, id)
 		}
 	}
@@ -100,20 +106,21 @@ func (a *Armory) Take(session staging.Session, task string) *Shell {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.shells[session.ID]
-	if s == nil || s.probing || s.task != task || s.restarts != session.Restarts || s.ended() {
+	if s == nil || s.probing || s.task != task || s.restarts != session.Restarts || s.shell.hasEnded() {
 		return nil
 	}
 	delete(a.shells, session.ID)
 	return s.shell
 }
 
-// Discard takes back a shell in which a hook has run. The next Keep closes it, when no launch
-// waits for that.
+// Discard takes back a shell in which a hook has run. A later Keep closes it, when no launch waits
+// for that, and once it has ended: Nomad may leave the process of an exec whose connection is
+// closed before.
 func (a *Armory) Discard(s *Shell) {
 	a.mu.Lock()
 	later := !a.closed && len(a.used) < maxUsed
 	if later {
-		a.used = append(a.used, s)
+		a.used = append(a.used, usedShell{s, time.Now()})
 	}
 	a.mu.Unlock()
 	if !later {
@@ -121,20 +128,30 @@ func (a *Armory) Discard(s *Shell) {
 	}
 }
 
-// maxUsed bounds the used shells that stay open until the next Keep: each holds a connection.
-const maxUsed = 16
+// maxUsed bounds the used shells that wait for a Keep: each holds a connection. usedFor is how long
+// one may take to end, after its stdin has: Docker's driver notices it within 0.1 s.
+const (
+	maxUsed = 16
+	usedFor = time.Second
+)
 
 // Keep closes the shells of all sessions that are not in sessions, and the shells that
-// have ended or are used. It also probes each shell every probeInterval in the background, and
+// have ended, of those that are used as well. It also probes each shell every probeInterval in the background, and
 // closes those that do not answer.
 func (a *Armory) Keep(ctx context.Context, sessions map[string]bool) {
 	a.mu.Lock()
-	closing := a.used
-	a.used = nil
+	var closing []*Shell
+	a.used = slices.DeleteFunc(a.used, func(u usedShell) bool {
+		over := u.shell.hasEnded() || time.Since(u.since) > usedFor
+		if over {
+			closing = append(closing, u.shell)
+		}
+		return over
+	})
 	for id, s := range a.shells {
 		switch {
 		case s.probing:
-		case !sessions[id] || s.ended():
+		case !sessions[id] || s.shell.hasEnded():
 			delete(a.shells, id)
 			closing = append(closing, s.shell)
 		case time.Since(s.lastAlive) > probeInterval:
@@ -181,17 +198,8 @@ func (a *Armory) Close() {
 	for _, s := range shells {
 		s.shell.Close()
 	}
-	for _, s := range used {
-		s.Close()
+	for _, u := range used {
+		u.shell.Close()
 	}
 	a.probes.Wait()
-}
-
-func (s *armedShell) ended() bool {
-	select {
-	case <-s.shell.Ended():
-		return true
-	default:
-		return false
-	}
 }

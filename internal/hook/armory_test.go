@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os/exec"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -154,9 +155,9 @@ func taken(a *hook.Armory, session, task string) *hook.Shell {
 	return a.Take(staging.Session{ID: session}, task)
 }
 
-// TestAUsedShellIsClosedByTheNextKeep: a hook that has succeeded is not held up by its shell's
-// end, and every used shell is closed, also those beyond the bound and those of a closed armory.
-func TestAUsedShellIsClosedByTheNextKeep(t *testing.T) {
+// TestAUsedShellIsClosedByAKeep: a hook that has succeeded is not held up by its shell's end, and
+// every used shell is closed, also those beyond the bound and those of a closed armory.
+func TestAUsedShellIsClosedByAKeep(t *testing.T) {
 	var open atomic.Int32
 	a := &hook.Armory{Runner: hook.Runner{Exec: execFunc(func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 		open.Add(1)
@@ -184,9 +185,10 @@ func TestAUsedShellIsClosedByTheNextKeep(t *testing.T) {
 	if open.Load() != 1 {
 		t.Errorf("%d shells are open before the next Keep, want 1", open.Load())
 	}
-	a.Keep(t.Context(), nil)
-	if open.Load() != 0 {
-		t.Errorf("%d shells are open after it", open.Load())
+	for deadline := time.Now().Add(10 * time.Second); open.Load() != 0; time.Sleep(time.Millisecond) {
+		if a.Keep(t.Context(), nil); time.Now().After(deadline) {
+			t.Fatalf("%d shells are still open", open.Load())
+		}
 	}
 	const many = 40
 	for range many {
@@ -203,6 +205,42 @@ func TestAUsedShellIsClosedByTheNextKeep(t *testing.T) {
 	a.Discard(shell)
 	if open.Load() != 0 {
 		t.Errorf("%d shells are open after the armory was closed", open.Load())
+	}
+}
+
+// TestAnArmedShellOutlivesItsHook: it waits for the end of its stdin, so that its own end is no
+// work for the node while the launch goes on. One that was opened for the hook ends with it.
+func TestAnArmedShellOutlivesItsHook(t *testing.T) {
+	var ended atomic.Int32
+	r := hook.Runner{Exec: execFunc(func(ctx context.Context, cmd []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+		c := exec.CommandContext(ctx, cmd[0])
+		c.Stdout, c.Stderr = stdout, stderr
+		in, err := c.StdinPipe()
+		if err != nil {
+			return -1, err
+		}
+		defer in.Close()
+		if err := c.Start(); err != nil {
+			return -1, err
+		}
+		go func() { _, _ = io.Copy(in, stdin) }() // and leaves it open
+		_ = c.Wait()
+		ended.Add(1)
+		return c.ProcessState.ExitCode(), ctx.Err()
+	})}
+	shell, err := r.Arm(t.Context(), staging.Session{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.RunIn(t.Context(), shell, staging.Session{}, staging.HookAssign, hello, named("x")); err != nil {
+		t.Fatal(err)
+	}
+	if result, err := r.Run(t.Context(), staging.Session{}, staging.HookAssign, staging.Hook{Cmd: []string{"/bin/sh", "-c", "exit 3"}}, hook.Input{}); result.ExitCode != 3 || ended.Load() != 1 {
+		t.Errorf("%v; %d shells have ended, want the second", err, ended.Load())
+	}
+	shell.Close()
+	if ended.Load() != 2 {
+		t.Errorf("%d shells have ended, want both", ended.Load())
 	}
 }
 

@@ -92,7 +92,7 @@ func (r Runner) RunIn(ctx context.Context, armed *Shell, session staging.Session
 	for attempts := 0; ; {
 		shell, wasArmed := armed, armed != nil
 		if armed = nil; !wasArmed {
-			shell = r.open(ctx, session, h.Task)
+			shell = r.open(ctx, session, h.Task, false)
 			attempts++
 		}
 		result, delivered, err := shell.run(ctx, script, wasArmed)

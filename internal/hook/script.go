@@ -55,6 +55,11 @@ const (
 // exported, so the command cannot read it.
 const successVariable = "greenroom_success_marker"
 
+// holdVariable is the shell variable that is set in an armed shell: after a success the script
+// waits there for the end of its stdin before it exits. That a process in a container ends is
+// work for all that runs it, at the very moment at which the launch records the success.
+const holdVariable = "greenroom_hold"
+
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // reservedPrefix is the prefix of the script's own variables. No hook may set them.
@@ -109,12 +114,12 @@ func Script(name staging.HookName, h staging.Hook, in Input) ([]byte, error) {
 		b.WriteString(run + " </dev/null\ngreenroom_status=$?\n")
 	}
 	fmt.Fprintf(&b, `case $greenroom_status in
-0) [ -z "$%[1]s" ] || echo "$%[1]s"; exit %[2]d ;;
+0) [ -z "$%[1]s" ] || echo "$%[1]s"; [ -z "$%[5]s" ] || read -r %[5]s; exit %[2]d ;;
 %[2]d|%[3]d) exit %[4]d ;;
 esac
 exit $greenroom_status
 }
-`, successVariable, ExitSuccess, ExitUnfinished, exitOther)
+`, successVariable, ExitSuccess, ExitUnfinished, exitOther, holdVariable)
 	return b.Bytes(), nil
 }
 

@@ -167,7 +167,7 @@ func TestScriptIsDeterministicAndOrdered(t *testing.T) {
 		"if [ -z \"$NOMAD_SECRETS_DIR\" ]; then :\nelif [ -f " + file + " ]; then printf '%s' \"$greenroom_kept\" >" + file +
 		"\nelse (umask 077; printf '%s' \"$greenroom_kept\" >" + file + ")\nfi 2>/dev/null\n"
 	want := "{\n" + kept + run + " </dev/null\n" +
-		"greenroom_status=$?\ncase $greenroom_status in\n0) [ -z \"$greenroom_success_marker\" ] || echo \"$greenroom_success_marker\"; exit 86 ;;\n86|88) exit 87 ;;\nesac\nexit $greenroom_status\n}\n"
+		"greenroom_status=$?\ncase $greenroom_status in\n0) [ -z \"$greenroom_success_marker\" ] || echo \"$greenroom_success_marker\"; [ -z \"$greenroom_hold\" ] || read -r greenroom_hold; exit 86 ;;\n86|88) exit 87 ;;\nesac\nexit $greenroom_status\n}\n"
 	for range 20 {
 		script, err := hook.Script(staging.HookAssign, h, hook.Input{Variables: map[string]string{"C": "1", "B": "launch"}})
 		if err != nil {

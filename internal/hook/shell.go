@@ -25,11 +25,11 @@ type Shell struct {
 	err   error
 }
 
-// open starts to open a shell, which lives until ctx is done or it is closed.
-func (r Runner) open(ctx context.Context, session staging.Session, task string) *Shell {
+// open starts to open a shell, which lives until ctx is done or it is closed; armed: ahead of time.
+func (r Runner) open(ctx context.Context, session staging.Session, task string, armed bool) *Shell {
 	// The marker proves success, so it is random and the command cannot know it.
 	successMarker := rand.Text()
-	s := &Shell{stdin: newStdinFeed(successMarker), stdout: newStdoutWatcher(successMarker), ended: make(chan struct{})}
+	s := &Shell{stdin: newStdinFeed(successMarker, armed), stdout: newStdoutWatcher(successMarker), ended: make(chan struct{})}
 	s.ready = s.stdout.expect(readyMarker)
 	ctx, s.cancel = context.WithCancel(ctx)
 	go func() {
@@ -45,7 +45,7 @@ func (r Runner) open(ctx context.Context, session staging.Session, task string) 
 func (r Runner) Arm(ctx context.Context, session staging.Session, task string) (*Shell, error) {
 	start := time.Now()
 	for attempt := 1; ; attempt++ {
-		s := r.open(context.WithoutCancel(ctx), session, task)
+		s := r.open(context.WithoutCancel(ctx), session, task, true)
 		select {
 		case <-s.ready:
 			return s, nil
@@ -80,8 +80,15 @@ func (s *Shell) Alive(ctx context.Context) bool {
 	return false
 }
 
-// Ended returns a channel that is closed when the shell has ended.
-func (s *Shell) Ended() <-chan struct{} { return s.ended }
+// hasEnded reports whether the shell has ended.
+func (s *Shell) hasEnded() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
 
 // Close ends the shell by closing its stdin, and waits for it. It may be called twice.
 func (s *Shell) Close() {

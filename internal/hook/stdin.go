@@ -11,9 +11,9 @@ import (
 // readyMarker is the first line that the shell prints.
 const readyMarker = "greenroom-hook-shell-is-up"
 
-// endDelay is how long after the script its end is sent. The script exits by itself. So the end
-// matters only to drivers that wait for it after a failure; a success has arrived before, on all
-// but slow machines, and is not held up by a message on the same way.
+// endDelay is how long after the script its end is sent. A script that fails exits by itself, and
+// the end matters only to drivers that wait for it. A success has arrived before, on all but slow
+// machines, and is not held up by a message on the same way; an armed shell exits by the end.
 const endDelay = 50 * time.Millisecond
 
 // stdinFeed is the shell's stdin: first probes, then the script. It records whether any
@@ -31,8 +31,14 @@ type stdinFeed struct {
 	closed    bool
 }
 
-func newStdinFeed(successMarker string) *stdinFeed {
-	f := &stdinFeed{probes: []byte(successVariable + "=" + successMarker + "; " + prepareKeep(staging.HookAssign) + "; echo " + readyMarker + "\n")}
+// newStdinFeed returns the stdin of a shell; hold is for an armed one, see holdVariable.
+func newStdinFeed(successMarker string, hold bool) *stdinFeed {
+	held := ""
+	if hold {
+		held = "1"
+	}
+	f := &stdinFeed{probes: []byte(successVariable + "=" + successMarker + "; " + holdVariable + "=" + held + "; " +
+		prepareKeep(staging.HookAssign) + "; echo " + readyMarker + "\n")}
 	f.changed = sync.NewCond(&f.mu)
 	return f
 }
