@@ -27,6 +27,9 @@ func previousRelease(t *testing.T) string {
 	agenttest.Must(t, err)
 	release := strings.TrimSpace(string(text))
 	if out, err := exec.Command("git", "rev-parse", "--verify", "--quiet", release+"^{commit}").CombinedOutput(); err != nil {
+		if hasHistory() {
+			t.Fatalf("the history lacks the last release, %s: name a commit of it in previous-release (%v %s)", release, err, out)
+		}
 		t.Skipf("this clone has no history before this build, so the last release, %s, cannot be built: clone it whole (%v %s)", release, err, out)
 	}
 	dir := t.TempDir()
@@ -37,6 +40,13 @@ func previousRelease(t *testing.T) string {
 	// Without its directory in it, what is compiled serves the next run, which has another one.
 	run(t, dir, "go", "build", "-buildvcs=false", "-trimpath", "-o", program, "./cmd/greenroom")
 	return program
+}
+
+// hasHistory reports whether the clone has all that was before this build, and there was something.
+func hasHistory() bool {
+	shallow, err := exec.Command("git", "rev-parse", "--is-shallow-repository").Output()
+	return err == nil && strings.TrimSpace(string(shallow)) == "false" &&
+		exec.Command("git", "rev-parse", "--verify", "--quiet", "HEAD~1").Run() == nil
 }
 
 // run runs a command that must succeed. Binaries are static, as make builds them, so that what
