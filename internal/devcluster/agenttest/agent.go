@@ -45,7 +45,7 @@ type Agent struct {
 	Kind string
 	// Address is the host:port on which the agent listens.
 	Address string
-	Log     *Output
+	Log     LogFile
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -55,9 +55,14 @@ type Agent struct {
 // once it listens. If it still runs when the test ends, it is killed.
 func Start(t testing.TB, program, kind string, flags ...string) *Agent {
 	t.Helper()
-	a := &Agent{Kind: kind, Log: new(Output), done: make(chan struct{})}
+	a := &Agent{Kind: kind, Log: LogFile(filepath.Join(t.TempDir(), kind+".log")), done: make(chan struct{})}
 	a.cmd = Command(program, append([]string{kind, bindFlag(kind), "127.0.0.1:0"}, flags...)...)
-	a.cmd.Stdout, a.cmd.Stderr = a.Log, a.Log
+	log, err := os.Create(string(a.Log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	a.cmd.Stdout, a.cmd.Stderr = log, log
 	if err := a.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +149,19 @@ func (a *Agent) Name() string { return strings.ReplaceAll(a.Address, ":", "-") }
 
 // API returns the API of a broker that speaks plain HTTP.
 func (a *Agent) API() API { return API{URL: "http://" + a.Address} }
+
+// LogFile is the path of the file that an agent logs to. The test reads it when it wants to know: a
+// pipe would have it read each line at once, and take that time from the agent that it measures.
+type LogFile string
+
+// String returns all that was logged.
+func (l LogFile) String() string {
+	b, err := os.ReadFile(string(l))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
 
 // Output collects a process's output while others read it.
 type Output struct {
