@@ -101,11 +101,19 @@ func (g *groupCommit) run(batch []*groupWrite) {
 // nothing of them was written, and nothing stood in their way.
 func (g *groupCommit) commit(batch []*groupWrite) (again []*groupWrite) {
 	var ops api.TxnOps
-	var of []*groupWrite // whose each operation is
-	var at []int         // and its number there
+	var of [][]part // whose each operation is
+	checks := map[check]int{}
 	for _, w := range batch {
 		for i, op := range w.ops {
-			ops, of, at = append(ops, op), append(of, w), append(at, i)
+			n, there := checks[checkOf(op)]
+			if !there {
+				n = len(ops)
+				ops, of = append(ops, op), append(of, nil)
+				if !writes(op) {
+					checks[checkOf(op)] = n
+				}
+			}
+			of[n] = append(of[n], part{w, i})
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(batch[0].ctx), sharedTimeout)
@@ -120,7 +128,9 @@ func (g *groupCommit) commit(batch []*groupWrite) (again []*groupWrite) {
 		return nil
 	case err == nil && len(failed) > 0:
 		for _, op := range failed {
-			of[op].failed = append(of[op].failed, at[op])
+			for _, p := range of[op] {
+				p.of.failed = append(p.of.failed, p.at)
+			}
 		}
 	}
 	indices := indicesOf(answer)
@@ -135,6 +145,22 @@ func (g *groupCommit) commit(batch []*groupWrite) (again []*groupWrite) {
 	return again
 }
 
+// part is an operation as one of a caller's: its number there is at.
+type part struct {
+	of *groupWrite
+	at int
+}
+
+// check is what an operation checks without changing it. Launches have such checks in common, and
+// Consul does each of a transaction once: all whose check it is fail with it.
+type check struct {
+	verb  api.KVOp
+	key   string
+	index uint64
+}
+
+func checkOf(op *api.TxnOp) check { return check{op.KV.Verb, op.KV.Key, op.KV.Index} }
+
 // next returns the batch to send next, first of all the writes that are sent again. Where none
 // waits it ends the caller's turn.
 func (g *groupCommit) next(again []*groupWrite) (batch []*groupWrite) {
@@ -143,7 +169,7 @@ func (g *groupCommit) next(again []*groupWrite) (batch []*groupWrite) {
 	waiting := append(again, g.waiting...)
 	slices.SortStableFunc(waiting, func(a, b *groupWrite) int { return order(a) - order(b) })
 	g.waiting = nil
-	touched := map[string]bool{}
+	touched, checks := map[string]bool{}, map[check]bool{}
 	ops, bytes := 0, 0
 	for _, w := range waiting {
 		if err := w.ctx.Err(); err != nil {
@@ -152,14 +178,18 @@ func (g *groupCommit) next(again []*groupWrite) (batch []*groupWrite) {
 			continue
 		}
 		size := w.size()
-		if len(batch) > 0 && (ops+len(w.ops) > maxTxnOps || bytes+size > maxTxnBytes || w.touches(touched)) {
+		if len(batch) > 0 && (ops+w.added(checks) > maxTxnOps || bytes+size > maxTxnBytes || w.touches(touched)) {
 			g.waiting = append(g.waiting, w)
 			continue
 		}
+		ops += w.added(checks)
 		for _, op := range w.ops {
 			touched[op.KV.Key] = touched[op.KV.Key] || writes(op)
+			if !writes(op) {
+				checks[checkOf(op)] = true
+			}
 		}
-		batch, ops, bytes = append(batch, w), ops+len(w.ops), bytes+size
+		batch, bytes = append(batch, w), bytes+size
 	}
 	g.busy = len(batch) > 0
 	return batch
@@ -185,6 +215,16 @@ func (w *groupWrite) touches(touched map[string]bool) bool {
 // resource is as it was read, do not: launches have them in common.
 func writes(op *api.TxnOp) bool {
 	return op.KV.Verb != api.KVCheckNotExists && op.KV.Verb != api.KVCheckIndex
+}
+
+// added is how many operations the write adds to a batch that has some checks already.
+func (w *groupWrite) added(checks map[check]bool) (n int) {
+	for _, op := range w.ops {
+		if writes(op) || !checks[checkOf(op)] {
+			n++
+		}
+	}
+	return n
 }
 
 // size is how many bytes the values of the write have.

@@ -206,8 +206,8 @@ func TestPurgesWaitForWritesThatSomebodyWaitsFor(t *testing.T) {
 		}
 	})
 	untilWaiting(t, &r.fateWrites, 1)
-	// Each also checks that its user is not locked: these two fill a transaction.
-	many := make([]string, maxTxnOps-3)
+	// Both check that the same user is not locked, which is one operation: these two fill a transaction.
+	many := make([]string, maxTxnOps-2)
 	for i := range many {
 		many[i] = fmt.Sprintf("m%03d", i)
 	}
@@ -222,6 +222,50 @@ func TestPurgesWaitForWritesThatSomebodyWaitsFor(t *testing.T) {
 	}
 	if _, err := r.Fate(ctx, "old"); !errors.Is(err, staging.ErrNoResource) {
 		t.Errorf("the purged fate: %v", err)
+	}
+}
+
+// TestLaunchesOfATransactionShareTheirChecks: a check that launches have in common is there once, and
+// all of them fail with it, while the others are done.
+func TestLaunchesOfATransactionShareTheirChecks(t *testing.T) {
+	r, client := newRegistry(t)
+	ctx := t.Context()
+	zone := staging.ResourceKey{Kind: staging.KindZone, Name: "east"}
+	pair := &api.KVPair{Key: r.key(pluralOf[zone.Kind], zone.Name), Value: []byte("{}")}
+	_, err := client.KV().Put(pair, nil)
+	must(t, err)
+	pair, _, err = client.KV().Get(pair.Key, nil)
+	must(t, err)
+	checks := 0
+	g := newGate(r, func(ops api.TxnOps) error {
+		checks = max(checks, len(slices.DeleteFunc(slices.Clone(ops), writes)))
+		return nil
+	})
+	outcomes := make([]error, 6)
+	var wg sync.WaitGroup
+	launch := func(i int, index uint64) {
+		wg.Go(func() {
+			fates := several(fmt.Sprint("c", i), "", fmt.Sprint("s", i))
+			fates[0].MadeOf = []staging.ResourceVersion{{ResourceKey: zone, Index: index}}
+			_, _, outcomes[i] = r.CreateFates(ctx, fates)
+		})
+	}
+	launch(0, pair.ModifyIndex)
+	<-g.began
+	for i := 1; i < len(outcomes); i++ {
+		launch(i, pair.ModifyIndex+uint64(i%2)) // every second one has read what is not stored
+		untilWaiting(t, &r.fateWrites, i)
+	}
+	close(g.open)
+	wg.Wait()
+	for i, err := range outcomes {
+		if _, outdated := errors.AsType[*staging.OutdatedError](err); outdated != (i%2 == 1) || err != nil && !outdated {
+			t.Errorf("launch %d: %v", i, err)
+		}
+	}
+	// One of the user's lock, and one of each version of the zone.
+	if len(g.sent) != 3 || len(g.sent[1]) != 5 || checks != 3 {
+		t.Errorf("the transactions held %v, and at most %d checks", g.sent, checks)
 	}
 }
 

@@ -39,6 +39,7 @@ local first_launch_key, first_launch_arg = 5, 14
 local final = final_key_life ~= ''
 local state = final and 'assigned' or 'claimed'
 local now = now_ms()
+local at_now = tostring(now) -- as Redis gets it: it would write a number out anew with each call
 local given, missed = 0, 0
 
 -- popped are ids and scores that were taken from the queue and not considered yet, from next_popped
@@ -80,7 +81,7 @@ local function take(l, id, score)
   if not redis.call('SET', prefix .. 'claim:' .. id, l.claim, 'NX') then
     return nil
   end
-  markClaimed(session, state, l.claim, l.user, l.terms, l.keepalive_ms, l.user_sessions, l.keyed and l.key, now, final)
+  markClaimed(session, state, l.claim, l.user, l.terms, l.keepalive_ms, l.user_sessions, l.keyed and l.key, at_now, final)
   if final then
     given = given + 1
   end
@@ -88,9 +89,9 @@ local function take(l, id, score)
     reserveKey(l.key, l.claim, l.fingerprint, final and final_key_life or key_lease, id, final)
   end
   redis.call('SREM', pool_set, id)
-  redis.call('ZADD', l.user_sessions, now, id)
+  redis.call('ZADD', l.user_sessions, at_now, id)
   emit(events, state, id, pool, 'request_id', l.request_id, 'user_id', l.user_id, 'zone', zone)
-  return { 'claimed', tostring(now), id, held[2], held[3] or '0' }
+  return { 'claimed', at_now, id, held[2], held[3] or '0' }
 end
 
 -- claim serves one launch. most is how many sessions may be out of the queue meanwhile.

@@ -13,7 +13,8 @@ end
 local most_events
 local function emit(events, kind, session, pool, ...)
   if not most_events then
-    most_events = redis.call('EXISTS', events .. ':cursors') == 1 and 200000 or 10000
+    -- As a text: Redis writes a number out anew with each call.
+    most_events = redis.call('EXISTS', events .. ':cursors') == 1 and '200000' or '10000'
   end
   return redis.call('XADD', events, 'MAXLEN', '~', most_events, '*', 'type', kind, 'session', session, 'pool', pool, ...)
 end
