@@ -213,7 +213,7 @@ func TestAnOldRedisAfterARestoreOfConsulGivesNobodysSessionAway(t *testing.T) {
 		}
 	}
 	// Its next scaler quarantines the session again, and trusts Redis.
-	s = startAgent(t, c, "scaler")
+	startAgent(t, c, "scaler")
 	d.untilState(t, alice.ID, "quarantined")
 	d.untilReady(t, "mock", 3)
 	if l := d.launched(t, "mock", "frank"); l.Origin != "staged" || l.ID == alice.ID {
