@@ -76,3 +76,7 @@ func (s *Scaler) showForeign(ctx context.Context, all []staging.Observation) {
 // InstallationChanged makes the scaler read Nomad again, because an administrator took over
 // another installation's jobs.
 func (s *Scaler) InstallationChanged() { s.requestFleetResync() }
+
+// ConsulRestored makes the scaler read Nomad and the generation again, because another scaler has
+// noted a restore of Consul: brokers trust Redis in a zone only where its scaler knows of it.
+func (s *Scaler) ConsulRestored() { s.requestFleetResync() }

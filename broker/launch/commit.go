@@ -26,8 +26,8 @@ var errClaimTooOld = errors.New("the claim was made too long ago to be decided n
 
 // commit makes claimed sessions the user's, all of them or none: it has their fates
 // decided, runs the assign hook in each (at most runs at once), and has the fates
-// finished. errLost and errHookFailed say that other sessions may be tried, errHookDenied that none
-// of them would do.
+// finished. errLost and errHookFailed say that other sessions may be tried, errHookDenied that this
+// pool's would not do.
 func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) ([]staging.Session, error) {
 	hooks := make([]*staging.Hook, len(taken))
 	var prepared Assignment
@@ -99,7 +99,7 @@ func (l *launch) commit(ctx context.Context, taken []staging.Session, runs int) 
 		if err := l.runHooks(ctx, taken, hooks, prepared, runs); err != nil {
 			l.destroyAll(ctx, taken, staging.ReasonFailed+err.Error())
 			if errors.Is(err, staging.ErrExecDenied) {
-				return nil, fmt.Errorf("%w: %w", errHookDenied, err) // in others it is denied, too
+				return nil, fmt.Errorf("%w: %w", errHookDenied, err)
 			}
 			return nil, errHookFailed
 		}

@@ -23,19 +23,22 @@ type execRights struct {
 	known map[hookedImage]execRight
 }
 
-// hookedImage is where a right counts: the zone has the namespace, the image the driver.
-type hookedImage struct{ image, zone string }
+// hookedImage is where a right counts: the zone has the namespace, and the revision of the image the
+// driver.
+type hookedImage struct{ image, zone, revision string }
 
 // execRight is what the last attempt has shown.
 type execRight struct {
-	revision string
 	// denied is Nomad's refusal; nil: hooks may run.
 	denied error
 	at     time.Time
 }
 
 const (
-	// openTimeout bounds the opening of a shell before a fate is decided, while the claim lasts.
+	// rightKept is how long a right is remembered that no attempt confirms.
+	rightKept = time.Hour
+	// openTimeout bounds the opening of shells before a launch's fates are decided, while its claim
+	// lasts.
 	openTimeout = 5 * time.Second
 	// deniedFor is how long a refusal is shown that nothing has confirmed: shells that are opened
 	// ahead of time do that while sessions are ready.
@@ -60,7 +63,8 @@ func (b *Launcher) NoteShell(s staging.Session, err error) {
 	if b.rights.known == nil {
 		b.rights.known = map[hookedImage]execRight{}
 	}
-	b.rights.known[hookedImage{s.Image, s.Zone}] = execRight{revision: s.Revision, denied: err, at: time.Now()}
+	maps.DeleteFunc(b.rights.known, func(_ hookedImage, r execRight) bool { return time.Since(r.at) > rightKept })
+	b.rights.known[hookedImage{s.Image, s.Zone, s.Revision}] = execRight{denied: err, at: time.Now()}
 }
 
 // DeniedHooks says of which images, in which zones, Nomad denies this broker the assign hook.
@@ -81,36 +85,44 @@ func (b *Launcher) DeniedHooks() []string {
 	return all
 }
 
-// right returns what is known of an image in a zone.
-func (r *execRights) right(image, zone string) (execRight, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	right, known := r.known[hookedImage{image, zone}]
-	return right, known
-}
-
 // mayRun reports whether it is known that a hook may run in a session.
 func (r *execRights) mayRun(s staging.Session) bool {
-	right, known := r.right(s.Image, s.Zone)
-	return known && right.denied == nil && right.revision == s.Revision
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	right, known := r.known[hookedImage{s.Image, s.Zone, s.Revision}]
+	return known && right.denied == nil
 }
 
-// deniedLately returns a refusal that is so recent that it need not be tried again.
-func (r *execRights) deniedLately(image, zone string) error {
-	if right, _ := r.right(image, zone); time.Since(right.at) < triedEvery {
-		return right.denied
+// deniedLately returns a refusal of an image in a zone that is so recent that it need not be tried
+// again. Where hooks may run in another revision, the pool may have sessions of that.
+func (r *execRights) deniedLately(image, zone string) (denied error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for at, right := range r.known {
+		switch {
+		case at.image != image || at.zone != zone:
+		case right.denied == nil:
+			return nil
+		case time.Since(right.at) < triedEvery:
+			denied = right.denied
+		}
 	}
-	return nil
+	return denied
 }
 
 // openUnlessKnown opens a shell in those of the sessions of which it is not known that a hook may
-// run there, one for each image and zone, and returns Nomad's refusal. prepared is that of a single
-// session. Other failures are left to the run of the hook.
+// run there, one for each zone and revision, and returns Nomad's refusal. prepared is that of a
+// single session. Other failures are left to the run of the hook.
 func (l *launch) openUnlessKnown(ctx context.Context, taken []staging.Session, hooks []*staging.Hook, prepared Assignment) error {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	tried := map[hookedImage]bool{}
 	for i, s := range taken {
-		if hooks[i] == nil || l.rights.mayRun(s) {
+		at := hookedImage{s.Image, s.Zone, s.Revision}
+		if hooks[i] == nil || tried[at] || l.rights.mayRun(s) {
 			continue
 		}
+		tried[at] = true
 		if err := l.open(ctx, s, *hooks[i], prepared); errors.Is(err, staging.ErrExecDenied) {
 			return err
 		}
@@ -125,26 +137,14 @@ func (l *launch) open(ctx context.Context, s staging.Session, h staging.Hook, pr
 		prepared = l.Hooks.Ready(ctx, s, h)
 		defer prepared.Drop()
 	}
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
 	err := prepared.Open(ctx)
 	l.NoteShell(s, err)
 	return err
 }
 
-// hookDenied ends the tries of a candidate whose assign hook is denied. A launch of one goes on
-// down its list, to sessions that need no assign hook, and names the right if none serves.
-func (l *launch) hookDenied(denied error) error {
-	l.denied = denied
-	if !l.Several() {
-		return nil
-	}
-	return &refusal.Error{Kind: refusal.LaunchFailed, Cause: denied, Detail: "no session was given"}
-}
-
-// namesRight adds to a launch's refusal the right for lack of which it got no session that is ready.
+// namesRight adds to a launch's refusal for want of a session the right that was denied on the way.
 func (l *launch) namesRight(e *refusal.Error) {
-	if l.denied != nil {
-		e.Detail += "; sessions are ready, and the assign hook is denied in them: " + l.denied.Error()
+	if l.denied != nil && (e.Kind == refusal.NoCapacity || e.Kind == refusal.LaunchFailed) {
+		e.Detail += "; a pool was passed over, since the assign hook is denied there: " + l.denied.Error()
 	}
 }

@@ -18,7 +18,7 @@ import (
 var errDenied = fmt.Errorf("nomad: %w: it needs alloc-exec", staging.ErrExecDenied)
 
 // TestASessionWhoseHookIsDeniedGoesBack before its fate is decided. A launch of one goes on to a
-// session made on demand, one of several is refused, and both name the right.
+// session made on demand, one of several is refused where no other pool has as many, and both name the right.
 func TestASessionWhoseHookIsDeniedGoesBack(t *testing.T) {
 	for _, away := range []bool{false, true} {
 		w := &world{ready: []string{"s1", "s2"}, fail: map[string]error{"open": errDenied}}
@@ -41,7 +41,7 @@ func TestASessionWhoseHookIsDeniedGoesBack(t *testing.T) {
 	w := &world{ready: []string{"s1", "s2"}, fail: map[string]error{"open": errDenied}}
 	_, err := launchSeveralIn(t, w, "hooked", 2)
 	var refused *refusal.Error
-	if !errors.As(err, &refused) || refused.Kind != refusal.LaunchFailed || !strings.Contains(refused.Detail, "alloc-exec") {
+	if !errors.As(err, &refused) || refused.Kind != refusal.NoCapacity || !strings.Contains(refused.Detail, "alloc-exec") {
 		t.Errorf("of several: %v", err)
 	}
 	if !slices.Contains(w.calls, "put back s1") || !slices.Contains(w.calls, "put back s2") {
@@ -100,8 +100,10 @@ func TestARightThatIsTakenAwayCostsOneSession(t *testing.T) {
 		if len(b.DeniedHooks()) > 0 {
 			t.Error(b.DeniedHooks())
 		}
+		b.NoteShell(staging.Session{Image: "hooked", Zone: "east", Revision: "another"}, errDenied)
+		do("s3") // in this revision it may run
 		b.NoteShell(staging.Session{Image: "hooked", Zone: "east"}, errDenied)
-		time.Sleep(time.Hour)
+		time.Sleep(2 * time.Hour)
 		if len(b.DeniedHooks()) > 0 {
 			t.Errorf("of long ago: %v", b.DeniedHooks())
 		}

@@ -51,7 +51,7 @@ func (n *newestGenerations) in(ctx context.Context, zone staging.Zone) (uint64, 
 	mine := reads.next
 	if !reads.reading {
 		reads.reading = true
-		go n.read(context.WithoutCancel(ctx), place, zone)
+		go n.read(place, zone)
 	}
 	n.mu.Unlock()
 	select {
@@ -64,7 +64,7 @@ func (n *newestGenerations) in(ctx context.Context, zone staging.Zone) (uint64, 
 
 // read reads until no launch waits any more. Each reading has a deadline, and each launch waits
 // for one of the next two.
-func (n *newestGenerations) read(ctx context.Context, place string, zone staging.Zone) {
+func (n *newestGenerations) read(place string, zone staging.Zone) {
 	for {
 		n.mu.Lock()
 		now := n.places[place].next
@@ -75,7 +75,7 @@ func (n *newestGenerations) read(ctx context.Context, place string, zone staging
 		}
 		n.places[place].next = nil
 		n.mu.Unlock()
-		call, cancel := context.WithTimeout(ctx, deadline.Nomad)
+		call, cancel := context.WithTimeout(context.Background(), deadline.Nomad)
 		now.value, now.err = n.fleet.NewestGeneration(call, zone)
 		cancel()
 		close(now.done)

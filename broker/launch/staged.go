@@ -79,7 +79,8 @@ func (l *launch) stagedFrom(ctx context.Context, c candidate, runs int, short *s
 		}
 		if err := l.rights.deniedLately(l.image.Name, c.zone); err != nil && l.hasAssignHook() {
 			l.attempt(staging.StepStaged, c.zone, staging.OutcomeSkipped, err.Error())
-			return nil, l.hookDenied(err)
+			l.denied = err
+			return nil, nil // the launch goes on down its list
 		}
 		taken, err := l.claimFrom(ctx, c, short)
 		var away *refusal.Error
@@ -95,7 +96,8 @@ func (l *launch) stagedFrom(ctx context.Context, c candidate, runs int, short *s
 		}
 		sessions, err := l.commit(ctx, taken, runs)
 		if errors.Is(err, errHookDenied) {
-			return nil, l.hookDenied(err)
+			l.denied = err
+			return nil, nil
 		}
 		if !errors.Is(err, errLost) && !errors.Is(err, errHookFailed) {
 			return sessions, err

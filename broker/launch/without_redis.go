@@ -45,7 +45,8 @@ func (l *launch) withoutRedis(ctx context.Context, c candidate, runs int, short 
 		l.spendListed(taken, err)
 		switch {
 		case errors.Is(err, errHookDenied):
-			return nil, l.hookDenied(err)
+			l.denied = err
+			return nil, nil
 		case errors.Is(err, errLost), errors.Is(err, errHookFailed):
 			if err := l.tooManyFailed(err); err != nil {
 				return nil, err
@@ -127,8 +128,11 @@ func (l *launch) suits(s staging.Session, pool staging.Config) bool {
 // locate reads from Nomad what Redis would have held of sessions that were taken off a pool's
 // listing, and returns those that the launch can use. The others are off its hands.
 func (l *launch) locate(ctx context.Context, pool staging.Config, taken []listed) (usable []staging.Session, err error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline.Nomad)
+	// The newest generation may take the rest of a reading that is under way, and one more.
+	patient, cancel := context.WithTimeout(ctx, 2*deadline.Nomad)
 	defer cancel()
+	ctx, stop := context.WithTimeout(ctx, deadline.Nomad)
+	defer stop()
 	zone := l.resources.Zones[pool.Zone]
 	found, errs := make([]staging.Session, len(taken)), make([]error, len(taken))
 	var finds errgroup.Group
@@ -142,7 +146,7 @@ func (l *launch) locate(ctx context.Context, pool staging.Config, taken []listed
 	var generation staging.Generation
 	restored := false
 	finds.Go(func() (err error) {
-		generation, restored, err = l.consulRestored(ctx, zone)
+		generation, restored, err = l.consulRestored(patient, zone)
 		return err
 	})
 	if err := finds.Wait(); err != nil || restored { // each Find has its own error

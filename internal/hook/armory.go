@@ -17,11 +17,11 @@ type Armory struct {
 
 	mu     sync.Mutex
 	shells map[string]*armedShell
-	// used are shells in which a hook has run. They end by themselves, which a Keep notices.
-	used   []usedShell
+	// used counts the shells in which a hook has run and that are not closed.
+	used   int
 	closed bool
-	// probes waits for the probes in flight.
-	probes sync.WaitGroup
+	// work waits for the probes in flight, and for the shells that end.
+	work sync.WaitGroup
 }
 
 // armedShell is one shell of the armory.
@@ -36,12 +36,6 @@ type armedShell struct {
 	probing bool
 	// lastAlive is when the shell was opened or last probed.
 	lastAlive time.Time
-}
-
-// usedShell is a shell in which a hook has run, since when.
-type usedShell struct {
-	shell *Shell
-	since time.Time
 }
 
 // Arm opens a shell in a task of the session and keeps it, unless the session has one
@@ -113,41 +107,43 @@ func (a *Armory) Take(session staging.Session, task string) *Shell {
 	return s.shell
 }
 
-// Discard takes back a shell in which a hook has run. A later Keep closes it, when no launch waits
-// for that, and once it has ended: Nomad may leave the process of an exec whose connection is
-// closed before.
+// Discard takes back a shell in which a hook has run, and closes it in the background once it has
+// ended: Nomad may leave the process of an exec whose connection is closed before.
 func (a *Armory) Discard(s *Shell) {
 	a.mu.Lock()
-	later := !a.closed && len(a.used) < maxUsed
-	if later {
-		a.used = append(a.used, usedShell{s, time.Now()})
+	defer a.mu.Unlock()
+	if a.used == maxUsed {
+		a.work.Go(s.Close)
+		return
 	}
-	a.mu.Unlock()
-	if !later {
+	a.used++
+	a.work.Go(func() {
+		timer := time.NewTimer(usedFor)
+		defer timer.Stop()
+		select {
+		case <-s.ended:
+		case <-timer.C:
+		}
 		s.Close()
-	}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.used--
+	})
 }
 
-// maxUsed bounds the used shells that wait for a Keep: each holds a connection. usedFor is how long
-// one may take to end, after its stdin has: Docker's driver notices it within 0.1 s.
+// maxUsed bounds the used shells that end in their own time: each holds a connection. usedFor is how
+// long one may take, after its stdin has ended: Docker's driver notices it within 0.1 s.
 const (
-	maxUsed = 16
+	maxUsed = 256
 	usedFor = time.Second
 )
 
 // Keep closes the shells of all sessions that are not in sessions, and the shells that
-// have ended, of those that are used as well. It also probes each shell every probeInterval in the background, and
-// closes those that do not answer.
+// have ended. It also probes each shell every probeInterval in the background, and closes those
+// that do not answer.
 func (a *Armory) Keep(ctx context.Context, sessions map[string]bool) {
 	a.mu.Lock()
 	var closing []*Shell
-	a.used = slices.DeleteFunc(a.used, func(u usedShell) bool {
-		over := u.shell.hasEnded() || time.Since(u.since) > usedFor
-		if over {
-			closing = append(closing, u.shell)
-		}
-		return over
-	})
 	for id, s := range a.shells {
 		switch {
 		case s.probing:
@@ -156,7 +152,7 @@ func (a *Armory) Keep(ctx context.Context, sessions map[string]bool) {
 			closing = append(closing, s.shell)
 		case time.Since(s.lastAlive) > probeInterval:
 			s.probing = true
-			a.probes.Go(func() { a.probe(ctx, id, s) })
+			a.work.Go(func() { a.probe(ctx, id, s) })
 		}
 	}
 	a.mu.Unlock()
@@ -192,14 +188,11 @@ func (a *Armory) probe(ctx context.Context, id string, s *armedShell) {
 func (a *Armory) Close() {
 	a.mu.Lock()
 	a.closed = true
-	shells, used := a.shells, a.used
-	a.shells, a.used = nil, nil
+	shells := a.shells
+	a.shells = nil
 	a.mu.Unlock()
 	for _, s := range shells {
 		s.shell.Close()
 	}
-	for _, u := range used {
-		u.shell.Close()
-	}
-	a.probes.Wait()
+	a.work.Wait()
 }

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -10,6 +11,7 @@ import (
 // claimOne is Claim of one session from one pool: by far the most launches. Those of the
 // same pool that come together are one call of the script.
 func (s *Store) claimOne(ctx context.Context, pool staging.Config, c staging.Claim) (staging.ClaimResult, error) {
+	restored := s.restoredThrough.Load()
 	revision := c.Revisions[pool.Name]
 	finalKeyLife := any("")
 	if c.Final {
@@ -17,12 +19,12 @@ func (s *Store) claimOne(ctx context.Context, pool staging.Config, c staging.Cla
 	}
 	j := &joint{
 		// None of these has a line feed.
-		name: strings.Join([]string{pool.Name, pool.Zone, c.Image, c.Permits, revision, flag(c.Final)}, "\n"),
+		name: strings.Join([]string{pool.Name, pool.Zone, c.Image, c.Permits, revision, flag(c.Final), strconv.FormatUint(restored, 10)}, "\n"),
 		keys: []string{s.eventsKey(), s.readyKey(pool.Name), s.poolKey(pool.Name), s.trustKey(pool.Zone)},
 		args: []any{
 			s.o.Prefix, c.Image, pool.Name, pool.Zone, c.Permits, revision, s.o.KeyLease.Milliseconds(), finalKeyLife,
 			armedHead, staging.TrustTTL.Milliseconds(), s.poolCounter(pool.Name), counterLife.Milliseconds(),
-			s.restoredThrough.Load(),
+			restored,
 		},
 	}
 	args := make([]any, 0, 10+len(c.Prefer))

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"math"
 	"strconv"
 
 	"github.com/greenroom/greenroom/internal/staging"
@@ -20,6 +21,9 @@ func (s *Store) PlaceMarker(ctx context.Context, zone, marker string) error {
 	err := placeMarkerScript.Run(ctx, s.rdb, []string{s.trustKey(zone)}, marker).Err()
 	return callError(err, "place the scaler's marker of zone %s", zone)
 }
+
+// RestoreUnknown is a restore of Consul that no scaler knows of: with it Redis is not trusted.
+const RestoreUnknown = math.MaxInt64
 
 // NoteRestored tells the store of the newest restore of Consul, by the generation through which
 // it lost fate records (staging.Generation). Redis is trusted where the scaler that renewed the

@@ -19,6 +19,7 @@ func (r *Registry) Generation(ctx context.Context) (staging.Generation, error) {
 }
 
 // WatchGeneration calls emit with the generation, and again after each change, until ctx is done.
+// While the record cannot be read, what was emitted last counts.
 // It returns the first error; the caller decides when to call it again.
 func (r *Registry) WatchGeneration(ctx context.Context, emit func(staging.Generation)) error {
 	return follow(ctx, func(q *api.QueryOptions) (uint64, func(), func(), error) {
@@ -27,8 +28,8 @@ func (r *Registry) WatchGeneration(ctx context.Context, emit func(staging.Genera
 			return 0, nil, nil, callError(err, "watch %s", r.generationKey())
 		}
 		var g staging.Generation
-		if p != nil && (newer(p) != nil || decode(p.Value, &g) != nil) {
-			g = staging.Generation{}
+		if p != nil && decode(p.Value, &g) != nil {
+			return meta.LastIndex, func() {}, func() {}, nil
 		}
 		return meta.LastIndex, func() {}, func() { emit(g) }, nil
 	})

@@ -145,8 +145,7 @@ end
 
 local replies = {}
 -- Trust is checked before the keys and the limits: an old copy of Redis may have both wrong.
-local last = redis.call('HMGET', trust, 'at', 'restored')
-if not last[1] or math.abs(now - tonumber(last[1])) > trust_ttl or tonumber(last[2] or 0) < tonumber(ARGV[13]) then
+if not trusts(trust, trust_ttl, ARGV[13]) then
   for i = 1, #launches do
     replies[i] = { 'untrusted', 'untrusted' }
   end

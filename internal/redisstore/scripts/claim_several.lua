@@ -35,24 +35,17 @@ local prefix, claim, user, fingerprint, key_lease = ARGV[1], ARGV[2], ARGV[3], A
 local image, terms, keepalive_ms, most, permits, final_key_life = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local prefer_depth, trust_ttl, counter_life = tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14]
 local wanted, request_id, user_id, most_of_image = tonumber(ARGV[15]), ARGV[16], ARGV[17], ARGV[18]
-local restored = tonumber(ARGV[19])
+local restored = ARGV[19]
 local first_pool_arg = 20
 
 local keyed, final = fingerprint ~= '', final_key_life ~= ''
 local now = now_ms()
 
--- trusted reports whether a scaler has renewed its trust for a zone within its TTL, and knew of
--- the restore.
-local function trusted(zone)
-  local last = redis.call('HMGET', prefix .. 'vouched:' .. zone, 'at', 'restored')
-  return last[1] and math.abs(now - tonumber(last[1])) <= trust_ttl and tonumber(last[2] or 0) >= restored
-end
-
 local pools, any_trusted = {}, false
 local next_arg = first_pool_arg
 for k = 4, #KEYS, 2 do
   local pool = { queue = KEYS[k], set = KEYS[k + 1], name = ARGV[next_arg], zone = ARGV[next_arg + 1], counter = ARGV[next_arg + 2], revision = ARGV[next_arg + 3] }
-  pool.trusted = trusted(pool.zone)
+  pool.trusted = trusts(prefix .. 'vouched:' .. pool.zone, trust_ttl, restored)
   any_trusted = any_trusted or pool.trusted
   pools[#pools + 1] = pool
   next_arg = next_arg + 4

@@ -7,14 +7,11 @@
 -- Returns "trusted"; "elsewhere" if a scaler placed its marker on another server; "expired" if
 -- none renewed its trust within its TTL, and knew of the restore.
 local trust = KEYS[1]
-local ttl = tonumber(ARGV[1])
-
-local last = redis.call('HMGET', trust, 'at', 'run', 'restored')
-local at, run, restored = tonumber(last[1] or 0), last[2], tonumber(last[3] or 0)
+local run = redis.call('HGET', trust, 'run')
 if run and run ~= server_run() then
   return 'elsewhere'
 end
-if math.abs(now_ms() - at) > ttl or restored < tonumber(ARGV[2]) then
+if not trusts(trust, ARGV[1], ARGV[2]) then
   return 'expired'
 end
 return 'trusted'

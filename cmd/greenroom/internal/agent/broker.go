@@ -28,6 +28,7 @@ import (
 	"github.com/greenroom/greenroom/internal/hook"
 	"github.com/greenroom/greenroom/internal/logfield"
 	"github.com/greenroom/greenroom/internal/quota"
+	"github.com/greenroom/greenroom/internal/redisstore"
 	"github.com/greenroom/greenroom/internal/staging"
 	"github.com/greenroom/greenroom/internal/webhook"
 )
@@ -227,7 +228,8 @@ func RunBroker(ctx context.Context, a config.Agent, listener net.Listener, log *
 		})
 	})
 	wg.Go(func() { followResources(watching, parts, log) })
-	wg.Go(func() { followRestores(watching, parts, log) })
+	parts.store.NoteRestored(redisstore.RestoreUnknown)
+	wg.Go(func() { followRestores(watching, parts, parts.store.NoteRestored, log) })
 	wg.Go(func() {
 		if err := parts.identity.keep(watching, log); err != nil {
 			refuse(err)

@@ -44,10 +44,11 @@ func followUserLocks(ctx context.Context, parts *adapters, log *logrus.Entry) {
 	keepFollowing(ctx, parts.registry.WatchUserLocks, log, "cannot watch the locked users in Consul, retrying; those that were locked at the last reading stay locked")
 }
 
-// followRestores tells the store of each restore of Consul that a scaler notes, until ctx is done.
-func followRestores(ctx context.Context, parts *adapters, log *logrus.Entry) {
+// followRestores calls note with the newest restore of Consul that a scaler has noted, and after
+// each further one, until ctx is done.
+func followRestores(ctx context.Context, parts *adapters, note func(through uint64), log *logrus.Entry) {
 	watch := func(ctx context.Context) error {
-		return parts.registry.WatchGeneration(ctx, func(g staging.Generation) { parts.store.NoteRestored(g.RestoredThrough) })
+		return parts.registry.WatchGeneration(ctx, func(g staging.Generation) { note(g.RestoredThrough) })
 	}
 	keepFollowing(ctx, watch, log, "cannot watch the generation of sessions in Consul, retrying; it shows a restore of Consul from a snapshot")
 }

@@ -130,6 +130,15 @@ func RunScaler(ctx context.Context, a config.Agent, listener net.Listener, log *
 		}
 	})
 	wg.Go(func() {
+		var known *uint64
+		followRestores(ctx, parts, func(through uint64) {
+			if known != nil && *known != through {
+				s.ConsulRestored()
+			}
+			known = &through
+		}, log)
+	})
+	wg.Go(func() {
 		board.Run(ctx, func(err error) {
 			log.WithError(err).Warn("cannot write the pools' status to Consul, retrying; the status there expires")
 		})
