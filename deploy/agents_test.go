@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -84,7 +85,10 @@ func TestTheJobsServe(t *testing.T) {
 	})
 	g.endAll(t)
 	t.Run("with static tokens", func(t *testing.T) {
-		common.more = append(common.more, "-var", "consul_identity=false")
+		west := startRegion(t)
+		common.more = append(common.more, "-var", "consul_identity=false", "-var", "redis_tls_server_name=redis.test")
+		common.broker = []string{"-var", "broker_tls=true", "-var", fmt.Sprintf("peers={west=%q}", west.addr)}
+		g.storeSecrets(t, "broker", "peer_tokens=west="+peerToken, "tls_cert="+read(t, g.ca.File("server.pem")), "tls_key="+read(t, g.ca.File("server.key")))
 		for _, component := range agents {
 			token, _, err := g.consul.ACL().TokenCreate(&consulapi.ACLToken{Policies: []*consulapi.ACLLink{{Name: "greenroom-" + component}}}, nil)
 			if err != nil {
@@ -93,7 +97,10 @@ func TestTheJobsServe(t *testing.T) {
 			g.storeSecrets(t, component, "consul_token="+token.SecretID)
 		}
 		api, site := g.runJobs(t, common, agents...)
+		api.addr = strings.Replace(api.addr, "http:", "https:", 1)
+		api.trust = g.ca.Trust()
 		launches(t, api, site)
+		west.isAskedBy(t, api)
 	})
 }
 
@@ -158,6 +165,8 @@ func (g *guarded) storeSecrets(t *testing.T, component string, items ...string) 
 type jobVars struct {
 	binary, redis string
 	more          []string
+	// broker are for the broker's job alone.
+	broker []string
 }
 
 // runJobs runs jobs of README.md's step 4 until Consul has them as healthy, and returns the broker's
@@ -172,9 +181,12 @@ func (g *guarded) runJobs(t *testing.T, v jobVars, components ...string) (api ca
 	}, v.more...)
 	site = fmt.Sprintf("http://127.0.0.1:%d", ports[len(ports)-1])
 	for i, component := range components {
-		args := append([]string{"job", "run", "-var", fmt.Sprintf("port=%d", ports[i])}, vars...)
+		args := append([]string{"job", "run", "-var", "count=1", "-var", fmt.Sprintf("port=%d", ports[i])}, vars...)
 		if component != "scaler" {
-			args = append(args, "-var", "count=1", "-var", "gateway_url="+site)
+			args = append(args, "-var", "gateway_url="+site)
+		}
+		if component == "broker" {
+			args = append(args, v.broker...)
 		}
 		g.run(t, nomad, append(args, "nomad/greenroom-"+component+".nomad.hcl")...)
 	}
@@ -188,7 +200,7 @@ func (g *guarded) runJobs(t *testing.T, v jobVars, components ...string) (api ca
 			return nil
 		})
 	}
-	return caller{t, fmt.Sprintf("http://127.0.0.1:%d", ports[0])}, site
+	return caller{t: t, addr: fmt.Sprintf("http://127.0.0.1:%d", ports[0])}, site
 }
 
 // serves stores a zone, images and a pool, shows the broker's pages, and launches.
@@ -377,6 +389,8 @@ func (g *guarded) logEnd(t *testing.T, component string) {
 type caller struct {
 	t    *testing.T
 	addr string
+	// trust is for an https address.
+	trust *tls.Config
 }
 
 // must calls with the token and fails the test on any status but 2xx.
@@ -408,7 +422,7 @@ func (c caller) as(token, method, path string, body any) (int, []byte) {
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: c.trust}}
 	resp, err := client.Do(req)
 	if err != nil {
 		c.t.Fatal(err)

@@ -85,7 +85,7 @@ func testDeniedHooks(t *testing.T, g *guarded) {
 	}
 
 	broker := g.startAgent(t, binary, token, "broker")
-	api := caller{t, "http://" + broker.addr}
+	api := caller{t: t, addr: "http://" + broker.addr}
 	eventually(t, func(context.Context) error {
 		if status, _ := api.as("", http.MethodGet, "/v1/health/ready", nil); status != http.StatusOK {
 			return fmt.Errorf("the broker is not ready: status %d", status)
@@ -116,7 +116,7 @@ func testDeniedHooks(t *testing.T, g *guarded) {
 
 	// Without shells that are open ahead of time, which no policy closes.
 	late := g.startAgent(t, binary, token, "broker", "--max-armed", "0")
-	api = caller{t, "http://" + late.addr}
+	api = caller{t: t, addr: "http://" + late.addr}
 	eventually(t, func(context.Context) error {
 		if _, origin, body := launch(api, nil); origin != "staged" {
 			return errors.New(body)

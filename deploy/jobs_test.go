@@ -2,7 +2,6 @@ package deploy_test
 
 import (
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -105,7 +104,7 @@ func TestSecretsAreNoVariables(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		for _, secret := range []string{`"NOMAD_TOKEN"`, `"CONSUL_HTTP_TOKEN"`, `"GREENROOM_REDIS_PASSWORD"`, `"GREENROOM_TOKEN"`} {
+		for _, secret := range []string{`"NOMAD_TOKEN"`, `"CONSUL_HTTP_TOKEN"`, `"GREENROOM_REDIS_PASSWORD"`, `"GREENROOM_TOKEN"`, `"GREENROOM_PEER_TOKENS"`} {
 			if strings.Contains(out, secret) {
 				t.Errorf("%s: %s is in the job itself", file, secret)
 			}
@@ -113,31 +112,57 @@ func TestSecretsAreNoVariables(t *testing.T) {
 	}
 }
 
+// TestWhatAllThreeJobsTake: each agent has a size of its own, and is told how to reach Redis; two of
+// each run unless one says otherwise.
+func TestWhatAllThreeJobsTake(t *testing.T) {
+	for _, file := range jobFiles {
+		contains(t, file, []string{"cpu=750", "memory=512", "redis_sentinel_user=watcher", "redis_tls_server_name=redis.example.org"},
+			`"CPU": 750`, `"MemoryMB": 512`, `"GREENROOM_REDIS_SENTINEL_USER": "watcher"`, `"GREENROOM_REDIS_TLS_SERVER_NAME": "redis.example.org"`)
+		contains(t, file, nil, `"Count": 2`, `"CPU": 500`, `"MemoryMB": 256`)
+	}
+}
+
+// TestTheBrokersJobTakesItsAddressAndPeers: with https its certificate comes from its Nomad variable,
+// and so do the tokens of the peers that it is given.
+func TestTheBrokersJobTakesItsAddressAndPeers(t *testing.T) {
+	const file = "nomad/greenroom-broker.nomad.hcl"
+	contains(t, file, []string{
+		"broker_tls=true", "external_url=https://greenroom.example.org", `trusted_proxies=["10.0.0.0/8","192.0.2.1"]`,
+		`peers={west="https://w.example.org", north="https://n.example.org:7480"}`,
+	}, `"GREENROOM_TLS_CERT": "${NOMAD_SECRETS_DIR}/broker.pem"`, `"GREENROOM_TLS_KEY": "${NOMAD_SECRETS_DIR}/broker.key"`,
+		`"DestPath": "${NOMAD_SECRETS_DIR}/broker.key"`, `.tls_key.Value`, `"Protocol": "https"`,
+		`"GREENROOM_EXTERNAL_URL": "https://greenroom.example.org"`, `"GREENROOM_TRUSTED_PROXIES": "10.0.0.0/8,192.0.2.1"`,
+		`"GREENROOM_PEERS": "north=https://n.example.org:7480,west=https://w.example.org"`, `.peer_tokens.Value`)
+	contains(t, file, nil, `"GREENROOM_TLS_CERT": ""`, `"GREENROOM_PEERS": ""`, `"Protocol": "http"`)
+}
+
+// contains checks that a job file makes a job with the texts that are wanted.
+func contains(t *testing.T, file string, vars []string, want ...string) {
+	t.Helper()
+	args := []string{"job", "run", "-output", "-var", "redis_address=r:1"}
+	for _, v := range vars {
+		args = append(args, "-var", v)
+	}
+	out, err := nomadCLI(t, append(args, file)...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, w := range want {
+		if !strings.Contains(out, w) {
+			t.Errorf("%s with %q lacks %s:\n%s", file, vars, w, out)
+		}
+	}
+}
+
 // TestTheGatewaysAddressReachesBrokersAndGateways, so that what brokers link to is there; and where
 // the gateway serves https, its certificate comes from its Nomad variable.
 func TestTheGatewaysAddressReachesBrokersAndGateways(t *testing.T) {
-	site := []string{"-var", "redis_address=r:1", "-var", "gateway_url=https://desk.example.org:8443", "-var", "gateway_domain=desk.example.org"}
-	for file, vars := range map[string][]string{
-		"nomad/greenroom-broker.nomad.hcl": nil,
-		"nomad/greenroom-gateway.nomad.hcl": {
-			"-var", "gateway_tls=true", "-var", `gateway_allowed_origins=["https://a.example.org","https://b.example.org"]`, "-var", `trusted_proxies=["10.0.0.0/8"]`,
-		},
-	} {
-		out, err := nomadCLI(t, slices.Concat([]string{"job", "run", "-output"}, site, vars, []string{file})...)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		want := []string{`"GREENROOM_GATEWAY_URL": "https://desk.example.org:8443"`, `"GREENROOM_GATEWAY_DOMAIN": "desk.example.org"`}
-		if vars != nil {
-			want = append(want,
-				`"GREENROOM_GATEWAY_ALLOWED_ORIGINS": "https://a.example.org,https://b.example.org"`, `"GREENROOM_TRUSTED_PROXIES": "10.0.0.0/8"`,
-				`"GREENROOM_GATEWAY_TLS_CERT": "${NOMAD_SECRETS_DIR}/gateway.pem"`, `"GREENROOM_GATEWAY_TLS_KEY": "${NOMAD_SECRETS_DIR}/gateway.key"`,
-				`"DestPath": "${NOMAD_SECRETS_DIR}/gateway.key"`, `.tls_key.Value`, `"Protocol": "https"`)
-		}
-		for _, w := range want {
-			if !strings.Contains(out, w) {
-				t.Errorf("%s lacks %s:\n%s", file, w, out)
-			}
-		}
-	}
+	site := []string{"gateway_url=https://desk.example.org:8443", "gateway_domain=desk.example.org"}
+	want := []string{`"GREENROOM_GATEWAY_URL": "https://desk.example.org:8443"`, `"GREENROOM_GATEWAY_DOMAIN": "desk.example.org"`}
+	contains(t, "nomad/greenroom-broker.nomad.hcl", site, want...)
+	contains(t, "nomad/greenroom-gateway.nomad.hcl",
+		append(site, "gateway_tls=true", `gateway_allowed_origins=["https://a.example.org","https://b.example.org"]`, `trusted_proxies=["10.0.0.0/8"]`),
+		append(want, `"GREENROOM_GATEWAY_ALLOWED_ORIGINS": "https://a.example.org,https://b.example.org"`, `"GREENROOM_TRUSTED_PROXIES": "10.0.0.0/8"`,
+			`"GREENROOM_GATEWAY_TLS_CERT": "${NOMAD_SECRETS_DIR}/gateway.pem"`, `"GREENROOM_GATEWAY_TLS_KEY": "${NOMAD_SECRETS_DIR}/gateway.key"`,
+			`"DestPath": "${NOMAD_SECRETS_DIR}/gateway.key"`, `.tls_key.Value`, `"Protocol": "https"`)...)
 }

@@ -30,6 +30,7 @@ func TestThePackIsTheJobFiles(t *testing.T) {
 			"redis_address": "r:1", "driver": "exec", "datacenters": []any{"dc1", "dc2"}, "gateway_tls": true, "allow_open_consul": true,
 			"gateway_url": `https://desk.example.org/"quoted" & <more>`, "broker_count": 5, "broker_port": 8080, "gateway_port": 8443,
 			"gateway_allowed_origins": []any{"https://a.example.org"}, "consul_prefix": "gr-b",
+			"scaler_memory": 512, "gateway_cpu": 1000, "broker_tls": true, "peers": map[string]any{"west": "https://w.example.org", "north": "https://n.example.org"},
 		}, agents},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -58,12 +59,8 @@ func TestThePackIsTheJobFiles(t *testing.T) {
 				}
 				var vars []string
 				for k, v := range set.values {
-					k, mine := strings.CutPrefix(k, agent+"_")
-					if foreign := slices.ContainsFunc(agents, func(a string) bool { return strings.HasPrefix(k, a+"_count") || strings.HasPrefix(k, a+"_port") }); foreign && !mine {
-						continue
-					}
-					if agent == "gateway" && mine && k != "count" && k != "port" {
-						k = "gateway_" + k
+					if mine, is := strings.CutPrefix(k, agent+"_"); is && declares(t, agent, mine) {
+						k = mine
 					}
 					if !declares(t, agent, k) {
 						continue

@@ -92,13 +92,13 @@ variable "gateway_tls" {
 variable "external_url" {
   type        = string
   default     = ""
-  description = "The URL of the brokers' page, at which a user whose session has ended launches the next; empty for no link."
+  description = "The URL by which browsers reach the brokers, such as https://greenroom.example.org; gateways link to it when a session has ended. Empty for none."
 }
 
 variable "trusted_proxies" {
   type        = list(string)
   default     = []
-  description = "Addresses or networks of the proxies before the gateways, whose X-Forwarded-For is believed."
+  description = "Addresses or networks of the proxies before brokers and gateways, whose X-Forwarded-For is believed."
 }
 
 variable "consul_identity" {
@@ -117,6 +117,12 @@ variable "redis_tls" {
   type        = bool
   default     = false
   description = "Connect to Redis by TLS. Nomad and Consul are reached by TLS if their addresses begin with https."
+}
+
+variable "redis_tls_server_name" {
+  type        = string
+  default     = ""
+  description = "The name in the certificates of Redis and its Sentinels, if it is not the host of their addresses."
 }
 
 variable "client_cert" {
@@ -141,6 +147,12 @@ variable "redis_sentinel_master" {
   type        = string
   default     = ""
   description = "What the Sentinels of Redis call the primary; redis_address has their addresses then, with commas between."
+}
+
+variable "redis_sentinel_user" {
+  type        = string
+  default     = ""
+  description = "The ACL user of the Sentinels, whose password is redis_sentinel_password of the Nomad variable; empty for the default user."
 }
 
 variable "redis_cluster" {
@@ -177,6 +189,18 @@ variable "port" {
   type        = number
   default     = 7482
   description = "The gateway's port on the node's address."
+}
+
+variable "cpu" {
+  type        = number
+  default     = 500
+  description = "CPU of one gateway, in MHz."
+}
+
+variable "memory" {
+  type        = number
+  default     = 256
+  description = "Memory of one gateway, in MB; ../sizing.md says when to raise it."
 }
 
 job "greenroom-gateway" {
@@ -307,11 +331,13 @@ job "greenroom-gateway" {
         GREENROOM_REDIS_ADDR              = var.redis_address
         GREENROOM_REDIS_PREFIX            = var.redis_prefix
         GREENROOM_REDIS_SENTINEL_MASTER   = var.redis_sentinel_master
+        GREENROOM_REDIS_SENTINEL_USER     = var.redis_sentinel_user
         GREENROOM_REDIS_CLUSTER           = var.redis_cluster
         GREENROOM_CONSUL_PREFIX           = var.consul_prefix
         NOMAD_ADDR                        = var.nomad_address
         CONSUL_HTTP_ADDR                  = var.consul_address
         GREENROOM_REDIS_TLS               = var.redis_tls
+        GREENROOM_REDIS_TLS_SERVER_NAME   = var.redis_tls_server_name
 
         NOMAD_CACERT                = var.ca_cert == "" ? "" : "${NOMAD_TASK_DIR}/ca.pem"
         CONSUL_CACERT               = var.ca_cert == "" ? "" : "${NOMAD_TASK_DIR}/ca.pem"
@@ -416,8 +442,8 @@ job "greenroom-gateway" {
 
       # ../sizing.md has what these are measured by, and when to raise them.
       resources {
-        cpu    = 500
-        memory = 256
+        cpu    = var.cpu
+        memory = var.memory
       }
     }
   }

@@ -1,5 +1,5 @@
-# The scaler keeps the pools of sessions at their desired numbers. One is enough; see
-# count.
+# The scaler keeps the pools of sessions at their desired numbers. One is enough for that; two,
+# so that one may fail.
 #
 #   nomad job run -var-file=greenroom.vars nomad/greenroom-scaler.nomad.hcl
 #
@@ -61,8 +61,8 @@ variable "redis_address" {
 
 variable "count" {
   type        = number
-  default     = 1
-  description = "How many scalers, each on a node of its own; with two, one takes over from the other."
+  default     = 2
+  description = "How many scalers. They share a port number, so each needs a node of its own. With one, nobody takes over from it."
 }
 
 variable "consul_identity" {
@@ -81,6 +81,12 @@ variable "redis_tls" {
   type        = bool
   default     = false
   description = "Connect to Redis by TLS. Nomad and Consul are reached by TLS if their addresses begin with https."
+}
+
+variable "redis_tls_server_name" {
+  type        = string
+  default     = ""
+  description = "The name in the certificates of Redis and its Sentinels, if it is not the host of their addresses."
 }
 
 variable "client_cert" {
@@ -105,6 +111,12 @@ variable "redis_sentinel_master" {
   type        = string
   default     = ""
   description = "What the Sentinels of Redis call the primary; redis_address has their addresses then, with commas between."
+}
+
+variable "redis_sentinel_user" {
+  type        = string
+  default     = ""
+  description = "The ACL user of the Sentinels, whose password is redis_sentinel_password of the Nomad variable; empty for the default user."
 }
 
 variable "redis_cluster" {
@@ -141,6 +153,18 @@ variable "port" {
   type        = number
   default     = 7481
   description = "The port of health and metrics on the node's address."
+}
+
+variable "cpu" {
+  type        = number
+  default     = 500
+  description = "CPU of one scaler, in MHz."
+}
+
+variable "memory" {
+  type        = number
+  default     = 256
+  description = "Memory of one scaler, in MB; ../sizing.md says when to raise it."
 }
 
 job "greenroom-scaler" {
@@ -261,10 +285,12 @@ job "greenroom-scaler" {
         GREENROOM_REDIS_PREFIX          = var.redis_prefix
         GREENROOM_REDIS_CLUSTER         = var.redis_cluster
         GREENROOM_REDIS_SENTINEL_MASTER = var.redis_sentinel_master
+        GREENROOM_REDIS_SENTINEL_USER   = var.redis_sentinel_user
         GREENROOM_CONSUL_PREFIX         = var.consul_prefix
         NOMAD_ADDR                      = var.nomad_address
         CONSUL_HTTP_ADDR                = var.consul_address
         GREENROOM_REDIS_TLS             = var.redis_tls
+        GREENROOM_REDIS_TLS_SERVER_NAME = var.redis_tls_server_name
 
         NOMAD_CACERT                = var.ca_cert == "" ? "" : "${NOMAD_TASK_DIR}/ca.pem"
         CONSUL_CACERT               = var.ca_cert == "" ? "" : "${NOMAD_TASK_DIR}/ca.pem"
@@ -357,8 +383,8 @@ job "greenroom-scaler" {
 
       # ../sizing.md has what these are measured by, and when to raise them.
       resources {
-        cpu    = 500
-        memory = 256
+        cpu    = var.cpu
+        memory = var.memory
       }
     }
   }

@@ -23,7 +23,7 @@ var agents = []string{"broker", "scaler", "gateway"}
 
 // own are the variables whose values differ from agent to agent. The pack has one for each,
 // with the agent's name before it.
-var own = []string{"count", "port"}
+var own = []string{"count", "port", "cpu", "memory"}
 
 // when is the condition under which the pack runs an agent's job; none means always.
 var when = map[string]string{

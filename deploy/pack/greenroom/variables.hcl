@@ -71,6 +71,30 @@ variable "gateway_domain" {
   default     = ""
 }
 
+variable "broker_tls" {
+  description = "Serve https with tls_cert and tls_key (PEM) of the Nomad variable nomad/jobs/greenroom-broker. Without, something before the brokers ends TLS."
+  type        = bool
+  default     = false
+}
+
+variable "external_url" {
+  description = "The URL by which browsers reach the brokers, such as https://greenroom.example.org; gateways link to it when a session has ended. Empty for none."
+  type        = string
+  default     = ""
+}
+
+variable "trusted_proxies" {
+  description = "Addresses or networks of the proxies before brokers and gateways, whose X-Forwarded-For is believed."
+  type        = list(string)
+  default     = []
+}
+
+variable "peers" {
+  description = "The greenrooms of other regions that zones name, each with the URL of its brokers, such as {west=\"https://greenroom.west.example.org\"}. Their tokens are peer_tokens of the Nomad variable."
+  type        = map(string)
+  default     = {}
+}
+
 variable "consul_identity" {
   description = "Log in to Consul with the job's own identity. false for a consul_token in the Nomad variable, or for a Consul without access control."
   type        = bool
@@ -87,6 +111,12 @@ variable "redis_tls" {
   description = "Connect to Redis by TLS. Nomad and Consul are reached by TLS if their addresses begin with https."
   type        = bool
   default     = false
+}
+
+variable "redis_tls_server_name" {
+  description = "The name in the certificates of Redis and its Sentinels, if it is not the host of their addresses."
+  type        = string
+  default     = ""
 }
 
 variable "client_cert" {
@@ -109,6 +139,12 @@ variable "redis_prefix" {
 
 variable "redis_sentinel_master" {
   description = "What the Sentinels of Redis call the primary; redis_address has their addresses then, with commas between."
+  type        = string
+  default     = ""
+}
+
+variable "redis_sentinel_user" {
+  description = "The ACL user of the Sentinels, whose password is redis_sentinel_password of the Nomad variable; empty for the default user."
   type        = string
   default     = ""
 }
@@ -149,16 +185,40 @@ variable "broker_port" {
   default     = 7480
 }
 
-variable "scaler_count" {
-  description = "How many scalers, each on a node of its own; with two, one takes over from the other."
+variable "broker_cpu" {
+  description = "CPU of one broker, in MHz."
   type        = number
-  default     = 1
+  default     = 500
+}
+
+variable "broker_memory" {
+  description = "Memory of one broker, in MB; ../sizing.md says when to raise it."
+  type        = number
+  default     = 256
+}
+
+variable "scaler_count" {
+  description = "How many scalers. They share a port number, so each needs a node of its own. With one, nobody takes over from it."
+  type        = number
+  default     = 2
 }
 
 variable "scaler_port" {
   description = "The port of health and metrics on the node's address."
   type        = number
   default     = 7481
+}
+
+variable "scaler_cpu" {
+  description = "CPU of one scaler, in MHz."
+  type        = number
+  default     = 500
+}
+
+variable "scaler_memory" {
+  description = "Memory of one scaler, in MB; ../sizing.md says when to raise it."
+  type        = number
+  default     = 256
 }
 
 variable "gateway_count" {
@@ -179,20 +239,20 @@ variable "gateway_tls" {
   default     = false
 }
 
-variable "external_url" {
-  description = "The URL of the brokers' page, at which a user whose session has ended launches the next; empty for no link."
-  type        = string
-  default     = ""
-}
-
-variable "trusted_proxies" {
-  description = "Addresses or networks of the proxies before the gateways, whose X-Forwarded-For is believed."
-  type        = list(string)
-  default     = []
-}
-
 variable "gateway_port" {
   description = "The gateway's port on the node's address."
   type        = number
   default     = 7482
+}
+
+variable "gateway_cpu" {
+  description = "CPU of one gateway, in MHz."
+  type        = number
+  default     = 500
+}
+
+variable "gateway_memory" {
+  description = "Memory of one gateway, in MB; ../sizing.md says when to raise it."
+  type        = number
+  default     = 256
 }

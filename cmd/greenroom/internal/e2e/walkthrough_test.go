@@ -121,6 +121,10 @@ var notRun = map[string][]walkthrough.NotRun{
 			"nomad job run -var-file=greenroom.vars -var count=2 nomad/greenroom-broker.nomad.hcl",
 			"nomad job run -var-file=greenroom.vars -var count=2 nomad/greenroom-gateway.nomad.hcl",
 		}},
+		{Reason: "they need a region west: deploy.TestTheJobsServe stores a peer's token and runs the broker's job with the peer", Commands: []string{
+			"nomad var get -out=json nomad/jobs/greenroom-broker | nomad var put -in=json - peer_tokens=west=TOKEN",
+			`nomad job run -var-file=greenroom.vars -var 'peers={west="https://greenroom.west.example.org"}' nomad/greenroom-broker.nomad.hcl`,
+		}},
 		{Reason: "it needs servers with access control", Commands: []string{
 			"nomad acl token create -name greenroom-broker -policy greenroom-broker", "consul acl auth-method list",
 			"nomad setup consul", "nomad job restart -reschedule -yes greenroom-broker",

@@ -84,6 +84,30 @@ variable "gateway_domain" {
   description = "The domain below which the gateways give each session a host name, such as desk.example.org; the same as in the gateways' job."
 }
 
+variable "broker_tls" {
+  type        = bool
+  default     = [[ var "broker_tls" . | toJson ]]
+  description = "Serve https with tls_cert and tls_key (PEM) of the Nomad variable nomad/jobs/greenroom-broker. Without, something before the brokers ends TLS."
+}
+
+variable "external_url" {
+  type        = string
+  default     = [[ var "external_url" . | toJson ]]
+  description = "The URL by which browsers reach the brokers, such as https://greenroom.example.org; gateways link to it when a session has ended. Empty for none."
+}
+
+variable "trusted_proxies" {
+  type        = list(string)
+  default     = [[ var "trusted_proxies" . | toJson ]]
+  description = "Addresses or networks of the proxies before brokers and gateways, whose X-Forwarded-For is believed."
+}
+
+variable "peers" {
+  type        = map(string)
+  default     = [[ var "peers" . | toJson ]]
+  description = "The greenrooms of other regions that zones name, each with the URL of its brokers, such as {west=\"https://greenroom.west.example.org\"}. Their tokens are peer_tokens of the Nomad variable."
+}
+
 variable "consul_identity" {
   type        = bool
   default     = [[ var "consul_identity" . | toJson ]]
@@ -100,6 +124,12 @@ variable "redis_tls" {
   type        = bool
   default     = [[ var "redis_tls" . | toJson ]]
   description = "Connect to Redis by TLS. Nomad and Consul are reached by TLS if their addresses begin with https."
+}
+
+variable "redis_tls_server_name" {
+  type        = string
+  default     = [[ var "redis_tls_server_name" . | toJson ]]
+  description = "The name in the certificates of Redis and its Sentinels, if it is not the host of their addresses."
 }
 
 variable "client_cert" {
@@ -124,6 +154,12 @@ variable "redis_sentinel_master" {
   type        = string
   default     = [[ var "redis_sentinel_master" . | toJson ]]
   description = "What the Sentinels of Redis call the primary; redis_address has their addresses then, with commas between."
+}
+
+variable "redis_sentinel_user" {
+  type        = string
+  default     = [[ var "redis_sentinel_user" . | toJson ]]
+  description = "The ACL user of the Sentinels, whose password is redis_sentinel_password of the Nomad variable; empty for the default user."
 }
 
 variable "redis_cluster" {
@@ -160,6 +196,18 @@ variable "port" {
   type        = number
   default     = [[ var "broker_port" . | toJson ]]
   description = "The API's port on the node's address."
+}
+
+variable "cpu" {
+  type        = number
+  default     = [[ var "broker_cpu" . | toJson ]]
+  description = "CPU of one broker, in MHz."
+}
+
+variable "memory" {
+  type        = number
+  default     = [[ var "broker_memory" . | toJson ]]
+  description = "Memory of one broker, in MB; ../sizing.md says when to raise it."
 }
 
 job "greenroom-broker" {
@@ -213,6 +261,10 @@ job "greenroom-broker" {
         path     = "/v1/health/ready"
         interval = "5s"
         timeout  = "3s"
+        protocol = var.broker_tls ? "https" : "http"
+
+        # The certificate is for the names that callers use.
+        tls_skip_verify = var.broker_tls
       }
 
       # Live: it answers. Nomad restarts it only if it does not.
@@ -222,6 +274,9 @@ job "greenroom-broker" {
         path     = "/v1/health/live"
         interval = "5s"
         timeout  = "3s"
+        protocol = var.broker_tls ? "https" : "http"
+
+        tls_skip_verify = var.broker_tls
 
         check_restart {
           limit = 3
@@ -279,13 +334,20 @@ job "greenroom-broker" {
         GREENROOM_REDIS_PREFIX          = var.redis_prefix
         GREENROOM_REDIS_CLUSTER         = var.redis_cluster
         GREENROOM_REDIS_SENTINEL_MASTER = var.redis_sentinel_master
+        GREENROOM_REDIS_SENTINEL_USER   = var.redis_sentinel_user
         GREENROOM_CONSUL_PREFIX         = var.consul_prefix
         GREENROOM_ALLOW_OPEN_CONSUL     = var.allow_open_consul
         GREENROOM_GATEWAY_URL           = var.gateway_url
         GREENROOM_GATEWAY_DOMAIN        = var.gateway_domain
+        GREENROOM_TLS_CERT              = var.broker_tls ? "${NOMAD_SECRETS_DIR}/broker.pem" : ""
+        GREENROOM_TLS_KEY               = var.broker_tls ? "${NOMAD_SECRETS_DIR}/broker.key" : ""
+        GREENROOM_EXTERNAL_URL          = var.external_url
+        GREENROOM_TRUSTED_PROXIES       = join(",", var.trusted_proxies)
+        GREENROOM_PEERS                 = join(",", [for name, address in var.peers : "${name}=${address}"])
         NOMAD_ADDR                      = var.nomad_address
         CONSUL_HTTP_ADDR                = var.consul_address
         GREENROOM_REDIS_TLS             = var.redis_tls
+        GREENROOM_REDIS_TLS_SERVER_NAME = var.redis_tls_server_name
 
         NOMAD_CACERT                = var.ca_cert == "" ? "" : "${NOMAD_TASK_DIR}/ca.pem"
         CONSUL_CACERT               = var.ca_cert == "" ? "" : "${NOMAD_TASK_DIR}/ca.pem"
@@ -354,6 +416,9 @@ job "greenroom-broker" {
           {{- with .broker_token.Value }}
           GREENROOM_TOKEN={{ . | toJSON }}
           {{- end }}
+          {{- with .peer_tokens.Value }}
+          GREENROOM_PEER_TOKENS={{ . | toJSON }}
+          {{- end }}
           {{- end }}
           {{- end }}
         EOT
@@ -379,10 +444,22 @@ job "greenroom-broker" {
         }
       }
 
+      # The certificate and its key, which are read again when they change.
+      dynamic "template" {
+        for_each = var.broker_tls ? { "broker.pem" = "tls_cert", "broker.key" = "tls_key" } : {}
+        content {
+          destination = "${NOMAD_SECRETS_DIR}/${template.key}"
+          change_mode = "noop"
+          data        = <<-EOT
+            {{- with nomadVar "nomad/jobs/greenroom-broker" }}{{ .${template.value}.Value }}{{ end }}
+          EOT
+        }
+      }
+
       # ../sizing.md has what these are measured by, and when to raise them.
       resources {
-        cpu    = 500
-        memory = 256
+        cpu    = var.cpu
+        memory = var.memory
       }
     }
   }

@@ -1,6 +1,6 @@
 [[- /* Code generated from ../../../nomad/greenroom-scaler.nomad.hcl by go generate; DO NOT EDIT. */ -]]
-# The scaler keeps the pools of sessions at their desired numbers. One is enough; see
-# count.
+# The scaler keeps the pools of sessions at their desired numbers. One is enough for that; two,
+# so that one may fail.
 #
 #   nomad job run -var-file=greenroom.vars nomad/greenroom-scaler.nomad.hcl
 #
@@ -64,7 +64,7 @@ variable "redis_address" {
 variable "count" {
   type        = number
   default     = [[ var "scaler_count" . | toJson ]]
-  description = "How many scalers, each on a node of its own; with two, one takes over from the other."
+  description = "How many scalers. They share a port number, so each needs a node of its own. With one, nobody takes over from it."
 }
 
 variable "consul_identity" {
@@ -83,6 +83,12 @@ variable "redis_tls" {
   type        = bool
   default     = [[ var "redis_tls" . | toJson ]]
   description = "Connect to Redis by TLS. Nomad and Consul are reached by TLS if their addresses begin with https."
+}
+
+variable "redis_tls_server_name" {
+  type        = string
+  default     = [[ var "redis_tls_server_name" . | toJson ]]
+  description = "The name in the certificates of Redis and its Sentinels, if it is not the host of their addresses."
 }
 
 variable "client_cert" {
@@ -107,6 +113,12 @@ variable "redis_sentinel_master" {
   type        = string
   default     = [[ var "redis_sentinel_master" . | toJson ]]
   description = "What the Sentinels of Redis call the primary; redis_address has their addresses then, with commas between."
+}
+
+variable "redis_sentinel_user" {
+  type        = string
+  default     = [[ var "redis_sentinel_user" . | toJson ]]
+  description = "The ACL user of the Sentinels, whose password is redis_sentinel_password of the Nomad variable; empty for the default user."
 }
 
 variable "redis_cluster" {
@@ -143,6 +155,18 @@ variable "port" {
   type        = number
   default     = [[ var "scaler_port" . | toJson ]]
   description = "The port of health and metrics on the node's address."
+}
+
+variable "cpu" {
+  type        = number
+  default     = [[ var "scaler_cpu" . | toJson ]]
+  description = "CPU of one scaler, in MHz."
+}
+
+variable "memory" {
+  type        = number
+  default     = [[ var "scaler_memory" . | toJson ]]
+  description = "Memory of one scaler, in MB; ../sizing.md says when to raise it."
 }
 
 job "greenroom-scaler" {
@@ -263,10 +287,12 @@ job "greenroom-scaler" {
         GREENROOM_REDIS_PREFIX          = var.redis_prefix
         GREENROOM_REDIS_CLUSTER         = var.redis_cluster
         GREENROOM_REDIS_SENTINEL_MASTER = var.redis_sentinel_master
+        GREENROOM_REDIS_SENTINEL_USER   = var.redis_sentinel_user
         GREENROOM_CONSUL_PREFIX         = var.consul_prefix
         NOMAD_ADDR                      = var.nomad_address
         CONSUL_HTTP_ADDR                = var.consul_address
         GREENROOM_REDIS_TLS             = var.redis_tls
+        GREENROOM_REDIS_TLS_SERVER_NAME = var.redis_tls_server_name
 
         NOMAD_CACERT                = var.ca_cert == "" ? "" : "${NOMAD_TASK_DIR}/ca.pem"
         CONSUL_CACERT               = var.ca_cert == "" ? "" : "${NOMAD_TASK_DIR}/ca.pem"
@@ -359,8 +385,8 @@ job "greenroom-scaler" {
 
       # ../sizing.md has what these are measured by, and when to raise them.
       resources {
-        cpu    = 500
-        memory = 256
+        cpu    = var.cpu
+        memory = var.memory
       }
     }
   }
