@@ -25,7 +25,8 @@ type Step struct {
 }
 
 var (
-	programs = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )?(?:bin/)?(?:greenroom|make|curl|nomad|consul|docker|go|git|redis-cli|openssl|kill|tar) \S`)
+	// A brace is the beginning of a block of HCL, such as "consul {", and no argument.
+	programs = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )?(?:bin/)?(?:greenroom|make|curl|nomad|consul|docker|go|git|redis-cli|openssl|kill|tar) [^\s{]`)
 	fileLine = regexp.MustCompile(`^# ([\w./-]+\.[a-z]+)\n`)
 )
 
