@@ -94,6 +94,7 @@ var notRun = map[string][]walkthrough.NotRun{
 		{Reason: "it asks for a password: deploy/failover.TestRedisFailsOverWhileCallersLaunch has the admin's", Commands: []string{
 			"redis-cli -h NODE --user admin --askpass ping",
 		}},
+		{Reason: "it is named without its nodes: deploy/failover.TestARedisClusterServesEverything runs it", Commands: []string{"redis-cli --cluster create"}},
 		{Reason: "it warns of what a development cluster leaves open: doctor.TestDoctorOnRealServers runs it", Commands: []string{"greenroom doctor"}},
 		{Reason: "they build what the nodes of a cluster get: deploy.TestTheProgramIsReproducible and deploy.TestTheImageRunsAsNobody run them", Commands: []string{
 			"make build", "make image",
