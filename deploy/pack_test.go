@@ -1,7 +1,10 @@
 package deploy_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,6 +60,7 @@ func TestThePackIsTheJobFiles(t *testing.T) {
 				if out, err := nomadCLI(t, "job", "validate", file); err != nil || !strings.Contains(out, "Job validation successful") {
 					t.Errorf("the pack's %s: %v\n%s", agent, err, out)
 				}
+				parses(t, rendered)
 				var vars []string
 				for k, v := range set.values {
 					if mine, is := strings.CutPrefix(k, agent+"_"); is && declares(t, agent, mine) {
@@ -79,6 +83,30 @@ func TestThePackIsTheJobFiles(t *testing.T) {
 				t.Errorf("the pack says:\n%s", out)
 			}
 		})
+	}
+}
+
+// parses posts a job file to the endpoint by which Nomad's own page and other tools parse one: that
+// takes no variables, and reads no file beside it.
+func parses(t *testing.T, text string) {
+	t.Helper()
+	body := asJSON(t, map[string]any{"JobHCL": text, "Canonicalize": true})
+	req, err := http.NewRequestWithContext(patient(t), "POST", shared.Cluster(t).NomadAddr+"/v1/jobs/parse", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	said, err := io.ReadAll(res.Body)
+	var job struct {
+		ID         string
+		TaskGroups []struct{ Name string }
+	}
+	if err != nil || res.StatusCode != http.StatusOK || json.Unmarshal(said, &job) != nil || !strings.HasPrefix(job.ID, "greenroom-") || len(job.TaskGroups) != 1 {
+		t.Errorf("Nomad's parser answers %d %s %v", res.StatusCode, said, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -103,6 +104,59 @@ func TestEveryRuleOfRedisIsNeeded(t *testing.T) {
 				t.Logf("without %s it cannot %s", rule, step)
 			}
 		})
+	}
+}
+
+// ofServers are the commands by which the servers of a Redis with replicas call one another, by the
+// rule that lets them. A Sentinel's are those that Redis' documentation lists for its user.
+var ofServers = map[string]map[string]string{
+	"greenroom-replica": {"+ping": "PING", "+psync": "PSYNC ? -1", "+replconf": "REPLCONF ACK 0"},
+	"greenroom-sentinel": {
+		"+client|kill": "CLIENT KILL TYPE normal", "+client|setname": "CLIENT SETNAME sentinel", "+config|rewrite": "CONFIG REWRITE",
+		"+exec": "EXEC", "+info": "INFO", "+multi": "MULTI", "+ping": "PING", "+publish": "PUBLISH __sentinel__:hello hello",
+		"+role": "ROLE", "+script|kill": "SCRIPT KILL", "+slaveof": "SLAVEOF NO ONE", "+subscribe": "SUBSCRIBE __sentinel__:hello",
+	},
+}
+
+// TestTheUsersOfRedisServersMayDoThatAlone: the users of replicas and Sentinels may do what these do,
+// which deploy/failover sees them do, and nothing else; only admin may do everything.
+func TestTheUsersOfRedisServersMayDoThatAlone(t *testing.T) {
+	c := redis.NewClient(&redis.Options{Addr: devtest.Redis(t)})
+	t.Cleanup(func() { c.Close() })
+	users := redisUsers(t)
+	want := []string{"admin", "default", "greenroom-broker", "greenroom-gateway", "greenroom-replica", "greenroom-scaler", "greenroom-sentinel"}
+	if names := slices.Sorted(maps.Keys(users)); !slices.Equal(names, want) {
+		t.Errorf("acl/redis.acl has the users %s", names)
+	}
+	may := func(user, command string) bool {
+		said, err := c.Do(patient(t), anys(append([]string{"ACL", "DRYRUN", user}, strings.Fields(command)...))...).Text()
+		if err != nil {
+			t.Fatalf("%s: %s: %v", user, command, err)
+		}
+		return said == "OK"
+	}
+	for user, commands := range ofServers {
+		if err := c.Do(patient(t), append([]any{"ACL", "SETUSER", user, "reset"}, anys(users[user])...)...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, rule := range users[user] {
+			if strings.HasPrefix(rule, "+") && commands[rule] == "" {
+				t.Errorf("%s has the rule %s, which it does not need", user, rule)
+			}
+		}
+		for rule, command := range commands {
+			if !may(user, command) {
+				t.Errorf("%s lacks %s", user, rule)
+			}
+		}
+		for _, command := range []string{"GET greenroom:x", "FLUSHALL", "CONFIG GET requirepass", "ACL LIST", "KEYS *"} {
+			if may(user, command) {
+				t.Errorf("%s may %s", user, command)
+			}
+		}
+	}
+	if rules := users["admin"]; !slices.Equal(rules, []string{"on", "~*", "&*", "+@all"}) {
+		t.Errorf("admin may: %s", rules)
 	}
 }
 

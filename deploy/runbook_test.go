@@ -14,7 +14,7 @@ var partsOfASection = []string{"**It means**", "**Users notice**", "**Look at**"
 
 var (
 	aMetric = regexp.MustCompile("`(greenroom_[a-z0-9_]+)")
-	inRules = regexp.MustCompile(`greenroom_[a-z0-9_]+`)
+	inRules = regexp.MustCompile(`\bgreenroom_[a-z0-9_]+|\bup\b`)
 	aLink   = regexp.MustCompile(`\]\(([^)#]*)(#[^)]*)?\)`)
 )
 

@@ -20,10 +20,10 @@ import (
 
 // TestARedisClusterServesEverything: staging, launches of one and of several, hooks, limits, extensions, ends,
 // events and webhooks work on a Redis Cluster of three primaries, and callers are served while the
-// node that has all keys is killed.
+// node that has all keys is killed. The agents are the users of acl/redis.acl, with what README.md adds.
 func TestARedisClusterServesEverything(t *testing.T) {
-	c, r := shared.Cluster(t), redisgroup.StartCluster(t)
-	w := startWorld(t, "gr-clus", c.NomadAddr, c.ConsulAddr, "--redis-address", r.Addresses(), "--redis-cluster")
+	c, r := shared.Cluster(t), redisgroup.StartCluster(t, usersOfRedis(t, "~greenroom:*", "~{greenroom}:*", "+evalsha", "+evalsha +cluster|slots"))
+	w := startWorldAs(t, login, "gr-clus", c.NomadAddr, c.ConsulAddr, "--redis-address", r.Addresses(), "--redis-cluster")
 	const desired = 20
 	w.pool(t, desired)
 

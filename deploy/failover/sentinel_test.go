@@ -16,10 +16,10 @@ import (
 
 // TestRedisFailsOverWhileCallersLaunch: Sentinels make a replica the primary, with all writes and
 // without the last ones. Callers are served meanwhile, no session has two users, and no
-// acknowledged launch is lost.
+// acknowledged launch is lost. Agents, replicas and Sentinels are the users of acl/redis.acl.
 func TestRedisFailsOverWhileCallersLaunch(t *testing.T) {
-	c, r := shared.Cluster(t), redisgroup.StartWatched(t)
-	w := startWorld(t, "gr-sent", c.NomadAddr, c.ConsulAddr, "--redis-address", r.Addresses(), "--redis-sentinel-master", r.Name)
+	c, r := shared.Cluster(t), redisgroup.StartWatched(t, usersOfRedis(t))
+	w := startWorldAs(t, login, "gr-sent", c.NomadAddr, c.ConsulAddr, "--redis-address", r.Addresses(), "--redis-sentinel-master", r.Name)
 	const desired = 30
 	w.pool(t, desired)
 

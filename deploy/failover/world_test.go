@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	consulapi "github.com/hashicorp/consul/api"
@@ -28,16 +29,25 @@ type world struct {
 	nomad, prefix              string
 }
 
-// startWorld starts two brokers, two scalers and two gateways.
+// startWorld starts two brokers, two scalers and two gateways, for which Redis has no users.
 func startWorld(t *testing.T, prefix, nomad, consul string, flags ...string) *world {
+	t.Helper()
+	return startWorldAs(t, func(*testing.T, string) []string { return nil }, prefix, nomad, consul, flags...)
+}
+
+// startWorldAs starts the same, each with its kind's own flags, too.
+func startWorldAs(t *testing.T, own func(t *testing.T, kind string) []string, prefix, nomad, consul string, flags ...string) *world {
 	t.Helper()
 	w := &world{nomad: nomad, prefix: prefix, consul: consulClient(t, consul)}
 	program := agenttest.Program(t, "greenroom")
 	all := append([]string{"--nomad-address", nomad, "--consul-address", consul, "--consul-prefix", prefix}, flags...)
+	start := func(kind string, more ...string) *agenttest.Agent {
+		return agenttest.Start(t, program, kind, slices.Concat(all, own(t, kind), more)...)
+	}
 	for range 2 {
-		w.brokers = append(w.brokers, agenttest.Start(t, program, "broker", all...))
-		w.scalers = append(w.scalers, agenttest.Start(t, program, "scaler", all...))
-		w.gateways = append(w.gateways, agenttest.Start(t, program, "gateway", append(all, "--gateway-url", "http://127.0.0.1:1")...))
+		w.brokers = append(w.brokers, start("broker"))
+		w.scalers = append(w.scalers, start("scaler"))
+		w.gateways = append(w.gateways, start("gateway", "--gateway-url", "http://127.0.0.1:1"))
 	}
 	return w
 }

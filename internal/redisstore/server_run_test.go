@@ -100,7 +100,21 @@ func TestTrustOfBeforeARestoreOfConsulIsNone(t *testing.T) {
 		}
 	}
 	answers("without a restore", staging.ClaimTaken)
+	keyed := func(id string) staging.Claim {
+		c := claim(id)
+		c.User, c.IdempotencyKey, c.Fingerprint = staging.User{ID: "u"}, "key", "launch"
+		return c
+	}
+	first, err := s.Claim(ctx, poolsOf("demo-east", "east"), 1, keyed("first"))
+	must(t, err)
 	s.NoteRestored(4)
+	// Consul may have lost who holds the key: what Redis has of it counts.
+	for _, n := range []int{1, 2} {
+		r, err := s.Claim(ctx, poolsOf("demo-east", "east"), n, keyed(fmt.Sprint("again", n)))
+		if must(t, err); r.Outcome != staging.ClaimRepeat || len(first.Sessions) != 1 {
+			t.Errorf("a repeat for %d: %+v; first: %+v", n, r, first)
+		}
+	}
 	answers("after a restore that the scaler did not know of", staging.ClaimUntrusted)
 	if renewed, err := s.RenewTrust(ctx, "east", staging.TrustRenewal{Before: "a-mark", Marker: "next", RestoredThrough: 4}); err != nil || !renewed {
 		t.Fatal(renewed, err)

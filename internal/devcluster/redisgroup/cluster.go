@@ -14,27 +14,35 @@ import (
 )
 
 // Cluster is a Redis Cluster.
-type Cluster struct{ Nodes []*Server }
+type Cluster struct {
+	Nodes []*Server
+	admin Login
+}
 
 // StartCluster starts a Redis Cluster of three primaries with a replica each.
-func StartCluster(t testing.TB) *Cluster {
+func StartCluster(t testing.TB, access Access) *Cluster {
 	t.Helper()
 	const nodes = 6
 	ports, dir := devtest.FreePorts(t, 2*nodes), t.TempDir()
-	c := &Cluster{}
+	c := &Cluster{admin: access.Admin}
 	for i := range nodes {
 		name := fmt.Sprintf("node-%d", i)
 		own := serverDir(t, dir, name)
-		c.Nodes = append(c.Nodes, start(t, name, own, ports[i], redisArgs(
-			own, ports[i],
-			"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000",
-			// The default, 10000 above the port, is where other tests have their servers.
-			"--cluster-port", fmt.Sprint(ports[nodes+i]),
+		c.Nodes = append(c.Nodes, start(t, name, own, ports[i], access.Admin, redisArgs(
+			own, ports[i], append(
+				access.args(),
+				"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000",
+				// The default, 10000 above the port, is where other tests have their servers.
+				"--cluster-port", fmt.Sprint(ports[nodes+i]),
+			)...,
 		)...))
 	}
 	create := exec.CommandContext(t.Context(), "redis-cli", append(
 		append([]string{"--cluster", "create"}, strings.Split(c.Addresses(), ",")...), "--cluster-replicas", "1", "--cluster-yes",
 	)...)
+	if access.Admin.User != "" {
+		create.Args = append(create.Args, "--user", access.Admin.User, "--pass", access.Admin.Password)
+	}
 	if out, err := create.CombinedOutput(); err != nil {
 		t.Fatalf("redis-cli --cluster create: %v\n%s", err, out)
 	}
@@ -73,7 +81,9 @@ func (c *Cluster) UntilWhole(t testing.TB) {
 // Client returns a client of the cluster.
 func (c *Cluster) Client(t testing.TB) *redis.ClusterClient {
 	t.Helper()
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: strings.Split(c.Addresses(), ","), ContextTimeoutEnabled: true})
+	client := redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: strings.Split(c.Addresses(), ","), Username: c.admin.User, Password: c.admin.Password, ContextTimeoutEnabled: true,
+	})
 	t.Cleanup(func() { client.Close() })
 	return client
 }

@@ -15,7 +15,7 @@ import (
 func StartNode(t testing.TB) *Server {
 	t.Helper()
 	ports, dir := devtest.FreePorts(t, 2), t.TempDir()
-	s := start(t, "node", dir, ports[0], redisArgs(
+	s := start(t, "node", dir, ports[0], Login{}, redisArgs(
 		dir, ports[0],
 		"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
 		// The default, 10000 above the port, is where other tests have their servers.

@@ -18,22 +18,23 @@ type Watched struct {
 	// Name is what the Sentinels call the primary.
 	Name             string
 	Redis, Sentinels []*Server
+	access           Access
 }
 
 // StartWatched starts a primary with two replicas, and three Sentinels.
-func StartWatched(t testing.TB) *Watched {
+func StartWatched(t testing.TB, access Access) *Watched {
 	t.Helper()
 	const servers = 3
 	ports, dir := devtest.FreePorts(t, 2*servers), t.TempDir()
-	w := &Watched{Name: "greenroom"}
+	w := &Watched{Name: "greenroom", access: access}
 	for i, port := range ports[:servers] {
 		name := fmt.Sprintf("redis-%d", i)
-		var follow []string
+		more := access.args()
 		if i > 0 {
-			follow = []string{"--replicaof", fmt.Sprintf("127.0.0.1 %d", ports[0])}
+			more = append(more, "--replicaof", fmt.Sprintf("127.0.0.1 %d", ports[0]))
 		}
 		own := serverDir(t, dir, name)
-		w.Redis = append(w.Redis, start(t, name, own, port, redisArgs(own, port, follow...)...))
+		w.Redis = append(w.Redis, start(t, name, own, port, access.Admin, redisArgs(own, port, more...)...))
 	}
 	for i, port := range ports[servers:] {
 		name := fmt.Sprintf("sentinel-%d", i)
@@ -46,11 +47,14 @@ sentinel monitor %s 127.0.0.1 %d 2
 sentinel down-after-milliseconds %s 2000
 sentinel failover-timeout %s 20000
 `, port, w.Name, ports[0], w.Name, w.Name)
+		if as := access.Sentinel; as.User != "" {
+			settings += fmt.Sprintf("sentinel auth-user %s %s\nsentinel auth-pass %s %s\n", w.Name, as.User, w.Name, as.Password)
+		}
 		if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		// Debian's redis-sentinel is this program under another name.
-		w.Sentinels = append(w.Sentinels, start(t, name, own, port, file, "--sentinel"))
+		w.Sentinels = append(w.Sentinels, start(t, name, own, port, Login{}, file, "--sentinel"))
 	}
 	w.UntilWhole(t)
 	return w
@@ -129,7 +133,11 @@ func (w *Watched) Sever(t testing.TB) {
 		}
 		return err
 	})
-	for _, command := range [][]any{{"ACL", "SETUSER", "default", "-psync", "-sync"}, {"CLIENT", "KILL", "TYPE", "replica"}} {
+	replica := w.access.Replica.User
+	if replica == "" {
+		replica = "default"
+	}
+	for _, command := range [][]any{{"ACL", "SETUSER", replica, "-psync", "-sync"}, {"CLIENT", "KILL", "TYPE", "replica"}} {
 		if err := c.Do(t.Context(), command...).Err(); err != nil {
 			t.Fatal(err)
 		}

@@ -26,24 +26,45 @@ type Server struct {
 	*devtest.Process
 	// Address is host:port.
 	Address string
+	admin   Login
+}
+
+// Login is an ACL user with its password. The zero one is the default user.
+type Login struct{ User, Password string }
+
+// Access is the ACL file of a group's servers, and who logs in with what. With the zero one
+// everybody may do everything.
+type Access struct {
+	File                     string
+	Replica, Sentinel, Admin Login
+}
+
+// args are the arguments of a server with these users: it follows others as the replicas' user.
+func (a Access) args() []string {
+	if a.File == "" {
+		return nil
+	}
+	return []string{"--aclfile", a.File, "--masteruser", a.Replica.User, "--masterauth", a.Replica.Password}
 }
 
 // start runs a redis-server with arguments until the test ends. It returns once it answers.
-func start(t testing.TB, name, dir string, port int, args ...string) *Server {
+func start(t testing.TB, name, dir string, port int, admin Login, args ...string) *Server {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Fatalf("redisgroup: %v; install it, for example with: apt-get install redis-server", err)
 	}
-	s := &Server{Process: devtest.StartProcess(t, name, dir, path, args...), Address: fmt.Sprintf("127.0.0.1:%d", port)}
+	s := &Server{Process: devtest.StartProcess(t, name, dir, path, args...), Address: fmt.Sprintf("127.0.0.1:%d", port), admin: admin}
 	until(t, name+" answers", func(ctx context.Context) error { return s.Client(t).Ping(ctx).Err() })
 	return s
 }
 
-// Client returns a client of this server alone.
+// Client returns a client of this server alone, which may do everything.
 func (s *Server) Client(t testing.TB) *redis.Client {
 	t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: s.Address, ContextTimeoutEnabled: true, MaxRetries: -1})
+	c := redis.NewClient(&redis.Options{
+		Addr: s.Address, Username: s.admin.User, Password: s.admin.Password, ContextTimeoutEnabled: true, MaxRetries: -1,
+	})
 	t.Cleanup(func() { c.Close() })
 	return c
 }

@@ -145,9 +145,12 @@ end
 
 local replies = {}
 -- Trust is checked before the keys and the limits: an old copy of Redis may have both wrong.
-if not trusts(trust, trust_ttl, ARGV[13]) then
-  for i = 1, #launches do
-    replies[i] = { 'untrusted', 'untrusted' }
+-- Only Consul's restore may have lost who holds a key: then what Redis has of it counts, since
+-- Consul may have nothing, and a repeat would get another session.
+local trust_now = trustOf(trust, trust_ttl, ARGV[13])
+if trust_now ~= 'trusted' then
+  for i, l in ipairs(launches) do
+    replies[i] = trust_now == 'behind' and l.keyed and heldKey(l.key, l.claim, l.fingerprint) or { 'untrusted', 'untrusted' }
   end
   return replies
 end

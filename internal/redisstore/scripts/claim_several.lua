@@ -41,17 +41,25 @@ local first_pool_arg = 20
 local keyed, final = fingerprint ~= '', final_key_life ~= ''
 local now = now_ms()
 
-local pools, any_trusted = {}, false
+local pools, any_trusted, any_behind = {}, false, false
 local next_arg = first_pool_arg
 for k = 4, #KEYS, 2 do
   local pool = { queue = KEYS[k], set = KEYS[k + 1], name = ARGV[next_arg], zone = ARGV[next_arg + 1], counter = ARGV[next_arg + 2], revision = ARGV[next_arg + 3] }
-  pool.trusted = trusts(prefix .. 'vouched:' .. pool.zone, trust_ttl, restored)
+  local trust = trustOf(prefix .. 'vouched:' .. pool.zone, trust_ttl, restored)
+  pool.trusted, any_behind = trust == 'trusted', any_behind or trust == 'behind'
   any_trusted = any_trusted or pool.trusted
   pools[#pools + 1] = pool
   next_arg = next_arg + 4
 end
 -- Without trust in any zone the key and the limit are not checked: an old copy of Redis may
--- have both wrong.
+-- have both wrong. After a restore of Consul what Redis has of the key counts all the same: Consul
+-- may have lost it.
+if any_behind and keyed and not any_trusted then
+  local held = heldKey(key, claim, fingerprint)
+  if held then
+    return held
+  end
+end
 if any_trusted then
   local refusal = (keyed and heldKey(key, claim, fingerprint)) or overLimit(prefix, user_sessions, claim, keyed and key, most, wanted, image, most_of_image)
   if refusal then

@@ -5,13 +5,10 @@
 -- ARGV  1 TTL of a scaler's trust (ms)  2 restore of Consul that the scaler must have known of
 --
 -- Returns "trusted"; "elsewhere" if a scaler placed its marker on another server; "expired" if
--- none renewed its trust within its TTL, and knew of the restore.
+-- none renewed its trust within its TTL; "behind" if it did not know of the restore.
 local trust = KEYS[1]
 local run = redis.call('HGET', trust, 'run')
 if run and run ~= server_run() then
   return 'elsewhere'
 end
-if not trusts(trust, ARGV[1], ARGV[2]) then
-  return 'expired'
-end
-return 'trusted'
+return trustOf(trust, ARGV[1], ARGV[2])

@@ -192,10 +192,13 @@ func TestMetricsAreAsDocumented(t *testing.T) {
 		must(t, err)
 		defer f.Close()
 		must(t, yaml.NewDecoder(f, yaml.Strict()).Decode(&file))
+		// Prometheus makes this one itself, with the job that the example in deploy/README.md gives it.
+		seen := maps.Clone(all)
+		seen["up"] = &family{kind: "gauge", labels: map[string]map[string]bool{"job": {"greenroom-broker": true}}}
 		asked := 0
 		for _, g := range file.Groups {
 			for _, r := range g.Rules {
-				by := holds(t, r.Alert, r.Expr, all)
+				by := holds(t, r.Alert, r.Expr, seen)
 				asked++
 				if _, err := model.ParseDuration(r.For); err != nil || r.Alert == "" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.Labels["severity"] == "" {
 					t.Errorf("%+v: %v", r, err)

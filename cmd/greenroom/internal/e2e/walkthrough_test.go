@@ -91,6 +91,10 @@ var notRun = map[string][]walkthrough.NotRun{
 		{Reason: "they write into the checkout or check it: internal/lint's tests run both", Commands: []string{"make sbom", "make lint"}},
 		{Reason: "FILE is a placeholder: TestTokensOfSeveralBrokers verifies a broker's log", Commands: []string{"greenroom audit verify FILE"}},
 		{Reason: "these are the tests beside the document", Commands: []string{"make deploy-test"}},
+		{Reason: "it asks for a password: deploy/failover.TestRedisFailsOverWhileCallersLaunch has the admin's", Commands: []string{
+			"redis-cli -h NODE --user admin --askpass ping",
+		}},
+		{Reason: "it is named without its nodes: deploy/failover.TestARedisClusterServesEverything runs it", Commands: []string{"redis-cli --cluster create"}},
 		{Reason: "it warns of what a development cluster leaves open: doctor.TestDoctorOnRealServers runs it", Commands: []string{
 			"greenroom doctor", "../bin/greenroom doctor",
 		}},
@@ -224,7 +228,7 @@ var notRun = map[string][]walkthrough.NotRun{
 			"nomad job status -namespace greenroom greenroom-gateway", "nomad alloc logs -namespace greenroom -stderr -job greenroom-gateway",
 			"nomad acl policy info greenroom-scaler", "nomad server members", "nomad node status NODE", "nomad node drain -enable NODE",
 		}},
-		{Reason: "they need the servers' own command lines", Commands: []string{"consul operator raft list-peers", "redis-cli ping"}},
+		{Reason: "they need the servers' own command lines", Commands: []string{"consul operator raft list-peers", "nomad node status", "redis-cli -h NODE --user admin --askpass ping"}},
 		{Reason: "DIR is a placeholder: jobspecs/README.md has it with files", Commands: []string{"greenroom apply -f DIR"}},
 		{Reason: "ID is a placeholder of a quarantined session: the tests of quarantine end theirs", Commands: []string{"greenroom sessions end ID"}},
 		{Reason: "it needs a history of some hours: TestSimulateOnAPoolsHistory has one", Commands: []string{"greenroom simulate demo-east"}},
@@ -237,12 +241,18 @@ var notRun = map[string][]walkthrough.NotRun{
 			"greenroom status", "greenroom doctor",
 		}},
 		{Reason: "they need the servers' own command lines", Commands: []string{
-			"consul operator raft list-peers", "nomad server members", "nomad node status", "redis-cli ping", "redis-cli info persistence",
+			"consul operator raft list-peers", "nomad server members", "nomad node status", "redis-cli -h NODE --user admin ping", "redis-cli -h NODE --user admin info persistence",
 			"nomad node drain -enable NODE",
 		}},
 		{Reason: "they need agents that Nomad runs, and Nomad's own command line", Commands: []string{
 			"nomad job status -namespace greenroom greenroom-broker", "nomad alloc logs -namespace greenroom -stderr -job greenroom-broker",
 			"nomad job status -namespace greenroom greenroom-scaler", "nomad job status -namespace greenroom greenroom-gateway",
+			"nomad alloc exec -namespace greenroom -job greenroom-scaler /greenroom doctor",
+			"nomad job restart -namespace greenroom -reschedule -yes greenroom-broker",
+		}},
+		{Reason: "FILE is a placeholder: deploy/upgrade.TestBackupAndRestore has some, TestARestoredConsulGivesNobodysSessionAway restores a snapshot", Commands: []string{
+			"consul snapshot inspect FILE.snap", "consul snapshot restore FILE.snap",
+			"greenroom restore --dry-run FILE.json", "greenroom restore FILE.json",
 		}},
 		{Reason: "a pause would keep the commands that follow from their pools: TestAPauseHoldsUntilItIsResumed pauses its own", Commands: []string{
 			`greenroom pause --reason "works on the rack"`, "greenroom resume",
