@@ -205,7 +205,7 @@ var notRun = map[string][]walkthrough.NotRun{
 			"consul kv delete -recurse greenroom/",
 			`curl -fsS -X PUT -H "X-Consul-Token: $CONSUL_HTTP_TOKEN" -d '{"Node": "greenroom-sessions"}' "$CONSUL_HTTP_ADDR/v1/catalog/deregister"`,
 			"export REDISCLI_AUTH=PASSWORD",
-			"redis-cli -h REDIS --scan --pattern 'greenroom:*' | xargs -r redis-cli -h REDIS del",
+			"redis-cli -h REDIS --user USER --scan --pattern 'greenroom:*' | xargs -r redis-cli -h REDIS --user USER del",
 		}},
 		{Reason: "it names a quarantined session, of which this cluster has none: the tests of quarantine end theirs", Commands: []string{
 			"greenroom logs ID", "greenroom sessions end ID",
