@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -73,16 +72,13 @@ func (b *Launcher) DeniedHooks() []string {
 	b.rights.mu.Lock()
 	defer b.rights.mu.Unlock()
 	var all []string
-	order := func(x, y hookedImage) int {
-		return strings.Compare(x.image+"\x00"+x.zone, y.image+"\x00"+y.zone)
-	}
-	for _, at := range slices.SortedFunc(maps.Keys(b.rights.known), order) {
-		r := b.rights.known[at]
-		if r.denied != nil && time.Since(r.at) < deniedFor && resources.Images[at.image].ExecConfig.Assign != nil {
-			all = append(all, fmt.Sprintf("image %s in zone %s: %v; its sessions that are ready are not given", at.image, at.zone, r.denied))
+	for at := range b.rights.known {
+		if denied := b.rights.deniedWithin(deniedFor, at.image, at.zone); denied != nil && resources.Images[at.image].ExecConfig.Assign != nil {
+			all = append(all, fmt.Sprintf("image %s in zone %s: %v; its sessions that are ready are not given", at.image, at.zone, denied))
 		}
 	}
-	return all
+	slices.Sort(all)
+	return slices.Compact(all) // of each revision one
 }
 
 // mayRun reports whether it is known that a hook may run in a session.
@@ -94,16 +90,22 @@ func (r *execRights) mayRun(s staging.Session) bool {
 }
 
 // deniedLately returns a refusal of an image in a zone that is so recent that it need not be tried
-// again. Where hooks may run in another revision, the pool may have sessions of that.
-func (r *execRights) deniedLately(image, zone string) (denied error) {
+// again.
+func (r *execRights) deniedLately(image, zone string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.deniedWithin(triedEvery, image, zone)
+}
+
+// deniedWithin returns a refusal of an image in a zone that is no older; nil where hooks may run in
+// a revision: the pool may have sessions of that. The caller holds the mutex.
+func (r *execRights) deniedWithin(age time.Duration, image, zone string) (denied error) {
 	for at, right := range r.known {
 		switch {
 		case at.image != image || at.zone != zone:
 		case right.denied == nil:
 			return nil
-		case time.Since(right.at) < triedEvery:
+		case time.Since(right.at) < age:
 			denied = right.denied
 		}
 	}

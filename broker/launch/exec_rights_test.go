@@ -102,6 +102,9 @@ func TestARightThatIsTakenAwayCostsOneSession(t *testing.T) {
 		}
 		b.NoteShell(staging.Session{Image: "hooked", Zone: "east", Revision: "another"}, errDenied)
 		do("s3") // in this revision it may run
+		if len(b.DeniedHooks()) > 0 {
+			t.Errorf("of a revision beside one in which it may run: %v", b.DeniedHooks())
+		}
 		b.NoteShell(staging.Session{Image: "hooked", Zone: "east"}, errDenied)
 		time.Sleep(2 * time.Hour)
 		if len(b.DeniedHooks()) > 0 {

@@ -12,16 +12,11 @@ import (
 // Launches that come while a reading is under way share the next one: a reading that began
 // before a launch may lack the sessions that show a restore of Consul.
 type newestGenerations struct {
-	fleet  Fleet
-	mu     sync.Mutex
-	places map[string]*generationReads
-}
-
-// generationReads are the readings of one namespace in one region: one is under way while
-// reading is set, and next is the one after it, for which launches wait.
-type generationReads struct {
-	reading bool
-	next    *generationRead
+	fleet Fleet
+	mu    sync.Mutex
+	// next has each namespace of a region in which a reading is under way, with the one after it,
+	// for which launches wait; nil while none does.
+	next map[string]*generationRead
 }
 
 type generationRead struct {
@@ -31,7 +26,7 @@ type generationRead struct {
 }
 
 func newNewestGenerations(fleet Fleet) *newestGenerations {
-	return &newestGenerations{fleet: fleet, places: map[string]*generationReads{}}
+	return &newestGenerations{fleet: fleet, next: map[string]*generationRead{}}
 }
 
 // in returns the newest generation of a zone's sessions, of a reading that began after the
@@ -40,17 +35,12 @@ func (n *newestGenerations) in(ctx context.Context, zone staging.Zone) (uint64, 
 	// The jobs of a zone are in one namespace of one region, which its config may change.
 	place := zone.Region + "\n" + zone.Namespace
 	n.mu.Lock()
-	reads := n.places[place]
-	if reads == nil {
-		reads = &generationReads{}
-		n.places[place] = reads
+	mine, reading := n.next[place]
+	if mine == nil {
+		mine = &generationRead{done: make(chan struct{})}
+		n.next[place] = mine
 	}
-	if reads.next == nil {
-		reads.next = &generationRead{done: make(chan struct{})}
-	}
-	mine := reads.next
-	if !reads.reading {
-		reads.reading = true
+	if !reading {
 		go n.read(place, zone)
 	}
 	n.mu.Unlock()
@@ -67,13 +57,13 @@ func (n *newestGenerations) in(ctx context.Context, zone staging.Zone) (uint64, 
 func (n *newestGenerations) read(place string, zone staging.Zone) {
 	for {
 		n.mu.Lock()
-		now := n.places[place].next
+		now := n.next[place]
 		if now == nil {
-			delete(n.places, place)
+			delete(n.next, place)
 			n.mu.Unlock()
 			return
 		}
-		n.places[place].next = nil
+		n.next[place] = nil
 		n.mu.Unlock()
 		call, cancel := context.WithTimeout(context.Background(), deadline.Nomad)
 		now.value, now.err = n.fleet.NewestGeneration(call, zone)

@@ -65,8 +65,8 @@ func TestALaunchReadsTheNewestGenerationAfterItBegan(t *testing.T) {
 		f.release <- struct{}{}
 		wg.Wait()
 		synctest.Wait()
-		if f.readings != 3 || len(n.places) != 0 {
-			t.Errorf("%d readings, %d places; want 3, and nothing that goes on", f.readings, len(n.places))
+		if f.readings != 3 || len(n.next) != 0 {
+			t.Errorf("%d readings, %d places; want 3, and nothing that goes on", f.readings, len(n.next))
 		}
 	})
 }

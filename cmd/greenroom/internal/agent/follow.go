@@ -71,17 +71,7 @@ func keepFollowing(ctx context.Context, watch func(context.Context) error, log *
 // followKeys keeps the registry's cache of the keys that brokers share up to date until ctx is
 // done.
 func followKeys(ctx context.Context, watch func(context.Context) error, log *logrus.Entry) {
-	const pause = time.Second
-	for ctx.Err() == nil {
-		err := watch(ctx)
-		if ctx.Err() == nil {
-			log.WithError(err).Warn("cannot watch the keys of tokens and logins in Consul, retrying; the last ones that were read are used")
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-	}
+	keepFollowing(ctx, watch, log, "cannot watch the keys of tokens and logins in Consul, retrying; the last ones that were read are used")
 }
 
 // probeRedis runs the breaker of the client of Redis until ctx is done.
