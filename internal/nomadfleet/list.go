@@ -11,8 +11,9 @@ import (
 	"github.com/greenroom/greenroom/internal/staging"
 )
 
-// defaultPageSize bounds one reply of a list.
-const defaultPageSize = 500
+// defaultPageSize bounds one reply of a list. For each page Nomad goes through its table from the
+// start up to the page, so the cost of small pages grows with the square of the sessions.
+const defaultPageSize = 2000
 
 // sessionsFilter is a filter expression for Nomad's lists that selects sessions' jobs.
 const sessionsFilter = `JobID matches "^` + staging.SessionPrefix + `"`
@@ -116,8 +117,9 @@ func (f *Fleet) list(ctx context.Context) (listing, error) {
 		return l, nil
 	}
 	_, err = readPages(ctx, f, func(q *nomadapi.QueryOptions) (*nomadapi.QueryMeta, error) {
-		// An evaluation that found no node names the blocked one that follows it.
-		q.Filter = sessionsFilter + ` and Status == "` + evalComplete + `" and BlockedEval != ""`
+		// An evaluation that found no node names the blocked one that follows it. Nomad tests
+		// from left to right: what most evaluations fail comes first, and what costs most last.
+		q.Filter = `BlockedEval != "" and Status == "` + evalComplete + `" and ` + sessionsFilter
 		evals, meta, err := f.nomad.Evaluations().List(q)
 		for _, e := range evals {
 			l.addEval(e)
